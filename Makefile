@@ -1,0 +1,72 @@
+# make run      start the chat service          make test     everything that must hold before a commit
+# make help     all targets
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+python := $(VENV)/bin/python
+pip := $(python) -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test style types imports tests slow coverage container-test format lock clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+run: $(VENV)/run.stamp ## a gateway with a broker of its own; ARGS='--tcp 127.0.0.1:9001' passes flags on
+	@exec $(python) -m gateway $(ARGS)
+
+test: style types imports tests ## the checks below, in this order: style types imports tests
+
+style: $(VENV)/dev.stamp ## ruff: rules and format
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+
+types: $(VENV)/dev.stamp ## mypy --strict
+	$(python) -m mypy
+
+imports: $(VENV)/dev.stamp ## who may import whom
+	$(VENV)/bin/lint-imports
+
+tests: $(VENV)/dev.stamp ## pytest; ARGS='-k names -x' passes flags on
+	$(python) -m pytest $(ARGS)
+
+slow: $(VENV)/dev.stamp ## pytest, the slow tests only
+	$(python) -m pytest -m slow $(ARGS)
+
+coverage: $(VENV)/dev.stamp ## pytest, and the lines it missed
+	$(python) -m pytest --cov --cov-report=term --cov-report=html $(ARGS)
+
+container-test: $(VENV)/dev.stamp ## build the image, run docker-compose.yml, chat through it
+	$(python) -m pytest -m container $(ARGS)
+
+format: $(VENV)/dev.stamp ## let ruff rewrite what it can
+	$(python) -m ruff check --fix .
+	$(python) -m ruff format .
+
+# One resolution for every Python and platform. The smaller files are constrained by the largest, so that all agree.
+compile = $(python) -m uv pip compile pyproject.toml -qq --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requirements*.txt
+	$(pip) install -qq uv
+	$(compile) --upgrade --extra client --extra dev --output-file requirements-dev.txt
+	$(compile) --constraint requirements-dev.txt --extra client --output-file requirements-client.txt
+	$(compile) --constraint requirements-dev.txt --output-file requirements.txt
+
+clean: ## remove what the targets above made (not data/)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed again only when the lock file is newer than the stamp, so the second `make run` starts at once.
+$(VENV)/run.stamp: requirements-client.txt
+$(VENV)/dev.stamp: requirements-dev.txt
+$(VENV)/%.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "tsudoi needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." >&2; \
+		echo "Name one that is:  make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
+	@$(python) -c '' 2>/dev/null || { echo "Making $(VENV) with $$($(PYTHON) --version)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing what $< locks"
+	@$(pip) install -qq --require-hashes --requirement $<
+	@touch $@
