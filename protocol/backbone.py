@@ -1,0 +1,298 @@
+"""Frames between gateways and broker; ARCHITECTURE.md, "Backbone".
+
+Commands go DEALER to ROUTER and back, each one frame: a MessagePack array whose first item is the message's tag. News
+of a room go XPUB to SUB, each one frame that begins with the room's topic. A subscription matches as a prefix, so
+topics have one length; none begins with 0 or 1, which would mean (un)subscribe on these sockets.
+"""
+
+from typing import Final
+
+import msgspec
+
+from protocol.errors import MalformedMessage
+
+VERSION: Final = 1
+"""Of these frames. A broker refuses a gateway of another version by name, so that nobody guesses."""
+
+TOPIC_SIZE = 9
+
+
+class Wire(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):
+    """What all frames have in common: fields by position, no more than are known."""
+
+
+# --- what a room's log holds -------------------------------------------------------------------------------------
+
+
+class Entry(Wire):
+    """One entry of a room's log. The room's order is the order of `offset`, which has no gaps."""
+
+    offset: int
+    """From 1, the creation."""
+    kind: int
+    """An EntryKind. A number that is not one is passed over: a newer broker may say more."""
+    member: int
+    """Who said, joined, left, moved; for CLOSED the host."""
+    sender: str
+    """That member's name as assigned."""
+    text: str
+    """What was said; for MOVED the gateway that serves the member from here on."""
+    code: int
+    """A LeaveReason for LEFT and CLOSED, else 0."""
+    at_ms: int
+    """When the broker stamped it: milliseconds since 1970, UTC."""
+
+
+class News(Wire):
+    """Entries of one room, in order; without entries it only tells the position."""
+
+    epoch: int
+    """Positions of different epochs do not compare: history was lost in between."""
+    last: int
+    """The room's last offset when this was sent; that of the last entry if there are any."""
+    entries: list[Entry]
+
+
+# --- gateway to broker --------------------------------------------------------------------------------------------
+
+
+class Hello(Wire, tag=1):
+    """A gateway says who it is: first thing on a connection, and whenever the broker does not know it."""
+
+    name: str
+    """Stable over restarts."""
+    instance: str
+    """Of this run of the process; its publishes are numbered within it."""
+    version: int
+
+
+class Item(Wire):
+    """One thing that happened to a member, to be put into its room's order."""
+
+    kind: int
+    """EntryKind.SAID; LEFT, with the reason in `code`; ADDRESSED, with the address in `text`."""
+    room: int
+    member: int
+    text: str
+    code: int
+
+
+class Publish(Wire, tag=2):
+    """Items numbered `first`, `first + 1`, …: sent again until they are accepted, taken once."""
+
+    first: int
+    items: list[Item]
+
+
+class Create(Wire, tag=10):
+    """Make a room with this member as its host."""
+
+    room: str
+    user: str
+    password: str | None
+    token_hash: bytes
+    """Also what makes a repeated request harmless: the member is there already, so the answer is the same."""
+    dialect: str
+    ip: str
+    """Where the client's TCP connection came from."""
+    address: bytes
+    """Where its datagrams shall go, as the gateway writes it; empty until known."""
+    idle_ms: int
+    """How long it may be silent."""
+
+
+class Join(Create, tag=11):
+    """Become a member of a room; the same fields."""
+
+
+class Resume(Wire, tag=12):
+    """A datagram came with a token that this gateway does not know: is it a member, and whose?"""
+
+    token_hash: bytes
+
+
+class ListRooms(Wire, tag=13):
+    """Which rooms are there?"""
+
+
+class Replay(Wire, tag=14):
+    """What came in this room after an offset?"""
+
+    room: int
+    epoch: int
+    after: int
+    limit: int
+    """Entries at most."""
+
+
+class Request(Wire, tag=3):
+    """A question with a number that its answer repeats."""
+
+    id: int
+    body: Create | Join | Resume | ListRooms | Replay
+
+
+class Canary(Wire, tag=4):
+    """Comes back as News of no room, on the gateway's own topic: health is that it did, lately."""
+
+    number: int
+
+
+class Touched(Wire, tag=5):
+    """What need not be in any order but should survive this gateway, since the last of these."""
+
+    members: list[int]
+    """Heard since then, so that nobody thinks them gone."""
+    delivered: list[tuple[int, int]]
+    """(room, offset): up to where this gateway's members of that room have heard it."""
+
+
+class Bye(Wire, tag=6):
+    """The gateway stops in good order."""
+
+
+Upward = Hello | Publish | Request | Canary | Touched | Bye
+
+
+# --- broker to gateway --------------------------------------------------------------------------------------------
+
+
+class Welcome(Wire, tag=1):
+    """The broker knows the gateway from here on."""
+
+    broker: str
+    """Of this run of the broker: another value means that it was started again."""
+    accepted: int
+    """The last number that it has taken from this instance; 0 for none."""
+
+
+class Accepted(Wire, tag=2):
+    """All items up to this number are in the log, or are refused for good (no such member)."""
+
+    number: int
+
+
+class Granted(Wire, tag=20):
+    """The member that a create, join or resume is about."""
+
+    room: int
+    room_name: str
+    member: int
+    user: str
+    """As assigned: told apart from others of the same name."""
+    dialect: str
+    ip: str
+    address: bytes
+    idle_ms: int
+    is_host: bool
+    epoch: int
+    offset: int
+    """What the member has heard already, or need not hear; what comes after is to be delivered."""
+    first: int
+    """The oldest offset that the room's log still holds."""
+
+
+class Refused(Wire, tag=21):
+    """Why not."""
+
+    status: int
+    detail: str
+
+
+class Rooms(Wire, tag=22):
+    """Names, oldest room first."""
+
+    names: list[str]
+
+
+class Replayed(Wire, tag=23):
+    """Entries after the offset that was asked for, in order.
+
+    Exactly one of: complete (`first` is the offset asked for plus one, same epoch), a gap (`first` is later: what is
+    between is lost), a reset (another epoch), or gone (`epoch` 0: the room is closed).
+    """
+
+    room: int
+    epoch: int
+    first: int
+    """The offset of the first entry that could be told; with no entries, the room's last offset plus one."""
+    last: int
+    """The room's last offset: more is to be asked for if the entries end before it."""
+    entries: list[Entry]
+
+
+class Reply(Wire, tag=3):
+    """The answer to the request of that number."""
+
+    id: int
+    body: Granted | Refused | Rooms | Replayed
+
+
+class Unknown(Wire, tag=4):
+    """The broker does not know this gateway (any more): say Hello."""
+
+    broker: str
+
+
+Downward = Welcome | Accepted | Reply | Unknown
+
+_encoder = msgspec.msgpack.Encoder()
+_upward = msgspec.msgpack.Decoder(Upward)
+_downward = msgspec.msgpack.Decoder(Downward)
+_news = msgspec.msgpack.Decoder(News)
+encode = _encoder.encode
+
+
+_PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def parse_upward_untrusted(frame: bytes) -> Upward:
+    """Return what a gateway says, or raise MalformedMessage."""
+    try:
+        message: Upward = _upward.decode(frame)
+    except _PARSE_ERRORS as exc:
+        raise MalformedMessage(f"not a gateway's frame: {exc}") from exc
+    return message
+
+
+def parse_downward_untrusted(frame: bytes) -> Downward:
+    """Return what the broker says, or raise MalformedMessage."""
+    try:
+        message: Downward = _downward.decode(frame)
+    except _PARSE_ERRORS as exc:
+        raise MalformedMessage(f"not a broker's frame: {exc}") from exc
+    return message
+
+
+def parse_news_untrusted(body: bytes) -> News:
+    """Return what comes after a topic, or raise MalformedMessage."""
+    try:
+        news: News = _news.decode(body)
+    except _PARSE_ERRORS as exc:
+        raise MalformedMessage(f"not news: {exc}") from exc
+    return news
+
+
+def room_topic(room: int) -> bytes:
+    """Return the topic of a room: `r` and its number in 8 bytes."""
+    return b"r" + room.to_bytes(8, "big")
+
+
+def canary_topic(instance: str) -> bytes:
+    """Return the topic of a gateway's own canary: `c` and 8 bytes that its instance name gives."""
+    return b"c" + instance.encode()[:8].ljust(8, b"-")
+
+
+def topic_room(topic: bytes) -> int | None:
+    """Return the room of a topic, None if it is not a room's."""
+    if len(topic) == TOPIC_SIZE and topic[:1] == b"r":
+        return int.from_bytes(topic[1:], "big")
+    return None
+
+
+def publish_endpoint(endpoint: str) -> str:
+    """Return where the news come from, given where the commands go: the next port, or the path with `.pub`."""
+    if endpoint.startswith("ipc://"):
+        return endpoint + ".pub"
+    head, _, port = endpoint.rpartition(":")
+    return f"{head}:{int(port) + 1}"

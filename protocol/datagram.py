@@ -1,0 +1,154 @@
+"""Chat datagrams, up and down; PROTOCOL.md, "Datagrams".
+
+Up (U1): | room size: 1 | token size: 1 | room | token | text |, all UTF-8, 4096 bytes in all.
+Down: a form per dialect, 4094 bytes in all.
+"""
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from protocol.dialect import Dialect, DownForm, DownStyle
+from protocol.errors import MalformedMessage
+from protocol.names import TOKEN_SIZE, cut
+
+MAX_UP = 4096
+MAX_DOWN = 4094
+SERVER_NAME = "server"
+"""Who says a notice, in forms that name a sender."""
+
+# C0 and C1 controls but tab and line feed: what would move a cursor or ring a bell in another's terminal.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Datagram(NamedTuple):
+    """One datagram from a client, still bytes: most of it is compared, not read."""
+
+    room: bytes
+    token: bytes
+    text: bytes
+
+
+def parse_untrusted(data: bytes) -> Datagram:
+    """Return the datagram in `data`, sizes taken as bytes; what is beyond 4096 bytes is cut off.
+
+    Raises:
+        MalformedMessage: sizes that `data` can not hold.
+    """
+    if len(data) < 2:
+        raise MalformedMessage("shorter than its two sizes")
+    token_at = 2 + data[0]
+    text_at = token_at + data[1]
+    if text_at > len(data):
+        raise MalformedMessage("sizes disagree")
+    return Datagram(data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP])
+
+
+def parse_in_characters_untrusted(data: bytes) -> Datagram:
+    """Return the datagram in `data` with its room size taken as characters; the token has its known size.
+
+    For clients that put `len(str)` where bytes belong: tried when the token at the declared place is unknown.
+
+    Raises:
+        MalformedMessage: no such split.
+    """
+    if len(data) < 2:
+        raise MalformedMessage("shorter than its two sizes")
+    token_at = 2
+    for _ in range(data[0]):
+        if token_at >= len(data):
+            raise MalformedMessage("sizes disagree")
+        lead = data[token_at]
+        token_at += 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    text_at = token_at + TOKEN_SIZE
+    if text_at > len(data):
+        raise MalformedMessage("sizes disagree")
+    return Datagram(data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP])
+
+
+def serialize(room: str, token: str, text: str) -> bytes:
+    """Return a datagram up; the text is cut at a character's border so that all fits 4096 bytes."""
+    head = room.encode()
+    head = bytes((len(head), len(token))) + head + token.encode()
+    return head + cut(text, MAX_UP - len(head)).encode()
+
+
+def readable(raw: bytes, dialect: Dialect) -> str:
+    """Return the text of a message as its sender meant it.
+
+    Invalid UTF-8 becomes U+FFFD, a character cut in two at the end goes; control characters but tab and line feed go.
+    JSON of a dialect that wraps its texts so is unwrapped; what is not such JSON is taken as text.
+    """
+    if dialect.up_keys is not None:
+        raw = _unwrap(raw, dialect.up_keys[1])
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = cut_end(raw).decode(errors="replace")
+    return text if text.isprintable() else _CONTROLS.sub("", text)
+
+
+def cut_end(raw: bytes) -> bytes:
+    """Return `raw` without an incomplete UTF-8 character at its end."""
+    for back in range(1, min(4, len(raw)) + 1):
+        lead = raw[-back]
+        if lead >= 0xC0:
+            needed = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+            return raw[:-back] if needed > back else raw
+        if lead < 0x80:
+            break
+    return raw
+
+
+def _unwrap(raw: bytes, key: str) -> bytes:
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return raw
+    text = value.get(key) if isinstance(value, dict) else None
+    return text.encode(errors="replace") if isinstance(text, str) else raw
+
+
+def said(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
+    """Return the datagram that tells a member what `sender` said; the text is cut so that 4094 bytes hold all."""
+    match style.form:
+        case DownForm.RAW:
+            raw = f"{sender}{style.separator}{text}".encode()
+            return raw if len(raw) <= MAX_DOWN else cut_end(raw[:MAX_DOWN])
+        case DownForm.NAMED:
+            name = sender.encode()
+            return bytes((len(name),)) + name + cut(text, MAX_DOWN - 1 - len(name)).encode()
+        case DownForm.U1:
+            head = room.encode()
+            head = bytes((len(head), 0)) + head
+            return head + cut(f"{sender}{style.separator}{text}", MAX_DOWN - len(head)).encode()
+        case DownForm.JSON_U1:
+            return b"\0\0" + _fitting({"sender": sender, "message": text}, "message", MAX_DOWN - 2)
+        case DownForm.NATIVE:
+            return _fitting({"n": offset, "from": sender, "text": text}, "text", MAX_DOWN)
+
+
+def notice(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
+    """Return the datagram for a notice: `kind` ("closed", "timeout") for our own clients, `text` for the others."""
+    style = dialect.down
+    if style.form is DownForm.NATIVE:
+        return msgspec.json.encode({"notice": kind, "text": text})
+    if style.form is DownForm.RAW or dialect.notices_raw:
+        return cut(text, MAX_DOWN).encode()
+    if style.form is DownForm.U1:
+        head = room.encode()
+        return bytes((len(head), 0)) + head + cut(text, MAX_DOWN - 2 - len(head)).encode()
+    return said(style, room, 0, SERVER_NAME, text)
+
+
+def _fitting(fields: dict[str, str | int], key: str, size: int) -> bytes:
+    """Return `fields` as JSON of at most `size` bytes; the text under `key` gives way."""
+    raw = msgspec.json.encode(fields)
+    # Escapes make a text longer than its UTF-8, so one cut may not be enough.
+    while len(raw) > size:
+        text = str(fields[key])
+        shorter = cut(text, len(text.encode()) - (len(raw) - size))
+        fields[key] = shorter if shorter != text else text[:-1]
+        raw = msgspec.json.encode(fields)
+    return raw

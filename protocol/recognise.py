@@ -1,0 +1,77 @@
+"""Which dialect a client speaks, as far as its first request shows; PROTOCOL.md, "auto"."""
+
+from typing import Any
+
+import msgspec
+
+from protocol.codes import Operation
+from protocol.dialect import Dialect
+from protocol.dialects import (
+    CLASSIC,
+    TCRP,
+    TCRP_202,
+    TCRP_JSON,
+    TCRP_OK,
+    TCRP_ROOM,
+    TCRP_SINGLE,
+    TCRP_SUCCESS,
+    TSUDOI,
+)
+from protocol.header import Header
+
+AUTO = "auto"
+
+
+def asks_for_rooms(header: Header) -> bool:
+    """Say whether the request is H32(0, 2, 0, 0): a list of rooms, on a connection of its own."""
+    return header.operation == Operation.JOIN and header.room_size == 0 and header.payload_size == 0
+
+
+def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
+    """Return the dialect of a request.
+
+    Create requests of classic, tcrp, tcrp-named, tcrp-200 and tcrp-bare-ack are the same bytes; the seed's clients are
+    the most, so classic it is. A join that names its room can not be classic's.
+
+    Args:
+        header: of the request.
+        body: room and payload, as far as they came.
+        listed_before: this address lately asked for the room list on a connection of its own.
+    """
+    if asks_for_rooms(header):
+        return TCRP_OK
+    if header.operation == Operation.JOIN and header.room_size == 0:
+        return CLASSIC
+    payload = _payload(header, body)
+    match payload:
+        case str():
+            return TCRP_SUCCESS
+        case {"tsudoi": _}:
+            return TSUDOI
+        case {"user_name": _, "user_address": _}:
+            return TCRP_SINGLE
+        case {"user_name": _}:
+            return TCRP_ROOM
+        case {"username": _, "port": _} | {"username": _, "ip": _}:
+            return TCRP_202
+        case {"username": _}:
+            return TCRP_JSON
+    if listed_before:
+        return TCRP_OK
+    return TCRP if header.operation == Operation.JOIN else CLASSIC
+
+
+def _payload(header: Header, body: bytes) -> Any:
+    """Return the payload's JSON value if it is an object or a string, else None.
+
+    Sizes may be characters, so the payload may begin later than `room_size` says: it ends the body in any case.
+    """
+    for opening in (b"{", b'"'):
+        start = body.find(opening, header.room_size)
+        if start < 0:
+            continue
+        try:
+            return msgspec.json.decode(body[start:])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+    return None
