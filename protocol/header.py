@@ -67,9 +67,11 @@ def split_untrusted(header: Header, body: bytes, trailer: int = 0) -> tuple[str,
         trailer: bytes at the payload's end that are not text (a port), counted one by one in any case.
 
     Raises:
-        MalformedMessage: no split is valid UTF-8.
+        MalformedMessage: no split is valid UTF-8, or `body` is less than the header promises.
     """
     room_size, payload_size = header.room_size, header.payload_size
+    if len(body) < header.body_size:
+        raise MalformedMessage("less than the header promises")
     exact = _text(body[:room_size])
     if exact is not None and len(body) == header.body_size and _is_text(body[room_size:], trailer):
         return exact, body[room_size:]
