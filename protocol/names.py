@@ -23,6 +23,9 @@ MAX_NAME_SIZE = 255
 
 TOKEN_SIZE = 32
 
+# NFC makes one character of at most four. To put tens of thousands of combining marks in order takes it seconds.
+_MAX_DECOMPOSED = 4 * MAX_NAME_SIZE
+
 # Cc breaks terminals and logs; the bidirectional overrides make a name read as another; U+2028/9 end lines.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 _LINE_ENDS = frozenset("\u2028\u2029")
@@ -38,7 +41,10 @@ def normalise(name: str, what: str = "name") -> str:
     if name.isascii() and name.isprintable():
         normal = name.strip()
     else:
-        normal = unicodedata.normalize("NFC", name).strip()
+        bare = name.strip()
+        if len(bare) > _MAX_DECOMPOSED:
+            raise InvalidName(f"{what} is longer than {MAX_NAME_SIZE} bytes")
+        normal = unicodedata.normalize("NFC", bare).strip()
         for char in normal:
             if unicodedata.category(char) in ("Cc", "Cs") or char in _BIDI_CONTROLS or char in _LINE_ENDS:
                 raise InvalidName(f"{what} has a character that names may not have: U+{ord(char):04X}")
