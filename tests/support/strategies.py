@@ -1,0 +1,144 @@
+"""What clients send, for Hypothesis: texts and names as people write them, and bytes as nobody should."""
+
+import json
+import unicodedata
+from typing import Any
+
+from hypothesis import strategies as st
+
+from protocol.dialect import Dialect
+from protocol.dialects import DIALECTS
+from protocol.header import Header
+from protocol.names import MAX_NAME_SIZE, Token, cut
+
+TOKENS = st.integers(0, 2**128 - 1).map(lambda number: Token(f"{number:032x}"))
+
+# One row per kind of trouble: widths of 1 to 4 bytes, marks that compose, joiners, quotes for `repr` and JSON, commas
+# for lists, a byte order mark, right-to-left, white space of all sorts.
+_CHARACTERS = (
+    "abcXYZ0189",
+    "あいうえおアリス部屋集い日本語（）、。",
+    "éüßñ¿λЖ",
+    "😀🎉👩🏽\u200d💻🇯🇵𠮷",
+    "か\u3099\u309aa\u0301\u0323\u0308",
+    "'\"\\{}[]%,:;/#@!?",
+    "\ufeff\u200b\u00ad\u3164\ufffd",
+    "אבעربي",
+    " \t\n\u3000\u00a0",
+)
+_CONTROLS = "\x00\x07\x08\x1b\x7f\x80\x9b\r\u2028\u2029\u202e\u2066\u200f\x1c"
+
+CHARACTERS = st.one_of(*(st.sampled_from(row) for row in _CHARACTERS), st.characters(codec="utf-8"))
+
+
+def texts(max_size: int = 60) -> st.SearchStrategy[str]:
+    """Anything that UTF-8 can carry, mostly what people type in several scripts."""
+    return st.text(st.one_of(CHARACTERS, st.sampled_from(_CONTROLS)), max_size=max_size)
+
+
+def long_texts() -> st.SearchStrategy[str]:
+    """Texts around the size of a datagram; mostly one character or phrase over and over, so that they are cheap."""
+    return st.builds(
+        lambda start, phrase, count, end: start + phrase * (count // max(1, len(phrase.encode()))) + end,
+        texts(5),
+        st.text(CHARACTERS, min_size=1, max_size=4),
+        st.integers(3700, 4300),
+        texts(5),
+    )
+
+
+def wild_names() -> st.SearchStrategy[str]:
+    """Strings that may or may not do as a name, lone surrogates and sizes around the limit among them."""
+    return st.one_of(
+        texts(20),
+        st.text(st.characters(), max_size=20),
+        st.builds(lambda unit, count: unit * count, st.text(CHARACTERS, min_size=1, max_size=3), st.integers(0, 300)),
+    )
+
+
+def names() -> st.SearchStrategy[str]:
+    """Names in normal form, as the server assigns them."""
+    plain = st.characters(codec="utf-8", categories=("L", "N", "P", "S"))
+    wide = st.sampled_from("あアリス部屋集日本語😀🇯🇵é𠮷'\"\\,{}")
+    text = st.text(st.one_of(st.sampled_from("abcdefgh"), wide, plain), min_size=1, max_size=12)
+    longest = st.sampled_from("a部é😀").map(lambda unit: cut(unit * MAX_NAME_SIZE, MAX_NAME_SIZE))
+    return st.one_of(text, text, text, longest).map(lambda name: unicodedata.normalize("NFC", name))
+
+
+def dialects() -> st.SearchStrategy[Dialect]:
+    """One row of the table."""
+    return st.sampled_from(list(DIALECTS.values()))
+
+
+def headers() -> st.SearchStrategy[Header]:
+    """Headers of plausible requests, and of others."""
+    return st.builds(
+        Header,
+        st.one_of(st.integers(0, 12), st.integers(0, 255)),
+        st.one_of(st.sampled_from((1, 2)), st.integers(0, 255)),
+        st.integers(0, 255),
+        st.one_of(st.integers(0, 80), st.integers(0, 2**29)),
+    )
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    """Objects with the keys that dialects look for, and values that they do not expect."""
+    keys = st.sampled_from(("username", "user_name", "name", "tsudoi", "password", "user_address", "port", "ip"))
+    scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), texts(8), st.sampled_from(("50000", "x")))
+    values = st.one_of(scalars, st.lists(scalars, max_size=3), st.dictionaries(keys, scalars, max_size=2))
+    return st.one_of(values, st.dictionaries(keys, values, max_size=6), st.dictionaries(keys, values, max_size=6))
+
+
+def payloads() -> st.SearchStrategy[bytes]:
+    """Payloads of requests: plain, JSON, nearly JSON, nested without end, and bytes."""
+    written = st.builds(
+        lambda value, escaped: json.dumps(value, ensure_ascii=escaped).encode(errors="surrogatepass"),
+        json_values(),
+        st.booleans(),
+    )
+    return st.one_of(
+        written,
+        st.builds(lambda raw, size: raw[:size], written, st.integers(0, 80)),
+        texts(20).map(str.encode),
+        st.builds(lambda raw, port: raw.encode() + port, texts(8), st.binary(min_size=0, max_size=2)),
+        st.binary(max_size=40),
+        st.sampled_from(
+            (
+                b"[" * 20_000,
+                b'{"username":' * 5_000,
+                b'{"tsudoi":1,"name":' + b"9" * 5_000 + b"}",
+                b'{"username":"\\ud800"}',
+                b'{"username":"\\udc00\\ud800"}',
+                b'"\\ud83d"',
+                b'{"username":"\xed\xa0\x80"}',
+                b'{"username":1e999}',
+                b'\xef\xbb\xbf{"username":"alice"}',
+            )
+        ),
+    )
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[Header, bytes]:
+    """A header and a body that often, not always, agree."""
+    room = draw(st.one_of(texts(12).map(str.encode), st.binary(max_size=20)))
+    payload = draw(payloads())
+    body = room + payload + draw(st.one_of(st.just(b""), st.binary(max_size=5)))
+    if draw(st.booleans()):
+        return draw(headers()), body
+    sizes = draw(st.sampled_from((bytes, str)))
+    room_size = len(room if sizes is bytes else room.decode(errors="replace"))
+    payload_size = len(payload if sizes is bytes else payload.decode(errors="replace"))
+    return Header(min(room_size, 255), draw(st.integers(0, 3)), 0, payload_size), body
+
+
+def datagrams() -> st.SearchStrategy[bytes]:
+    """Datagrams up: with sizes that agree with what follows, with others, and plain bytes."""
+    agreeing = st.builds(
+        lambda room, token, text: bytes((len(room.encode()) % 256, len(token))) + room.encode() + token + text.encode(),
+        texts(12),
+        st.one_of(TOKENS.map(str.encode), st.binary(max_size=40)),
+        texts(20),
+    )
+    wrong = st.builds(lambda a, b, rest: bytes((a, b)) + rest, st.integers(0, 255), st.integers(0, 255), agreeing)
+    return st.one_of(st.binary(max_size=80), agreeing, wrong, long_texts().map(str.encode))
