@@ -17,7 +17,8 @@ from protocol.dialects import (
     TCRP_SUCCESS,
     TSUDOI,
 )
-from protocol.header import Header
+from protocol.errors import MalformedMessage
+from protocol.header import Header, split_untrusted
 
 AUTO = "auto"
 
@@ -35,7 +36,7 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
 
     Args:
         header: of the request.
-        body: room and payload, as far as they came.
+        body: all that came after the header at once.
         listed_before: this address lately asked for the room list on a connection of its own.
     """
     if asks_for_rooms(header):
@@ -62,16 +63,8 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
 
 
 def _payload(header: Header, body: bytes) -> Any:
-    """Return the payload's JSON value if it is an object or a string, else None.
-
-    Sizes may be characters, so the payload may begin later than `room_size` says: it ends the body in any case.
-    """
-    for opening in (b"{", b'"'):
-        start = body.find(opening, header.room_size)
-        if start < 0:
-            continue
-        try:
-            return msgspec.json.decode(body[start:])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-    return None
+    """Return the payload's JSON value, None if it has none: a payload that only ends in JSON is a plain one."""
+    try:
+        return msgspec.json.decode(split_untrusted(header, body)[1])
+    except (MalformedMessage, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
