@@ -126,7 +126,7 @@ def join_list(rooms: list[str]) -> bytes:
         rooms: names, oldest first.
     """
     kept: list[str] = []
-    size = len("[]")
+    size = len("[]") - len(", ")
     for room in reversed(rooms):
         size += len(repr(room).encode()) + len(", ")
         if size > LIST_LIMIT:
