@@ -191,4 +191,5 @@ def _port(value: Any) -> int | None:
         value = value[1]
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         value = int(value)
-    return value if isinstance(value, int) and 0 < value < 65536 else None
+    # Not isinstance: JSON's true is an int to Python.
+    return value if type(value) is int and 0 < value < 65536 else None
