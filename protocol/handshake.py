@@ -11,6 +11,7 @@ from protocol.codes import Operation, Status
 from protocol.dialect import Dialect, PortPlace, Reply, RequestForm
 from protocol.errors import MalformedMessage
 from protocol.header import Header, frame, split_untrusted
+from protocol.names import MAX_NAME_SIZE, cut
 
 _T = TypeVar("_T")
 
@@ -157,10 +158,12 @@ def _frame(reply: Reply, header: Header, room: str, values: Mapping[str, Any]) -
     elif reply.json is not None:
         payload = msgspec.json.encode({key: _fill(value, values) for key, value in reply.json.items()})
     else:
-        payload = reply.text.format_map(values).encode()
+        text = reply.text.format_map(values)
+        # Without a header, one recv(255) takes it for a token, whose size then goes into one byte.
+        payload = (text if reply.state is not None else cut(text, MAX_NAME_SIZE)).encode()
     if reply.state is None:
         return payload
-    return frame(room.encode()[:255] if reply.room else b"", header.operation, reply.state, payload)
+    return frame(cut(room, MAX_NAME_SIZE).encode() if reply.room else b"", header.operation, reply.state, payload)
 
 
 def _fill(template: str | int, values: Mapping[str, Any]) -> Any:
