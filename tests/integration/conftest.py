@@ -1,0 +1,66 @@
+"""The processes that the integration tests share: started once, checked when the last test is over."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.legacy.client import PLAIN, Habits, LegacyClient
+from tests.support.legacy.dialects import CLIENTS
+from tests.support.services import Broker, Gateway
+
+NewRoom = Callable[[str], str]
+Enter = Callable[..., LegacyClient]
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """One broker and two gateways on it."""
+
+    broker: Broker
+    a: Gateway
+    b: Gateway
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    with ExitStack() as stack:
+        broker = stack.enter_context(Broker(tmp_path_factory.mktemp("town") / "rooms.sqlite"))
+        a = stack.enter_context(Gateway(broker=broker))
+        b = stack.enter_context(Gateway(broker=broker))
+        yield Town(broker, a, b)
+
+
+@pytest.fixture
+def gateway(town: Town) -> Gateway:
+    """A door for each dialect, and `auto`; shared by all tests, so take a room name of your own."""
+    return town.a
+
+
+@pytest.fixture(scope="session")
+def hasty_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Drops members after two silent seconds, and runs a broker of its own."""
+    with Gateway("--idle-timeout", "2", data=tmp_path_factory.mktemp("hasty")) as service:
+        yield service
+
+
+ROOM_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture
+def new_room() -> NewRoom:
+    """Makes a room name that no other test uses, out of the one given."""
+    return lambda name: f"{name}{next(ROOM_NUMBERS)}"
+
+
+@pytest.fixture
+def client() -> Iterator[Enter]:
+    """Makes stand-ins, `client(dialect, name, gateway)`, and closes them when the test is over."""
+    with ExitStack() as stack:
+
+        def make(dialect: str, name: str, gateway: Gateway, habits: Habits = PLAIN, door: str = "") -> LegacyClient:
+            return stack.enter_context(CLIENTS[dialect](name, gateway.door(door or dialect), habits))
+
+        yield make

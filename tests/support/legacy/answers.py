@@ -1,0 +1,133 @@
+"""What each program's own server answers on TCP, byte by byte; where a payload is JSON, key by key."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from tests.support.legacy.wire import CREATE, Frame, header
+
+JsonCheck = Callable[[dict[str, Any]], bool]
+
+
+class Refusal(Enum):
+    """(status number, words, tcrp-ok's word, tcrp-bare-ack's state)"""
+
+    ROOM_EXISTS = (1, "Room already exists", "ROOM_EXISTS", 3)
+    ROOM_NOT_FOUND = (2, "Room does not exist", "NO_ROOM", 4)
+    WRONG_PASSWORD = (3, "Wrong password", "WRONG_PASSWORD", 5)
+
+    @property
+    def status(self) -> int:
+        return self.value[0]
+
+    @property
+    def reason(self) -> str:
+        return self.value[1]
+
+    @property
+    def word(self) -> str:
+        return self.value[2]
+
+    @property
+    def state(self) -> int:
+        return self.value[3]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonReply:
+    """A frame without the room, whose payload is an object for which `check` holds."""
+
+    operation: int
+    state: int
+    check: JsonCheck
+
+    def matches(self, reply: bytes) -> bool:
+        frame = Frame.split(reply)
+        numbers = (frame.room_size, frame.operation, frame.state, frame.payload_size)
+        return numbers == (0, self.operation, self.state, len(frame.body)) and self.check(json.loads(frame.body))
+
+
+Expected = bytes | JsonReply
+
+
+def whole(operation: int, state: int, payload: bytes, room: str = "") -> bytes:
+    return header(len(room.encode()), operation, state, len(payload)) + room.encode() + payload
+
+
+def granted(
+    dialect: str, operation: int, room: str, token: bytes, request_sizes: tuple[int, int] = (0, 0)
+) -> list[Expected]:
+    """The replies that bring a token. `request_sizes` as the client declared them; tcrp-bare-ack gets them back."""
+    shown = token.decode()
+    match dialect:
+        case "classic":
+            return [token]
+        case "tcrp" | "tcrp-named":
+            return [whole(operation, 1, b"\0"), whole(operation, 2, token)]
+        case "tcrp-room" | "tcrp-json":
+            return [whole(operation, 1, b"\0", room), whole(operation, 2, token, room)]
+        case "tcrp-200":
+            return [whole(operation, 1, b"200", room), whole(operation, 2, token, room)]
+        case "tcrp-ok":
+            return [whole(operation, 1, b"OK", room), whole(operation, 2, token, room)]
+        case "tcrp-bare-ack":
+            return [header(request_sizes[0], operation, 1, request_sizes[1]), whole(operation, 2, token, room)]
+        case "tcrp-success":
+            return [
+                JsonReply(operation, 1, lambda content: content == {"success": 1}),
+                JsonReply(operation, 2, lambda content: content == {"token": shown}),
+            ]
+        case "tcrp-single":
+            return [JsonReply(operation, 2, lambda content: spoken(content, 202, token=shown))]
+        case "tcrp-202":
+            second = 201 if operation == CREATE else 200
+            return [
+                JsonReply(operation, 1, lambda content: spoken(content, 202)),
+                JsonReply(operation, 2, lambda content: spoken(content, second, token=shown)),
+            ]
+    raise AssertionError(dialect)
+
+
+def refused(
+    dialect: str, operation: int, room: str, why: Refusal, request_sizes: tuple[int, int] = (0, 0)
+) -> list[Expected]:
+    """The replies that bring none."""
+    status = bytes((why.status,))
+    match dialect:
+        case "classic":
+            return [f"ERROR: {why.reason}".encode()]
+        case "tcrp" | "tcrp-named":
+            return [whole(operation, 1, status)]
+        case "tcrp-room" | "tcrp-json":
+            return [whole(operation, 1, status, room)]
+        case "tcrp-200":
+            return [whole(operation, 1, b"200", room), whole(operation, 2, f"error:{why.reason}".encode(), room)]
+        case "tcrp-ok":
+            return [whole(operation, 1, why.word.encode(), room)]
+        case "tcrp-bare-ack":
+            reason = whole(operation, why.state, why.reason.encode(), room)
+            return [header(request_sizes[0], operation, 1, request_sizes[1]), reason]
+        case "tcrp-success":
+            return [JsonReply(operation, 1, lambda content: content == {"success": 0})]
+        case "tcrp-single":
+            return [JsonReply(operation, 0, lambda content: spoken(content, 400))]
+        case "tcrp-202":
+            return [JsonReply(operation, 1, lambda content: content.keys() == {"status", "message"})]
+    raise AssertionError(dialect)
+
+
+def spoken(content: dict[str, Any], status: int, **others: str) -> bool:
+    """An object with a status, words for a person, and `others`; no more."""
+    words = content.get("message")
+    return content == {"status": status, "message": words, **others} and isinstance(words, str) and bool(words)
+
+
+def check(replies: tuple[bytes, ...], expected: list[Expected]) -> None:
+    assert len(replies) == len(expected), f"{replies} in place of {expected}"
+    for reply, wanted in zip(replies, expected, strict=True):
+        if isinstance(wanted, bytes):
+            assert reply == wanted
+        else:
+            assert wanted.matches(reply), f"{reply!r} in place of {wanted}"

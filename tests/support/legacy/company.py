@@ -1,0 +1,86 @@
+"""A room full of stand-ins, and the record of what each of them must have on its screen."""
+
+from tests.support.legacy.client import Answer, LegacyClient
+from tests.support.legacy.plain import Tcrp200
+from tests.support.legacy.wire import PATIENCE_S, Deadline
+
+
+class Company:
+    """The members of one room. Say everything through it: it waits until all have heard, and remembers.
+
+    A member can be heard of only when its UDP address is known: it has announced a port, or sent a datagram. What it
+    missed until then must come at that moment, so it counts from its joining on.
+    """
+
+    def __init__(self, room: str) -> None:
+        self.room = room
+        self.members: list[LegacyClient] = []
+        self.screens: dict[LegacyClient, list[str]] = {}
+        self._said: list[tuple[LegacyClient, str]] = []
+        self._joined_at: dict[LegacyClient, int] = {}
+        self._reachable: set[LegacyClient] = set()
+
+    def create(self, host: LegacyClient) -> Answer:
+        return self._admit(host, host.create(self.room))
+
+    def join(self, guest: LegacyClient) -> Answer:
+        return self._admit(guest, guest.join(self.room))
+
+    def _admit(self, client: LegacyClient, answer: Answer) -> Answer:
+        assert len(client.token) == 32, f"{client!r} was given no token: {answer}"
+        self.members.append(client)
+        self.screens[client] = []
+        self._joined_at[client] = len(self._said)
+        if client.announces:
+            self._reachable.add(client)
+        if isinstance(client, Tcrp200):
+            self.say(client, client.greeting)
+        elif client.registration is not None:
+            client.start()
+            self._reachable.add(client)
+        return answer
+
+    def say(self, speaker: LegacyClient, text: str) -> None:
+        """One line; comes back when it stands on every screen that it belongs on."""
+        self.say_all([(speaker, text)])
+
+    def say_all(self, lines: list[tuple[LegacyClient, str]]) -> None:
+        """All lines at once; comes back when each stands on every screen, in whatever order."""
+        for speaker, text in lines:
+            speaker.say(text)
+            self._said.append((speaker, text))
+            self._reachable.add(speaker)
+        for member in self.members:
+            if member in self._reachable:
+                self._catch_up(member)
+
+    def _catch_up(self, member: LegacyClient) -> None:
+        deadline, wanted = Deadline(PATIENCE_S), len(self.due(member))
+        screen = self.screens[member]
+        while len(screen) < wanted:
+            heard = member.listen(deadline.left)
+            assert heard is not None, f"{member!r} waits for {self.due(member)} and has {screen}"
+            assert heard.origin == member.door.udp, f"{member!r} was answered from another socket: {heard}"
+            screen.append(heard.shown)
+
+    def due(self, member: LegacyClient) -> list[str]:
+        """The lines that belong on a member's screen, in the order they were said."""
+        return [
+            member.line(speaker.name, text)
+            for speaker, text in self._said[self._joined_at[member] :]
+            if speaker is not member or member.echoes
+        ]
+
+    def check(self) -> None:
+        """Each has read exactly what is due to it, in order; nobody has anything more waiting."""
+        for member in self.members:
+            if member in self._reachable:
+                assert self.screens[member] == self.due(member), member
+                assert member.pending() == [], member
+
+    def chat(self, *speakers: LegacyClient) -> None:
+        """Two rounds. The first also tells the room where its speakers are, as far as it did not know."""
+        for number in (1, 2):
+            for speaker in speakers or self.members:
+                self.say(speaker, f"こんにちは: {number}")
+        self.check()

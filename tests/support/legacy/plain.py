@@ -1,0 +1,161 @@
+"""Clients whose request is the room and the user name as plain text."""
+
+from typing import ClassVar
+
+from tests.support.legacy.client import Answer, LegacyClient, NamedClient, RawClient
+from tests.support.legacy.wire import CREATE, HEADER_SIZE, JOIN, Counts, Frame, Stream, header
+
+
+class Classic(RawClient):
+    """The seed's client. It takes whatever comes as its token and leaves only by being killed."""
+
+    dialect = "classic"
+    counts = Counts.CHARACTERS
+    prefix = ": "
+    registration = ""
+    echoes = True
+
+    listed: tuple[str, ...] = ()
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        if operation == CREATE:
+            self.send_request(stream, CREATE, room, self.name.encode(), self.habits.create_state)
+            token = stream.receive_once(255)
+            return Answer((token,), token)
+        self.send_request(stream, JOIN, "", self.name.encode())
+        rooms = stream.receive_once(4096)
+        self.listed = tuple(name.strip().strip("'\"") for name in rooms.decode()[1:-1].split(",") if name)
+        stream.send((room.encode(),))
+        token = stream.receive_once(255)
+        return Answer((rooms, token), token)
+
+    def ends_at(self, text: str, raw: bytes) -> bool:
+        return text in ("Timeout!", "exit!")
+
+
+class Tcrp(RawClient):
+    """By the text of the exercise. It is heard of on UDP when its user has typed a line, not before."""
+
+    dialect = "tcrp"
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_request(stream, operation, room, self.name.encode())
+        return read_status_and_token(stream, operation)
+
+
+class TcrpNamed(NamedClient):
+    dialect = "tcrp-named"
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_request(stream, operation, room, self.name.encode())
+        return read_status_and_token(stream, operation)
+
+
+def read_status_and_token(stream: Stream, operation: int) -> Answer:
+    """State 1 with one status byte; then, if that was 0, state 2 with the token."""
+    status = stream.receive_frame()
+    assert (status.operation, status.state, status.payload_size) == (operation, 1, 1), status
+    if status.payload != b"\0":
+        return Answer((status.raw,), None, f"status {status.payload[0]}")
+    complete = stream.receive_frame()
+    assert (complete.operation, complete.state) == (operation, 2), complete
+    return Answer((status.raw, complete.raw), complete.payload)
+
+
+class Tcrp200(RawClient):
+    """One `recv` a reply, whatever it brings; connects its UDP socket; greets the room as soon as it is in."""
+
+    dialect = "tcrp-200"
+    prefix = " : "
+    separator = " : "
+    leave_word = "exit:"
+    connects_udp = True
+    receives = 4094
+
+    @property
+    def greeting(self) -> str:
+        """Chat like any other: the others see it."""
+        return f"{self.room} に参加しました。"
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_request(stream, operation, room, self.name.encode())
+        status = Frame.split(stream.receive_once(4096))
+        assert status.state == 1, f"this client asks its user to start over: {status}"
+        result = Frame.split(stream.receive_once(4096))
+        assert result.state == 2, f"this client asks its user to start over: {result}"
+        replies = (status.raw, result.raw)
+        if b"error:" in result.payload:
+            return Answer(replies, None, result.payload.decode().replace("error:", ""))
+        self.room = result.body[: result.room_size].decode()
+        return Answer(replies, result.payload)
+
+    def start(self) -> None:
+        self.say(self.greeting)
+
+    def ends_at(self, text: str, raw: bytes) -> bool:
+        return "exit:" in text
+
+
+class TcrpOk(NamedClient):
+    """Asks for the list on a connection of its own, then says its UDP port after its name."""
+
+    dialect = "tcrp-ok"
+    registration = "@join"
+    leave_word = "@quit"
+    announces = True
+
+    NOTICES: ClassVar[tuple[str, ...]] = ("ROOM_CLOSED", "DISCONNECTED", "SERVER_SHUTDOWN")
+    listed: tuple[str, ...] = ()
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        stream.send((header(0, JOIN, 0, 0),))
+        rooms = stream.receive_frame()
+        assert (rooms.room_size, rooms.operation, rooms.state) == (0, JOIN, 1), rooms
+        self.listed = tuple(rooms.payload.decode().split(",")) if rooms.payload else ()
+        self.hang_up()
+        self.dial()
+        assert self.stream is not None
+        self.send_request(self.stream, operation, room, self.name.encode() + self.udp_port.to_bytes(2, "big"))
+        status = self.stream.receive_frame()
+        assert status.state == 1, status
+        if status.payload != b"OK":
+            return Answer((status.raw,), None, status.payload.decode())
+        complete = self.stream.receive_frame()
+        assert complete.state == 2, complete
+        return Answer((status.raw, complete.raw), complete.payload)
+
+    def payload_size(self, payload: bytes, counts: Counts) -> int:
+        return counts.of_payload(payload[:-2]) + 2
+
+    def parse(self, raw: bytes) -> tuple[str | None, str]:
+        for notice in self.NOTICES:
+            if raw.startswith(notice.encode()):
+                return None, raw.decode()
+        return super().parse(raw)
+
+    def ends_at(self, text: str, raw: bytes) -> bool:
+        return raw.startswith(tuple(notice.encode() for notice in self.NOTICES))
+
+
+class TcrpBareAck(LegacyClient):
+    """Expects of the first reply its header alone, and on UDP the same form down as up."""
+
+    dialect = "tcrp-bare-ack"
+    leave_word = "exit"
+    echoes = True
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_request(stream, operation, room, self.name.encode())
+        ack = Frame.split(stream.receive_exactly(HEADER_SIZE))
+        assert (ack.operation, ack.state) == (operation, 1), ack
+        result = stream.receive_frame()
+        if result.state != 2:
+            return Answer((ack.raw, result.raw), None, f"state {result.state}")
+        return Answer((ack.raw, result.raw), result.payload)
+
+    def parse(self, raw: bytes) -> tuple[str | None, str]:
+        assert len(raw) >= 2, raw
+        return None, raw[2 + raw[0] + raw[1] :].decode()
+
+    def down(self, sender: str, text: str) -> bytes:
+        return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()
