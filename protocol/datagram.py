@@ -133,7 +133,7 @@ def notice(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
     """Return the datagram for a notice: `kind` ("closed", "timeout") for our own clients, `text` for the others."""
     style = dialect.down
     if style.form is DownForm.NATIVE:
-        return msgspec.json.encode({"notice": kind, "text": text})
+        return _fitting({"notice": kind, "text": text}, "text", MAX_DOWN)
     if style.form is DownForm.RAW or dialect.notices_raw:
         return cut(text, MAX_DOWN).encode()
     if style.form is DownForm.U1:
@@ -143,12 +143,17 @@ def notice(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
 
 
 def _fitting(fields: dict[str, str | int], key: str, size: int) -> bytes:
-    """Return `fields` as JSON of at most `size` bytes; the text under `key` gives way."""
+    """Return `fields` as JSON of at most `size` bytes; the text under `key` gives way, no more than it must."""
     raw = msgspec.json.encode(fields)
-    # Escapes make a text longer than its UTF-8, so one cut may not be enough.
-    while len(raw) > size:
-        text = str(fields[key])
-        shorter = cut(text, len(text.encode()) - (len(raw) - size))
-        fields[key] = shorter if shorter != text else text[:-1]
-        raw = msgspec.json.encode(fields)
-    return raw
+    if len(raw) <= size:
+        return raw
+    # How much a cut saves depends on the escapes in what it takes away, so the place is searched for.
+    text = str(fields[key])
+    fits, too_long = 0, len(text)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if len(msgspec.json.encode(fields | {key: text[:middle]})) <= size:
+            fits = middle
+        else:
+            too_long = middle
+    return msgspec.json.encode(fields | {key: text[:fits]})
