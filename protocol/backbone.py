@@ -57,13 +57,15 @@ class News(Wire):
 
 
 class Hello(Wire, tag=1):
-    """A gateway says who it is: first thing on a connection, and whenever the broker does not know it."""
+    """A gateway says who it is: first thing on a connection, and whenever the broker does not know it.
+
+    The name of this run of the process, its instance, is the identity of its socket; publishes are numbered within it.
+    """
 
     name: str
-    """Stable over restarts."""
-    instance: str
-    """Of this run of the process; its publishes are numbered within it."""
+    """Stable over restarts of a gateway; empty if it has none."""
     version: int
+    """Of these frames."""
 
 
 class Item(Wire):
@@ -95,8 +97,6 @@ class Create(Wire, tag=10):
     dialect: str
     ip: str
     """Where the client's TCP connection came from."""
-    address: bytes
-    """Where its datagrams shall go, as the gateway writes it; empty until known."""
     idle_ms: int
     """How long it may be silent."""
 
@@ -113,6 +113,9 @@ class Resume(Wire, tag=12):
 
 class ListRooms(Wire, tag=13):
     """Which rooms are there?"""
+
+    limit: int
+    """Names at most; the newest rooms are kept."""
 
 
 class Replay(Wire, tag=14):
@@ -138,20 +141,18 @@ class Canary(Wire, tag=4):
     number: int
 
 
-class Touched(Wire, tag=5):
-    """What need not be in any order but should survive this gateway, since the last of these."""
+class Delivered(Wire, tag=5):
+    """How far this gateway has delivered, so that another can go on from there."""
 
-    members: list[int]
-    """Heard since then, so that nobody thinks them gone."""
-    delivered: list[tuple[int, int]]
-    """(room, offset): up to where this gateway's members of that room have heard it."""
+    positions: list[tuple[int, int]]
+    """(room, offset), for rooms that went on since the last of these."""
 
 
 class Bye(Wire, tag=6):
     """The gateway stops in good order."""
 
 
-Upward = Hello | Publish | Request | Canary | Touched | Bye
+Upward = Hello | Publish | Request | Canary | Delivered | Bye
 
 
 # --- broker to gateway --------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The broker: room directory, one order per room, the log, fan-out by topic."""

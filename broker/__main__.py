@@ -1,0 +1,5 @@
+"""Start the broker."""
+
+from broker.cli import main
+
+main(prog_name="python -m broker")

@@ -1,0 +1,177 @@
+"""`python -m broker`: the command line."""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from broker.config import Config, Limits, parse_bind, parse_store
+from broker.core import Core
+from broker.net.ask import ping
+from broker.net.server import Server
+from broker.store import Store
+from broker.store_memory import MemoryStore
+from broker.store_sqlite import SqliteStore
+from protocol.errors import SettingError, StoreError
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # not to be had on Windows; asyncio's own loop does
+    from asyncio import new_event_loop
+
+DEFAULT_BIND = "tcp://127.0.0.1:9003"
+TAKE_OVER_S = 3.0
+"""How long to wait for a broker before us to let go of the store."""
+
+logger = logging.getLogger("broker")
+
+
+def _setting(parse: Any) -> Any:
+    """Return a click callback that turns a SettingError into click's one line and exit status 2."""
+
+    def callback(context: click.Context, parameter: click.Parameter, value: str) -> str:
+        try:
+            parse(value)
+        except SettingError as exc:
+            raise click.BadParameter(str(exc)) from exc
+        return value
+
+    return callback
+
+
+@click.group(invoke_without_command=True, context_settings={"auto_envvar_prefix": "TSUDOI", "show_default": True})
+@click.option(
+    "--bind",
+    default=DEFAULT_BIND,
+    metavar="ENDPOINT",
+    callback=_setting(parse_bind),
+    show_envvar=True,
+    help="Where gateways connect: tcp://HOST:PORT or ipc://PATH. News go out at PORT+1 (PATH.pub). Port 0: any.",
+)
+@click.option(
+    "--store",
+    default="sqlite:data/tsudoi.sqlite",
+    metavar="memory|sqlite:PATH",
+    callback=_setting(parse_store),
+    show_envvar=True,
+    help="What keeps rooms, members and logs. memory keeps nothing beyond this process.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(["process", "full"]),
+    default="process",
+    show_envvar=True,
+    help="process: accepted messages survive kill -9. full: a power cut as well (each batch is synced to disk).",
+)
+@click.option(
+    "--log-entries",
+    type=click.IntRange(1),
+    default=Limits.log_entries,
+    show_envvar=True,
+    help="Messages and events that each room's log keeps.",
+)
+@click.option(
+    "--log-age",
+    type=click.FloatRange(1),
+    default=Limits.log_age_s,
+    metavar="SECONDS",
+    show_envvar=True,
+    help="Entries older than this leave the log too.",
+)
+@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
+@click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
+@click.pass_context
+def main(
+    context: click.Context,
+    bind: str,
+    store: str,
+    durability: Literal["process", "full"],
+    log_entries: int,
+    log_age: float,
+    log_level: str,
+    exit_with_parent: bool,
+) -> None:
+    """Keep the rooms: who is in them, the one order of what is said, and its log.
+
+    Gateways (python -m gateway --broker ENDPOINT) connect to it; clients never do. Every option can also be given as an
+    environment variable, for example TSUDOI_BIND. Prints `ready ENDPOINT` when gateways may come; SIGTERM or Ctrl-C
+    stops it.
+    """
+    context.obj = bind
+    if context.invoked_subcommand is not None:
+        return
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    limits = Limits(log_entries=log_entries, log_age_s=log_age)
+    config = Config(bind, parse_store(store), durability, limits, exit_with_parent)
+    runner = asyncio.Runner(loop_factory=new_event_loop)
+    try:
+        with runner:
+            sys.exit(runner.run(run(config)))
+    except (SettingError, StoreError) as exc:
+        click.echo(f"broker: {exc}", err=True)
+        sys.exit(2)
+
+
+@main.command("ping")
+@click.option("--timeout", default=3.0, type=click.FloatRange(0.1), metavar="SECONDS", help="How long to wait.")
+@click.pass_context
+def ping_command(context: click.Context, timeout: float) -> None:
+    """Ask a running broker (at --bind) whether it answers: exit status 0 or 1."""
+    if not ping(context.obj, timeout):
+        click.echo(f"broker: no answer from {context.obj} within {timeout:g} s", err=True)
+        sys.exit(1)
+    click.echo(f"{context.obj} answers")
+
+
+async def run(config: Config) -> int:
+    """Serve until a signal (returns 0) or until nothing can be kept any more (returns 1)."""
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[int] = loop.create_future()
+
+    def stop(status: int) -> None:
+        if not stopped.done():
+            stopped.set_result(status)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, 0)
+    store = await _open(config)
+    try:
+        instance = secrets.token_hex(8)
+        core = Core(store.load(), instance, config.limits, time.monotonic())
+        server = Server(core, store, config.limits, config.bind, lambda: stop(1))
+        server.start()
+        if config.exit_with_parent:
+            loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
+        rooms, members = len(core.directory.rooms), len(core.directory.members)
+        logger.info("%s holds %d rooms and %d members", config.store_path or "memory", rooms, members)
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"ready {server.endpoint}")
+        status = await stopped
+        server.stop()
+        return status
+    finally:
+        store.close()
+
+
+async def _open(config: Config) -> Store:
+    if config.store_path is None:
+        return MemoryStore()
+    return await _open_file(config.store_path, config.durability)
+
+
+async def _open_file(path: Path, durability: Literal["process", "full"]) -> SqliteStore:
+    deadline = time.monotonic() + TAKE_OVER_S
+    while True:
+        try:
+            return SqliteStore(path, durability)
+        except SettingError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.1)

@@ -1,0 +1,256 @@
+"""Who is where: rooms, their members, and the next offset of each; ARCHITECTURE.md, "Directory".
+
+Ordinary objects that decide; every change is noted in a `Batch` for the store and as an `Entry` for the room's
+log. Time is an argument: `wall_ms` is milliseconds since 1970.
+"""
+
+from collections.abc import Iterator
+
+from broker.store import Batch, MemberRow, RoomRow, Snapshot
+from protocol.backbone import Entry
+from protocol.codes import EntryKind, LeaveReason
+from protocol.errors import RoomExists, RoomNotFound
+from protocol.names import RoomName, TokenHash, UserName, told_apart
+
+
+class Member:
+    """One member of one room."""
+
+    __slots__ = ("address", "delivered", "dialect", "gateway", "id", "idle_ms", "ip", "name", "room", "token_hash")
+
+    def __init__(self, row: MemberRow, room: "Room") -> None:
+        self.id = row.id
+        self.room = room
+        self.name = UserName(row.name)
+        self.token_hash = TokenHash(row.token_hash)
+        self.dialect = row.dialect
+        self.ip = row.ip
+        self.address = row.address
+        self.gateway = row.gateway
+        self.idle_ms = row.idle_ms
+        self.delivered = row.delivered
+
+    @property
+    def is_host(self) -> bool:
+        """Whether the room closes when this member leaves."""
+        return self.room.host == self.id
+
+    def heard(self) -> int:
+        """Return the offset up to which it has heard its room, as far as its gateway has said.
+
+        A member without an address has heard nothing since its gateway took it over.
+        """
+        if not self.address:
+            return self.delivered
+        return max(self.delivered, self.room.delivered.get(self.gateway, 0))
+
+    def row(self) -> MemberRow:
+        """Return what the store keeps of it."""
+        return MemberRow(
+            self.id,
+            self.room.id,
+            self.name,
+            self.token_hash,
+            self.dialect,
+            self.ip,
+            self.address,
+            self.gateway,
+            self.idle_ms,
+            self.delivered,
+        )
+
+
+class Room:
+    """One room with its members; `last` is the offset of its newest entry, `first` of the oldest in the log."""
+
+    __slots__ = (
+        "created_ms",
+        "delivered",
+        "epoch",
+        "first",
+        "host",
+        "id",
+        "last",
+        "members",
+        "name",
+        "names",
+        "numbers",
+        "password_hash",
+    )
+
+    def __init__(self, row: RoomRow, first: int, last: int) -> None:
+        self.id = row.id
+        self.name = RoomName(row.name)
+        self.epoch = row.epoch
+        self.host = row.host
+        self.password_hash = row.password_hash
+        self.created_ms = row.created_ms
+        self.first = first
+        self.last = last
+        self.members: dict[int, Member] = {}
+        self.names: set[str] = set()
+        self.numbers: dict[str, int] = {}
+        """Wished name → the number that the last one of that name was told apart by."""
+        self.delivered: dict[str, int] = {}
+        """Gateway instance → offset up to which it has delivered here."""
+
+    def row(self) -> RoomRow:
+        """Return what the store keeps of it, but for its members and log."""
+        return RoomRow(self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms)
+
+    def free_name(self, wished: UserName) -> UserName:
+        """Return the wished name, told apart from the members who have it already."""
+        name, number = wished, self.numbers.get(wished, 1)
+        while name in self.names:
+            number += 1
+            name = told_apart(wished, number)
+        if name != wished:
+            self.numbers[wished] = number
+        return name
+
+
+class Directory:
+    """All rooms and members that this broker owns."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.rooms: dict[int, Room] = {}
+        self.by_name: dict[str, Room] = {}
+        self.members: dict[int, Member] = {}
+        self.by_token: dict[bytes, Member] = {}
+        self.by_gateway: dict[str, set[int]] = {}
+        self.batch = Batch()
+        self.entries: dict[int, list[Entry]] = {}
+        """Room id → entries of this turn."""
+        self._last_id = 0
+        for row in snapshot.rooms:
+            self._add_room(Room(row, *snapshot.ends.get(row.id, (1, 0))))
+        for member_row in snapshot.members:
+            self._add_member(Member(member_row, self.rooms[member_row.room]))
+        for (room_id, gateway), offset in snapshot.delivered.items():
+            if room_id in self.rooms:
+                self.rooms[room_id].delivered[gateway] = offset
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def create(self, name: RoomName, password_hash: str, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
+        """Make a room with its host; `member` gives all but the ids and the name.
+
+        Raises:
+            RoomExists: there is a room of that name.
+        """
+        if name in self.by_name:
+            raise RoomExists(name)
+        room_id = self._new_id(wall_ms)
+        room = Room(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms), 1, 0)
+        self._add_room(room)
+        self.batch.rooms[room_id] = room.row()
+        return self._enter(room, room.host, wished, member, wall_ms)
+
+    def join(self, room: Room, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
+        """Add a member to a room; `member` gives all but the ids and the name."""
+        return self._enter(room, self._new_id(wall_ms), wished, member, wall_ms)
+
+    def find(self, name: RoomName) -> Room:
+        """Return the room of that name or raise RoomNotFound."""
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise RoomNotFound(name) from None
+
+    def say(self, member: Member, text: str, wall_ms: int) -> None:
+        """Put what a member says into its room's order."""
+        self._append(member.room, EntryKind.SAID, member, text, 0, wall_ms)
+
+    def leave(self, member: Member, reason: LeaveReason, wall_ms: int) -> None:
+        """Take a member out of its room; if it is the host, the room closes."""
+        if member.is_host:
+            self.close(
+                member.room, LeaveReason.HOST_IDLE if reason is LeaveReason.IDLE else LeaveReason.HOST_LEFT, wall_ms
+            )
+            return
+        self._append(member.room, EntryKind.LEFT, member, "", reason, wall_ms)
+        self._drop_member(member)
+        member.room.members.pop(member.id)
+        member.room.names.discard(member.name)
+
+    def close(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
+        """Close a room: its members are members no more, its log ends with this."""
+        self._append(room, EntryKind.CLOSED, room.members[room.host], "", reason, wall_ms)
+        for member in room.members.values():
+            self._drop_member(member)
+        del self.rooms[room.id], self.by_name[room.name]
+        self.batch.rooms[room.id] = None
+
+    def move(self, member: Member, gateway: str, heard: int, wall_ms: int) -> None:
+        """Let another gateway serve a member, which has heard its room up to `heard`."""
+        self.by_gateway[member.gateway].discard(member.id)
+        member.gateway = gateway
+        member.delivered = heard
+        self.by_gateway.setdefault(gateway, set()).add(member.id)
+        self.batch.members[member.id] = member.row()
+        self._append(member.room, EntryKind.MOVED, member, gateway, 0, wall_ms)
+
+    def locate(self, member: Member, address: bytes) -> None:
+        """Note where a member's datagrams go; from now on it hears what its gateway delivers."""
+        member.delivered = member.heard()
+        member.address = address
+        self.batch.members[member.id] = member.row()
+
+    def deliver(self, room: Room, gateway: str, offset: int) -> None:
+        """Note how far a gateway has delivered in a room."""
+        offset = min(offset, room.last)
+        if offset > room.delivered.get(gateway, 0):
+            room.delivered[gateway] = offset
+            self.batch.delivered[room.id, gateway] = offset
+
+    def forget_gateway(self, gateway: str) -> None:
+        """Drop what is known of a gateway that serves nobody any more."""
+        self.by_gateway.pop(gateway, None)
+        self.batch.forgotten.add(gateway)
+
+    def served_by(self, gateway: str) -> Iterator[Member]:
+        """Yield the members that a gateway serves; they may be changed meanwhile."""
+        for member_id in tuple(self.by_gateway.get(gateway, ())):
+            yield self.members[member_id]
+
+    # --- how it is noted ------------------------------------------------------------------------------------------
+
+    def _enter(self, room: Room, member_id: int, wished: UserName, row: MemberRow, wall_ms: int) -> Member:
+        member = Member(row, room)
+        member.id = member_id
+        member.name = room.free_name(wished)
+        self._add_member(member)
+        self._append(room, EntryKind.JOINED, member, "", 0, wall_ms)
+        member.delivered = room.last
+        self.batch.members[member.id] = member.row()
+        return member
+
+    def _append(self, room: Room, kind: EntryKind, member: Member, text: str, code: int, wall_ms: int) -> None:
+        room.last += 1
+        entry = Entry(room.last, kind, member.id, member.name, text, code, wall_ms)
+        entries = self.entries.get(room.id)
+        if entries is None:
+            self.entries[room.id] = [entry]
+        else:
+            entries.append(entry)
+
+    def _add_room(self, room: Room) -> None:
+        self.rooms[room.id] = self.by_name[room.name] = room
+        self._last_id = max(self._last_id, room.id)
+
+    def _add_member(self, member: Member) -> None:
+        member.room.members[member.id] = self.members[member.id] = member
+        member.room.names.add(member.name)
+        self.by_token[member.token_hash] = member
+        self.by_gateway.setdefault(member.gateway, set()).add(member.id)
+        self._last_id = max(self._last_id, member.id)
+
+    def _drop_member(self, member: Member) -> None:
+        del self.members[member.id], self.by_token[member.token_hash]
+        self.by_gateway[member.gateway].discard(member.id)
+        self.batch.members[member.id] = None
+
+    def _new_id(self, wall_ms: int) -> int:
+        # Led by the time, so that a broker which has forgotten everything does not give an id twice.
+        self._last_id = max(self._last_id + 1, wall_ms << 16)
+        return self._last_id

@@ -1,0 +1,23 @@
+"""Asks a running broker a question from outside, for health checks."""
+
+import zmq
+
+from protocol import backbone
+from protocol.errors import MalformedMessage
+
+
+def ping(endpoint: str, timeout_s: float) -> bool:
+    """Say whether the broker at `endpoint` answers a Hello on its command socket within the time."""
+    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.IPV6, 1)
+        socket.connect(endpoint)
+        # A request of a stranger is answered too, with Unknown: nothing is kept of the one who asks.
+        socket.send(backbone.encode(backbone.Canary(0)))
+        if not socket.poll(int(timeout_s * 1000)):
+            return False
+        try:
+            answer = backbone.parse_downward_untrusted(socket.recv())
+        except MalformedMessage:
+            return False
+        return isinstance(answer, backbone.Unknown)

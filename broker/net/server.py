@@ -1,0 +1,225 @@
+"""ROUTER in, store, XPUB out: carries out what the core decides; ARCHITECTURE.md, "Backbone".
+
+A turn: drain what has arrived (bounded, so that no peer holds the loop), let the core decide, commit once, publish,
+answer. There is no await from the first to the last, so the order on the wire is the order of offsets.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import zmq
+
+from broker.config import Limits
+from broker.core import Core, Moment, PasswordJob, Turn
+from broker.passwords import check_hash, make_hash
+from broker.store import Store
+from protocol import backbone
+from protocol.errors import SettingError, StoreError
+
+logger = logging.getLogger("broker.server")
+
+FRAMES_A_TURN = 512
+SUBSCRIPTIONS_A_TURN = 8192
+MAX_FRAME_SIZE = 16 * 2**20
+NEWS_HIGH_WATER = 200_000
+"""News that wait for one slow gateway, then are dropped for it alone: positions show it the gap, the log repairs it."""
+REPLIES_HIGH_WATER = 20_000
+TICK_S = 1.0
+TRIM_S = 10.0
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
+"""A frozen peer is noticed within two seconds."""
+
+
+class Server:
+    """The broker's two sockets and the loop around its core."""
+
+    def __init__(self, core: Core, store: Store, limits: Limits, bind: str, on_failure: Callable[[], None]) -> None:
+        """Bind both sockets.
+
+        Args:
+            core: what decides.
+            store: what keeps.
+            limits: see there.
+            bind: tcp://HOST:PORT (0 for any two free ports in a row) or ipc://PATH.
+            on_failure: called once if the store fails; the broker must then end.
+
+        Raises:
+            SettingError: an address can not be bound.
+        """
+        self._core = core
+        self._store = store
+        self._limits = limits
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._context = zmq.Context()
+        self._hashers = ThreadPoolExecutor(2, "password")
+        self._hashing = 0
+        self.undeliverable = 0
+        """Answers to gateways that are not there (any more), or read too slowly."""
+        try:
+            self.endpoint, self._router, self._xpub = self._bind(bind)
+        except SettingError:
+            self._context.destroy(linger=0)
+            raise
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def start(self) -> None:
+        """Serve from now on."""
+        for socket in (self._router, self._xpub):
+            self._loop.add_reader(socket, self._pump)
+        self._every(TICK_S, self._tick)
+        self._every(TRIM_S, self._trim)
+        self._pump()
+
+    def stop(self) -> None:
+        """Close the sockets; what was answered goes out still, for half a second at most."""
+        for timer in self._timers:
+            timer.cancel()
+        for socket in (self._router, self._xpub):
+            self._loop.remove_reader(socket)
+            socket.close(linger=500)
+        self._hashers.shutdown(wait=False, cancel_futures=True)
+        self._context.term()
+
+    # --- a turn ---------------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Take one turn. The sockets' descriptors are edge-triggered, so look again until nothing is left."""
+        moment = _read_clocks()
+        router, xpub, core = self._router, self._xpub, self._core
+        try:
+            for _ in range(FRAMES_A_TURN):
+                parts = router.recv_multipart(zmq.NOBLOCK)
+                if len(parts) == 2:
+                    core.handle_untrusted(parts[0].decode("latin-1"), parts[1], moment)
+                else:
+                    core.counters.malformed += 1
+        except zmq.Again:
+            pass
+        try:
+            for _ in range(SUBSCRIPTIONS_A_TURN):
+                message = xpub.recv(zmq.NOBLOCK)
+                if message[:1] == b"\x01":
+                    core.subscribed(message[1:])
+        except zmq.Again:
+            pass
+        self._carry_out(core.take_turn(moment))
+        if _readable(router) or _readable(xpub):
+            self._loop.call_soon(self._pump)
+
+    def _carry_out(self, turn: Turn) -> None:
+        try:
+            if turn.batch:
+                self._store.commit(turn.batch)
+            for topic, body in turn.news:
+                self._xpub.send(topic + body, zmq.NOBLOCK)
+            for peer, answer in turn.replies:
+                self._send(peer, answer)
+            for peer, request_id, replay in turn.replays:
+                chunks = self._store.read(replay.room, replay.after, replay.limit)
+                self._send(peer, backbone.Reply(request_id, self._core.replayed(replay, chunks)))
+        except StoreError as exc:
+            logger.error("stopping, as nothing can be kept: %s", exc)
+            self._on_failure()
+            return
+        for job in turn.passwords:
+            self._hash(job)
+
+    def _send(self, peer: str, message: backbone.Downward) -> None:
+        try:
+            self._router.send_multipart((peer.encode("latin-1"), backbone.encode(message)), zmq.NOBLOCK)
+        except zmq.ZMQError:
+            self.undeliverable += 1
+
+    def _hash(self, job: PasswordJob) -> None:
+        if self._hashing >= self._limits.password_jobs:
+            self._core.busy(job)
+            self._loop.call_soon(self._pump)
+            return
+        self._hashing += 1
+        future = self._loop.run_in_executor(self._hashers, _hash, job)
+
+        def hashed(done: "asyncio.Future[str | bool]") -> None:
+            self._hashing -= 1
+            if not done.cancelled():
+                self._core.hashed(job, done.result(), _read_clocks())
+                self._pump()
+
+        future.add_done_callback(hashed)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def _every(self, interval_s: float, action: Callable[[], None]) -> None:
+        def run() -> None:
+            self._timers.remove(timer)
+            self._every(interval_s, action)
+            action()
+
+        timer = self._loop.call_later(interval_s, run)
+        self._timers.append(timer)
+
+    def _tick(self) -> None:
+        self._core.tick(_read_clocks())
+        self._pump()
+
+    def _trim(self) -> None:
+        before_ms = int((time.time() - self._limits.log_age_s) * 1000)
+        try:
+            self._core.trimmed(self._store.trim(self._limits.log_entries, before_ms))
+        except StoreError as exc:
+            logger.error("stopping, as the log can not be trimmed: %s", exc)
+            self._on_failure()
+
+    # --- sockets --------------------------------------------------------------------------------------------------
+
+    def _bind(self, bind: str) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
+        any_port = bind.endswith(":0")
+        # Two free ports in a row are not promised by anyone: try until they are found.
+        for _ in range(50 if any_port else 1):
+            router = self._socket(zmq.ROUTER)
+            router.setsockopt(zmq.ROUTER_HANDOVER, 1)
+            router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+            router.setsockopt(zmq.SNDHWM, REPLIES_HIGH_WATER)
+            xpub = self._socket(zmq.XPUB)
+            xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
+            xpub.setsockopt(zmq.SNDHWM, NEWS_HIGH_WATER)
+            endpoint = bind
+            try:
+                router.bind(bind[:-1] + "*" if any_port else bind)
+                if any_port:
+                    endpoint = bind[:-1] + router.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+                xpub.bind(backbone.publish_endpoint(endpoint))
+            except zmq.ZMQError as exc:
+                router.close(0)
+                xpub.close(0)
+                if not any_port or exc.errno != zmq.EADDRINUSE:
+                    raise SettingError(f"can not listen on {endpoint} and the next port: {exc.strerror}") from exc
+            else:
+                return endpoint, router, xpub
+        raise SettingError(f"can not listen on {bind}: no two free ports in a row")
+
+    def _socket(self, kind: int) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.setsockopt(zmq.IPV6, 1)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
+        socket.setsockopt(zmq.RCVHWM, 0)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+        return socket
+
+
+def _hash(job: PasswordJob) -> str | bool:
+    return check_hash(job.stored, job.password) if job.stored else make_hash(job.password)
+
+
+def _readable(socket: "zmq.Socket[bytes]") -> bool:
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+def _read_clocks() -> Moment:
+    return Moment(time.monotonic(), int(time.time() * 1000))

@@ -1,0 +1,114 @@
+"""What must survive the broker, and the interface that engines implement; ARCHITECTURE.md, "Engines".
+
+The broker decides on its own picture of the rooms and hands each turn's changes to the store as one `Batch`: one
+transaction in a file, one round trip to a server. Nothing here knows SQL or a process.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRow:
+    """A room, but for its members and its log."""
+
+    id: int
+    """Never given twice, also not to a later room of the same name."""
+    name: str
+    epoch: int
+    host: int
+    """The host's member id."""
+    password_hash: str
+    """In the hash's own format; empty for an open room."""
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member, wherever it is served."""
+
+    id: int
+    room: int
+    name: str
+    token_hash: bytes
+    dialect: str
+    ip: str
+    address: bytes
+    """Where its datagrams go, as its gateway writes it; empty if unknown."""
+    gateway: str
+    """Instance of the gateway that serves it."""
+    idle_ms: int
+    delivered: int
+    """Offset up to which it had heard its room when its gateway took it over; see `Batch.delivered`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Consecutive entries of a room's log, as they were published."""
+
+    room: int
+    first: int
+    last: int
+    at_ms: int
+    news: bytes
+    """A serialized `protocol.backbone.News`."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """The changes of one turn: all of it is kept, or none. Of two changes to one row the later counts."""
+
+    rooms: dict[int, RoomRow | None] = field(default_factory=dict)
+    """By id; None: closed, with its members and its log."""
+    members: dict[int, MemberRow | None] = field(default_factory=dict)
+    """By id; None: gone."""
+    chunks: list[Chunk] = field(default_factory=list)
+    """To append, each after what its room's log has."""
+    accepted: dict[str, int] = field(default_factory=dict)
+    """Gateway instance → number of the last item taken from it."""
+    delivered: dict[tuple[int, str], int] = field(default_factory=dict)
+    """(room id, gateway instance) → offset up to which that gateway's members of that room have heard it."""
+    forgotten: set[str] = field(default_factory=set)
+    """Gateway instances of which nothing need be known any more."""
+
+    def __bool__(self) -> bool:
+        return bool(self.rooms or self.members or self.chunks or self.accepted or self.delivered or self.forgotten)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All that a broker must know to go on where the last one stopped."""
+
+    rooms: list[RoomRow] = field(default_factory=list)
+    members: list[MemberRow] = field(default_factory=list)
+    ends: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Room id → (first, last) offset in its log."""
+    accepted: dict[str, int] = field(default_factory=dict)
+    delivered: dict[tuple[int, str], int] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """An engine. Every one passes `tests/contract/test_store.py`.
+
+    Any method may raise `protocol.errors.StoreError`; the broker then stops, without having acknowledged anything that
+    is not kept.
+    """
+
+    def load(self) -> Snapshot:
+        """Return everything that earlier batches left."""
+
+    def commit(self, batch: Batch) -> None:
+        """Keep a batch, all or nothing. When it returns, the batch is as durable as the engine promises."""
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        """Return the chunks that hold entries of `room` after that offset, in order, up to `limit` entries or more."""
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """Drop old chunks from all rooms' logs and return room id → its new first offset, for those that changed.
+
+        A chunk goes when the room's newest `keep` entries come all after it, or when it was stamped before `before_ms`;
+        a room's last chunk stays in any case, as its position must not be forgotten.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections; nothing that was committed is lost."""

@@ -1,0 +1,80 @@
+"""Engine: dicts. For tests and throw-away rooms; survives nothing."""
+
+from bisect import bisect_right
+
+from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot
+
+
+class MemoryStore:
+    """Keeps everything until the process ends."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[int, RoomRow] = {}
+        self._members: dict[int, MemberRow] = {}
+        self._logs: dict[int, list[Chunk]] = {}
+        self._accepted: dict[str, int] = {}
+        self._delivered: dict[tuple[int, str], int] = {}
+
+    def load(self) -> Snapshot:
+        """See `Store.load`."""
+        ends = {room: (log[0].first, log[-1].last) for room, log in self._logs.items() if log}
+        return Snapshot(
+            list(self._rooms.values()), list(self._members.values()), ends, dict(self._accepted), dict(self._delivered)
+        )
+
+    def commit(self, batch: Batch) -> None:
+        """See `Store.commit`."""
+        for room_id, room in batch.rooms.items():
+            if room is None:
+                self._rooms.pop(room_id, None)
+            else:
+                self._rooms[room_id] = room
+        for member_id, member in batch.members.items():
+            if member is None:
+                self._members.pop(member_id, None)
+            else:
+                self._members[member_id] = member
+        for chunk in batch.chunks:
+            self._logs.setdefault(chunk.room, []).append(chunk)
+        gone = {room_id for room_id, room in batch.rooms.items() if room is None}
+        if gone:
+            self._members = {id_: row for id_, row in self._members.items() if row.room not in gone}
+            for room_id in gone:
+                self._logs.pop(room_id, None)
+        self._accepted.update(batch.accepted)
+        self._delivered.update(batch.delivered)
+        if batch.forgotten or gone:
+            for instance in batch.forgotten:
+                self._accepted.pop(instance, None)
+            self._delivered = {
+                key: offset
+                for key, offset in self._delivered.items()
+                if key[0] not in gone and key[1] not in batch.forgotten
+            }
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        """See `Store.read`."""
+        log = self._logs.get(room, [])
+        found: list[Chunk] = []
+        for chunk in log[bisect_right(log, after, key=lambda c: c.last) :]:
+            if limit <= 0:
+                break
+            found.append(chunk)
+            limit -= chunk.last - max(chunk.first - 1, after)
+        return found
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """See `Store.trim`."""
+        changed: dict[int, int] = {}
+        for room, log in self._logs.items():
+            end = log[-1].last - keep
+            count = 0
+            while count < len(log) - 1 and (log[count].last <= end or log[count].at_ms < before_ms):
+                count += 1
+            if count:
+                del log[:count]
+                changed[room] = log[0].first
+        return changed
+
+    def close(self) -> None:
+        """See `Store.close`."""

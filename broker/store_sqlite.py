@@ -1,0 +1,203 @@
+"""Engine: one SQLite file in WAL mode, one transaction a batch.
+
+Durability `process`: a commit is in the operating system's hands, so it survives `kill -9` of any process; the WAL is
+synced at checkpoints only. `full`: synchronous=FULL syncs the WAL at each commit, so it survives a power cut as well.
+Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
+"""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import Literal
+
+from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot
+from protocol.errors import SettingError, StoreError
+
+Durability = Literal["process", "full"]
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, host INTEGER NOT NULL,
+    password_hash TEXT NOT NULL, created_ms INTEGER NOT NULL);
+CREATE TABLE members (id INTEGER PRIMARY KEY, room INTEGER NOT NULL, name TEXT NOT NULL, token_hash BLOB NOT NULL,
+    dialect TEXT NOT NULL, ip TEXT NOT NULL, address BLOB NOT NULL, gateway TEXT NOT NULL, idle_ms INTEGER NOT NULL,
+    delivered INTEGER NOT NULL);
+CREATE INDEX members_room ON members (room);
+-- Rows are appended at the end of the table, whatever the room; the index finds a room's.
+CREATE TABLE log (row INTEGER PRIMARY KEY, room INTEGER NOT NULL, last INTEGER NOT NULL, first INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, news BLOB NOT NULL);
+CREATE UNIQUE INDEX log_room ON log (room, last, first);
+CREATE TABLE accepted (gateway TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE delivered (room INTEGER NOT NULL, gateway TEXT NOT NULL, offset INTEGER NOT NULL,
+    PRIMARY KEY (room, gateway)) WITHOUT ROWID;
+"""
+
+
+class SqliteStore:
+    """Keeps everything in the file at `path`, which no other broker may have open at the same time."""
+
+    def __init__(self, path: Path, durability: Durability = "process") -> None:
+        """Open or create the file, mode 0600.
+
+        Raises:
+            SettingError: it can not be opened, is no store of this version, or another broker has it open.
+        """
+        self._lock = _take(path)
+        try:
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
+            # What was said is erased, not only unlinked, when a room closes or its log is trimmed.
+            self._db.execute("PRAGMA secure_delete=FAST")
+            self._migrate(path)
+        except (sqlite3.Error, OSError) as exc:
+            os.close(self._lock)
+            raise SettingError(f"can not open the store {path}: {exc}") from exc
+        self._grown: set[int] = set()
+
+    def _migrate(self, path: Path) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+        elif version != _SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"it has version {version}, this program reads version {_SCHEMA_VERSION}")
+
+    def load(self) -> Snapshot:
+        """See `Store.load`."""
+        try:
+            rooms = [RoomRow(*row) for row in self._db.execute("SELECT * FROM rooms ORDER BY created_ms, id")]
+            members = [MemberRow(*row) for row in self._db.execute("SELECT * FROM members ORDER BY id")]
+            accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))
+            delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
+            ends = {}
+            for room in rooms:
+                # Two look-ups in the index a room; one GROUP BY would walk the whole of it.
+                first = self._db.execute("SELECT first FROM log WHERE room=? ORDER BY last LIMIT 1", (room.id,))
+                last = self._db.execute("SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1", (room.id,))
+                (start,), (end,) = first.fetchone() or (1,), last.fetchone() or (0,)
+                ends[room.id] = (start, end)
+        except sqlite3.Error as exc:
+            raise StoreError(f"can not read the store: {exc}") from exc
+        self._grown.update(ends)
+        return Snapshot(rooms, members, ends, accepted, delivered)
+
+    def commit(self, batch: Batch) -> None:
+        """See `Store.commit`."""
+        db = self._db
+        try:
+            db.execute("BEGIN")
+            if batch.rooms:
+                self._commit_rooms(batch.rooms)
+            if batch.members:
+                self._commit_members(batch.members)
+            db.executemany(
+                "INSERT INTO log (room, last, first, at_ms, news) VALUES (?, ?, ?, ?, ?)",
+                [(c.room, c.last, c.first, c.at_ms, c.news) for c in batch.chunks if batch.rooms.get(c.room, c)],
+            )
+            db.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", batch.accepted.items())
+            db.executemany(
+                "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)",
+                [(room, gateway, n) for (room, gateway), n in batch.delivered.items() if batch.rooms.get(room, self)],
+            )
+            for table in ("accepted", "delivered") if batch.forgotten else ():
+                db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(name,) for name in batch.forgotten])
+            db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            raise StoreError(f"can not write to the store: {exc}") from exc
+        self._grown.update(chunk.room for chunk in batch.chunks)
+
+    def _commit_rooms(self, rooms: dict[int, RoomRow | None]) -> None:
+        gone = [(room_id,) for room_id, room in rooms.items() if room is None]
+        for statement in (
+            "DELETE FROM log WHERE room=?",
+            "DELETE FROM members WHERE room=?",
+            "DELETE FROM delivered WHERE room=?",
+            "DELETE FROM rooms WHERE id=?",
+        ):
+            self._db.executemany(statement, gone)
+        self._grown.difference_update(room_id for (room_id,) in gone)
+        self._db.executemany(
+            "INSERT INTO rooms VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " name=excluded.name, epoch=excluded.epoch, host=excluded.host, password_hash=excluded.password_hash",
+            [(r.id, r.name, r.epoch, r.host, r.password_hash, r.created_ms) for r in rooms.values() if r],
+        )
+
+    def _commit_members(self, members: dict[int, MemberRow | None]) -> None:
+        gone = [(member_id,) for member_id, member in members.items() if member is None]
+        self._db.executemany("DELETE FROM members WHERE id=?", gone)
+        self._db.executemany(
+            "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (m.id, m.room, m.name, m.token_hash, m.dialect, m.ip, m.address, m.gateway, m.idle_ms, m.delivered)
+                for m in members.values()
+                if m
+            ],
+        )
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        """See `Store.read`."""
+        found: list[Chunk] = []
+        try:
+            rows = self._db.execute(
+                "SELECT room, first, last, at_ms, news FROM log WHERE room=? AND last>? ORDER BY last", (room, after)
+            )
+            for row in rows:
+                if limit <= 0:
+                    break
+                chunk = Chunk(*row)
+                found.append(chunk)
+                limit -= chunk.last - max(chunk.first - 1, after)
+        except sqlite3.Error as exc:
+            raise StoreError(f"can not read the store: {exc}") from exc
+        return found
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """See `Store.trim`. Only rooms that grew since the last call are looked at for their count."""
+        changed: dict[int, int] = {}
+        try:
+            self._db.execute("BEGIN")
+            # Rows are in the order of their time, so the oldest are found at the table's start.
+            old = self._db.execute(
+                "SELECT DISTINCT room FROM (SELECT room, at_ms FROM log ORDER BY row LIMIT 10000) WHERE at_ms<?",
+                (before_ms,),
+            )
+            for room in {*self._grown, *(room for (room,) in old)}:
+                newest = self._db.execute(
+                    "SELECT first, last FROM log WHERE room=? ORDER BY last DESC LIMIT 1", (room,)
+                ).fetchone()
+                if newest is None:
+                    continue
+                gone = self._db.execute(
+                    "DELETE FROM log WHERE room=? AND last<? AND (last<=? OR at_ms<?)",
+                    (room, newest[1], newest[1] - keep, before_ms),
+                ).rowcount
+                if gone:
+                    query = "SELECT first FROM log WHERE room=? ORDER BY last LIMIT 1"
+                    (changed[room],) = self._db.execute(query, (room,)).fetchone()
+            self._db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            raise StoreError(f"can not trim the store: {exc}") from exc
+        self._grown.clear()
+        return changed
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._db.close()
+        os.close(self._lock)
+
+
+def _take(path: Path) -> int:
+    """Return the descriptor of a lock on the store; the kernel gives it back when the process ends, however it does."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise SettingError(f"can not open the store {path}: {exc.strerror}") from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(lock)
+        raise SettingError(f"another broker has the store {path} open") from exc
+    return lock
