@@ -1,0 +1,1 @@
+"""All of the client that touches the world."""

@@ -1,0 +1,38 @@
+"""Where a server is."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+_WRITTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<tcp>\d+))?(?::(?P<udp>\d+))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A gateway's two doors."""
+
+    host: str = "127.0.0.1"
+    tcp: int = 9001
+    """Rooms are created and joined here."""
+    udp: int = 9002
+    """Messages go here."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the server written as HOST[:TCP[:UDP]]; an IPv6 address stands in brackets.
+
+        Raises:
+            ValueError: it is not written so; the message says what is wrong.
+        """
+        found = _WRITTEN.fullmatch(text.strip())
+        if found is None:
+            hint = "; an IPv6 address goes in brackets" if text.count(":") > 2 and "[" not in text else ""
+            raise ValueError(f"{text!r} is not HOST[:TCP[:UDP]]{hint}")
+        ports = {kind: int(found[kind]) for kind in ("tcp", "udp") if found[kind]}
+        for port in ports.values():
+            if not 0 < port < 65536:
+                raise ValueError(f"{port} in {text!r} is no port: 1 to 65535")
+        return cls(found["v6"] or found["host"], **ports)
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.tcp}:{self.udp}" if ":" in self.host else f"{self.host}:{self.tcp}:{self.udp}"

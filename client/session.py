@@ -1,0 +1,223 @@
+"""The client's side of every dialect, without I/O: what to send, and what the server's bytes mean.
+
+A conversation is one TCP connection: send what `start` returns, feed it what comes and send what that returns, until
+it has a `result`. Then a Membership makes the datagrams to send and reads those that come. Which of these there are,
+and in which order, a dialect's profile says; there is no code for any one dialect in here.
+"""
+
+import re
+from typing import Any, Protocol
+
+import msgspec
+
+from client.events import Event, Kicked, Message, Notice, RoomClosed, TimedOut
+from protocol.answers import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
+from protocol.codes import Operation
+from protocol.datagram import MAX_DOWN, MAX_UP, serialize
+from protocol.dialect import Dialect, PortPlace
+from protocol.errors import MalformedMessage
+from protocol.handshake import PORT, serialize_request
+from protocol.header import Header
+from protocol.heard import NoticeKind, Said, parse_down_untrusted
+from protocol.names import cut
+
+# C0 and C1 controls but tab and line feed: what would move a cursor or ring a bell in this user's terminal.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LONGEST_FRAME = 64
+"""Bytes that any dialect puts around a text and a name, with some to spare (`{"n":…,"from":"","text":""}` is 46)."""
+
+
+class Conversation(Protocol):
+    """One TCP connection, as a client has it."""
+
+    @property
+    def waits_for_silence(self) -> bool:
+        """What came may be all; call `settle` when the server has been silent for a while, or has hung up."""
+
+    def start(self) -> bytes:
+        """Return what to send first."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what came and return what to send next; raise MalformedMessage."""
+
+    def settle(self) -> None:
+        """Take note that no more comes; raise MalformedMessage if there should have been more."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there."""
+
+
+class AskRooms:
+    """Asks for the names of all rooms, on a connection of its own."""
+
+    def __init__(self) -> None:
+        self._reader = RoomsReader()
+        self.rooms: list[str] | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.rooms is not None
+
+    @property
+    def waits_for_silence(self) -> bool:
+        return False
+
+    def start(self) -> bytes:
+        return Header(0, Operation.JOIN, 0, 0).serialize()
+
+    def feed(self, data: bytes) -> bytes:
+        self.rooms = self._reader.feed_untrusted(data)
+        return b""
+
+    def settle(self) -> None:
+        raise MalformedMessage("the connection ended before the room list")
+
+
+class Enter:
+    """Creates or joins a room."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        operation: Operation,
+        room: str,
+        user: str,
+        password: str | None = None,
+        port: int = 0,
+    ) -> None:
+        """Args:
+        port: the UDP port at which this client listens, for dialects that announce it.
+        """
+        self._dialect = dialect
+        self._room = room
+        self._port = port
+        self._request = serialize_request(dialect, operation, room, user, password, port)
+        self._list = JoinListReader() if dialect.join_lists_rooms and operation is Operation.JOIN else None
+        self._answer = AnswerReader(dialect, operation)
+        self.rooms: list[str] | None = None
+        """The rooms that the server named on the way, where the dialect has it so."""
+        self.result: Granted | Refused | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.result is not None
+
+    @property
+    def waits_for_silence(self) -> bool:
+        return (self._list or self._answer).waits_for_silence
+
+    def start(self) -> bytes:
+        return self._request
+
+    def feed(self, data: bytes) -> bytes:
+        if self._list is not None:
+            self.rooms = self._list.feed_untrusted(data)
+            if self.rooms is None:
+                return b""
+            self._list = None
+            return self._room.encode()
+        self.result = self._answer.feed_untrusted(data)
+        return self._farewell()
+
+    def settle(self) -> None:
+        self.result = (self._list or self._answer).settle_untrusted()
+
+    def _farewell(self) -> bytes:
+        """Return what the dialect sends when it has the token."""
+        if isinstance(self.result, Granted) and self._dialect.port is PortPlace.AFTER_TOKEN:
+            return PORT.pack(self._port)
+        return b""
+
+
+def lists_first(dialect: Dialect) -> bool:
+    """Say whether a client asks for the rooms before it enters one: a server may know the dialect by that alone."""
+    return dialect.lists_rooms and dialect.marker_key is None
+
+
+class Membership:
+    """A place in a room: datagrams up, datagrams down."""
+
+    def __init__(self, dialect: Dialect, room: str, user: str, token: str) -> None:
+        """Args:
+        user: the name as assigned.
+        """
+        self._dialect = dialect
+        self._room = room
+        self._user = user
+        self._token = token
+        self.reserved = dialect.register_words | dialect.leave_words
+        """Texts that nobody hears: to a server of this dialect they mean something else."""
+        # Names of one kind are told apart by a mark that not every dialect tells us; it has room in `_LONGEST_FRAME`.
+        names = len(room.encode()) + _size(user)
+        self.text_limit = min(MAX_UP - 2 - len(room.encode()) - len(token) - self._overhead(), MAX_DOWN - names)
+        self.text_limit -= _LONGEST_FRAME
+        """The size (as `size` counts it) up to which no server needs to cut a text for anyone."""
+
+    def _overhead(self) -> int:
+        return 0 if self._dialect.up_keys is None else _size(self._user) + len("".join(self._dialect.up_keys))
+
+    @staticmethod
+    def size(text: str) -> int:
+        """Return the bytes that `text` takes in the form that needs most of them."""
+        return _size(text)
+
+    def pieces(self, text: str) -> list[str]:
+        """Return `text` in pieces that may all be said; cut behind a space where there is one."""
+        pieces: list[str] = []
+        while _size(text) > self.text_limit:
+            end = len(cut(text, self.text_limit))
+            while _size(text[:end]) > self.text_limit:
+                # Escapes: each costs at most six bytes for one.
+                end -= max(1, (_size(text[:end]) - self.text_limit) // 6)
+            space = text.rfind(" ", end // 2, end)
+            end = space + 1 if space > 0 else end
+            pieces.append(text[:end])
+            text = text[end:]
+        return [*pieces, text] if text else pieces
+
+    def register(self) -> bytes:
+        """Return the datagram that makes this client's address known, and keeps it so."""
+        return self._up(min(self._dialect.register_words, default=""))
+
+    def say(self, text: str) -> bytes:
+        """Return the datagram that says `text`."""
+        keys = self._dialect.up_keys
+        return self._up(text if keys is None else msgspec.json.encode({keys[0]: self._user, keys[1]: text}).decode())
+
+    def leave(self) -> bytes | None:
+        """Return the datagram that leaves the room; None where the dialect has no word for it."""
+        word = min(self._dialect.leave_words, default=None)
+        return None if word is None else self._up(word)
+
+    def hear(self, data: bytes) -> Event:
+        """Return what a datagram says.
+
+        Raises:
+            MalformedMessage: it is not one of the dialect.
+        """
+        heard = parse_down_untrusted(self._dialect, self._room, data)
+        text = clean(heard.text)
+        if isinstance(heard, Said):
+            return Message(clean(heard.sender).replace("\n", " "), text, heard.offset)
+        match heard.kind:
+            case NoticeKind.CLOSED:
+                return RoomClosed(text)
+            case NoticeKind.TIMED_OUT:
+                return TimedOut(text)
+            case NoticeKind.KICKED:
+                return Kicked(text)
+            case NoticeKind.OTHER:
+                return Notice(text)
+
+    def _up(self, text: str) -> bytes:
+        return serialize(self._room, self._token, text)
+
+
+def clean(text: str) -> str:
+    """Return `text` without what could play tricks in a terminal."""
+    return text if text.isprintable() else _CONTROLS.sub("", text)
+
+
+def _size(value: Any) -> int:
+    return len(msgspec.json.encode(value)) - len('""')
