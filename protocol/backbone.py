@@ -5,7 +5,7 @@ of a room go XPUB to SUB, each one frame that begins with the room's topic. A su
 topics have one length; none begins with 0 or 1, which would mean (un)subscribe on these sockets.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,6 +15,9 @@ VERSION: Final = 1
 """Of these frames. A broker refuses a gateway of another version by name, so that nobody guesses."""
 
 TOPIC_SIZE = 9
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""What a topic and a store's column can hold; any other number makes a frame malformed."""
 
 
 class Wire(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -27,28 +30,28 @@ class Wire(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True
 class Entry(Wire):
     """One entry of a room's log. The room's order is the order of `offset`, which has no gaps."""
 
-    offset: int
+    offset: Number
     """From 1, the creation."""
-    kind: int
+    kind: Number
     """An EntryKind. A number that is not one is passed over: a newer broker may say more."""
-    member: int
+    member: Number
     """Who said, joined, left, moved; for CLOSED the host."""
     sender: str
     """That member's name as assigned."""
     text: str
     """What was said; for MOVED the gateway that serves the member from here on."""
-    code: int
+    code: Number
     """A LeaveReason for LEFT and CLOSED, else 0."""
-    at_ms: int
+    at_ms: Number
     """When the broker stamped it: milliseconds since 1970, UTC."""
 
 
 class News(Wire):
     """Entries of one room, in order; without entries it only tells the position."""
 
-    epoch: int
+    epoch: Number
     """Positions of different epochs do not compare: history was lost in between."""
-    last: int
+    last: Number
     """The room's last offset when this was sent; that of the last entry if there are any."""
     entries: list[Entry]
 
@@ -64,25 +67,25 @@ class Hello(Wire, tag=1):
 
     name: str
     """Stable over restarts of a gateway; empty if it has none."""
-    version: int
+    version: Number
     """Of these frames."""
 
 
 class Item(Wire):
     """One thing that happened to a member, to be put into its room's order."""
 
-    kind: int
+    kind: Number
     """EntryKind.SAID; LEFT, with the reason in `code`; ADDRESSED, with the address in `text`."""
-    room: int
-    member: int
+    room: Number
+    member: Number
     text: str
-    code: int
+    code: Number
 
 
 class Publish(Wire, tag=2):
     """Items numbered `first`, `first + 1`, …: sent again until they are accepted, taken once."""
 
-    first: int
+    first: Number
     items: list[Item]
 
 
@@ -97,7 +100,7 @@ class Create(Wire, tag=10):
     dialect: str
     ip: str
     """Where the client's TCP connection came from."""
-    idle_ms: int
+    idle_ms: Number
     """How long it may be silent."""
 
 
@@ -114,37 +117,37 @@ class Resume(Wire, tag=12):
 class ListRooms(Wire, tag=13):
     """Which rooms are there?"""
 
-    limit: int
+    limit: Number
     """Names at most; the newest rooms are kept."""
 
 
 class Replay(Wire, tag=14):
     """What came in this room after an offset?"""
 
-    room: int
-    epoch: int
-    after: int
-    limit: int
+    room: Number
+    epoch: Number
+    after: Number
+    limit: Number
     """Entries at most."""
 
 
 class Request(Wire, tag=3):
     """A question with a number that its answer repeats."""
 
-    id: int
+    id: Number
     body: Create | Join | Resume | ListRooms | Replay
 
 
 class Canary(Wire, tag=4):
     """Comes back as News of no room, on the gateway's own topic: health is that it did, lately."""
 
-    number: int
+    number: Number
 
 
 class Delivered(Wire, tag=5):
     """How far this gateway has delivered, so that another can go on from there."""
 
-    positions: list[tuple[int, int]]
+    positions: list[tuple[Number, Number]]
     """(room, offset), for rooms that went on since the last of these."""
 
 
@@ -163,40 +166,40 @@ class Welcome(Wire, tag=1):
 
     broker: str
     """Of this run of the broker: another value means that it was started again."""
-    accepted: int
+    accepted: Number
     """The last number that it has taken from this instance; 0 for none."""
 
 
 class Accepted(Wire, tag=2):
     """All items up to this number are in the log, or are refused for good (no such member)."""
 
-    number: int
+    number: Number
 
 
 class Granted(Wire, tag=20):
     """The member that a create, join or resume is about."""
 
-    room: int
+    room: Number
     room_name: str
-    member: int
+    member: Number
     user: str
     """As assigned: told apart from others of the same name."""
     dialect: str
     ip: str
     address: bytes
-    idle_ms: int
+    idle_ms: Number
     is_host: bool
-    epoch: int
-    offset: int
+    epoch: Number
+    offset: Number
     """What the member has heard already, or need not hear; what comes after is to be delivered."""
-    first: int
+    first: Number
     """The oldest offset that the room's log still holds."""
 
 
 class Refused(Wire, tag=21):
     """Why not."""
 
-    status: int
+    status: Number
     detail: str
 
 
@@ -213,11 +216,11 @@ class Replayed(Wire, tag=23):
     between is lost), a reset (another epoch), or gone (`epoch` 0: the room is closed).
     """
 
-    room: int
-    epoch: int
-    first: int
+    room: Number
+    epoch: Number
+    first: Number
     """The offset of the first entry that could be told; with no entries, the room's last offset plus one."""
-    last: int
+    last: Number
     """The room's last offset: more is to be asked for if the entries end before it."""
     entries: list[Entry]
 
@@ -225,7 +228,7 @@ class Replayed(Wire, tag=23):
 class Reply(Wire, tag=3):
     """The answer to the request of that number."""
 
-    id: int
+    id: Number
     body: Granted | Refused | Rooms | Replayed
 
 
