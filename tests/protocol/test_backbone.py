@@ -1,0 +1,213 @@
+"""protocol/backbone.py"""
+
+import contextlib
+import types
+import typing
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from protocol import backbone
+from protocol.backbone import (
+    TOPIC_SIZE,
+    Downward,
+    Entry,
+    News,
+    Upward,
+    Wire,
+    canary_topic,
+    encode,
+    parse_downward_untrusted,
+    parse_news_untrusted,
+    parse_upward_untrusted,
+    publish_endpoint,
+    room_topic,
+    topic_room,
+)
+from protocol.errors import MalformedMessage
+from tests.support.strategies import texts
+
+NUMBERS = st.integers(0, 2**63 - 1)
+UPWARD: tuple[type[Wire], ...] = typing.get_args(Upward)
+DOWNWARD: tuple[type[Wire], ...] = typing.get_args(Downward)
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Values of a field's type."""
+    arguments = typing.get_args(kind)
+    match typing.get_origin(kind):
+        case typing.Annotated:
+            return values(arguments[0])
+        case types.UnionType | typing.Union:
+            return st.one_of(*map(values, arguments))
+        case origin if origin is list:
+            return st.lists(values(arguments[0]), max_size=4)
+        case origin if origin is tuple:
+            return st.tuples(*map(values, arguments))
+    if isinstance(kind, type) and issubclass(kind, Wire):
+        return messages(kind)
+    plain = {int: NUMBERS, str: texts(20), bytes: st.binary(max_size=20), bool: st.booleans(), type(None): st.none()}
+    return plain[kind]
+
+
+def messages(kind: type[Wire]) -> st.SearchStrategy[Any]:
+    """Messages of one class, whatever its fields are."""
+    return st.builds(kind, **{field.name: values(field.type) for field in msgspec.structs.fields(kind)})
+
+
+def frames() -> st.SearchStrategy[bytes]:
+    """Garbage: plain, MessagePack of something else, and real frames with bytes changed, cut off or added."""
+    anything = st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), texts(5), st.binary()),
+        lambda inner: st.one_of(st.lists(inner, max_size=6), st.dictionaries(texts(3), inner, max_size=3)),
+        max_leaves=12,
+    )
+    tagged = st.builds(lambda tag, rest: [tag, *rest], st.integers(0, 25), st.lists(anything, max_size=10))
+    kinds: tuple[type[Wire], ...] = (*UPWARD, *DOWNWARD, News)
+    real = st.one_of(*map(messages, kinds)).map(encode)
+
+    def spoil(raw: bytes, at: int, byte: int, size: int) -> bytes:
+        spoilt = bytearray(raw)
+        spoilt[at % len(raw)] = byte
+        return bytes(spoilt[: size or None])
+
+    spoilt = st.builds(spoil, real, st.integers(0, 200), st.integers(0, 255), st.integers(0, 60))
+    return st.one_of(
+        st.binary(max_size=60), anything.map(encode), tagged.map(encode), spoilt, real.map(lambda r: r * 2)
+    )
+
+
+@given(frames())
+@example(b"\x93\x01\x01\xdd\xff\xff\xff\xff")
+@example(b"\x93\x01\x01\xdd\x10\x00\x00\x00")
+@example(b"\x93\x02\x01\xdc\xff\xff")
+@example(b"\x91" * 50_000)
+@example(b"\x81" * 50_000)
+@example(b"\x93\x01\xdb\xff\xff\xff\xff")
+@example(b"\xc7\x0c\xff" + b"\xff" * 12)
+@example(b"\x93\x01\xa3\xed\xa0\x80\x01")
+def test_any_bytes_are_a_message_or_malformed(frame: bytes) -> None:
+    for parse in (parse_upward_untrusted, parse_downward_untrusted, parse_news_untrusted):
+        with contextlib.suppress(MalformedMessage):
+            message = parse(frame)
+            assert parse(encode(message)) == message
+
+
+@pytest.mark.parametrize("kind", UPWARD, ids=lambda kind: kind.__name__)
+@settings(max_examples=40)
+@given(st.data())
+def test_what_goes_up_comes_back_as_it_was(kind: type[Wire], data: st.DataObject) -> None:
+    message = data.draw(messages(kind))
+    assert parse_upward_untrusted(encode(message)) == message
+
+
+@pytest.mark.parametrize("kind", DOWNWARD, ids=lambda kind: kind.__name__)
+@settings(max_examples=40)
+@given(st.data())
+def test_what_comes_down_comes_back_as_it_was(kind: type[Wire], data: st.DataObject) -> None:
+    message = data.draw(messages(kind))
+    assert parse_downward_untrusted(encode(message)) == message
+
+
+@given(messages(News))
+def test_news_come_back_as_they_were(news: News) -> None:
+    assert parse_news_untrusted(encode(news)) == news
+
+
+def test_each_direction_has_its_tags_once() -> None:
+    for kinds in (UPWARD, DOWNWARD):
+        tags = [kind.__struct_config__.tag for kind in kinds]
+        assert len(set(tags)) == len(tags)
+
+
+PARSERS: list[tuple[Callable[[bytes], object], type[Wire]]] = [
+    *((parse_upward_untrusted, kind) for kind in UPWARD),
+    *((parse_downward_untrusted, kind) for kind in DOWNWARD),
+    (parse_news_untrusted, News),
+]
+
+
+@pytest.mark.parametrize(("parse", "kind"), PARSERS, ids=lambda value: getattr(value, "__name__", ""))
+@settings(max_examples=15)
+@given(st.data())
+def test_a_message_with_a_field_more_or_less_is_malformed(
+    parse: Callable[[bytes], object], kind: type[Wire], data: st.DataObject
+) -> None:
+    items = msgspec.msgpack.decode(encode(data.draw(messages(kind))))
+    for wrong in ([*items, 0], items[:-1]):
+        with pytest.raises(MalformedMessage):
+            parse(encode(wrong))
+
+
+@pytest.mark.parametrize("number", [-1, -(2**63), 2**63, 2**64 - 1])
+def test_a_number_below_0_or_past_63_bits_is_malformed(number: int) -> None:
+    # Such a number fits neither a topic nor a column of the store.
+    entry = Entry(1, 1, 1, "alice", "hi", 0, 1)
+    for field in ("offset", "member", "at_ms"):
+        with pytest.raises(MalformedMessage):
+            parse_news_untrusted(encode(News(1, 1, [msgspec.structs.replace(entry, **{field: number})])))
+    for item in (
+        backbone.Item(1, number, 1, "hi", 0),
+        backbone.Item(1, 1, number, "hi", 0),
+        backbone.Item(number, 1, 1, "hi", 0),
+    ):
+        with pytest.raises(MalformedMessage):
+            parse_upward_untrusted(encode(backbone.Publish(1, [item])))
+    for message in (
+        backbone.Publish(number, []),
+        backbone.Canary(number),
+        backbone.Request(number, backbone.Resume(b"")),
+        backbone.Request(1, backbone.Replay(number, 1, 1, 1)),
+        backbone.Request(1, backbone.Replay(1, number, 1, 1)),
+        backbone.Request(1, backbone.Replay(1, 1, number, 1)),
+        backbone.Request(1, backbone.Replay(1, 1, 1, number)),
+    ):
+        with pytest.raises(MalformedMessage):
+            parse_upward_untrusted(encode(message))
+
+
+# --- topics and endpoints -----------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_a_room_topic_names_its_room(room: int) -> None:
+    topic = room_topic(room)
+    assert len(topic) == TOPIC_SIZE
+    assert topic_room(topic) == room
+
+
+@given(st.binary(max_size=12))
+def test_what_is_not_a_rooms_topic_names_none(topic: bytes) -> None:
+    room = topic_room(topic)
+    assert room is None or room_topic(room) == topic
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=40))
+def test_a_canary_topic_has_the_same_size_and_is_no_rooms(instance: str) -> None:
+    assert len(canary_topic(instance)) == TOPIC_SIZE
+    assert topic_room(canary_topic(instance)) is None
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
+def test_no_topic_is_anothers_prefix_or_a_subscription(one: int, other: int) -> None:
+    topics = {room_topic(one), room_topic(other), canary_topic(f"{one:x}")}
+    for topic in topics:
+        assert topic[0] > 1
+        assert [found for found in topics if found.startswith(topic)] == [topic]
+
+
+@pytest.mark.parametrize(
+    ("commands", "news"),
+    [
+        ("tcp://127.0.0.1:9003", "tcp://127.0.0.1:9004"),
+        ("tcp://[::1]:9003", "tcp://[::1]:9004"),
+        ("tcp://broker:9003", "tcp://broker:9004"),
+        ("ipc:///run/tsudoi/broker", "ipc:///run/tsudoi/broker.pub"),
+    ],
+)
+def test_news_come_from_the_next_port_or_path(commands: str, news: str) -> None:
+    assert publish_endpoint(commands) == news
