@@ -18,6 +18,8 @@ MAX_DOWN = 4094
 SERVER_NAME = "server"
 """Who says a notice, in forms that name a sender."""
 
+_NO_WIDTH = "\u200b"
+
 # C0 and C1 controls but tab and line feed: what would move a cursor or ring a bell in another's terminal.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -114,19 +116,33 @@ def said(style: DownStyle, room: str, offset: int, sender: str, text: str) -> by
     """Return the datagram that tells a member what `sender` said; the text is cut so that 4094 bytes hold all."""
     match style.form:
         case DownForm.RAW:
-            raw = f"{sender}{style.separator}{text}".encode()
+            raw = _line(style, sender, text).encode()
             return raw if len(raw) <= MAX_DOWN else cut_end(raw[:MAX_DOWN])
         case DownForm.NAMED:
-            name = sender.encode()
-            return bytes((len(name),)) + name + cut(text, MAX_DOWN - 1 - len(name)).encode()
+            name = _sized(sender)
+            if style.ends_at and name.startswith(tuple(words.encode() for words in style.ends_at)):
+                name = _sized(_NO_WIDTH + sender)
+            return name + cut(text, MAX_DOWN - len(name)).encode()
         case DownForm.U1:
             head = room.encode()
             head = bytes((len(head), 0)) + head
-            return head + cut(f"{sender}{style.separator}{text}", MAX_DOWN - len(head)).encode()
+            return head + cut(_line(style, sender, text), MAX_DOWN - len(head)).encode()
         case DownForm.JSON_U1:
             return b"\0\0" + _fitting({"sender": sender, "message": text}, "message", MAX_DOWN - 2)
         case DownForm.NATIVE:
             return _fitting({"n": offset, "from": sender, "text": text}, "text", MAX_DOWN)
+
+
+def _line(style: DownStyle, sender: str, text: str) -> str:
+    line = f"{sender}{style.separator}{text}"
+    for words in style.ends_at:
+        line = line.replace(words, words[0] + _NO_WIDTH + words[1:])
+    return line
+
+
+def _sized(name: str) -> bytes:
+    raw = name.encode()
+    return bytes((len(raw),)) + raw
 
 
 def notice(dialect: Dialect, room: str, kind: str, text: str) -> bytes:

@@ -57,7 +57,7 @@ TCRP_200 = Dialect(
     refused=(Reply("200", state=_RESPONSE, room=True), Reply("error:{reason}", room=True)),
     pause_s=0.3,
     stays_open=True,
-    down=DownStyle(DownForm.RAW, " : "),
+    down=DownStyle(DownForm.RAW, " : ", ends_at=("exit:",)),
     closed=("exit:ホストの{user}がルームを退出しました．",),
 )
 
@@ -75,7 +75,7 @@ TCRP_OK = Dialect(
         Status.BAD_REQUEST: "BAD_REQUEST",
         Status.BUSY: "BUSY",
     },
-    down=DownStyle(DownForm.NAMED),
+    down=DownStyle(DownForm.NAMED, ends_at=("ROOM_CLOSED", "DISCONNECTED", "SERVER_SHUTDOWN")),
     register_words=frozenset({"@join"}),
     leave_words=frozenset({"@quit"}),
     closed=("ROOM_CLOSED: ホストの{user}がルームを退出しました．",),
@@ -122,6 +122,7 @@ TCRP_SINGLE = Dialect(
     port_key="user_address",
     created=(Reply(json={"status": 202, "message": "{reason}", "token": "{token}"}),),
     refused=(Reply(json={"status": 400, "message": "{reason}"}, state=State.REQUEST),),
+    down=DownStyle(DownForm.RAW, ends_at=("ホストが退出したため、チャットルーム:",)),
     leave_words=frozenset({"exit"}),
     closed=("ホストが退出したため、チャットルーム:{room}を終了します。",),
     timed_out="{user}が{room}から退出しました。",
