@@ -58,7 +58,9 @@ TCRP_200 = Dialect(
     pause_s=0.3,
     stays_open=True,
     down=DownStyle(DownForm.RAW, " : ", ends_at=("exit:",)),
+    leave_words=frozenset({"exit:"}),
     closed=("exit:ホストの{user}がルームを退出しました．",),
+    timed_out="exit:Timeout!",
 )
 
 TCRP_OK = Dialect(
