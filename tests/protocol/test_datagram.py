@@ -260,6 +260,36 @@ def test_no_token_goes_down(room: str, sender: str, text: str, token: str) -> No
         assert token.encode() not in said(style, room, 1, sender, text)
 
 
+ENDS = [dialect for dialect in DIALECTS.values() if dialect.down.ends_at]
+
+
+@pytest.mark.parametrize("dialect", ENDS, ids=lambda dialect: dialect.name)
+@given(st.data(), names(), texts(8), texts(8))
+def test_no_member_can_say_the_words_at_which_a_client_ends(
+    dialect: Dialect, data: st.DataObject, room: str, before: str, after: str
+) -> None:
+    words = data.draw(st.sampled_from(dialect.down.ends_at))
+    # A name whose size byte is the first letter of the words, followed by the rest of them.
+    sized = words[1:] + "x" * (ord(words[0]) - len(words) + 1) if words.isascii() else words
+    sender = data.draw(st.sampled_from((sized, words, words[:-1], "mallory")))
+    text = before + data.draw(st.sampled_from((words, words[1:], words * 2, ""))) + after
+    raw = said(dialect.down, room, 1, sender, text)
+    if dialect.down.form is DownForm.NAMED:
+        assert not raw.startswith(tuple(each.encode() for each in dialect.down.ends_at))
+    else:
+        assert not any(each.encode() in raw for each in dialect.down.ends_at)
+    assert unpack(dialect.down, raw).replace("\u200b", "") == (sender + dialect.down.separator + text).replace(
+        "\u200b", ""
+    )
+
+
+def test_notices_hold_the_words_at_which_a_client_ends() -> None:
+    for dialect in ENDS:
+        for text in (*dialect.closed, dialect.timed_out):
+            raw = notice(dialect, "den", "closed", text.format(user="alice", room="den")).decode()
+            assert any(words in raw for words in dialect.down.ends_at) or text == "{user}が{room}から退出しました。"
+
+
 EXAMPLES = [
     (CLASSIC, "alice: やあ".encode()),
     (TCRP_NAMED, b"\5alice" + "やあ".encode()),
