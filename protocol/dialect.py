@@ -77,8 +77,8 @@ class DownStyle:
     form: DownForm
     separator: str = ": "
     ends_at: tuple[str, ...] = ()
-    """Words at which the client ends: anywhere in a line, or, of NAMED, where the datagram begins with them. Members can
-    not say them: a space of no width parts the first character from the rest."""
+    """Words at which the client ends: anywhere in a line, or, of NAMED, where the datagram begins with them. Members
+    can not say them: a space of no width parts the first character from the rest."""
 
 
 _SEED_CLOSED = ("ホストの{user}がルームを退出しました．", "exit!")
