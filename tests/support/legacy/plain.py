@@ -1,5 +1,6 @@
 """Clients whose request is the room and the user name as plain text."""
 
+import time
 from typing import ClassVar
 
 from tests.support.legacy.client import Answer, LegacyClient, NamedClient, RawClient
@@ -72,6 +73,9 @@ class Tcrp200(RawClient):
     connects_udp = True
     receives = 4094
 
+    pause_s = 0.0
+    """Between its last two replies."""
+
     @property
     def greeting(self) -> str:
         """Chat like any other: the others see it."""
@@ -81,7 +85,9 @@ class Tcrp200(RawClient):
         self.send_request(stream, operation, room, self.name.encode())
         status = Frame.split(stream.receive_once(4096))
         assert status.state == 1, f"this client asks its user to start over: {status}"
+        since = time.monotonic()
         result = Frame.split(stream.receive_once(4096))
+        self.pause_s = time.monotonic() - since
         assert result.state == 2, f"this client asks its user to start over: {result}"
         replies = (status.raw, result.raw)
         if b"error:" in result.payload:
