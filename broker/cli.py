@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+import uvloop
 
 from broker.config import Config, Limits, parse_bind, parse_store
 from broker.core import Core
@@ -20,11 +21,6 @@ from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore
 from protocol.errors import SettingError, StoreError
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # not to be had on Windows; asyncio's own loop does
-    from asyncio import new_event_loop
 
 DEFAULT_BIND = "tcp://127.0.0.1:9003"
 TAKE_OVER_S = 3.0
@@ -110,7 +106,7 @@ def main(
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     limits = Limits(log_entries=log_entries, log_age_s=log_age)
     config = Config(bind, parse_store(store), durability, limits, exit_with_parent)
-    runner = asyncio.Runner(loop_factory=new_event_loop)
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
         with runner:
             sys.exit(runner.run(run(config)))

@@ -1,0 +1,1 @@
+"""The gateway: TCP handshake, UDP in and out, nothing that must survive."""

@@ -1,0 +1,70 @@
+"""Socket addresses as the kernel writes them: bytes to compare and hand back, seldom to read.
+
+A datagram's source and destination stay in the form of Linux's `struct sockaddr_in` (16 bytes) or `sockaddr_in6` (28):
+the hot path never turns one into text. Other systems' sockets are served by packing what Python gives.
+"""
+
+import ipaddress
+import struct
+
+AF_INET, AF_INET6 = 2, 10
+"""Linux's numbers; on other systems these bytes never meet the kernel."""
+
+#  | family: 2, native | port: 2, big-endian | address: 4 | zeros: 8 |
+_IPV4 = struct.Struct("=H2s4s8x")
+#  | family: 2, native | port: 2, big-endian | flow: 4 | address: 16 | scope: 4, native |
+_IPV6 = struct.Struct("=H2s4x16sI")
+_FAMILY = struct.Struct("=H")
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def pack(ip: str, port: int, scope: int = 0) -> bytes:
+    """Return the address for an IPv4 or IPv6 literal; raises ValueError if it is none."""
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    raw_port = port.to_bytes(2, "big")
+    if address.version == 4:
+        return _IPV4.pack(AF_INET, raw_port, address.packed)
+    return _IPV6.pack(AF_INET6, raw_port, address.packed, scope)
+
+
+def unpack(raw: bytes) -> tuple[str, int]:
+    """Return (ip, port) of an address that `pack` or the kernel made."""
+    return str(ipaddress.ip_address(ip_bytes(raw))), int.from_bytes(raw[2:4], "big")
+
+
+def scope(raw: bytes) -> int:
+    """Return the scope of an IPv6 address, 0 for IPv4."""
+    return int(_IPV6.unpack(raw)[3]) if is_ipv6(raw) else 0
+
+
+def is_ipv6(raw: bytes) -> bool:
+    """Say which of the two forms it is."""
+    return bool(_FAMILY.unpack_from(raw)[0] == AF_INET6)
+
+
+def ip_bytes(raw: bytes) -> bytes:
+    """Return the IP address alone, 4 or 16 bytes; an IPv4 address mapped into IPv6 comes as IPv4."""
+    if not is_ipv6(raw):
+        return raw[4:8]
+    ip = raw[8:24]
+    return ip[12:] if ip.startswith(_MAPPED) else ip
+
+
+def parse_ip(text: str) -> bytes:
+    """Return the bytes of an IP literal in the form of `ip_bytes`; raises ValueError if it is none."""
+    return ip_bytes(pack(text, 0))
+
+
+def is_loopback(ip: bytes) -> bool:
+    """Say whether an address of `ip_bytes`' form never leaves this machine."""
+    return ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\x01"
+
+
+def same_host(one: bytes, other: bytes) -> bool:
+    """Say whether two addresses of `ip_bytes`' form count as one: equal, or both loopback."""
+    return one == other or (is_loopback(one) and is_loopback(other))
+
+
+def with_port(raw: bytes, port: int) -> bytes:
+    """Return the address with another port."""
+    return raw[:2] + port.to_bytes(2, "big") + raw[4:]

@@ -1,0 +1,273 @@
+"""`python -m gateway`: the command line."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from pathlib import Path
+from time import monotonic
+from typing import Literal
+
+import click
+import uvloop
+
+from gateway.config import Config, Door, Settings, parse_broker, parse_door
+from gateway.link import HEALTHY_S
+from gateway.net.embedded import EmbeddedBroker
+from gateway.net.health import HealthServer, ask
+from gateway.net.service import Service
+from protocol.dialects import DIALECTS
+from protocol.errors import SettingError
+
+logger = logging.getLogger("gateway")
+
+STARTING_S = 30.0
+"""How long to wait at the start for a broker that is not there yet."""
+
+
+class DoorType(click.ParamType[Door]):
+    """HOST:PORT, with =DIALECT where a door has one."""
+
+    def __init__(self, dialects: bool) -> None:
+        self._dialects = dialects
+        self.name = "HOST:PORT[=DIALECT]" if dialects else "HOST:PORT"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Door:
+        """See click."""
+        if isinstance(value, Door):
+            return value
+        try:
+            return parse_door(str(value), self._dialects)
+        except SettingError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def _check_broker(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    try:
+        return parse_broker(value) if value else None
+    except SettingError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+@click.group(invoke_without_command=True, context_settings={"auto_envvar_prefix": "TSUDOI", "show_default": True})
+@click.option(
+    "--tcp",
+    type=DoorType(dialects=True),
+    multiple=True,
+    default=("0.0.0.0:9001",),
+    show_envvar=True,
+    help=f"Where clients create and join rooms; may be given several times. Port 0: any free one. DIALECT is auto (the"
+    f" default) or one of {', '.join(DIALECTS)}.",
+)
+@click.option(
+    "--udp",
+    type=DoorType(dialects=False),
+    multiple=True,
+    default=("0.0.0.0:9002",),
+    show_envvar=True,
+    help="Where clients chat; may be given several times.",
+)
+@click.option(
+    "--broker",
+    metavar="ENDPOINT",
+    callback=_check_broker,
+    show_envvar=True,
+    help="A running broker, tcp://HOST:PORT. Without it the gateway starts one of its own.",
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="data",
+    show_envvar=True,
+    help="Where a broker of our own keeps rooms and messages between runs.",
+)
+@click.option(
+    "--name",
+    default="",
+    show_envvar=True,
+    help="This gateway's name in the broker's log. [default: none]",
+)
+@click.option(
+    "--idle-timeout",
+    type=click.FloatRange(0.5),
+    default=Settings.idle_timeout_s,
+    metavar="SECONDS",
+    show_envvar=True,
+    help="A member that sends nothing for so long is removed; a host's room closes.",
+)
+@click.option(
+    "--check-ip",
+    type=click.Choice(["strict", "off"]),
+    default=Settings.check_ip,
+    show_envvar=True,
+    help="strict: datagrams must come from the host that made the handshake (loopback addresses count as one).",
+)
+@click.option(
+    "--move-after",
+    type=click.FloatRange(0),
+    default=Settings.move_after_s,
+    metavar="SECONDS",
+    show_envvar=True,
+    help="Another host may take a member over when the old one has been silent for so long.",
+)
+@click.option(
+    "--payload-limit",
+    type=click.IntRange(64, 2**24),
+    default=Settings.payload_limit,
+    metavar="BYTES",
+    show_envvar=True,
+    help="What a request's payload may really have, whatever its header promises.",
+)
+@click.option(
+    "--backlog",
+    type=click.IntRange(0, 10_000),
+    default=Settings.backlog,
+    metavar="MESSAGES",
+    show_envvar=True,
+    help="What waits for a member whose UDP address is not known yet.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1),
+    default=Settings.rate,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="Messages that one member may send in the long run; more are dropped.",
+)
+@click.option(
+    "--burst",
+    type=click.FloatRange(1),
+    default=Settings.burst,
+    metavar="MESSAGES",
+    show_envvar=True,
+    help="Messages that one member may send at once.",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1),
+    default=Settings.connections,
+    show_envvar=True,
+    help="TCP connections at once.",
+)
+@click.option(
+    "--handshake-wait",
+    type=click.FloatRange(1),
+    default=Settings.first_byte_s,
+    metavar="SECONDS",
+    show_envvar=True,
+    help="How long a TCP connection may stay silent before its request.",
+)
+@click.option(
+    "--http",
+    type=DoorType(dialects=False),
+    default=None,
+    show_envvar=True,
+    help="Serve GET /healthz there. [default: nowhere]",
+)
+@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
+@click.pass_context
+def main(
+    context: click.Context,
+    tcp: tuple[Door, ...],
+    udp: tuple[Door, ...],
+    broker: str | None,
+    data: Path,
+    name: str,
+    idle_timeout: float,
+    check_ip: Literal["strict", "off"],
+    move_after: float,
+    payload_limit: int,
+    backlog: int,
+    rate: float,
+    burst: float,
+    connections: int,
+    handshake_wait: float,
+    http: Door | None,
+    log_level: str,
+) -> None:
+    """Let clients in: rooms are created and joined over TCP, chat goes by UDP.
+
+    Without --broker this is a whole chat service: it starts a broker of its own, which keeps everything in --data.
+    Every option can also be given as an environment variable, for example TSUDOI_TCP; several doors are separated by
+    spaces there. Prints `ready tcp HOST:PORT udp HOST:PORT` when a probe has gone to the broker and back; SIGTERM or
+    Ctrl-C stops it.
+    """
+    context.obj = http
+    if context.invoked_subcommand is not None:
+        return
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = Settings(
+        idle_timeout_s=idle_timeout,
+        check_ip=check_ip,
+        move_after_s=move_after,
+        payload_limit=payload_limit,
+        backlog=backlog,
+        rate=rate,
+        burst=burst,
+        connections=connections,
+        first_byte_s=handshake_wait,
+    )
+    config = Config(tcp, udp, broker, data, http, name, settings)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(config))
+    except SettingError as exc:
+        click.echo(f"gateway: {exc}", err=True)
+        sys.exit(2)
+
+
+@main.command("ping")
+@click.option("--timeout", default=3.0, type=click.FloatRange(0.1), metavar="SECONDS", help="How long to wait.")
+@click.pass_context
+def ping_command(context: click.Context, timeout: float) -> None:
+    """Ask a running gateway (at --http) whether it is healthy: exit status 0 or 1."""
+    if context.obj is None:
+        raise click.UsageError("name the gateway's --http HOST:PORT (or TSUDOI_HTTP) first")
+    healthy, text = ask(context.obj, timeout)
+    click.echo(text, err=not healthy)
+    sys.exit(0 if healthy else 1)
+
+
+async def run(config: Config) -> None:
+    """Serve until a signal; raises SettingError if it can not begin."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    embedded: EmbeddedBroker | None = None
+    endpoint = config.broker
+    async with contextlib.AsyncExitStack() as stack:
+        if endpoint is None:
+            embedded = EmbeddedBroker(config.data)
+            stack.push_async_callback(embedded.stop)
+            await embedded.start()
+            endpoint = embedded.endpoint
+        service = Service(config, endpoint)
+        stack.push_async_callback(service.stop)
+        if config.http is not None:
+            health = HealthServer(config.http, lambda: _illness(service))
+            stack.callback(health.close)
+        starting = asyncio.create_task(service.start())
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait({starting, stopping}, timeout=STARTING_S, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            if stopped.is_set():
+                return
+            raise SettingError(f"no broker answers at {endpoint}")
+        doors = [f"tcp {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"ready {' '.join(doors)}")
+        await stopping
+        logger.info("stopping")
+
+
+def _illness(service: Service) -> str:
+    """Return why health is red; called from another thread, so it only reads."""
+    now = monotonic()
+    if now - service.checked_at > HEALTHY_S:
+        return f"the event loop has not moved for {now - service.checked_at:.1f} s"
+    return service.link.illness(now)

@@ -1,0 +1,105 @@
+"""The gateway's settings, read once; nobody else looks at the environment."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from protocol.dialects import DIALECTS
+from protocol.errors import SettingError
+from protocol.recognise import AUTO
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where clients come in."""
+
+    host: str
+    port: int
+    dialect: str = AUTO
+    """Of a TCP door: what its clients speak, or `auto`."""
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the gateway's decisions depend on."""
+
+    idle_timeout_s: float = 100.0
+    """A member that is not heard for so long is removed."""
+    check_ip: Literal["strict", "off"] = "strict"
+    """strict: datagrams come from the host of the handshake, unless that has been silent for `move_after_s`."""
+    move_after_s: float = 30.0
+    """How long an address must have been silent before another host may take its place."""
+    payload_limit: int = 65_536
+    """Bytes of payload that a request may really have."""
+    backlog: int = 100
+    """Messages that wait for a member whose address is not known yet."""
+    rate: float = 1_000.0
+    """Messages a second from one member, in the long run."""
+    burst: float = 2_000.0
+    """Messages from one member at once."""
+    unaccepted: int = 20_000
+    """Messages that wait for the broker; beyond that new ones are dropped and counted."""
+    request_timeout_s: float = 3.0
+    """How long a client waits for the broker before it is told to try again."""
+    first_byte_s: float = 300.0
+    """How long a connection may say nothing; people type their names meanwhile."""
+    request_s: float = 10.0
+    """How long a request may take from its first byte to its last."""
+    connections: int = 4_096
+    """TCP connections at once; beyond that a new one is closed at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All of the command line."""
+
+    tcp: tuple[Door, ...]
+    udp: tuple[Door, ...]
+    broker: str | None
+    """Endpoint of a running broker; None: start one of our own."""
+    data: Path
+    """Where a broker of our own keeps its store."""
+    http: Door | None
+    name: str
+    settings: Settings = field(default_factory=Settings)
+
+
+def parse_door(text: str, dialects: bool) -> Door:
+    """Return the door in HOST:PORT or, if `dialects` are allowed, HOST:PORT=DIALECT; [HOST] for IPv6.
+
+    Raises:
+        SettingError: it is not that; the text says what is wrong.
+    """
+    place, equals, dialect = text.partition("=")
+    if equals and not dialects:
+        raise SettingError(f"{text!r}: only a TCP door has a dialect")
+    dialect = dialect if equals else AUTO
+    if dialect != AUTO and dialect not in DIALECTS:
+        raise SettingError(f"there is no dialect {dialect!r}; there are auto, {', '.join(DIALECTS)}")
+    host, colon, port = place.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host:
+        raise SettingError(f"{text!r} is not HOST:PORT")
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SettingError(f"{text!r} has no port from 0 to 65535")
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise SettingError(f"{text!r}: {host!r} is not an IP address (0.0.0.0 or [::] for all)") from None
+    return Door(host, int(port), dialect)
+
+
+def parse_broker(text: str) -> str:
+    """Return the broker's endpoint as it came; raises SettingError if it is neither tcp://HOST:PORT nor ipc://PATH."""
+    if text.startswith("ipc://") and len(text) > len("ipc://"):
+        return text
+    host, _, port = text.removeprefix("tcp://").rpartition(":")
+    if not text.startswith("tcp://") or not host or not port.isdigit() or not 0 < int(port) < 65535:
+        raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
+    return text

@@ -1,0 +1,266 @@
+"""Datagrams, news and answers in; datagrams and subscriptions out; ARCHITECTURE.md, "One message's way".
+
+Nothing in here waits or sends: what is to be done is left with `delivery.py` (what goes to members) and `link.py` (what
+goes to the broker), and `net/service.py` carries it out after each drain, in order. `now` is monotonic seconds.
+"""
+
+from collections.abc import Callable, Iterable
+
+from gateway import addresses
+from gateway.config import Settings
+from gateway.counters import Counters
+from gateway.delivery import Delivery
+from gateway.limits import Bucket
+from gateway.link import Answer, Link
+from gateway.members import Member, Members, Room
+from protocol import backbone
+from protocol.backbone import Granted, Item, Refused
+from protocol.codes import EntryKind, LeaveReason
+from protocol.datagram import MAX_UP, Datagram, parse_in_characters_untrusted, readable
+from protocol.dialects import CLASSIC, DIALECTS
+from protocol.errors import MalformedMessage
+from protocol.names import hash_token, looks_like_token
+
+HELD_TOKENS = 4_096
+HELD_DATAGRAMS = 16
+"""Datagrams of one unknown token that wait for the directory's answer; and how many such tokens there may be."""
+REFUSED_TOKENS = 10_000
+REFUSED_S = 5.0
+"""For so long a token that the directory did not know is not asked for again."""
+EXIT_ADDRESSES = 10_000
+EXIT_S = 1.0
+
+Source = tuple[bytes, bytes]
+"""(datagram, address it came from)."""
+
+
+class Core:
+    """Everything that the gateway decides about datagrams and members; knows no socket and no clock."""
+
+    def __init__(
+        self, members: Members, settings: Settings, link: Link, delivery: Delivery, counters: Counters
+    ) -> None:
+        self.settings = settings
+        self.link = link
+        self.delivery = delivery
+        self.counters = counters
+        self.members = members
+        self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
+        """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
+        self._refused: dict[bytes, float] = {}
+        self._exited: dict[bytes, float] = {}
+
+    # --- datagrams ------------------------------------------------------------------------------------------------
+
+    def handle_datagrams(self, door: int, datagrams: Iterable[Source], now: float) -> None:
+        """Take a batch of datagrams, (data, address) each, that came in at one door."""
+        by_token, counters = self.members.by_token, self.counters
+        for data, source in datagrams:
+            counters.datagrams += 1
+            # The usual case in as few steps as can be: sizes in bytes, a token that is known here.
+            if len(data) < 2:
+                counters.malformed_datagrams += 1
+                continue
+            token_at = 2 + data[0]
+            text_at = token_at + data[1]
+            member = by_token.get(data[token_at:text_at])
+            if member is None:
+                self._unknown(door, data, source, now)
+            else:
+                self._heard(member, door, Datagram(data[2:token_at], member.token, data[text_at:MAX_UP]), source, now)
+
+    def _heard(self, member: Member, door: int, datagram: Datagram, source: bytes, now: float) -> None:
+        """Take a datagram whose token is a member's."""
+        counters, room = self.counters, member.room
+        if member.leaving:
+            counters.unknown_tokens += 1
+            return
+        if datagram.room != room.raw_name and not self.delivery.names_room(room, datagram.room):
+            counters.wrong_rooms += 1
+            return
+        if (source != member.address or door != member.door) and not self._relocate(member, door, source, now):
+            counters.wrong_addresses += 1
+            return
+        member.seen = now
+        if not datagram.text:
+            return
+        dialect = member.dialect
+        text = readable(datagram.text, dialect)
+        if text.startswith(member.own_prefixes):
+            text = text[len(member.own_prefixes[0 if text.startswith(member.own_prefixes[0]) else 1]) :]
+        if not text or text in dialect.register_words:
+            return
+        if text in dialect.leave_words:
+            self.leave(member, LeaveReason.LEFT)
+            return
+        bucket = member.bucket
+        if bucket is None:
+            bucket = member.bucket = Bucket(self.settings.burst, now)
+        if not bucket.touch(now, self.settings.rate, self.settings.burst):
+            counters.rate_limited += 1
+        elif self.link.publisher.add(Item(EntryKind.SAID, room.id, member.id, text, 0)):
+            counters.accepted_messages += 1
+        else:
+            counters.window_full += 1
+
+    def _relocate(self, member: Member, door: int, source: bytes, now: float) -> bool:
+        """Decide whether a member's datagrams may come from here; PROTOCOL.md, "Addresses"."""
+        ip = addresses.ip_bytes(source)
+        settings = self.settings
+        if (
+            not addresses.same_host(ip, member.ip)
+            and settings.check_ip == "strict"
+            and now - member.seen < settings.move_after_s
+        ):
+            return False
+        if member.address is not None and source != member.address:
+            self.counters.moved_addresses += 1
+        member.ip = ip
+        self.delivery.locate(member, door, source, now)
+        return True
+
+    def _unknown(self, door: int, data: bytes, source: bytes, now: float) -> None:
+        """Take a datagram whose declared token is no member's here.
+
+        Its sizes may be counted in characters, its token may be another gateway's, or a refusal's text.
+        """
+        token_at = 2 + data[0]
+        declared = data[token_at : token_at + data[1]]
+        try:
+            counted = parse_in_characters_untrusted(data)
+        except MalformedMessage:
+            counted = None
+        if counted is not None and counted.token in self.members.by_token:
+            self._heard(self.members.by_token[counted.token], door, counted, source, now)
+        elif looks_like_token(declared):
+            self._ask_for(declared, door, data, source, now)
+        elif counted is not None and looks_like_token(counted.token):
+            self._ask_for(counted.token, door, data, source, now)
+        elif declared.startswith(b"ERROR: "):
+            self._answer_exit(door, source, len(data), now)
+        else:
+            self.counters.unknown_tokens += 1
+
+    def _ask_for(self, token: bytes, door: int, data: bytes, source: bytes, now: float) -> None:
+        """Ask the directory about a token; its datagrams wait for the answer."""
+        if self._refused.get(token, 0.0) > now:
+            self.counters.unknown_tokens += 1
+            return
+        held = self._held.get(token)
+        if held is not None:
+            if len(held) < HELD_DATAGRAMS:
+                held.append((door, data, source))
+            else:
+                self.counters.held_dropped += 1
+            return
+        if len(self._held) >= HELD_TOKENS:
+            self.counters.held_dropped += 1
+            return
+        self._held[token] = [(door, data, source)]
+
+        def answered(answer: Answer | None, now: float) -> None:
+            waiting = self._held.pop(token, [])
+            if isinstance(answer, Granted):
+                self.counters.resumed += 1
+                self.enter(answer, token, now)
+                for held_door, held_data, held_source in waiting:
+                    self.handle_datagrams(held_door, [(held_data, held_source)], now)
+            elif isinstance(answer, Refused):
+                self.counters.unknown_tokens += len(waiting)
+                self._refused[token] = now + REFUSED_S
+                _bound(self._refused, REFUSED_TOKENS)
+            else:
+                self.counters.held_dropped += len(waiting)
+
+        self.link.ask(backbone.Resume(hash_token(token)), now, answered)
+
+    def _answer_exit(self, door: int, source: bytes, size: int, now: float) -> None:
+        """Tell a seed client that took a refusal's text for its token to end; PROTOCOL.md, "classic"."""
+        last = self._exited.get(source, float("-inf"))
+        word = CLASSIC.closed[-1].encode()
+        if now - last >= EXIT_S and len(word) <= size:
+            self._exited.pop(source, None)
+            self._exited[source] = now
+            _bound(self._exited, EXIT_ADDRESSES)
+            self.counters.exit_answers += 1
+            self.delivery.send(door, source, word)
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def enter(self, granted: Granted, token: bytes, now: float, on_ready: Callable[[], None] | None = None) -> Member:
+        """Serve a member that the directory has granted.
+
+        Args:
+            granted: the directory's answer.
+            token: what the client will show.
+            now: monotonic seconds.
+            on_ready: called when the room's news are proven to come here, so that nothing said from now on is missed.
+        """
+        known = self.members.by_token.get(token)
+        if known is not None:
+            return known
+        room = self.members.rooms.get(granted.room)
+        if room is None:
+            room = self.members.rooms[granted.room] = Room(granted)
+            self.delivery.subscribe(room)
+        dialect = DIALECTS.get(granted.dialect, CLASSIC)
+        member = Member(granted, token, dialect, addresses.parse_ip(granted.ip), room, now)
+        self.members.add(member)
+        if granted.address:
+            self.delivery.restore(member, granted.address, now)
+        if on_ready is not None:
+            if room.confirmed:
+                on_ready()
+            else:
+                room.joiners.append(on_ready)
+        return member
+
+    def announce(self, member: Member, source: bytes, now: float) -> None:
+        """A client has said by TCP where its datagrams shall go; what it sends itself counts for more."""
+        if member.address is None and not member.leaving:
+            self.delivery.locate(member, self.delivery.door_for(source), source, now)
+
+    def leave(self, member: Member, reason: LeaveReason) -> bool:
+        """Take a member out of its room, by way of the broker; False if there is no room for that now."""
+        if self.link.publisher.add(Item(EntryKind.LEFT, member.room.id, member.id, "", reason)):
+            member.leaving = True
+            return True
+        return False
+
+    # --- the broker -----------------------------------------------------------------------------------------------
+
+    def handle_news(self, frame: bytes, now: float) -> None:
+        """Take one frame from the broker's PUB side."""
+        topic, body = frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
+        try:
+            news = backbone.parse_news_untrusted(body)
+        except MalformedMessage:
+            self.counters.malformed_frames += 1
+            return
+        room_id = backbone.topic_room(topic)
+        if room_id is None:
+            self.link.canary_back(news.last, now)
+        elif room := self.members.rooms.get(room_id):
+            self.delivery.handle_news(room, news, now)
+
+    def handle_answer(self, frame: bytes, now: float) -> None:
+        """Take one frame from the broker's command socket."""
+        try:
+            message = backbone.parse_downward_untrusted(frame)
+        except MalformedMessage:
+            self.counters.malformed_frames += 1
+            return
+        self.link.handle(message, now)
+
+    def tick(self, now: float) -> None:
+        """Do what time brings. To be called every `link.CANARY_S`."""
+        self.link.tick(now)
+        for member in self.members.idle(now):
+            if not self.leave(member, LeaveReason.IDLE):
+                self.members.again(member, now)
+        self.delivery.tick(now)
+
+
+def _bound(table: dict[bytes, float], size: int) -> None:
+    while len(table) > size:
+        del table[next(iter(table))]

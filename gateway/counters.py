@@ -1,0 +1,39 @@
+"""What was dropped, refused, repaired or moved, since the start: every bound has its counter here."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain numbers; the I/O layer adds its own."""
+
+    datagrams: int = 0
+    accepted_messages: int = 0
+    """Handed to the publisher."""
+    malformed_datagrams: int = 0
+    unknown_tokens: int = 0
+    wrong_rooms: int = 0
+    wrong_addresses: int = 0
+    rate_limited: int = 0
+    window_full: int = 0
+    """Messages dropped because the broker has been away for too many of them."""
+    moved_addresses: int = 0
+    deliveries: int = 0
+    gaps: int = 0
+    """Times that news were missing and the log was asked."""
+    lost_entries: int = 0
+    """Entries that the log did not hold any more."""
+    resets: int = 0
+    """Rooms that began a new epoch."""
+    backlog_skipped: int = 0
+    """Entries older than the backlog of a member whose address came late."""
+    resumed: int = 0
+    """Members taken over from another gateway, or from this one's run before."""
+    held_dropped: int = 0
+    """Datagrams that waited for an answer about their token when there were too many of them."""
+    malformed_frames: int = 0
+    requests_timed_out: int = 0
+    handshakes: int = 0
+    handshakes_refused: int = 0
+    connections_refused: int = 0
+    exit_answers: int = 0

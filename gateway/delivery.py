@@ -1,0 +1,369 @@
+"""What goes to members, and in which order: news, gaps, replays, notices; ARCHITECTURE.md, "Gaps are seen".
+
+A room's live members all stand at its position: news move them on together, one datagram each, encoded once a
+style. A
+member that is not live has a cursor of its own and catches up from the log until it stands where the room does.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gateway import addresses
+from gateway.config import Settings
+from gateway.counters import Counters
+from gateway.link import Answer, Link
+from gateway.members import Member, Members, Recipients, Room
+from protocol import backbone, datagram, names
+from protocol.backbone import Entry, Item, News, Replay, Replayed
+from protocol.codes import EntryKind, LeaveReason
+from protocol.errors import InvalidName
+
+REPLAY_ENTRIES = 500
+"""Entries in one answer to a replay."""
+REPORT_S = 0.25
+"""How often the directory is told how far was delivered: what a crash may repeat to a member."""
+
+
+class Deliver(NamedTuple):
+    """Send a payload from a door to all of a group, but for the member in slot `skip` (-1: nobody)."""
+
+    door: int
+    recipients: Recipients
+    payload: bytes
+    skip: int
+
+
+class SendTo(NamedTuple):
+    """Send a payload from a door to one address."""
+
+    door: int
+    address: bytes
+    payload: bytes
+
+
+class Subscribe(NamedTuple):
+    """Ask for the news of a topic."""
+
+    topic: bytes
+
+
+class Unsubscribe(NamedTuple):
+    """Ask for them no more."""
+
+    topic: bytes
+
+
+Command = Deliver | SendTo | Subscribe | Unsubscribe
+
+
+class Delivery:
+    """Decides what each member hears next."""
+
+    def __init__(
+        self,
+        members: Members,
+        settings: Settings,
+        link: Link,
+        counters: Counters,
+        new_recipients: Callable[[], Recipients],
+        ipv6_doors: list[bool],
+    ) -> None:
+        """Serve `members` through the UDP doors whose families are given, in their order.
+
+        Args:
+            members: who is served; rooms that close are taken out.
+            settings: see there.
+            link: the broker.
+            counters: what went wrong.
+            new_recipients: makes an empty group.
+            ipv6_doors: one item a door, whether it is IPv6's.
+        """
+        self.out: list[Command] = []
+        self._members = members
+        self._settings = settings
+        self._link = link
+        self._counters = counters
+        self._new_recipients = new_recipients
+        self._ipv6_doors = ipv6_doors
+        self._unreported: dict[int, Room] = {}
+        """Rooms that went on since the directory was told."""
+        self._unsettled: dict[int, Room] = {}
+        """Rooms where something is to be caught up with: those that a tick looks at."""
+        self._reported_at = 0.0
+
+    # --- rooms ----------------------------------------------------------------------------------------------------
+
+    def subscribe(self, room: Room) -> None:
+        """Ask for a room's news. The broker tells the position when the subscription is live there."""
+        self.out.append(Subscribe(room.topic))
+
+    @staticmethod
+    def names_room(room: Room, raw: bytes) -> bool:
+        """Say whether the name in a datagram is the room's, in whatever form of Unicode it is written."""
+        try:
+            return names.room_name(raw.decode()) == room.name
+        except (UnicodeDecodeError, InvalidName):
+            return False
+
+    def handle_news(self, room: Room, news: News, now: float) -> None:
+        """Take news of a room that is served here."""
+        if news.epoch == 0:
+            self._closed(room, None)
+            return
+        if news.epoch != room.epoch:
+            self._reset(room, news.epoch, news.last)
+        room.known_last = max(room.known_last, news.last)
+        if not room.confirmed:
+            room.confirmed = True
+            joiners, room.joiners = room.joiners, []
+            for on_ready in joiners:
+                on_ready()
+        if room.repairing:
+            return
+        if news.last > room.position:
+            first = news.entries[0].offset if news.entries else news.last + 1
+            if first > room.position + 1:
+                self._counters.gaps += 1
+                self._repair(room, now)
+                return
+            self._advance(room, news.entries, now)
+        if room.waiting:
+            self._catch_up_all(room, now)
+
+    def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
+        """Deliver entries that follow on the room's position; older ones among them were delivered already."""
+        for entry in entries:
+            if entry.offset <= room.position:
+                continue
+            if room.waiting:
+                self._promote(room)
+            if entry.kind == EntryKind.SAID:
+                self._say(room, entry)
+            elif entry.kind == EntryKind.CLOSED:
+                self._closed(room, entry)
+                return
+            elif entry.member in room.members:
+                self._changed(room, room.members[entry.member], entry)
+            room.position = entry.offset
+        self._unreported[room.id] = room
+
+    def _say(self, room: Room, entry: Entry) -> None:
+        sender = room.members.get(entry.member)
+        out = self.out
+        for (door, style), recipients in room.groups.items():
+            payload = datagram.said(style, room.name, entry.offset, entry.sender, entry.text)
+            skip = -1
+            if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
+                skip = sender.slot
+            out.append(Deliver(door, recipients, payload, skip))
+
+    def _changed(self, room: Room, member: Member, entry: Entry) -> None:
+        """A member that is served here left its room, or is served elsewhere from here on."""
+        if entry.kind == EntryKind.LEFT:
+            if entry.code == LeaveReason.IDLE and member.address is not None:
+                text = member.dialect.timed_out.format(user=member.name, room=room.name)
+                payload = datagram.notice(member.dialect, room.name, "timeout", text)
+                self.out.append(SendTo(member.door, member.address, payload))
+            self._drop(member)
+        elif entry.kind == EntryKind.MOVED and entry.text != self._link.instance:
+            self._drop(member)
+
+    def _closed(self, room: Room, entry: Entry | None) -> None:
+        """The room is no more: every member with an address is told in its dialect's words."""
+        host = entry.sender if entry is not None else ""
+        for member in list(room.members.values()):
+            if member.address is not None:
+                for template in member.dialect.closed:
+                    text = template.format(user=host, room=room.name)
+                    payload = datagram.notice(member.dialect, room.name, "closed", text)
+                    self.out.append(SendTo(member.door, member.address, payload))
+            self._drop(member)
+        self._forget(room)
+
+    def _drop(self, member: Member) -> None:
+        self._silence(member)
+        self._members.remove(member)
+        if not member.room.members:
+            self._forget(member.room)
+
+    def _forget(self, room: Room) -> None:
+        if self._members.rooms.get(room.id) is room:
+            del self._members.rooms[room.id]
+            self._unreported.pop(room.id, None)
+            self.out.append(Unsubscribe(room.topic))
+
+    # --- gaps -----------------------------------------------------------------------------------------------------
+
+    def _repair(self, room: Room, now: float) -> None:
+        """Ask the log for what is missing; until it has come, news only say how much there is."""
+        room.repairing = True
+        self._unsettled[room.id] = room
+
+        def answered(answer: Answer | None, now: float) -> None:
+            room.repairing = False
+            if self._members.rooms.get(room.id) is not room:
+                return
+            if isinstance(answer, Replayed):
+                self._replayed(room, answer, now)
+
+        self._link.ask(Replay(room.id, room.epoch, room.position, REPLAY_ENTRIES), now, answered)
+
+    def _replayed(self, room: Room, answer: Replayed, now: float) -> None:
+        """Take what the log had: all of it, a gap, a new epoch, or the news that the room is closed."""
+        if answer.epoch == 0:
+            self._closed(room, answer.entries[-1] if answer.entries else None)
+            return
+        if answer.epoch != room.epoch:
+            self._reset(room, answer.epoch, answer.first - 1)
+        if answer.first > room.position + 1:
+            self._counters.lost_entries += answer.first - room.position - 1
+            room.position = answer.first - 1
+        room.known_last = max(room.known_last, answer.last)
+        self._advance(room, answer.entries, now)
+        if self._members.rooms.get(room.id) is not room:
+            return
+        if room.position < room.known_last:
+            self._repair(room, now)
+        elif room.waiting:
+            self._catch_up_all(room, now)
+
+    def _reset(self, room: Room, epoch: int, position: int) -> None:
+        """History was lost: positions of before mean nothing now."""
+        self._counters.resets += 1
+        room.epoch = epoch
+        room.position = room.known_last = position
+        for member in room.members.values():
+            member.cursor = position
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def door_for(self, address: bytes) -> int:
+        """Return the first door of an address's family, or simply the first."""
+        ipv6 = addresses.is_ipv6(address)
+        return self._ipv6_doors.index(ipv6) if ipv6 in self._ipv6_doors else 0
+
+    def locate(self, member: Member, door: int, address: bytes, now: float) -> None:
+        """A member's datagrams go to this address from now on, and leave by this door."""
+        was_live = member.recipients is not None
+        self._silence(member)
+        member.address, member.door = address, door
+        if was_live:
+            self._enliven(member)
+            return
+        if member.fresh:
+            member.fresh = False
+            oldest = member.room.position - self._settings.backlog
+            if member.cursor < oldest:
+                self._counters.backlog_skipped += oldest - member.cursor
+                member.cursor = oldest
+        member.room.waiting[member.id] = member
+        self._unsettled[member.room.id] = member.room
+        self._catch_up(member, now)
+
+    def restore(self, member: Member, written: bytes, now: float) -> None:
+        """Take up the address that another gateway (or this one, before) wrote down for a member."""
+        try:
+            ip, port = written.decode().rsplit(" ", 1)
+            address = addresses.pack(ip, int(port))
+        except (ValueError, OverflowError):
+            return
+        self.locate(member, self.door_for(address), address, now)
+
+    def send(self, door: int, address: bytes, payload: bytes) -> None:
+        """Send one datagram to one address."""
+        self.out.append(SendTo(door, address, payload))
+
+    def _enliven(self, member: Member) -> None:
+        """Let a member that stands where its room does hear the news with the others."""
+        room = member.room
+        room.waiting.pop(member.id, None)
+        if member.address is None:
+            return
+        key = (member.door, member.dialect.down)
+        recipients = room.groups.get(key)
+        if recipients is None:
+            recipients = room.groups[key] = self._new_recipients()
+        recipients.add(member, member.address)
+        member.recipients = recipients
+        ip, port = addresses.unpack(member.address)
+        self._link.publisher.add(Item(EntryKind.ADDRESSED, room.id, member.id, f"{ip} {port}", 0))
+
+    def _silence(self, member: Member) -> None:
+        """Take a member out of its group; it stands where its room stood."""
+        if member.recipients is None:
+            return
+        member.recipients.remove(member)
+        room = member.room
+        if not len(member.recipients):
+            room.groups = {key: group for key, group in room.groups.items() if group is not member.recipients}
+        member.recipients = None
+        member.cursor = room.position
+
+    def _promote(self, room: Room) -> None:
+        for member in list(room.waiting.values()):
+            if member.cursor == room.position and not member.replaying:
+                self._enliven(member)
+
+    def _catch_up_all(self, room: Room, now: float) -> None:
+        for member in list(room.waiting.values()):
+            self._catch_up(member, now)
+
+    def _catch_up(self, member: Member, now: float) -> None:
+        """Bring a member to where its room stands: at once, or by asking the log for what it has not heard."""
+        room = member.room
+        if member.replaying or not room.confirmed:
+            return
+        if member.cursor == room.position:
+            self._enliven(member)
+            return
+        if member.cursor > room.position:
+            return
+        member.replaying = True
+
+        def answered(answer: Answer | None, now: float) -> None:
+            member.replaying = False
+            if room.members.get(member.id) is not member or member.id not in room.waiting:
+                return
+            if isinstance(answer, Replayed) and answer.epoch == room.epoch:
+                self._retell(member, answer)
+                self._catch_up(member, now)
+
+        self._link.ask(Replay(room.id, room.epoch, member.cursor, REPLAY_ENTRIES), now, answered)
+
+    def _retell(self, member: Member, answer: Replayed) -> None:
+        """Send a member what the log holds of what it has not heard, as far as its room has got."""
+        room = member.room
+        if answer.first > member.cursor + 1:
+            self._counters.lost_entries += answer.first - member.cursor - 1
+            member.cursor = answer.first - 1
+        for entry in answer.entries:
+            if entry.offset > room.position:
+                break
+            if entry.offset <= member.cursor:
+                continue
+            own = entry.member == member.id and not member.dialect.echo
+            if entry.kind == EntryKind.SAID and not own and member.address is not None:
+                payload = datagram.said(member.dialect.down, room.name, entry.offset, entry.sender, entry.text)
+                self.out.append(SendTo(member.door, member.address, payload))
+            member.cursor = entry.offset
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def tick(self, now: float) -> None:
+        """Report how far was delivered, and ask again where an answer did not come."""
+        if now - self._reported_at >= REPORT_S and self._unreported:
+            self._reported_at = now
+            positions = [(room.id, room.position) for room in self._unreported.values()]
+            self._link.tell(backbone.Delivered(positions))
+            self._unreported.clear()
+        for room in list(self._unsettled.values()):
+            if self._members.rooms.get(room.id) is not room:
+                del self._unsettled[room.id]
+            elif room.repairing:
+                continue
+            elif room.confirmed and room.position < room.known_last:
+                self._repair(room, now)
+            elif room.waiting:
+                self._catch_up_all(room, now)
+            else:
+                del self._unsettled[room.id]

@@ -1,0 +1,146 @@
+"""The gateway's conversation with the broker: who we are, what was asked, what is not accepted yet, is it alive?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.counters import Counters
+from gateway.publisher import Publisher
+from protocol import backbone
+from protocol.backbone import Create, Granted, Item, Join, Refused, Replayed, Rooms
+from protocol.codes import EntryKind, LeaveReason
+
+Question = Create | Join | backbone.Resume | backbone.ListRooms | backbone.Replay
+Answer = Granted | Refused | Rooms | Replayed
+OnAnswer = Callable[[Answer | None, float], None]
+"""Called once with the answer, or None when it did not come in time or the broker is away; and the time."""
+
+CANARY_S = 0.25
+ALIVE_S = 1.5
+"""A broker from which nothing came for this long is away: who asks is told so at once."""
+HEALTHY_S = 2.0
+"""A canary that has not come back for this long turns health red."""
+HELLO_S = 0.5
+ABANDONED = 1_000
+"""Questions whose answer came too late that are remembered, so that a late grant can be given back."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    on_answer: OnAnswer
+    deadline: float
+    grants: bool
+
+
+class Link:
+    """Decides what to say to the broker; `frames` is what the I/O layer sends."""
+
+    def __init__(self, name: str, instance: str, capacity: int, timeout_s: float, counters: Counters) -> None:
+        self.instance = instance
+        self.publisher = Publisher(capacity)
+        self._name = name
+        self._timeout_s = timeout_s
+        self._counters = counters
+        self._broker = ""
+        self._heard_at = float("-inf")
+        self._canary_back_at = float("-inf")
+        self._canary = 0
+        self._canary_sent_at = float("-inf")
+        self._hello_at = float("-inf")
+        self._welcomed = False
+        self._asked: dict[int, _Asked] = {}
+        self._abandoned: dict[int, None] = {}
+        self._last_id = 0
+        self._frames: list[bytes] = []
+
+    # --- what is known --------------------------------------------------------------------------------------------
+
+    def is_alive(self, now: float) -> bool:
+        """Say whether the broker knows us and was heard lately."""
+        return self._welcomed and now - self._heard_at < ALIVE_S
+
+    def illness(self, now: float) -> str:
+        """Return why health is red, empty if it is green: the canary came back over the whole way, lately."""
+        if now - self._canary_back_at < HEALTHY_S:
+            return ""
+        if self._canary_back_at == float("-inf"):
+            return "the broker has not been reached yet"
+        return f"nothing came back from the broker for {now - self._canary_back_at:.1f} s"
+
+    # --- what is said ---------------------------------------------------------------------------------------------
+
+    def ask(self, body: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask the broker; `on_answer` is called later, at once with None if the broker is away."""
+        if not self.is_alive(now):
+            on_answer(None, now)
+            return
+        self._last_id += 1
+        self._asked[self._last_id] = _Asked(on_answer, now + self._timeout_s, isinstance(body, Create | Join))
+        self._frames.append(backbone.encode(backbone.Request(self._last_id, body)))
+
+    def tell(self, message: backbone.Delivered | backbone.Bye) -> None:
+        """Say something that needs no answer and may be lost."""
+        if self._welcomed:
+            self._frames.append(backbone.encode(message))
+
+    def frames(self, now: float, publish: bool = True) -> list[bytes]:
+        """Return what is to be sent now, in order; without `publish`, items wait on."""
+        if publish:
+            self._frames += [backbone.encode(publish) for publish in self.publisher.frames(now)]
+        frames, self._frames = self._frames, []
+        return frames
+
+    def tick(self, now: float) -> None:
+        """Greet, send the canary, give up on what was not answered. To be called every `CANARY_S`."""
+        lost = not self._welcomed or now - self._heard_at > ALIVE_S
+        if lost and now - self._hello_at >= HELLO_S:
+            self._hello_at = now
+            self._frames.append(backbone.encode(backbone.Hello(self._name, backbone.VERSION)))
+        if self._welcomed:
+            self._canary += 1
+            self._frames.append(backbone.encode(backbone.Canary(self._canary)))
+        for request_id, asked in list(self._asked.items()):
+            if asked.deadline > now:
+                break
+            del self._asked[request_id]
+            self._counters.requests_timed_out += 1
+            if asked.grants:
+                self._abandoned[request_id] = None
+                if len(self._abandoned) > ABANDONED:
+                    del self._abandoned[next(iter(self._abandoned))]
+            asked.on_answer(None, now)
+
+    # --- what is heard --------------------------------------------------------------------------------------------
+
+    def handle(self, message: backbone.Downward, now: float) -> None:
+        """Take what the broker says on the command socket."""
+        self._heard_at = now
+        match message:
+            case backbone.Accepted(number):
+                self.publisher.accept(number, now)
+            case backbone.Reply(request_id, body):
+                self._answered(request_id, body, now)
+            case backbone.Welcome(broker, accepted):
+                self._broker = broker
+                self._welcomed = True
+                self.publisher.welcome(accepted, now)
+            case backbone.Unknown():
+                self._welcomed = False
+                self.publisher.close()
+                self._hello_at = float("-inf")
+                self.tick(now)
+
+    def canary_back(self, number: int, now: float) -> None:
+        """Our canary came back as news."""
+        self._heard_at = now
+        if number <= self._canary:
+            self._canary_back_at = now
+
+    def _answered(self, request_id: int, body: Answer, now: float) -> None:
+        asked = self._asked.pop(request_id, None)
+        if asked is not None:
+            asked.on_answer(body, now)
+        elif request_id in self._abandoned:
+            del self._abandoned[request_id]
+            # The client was told to try again and has gone: the member that came of it must not stay.
+            if isinstance(body, Granted):
+                self.publisher.add(Item(EntryKind.LEFT, body.room, body.member, "", LeaveReason.LEFT))

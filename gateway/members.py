@@ -1,0 +1,164 @@
+"""Who is served here: members by token, their rooms, and who has been silent too long."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from gateway.limits import Bucket
+from protocol.backbone import Granted, room_topic
+from protocol.dialect import Dialect, DownStyle
+
+
+class Recipients(Protocol):
+    """Addresses that one datagram goes to, prepared for sending; made by the I/O layer."""
+
+    def add(self, member: "Member", address: bytes) -> None:
+        """Add a member at its address and set its `slot`."""
+
+    def remove(self, member: "Member") -> None:
+        """Take a member out; another may take over its slot."""
+
+    def address_in(self, slot: int) -> bytes:
+        """Return the address in a slot, from 0 to the group's size."""
+
+    def __len__(self) -> int: ...
+
+
+class Member:
+    """One member that this gateway serves."""
+
+    __slots__ = (
+        "address",
+        "bucket",
+        "cursor",
+        "dialect",
+        "door",
+        "fresh",
+        "id",
+        "idle_s",
+        "ip",
+        "leaving",
+        "name",
+        "own_prefixes",
+        "recipients",
+        "replaying",
+        "room",
+        "seen",
+        "slot",
+        "token",
+    )
+
+    def __init__(self, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float) -> None:
+        self.id = granted.member
+        self.name = granted.user
+        self.token = token
+        self.dialect = dialect
+        self.room = room
+        self.ip = ip
+        """Where its handshake came from, or its last accepted datagram from elsewhere."""
+        self.address: bytes | None = None
+        self.door = 0
+        """The UDP door that it talks to; answers leave from there."""
+        self.seen = now
+        self.idle_s = granted.idle_ms / 1000
+        self.bucket: Bucket | None = None
+        self.own_prefixes: tuple[str, ...] = (f"{self.name}: ", f"{self.name} : ")
+        """What its client may write before its texts, to be taken off."""
+        self.cursor = granted.offset
+        """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
+        self.fresh = not granted.address
+        """It has never had an address, so only a short backlog waits for it."""
+        self.recipients: Recipients | None = None
+        """The group that it hears with; None: not live (no address yet, or catching up)."""
+        self.slot = -1
+        self.replaying = False
+        self.leaving = False
+
+
+class Room:
+    """One room with members here."""
+
+    __slots__ = (
+        "confirmed",
+        "epoch",
+        "groups",
+        "id",
+        "joiners",
+        "known_last",
+        "members",
+        "name",
+        "position",
+        "raw_name",
+        "repairing",
+        "topic",
+        "waiting",
+    )
+
+    def __init__(self, granted: Granted) -> None:
+        self.id = granted.room
+        self.name = granted.room_name
+        self.raw_name = self.name.encode()
+        self.topic = room_topic(self.id)
+        self.epoch = granted.epoch
+        self.position = granted.offset
+        """Offset up to which the live members have heard it."""
+        self.known_last = granted.offset
+        """The highest offset that is known to exist."""
+        self.confirmed = False
+        """The subscription is proven live."""
+        self.joiners: list[Callable[[], None]] = []
+        """To be told when the subscription is proven live."""
+        self.repairing = False
+        """What is missing has been asked for; news only move `known_last` meanwhile."""
+        self.members: dict[int, Member] = {}
+        self.waiting: dict[int, Member] = {}
+        """Members with an address that are not live yet."""
+        self.groups: dict[tuple[int, DownStyle], Recipients] = {}
+
+
+class Members:
+    """All members and rooms that this gateway serves."""
+
+    def __init__(self) -> None:
+        self.by_token: dict[bytes, Member] = {}
+        self.rooms: dict[int, Room] = {}
+        self._due: defaultdict[int, list[Member]] = defaultdict(list)
+        """Second in which to look at a member again → those members."""
+        self._looked_at: int | None = None
+
+    def add(self, member: Member) -> None:
+        """Serve a member from now on."""
+        self.by_token[member.token] = member
+        member.room.members[member.id] = member
+        self._due[int(member.seen + member.idle_s) + 1].append(member)
+
+    def remove(self, member: Member) -> None:
+        """Serve it no more. It stays in the idle wheel until its turn comes, which costs nothing."""
+        if self.by_token.get(member.token) is member:
+            del self.by_token[member.token]
+        member.room.members.pop(member.id, None)
+        member.room.waiting.pop(member.id, None)
+        member.leaving = True
+
+    def again(self, member: Member, now: float) -> None:
+        """Look at an idle member once more: it could not be removed now."""
+        self._due[int(now) + 1].append(member)
+
+    def idle(self, now: float) -> Iterator[Member]:
+        """Yield the members that have been silent too long.
+
+        Nobody is walked over: a member is looked at when its time could be up, and again when it would be if it
+        was heard since. So a member costs one look per time-out, whatever the number of others.
+        """
+        second = int(now)
+        if self._looked_at is None:
+            self._looked_at = second - 1
+        for due in range(self._looked_at + 1, second + 1):
+            for member in self._due.pop(due, ()):
+                if member.leaving:
+                    continue
+                if now - member.seen >= member.idle_s:
+                    yield member
+                else:
+                    self._due[max(int(member.seen + member.idle_s) + 1, second + 1)].append(member)
+        self._looked_at = max(second, self._looked_at)

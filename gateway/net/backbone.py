@@ -1,0 +1,122 @@
+"""DEALER and SUB to the broker: bounded drains, no await per frame; ARCHITECTURE.md, "Backbone"."""
+
+import asyncio
+from collections.abc import Callable
+
+import zmq
+
+from protocol.backbone import canary_topic, publish_endpoint
+
+FRAMES_A_DRAIN = 512
+COMMANDS_HIGH_WATER = 10_000
+NEWS_HIGH_WATER = 200_000
+"""News that wait here while we are busy; beyond that they are dropped, and the positions show it."""
+MAX_FRAME_SIZE = 16 * 2**20
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
+RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
+
+OnFrames = Callable[[list[bytes]], None]
+
+
+class Backbone:
+    """The gateway's two sockets to its broker."""
+
+    def __init__(self, endpoint: str, instance: str, on_news: OnFrames, on_answers: OnFrames) -> None:
+        """Connect; it does not matter whether the broker is there yet.
+
+        Args:
+            endpoint: tcp://HOST:PORT or ipc://PATH of its command socket.
+            instance: this run of the gateway, as the broker shall know it.
+            on_news: called with the frames that a drain of the SUB socket found.
+            on_answers: likewise for the DEALER socket.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._on_news = on_news
+        self._on_answers = on_answers
+        self._context = zmq.Context()
+        self._dealer = self._socket(zmq.DEALER)
+        self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
+        self._dealer.setsockopt(zmq.SNDHWM, COMMANDS_HIGH_WATER)
+        self._dealer.connect(endpoint)
+        self._sub = self._socket(zmq.SUB)
+        # Subscriptions above the high water mark are dropped in silence: there must be none.
+        self._sub.setsockopt(zmq.SNDHWM, 0)
+        self._sub.setsockopt(zmq.RCVHWM, NEWS_HIGH_WATER)
+        self._sub.connect(publish_endpoint(endpoint))
+        self._sub.setsockopt(zmq.SUBSCRIBE, canary_topic(instance))
+        self.unsent = 0
+        """Frames that found the command socket full: the broker is away for long. What must arrive is sent again."""
+
+    def start(self) -> None:
+        """Hear from now on."""
+        for socket in (self._dealer, self._sub):
+            self._loop.add_reader(socket, self._pump)
+        self._pump()
+
+    def close(self) -> None:
+        """Close both sockets; what was said last goes out still, for a quarter of a second at most."""
+        for socket in (self._dealer, self._sub):
+            self._loop.remove_reader(socket)
+        self._dealer.close(linger=250)
+        self._sub.close(linger=0)
+        self._context.term()
+
+    def send(self, frames: list[bytes]) -> None:
+        """Say something to the broker. Frames that can not be sent now are counted and dropped."""
+        for frame in frames:
+            try:
+                self._dealer.send(frame, zmq.NOBLOCK)
+            except zmq.Again:
+                self.unsent += 1
+        if frames:
+            self._look_again()
+
+    def subscribe(self, topic: bytes) -> None:
+        """Ask for a topic's news."""
+        self._sub.setsockopt(zmq.SUBSCRIBE, topic)
+        self._look_again()
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Ask for them no more."""
+        self._sub.setsockopt(zmq.UNSUBSCRIBE, topic)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        # The descriptors are edge-triggered, and any call on a socket may swallow the edge.
+        if _readable(self._dealer) or _readable(self._sub):
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        answers = _drain(self._dealer)
+        if answers:
+            self._on_answers(answers)
+        news = _drain(self._sub)
+        if news:
+            self._on_news(news)
+        self._look_again()
+
+    def _socket(self, kind: int) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.setsockopt(zmq.IPV6, 1)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+        return socket
+
+
+def _readable(socket: "zmq.Socket[bytes]") -> bool:
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+def _drain(socket: "zmq.Socket[bytes]") -> list[bytes]:
+    frames: list[bytes] = []
+    try:
+        while len(frames) < FRAMES_A_DRAIN:
+            frames.append(socket.recv(zmq.NOBLOCK))
+    except zmq.Again:
+        pass
+    return frames

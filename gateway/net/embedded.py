@@ -1,0 +1,102 @@
+"""A broker of the gateway's own, as a child process: one command is a whole chat service.
+
+It talks over ipc in a directory of its own and ends when the gateway does, however that ends: its standard input is a
+pipe from us. If it dies, it is started again; its store has what was accepted.
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from protocol.errors import SettingError
+
+logger = logging.getLogger("gateway.embedded")
+
+START_S = 10.0
+STOP_S = 3.0
+RESTART_S, RESTART_MAX_S = 0.1, 5.0
+ROOT = Path(__file__).resolve().parents[2]
+"""Where `broker/` lies: it is started by name, never imported."""
+
+
+class EmbeddedBroker:
+    """Starts `python -m broker` and keeps it running."""
+
+    def __init__(self, data: Path) -> None:
+        """Keep the store in the directory `data`."""
+        self._data = data
+        self._directory = Path(tempfile.mkdtemp(prefix="tsudoi-"))
+        self.endpoint = f"ipc://{self._directory}/broker"
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            SettingError: it did not start; the text is its own.
+        """
+        self._process, why = await self._launch()
+        if self._process is None:
+            raise SettingError(f"the embedded broker did not start: {why}")
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """End it, and leave nothing behind but the store."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    async def _launch(self) -> tuple[asyncio.subprocess.Process | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "broker", "--exit-with-parent", "--log-level", "warning"),
+            *("--bind", self.endpoint, "--store", f"sqlite:{(self._data / 'tsudoi.sqlite').resolve()}"),
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # A Ctrl-C in the terminal is for the gateway, which then ends its broker in good order.
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(START_S):
+                line = await process.stdout.readline()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            return None, f"it was not ready within {START_S:g} s"
+        if line.startswith(b"ready "):
+            return process, ""
+        await process.wait()
+        return None, "see above"
+
+    async def _watch(self) -> None:
+        delay_s = RESTART_S
+        while True:
+            assert self._process is not None
+            status = await self._process.wait()
+            logger.warning("the embedded broker ended with status %s; starting it again", status)
+            started = None
+            while started is None:
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, RESTART_MAX_S)
+                started, _ = await self._launch()
+            self._process = started
+            delay_s = RESTART_S

@@ -1,0 +1,301 @@
+"""Many datagrams a system call: Linux's recvmmsg(2) and sendmmsg(2) through ctypes, and a portable stand-in.
+
+Fan-out costs what the kernel costs only if nothing is built per recipient: each group of recipients keeps an array of
+prepared `mmsghdr`, all of which point at one shared payload, so that a message is one memmove and one call. Measured in
+benchmarks/RESULTS.md, "Fan-out".
+
+    struct mmsghdr, 64-bit Linux: | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | size: 8 |
+                                  | flags: 4 | - 4 | length: 4 | - 4 |                                          = 64
+"""
+
+import ctypes
+import errno
+import platform
+import socket
+import struct
+import sys
+from collections.abc import Callable, Iterator
+
+from gateway import addresses
+from gateway.members import Member
+from protocol.datagram import MAX_UP
+
+BATCH = 64
+"""Datagrams taken by one call."""
+ADDRESS_SIZE = 28
+_HEADER_SIZE = 64
+_NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
+_WORDS = _HEADER_SIZE // 4
+_SLOT_SIZE = MAX_UP + 8
+_PAYLOAD_SIZE = 65_536
+_RETRY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR)
+
+#  | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | (the rest is zero) |
+_HEADER_START = struct.Struct("=QI4xQQ")
+
+Leftover = list[tuple[bytes, bytes]]
+"""(payload, address) that the kernel had no room for."""
+
+
+class SlotTable:
+    """Which member stands in which slot; slots have no holes, the last one moves into a gap."""
+
+    def __init__(self) -> None:
+        self._members: list[Member] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def _append(self, member: Member) -> int:
+        member.slot = len(self._members)
+        self._members.append(member)
+        return member.slot
+
+    def _take_out(self, member: Member) -> tuple[int, int]:
+        """Return (the slot that became free, the slot whose content must move there)."""
+        last = self._members.pop()
+        gap = member.slot
+        if last is not member:
+            self._members[gap] = last
+            last.slot = gap
+        member.slot = -1
+        return gap, len(self._members)
+
+
+class PortableRecipients(SlotTable):
+    """A group of recipients for systems without sendmmsg."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[bytes] = []
+
+    def add(self, member: Member, address: bytes) -> None:
+        """See `gateway.members.Recipients`."""
+        self._append(member)
+        self.addresses.append(address)
+
+    def address_in(self, slot: int) -> bytes:
+        """See `gateway.members.Recipients`."""
+        return self.addresses[slot]
+
+    def remove(self, member: Member) -> None:
+        """See `gateway.members.Recipients`."""
+        gap, last = self._take_out(member)
+        self.addresses[gap] = self.addresses[last]
+        self.addresses.pop()
+
+
+class PortableIo:
+    """recvfrom and sendto, one datagram a call."""
+
+    name = "recvfrom/sendto"
+    new_recipients = PortableRecipients
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.failed = 0
+        """Datagrams that the kernel refused for good: no route, not permitted."""
+
+    def receive(self) -> list[tuple[bytes, bytes]]:
+        """Return up to `BATCH` datagrams as (data, address), none if nothing is there."""
+        received = []
+        try:
+            for _ in range(BATCH):
+                data, name = self._sock.recvfrom(MAX_UP)
+                received.append((data, addresses.pack(name[0], name[1], name[3] if len(name) > 2 else 0)))
+        except (BlockingIOError, InterruptedError, ConnectionError):
+            pass
+        return received
+
+    def send_to(self, payload: bytes, address: bytes) -> bool:
+        """Send one datagram; False if the kernel has no room for it now."""
+        ip, port = addresses.unpack(address)
+        name = (ip, port, 0, addresses.scope(address)) if addresses.is_ipv6(address) else (ip, port)
+        try:
+            self._sock.sendto(payload, name)
+        except OSError as exc:
+            if exc.errno in _RETRY:
+                return False
+            self.failed += 1
+        return True
+
+    def send(self, payload: bytes, recipients: PortableRecipients, skip: int) -> Leftover:
+        """Send a payload to all recipients but the one in slot `skip`; return what the kernel had no room for."""
+        targets = [address for slot, address in enumerate(recipients.addresses) if slot != skip]
+        for at, address in enumerate(targets):
+            if not self.send_to(payload, address):
+                return [(payload, left) for left in targets[at:]]
+        return []
+
+
+class _Payload:
+    """The one payload that all prepared headers point at."""
+
+    def __init__(self) -> None:
+        self.buffer = ctypes.create_string_buffer(_PAYLOAD_SIZE)
+        self.address = ctypes.addressof(self.buffer)
+        self.iovec = (ctypes.c_uint64 * 2)(self.address, 0)
+        self.iovec_address = ctypes.addressof(self.iovec)
+
+    def set(self, payload: bytes) -> None:
+        ctypes.memmove(self.address, payload, len(payload))
+        self.iovec[1] = len(payload)
+
+
+_payload = _Payload()
+
+
+class LinuxRecipients(SlotTable):
+    """A group of recipients as an array of prepared headers, which grows by doubling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reserve(4)
+
+    def _reserve(self, capacity: int) -> None:
+        self._capacity = capacity
+        self.headers = bytearray(capacity * _HEADER_SIZE)
+        self.names = bytearray(capacity * ADDRESS_SIZE)
+        self._headers_at = (ctypes.c_char * len(self.headers)).from_buffer(self.headers)
+        self._names_at = (ctypes.c_char * len(self.names)).from_buffer(self.names)
+        self.start = ctypes.addressof(self._headers_at)
+        self._names_start = ctypes.addressof(self._names_at)
+
+    def add(self, member: Member, address: bytes) -> None:
+        """See `gateway.members.Recipients`."""
+        slot = self._append(member)
+        if slot == self._capacity:
+            old = [self.address_in(at) for at in range(slot)]
+            self._reserve(2 * slot)
+            for at, kept in enumerate(old):
+                self._write(at, kept)
+        self._write(slot, address)
+
+    def remove(self, member: Member) -> None:
+        """See `gateway.members.Recipients`."""
+        gap, last = self._take_out(member)
+        if gap != last:
+            self._write(gap, self.address_in(last))
+
+    def address_in(self, slot: int) -> bytes:
+        """Return the address in a slot."""
+        (size,) = struct.unpack_from("=I", self.headers, slot * _HEADER_SIZE + 8)
+        return bytes(self.names[slot * ADDRESS_SIZE : slot * ADDRESS_SIZE + size])
+
+    def _write(self, slot: int, address: bytes) -> None:
+        at = slot * ADDRESS_SIZE
+        self.names[at : at + len(address)] = address
+        name = self._names_start + at
+        _HEADER_START.pack_into(self.headers, slot * _HEADER_SIZE, name, len(address), _payload.iovec_address, 1)
+
+
+class LinuxIo:
+    """recvmmsg and sendmmsg, many datagrams a call."""
+
+    name = "recvmmsg/sendmmsg"
+    new_recipients = LinuxRecipients
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._fd = sock.fileno()
+        self.failed = 0
+        """Datagrams that the kernel refused for good: no route, not permitted."""
+        self._data = bytearray(BATCH * _SLOT_SIZE)
+        self._names = bytearray(BATCH * ADDRESS_SIZE)
+        data = ctypes.addressof((ctypes.c_char * len(self._data)).from_buffer(self._data))
+        names = ctypes.addressof((ctypes.c_char * len(self._names)).from_buffer(self._names))
+        self._iovecs = (ctypes.c_uint64 * (2 * BATCH))()
+        iovecs = ctypes.addressof(self._iovecs)
+        self._headers = bytearray(BATCH * _HEADER_SIZE)
+        self._headers_at = ctypes.addressof((ctypes.c_char * len(self._headers)).from_buffer(self._headers))
+        for slot in range(BATCH):
+            self._iovecs[2 * slot] = data + slot * _SLOT_SIZE
+            self._iovecs[2 * slot + 1] = MAX_UP
+            name = names + slot * ADDRESS_SIZE
+            _HEADER_START.pack_into(self._headers, slot * _HEADER_SIZE, name, ADDRESS_SIZE, iovecs + 16 * slot, 1)
+        self._words = memoryview(self._headers).cast("I")
+        self._data_view = memoryview(self._data)
+        self._names_view = memoryview(self._names)
+
+    def receive(self) -> list[tuple[bytes, bytes]]:
+        """See `PortableIo.receive`."""
+        count = _recvmmsg(self._fd, self._headers_at, BATCH, socket.MSG_DONTWAIT, None)
+        if count <= 0:
+            return []
+        words, data, names = self._words, self._data_view, self._names_view
+        received = []
+        for slot in range(count):
+            word = slot * _WORDS
+            at, name_at = slot * _SLOT_SIZE, slot * ADDRESS_SIZE
+            name_size = words[word + _NAME_SIZE_AT]
+            received.append(
+                (bytes(data[at : at + words[word + _LENGTH_AT]]), bytes(names[name_at : name_at + name_size]))
+            )
+            words[word + _NAME_SIZE_AT] = ADDRESS_SIZE
+        return received
+
+    def send_to(self, payload: bytes, address: bytes) -> bool:
+        """See `PortableIo.send_to`."""
+        if _sendto(self._fd, payload, len(payload), socket.MSG_DONTWAIT, address, len(address)) < 0:
+            if ctypes.get_errno() in _RETRY:
+                return False
+            self.failed += 1
+        return True
+
+    def send(self, payload: bytes, recipients: LinuxRecipients, skip: int) -> Leftover:
+        """See `PortableIo.send`."""
+        _payload.set(payload)
+        count = len(recipients)
+        if skip < 0:
+            return self._send_slots(payload, recipients, 0, count)
+        left = self._send_slots(payload, recipients, 0, skip)
+        if left:
+            return left + [(payload, recipients.address_in(slot)) for slot in range(skip + 1, count)]
+        return self._send_slots(payload, recipients, skip + 1, count)
+
+    def _send_slots(self, payload: bytes, recipients: LinuxRecipients, slot: int, end: int) -> Leftover:
+        while slot < end:
+            sent = _sendmmsg(self._fd, recipients.start + slot * _HEADER_SIZE, end - slot, socket.MSG_DONTWAIT)
+            if sent > 0:
+                slot += sent
+            elif ctypes.get_errno() in _RETRY:
+                return [(payload, recipients.address_in(left)) for left in range(slot, end)]
+            else:
+                self.failed += 1
+                slot += 1
+        return []
+
+
+Io = LinuxIo | PortableIo
+
+
+def _load() -> Iterator[Callable[..., int]]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    for name, types in (
+        ("recvmmsg", (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)),
+        ("sendmmsg", (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)),
+        (
+            "sendto",
+            (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint),
+        ),
+    ):
+        function = getattr(libc, name)
+        function.argtypes = types
+        yield function
+
+
+def is_supported() -> bool:
+    """Say whether this system has both calls and lays out their structures as drawn above."""
+    return sys.platform == "linux" and platform.architecture()[0] == "64bit" and sys.byteorder == "little" and _found
+
+
+try:
+    _recvmmsg, _sendmmsg, _sendto = _load()
+    _found = True
+except (OSError, AttributeError):
+    _found = False
+
+
+def choose() -> type[LinuxIo] | type[PortableIo]:
+    """Return the best that this system has."""
+    return LinuxIo if is_supported() else PortableIo

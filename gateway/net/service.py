@@ -1,0 +1,146 @@
+"""The gateway's parts on one event loop: carries out what the core leaves to do, after each drain and in order."""
+
+import asyncio
+import logging
+import secrets
+from time import monotonic
+
+from gateway.config import Config, Door
+from gateway.core import Core
+from gateway.counters import Counters
+from gateway.delivery import Deliver, Delivery, SendTo, Subscribe, Unsubscribe
+from gateway.link import CANARY_S, Link
+from gateway.members import Members
+from gateway.net import mmsg
+from gateway.net.backbone import Backbone
+from gateway.net.tcp import TCPServer
+from gateway.net.udp import UDPServer
+from gateway.publisher import GATHER_S
+from protocol import backbone
+
+logger = logging.getLogger("gateway")
+
+CLOSE_GRACE_S = 2.0
+DRAIN_S = 2.0
+
+
+class Service:
+    """A whole gateway but for its signals."""
+
+    def __init__(self, config: Config, endpoint: str) -> None:
+        """Bind the UDP doors and connect to the broker at `endpoint`.
+
+        Raises:
+            SettingError: a door can not be bound.
+        """
+        settings = config.settings
+        self._loop = asyncio.get_running_loop()
+        self._config = config
+        kind = mmsg.choose()
+        logger.info("datagrams by %s", kind.name)
+        self.udp: list[UDPServer] = []
+        for index, door in enumerate(config.udp):
+            self.udp.append(UDPServer(index, door, self._on_datagrams, kind))
+        instance = secrets.token_hex(4)
+        members = Members()
+        self.counters = Counters()
+        self.link = Link(config.name, instance, settings.unaccepted, settings.request_timeout_s, self.counters)
+        self._delivery = Delivery(
+            members, settings, self.link, self.counters, kind.new_recipients, [door.is_ipv6 for door in self.udp]
+        )
+        self.core = Core(members, settings, self.link, self._delivery, self.counters)
+        self.tcp = TCPServer(self.core, settings, self.settle)
+        self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers)
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._healthy = asyncio.Event()
+        """A canary has come back since the start."""
+        self.checked_at = monotonic()
+        """When the event loop last came by: health is red if it does not."""
+
+    async def start(self) -> list[Door]:
+        """Open the doors once a canary has gone to the broker and back; return them as they are, TCP first.
+
+        Raises:
+            SettingError: a TCP door can not be bound.
+        """
+        self._backbone.start()
+        self._tick()
+        doors = [await self.tcp.open(door) for door in self._config.tcp]
+        for server in self.udp:
+            server.start()
+        await self._healthy.wait()
+        return doors
+
+    async def stop(self) -> None:
+        """Take nothing new, hand over what was accepted, and close."""
+        await self.tcp.close(CLOSE_GRACE_S)
+        for server in self.udp:
+            server.stop_receiving()
+        deadline = monotonic() + DRAIN_S
+        while len(self.link.publisher) and self.link.is_alive(monotonic()) and monotonic() < deadline:
+            self.settle()
+            await asyncio.sleep(0.01)
+        self.link.tell(backbone.Bye())
+        self.settle()
+        for timer in (self._flush_timer, self._tick_timer):
+            if timer is not None:
+                timer.cancel()
+        self._backbone.close()
+        for server in self.udp:
+            server.close()
+
+    def settle(self) -> None:
+        """Carry out what is left to do."""
+        delivery, link = self._delivery, self.link
+        while delivery.out:
+            commands, delivery.out = delivery.out, []
+            for command in commands:
+                match command:
+                    case Deliver(door, recipients, payload, skip):
+                        self.counters.deliveries += len(recipients) - (skip >= 0)
+                        self.udp[door].fan_out(recipients, payload, skip)
+                    case SendTo(door, address, payload):
+                        self.counters.deliveries += 1
+                        self.udp[door].send_to(address, payload)
+                    case Subscribe(topic):
+                        self._backbone.subscribe(topic)
+                    case Unsubscribe(topic):
+                        self._backbone.unsubscribe(topic)
+        if link.publisher.waiting and not link.publisher.idle:
+            # Something is outstanding: what waits goes with its answer, or when it has waited long enough.
+            if self._flush_timer is None:
+                self._flush_timer = self._loop.call_later(GATHER_S, self._flush)
+            frames = link.frames(monotonic(), publish=False)
+        else:
+            frames = link.frames(monotonic())
+        self._backbone.send(frames)
+
+    def _flush(self) -> None:
+        self._flush_timer = None
+        self._backbone.send(self.link.frames(monotonic()))
+
+    def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
+        self.core.handle_datagrams(door, datagrams, monotonic())
+        self.settle()
+
+    def _on_news(self, frames: list[bytes]) -> None:
+        now = monotonic()
+        for frame in frames:
+            self.core.handle_news(frame, now)
+        self.settle()
+        if not self._healthy.is_set() and not self.link.illness(now):
+            self._healthy.set()
+
+    def _on_answers(self, frames: list[bytes]) -> None:
+        now = monotonic()
+        for frame in frames:
+            self.core.handle_answer(frame, now)
+        self.settle()
+
+    def _tick(self) -> None:
+        self.checked_at = monotonic()
+        self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
+        self.core.tick(self.checked_at)
+        self.settle()
+        self._flush()

@@ -1,0 +1,135 @@
+"""UDPServer: the doors for datagrams. Drains, hands over, sends; decides nothing."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections import deque
+from collections.abc import Callable
+
+from gateway.config import Door
+from gateway.members import Recipients
+from gateway.net import mmsg
+from protocol.errors import SettingError
+
+logger = logging.getLogger("gateway.udp")
+
+DRAIN_BATCHES = 16
+"""Batches taken before others get their turn."""
+RECEIVE_BUFFER = 8 * 2**20
+SEND_BUFFER = 4 * 2**20
+OUTBOX = 50_000
+"""Datagrams that wait because the kernel's buffer is full; beyond that the newest are dropped and counted."""
+
+# Not in Python's socket module: sets a buffer beyond the system's limit, with CAP_NET_ADMIN.
+_SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
+
+OnDatagrams = Callable[[int, list[tuple[bytes, bytes]]], None]
+"""(door's index, [(data, address), …])"""
+
+
+class UDPServer:
+    """One UDP door."""
+
+    def __init__(self, index: int, door: Door, on_datagrams: OnDatagrams, kind: type[mmsg.Io]) -> None:
+        """Bind the door.
+
+        Args:
+            index: its number among the doors.
+            door: where; port 0 takes a free one.
+            on_datagrams: called with each batch.
+            kind: how datagrams are received and sent.
+
+        Raises:
+            SettingError: the address can not be bound.
+        """
+        self._index = index
+        self._on_datagrams = on_datagrams
+        family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
+        self._sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._sock.setblocking(False)
+        if family == socket.AF_INET6:
+            self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            self._sock.bind((door.host, door.port))
+        except OSError as exc:
+            self._sock.close()
+            raise SettingError(f"can not listen on UDP {door}: {exc.strerror}") from exc
+        _enlarge(self._sock, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        _enlarge(self._sock, socket.SO_SNDBUF, _SO_SNDBUFFORCE, SEND_BUFFER)
+        self.door = Door(door.host, self._sock.getsockname()[1])
+        self.is_ipv6 = family == socket.AF_INET6
+        self._io = kind(self._sock)
+        self._outbox: deque[tuple[bytes, bytes]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self.dropped = 0
+        """Datagrams that found the outbox full."""
+
+    @property
+    def failed(self) -> int:
+        """Datagrams that the kernel refused for good."""
+        return self._io.failed
+
+    def start(self) -> None:
+        """Receive from now on."""
+        self._loop.add_reader(self._sock, self._readable)
+
+    def stop_receiving(self) -> None:
+        """Take no more datagrams; sending goes on."""
+        self._loop.remove_reader(self._sock)
+
+    def close(self) -> None:
+        """Send what still waits, as far as the kernel takes it, and close."""
+        self._loop.remove_reader(self._sock)
+        self._writable()
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+
+    def fan_out(self, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """Send a payload to a group, but for the member in slot `skip`."""
+        if self._outbox:
+            # What waits goes first, so that each member hears in order.
+            left = [(payload, recipients.address_in(slot)) for slot in range(len(recipients)) if slot != skip]
+        else:
+            left = self._io.send(payload, recipients, skip)  # type: ignore[arg-type]
+        if left:
+            self._put_out(left)
+
+    def send_to(self, address: bytes, payload: bytes) -> None:
+        """Send one datagram."""
+        if self._outbox or not self._io.send_to(payload, address):
+            self._put_out([(payload, address)])
+
+    def _readable(self) -> None:
+        for _ in range(DRAIN_BATCHES):
+            datagrams = self._io.receive()
+            if not datagrams:
+                break
+            self._on_datagrams(self._index, datagrams)
+            if len(datagrams) < mmsg.BATCH:
+                break
+
+    def _put_out(self, left: list[tuple[bytes, bytes]]) -> None:
+        if not self._outbox:
+            self._loop.add_writer(self._sock, self._writable)
+        room = OUTBOX - len(self._outbox)
+        self.dropped += max(len(left) - room, 0)
+        self._outbox.extend(left[:room])
+
+    def _writable(self) -> None:
+        while self._outbox:
+            payload, address = self._outbox[0]
+            if not self._io.send_to(payload, address):
+                return
+            self._outbox.popleft()
+        self._loop.remove_writer(self._sock)
+
+
+def _enlarge(sock: socket.socket, option: int, force: int, size: int) -> None:
+    """Raise a buffer as far as we may: beyond the system's limit with the privilege, else up to it."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, force, size)
+    except OSError as exc:
+        if exc.errno not in (errno.EPERM, errno.ENOPROTOOPT, errno.EINVAL):
+            raise
+        sock.setsockopt(socket.SOL_SOCKET, option, size)

@@ -1,0 +1,100 @@
+"""What the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept".
+
+An item goes at once if nothing is outstanding; while something is, what arrives waits for its answer, or `GATHER_S`, so
+that under load one frame carries many.
+"""
+
+from collections import deque
+
+from protocol.backbone import Item, Publish
+
+GATHER_S = 0.0005
+"""How long an item may wait for company. Bounded, so that a slow answer does not hold up what came since."""
+ITEMS_A_FRAME = 512
+FRAMES_OUTSTANDING = 16
+RESEND_S = 1.0
+"""When the broker has not moved on for this long, everything that it has not accepted is sent again."""
+
+
+class Publisher:
+    """The sender's half of the accepted-once stream to the broker."""
+
+    def __init__(self, capacity: int) -> None:
+        """Keep at most `capacity` items; beyond that they are dropped and counted."""
+        self._capacity = capacity
+        self._items: deque[Item] = deque()
+        """Not accepted; the first has number `_accepted + 1`."""
+        self._accepted = 0
+        self._sent = 0
+        """Number of the last item that was sent since the last start over."""
+        self._frames: deque[int] = deque()
+        """Last numbers of the frames that are outstanding."""
+        self._moved_at = 0.0
+        self._open = False
+        self.dropped = 0
+        """Items that found the window full: what they say was never accepted."""
+        self.resent = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something has not been sent yet."""
+        return self._sent < self._accepted + len(self._items)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is outstanding, so that what comes now can go at once."""
+        return not self._frames
+
+    def add(self, item: Item) -> bool:
+        """Take an item; False if there is no room for it."""
+        if len(self._items) >= self._capacity:
+            self.dropped += 1
+            return False
+        self._items.append(item)
+        return True
+
+    def welcome(self, accepted: int, now: float) -> None:
+        """The broker knows us, and has taken all up to `accepted`: start over after that."""
+        self.accept(accepted, now)
+        self._start_over(now)
+        self._open = True
+
+    def close(self) -> None:
+        """The broker does not know us: send nothing before the next welcome."""
+        self._open = False
+
+    def accept(self, number: int, now: float) -> None:
+        """The broker has all items up to `number`."""
+        while self._accepted < number and self._items:
+            self._items.popleft()
+            self._accepted += 1
+            self._moved_at = now
+        while self._frames and self._frames[0] <= number:
+            self._frames.popleft()
+        self._sent = max(self._sent, self._accepted)
+
+    def frames(self, now: float) -> list[Publish]:
+        """Return what is to be sent at `now`, as far as the window is open."""
+        if not self._open:
+            return []
+        if self._frames and now - self._moved_at > RESEND_S:
+            self._start_over(now)
+        frames = []
+        while self.waiting and len(self._frames) < FRAMES_OUTSTANDING:
+            skip = self._sent - self._accepted
+            items = [self._items[at] for at in range(skip, min(skip + ITEMS_A_FRAME, len(self._items)))]
+            if not self._frames:
+                self._moved_at = now
+            frames.append(Publish(self._sent + 1, items))
+            self._sent += len(items)
+            self._frames.append(self._sent)
+        return frames
+
+    def _start_over(self, now: float) -> None:
+        self.resent += self._sent - self._accepted
+        self._sent = self._accepted
+        self._frames.clear()
+        self._moved_at = now
