@@ -11,7 +11,7 @@ import msgspec
 
 from protocol.dialect import Dialect, DownForm, DownStyle
 from protocol.errors import MalformedMessage
-from protocol.names import TOKEN_SIZE, cut
+from protocol.names import MAX_NAME_SIZE, TOKEN_SIZE, cut
 
 MAX_UP = 4096
 MAX_DOWN = 4094
@@ -119,9 +119,7 @@ def said(style: DownStyle, room: str, offset: int, sender: str, text: str) -> by
             raw = _line(style, sender, text).encode()
             return raw if len(raw) <= MAX_DOWN else cut_end(raw[:MAX_DOWN])
         case DownForm.NAMED:
-            name = _sized(sender)
-            if style.ends_at and name.startswith(tuple(words.encode() for words in style.ends_at)):
-                name = _sized(_NO_WIDTH + sender)
+            name = _sized(_NO_WIDTH + sender if _begins_with_an_end(style, sender) else sender)
             return name + cut(text, MAX_DOWN - len(name)).encode()
         case DownForm.U1:
             head = room.encode()
@@ -138,6 +136,25 @@ def _line(style: DownStyle, sender: str, text: str) -> str:
     for words in style.ends_at:
         line = line.replace(words, words[0] + _NO_WIDTH + words[1:])
     return line
+
+
+def restored(style: DownStyle, line: str) -> str:
+    """Return a line as it was before the words at which its receiver would end were parted."""
+    for words in style.ends_at:
+        line = line.replace(words[0] + _NO_WIDTH + words[1:], words)
+    return line
+
+
+def _begins_with_an_end(style: DownStyle, sender: str) -> bool:
+    if not style.ends_at or len(sender.encode()) > MAX_NAME_SIZE:
+        return False
+    return _sized(sender).startswith(tuple(words.encode() for words in style.ends_at))
+
+
+def restored_name(style: DownStyle, name: str) -> str:
+    """Return the sender in a datagram that names it, as it was before such words were parted."""
+    bare = name.removeprefix(_NO_WIDTH)
+    return bare if _begins_with_an_end(style, bare) else name
 
 
 def _sized(name: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from protocol.answers import template
-from protocol.datagram import SERVER_NAME
+from protocol.datagram import SERVER_NAME, restored, restored_name
 from protocol.dialect import Dialect, DownForm
 from protocol.errors import MalformedMessage
 
@@ -87,6 +87,7 @@ def _raw(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
     notice = _notice(dialect, room, text, without=separator)
     if notice is not None:
         return notice
+    text = restored(dialect.down, text)
     sender, found, said = text.partition(separator)
     return Said(sender, said) if found else Said("", text)
 
@@ -94,7 +95,7 @@ def _raw(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
 def _named(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
     if not data or 1 + data[0] > len(data):
         raise MalformedMessage("sizes disagree")
-    sender = data[1 : 1 + data[0]].decode(errors="replace")
+    sender = restored_name(dialect.down, data[1 : 1 + data[0]].decode(errors="replace"))
     return _from_server(dialect, room, sender, data[1 + data[0] :].decode(errors="replace"))
 
 
