@@ -22,6 +22,7 @@ from protocol.datagram import (
 from protocol.dialect import Dialect, DownForm, DownStyle
 from protocol.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_BARE_ACK, TCRP_NAMED, TCRP_OK, TCRP_SUCCESS, TSUDOI
 from protocol.errors import MalformedMessage
+from protocol.heard import Said, parse_down_untrusted
 from tests.support.strategies import TOKENS, datagrams, dialects, long_texts, names, texts
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -288,6 +289,24 @@ def test_notices_hold_the_words_at_which_a_client_ends() -> None:
         for text in (*dialect.closed, dialect.timed_out):
             raw = notice(dialect, "den", "closed", text.format(user="alice", room="den")).decode()
             assert any(words in raw for words in dialect.down.ends_at) or text == "{user}が{room}から退出しました。"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+@given(names(), datagrams())
+@example("den", b"\xff" * 300)
+def test_any_bytes_down_are_heard_or_malformed(dialect: Dialect, room: str, data: bytes) -> None:
+    with contextlib.suppress(MalformedMessage):
+        parse_down_untrusted(dialect, room, data)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+@given(names(), names(), st.text(st.characters(codec="utf-8", exclude_characters="\u200b"), max_size=30))
+def test_our_own_client_hears_what_was_said(dialect: Dialect, room: str, sender: str, text: str) -> None:
+    assume(dialect.down.separator.strip() not in sender)
+    for said_ in (text, *(text + words + text for words in dialect.down.ends_at)):
+        heard = parse_down_untrusted(dialect, room, said(dialect.down, room, 1, sender, said_))
+        assert isinstance(heard, Said)
+        assert (heard.sender, heard.text) == (sender, said_)
 
 
 EXAMPLES = [
