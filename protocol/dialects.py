@@ -166,6 +166,7 @@ TSUDOI = Dialect(
     refused=(Reply(json={"status": "{status}", "message": "{reason}"}, state=_RESPONSE),),
     down=DownStyle(DownForm.NATIVE),
     leave_words=frozenset({"/leave"}),
+    closed=("ホストの{user}がルームを退出しました．",),
 )
 
 DIALECTS: dict[str, Dialect] = {
