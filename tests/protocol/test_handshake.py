@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.codes import Operation, State, Status
-from protocol.dialect import Dialect, PortPlace, RequestForm
+from protocol.dialect import Dialect, PortPlace
 from protocol.dialects import (
     CLASSIC,
     DIALECTS,
@@ -333,22 +333,3 @@ def test_a_rooms_reply_is_a_frame_of_names_and_commas(rooms: list[str]) -> None:
     payload = raw[HEADER_SIZE:]
     assert Header.parse_untrusted(raw[:HEADER_SIZE]) == Header(0, 2, 1, len(payload))
     assert payload.decode() == ",".join(rooms)
-
-
-# --- profiles -----------------------------------------------------------------------------------------------------
-
-
-def test_every_profile_is_consistent() -> None:
-    for name, dialect in DIALECTS.items():
-        assert dialect.name == name
-        assert dialect.summary
-        assert dialect.pause_s > 0
-        assert dialect.created
-        assert dialect.refused
-        assert dialect.password_key is None or dialect.request is RequestForm.JSON_OBJECT
-        for words in (*dialect.closed, dialect.timed_out):
-            assert words.format(user="u", room="r")
-        assert dialect.error_is_token == (dialect.refused[0].state is None)
-        assert set(dialect.refused_states) in (set(), set(FAILURES))
-        assert set(dialect.words) in (set(), set(FAILURES))
-        assert "" not in dialect.leave_words | dialect.register_words
