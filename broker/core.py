@@ -18,6 +18,12 @@ from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
 ALIVE_S = 2.0
 """A gateway that was not heard for this long is taken for dead; its canary comes several times in that."""
 
+ADOPTED_AT_ONCE = 500
+"""Members in one frame to the gateway that takes them over."""
+
+CLOSED_S = 60.0
+"""For so long a closed room's log is kept for gateways that have not read its end."""
+
 FORGET_S = 3600.0
 """When nothing need be known any more of a gateway that is gone and serves nobody."""
 
@@ -65,6 +71,17 @@ class Gateway:
     seen: float
     greeted: bool = False
     accepted: int = 0
+    expected: bool = True
+    """It may be alive, though it has not said Hello to this run of the broker: it has `ALIVE_S` for that."""
+
+
+@dataclass(slots=True)
+class Handover:
+    """A member that one gateway is to give up before another serves it."""
+
+    to: str
+    request_id: int
+    """Of the resume to answer."""
 
 
 @dataclass(slots=True)
@@ -76,6 +93,10 @@ class Counters:
     refused_items: int = 0
     repeated_items: int = 0
     expired_members: int = 0
+    handovers: int = 0
+    """Members that a living gateway gave up to another."""
+    takeovers: int = 0
+    """Members taken from a gateway that was gone."""
     trimmed_rooms: int = 0
 
 
@@ -102,7 +123,15 @@ class Core:
             self._gateways[gateway] = Gateway("", now)
         for gateway, number in snapshot.accepted.items():
             self._gateways.setdefault(gateway, Gateway("", now)).accepted = number
-        self._closed: dict[int, tuple[float, backbone.Entry]] = {}
+        self._closed = {
+            room: (now, last) for room, (_, last) in snapshot.ends.items() if room not in self.directory.rooms
+        }
+        """Room id → (when it was closed, its last offset), while its log is kept."""
+        self._handovers: dict[int, Handover] = {}
+        """Member id → where it is to go when its gateway has let go of it."""
+        self._changed: set[int] = set()
+        """Rooms whose position is to be told once more, as news can be dropped."""
+        self._swept_at = now
         self._pending = _Pending()
 
     # --- events in ------------------------------------------------------------------------------------------------
@@ -139,14 +168,19 @@ class Core:
                     if room := self.directory.rooms.get(room_id):
                         self.directory.deliver(room, peer, offset)
             case backbone.Bye():
-                gateway.greeted = False
-                gateway.seen = float("-inf")
+                self._bury(peer, gateway, moment.now)
 
     def subscribed(self, topic: bytes) -> None:
         """A subscription is live: tell the room's position on it, so that the gateway knows where it stands."""
         room = backbone.topic_room(topic)
         if room is not None:
             self._pending.announced.add(room)
+
+    def unreachable(self, peer: str, now: float) -> None:
+        """A gateway has no connection any more, as an answer to it showed: do not wait for it."""
+        gateway = self._gateways.get(peer)
+        if gateway is not None and gateway.greeted:
+            self._bury(peer, gateway, now)
 
     def hashed(self, job: PasswordJob, result: str | bool, moment: Moment) -> None:
         """A password's hash is made (its text) or checked (whether it fits)."""
@@ -168,11 +202,27 @@ class Core:
         self._refuse(job.peer, job.request.id, Status.BUSY)
 
     def tick(self, moment: Moment) -> None:
-        """Let members of dead gateways expire and forget what is long gone. To be called every second or so."""
+        """Do what time brings. To be called several times a second.
+
+        Members of gateways that are gone are handed over to who waits for them or stands behind the same address, or
+        expire; rooms that went on lately tell their position once more; what is long gone is forgotten.
+        """
+        now = moment.now
+        for member_id in list(self._handovers):
+            member = self.directory.members.get(member_id)
+            if member is None or not self._may_live(member.gateway, now):
+                self._finish_handover(member_id, None, now)
+        if now - self._swept_at >= 1.0:
+            self._swept_at = now
+            self._sweep(moment)
+
+    def _sweep(self, moment: Moment) -> None:
         for instance, gateway in list(self._gateways.items()):
             silent_s = moment.now - gateway.seen
-            if silent_s < ALIVE_S:
+            if self._may_live(instance, moment.now):
                 continue
+            if gateway.name:
+                self._find_heir(instance, gateway.name, moment.now)
             for member in self.directory.served_by(instance):
                 if silent_s * 1000 > member.idle_ms and member.id in self.directory.members:
                     self.counters.expired_members += 1
@@ -180,10 +230,13 @@ class Core:
             if silent_s > FORGET_S and not self.directory.by_gateway.get(instance):
                 del self._gateways[instance]
                 self.directory.forget_gateway(instance)
+        self._pending.announced |= self._changed
+        self._changed = set()
         for room_id, (at, _) in list(self._closed.items()):
-            if moment.now - at < 60.0:
+            if moment.now - at < CLOSED_S:
                 break
             del self._closed[room_id]
+            self.directory.batch.purged.add(room_id)
 
     def trimmed(self, firsts: dict[int, int]) -> None:
         """The store has dropped old entries: room id → its oldest offset now."""
@@ -199,16 +252,17 @@ class Core:
         directory, pending = self.directory, self._pending
         batch, directory.batch = directory.batch, Batch()
         entries, directory.entries = directory.entries, {}
+        closed, directory.closed = directory.closed, {}
         self._pending = _Pending()
         news: list[tuple[bytes, bytes]] = []
+        self._changed.update(entries)
         for room_id, said in entries.items():
-            room = directory.rooms.get(room_id)
+            room = directory.rooms.get(room_id) or closed[room_id]
             last = said[-1].offset
-            body = backbone.encode(backbone.News(room.epoch if room else 1, last, said))
-            if room is None:
-                self._closed[room_id] = (moment.now, said[-1])
-            else:
-                batch.chunks.append(Chunk(room_id, said[0].offset, last, moment.wall_ms, body))
+            body = backbone.encode(backbone.News(room.epoch, last, said))
+            batch.chunks.append(Chunk(room_id, said[0].offset, last, moment.wall_ms, body))
+            if room_id in closed:
+                self._closed[room_id] = (moment.now, last)
             news.append((backbone.room_topic(room_id), body))
         news += [
             (backbone.room_topic(room_id), backbone.encode(self._position(room_id)))
@@ -222,21 +276,21 @@ class Core:
             pending.replies.append((peer, backbone.Accepted(number)))
         return Turn(batch, news, pending.replies, pending.replays, pending.passwords)
 
+    def replay_after(self, question: backbone.Replay) -> int:
+        """Return the offset after which the store is to be read for a replay: another epoch's means nothing here."""
+        room = self.directory.rooms.get(question.room)
+        return question.after if room is None or room.epoch == question.epoch else 0
+
     def replayed(self, question: backbone.Replay, chunks: Sequence[Chunk]) -> backbone.Replayed:
         """Return the answer to a replay, given what the store has."""
         room = self.directory.rooms.get(question.room)
-        if room is None:
-            _, closing = self._closed.get(question.room, (0.0, None))
-            entries = [closing] if closing else []
-            return backbone.Replayed(question.room, 0, 0, closing.offset if closing else 0, entries)
-        after = question.after if question.epoch == room.epoch else room.first - 1
-        entries = []
-        for chunk in chunks:
-            for entry in backbone.parse_news_untrusted(chunk.news).entries:
-                if entry.offset > after and len(entries) < question.limit:
-                    entries.append(entry)
-        first = entries[0].offset if entries else room.last + 1
-        return backbone.Replayed(room.id, room.epoch, first, room.last, entries)
+        last = room.last if room else self._closed.get(question.room, (0.0, 0))[1]
+        news = [backbone.parse_news_untrusted(chunk.news) for chunk in chunks]
+        epoch = room.epoch if room else news[-1].epoch if news else 0
+        after = self.replay_after(question)
+        entries = [entry for told in news for entry in told.entries if entry.offset > after][: question.limit]
+        first = entries[0].offset if entries else last + 1
+        return backbone.Replayed(question.room, epoch, first, last, entries)
 
     # --- decisions ------------------------------------------------------------------------------------------------
 
@@ -247,6 +301,12 @@ class Core:
         gateway = self._gateways.setdefault(peer, Gateway(hello.name, now))
         gateway.name, gateway.seen, gateway.greeted = hello.name, now, True
         self._answer(peer, backbone.Welcome(self._instance, gateway.accepted))
+        if hello.name:
+            # One that was killed and started again comes back sooner than silence would tell. A connection that is no
+            # more shows when something is sent to it; to a living gateway this says nothing new.
+            for instance, other in self._gateways.items():
+                if other.name == hello.name and other.greeted and instance != peer:
+                    self._answer(instance, backbone.Accepted(other.accepted))
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], wall_ms: int) -> None:
         self._pending.publishers.add(peer)
@@ -260,15 +320,19 @@ class Core:
         members = self.directory.members
         for item in items:
             member = members.get(item.member)
-            if member is None or member.room.id != item.room:
+            if member is None or member.room.id != item.room or member.gateway != peer:
+                # Also what a gateway says for a member that is served elsewhere by now: its client has gone on there.
                 self.counters.refused_items += 1
             elif item.kind == EntryKind.SAID:
                 self.directory.say(member, item.text, wall_ms)
             elif item.kind == EntryKind.LEFT:
                 idle = item.code == LeaveReason.IDLE
                 self.directory.leave(member, LeaveReason.IDLE if idle else LeaveReason.LEFT, wall_ms)
-            elif item.kind == EntryKind.ADDRESSED and member.gateway == peer:
+            elif item.kind == EntryKind.ADDRESSED:
                 self.directory.locate(member, item.text.encode())
+            elif item.kind == EntryKind.RELEASED:
+                self.counters.handovers += 1
+                self._finish_handover(member.id, min(item.code, member.room.last) or None, gateway.seen)
             else:
                 self.counters.refused_items += 1
         gateway.accepted += len(items)
@@ -282,6 +346,11 @@ class Core:
                     self._ask_to_create(peer, request, create, moment.wall_ms)
                 case backbone.Resume(token_hash):
                     self._resume(peer, request.id, token_hash, moment)
+                case backbone.Roll():
+                    self._answer(peer, backbone.Reply(request.id, self._call_roll(peer)))
+                case backbone.Positions(asked):
+                    standing = [self._standing(room_id) for room_id in asked]
+                    self._answer(peer, backbone.Reply(request.id, backbone.Standing(standing)))
                 case backbone.ListRooms(limit):
                     listed = list(self.directory.by_name)[-max(limit, 1) :]
                     self._answer(peer, backbone.Reply(request.id, backbone.Rooms(listed)))
@@ -339,35 +408,75 @@ class Core:
         if member is None:
             self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
             return
-        if member.gateway != peer:
-            # The old gateway, if it lives, delivers up to the entry that says so; otherwise the new one goes on from
-            # what the old one had reported.
-            served = self._is_alive(member.gateway, moment.now) and member.address
-            heard = member.room.last + 1 if served else member.heard()
-            self.directory.move(member, peer, heard, moment.wall_ms)
-        self._grant(peer, request_id, member)
+        if member.gateway == peer:
+            self._grant(peer, request_id, member)
+        elif self._may_live(member.gateway, moment.now):
+            # It delivers up to the moment that it lets go, and says how far; if it is gone, time or a send will show.
+            self._handovers[member.id] = Handover(peer, request_id)
+            self._answer(member.gateway, backbone.Release(member.room.id, member.id))
+        else:
+            self._handovers[member.id] = Handover(peer, request_id)
+            self._finish_handover(member.id, None, moment.now)
 
-    def _is_alive(self, instance: str, now: float) -> bool:
+    def _finish_handover(self, member_id: int, heard: int | None, now: float) -> None:
+        """Let the gateway that waits for a member have it; `heard` as its old one said, None if that one is gone."""
+        handover = self._handovers.pop(member_id, None)
+        member = self.directory.members.get(member_id)
+        if member is None:
+            if handover is not None:
+                self._refuse(handover.to, handover.request_id, Status.ROOM_NOT_FOUND)
+            return
+        if heard is None:
+            self.counters.takeovers += 1
+            heard = member.heard()
+        if handover is None:
+            # Given up although nobody waits any more: whoever hears its client next will ask.
+            nobody = f"-{int(now)}"
+            self._gateways.setdefault(nobody, Gateway("", now, expected=False))
+            self.directory.move(member, nobody, heard)
+            return
+        self.directory.move(member, handover.to, heard)
+        self._grant(handover.to, handover.request_id, member)
+
+    def _bury(self, peer: str, gateway: Gateway, now: float) -> None:
+        gateway.greeted = gateway.expected = False
+        for member_id, handover in list(self._handovers.items()):
+            member = self.directory.members.get(member_id)
+            if handover.to == peer:
+                del self._handovers[member_id]
+            elif member is None or member.gateway == peer:
+                self._finish_handover(member_id, None, now)
+        if gateway.name:
+            self._find_heir(peer, gateway.name, now)
+
+    def _find_heir(self, gone: str, name: str, now: float) -> None:
+        """Let a living gateway behind the same address go on with the members of one that is gone."""
+        for instance, gateway in self._gateways.items():
+            if gateway.name == name and gateway.greeted and self._may_live(instance, now):
+                self._adopt(gone, instance)
+                return
+
+    def _adopt(self, gone: str, heir: str) -> None:
+        adoptions = []
+        for member in self.directory.served_by(gone):
+            # One without an address can not be told anything before its client sends: then it is asked for.
+            if member.address and member.id not in self._handovers:
+                self.counters.takeovers += 1
+                self.directory.move(member, heir, member.heard())
+                adoptions.append(backbone.Adoption(_granted(member), member.token_hash))
+        for start in range(0, len(adoptions), ADOPTED_AT_ONCE):
+            self._answer(heir, backbone.Adopt(adoptions[start : start + ADOPTED_AT_ONCE]))
+
+    def _call_roll(self, peer: str) -> backbone.OnRoll:
+        return backbone.OnRoll(sorted(self.directory.by_gateway.get(peer, ())))
+
+    def _may_live(self, instance: str, now: float) -> bool:
+        """Say whether a gateway may still be delivering: it was heard lately, or has not had the time to say Hello."""
         gateway = self._gateways.get(instance)
-        return gateway is not None and gateway.greeted and now - gateway.seen < ALIVE_S
+        return gateway is not None and (gateway.greeted or gateway.expected) and now - gateway.seen < ALIVE_S
 
     def _grant(self, peer: str, request_id: int, member: Member) -> None:
-        room = member.room
-        granted = backbone.Granted(
-            room.id,
-            room.name,
-            member.id,
-            member.name,
-            member.dialect,
-            member.ip,
-            member.address,
-            member.idle_ms,
-            member.is_host,
-            room.epoch,
-            member.heard(),
-            room.first,
-        )
-        self._answer(peer, backbone.Reply(request_id, granted))
+        self._answer(peer, backbone.Reply(request_id, _granted(member)))
 
     def _refuse(self, peer: str, request_id: int, status: Status, detail: str = "") -> None:
         self._answer(peer, backbone.Reply(request_id, backbone.Refused(status, detail)))
@@ -377,11 +486,32 @@ class Core:
 
     def _position(self, room_id: int) -> backbone.News:
         """Return the news that only tell where a room stands; one that is closed says so again."""
+        _, epoch, last = self._standing(room_id)
+        return backbone.News(epoch, last, [])
+
+    def _standing(self, room_id: int) -> tuple[int, int, int]:
         room = self.directory.rooms.get(room_id)
         if room is not None:
-            return backbone.News(room.epoch, room.last, [])
-        _, closing = self._closed.get(room_id, (0.0, None))
-        return backbone.News(0, closing.offset if closing else 0, [])
+            return room_id, room.epoch, room.last
+        return room_id, 0, self._closed.get(room_id, (0.0, 0))[1]
+
+
+def _granted(member: Member) -> backbone.Granted:
+    room = member.room
+    return backbone.Granted(
+        room.id,
+        room.name,
+        member.id,
+        member.name,
+        member.dialect,
+        member.ip,
+        member.address,
+        member.idle_ms,
+        member.is_host,
+        room.epoch,
+        member.heard(),
+        room.first,
+    )
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:

@@ -121,6 +121,8 @@ class Directory:
         self.batch = Batch()
         self.entries: dict[int, list[Entry]] = {}
         """Room id → entries of this turn."""
+        self.closed: dict[int, Room] = {}
+        """Rooms that were closed in this turn."""
         self._last_id = 0
         for row in snapshot.rooms:
             self._add_room(Room(row, *snapshot.ends.get(row.id, (1, 0))))
@@ -179,16 +181,16 @@ class Directory:
         for member in room.members.values():
             self._drop_member(member)
         del self.rooms[room.id], self.by_name[room.name]
+        self.closed[room.id] = room
         self.batch.rooms[room.id] = None
 
-    def move(self, member: Member, gateway: str, heard: int, wall_ms: int) -> None:
+    def move(self, member: Member, gateway: str, heard: int) -> None:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
         self.by_gateway[member.gateway].discard(member.id)
         member.gateway = gateway
         member.delivered = heard
         self.by_gateway.setdefault(gateway, set()).add(member.id)
         self.batch.members[member.id] = member.row()
-        self._append(member.room, EntryKind.MOVED, member, gateway, 0, wall_ms)
 
     def locate(self, member: Member, address: bytes) -> None:
         """Note where a member's datagrams go; from now on it hears what its gateway delivers."""

@@ -59,7 +59,7 @@ class Batch:
     """The changes of one turn: all of it is kept, or none. Of two changes to one row the later counts."""
 
     rooms: dict[int, RoomRow | None] = field(default_factory=dict)
-    """By id; None: closed, with its members and its log."""
+    """By id; None: closed, with its members. Its log stays for those who have not read its end, until it is purged."""
     members: dict[int, MemberRow | None] = field(default_factory=dict)
     """By id; None: gone."""
     chunks: list[Chunk] = field(default_factory=list)
@@ -68,11 +68,14 @@ class Batch:
     """Gateway instance → number of the last item taken from it."""
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
     """(room id, gateway instance) → offset up to which that gateway's members of that room have heard it."""
+    purged: set[int] = field(default_factory=set)
+    """Closed rooms whose logs need not be kept any more."""
     forgotten: set[str] = field(default_factory=set)
     """Gateway instances of which nothing need be known any more."""
 
     def __bool__(self) -> bool:
-        return bool(self.rooms or self.members or self.chunks or self.accepted or self.delivered or self.forgotten)
+        changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
+        return any(changes)
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ class Snapshot:
     rooms: list[RoomRow] = field(default_factory=list)
     members: list[MemberRow] = field(default_factory=list)
     ends: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Room id → (first, last) offset in its log."""
+    """Room id → (first, last) offset in its log; also for closed rooms whose logs are not purged."""
     accepted: dict[str, int] = field(default_factory=dict)
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
 

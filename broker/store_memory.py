@@ -39,8 +39,8 @@ class MemoryStore:
         gone = {room_id for room_id, room in batch.rooms.items() if room is None}
         if gone:
             self._members = {id_: row for id_, row in self._members.items() if row.room not in gone}
-            for room_id in gone:
-                self._logs.pop(room_id, None)
+        for room_id in batch.purged:
+            self._logs.pop(room_id, None)
         self._accepted.update(batch.accepted)
         self._delivered.update(batch.delivered)
         if batch.forgotten or gone:

@@ -71,13 +71,15 @@ class SqliteStore:
             members = [MemberRow(*row) for row in self._db.execute("SELECT * FROM members ORDER BY id")]
             accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))
             delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
-            ends = {}
-            for room in rooms:
-                # Two look-ups in the index a room; one GROUP BY would walk the whole of it.
-                first = self._db.execute("SELECT first FROM log WHERE room=? ORDER BY last LIMIT 1", (room.id,))
-                last = self._db.execute("SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1", (room.id,))
-                (start,), (end,) = first.fetchone() or (1,), last.fetchone() or (0,)
-                ends[room.id] = (start, end)
+            ends: dict[int, tuple[int, int]] = {}
+            # Steps from room to room in the index; a GROUP BY would walk the whole of it.
+            oldest = "SELECT room, first FROM log WHERE room>? ORDER BY room, last LIMIT 1"
+            newest = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
+            row = self._db.execute(oldest, (-1,)).fetchone()
+            while row is not None:
+                room_id, first = row
+                ends[room_id] = (first, self._db.execute(newest, (room_id,)).fetchone()[0])
+                row = self._db.execute(oldest, (room_id,)).fetchone()
         except sqlite3.Error as exc:
             raise StoreError(f"can not read the store: {exc}") from exc
         self._grown.update(ends)
@@ -94,30 +96,30 @@ class SqliteStore:
                 self._commit_members(batch.members)
             db.executemany(
                 "INSERT INTO log (room, last, first, at_ms, news) VALUES (?, ?, ?, ?, ?)",
-                [(c.room, c.last, c.first, c.at_ms, c.news) for c in batch.chunks if batch.rooms.get(c.room, c)],
+                [(c.room, c.last, c.first, c.at_ms, c.news) for c in batch.chunks],
             )
             db.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", batch.accepted.items())
             db.executemany(
                 "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)",
                 [(room, gateway, n) for (room, gateway), n in batch.delivered.items() if batch.rooms.get(room, self)],
             )
+            db.executemany("DELETE FROM log WHERE room=?", [(room_id,) for room_id in batch.purged])
             for table in ("accepted", "delivered") if batch.forgotten else ():
                 db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(name,) for name in batch.forgotten])
             db.execute("COMMIT")
         except sqlite3.Error as exc:
             raise StoreError(f"can not write to the store: {exc}") from exc
         self._grown.update(chunk.room for chunk in batch.chunks)
+        self._grown.difference_update(batch.purged)
 
     def _commit_rooms(self, rooms: dict[int, RoomRow | None]) -> None:
         gone = [(room_id,) for room_id, room in rooms.items() if room is None]
         for statement in (
-            "DELETE FROM log WHERE room=?",
             "DELETE FROM members WHERE room=?",
             "DELETE FROM delivered WHERE room=?",
             "DELETE FROM rooms WHERE id=?",
         ):
             self._db.executemany(statement, gone)
-        self._grown.difference_update(room_id for (room_id,) in gone)
         self._db.executemany(
             "INSERT INTO rooms VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
             " name=excluded.name, epoch=excluded.epoch, host=excluded.host, password_hash=excluded.password_hash",

@@ -86,7 +86,8 @@ def _check_broker(context: click.Context, parameter: click.Parameter, value: str
     "--name",
     default="",
     show_envvar=True,
-    help="This gateway's name in the broker's log. [default: none]",
+    help="Gateways of one name stand behind one address (or one is the other, started again): when one is gone, another"
+    " goes on with its members at once, also with those who only listen. [default: none]",
 )
 @click.option(
     "--idle-timeout",
@@ -208,7 +209,8 @@ def main(
         connections=connections,
         first_byte_s=handshake_wait,
     )
-    config = Config(tcp, udp, broker, data, http, name, settings)
+    # What our own broker has kept of an earlier run is ours to go on with.
+    config = Config(tcp, udp, broker, data, http, name if broker else name or "embedded", settings)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config))

@@ -11,10 +11,10 @@ from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
 from gateway.limits import Bucket
-from gateway.link import Answer, Link
+from gateway.link import Link
 from gateway.members import Member, Members, Room
 from protocol import backbone
-from protocol.backbone import Granted, Item, Refused
+from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release
 from protocol.codes import EntryKind, LeaveReason
 from protocol.datagram import MAX_UP, Datagram, parse_in_characters_untrusted, readable
 from protocol.dialects import CLASSIC, DIALECTS
@@ -143,6 +143,10 @@ class Core:
 
     def _ask_for(self, token: bytes, door: int, data: bytes, source: bytes, now: float) -> None:
         """Ask the directory about a token; its datagrams wait for the answer."""
+        token_hash = hash_token(token)
+        if self.members.claim_adopted(token_hash, token):
+            self.handle_datagrams(door, [(data, source)], now)
+            return
         if self._refused.get(token, 0.0) > now:
             self.counters.unknown_tokens += 1
             return
@@ -172,7 +176,7 @@ class Core:
             else:
                 self.counters.held_dropped += len(waiting)
 
-        self.link.ask(backbone.Resume(hash_token(token)), now, answered)
+        self.link.ask(backbone.Resume(token_hash), now, answered)
 
     def _answer_exit(self, door: int, source: bytes, size: int, now: float) -> None:
         """Tell a seed client that took a refusal's text for its token to end; PROTOCOL.md, "classic"."""
@@ -199,15 +203,11 @@ class Core:
         known = self.members.by_token.get(token)
         if known is not None:
             return known
-        room = self.members.rooms.get(granted.room)
-        if room is None:
-            room = self.members.rooms[granted.room] = Room(granted)
-            self.delivery.subscribe(room)
-        dialect = DIALECTS.get(granted.dialect, CLASSIC)
-        member = Member(granted, token, dialect, addresses.parse_ip(granted.ip), room, now)
+        member = self._new_member(granted, token, now)
         self.members.add(member)
         if granted.address:
             self.delivery.restore(member, granted.address, now)
+        room = member.room
         if on_ready is not None:
             if room.confirmed:
                 on_ready()
@@ -215,17 +215,31 @@ class Core:
                 room.joiners.append(on_ready)
         return member
 
+    def _adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
+        """Serve a member whose client has not sent us anything yet: its token is known only when it does."""
+        known = self.members.rooms.get(granted.room)
+        if known is None or granted.member not in known.members:
+            member = self._new_member(granted, b"", now)
+            self.members.add_adopted(member, token_hash)
+            self.delivery.restore(member, granted.address, now)
+
+    def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
+        room = self.members.rooms.get(granted.room)
+        if room is None:
+            room = self.members.rooms[granted.room] = Room(granted)
+            self.delivery.subscribe(room)
+        dialect = DIALECTS.get(granted.dialect, CLASSIC)
+        return Member(granted, token, dialect, addresses.parse_ip(granted.ip), room, now)
+
     def announce(self, member: Member, source: bytes, now: float) -> None:
         """A client has said by TCP where its datagrams shall go; what it sends itself counts for more."""
         if member.address is None and not member.leaving:
             self.delivery.locate(member, self.delivery.door_for(source), source, now)
 
-    def leave(self, member: Member, reason: LeaveReason) -> bool:
-        """Take a member out of its room, by way of the broker; False if there is no room for that now."""
-        if self.link.publisher.add(Item(EntryKind.LEFT, member.room.id, member.id, "", reason)):
-            member.leaving = True
-            return True
-        return False
+    def leave(self, member: Member, reason: LeaveReason) -> None:
+        """Take a member out of its room, by way of the broker; what it says from now on is not heard."""
+        self.link.publisher.add(Item(EntryKind.LEFT, member.room.id, member.id, "", reason))
+        member.leaving = True
 
     # --- the broker -----------------------------------------------------------------------------------------------
 
@@ -239,7 +253,8 @@ class Core:
             return
         room_id = backbone.topic_room(topic)
         if room_id is None:
-            self.link.canary_back(news.last, now)
+            if not self.link.canary_back(news.last, now):
+                self.delivery.check_positions(now)
         elif room := self.members.rooms.get(room_id):
             self.delivery.handle_news(room, news, now)
 
@@ -251,13 +266,25 @@ class Core:
             self.counters.malformed_frames += 1
             return
         self.link.handle(message, now)
+        match message:
+            case Release(room_id, member_id):
+                room = self.members.rooms.get(room_id)
+                member = room.members.get(member_id) if room else None
+                if member is not None:
+                    self.delivery.release(member)
+                else:
+                    # Not here any more: the directory goes by what we reported.
+                    self.link.publisher.add(Item(EntryKind.RELEASED, room_id, member_id, "", 0))
+            case Adopt(adoptions):
+                for adoption in adoptions:
+                    self.counters.adopted += 1
+                    self._adopt(adoption.granted, adoption.token_hash, now)
 
     def tick(self, now: float) -> None:
         """Do what time brings. To be called every `link.CANARY_S`."""
         self.link.tick(now)
         for member in self.members.idle(now):
-            if not self.leave(member, LeaveReason.IDLE):
-                self.members.again(member, now)
+            self.leave(member, LeaveReason.IDLE)
         self.delivery.tick(now)
 
 

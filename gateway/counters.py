@@ -29,6 +29,12 @@ class Counters:
     """Entries older than the backlog of a member whose address came late."""
     resumed: int = 0
     """Members taken over from another gateway, or from this one's run before."""
+    adopted: int = 0
+    """Members taken over before their clients had sent anything here."""
+    released: int = 0
+    """Members given up to another gateway."""
+    fenced: int = 0
+    """Times that we were out of touch, and delivered nothing before the broker had said whom we serve still."""
     held_dropped: int = 0
     """Datagrams that waited for an answer about their token when there were too many of them."""
     malformed_frames: int = 0

@@ -11,15 +11,16 @@ from typing import NamedTuple
 from gateway import addresses
 from gateway.config import Settings
 from gateway.counters import Counters
-from gateway.link import Answer, Link
+from gateway.link import Link
 from gateway.members import Member, Members, Recipients, Room
 from protocol import backbone, datagram, names
-from protocol.backbone import Entry, Item, News, Replay, Replayed
+from protocol.backbone import Answer, Entry, Item, News, OnRoll, Positions, Replay, Replayed, Roll, Standing
 from protocol.codes import EntryKind, LeaveReason
 from protocol.errors import InvalidName
 
 REPLAY_ENTRIES = 500
 """Entries in one answer to a replay."""
+POSITIONS_AT_ONCE = 2_000
 REPORT_S = 0.25
 """How often the directory is told how far was delivered: what a crash may repeat to a member."""
 
@@ -90,6 +91,8 @@ class Delivery:
         self._unsettled: dict[int, Room] = {}
         """Rooms where something is to be caught up with: those that a tick looks at."""
         self._reported_at = 0.0
+        self._fenced = True
+        self._calling = False
 
     # --- rooms ----------------------------------------------------------------------------------------------------
 
@@ -108,7 +111,9 @@ class Delivery:
     def handle_news(self, room: Room, news: News, now: float) -> None:
         """Take news of a room that is served here."""
         if news.epoch == 0:
-            self._closed(room, None)
+            # It was closed, and we have not heard how.
+            if not room.repairing:
+                self._repair(room, now)
             return
         if news.epoch != room.epoch:
             self._reset(room, news.epoch, news.last)
@@ -119,6 +124,9 @@ class Delivery:
             for on_ready in joiners:
                 on_ready()
         if room.repairing:
+            return
+        if self._is_fenced(now):
+            self._unsettled[room.id] = room
             return
         if news.last > room.position:
             first = news.entries[0].offset if news.entries else news.last + 1
@@ -158,14 +166,12 @@ class Delivery:
             out.append(Deliver(door, recipients, payload, skip))
 
     def _changed(self, room: Room, member: Member, entry: Entry) -> None:
-        """A member that is served here left its room, or is served elsewhere from here on."""
+        """A member that is served here left its room."""
         if entry.kind == EntryKind.LEFT:
             if entry.code == LeaveReason.IDLE and member.address is not None:
                 text = member.dialect.timed_out.format(user=member.name, room=room.name)
                 payload = datagram.notice(member.dialect, room.name, "timeout", text)
                 self.out.append(SendTo(member.door, member.address, payload))
-            self._drop(member)
-        elif entry.kind == EntryKind.MOVED and entry.text != self._link.instance:
             self._drop(member)
 
     def _closed(self, room: Room, entry: Entry | None) -> None:
@@ -203,7 +209,7 @@ class Delivery:
             room.repairing = False
             if self._members.rooms.get(room.id) is not room:
                 return
-            if isinstance(answer, Replayed):
+            if isinstance(answer, Replayed) and not self._is_fenced(now):
                 self._replayed(room, answer, now)
 
         self._link.ask(Replay(room.id, room.epoch, room.position, REPLAY_ENTRIES), now, answered)
@@ -211,7 +217,8 @@ class Delivery:
     def _replayed(self, room: Room, answer: Replayed, now: float) -> None:
         """Take what the log had: all of it, a gap, a new epoch, or the news that the room is closed."""
         if answer.epoch == 0:
-            self._closed(room, answer.entries[-1] if answer.entries else None)
+            self._counters.lost_entries += max(answer.last - room.position, 0)
+            self._closed(room, None)
             return
         if answer.epoch != room.epoch:
             self._reset(room, answer.epoch, answer.first - 1)
@@ -234,6 +241,52 @@ class Delivery:
         room.position = room.known_last = position
         for member in room.members.values():
             member.cursor = position
+
+    def check_positions(self, now: float) -> None:
+        """News may have been dropped without a trace: ask where all rooms stand."""
+
+        def answered(answer: Answer | None, now: float) -> None:
+            for room_id, epoch, last in answer.positions if isinstance(answer, Standing) else ():
+                if room := self._members.rooms.get(room_id):
+                    self.handle_news(room, News(epoch, last, []), now)
+
+        rooms = list(self._members.rooms)
+        for start in range(0, len(rooms), POSITIONS_AT_ONCE):
+            self._link.ask(Positions(rooms[start : start + POSITIONS_AT_ONCE]), now, answered)
+
+    # --- fencing --------------------------------------------------------------------------------------------------
+
+    def _is_fenced(self, now: float) -> bool:
+        """Say whether our members may be another's by now, as the broker has not heard us for so long."""
+        if not self._fenced and not self._link.may_deliver(now):
+            self._fenced = True
+            self._counters.fenced += 1
+        return self._fenced
+
+    def _call_roll(self, now: float) -> None:
+        """Ask whom we serve still; until the answer has come, nobody is told anything."""
+        self._calling = True
+
+        def answered(answer: Answer | None, now: float) -> None:
+            self._calling = False
+            if not isinstance(answer, OnRoll) or not self._link.may_deliver(now):
+                return
+            served = set(answer.members)
+            for room in list(self._members.rooms.values()):
+                for member in list(room.members.values()):
+                    if member.id not in served:
+                        self._drop(member)
+            self._fenced = False
+            self.check_positions(now)
+
+        self._link.ask(Roll(), now, answered)
+
+    def release(self, member: Member) -> None:
+        """Another gateway goes on with a member: tell it how far we came."""
+        self._counters.released += 1
+        self._silence(member)
+        self._link.publisher.add(Item(EntryKind.RELEASED, member.room.id, member.id, "", member.cursor))
+        self._drop(member)
 
     # --- members --------------------------------------------------------------------------------------------------
 
@@ -263,11 +316,13 @@ class Delivery:
     def restore(self, member: Member, written: bytes, now: float) -> None:
         """Take up the address that another gateway (or this one, before) wrote down for a member."""
         try:
-            ip, port = written.decode().rsplit(" ", 1)
-            address = addresses.pack(ip, int(port))
+            ip, port, door = written.decode().split(" ")
+            address, number = addresses.pack(ip, int(port)), int(door)
         except (ValueError, OverflowError):
             return
-        self.locate(member, self.door_for(address), address, now)
+        if number >= len(self._ipv6_doors) or self._ipv6_doors[number] != addresses.is_ipv6(address):
+            number = self.door_for(address)
+        self.locate(member, number, address, now)
 
     def send(self, door: int, address: bytes, payload: bytes) -> None:
         """Send one datagram to one address."""
@@ -286,7 +341,7 @@ class Delivery:
         recipients.add(member, member.address)
         member.recipients = recipients
         ip, port = addresses.unpack(member.address)
-        self._link.publisher.add(Item(EntryKind.ADDRESSED, room.id, member.id, f"{ip} {port}", 0))
+        self._link.publisher.add(Item(EntryKind.ADDRESSED, room.id, member.id, f"{ip} {port} {member.door}", 0))
 
     def _silence(self, member: Member) -> None:
         """Take a member out of its group; it stands where its room stood."""
@@ -324,7 +379,7 @@ class Delivery:
             member.replaying = False
             if room.members.get(member.id) is not member or member.id not in room.waiting:
                 return
-            if isinstance(answer, Replayed) and answer.epoch == room.epoch:
+            if isinstance(answer, Replayed) and answer.epoch == room.epoch and not self._is_fenced(now):
                 self._retell(member, answer)
                 self._catch_up(member, now)
 
@@ -347,15 +402,24 @@ class Delivery:
                 self.out.append(SendTo(member.door, member.address, payload))
             member.cursor = entry.offset
 
+    def report(self) -> None:
+        """Tell the directory how far was delivered, so that who goes on with our members knows."""
+        if self._unreported:
+            positions = [(room.id, room.position) for room in self._unreported.values()]
+            self._link.tell(backbone.Delivered(positions))
+            self._unreported.clear()
+
     # --- time -----------------------------------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
         """Report how far was delivered, and ask again where an answer did not come."""
-        if now - self._reported_at >= REPORT_S and self._unreported:
+        if now - self._reported_at >= REPORT_S:
             self._reported_at = now
-            positions = [(room.id, room.position) for room in self._unreported.values()]
-            self._link.tell(backbone.Delivered(positions))
-            self._unreported.clear()
+            self.report()
+        if self._is_fenced(now):
+            if not self._calling and self._link.may_deliver(now):
+                self._call_roll(now)
+            return
         for room in list(self._unsettled.values()):
             if self._members.rooms.get(room.id) is not room:
                 del self._unsettled[room.id]

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from gateway.counters import Counters
 from gateway.publisher import Publisher
 from protocol import backbone
-from protocol.backbone import Create, Granted, Item, Join, Refused, Replayed, Rooms
+from protocol.backbone import Answer, Create, Granted, Item, Join, Question
 from protocol.codes import EntryKind, LeaveReason
 
-Question = Create | Join | backbone.Resume | backbone.ListRooms | backbone.Replay
-Answer = Granted | Refused | Rooms | Replayed
 OnAnswer = Callable[[Answer | None, float], None]
 """Called once with the answer, or None when it did not come in time or the broker is away; and the time."""
 
@@ -19,6 +17,9 @@ ALIVE_S = 1.5
 """A broker from which nothing came for this long is away: who asks is told so at once."""
 HEALTHY_S = 2.0
 """A canary that has not come back for this long turns health red."""
+LEASE_S = 1.7
+"""Nobody else is given our members for so long after a canary was sent that came back: the broker heard us then, and
+waits 2 s. Beyond it we deliver nothing before the broker has said whom we serve still."""
 HELLO_S = 0.5
 ABANDONED = 1_000
 """Questions whose answer came too late that are remembered, so that a late grant can be given back."""
@@ -44,7 +45,11 @@ class Link:
         self._heard_at = float("-inf")
         self._canary_back_at = float("-inf")
         self._canary = 0
-        self._canary_sent_at = float("-inf")
+        self._canaries: dict[int, float] = {}
+        """Number → when it was sent, of those that are not back."""
+        self._lease_until = float("-inf")
+        self.canaries_lost = 0
+        """Canaries that never came back though later ones did: news may be lost with them."""
         self._hello_at = float("-inf")
         self._welcomed = False
         self._asked: dict[int, _Asked] = {}
@@ -57,6 +62,10 @@ class Link:
     def is_alive(self, now: float) -> bool:
         """Say whether the broker knows us and was heard lately."""
         return self._welcomed and now - self._heard_at < ALIVE_S
+
+    def may_deliver(self, now: float) -> bool:
+        """Say whether our members are surely still ours."""
+        return now < self._lease_until
 
     def illness(self, now: float) -> str:
         """Return why health is red, empty if it is green: the canary came back over the whole way, lately."""
@@ -97,6 +106,7 @@ class Link:
             self._frames.append(backbone.encode(backbone.Hello(self._name, backbone.VERSION)))
         if self._welcomed:
             self._canary += 1
+            self._canaries[self._canary] = now
             self._frames.append(backbone.encode(backbone.Canary(self._canary)))
         for request_id, asked in list(self._asked.items()):
             if asked.deadline > now:
@@ -123,17 +133,29 @@ class Link:
                 self._broker = broker
                 self._welcomed = True
                 self.publisher.welcome(accepted, now)
-            case backbone.Unknown():
+            case backbone.Release() | backbone.Adopt():
+                pass  # the core's business
+            case backbone.Unknown() if self._welcomed:
                 self._welcomed = False
                 self.publisher.close()
                 self._hello_at = float("-inf")
                 self.tick(now)
+            case backbone.Unknown():
+                pass  # a Hello is on its way
 
-    def canary_back(self, number: int, now: float) -> None:
-        """Our canary came back as news."""
-        self._heard_at = now
-        if number <= self._canary:
-            self._canary_back_at = now
+    def canary_back(self, number: int, now: float) -> bool:
+        """Our canary came back as news; False if others, sent before it, did not: what was lost with them?"""
+        sent_at = self._canaries.pop(number, None)
+        if sent_at is None:
+            return True
+        self._heard_at = self._canary_back_at = now
+        self._lease_until = max(self._lease_until, sent_at + LEASE_S)
+        # They come back in the order in which they were sent, or not at all.
+        lost = [earlier for earlier in self._canaries if earlier < number]
+        for earlier in lost:
+            del self._canaries[earlier]
+        self.canaries_lost += len(lost)
+        return not lost
 
     def _answered(self, request_id: int, body: Answer, now: float) -> None:
         asked = self._asked.pop(request_id, None)

@@ -46,12 +46,15 @@ class Member:
         "seen",
         "slot",
         "token",
+        "token_hash",
     )
 
     def __init__(self, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float) -> None:
         self.id = granted.member
         self.name = granted.user
         self.token = token
+        self.token_hash = b""
+        """Only of a member that was adopted."""
         self.dialect = dialect
         self.room = room
         self.ip = ip
@@ -122,6 +125,8 @@ class Members:
     def __init__(self) -> None:
         self.by_token: dict[bytes, Member] = {}
         self.rooms: dict[int, Room] = {}
+        self._adopted: dict[bytes, Member] = {}
+        """By the hash of a token that is not known yet."""
         self._due: defaultdict[int, list[Member]] = defaultdict(list)
         """Second in which to look at a member again → those members."""
         self._looked_at: int | None = None
@@ -129,6 +134,24 @@ class Members:
     def add(self, member: Member) -> None:
         """Serve a member from now on."""
         self.by_token[member.token] = member
+        self._enrol(member)
+
+    def add_adopted(self, member: Member, token_hash: bytes) -> None:
+        """Serve a member from now on of whose token only the hash is known."""
+        member.token_hash = token_hash
+        self._adopted[token_hash] = member
+        self._enrol(member)
+
+    def claim_adopted(self, token_hash: bytes, token: bytes) -> bool:
+        """A token has come: if its hash is an adopted member's, the member is known by it from now on."""
+        member = self._adopted.pop(token_hash, None)
+        if member is None:
+            return False
+        member.token = token
+        self.by_token[token] = member
+        return True
+
+    def _enrol(self, member: Member) -> None:
         member.room.members[member.id] = member
         self._due[int(member.seen + member.idle_s) + 1].append(member)
 
@@ -136,13 +159,11 @@ class Members:
         """Serve it no more. It stays in the idle wheel until its turn comes, which costs nothing."""
         if self.by_token.get(member.token) is member:
             del self.by_token[member.token]
+        if member.token_hash:
+            self._adopted.pop(member.token_hash, None)
         member.room.members.pop(member.id, None)
         member.room.waiting.pop(member.id, None)
         member.leaving = True
-
-    def again(self, member: Member, now: float) -> None:
-        """Look at an idle member once more: it could not be removed now."""
-        self._due[int(now) + 1].append(member)
 
     def idle(self, now: float) -> Iterator[Member]:
         """Yield the members that have been silent too long.

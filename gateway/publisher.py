@@ -7,6 +7,7 @@ that under load one frame carries many.
 from collections import deque
 
 from protocol.backbone import Item, Publish
+from protocol.codes import EntryKind
 
 GATHER_S = 0.0005
 """How long an item may wait for company. Bounded, so that a slow answer does not hold up what came since."""
@@ -20,7 +21,7 @@ class Publisher:
     """The sender's half of the accepted-once stream to the broker."""
 
     def __init__(self, capacity: int) -> None:
-        """Keep at most `capacity` items; beyond that they are dropped and counted."""
+        """Keep at most `capacity` items; beyond that, what members say is dropped and counted."""
         self._capacity = capacity
         self._items: deque[Item] = deque()
         """Not accepted; the first has number `_accepted + 1`."""
@@ -49,8 +50,8 @@ class Publisher:
         return not self._frames
 
     def add(self, item: Item) -> bool:
-        """Take an item; False if there is no room for it."""
-        if len(self._items) >= self._capacity:
+        """Take an item; False if there is no room for it. For what is not said there always is: members bound it."""
+        if item.kind == EntryKind.SAID and len(self._items) >= self._capacity:
             self.dropped += 1
             return False
         self._items.append(item)

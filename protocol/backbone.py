@@ -35,11 +35,11 @@ class Entry(Wire):
     kind: Number
     """An EntryKind. A number that is not one is passed over: a newer broker may say more."""
     member: Number
-    """Who said, joined, left, moved; for CLOSED the host."""
+    """Who said, joined, left; for CLOSED the host."""
     sender: str
     """That member's name as assigned."""
     text: str
-    """What was said; for MOVED the gateway that serves the member from here on."""
+    """What was said."""
     code: Number
     """A LeaveReason for LEFT and CLOSED, else 0."""
     at_ms: Number
@@ -66,7 +66,7 @@ class Hello(Wire, tag=1):
     """
 
     name: str
-    """Stable over restarts of a gateway; empty if it has none."""
+    """Gateways of one name stand behind one address: what one served, another goes on with. Empty: it has none."""
     version: Number
     """Of these frames."""
 
@@ -75,7 +75,8 @@ class Item(Wire):
     """One thing that happened to a member, to be put into its room's order."""
 
     kind: Number
-    """EntryKind.SAID; LEFT, with the reason in `code`; ADDRESSED, with the address in `text`."""
+    """EntryKind.SAID; LEFT, with the reason in `code`; ADDRESSED, with the address in `text`; RELEASED, with the offset
+    up to which the member has heard its room in `code`."""
     room: Number
     member: Number
     text: str
@@ -131,11 +132,24 @@ class Replay(Wire, tag=14):
     """Entries at most."""
 
 
+class Roll(Wire, tag=15):
+    """Which members do I serve still? Asked by a gateway that was out of touch, so that others may have some by now."""
+
+
+class Positions(Wire, tag=16):
+    """Where do these rooms stand? Asked when news may have been dropped."""
+
+    rooms: list[Number]
+
+
+Question = Create | Join | Resume | ListRooms | Replay | Roll | Positions
+
+
 class Request(Wire, tag=3):
     """A question with a number that its answer repeats."""
 
     id: Number
-    body: Create | Join | Resume | ListRooms | Replay
+    body: Question
 
 
 class Canary(Wire, tag=4):
@@ -213,7 +227,8 @@ class Replayed(Wire, tag=23):
     """Entries after the offset that was asked for, in order.
 
     Exactly one of: complete (`first` is the offset asked for plus one, same epoch), a gap (`first` is later: what is
-    between is lost), a reset (another epoch), or gone (`epoch` 0: the room is closed).
+    between is lost), a reset (another epoch: all that its log holds), or gone (`epoch` 0: the room and its log are no
+    more). A closed room's log is answered as a living one's for a while; its last entry is CLOSED.
     """
 
     room: Number
@@ -225,11 +240,26 @@ class Replayed(Wire, tag=23):
     entries: list[Entry]
 
 
+class OnRoll(Wire, tag=24):
+    """The members that the gateway serves, all others are another's."""
+
+    members: list[Number]
+
+
+class Standing(Wire, tag=25):
+    """(room, epoch, last offset) of the rooms that were asked for; epoch 0 for one that is closed."""
+
+    positions: list[tuple[Number, Number, Number]]
+
+
+Answer = Granted | Refused | Rooms | Replayed | OnRoll | Standing
+
+
 class Reply(Wire, tag=3):
     """The answer to the request of that number."""
 
     id: Number
-    body: Granted | Refused | Rooms | Replayed
+    body: Answer
 
 
 class Unknown(Wire, tag=4):
@@ -238,7 +268,27 @@ class Unknown(Wire, tag=4):
     broker: str
 
 
-Downward = Welcome | Accepted | Reply | Unknown
+class Release(Wire, tag=5):
+    """Another gateway wants to serve this member: stop, and publish RELEASED."""
+
+    room: Number
+    member: Number
+
+
+class Adoption(Wire):
+    """A member that a gateway takes over although its client has not sent it anything yet."""
+
+    granted: Granted
+    token_hash: bytes
+
+
+class Adopt(Wire, tag=6):
+    """Serve these members from now on: the gateway of your name that did is gone."""
+
+    members: list[Adoption]
+
+
+Downward = Welcome | Accepted | Reply | Unknown | Release | Adopt
 
 _encoder = msgspec.msgpack.Encoder()
 _upward = msgspec.msgpack.Decoder(Upward)

@@ -36,10 +36,10 @@ class EntryKind(IntEnum):
     JOINED = 2
     LEFT = 3
     CLOSED = 4
-    MOVED = 5
-    """Another gateway serves the member from here on."""
-    ADDRESSED = 6
-    """Only from gateway to broker: where a member's datagrams go. Never in a log."""
+    ADDRESSED = 5
+    """Only from gateway to broker, never in a log: where a member's datagrams go."""
+    RELEASED = 6
+    """Likewise: the gateway serves the member no more."""
 
 
 class LeaveReason(IntEnum):

@@ -27,7 +27,7 @@ MAX_FRAME_SIZE = 16 * 2**20
 NEWS_HIGH_WATER = 200_000
 """News that wait for one slow gateway, then are dropped for it alone: positions show it the gap, the log repairs it."""
 REPLIES_HIGH_WATER = 20_000
-TICK_S = 1.0
+TICK_S = 0.25
 TRIM_S = 10.0
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 """A frozen peer is noticed within two seconds."""
@@ -119,7 +119,7 @@ class Server:
             for peer, answer in turn.replies:
                 self._send(peer, answer)
             for peer, request_id, replay in turn.replays:
-                chunks = self._store.read(replay.room, replay.after, replay.limit)
+                chunks = self._store.read(replay.room, self._core.replay_after(replay), replay.limit)
                 self._send(peer, backbone.Reply(request_id, self._core.replayed(replay, chunks)))
         except StoreError as exc:
             logger.error("stopping, as nothing can be kept: %s", exc)
@@ -131,8 +131,11 @@ class Server:
     def _send(self, peer: str, message: backbone.Downward) -> None:
         try:
             self._router.send_multipart((peer.encode("latin-1"), backbone.encode(message)), zmq.NOBLOCK)
-        except zmq.ZMQError:
+        except zmq.ZMQError as exc:
             self.undeliverable += 1
+            if exc.errno == zmq.EHOSTUNREACH:
+                self._core.unreachable(peer, time.monotonic())
+                self._loop.call_soon(self._pump)
 
     def _hash(self, job: PasswordJob) -> None:
         if self._hashing >= self._limits.password_jobs:

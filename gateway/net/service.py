@@ -81,6 +81,7 @@ class Service:
         while len(self.link.publisher) and self.link.is_alive(monotonic()) and monotonic() < deadline:
             self.settle()
             await asyncio.sleep(0.01)
+        self._delivery.report()
         self.link.tell(backbone.Bye())
         self.settle()
         for timer in (self._flush_timer, self._tick_timer):

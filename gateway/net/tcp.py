@@ -29,9 +29,8 @@ from gateway.join import (
     State,
     WaitBriefly,
 )
-from gateway.link import Answer, Question
 from gateway.members import Member
-from protocol.backbone import Create, Granted, Join, ListRooms, Refused, Rooms
+from protocol.backbone import Answer, Create, Granted, Join, ListRooms, Question, Refused, Rooms
 from protocol.codes import LeaveReason, Operation, Status
 from protocol.errors import SettingError
 from protocol.names import hash_token
