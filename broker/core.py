@@ -67,7 +67,6 @@ class Turn:
 class Gateway:
     """A gateway that has said Hello to this run of the broker, or that serves members from before."""
 
-    name: str
     seen: float
     greeted: bool = False
     accepted: int = 0
@@ -120,9 +119,9 @@ class Core:
         self._limits = limits
         self._gateways: dict[str, Gateway] = {}
         for gateway in self.directory.by_gateway:
-            self._gateways[gateway] = Gateway("", now)
+            self._gateways[gateway] = Gateway(now)
         for gateway, number in snapshot.accepted.items():
-            self._gateways.setdefault(gateway, Gateway("", now)).accepted = number
+            self._gateways.setdefault(gateway, Gateway(now)).accepted = number
         self._closed = {
             room: (now, last) for room, (_, last) in snapshot.ends.items() if room not in self.directory.rooms
         }
@@ -221,8 +220,7 @@ class Core:
             silent_s = moment.now - gateway.seen
             if self._may_live(instance, moment.now):
                 continue
-            if gateway.name:
-                self._find_heir(instance, gateway.name, moment.now)
+            self._find_heir(instance, moment.now)
             for member in self.directory.served_by(instance):
                 if silent_s * 1000 > member.idle_ms and member.id in self.directory.members:
                     self.counters.expired_members += 1
@@ -298,14 +296,14 @@ class Core:
         if hello.version != backbone.VERSION:
             self.counters.from_strangers += 1
             return
-        gateway = self._gateways.setdefault(peer, Gateway(hello.name, now))
-        gateway.name, gateway.seen, gateway.greeted = hello.name, now, True
+        gateway = self._gateways.setdefault(peer, Gateway(now))
+        gateway.seen, gateway.greeted = now, True
         self._answer(peer, backbone.Welcome(self._instance, gateway.accepted))
-        if hello.name:
+        if name := backbone.gateway_name(peer):
             # One that was killed and started again comes back sooner than silence would tell. A connection that is no
             # more shows when something is sent to it; to a living gateway this says nothing new.
             for instance, other in self._gateways.items():
-                if other.name == hello.name and other.greeted and instance != peer:
+                if backbone.gateway_name(instance) == name and other.greeted and instance != peer:
                     self._answer(instance, backbone.Accepted(other.accepted))
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], wall_ms: int) -> None:
@@ -432,7 +430,7 @@ class Core:
         if handover is None:
             # Given up although nobody waits any more: whoever hears its client next will ask.
             nobody = f"-{int(now)}"
-            self._gateways.setdefault(nobody, Gateway("", now, expected=False))
+            self._gateways.setdefault(nobody, Gateway(now, expected=False))
             self.directory.move(member, nobody, heard)
             return
         self.directory.move(member, handover.to, heard)
@@ -446,13 +444,15 @@ class Core:
                 del self._handovers[member_id]
             elif member is None or member.gateway == peer:
                 self._finish_handover(member_id, None, now)
-        if gateway.name:
-            self._find_heir(peer, gateway.name, now)
+        self._find_heir(peer, now)
 
-    def _find_heir(self, gone: str, name: str, now: float) -> None:
+    def _find_heir(self, gone: str, now: float) -> None:
         """Let a living gateway behind the same address go on with the members of one that is gone."""
+        name = backbone.gateway_name(gone)
+        if not name or not self.directory.by_gateway.get(gone):
+            return
         for instance, gateway in self._gateways.items():
-            if gateway.name == name and gateway.greeted and self._may_live(instance, now):
+            if backbone.gateway_name(instance) == name and gateway.greeted and self._may_live(instance, now):
                 self._adopt(gone, instance)
                 return
 

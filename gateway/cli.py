@@ -12,7 +12,7 @@ from typing import Literal
 import click
 import uvloop
 
-from gateway.config import Config, Door, Settings, parse_broker, parse_door
+from gateway.config import Config, Door, Settings, parse_broker, parse_door, parse_name
 from gateway.link import HEALTHY_S
 from gateway.net.embedded import EmbeddedBroker
 from gateway.net.health import HealthServer, ask
@@ -46,6 +46,13 @@ class DoorType(click.ParamType[Door]):
 def _check_broker(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     try:
         return parse_broker(value) if value else None
+    except SettingError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _check_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    try:
+        return parse_name(value) if value else ""
     except SettingError as exc:
         raise click.BadParameter(str(exc)) from exc
 
@@ -85,6 +92,7 @@ def _check_broker(context: click.Context, parameter: click.Parameter, value: str
 @click.option(
     "--name",
     default="",
+    callback=_check_name,
     show_envvar=True,
     help="Gateways of one name stand behind one address (or one is the other, started again): when one is gone, another"
     " goes on with its members at once, also with those who only listen. [default: none]",

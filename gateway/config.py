@@ -103,3 +103,10 @@ def parse_broker(text: str) -> str:
     if not text.startswith("tcp://") or not host or not port.isdigit() or not 0 < int(port) < 65535:
         raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
     return text
+
+
+def parse_name(text: str) -> str:
+    """Return a gateway's name as it came; raises SettingError if it has what names may not have."""
+    if len(text) > 64 or not text.isascii() or not text.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise SettingError(f"{text!r} is no name: letters, digits, '-', '_' and '.', 64 at most")
+    return text

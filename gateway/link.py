@@ -35,10 +35,9 @@ class _Asked:
 class Link:
     """Decides what to say to the broker; `frames` is what the I/O layer sends."""
 
-    def __init__(self, name: str, instance: str, capacity: int, timeout_s: float, counters: Counters) -> None:
+    def __init__(self, instance: str, capacity: int, timeout_s: float, counters: Counters) -> None:
         self.instance = instance
         self.publisher = Publisher(capacity)
-        self._name = name
         self._timeout_s = timeout_s
         self._counters = counters
         self._broker = ""
@@ -103,7 +102,7 @@ class Link:
         lost = not self._welcomed or now - self._heard_at > ALIVE_S
         if lost and now - self._hello_at >= HELLO_S:
             self._hello_at = now
-            self._frames.append(backbone.encode(backbone.Hello(self._name, backbone.VERSION)))
+            self._frames.append(backbone.encode(backbone.Hello(backbone.VERSION)))
         if self._welcomed:
             self._canary += 1
             self._canaries[self._canary] = now

@@ -5,6 +5,7 @@ of a room go XPUB to SUB, each one frame that begins with the room's topic. A su
 topics have one length; none begins with 0 or 1, which would mean (un)subscribe on these sockets.
 """
 
+import hashlib
 from typing import Annotated, Final
 
 import msgspec
@@ -65,8 +66,6 @@ class Hello(Wire, tag=1):
     The name of this run of the process, its instance, is the identity of its socket; publishes are numbered within it.
     """
 
-    name: str
-    """Gateways of one name stand behind one address: what one served, another goes on with. Empty: it has none."""
     version: Number
     """Of these frames."""
 
@@ -332,9 +331,20 @@ def room_topic(room: int) -> bytes:
     return b"r" + room.to_bytes(8, "big")
 
 
+def new_instance(name: str, run: str) -> str:
+    """Return what a run of a gateway is called. Gateways of one name stand behind one address: what one served, another
+    goes on with. The name may be empty: then it has none."""
+    return f"{name}/{run}"
+
+
+def gateway_name(instance: str) -> str:
+    """Return the name of a gateway, empty if it has none."""
+    return instance.rpartition("/")[0]
+
+
 def canary_topic(instance: str) -> bytes:
-    """Return the topic of a gateway's own canary: `c` and 8 bytes that its instance name gives."""
-    return b"c" + instance.encode()[:8].ljust(8, b"-")
+    """Return the topic of a gateway's own canary: `c` and 8 bytes that its instance gives."""
+    return b"c" + hashlib.blake2b(instance.encode(), digest_size=8).digest()
 
 
 def topic_room(topic: bytes) -> int | None:

@@ -41,10 +41,10 @@ class Service:
         self.udp: list[UDPServer] = []
         for index, door in enumerate(config.udp):
             self.udp.append(UDPServer(index, door, self._on_datagrams, kind))
-        instance = secrets.token_hex(4)
+        instance = backbone.new_instance(config.name, secrets.token_hex(8))
         members = Members()
         self.counters = Counters()
-        self.link = Link(config.name, instance, settings.unaccepted, settings.request_timeout_s, self.counters)
+        self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
         self._delivery = Delivery(
             members, settings, self.link, self.counters, kind.new_recipients, [door.is_ipv6 for door in self.udp]
         )
