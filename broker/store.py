@@ -109,8 +109,9 @@ class Store(Protocol):
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         """Drop old chunks from all rooms' logs and return room id → its new first offset, for those that changed.
 
-        A chunk goes when the room's newest `keep` entries come all after it, or when it was stamped before `before_ms`;
-        a room's last chunk stays in any case, as its position must not be forgotten.
+        A chunk goes when the room's newest `keep` entries come all after it, or when it was stamped before `before_ms`,
+        and no chunk before it stays (clocks may be set back). A room's last chunk stays in any case, as its position
+        must not be forgotten. A call may leave some for the next.
         """
 
     def close(self) -> None:

@@ -5,9 +5,11 @@ synced at checkpoints only. `full`: synchronous=FULL syncs the WAL at each commi
 Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +18,8 @@ from protocol.errors import SettingError, StoreError
 
 Durability = Literal["process", "full"]
 
+_AGED_AT_ONCE = 10_000
+"""Chunks that one call of `trim` looks at for their age: it holds everybody up."""
 _SCHEMA_VERSION = 1
 _SCHEMA = """
 CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, host INTEGER NOT NULL,
@@ -47,28 +51,40 @@ class SqliteStore:
         try:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
-            # What was said is erased, not only unlinked, when a room closes or its log is trimmed.
-            self._db.execute("PRAGMA secure_delete=FAST")
-            self._migrate(path)
+            try:
+                self._prepare(durability)
+            except sqlite3.Error:
+                self._db.close()
+                raise
         except (sqlite3.Error, OSError) as exc:
             os.close(self._lock)
             raise SettingError(f"can not open the store {path}: {exc}") from exc
         self._grown: set[int] = set()
+        """Rooms whose logs grew since the last trim."""
+        self._aged = 0
+        """Up to this row of the log, `trim` has found all that was too old."""
 
-    def _migrate(self, path: Path) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+    def _prepare(self, durability: Durability) -> None:
+        version = self._value("PRAGMA user_version")
+        if version == 0 and self._value("SELECT count(*) FROM sqlite_master"):
+            raise sqlite3.DatabaseError("it is another program's")
+        if version not in (0, _SCHEMA_VERSION):
+            raise sqlite3.DatabaseError(f"it has version {version}, this program reads version {_SCHEMA_VERSION}")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
+        # What was said is erased, not only unlinked, when a room closes or its log is trimmed.
+        self._db.execute("PRAGMA secure_delete=FAST")
         if version == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
-        elif version != _SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"it has version {version}, this program reads version {_SCHEMA_VERSION}")
 
     def load(self) -> Snapshot:
         """See `Store.load`."""
         try:
             rooms = [RoomRow(*row) for row in self._db.execute("SELECT * FROM rooms ORDER BY created_ms, id")]
-            members = [MemberRow(*row) for row in self._db.execute("SELECT * FROM members ORDER BY id")]
+            members = [
+                MemberRow(*row[:9], bool(row[9]), row[10])
+                for row in self._db.execute("SELECT * FROM members ORDER BY id")
+            ]
             accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))
             delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
             ends: dict[int, tuple[int, int]] = {}
@@ -88,12 +104,11 @@ class SqliteStore:
     def commit(self, batch: Batch) -> None:
         """See `Store.commit`."""
         db = self._db
-        try:
-            db.execute("BEGIN")
+        with self._transaction("write to"):
             if batch.rooms:
                 self._commit_rooms(batch.rooms)
             if batch.members:
-                self._commit_members(batch.members)
+                self._commit_members(batch.members, batch.rooms)
             db.executemany(
                 "INSERT INTO log (room, last, first, at_ms, news) VALUES (?, ?, ?, ?, ?)",
                 [(c.room, c.last, c.first, c.at_ms, c.news) for c in batch.chunks],
@@ -103,14 +118,23 @@ class SqliteStore:
                 "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)",
                 [(room, gateway, n) for (room, gateway), n in batch.delivered.items() if batch.rooms.get(room, self)],
             )
-            db.executemany("DELETE FROM log WHERE room=?", [(room_id,) for room_id in batch.purged])
+            if batch.purged:
+                self._purge(batch.purged)
             for table in ("accepted", "delivered") if batch.forgotten else ():
                 db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(name,) for name in batch.forgotten])
-            db.execute("COMMIT")
-        except sqlite3.Error as exc:
-            raise StoreError(f"can not write to the store: {exc}") from exc
         self._grown.update(chunk.room for chunk in batch.chunks)
         self._grown.difference_update(batch.purged)
+
+    @contextlib.contextmanager
+    def _transaction(self, purpose: str) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as exc:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise StoreError(f"can not {purpose} the store: {exc}") from exc
 
     def _commit_rooms(self, rooms: dict[int, RoomRow | None]) -> None:
         gone = [(room_id,) for room_id, room in rooms.items() if room is None]
@@ -126,7 +150,7 @@ class SqliteStore:
             [(r.id, r.name, r.epoch, r.host, r.password_hash, r.created_ms) for r in rooms.values() if r],
         )
 
-    def _commit_members(self, members: dict[int, MemberRow | None]) -> None:
+    def _commit_members(self, members: dict[int, MemberRow | None], rooms: dict[int, RoomRow | None]) -> None:
         gone = [(member_id,) for member_id, member in members.items() if member is None]
         self._db.executemany("DELETE FROM members WHERE id=?", gone)
         self._db.executemany(
@@ -134,9 +158,15 @@ class SqliteStore:
             [
                 (m.id, m.room, m.name, m.token_hash, m.dialect, m.ip, m.address, m.gateway, m.idle_ms, m.delivered)
                 for m in members.values()
-                if m
+                if m and rooms.get(m.room, m)
             ],
         )
+
+    def _purge(self, rooms: set[int]) -> None:
+        self._db.executemany("DELETE FROM log WHERE room=?", [(room_id,) for room_id in rooms])
+        # The number of the table's last row is given again when that row goes.
+        (last,) = self._db.execute("SELECT max(row) FROM log").fetchone()
+        self._aged = min(self._aged, last or 0)
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
         """See `Store.read`."""
@@ -158,31 +188,39 @@ class SqliteStore:
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         """See `Store.trim`. Only rooms that grew since the last call are looked at for their count."""
         changed: dict[int, int] = {}
-        try:
-            self._db.execute("BEGIN")
-            # Rows are in the order of their time, so the oldest are found at the table's start.
-            old = self._db.execute(
-                "SELECT DISTINCT room FROM (SELECT room, at_ms FROM log ORDER BY row LIMIT 10000) WHERE at_ms<?",
-                (before_ms,),
-            )
-            for room in {*self._grown, *(room for (room,) in old)}:
-                newest = self._db.execute(
-                    "SELECT first, last FROM log WHERE room=? ORDER BY last DESC LIMIT 1", (room,)
-                ).fetchone()
-                if newest is None:
+        with self._transaction("trim"):
+            for room in self._grown | self._aged_rooms(before_ms):
+                newest = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
+                last = self._value(newest, room)
+                if last is None:
                     continue
-                gone = self._db.execute(
-                    "DELETE FROM log WHERE room=? AND last<? AND (last<=? OR at_ms<?)",
-                    (room, newest[1], newest[1] - keep, before_ms),
-                ).rowcount
-                if gone:
-                    query = "SELECT first FROM log WHERE room=? ORDER BY last LIMIT 1"
-                    (changed[room],) = self._db.execute(query, (room,)).fetchone()
-            self._db.execute("COMMIT")
-        except sqlite3.Error as exc:
-            raise StoreError(f"can not trim the store: {exc}") from exc
+                # Only from the start: a hole in the middle would pass for a whole log.
+                kept = "SELECT last FROM log WHERE room=? AND last>? AND at_ms>=? ORDER BY last LIMIT 1"
+                oldest = self._value(kept, room, last - keep, before_ms) or last
+                if self._db.execute("DELETE FROM log WHERE room=? AND last<?", (room, oldest)).rowcount:
+                    first = self._value("SELECT first FROM log WHERE room=? ORDER BY last LIMIT 1", room)
+                    assert first is not None
+                    changed[room] = first
         self._grown.clear()
         return changed
+
+    def _aged_rooms(self, before_ms: int) -> set[int]:
+        """Return the rooms of the next chunks that were stamped before `before_ms`.
+
+        Rows are in the order of their time, so these follow on the ones that were found before.
+        """
+        rooms: set[int] = set()
+        query = "SELECT row, room, at_ms FROM log WHERE row>? ORDER BY row LIMIT ?"
+        for row, room, at_ms in self._db.execute(query, (self._aged, _AGED_AT_ONCE)):
+            if at_ms >= before_ms:
+                break
+            self._aged = row
+            rooms.add(room)
+        return rooms
+
+    def _value(self, query: str, *parameters: int) -> int | None:
+        row = self._db.execute(query, parameters).fetchone()
+        return None if row is None else int(row[0])
 
     def close(self) -> None:
         """See `Store.close`."""
