@@ -6,6 +6,7 @@ and in which order, a dialect's profile says; there is no code for any one diale
 """
 
 import re
+from collections import OrderedDict
 from typing import Any, Protocol
 
 import msgspec
@@ -212,6 +213,28 @@ class Membership:
 
     def _up(self, text: str) -> bytes:
         return serialize(self._room, self._token, text)
+
+
+class Recent:
+    """Knows the last messages again: a gateway that takes another's place may tell the newest once more.
+
+    By the whole message, not by its place alone: places begin anew when a room's history was lost.
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        self._size = size
+        self._seen: OrderedDict[Message, None] = OrderedDict()
+
+    def has_seen(self, message: Message) -> bool:
+        """Say whether this one came lately, and remember it. A message without a place is always new."""
+        if message.offset is None:
+            return False
+        if message in self._seen:
+            return True
+        self._seen[message] = None
+        if len(self._seen) > self._size:
+            self._seen.popitem(last=False)
+        return False
 
 
 def clean(text: str) -> str:

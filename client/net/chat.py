@@ -9,7 +9,7 @@ from client import errors
 from client.events import LAST, Event, Message, ServerAway
 from client.net.line import Post, connected, reason, udp_to
 from client.server import Server
-from client.session import AskRooms, Enter, Membership, lists_first
+from client.session import AskRooms, Enter, Membership, Recent, lists_first
 from client.settings import Settings
 from protocol import names
 from protocol.answers import Refused
@@ -164,6 +164,8 @@ class ChatClient:
         self.server = server
         self.dropped = 0
         """Events that went because the queue was full."""
+        self.repeated = 0
+        """Messages that came a second time and were left out; only where the dialect tells their place in the room."""
         self.malformed = 0
         """Datagrams that were not understood."""
         self.unreachable = 0
@@ -172,6 +174,7 @@ class ChatClient:
         self._place = Membership(dialect, room, name, token)
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
         self._posts: list[Post] = []
+        self._recent = Recent()
         self._away = False
         self._closed = False
         self._pulse: asyncio.Task[None] | None = None
@@ -237,7 +240,7 @@ class ChatClient:
         if size > self.text_limit:
             raise errors.InvalidText(f"the text has {size} bytes and must have at most {self.text_limit}")
         if text in self._place.reserved:
-            raise errors.InvalidText(f"{text!r} is a command in the dialect {self.dialect.name}; use leave()")
+            raise errors.InvalidText(f"{text!r} has a meaning of its own in the dialect {self.dialect.name}")
         await self._wait_for_turn()
         await self._post().send(self._place.say(text))
 
@@ -273,7 +276,8 @@ class ChatClient:
 
     async def _open(self, post: Post) -> None:
         self._posts.append(post)
-        post.send_now(self._place.register())
+        if self._settings.register_at_once:
+            post.send_now(self._place.register())
         if self._settings.keep_alive_s:
             self._pulse = asyncio.create_task(self._beat(), name=f"keep-alive of {self.name}")
 
@@ -310,6 +314,9 @@ class ChatClient:
             self.malformed += 1
             return
         if self._closed:
+            return
+        if isinstance(event, Message) and self._recent.has_seen(event):
+            self.repeated += 1
             return
         self._keep(event)
         if isinstance(event, LAST):

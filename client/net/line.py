@@ -72,29 +72,34 @@ class Line:
         return connected_udp(family, (peer[0], port, *peer[2:]), (local[0], 0, *local[2:]))
 
 
-@asynccontextmanager
-async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
-    """Connect, and close at the end.
+async def connected_line(server: Server, settings: Settings) -> Line:
+    """Return a connection; the caller closes it.
 
     Raises:
         ServerUnreachable
     """
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
-            reader, writer = await asyncio.open_connection(server.host, server.tcp)
+            return Line(*await asyncio.open_connection(server.host, server.tcp))
     except TimeoutError as exc:
         raise ServerUnreachable(f"no server answers at {server} within {settings.connect_timeout_s:g} s") from exc
     except (OSError, UnicodeError) as exc:
         raise ServerUnreachable(f"no server answers at {server}: {reason(exc)}") from exc
+
+
+@asynccontextmanager
+async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
+    """Connect, and close at the end; raise ServerUnreachable."""
+    line = await connected_line(server, settings)
     try:
-        yield Line(reader, writer)
+        yield line
     finally:
-        writer.close()
+        line.writer.close()
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
-                await writer.wait_closed()
+                await line.writer.wait_closed()
         except OSError:
-            writer.transport.abort()
+            line.writer.transport.abort()
 
 
 def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None = None) -> socket.socket:

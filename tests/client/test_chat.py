@@ -176,7 +176,8 @@ def test_notices_are_the_last_event(dialect: Dialect, kind: str) -> None:
                 fake.tell("部屋1", datagram.notice(dialect, "部屋1", kind, text))
             await soon(lambda: bob.closed)
             (event,) = [event async for event in bob]
-            assert isinstance(event, RoomClosed if kind == "closed" else TimedOut)
+            has_own_words = dialect.timed_out not in dialect.closed
+            assert isinstance(event, TimedOut if kind == "timeout" and has_own_words else RoomClosed)
 
     asyncio.run(story())
 
@@ -225,6 +226,17 @@ def test_bursts_are_spread() -> None:
             return took
 
     assert 0.08 < asyncio.run(story()) < 2
+
+
+def test_what_comes_twice_is_heard_once() -> None:
+    async def story() -> None:
+        async with two(TSUDOI) as (fake, _, bob):
+            for number in (1, 1, 2):
+                fake.tell("部屋1", datagram.said(TSUDOI.down, "部屋1", number, "eve", "hi"))
+            await soon(lambda: bob.repeated == 1)
+            assert [await hear(bob) for _ in range(2)] == [Message("eve", "hi", 1), Message("eve", "hi", 2)]
+
+    asyncio.run(story())
 
 
 def test_strange_datagrams_are_counted() -> None:

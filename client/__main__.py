@@ -1,0 +1,5 @@
+"""Start the client."""
+
+from client.cli import main
+
+main(prog_name="python -m client")

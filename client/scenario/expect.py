@@ -1,0 +1,141 @@
+"""Judges what somebody has heard so far against what a step expects; asked again for each thing that comes."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from client.events import LAST, Event, Message, RoomClosed, TimedOut
+from client.lines import message_line, notice_line, one_line
+from client.scenario.steps import Ending, Line
+
+_SHOWN = 4
+"""What came instead is shown up to so many."""
+_NUMBERED = re.compile(r"line (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """It may still come true."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfilled:
+    """It has come true."""
+
+    read: int
+    """How many of the events it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It can not come true any more."""
+
+    instead: str
+
+
+Verdict = Pending | Fulfilled | Failed
+
+
+def numbered(number: int) -> str:
+    """Return the text of a numbered line."""
+    return f"line {number}"
+
+
+def hear(lines: Sequence[Line], in_any_order: bool, echo_of: str | None, heard: Sequence[Event]) -> Verdict:
+    """Judge whether `lines` are the next messages, and nothing else is between them.
+
+    Args:
+        lines: with names as they are shown.
+        echo_of: whose messages are only an echo of one's own words: passed over if nothing expects them.
+        heard: events not yet read.
+    """
+    missing = list(lines)
+    for position, event in enumerate(heard):
+        if not missing:
+            return Fulfilled(position)
+        candidates = missing if in_any_order else missing[:1]
+        found = next((line for line in candidates if _fits(line, event)), None)
+        if found is not None:
+            missing.remove(found)
+        elif not _is_echo(event, echo_of):
+            return Failed(_instead(heard[position:]))
+    return Fulfilled(len(heard)) if not missing else Pending()
+
+
+def hear_the_same(count: int, everybody: Sequence[Sequence[Event]]) -> Verdict:
+    """Judge whether the next `count` messages are the same for all, with each speaker's numbered lines in order."""
+    for events in everybody:
+        stranger = next((event for event in events[:count] if not isinstance(event, Message)), None)
+        if stranger is not None:
+            return Failed(show(stranger))
+    for place in range(min(count, *(len(events) for events in everybody))):
+        here = [events[place] for events in everybody]
+        said = {(event.sender, event.text) for event in here if isinstance(event, Message)}
+        if len(said) > 1:
+            return Failed(f"at place {place + 1}: " + " / ".join(show(event) for event in here))
+    last: Counter[str] = Counter()
+    for event in min(everybody, key=len)[:count]:
+        found = _NUMBERED.fullmatch(event.text)
+        if found is not None and isinstance(event, Message):
+            if int(found[1]) <= last[event.sender]:
+                return Failed(f"{show(event)} after line {last[event.sender]}")
+            last[event.sender] = int(found[1])
+    if all(len(events) >= count for events in everybody):
+        return Fulfilled(count)
+    return Pending()
+
+
+def hear_nothing(echo_of: str | None, heard: Sequence[Event]) -> Verdict:
+    """Judge whether there is nothing but one's own echo; it never is more than pending."""
+    if all(_is_echo(event, echo_of) for event in heard):
+        return Pending()
+    return Failed(_instead([event for event in heard if not _is_echo(event, echo_of)]))
+
+
+def hear_ending(ending: Ending, echo_of: str | None, heard: Sequence[Event]) -> Verdict:
+    """Judge whether the next thing is the end of this member's stay."""
+    wanted = RoomClosed if ending is Ending.CLOSED else TimedOut
+    for position, event in enumerate(heard):
+        if isinstance(event, wanted):
+            return Fulfilled(position + 1)
+        if not _is_echo(event, echo_of):
+            return Failed(_instead(heard[position:]))
+    return Pending()
+
+
+def _fits(line: Line, event: Event) -> bool:
+    return isinstance(event, Message) and line.text == event.text and line.sender in (None, event.sender)
+
+
+def _is_echo(event: Event, echo_of: str | None) -> bool:
+    return isinstance(event, Message) and echo_of is not None and event.sender == echo_of
+
+
+def show(event: Event) -> str:
+    """Return an event as a report shows it."""
+    if isinstance(event, Message):
+        return message_line(event)
+    return f"[{notice_line(event)}]"
+
+
+def show_line(line: Line) -> str:
+    """Return an expectation as a report shows it."""
+    return f"{line.sender}: {one_line(line.text)}" if line.sender else one_line(line.text)
+
+
+def _instead(events: Sequence[Event]) -> str:
+    return shorten([show(event) for event in events])
+
+
+def shorten(texts: Sequence[str]) -> str:
+    """Return the first of some texts, and how many more there are."""
+    if not texts:
+        return "nothing"
+    more = f" | … {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return " | ".join(texts[:_SHOWN]) + more
+
+
+def has_ended(heard: Sequence[Event]) -> bool:
+    """Say whether nothing more can come."""
+    return bool(heard) and isinstance(heard[-1], LAST)

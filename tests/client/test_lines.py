@@ -1,0 +1,61 @@
+"""Chat as lines of text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from client.events import Event, Kicked, Message, Notice, RoomClosed, ServerAway, TimedOut
+from client.lines import LINE_LIMIT, LineReader, message_line, notice_line
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r")), max_size=8), st.integers(1, 9))
+def test_lines_are_the_same_in_any_segments(lines: list[str], size: int) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode()
+    reader = LineReader()
+    read = [line for at in range(0, len(data), size) for line in reader.feed(data[at : at + size])]
+    assert read == lines
+    assert reader.end() == []
+
+
+def test_the_last_line_needs_no_end() -> None:
+    reader = LineReader()
+    assert reader.feed(b"one\r\ntw") == ["one"]
+    assert reader.feed(b"o") == []
+    assert reader.end() == ["two"]
+
+
+def test_what_is_not_utf8_is_marked() -> None:
+    assert LineReader().feed(b"a\xffb\n") == ["a\ufffdb"]
+
+
+def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
+    reader = LineReader()
+    assert [len(line) for line in reader.feed(b"x" * (LINE_LIMIT + 1))] == [LINE_LIMIT + 1]
+    assert reader.end() == []
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (Message("alice", "hello"), "alice: hello"),
+        (Message("alice", "two\nlines"), "alice: two lines"),
+        (Message("", "a line of nobody's"), "a line of nobody's"),
+    ],
+)
+def test_messages(message: Message, line: str) -> None:
+    assert message_line(message) == line
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (RoomClosed("exit!"), "the room is closed (exit!)"),
+        (TimedOut("Timeout!"), "silent for too long"),
+        (Kicked("out"), "you were removed from the room (out)"),
+        (ServerAway("nobody there"), "nobody there; what you say may be lost"),
+        (Notice("full\nmoon"), "full moon"),
+    ],
+)
+def test_notices(event: Event, words: str) -> None:
+    assert words in notice_line(event)
+    assert "\n" not in notice_line(event)
