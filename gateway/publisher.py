@@ -58,9 +58,13 @@ class Publisher:
         return True
 
     def welcome(self, accepted: int, now: float) -> None:
-        """The broker knows us, and has taken all up to `accepted`: start over after that."""
+        """The broker knows us, and has taken all up to `accepted`: start over after that.
+
+        If that is less than it has told us before, it has forgotten us: what it has not accepted gets new numbers.
+        """
         self.accept(accepted, now)
         self._start_over(now)
+        self._accepted = self._sent = accepted
         self._open = True
 
     def close(self) -> None:
