@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from concurrent.futures import CancelledError
 from typing import TextIO
 
 from client.errors import InvalidText, NotInRoom
@@ -17,7 +18,7 @@ async def chat_by_lines(room: ChatClient, source: int, heard: TextIO, notices: T
     """Say the lines that come from the file descriptor `source`; stop when the room ends, or some time after the lines.
 
     Returns:
-        whether all lines could be said.
+        whether all lines that came could be said.
     """
     listening = asyncio.create_task(_listen(room, heard, notices))
     speaking = asyncio.create_task(_speak(room, source, notices))
@@ -27,7 +28,7 @@ async def chat_by_lines(room: ChatClient, source: int, heard: TextIO, notices: T
             await asyncio.wait({listening}, timeout=linger_s)
         if listening.done():
             listening.result()
-        return speaking.done() and speaking.result()
+        return not speaking.done() or speaking.result()
     finally:
         for task in (listening, speaking):
             task.cancel()
@@ -84,7 +85,7 @@ def _start_reading(source: int, chunks: asyncio.Queue[bytes]) -> None:
             put = chunks.put(data)
             try:
                 asyncio.run_coroutine_threadsafe(put, loop).result()
-            except (RuntimeError, asyncio.CancelledError):
+            except (RuntimeError, CancelledError):
                 # The loop is gone, and so is whoever would have said these lines.
                 put.close()
                 return

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from client.scenario.story import Scene, Story
 
-LOG_SHOWN = 8
+LOG_SHOWN = 15
 """Lines of each process's log that are shown under a failure."""
 _SLOW_S = 0.1
 

@@ -1,0 +1,285 @@
+"""The command line: one line for what is wrong, 2 for what was typed, 1 for what could not be done."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from client.cli import main
+from protocol.dialects import CLASSIC, TCRP, TSUDOI
+from tests.client.fake_server import FakeServer, fake_server
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = [sys.executable, "-m", "client"]
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("TSUDOI_"):
+            monkeypatch.delenv(name)
+
+
+def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Return (status, standard output, standard error)."""
+    result = CliRunner(env=environment).invoke(main, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        return int(door.getsockname()[1])
+
+
+@contextmanager
+def served(fake_dialect: str = "tsudoi") -> Iterator[FakeServer]:
+    """A fake server in a thread, with a loop of its own."""
+    dialect = {"tsudoi": TSUDOI, "classic": CLASSIC, "tcrp": TCRP}[fake_dialect]
+    ready = threading.Event()
+    found: list[FakeServer] = []
+    stops: list[Callable[[], object]] = []
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        async with fake_server(dialect) as fake:
+            found.append(fake)
+            stops.append(lambda: loop.call_soon_threadsafe(stop.set))
+            ready.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    assert ready.wait(5)
+    try:
+        yield found[0]
+    finally:
+        stops[0]()
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (["create"], "Missing argument 'ROOM'"),
+        (["create", "den"], "say who you are: --name NAME"),
+        (["fly"], "No such command 'fly'"),
+        (["rooms", "--server", "a:b"], "'a:b' is not HOST[:TCP[:UDP]]"),
+        (["rooms", "--server", "::1"], "is not HOST"),
+        (["rooms", "--dialect", "klingon"], "'klingon' is not one of"),
+        (["join", "den", "--name", "x", "--linger", "-1"], "-1"),
+        (["scenario"], "name a scenario's file"),
+        (["scenario", "/nowhere.yaml"], "does not exist"),
+        (["scenario", "--server", "x:y", "."], "is not HOST"),
+        (["scenario", "--door", "tcrp", "."], "is not DIALECT=PORT"),
+        (["scenario", "--door", "x=1", "."], "is not DIALECT=PORT"),
+    ],
+)
+def test_what_was_typed_wrong_is_one_line_and_status_2(arguments: list[str], wrong: str) -> None:
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert wrong in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["create", "den", "--name", "x"], ["join", "den", "--name", "x"], ["rooms"]])
+def test_an_unreachable_server_is_one_line_and_status_1(command: list[str]) -> None:
+    port = free_port()
+    status, out, err = run(*command, "--server", f"127.0.0.1:{port}")
+    assert (status, out) == (1, "")
+    assert err == f"client: no server answers at 127.0.0.1:{port}:9002: connection refused\n"
+
+
+def test_a_bad_name_is_one_line_and_status_1() -> None:
+    status, _, err = run("create", "den", "--name", "a\nb")
+    assert status == 1
+    assert err == "client: user name has a character that names may not have: U+000A\n"
+
+
+def test_no_command_shows_help() -> None:
+    status, out, err = run()
+    assert (status, err) == (2, "")
+    assert "create" in out
+    assert "scenario" in out
+
+
+def test_settings_come_from_the_environment_too() -> None:
+    status, _, err = run("rooms", TSUDOI_SERVER=f"127.0.0.1:{free_port()}")
+    assert status == 1
+    assert "connection refused" in err
+    assert run("rooms", TSUDOI_DIALECT="tcrp")[2] == "client: tcrp has no way to ask for the rooms\n"
+
+
+def test_rooms_are_one_a_line_on_pipes() -> None:
+    with served() as fake:
+        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+        assert run("rooms", "--server", server) == (0, "", "")
+        creator = client("create", "部屋 1", fake, "--linger", "5")
+        try:
+            while not fake.rooms:
+                assert creator.poll() is None
+            assert run("rooms", "--server", server) == (0, "部屋 1\n", "")
+        finally:
+            creator.kill()
+            creator.communicate()
+
+
+def client(command: str, room: str, fake: FakeServer, *more: str, name: str = "alice") -> subprocess.Popen[str]:
+    server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+    return subprocess.Popen(
+        [*PYTHON, command, room, "--name", name, "--server", server, "--dialect", fake.dialect.name, *more],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+@pytest.mark.parametrize("dialect", ["tsudoi", "tcrp"])
+def test_lines_go_in_and_out(dialect: str) -> None:
+    with served(dialect) as fake, client("create", "den", fake) as alice:
+        assert alice.stdin is not None
+        assert alice.stdout is not None
+        assert alice.stderr is not None
+        while not (fake.rooms and fake.rooms["den"].addresses):
+            assert alice.poll() is None
+        with client("join", "den", fake, "--linger", "0.1", name="ボブ") as bob:
+            out, err = bob.communicate("こんにちは\n\n  two words\nlast", timeout=10)
+            assert (bob.returncode, out, err) == (0, "", "")
+        assert [alice.stdout.readline() for _ in range(3)] == [
+            "ボブ: こんにちは\n",
+            "ボブ:   two words\n",
+            "ボブ: last\n",
+        ]
+        alice.stdin.close()
+        assert alice.wait(10) == 0
+        assert alice.stderr.read() == ""
+
+
+def test_a_word_that_would_leave_is_not_said() -> None:
+    with served() as fake, client("create", "den", fake, "--linger", "0") as alice:
+        out, err = alice.communicate("/leave\n", timeout=10)
+        assert (alice.returncode, out) == (1, "")
+        assert err == "not said: '/leave' has a meaning of its own in the dialect tsudoi\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_the_room(number: signal.Signals, status: int) -> None:
+    with served() as fake, client("create", "den", fake) as alice:
+        while not (fake.rooms and fake.rooms["den"].addresses):
+            assert alice.poll() is None
+        alice.send_signal(number)
+        out, err = alice.communicate(timeout=10)
+        assert (alice.returncode, out, err.strip()) == (status, "", "")
+        assert fake.datagrams[-1].endswith(b"/leave")
+
+
+def test_a_refusal_is_one_line_and_status_1() -> None:
+    with served("classic") as fake:
+        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+        assert run("join", "den", "--name", "x", "--server", server, "--dialect", "classic") == (
+            1,
+            "",
+            "client: there is no room called den\n",
+        )
+
+
+def test_a_closed_room_ends_it() -> None:
+    with served("classic") as fake, client("create", "den", fake) as alice:
+        assert alice.stdin is not None
+        while not (fake.rooms and fake.rooms["den"].addresses):
+            assert alice.poll() is None
+        fake.tell("den", b"exit!")
+        assert alice.wait(10) == 0
+        assert alice.stderr is not None
+        assert alice.stderr.read() == "the room is closed (exit!)\n"
+
+
+def test_the_language_of_scenarios_is_told() -> None:
+    status, out, err = run("scenario", "--language")
+    assert (status, err) == (0, "")
+    assert "WHO hears nothing" in out
+
+
+def test_a_bad_scenario_is_one_line_and_status_2(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("story: s\nsteps:\n  - alice flies\n", "utf-8")
+    status, out, err = run("scenario", str(path))
+    assert (status, out) == (2, "")
+    assert err.startswith(f"client: {path}:3: 'alice flies' is no step")
+    assert err.count("\n") == 1
+    path.write_bytes(b"\xff")
+    assert run("scenario", str(path))[0] == 2
+    assert run("scenario", str(tmp_path / ".."), "--door", "tcrp=1")[0] == 2
+
+
+def scenario(tmp_path: Path, steps: str, head: str = "") -> Path:
+    path = tmp_path / "scene.yaml"
+    path.write_text(f"story: A test\n{head}\nsteps:\n{steps}", "utf-8")
+    return path
+
+
+def test_a_scenario_is_acted_out_at_a_running_server(tmp_path: Path) -> None:
+    path = scenario(
+        tmp_path,
+        "  - alice creates den\n  - bob joins den\n  - mallory cannot create den: room exists\n"
+        "  - alice sees the rooms: den\n  - wait 50 ms\n  - alice says: hi\n  - bob hears: {alice: hi}\n"
+        "  - bob hears nothing\n  - alice says 20 lines\n  - bob hears 20 lines from alice\n",
+    )
+    with served() as fake:
+        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+        status, out, err = run("scenario", "--server", server, str(path))
+    assert (status, err) == (0, "")
+    assert out.count("✓") == 10
+    assert "1 passed in" in out
+
+
+def test_a_scenario_that_fails_says_what_came_instead(tmp_path: Path) -> None:
+    path = scenario(
+        tmp_path,
+        "  - alice creates den\n  - bob joins den\n  - wait 50 ms\n  - alice says: hi\n"
+        "  - bob hears: {alice: hello}\n  - bob leaves\n",
+    )
+    with served() as fake:
+        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+        status, out, err = run("scenario", "--server", server, str(path))
+    assert (status, err) == (1, "")
+    lines = [line.strip() for line in out.splitlines()]
+    assert "✗ bob hears: alice: hello  (line 8)" in lines
+    assert "expected  bob: alice: hello" in lines
+    assert "instead   alice: hi" in lines
+    assert "1 more step not acted out" in lines
+    assert lines[-1].startswith("1 failed") or "1 failed" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("head", "steps", "why"),
+    [
+        ("needs: local", "  - wait 1 ms\n", "needs local processes"),
+        ("", "  - alice creates den in tcrp\n", "needs a door of their own for tcrp"),
+    ],
+)
+def test_a_scenario_that_can_not_be_acted_out_there_is_skipped(tmp_path: Path, head: str, steps: str, why: str) -> None:
+    status, out, _ = run("scenario", "--server", "127.0.0.1", str(scenario(tmp_path, steps, head)))
+    assert status == 0
+    assert why in out
+    assert "1 skipped" in out
+
+
+def test_a_step_that_needs_processes_fails_at_a_running_server(tmp_path: Path) -> None:
+    status, out, _ = run("scenario", "--server", "127.0.0.1", str(scenario(tmp_path, "  - the broker is killed\n")))
+    assert status == 1
+    assert "this needs local processes: run it without --server" in out
