@@ -216,7 +216,8 @@ class Town:
         doors = ["auto", *self._dialects]
         ports = {"auto": before.tcp, **before.doors} if before else dict.fromkeys(doors, 0)
         arguments = [part for door in doors for part in ("--tcp", f"{HOST}:{ports[door]}={door}")]
-        arguments += ["--udp", f"{HOST}:{before.udp if before else 0}", "--broker", self._bind]
+        # By its name the broker knows that a gateway is one started again, and gives it its members back.
+        arguments += ["--udp", f"{HOST}:{before.udp if before else 0}", "--broker", self._bind, "--name", name]
         if settings.idle_timeout is not None:
             arguments += ["--idle-timeout", f"{settings.idle_timeout:g}"]
         if settings.check_ip is not None:
