@@ -181,9 +181,10 @@ class Gateway(Service):
         broker: Broker | None = None,
         data: Path | None = None,
         doors: Sequence[str] = ALL_DOORS,
+        host: str = "127.0.0.1",
     ) -> None:
-        arguments = [part for dialect in doors for part in ("--tcp", f"127.0.0.1:0={dialect}")]
-        arguments += ["--udp", "127.0.0.1:0"]
+        arguments = [part for dialect in doors for part in ("--tcp", f"{host}:0={dialect}")]
+        arguments += ["--udp", f"{host}:0"]
         if broker is not None:
             arguments += ["--broker", broker.endpoint]
         if data is not None:
@@ -201,5 +202,7 @@ class Gateway(Service):
                 host, _, port = address.rpartition(":")
                 yield host, int(port)
 
-    def door(self, dialect: str) -> Door:
-        return Door(self._tcp[dialect], self.udp)
+    def door(self, dialect: str, host: str = "") -> Door:
+        """Where clients of a dialect go; `host` when the gateway listens on more than one address."""
+        tcp, udp = self._tcp[dialect], self.udp
+        return Door((host or tcp[0], tcp[1]), (host or udp[0], udp[1]))

@@ -4,10 +4,11 @@ A dialect is a subclass: its request, its way of reading the answer, its words, 
 public programs of one dialect do differently from each other is in `Habits`, so that a test can ask for any mixture.
 """
 
+import contextlib
 import json
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
@@ -31,7 +32,7 @@ class Habits:
     """Weaknesses that real programs mix freely. None means: as this dialect's client does."""
 
     segments: int = 1
-    """The request in one piece, header and body apart (2), or header, room and payload apart (3)."""
+    """The request in one piece, header and body apart (2), header, room and payload apart (3), or byte by byte (0)."""
     counts: Counts | None = None
     """What the sizes on TCP count."""
     udp_counts: Counts | None = None
@@ -42,6 +43,8 @@ class Habits:
     """`connect()`s its UDP socket, so that it hears nobody but the address that it sends to."""
     tcp_from: str = "127.0.0.1"
     udp_from: str = "127.0.0.1"
+    udp_ports: Sequence[int] = (0,)
+    """Ports to try for its UDP socket, in this order."""
     prefix: str | None = None
     """What it puts between its own name and the text; empty: it sends the bare text."""
     announced_host: str = "0.0.0.0"
@@ -167,6 +170,7 @@ class LegacyClient(ABC):
         self.request_sizes = counts.of_room(room), self.payload_size(payload, counts)
         head = header(self.request_sizes[0], operation, state, self.request_sizes[1])
         parts = {
+            0: [bytes((byte,)) for byte in head + room.encode() + payload],
             1: (head + room.encode() + payload,),
             2: (head, room.encode() + payload),
             3: tuple(part for part in (head, room.encode(), payload) if part),
@@ -185,7 +189,10 @@ class LegacyClient(ABC):
     def _bind(self) -> socket.socket:
         if self._udp is None:
             self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            self._udp.bind((self.habits.udp_from, 0))
+            for port in self.habits.udp_ports:
+                with contextlib.suppress(OSError):  # taken
+                    self._udp.bind((self.habits.udp_from, port))
+                    break
             connects = self.habits.connects_udp
             if connects or (connects is None and self.connects_udp):
                 self._udp.connect(self.door.udp)

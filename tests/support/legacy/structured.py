@@ -24,6 +24,8 @@ class TcrpJson(RawClient):
     leave_word = "/exit"
     announces = True
     receives = 4094
+    forgets_port = False
+    """Some of its kind close the connection before they have said their port."""
 
     CLOSED = "チャットルームが閉じられました"
     TIMED_OUT = "しばらく発言しなかったので、チャットルームから退出させました"
@@ -36,7 +38,8 @@ class TcrpJson(RawClient):
             return Answer((status.raw,), None, f"status {status.payload[0]}")
         complete = receive_in_two(stream)
         assert complete.state == 2, complete
-        stream.send((self.udp_port.to_bytes(2, "big"),))
+        if not self.forgets_port:
+            stream.send((self.udp_port.to_bytes(2, "big"),))
         return Answer((status.raw, complete.raw), complete.payload)
 
     def ends_at(self, text: str, raw: bytes) -> bool:

@@ -94,6 +94,7 @@ class Stream:
         return self._socket.recv(limit)
 
     def receive_exactly(self, size: int) -> bytes:
+        assert size < 2**20, f"this client would wait for {size} bytes"
         data = b""
         while len(data) < size:
             more = self._socket.recv(size - len(data))
