@@ -6,8 +6,8 @@ import os
 import zlib
 from pathlib import Path
 
-from prompt_toolkit import PromptSession, print_formatted_text
-from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit import PromptSession
+from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
@@ -17,15 +17,19 @@ from client.lines import notice_line
 from client.net.chat import ChatClient
 
 HELP = "Type a line and press Enter to say it. /quit, Ctrl-D or Ctrl-C leaves."
-_COLOURS = ("ansicyan", "ansigreen", "ansiyellow", "ansimagenta", "ansiblue", "ansibrightred", "ansibrightcyan")
+_COLOURS = (36, 32, 33, 35, 34, 91, 96)
+"""SGR codes that can be read on light and on dark."""
+_QUIET = "3;90"
 
 
 async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
     """Let the user chat until he leaves or the room ends."""
     # What the server sends back would stand there twice, so there the typed line goes when it is said.
     session: PromptSession[str] = PromptSession(history=_history(), erase_when_done=room.dialect.echo)
-    prompt = FormattedText([(f"bold {_colour(room.name)}", room.name), ("", ": ")])
-    with patch_stdout():
+    prompt = ANSI(f"{_name(room.name)}: ")
+    # What is printed in here goes above the line being typed, in order and many lines at a time; prompt_toolkit's own
+    # way of printing keeps neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
+    with patch_stdout(raw=True):
         _tell(greeting)
         _tell(HELP)
         listening = asyncio.create_task(_listen(room))
@@ -46,7 +50,7 @@ async def _listen(room: ChatClient) -> None:
         _show(event)
 
 
-async def _type(room: ChatClient, session: PromptSession[str], prompt: FormattedText) -> None:
+async def _type(room: ChatClient, session: PromptSession[str], prompt: ANSI) -> None:
     while True:
         try:
             line = await session.prompt_async(prompt)
@@ -80,17 +84,22 @@ def _show(event: Event) -> None:
         line = notice_line(event)
         _tell(f"{line[:1].upper()}{line[1:]}.")
         return
-    name = [(f"bold {_colour(event.sender)}", event.sender), ("", ": ")] if event.sender else []
-    print_formatted_text(FormattedText([*name, ("", event.text)]))
+    print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
 
 
 def _tell(text: str) -> None:
-    print_formatted_text(FormattedText([("italic ansibrightblack", text)]))
+    print(_styled(text, _QUIET))
 
 
-def _colour(name: str) -> str:
-    """Return a colour that is always the same for the same name."""
-    return _COLOURS[zlib.crc32(name.encode(errors="replace")) % len(_COLOURS)]
+def _name(name: str) -> str:
+    """Return a name in the colour that is always its own."""
+    return _styled(name, f"1;{_COLOURS[zlib.crc32(name.encode(errors='replace')) % len(_COLOURS)]}")
+
+
+def _styled(text: str, codes: str) -> str:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{codes}m{text}\x1b[0m"
 
 
 def _history() -> History:
