@@ -32,9 +32,10 @@ logger = logging.getLogger("broker")
 def _setting(parse: Any) -> Any:
     """Return a click callback that turns a SettingError into click's one line and exit status 2."""
 
-    def callback(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    def callback(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
         try:
-            parse(value)
+            if value is not None:
+                parse(value)
         except SettingError as exc:
             raise click.BadParameter(str(exc)) from exc
         return value
@@ -116,14 +117,16 @@ def main(
 
 
 @main.command("ping")
+@click.option("--bind", default=None, metavar="ENDPOINT", callback=_setting(parse_bind), help="Where it listens.")
 @click.option("--timeout", default=3.0, type=click.FloatRange(0.1), metavar="SECONDS", help="How long to wait.")
 @click.pass_context
-def ping_command(context: click.Context, timeout: float) -> None:
-    """Ask a running broker (at --bind) whether it answers: exit status 0 or 1."""
-    if not ping(context.obj, timeout):
-        click.echo(f"broker: no answer from {context.obj} within {timeout:g} s", err=True)
+def ping_command(context: click.Context, bind: str | None, timeout: float) -> None:
+    """Ask a running broker whether it answers: exit status 0 or 1."""
+    endpoint = bind or context.obj
+    if not ping(endpoint, timeout):
+        click.echo(f"broker: no answer from {endpoint} within {timeout:g} s", err=True)
         sys.exit(1)
-    click.echo(f"{context.obj} answers")
+    click.echo(f"{endpoint} answers")
 
 
 async def run(config: Config) -> int:

@@ -185,6 +185,8 @@ class Core:
         """A password's hash is made (its text) or checked (whether it fits)."""
         body = job.request.body
         try:
+            if isinstance(body, backbone.Create) and self._granted_before(job.peer, job.request.id, body):
+                return
             if isinstance(body, backbone.Join):
                 room = self.directory.find(names.room_name(body.room))
                 if room.password_hash != job.stored or not result:
@@ -211,6 +213,9 @@ class Core:
             member = self.directory.members.get(member_id)
             if member is None or not self._may_live(member.gateway, now):
                 self._finish_handover(member_id, None, now)
+            else:
+                # Once more: if its connection is gone by now, that shows.
+                self._answer(member.gateway, backbone.Release(member.room.id, member.id))
         if now - self._swept_at >= 1.0:
             self._swept_at = now
             self._sweep(moment)
@@ -327,7 +332,7 @@ class Core:
                 idle = item.code == LeaveReason.IDLE
                 self.directory.leave(member, LeaveReason.IDLE if idle else LeaveReason.LEFT, wall_ms)
             elif item.kind == EntryKind.ADDRESSED:
-                self.directory.locate(member, item.text.encode())
+                self.directory.locate(member, item.text.encode(), item.code)
             elif item.kind == EntryKind.RELEASED:
                 self.counters.handovers += 1
                 self._finish_handover(member.id, min(item.code, member.room.last) or None, gateway.seen)
@@ -410,6 +415,9 @@ class Core:
             self._grant(peer, request_id, member)
         elif self._may_live(member.gateway, moment.now):
             # It delivers up to the moment that it lets go, and says how far; if it is gone, time or a send will show.
+            waiting = self._handovers.pop(member.id, None)
+            if waiting is not None and waiting.to != peer:
+                self._refuse(waiting.to, waiting.request_id, Status.BUSY)
             self._handovers[member.id] = Handover(peer, request_id)
             self._answer(member.gateway, backbone.Release(member.room.id, member.id))
         else:
@@ -515,4 +523,4 @@ def _granted(member: Member) -> backbone.Granted:
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:
-    return MemberRow(0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, max(body.idle_ms, 1), 0)
+    return MemberRow(0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, max(body.idle_ms, 1), False, 0)

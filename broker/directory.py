@@ -16,7 +16,19 @@ from protocol.names import RoomName, TokenHash, UserName, told_apart
 class Member:
     """One member of one room."""
 
-    __slots__ = ("address", "delivered", "dialect", "gateway", "id", "idle_ms", "ip", "name", "room", "token_hash")
+    __slots__ = (
+        "address",
+        "delivered",
+        "dialect",
+        "gateway",
+        "id",
+        "idle_ms",
+        "ip",
+        "live",
+        "name",
+        "room",
+        "token_hash",
+    )
 
     def __init__(self, row: MemberRow, room: "Room") -> None:
         self.id = row.id
@@ -28,6 +40,7 @@ class Member:
         self.address = row.address
         self.gateway = row.gateway
         self.idle_ms = row.idle_ms
+        self.live = row.live
         self.delivered = row.delivered
 
     @property
@@ -38,9 +51,9 @@ class Member:
     def heard(self) -> int:
         """Return the offset up to which it has heard its room, as far as its gateway has said.
 
-        A member without an address has heard nothing since its gateway took it over.
+        Until it is live there, what the gateway reports of the room is about others.
         """
-        if not self.address:
+        if not self.live:
             return self.delivered
         return max(self.delivered, self.room.delivered.get(self.gateway, 0))
 
@@ -56,6 +69,7 @@ class Member:
             self.address,
             self.gateway,
             self.idle_ms,
+            self.live,
             self.delivered,
         )
 
@@ -188,13 +202,15 @@ class Directory:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
         self.by_gateway[member.gateway].discard(member.id)
         member.gateway = gateway
+        member.live = False
         member.delivered = heard
         self.by_gateway.setdefault(gateway, set()).add(member.id)
         self.batch.members[member.id] = member.row()
 
-    def locate(self, member: Member, address: bytes) -> None:
-        """Note where a member's datagrams go; from now on it hears what its gateway delivers."""
-        member.delivered = member.heard()
+    def locate(self, member: Member, address: bytes, heard: int) -> None:
+        """A member is live at its gateway: note where its datagrams go, and up to where it has heard its room."""
+        member.delivered = max(member.delivered, min(heard, member.room.last))
+        member.live = True
         member.address = address
         self.batch.members[member.id] = member.row()
 
@@ -209,11 +225,14 @@ class Directory:
         """Drop what is known of a gateway that serves nobody any more."""
         self.by_gateway.pop(gateway, None)
         self.batch.forgotten.add(gateway)
+        for room in self.rooms.values():
+            room.delivered.pop(gateway, None)
 
     def served_by(self, gateway: str) -> Iterator[Member]:
         """Yield the members that a gateway serves; they may be changed meanwhile."""
         for member_id in tuple(self.by_gateway.get(gateway, ())):
-            yield self.members[member_id]
+            if member := self.members.get(member_id):
+                yield member
 
     # --- how it is noted ------------------------------------------------------------------------------------------
 

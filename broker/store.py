@@ -38,8 +38,10 @@ class MemberRow:
     gateway: str
     """Instance of the gateway that serves it."""
     idle_ms: int
+    live: bool
+    """Its gateway delivers to it, so what that has reported of the room counts for it."""
     delivered: int
-    """Offset up to which it had heard its room when its gateway took it over; see `Batch.delivered`."""
+    """Offset up to which it had heard its room when its gateway took it over or it went live; see `Batch.delivered`."""
 
 
 @dataclass(frozen=True, slots=True)

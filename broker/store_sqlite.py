@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,7 @@ CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INT
     password_hash TEXT NOT NULL, created_ms INTEGER NOT NULL);
 CREATE TABLE members (id INTEGER PRIMARY KEY, room INTEGER NOT NULL, name TEXT NOT NULL, token_hash BLOB NOT NULL,
     dialect TEXT NOT NULL, ip TEXT NOT NULL, address BLOB NOT NULL, gateway TEXT NOT NULL, idle_ms INTEGER NOT NULL,
-    delivered INTEGER NOT NULL);
+    live INTEGER NOT NULL, delivered INTEGER NOT NULL);
 CREATE INDEX members_room ON members (room);
 -- Rows are appended at the end of the table, whatever the room; the index finds a room's.
 CREATE TABLE log (row INTEGER PRIMARY KEY, room INTEGER NOT NULL, last INTEGER NOT NULL, first INTEGER NOT NULL,
@@ -82,7 +83,7 @@ class SqliteStore:
         try:
             rooms = [RoomRow(*row) for row in self._db.execute("SELECT * FROM rooms ORDER BY created_ms, id")]
             members = [
-                MemberRow(*row[:9], bool(row[9]), row[10])
+                replace(MemberRow(*row), live=bool(row[9]))
                 for row in self._db.execute("SELECT * FROM members ORDER BY id")
             ]
             accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))
@@ -154,12 +155,8 @@ class SqliteStore:
         gone = [(member_id,) for member_id, member in members.items() if member is None]
         self._db.executemany("DELETE FROM members WHERE id=?", gone)
         self._db.executemany(
-            "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (m.id, m.room, m.name, m.token_hash, m.dialect, m.ip, m.address, m.gateway, m.idle_ms, m.delivered)
-                for m in members.values()
-                if m and rooms.get(m.room, m)
-            ],
+            "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [astuple(m) for m in members.values() if m and rooms.get(m.room, m)],
         )
 
     def _purge(self, rooms: set[int]) -> None:

@@ -1,9 +1,10 @@
-"""Datagrams, news and answers in; datagrams and subscriptions out; ARCHITECTURE.md, "One message's way".
+"""What datagrams, news and answers mean; ARCHITECTURE.md, "One message's way".
 
-Nothing in here waits or sends: what is to be done is left with `delivery.py` (what goes to members) and `link.py` (what
-goes to the broker), and `net/service.py` carries it out after each drain, in order. `now` is monotonic seconds.
+Nothing in here waits, and no socket is known: what members are to hear goes to `delivery.py`, what the broker is to
+hear to `link.py`, from where `net/service.py` takes it after each drain. `now` is monotonic seconds.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from gateway import addresses
@@ -12,11 +13,11 @@ from gateway.counters import Counters
 from gateway.delivery import Delivery
 from gateway.limits import Bucket
 from gateway.link import Link
-from gateway.members import Member, Members, Room
+from gateway.members import Member, Members, Room, without_own_name
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release
 from protocol.codes import EntryKind, LeaveReason
-from protocol.datagram import MAX_UP, Datagram, parse_in_characters_untrusted, readable
+from protocol.datagram import MAX_UP, Datagram, characters_end, parse_in_characters_untrusted, readable
 from protocol.dialects import CLASSIC, DIALECTS
 from protocol.errors import MalformedMessage
 from protocol.names import hash_token, looks_like_token
@@ -27,6 +28,12 @@ HELD_DATAGRAMS = 16
 REFUSED_TOKENS = 10_000
 REFUSED_S = 5.0
 """For so long a token that the directory did not know is not asked for again."""
+REFUSAL = b"ERROR: "
+"""How a refusal begins that a seed client takes for its token."""
+UNKNOWN_IP = bytes(4)
+LATE_TICK_S = 1.0
+LEAVING_S = 10.0
+"""When a member that leaves is dropped even if no news of it has come: the broker did not know it any more."""
 EXIT_ADDRESSES = 10_000
 EXIT_S = 1.0
 
@@ -49,6 +56,8 @@ class Core:
         """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._refused: dict[bytes, float] = {}
         self._exited: dict[bytes, float] = {}
+        self._ticked_at = float("-inf")
+        self._leaving: deque[tuple[float, Member]] = deque()
 
     # --- datagrams ------------------------------------------------------------------------------------------------
 
@@ -85,13 +94,11 @@ class Core:
         if not datagram.text:
             return
         dialect = member.dialect
-        text = readable(datagram.text, dialect)
-        if text.startswith(member.own_prefixes):
-            text = text[len(member.own_prefixes[0 if text.startswith(member.own_prefixes[0]) else 1]) :]
+        text = without_own_name(readable(datagram.text, dialect), member.own_prefixes)
         if not text or text in dialect.register_words:
             return
         if text in dialect.leave_words:
-            self.leave(member, LeaveReason.LEFT)
+            self.leave(member, LeaveReason.LEFT, now)
             return
         bucket = member.bucket
         if bucket is None:
@@ -136,7 +143,7 @@ class Core:
             self._ask_for(declared, door, data, source, now)
         elif counted is not None and looks_like_token(counted.token):
             self._ask_for(counted.token, door, data, source, now)
-        elif declared.startswith(b"ERROR: "):
+        elif declared.startswith(REFUSAL) or data.startswith(REFUSAL, characters_end(data)):
             self._answer_exit(door, source, len(data), now)
         else:
             self.counters.unknown_tokens += 1
@@ -201,7 +208,12 @@ class Core:
             on_ready: called when the room's news are proven to come here, so that nothing said from now on is missed.
         """
         known = self.members.by_token.get(token)
+        if known is None and self.members.claim_adopted(hash_token(token), token):
+            # It was adopted while its client's datagram asked for it.
+            known = self.members.by_token[token]
         if known is not None:
+            if on_ready is not None:
+                on_ready()
             return known
         member = self._new_member(granted, token, now)
         self.members.add(member)
@@ -229,17 +241,22 @@ class Core:
             room = self.members.rooms[granted.room] = Room(granted)
             self.delivery.subscribe(room)
         dialect = DIALECTS.get(granted.dialect, CLASSIC)
-        return Member(granted, token, dialect, addresses.parse_ip(granted.ip), room, now)
+        try:
+            ip = addresses.parse_ip(granted.ip)
+        except ValueError:
+            ip = UNKNOWN_IP
+        return Member(granted, token, dialect, ip, room, now)
 
     def announce(self, member: Member, source: bytes, now: float) -> None:
         """A client has said by TCP where its datagrams shall go; what it sends itself counts for more."""
         if member.address is None and not member.leaving:
             self.delivery.locate(member, self.delivery.door_for(source), source, now)
 
-    def leave(self, member: Member, reason: LeaveReason) -> None:
+    def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Take a member out of its room, by way of the broker; what it says from now on is not heard."""
         self.link.publisher.add(Item(EntryKind.LEFT, member.room.id, member.id, "", reason))
         member.leaving = True
+        self._leaving.append((now, member))
 
     # --- the broker -----------------------------------------------------------------------------------------------
 
@@ -283,8 +300,14 @@ class Core:
     def tick(self, now: float) -> None:
         """Do what time brings. To be called every `link.CANARY_S`."""
         self.link.tick(now)
+        if now - self._ticked_at > LATE_TICK_S:
+            # We stood still, and sent no canary that could have been lost with the news of that time.
+            self.delivery.check_positions(now)
+        self._ticked_at = now
         for member in self.members.idle(now):
-            self.leave(member, LeaveReason.IDLE)
+            self.leave(member, LeaveReason.IDLE, now)
+        while self._leaving and now - self._leaving[0][0] >= LEAVING_S and self.link.is_alive(now):
+            self.delivery.drop(self._leaving.popleft()[1])
         self.delivery.tick(now)
 
 

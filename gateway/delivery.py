@@ -6,7 +6,7 @@ member that is not live has a cursor of its own and catches up from the log unti
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Protocol
 
 from gateway import addresses
 from gateway.config import Settings
@@ -23,38 +23,24 @@ REPLAY_ENTRIES = 500
 POSITIONS_AT_ONCE = 2_000
 REPORT_S = 0.25
 """How often the directory is told how far was delivered: what a crash may repeat to a member."""
+FEW_ROOMS, REPORT_FEW_S = 16, 0.02
+"""While only a few rooms go on it is told sooner, as that costs little."""
 
 
-class Deliver(NamedTuple):
-    """Send a payload from a door to all of a group, but for the member in slot `skip` (-1: nobody)."""
+class Doors(Protocol):
+    """What carries decisions out, at once and in order: a group may be another by the next decision."""
 
-    door: int
-    recipients: Recipients
-    payload: bytes
-    skip: int
+    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """Send a payload from a door to all of a group, but for the member in slot `skip` (-1: nobody)."""
 
+    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
+        """Send a payload from a door to one address."""
 
-class SendTo(NamedTuple):
-    """Send a payload from a door to one address."""
+    def subscribe(self, topic: bytes) -> None:
+        """Ask the broker for the news of a topic."""
 
-    door: int
-    address: bytes
-    payload: bytes
-
-
-class Subscribe(NamedTuple):
-    """Ask for the news of a topic."""
-
-    topic: bytes
-
-
-class Unsubscribe(NamedTuple):
-    """Ask for them no more."""
-
-    topic: bytes
-
-
-Command = Deliver | SendTo | Subscribe | Unsubscribe
+    def unsubscribe(self, topic: bytes) -> None:
+        """Ask for them no more."""
 
 
 class Delivery:
@@ -66,6 +52,7 @@ class Delivery:
         settings: Settings,
         link: Link,
         counters: Counters,
+        doors: Doors,
         new_recipients: Callable[[], Recipients],
         ipv6_doors: list[bool],
     ) -> None:
@@ -76,14 +63,15 @@ class Delivery:
             settings: see there.
             link: the broker.
             counters: what went wrong.
+            doors: what sends.
             new_recipients: makes an empty group.
             ipv6_doors: one item a door, whether it is IPv6's.
         """
-        self.out: list[Command] = []
         self._members = members
         self._settings = settings
         self._link = link
         self._counters = counters
+        self._doors = doors
         self._new_recipients = new_recipients
         self._ipv6_doors = ipv6_doors
         self._unreported: dict[int, Room] = {}
@@ -98,7 +86,7 @@ class Delivery:
 
     def subscribe(self, room: Room) -> None:
         """Ask for a room's news. The broker tells the position when the subscription is live there."""
-        self.out.append(Subscribe(room.topic))
+        self._doors.subscribe(room.topic)
 
     @staticmethod
     def names_room(room: Room, raw: bytes) -> bool:
@@ -111,7 +99,8 @@ class Delivery:
     def handle_news(self, room: Room, news: News, now: float) -> None:
         """Take news of a room that is served here."""
         if news.epoch == 0:
-            # It was closed, and we have not heard how.
+            # It was closed, and we have not heard how: the log's end says so.
+            room.known_last = max(room.known_last, news.last, room.position + 1)
             if not room.repairing:
                 self._repair(room, now)
             return
@@ -120,9 +109,7 @@ class Delivery:
         room.known_last = max(room.known_last, news.last)
         if not room.confirmed:
             room.confirmed = True
-            joiners, room.joiners = room.joiners, []
-            for on_ready in joiners:
-                on_ready()
+            self._tell_joiners(room)
         if room.repairing:
             return
         if self._is_fenced(now):
@@ -137,6 +124,12 @@ class Delivery:
             self._advance(room, news.entries, now)
         if room.waiting:
             self._catch_up_all(room, now)
+
+    @staticmethod
+    def _tell_joiners(room: Room) -> None:
+        joiners, room.joiners = room.joiners, []
+        for on_ready in joiners:
+            on_ready()
 
     def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; older ones among them were delivered already."""
@@ -157,13 +150,12 @@ class Delivery:
 
     def _say(self, room: Room, entry: Entry) -> None:
         sender = room.members.get(entry.member)
-        out = self.out
         for (door, style), recipients in room.groups.items():
             payload = datagram.said(style, room.name, entry.offset, entry.sender, entry.text)
             skip = -1
             if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
                 skip = sender.slot
-            out.append(Deliver(door, recipients, payload, skip))
+            self._doors.fan_out(door, recipients, payload, skip)
 
     def _changed(self, room: Room, member: Member, entry: Entry) -> None:
         """A member that is served here left its room."""
@@ -171,8 +163,8 @@ class Delivery:
             if entry.code == LeaveReason.IDLE and member.address is not None:
                 text = member.dialect.timed_out.format(user=member.name, room=room.name)
                 payload = datagram.notice(member.dialect, room.name, "timeout", text)
-                self.out.append(SendTo(member.door, member.address, payload))
-            self._drop(member)
+                self._doors.send_to(member.door, member.address, payload)
+            self.drop(member)
 
     def _closed(self, room: Room, entry: Entry | None) -> None:
         """The room is no more: every member with an address is told in its dialect's words."""
@@ -182,11 +174,14 @@ class Delivery:
                 for template in member.dialect.closed:
                     text = template.format(user=host, room=room.name)
                     payload = datagram.notice(member.dialect, room.name, "closed", text)
-                    self.out.append(SendTo(member.door, member.address, payload))
-            self._drop(member)
+                    self._doors.send_to(member.door, member.address, payload)
+            self.drop(member)
         self._forget(room)
 
-    def _drop(self, member: Member) -> None:
+    def drop(self, member: Member) -> None:
+        """Serve a member no more."""
+        if member.room.members.get(member.id) is not member:
+            return
         self._silence(member)
         self._members.remove(member)
         if not member.room.members:
@@ -196,7 +191,8 @@ class Delivery:
         if self._members.rooms.get(room.id) is room:
             del self._members.rooms[room.id]
             self._unreported.pop(room.id, None)
-            self.out.append(Unsubscribe(room.topic))
+            self._tell_joiners(room)
+            self._doors.unsubscribe(room.topic)
 
     # --- gaps -----------------------------------------------------------------------------------------------------
 
@@ -275,7 +271,7 @@ class Delivery:
             for room in list(self._members.rooms.values()):
                 for member in list(room.members.values()):
                     if member.id not in served:
-                        self._drop(member)
+                        self.drop(member)
             self._fenced = False
             self.check_positions(now)
 
@@ -286,7 +282,7 @@ class Delivery:
         self._counters.released += 1
         self._silence(member)
         self._link.publisher.add(Item(EntryKind.RELEASED, member.room.id, member.id, "", member.cursor))
-        self._drop(member)
+        self.drop(member)
 
     # --- members --------------------------------------------------------------------------------------------------
 
@@ -322,11 +318,12 @@ class Delivery:
             return
         if number >= len(self._ipv6_doors) or self._ipv6_doors[number] != addresses.is_ipv6(address):
             number = self.door_for(address)
+        member.ip = addresses.ip_bytes(address)
         self.locate(member, number, address, now)
 
     def send(self, door: int, address: bytes, payload: bytes) -> None:
         """Send one datagram to one address."""
-        self.out.append(SendTo(door, address, payload))
+        self._doors.send_to(door, address, payload)
 
     def _enliven(self, member: Member) -> None:
         """Let a member that stands where its room does hear the news with the others."""
@@ -341,7 +338,9 @@ class Delivery:
         recipients.add(member, member.address)
         member.recipients = recipients
         ip, port = addresses.unpack(member.address)
-        self._link.publisher.add(Item(EntryKind.ADDRESSED, room.id, member.id, f"{ip} {port} {member.door}", 0))
+        self._link.publisher.add(
+            Item(EntryKind.ADDRESSED, room.id, member.id, f"{ip} {port} {member.door}", room.position)
+        )
 
     def _silence(self, member: Member) -> None:
         """Take a member out of its group; it stands where its room stood."""
@@ -379,9 +378,14 @@ class Delivery:
             member.replaying = False
             if room.members.get(member.id) is not member or member.id not in room.waiting:
                 return
-            if isinstance(answer, Replayed) and answer.epoch == room.epoch and not self._is_fenced(now):
+            if not isinstance(answer, Replayed) or self._is_fenced(now):
+                return
+            if answer.epoch == 0:
+                self._closed(room, None)
+            elif answer.epoch == room.epoch:
                 self._retell(member, answer)
-                self._catch_up(member, now)
+                if not member.leaving or room.members.get(member.id) is member:
+                    self._catch_up(member, now)
 
         self._link.ask(Replay(room.id, room.epoch, member.cursor, REPLAY_ENTRIES), now, answered)
 
@@ -396,11 +400,23 @@ class Delivery:
                 break
             if entry.offset <= member.cursor:
                 continue
+            if entry.kind == EntryKind.LEFT and entry.member == member.id:
+                # It left before we knew that it was in.
+                self.drop(member)
+                return
             own = entry.member == member.id and not member.dialect.echo
             if entry.kind == EntryKind.SAID and not own and member.address is not None:
                 payload = datagram.said(member.dialect.down, room.name, entry.offset, entry.sender, entry.text)
-                self.out.append(SendTo(member.door, member.address, payload))
+                self._doors.send_to(member.door, member.address, payload)
             member.cursor = entry.offset
+
+    def report_if_due(self, now: float) -> None:
+        """Report, if the last time is long enough ago: a crash repeats what was delivered since."""
+        if self._unreported:
+            pause_s = REPORT_S if len(self._unreported) > FEW_ROOMS else REPORT_FEW_S
+            if now - self._reported_at >= pause_s:
+                self._reported_at = now
+                self.report()
 
     def report(self) -> None:
         """Tell the directory how far was delivered, so that who goes on with our members knows."""
@@ -413,9 +429,7 @@ class Delivery:
 
     def tick(self, now: float) -> None:
         """Report how far was delivered, and ask again where an answer did not come."""
-        if now - self._reported_at >= REPORT_S:
-            self._reported_at = now
-            self.report()
+        self.report_if_due(now)
         if self._is_fenced(now):
             if not self._calling and self._link.may_deliver(now):
                 self._call_roll(now)

@@ -20,6 +20,9 @@ HEALTHY_S = 2.0
 LEASE_S = 1.7
 """Nobody else is given our members for so long after a canary was sent that came back: the broker heard us then, and
 waits 2 s. Beyond it we deliver nothing before the broker has said whom we serve still."""
+ASK_AGAIN_S = 1.0
+"""A question may get lost with a connection; it is asked again, which the broker's answers allow."""
+CANARIES = 100
 HELLO_S = 0.5
 ABANDONED = 1_000
 """Questions whose answer came too late that are remembered, so that a late grant can be given back."""
@@ -27,9 +30,14 @@ ABANDONED = 1_000
 
 @dataclass(slots=True)
 class _Asked:
+    body: Question
     on_answer: OnAnswer
     deadline: float
-    grants: bool
+    again_at: float
+
+    @property
+    def grants(self) -> bool:
+        return isinstance(self.body, Create | Join)
 
 
 class Link:
@@ -46,6 +54,7 @@ class Link:
         self._canary = 0
         self._canaries: dict[int, float] = {}
         """Number → when it was sent, of those that are not back."""
+        self._forgotten = False
         self._lease_until = float("-inf")
         self.canaries_lost = 0
         """Canaries that never came back though later ones did: news may be lost with them."""
@@ -82,7 +91,7 @@ class Link:
             on_answer(None, now)
             return
         self._last_id += 1
-        self._asked[self._last_id] = _Asked(on_answer, now + self._timeout_s, isinstance(body, Create | Join))
+        self._asked[self._last_id] = _Asked(body, on_answer, now + self._timeout_s, now + ASK_AGAIN_S)
         self._frames.append(backbone.encode(backbone.Request(self._last_id, body)))
 
     def tell(self, message: backbone.Delivered | backbone.Bye) -> None:
@@ -106,10 +115,17 @@ class Link:
         if self._welcomed:
             self._canary += 1
             self._canaries[self._canary] = now
+            if len(self._canaries) > CANARIES:
+                del self._canaries[next(iter(self._canaries))]
+                self._forgotten = True
             self._frames.append(backbone.encode(backbone.Canary(self._canary)))
         for request_id, asked in list(self._asked.items()):
             if asked.deadline > now:
-                break
+                if asked.again_at > now:
+                    continue
+                asked.again_at = now + ASK_AGAIN_S
+                self._frames.append(backbone.encode(backbone.Request(request_id, asked.body)))
+                continue
             del self._asked[request_id]
             self._counters.requests_timed_out += 1
             if asked.grants:
@@ -129,6 +145,8 @@ class Link:
             case backbone.Reply(request_id, body):
                 self._answered(request_id, body, now)
             case backbone.Welcome(broker, accepted):
+                if broker != self._broker:
+                    self._end_lease()
                 self._broker = broker
                 self._welcomed = True
                 self.publisher.welcome(accepted, now)
@@ -136,11 +154,18 @@ class Link:
                 pass  # the core's business
             case backbone.Unknown() if self._welcomed:
                 self._welcomed = False
+                self._end_lease()
                 self.publisher.close()
                 self._hello_at = float("-inf")
                 self.tick(now)
             case backbone.Unknown():
                 pass  # a Hello is on its way
+
+    def _end_lease(self) -> None:
+        """A broker that does not know us may have given our members to others."""
+        self._lease_until = float("-inf")
+        self._forgotten = bool(self._canaries)
+        self._canaries.clear()
 
     def canary_back(self, number: int, now: float) -> bool:
         """Our canary came back as news; False if others, sent before it, did not: what was lost with them?"""
@@ -154,7 +179,9 @@ class Link:
         for earlier in lost:
             del self._canaries[earlier]
         self.canaries_lost += len(lost)
-        return not lost
+        complete = not lost and not self._forgotten
+        self._forgotten = False
+        return complete
 
     def _answered(self, request_id: int, body: Answer, now: float) -> None:
         asked = self._asked.pop(request_id, None)

@@ -1,5 +1,7 @@
 """Who is served here: members by token, their rooms, and who has been silent too long."""
 
+import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -7,6 +9,8 @@ from typing import Protocol
 from gateway.limits import Bucket
 from protocol.backbone import Granted, room_topic
 from protocol.dialect import Dialect, DownStyle
+
+_TOLD_APART = re.compile(r"#\d+\Z")
 
 
 class Recipients(Protocol):
@@ -65,7 +69,7 @@ class Member:
         self.seen = now
         self.idle_s = granted.idle_ms / 1000
         self.bucket: Bucket | None = None
-        self.own_prefixes: tuple[str, ...] = (f"{self.name}: ", f"{self.name} : ")
+        self.own_prefixes = own_prefixes(self.name)
         """What its client may write before its texts, to be taken off."""
         self.cursor = granted.offset
         """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
@@ -76,6 +80,27 @@ class Member:
         self.slot = -1
         self.replaying = False
         self.leaving = False
+
+
+def own_prefixes(name: str) -> tuple[str, ...]:
+    """Return what a client may write before its texts: its name as assigned or, told apart, as it was wished."""
+    wished = _TOLD_APART.sub("", name)
+    return tuple(f"{own}{separator}" for own in dict.fromkeys((name, wished)) for separator in (": ", " : "))
+
+
+def without_own_name(text: str, own: tuple[str, ...]) -> str:
+    """Return what a client said without its sender's name in front, in whatever form of Unicode it is written.
+
+    Args:
+        text: what came.
+        own: of `own_prefixes`.
+    """
+    if text.startswith(own):
+        return text[next(len(prefix) for prefix in own if text.startswith(prefix)) :]
+    name, separator, said = text.partition(": ")
+    if separator and unicodedata.normalize("NFC", name).strip() + separator in own:
+        return said
+    return text
 
 
 class Room:

@@ -57,16 +57,22 @@ def parse_in_characters_untrusted(data: bytes) -> Datagram:
     """
     if len(data) < 2:
         raise MalformedMessage("shorter than its two sizes")
-    token_at = 2
-    for _ in range(data[0]):
-        if token_at >= len(data):
-            raise MalformedMessage("sizes disagree")
-        lead = data[token_at]
-        token_at += 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    token_at = characters_end(data)
     text_at = token_at + TOKEN_SIZE
     if text_at > len(data):
         raise MalformedMessage("sizes disagree")
     return Datagram(data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP])
+
+
+def characters_end(data: bytes) -> int:
+    """Return where the token begins in a datagram of at least one byte, its room size taken as characters."""
+    at = 2
+    for _ in range(data[0]):
+        if at >= len(data):
+            break
+        lead = data[at]
+        at += 1 if lead < 0x80 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    return at
 
 
 def serialize(room: str, token: str, text: str) -> bytes:

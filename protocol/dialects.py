@@ -112,6 +112,8 @@ TCRP_SUCCESS = Dialect(
     register_words=frozenset({"__REGISTER__"}),
     leave_words=frozenset({"__LEAVE__"}),
     closed=("__ROOM_CLOSED__",),
+    # Its client knows no other notice, and would take any other text for a name and what that says.
+    timed_out="__ROOM_CLOSED__",
     notices_raw=True,
 )
 

@@ -106,8 +106,9 @@ def _from_server(dialect: Dialect, room: str, sender: str, text: str) -> Said | 
 
 def _notice(dialect: Dialect, room: str, text: str, without: str = "") -> Noticed | None:
     for kind, known in (
-        (NoticeKind.TIMED_OUT, (dialect.timed_out,)),
+        # One dialect has the same words for both: its clients only know the former.
         (NoticeKind.CLOSED, dialect.closed),
+        (NoticeKind.TIMED_OUT, (dialect.timed_out,)),
     ):
         for words in known:
             # The room is this one, and its name may hold what no placeholder may.

@@ -37,7 +37,8 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
     Args:
         header: of the request.
         body: all that came after the header at once.
-        listed_before: this address lately asked for the room list on a connection of its own.
+        listed_before: this address lately asked for the room list on a connection of its own, as tcrp-ok's clients do;
+            others behind the same address do not, so the payload must also end in what may be a port.
     """
     if asks_for_rooms(header):
         return TCRP_OK
@@ -57,9 +58,22 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
             return TCRP_202
         case {"username": _}:
             return TCRP_JSON
-    if listed_before:
+    if listed_before and _ends_in_port(body):
         return TCRP_OK
     return TCRP if header.operation == Operation.JOIN else CLASSIC
+
+
+def _ends_in_port(body: bytes) -> bool:
+    """Say whether the last two bytes are rather a port than the end of a name.
+
+    Most ports do not leave UTF-8, or are no letters. Those that are two letters or digits of ASCII count as a name's
+    end; one letter of two bytes counts as a port, as many clients' ports look so and few names do.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return True
+    return len(text[-1:].encode()) == 2 or (text[-2:].isascii() and not text[-2:].isalnum())
 
 
 def _payload(header: Header, body: bytes) -> Any:

@@ -64,6 +64,7 @@ class Server:
         except SettingError:
             self._context.destroy(linger=0)
             raise
+        self._stopped = False
         self._timers: list[asyncio.TimerHandle] = []
 
     def start(self) -> None:
@@ -76,6 +77,7 @@ class Server:
 
     def stop(self) -> None:
         """Close the sockets; what was answered goes out still, for half a second at most."""
+        self._stopped = True
         for timer in self._timers:
             timer.cancel()
         for socket in (self._router, self._xpub):
@@ -88,6 +90,8 @@ class Server:
 
     def _pump(self) -> None:
         """Take one turn. The sockets' descriptors are edge-triggered, so look again until nothing is left."""
+        if self._stopped:
+            return
         moment = _read_clocks()
         router, xpub, core = self._router, self._xpub, self._core
         try:

@@ -33,6 +33,7 @@ class Backbone:
         self._loop = asyncio.get_running_loop()
         self._on_news = on_news
         self._on_answers = on_answers
+        self._again: asyncio.Handle | None = None
         self._context = zmq.Context()
         self._dealer = self._socket(zmq.DEALER)
         self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
@@ -55,6 +56,8 @@ class Backbone:
 
     def close(self) -> None:
         """Close both sockets; what was said last goes out still, for a quarter of a second at most."""
+        if self._again is not None:
+            self._again.cancel()
         for socket in (self._dealer, self._sub):
             self._loop.remove_reader(socket)
         self._dealer.close(linger=250)
@@ -83,10 +86,13 @@ class Backbone:
 
     def _look_again(self) -> None:
         # The descriptors are edge-triggered, and any call on a socket may swallow the edge.
-        if _readable(self._dealer) or _readable(self._sub):
-            self._loop.call_soon(self._pump)
+        if self._again is None and (_readable(self._dealer) or _readable(self._sub)):
+            self._again = self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         answers = _drain(self._dealer)
         if answers:
             self._on_answers(answers)

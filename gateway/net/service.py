@@ -8,9 +8,9 @@ from time import monotonic
 from gateway.config import Config, Door
 from gateway.core import Core
 from gateway.counters import Counters
-from gateway.delivery import Deliver, Delivery, SendTo, Subscribe, Unsubscribe
+from gateway.delivery import REPORT_FEW_S, Delivery
 from gateway.link import CANARY_S, Link
-from gateway.members import Members
+from gateway.members import Members, Recipients
 from gateway.net import mmsg
 from gateway.net.backbone import Backbone
 from gateway.net.tcp import TCPServer
@@ -46,13 +46,14 @@ class Service:
         self.counters = Counters()
         self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
         self._delivery = Delivery(
-            members, settings, self.link, self.counters, kind.new_recipients, [door.is_ipv6 for door in self.udp]
+            members, settings, self.link, self.counters, self, kind.new_recipients, [door.is_ipv6 for door in self.udp]
         )
         self.core = Core(members, settings, self.link, self._delivery, self.counters)
         self.tcp = TCPServer(self.core, settings, self.settle)
         self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers)
         self._flush_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
+        self._report_timer: asyncio.TimerHandle | None = None
         self._healthy = asyncio.Event()
         """A canary has come back since the start."""
         self.checked_at = monotonic()
@@ -84,30 +85,38 @@ class Service:
         self._delivery.report()
         self.link.tell(backbone.Bye())
         self.settle()
-        for timer in (self._flush_timer, self._tick_timer):
+        for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
                 timer.cancel()
         self._backbone.close()
         for server in self.udp:
             server.close()
 
+    # --- what the core decides, carried out at once (gateway.delivery.Doors) ---------------------------------------
+
+    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """See `gateway.delivery.Doors`."""
+        self.counters.deliveries += len(recipients) - (skip >= 0)
+        self.udp[door].fan_out(recipients, payload, skip)
+
+    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
+        """See `gateway.delivery.Doors`."""
+        self.counters.deliveries += 1
+        self.udp[door].send_to(address, payload)
+
+    def subscribe(self, topic: bytes) -> None:
+        """See `gateway.delivery.Doors`."""
+        self._backbone.subscribe(topic)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """See `gateway.delivery.Doors`."""
+        self._backbone.unsubscribe(topic)
+
+    # --- what happens ----------------------------------------------------------------------------------------------
+
     def settle(self) -> None:
-        """Carry out what is left to do."""
-        delivery, link = self._delivery, self.link
-        while delivery.out:
-            commands, delivery.out = delivery.out, []
-            for command in commands:
-                match command:
-                    case Deliver(door, recipients, payload, skip):
-                        self.counters.deliveries += len(recipients) - (skip >= 0)
-                        self.udp[door].fan_out(recipients, payload, skip)
-                    case SendTo(door, address, payload):
-                        self.counters.deliveries += 1
-                        self.udp[door].send_to(address, payload)
-                    case Subscribe(topic):
-                        self._backbone.subscribe(topic)
-                    case Unsubscribe(topic):
-                        self._backbone.unsubscribe(topic)
+        """Send the broker what there is for it, now or with company in a moment."""
+        link = self.link
         if link.publisher.waiting and not link.publisher.idle:
             # Something is outstanding: what waits goes with its answer, or when it has waited long enough.
             if self._flush_timer is None:
@@ -130,6 +139,8 @@ class Service:
         for frame in frames:
             self.core.handle_news(frame, now)
         self.settle()
+        if self._report_timer is None:
+            self._report_timer = self._loop.call_later(REPORT_FEW_S, self._report)
         if not self._healthy.is_set() and not self.link.illness(now):
             self._healthy.set()
 
@@ -137,6 +148,11 @@ class Service:
         now = monotonic()
         for frame in frames:
             self.core.handle_answer(frame, now)
+        self.settle()
+
+    def _report(self) -> None:
+        self._report_timer = None
+        self._delivery.report_if_due(monotonic())
         self.settle()
 
     def _tick(self) -> None:

@@ -183,7 +183,7 @@ class _Shell:
     def give_up(self) -> None:
         """The connection ended: a member that never got its token is nobody's."""
         if self._member is not None and not self._told and not self._member.leaving:
-            self._core.leave(self._member, LeaveReason.LEFT)
+            self._core.leave(self._member, LeaveReason.LEFT, monotonic())
             self._settle()
 
     async def _next(self, deadline: float, wait_s: float | None) -> Event:
@@ -221,12 +221,11 @@ class _Shell:
         for number, frame in enumerate(frames):
             if number:
                 await asyncio.sleep(pause_s)
+            if self._writer.transport.is_closing():
+                raise EOFError("the client closed the connection before it had its answer")
             self._writer.write(frame)
             await self._writer.drain()
-        if self._member is not None:
-            if self._writer.transport.is_closing():
-                raise EOFError("the client closed the connection before it had its token")
-            self._told = True
+        self._told = self._member is not None
 
     async def _ask(self, body: Question) -> Answer | None:
         answered: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()

@@ -91,7 +91,7 @@ def test_a_plain_name_is_plain_whatever_it_holds(user: str) -> None:
         assert ask(JOIN, room, user.encode(), characters=True) == "tcrp"
 
 
-@pytest.mark.parametrize("port", [b"\xc3\x50", b'""', b"{}", b"[]", b"\0\0", b"ab"])
+@pytest.mark.parametrize("port", [b"\xc3\x50", b'""', b"{}", b"[]", b"\0\0", b"#*"])
 def test_plain_after_a_room_list_is_tcrp_ok_whatever_its_port(port: bytes) -> None:
     for operation in (CREATE, JOIN):
         assert ask(operation, "den", b"alice" + port, listed_before=True) == "tcrp-ok"
@@ -103,8 +103,14 @@ def test_a_join_without_a_room_is_classic_and_without_anything_the_room_list(lis
     assert ask(JOIN, "", b"bob", listed_before) == "classic"
     assert ask(JOIN, "", b'"bob"', listed_before) == "classic"
     assert ask(JOIN, "", b"", listed_before) == "tcrp-ok"
-    assert ask(JOIN, "den", b"", listed_before) == ("tcrp-ok" if listed_before else "tcrp")
-    assert ask(CREATE, "", b"", listed_before) == ("tcrp-ok" if listed_before else "classic")
+    assert ask(JOIN, "den", b"", listed_before) == "tcrp"
+    assert ask(CREATE, "den", b"", listed_before) == "classic"
+
+
+@pytest.mark.parametrize("name", ["bob", "アリス", "部屋1", "bob2"])
+def test_a_name_after_anothers_room_list_is_still_a_name(name: str) -> None:
+    assert ask(CREATE, "den", name.encode(), listed_before=True) == "classic"
+    assert ask(JOIN, "den", name.encode(), listed_before=True) == "tcrp"
 
 
 def test_only_h32_0_2_0_0_asks_for_rooms() -> None:
