@@ -1,0 +1,413 @@
+"""Every dialect from the outside: stand-ins for the public programs chat through real processes, byte by byte."""
+
+import itertools
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Enter, NewRoom, Town
+from tests.support.legacy.answers import check, granted
+from tests.support.legacy.client import Habits
+from tests.support.legacy.company import Company
+from tests.support.legacy.dialects import CHATTING
+from tests.support.legacy.plain import Classic, TcrpOk
+from tests.support.legacy.structured import TcrpJson
+from tests.support.legacy.wire import CREATE, JOIN, Counts
+from tests.support.services import Gateway
+
+RECOGNISED = ("classic", "tcrp-json", "tcrp-success", "tcrp-single", "tcrp-202")
+"""What the `auto` door must see by itself, host and guest alike; tcrp-ok is known by its address, and tried apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    room: str
+    host: str
+    guest: str
+    counts: Counts
+
+
+NAMES = {
+    "ascii": Names("den", "alice", "bob", Counts.BYTES),
+    "japanese-bytes": Names("部屋", "アリス", "ボブ", Counts.BYTES),
+    "japanese-characters": Names("部屋", "アリス", "ボブ", Counts.CHARACTERS),
+    "japanese-room-in-characters": Names("部屋", "アリス", "ボブ", Counts.ROOM),
+}
+
+
+PORTS = {"no letters": range(0x8001, 0x8401), "a letter in UTF-8": range(0xC380, 0xC3C0)}
+"""What two bytes of a port may look like after a name."""
+
+
+class TestChat:
+    @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+    @pytest.mark.parametrize("dialect", CHATTING)
+    def test_two_of_a_kind_chat_at_their_own_door(
+        self, dialect: str, names: Names, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        habits = Habits(counts=names.counts)
+        company = Company(new_room(names.room))
+        host, guest = client(dialect, names.host, gateway, habits), client(dialect, names.guest, gateway, habits)
+        created = company.create(host)
+        check(created.replies, granted(dialect, CREATE, company.room, host.token, host.request_sizes))
+        joined = company.join(guest)
+        replies = joined.replies[1:] if dialect == "classic" else joined.replies
+        check(replies, granted(dialect, JOIN, company.room, guest.token, guest.request_sizes))
+        assert host.token != guest.token
+        company.chat(host, guest)
+
+    @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+    @pytest.mark.parametrize("dialect", RECOGNISED)
+    def test_two_of_a_kind_chat_at_the_auto_door(
+        self, dialect: str, names: Names, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        habits = Habits(counts=names.counts)
+        company = Company(new_room(names.room))
+        host = client(dialect, names.host, gateway, habits, door="auto")
+        guest = client(dialect, names.guest, gateway, habits, door="auto")
+        company.create(host)
+        company.join(guest)
+        company.chat(host, guest)
+
+    @pytest.mark.parametrize("ports", PORTS.values(), ids=PORTS)
+    @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+    def test_auto_door_knows_who_has_asked_for_the_list(
+        self, names: Names, ports: range, town: Town, client: Enter, new_room: NewRoom
+    ) -> None:
+        # On the second gateway: from now on it takes this address for one of these clients, for a while.
+        habits = Habits(counts=names.counts, udp_ports=ports)
+        company = Company(new_room(names.room))
+        host = client("tcrp-ok", names.host, town.b, habits, door="auto")
+        guest = client("tcrp-ok", names.guest, town.b, habits, door="auto")
+        company.create(host)
+        company.join(guest)
+        assert isinstance(guest, TcrpOk)
+        assert company.room in guest.listed
+        company.chat(host, guest)
+
+    @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
+    def test_auto_door_takes_a_join_that_names_its_room_for_tcrp(
+        self, names: Names, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        habits = Habits(counts=names.counts)
+        company = Company(new_room(names.room))
+        host = client("tcrp", names.host, gateway, habits)
+        guest = client("tcrp", names.guest, gateway, habits, door="auto")
+        company.create(host)
+        company.join(guest)
+        company.chat(host, guest)
+
+    @pytest.mark.parametrize("counts", Counts)
+    @pytest.mark.parametrize("dialect", [dialect for dialect in RECOGNISED if dialect != "classic"])
+    def test_json_may_hold_the_characters_themselves(
+        self, dialect: str, counts: Counts, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        habits = Habits(counts=counts, ascii_json=False)
+        company = Company(new_room("部屋"))
+        company.create(client(dialect, "アリス", gateway, habits))
+        company.join(client(dialect, "ボブ", gateway, habits, door="auto"))
+        company.chat()
+
+    def test_tcrp_room_is_a_member_that_only_counts(self, gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
+        company = Company(new_room("部屋"))
+        host, guest = client("tcrp-room", "アリス", gateway), client("tcrp-room", "ボブ", gateway, door="auto")
+        check(company.create(host).replies, granted("tcrp-room", CREATE, company.room, host.token))
+        check(company.join(guest).replies, granted("tcrp-room", JOIN, company.room, guest.token))
+        alice, bob = client("classic", "alice", gateway), client("tcrp-json", "bob", gateway)
+        company.join(alice)
+        company.join(bob)
+        company.chat(alice, bob)
+
+    def test_everyone_hears_each_of_the_others_once_and_in_one_order(
+        self, town: Town, client: Enter, new_room: NewRoom
+    ) -> None:
+        company = Company(new_room("広場"))
+        for number, dialect in enumerate(CHATTING):
+            member = client(dialect, f"{dialect}さん", (town.a, town.b)[number % 2])
+            company.join(member) if company.members else company.create(member)
+        for member in company.members:
+            company.say(member, "おはよう")
+        company.check()
+
+        read = {member: len(company.screens[member]) for member in company.members}
+        burst = [(member, f"line {number}") for number in range(3) for member in company.members]
+        company.say_all(burst)
+        # The seed's client hears itself, so its screen has the whole order.
+        order = {line: place for place, line in enumerate(company.screens[company.members[0]])}
+        for member in company.members:
+            new = company.screens[member][read[member] :]
+            assert sorted(new) == sorted(company.due(member)[read[member] :])
+            assert member.pending() == []
+            as_the_seed_shows_it = [
+                company.members[0].line(speaker.name, text)
+                for line in new
+                for speaker, text in burst
+                if member.line(speaker.name, text) == line
+            ]
+            assert as_the_seed_shows_it == sorted(as_the_seed_shows_it, key=lambda line: order[line]), member
+
+
+@pytest.fixture(scope="module")
+def other_host() -> str:
+    """An address of this machine that is not a loopback."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        # Sends nothing: asks the routing table which address would be used.
+        probe.connect(("192.0.2.99", 9))
+        host = str(probe.getsockname()[0])
+        if not host.startswith("127."):
+            return host
+    pytest.skip("this machine has only loopback addresses")
+
+
+class TestAddress:
+    @pytest.mark.parametrize("dialect", CHATTING)
+    def test_without_one_a_member_gets_what_it_missed_when_it_first_speaks(
+        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        room = new_room("den")
+        host, guest = client("classic", "alice", gateway), client(dialect, "bob", gateway)
+        host.create(room)
+        host.start()
+        guest.join(room)
+        for number in range(3):
+            host.say(f"line {number}")
+            host.hear_line(f"alice: line {number}")
+        if guest.registration is not None:
+            guest.start()
+        else:
+            guest.say("here")
+        due = [guest.line("alice", f"line {number}") for number in range(3)]
+        heard = guest.hear_line(due[-1])
+        assert [each.shown for each in heard] == due
+
+    @pytest.mark.parametrize(
+        ("dialect", "host"),
+        [
+            ("tcrp-json", ""),
+            ("tcrp-ok", ""),
+            *itertools.product(("tcrp-single", "tcrp-202"), ("0.0.0.0", "203.0.113.7", "nonsense")),
+        ],
+    )
+    def test_announced_by_its_port_is_enough_to_hear(
+        self, dialect: str, host: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        """The address that a client gives is not believed: only the port counts."""
+        room = new_room("den")
+        alice = client("tcrp", "alice", gateway)
+        bob = client(dialect, "bob", gateway, Habits(announced_host=host))
+        alice.create(room)
+        bob.join(room)
+        alice.say("hello")
+        assert bob.hear().shown == bob.line("alice", "hello")
+
+    def test_that_was_promised_and_not_given_is_learned_as_any_other(
+        self, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        company = Company(new_room("den"))
+        company.create(client("classic", "alice", gateway))
+        forgetful = client("tcrp-json", "bob", gateway)
+        assert isinstance(forgetful, TcrpJson)
+        forgetful.forgets_port = True
+        company.join(forgetful)
+        forgetful.say("here")
+        assert company.members[0].hear_line("bob: here")
+        company.members[0].say("so I hear")
+        assert forgetful.hear().shown == "alice: so I hear"
+
+    @pytest.mark.parametrize("dialect", ["classic", "tcrp-json", "tcrp-success", "tcrp-200"])
+    def test_with_a_new_port_is_followed_at_once(
+        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        company = Company(new_room("den"))
+        host, guest = client(dialect, "alice", gateway), client("tcrp", "bob", gateway)
+        company.create(host)
+        company.join(guest)
+        company.chat(host, guest)
+        with host.move() as old:
+            company.say(host, "still me")
+            company.say(guest, "so I hear")
+            company.check()
+            old.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                old.recv(4096)
+
+    @pytest.mark.parametrize("dialect", ["classic", "tcrp", "tcrp-json", "tcrp-ok"])
+    def test_may_be_another_loopback_than_that_of_tcp(
+        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        company = Company(new_room("den"))
+        for name in ("alice", "bob"):
+            member = client(dialect, name, gateway, Habits(udp_from="127.0.0.2"))
+            company.join(member) if company.members else company.create(member)
+            # Until it has sent, its announced port is thought to be at the other address.
+            company.say(member, "here")
+        company.chat()
+
+    def test_on_another_host_is_not_followed_while_the_old_one_speaks(
+        self, other_host: str, tmp_path: Path, new_room: NewRoom
+    ) -> None:
+        room = new_room("den")
+        with (
+            Gateway("--move-after", "1", data=tmp_path, doors=("classic",), host="0.0.0.0") as gateway,
+            Classic("alice", gateway.door("classic", "127.0.0.1")) as alice,
+            Classic("bob", gateway.door("classic", "127.0.0.1")) as bob,
+            Classic("alice", gateway.door("classic", other_host), Habits(udp_from=other_host)) as thief,
+        ):
+            alice.create(room)
+            alice.start()
+            bob.join(room)
+            bob.start()
+            alice.say("it is me")
+            thief.room, thief.token = room, alice.token
+            thief.say("no, me")
+            alice.say("and again")
+            assert [heard.shown for heard in bob.hear_line("alice: and again")] == [
+                "alice: it is me",
+                "alice: and again",
+            ]
+            assert [heard.shown for heard in alice.hear_line("alice: and again")] == [
+                "alice: it is me",
+                "alice: and again",
+            ]
+            # When it has been silent for long enough, the other may be the same user behind a new address.
+            for _ in range(100):
+                thief.say("where was I?")
+                if thief.listen(0.1) is not None:
+                    break
+            assert bob.hear().shown == "alice: where was I?"
+            bob.say("welcome back")
+            assert thief.hear_line("bob: welcome back")
+
+    def test_on_another_host_is_followed_at_once_where_nobody_checks(
+        self, other_host: str, tmp_path: Path, new_room: NewRoom
+    ) -> None:
+        room = new_room("den")
+        with (
+            Gateway("--check-ip", "off", data=tmp_path, doors=("classic",), host="0.0.0.0") as gateway,
+            Classic("alice", gateway.door("classic", "127.0.0.1")) as alice,
+            Classic("alice", gateway.door("classic", other_host), Habits(udp_from=other_host)) as moved,
+        ):
+            alice.create(room)
+            alice.start()
+            alice.say("here")
+            assert alice.hear().shown == "alice: here"
+            moved.room, moved.token = room, alice.token
+            moved.say("there")
+            assert moved.hear().shown == "alice: there"
+
+    @pytest.mark.parametrize("dialect", ["classic", "tcrp-json", "tcrp-200"])
+    def test_of_the_gateway_may_be_any(self, dialect: str, town: Town, client: Enter, new_room: NewRoom) -> None:
+        """A token is good at every gateway, and what was said before is not said again there."""
+        company = Company(new_room("den"))
+        host, guest = client(dialect, "alice", town.a), client(dialect, "bob", town.b)
+        company.create(host)
+        company.join(guest)
+        company.chat()
+        for wanderer, gateway in ((guest, town.a), (host, town.b), (guest, town.b), (host, town.a)):
+            wanderer.door = gateway.door(dialect)
+            wanderer.move().close()
+            company.say(wanderer, "somewhere else")
+            company.chat()
+
+    @pytest.mark.parametrize("dialect", CHATTING)
+    def test_of_the_answers_is_the_one_that_was_written_to(
+        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        """A socket that is connected hears nobody else."""
+        company = Company(new_room("den"))
+        habits = Habits(connects_udp=True, binds_early=True)
+        company.create(client(dialect, "alice", gateway, habits))
+        company.join(client(dialect, "bob", gateway, habits))
+        company.chat()
+
+
+class TestText:
+    @pytest.mark.parametrize("prefix", ["", ": ", " : "])
+    @pytest.mark.parametrize("dialect", ["classic", "tcrp", "tcrp-named", "tcrp-json", "tcrp-200", "tcrp-bare-ack"])
+    def test_has_its_senders_name_once_whoever_puts_it_there(
+        self, dialect: str, prefix: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        company = Company(new_room("den"))
+        company.create(client("classic", "alice", gateway))
+        company.join(client("tcrp-success", "carol", gateway))
+        company.join(client(dialect, "ボブ", gateway, Habits(prefix=prefix)))
+        company.say(company.members[-1], "I am: bob")
+        company.check()
+
+    @pytest.mark.parametrize("dialect", ["classic", "tcrp", "tcrp-named", "tcrp-json"])
+    def test_tells_two_users_of_one_name_apart(
+        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        room = new_room("den")
+        host, first, second = (
+            client("tcrp-ok", "carol", gateway),
+            *(client(dialect, "アリス", gateway) for _ in range(2)),
+        )
+        host.create(room)
+        first.join(room)
+        second.join(room)
+        first.say("one")
+        assert host.hear().shown == host.line("アリス", "one")
+        second.say("two")
+        assert host.hear().shown == host.line("アリス#2", "two")
+        assert first.hear_line(first.line("アリス#2", "two"))
+
+    @pytest.mark.parametrize("dialect", CHATTING)
+    @pytest.mark.parametrize("size", [4096, 5000])
+    def test_too_long_is_cut_at_a_character(
+        self, size: int, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        room, name = new_room("den"), "ア" * 80
+        host, guest = client("tcrp-named", name, gateway), client(dialect, "bob", gateway, Habits(binds_early=True))
+        host.create(room)
+        guest.join(room)
+        if guest.registration is not None:
+            guest.start()
+        elif not guest.announces:
+            guest.say("here")
+            guest.pending() if not guest.echoes else guest.hear()
+        head = len(host.datagram(""))
+        text = "x" * ((size - head) % 3) + "あ" * ((size - head) // 3)
+        assert len(host.datagram(text)) == size
+        host.say(text)
+        heard = guest.hear()
+        assert len(heard.raw) <= 4094
+        said = text.encode()[: 4096 - head].decode(errors="ignore")
+        shown = heard.text.removeprefix(f"{name}{guest.separator}") if heard.sender is None else heard.text
+        assert said.startswith(shown)
+        # As much as fits: one more character would not have.
+        if shown != said:
+            assert len(guest.down(name, shown + "あ")) > 4094
+            assert len(heard.raw) > 4094 - len("あ".encode())
+
+    @pytest.mark.parametrize("dialect", CHATTING)
+    def test_of_a_member_ends_nobodys_program(
+        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        """The words at which programs stop are the server's to say."""
+        room = new_room("den")
+        guest = client(dialect, "bob", gateway)
+        mallory = client("tcrp", "mallory", gateway)
+        mallory.create(room)
+        guest.join(room)
+        guest.start()
+        guest.say("here")
+        for text in (
+            "exit!",
+            "Timeout!",
+            "exit:",
+            "please exit: now",
+            "チャットルームが閉じられました",
+            "__ROOM_CLOSED__",
+            "ROOM_CLOSED",
+            "DISCONNECTED",
+            "SERVER_SHUTDOWN",
+            f"ホストが退出したため、チャットルーム:{room}を終了します。",
+        ):
+            mallory.say(text)
+        mallory.say("the end")
+        guest.hear_line(guest.line("mallory", "the end"))
+        assert guest.stopped is None
