@@ -1,0 +1,656 @@
+"""Broker and gateways in one process, without sockets or clocks: their real cores, joined by a network that is a dice.
+
+A `World` has one broker with its store and any number of gateways; `run` lets time go by. Between them go, for each
+gateway, three streams as ZeroMQ has them: commands up, answers down, and news. A stream keeps its order; how streams
+mix, how long frames take and how many come at once is the dice's. `Weather` says what else may happen: news that are
+dropped on the way, and connections that break, which loses all that is under way and shows again where rooms stand.
+"""
+
+import json
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker.config import Limits
+from broker.core import Core as BrokerCore
+from broker.core import Moment, PasswordJob, Turn
+from broker.store import Store
+from broker.store_memory import MemoryStore
+from gateway import addresses
+from gateway.config import Settings
+from gateway.core import Core as GatewayCore
+from gateway.counters import Counters
+from gateway.delivery import Delivery
+from gateway.link import CANARY_S, Link
+from gateway.members import Member, Members, Recipients
+from protocol import backbone, datagram
+from protocol.backbone import Answer, Create, Downward, Entry, Granted, Item, Join, Publish, Question, Request, Upward
+from protocol.codes import EntryKind
+from protocol.dialects import DIALECTS
+from protocol.errors import BackboneError
+from protocol.names import hash_token
+
+STEP_S = 0.01
+TICK_S = 0.25
+WALL_MS = 1_700_000_000_000
+"""When every world begins."""
+
+
+class FakeRecipients:
+    """A group of recipients as two lists."""
+
+    def __init__(self) -> None:
+        self.members: list[Member] = []
+        self.addresses: list[bytes] = []
+
+    def add(self, member: Member, address: bytes) -> None:
+        """See `gateway.members.Recipients`."""
+        member.slot = len(self.members)
+        self.members.append(member)
+        self.addresses.append(address)
+
+    def remove(self, member: Member) -> None:
+        """See `gateway.members.Recipients`; the last one moves into the gap, as there."""
+        last, address = self.members.pop(), self.addresses.pop()
+        if last is not member:
+            self.members[member.slot], self.addresses[member.slot] = last, address
+            last.slot = member.slot
+        member.slot = -1
+
+    def address_in(self, slot: int) -> bytes:
+        """See `gateway.members.Recipients`."""
+        return self.addresses[slot]
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+@dataclass
+class FakeDoors:
+    """Takes down what a gateway sends, in order, and which topics it hears."""
+
+    sent: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    """(door, address, payload)"""
+    topics: list[bytes] = field(default_factory=list)
+    on_send: Callable[[int, bytes, bytes], None] | None = None
+    on_topics: Callable[[bytes, bool], None] | None = None
+
+    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """See `gateway.delivery.Doors`."""
+        for slot in range(len(recipients)):
+            if slot != skip:
+                self.send_to(door, recipients.address_in(slot), payload)
+
+    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
+        """See `gateway.delivery.Doors`."""
+        self.sent.append((door, address, payload))
+        if self.on_send is not None:
+            self.on_send(door, address, payload)
+
+    def subscribe(self, topic: bytes) -> None:
+        """See `gateway.delivery.Doors`."""
+        self.topics.append(topic)
+        if self.on_topics is not None:
+            self.on_topics(topic, True)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """See `gateway.delivery.Doors`."""
+        self.topics.remove(topic)
+        if self.on_topics is not None:
+            self.on_topics(topic, False)
+
+    def to(self, address: bytes) -> list[bytes]:
+        """The payloads that went to one address."""
+        return [payload for _, sent_to, payload in self.sent if sent_to == address]
+
+
+class FakeGateway:
+    """A gateway's parts put together as `gateway.net.service` does it, but for sockets and timers."""
+
+    def __init__(self, instance: str = "a/1", settings: Settings | None = None, ipv6: tuple[bool, ...] = (False,)):
+        self.settings = settings or Settings()
+        self.instance = instance
+        self.doors = FakeDoors()
+        self.counters = Counters()
+        self.members = Members()
+        self.link = Link(instance, self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
+        self.delivery = Delivery(
+            self.members, self.settings, self.link, self.counters, self.doors, FakeRecipients, list(ipv6)
+        )
+        self.core = GatewayCore(self.members, self.settings, self.link, self.delivery, self.counters)
+
+    def frames(self, now: float) -> list[bytes]:
+        """What it has for the broker now."""
+        self.delivery.report_if_due(now)
+        return self.link.frames(now)
+
+
+class ScriptedGateway(FakeGateway):
+    """A gateway whose broker is the test: what it says is read here, and answered as the test likes.
+
+    It begins alive, with a lease, and its roll has been called. Its canaries come back by themselves while
+    `canaries_come_back`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        ipv6: tuple[bool, ...] = (False,),
+        now: float = 100.0,
+        alive: bool = True,
+    ):
+        super().__init__("a/1", settings, ipv6)
+        self.now = now
+        self.canaries_come_back = True
+        self._requests: list[Request] = []
+        self._items: list[Item] = []
+        self._others: list[Upward] = []
+        if alive:
+            self.tick()
+            self.answer(backbone.Welcome("broker", 0))
+            for _ in range(3):
+                self.wait(CANARY_S)
+                for request in self.asked(backbone.Roll):
+                    self.reply(request.id, backbone.OnRoll([]))
+            assert self.told() == [backbone.Hello(backbone.VERSION)]
+
+    # --- time and what the gateway says ---------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Let it do what time brings."""
+        self.core.tick(self.now)
+        self.listen()
+
+    def wait(self, seconds: float) -> None:
+        """Let time go by, a tick at least every `CANARY_S`."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(self.now + CANARY_S, until)
+            self.tick()
+
+    def listen(self) -> None:
+        """Take what it has to say; what it publishes is accepted."""
+        for frame in self.frames(self.now):
+            match backbone.parse_upward_untrusted(frame):
+                case Publish(first, items):
+                    self._items += items
+                    self.answer(backbone.Accepted(first + len(items) - 1))
+                case Request() as request:
+                    self._requests.append(request)
+                case backbone.Canary(number):
+                    if self.canaries_come_back:
+                        body = backbone.encode(backbone.News(0, number, []))
+                        self.core.handle_news(backbone.canary_topic(self.instance) + body, self.now)
+                case other:
+                    self._others.append(other)
+
+    def published(self) -> list[Item]:
+        """What it has published since this was asked last."""
+        self.listen()
+        items, self._items = self._items, []
+        return items
+
+    def said(self) -> list[str]:
+        """The texts that it has published since `published` or this was asked last, but for what is not said."""
+        return [item.text for item in self.published() if item.kind == EntryKind.SAID]
+
+    def asked(self, *kinds: type[Question]) -> list[Request]:
+        """The requests of these kinds that it has made since this was asked last for them."""
+        self.listen()
+        found = [request for request in self._requests if isinstance(request.body, kinds)]
+        self._requests = [request for request in self._requests if not isinstance(request.body, kinds)]
+        return found
+
+    def told(self) -> list[Upward]:
+        """What else it has said since this was asked last."""
+        self.listen()
+        others, self._others = self._others, []
+        return others
+
+    # --- what the broker says -------------------------------------------------------------------------------------
+
+    def answer(self, message: Downward) -> None:
+        """Say something on the command stream."""
+        self.core.handle_answer(backbone.encode(message), self.now)
+
+    def reply(self, request_id: int, body: Answer) -> None:
+        """Answer a request."""
+        self.answer(backbone.Reply(request_id, body))
+
+    def news(self, *entries: Entry, room: int = 1, epoch: int = 1, last: int | None = None) -> None:
+        """Publish entries of a room; without any, only its position."""
+        position = entries[-1].offset if last is None else last
+        body = backbone.encode(backbone.News(epoch, position, list(entries)))
+        self.core.handle_news(backbone.room_topic(room) + body, self.now)
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def enter(
+        self,
+        number: int,
+        dialect: str = "tcrp",
+        *,
+        room: int = 1,
+        offset: int = 1,
+        address: bytes | None = None,
+        name: str = "",
+        ip: str = "192.0.2.1",
+    ) -> Member:
+        """Let a member in as the TCP door does, at an address if one is given; its room's news are proven to come."""
+        granted = a_grant(number, dialect, room=room, offset=offset, name=name, ip=ip)
+        member = self.core.enter(granted, token_of(number), self.now)
+        if not member.room.confirmed:
+            self.news(room=room, last=offset)
+        if address is not None:
+            self.hear(number, b"", address)
+        return member
+
+    def hear(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
+        """Let a datagram of a member come in."""
+        raw = text if isinstance(text, bytes) else text.encode()
+        name = (room or self.room_of(number)).encode()
+        head = bytes((len(name), 32)) + name + token_of(number)
+        self.core.handle_datagrams(door, [(head + raw, source)], self.now)
+
+    def room_of(self, number: int) -> str:
+        """The name of a member's room; room 1's if it is not known here."""
+        member = self.members.by_token.get(token_of(number))
+        return member.room.name if member else room_name(1)
+
+
+def token_of(number: int) -> bytes:
+    """The token of a test's member."""
+    return b"%032x" % number
+
+
+def room_name(room: int) -> str:
+    """The name of a test's room."""
+    return f"部屋{room}"
+
+
+def address_of(number: int, port: int = 0, network: str = "192.0.2.1") -> bytes:
+    """An address for a test's member; all of one network have the same IP."""
+    return addresses.pack(network, port or 20_000 + number)
+
+
+def a_grant(
+    number: int,
+    dialect: str = "tcrp",
+    *,
+    room: int = 1,
+    offset: int = 1,
+    name: str = "",
+    ip: str = "192.0.2.1",
+    address: bytes = b"",
+    idle_s: float = 100.0,
+) -> Granted:
+    """What a directory grants."""
+    user = name or f"m{number}"
+    idle_ms = int(idle_s * 1000)
+    return Granted(room, room_name(room), number, user, dialect, ip, address, idle_ms, False, 1, offset, 1)
+
+
+def said(offset: int, member: int, text: str, name: str = "") -> Entry:
+    """An entry of a log: somebody said something."""
+    return Entry(offset, EntryKind.SAID, member, name or f"m{member}", text, 0, WALL_MS)
+
+
+def entry(offset: int, kind: EntryKind, member: int, code: int = 0, name: str = "") -> Entry:
+    """An entry of a log: something else happened."""
+    return Entry(offset, kind, member, name or f"m{member}", "", code, WALL_MS)
+
+
+# --- a broker -------------------------------------------------------------------------------------------------------
+
+
+class FakeBroker:
+    """The broker's core with a store, its turns carried out as `broker.net.server` does it; passwords cost nothing."""
+
+    def __init__(self, store: Store | None = None, limits: Limits | None = None, instance: str = "broker-1"):
+        self.store = store or MemoryStore()
+        self.limits = limits or Limits()
+        self.now = 100.0
+        self.core = BrokerCore(self.store.load(), instance, self.limits, self.now)
+        self.turns: list[Turn] = []
+
+    @property
+    def moment(self) -> Moment:
+        """Both clocks; they go alike."""
+        return Moment(self.now, WALL_MS + int(self.now * 1000))
+
+    def start_again(self, instance: str) -> None:
+        """Go on from what the store has, as a new run of the program."""
+        self.core = BrokerCore(self.store.load(), instance, self.limits, self.now)
+
+    def handle(self, peer: str, message: Upward) -> None:
+        """Take a message from a gateway, as bytes."""
+        self.core.handle_untrusted(peer, backbone.encode(message), self.moment)
+
+    def take_turn(self) -> Turn:
+        """Carry out a turn: what is to be kept is kept, and replays are among the replies."""
+        turn = self.core.take_turn(self.moment)
+        if turn.batch:
+            self.store.commit(turn.batch)
+        for peer, request_id, replay in turn.replays:
+            chunks = self.store.read(replay.room, self.core.replay_after(replay), replay.limit)
+            turn.replies.append((peer, backbone.Reply(request_id, self.core.replayed(replay, chunks))))
+        self.turns.append(turn)
+        return turn
+
+    def hash(self, job: PasswordJob) -> None:
+        """Make or check a password's hash, so that anybody can read it."""
+        result = f"hash of {job.password}" if not job.stored else job.stored == f"hash of {job.password}"
+        self.core.hashed(job, result, self.moment)
+
+    def log(self, room: int) -> list[Entry]:
+        """All that the store has of a room's log."""
+        return [
+            entry
+            for chunk in self.store.read(room, 0, 2**31)
+            for entry in backbone.parse_news_untrusted(chunk.news).entries
+        ]
+
+
+# --- both, and what is between --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What happens between broker and gateways, as chances in a second of each gateway."""
+
+    delay_s: float = 0.0
+    """Frames take up to this long."""
+    dropped_news: float = 0.0
+    """Chance of each frame of news to be dropped, as at a full queue."""
+    breaks: float = 0.0
+    """Connections that break, commands' and news' each for itself: what is under way is lost."""
+    restarts: float = 0.0
+    """The broker is killed and started again."""
+
+
+class Stream:
+    """Frames under way in one direction, which keep their order."""
+
+    def __init__(self) -> None:
+        self.frames: deque[tuple[float, bytes]] = deque()
+        self.is_up = True
+        self.last_due = 0.0
+
+    def put(self, frame: bytes, due: float) -> None:
+        """Send a frame that arrives at `due`, or after the one before it."""
+        self.last_due = max(self.last_due, due)
+        self.frames.append((self.last_due, frame))
+
+    def take(self, now: float, count: int) -> list[bytes]:
+        """Take up to `count` frames that have arrived."""
+        taken: list[bytes] = []
+        while self.frames and len(taken) < count and self.frames[0][0] <= now:
+            taken.append(self.frames.popleft()[1])
+        return taken
+
+
+class Node:
+    """A gateway and its three streams."""
+
+    def __init__(self, gateway: FakeGateway) -> None:
+        self.gateway = gateway
+        self.up, self.down, self.news = Stream(), Stream(), Stream()
+        self.is_frozen = False
+        self.is_dead = False
+        self.away_until = 0.0
+        """Its command connection is broken; what it says waits in its socket, what it is told finds nobody."""
+        self.next_tick = 0.0
+
+
+class FakeClient:
+    """One member's client: sends datagrams to any gateway, and takes down what comes to its address."""
+
+    def __init__(self, world: "World", number: int, dialect: str) -> None:
+        self.world = world
+        self.dialect = dialect
+        self.token = b"%032x" % random.Random(number).getrandbits(128)
+        self.address = addresses.pack("127.0.0.1", 10_000 + number)
+        self.granted: Granted | None = None
+        self.refused = False
+        self.is_ready = False
+        self.heard: list[bytes] = []
+        world.clients[self.address] = self
+
+    @property
+    def member(self) -> Granted:
+        """What the directory granted it."""
+        assert self.granted is not None
+        return self.granted
+
+    def send(self, node: Node, text: str = "", address: bytes | None = None) -> None:
+        """Send a datagram to a gateway; without a text it only registers."""
+        raw = datagram.serialize(self.member.room_name, self.token.decode(), text)
+        if not node.is_dead:
+            node.gateway.core.handle_datagrams(0, [(raw, address or self.address)], self.world.now)
+            self.world.flush(node)
+
+    def offsets(self) -> list[int]:
+        """The offsets of the messages it has heard; for the dialect `tsudoi`, which tells them."""
+        told = (json.loads(payload) for payload in self.heard)
+        return [fields["n"] for fields in told if "n" in fields]
+
+    def notices(self) -> list[str]:
+        """The kinds of the notices it has heard; likewise."""
+        told = (json.loads(payload) for payload in self.heard)
+        return [fields["notice"] for fields in told if "notice" in fields]
+
+
+class World:
+    """A broker, gateways and clients, and a dice that says what happens when."""
+
+    def __init__(
+        self, seed: int, weather: Weather | None = None, settings: Settings | None = None, limits: Limits | None = None
+    ):
+        self.dice = random.Random(seed)
+        self.weather = weather or Weather()
+        self.settings = settings or Settings()
+        self.broker = FakeBroker(limits=limits)
+        self.nodes: list[Node] = []
+        self.clients: dict[bytes, FakeClient] = {}
+        self._next_broker_tick = 0.0
+        self._runs = 1
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds, the same for all."""
+        return self.broker.now
+
+    # --- who is there ---------------------------------------------------------------------------------------------
+
+    def start_gateway(self, name: str = "") -> Node:
+        """Start a gateway, and wait until it is healthy."""
+        instance = backbone.new_instance(name, f"{len(self.nodes) + 1:016x}")
+        node = Node(FakeGateway(instance, self.settings))
+        node.gateway.doors.on_send = self._on_send
+        node.gateway.doors.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
+        self.nodes.append(node)
+        self.run_until(lambda: not node.gateway.link.illness(self.now))
+        return node
+
+    def kill(self, node: Node) -> None:
+        """End a gateway at once, and with it what was under way."""
+        node.is_dead = True
+        self.break_commands(node)
+        node.news.frames.clear()
+
+    def restart_broker(self) -> None:
+        """Kill the broker and start it again with the same store; all connections break."""
+        self._runs += 1
+        self.broker.start_again(f"broker-{self._runs}")
+        for node in self.nodes:
+            self.break_commands(node)
+            self.break_news(node)
+
+    def break_commands(self, node: Node) -> None:
+        """Lose the commands and answers that are under way; after half a second at most there is a new connection."""
+        node.up.frames.clear()
+        node.down.frames.clear()
+        node.away_until = self.now + self.dice.uniform(0, 0.5)
+
+    def break_news(self, node: Node) -> None:
+        """Lose the news that are under way; subscriptions come again by themselves."""
+        node.news.frames.clear()
+        for topic in node.gateway.doors.topics:
+            self._subscribed(node, topic)
+
+    def enter(self, node: Node, room: str, dialect: str = "tsudoi", password: str | None = None) -> FakeClient:
+        """Create the room or join it, as the TCP door does; `granted` or `refused` comes later."""
+        client = FakeClient(self, len(self.clients) + 1, dialect)
+        exists = room in self.broker.core.directory.by_name
+        name, token_hash = f"c{len(self.clients)}", hash_token(client.token)
+        kind = Join if exists else Create
+        body = kind(room, name, password, token_hash, dialect, "127.0.0.1", int(self.settings.idle_timeout_s * 1000))
+
+        def answered(answer: Answer | None, now: float) -> None:
+            if isinstance(answer, Granted) and not node.is_dead:
+                client.granted = answer
+                node.gateway.core.enter(answer, client.token, now, lambda: setattr(client, "is_ready", True))
+            else:
+                client.refused = True
+
+        node.gateway.link.ask(body, self.now, answered)
+        self.flush(node)
+        return client
+
+    def enter_now(self, node: Node, room: str, dialect: str = "tsudoi", *, register: bool = True) -> FakeClient:
+        """Create or join, let time go by until the client is told, and let it send an empty datagram."""
+        client = self.enter(node, room, dialect)
+        self.run_until(lambda: client.is_ready)
+        if register:
+            client.send(node)
+        return client
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> None:
+        """Let time go by."""
+        until = self.now + seconds
+        while self.now < until:
+            self.step()
+
+    def run_until(self, done: Callable[[], bool], patience_s: float = 30.0) -> None:
+        """Let time go by until something is so."""
+        until = self.now + patience_s
+        while not done():
+            if self.now > until:
+                raise BackboneError("it did not come to pass")
+            self.step()
+
+    def step(self) -> None:
+        """Let a moment go by: what has arrived is taken in an order and in portions that the dice says."""
+        self.broker.now += STEP_S
+        self._have_weather()
+        for node in self.nodes:
+            if self.now >= node.next_tick and not node.is_frozen and not node.is_dead:
+                node.next_tick = self.now + CANARY_S
+                node.gateway.core.tick(self.now)
+                self.flush(node)
+        if self.now >= self._next_broker_tick:
+            self._next_broker_tick = self.now + TICK_S
+            self.broker.core.tick(self.broker.moment)
+            self._turn()
+        while ready := [deed for deed in self._deeds() if deed is not None]:
+            self.dice.choice(ready)()
+
+    def settle(self) -> None:
+        """Let the weather become fine and all that is under way arrive; then let connections break once.
+
+        That shows where rooms stand, as the last news of a room may have been dropped with nothing after it to tell.
+        """
+        self.weather = Weather()
+        self.run(1.0)
+        for node in self.nodes:
+            self.break_news(node)
+        self.run(6.0)
+
+    def _have_weather(self) -> None:
+        weather = self.weather
+        if self.dice.random() < weather.restarts * STEP_S:
+            self.restart_broker()
+        for node in self.nodes:
+            if self.dice.random() < weather.breaks * STEP_S:
+                self.break_commands(node)
+            if self.dice.random() < weather.breaks * STEP_S:
+                self.break_news(node)
+
+    def _deeds(self) -> list[Callable[[], None] | None]:
+        def deed(stream: Stream, act: Callable[[list[bytes]], None]) -> Callable[[], None] | None:
+            if not stream.frames or stream.frames[0][0] > self.now:
+                return None
+            return lambda: act(stream.take(self.now, self.dice.choice((1, 2, 5, 500))))
+
+        deeds: list[Callable[[], None] | None] = []
+        for node in self.nodes:
+            deeds.append(deed(node.up, lambda frames, node=node: self._at_broker(node, frames)))  # type: ignore[misc]
+            if not node.is_frozen and not node.is_dead:
+                deeds.append(deed(node.down, lambda frames, node=node: self._answers(node, frames)))  # type: ignore[misc]
+                deeds.append(deed(node.news, lambda frames, node=node: self._news(node, frames)))  # type: ignore[misc]
+        return deeds
+
+    # --- what the I/O layers do -----------------------------------------------------------------------------------
+
+    def flush(self, node: Node) -> None:
+        """Let what a gateway has for its broker go on its way."""
+        for frame in node.gateway.frames(self.now):
+            self._put(node.up, frame, node.away_until)
+
+    def _put(self, stream: Stream, frame: bytes, earliest: float = 0.0) -> None:
+        stream.put(frame, max(self.now, earliest) + self.dice.uniform(0, self.weather.delay_s))
+
+    def _answers(self, node: Node, frames: list[bytes]) -> None:
+        for frame in frames:
+            node.gateway.core.handle_answer(frame, self.now)
+        self.flush(node)
+
+    def _news(self, node: Node, frames: list[bytes]) -> None:
+        for frame in frames:
+            node.gateway.core.handle_news(frame, self.now)
+        self.flush(node)
+
+    def _at_broker(self, node: Node, frames: list[bytes]) -> None:
+        for frame in frames:
+            self.broker.core.handle_untrusted(node.gateway.instance, frame, self.broker.moment)
+        self._turn()
+
+    def _subscribed(self, node: Node, topic: bytes) -> None:
+        # In the real thing it takes a moment until the broker knows; what is said meanwhile is for the log to repair.
+        self.broker.core.subscribed(topic)
+
+    def _turn(self) -> None:
+        turn = self.broker.take_turn()
+        for topic, body in turn.news:
+            for node in self.nodes:
+                own = backbone.canary_topic(node.gateway.instance)
+                wanted = topic == own or topic in node.gateway.doors.topics
+                if wanted and not node.is_dead and self.dice.random() >= self.weather.dropped_news:
+                    self._put(node.news, topic + body)
+        for peer, answer in turn.replies:
+            there = [node for node in self.nodes if node.gateway.instance == peer and not node.is_dead]
+            if there and there[0].away_until <= self.now:
+                self._put(there[0].down, backbone.encode(answer))
+            else:
+                self.broker.core.unreachable(peer, self.now)
+        for job in turn.passwords:
+            self.broker.hash(job)
+
+    def _on_send(self, door: int, address: bytes, payload: bytes) -> None:
+        client = self.clients.get(address)
+        if client is not None:
+            client.heard.append(payload)
+
+    # --- what should be -------------------------------------------------------------------------------------------
+
+    def expected(self, client: FakeClient) -> list[int]:
+        """Offsets of what a member should have heard: all that was said since it came in, but for its own words."""
+        own, echo = client.member.member, DIALECTS[client.dialect].echo
+        return [
+            told.offset
+            for told in self.broker.log(client.member.room)
+            if told.kind == EntryKind.SAID and told.offset > client.member.offset and (echo or told.member != own)
+        ]
