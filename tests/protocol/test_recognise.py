@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from protocol.codes import Operation
@@ -96,6 +96,18 @@ def test_plain_after_a_room_list_is_tcrp_ok_whatever_its_port(port: bytes) -> No
     for operation in (CREATE, JOIN):
         assert ask(operation, "den", b"alice" + port, listed_before=True) == "tcrp-ok"
         assert ask(operation, "部屋1", "アリス".encode() + port, listed_before=True) == "tcrp-ok"
+
+
+@given(names(), names(), st.integers(32_768, 65_535))
+@example("den", "alice", int.from_bytes("é".encode(), "big"))
+def test_every_port_that_systems_give_out_is_seen_at_a_payloads_end(room: str, user: str, port: int) -> None:
+    assert ask(CREATE, room, user.encode() + port.to_bytes(2, "big"), listed_before=True) == "tcrp-ok"
+
+
+@pytest.mark.parametrize("user", ["alice", "アリス", "bob2", "太郎", "x1", "김철수"])
+def test_a_name_that_can_not_end_in_a_port_is_plain_after_a_room_list_too(user: str) -> None:
+    assert ask(CREATE, "den", user.encode(), listed_before=True) == "classic"
+    assert ask(JOIN, "部屋1", user.encode(), listed_before=True) == "tcrp"
 
 
 @pytest.mark.parametrize("listed_before", [True, False])
