@@ -349,8 +349,8 @@ class Core:
                     self._ask_to_create(peer, request, create, moment.wall_ms)
                 case backbone.Resume(token_hash):
                     self._resume(peer, request.id, token_hash, moment)
-                case backbone.Roll():
-                    self._answer(peer, backbone.Reply(request.id, self._call_roll(peer)))
+                case backbone.Roll(known):
+                    self._call_roll(peer, request.id, known)
                 case backbone.Positions(asked):
                     standing = [self._standing(room_id) for room_id in asked]
                     self._answer(peer, backbone.Reply(request.id, backbone.Standing(standing)))
@@ -465,18 +465,29 @@ class Core:
                 return
 
     def _adopt(self, gone: str, heir: str) -> None:
-        adoptions = []
+        adopted = []
         for member in self.directory.served_by(gone):
             # One without an address can not be told anything before its client sends: then it is asked for.
             if member.address and member.id not in self._handovers:
                 self.counters.takeovers += 1
                 self.directory.move(member, heir, member.heard())
-                adoptions.append(backbone.Adoption(_granted(member), member.token_hash))
-        for start in range(0, len(adoptions), ADOPTED_AT_ONCE):
-            self._answer(heir, backbone.Adopt(adoptions[start : start + ADOPTED_AT_ONCE]))
+                adopted.append(member)
+        self._give(heir, adopted)
 
-    def _call_roll(self, peer: str) -> backbone.OnRoll:
-        return backbone.OnRoll(sorted(self.directory.by_gateway.get(peer, ())))
+    def _call_roll(self, peer: str, request_id: int, known: list[int]) -> None:
+        """Tell a gateway whom it serves; those that it does not know of, as that was lost, are given to it again."""
+        served = self.directory.by_gateway.get(peer, set())
+        unknown = served.difference(known)
+        self._give(
+            peer, [member for member in self.directory.served_by(peer) if member.id in unknown and member.address]
+        )
+        self._answer(peer, backbone.Reply(request_id, backbone.OnRoll(sorted(served))))
+
+    def _give(self, heir: str, members: list[Member]) -> None:
+        for start in range(0, len(members), ADOPTED_AT_ONCE):
+            some = members[start : start + ADOPTED_AT_ONCE]
+            adoptions = [backbone.Adoption(_granted(member), member.token_hash) for member in some]
+            self._answer(heir, backbone.Adopt(adoptions))
 
     def _may_live(self, instance: str, now: float) -> bool:
         """Say whether a gateway may still be delivering: it was heard lately, or has not had the time to say Hello."""

@@ -275,7 +275,8 @@ class Delivery:
             self._fenced = False
             self.check_positions(now)
 
-        self._link.ask(Roll(), now, answered)
+        known = [member_id for room in self._members.rooms.values() for member_id in room.members]
+        self._link.ask(Roll(known), now, answered)
 
     def release(self, member: Member) -> None:
         """Another gateway goes on with a member: tell it how far we came."""

@@ -132,7 +132,13 @@ class Replay(Wire, tag=14):
 
 
 class Roll(Wire, tag=15):
-    """Which members do I serve still? Asked by a gateway that was out of touch, so that others may have some by now."""
+    """Which members do I serve still? Asked by a gateway that was out of touch, so that others may have some by now.
+
+    Members that it serves without knowing so come as Adopt before the answer.
+    """
+
+    members: list[Number]
+    """Whom it thinks that it serves."""
 
 
 class Positions(Wire, tag=16):
