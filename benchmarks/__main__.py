@@ -1,0 +1,87 @@
+"""`python -m benchmarks`: the command line."""
+
+import fcntl
+import os
+import resource
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import cases, micro, peers, report
+from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
+from benchmarks.stage import Row, Stage
+
+INSIDE = "TSUDOI_BENCH_INSIDE"
+"""Set in the process that has a network of its own."""
+SIOCSIFFLAGS, IFF_UP, IFF_LOOPBACK = 0x8914, 1, 8
+
+ALL = {**cases.CASES, "peers": peers.peers}
+
+
+@click.command()
+@click.option(
+    "--quick", is_flag=True, help="Under two minutes: shorter windows, fewer rounds, no 60 seconds of anything."
+)
+@click.option("--only", multiple=True, type=click.Choice([*ALL, "micro"]), help="Nothing but this; may be repeated.")
+@click.option("--host-network", is_flag=True, help="Stay in this network namespace, with its firewall's rules.")
+@click.option("--keep", is_flag=True, help="Do not write RESULTS.md.")
+@click.option("--verbose", is_flag=True, help="Print each run.")
+def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, verbose: bool) -> None:
+    """Measure tsudoi on this machine and write benchmarks/RESULTS.md."""
+    own_network = INSIDE in os.environ
+    if own_network:
+        _raise_loopback()
+    elif not host_network:
+        _go_inside()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    console = Console()
+    names = [name for name in [*ALL, "micro"] if name in (only or [*ALL, "micro"])]
+    rows: list[Row] = []
+    parts: list[Row] = []
+    columns = (TextColumn("{task.description:>10}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
+        log = progress.console.print if verbose else lambda line: None
+        stage = Stage(quick, log)
+        task = progress.add_task("compile", total=len(names))
+        try:
+            for program in ("load", "relay", "sendmmsg"):
+                build(program)
+            for name in names:
+                progress.update(task, description=name)
+                if name == "micro":
+                    parts += micro.micro(stage)
+                else:
+                    wait_until_quiet(patience_s=5.0)
+                    rows += ALL[name](stage)
+                progress.advance(task)
+        except BenchmarkError as exc:
+            console.print(f"benchmarks: {exc}", markup=False)
+            sys.exit(1)
+    report.show(console, [*rows, *parts])
+    if not keep:
+        report.write(rows, parts, stage.foreign, own_network, quick)
+        console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
+
+
+def _go_inside() -> None:
+    """Start over in a network namespace of our own, if we may: no firewall of the host's takes part there."""
+    unshare = shutil.which("unshare")
+    if unshare and not subprocess.run((unshare, "--net", "true"), capture_output=True, check=False).returncode:
+        command = (unshare, "--net", sys.executable, "-m", "benchmarks", *sys.argv[1:])
+        os.execve(unshare, command, {**os.environ, INSIDE: "1"})
+
+
+def _raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP | IFF_LOOPBACK))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Processes under measurement: started, pinned, weighed and ended, with all that they start themselves."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+ROOT = Path(__file__).resolve().parents[1]
+NATIVE = Path(__file__).resolve().parent / "native"
+BUILT = ROOT / "build" / "benchmarks"
+
+READY_S = 30.0
+STOP_S = 5.0
+CORES = sorted(os.sched_getaffinity(0))
+SERVICE_CORE = CORES[0]
+"""Where a service is put when it shall have one core; load comes from `LOAD_CORE`."""
+LOAD_CORE = CORES[-1]
+
+
+class BenchmarkError(Exception):
+    """A measurement that can not be made here; the text says why."""
+
+
+def build(name: str) -> Path:
+    """Compile `native/NAME.c` with the system's compiler if it is newer than its program, and return that."""
+    source, program = NATIVE / f"{name}.c", BUILT / name
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        BUILT.mkdir(parents=True, exist_ok=True)
+        command = ("cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source))
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise BenchmarkError("there is no C compiler `cc` here") from None
+        if done.returncode:
+            raise BenchmarkError(f"{' '.join(command)}:\n{done.stderr}")
+    return program
+
+
+class Process:
+    """One process that talks by lines; ended with its children when the context is left."""
+
+    def __init__(self, command: Sequence[str], cores: Iterable[int] = CORES, pass_fds: Sequence[int] = ()) -> None:
+        self._command = command
+        # What goes wrong is told with the words of the process; a file never fills up as a pipe would.
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+        self.pin(cores)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP_S)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._errors):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+    @property
+    def pid(self) -> int:
+        """The process itself, without its children."""
+        return self._process.pid
+
+    def family(self) -> list[int]:
+        """Return the process and all its descendants, as they are now."""
+        return list(_family(self.pid))
+
+    def pin(self, cores: Iterable[int]) -> None:
+        """Let the process, its children and all their threads run on these cores alone."""
+        for pid in self.family():
+            for task in _tasks(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setaffinity(task, cores)
+
+    def cpu_s(self) -> float:
+        """Return the processor time that the process and its children have used, the children that ended included."""
+        return sum(map(_cpu_s, self.family()))
+
+    def memory(self) -> int:
+        """Return the bytes that the process and its children hold; what several share is divided among them."""
+        return sum(map(_proportional_size, self.family()))
+
+    def say(self, line: str) -> None:
+        """Write a line to its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def hear(self, patience_s: float) -> str:
+        """Return the next line of its standard output.
+
+        Raises:
+            BenchmarkError: none came in time, or it has ended.
+        """
+        assert self._process.stdout is not None
+        watchdog = threading.Timer(patience_s, self._process.kill)
+        watchdog.start()
+        try:
+            line = self._process.stdout.readline().decode().rstrip("\n")
+        finally:
+            watchdog.cancel()
+        if not line:
+            self._errors.seek(0)
+            raise BenchmarkError(f"{self._command[0]} said nothing:\n{self._errors.read().decode(errors='replace')}")
+        return line
+
+    def ask(self, line: str, patience_s: float) -> dict[str, Any]:
+        """Say a line and return its answer, a line of JSON."""
+        self.say(line)
+        answer: dict[str, Any] = json.loads(self.hear(patience_s))
+        return answer
+
+
+class Service(Process):
+    """A process that says `ready … udp HOST:PORT` when it can be used."""
+
+    def __init__(self, command: Sequence[str], cores: Iterable[int] = CORES) -> None:
+        super().__init__(command, cores)
+        try:
+            words = self.hear(READY_S).split()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        self.doors = dict(zip(words[1::2], words[2::2], strict=True))
+        # Children that came since are not pinned yet.
+        self.pin(cores)
+
+    @property
+    def udp(self) -> str:
+        """Where datagrams go, HOST:PORT."""
+        return self.doors["udp"]
+
+
+class Tsudoi(Service):
+    """`python -m gateway` with a broker of its own, which keeps everything in a file; nothing is limited by rate."""
+
+    def __init__(self, data: Path, *arguments: str, cores: Iterable[int] = CORES, dialect: str = "classic") -> None:
+        super().__init__(
+            (
+                *(sys.executable, "-m", "gateway", "--tcp", f"127.0.0.1:0={dialect}", "--udp", "127.0.0.1:0"),
+                *("--data", str(data), "--idle-timeout", "7200", "--rate", "1000000", "--burst", "1000000"),
+                *("--log-level", "warning", *arguments),
+            ),
+            cores,
+        )
+
+    @property
+    def tcp(self) -> tuple[str, int]:
+        """Where clients join."""
+        host, _, port = self.doors["tcp"].rpartition(":")
+        return host, int(port)
+
+
+class Relay(Service):
+    """The relay in C: `native/relay.c`."""
+
+    def __init__(self, members: Path, cores: Iterable[int] = CORES) -> None:
+        super().__init__((str(build("relay")), str(members)), cores)
+
+
+class Sendmmsg(Service):
+    """The bare loop in C: `native/sendmmsg.c`."""
+
+    def __init__(self, count: int, size: int, cores: Iterable[int] = CORES) -> None:
+        super().__init__((str(build("sendmmsg")), str(count), str(size)), cores)
+
+
+def dropped_at(place: str) -> int:
+    """Return how many datagrams the kernel has dropped for want of room at the UDP socket bound to HOST:PORT."""
+    port = f":{int(place.rpartition(':')[2]):04X}"
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(port):
+            return int(fields[12])
+    return 0
+
+
+def busy_s() -> dict[int, float]:
+    """Return how long each core has been busy since the machine started, with whatever it was."""
+    busy = {}
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name.startswith("cpu") and name != "cpu":
+            user, nice, system, _, _, irq, softirq, steal = map(int, ticks[:8])
+            busy[int(name[3:])] = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return busy
+
+
+def wait_until_quiet(limit: float = 0.15, patience_s: float = 20.0) -> float:
+    """Wait until the machine is idle but for us, or the patience is over; return the share of a core that is busy."""
+    share, deadline = 1.0, time.monotonic() + patience_s
+    while share > limit and time.monotonic() < deadline:
+        before, at = sum(busy_s().values()), time.monotonic()
+        time.sleep(0.5)
+        share = (sum(busy_s().values()) - before) / (time.monotonic() - at)
+    return share
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for task in _tasks(pid):
+        with contextlib.suppress(OSError):
+            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
+                yield from _family(int(child))
+
+
+def _tasks(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    return []
+
+
+def _cpu_s(pid: int) -> float:
+    with contextlib.suppress(OSError):
+        ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+        # utime and stime at the kernel's own resolution: the clock that clock_getcpuclockid(3) names.
+        return time.clock_gettime((~pid << 3) | 2) + sum(map(int, ended)) / os.sysconf("SC_CLK_TCK")
+    return 0.0
+
+
+def _proportional_size(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
