@@ -10,7 +10,7 @@ pip := $(python) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test style types imports tests slow coverage container-test format lock clean
+.PHONY: help run test style types imports tests slow coverage container-test bench format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -42,6 +42,9 @@ coverage: $(VENV)/dev.stamp ## pytest, and the lines it missed
 container-test: $(VENV)/dev.stamp ## build the image, run docker-compose.yml, chat through it
 	$(python) -m pytest -m container $(ARGS)
 
+bench: $(VENV)/dev.stamp ## measure on this machine, write benchmarks/RESULTS.md; QUICK=1 in under two minutes
+	$(python) -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
 format: $(VENV)/dev.stamp ## let ruff rewrite what it can
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
@@ -56,7 +59,7 @@ lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requ
 	$(compile) --constraint requirements-dev.txt --output-file requirements.txt
 
 clean: ## remove what the targets above made (not data/)
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*
+	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Installed again only when the lock file is newer than the stamp, so the second `make run` starts at once.
