@@ -20,6 +20,7 @@ class Member:
         "address",
         "delivered",
         "dialect",
+        "former",
         "gateway",
         "id",
         "idle_ms",
@@ -39,6 +40,8 @@ class Member:
         self.ip = row.ip
         self.address = row.address
         self.gateway = row.gateway
+        self.former = ""
+        """The gateway that served it before: what its client said there may still come."""
         self.idle_ms = row.idle_ms
         self.live = row.live
         self.delivered = row.delivered
@@ -201,6 +204,7 @@ class Directory:
     def move(self, member: Member, gateway: str, heard: int) -> None:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
         self.by_gateway[member.gateway].discard(member.id)
+        member.former = member.gateway
         member.gateway = gateway
         member.live = False
         member.delivered = heard

@@ -138,8 +138,7 @@ class Server:
         except zmq.ZMQError as exc:
             self.undeliverable += 1
             if exc.errno == zmq.EHOSTUNREACH:
-                self._core.unreachable(peer, time.monotonic())
-                self._loop.call_soon(self._pump)
+                self._core.custody.unreachable(peer)
 
     def _hash(self, job: PasswordJob) -> None:
         if self._hashing >= self._limits.password_jobs:

@@ -1,0 +1,248 @@
+"""Which gateway serves whom, and how a member goes from one to another; ARCHITECTURE.md, "Who serves a member".
+
+A member has one gateway at a time. A living one gives a member up when it is told to, and says how far the member has
+heard its room; one that is gone is waited for until it can not be delivering any more (it stops by itself when it has
+not heard from us for its lease), and then the directory's picture counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broker.directory import Directory, Member
+from protocol import backbone
+from protocol.codes import LeaveReason, Status
+
+ALIVE_S = 2.0
+"""A gateway that was not heard for this long delivers nothing: its lease, which is shorter, is over."""
+
+ADOPTED_AT_ONCE = 500
+"""Members in one frame to the gateway that takes them over."""
+
+FORGET_S = 3600.0
+"""When nothing need be known any more of a gateway that is gone and serves nobody."""
+
+Answer = Callable[[str, backbone.Downward], None]
+"""Called with a gateway's instance and what to tell it."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """A gateway that has said Hello to this run of the broker, or that serves members from before."""
+
+    seen: float
+    greeted: bool = False
+    """It has said Hello on the connection that it has now."""
+    accepted: int = 0
+    """Number of the last item taken from it."""
+    stopped: bool = False
+    """It said Bye: it delivers nothing, whenever it was heard."""
+    gone: bool = False
+    """It was found to be gone, and its members were seen to."""
+
+
+@dataclass(slots=True)
+class Handover:
+    """A member that one gateway is to give up before another serves it."""
+
+    to: str
+    request_id: int
+    """Of the resume to answer."""
+
+
+class Custody:
+    """The gateways, and the members on their way between them."""
+
+    def __init__(self, directory: Directory, accepted: dict[str, int], answer: Answer, now: float) -> None:
+        """Begin with the gateways that a broker before us knew: they may live, and have the time to say Hello."""
+        self.gateways = {instance: Gateway(now) for instance in directory.by_gateway}
+        for instance, number in accepted.items():
+            self.gateways.setdefault(instance, Gateway(now)).accepted = number
+        self.handovers = 0
+        """Members that a living gateway gave up to another."""
+        self.takeovers = 0
+        """Members taken from a gateway that was gone."""
+        self.expired = 0
+        """Members of gateways that were gone who were silent too long."""
+        self._directory = directory
+        self._answer = answer
+        self._handovers: dict[int, Handover] = {}
+        """Member id → where it is to go when its gateway has let go of it."""
+
+    # --- gateways -------------------------------------------------------------------------------------------------
+
+    def known(self, instance: str, now: float) -> Gateway | None:
+        """Return a gateway that was just heard, None if it has to say Hello first."""
+        gateway = self.gateways.get(instance)
+        if gateway is None or not gateway.greeted:
+            return None
+        gateway.seen, gateway.gone = now, False
+        return gateway
+
+    def greet(self, instance: str, now: float) -> Gateway:
+        """A gateway has said Hello."""
+        gateway = self.gateways.setdefault(instance, Gateway(now))
+        gateway.seen, gateway.greeted, gateway.gone, gateway.stopped = now, True, False, False
+        return gateway
+
+    def inherit(self, now: float) -> None:
+        """There is a new gateway: it may go on with the members of those of its name that are gone."""
+        for instance in self.gateways:
+            if not self._may_live(instance, now):
+                self._find_heir(instance, now)
+
+    def part(self, instance: str, now: float) -> None:
+        """A gateway has said Bye: it delivers nothing from now on."""
+        if gateway := self.gateways.get(instance):
+            gateway.stopped = True
+            self._lost_touch(instance, gateway)
+            self._see_to(instance, gateway, now)
+
+    def unreachable(self, instance: str) -> None:
+        """A gateway has no connection, as an answer to it showed. It may live and deliver until its lease is over."""
+        gateway = self.gateways.get(instance)
+        if gateway is not None and gateway.greeted:
+            self._lost_touch(instance, gateway)
+
+    def tick(self, now: float) -> None:
+        """See to the members of gateways that are gone by now, and ask again those who are to give one up."""
+        for instance, gateway in self.gateways.items():
+            if not gateway.gone and not self._may_live(instance, now):
+                self._see_to(instance, gateway, now)
+        for member_id in list(self._handovers):
+            member = self._directory.members.get(member_id)
+            if member is None or not self._may_live(member.gateway, now):
+                self._hand_over(member_id, None)
+            else:
+                self._answer(member.gateway, backbone.Release(member.room.id, member.id))
+
+    def sweep(self, now: float, wall_ms: int) -> None:
+        """Let members expire whose gateways are gone, and forget gateways that nobody needs to know."""
+        for instance, gateway in list(self.gateways.items()):
+            if self._may_live(instance, now):
+                continue
+            silent_s = now - gateway.seen
+            for member in self._directory.served_by(instance):
+                if silent_s * 1000 > member.idle_ms:
+                    self.expired += 1
+                    self._directory.leave(member, LeaveReason.IDLE, wall_ms)
+            if silent_s > FORGET_S and not self._directory.by_gateway.get(instance):
+                del self.gateways[instance]
+                self._directory.forget_gateway(instance)
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def resume(self, instance: str, request_id: int, member: Member, now: float) -> None:
+        """A gateway has a datagram of a member: let it serve the member, as soon as no other does."""
+        if member.gateway == instance:
+            self.grant(instance, request_id, member)
+            return
+        waiting = self._handovers.pop(member.id, None)
+        if waiting is not None and waiting.to != instance:
+            self._answer(waiting.to, backbone.Reply(waiting.request_id, backbone.Refused(Status.BUSY, "")))
+        self._handovers[member.id] = Handover(instance, request_id)
+        if self._may_live(member.gateway, now):
+            self._answer(member.gateway, backbone.Release(member.room.id, member.id))
+        else:
+            self._hand_over(member.id, None)
+
+    def released(self, member: Member, heard: int, now: float) -> None:
+        """A gateway has let go of a member that has heard its room up to `heard`; 0 if it did not know it."""
+        heard = min(heard, member.room.last) or member.heard()
+        if member.id in self._handovers:
+            self.handovers += 1
+            self._hand_over(member.id, heard)
+            return
+        # Nobody waits for it any more: whoever hears its client next will ask.
+        nobody = f"-{int(now)}"
+        self.gateways.setdefault(nobody, Gateway(now, stopped=True, gone=True))
+        self._directory.move(member, nobody, heard)
+
+    def call_roll(self, instance: str, request_id: int, known: list[int]) -> None:
+        """Tell a gateway whom it serves; those that it does not know of, as that was lost, are given to it again."""
+        served = self._directory.by_gateway.get(instance, set())
+        unknown = [self._directory.members[member_id] for member_id in sorted(served.difference(known))]
+        self._give(instance, [member for member in unknown if member.address])
+        self._answer(instance, backbone.Reply(request_id, backbone.OnRoll(sorted(served))))
+
+    def grant(self, instance: str, request_id: int, member: Member) -> None:
+        """Tell a gateway of a member that it serves."""
+        self._answer(instance, backbone.Reply(request_id, _granted(member)))
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _may_live(self, instance: str, now: float) -> bool:
+        """Say whether a gateway may be delivering still."""
+        gateway = self.gateways.get(instance)
+        return gateway is not None and not gateway.stopped and now - gateway.seen < ALIVE_S
+
+    def _lost_touch(self, instance: str, gateway: Gateway) -> None:
+        gateway.greeted = False
+        for member_id, handover in list(self._handovers.items()):
+            if handover.to == instance:
+                del self._handovers[member_id]
+
+    def _see_to(self, instance: str, gateway: Gateway, now: float) -> None:
+        gateway.gone = True
+        for member_id in list(self._handovers):
+            member = self._directory.members.get(member_id)
+            if member is None or member.gateway == instance:
+                self._hand_over(member_id, None)
+        self._find_heir(instance, now)
+
+    def _hand_over(self, member_id: int, heard: int | None) -> None:
+        """Let the gateway that waits for a member have it; `heard` as its old one said, None if that one is gone."""
+        handover = self._handovers.pop(member_id)
+        member = self._directory.members.get(member_id)
+        if member is None:
+            refused = backbone.Refused(Status.ROOM_NOT_FOUND, "")
+            self._answer(handover.to, backbone.Reply(handover.request_id, refused))
+            return
+        if heard is None:
+            self.takeovers += 1
+            heard = member.heard()
+        self._directory.move(member, handover.to, heard)
+        self.grant(handover.to, handover.request_id, member)
+
+    def _find_heir(self, gone: str, now: float) -> None:
+        """Let a living gateway behind the same address go on with the members of one that is gone."""
+        name = backbone.gateway_name(gone)
+        if not name or not self._directory.by_gateway.get(gone):
+            return
+        for instance, gateway in self.gateways.items():
+            if backbone.gateway_name(instance) == name and gateway.greeted and self._may_live(instance, now):
+                self._bequeath(gone, instance)
+                return
+
+    def _bequeath(self, gone: str, heir: str) -> None:
+        adopted = []
+        for member in self._directory.served_by(gone):
+            # One without an address can not be told anything before its client sends: then it is asked for.
+            if member.address and member.id not in self._handovers:
+                self.takeovers += 1
+                self._directory.move(member, heir, member.heard())
+                adopted.append(member)
+        self._give(heir, adopted)
+
+    def _give(self, heir: str, members: list[Member]) -> None:
+        for start in range(0, len(members), ADOPTED_AT_ONCE):
+            some = members[start : start + ADOPTED_AT_ONCE]
+            adoptions = [backbone.Adoption(_granted(member), member.token_hash) for member in some]
+            self._answer(heir, backbone.Adopt(adoptions))
+
+
+def _granted(member: Member) -> backbone.Granted:
+    room = member.room
+    return backbone.Granted(
+        room.id,
+        room.name,
+        member.id,
+        member.name,
+        member.dialect,
+        member.ip,
+        member.address,
+        member.idle_ms,
+        member.is_host,
+        room.epoch,
+        member.heard(),
+        room.first,
+    )
