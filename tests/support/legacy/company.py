@@ -17,6 +17,8 @@ class Company:
         self.members: list[LegacyClient] = []
         self.screens: dict[LegacyClient, list[str]] = {}
         self._said: list[tuple[LegacyClient, str]] = []
+        self._unheard: list[tuple[LegacyClient, str]] = []
+        """Said when nobody was there to hear: no one can tell if the next to join did so before or after."""
         self._joined_at: dict[LegacyClient, int] = {}
         self._reachable: set[LegacyClient] = set()
 
@@ -48,7 +50,8 @@ class Company:
         """All lines at once; comes back when each stands on every screen, in whatever order."""
         for speaker, text in lines:
             speaker.say(text)
-            self._said.append((speaker, text))
+            alone = self.members == [speaker] and not speaker.echoes
+            (self._unheard if alone else self._said).append((speaker, text))
             self._reachable.add(speaker)
         for member in self.members:
             if member in self._reachable:
@@ -61,7 +64,8 @@ class Company:
             heard = member.listen(deadline.left)
             assert heard is not None, f"{member!r} waits for {self.due(member)} and has {screen}"
             assert heard.origin == member.door.udp, f"{member!r} was answered from another socket: {heard}"
-            screen.append(heard.shown)
+            if heard.shown not in [member.line(speaker.name, text) for speaker, text in self._unheard]:
+                screen.append(heard.shown)
 
     def due(self, member: LegacyClient) -> list[str]:
         """The lines that belong on a member's screen, in the order they were said."""
@@ -75,7 +79,9 @@ class Company:
         """Each has read exactly what is due to it, in order; nobody has anything more waiting."""
         for member in self.members:
             if member in self._reachable:
-                assert self.screens[member] == self.due(member), member
+                assert self.screens[member] == self.due(member), (
+                    f"{member!r}: {self.screens[member]}, not {self.due(member)}"
+                )
                 assert member.pending() == [], member
 
     def chat(self, *speakers: LegacyClient) -> None:
