@@ -6,6 +6,7 @@ must be kept, then published, then answered, in that order: nothing is told to a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from broker.config import Limits
@@ -286,7 +287,7 @@ class Core:
                     standing = [self._standing(room_id) for room_id in asked]
                     self._answer(peer, backbone.Reply(request.id, backbone.Standing(standing)))
                 case backbone.ListRooms(limit):
-                    listed = list(self.directory.by_name)[-max(limit, 1) :]
+                    listed = list(islice(reversed(self.directory.by_name), max(limit, 1)))[::-1]
                     self._answer(peer, backbone.Reply(request.id, backbone.Rooms(listed)))
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)

@@ -198,7 +198,7 @@ class Members:
         """
         second = int(now)
         if self._looked_at is None:
-            self._looked_at = second - 1
+            self._looked_at = min(self._due, default=second) - 1
         for due in range(self._looked_at + 1, second + 1):
             for member in self._due.pop(due, ()):
                 if member.leaving:

@@ -15,6 +15,9 @@ MAX_FRAME_SIZE = 16 * 2**20
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
 
+# As plain numbers: pyzmq's enumerations cost a microsecond at each use.
+NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
+
 OnFrames = Callable[[list[bytes]], None]
 
 
@@ -33,7 +36,7 @@ class Backbone:
         self._loop = asyncio.get_running_loop()
         self._on_news = on_news
         self._on_answers = on_answers
-        self._again: asyncio.Handle | None = None
+        self._again: dict[Callable[[], None], asyncio.Handle] = {}
         self._context = zmq.Context()
         self._dealer = self._socket(zmq.DEALER)
         self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
@@ -50,14 +53,15 @@ class Backbone:
 
     def start(self) -> None:
         """Hear from now on."""
-        for socket in (self._dealer, self._sub):
-            self._loop.add_reader(socket, self._pump)
-        self._pump()
+        self._loop.add_reader(self._dealer, self._hear_answers)
+        self._loop.add_reader(self._sub, self._hear_news)
+        self._hear_answers()
+        self._hear_news()
 
     def close(self) -> None:
         """Close both sockets; what was said last goes out still, for a quarter of a second at most."""
-        if self._again is not None:
-            self._again.cancel()
+        for handle in self._again.values():
+            handle.cancel()
         for socket in (self._dealer, self._sub):
             self._loop.remove_reader(socket)
         self._dealer.close(linger=250)
@@ -68,38 +72,42 @@ class Backbone:
         """Say something to the broker. Frames that can not be sent now are counted and dropped."""
         for frame in frames:
             try:
-                self._dealer.send(frame, zmq.NOBLOCK)
+                self._dealer.send(frame, NOBLOCK)
             except zmq.Again:
                 self.unsent += 1
         if frames:
-            self._look_again()
+            self._look_again(self._dealer, self._hear_answers)
 
     def subscribe(self, topic: bytes) -> None:
         """Ask for a topic's news."""
         self._sub.setsockopt(zmq.SUBSCRIBE, topic)
-        self._look_again()
+        self._look_again(self._sub, self._hear_news)
 
     def unsubscribe(self, topic: bytes) -> None:
         """Ask for them no more."""
         self._sub.setsockopt(zmq.UNSUBSCRIBE, topic)
-        self._look_again()
+        self._look_again(self._sub, self._hear_news)
 
-    def _look_again(self) -> None:
-        # The descriptors are edge-triggered, and any call on a socket may swallow the edge.
-        if self._again is None and (_readable(self._dealer) or _readable(self._sub)):
-            self._again = self._loop.call_soon(self._pump)
+    def _look_again(self, socket: "zmq.Socket[bytes]", hear: Callable[[], None]) -> None:
+        # The descriptors are edge-triggered, and any call on a socket may swallow the edge. A drain that found it empty
+        # need not look: what comes after that shows.
+        if hear not in self._again and int(socket.getsockopt(EVENTS)) & POLLIN:
+            self._again[hear] = self._loop.call_soon(hear)
 
-    def _pump(self) -> None:
-        if self._again is not None:
-            self._again.cancel()
-            self._again = None
-        answers = _drain(self._dealer)
-        if answers:
-            self._on_answers(answers)
-        news = _drain(self._sub)
-        if news:
-            self._on_news(news)
-        self._look_again()
+    def _hear_answers(self) -> None:
+        self._hear(self._dealer, self._hear_answers, self._on_answers)
+
+    def _hear_news(self) -> None:
+        self._hear(self._sub, self._hear_news, self._on_news)
+
+    def _hear(self, socket: "zmq.Socket[bytes]", hear: Callable[[], None], on_frames: OnFrames) -> None:
+        if again := self._again.pop(hear, None):
+            again.cancel()
+        frames = _drain(socket)
+        if frames:
+            on_frames(frames)
+        if len(frames) == FRAMES_A_DRAIN:
+            self._look_again(socket, hear)
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
         socket: zmq.Socket[bytes] = self._context.socket(kind)
@@ -114,15 +122,11 @@ class Backbone:
         return socket
 
 
-def _readable(socket: "zmq.Socket[bytes]") -> bool:
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
-
-
 def _drain(socket: "zmq.Socket[bytes]") -> list[bytes]:
     frames: list[bytes] = []
     try:
         while len(frames) < FRAMES_A_DRAIN:
-            frames.append(socket.recv(zmq.NOBLOCK))
+            frames.append(socket.recv(NOBLOCK))
     except zmq.Again:
         pass
     return frames

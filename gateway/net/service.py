@@ -51,6 +51,7 @@ class Service:
         self.core = Core(members, settings, self.link, self._delivery, self.counters)
         self.tcp = TCPServer(self.core, settings, self.settle)
         self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers)
+        self._published_at = 0.0
         self._flush_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
@@ -116,19 +117,22 @@ class Service:
 
     def settle(self) -> None:
         """Send the broker what there is for it, now or with company in a moment."""
-        link = self.link
-        if link.publisher.waiting and not link.publisher.idle:
-            # Something is outstanding: what waits goes with its answer, or when it has waited long enough.
-            if self._flush_timer is None:
-                self._flush_timer = self._loop.call_later(GATHER_S, self._flush)
-            frames = link.frames(monotonic(), publish=False)
+        link, now = self.link, monotonic()
+        wait_s = self._published_at + GATHER_S - now
+        if not link.publisher.waiting or wait_s > 0:
+            self._backbone.send(link.frames(now, publish=False))
+            if link.publisher.waiting and self._flush_timer is None:
+                self._flush_timer = self._loop.call_later(wait_s, self._flush)
         else:
-            frames = link.frames(monotonic())
-        self._backbone.send(frames)
+            self._publish(now)
 
     def _flush(self) -> None:
         self._flush_timer = None
-        self._backbone.send(self.link.frames(monotonic()))
+        self._publish(monotonic())
+
+    def _publish(self, now: float) -> None:
+        self._published_at = now
+        self._backbone.send(self.link.frames(now))
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
@@ -159,5 +163,4 @@ class Service:
         self.checked_at = monotonic()
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
-        self.settle()
-        self._flush()
+        self._publish(self.checked_at)

@@ -43,7 +43,8 @@ PORT_S = 5.0
 """How long a client that has its token may take to announce its port."""
 LISTED_S = 60.0
 LISTED_ADDRESSES = 10_000
-LISTED_ROOMS = 10_000
+LISTED_ROOMS = 1_000
+"""The newest; the seed's list holds fewer."""
 BACKLOG = 1_024
 READ_SIZE = 4_096
 
