@@ -1,0 +1,39 @@
+"""gateway/limits.py"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.limits import Bucket
+
+
+def test_a_burst_goes_at_once_and_then_a_rate() -> None:
+    bucket = Bucket(3, 10.0)
+    assert [bucket.touch(10.0, 2, 3) for _ in range(4)] == [True, True, True, False]
+    assert not bucket.touch(10.4, 2, 3)
+    assert bucket.touch(10.5, 2, 3)
+    assert not bucket.touch(10.6, 2, 3)
+
+
+def test_a_long_silence_saves_up_no_more_than_a_burst() -> None:
+    bucket = Bucket(3, 0.0)
+    assert [bucket.touch(1e6, 2, 3) for _ in range(4)] == [True, True, True, False]
+
+
+def test_trying_too_often_costs_nothing() -> None:
+    bucket = Bucket(1, 0.0)
+    assert bucket.touch(0.0, 1, 1)
+    assert not any(bucket.touch(tenth / 10, 1, 1) for tenth in range(1, 10))
+    assert bucket.touch(1.01, 1, 1)
+
+
+@given(
+    steps=st.lists(st.floats(0, 5), min_size=1, max_size=100),
+    rate=st.floats(0.1, 1_000),
+    burst=st.floats(1, 100),
+)
+def test_in_any_time_no_more_than_burst_and_rate_allow(steps: list[float], rate: float, burst: float) -> None:
+    bucket, now, passed = Bucket(burst, 0.0), 0.0, 0
+    for step in steps:
+        now += step
+        passed += bucket.touch(now, rate, burst)
+        assert passed <= burst + now * rate + 1e-6
