@@ -117,6 +117,8 @@ class PortableIo:
             if exc.errno in _RETRY:
                 return False
             self.failed += 1
+        except TypeError:  # an IPv6 address, but an IPv4 socket
+            self.failed += 1
         return True
 
     def send(self, payload: bytes, recipients: PortableRecipients, skip: int) -> Leftover:
