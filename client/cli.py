@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -186,7 +187,8 @@ def rooms_command(server: Server, dialect: str) -> None:
     if not names:
         click.echo(f"There are no rooms at {server}.")
         return
-    table = Table("Room", title=f"{len(names)} room{'s' if len(names) > 1 else ''} at {server}", title_justify="left")
+    click.echo(f"{len(names)} room{'s' if len(names) > 1 else ''} at {server}")
+    table = Table("room", box=box.ROUNDED, header_style="dim")
     for name in names:
         table.add_row(Text(name))
     Console().print(table)

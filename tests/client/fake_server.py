@@ -2,9 +2,11 @@
 
 import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from client import Server, Settings
 from protocol import datagram, handshake
@@ -123,3 +125,31 @@ async def fake_server(dialect: Dialect, host: str = "127.0.0.1") -> AsyncIterato
         udp.close()
         tcp.close()
         await tcp.wait_closed()
+
+
+class Served:
+    """A fake server in a thread, with a loop of its own: for clients that are processes."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with fake_server(self._dialect) as self.fake:
+            self._ready.set()
+            await self._stop.wait()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(5)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(5)
+
+    def tell(self, data: bytes) -> None:
+        self._loop.call_soon_threadsafe(self.fake.tell, "den", data)

@@ -1,22 +1,18 @@
 """The command line: one line for what is wrong, 2 for what was typed, 1 for what could not be done."""
 
-import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from client.cli import main
-from protocol.dialects import CLASSIC, TCRP, TSUDOI
-from tests.client.fake_server import FakeServer, fake_server
+from protocol.dialects import CLASSIC, DIALECTS, TSUDOI
+from tests.client.fake_server import FakeServer, Served
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [sys.executable, "-m", "client"]
@@ -39,33 +35,6 @@ def run(*arguments: str, **environment: str) -> tuple[int, str, str]:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as door:
         return int(door.getsockname()[1])
-
-
-@contextmanager
-def served(fake_dialect: str = "tsudoi") -> Iterator[FakeServer]:
-    """A fake server in a thread, with a loop of its own."""
-    dialect = {"tsudoi": TSUDOI, "classic": CLASSIC, "tcrp": TCRP}[fake_dialect]
-    ready = threading.Event()
-    found: list[FakeServer] = []
-    stops: list[Callable[[], object]] = []
-
-    async def serve() -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        async with fake_server(dialect) as fake:
-            found.append(fake)
-            stops.append(lambda: loop.call_soon_threadsafe(stop.set))
-            ready.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    assert ready.wait(5)
-    try:
-        yield found[0]
-    finally:
-        stops[0]()
-        thread.join(5)
 
 
 @pytest.mark.parametrize(
@@ -121,12 +90,12 @@ def test_settings_come_from_the_environment_too() -> None:
 
 
 def test_rooms_are_one_a_line_on_pipes() -> None:
-    with served() as fake:
-        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+    with Served(TSUDOI) as served:
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         assert run("rooms", "--server", server) == (0, "", "")
-        creator = client("create", "部屋 1", fake, "--linger", "5")
+        creator = client("create", "部屋 1", served.fake, "--linger", "5")
         try:
-            while not fake.rooms:
+            while not served.fake.rooms:
                 assert creator.poll() is None
             assert run("rooms", "--server", server) == (0, "部屋 1\n", "")
         finally:
@@ -149,13 +118,13 @@ def client(command: str, room: str, fake: FakeServer, *more: str, name: str = "a
 
 @pytest.mark.parametrize("dialect", ["tsudoi", "tcrp"])
 def test_lines_go_in_and_out(dialect: str) -> None:
-    with served(dialect) as fake, client("create", "den", fake) as alice:
+    with Served(DIALECTS[dialect]) as served, client("create", "den", served.fake) as alice:
         assert alice.stdin is not None
         assert alice.stdout is not None
         assert alice.stderr is not None
-        while not (fake.rooms and fake.rooms["den"].addresses):
+        while not (served.fake.rooms and served.fake.rooms["den"].addresses):
             assert alice.poll() is None
-        with client("join", "den", fake, "--linger", "0.1", name="ボブ") as bob:
+        with client("join", "den", served.fake, "--linger", "0.1", name="ボブ") as bob:
             out, err = bob.communicate("こんにちは\n\n  two words\nlast", timeout=10)
             assert (bob.returncode, out, err) == (0, "", "")
         assert [alice.stdout.readline() for _ in range(3)] == [
@@ -169,7 +138,7 @@ def test_lines_go_in_and_out(dialect: str) -> None:
 
 
 def test_a_word_that_would_leave_is_not_said() -> None:
-    with served() as fake, client("create", "den", fake, "--linger", "0") as alice:
+    with Served(TSUDOI) as served, client("create", "den", served.fake, "--linger", "0") as alice:
         out, err = alice.communicate("/leave\n", timeout=10)
         assert (alice.returncode, out) == (1, "")
         assert err == "not said: '/leave' has a meaning of its own in the dialect tsudoi\n"
@@ -178,18 +147,18 @@ def test_a_word_that_would_leave_is_not_said() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_the_room(number: signal.Signals, status: int) -> None:
-    with served() as fake, client("create", "den", fake) as alice:
-        while not (fake.rooms and fake.rooms["den"].addresses):
+    with Served(TSUDOI) as served, client("create", "den", served.fake) as alice:
+        while not (served.fake.rooms and served.fake.rooms["den"].addresses):
             assert alice.poll() is None
         alice.send_signal(number)
         out, err = alice.communicate(timeout=10)
         assert (alice.returncode, out, err.strip()) == (status, "", "")
-        assert fake.datagrams[-1].endswith(b"/leave")
+        assert served.fake.datagrams[-1].endswith(b"/leave")
 
 
 def test_a_refusal_is_one_line_and_status_1() -> None:
-    with served("classic") as fake:
-        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+    with Served(CLASSIC) as served:
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         assert run("join", "den", "--name", "x", "--server", server, "--dialect", "classic") == (
             1,
             "",
@@ -198,11 +167,11 @@ def test_a_refusal_is_one_line_and_status_1() -> None:
 
 
 def test_a_closed_room_ends_it() -> None:
-    with served("classic") as fake, client("create", "den", fake) as alice:
+    with Served(CLASSIC) as served, client("create", "den", served.fake) as alice:
         assert alice.stdin is not None
-        while not (fake.rooms and fake.rooms["den"].addresses):
+        while not (served.fake.rooms and served.fake.rooms["den"].addresses):
             assert alice.poll() is None
-        fake.tell("den", b"exit!")
+        served.tell(b"exit!")
         assert alice.wait(10) == 0
         assert alice.stderr is not None
         assert alice.stderr.read() == "the room is closed (exit!)\n"
@@ -239,8 +208,8 @@ def test_a_scenario_is_acted_out_at_a_running_server(tmp_path: Path) -> None:
         "  - alice sees the rooms: den\n  - wait 50 ms\n  - alice says: hi\n  - bob hears: {alice: hi}\n"
         "  - bob hears nothing\n  - alice says 20 lines\n  - bob hears 20 lines from alice\n",
     )
-    with served() as fake:
-        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+    with Served(TSUDOI) as served:
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         status, out, err = run("scenario", "--server", server, str(path))
     assert (status, err) == (0, "")
     assert out.count("✓") == 10
@@ -253,8 +222,8 @@ def test_a_scenario_that_fails_says_what_came_instead(tmp_path: Path) -> None:
         "  - alice creates den\n  - bob joins den\n  - wait 50 ms\n  - alice says: hi\n"
         "  - bob hears: {alice: hello}\n  - bob leaves\n",
     )
-    with served() as fake:
-        server = f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"
+    with Served(TSUDOI) as served:
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         status, out, err = run("scenario", "--server", server, str(path))
     assert (status, err) == (1, "")
     lines = [line.strip() for line in out.splitlines()]

@@ -1,0 +1,186 @@
+"""The client in a terminal: a real one, as far as a program can tell."""
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from protocol import datagram
+from protocol.dialect import Dialect
+from protocol.dialects import CLASSIC, TSUDOI
+from tests.client.fake_server import FakeServer, Served
+
+if sys.platform == "win32":
+    pytest.skip("no such terminals", allow_module_level=True)
+
+import pty
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 10.0
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[=>]|\][^\x07]*\x07)")
+
+
+class Terminal:
+    """A client on a pseudo-terminal, and a thread that reads what it shows."""
+
+    def __init__(self, arguments: list[str], state: Path) -> None:
+        ours, theirs = pty.openpty()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
+        environment |= {"TERM": "xterm-256color", "XDG_STATE_HOME": str(state), "COLUMNS": "100", "LINES": "30"}
+        environment.pop("NO_COLOR", None)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "client", *arguments],
+            cwd=ROOT,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=environment,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self._ours = ours
+        self._raw = b""
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        # The end of a terminal shows as an error on Linux.
+        with contextlib.suppress(OSError):
+            while data := os.read(self._ours, 4096):
+                self._raw += data
+                if b"\x1b[6n" in data:
+                    # Where is the cursor? prompt_toolkit asks, and would wait.
+                    os.write(self._ours, b"\x1b[1;1R")
+
+    @property
+    def shown(self) -> str:
+        return _ESCAPES.sub("", self._raw.decode(errors="replace"))
+
+    @property
+    def colours(self) -> str:
+        return self._raw.decode(errors="replace")
+
+    def type(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    def wait_for(self, text: str) -> None:
+        wait_for(lambda: text in self.shown, lambda: f"{text!r} was not shown: {self.shown!r}")
+
+    def wait_for_prompt(self, name: str) -> None:
+        """Keys that are typed before would go to the terminal's own line editor."""
+        wait_for(lambda: f"{name}:" in self.shown.partition("leaves.")[2], lambda: f"no prompt: {self.shown!r}")
+
+    def wait(self) -> int:
+        status = self.process.wait(PATIENCE_S)
+        self._thread.join(PATIENCE_S)
+        return status
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._thread.join(PATIENCE_S)
+        os.close(self._ours)
+
+
+def wait_for(condition: Callable[[], bool], words: Callable[[], str]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, words()
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def chatting(dialect: Dialect, state: Path, *arguments: str) -> Iterator[tuple[Served, FakeServer, Terminal]]:
+    with Served(dialect) as served:
+        address = served.fake.address
+        server = f"127.0.0.1:{address.tcp}:{address.udp}"
+        terminal = Terminal(["create", "den", "--server", server, "--dialect", dialect.name, *arguments], state)
+        try:
+            yield served, served.fake, terminal
+        finally:
+            terminal.close()
+
+
+def test_a_chat(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path) as (served, fake, terminal):
+        terminal.wait_for("Your name")
+        terminal.type("アリス\r")
+        terminal.wait_for("den is open, and you are its host, アリス")
+        terminal.wait_for("/quit, Ctrl-D or Ctrl-C leaves")
+        terminal.wait_for_prompt("アリス")
+        terminal.type("half a li")
+        terminal.wait_for("half a li")
+        for number in range(300):
+            served.tell(datagram.said(TSUDOI.down, "den", number, "bob", f"line {number}."))
+        terminal.wait_for("line 299.")
+        assert re.findall(r"bob: line (\d+)\.", terminal.shown) == [str(number) for number in range(300)]
+        assert "\x1b[1;" in terminal.colours
+        terminal.type("ne\r")
+        wait_for(lambda: fake.datagrams[-1].endswith(b"half a line"), lambda: repr(fake.datagrams))
+        terminal.type("/dance\r")
+        terminal.wait_for("There is no command /dance")
+        terminal.type("//dance\r")
+        wait_for(lambda: fake.datagrams[-1].endswith(b"/dance"), lambda: repr(fake.datagrams))
+        assert not fake.datagrams[-1].endswith(b"//dance")
+        terminal.type("/quit\r")
+        assert terminal.wait() == 0
+        wait_for(lambda: fake.datagrams[-1].endswith(b"/leave"), lambda: repr(fake.datagrams))
+    history = tmp_path / "tsudoi" / "history"
+    assert "half a line" in history.read_text("utf-8")
+    assert history.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_keys_that_leave(key: str, tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        terminal.type(key)
+        assert terminal.wait() == 0
+        assert fake.datagrams[-1].endswith(b"/leave")
+
+
+def test_a_room_that_closes_ends_it(tmp_path: Path) -> None:
+    with chatting(CLASSIC, tmp_path, "--name", "alice") as (served, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        served.tell(b"exit!")
+        terminal.wait_for("The room is closed (exit!).")
+        assert terminal.wait() == 0
+
+
+def test_state_that_can_not_be_kept_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "tsudoi").write_text("a file where a directory should be")
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        terminal.type("hello\r")
+        wait_for(lambda: fake.datagrams[-1].endswith(b"hello"), lambda: repr(fake.datagrams))
+        terminal.type("/quit\r")
+        assert terminal.wait() == 0
+
+
+def test_a_password_is_asked_for_and_not_shown(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice", "--ask-password") as (_, fake, terminal):
+        terminal.wait_for("Password: ")
+        terminal.type("moon\r")
+        terminal.wait_for_prompt("alice")
+        assert fake.rooms["den"].password == "moon"
+        assert "moon" not in terminal.shown
+
+
+def test_rooms_are_a_table(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        table = Terminal(["rooms", "--server", f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"], tmp_path)
+        try:
+            assert table.wait() == 0
+            assert "1 room at 127.0.0.1" in table.shown
+            assert "│ den  │" in table.shown
+        finally:
+            table.close()
