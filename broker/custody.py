@@ -158,11 +158,14 @@ class Custody:
         self._directory.move(member, nobody, heard)
 
     def call_roll(self, instance: str, request_id: int, known: list[int]) -> None:
-        """Tell a gateway whom it serves; those that it does not know of, as that was lost, are given to it again."""
-        served = self._directory.by_gateway.get(instance, set())
-        unknown = [self._directory.members[member_id] for member_id in sorted(served.difference(known))]
-        self._give(instance, [member for member in unknown if member.address])
-        self._answer(instance, backbone.Reply(request_id, backbone.OnRoll(sorted(served))))
+        """Tell a gateway which of its members are others' by now, and give it again whom it does not know of."""
+        members = self._directory.members
+        unknown = self._directory.by_gateway.get(instance, set()).difference(known)
+        self._give(instance, [members[member_id] for member_id in sorted(unknown) if members[member_id].address])
+        elsewhere = [
+            member_id for member_id in known if member_id in members and members[member_id].gateway != instance
+        ]
+        self._answer(instance, backbone.Reply(request_id, backbone.OnRoll(elsewhere)))
 
     def grant(self, instance: str, request_id: int, member: Member) -> None:
         """Tell a gateway of a member that it serves."""

@@ -168,7 +168,7 @@ class Delivery:
 
     def _closed(self, room: Room, entry: Entry | None) -> None:
         """The room is no more: every member with an address is told in its dialect's words."""
-        host = entry.sender if entry is not None else ""
+        host = entry.sender if entry is not None else "?"
         for member in list(room.members.values()):
             if member.address is not None:
                 for template in member.dialect.closed:
@@ -267,11 +267,10 @@ class Delivery:
             self._calling = False
             if not isinstance(answer, OnRoll) or not self._link.may_deliver(now):
                 return
-            served = set(answer.members)
+            elsewhere = set(answer.elsewhere)
             for room in list(self._members.rooms.values()):
-                for member in list(room.members.values()):
-                    if member.id not in served:
-                        self.drop(member)
+                for member in [room.members[member_id] for member_id in elsewhere.intersection(room.members)]:
+                    self.drop(member)
             self._fenced = False
             self.check_positions(now)
 

@@ -246,9 +246,12 @@ class Replayed(Wire, tag=23):
 
 
 class OnRoll(Wire, tag=24):
-    """The members that the gateway serves, all others are another's."""
+    """Of the members that the gateway named, those that another serves.
 
-    members: list[Number]
+    What became of the rest is in their rooms' logs.
+    """
+
+    elsewhere: list[Number]
 
 
 class Standing(Wire, tag=25):
