@@ -5,6 +5,7 @@ which to choose.
 """
 
 import os
+import re
 import shutil
 import socket
 import struct
@@ -192,7 +193,7 @@ def _running(peer: Peer) -> Iterator[Company]:
         arguments, config = peer.start(folder, port)
         (folder / "config").write_text(config)
         (folder / "config").chmod(0o644)
-        service = stack.enter_context(Process([program, *arguments], (SERVICE_CORE,)))
+        service = stack.enter_context(Process([program, *arguments], (SERVICE_CORE,), listen=False))
         lines, sockets = [], []
         for number, seat in enumerate(seats(ROOMS, SIZE)):
             sock = stack.enter_context(_connect(port))
@@ -232,4 +233,5 @@ def _read_until(sock: socket.socket, wanted: bytes) -> None:
 def _version(peer: Peer) -> str:
     program = shutil.which(peer.program, path=PATH) or peer.program
     said = subprocess.run([program, *peer.version], capture_output=True, text=True, check=False)
-    return (said.stdout or said.stderr).strip().split("\n")[0][:60]
+    found = re.search(r"v?(\d+(\.\d+)+)", said.stdout + said.stderr)
+    return f"{peer.program} {found[1]}" if found else peer.program

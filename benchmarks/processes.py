@@ -48,7 +48,10 @@ def build(name: str) -> Path:
 class Process:
     """One process that talks by lines; ended with its children when the context is left."""
 
-    def __init__(self, command: Sequence[str], cores: Iterable[int] = CORES, pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self, command: Sequence[str], cores: Iterable[int] = CORES, pass_fds: Sequence[int] = (), listen: bool = True
+    ) -> None:
+        """Start it; unless we `listen`, what it says is lost and can not fill a pipe."""
         self._command = command
         # What goes wrong is told with the words of the process; a file never fills up as a pipe would.
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
@@ -57,7 +60,7 @@ class Process:
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")},
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if listen else subprocess.DEVNULL,
             stderr=self._errors,
             pass_fds=pass_fds,
             start_new_session=True,

@@ -137,6 +137,14 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="What waits for a member whose UDP address is not known yet.",
 )
 @click.option(
+    "--history",
+    type=click.IntRange(0, 200),
+    default=Settings.history,
+    metavar="MESSAGES",
+    show_envvar=True,
+    help="What was said last before a member joined, told to it first.",
+)
+@click.option(
     "--rate",
     type=click.FloatRange(0.1),
     default=Settings.rate,
@@ -188,6 +196,7 @@ def main(
     move_after: float,
     payload_limit: int,
     backlog: int,
+    history: int,
     rate: float,
     burst: float,
     connections: int,
@@ -212,6 +221,7 @@ def main(
         move_after_s=move_after,
         payload_limit=payload_limit,
         backlog=backlog,
+        history=history,
         rate=rate,
         burst=burst,
         connections=connections,

@@ -37,6 +37,8 @@ class Settings:
     """Bytes of payload that a request may really have."""
     backlog: int = 100
     """Messages that wait for a member whose address is not known yet."""
+    history: int = 0
+    """Messages of before it joined that a new member hears first; the documented behaviour is none."""
     rate: float = 1_000.0
     """Messages a second from one member, in the long run."""
     burst: float = 2_000.0

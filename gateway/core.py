@@ -205,7 +205,8 @@ class Core:
             granted: the directory's answer.
             token: what the client will show.
             now: monotonic seconds.
-            on_ready: called when the room's news are proven to come here, so that nothing said from now on is missed.
+            on_ready: for a member that has just joined: called when the room's news are proven to come here, so that
+                nothing said from now on is missed.
         """
         known = self.members.by_token.get(token)
         if known is None and self.members.claim_adopted(hash_token(token), token):
@@ -217,6 +218,8 @@ class Core:
             return known
         member = self._new_member(granted, token, now)
         self.members.add(member)
+        if on_ready is not None:
+            member.history = self.settings.history
         if granted.address:
             self.delivery.restore(member, granted.address, now)
         room = member.room

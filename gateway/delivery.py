@@ -367,6 +367,9 @@ class Delivery:
         room = member.room
         if member.replaying or not room.confirmed:
             return
+        if member.history:
+            self._tell_history(member, now)
+            return
         if member.cursor == room.position:
             self._enliven(member)
             return
@@ -389,6 +392,31 @@ class Delivery:
 
         self._link.ask(Replay(room.id, room.epoch, member.cursor, REPLAY_ENTRIES), now, answered)
 
+    def _tell_history(self, member: Member, now: float) -> None:
+        """Tell a new member what was said last before it joined, as far as the log's newest entries hold it."""
+        room = member.room
+        member.replaying = True
+
+        def answered(answer: Answer | None, now: float) -> None:
+            member.replaying = False
+            if room.members.get(member.id) is not member or self._is_fenced(now):
+                return
+            if isinstance(answer, Replayed) and answer.epoch == room.epoch:
+                before = [e for e in answer.entries if e.offset < member.joined_at and e.kind == EntryKind.SAID]
+                for entry in before[-member.history :]:
+                    self._tell(member, entry)
+                member.history = 0
+                self._catch_up(member, now)
+
+        after = max(member.joined_at - 1 - REPLAY_ENTRIES, 0)
+        self._link.ask(Replay(room.id, room.epoch, after, REPLAY_ENTRIES), now, answered)
+
+    def _tell(self, member: Member, entry: Entry) -> None:
+        if member.address is not None:
+            room = member.room
+            payload = datagram.said(member.dialect.down, room.name, entry.offset, entry.sender, entry.text)
+            self._doors.send_to(member.door, member.address, payload)
+
     def _retell(self, member: Member, answer: Replayed) -> None:
         """Send a member what the log holds of what it has not heard, as far as its room has got."""
         room = member.room
@@ -405,9 +433,8 @@ class Delivery:
                 self.drop(member)
                 return
             own = entry.member == member.id and not member.dialect.echo
-            if entry.kind == EntryKind.SAID and not own and member.address is not None:
-                payload = datagram.said(member.dialect.down, room.name, entry.offset, entry.sender, entry.text)
-                self._doors.send_to(member.door, member.address, payload)
+            if entry.kind == EntryKind.SAID and not own:
+                self._tell(member, entry)
             member.cursor = entry.offset
 
     def report_if_due(self, now: float) -> None:

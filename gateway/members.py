@@ -38,9 +38,11 @@ class Member:
         "dialect",
         "door",
         "fresh",
+        "history",
         "id",
         "idle_s",
         "ip",
+        "joined_at",
         "leaving",
         "name",
         "own_prefixes",
@@ -75,6 +77,9 @@ class Member:
         """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
         self.fresh = not granted.address
         """It has never had an address, so only a short backlog waits for it."""
+        self.history = 0
+        """Messages of before it joined that it is to hear first."""
+        self.joined_at = granted.offset
         self.recipients: Recipients | None = None
         """The group that it hears with; None: not live (no address yet, or catching up)."""
         self.slot = -1
