@@ -2,6 +2,7 @@
 
 import itertools
 import socket
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,6 +111,21 @@ class TestChat:
         company.create(client(dialect, "アリス", gateway, habits))
         company.join(client(dialect, "ボブ", gateway, habits, door="auto"))
         company.chat()
+
+    @pytest.mark.parametrize("dialect", ["classic", "tcrp-200", "tcrp-json"])
+    def test_names_may_be_written_in_another_form(
+        self, dialect: str, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        """A letter with its mark apart (NFD) is the same letter, on UDP too, and so is a name with space around it."""
+        room = new_room("ガ")
+        host, guest = client(dialect, "カ\u3099", gateway), client("classic", " ギ ", gateway)
+        host.create(unicodedata.normalize("NFD", room))
+        guest.join(f" {room} ")
+        guest.start()
+        host.say("こんにちは")
+        assert guest.hear().shown == "ガ: こんにちは"
+        guest.say("hello")
+        assert host.hear_until(lambda heard: "hello" in heard.shown)[-1].shown == host.line("ギ", "hello")
 
     def test_tcrp_room_is_a_member_that_only_counts(self, gateway: Gateway, client: Enter, new_room: NewRoom) -> None:
         company = Company(new_room("部屋"))
