@@ -1,5 +1,5 @@
 """Start the broker."""
 
-from broker.cli import main
+from broker.cli import run_program
 
-main(prog_name="python -m broker")
+run_program()

@@ -174,3 +174,14 @@ async def _open_file(path: Path, durability: Literal["process", "full"]) -> Sqli
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)
+
+
+def run_program() -> None:
+    """Run the command line; a user's mistake is one line and exit status 2."""
+    try:
+        main.main(prog_name="python -m broker", standalone_mode=False)
+    except click.ClickException as exc:
+        click.echo(f"broker: {exc.format_message()}", err=True)
+        sys.exit(exc.exit_code)
+    except click.Abort:
+        sys.exit(130)

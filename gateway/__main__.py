@@ -1,5 +1,5 @@
 """Start the gateway."""
 
-from gateway.cli import main
+from gateway.cli import run_program
 
-main(prog_name="python -m gateway")
+run_program()

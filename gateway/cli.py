@@ -291,3 +291,14 @@ def _illness(service: Service) -> str:
     if now - service.checked_at > HEALTHY_S:
         return f"the event loop has not moved for {now - service.checked_at:.1f} s"
     return service.link.illness(now)
+
+
+def run_program() -> None:
+    """Run the command line; a user's mistake is one line and exit status 2."""
+    try:
+        main.main(prog_name="python -m gateway", standalone_mode=False)
+    except click.ClickException as exc:
+        click.echo(f"gateway: {exc.format_message()}", err=True)
+        sys.exit(exc.exit_code)
+    except click.Abort:
+        sys.exit(130)
