@@ -1,0 +1,539 @@
+"""broker/core.py"""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.config import Limits
+from broker.core import CLOSED_S
+from protocol import backbone
+from protocol.backbone import (
+    Accepted,
+    Answer,
+    Canary,
+    Create,
+    Delivered,
+    Granted,
+    Hello,
+    Item,
+    ListRooms,
+    News,
+    Positions,
+    Publish,
+    Question,
+    Refused,
+    Replay,
+    Replayed,
+    Reply,
+    Request,
+    Resume,
+    Rooms,
+    Standing,
+    Unknown,
+    Welcome,
+)
+from protocol.codes import EntryKind, LeaveReason, Status
+from tests.broker.scripted import (
+    A,
+    B,
+    Broker,
+    a_create,
+    a_join,
+    a_token,
+    addressed,
+    left,
+    said,
+)
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker(None, A, B)
+
+
+# --- who gateways are ---------------------------------------------------------------------------------------------
+
+
+def test_a_stranger_is_told_so_and_nothing_is_kept_of_it() -> None:
+    broker = Broker(None, A)
+    for message in (
+        Publish(1, [Item(EntryKind.SAID, 1, 2, "hi", 0)]),
+        Request(1, ListRooms(10)),
+        Canary(1),
+        Delivered([(1, 1)]),
+        backbone.Bye(),
+    ):
+        assert broker.say("/stranger", message) == [Unknown("broker-1")]
+    assert not broker.turns[-1].batch
+    assert broker.core.counters.from_strangers == 5
+    assert broker.store.load().accepted == {}
+
+
+def test_a_gateway_of_another_version_is_not_known() -> None:
+    broker = Broker(None, A)
+    assert broker.say(B, Hello(backbone.VERSION + 1)) == []
+    assert broker.say(B, Canary(1)) == [Unknown("broker-1")]
+
+
+def test_bytes_that_are_no_frame_are_counted_and_dropped(broker: Broker) -> None:
+    for frame in (b"", b"\xc1", b"\x91\x02", b"garbage" * 100, backbone.encode(Welcome("me", 1))):
+        broker.core.handle_untrusted(A, frame, broker.moment)
+    assert broker.core.counters.malformed == 5
+    assert not broker.turn().batch
+
+
+@given(frame=st.binary(max_size=60))
+def test_no_bytes_at_all_raise(frame: bytes) -> None:
+    broker = Broker(None, A)
+    broker.core.handle_untrusted(A, frame, broker.moment)
+    broker.core.handle_untrusted("\xff\x00", frame, broker.moment)
+    broker.core.subscribed(frame)
+    broker.turn()
+
+
+def test_hello_again_tells_how_far_the_gateway_was_heard(broker: Broker) -> None:
+    member = broker.create()
+    broker.publish(A, said(member, "one"), said(member, "two"))
+    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 2)]
+
+
+def test_a_gateway_that_says_bye_is_not_known_any_more(broker: Broker) -> None:
+    broker.say(A, backbone.Bye())
+    assert broker.say(A, Canary(1)) == [Unknown("broker-1")]
+
+
+def test_a_canary_comes_back_as_news_of_its_gateway_alone(broker: Broker) -> None:
+    broker.handle(A, Canary(5))
+    broker.handle(B, Canary(7))
+    broker.turn()
+    assert broker.news == [
+        (backbone.canary_topic(A), News(0, 5, [])),
+        (backbone.canary_topic(B), News(0, 7, [])),
+    ]
+    assert backbone.canary_topic(A) != backbone.canary_topic(B)
+
+
+# --- a turn -------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_is_kept_then_published_then_answered(broker: Broker) -> None:
+    member = broker.create()
+    broker.news.clear()
+    broker.handle(A, Publish(1, [said(member, "one"), said(member, "two")]))
+    turn = broker.turn()
+    (chunk,) = turn.batch.chunks
+    assert (chunk.room, chunk.first, chunk.last, chunk.at_ms) == (member.room, 2, 3, broker.moment.wall_ms)
+    assert turn.batch.accepted == {A: 2}
+    assert turn.news == [(backbone.room_topic(member.room), chunk.news)]
+    news = backbone.parse_news_untrusted(chunk.news)
+    assert (news.epoch, news.last) == (1, 3)
+    assert [(entry.offset, entry.text, entry.sender, entry.member) for entry in news.entries] == [
+        (2, "one", "alice", member.member),
+        (3, "two", "alice", member.member),
+    ]
+    assert turn.replies == [(A, Accepted(2))]
+
+
+def test_a_turn_with_nothing_in_it_asks_for_nothing(broker: Broker) -> None:
+    turn = broker.turn()
+    assert not turn.batch
+    assert (turn.news, turn.replies, turn.replays, turn.passwords) == ([], [], [], [])
+
+
+def test_all_that_came_for_a_room_in_a_turn_is_one_chunk_and_one_news(broker: Broker) -> None:
+    one, two = broker.create("den", peer=A, token=1), broker.create("attic", peer=B, token=2)
+    three = broker.join("den", peer=B, token=3)
+    broker.news.clear()
+    broker.handle(A, Publish(1, [said(one, "a1")]))
+    broker.handle(B, Publish(1, [said(two, "b1"), said(three, "b2")]))
+    broker.handle(A, Publish(2, [said(one, "a2")]))
+    turn = broker.turn()
+    assert len(turn.batch.chunks) == len(turn.news) == 2
+    assert turn.batch.accepted == {A: 2, B: 2}
+    assert turn.replies == [(A, Accepted(2)), (B, Accepted(2))] or turn.replies == [(B, Accepted(2)), (A, Accepted(2))]
+    assert broker.texts(one.room) == ["a1", "b2", "a2"]
+    assert broker.texts(two.room) == ["b1"]
+
+
+def test_nothing_of_a_turn_is_left_for_the_next(broker: Broker) -> None:
+    member = broker.create()
+    broker.publish(A, said(member, "one"))
+    turn = broker.turn()
+    assert not turn.batch
+    assert (turn.news, turn.replies) == ([], [])
+
+
+# --- publish ------------------------------------------------------------------------------------------------------
+
+
+def test_repeated_items_are_taken_once_and_accepted_again(broker: Broker) -> None:
+    member = broker.create()
+    items = [said(member, number) for number in range(1, 6)]
+    assert broker.say(A, Publish(1, items[:3])) == [Accepted(3)]
+    assert broker.say(A, Publish(1, items[:3])) == [Accepted(3)]
+    assert broker.say(A, Publish(2, items[1:5])) == [Accepted(5)]
+    assert broker.say(A, Publish(1, items[:1]), Publish(3, items[2:4])) == [Accepted(5)]
+    assert broker.texts(member.room) == ["1", "2", "3", "4", "5"]
+    assert broker.core.counters.repeated_items == 3 + 2 + 1 + 2
+
+
+def test_items_that_overtook_others_are_left_for_later(broker: Broker) -> None:
+    member = broker.create()
+    assert broker.say(A, Publish(3, [said(member, "3")])) == [Accepted(0)]
+    assert broker.say(A, Publish(1, [said(member, "1"), said(member, "2")])) == [Accepted(2)]
+    assert broker.say(A, Publish(3, [said(member, "3")])) == [Accepted(3)]
+    assert broker.texts(member.room) == ["1", "2", "3"]
+
+
+def test_number_zero_is_nobodys(broker: Broker) -> None:
+    member = broker.create()
+    assert broker.say(A, Publish(0, [said(member, "0"), said(member, "1")])) == [Accepted(1)]
+    assert broker.texts(member.room) == ["1"]
+
+
+def test_gateways_count_for_themselves(broker: Broker) -> None:
+    one, two = broker.create(peer=A), broker.join(peer=B)
+    broker.publish(A, said(one, "a"))
+    broker.publish(B, said(two, "b"))
+    assert broker.store.load().accepted == {A: 1, B: 1}
+
+
+def test_refused_items_count_too(broker: Broker) -> None:
+    member = broker.create()
+    bad = [
+        Item(EntryKind.SAID, member.room, 99, "no such member", 0),
+        Item(EntryKind.SAID, 99, member.member, "not in that room", 0),
+        Item(99, member.room, member.member, "no such kind", 0),
+        Item(EntryKind.JOINED, member.room, member.member, "not for gateways to say", 0),
+        Item(EntryKind.CLOSED, member.room, member.member, "nor this", 0),
+    ]
+    assert broker.say(A, Publish(1, [*bad, said(member, "good")])) == [Accepted(6)]
+    assert broker.texts(member.room) == ["good"]
+    assert broker.core.counters.refused_items == 5
+
+
+def test_after_leaving_a_member_says_nothing(broker: Broker) -> None:
+    broker.create()
+    guest = broker.join()
+    broker.publish(A, said(guest, "one"), left(guest), said(guest, "two"))
+    assert broker.texts(guest.room) == ["one"]
+    assert [entry.kind for entry in broker.log(guest.room)][-1] == EntryKind.LEFT
+
+
+def test_a_gateway_decides_nothing_for_members_of_another(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(B, left(member), addressed(member, 1), Item(EntryKind.RELEASED, member.room, member.member, "", 1))
+    assert broker.core.counters.refused_items == 3
+    assert broker.core.directory.members[member.member].gateway == A
+    assert broker.core.directory.members[member.member].address == b""
+
+
+def test_the_host_leaving_closes_the_room_in_the_same_turn(broker: Broker) -> None:
+    host = broker.create()
+    guest = broker.join(peer=B)
+    broker.news.clear()
+    broker.publish(A, said(host, "bye"), left(host))
+    ((topic, news),) = broker.news
+    assert topic == backbone.room_topic(host.room)
+    assert [(entry.kind, entry.text) for entry in news.entries] == [(EntryKind.SAID, "bye"), (EntryKind.CLOSED, "")]
+    assert news.entries[-1].code == LeaveReason.HOST_LEFT
+    kept = broker.store.load()
+    assert (kept.rooms, kept.members) == ([], [])
+    broker.publish(B, said(guest, "hello?"))
+    assert broker.core.counters.refused_items == 1
+
+
+def test_a_room_may_close_and_come_again_in_one_turn(broker: Broker) -> None:
+    host = broker.create()
+    broker.handle(A, Publish(1, [left(host)]))
+    broker.handle(B, Request(1, a_create(token=5)))
+    granted = [answer.body for _, answer in broker.turn().replies if isinstance(answer, Reply)]
+    assert isinstance(granted[0], Granted)
+    assert granted[0].room != host.room
+    assert [room.id for room in broker.store.load().rooms] == [granted[0].room]
+
+
+# --- create and join ----------------------------------------------------------------------------------------------
+
+
+def test_create_grants_the_host(broker: Broker) -> None:
+    granted = broker.create(" den ", "alice")
+    room, member = granted.room, granted.member
+    assert granted == Granted(room, "den", member, "alice", "tcrp", "192.0.2.1", b"", 100_000, True, 1, 1, 1)
+    assert granted.room in broker.core.directory.rooms
+
+
+def test_join_grants_a_guest_that_need_not_hear_what_was_before(broker: Broker) -> None:
+    host = broker.create()
+    broker.publish(A, said(host, "before"))
+    guest = broker.join(user="alice", peer=B)
+    assert (guest.user, guest.is_host, guest.offset, guest.first) == ("alice#2", False, 3, 1)
+
+
+def test_a_request_that_comes_again_gets_the_same_answer(broker: Broker) -> None:
+    first = broker.create()
+    assert broker.create() == first
+    guest = broker.join()
+    assert broker.join() == guest
+    assert len(broker.core.directory.members) == 2
+    assert [entry.kind for entry in broker.log(first.room)] == [EntryKind.JOINED] * 2
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (a_create("den", token=9), Status.ROOM_EXISTS),
+        (a_create(" den\n", token=9), Status.ROOM_EXISTS),
+        (a_join("nowhere", token=9), Status.ROOM_NOT_FOUND),
+        (a_create("", token=9), Status.BAD_REQUEST),
+        (a_create("new", "", token=9), Status.BAD_REQUEST),
+        (a_create("bell\a", token=9), Status.BAD_REQUEST),
+        (a_create("new", "x" * 256, token=9), Status.BAD_REQUEST),
+        (a_join("den", "\u202ebob", token=9), Status.BAD_REQUEST),
+        (Resume(a_token(9)), Status.ROOM_NOT_FOUND),
+    ],
+)
+def test_what_can_not_be_is_refused(broker: Broker, body: Question, status: Status) -> None:
+    broker.create()
+    refused = broker.ask(B, body)
+    assert isinstance(refused, Refused)
+    assert refused.status == status
+    assert bool(refused.detail) == (status is Status.BAD_REQUEST)
+    assert not broker.turns[-1].batch
+    assert len(broker.core.directory.members) == 1
+
+
+def test_rooms_are_listed_oldest_first_and_the_newest_of_too_many(broker: Broker) -> None:
+    assert broker.ask(A, ListRooms(10)) == Rooms([])
+    for number in range(5):
+        broker.create(f"room {number}", token=10 + number)
+    assert broker.ask(A, ListRooms(10)) == Rooms([f"room {number}" for number in range(5)])
+    assert broker.ask(A, ListRooms(2)) == Rooms(["room 3", "room 4"])
+    assert broker.ask(A, ListRooms(0)) == Rooms(["room 4"])
+    assert broker.ask(A, ListRooms(2**63 - 1)) == Rooms([f"room {number}" for number in range(5)])
+
+
+# --- passwords ----------------------------------------------------------------------------------------------------
+
+
+def hash_all(broker: Broker) -> Iterator[Answer]:
+    """Hash what the last turn wants to be hashed, and yield the answers."""
+    for job in broker.turns[-1].passwords:
+        broker.hash(job)
+        for _, reply in broker.turn().replies:
+            assert isinstance(reply, Reply)
+            yield reply.body
+
+
+def with_password(broker: Broker, body: Create) -> Answer:
+    assert broker.say(A, Request(7, body)) == []
+    (answer,) = hash_all(broker)
+    return answer
+
+
+def test_a_password_is_hashed_before_there_is_a_room(broker: Broker) -> None:
+    broker.say(A, Request(7, a_create(password="secret")))
+    (job,) = broker.turns[-1].passwords
+    assert (job.peer, job.request.id, job.password, job.stored) == (A, 7, "secret", "")
+    assert broker.core.directory.rooms == {}
+    (granted,) = hash_all(broker)
+    assert isinstance(granted, Granted)
+    assert broker.store.load().rooms[0].password_hash == "hash of secret"
+
+
+def test_a_locked_room_opens_to_its_password_alone(broker: Broker) -> None:
+    with_password(broker, a_create(password="secret"))
+    wrong = Refused(Status.WRONG_PASSWORD, "")
+    assert with_password(broker, a_join(password="guess")) == wrong
+    assert broker.ask(A, a_join(password=None)) == wrong
+    assert broker.ask(A, a_join(password="")) == wrong
+    assert len(broker.core.directory.members) == 1
+    assert isinstance(with_password(broker, a_join(password="secret")), Granted)
+
+
+def test_a_password_for_an_open_room_is_not_looked_at(broker: Broker) -> None:
+    broker.create()
+    assert isinstance(broker.ask(A, a_join(password="anything")), Granted)
+    assert broker.turns[-1].passwords == []
+
+
+def test_of_two_who_create_a_room_while_passwords_are_hashed_one_is_refused(broker: Broker) -> None:
+    broker.handle(A, Request(1, a_create(password="one", token=1)))
+    broker.handle(B, Request(2, a_create(password="two", token=2)))
+    broker.turn()
+    first, second = hash_all(broker)
+    assert isinstance(first, Granted)
+    assert second == Refused(Status.ROOM_EXISTS, "")
+
+
+@pytest.mark.parametrize("kind", ["create", "join"])
+def test_a_request_that_comes_again_while_its_password_is_hashed_makes_one_member(broker: Broker, kind: str) -> None:
+    if kind == "join":
+        with_password(broker, a_create(password="secret", token=9))
+    body = a_join(password="secret") if kind == "join" else a_create(password="secret")
+    broker.handle(A, Request(1, body))
+    broker.handle(A, Request(1, body))
+    broker.turn()
+    first, second = hash_all(broker)
+    assert first == second
+    assert isinstance(first, Granted)
+    broker.publish(A, left(first))
+    assert broker.core.directory.by_token.get(a_token(2)) is None
+
+
+def test_a_room_that_closed_while_a_password_was_checked_is_not_found(broker: Broker) -> None:
+    host = with_password(broker, a_create(password="secret"))
+    assert isinstance(host, Granted)
+    broker.say(A, Request(8, a_join(password="secret")))
+    (job,) = broker.turns[-1].passwords
+    broker.publish(A, left(host))
+    broker.hash(job)
+    assert broker.turn().replies == [(A, Reply(8, Refused(Status.ROOM_NOT_FOUND, "")))]
+
+
+def test_a_password_that_fitted_the_room_before_does_not_fit_the_next_of_its_name(broker: Broker) -> None:
+    host = with_password(broker, a_create(password="old"))
+    assert isinstance(host, Granted)
+    broker.say(A, Request(8, a_join(password="old")))
+    (job,) = broker.turns[-1].passwords
+    broker.publish(A, left(host))
+    with_password(broker, a_create(password="new", token=5))
+    broker.hash(job)
+    assert broker.turn().replies == [(A, Reply(8, Refused(Status.WRONG_PASSWORD, "")))]
+
+
+def test_too_many_passwords_are_answered_busy(broker: Broker) -> None:
+    broker.say(A, Request(7, a_create(password="secret")))
+    (job,) = broker.turns[-1].passwords
+    broker.core.busy(job)
+    assert broker.turn().replies == [(A, Reply(7, Refused(Status.BUSY, "")))]
+
+
+# --- positions and replays ----------------------------------------------------------------------------------------
+
+
+def test_a_subscription_is_answered_with_the_rooms_position(broker: Broker) -> None:
+    member = broker.create()
+    broker.news.clear()
+    broker.core.subscribed(backbone.room_topic(member.room))
+    broker.core.subscribed(backbone.room_topic(member.room))
+    broker.core.subscribed(backbone.canary_topic(A))
+    broker.turn()
+    assert broker.news == [(backbone.room_topic(member.room), News(1, 1, []))]
+
+
+def test_news_of_the_same_turn_are_answer_enough(broker: Broker) -> None:
+    member = broker.create()
+    broker.news.clear()
+    broker.core.subscribed(backbone.room_topic(member.room))
+    broker.publish(A, said(member, "hi"))
+    ((_, news),) = broker.news
+    assert len(news.entries) == 1
+
+
+def test_a_subscription_to_a_closed_room_says_that_it_is_no_more(broker: Broker) -> None:
+    member = broker.create()
+    broker.publish(A, left(member))
+    broker.news.clear()
+    for room in (member.room, 12345):
+        broker.core.subscribed(backbone.room_topic(room))
+    broker.turn()
+    assert dict(broker.news) == {
+        backbone.room_topic(member.room): News(0, 2, []),
+        backbone.room_topic(12345): News(0, 0, []),
+    }
+
+
+def test_a_gateway_may_ask_where_rooms_stand(broker: Broker) -> None:
+    one, two = broker.create(), broker.create("attic", token=2)
+    broker.publish(A, said(one, "hi"), left(two))
+    answer = broker.ask(B, Positions([one.room, two.room, 99]))
+    assert answer == Standing([(one.room, 1, 2), (two.room, 0, 2), (99, 0, 0)])
+
+
+def test_a_rooms_position_is_told_once_more_as_its_last_news_may_be_dropped(broker: Broker) -> None:
+    member = broker.create()
+    broker.wait(3.0, A, B)
+    broker.news.clear()
+    broker.publish(A, said(member, "hi"))
+    broker.wait(1.5, A, B)
+    topic = backbone.room_topic(member.room)
+    assert [(len(news.entries), news.last) for heard, news in broker.news if heard == topic] == [(1, 2), (0, 2)]
+    broker.news.clear()
+    broker.wait(3.0, A, B)
+    assert [heard for heard, _ in broker.news if heard == topic] == []
+
+
+class TestReplay:
+    @pytest.fixture
+    def member(self, broker: Broker) -> Granted:
+        """A member of a room with ten entries, in chunks of 1, 4 and 5."""
+        member = broker.create()
+        broker.publish(A, *(said(member, number) for number in range(2, 6)))
+        broker.publish(A, *(said(member, number) for number in range(6, 11)))
+        return member
+
+    def replay(self, broker: Broker, member: Granted, after: int, limit: int = 100, epoch: int = 1) -> Replayed:
+        answer = broker.ask(B, Replay(member.room, epoch, after, limit))
+        assert isinstance(answer, Replayed)
+        assert answer.room == member.room
+        assert [entry.offset for entry in answer.entries] == list(
+            range(answer.first, answer.first + len(answer.entries))
+        )
+        return answer
+
+    @pytest.mark.parametrize("after", range(10))
+    def test_is_complete(self, broker: Broker, member: Granted, after: int) -> None:
+        answer = self.replay(broker, member, after)
+        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, after + 1, 10, 10 - after)
+
+    @pytest.mark.parametrize("after", [10, 11, 2**63 - 1])
+    def test_has_nothing_after_the_end(self, broker: Broker, member: Granted, after: int) -> None:
+        answer = self.replay(broker, member, after)
+        assert (answer.epoch, answer.first, answer.last, answer.entries) == (1, 11, 10, [])
+
+    @pytest.mark.parametrize(("after", "limit"), [(0, 1), (0, 3), (2, 1), (4, 3), (4, 2), (9, 1)])
+    def test_is_limited(self, broker: Broker, member: Granted, after: int, limit: int) -> None:
+        answer = self.replay(broker, member, after, limit)
+        assert (answer.first, answer.last, len(answer.entries)) == (after + 1, 10, limit)
+
+    def test_limit_is_at_least_one_and_at_most_the_brokers(self) -> None:
+        broker = Broker(Limits(replay_entries=3), A, B)
+        member = broker.create()
+        broker.publish(A, *(said(member, number) for number in range(2, 9)))
+        assert len(self.replay(broker, member, 0, 0).entries) == 1
+        assert len(self.replay(broker, member, 0, 2**63 - 1).entries) == 3
+
+    def test_tells_a_gap(self, broker: Broker, member: Granted) -> None:
+        broker.core.trimmed(broker.store.trim(5, 0))
+        answer = self.replay(broker, member, 2)
+        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, 6, 10, 5)
+        assert broker.join(token=8).first == 6
+
+    def test_of_another_epoch_begins_at_the_start(self, broker: Broker, member: Granted) -> None:
+        answer = self.replay(broker, member, 8, epoch=7)
+        assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, 1, 10, 10)
+
+    def test_of_a_closed_room_tells_its_end_for_a_while(self, broker: Broker, member: Granted) -> None:
+        broker.publish(A, said(member, "bye"), left(member))
+        answer = self.replay(broker, member, 8)
+        assert (answer.epoch, answer.last) == (1, 12)
+        assert [entry.kind for entry in answer.entries] == [1, 1, 1, EntryKind.CLOSED]
+        broker.wait(CLOSED_S + 2, A, B)
+        answer = self.replay(broker, member, 8)
+        assert (answer.epoch, answer.entries) == (0, [])
+        assert broker.store.load().ends == {}
+
+    def test_of_a_closed_room_is_answered_after_a_restart_too(self, broker: Broker, member: Granted) -> None:
+        broker.publish(A, left(member))
+        broker.start_again("broker-2")
+        broker.say(B, Hello(backbone.VERSION))
+        assert self.replay(broker, member, 9).entries[-1].kind == EntryKind.CLOSED
+        broker.wait(CLOSED_S + 2, B)
+        assert self.replay(broker, member, 9).epoch == 0
+        assert broker.store.load().ends == {}
+
+    def test_of_no_room_says_that_it_is_no_more(self, broker: Broker) -> None:
+        assert broker.ask(A, Replay(12345, 1, 0, 10)) == Replayed(12345, 0, 1, 0, [])

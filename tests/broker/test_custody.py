@@ -1,0 +1,278 @@
+"""broker/custody.py"""
+
+import pytest
+
+from broker.custody import ALIVE_S, FORGET_S
+from protocol import backbone
+from protocol.backbone import (
+    Adopt,
+    Canary,
+    Delivered,
+    Granted,
+    Hello,
+    Item,
+    Join,
+    OnRoll,
+    Refused,
+    Release,
+    Reply,
+    Request,
+    Resume,
+    Roll,
+    Unknown,
+    Welcome,
+)
+from protocol.codes import EntryKind, LeaveReason, Status
+from tests.broker.scripted import A, B, Broker, a_token, addressed, released, replace_address, said
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker(None, A, B)
+
+
+# --- members and their gateways -----------------------------------------------------------------------------------
+
+
+def test_who_asks_for_its_own_member_is_granted_it_again(broker: Broker) -> None:
+    member = broker.create()
+    broker.publish(A, addressed(member, 1))
+    assert broker.ask(A, Resume(a_token(1))) == replace_address(member)
+
+
+def test_a_living_gateway_gives_a_member_up_before_another_gets_it(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1), *(said(member, number) for number in range(9)))
+    assert broker.say(B, Request(5, Resume(a_token(1)))) == []
+    release = broker.told(A)[-1]
+    assert isinstance(release, Release)
+    assert (release.room, release.member) == (member.room, member.member)
+    # It goes on until it has let go.
+    broker.publish(A, said(member, "last"))
+    broker.publish(A, released(release, 8))
+    assert broker.told(B)[-1] == Reply(5, replace_address(member, offset=8))
+    assert broker.core.directory.members[member.member].gateway == B
+    assert broker.core.custody.handovers == 1
+    broker.publish(B, said(member, "first"))
+    assert broker.texts(member.room)[-2:] == ["last", "first"]
+
+
+def test_a_gateway_that_does_not_give_up_is_not_waited_for_when_it_is_gone(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1), said(member, "hi"))
+    broker.say(A, Delivered([(member.room, 2)]))
+    assert broker.say(B, Request(5, Resume(a_token(1)))) == []
+    broker.wait(ALIVE_S + 0.5, B)
+    (reply,) = [message for message in broker.told(B) if isinstance(message, Reply)]
+    assert reply == Reply(5, replace_address(member, offset=2))
+    assert broker.core.custody.takeovers == 1
+
+
+def test_a_gateway_without_a_connection_may_deliver_until_its_lease_is_over(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.core.custody.unreachable(A)
+    assert broker.say(A, Canary(1)) == [Unknown("broker-1")]
+    assert broker.say(B, Request(5, Resume(a_token(1)))) == []
+    broker.wait(ALIVE_S - 0.5, B)
+    assert [message for message in broker.told(B) if isinstance(message, Reply)] == []
+    broker.wait(1.0, B)
+    assert [message for message in broker.told(B) if isinstance(message, Reply)] == [Reply(5, member)]
+
+
+def test_one_that_waits_for_a_member_and_loses_its_connection_is_not_waited_for(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.say(B, Request(5, Resume(a_token(1))))
+    broker.core.custody.unreachable(B)
+    broker.wait(1.0, A)
+    release = next(message for message in broker.told(A) if isinstance(message, Release))
+    broker.publish(A, released(release, 1))
+    # Nobody has it now; whoever asks next gets it.
+    broker.say(B, Hello(backbone.VERSION))
+    assert broker.ask(B, Resume(a_token(1))) == member
+
+
+@pytest.mark.parametrize("end", ["bye", "silent"])
+def test_members_of_a_gateway_that_is_gone_are_granted_at_once(broker: Broker, end: str) -> None:
+    member = broker.create(peer=A)
+    if end == "bye":
+        broker.say(A, backbone.Bye())
+    else:
+        broker.wait(ALIVE_S + 0.1, B)
+    assert broker.ask(B, Resume(a_token(1))) == member
+
+
+def test_a_second_who_asks_for_a_member_gets_it_and_the_first_is_told_to_try_again(broker: Broker) -> None:
+    third = "/000000000000000c"
+    broker.say(third, Hello(backbone.VERSION))
+    member = broker.create(peer=A)
+    broker.say(B, Request(5, Resume(a_token(1))))
+    broker.say(third, Request(6, Resume(a_token(1))))
+    assert Reply(5, Refused(Status.BUSY, "")) in broker.told(B)
+    release = [message for message in broker.told(A) if isinstance(message, Release)][-1]
+    broker.publish(A, released(release, 1))
+    assert [message for message in broker.told(third) if isinstance(message, Reply)] == [Reply(6, member)]
+    assert broker.told(B) == []
+
+
+def test_a_member_that_leaves_while_it_is_handed_over_is_refused(broker: Broker) -> None:
+    broker.create()
+    broker.join(token=2, peer=A)
+    guest = broker.core.directory.by_token[a_token(2)]
+    broker.say(B, Request(5, Resume(a_token(2))))
+    broker.publish(A, Item(EntryKind.LEFT, guest.room.id, guest.id, "", LeaveReason.LEFT))
+    broker.wait(0.5, A, B)
+    assert Reply(5, Refused(Status.ROOM_NOT_FOUND, "")) in broker.told(B)
+
+
+def test_a_member_without_an_address_takes_its_backlog_along(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    guest = broker.join(peer=A)
+    broker.publish(A, *(said(host, number) for number in range(9)))
+    broker.say(A, Delivered([(host.room, 11)]), backbone.Bye())
+    assert broker.ask(B, Resume(a_token(2))) == guest
+
+
+def test_members_of_dead_gateways_expire_in_their_time(broker: Broker) -> None:
+    broker.create(peer=B, token=1)
+    quick = broker.ask(A, Join("den", "quick", None, a_token(2), "tcrp", "::1", 5_000))
+    slow = broker.ask(A, Join("den", "slow", None, a_token(3), "tcrp", "::1", 10_000))
+    assert isinstance(quick, Granted)
+    assert isinstance(slow, Granted)
+    members = broker.core.directory.members
+    broker.wait(4.5, B)
+    assert {quick.member, slow.member} <= set(members)
+    broker.wait(2.0, B)
+    assert quick.member not in members
+    assert slow.member in members
+    broker.wait(5.0, B)
+    assert slow.member not in members
+    assert broker.core.custody.expired == 2
+    entries = broker.log(slow.room)
+    assert [(entry.kind, entry.code) for entry in entries[-2:]] == [(EntryKind.LEFT, LeaveReason.IDLE)] * 2
+
+
+def test_members_of_a_gateway_that_said_bye_have_their_whole_time(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.say(A, backbone.Bye())
+    broker.wait(99.0, B)
+    assert member.member in broker.core.directory.members
+    broker.wait(3.0, B)
+    assert broker.core.directory.members == {}
+
+
+def test_a_dead_gateways_host_takes_its_room_with_it(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    for number in range(20):
+        broker.join(user=f"g{number}", peer=A, token=10 + number)
+    far = broker.join(user="far", peer=B, token=99)
+    broker.news.clear()
+    broker.wait(102.0, B)
+    assert broker.core.directory.members == {}
+    closed = [news.entries[-1] for _, news in broker.news if news.entries][-1]
+    assert (closed.kind, closed.code, closed.member) == (EntryKind.CLOSED, LeaveReason.HOST_IDLE, host.member)
+    assert far.member not in broker.core.directory.members
+
+
+def test_members_of_living_gateways_are_theirs_to_time_out(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.wait(500.0, A)
+    assert member.member in broker.core.directory.members
+
+
+def test_a_gateway_long_gone_is_forgotten(broker: Broker) -> None:
+    member = broker.create(peer=B)
+    broker.join(peer=A)
+    guest = broker.core.directory.by_token[a_token(2)]
+    broker.publish(A, Item(EntryKind.LEFT, guest.room.id, guest.id, "", LeaveReason.LEFT))
+    broker.say(A, Delivered([(member.room, 2)]))
+    assert A in broker.store.load().accepted
+    while broker.now < 100.0 + FORGET_S + 10:
+        broker.now += 1.0
+        broker.say(B, Canary(1))
+        broker.core.tick(broker.moment)
+        broker.turn()
+    kept = broker.store.load()
+    assert A not in kept.accepted
+    assert kept.delivered == {}
+    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 0)]
+
+
+# --- gateways of one name -----------------------------------------------------------------------------------------
+
+G1, G2, OTHER = "g/0000000000000001", "g/0000000000000002", "h/0000000000000003"
+
+
+def test_a_gateway_goes_on_with_members_of_one_of_its_name_that_is_gone() -> None:
+    broker = Broker(None, G1, G2, OTHER)
+    host = broker.create(peer=G1)
+    silent = broker.join(peer=G1, token=2)
+    broker.publish(G1, addressed(host, 2))
+    broker.heard.clear()
+    broker.core.custody.unreachable(G1)
+    broker.wait(ALIVE_S + 0.5, G2, OTHER)
+    (adopt,) = broker.told(G2)
+    assert isinstance(adopt, Adopt)
+    # Nobody can be told anything whose address is not known.
+    assert [(one.granted.member, one.granted.offset, one.token_hash) for one in adopt.members] == [
+        (host.member, 2, a_token(1))
+    ]
+    assert broker.told(OTHER) == []
+    members = broker.core.directory.members
+    assert (members[host.member].gateway, members[silent.member].gateway) == (G2, G1)
+
+
+def test_a_gateway_started_again_gets_its_members_back_by_its_name() -> None:
+    broker = Broker(None, G1)
+    host = broker.create(peer=G1)
+    broker.publish(G1, addressed(host, 1))
+    broker.wait(ALIVE_S + 1)
+    broker.say(G2, Hello(backbone.VERSION))
+    broker.wait(1.5, G2)
+    (adopt,) = [message for message in broker.told(G2) if isinstance(message, Adopt)]
+    assert adopt.members[0].granted.member == host.member
+
+
+def test_members_of_a_gateway_that_ended_with_the_broker_are_found_by_its_name() -> None:
+    broker = Broker(None, G1)
+    host = broker.create(peer=G1)
+    broker.publish(G1, addressed(host, 1))
+    broker.start_again("broker-2")
+    assert broker.say(G2, Hello(backbone.VERSION)) == [Welcome("broker-2", 0)]
+    broker.wait(ALIVE_S + 1.5, G2)
+    (adopt,) = [message for message in broker.told(G2) if isinstance(message, Adopt)]
+    assert adopt.members[0].granted.member == host.member
+
+
+def test_gateways_without_a_name_inherit_nothing(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    broker.publish(A, addressed(host, 1))
+    broker.wait(ALIVE_S + 5, B)
+    assert broker.told(B)[1:] == []
+    assert broker.core.directory.members[host.member].gateway == A
+
+
+def test_many_members_are_adopted_in_several_frames() -> None:
+    broker = Broker(None, G1, G2)
+    host = broker.create(peer=G1)
+    members = [broker.join(user=f"g{number}", peer=G1, token=10 + number) for number in range(1_200)]
+    broker.publish(G1, *(addressed(member, 1) for member in (host, *members)))
+    broker.heard.clear()
+    broker.say(G1, backbone.Bye())
+    frames = [message for message in broker.told(G2) if isinstance(message, Adopt)]
+    assert len(frames) > 1
+    assert sorted(one.granted.member for frame in frames for one in frame.members) == sorted(
+        member.member for member in (host, *members)
+    )
+
+
+def test_a_gateway_may_ask_whom_it_serves(broker: Broker) -> None:
+    host, guest = broker.create(peer=A), broker.join(peer=A)
+    far = broker.join(peer=B, token=3)
+    broker.publish(A, addressed(host, 2))
+    broker.heard.clear()
+    # Whom it does not know is given to it first; whom it knows and another serves is named.
+    broker.handle(A, Request(5, Roll([guest.member, far.member, 99])))
+    adopt, answer = (message for to, message in broker.turn().replies if to == A)
+    assert isinstance(adopt, Adopt)
+    assert [one.granted.member for one in adopt.members] == [host.member]
+    assert answer == Reply(5, OnRoll([far.member]))
