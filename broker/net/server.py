@@ -129,8 +129,7 @@ class Server:
                 chunks = self._store.read(replay.room, self._core.replay_after(replay), replay.limit)
                 self._send(peer, backbone.Reply(request_id, self._core.replayed(replay, chunks)))
         except StoreError as exc:
-            logger.error("stopping, as nothing can be kept: %s", exc)
-            self._on_failure()
+            self._fail(exc)
             return
         for job in turn.passwords:
             self._hash(job)
@@ -179,8 +178,13 @@ class Server:
         try:
             self._core.trimmed(self._store.trim(self._limits.log_entries, before_ms))
         except StoreError as exc:
-            logger.error("stopping, as the log can not be trimmed: %s", exc)
-            self._on_failure()
+            self._fail(exc)
+
+    def _fail(self, exc: StoreError) -> None:
+        """End, and take or tell nothing from now on: what was not kept must not be followed by what is."""
+        logger.error("stopping, as nothing can be kept: %s", exc)
+        self._stopped = True
+        self._on_failure()
 
     # --- sockets --------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,228 @@
+"""broker/net/server.py"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from broker.config import Limits
+from broker.core import Core
+from broker.net.server import Server
+from broker.store import Batch
+from broker.store_memory import MemoryStore
+from protocol import backbone
+from protocol.backbone import Accepted, Canary, Create, Downward, Granted, Hello, Publish, Reply, Request, Welcome
+from protocol.errors import SettingError, StoreError
+from tests.broker.scripted import a_create, a_join, said
+
+PATIENCE_S = 5.0
+
+
+class Reluctant(MemoryStore):
+    """Keeps nothing while it is told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+
+    def commit(self, batch: Batch) -> None:
+        if self.is_full:
+            raise StoreError("no room")
+        super().commit(batch)
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        if self.is_full:
+            raise StoreError("no room")
+        return super().trim(keep, before_ms)
+
+
+class Gateway:
+    """A DEALER and a SUB, asked and heard one message at a time."""
+
+    def __init__(self, context: "zmq.asyncio.Context", endpoint: str, instance: str) -> None:
+        self.instance = instance
+        self._dealer = context.socket(zmq.DEALER)
+        self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
+        self._dealer.connect(endpoint)
+        self._sub = context.socket(zmq.SUB)
+        self._sub.connect(backbone.publish_endpoint(endpoint))
+        self._ids = iter(range(1, 1_000))
+
+    async def say(self, message: backbone.Upward) -> None:
+        await self._dealer.send(backbone.encode(message))
+
+    async def say_parts(self, *parts: bytes) -> None:
+        await self._dealer.send_multipart(parts)
+
+    async def hear(self, patience_s: float = PATIENCE_S) -> Downward:
+        async with asyncio.timeout(patience_s):
+            return backbone.parse_downward_untrusted(await self._dealer.recv())
+
+    async def ask(self, body: Create) -> Any:
+        await self.say(Request(next(self._ids), body))
+        reply = await self.hear()
+        assert isinstance(reply, Reply)
+        return reply.body
+
+    async def greet(self) -> None:
+        await self.say(Hello(backbone.VERSION))
+        assert isinstance(await self.hear(), Welcome)
+
+    def subscribe(self, topic: bytes) -> None:
+        self._sub.setsockopt(zmq.SUBSCRIBE, topic)
+
+    async def news(self) -> tuple[bytes, backbone.News]:
+        async with asyncio.timeout(PATIENCE_S):
+            frame = await self._sub.recv()
+        return frame[: backbone.TOPIC_SIZE], backbone.parse_news_untrusted(frame[backbone.TOPIC_SIZE :])
+
+
+NewGateway = Callable[[str], Gateway]
+
+
+@asynccontextmanager
+async def running(
+    store: MemoryStore, where: str, on_failure: Callable[[], None] = lambda: None, limits: Limits | None = None
+) -> AsyncIterator[tuple[Server, NewGateway]]:
+    """A server on a socket, and what makes gateways for it."""
+    limits = limits or Limits()
+    server = Server(Core(store.load(), "broker", limits, 0.0), store, limits, where, on_failure)
+    server.start()
+    context = zmq.asyncio.Context()
+    context.linger = 0
+    try:
+        yield server, lambda name: Gateway(context, server.endpoint, backbone.new_instance("", name))
+    finally:
+        server.stop()
+        context.destroy(linger=0)
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> str:
+    return f"ipc://{tmp_path}/b"
+
+
+def test_what_is_said_comes_back_in_order_to_who_subscribes(where: str) -> None:
+    async def scenario() -> None:
+        async with running(MemoryStore(), where) as (_, new_gateway):
+            one, other = new_gateway("1"), new_gateway("2")
+            await one.greet()
+            await other.greet()
+            host = await one.ask(a_create())
+            assert isinstance(host, Granted)
+            other.subscribe(backbone.room_topic(host.room))
+            assert await other.news() == (backbone.room_topic(host.room), backbone.News(1, 1, []))
+            for number in range(1, 101):
+                await one.say(Publish(number, [said(host, number)]))
+            texts: list[str] = []
+            while len(texts) < 100:
+                _, news = await other.news()
+                texts += [entry.text for entry in news.entries]
+            assert texts == [str(number) for number in range(1, 101)]
+            last = 0
+            while last < 100:
+                accepted = await one.hear()
+                assert isinstance(accepted, Accepted)
+                assert accepted.number > last
+                last = accepted.number
+
+    asyncio.run(scenario())
+
+
+def test_passwords_are_hashed_while_others_are_served(where: str) -> None:
+    async def scenario() -> None:
+        async with running(MemoryStore(), where, limits=Limits(password_jobs=1)) as (_, new_gateway):
+            gateway = new_gateway("1")
+            await gateway.greet()
+            locked = a_create("locked", "alice", "secret", 1)
+            await gateway.say(Request(1, locked))
+            await gateway.say(Request(2, a_create("also locked", "bob", "secret", 2)))
+            await gateway.say(Request(3, a_create("open", "carol", None, 3)))
+            answers: dict[int, Any] = {}
+            order: list[int] = []
+            while len(answers) < 3:
+                reply = await gateway.hear()
+                assert isinstance(reply, Reply)
+                answers[reply.id] = reply.body
+                order.append(reply.id)
+            assert isinstance(answers[1], Granted)
+            assert answers[2] == backbone.Refused(5, "")
+            assert isinstance(answers[3], Granted)
+            assert order[-1] == 1
+            assert isinstance(await gateway.ask(a_join("locked", "dave", "secret", 4)), Granted)
+            assert await gateway.ask(a_join("locked", "eve", "guess", 5)) == backbone.Refused(3, "")
+
+    asyncio.run(scenario())
+
+
+def test_when_the_store_fails_nothing_more_is_taken_or_told(where: str) -> None:
+    async def scenario() -> None:
+        store, failed = Reluctant(), asyncio.Event()
+        async with running(store, where, failed.set) as (_, new_gateway):
+            gateway = new_gateway("1")
+            await gateway.greet()
+            host = await gateway.ask(a_create())
+            store.is_full = True
+            await gateway.say(Publish(1, [said(host, "lost")]))
+            async with asyncio.timeout(PATIENCE_S):
+                await failed.wait()
+            # There is room again, but what was lost must not be followed by what is not.
+            store.is_full = False
+            await gateway.say(Publish(1, [said(host, "lost"), said(host, "kept")]))
+            with pytest.raises(TimeoutError):
+                await gateway.hear(0.3)
+            assert store.load().accepted == {}
+            assert store.load().ends == {host.room: (1, 1)}
+
+    asyncio.run(scenario())
+
+
+def test_a_taken_address_is_a_setting_error_of_one_line(where: str) -> None:
+    async def scenario() -> None:
+        async with running(MemoryStore(), "tcp://127.0.0.1:0") as (first, _):
+            with pytest.raises(SettingError, match=r"can not listen on tcp://127\.0\.0\.1:\d+ and the next port: "):
+                Server(Core(MemoryStore().load(), "b", Limits(), 0.0), MemoryStore(), Limits(), first.endpoint, print)
+
+    asyncio.run(scenario())
+
+
+def test_any_port_is_two_in_a_row() -> None:
+    async def scenario() -> None:
+        async with running(MemoryStore(), "tcp://127.0.0.1:0") as (server, new_gateway):
+            assert not server.endpoint.endswith(":0")
+            gateway = new_gateway("1")
+            gateway.subscribe(backbone.canary_topic(gateway.instance))
+            await gateway.greet()
+            news: tuple[bytes, backbone.News] | None = None
+            for number in range(1, 100):
+                # A subscription takes a moment to be live; canaries before that come back to nobody.
+                await gateway.say(Canary(number))
+                try:
+                    async with asyncio.timeout(0.1):
+                        news = await gateway.news()
+                        break
+                except TimeoutError:
+                    continue
+            assert news is not None
+            assert news[0] == backbone.canary_topic(gateway.instance)
+
+    asyncio.run(scenario())
+
+
+def test_frames_of_any_kind_do_not_stop_it(where: str) -> None:
+    async def scenario() -> None:
+        async with running(MemoryStore(), where) as (_, new_gateway):
+            gateway = new_gateway("1")
+            await gateway.greet()
+            await gateway.say_parts(b"")
+            await gateway.say_parts(b"", b"")
+            await gateway.say_parts(b"a", b"b", b"c")
+            await gateway.say_parts(b"\xff" * 1_000)
+            assert isinstance(await gateway.ask(a_create(token=9)), Granted)
+
+    asyncio.run(scenario())
