@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from broker.store import Batch, MemberRow, RoomRow, Snapshot
 from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason
+from protocol.datagram import SERVER_NAME
 from protocol.errors import RoomExists, RoomNotFound
 from protocol.names import RoomName, TokenHash, UserName, told_apart
 
@@ -105,7 +106,8 @@ class Room:
         self.first = first
         self.last = last
         self.members: dict[int, Member] = {}
-        self.names: set[str] = set()
+        self.names: set[str] = {SERVER_NAME}
+        """Taken: by members, and by the server itself, in whose name notices come."""
         self.numbers: dict[str, int] = {}
         """Wished name → the number that the last one of that name was told apart by."""
         self.delivered: dict[str, int] = {}

@@ -14,8 +14,9 @@ import uvloop
 
 from gateway.config import Config, Door, Settings, parse_broker, parse_door, parse_name
 from gateway.link import HEALTHY_S
+from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
-from gateway.net.health import HealthServer, ask
+from gateway.net.health import HealthServer
 from gateway.net.service import Service
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
@@ -244,7 +245,7 @@ def ping_command(context: click.Context, timeout: float) -> None:
     """Ask a running gateway (at --http) whether it is healthy: exit status 0 or 1."""
     if context.obj is None:
         raise click.UsageError("name the gateway's --http HOST:PORT (or TSUDOI_HTTP) first")
-    healthy, text = ask(context.obj, timeout)
+    healthy, text = ask(str(context.obj), timeout)
     click.echo(text, err=not healthy)
     sys.exit(0 if healthy else 1)
 

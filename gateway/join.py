@@ -240,8 +240,13 @@ class JoinConversation:
         self._buffer += event.data
         if len(self._buffer) > ROOM_SIZE_LIMIT:
             raise MalformedMessage("the room's name is too long")
-        # A bare name has no size: it is what comes at once.
-        return [WaitBriefly()]
+        # A bare name has no size: it is what comes at once, in one segment as it is short. A character that is not
+        # whole shows that more is to come.
+        try:
+            self._buffer.decode()
+        except UnicodeDecodeError:
+            return [WaitBriefly()]
+        return self._room_settled(Quiet())
 
     def _room_settled(self, _: Quiet) -> list[Command]:
         raw = bytes(self._buffer)

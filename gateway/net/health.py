@@ -4,8 +4,6 @@ Served by a thread of its own, so that a stuck event loop shows as red instead o
 """
 
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6
@@ -68,15 +66,3 @@ class HealthServer:
         """Serve no more."""
         self._server.shutdown()
         self._server.server_close()
-
-
-def ask(door: Door, timeout_s: float) -> tuple[bool, str]:
-    """Ask a gateway's /healthz; return whether it is green, and what it said."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(door.host, door.host)
-    try:
-        with urllib.request.urlopen(f"http://{Door(host, door.port)}/healthz", timeout=timeout_s) as answer:
-            return True, answer.read(1000).decode(errors="replace").strip()
-    except urllib.error.HTTPError as exc:
-        return False, exc.read(1000).decode(errors="replace").strip()
-    except (OSError, ValueError) as exc:
-        return False, f"no answer: {exc}"

@@ -1,6 +1,7 @@
 """The processes that the integration tests share: started once, checked when the last test is over."""
 
 import itertools
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -64,3 +65,10 @@ def client() -> Iterator[Enter]:
             return stack.enter_context(CLIENTS[dialect](name, gateway.door(door or dialect), habits))
 
         yield make
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A TCP port that nobody had a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

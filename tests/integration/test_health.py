@@ -1,0 +1,61 @@
+"""Health is a canary over the whole way: red while the broker does nothing, green again when it does."""
+
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support.services import ROOT, Broker, Gateway
+
+PATIENCE_S = 20.0
+
+
+def ask(port: int, path: str = "/healthz") -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as exc:
+        with exc:
+            return exc.code, exc.read().decode()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, "waited in vain"
+
+
+def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: int) -> None:
+    http = f"127.0.0.1:{unused_port}"
+    with (
+        Broker(tmp_path / "rooms.sqlite") as broker,
+        Gateway("--http", http, broker=broker, doors=["auto"]),
+    ):
+        wait_until(lambda: ask(unused_port) == (200, "ok\n"))
+        broker.freeze()
+        wait_until(lambda: ask(unused_port)[0] == 503)
+        assert "broker" in ask(unused_port)[1]
+        ping = [sys.executable, "-m", "gateway", "--http", http, "ping"]
+        assert subprocess.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 1
+        broker.resume()
+        wait_until(lambda: ask(unused_port)[0] == 200)
+        assert subprocess.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 0
+
+
+def test_health_has_one_path(tmp_path: Path, unused_port: int) -> None:
+    with Gateway("--http", f"127.0.0.1:{unused_port}", data=tmp_path, doors=["auto"]):
+        assert ask(unused_port, "/other")[0] == 404
+
+
+def test_a_broker_answers_a_ping(tmp_path: Path) -> None:
+    with Broker(tmp_path / "rooms.sqlite") as broker:
+        ping = [sys.executable, "-m", "broker", "ping", "--bind", broker.endpoint, "--timeout", "1"]
+        assert subprocess.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 0
+        broker.freeze()
+        frozen = subprocess.run(ping, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert frozen.returncode == 1
+        assert frozen.stderr.count("\n") == 1
+        broker.resume()
