@@ -23,8 +23,20 @@ from protocol.errors import SettingError
 
 logger = logging.getLogger("gateway")
 
+MANY = 1_000_000_000
 STARTING_S = 30.0
 """How long to wait at the start for a broker that is not there yet."""
+
+
+class Number(click.FloatRange):
+    """A number from `min` to a billion; click alone lets inf and nan through."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        number = float(super().convert(value, param, ctx))
+        if not number <= MANY:
+            self.fail(f"{value} is not a number up to {MANY:,}", param, ctx)
+        return number
 
 
 class DoorType(click.ParamType[Door]):
@@ -100,7 +112,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--idle-timeout",
-    type=click.FloatRange(0.5),
+    type=Number(0.5),
     default=Settings.idle_timeout_s,
     metavar="SECONDS",
     show_envvar=True,
@@ -115,7 +127,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--move-after",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=Settings.move_after_s,
     metavar="SECONDS",
     show_envvar=True,
@@ -147,7 +159,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.1),
+    type=Number(0.1),
     default=Settings.rate,
     metavar="PER_SECOND",
     show_envvar=True,
@@ -155,7 +167,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--burst",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=Settings.burst,
     metavar="MESSAGES",
     show_envvar=True,
@@ -163,14 +175,14 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--connections",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MANY),
     default=Settings.connections,
     show_envvar=True,
     help="TCP connections at once.",
 )
 @click.option(
     "--handshake-wait",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=Settings.first_byte_s,
     metavar="SECONDS",
     show_envvar=True,
@@ -239,7 +251,7 @@ def main(
 
 
 @main.command("ping")
-@click.option("--timeout", default=3.0, type=click.FloatRange(0.1), metavar="SECONDS", help="How long to wait.")
+@click.option("--timeout", default=3.0, type=Number(0.1), metavar="SECONDS", help="How long to wait.")
 @click.pass_context
 def ping_command(context: click.Context, timeout: float) -> None:
     """Ask a running gateway (at --http) whether it is healthy: exit status 0 or 1."""

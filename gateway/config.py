@@ -1,6 +1,7 @@
 """The gateway's settings, read once; nobody else looks at the environment."""
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,8 @@ from typing import Literal
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 from protocol.recognise import AUTO
+
+_PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ def parse_door(text: str, dialects: bool) -> Door:
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host:
         raise SettingError(f"{text!r} is not HOST:PORT")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not _PORT.fullmatch(port) or int(port) > 65535:
         raise SettingError(f"{text!r} has no port from 0 to 65535")
     if host == "localhost":
         host = "127.0.0.1"
@@ -102,7 +105,7 @@ def parse_broker(text: str) -> str:
     if text.startswith("ipc://") and len(text) > len("ipc://"):
         return text
     host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not text.startswith("tcp://") or not host or not port.isdigit() or not 0 < int(port) < 65535:
+    if not text.startswith("tcp://") or not host or not _PORT.fullmatch(port) or not 0 < int(port) < 65535:
         raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
     return text
 

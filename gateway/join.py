@@ -240,13 +240,9 @@ class JoinConversation:
         self._buffer += event.data
         if len(self._buffer) > ROOM_SIZE_LIMIT:
             raise MalformedMessage("the room's name is too long")
-        # A bare name has no size: it is what comes at once, in one segment as it is short. A character that is not
-        # whole shows that more is to come.
-        try:
-            self._buffer.decode()
-        except UnicodeDecodeError:
-            return [WaitBriefly()]
-        return self._room_settled(Quiet())
+        # A bare name has no size: it is what comes at once. One of ASCII is short and comes in one segment; another may
+        # lack the rest of a character.
+        return self._room_settled(Quiet()) if self._buffer and self._buffer.isascii() else [WaitBriefly()]
 
     def _room_settled(self, _: Quiet) -> list[Command]:
         raw = bytes(self._buffer)

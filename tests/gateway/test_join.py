@@ -326,7 +326,7 @@ def test_a_classic_join_that_names_its_room_needs_no_list() -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [(b"", b"ERROR: Bad request"), (b"\xff\xfe", b"ERROR: Bad request"), (b"x" * 256, b"ERROR: Bad request")],
+    [(b"", b"ERROR: Bad request"), (b"\xff\xfe", b"ERROR: Bad request"), ("é".encode() * 128, b"ERROR: Bad request")],
 )
 def test_a_room_that_is_no_name_is_refused(name: bytes, words: bytes) -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "bob"))
@@ -340,8 +340,15 @@ def test_a_room_that_is_no_name_is_refused(name: bytes, words: bytes) -> None:
 def test_a_room_without_an_end_is_refused() -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "bob"))
     client.handle(Listed([]))
-    assert client.handle(Received(b"x" * ROOM_SIZE_LIMIT)) == [WaitBriefly()]
+    assert client.handle(Received("é".encode() * (ROOM_SIZE_LIMIT // 2))) == [WaitBriefly()]
     assert [type(command) for command in client.handle(Received(b"x"))] == [Send, Finish]
+
+
+def test_a_room_in_ascii_is_asked_for_at_once() -> None:
+    client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "bob"))
+    client.handle(Listed([]))
+    (command,) = client.handle(Received(b"den"))
+    assert isinstance(command, AskToEnter)
 
 
 def test_a_bad_user_name_is_refused_before_the_list() -> None:
