@@ -19,10 +19,11 @@ from broker.net.ask import ping
 from broker.net.server import Server
 from broker.store import Store
 from broker.store_memory import MemoryStore
-from broker.store_sqlite import SqliteStore
+from broker.store_sqlite import SqliteStore, StoreInUse
 from protocol.errors import SettingError, StoreError
 
 DEFAULT_BIND = "tcp://127.0.0.1:9003"
+MANY = 1_000_000_000
 TAKE_OVER_S = 3.0
 """How long to wait for a broker before us to let go of the store."""
 
@@ -41,6 +42,17 @@ def _setting(parse: Any) -> Any:
         return value
 
     return callback
+
+
+class Number(click.FloatRange):
+    """A number from `min` to a billion; click alone lets inf and nan through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        number = float(super().convert(value, param, ctx))
+        if not number <= MANY:
+            self.fail(f"{value} is not a number up to {MANY:,}", param, ctx)
+        return number
 
 
 @click.group(invoke_without_command=True, context_settings={"auto_envvar_prefix": "TSUDOI", "show_default": True})
@@ -69,14 +81,14 @@ def _setting(parse: Any) -> Any:
 )
 @click.option(
     "--log-entries",
-    type=click.IntRange(1),
+    type=click.IntRange(1, MANY),
     default=Limits.log_entries,
     show_envvar=True,
     help="Messages and events that each room's log keeps.",
 )
 @click.option(
     "--log-age",
-    type=click.FloatRange(1),
+    type=Number(1),
     default=Limits.log_age_s,
     metavar="SECONDS",
     show_envvar=True,
@@ -118,7 +130,7 @@ def main(
 
 @main.command("ping")
 @click.option("--bind", default=None, metavar="ENDPOINT", callback=_setting(parse_bind), help="Where it listens.")
-@click.option("--timeout", default=3.0, type=click.FloatRange(0.1), metavar="SECONDS", help="How long to wait.")
+@click.option("--timeout", default=3.0, type=Number(0.1), metavar="SECONDS", help="How long to wait.")
 @click.pass_context
 def ping_command(context: click.Context, bind: str | None, timeout: float) -> None:
     """Ask a running broker whether it answers: exit status 0 or 1."""
@@ -170,7 +182,7 @@ async def _open_file(path: Path, durability: Literal["process", "full"]) -> Sqli
     while True:
         try:
             return SqliteStore(path, durability)
-        except SettingError:
+        except StoreInUse:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)

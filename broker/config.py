@@ -1,5 +1,6 @@
 """The broker's settings, read once; nobody else looks at the environment."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -52,6 +53,8 @@ def parse_bind(text: str) -> str:
             raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
         return text
     host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not text.startswith("tcp://") or not host or not port.isdigit() or int(port) > 65534:
+    if not text.startswith("tcp://") or not host or not re.fullmatch("[0-9]{1,5}", port):
         raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
+    if int(port) > 65534:
+        raise SettingError(f"{text!r} leaves no port for the news: they go out at the next one")
     return text

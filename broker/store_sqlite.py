@@ -39,6 +39,10 @@ CREATE TABLE delivered (room INTEGER NOT NULL, gateway TEXT NOT NULL, offset INT
 """
 
 
+class StoreInUse(SettingError):
+    """Another broker has the store open; it may be about to end."""
+
+
 class SqliteStore:
     """Keeps everything in the file at `path`, which no other broker may have open at the same time."""
 
@@ -236,5 +240,5 @@ def _take(path: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as exc:
         os.close(lock)
-        raise SettingError(f"another broker has the store {path} open") from exc
+        raise StoreInUse(f"another broker has the store {path} open") from exc
     return lock

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 import click
 import uvloop
@@ -31,7 +31,7 @@ STARTING_S = 30.0
 class Number(click.FloatRange):
     """A number from `min` to a billion; click alone lets inf and nan through."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """See click."""
         number = float(super().convert(value, param, ctx))
         if not number <= MANY:

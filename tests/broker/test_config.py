@@ -1,0 +1,127 @@
+"""broker/config.py and broker/cli.py: what can be set, and how mistakes are told."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import cli
+from broker.config import parse_bind, parse_store
+from protocol.errors import SettingError
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tcp://127.0.0.1:9003",
+        "tcp://0.0.0.0:0",
+        "tcp://[::]:65534",
+        "tcp://*:9003",
+        "tcp://broker.example:9003",
+        "ipc:///run/tsudoi/broker",
+        "ipc://" + "x" * 90,
+    ],
+)
+def test_endpoints_are_taken_as_they_come(text: str) -> None:
+    assert parse_bind(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "tcp", "tcp://", "tcp://:9003", "tcp://host", "tcp://host:", "tcp://host:port", "tcp://host:-1"),
+        *("tcp://host:²", "tcp://host:٣", "tcp://host:" + "9" * 5_000, "tcp://host:65535", "tcp://host: 9003"),
+        *("ipc://", "ipc://" + "x" * 95, "udp://host:9003", "127.0.0.1:9003", "9003"),
+    ],
+)
+def test_anything_else_is_a_setting_error(text: str) -> None:
+    with pytest.raises(SettingError, match=r"tcp://HOST:PORT|too long|no port for the news"):
+        parse_bind(text)
+
+
+def test_stores_are_memory_or_a_file() -> None:
+    assert parse_store("memory") is None
+    assert parse_store("sqlite:data/t.sqlite") == Path("data/t.sqlite")
+    assert parse_store("sqlite:C:/t.sqlite") == Path("C:/t.sqlite")
+
+
+@pytest.mark.parametrize("text", ["", "sqlite", "sqlite:", "redis:host", "Memory", ":memory:"])
+def test_other_stores_are_setting_errors(text: str) -> None:
+    with pytest.raises(SettingError, match="neither memory nor sqlite:PATH"):
+        parse_store(text)
+
+
+@given(st.text(max_size=30))
+def test_no_text_raises_anything_else(text: str) -> None:
+    for parse in (parse_bind, parse_store):
+        with contextlib.suppress(SettingError):
+            parse(text)
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run the command line; return its exit status and what it wrote to stderr."""
+    monkeypatch.setattr(sys, "argv", ["broker", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.run_program()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--bind", "nonsense"], "Invalid value for '--bind'"),
+        (["--bind", "tcp://127.0.0.1:²"], "Invalid value for '--bind'"),
+        (["--store", "nonsense"], "Invalid value for '--store'"),
+        (["--durability", "some"], "Invalid value for '--durability'"),
+        (["--log-entries", "0"], "Invalid value for '--log-entries'"),
+        (["--log-entries", "9" * 30], "Invalid value for '--log-entries'"),
+        (["--log-age", "0.5"], "Invalid value for '--log-age'"),
+        (["--log-age", "nan"], "Invalid value for '--log-age'"),
+        (["--log-age", "inf"], "Invalid value for '--log-age'"),
+        (["--log-level", "loud"], "Invalid value for '--log-level'"),
+        (["--nonsense"], "No such option"),
+        (["nonsense"], "No such command"),
+        (["ping", "--timeout", "nan"], "Invalid value for '--timeout'"),
+        (["ping", "--bind", "nonsense"], "Invalid value for '--bind'"),
+        (["--store", "sqlite:/dev/null/below"], "can not open the store /dev/null/below"),
+        (["--store", "memory", "--bind", "tcp://192.0.2.1:9003"], "can not listen on tcp://192.0.2.1:9003"),
+        (["--store", "memory", "--bind", "ipc:///dev/null/below"], "can not listen on ipc:///dev/null/below"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    status, stderr = run(monkeypatch, capfd, *arguments)
+    assert status == 2
+    assert stderr.startswith(f"broker: {words}")
+    assert stderr.count("\n") == 1
+
+
+def test_a_mistake_in_the_environment_is_told_likewise(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TSUDOI_STORE", "nonsense")
+    status, stderr = run(monkeypatch, capfd)
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "'nonsense' is neither memory nor sqlite:PATH" in stderr
+
+
+def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    status, stderr = run(monkeypatch, capfd, "--bind", "ipc:///nowhere", "ping", "--timeout", "0.1")
+    assert (status, stderr) == (1, "broker: no answer from ipc:///nowhere within 0.1 s\n")
+
+
+def test_help_names_every_setting_and_its_variable() -> None:
+    text = CliRunner().invoke(cli.main, ["--help"], prog_name="broker").output
+    for option in ("BIND", "STORE", "DURABILITY", "LOG_ENTRIES", "LOG_AGE", "LOG_LEVEL"):
+        assert f"TSUDOI_{option}" in text
+        assert f"--{option.lower().replace('_', '-')}" in text
+    assert "ping" in text

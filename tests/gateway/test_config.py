@@ -1,0 +1,184 @@
+"""gateway/config.py and gateway/cli.py: what can be set, and how mistakes are told."""
+
+import contextlib
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import cli
+from gateway.config import Door, parse_broker, parse_door, parse_name
+from protocol.dialects import DIALECTS
+from protocol.errors import SettingError
+
+
+@pytest.mark.parametrize(
+    ("text", "door"),
+    [
+        ("0.0.0.0:9001", Door("0.0.0.0", 9001)),
+        ("127.0.0.1:0", Door("127.0.0.1", 0)),
+        ("localhost:65535", Door("127.0.0.1", 65535)),
+        ("[::]:9001", Door("::", 9001)),
+        ("::1:9001", Door("::1", 9001)),
+        ("0.0.0.0:9001=auto", Door("0.0.0.0", 9001)),
+        ("[::1]:9001=tcrp-200", Door("::1", 9001, "tcrp-200")),
+    ],
+)
+def test_doors_are_host_and_port(text: str, door: Door) -> None:
+    assert parse_door(text, dialects=True) == door
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_tcp_door_may_have_any_dialect(name: str) -> None:
+    assert parse_door(f"127.0.0.1:1={name}", dialects=True).dialect == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "9001", ":9001", "host", "host:9001", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:65536"),
+        *("127.0.0.1:²", "127.0.0.1:٣", "127.0.0.1:" + "9" * 5_000, "127.0.0.1:9001=nonsense", "127.0.0.1:9001="),
+        *("1.2.3.4.5:9001", "[::g]:9001", "127.0.0.1: 9001"),
+    ],
+)
+def test_anything_else_is_a_setting_error(text: str) -> None:
+    with pytest.raises(SettingError):
+        parse_door(text, dialects=True)
+
+
+def test_only_tcp_doors_have_a_dialect() -> None:
+    with pytest.raises(SettingError, match="only a TCP door has a dialect"):
+        parse_door("127.0.0.1:9002=tcrp", dialects=False)
+
+
+@given(ip=st.ip_addresses(), port=st.integers(0, 65535))
+def test_a_door_is_written_as_it_is_read(ip: object, port: int) -> None:
+    door = Door(str(ip), port)
+    assert parse_door(str(door), dialects=False) == door
+
+
+@pytest.mark.parametrize("text", ["tcp://127.0.0.1:9003", "tcp://broker:1", "tcp://[::1]:65534", "ipc:///run/b"])
+def test_a_broker_is_an_endpoint(text: str) -> None:
+    assert parse_broker(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "broker", "broker:9003", "tcp://", "tcp://:1", "tcp://b:0", "tcp://b:65535", "tcp://b:²", "ipc://"]
+)
+def test_other_brokers_are_setting_errors(text: str) -> None:
+    with pytest.raises(SettingError, match=r"not tcp://HOST:PORT or ipc://PATH"):
+        parse_broker(text)
+
+
+@pytest.mark.parametrize("text", ["a", "gateway-1", "eu.west_2", "x" * 64])
+def test_names_are_plain(text: str) -> None:
+    assert parse_name(text) == text
+
+
+@pytest.mark.parametrize("text", ["", "-", "a/b", "a b", "部屋", "x" * 65, "a\n"])
+def test_other_names_are_setting_errors(text: str) -> None:
+    with pytest.raises(SettingError, match="is no name"):
+        parse_name(text)
+
+
+@given(st.text(max_size=30))
+def test_no_text_raises_anything_else(text: str) -> None:
+    for parse in (parse_broker, parse_name, lambda text: parse_door(text, True), lambda text: parse_door(text, False)):
+        with contextlib.suppress(SettingError):
+            parse(text)
+
+
+# --- the command line ---------------------------------------------------------------------------------------------
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run the command line; return its exit status and what it wrote to stderr."""
+    monkeypatch.setattr(sys, "argv", ["gateway", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.run_program()
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tcp", "nonsense"], "Invalid value for '--tcp'"),
+        (
+            ["--tcp", "127.0.0.1:1=nonsense"],
+            "Invalid value for '--tcp': there is no dialect 'nonsense'; there are auto, ",
+        ),
+        (["--udp", "127.0.0.1:1=tcrp"], "Invalid value for '--udp'"),
+        (["--broker", "nonsense"], "Invalid value for '--broker'"),
+        (["--name", "a/b"], "Invalid value for '--name'"),
+        (["--http", "nonsense"], "Invalid value for '--http'"),
+        (["--idle-timeout", "0.1"], "Invalid value for '--idle-timeout'"),
+        (["--idle-timeout", "nan"], "Invalid value for '--idle-timeout'"),
+        (["--idle-timeout", "inf"], "Invalid value for '--idle-timeout'"),
+        (["--check-ip", "maybe"], "Invalid value for '--check-ip'"),
+        (["--move-after", "-1"], "Invalid value for '--move-after'"),
+        (["--rate", "nan"], "Invalid value for '--rate'"),
+        (["--burst", "0"], "Invalid value for '--burst'"),
+        (["--backlog", "-1"], "Invalid value for '--backlog'"),
+        (["--payload-limit", "1"], "Invalid value for '--payload-limit'"),
+        (["--connections", "0"], "Invalid value for '--connections'"),
+        (["--data", __file__], "Invalid value for '--data'"),
+        (["--nonsense"], "No such option"),
+        (["nonsense"], "No such command"),
+        (["ping"], "name the gateway's --http HOST:PORT"),
+        (["ping", "--timeout", "inf"], "Invalid value for '--timeout'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    status, stderr = run(monkeypatch, capfd, *arguments)
+    assert status == 2
+    assert stderr.startswith(f"gateway: {words}")
+    assert stderr.count("\n") == 1
+
+
+def test_a_taken_udp_door_is_told_likewise(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        arguments = ["--udp", place, "--tcp", "127.0.0.1:0", "--broker", f"ipc://{tmp_path}/b", "--log-level", "error"]
+        status, stderr = run(monkeypatch, capfd, *arguments)
+    assert (status, stderr) == (2, f"gateway: can not listen on UDP {place}: Address already in use\n")
+
+
+def test_a_mistake_in_the_environment_is_told_likewise(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TSUDOI_TCP", "127.0.0.1:1 nonsense")
+    status, stderr = run(monkeypatch, capfd)
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "'nonsense' is not HOST:PORT" in stderr
+
+
+def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+        status, stderr = run(monkeypatch, capfd, "--http", place, "ping", "--timeout", "0.5")
+    assert status == 1
+    assert stderr.startswith(f"no answer from {place}: ")
+    assert stderr.count("\n") == 1
+
+
+def test_help_names_every_setting_and_its_variable() -> None:
+    result = CliRunner().invoke(cli.main, ["--help"], prog_name="gateway")
+    assert result.exit_code == 0
+    for parameter in cli.main.params:
+        if parameter.name != "help":
+            assert parameter.name is not None
+            assert f"TSUDOI_{parameter.name.upper()}" in result.output
+    unwrapped = "".join(result.output.split())
+    for name in DIALECTS:
+        assert name in unwrapped
