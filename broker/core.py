@@ -89,7 +89,7 @@ class Core:
         self.counters = Counters()
         self._instance = instance
         self._limits = limits
-        self.custody = Custody(self.directory, snapshot.accepted, self._answer, now)
+        self.custody = Custody(self.directory, snapshot.accepted, self._answer, instance, now)
         self._closed = {
             room: (now, last) for room, (_, last) in snapshot.ends.items() if room not in self.directory.rooms
         }
@@ -266,8 +266,9 @@ class Core:
                 self.directory.leave(member, LeaveReason.IDLE if idle else LeaveReason.LEFT, moment.wall_ms)
             elif item.kind == EntryKind.ADDRESSED:
                 self.directory.locate(member, item.text.encode(), item.code)
+                self.custody.located(member)
             elif item.kind == EntryKind.RELEASED:
-                self.custody.released(member, item.code, moment.now)
+                self.custody.released(member, item.text, item.code, moment.now)
             else:
                 self.counters.refused_items += 1
         gateway.accepted += len(items)

@@ -42,17 +42,19 @@ class Gateway:
 
 @dataclass(slots=True)
 class Handover:
-    """A member that one gateway is to give up before another serves it."""
+    """A member that one gateway is to give up before others serve it."""
 
-    to: str
-    request_id: int
-    """Of the resume to answer."""
+    name: str
+    """What Release calls it, and RELEASED: an answer to an earlier one says nothing of where the member is now."""
+    waiting: dict[str, int]
+    """Gateway instance → id of the resume to answer, in the order in which they asked: each has something that the
+    member said, and the last is where it is."""
 
 
 class Custody:
     """The gateways, and the members on their way between them."""
 
-    def __init__(self, directory: Directory, accepted: dict[str, int], answer: Answer, now: float) -> None:
+    def __init__(self, directory: Directory, accepted: dict[str, int], answer: Answer, run: str, now: float) -> None:
         """Begin with the gateways that a broker before us knew: they may live, and have the time to say Hello."""
         self.gateways = {instance: Gateway(now) for instance in directory.by_gateway}
         for instance, number in accepted.items():
@@ -65,6 +67,8 @@ class Custody:
         """Members of gateways that were gone who were silent too long."""
         self._directory = directory
         self._answer = answer
+        self._run = run
+        self._last_handover = 0
         self._handovers: dict[int, Handover] = {}
         """Member id → where it is to go when its gateway has let go of it."""
 
@@ -111,9 +115,9 @@ class Custody:
         for member_id in list(self._handovers):
             member = self._directory.members.get(member_id)
             if member is None or not self._may_live(member.gateway, now):
-                self._hand_over(member_id, None)
+                self._hand_over(member_id, None, now)
             else:
-                self._answer(member.gateway, backbone.Release(member.room.id, member.id))
+                self._ask_for(member)
 
     def sweep(self, now: float, wall_ms: int) -> None:
         """Let members expire whose gateways are gone, and forget gateways that nobody needs to know."""
@@ -133,29 +137,39 @@ class Custody:
 
     def resume(self, instance: str, request_id: int, member: Member, now: float) -> None:
         """A gateway has a datagram of a member: let it serve the member, as soon as no other does."""
-        if member.gateway == instance:
+        handover = self._handovers.get(member.id)
+        if handover is None and member.gateway == instance:
             self.grant(instance, request_id, member)
-            return
-        waiting = self._handovers.pop(member.id, None)
-        if waiting is not None and waiting.to != instance:
-            self._answer(waiting.to, backbone.Reply(waiting.request_id, backbone.Refused(Status.BUSY, "")))
-        self._handovers[member.id] = Handover(instance, request_id)
-        if self._may_live(member.gateway, now):
-            self._answer(member.gateway, backbone.Release(member.room.id, member.id))
+        elif handover is not None:
+            # Also if it is the one that is to give the member up: it has done so, or never had it, and will say that.
+            handover.waiting[instance] = request_id
         else:
-            self._hand_over(member.id, None)
+            self._begin(member, {instance: request_id}, now)
 
-    def released(self, member: Member, heard: int, now: float) -> None:
-        """A gateway has let go of a member that has heard its room up to `heard`; 0 if it did not know it."""
+    def released(self, member: Member, name: str, heard: int, now: float) -> None:
+        """The gateway of a member has let go of it, which has heard its room up to `heard`; 0 if it did not know it.
+
+        Args:
+            member: whom.
+            name: of the handover.
+            heard: see above.
+            now: monotonic seconds.
+        """
+        handover = self._handovers.get(member.id)
+        if (handover is None or handover.name != name) and name.startswith(self._run):
+            return  # that was another time that it was there
         heard = min(heard, member.room.last) or member.heard()
+        self.handovers += 1
+        if handover is not None:
+            self._hand_over(member.id, heard, now)
+        else:
+            # Who asked for it has asked the broker before us, and may not ask again: let it stay.
+            self._give_again(member, heard)
+
+    def located(self, member: Member) -> None:
+        """A member's gateway delivers to it; if it is to give it up, its reports do not count for the member."""
         if member.id in self._handovers:
-            self.handovers += 1
-            self._hand_over(member.id, heard)
-            return
-        # Nobody waits for it any more: whoever hears its client next will ask.
-        nobody = f"-{int(now)}"
-        self.gateways.setdefault(nobody, Gateway(now, stopped=True, gone=True))
-        self._directory.move(member, nobody, heard)
+            member.live = False
 
     def call_roll(self, instance: str, request_id: int, known: list[int]) -> None:
         """Tell a gateway which of its members are others' by now, and give it again whom it does not know of."""
@@ -180,31 +194,60 @@ class Custody:
 
     def _lost_touch(self, instance: str, gateway: Gateway) -> None:
         gateway.greeted = False
-        for member_id, handover in list(self._handovers.items()):
-            if handover.to == instance:
-                del self._handovers[member_id]
+        for handover in self._handovers.values():
+            handover.waiting.pop(instance, None)
 
     def _see_to(self, instance: str, gateway: Gateway, now: float) -> None:
         gateway.gone = True
         for member_id in list(self._handovers):
             member = self._directory.members.get(member_id)
             if member is None or member.gateway == instance:
-                self._hand_over(member_id, None)
+                self._hand_over(member_id, None, now)
         self._find_heir(instance, now)
 
-    def _hand_over(self, member_id: int, heard: int | None) -> None:
+    def _begin(self, member: Member, waiting: dict[str, int], now: float) -> None:
+        """Let a member go from its gateway to those who wait for it, one after the other."""
+        self._last_handover += 1
+        self._handovers[member.id] = Handover(f"{self._run}.{self._last_handover}", waiting)
+        self._directory.hold(member)
+        if self._may_live(member.gateway, now):
+            self._ask_for(member)
+        else:
+            self._hand_over(member.id, None, now)
+
+    def _ask_for(self, member: Member) -> None:
+        name = self._handovers[member.id].name
+        self._answer(member.gateway, backbone.Release(member.room.id, member.id, name))
+
+    def _hand_over(self, member_id: int, heard: int | None, now: float) -> None:
         """Let the gateway that waits for a member have it; `heard` as its old one said, None if that one is gone."""
-        handover = self._handovers.pop(member_id)
+        waiting = self._handovers.pop(member_id).waiting
         member = self._directory.members.get(member_id)
         if member is None:
-            refused = backbone.Refused(Status.ROOM_NOT_FOUND, "")
-            self._answer(handover.to, backbone.Reply(handover.request_id, refused))
+            for instance, request_id in waiting.items():
+                refused = backbone.Refused(Status.ROOM_NOT_FOUND, "")
+                self._answer(instance, backbone.Reply(request_id, refused))
+            return
+        if not waiting:
+            # Who asked for it is gone. If its gateway has let go of it, it is given it again.
+            if heard is not None:
+                self._give_again(member, heard)
             return
         if heard is None:
             self.takeovers += 1
             heard = member.heard()
-        self._directory.move(member, handover.to, heard)
-        self.grant(handover.to, handover.request_id, member)
+        instance = next(iter(waiting))
+        request_id = waiting.pop(instance)
+        self._directory.move(member, instance, heard)
+        self.grant(instance, request_id, member)
+        if waiting:
+            self._begin(member, waiting, now)
+
+    def _give_again(self, member: Member, heard: int) -> None:
+        """A gateway has let go of a member for nobody: it shall go on with it."""
+        self._directory.move(member, member.gateway, heard)
+        if member.address:
+            self._give(member.gateway, [member])
 
     def _find_heir(self, gone: str, now: float) -> None:
         """Let a living gateway behind the same address go on with the members of one that is gone."""

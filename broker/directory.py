@@ -213,6 +213,14 @@ class Directory:
         self.by_gateway.setdefault(gateway, set()).add(member.id)
         self.batch.members[member.id] = member.row()
 
+    def hold(self, member: Member) -> None:
+        """A member is to go to another gateway: what its own reports from now on may be about others.
+
+        Not noted for the store: a broker that starts again does not know of the handover either.
+        """
+        member.delivered = member.heard()
+        member.live = False
+
     def locate(self, member: Member, address: bytes, heard: int) -> None:
         """A member is live at its gateway: note where its datagrams go, and up to where it has heard its room."""
         member.delivered = max(member.delivered, min(heard, member.room.last))

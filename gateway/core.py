@@ -6,6 +6,7 @@ hear to `link.py`, from where `net/service.py` takes it after each drain. `now` 
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from gateway import addresses
 from gateway.config import Settings
@@ -16,7 +17,7 @@ from gateway.link import Link
 from gateway.members import Member, Members, Room, without_own_name
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release
-from protocol.codes import EntryKind, LeaveReason
+from protocol.codes import EntryKind, LeaveReason, Status
 from protocol.datagram import MAX_UP, Datagram, characters_end, parse_in_characters_untrusted, readable
 from protocol.dialects import CLASSIC, DIALECTS
 from protocol.errors import MalformedMessage
@@ -35,7 +36,10 @@ LATE_TICK_S = 1.0
 LEAVING_S = 10.0
 """When a member that leaves is dropped even if no news of it has come: the broker did not know it any more."""
 EXIT_ADDRESSES = 10_000
+RELEASED = 10_000
 EXIT_S = 1.0
+
+_Key = TypeVar("_Key", bytes, str)
 
 Source = tuple[bytes, bytes]
 """(datagram, address it came from)."""
@@ -56,6 +60,8 @@ class Core:
         """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._refused: dict[bytes, float] = {}
         self._exited: dict[bytes, float] = {}
+        self._released: dict[str, float] = {}
+        """Handovers that were answered: a second answer would tell of a later stay of the member here."""
         self._ticked_at = float("-inf")
         self._leaving: deque[tuple[float, Member]] = deque()
 
@@ -178,8 +184,9 @@ class Core:
                     self.handle_datagrams(held_door, [(held_data, held_source)], now)
             elif isinstance(answer, Refused):
                 self.counters.unknown_tokens += len(waiting)
-                self._refused[token] = now + REFUSED_S
-                _bound(self._refused, REFUSED_TOKENS)
+                if answer.status == Status.ROOM_NOT_FOUND:
+                    self._refused[token] = now + REFUSED_S
+                    _bound(self._refused, REFUSED_TOKENS)
             else:
                 self.counters.held_dropped += len(waiting)
 
@@ -287,14 +294,18 @@ class Core:
             return
         self.link.handle(message, now)
         match message:
-            case Release(room_id, member_id):
+            case Release(room_id, member_id, handover):
+                if handover in self._released:
+                    return  # asked once more before our answer was there
+                self._released[handover] = now
+                _bound(self._released, RELEASED)
                 room = self.members.rooms.get(room_id)
                 member = room.members.get(member_id) if room else None
                 if member is not None:
-                    self.delivery.release(member)
+                    self.delivery.release(member, handover)
                 else:
                     # Not here any more: the directory goes by what we reported.
-                    self.link.publisher.add(Item(EntryKind.RELEASED, room_id, member_id, "", 0))
+                    self.link.publisher.add(Item(EntryKind.RELEASED, room_id, member_id, handover, 0))
             case Adopt(adoptions):
                 for adoption in adoptions:
                     self.counters.adopted += 1
@@ -314,6 +325,6 @@ class Core:
         self.delivery.tick(now)
 
 
-def _bound(table: dict[bytes, float], size: int) -> None:
+def _bound(table: dict[_Key, float], size: int) -> None:
     while len(table) > size:
         del table[next(iter(table))]

@@ -277,11 +277,11 @@ class Delivery:
         known = [member_id for room in self._members.rooms.values() for member_id in room.members]
         self._link.ask(Roll(known), now, answered)
 
-    def release(self, member: Member) -> None:
+    def release(self, member: Member, handover: str) -> None:
         """Another gateway goes on with a member: tell it how far we came."""
         self._counters.released += 1
         self._silence(member)
-        self._link.publisher.add(Item(EntryKind.RELEASED, member.room.id, member.id, "", member.cursor))
+        self._link.publisher.add(Item(EntryKind.RELEASED, member.room.id, member.id, handover, member.cursor))
         self.drop(member)
 
     # --- members --------------------------------------------------------------------------------------------------

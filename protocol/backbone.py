@@ -75,7 +75,7 @@ class Item(Wire):
 
     kind: Number
     """EntryKind.SAID; LEFT, with the reason in `code`; ADDRESSED, with the address in `text`; RELEASED, with the offset
-    up to which the member has heard its room in `code`."""
+    up to which the member has heard its room in `code` and the handover in `text`."""
     room: Number
     member: Number
     text: str
@@ -277,10 +277,12 @@ class Unknown(Wire, tag=4):
 
 
 class Release(Wire, tag=5):
-    """Another gateway wants to serve this member: stop, and publish RELEASED."""
+    """Another gateway wants to serve this member: stop, and publish RELEASED. Repeated until that has come."""
 
     room: Number
     member: Number
+    handover: str
+    """What this handover is called, in this and in RELEASED: no other is ever called so."""
 
 
 class Adoption(Wire):
