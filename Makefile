@@ -31,7 +31,7 @@ imports: $(VENV)/dev.stamp ## who may import whom
 	$(VENV)/bin/lint-imports
 
 tests: $(VENV)/dev.stamp ## pytest; ARGS='-k names -x' passes flags on
-	$(python) -m pytest $(ARGS)
+	$(python) -m pytest -n auto --dist worksteal $(ARGS)
 
 slow: $(VENV)/dev.stamp ## pytest, the slow tests only
 	$(python) -m pytest -m slow $(ARGS)
