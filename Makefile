@@ -10,7 +10,7 @@ pip := $(python) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test style types imports tests slow coverage container-test bench format lock clean
+.PHONY: help run test style types imports tests slow coverage container-test bench chaos soak format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -44,6 +44,16 @@ container-test: $(VENV)/dev.stamp ## build the image, run docker-compose.yml, ch
 
 bench: $(VENV)/dev.stamp ## measure on this machine, write benchmarks/RESULTS.md; QUICK=1 in under two minutes
 	$(python) -m benchmarks $(if $(QUICK),--quick) $(ARGS)
+
+SEED ?= 1
+RUNS ?= 20
+JOBS ?= 1
+chaos: $(VENV)/dev.stamp ## real processes under faults, histories checked; SEED=7 RUNS=1 plays seed 7 again, JOBS=2 two at a time
+	$(python) -m tests.chaos --seed $(SEED) --runs $(RUNS) --jobs $(JOBS) $(ARGS)
+
+MINUTES ?= 10
+soak: $(VENV)/dev.stamp ## rooms come and go for MINUTES=10; memory and files must stay flat; writes docs/soak.md
+	$(python) -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 format: $(VENV)/dev.stamp ## let ruff rewrite what it can
 	$(python) -m ruff check --fix .

@@ -1,0 +1,231 @@
+"""Relays in this process: TCP between gateways and broker, UDP between clients and gateways. Both can misbehave."""
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+from tests.chaos.plan import UdpFaults
+from tests.support.legacy.wire import Address
+
+COMMANDS, NEWS = 1, 2
+READ_SIZE = 65_536
+RECEIVE_BUFFER = 4 * 2**20
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@ll")
+
+OnDatagram = Callable[[float, bytes, Address], None]
+
+
+def new_udp_socket() -> socket.socket:
+    """Return a socket on loopback that says when each datagram came."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    sock.bind(("127.0.0.1", 0))
+    sock.setblocking(False)
+    return sock
+
+
+def drain(sock: socket.socket, take: OnDatagram) -> None:
+    """Give all that has come to `take`, with the kernel's time of it."""
+    while True:
+        try:
+            raw, notes, _, source = sock.recvmsg(READ_SIZE, 64)
+        except (BlockingIOError, ConnectionRefusedError):
+            return
+        at = time.time()
+        for level, kind, data in notes:
+            if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS and len(data) == _TIMESPEC.size:
+                seconds, nanoseconds = _TIMESPEC.unpack(data)
+                at = seconds + nanoseconds / 1e9
+        take(at, raw, source)
+
+
+class TcpRelay:
+    """What one gateway takes for its broker: two ports in a row, each carried on to the broker's."""
+
+    def __init__(self) -> None:
+        self._listeners = _two_in_a_row()
+        self.port: int = self._listeners[0].getsockname()[1]
+        self._broker_port = 0
+        self._servers: list[asyncio.Server] = []
+        self._writers: dict[int, set[asyncio.StreamWriter]] = {COMMANDS: set(), NEWS: set()}
+        self._cut = 0
+        self._gates = {COMMANDS: asyncio.Event(), NEWS: asyncio.Event()}
+        self._tasks: set[asyncio.Task[None]] = set()
+        for gate in self._gates.values():
+            gate.set()
+
+    async def start(self, broker_port: int) -> None:
+        """Carry connections on to the broker at that port and the next."""
+        self._broker_port = broker_port
+        for which, listener in zip((COMMANDS, NEWS), self._listeners, strict=True):
+
+            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int = which) -> None:
+                await self._serve(reader, writer, which)
+
+            self._servers.append(await asyncio.start_server(serve, sock=listener))
+
+    def cut(self, which: int) -> None:
+        """End connections of these kinds, and let no new one come about."""
+        self._cut |= which
+        for kind, writers in self._writers.items():
+            if kind & which:
+                for writer in list(writers):
+                    writer.transport.abort()
+
+    def stall(self, which: int) -> None:
+        """Carry nothing any more over connections of these kinds; they stay open."""
+        for kind, gate in self._gates.items():
+            if kind & which:
+                gate.clear()
+
+    def heal(self) -> None:
+        """Undo both."""
+        self._cut = 0
+        for gate in self._gates.values():
+            gate.set()
+
+    async def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        writers = [writer]
+        try:
+            await self._gates[which].wait()
+            if self._cut & which:
+                return
+            port = self._broker_port + (1 if which == NEWS else 0)
+            onward, back = await asyncio.open_connection("127.0.0.1", port)
+            writers.append(back)
+            self._writers[which].update(writers)
+            ends = [
+                asyncio.ensure_future(self._pump(reader, back, which)),
+                asyncio.ensure_future(self._pump(onward, writer, which)),
+            ]
+            try:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for end in ends:
+                    end.cancel()
+                await asyncio.gather(*ends, return_exceptions=True)
+        except OSError:
+            pass  # the broker is away
+        finally:
+            self._tasks.discard(task)
+            self._writers[which].difference_update(writers)
+            for one in writers:
+                one.transport.abort()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(READ_SIZE):
+                await self._gates[which].wait()
+                writer.write(data)
+                await writer.drain()
+
+
+def _two_in_a_row() -> tuple[socket.socket, socket.socket]:
+    for _ in range(200):
+        first, second = (socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2))
+        for sock in (first, second):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))
+        try:
+            second.bind(("127.0.0.1", first.getsockname()[1] + 1))
+        except (OSError, OverflowError):
+            first.close()
+            second.close()
+            continue
+        return first, second
+    raise AssertionError("no two free ports in a row")
+
+
+class UdpRelay:
+    """What clients take for one gateway's UDP door. It tells what passes at the gateway's side of it."""
+
+    def __init__(self, door: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDatagram) -> None:
+        """Relay to `door`.
+
+        Args:
+            door: of the gateway.
+            faults: what to do to datagrams, both ways.
+            seed: of the dice.
+            on_up: called for each datagram that is sent on to the gateway, with the client's address.
+            on_down: called for each that came from the gateway, before anything is done to it.
+        """
+        self.faulty = True
+        self._door = door
+        self._faults = faults
+        self._dice = random.Random(seed)
+        self._on_up = on_up
+        self._on_down = on_down
+        self._loop = asyncio.get_running_loop()
+        self._sock = new_udp_socket()
+        self.address: Address = self._sock.getsockname()
+        self._sessions: dict[Address, socket.socket] = {}
+        self.dropped = self.doubled = self.delayed = 0
+        self._loop.add_reader(self._sock, self._upward)
+
+    def close(self) -> None:
+        for sock in (self._sock, *self._sessions.values()):
+            self._loop.remove_reader(sock)
+            sock.close()
+
+    def _upward(self) -> None:
+        drain(self._sock, lambda _, raw, source: self._weather(lambda: self._send_up(raw, source)))
+
+    def _send_up(self, raw: bytes, source: Address) -> None:
+        session = self._sessions.get(source)
+        if session is None:
+            session = self._sessions[source] = new_udp_socket()
+            self._loop.add_reader(session, self._downward, session, source)
+        self._on_up(time.time(), raw, source)
+        with contextlib.suppress(OSError):
+            session.sendto(raw, self._door)
+
+    def _downward(self, session: socket.socket, client: Address) -> None:
+        def take(at: float, raw: bytes, _: Address) -> None:
+            self._on_down(at, raw, client)
+            self._weather(lambda: self._send_down(raw, client))
+
+        drain(session, take)
+
+    def _send_down(self, raw: bytes, client: Address) -> None:
+        with contextlib.suppress(OSError):
+            self._sock.sendto(raw, client)
+
+    def _weather(self, send: Callable[[], None]) -> None:
+        """Let a datagram through as the faults allow. What is delayed is overtaken by others."""
+        dice, faults = self._dice, self._faults
+        if not self.faulty:
+            send()
+            return
+        if dice.random() < faults.drop:
+            self.dropped += 1
+            return
+        copies = 1
+        if dice.random() < faults.double:
+            self.doubled += 1
+            copies = 2
+        for _ in range(copies):
+            if dice.random() < faults.delay:
+                self.delayed += 1
+                self._loop.call_later(dice.uniform(0.0, faults.delay_s), self._if_open, send)
+            else:
+                send()
+
+    def _if_open(self, send: Callable[[], None]) -> None:
+        if self._sock.fileno() >= 0:
+            send()
