@@ -9,7 +9,10 @@ from typing import Protocol
 from gateway.limits import Bucket
 from protocol.backbone import Granted, room_topic
 from protocol.dialect import Dialect, DownStyle
+from protocol.names import MAX_NAME_SIZE
 
+_LONGEST_NAME = 2 * MAX_NAME_SIZE
+"""Characters of a name in any form of Unicode."""
 _TOLD_APART = re.compile(r"#\d+\Z")
 
 
@@ -103,7 +106,8 @@ def without_own_name(text: str, own: tuple[str, ...]) -> str:
     if text.startswith(own):
         return text[next(len(prefix) for prefix in own if text.startswith(prefix)) :]
     name, separator, said = text.partition(": ")
-    if separator and unicodedata.normalize("NFC", name).strip() + separator in own:
+    # To put thousands of combining marks in order takes milliseconds; no name has so many.
+    if separator and len(name) <= _LONGEST_NAME and unicodedata.normalize("NFC", name).strip() + separator in own:
         return said
     return text
 

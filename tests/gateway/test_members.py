@@ -1,12 +1,15 @@
 """gateway/members.py"""
 
 import math
+import unicodedata
+from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.members import Member, Members, Room
+from gateway.members import Member, Members, Room, own_prefixes, without_own_name
 from protocol.dialects import TCRP
 from tests.support.fakes import FakeRecipients, a_grant, address_of, token_of
 
@@ -73,6 +76,21 @@ def test_a_client_may_write_its_name_as_assigned_and_as_wished(name: str, own: s
     member = Member(granted, token_of(1), TCRP, bytes(4), Room(granted), 0.0)
     assert set(member.own_prefixes) == own
     assert members.by_token == {}
+
+
+def test_what_no_name_can_be_is_not_brought_into_normal_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def normalize(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+        lengths.append(len(text))
+        return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr("gateway.members.unicodedata", SimpleNamespace(normalize=normalize))
+    own = own_prefixes("が" * 85)
+    assert without_own_name("か\u3099" * 85 + ": hello", own) == "hello"
+    marks = "a" + "\u0315\u0300" * 1_000
+    assert without_own_name(f"{marks}: hello", own) == f"{marks}: hello"
+    assert max(lengths) < 1_000
 
 
 # --- the idle wheel -----------------------------------------------------------------------------------------------

@@ -1,0 +1,626 @@
+"""gateway/core.py"""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway import addresses
+from gateway.config import Settings
+from gateway.core import EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, REFUSED_S
+from protocol import backbone
+from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
+from protocol.codes import EntryKind, LeaveReason, Status
+from protocol.dialects import DIALECTS
+from protocol.names import hash_token
+from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
+from tests.support.strategies import datagrams
+
+ALICE, BOB = address_of(1), address_of(2)
+ELSEWHERE = address_of(1, network="198.51.100.7")
+LOOPBACK = addresses.pack("127.0.0.1", 4000)
+
+
+@pytest.fixture
+def gateway() -> ScriptedGateway:
+    return ScriptedGateway()
+
+
+def raw(number: int, text: str | bytes = b"", *, room: bytes | None = None, token: bytes | None = None) -> bytes:
+    """A datagram with its sizes in bytes."""
+    name = room_name(1).encode() if room is None else room
+    key = token_of(number) if token is None else token
+    return bytes((len(name), len(key))) + name + key + (text.encode() if isinstance(text, str) else text)
+
+
+def send(gateway: ScriptedGateway, data: bytes, source: bytes = ALICE, door: int = 0) -> None:
+    gateway.core.handle_datagrams(door, [(data, source)], gateway.now)
+
+
+# --- what is said -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_member_says_goes_to_the_broker(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    gateway.hear(1, "hello", ALICE)
+    gateway.hear(1, "やあ\t改行\n", ALICE)
+    items = [item for item in gateway.published() if item.kind == EntryKind.SAID]
+    assert items == [Item(1, 1, 1, "hello", 0), Item(1, 1, 1, "やあ\t改行\n", 0)]
+    assert gateway.counters.accepted_messages == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("m1: hello", "hello"),
+        ("m1 : hello", "hello"),
+        ("m1: m1: hello", "m1: hello"),
+        ("m2: hello", "m2: hello"),
+        ("m1:hello", "m1:hello"),
+        (" m1: hello", "hello"),
+        ("M1: hello", "M1: hello"),
+    ],
+)
+def test_the_senders_own_name_is_taken_off(gateway: ScriptedGateway, text: str, heard: str) -> None:
+    gateway.enter(1)
+    gateway.hear(1, text, ALICE)
+    assert gateway.said() == [heard]
+
+
+def test_the_senders_own_name_may_be_written_in_any_normal_form(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, name="がく")
+    for text in ("がく: a", "か\u3099く: b", "がぐ: c"):
+        gateway.hear(1, text, ALICE)
+    assert gateway.said() == ["a", "b", "がぐ: c"]
+
+
+def test_one_that_was_told_apart_may_write_the_name_that_it_wished(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, name="alice#2")
+    for text in ("alice: a", "alice#2: b", "alice : c", "alice#3: d"):
+        gateway.hear(1, text, ALICE)
+    assert gateway.said() == ["a", "b", "c", "alice#3: d"]
+
+
+@pytest.mark.parametrize("text", ["", "m1: ", "m1 : ", "\x00\x1b", "m1: \x07"])
+def test_nothing_left_to_say_only_registers(gateway: ScriptedGateway, text: str) -> None:
+    member = gateway.enter(1)
+    gateway.wait(10.0)
+    gateway.hear(1, text, ALICE)
+    assert member.address == ALICE
+    assert member.seen == gateway.now
+    assert gateway.said() == []
+
+
+@pytest.mark.parametrize(
+    ("dialect", "word"), [(name, word) for name, dialect in DIALECTS.items() for word in dialect.register_words]
+)
+def test_words_to_register_are_never_relayed(gateway: ScriptedGateway, dialect: str, word: str) -> None:
+    member = gateway.enter(1, dialect)
+    for text in (word, f"m1: {word}"):
+        gateway.hear(1, text, ALICE)
+    assert member.address == ALICE
+    assert gateway.said() == []
+    gateway.hear(1, f"{word}!", ALICE)
+    assert gateway.said() == [f"{word}!"]
+
+
+def test_a_word_of_another_dialect_is_said(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, "tcrp")
+    for text in ("@join", "@quit", "exit", "/leave", "__LEAVE__"):
+        gateway.hear(1, text, ALICE)
+    assert gateway.said() == ["@join", "@quit", "exit", "/leave", "__LEAVE__"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "word"), [(name, word) for name, dialect in DIALECTS.items() for word in dialect.leave_words]
+)
+def test_words_to_leave_leave_the_room(gateway: ScriptedGateway, dialect: str, word: str) -> None:
+    member = gateway.enter(1, dialect, address=ALICE)
+    gateway.published()
+    gateway.hear(1, f"m1: {word}", ALICE)
+    assert gateway.published() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
+    gateway.hear(1, "one more thing", ALICE)
+    assert gateway.published() == []
+    assert member.leaving
+    gateway.news(entry(2, EntryKind.LEFT, 1, LeaveReason.LEFT))
+    assert gateway.members.by_token == {}
+    assert gateway.doors.to(ALICE) == []
+
+
+def test_messages_in_json_are_unwrapped(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, "tcrp-202")
+    for text in ('{"sender": "mallory", "message": "hi"}', '{"sender":"m1","message":"m1: hey"}', "plain", '{"a":1}'):
+        gateway.hear(1, text, ALICE)
+    assert gateway.said() == ["hi", "hey", "plain", '{"a":1}']
+
+
+def test_bad_utf_8_is_replaced_and_a_cut_character_goes(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    gateway.hear(1, b"a\xffb", ALICE)
+    gateway.hear(1, "あ".encode()[:2], ALICE)
+    gateway.hear(1, "aあ".encode()[:3], ALICE)
+    assert gateway.said() == ["a\ufffdb", "a"]
+
+
+def test_what_is_beyond_4096_bytes_is_cut_off(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    send(gateway, raw(1, "x" * 9_000))
+    (text,) = gateway.said()
+    assert len(raw(1, text)) == 4_096
+
+
+def test_a_member_may_say_so_much_at_once_and_so_much_a_second() -> None:
+    gateway = ScriptedGateway(Settings(rate=10.0, burst=3.0))
+    gateway.enter(1)
+    gateway.enter(2)
+    for number in range(5):
+        gateway.hear(1, str(number), ALICE)
+    gateway.hear(2, "another", BOB)
+    assert gateway.said() == ["0", "1", "2", "another"]
+    assert gateway.counters.rate_limited == 2
+    gateway.now += 0.2
+    for number in range(5):
+        gateway.hear(1, str(number), ALICE)
+    assert gateway.said() == ["0", "1"]
+    # Silence, registering and leaving cost nothing.
+    for _ in range(9):
+        gateway.hear(1, "", ALICE)
+    assert gateway.counters.rate_limited == 5
+
+
+def test_a_full_window_is_counted() -> None:
+    gateway = ScriptedGateway(Settings(unaccepted=2))
+    gateway.enter(1, address=ALICE)
+    gateway.published()
+    gateway.core.handle_datagrams(0, [(raw(1, text), ALICE) for text in "abcd"], gateway.now)
+    assert gateway.counters.accepted_messages == 2
+    assert gateway.counters.window_full == 2
+    assert gateway.said() == ["a", "b"]
+
+
+# --- room and token -----------------------------------------------------------------------------------------------
+
+
+def test_a_datagram_for_another_room_is_counted_and_not_answered(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1)
+    for room in (room_name(2).encode(), b"", b"\xff\xfe", "部屋".encode(), b"\xe9\x83\xa8" * 85):
+        send(gateway, raw(1, "hello", room=room))
+    assert gateway.counters.wrong_rooms == 5
+    assert gateway.published() == []
+    assert member.address is None
+    assert gateway.doors.sent == []
+
+
+def test_a_room_may_be_written_in_any_normal_form(gateway: ScriptedGateway) -> None:
+    granted = a_grant(1)
+    granted.room_name = "が"
+    gateway.core.enter(granted, token_of(1), gateway.now)
+    for room in ("が", "か\u3099", " が "):
+        send(gateway, raw(1, "hello", room=room.encode()))
+    assert gateway.said() == ["hello"] * 3
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x03"])
+def test_less_than_two_sizes_is_malformed(gateway: ScriptedGateway, data: bytes) -> None:
+    send(gateway, data)
+    assert gateway.counters.malformed_datagrams == 1
+
+
+def test_a_room_counted_in_characters_is_found_by_its_token(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    name = room_name(1)
+    send(gateway, bytes((len(name), 32)) + name.encode() + token_of(1) + "やあ".encode())
+    send(gateway, bytes((len(name), 32)) + name.encode() + token_of(1))
+    assert gateway.said() == ["やあ"]
+
+
+@pytest.mark.parametrize("token", [b"", b"short", b"G" * 32, b"0" * 31, b"0" * 33, b"A" * 32, b"\xff" * 32])
+def test_what_does_not_look_like_a_token_is_not_asked_for(gateway: ScriptedGateway, token: bytes) -> None:
+    send(gateway, raw(1, "hello", token=token))
+    assert gateway.asked(Resume) == []
+    assert gateway.counters.unknown_tokens == 1
+    assert gateway.doors.sent == []
+
+
+def test_an_unknown_token_is_asked_for_once_and_its_datagrams_wait(gateway: ScriptedGateway) -> None:
+    for number in range(3):
+        send(gateway, raw(1, f"text {number}"))
+    (request,) = gateway.asked(Resume)
+    assert request.body == Resume(hash_token(token_of(1)))
+    assert gateway.said() == []
+    gateway.reply(request.id, a_grant(1, offset=5))
+    assert gateway.said() == ["text 0", "text 1", "text 2"]
+    assert gateway.members.by_token[token_of(1)].address == ALICE
+    assert gateway.counters.resumed == 1
+    assert backbone.room_topic(1) in gateway.doors.topics
+
+
+def test_an_unknown_token_may_stand_behind_a_room_counted_in_characters(gateway: ScriptedGateway) -> None:
+    name = room_name(1)
+    send(gateway, bytes((len(name), 32)) + name.encode() + token_of(1) + b"hello")
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1))
+    assert gateway.said() == ["hello"]
+
+
+def test_a_token_that_the_directory_does_not_know_is_not_asked_for_again_at_once(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, "one"))
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, Refused(Status.ROOM_NOT_FOUND, ""))
+    send(gateway, raw(1, "two"))
+    assert gateway.asked(Resume) == []
+    assert gateway.counters.unknown_tokens == 2
+    gateway.wait(REFUSED_S)
+    send(gateway, raw(1, "three"))
+    assert len(gateway.asked(Resume)) == 1
+    assert gateway.doors.sent == []
+
+
+def test_a_directory_that_is_busy_is_asked_again_at_once(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, "one"))
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, Refused(Status.BUSY, ""))
+    send(gateway, raw(1, "two"))
+    assert len(gateway.asked(Resume)) == 1
+
+
+def test_without_an_answer_what_waited_is_dropped_and_asked_for_again(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, "one"))
+    gateway.asked(Resume)
+    gateway.wait(gateway.settings.request_timeout_s + 1)
+    assert gateway.counters.held_dropped == 1
+    gateway.asked(Resume)
+    send(gateway, raw(1, "two"))
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1))
+    assert gateway.said() == ["two"]
+
+
+def test_what_waits_is_bounded(gateway: ScriptedGateway) -> None:
+    for number in range(HELD_DATAGRAMS + 5):
+        send(gateway, raw(1, str(number)))
+    assert gateway.counters.held_dropped == 5
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1))
+    assert gateway.said() == [str(number) for number in range(HELD_DATAGRAMS)]
+
+
+def test_how_many_unknown_tokens_wait_is_bounded(gateway: ScriptedGateway) -> None:
+    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(HELD_TOKENS + 10)], gateway.now)
+    assert gateway.counters.held_dropped == 10
+    assert len(gateway.asked(Resume)) == HELD_TOKENS
+
+
+# --- a refusal that was taken for a token -------------------------------------------------------------------------
+
+
+def refused(
+    room: str = "den", words: str = "ERROR: Room does not exist", text: str = "", *, chars: bool = False
+) -> bytes:
+    name = room.encode()
+    return bytes((len(room) if chars else len(name), len(words))) + name + words.encode() + text.encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        refused(),
+        refused(text="bob: hello"),
+        refused("部屋1"),
+        refused("部屋1", chars=True),
+        refused("部屋1", text="bob: hello there, how are you all", chars=True),
+        refused(words="ERROR: Busy, try again"),
+        refused(words="ERROR: Bad request: user name is longer than 255 bytes"),
+    ],
+)
+def test_a_seed_client_with_a_refusal_for_its_token_is_told_to_end(gateway: ScriptedGateway, data: bytes) -> None:
+    send(gateway, data, BOB, door=0)
+    assert gateway.doors.sent == [(0, BOB, b"exit!")]
+    assert gateway.counters.exit_answers == 1
+    assert gateway.asked(Resume) == []
+
+
+def test_an_address_is_told_so_once_a_second(gateway: ScriptedGateway) -> None:
+    for _ in range(5):
+        send(gateway, refused(), ALICE)
+        send(gateway, refused(), BOB)
+    assert [address for _, address, _ in gateway.doors.sent] == [ALICE, BOB]
+    gateway.now += 0.99
+    send(gateway, refused(), ALICE)
+    assert len(gateway.doors.sent) == 2
+    gateway.now += 0.02
+    send(gateway, refused(), ALICE)
+    assert len(gateway.doors.sent) == 3
+
+
+def test_no_answer_is_larger_than_what_it_answers(gateway: ScriptedGateway) -> None:
+    for size in range(2, 60):
+        data = refused("d", "ERROR: " + "x" * size)[:size]
+        gateway.doors.sent.clear()
+        send(gateway, data, address_of(size))
+        assert all(len(payload) <= len(data) for _, _, payload in gateway.doors.sent)
+
+
+def test_how_many_addresses_are_remembered_for_that_is_bounded(gateway: ScriptedGateway) -> None:
+    for number in range(EXIT_ADDRESSES + 10):
+        send(gateway, refused(), addresses.pack("192.0.2.1", 1 + number % 60_000))
+    assert len(gateway.doors.sent) == EXIT_ADDRESSES + 10
+    send(gateway, refused(), addresses.pack("192.0.2.1", EXIT_ADDRESSES + 10))
+    assert len(gateway.doors.sent) == EXIT_ADDRESSES + 10
+
+
+# --- addresses ----------------------------------------------------------------------------------------------------
+
+
+def test_an_address_is_learned_from_the_first_datagram(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1)
+    known = [member.address]
+    gateway.hear(1, "", ALICE)
+    assert [*known, member.address] == [None, ALICE]
+    (located,) = gateway.published()
+    assert (located.kind, located.room, located.member) == (EntryKind.ADDRESSED, 1, 1)
+    assert located.text.split() == ["192.0.2.1", "20001", "0"]
+
+
+def test_another_port_of_the_same_host_moves_a_member_at_once(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1, address=ALICE)
+    moved = address_of(1, port=40_000)
+    gateway.hear(1, "hello", moved)
+    assert member.address == moved
+    assert gateway.counters.moved_addresses == 1
+    assert gateway.said() == ["hello"]
+    gateway.news(said(2, 9, "hi"))
+    assert gateway.doors.to(moved) == [b"m9: hi"]
+    assert gateway.doors.to(ALICE) == []
+
+
+def test_another_host_is_not_heard_before_the_old_one_was_silent_for_a_while(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1, address=ALICE)
+    gateway.wait(gateway.settings.move_after_s - 1)
+    gateway.hear(1, "stolen?", ELSEWHERE)
+    assert gateway.counters.wrong_addresses == 1
+    assert member.address == ALICE
+    gateway.hear(1, "still here", ALICE)
+    gateway.wait(gateway.settings.move_after_s - 1)
+    gateway.hear(1, "stolen?", ELSEWHERE)
+    assert gateway.said() == ["still here"]
+    # What is refused does not count as a sign of life.
+    gateway.wait(1.0)
+    gateway.hear(1, "moved", ELSEWHERE)
+    assert member.address == ELSEWHERE
+    assert gateway.said() == ["moved"]
+    gateway.hear(1, "too late", ALICE)
+    assert gateway.counters.wrong_addresses == 3
+
+
+def test_the_first_datagram_must_come_from_the_host_of_the_handshake_too(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1)
+    gateway.hear(1, "hello", ELSEWHERE)
+    assert member.address is None
+    gateway.wait(gateway.settings.move_after_s)
+    gateway.hear(1, "hello", ELSEWHERE)
+    assert member.address == ELSEWHERE
+
+
+def test_any_host_may_send_if_that_is_not_checked() -> None:
+    gateway = ScriptedGateway(Settings(check_ip="off"))
+    member = gateway.enter(1, address=ALICE)
+    gateway.hear(1, "moved", ELSEWHERE)
+    assert member.address == ELSEWHERE
+    assert gateway.said() == ["moved"]
+
+
+def test_loopback_addresses_count_as_one_host() -> None:
+    gateway = ScriptedGateway(ipv6=(False, True))
+    member = gateway.enter(1, ip="::1")
+    gateway.hear(1, "a", LOOPBACK)
+    gateway.hear(1, "b", addresses.pack("127.9.9.9", 4001))
+    gateway.hear(1, "c", addresses.pack("::1", 4002), door=1)
+    assert gateway.said() == ["a", "b", "c"]
+    assert member.door == 1
+
+
+def test_answers_leave_by_the_door_that_the_datagrams_come_in(gateway: ScriptedGateway) -> None:
+    gateway = ScriptedGateway(ipv6=(False, False))
+    gateway.enter(1, address=ALICE)
+    gateway.news(said(2, 9, "one"))
+    gateway.hear(1, "", ALICE, door=1)
+    gateway.news(said(3, 9, "two"))
+    assert [(door, payload) for door, _, payload in gateway.doors.sent] == [(0, b"m9: one"), (1, b"m9: two")]
+
+
+def test_an_announced_address_counts_until_a_datagram_comes(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1)
+    gateway.core.announce(member, address_of(1, port=5_555), gateway.now)
+    gateway.news(said(2, 9, "one"))
+    gateway.hear(1, "", ALICE)
+    gateway.core.announce(member, address_of(1, port=6_666), gateway.now)
+    gateway.news(said(3, 9, "two"))
+    assert gateway.doors.to(address_of(1, port=5_555)) == [b"m9: one"]
+    assert gateway.doors.to(ALICE) == [b"m9: two"]
+
+
+def test_an_announced_address_takes_the_door_of_its_family() -> None:
+    gateway = ScriptedGateway(ipv6=(False, True, True))
+    member = gateway.enter(1, ip="2001:db8::1")
+    gateway.core.announce(member, addresses.pack("2001:db8::1", 5_555), gateway.now)
+    assert member.door == 1
+
+
+def test_who_leaves_announces_nothing(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1)
+    gateway.core.leave(member, LeaveReason.LEFT, gateway.now)
+    gateway.core.announce(member, ALICE, gateway.now)
+    assert member.address is None
+
+
+# --- members from elsewhere ---------------------------------------------------------------------------------------
+
+
+def test_a_member_that_comes_back_is_told_where_it_was(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, ""))
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1, offset=5, address=b"192.0.2.1 20001 0"))
+    gateway.news(last=5)
+    gateway.news(said(6, 9, "hi"))
+    assert gateway.doors.to(ALICE) == [b"m9: hi"]
+
+
+@pytest.mark.parametrize(
+    "written", [b"nonsense", b"", b"192.0.2.1 99999 0", b"192.0.2.1 5 x", b"\xff 5 0", b"host 5 0", b"192.0.2.1 5 0 7"]
+)
+def test_an_address_that_can_not_be_read_is_none(gateway: ScriptedGateway, written: bytes) -> None:
+    send(gateway, raw(1, "hello"))
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1, address=written))
+    assert gateway.said() == ["hello"]
+    assert gateway.members.by_token[token_of(1)].address == ALICE
+
+
+@pytest.mark.parametrize(("written", "door"), [(b"192.0.2.1 5 2", 2), (b"192.0.2.1 5 1", 0), (b"2001:db8::1 5 9", 1)])
+def test_an_address_takes_its_door_again_if_there_is_one_of_its_family(written: bytes, door: int) -> None:
+    gateway = ScriptedGateway(ipv6=(False, True, False))
+    member = gateway.core.enter(a_grant(1, address=written), token_of(1), gateway.now)
+    assert member.door == door
+
+
+def test_a_member_that_comes_back_may_change_its_port_where_it_was_last(gateway: ScriptedGateway) -> None:
+    """Not where its handshake was: it has moved since."""
+    gateway.core.enter(a_grant(1, address=b"198.51.100.7 20001 0"), token_of(1), gateway.now)
+    gateway.hear(1, "hello", address_of(1, port=30_000, network="198.51.100.7"))
+    assert gateway.said() == ["hello"]
+
+
+def test_nonsense_in_a_grant_from_another_gateway_does_no_harm(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, "hello"))
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1, "no such dialect", ip="nonsense"))
+    gateway.wait(gateway.settings.move_after_s)
+    gateway.hear(1, "hello again", ALICE)
+    assert "hello again" in gateway.said()
+
+
+def test_a_known_member_is_not_entered_twice(gateway: ScriptedGateway) -> None:
+    ready: list[int] = []
+    member = gateway.enter(1)
+    assert gateway.core.enter(a_grant(1), token_of(1), gateway.now, lambda: ready.append(1)) is member
+    assert ready == [1]
+    assert list(member.room.members) == [1]
+
+
+def test_who_enters_is_ready_when_the_rooms_news_are_proven_to_come(gateway: ScriptedGateway) -> None:
+    ready: list[int] = []
+    for number in (1, 2):
+        gateway.core.enter(a_grant(number), token_of(number), gateway.now, lambda number=number: ready.append(number))  # type: ignore[misc]
+    assert ready == []
+    assert gateway.doors.topics == [backbone.room_topic(1)]
+    gateway.news(last=1)
+    assert ready == [1, 2]
+    gateway.core.enter(a_grant(3), token_of(3), gateway.now, lambda: ready.append(3))
+    assert ready == [1, 2, 3]
+
+
+def test_who_enters_a_room_that_closes_first_is_not_left_waiting(gateway: ScriptedGateway) -> None:
+    ready: list[int] = []
+    gateway.core.enter(a_grant(1), token_of(1), gateway.now, lambda: ready.append(1))
+    gateway.news(room=1, epoch=0, last=2)
+    (request,) = gateway.asked(backbone.Replay)
+    gateway.reply(request.id, backbone.Replayed(1, 0, 3, 2, []))
+    assert ready == [1]
+    assert gateway.members.by_token == {}
+
+
+def adoption(number: int, offset: int = 5, address: bytes = b"192.0.2.1 20001 0") -> Adoption:
+    return Adoption(a_grant(number, offset=offset, address=address), hash_token(token_of(number)))
+
+
+def test_an_adopted_member_hears_before_it_has_said_anything(gateway: ScriptedGateway) -> None:
+    gateway.answer(Adopt([adoption(1)]))
+    gateway.news(last=5)
+    gateway.news(said(6, 9, "hi"))
+    assert gateway.doors.to(ALICE) == [b"m9: hi"]
+    assert gateway.counters.adopted == 1
+    # Its token is known when it shows it, and the directory need not be asked.
+    gateway.hear(1, "hello", ALICE)
+    assert gateway.said() == ["hello"]
+    assert gateway.asked(Resume) == []
+
+
+def test_a_member_that_is_adopted_while_it_is_asked_for_is_one_member(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, "hello"))
+    (request,) = gateway.asked(Resume)
+    gateway.answer(Adopt([adoption(1)]))
+    gateway.reply(request.id, a_grant(1, offset=5, address=b"192.0.2.1 20001 0"))
+    gateway.news(last=5)
+    gateway.news(said(6, 9, "hi"))
+    assert gateway.said() == ["hello"]
+    assert gateway.doors.to(ALICE) == [b"m9: hi"]
+    assert list(gateway.members.rooms[1].members) == [1]
+
+
+def test_a_member_that_is_here_is_not_adopted_again(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE, offset=5)
+    gateway.answer(Adopt([adoption(1)]))
+    gateway.news(said(6, 9, "hi"))
+    assert gateway.doors.to(ALICE) == [b"m9: hi"]
+
+
+# --- leaving, by silence too --------------------------------------------------------------------------------------
+
+
+def test_a_silent_member_is_removed_by_way_of_the_broker_and_told(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.published()
+    gateway.wait(99.0)
+    assert gateway.published() == []
+    gateway.wait(2.0)
+    assert gateway.published() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.IDLE)]
+    assert gateway.doors.to(ALICE) == []
+    gateway.news(entry(2, EntryKind.LEFT, 1, LeaveReason.IDLE))
+    assert gateway.doors.to(ALICE) == [b"Timeout!"]
+    assert gateway.members.rooms == {}
+    assert gateway.doors.topics == []
+
+
+def test_any_accepted_datagram_counts_as_a_sign_of_life(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.published()
+    for _ in range(5):
+        gateway.wait(60.0)
+        gateway.hear(1, "", ALICE)
+    assert gateway.published() == []
+
+
+def test_a_member_that_leaves_and_that_the_broker_does_not_know_is_dropped(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1, address=ALICE)
+    gateway.core.leave(member, LeaveReason.LEFT, gateway.now)
+    gateway.wait(LEAVING_S + 1)
+    assert gateway.members.by_token == {}
+    assert gateway.members.rooms == {}
+
+
+# --- anything at all ----------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(datagrams(), st.integers(0, 3)), max_size=20))
+def test_no_datagram_raises_or_is_answered_with_more(batch: list[tuple[bytes, int]]) -> None:
+    gateway = ScriptedGateway()
+    gateway.enter(1, address=ALICE)
+    for data, source in batch:
+        gateway.doors.sent.clear()
+        send(gateway, data, address_of(source))
+        send(gateway, raw(1, data[:50]), ALICE)
+        for _, address, payload in gateway.doors.sent:
+            assert address == address_of(source)
+            assert len(payload) <= len(data)
+    gateway.published()
+
+
+@given(st.lists(st.binary(max_size=60), max_size=10))
+def test_no_frame_raises(frames: list[bytes]) -> None:
+    gateway = ScriptedGateway()
+    gateway.enter(1, address=ALICE)
+    for frame in frames:
+        gateway.core.handle_news(frame, gateway.now)
+        gateway.core.handle_news(backbone.room_topic(1) + frame, gateway.now)
+        gateway.core.handle_answer(frame, gateway.now)
+    gateway.tick()
