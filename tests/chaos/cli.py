@@ -82,7 +82,7 @@ def main(seed: int, runs: int, jobs: int, seconds: float, keep: Path | None, res
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=console) as progress,
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=20) as pool,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
     ):
         bar = progress.add_task("chaos", total=runs)
         futures = [pool.submit(run_seed, number, seconds, keep) for number in range(seed, seed + runs)]
