@@ -1,6 +1,6 @@
 """What the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept".
 
-An item goes at once if nothing went lately; else it waits for company until `GATHER_S` after the last frame, so that
+An item goes at once if nothing went lately; else it waits for company until `gather_s` after the last frame, so that
 under load one frame carries many.
 """
 
@@ -12,6 +12,9 @@ from protocol.codes import EntryKind
 GATHER_S = 0.001
 """The least time between two frames: each costs every process on the way a wake-up and the store a commit, whatever it
 carries. What comes after a pause goes at once. uvloop's timers know nothing finer."""
+BUSY_ITEMS, GATHER_BUSY_S = 6, 0.004
+"""While frames carry this many items all the same, fewer and fuller ones are worth more than the milliseconds: a frame's
+way costs some 0.4 ms of CPU over all processes, however full it is (benchmarks/RESULTS.md)."""
 ITEMS_A_FRAME = 512
 FRAMES_OUTSTANDING = 16
 RESEND_S = 1.0
@@ -36,6 +39,8 @@ class Publisher:
         self.dropped = 0
         """Items that found the window full: what they say was never accepted."""
         self.resent = 0
+        self.gather_s = GATHER_S
+        """How long after the last frame the next one should go."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -95,6 +100,7 @@ class Publisher:
             if not self._frames:
                 self._moved_at = now
             frames.append(Publish(self._sent + 1, items))
+            self.gather_s = GATHER_BUSY_S if len(items) >= BUSY_ITEMS else GATHER_S
             self._sent += len(items)
             self._frames.append(self._sent)
         return frames

@@ -15,7 +15,6 @@ from gateway.net import mmsg
 from gateway.net.backbone import Backbone
 from gateway.net.tcp import TCPServer
 from gateway.net.udp import UDPServer
-from gateway.publisher import GATHER_S
 from protocol import backbone
 
 logger = logging.getLogger("gateway")
@@ -118,7 +117,7 @@ class Service:
     def settle(self) -> None:
         """Send the broker what there is for it, now or with company in a moment."""
         link, now = self.link, monotonic()
-        wait_s = self._published_at + GATHER_S - now
+        wait_s = self._published_at + link.publisher.gather_s - now
         if not link.publisher.waiting or wait_s > 0:
             self._backbone.send(link.frames(now, publish=False))
             if link.publisher.waiting and self._flush_timer is None:
