@@ -239,7 +239,8 @@ class Delivery:
             member.cursor = position
 
     def check_positions(self, now: float) -> None:
-        """News may have been dropped without a trace: ask where all rooms stand."""
+        """News may have been dropped without a trace, and so may our reports: ask where all rooms stand, tell it too."""
+        self._unreported.update(self._members.rooms)
 
         def answered(answer: Answer | None, now: float) -> None:
             for room_id, epoch, last in answer.positions if isinstance(answer, Standing) else ():

@@ -13,8 +13,8 @@ GATHER_S = 0.001
 """The least time between two frames: each costs every process on the way a wake-up and the store a commit, whatever it
 carries. What comes after a pause goes at once. uvloop's timers know nothing finer."""
 BUSY_ITEMS, GATHER_BUSY_S = 6, 0.004
-"""While frames carry this many items all the same, fewer and fuller ones are worth more than the milliseconds: a frame's
-way costs some 0.4 ms of CPU over all processes, however full it is (benchmarks/RESULTS.md)."""
+"""While frames carry this many items all the same, fewer and fuller ones are worth the milliseconds: the way of a frame
+costs some 0.4 ms of CPU over all processes, however full it is (benchmarks/RESULTS.md)."""
 ITEMS_A_FRAME = 512
 FRAMES_OUTSTANDING = 16
 RESEND_S = 1.0
