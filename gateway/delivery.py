@@ -239,7 +239,7 @@ class Delivery:
             member.cursor = position
 
     def check_positions(self, now: float) -> None:
-        """News may have been dropped without a trace, and so may our reports: ask where all rooms stand, tell it too."""
+        """News may have been dropped without a trace, and so may our reports: ask and tell where all rooms stand."""
         self._unreported.update(self._members.rooms)
 
         def answered(answer: Answer | None, now: float) -> None:
