@@ -200,7 +200,7 @@ def _faults(plan: Plan, dice: random.Random) -> None:
         if kind == "rest":
             continue
         if kind.startswith("broker"):
-            lasts = dice.uniform(0.05, 0.4) if short else dice.uniform(0.5, 2.5)
+            lasts = dice.uniform(0.05, 0.4) if short else dice.uniform(0.5, 3.5)
             plan.actions.append(Action(at, kind.removeprefix("broker "), -1, 0, lasts))
         elif kind in ("kill", "drain"):
             # Gateway 0 always comes back, so that there is somewhere to go.
@@ -215,4 +215,6 @@ def _faults(plan: Plan, dice: random.Random) -> None:
             # `other`: which of the two connections, as bits: 1 commands, 2 news.
             which = {"news": 2, "commands": 1}.get(kind.rpartition(" ")[2], 3)
             lasts = dice.uniform(0.1, 1.5) if short else dice.uniform(1.5, 4.0)
+            if dice.random() < 0.1:
+                lasts = 10.0
             plan.actions.append(Action(at, kind.partition(" ")[0], gateway, which, lasts))
