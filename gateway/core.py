@@ -158,7 +158,10 @@ class Core:
         """Ask the directory about a token; its datagrams wait for the answer."""
         token_hash = hash_token(token)
         if self.members.claim_adopted(token_hash, token):
+            member = self.members.by_token[token]
             self.handle_datagrams(door, [(data, source)], now)
+            if member.address == source:
+                member.unproven_from = None
             return
         if self._refused.get(token, 0.0) > now:
             self.counters.unknown_tokens += 1

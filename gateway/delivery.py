@@ -296,6 +296,11 @@ class Delivery:
         """A member's datagrams go to this address from now on, and leave by this door."""
         was_live = member.recipients is not None
         self._silence(member)
+        if member.unproven_from is not None and address != member.address and member.address is not None:
+            # A gateway's end may have cut the way back through a NAT: what went to the old address is told again.
+            was_live = False
+            member.cursor = min(member.cursor, member.unproven_from)
+            member.unproven_from = None
         member.address, member.door = address, door
         if was_live:
             self._enliven(member)

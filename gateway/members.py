@@ -56,6 +56,7 @@ class Member:
         "slot",
         "token",
         "token_hash",
+        "unproven_from",
     )
 
     def __init__(self, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float) -> None:
@@ -83,6 +84,8 @@ class Member:
         self.history = 0
         """Messages of before it joined that it is to hear first."""
         self.joined_at = granted.offset
+        self.unproven_from: int | None = None
+        """Of one that was adopted: what it was told after this offset went to an address that may be none any more."""
         self.recipients: Recipients | None = None
         """The group that it hears with; None: not live (no address yet, or catching up)."""
         self.slot = -1
@@ -173,6 +176,7 @@ class Members:
     def add_adopted(self, member: Member, token_hash: bytes) -> None:
         """Serve a member from now on of whose token only the hash is known."""
         member.token_hash = token_hash
+        member.unproven_from = member.cursor
         self._adopted[token_hash] = member
         self._enrol(member)
 

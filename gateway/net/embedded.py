@@ -6,8 +6,11 @@ pipe from us. If it dies, it is started again; its store has what was accepted.
 
 import asyncio
 import contextlib
+import hashlib
 import logging
+import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -30,7 +33,7 @@ class EmbeddedBroker:
     def __init__(self, data: Path) -> None:
         """Keep the store in the directory `data`."""
         self._data = data
-        self._directory = Path(tempfile.mkdtemp(prefix="tsudoi-"))
+        self._directory = _private_directory(data)
         self.endpoint = f"ipc://{self._directory}/broker"
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -100,3 +103,18 @@ class EmbeddedBroker:
                 started, _ = await self._launch()
             self._process = started
             delay_s = RESTART_S
+
+
+def _private_directory(data: Path) -> Path:
+    """Return a directory for sockets that only we can enter: one a store, so that kills do not leave ever more."""
+    mark = hashlib.sha256(os.fsencode(data.resolve())).hexdigest()[:12]
+    directory = Path(tempfile.gettempdir()) / f"tsudoi-{os.getuid()}-{mark}"
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        found = directory.lstat()
+    except OSError as exc:
+        raise SettingError(f"can not make {directory}: {exc.strerror}") from exc
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        # Somebody else was there first.
+        return Path(tempfile.mkdtemp(prefix="tsudoi-"))
+    return directory
