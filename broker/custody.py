@@ -177,7 +177,14 @@ class Custody:
         unknown = self._directory.by_gateway.get(instance, set()).difference(known)
         self._give(instance, [members[member_id] for member_id in sorted(unknown) if members[member_id].address])
         elsewhere = [
-            member_id for member_id in known if member_id in members and members[member_id].gateway != instance
+            member_id
+            for member_id in known
+            if (
+                members[member_id].gateway
+                if member_id in members
+                else self._directory.departed.get(member_id, instance)
+            )
+            != instance
         ]
         self._answer(instance, backbone.Reply(request_id, backbone.OnRoll(elsewhere)))
 

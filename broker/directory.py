@@ -13,6 +13,9 @@ from protocol.datagram import SERVER_NAME
 from protocol.errors import RoomExists, RoomNotFound
 from protocol.names import RoomName, TokenHash, UserName, told_apart
 
+DEPARTED = 100_000
+"""Members that are no more whose last gateway is known still, for a gateway that was out of touch when they went."""
+
 
 class Member:
     """One member of one room."""
@@ -142,6 +145,8 @@ class Directory:
         """Room id → entries of this turn."""
         self.closed: dict[int, Room] = {}
         """Rooms that were closed in this turn."""
+        self.departed: dict[int, str] = {}
+        """Member id → the gateway that served it to the end, of those who went last."""
         self._last_id = 0
         for row in snapshot.rooms:
             self._add_room(Room(row, *snapshot.ends.get(row.id, (1, 0))))
@@ -283,6 +288,9 @@ class Directory:
     def _drop_member(self, member: Member) -> None:
         del self.members[member.id], self.by_token[member.token_hash]
         self.by_gateway[member.gateway].discard(member.id)
+        self.departed[member.id] = member.gateway
+        if len(self.departed) > DEPARTED:
+            del self.departed[next(iter(self.departed))]
         self.batch.members[member.id] = None
 
     def _new_id(self, wall_ms: int) -> int:

@@ -21,6 +21,8 @@ from protocol.errors import InvalidName
 REPLAY_ENTRIES = 500
 """Entries in one answer to a replay."""
 POSITIONS_AT_ONCE = 2_000
+ROLLS = 3
+"""How often the roll is called at the most while members come in between a roll and its answer."""
 REPORT_S = 0.25
 """How often the directory is told how far was delivered: what a crash may repeat to a member."""
 FEW_ROOMS, REPORT_FEW_S = 16, 0.02
@@ -260,13 +262,17 @@ class Delivery:
             self._counters.fenced += 1
         return self._fenced
 
-    def _call_roll(self, now: float) -> None:
+    def _call_roll(self, now: float, again: int = ROLLS - 1) -> None:
         """Ask whom we serve still; until the answer has come, nobody is told anything."""
         self._calling = True
 
         def answered(answer: Answer | None, now: float) -> None:
             self._calling = False
             if not isinstance(answer, OnRoll) or not self._link.may_deliver(now):
+                return
+            if again and any(not known.issuperset(room.members) for room in self._members.rooms.values()):
+                # Granted meanwhile: perhaps long ago, on a connection that stood still, and to another since then.
+                self._call_roll(now, again - 1)
                 return
             elsewhere = set(answer.elsewhere)
             for room in list(self._members.rooms.values()):
@@ -275,8 +281,8 @@ class Delivery:
             self._fenced = False
             self.check_positions(now)
 
-        known = [member_id for room in self._members.rooms.values() for member_id in room.members]
-        self._link.ask(Roll(known), now, answered)
+        known = {member_id for room in self._members.rooms.values() for member_id in room.members}
+        self._link.ask(Roll(list(known)), now, answered)
 
     def release(self, member: Member, handover: str) -> None:
         """Another gateway goes on with a member: tell it how far we came."""

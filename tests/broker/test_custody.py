@@ -23,7 +23,7 @@ from protocol.backbone import (
     Welcome,
 )
 from protocol.codes import EntryKind, LeaveReason, Status
-from tests.broker.scripted import A, B, Broker, a_token, addressed, released, replace_address, said
+from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
 
 
 @pytest.fixture
@@ -303,6 +303,17 @@ def test_many_members_are_adopted_in_several_frames() -> None:
     assert sorted(one.granted.member for frame in frames for one in frame.members) == sorted(
         member.member for member in (host, *members)
     )
+
+
+def test_a_gateway_that_was_out_of_touch_is_told_who_left_elsewhere(broker: Broker) -> None:
+    member, stayed = broker.create(peer=A), broker.join(peer=A)
+    guest = broker.join(peer=A, token=3)
+    broker.say(A, backbone.Bye())
+    assert broker.ask(B, Resume(a_token(1))) == member
+    broker.publish(B, left(member))
+    broker.say(A, Hello(backbone.VERSION))
+    # The room is closed: its host was served elsewhere to the end, the others were not.
+    assert broker.ask(A, Roll([member.member, stayed.member, guest.member])) == OnRoll([member.member])
 
 
 def test_a_gateway_may_ask_whom_it_serves(broker: Broker) -> None:

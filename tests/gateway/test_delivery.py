@@ -545,6 +545,29 @@ def test_a_gateway_whose_lease_is_over_delivers_nothing_before_the_roll_was_call
     assert list(gateway.members.rooms[1].members) == [1]
 
 
+def test_who_comes_in_while_the_roll_is_called_is_asked_for_too(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.canaries_come_back = False
+    gateway.wait(3.0)
+    gateway.canaries_come_back = True
+    gateway.answer(backbone.Accepted(0))
+    gateway.wait(1.0)
+    first = gateway.asked(Roll)[-1]
+    # The answer to a question of long ago: the member may be another's by now.
+    gateway.enter(2, address=BOB)
+    gateway.reply(first.id, OnRoll([]))
+    second = gateway.asked(Roll)[-1]
+    assert isinstance(second.body, Roll)
+    assert sorted(second.body.members) == [1, 2]
+    gateway.news(said(2, 9, "2"))
+    assert gateway.doors.sent == []
+    gateway.reply(second.id, OnRoll([2]))
+    gateway.tick()
+    while answer_all(gateway, [said(2, 9, "2")]):
+        pass
+    assert (texts(gateway, ALICE), texts(gateway, BOB)) == (["2"], [])
+
+
 def test_what_was_missed_while_fenced_is_asked_for(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.canaries_come_back = False
