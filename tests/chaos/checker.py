@@ -252,7 +252,10 @@ class Checker:
             if not places:
                 self._blame_stranger(seat, heard, key)
                 continue
-            place = next((place for place in places if place >= next_due), places[-1])
+            if person.dialect == "tsudoi":
+                # It says which of several that are alike, as a relay may have doubled one on its way up.
+                places = [place for place in places if _is_down(stand_in, due[place], heard.raw)] or places
+            place = next((place for place in places if place >= next_due), places[0])
             if not _is_down(stand_in, due[place], heard.raw):
                 self._blame_heard("altered", seat, heard, f"log: {due[place].sender!r} {due[place].text!r}")
             next_due = self._step(seat, heard, place, next_due, first_heard)
@@ -284,14 +287,33 @@ class Checker:
 
     def _may_repeat(self, before: Heard, heard: Heard) -> bool:
         """Say whether a repeat is the documented one: its first teller was killed, frozen or cut off right after."""
+        if self._was_adopted(before, heard):
+            return True
         for outage in self._history.outages:
             target, _, number = outage.target.partition(" ")
             if target == "broker" or int(number) != before.gateway:
                 continue
-            told_by_another = heard.gateway != before.gateway or outage.kind in ("kill", "drain")
-            if told_by_another and before.at >= outage.start - REPEATED_S and outage.start <= heard.at:
+            if before.at < outage.start - REPEATED_S or outage.start > heard.at:
+                continue
+            if heard.gateway != before.gateway or outage.kind in ("kill", "drain"):
+                return True
+            # Frozen or cut off, it may have got the member back from one that had taken it over and told it nothing.
+            names = self._history.names
+            if names[before.gateway] and names.count(names[before.gateway]) > 1:
+                return True
+            if any(k.client == heard.client and k.gateway != before.gateway for k in self._history.knocks):
                 return True
         return False
+
+    def _was_adopted(self, before: Heard, heard: Heard) -> bool:
+        """Say whether a gateway told a member that it had adopted again what went to an address that is no more."""
+        name = self._history.names[before.gateway]
+        return bool(name and before.gateway == heard.gateway and before.port != heard.port) and any(
+            outage.target != "broker"
+            and self._history.names[int(outage.target.partition(" ")[2])] == name
+            and outage.start <= before.at
+            for outage in self._history.outages
+        )
 
     def _must_hear_the_end(self, seat: _Seat) -> bool:
         """One that was in its room to the end hears all; one that left, or whose room closed, if all was calm then."""

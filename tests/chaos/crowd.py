@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 
 from tests.chaos.plan import ClientPlan
 from tests.chaos.relay import drain, new_udp_socket
@@ -51,6 +52,9 @@ KINDS: dict[str, type[LegacyClient]] = {**CLIENTS, "tsudoi": Tsudoi}
 OnUp = Callable[[float, int, int, bytes], None]
 """(time, client, gateway, datagram)"""
 
+OnHeard = Callable[[float, int, bytes, Address, int], None]
+"""(time, client, datagram, where it came from, at which of the client's ports)"""
+
 
 def text_of(client: int, number: int) -> str:
     """Return what a client says as its line of that number: like no other line of the run."""
@@ -71,7 +75,7 @@ class Voice:
         plan: ClientPlan,
         room: str,
         on_up: OnUp | None,
-        on_heard: Callable[[float, int, bytes, Address], None],
+        on_heard: OnHeard,
         on_socket: Callable[[Address, int], None],
     ) -> None:
         """Be nobody yet.
@@ -80,7 +84,7 @@ class Voice:
             plan: who it is.
             room: where it wants to be.
             on_up: called for each datagram that it sends; None if a relay tells that.
-            on_heard: called for each datagram that it hears, with where it came from.
+            on_heard: called for each datagram that it hears.
             on_socket: called for each socket that it opens.
         """
         self.plan = plan
@@ -154,10 +158,11 @@ class Voice:
         """Let the newest socket be the one that it speaks from."""
         stand_in._udp = self._sockets[-1]
         self._on_socket(self._sockets[-1].getsockname(), self.plan.id)
-        self._loop.add_reader(self._sockets[-1], drain, self._sockets[-1], self._heard)
+        heard = partial(self._heard, self._sockets[-1].getsockname()[1])
+        self._loop.add_reader(self._sockets[-1], drain, self._sockets[-1], heard)
 
-    def _heard(self, at: float, raw: bytes, source: Address) -> None:
-        self._on_heard(at, self.plan.id, raw, source)
+    def _heard(self, port: int, at: float, raw: bytes, source: Address) -> None:
+        self._on_heard(at, self.plan.id, raw, source, port)
 
     def _record(self, raw: bytes) -> None:
         if self._on_up is not None:

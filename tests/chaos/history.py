@@ -33,6 +33,8 @@ class Heard:
     client: int
     gateway: int
     raw: bytes
+    port: int = 0
+    """The client's own: which of its sockets it came to."""
 
 
 @dataclass(slots=True)

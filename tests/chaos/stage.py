@@ -113,7 +113,7 @@ class Stage:
             self._note_up(at, self._by_address[source], gateway, raw)
 
         def down(at: float, raw: bytes, client: Address) -> None:
-            self._note(Heard(at, self._by_address[client], gateway, raw))
+            self._note(Heard(at, self._by_address[client], gateway, raw, client[1]))
 
         return UdpRelay(door, self.plan.udp, f"relay {self.plan.seed} {gateway}", up, down)
 
@@ -153,9 +153,9 @@ class Stage:
         sent = self._keys[key] = Sent(at, client, text_of(*key), gateway)
         self.history.sent.append(sent)
 
-    def _note_heard(self, at: float, client: int, raw: bytes, source: Address) -> None:
+    def _note_heard(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
         if not self._relays:
-            self._note(Heard(at, client, self._door_of.get(source, -1), raw))
+            self._note(Heard(at, client, self._door_of.get(source, -1), raw, port))
 
     def _note(self, heard: Heard) -> None:
         self._recorder(self.history, heard)

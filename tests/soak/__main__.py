@@ -48,7 +48,7 @@ class Soak:
             for _ in range(PASSING_ROOMS):
                 group.create_task(self._pass())
 
-    def _heard(self, at: float, client: int, raw: bytes, source: Address) -> None:
+    def _heard(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
         self.heard += 1
 
     async def _enter(self, room: str, host: bool) -> Voice | None:
