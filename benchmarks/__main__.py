@@ -5,9 +5,11 @@ import os
 import resource
 import shutil
 import socket
+import statistics
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 
 import click
 from rich.console import Console
@@ -15,7 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import cases, micro, peers, report
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
-from benchmarks.stage import Row, Stage
+from benchmarks.stage import DISTURBED, Row, Stage
 
 INSIDE = "TSUDOI_BENCH_INSIDE"
 """Set in the process that has a network of its own."""
@@ -42,7 +44,8 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     console = Console()
-    names = [name for name in [*ALL, "micro"] if name in (only or [*ALL, "micro"])]
+    usual = [name for name in [*ALL, "micro"] if not (quick and name == "peers")]
+    names = [name for name in [*ALL, "micro"] if name in (only or usual)]
     rows: list[Row] = []
     parts: list[Row] = []
     columns = (TextColumn("{task.description:>10}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
@@ -58,8 +61,10 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
                 if name == "micro":
                     parts += micro.micro(stage)
                 else:
-                    wait_until_quiet(patience_s=5.0)
-                    rows += ALL[name](stage)
+                    wait_until_quiet(patience_s=stage.pick(20.0, 1.0))
+                    first = len(stage.foreign)
+                    made = ALL[name](stage)
+                    rows += [_marked(row, stage.foreign[first:]) for row in made]
                 progress.advance(task)
         except BenchmarkError as exc:
             console.print(f"benchmarks: {exc}", markup=False)
@@ -68,6 +73,14 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
     if not keep:
         report.write(rows, parts, stage.foreign, own_network, quick)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
+
+
+def _marked(row: Row, foreign: list[float]) -> Row:
+    """Say of a row that its runs were disturbed, if they were."""
+    usual = statistics.median(foreign or [0.0])
+    if usual <= DISTURBED:
+        return row
+    return replace(row, note=f"{row.note}; disturbed: others used {usual:.1f} cores".removeprefix("; "))
 
 
 def _go_inside() -> None:

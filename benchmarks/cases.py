@@ -37,7 +37,7 @@ def exercise(stage: Stage) -> list[Row]:
         with tsudoi(wanted, cores=cores, spin=spin) as company:
             assert isinstance(company.service, Tsudoi)
             before, at = busy_s(), time.monotonic()
-            run = stage.run(company.load, company.service, 10_000, stage.pick(60, 10), warm=1.0, tries=1)
+            run = stage.run(company.load, company.service, 10_000, stage.pick(60, 5), warm=1.0)
             busy = (busy_s()[SERVICE_CORE] - before[SERVICE_CORE]) / (time.monotonic() - at)
             dropped = dropped_at(company.service.udp)
             parts = " + ".join(f"{used / run.wall:.2f}" for used, _ in run.cpu)
@@ -67,7 +67,7 @@ def one_large_room(stage: Stage) -> list[Row]:
             ears.register()
 
             def floor(rate: float) -> float:
-                seconds = stage.pick(2.0, 1.0)
+                seconds = stage.pick(2.0, 0.6)
                 ears.say(f"run 1 0 {seconds + 0.4} 0.1 0 {bare.pid}")
                 time.sleep(0.2)
                 answer = bare.ask(f"run {rate} {seconds}", 30)
@@ -80,7 +80,7 @@ def one_large_room(stage: Stage) -> list[Row]:
                 floors, runs = [], []
                 for _ in range(stage.rounds):
                     floors.append(floor(speed))
-                    runs.append(stage.run(ours.load, ours.service, speed, tries=2))
+                    runs.append(stage.run(ours.load, ours.service, speed))
                 ratio = statistics.median(us(run) / bare_us for run, bare_us in zip(runs, floors, strict=True))
                 rows.append(
                     Row(
@@ -97,13 +97,13 @@ def one_large_room(stage: Stage) -> list[Row]:
 def _against_relay(stage: Stage, title: str, rooms: int, size: int, start: float, rate: float) -> list[Row]:
     with tsudoi(seats(rooms, size)) as ours, relay(seats(rooms, size)) as theirs:
         highest, held = stage.highest_rate(ours.load, ours.service, start)
-        most, _ = stage.highest_rate(theirs.load, theirs.service, 1.5 * start)
+        most = 0.0 if stage.quick else stage.highest_rate(theirs.load, theirs.service, 1.5 * start)[0]
         runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], rate)
         return [
             Row(
                 f"{title}, highest rate on one core",
                 f"{highest:,.0f} messages/s in, {highest * size:,.0f} out",
-                f"C relay {most:,.0f} in",
+                f"C relay {most:,.0f} in" if most else "",
                 highest / most if most else None,
                 f"{held.cores:.2f} cores, p99 {held.p99 / 1e3:.0f} ms, {verdict(held)}",
             ),
@@ -166,7 +166,8 @@ def joining(stage: Stage) -> list[Row]:
             with TemporaryDirectory() as folder, Tsudoi(Path(folder), cores=(SERVICE_CORE,)) as service:
                 before = service.cpu_s()
                 wanted = seats(50, members)
-                _, rate = join_all(service.tcp, wanted, at_once)
+                with stage.watch(service):
+                    _, rate = join_all(service.tcp, wanted, at_once)
                 rates.append(rate)
                 costs.append(1e6 * (service.cpu_s() - before) / len(wanted))
         rows.append(
@@ -194,7 +195,8 @@ def idle_members(stage: Stage) -> list[Row]:
             load.register()
             time.sleep(1.0)
             at, used = time.monotonic(), service.cpu_s()
-            time.sleep(stage.pick(10, 4))
+            with stage.watch(service, load):
+                time.sleep(stage.pick(10, 3))
             idle = (service.cpu_s() - used) / (time.monotonic() - at)
             full = service.memory()
     return [
@@ -213,12 +215,12 @@ def growth(stage: Stage) -> list[Row]:
     with tsudoi(seats(50, 10)) as ours:
         assert isinstance(ours.service, Tsudoi)
         known, first = 0, 0.0
-        for rooms in (100, 1_000, 10_000):
+        for rooms in (100, 2_000) if stage.quick else (100, 1_000, 10_000):
             wanted = seats(rooms - known, 1, first=50 + known)
             join_all(ours.service.tcp, wanted)
             known = rooms
             ours.service.pin((SERVICE_CORE,))
-            runs = [stage.run(ours.load, ours.service, 2_000, tries=2) for _ in range(stage.rounds)]
+            runs = [stage.run(ours.load, ours.service, 2_000) for _ in range(stage.rounds)]
             _, joins = join_all(ours.service.tcp, seats(1, 100, first=100_000 + rooms))
             cost = median_of(runs, us)
             first = first or cost

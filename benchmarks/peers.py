@@ -167,8 +167,8 @@ def _compare(stage: Stage, peer: Peer) -> Row:
     with tsudoi(seats(ROOMS, SIZE)) as ours, _running(peer) as theirs:
         ours_runs, their_runs = [], []
         for _ in range(stage.rounds):
-            ours_runs.append(stage.run(ours.load, ours.service, rate, tries=2))
-            their_runs.append(stage.run(theirs.load, theirs.service, their_rate, tries=2))
+            ours_runs.append(stage.run(ours.load, ours.service, rate))
+            their_runs.append(stage.run(theirs.load, theirs.service, their_rate))
     lost = sum(run.lost for run in their_runs)
     ours_p99, their_p99 = (median_of(runs, lambda run: run.p99) / 1e3 for runs in (ours_runs, their_runs))
     return Row(

@@ -50,12 +50,26 @@ class Stage:
     @property
     def rounds(self) -> int:
         """Turns that rivals take."""
-        return int(self.pick(5, 3))
+        return int(self.pick(5, 2))
+
+    @property
+    def tries(self) -> int:
+        """How often a run is made if others disturb it."""
+        return int(self.pick(2, 1))
 
     @property
     def seconds(self) -> float:
         """How long one turn lasts, without its warm-up."""
-        return self.pick(3.0, 1.5)
+        return self.pick(3.0, 1.2)
+
+    @contextmanager
+    def watch(self, *processes: Process) -> Iterator[None]:
+        """Note what others than these processes and we use of the machine meanwhile."""
+        family = [os.getpid(), *(pid for process in processes for pid in process.family())]
+        at, own, busy = time.monotonic(), _used_s(family), sum(busy_s().values())
+        yield
+        used = _used_s(family) - own
+        self.foreign.append(max(0.0, (sum(busy_s().values()) - busy - used) / (time.monotonic() - at)))
 
     def run(
         self,
@@ -66,23 +80,21 @@ class Stage:
         *,
         drain: float = 3.0,
         warm: float = 0.5,
-        tries: int = 3,
+        tries: int | None = None,
     ) -> Run:
         """Make a run and return it; again if it was disturbed, of `tries` the least disturbed."""
         if seconds is None:
             seconds = self.seconds
         best, least = None, float("inf")
-        for _ in range(tries):
-            family = [*service.family(), load.pid, os.getpid()]
-            at, own, busy = time.monotonic(), _used_s(family), sum(busy_s().values())
-            made = load.run(rate, seconds, service.family(), warm=warm, drain=drain)
-            used = _used_s(family) - own
-            foreign = max(0.0, (sum(busy_s().values()) - busy - used) / (time.monotonic() - at))
+        for _ in range(tries or self.tries):
+            with self.watch(service, load):
+                made = load.run(rate, seconds, service.family(), warm=warm, drain=drain)
+            foreign = self.foreign.pop()
             if foreign < least:
                 best, least = made, foreign
-            if least <= DISTURBED:
+            if least <= DISTURBED or self.quick:
                 break
-            wait_until_quiet(patience_s=3.0)
+            wait_until_quiet(patience_s=5.0)
         assert best is not None
         self.foreign.append(least)
         self.log(
@@ -97,15 +109,16 @@ class Stage:
         low, high, rate = 0.0, most, start
         best: Run | None = None
         made: Run | None = None
-        for step in range(int(self.pick(14, 9))):
-            made = self.run(load, service, rate, self.pick(3.0, 1.5), drain=2.0, tries=1)
-            if not is_held(made) and step < 2:
-                made = self.run(load, service, rate, self.pick(3.0, 1.5), drain=2.0, tries=1)
+        for _ in range(int(self.pick(16, 6))):
+            made = self.run(load, service, rate, self.pick(3.0, 1.0), drain=2.0, tries=1)
+            if not is_held(made) and not self.quick:
+                # Once more: a rate is not held when it fails twice.
+                made = self.run(load, service, rate, self.pick(3.0, 1.0), drain=2.0)
             if is_held(made):
                 low, best = rate, made
             else:
                 high = rate
-            if low and high < 1.06 * low:
+            if low and high < self.pick(1.05, 1.15) * low:
                 break
             rate = (low + high) / 2 if low and high < most else rate * (1.6 if low else 0.6)
             rate = min(rate, most)
@@ -120,7 +133,7 @@ class Stage:
         runs: list[list[Run]] = [[] for _ in rivals]
         for _ in range(self.rounds):
             for at, (load, service) in enumerate(rivals):
-                runs[at].append(self.run(load, service, rate, seconds, tries=2))
+                runs[at].append(self.run(load, service, rate, seconds))
         return runs
 
 
