@@ -16,7 +16,7 @@ from gateway.limits import Bucket
 from gateway.link import Link
 from gateway.members import Member, Members, Room, without_own_name
 from protocol import backbone
-from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release
+from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
 from protocol.codes import EntryKind, LeaveReason, Status
 from protocol.datagram import MAX_UP, Datagram, characters_end, parse_in_characters_untrusted, readable
 from protocol.dialects import CLASSIC, DIALECTS
@@ -295,8 +295,11 @@ class Core:
         except MalformedMessage:
             self.counters.malformed_frames += 1
             return
+        late = self.link.resumed_late(message)
         self.link.handle(message, now)
         match message:
+            case Reply(_, Granted() as granted) if late:
+                self._adopt(granted, late, now)
             case Release(room_id, member_id, handover):
                 if handover in self._released:
                     return  # asked once more before our answer was there

@@ -62,6 +62,8 @@ class Link:
         self._welcomed = False
         self._asked: dict[int, _Asked] = {}
         self._abandoned: dict[int, None] = {}
+        self._resumes: dict[int, bytes] = {}
+        """Request id → the token's hash, of the last resumes."""
         self._last_id = 0
         self._frames: list[bytes] = []
 
@@ -93,6 +95,10 @@ class Link:
         self._last_id += 1
         self._asked[self._last_id] = _Asked(body, on_answer, now + self._timeout_s, now + ASK_AGAIN_S)
         self._frames.append(backbone.encode(backbone.Request(self._last_id, body)))
+        if isinstance(body, backbone.Resume):
+            self._resumes[self._last_id] = body.token_hash
+            if len(self._resumes) > ABANDONED:
+                del self._resumes[next(iter(self._resumes))]
 
     def tell(self, message: backbone.Delivered | backbone.Bye) -> None:
         """Say something that needs no answer and may be lost."""
@@ -182,6 +188,15 @@ class Link:
         complete = not lost and not self._forgotten
         self._forgotten = False
         return complete
+
+    def resumed_late(self, message: backbone.Downward) -> bytes:
+        """Return the token's hash if this grants a member whose datagram waits no more; empty otherwise.
+
+        The question was asked more than once, or the answer took too long. The directory counts on us all the same.
+        """
+        if not isinstance(message, backbone.Reply) or message.id in self._asked:
+            return b""
+        return self._resumes.get(message.id, b"") if isinstance(message.body, Granted) else b""
 
     def _answered(self, request_id: int, body: Answer, now: float) -> None:
         asked = self._asked.pop(request_id, None)
