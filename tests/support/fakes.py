@@ -400,6 +400,8 @@ class Node:
         self.is_dead = False
         self.away_until = 0.0
         """Its command connection is broken; what it says waits in its socket, what it is told finds nobody."""
+        self.datagrams: list[tuple[bytes, bytes]] = []
+        """Those that came while it was frozen: the kernel keeps them."""
         self.next_tick = 0.0
 
 
@@ -427,8 +429,8 @@ class FakeClient:
         """Send a datagram to a gateway; without a text it only registers."""
         raw = datagram.serialize(self.member.room_name, self.token.decode(), text)
         if not node.is_dead:
-            node.gateway.core.handle_datagrams(0, [(raw, address or self.address)], self.world.now)
-            self.world.flush(node)
+            node.datagrams.append((raw, address or self.address))
+            self.world.receive(node)
 
     def offsets(self) -> list[int]:
         """The offsets of the messages it has heard; for the dialect `tsudoi`, which tells them."""
@@ -453,6 +455,7 @@ class World:
         self.broker = FakeBroker(limits=limits)
         self.nodes: list[Node] = []
         self.clients: dict[bytes, FakeClient] = {}
+        self.broker_is_down = False
         self._next_broker_tick = 0.0
         self._runs = 1
 
@@ -466,11 +469,15 @@ class World:
     def start_gateway(self, name: str = "") -> Node:
         """Start a gateway, and wait until it is healthy."""
         instance = backbone.new_instance(name, f"{len(self.nodes) + 1:016x}")
-        node = Node(FakeGateway(instance, self.settings))
+        node = self.add(Node(FakeGateway(instance, self.settings)))
+        self.run_until(lambda: not node.gateway.link.illness(self.now))
+        return node
+
+    def add(self, node: Node) -> Node:
+        """Let a gateway begin, and return it."""
         node.gateway.doors.on_send = self._on_send
         node.gateway.doors.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
         self.nodes.append(node)
-        self.run_until(lambda: not node.gateway.link.illness(self.now))
         return node
 
     def kill(self, node: Node) -> None:
@@ -479,9 +486,17 @@ class World:
         self.break_commands(node)
         node.news.frames.clear()
 
+    def stop_broker(self) -> None:
+        """Kill the broker; until it is started again, what gateways say to it waits in their sockets."""
+        self.broker_is_down = True
+        for node in self.nodes:
+            self.break_commands(node)
+            node.news.frames.clear()
+
     def restart_broker(self) -> None:
-        """Kill the broker and start it again with the same store; all connections break."""
+        """Start the broker again with the same store, killed before if it was not; all connections break."""
         self._runs += 1
+        self.broker_is_down = False
         self.broker.start_again(f"broker-{self._runs}")
         for node in self.nodes:
             self.break_commands(node)
@@ -547,11 +562,12 @@ class World:
         self.broker.now += STEP_S
         self._have_weather()
         for node in self.nodes:
+            self.receive(node)
             if self.now >= node.next_tick and not node.is_frozen and not node.is_dead:
                 node.next_tick = self.now + CANARY_S
                 node.gateway.core.tick(self.now)
                 self.flush(node)
-        if self.now >= self._next_broker_tick:
+        if self.now >= self._next_broker_tick and not self.broker_is_down:
             self._next_broker_tick = self.now + TICK_S
             self.broker.core.tick(self.broker.moment)
             self._turn()
@@ -571,7 +587,7 @@ class World:
 
     def _have_weather(self) -> None:
         weather = self.weather
-        if self.dice.random() < weather.restarts * STEP_S:
+        if self.dice.random() < weather.restarts * STEP_S and not self.broker_is_down:
             self.restart_broker()
         for node in self.nodes:
             if self.dice.random() < weather.breaks * STEP_S:
@@ -587,7 +603,8 @@ class World:
 
         deeds: list[Callable[[], None] | None] = []
         for node in self.nodes:
-            deeds.append(deed(node.up, lambda frames, node=node: self._at_broker(node, frames)))  # type: ignore[misc]
+            if not self.broker_is_down:
+                deeds.append(deed(node.up, lambda frames, node=node: self._at_broker(node, frames)))  # type: ignore[misc]
             if not node.is_frozen and not node.is_dead:
                 deeds.append(deed(node.down, lambda frames, node=node: self._answers(node, frames)))  # type: ignore[misc]
                 deeds.append(deed(node.news, lambda frames, node=node: self._news(node, frames)))  # type: ignore[misc]
@@ -599,6 +616,13 @@ class World:
         """Let what a gateway has for its broker go on its way."""
         for frame in node.gateway.frames(self.now):
             self._put(node.up, frame, node.away_until)
+
+    def receive(self, node: Node) -> None:
+        """Let a gateway take the datagrams that have come."""
+        if node.datagrams and not node.is_frozen:
+            datagrams, node.datagrams = node.datagrams, []
+            node.gateway.core.handle_datagrams(0, datagrams, self.now)
+            self.flush(node)
 
     def _put(self, stream: Stream, frame: bytes, earliest: float = 0.0) -> None:
         stream.put(frame, max(self.now, earliest) + self.dice.uniform(0, self.weather.delay_s))
@@ -620,7 +644,8 @@ class World:
 
     def _subscribed(self, node: Node, topic: bytes) -> None:
         # In the real thing it takes a moment until the broker knows; what is said meanwhile is for the log to repair.
-        self.broker.core.subscribed(topic)
+        if not self.broker_is_down:
+            self.broker.core.subscribed(topic)
 
     def _turn(self) -> None:
         turn = self.broker.take_turn()
@@ -647,10 +672,15 @@ class World:
     # --- what should be -------------------------------------------------------------------------------------------
 
     def expected(self, client: FakeClient) -> list[int]:
-        """Offsets of what a member should have heard: all that was said since it came in, but for its own words."""
+        """Offsets of what a member should have heard.
+
+        That is all that was said from when it came in to when it left, but for its own words.
+        """
         own, echo = client.member.member, DIALECTS[client.dialect].echo
-        return [
-            told.offset
-            for told in self.broker.log(client.member.room)
-            if told.kind == EntryKind.SAID and told.offset > client.member.offset and (echo or told.member != own)
-        ]
+        expected: list[int] = []
+        for told in self.broker.log(client.member.room):
+            if told.kind == EntryKind.LEFT and told.member == own:
+                break
+            if told.kind == EntryKind.SAID and told.offset > client.member.offset and (echo or told.member != own):
+                expected.append(told.offset)
+        return expected
