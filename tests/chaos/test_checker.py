@@ -225,14 +225,14 @@ def test_what_a_killed_gateway_told_last_may_be_told_again_by_the_next() -> None
 
 @pytest.mark.parametrize(
     ("killed", "from_gateway", "before_s"),
-    [("gateway 0", 0, 0.1), ("gateway 1", 0, 1.5), ("broker", 0, 0.1)],
-    ids=["another's member", "long before", "the broker"],
+    [("gateway 0", 0, 0.1), ("gateway 1", 0, 1.5), ("gateway 1", 0, -2.5), ("broker", 0, 0.1)],
+    ids=["another's member", "long before", "long after", "the broker"],
 )
 def test_no_other_repeat_is_allowed(killed: str, from_gateway: int, before_s: float) -> None:
     history = a_history()
     last = heard_by(history, 11)[-1].at
     history.outages.append(Outage("kill", killed, last + before_s))
-    repeat(history, 11, -2, 2, last + before_s + 1, from_gateway)
+    repeat(history, 11, -2, 2, last + 3, from_gateway)
     assert count_kinds(check(history))["doubled"] >= 1
 
 
