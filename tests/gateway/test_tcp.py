@@ -1,0 +1,332 @@
+"""gateway/net/tcp.py"""
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+
+from gateway.config import Door, Settings
+from gateway.net.tcp import TCPServer
+from protocol.answers import AnswerReader, Granted, Refused
+from protocol.backbone import Create, Item, Join, ListRooms, Rooms
+from protocol.backbone import Refused as Declined
+from protocol.codes import EntryKind, LeaveReason, Operation, Status
+from protocol.dialect import Dialect
+from protocol.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_OK, TSUDOI
+from protocol.errors import SettingError
+from protocol.handshake import serialize_request
+from protocol.header import Header
+from protocol.names import hash_token
+from tests.support.fakes import ScriptedGateway, a_grant, room_name
+
+PATIENCE_S = 5.0
+CREATE, JOIN = Operation.CREATE, Operation.JOIN
+
+
+class Directory(ScriptedGateway):
+    """A gateway whose broker grants every member, or answers as it is told."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, now=monotonic())
+        self.answers = True
+        self.refusal: Declined | None = None
+        self.token_hashes: list[bytes] = []
+        self.asked_to_enter = asyncio.Event()
+
+    def settle(self) -> None:
+        """Answer what was asked."""
+        self.now = monotonic()
+        for request in self.asked(Create, Join, ListRooms):
+            if isinstance(request.body, ListRooms):
+                self.reply(request.id, Rooms(["den", "部屋1"]))
+                continue
+            self.asked_to_enter.set()
+            if self.refusal is not None:
+                self.reply(request.id, self.refusal)
+            elif self.answers:
+                assert isinstance(request.body, Create)
+                self.token_hashes.append(request.body.token_hash)
+                number = len(self.token_hashes)
+                self.reply(request.id, a_grant(number, request.body.dialect, ip=request.body.ip))
+        for room in self.members.rooms.values():
+            if not room.confirmed:
+                self.news(room=room.id, last=room.position)
+
+
+@asynccontextmanager
+async def running(
+    dialect: str = "auto", settings: Settings | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[tuple[Directory, Door, TCPServer]]:
+    """A TCP door."""
+    settings = settings or Settings()
+    gateway = Directory(settings)
+    server = TCPServer(gateway.core, settings, gateway.settle)
+    door = await server.open(Door(host, 0, dialect))
+    try:
+        yield gateway, door, server
+    finally:
+        await server.close(0.0)
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def read(self) -> bytes:
+        """The next segment; empty at the end."""
+        async with asyncio.timeout(PATIENCE_S):
+            try:
+                return await self.reader.read(65_536)
+            except ConnectionError:
+                return b""
+
+    async def answer(self, dialect: Dialect, operation: Operation) -> Granted | Refused:
+        """What the server says to a request."""
+        reader = AnswerReader(dialect, operation)
+        while segment := await self.read():
+            answer = reader.feed_untrusted(segment)
+            if answer is not None:
+                return answer
+        return reader.settle_untrusted()
+
+
+@asynccontextmanager
+async def connected(door: Door, request: bytes = b"") -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection(door.host, door.port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+
+
+async def until_closed(client: Client) -> None:
+    while await client.read():
+        pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_client_gets_a_token_that_only_it_and_the_gateway_know(host: str) -> None:
+    async def scenario() -> None:
+        async with running(host=host) as (gateway, door, _):
+            async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                granted = await client.answer(TSUDOI, CREATE)
+                assert isinstance(granted, Granted)
+                assert re.fullmatch("[0-9a-f]{32}", granted.token)
+                assert gateway.token_hashes == [hash_token(granted.token.encode())]
+                assert list(gateway.members.by_token) == [granted.token.encode()]
+                await until_closed(client)
+            assert gateway.counters.handshakes == 1
+            assert gateway.published() == []
+
+    asyncio.run(scenario())
+
+
+def test_tokens_differ() -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, door, _):
+            for _ in range(10):
+                async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                    await client.answer(TSUDOI, CREATE)
+            assert len(set(gateway.token_hashes)) == 10
+
+    asyncio.run(scenario())
+
+
+def test_frames_come_in_segments_of_their_own() -> None:
+    async def scenario() -> None:
+        request = serialize_request(TCRP_200, CREATE, "den", "alice")
+        async with running("tcrp-200") as (_, door, _), connected(door, request) as client:
+            first = await client.read()
+            began = monotonic()
+            second = await client.read()
+            assert first.endswith(b"200")
+            assert len(second) > 32
+            assert monotonic() - began >= TCRP_200.pause_s * 0.9
+
+    asyncio.run(scenario())
+
+
+def test_a_request_counted_in_characters_may_come_in_three_segments() -> None:
+    async def scenario() -> None:
+        async with running("tcrp") as (gateway, door, _), connected(door) as client:
+            for part in (Header(3, 1, 0, 3).serialize(), "部屋1".encode(), "アリス".encode()):
+                client.writer.write(part)
+                await client.writer.drain()
+                await asyncio.sleep(0.005)
+            assert isinstance(await client.answer(TCRP, CREATE), Granted)
+            assert gateway.counters.handshakes == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_classic_client_reads_the_list_and_chooses() -> None:
+    async def scenario() -> None:
+        request = serialize_request(CLASSIC, JOIN, "", "bob")
+        async with running("classic") as (_, door, _), connected(door, request) as client:
+            assert await client.read() == "['den', '部屋1']".encode()
+            client.writer.write("部屋1".encode())
+            assert re.fullmatch(b"[0-9a-f]{32}", await client.read())
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (Declined(Status.ROOM_EXISTS, ""), Status.ROOM_EXISTS),
+        (Declined(Status.BAD_REQUEST, "words"), Status.BAD_REQUEST),
+        (Declined(99, ""), Status.BAD_REQUEST),
+    ],
+)
+def test_a_refusal_is_told(refusal: Declined, status: Status) -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, door, _):
+            gateway.refusal = refusal
+            async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                answer = await client.answer(TSUDOI, CREATE)
+                assert isinstance(answer, Refused)
+                assert answer.status == status
+                await until_closed(client)
+            assert gateway.counters.handshakes_refused == 1
+            assert gateway.members.by_token == {}
+
+    asyncio.run(scenario())
+
+
+def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, door, _):
+            gateway.answers = False
+            async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                await gateway.asked_to_enter.wait()
+                # The question is given up.
+                gateway.now += gateway.settings.request_timeout_s
+                gateway.tick()
+                answer = await client.answer(TSUDOI, CREATE)
+                assert isinstance(answer, Refused)
+                assert answer.status == Status.BUSY
+
+    asyncio.run(scenario())
+
+
+def test_a_member_whose_client_went_before_its_token_came_does_not_stay() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-200") as (gateway, door, _):
+            async with connected(door, serialize_request(TCRP_200, CREATE, "den", "alice")) as client:
+                await client.read()
+                # Reset rather than closed: half a connection may still want its answer.
+                linger = struct.pack("ii", 1, 0)
+                client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                client.writer.transport.abort()
+            async with asyncio.timeout(PATIENCE_S):
+                while not (items := gateway.published()):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+            assert items == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
+
+    asyncio.run(scenario())
+
+
+def test_a_port_announced_before_or_after_the_token_is_where_datagrams_go() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-ok") as (gateway, door, _):
+            request = serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)
+            async with connected(door, request) as client:
+                assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
+            (located,) = gateway.published()
+            assert located.text == "127.0.0.1 50000 0"
+        async with running("tcrp-json") as (gateway, door, _):
+            async with connected(door, serialize_request(TCRP_JSON, CREATE, "den", "alice")) as client:
+                assert isinstance(await client.answer(TCRP_JSON, CREATE), Granted)
+                client.writer.write(b"\xc3\x50")
+                await until_closed(client)
+            (located,) = gateway.published()
+            assert located.text == "127.0.0.1 50000 0"
+
+    asyncio.run(scenario())
+
+
+def test_connections_that_say_nothing_end_in_time() -> None:
+    async def scenario() -> None:
+        settings = Settings(first_byte_s=0.05, request_s=0.05)
+        async with running(settings=settings) as (_, door, _):
+            async with connected(door) as silent:
+                assert await silent.read() == b""
+            async with connected(door, b"\3\1") as slow:
+                assert await slow.read() == b""
+
+    asyncio.run(scenario())
+
+
+def test_one_connection_too_many_is_closed_at_once() -> None:
+    async def scenario() -> None:
+        async with running(settings=Settings(connections=2)) as (gateway, door, _):
+            async with connected(door, b"\3"), connected(door, b"\3"), connected(door) as third:
+                assert await third.read() == b""
+                assert gateway.counters.connections_refused == 1
+            async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                for _ in range(100):
+                    if await client.read():
+                        break
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_an_address_that_listed_rooms_is_remembered_for_what_it_asks_next() -> None:
+    async def scenario() -> None:
+        async with running("auto") as (gateway, door, _):
+            async with connected(door, Header(0, 2, 0, 0).serialize()) as client:
+                assert (await client.read()).endswith("den,部屋1".encode())
+                await until_closed(client)
+            async with connected(door, serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)) as client:
+                assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
+            (member,) = gateway.members.by_token.values()
+            assert member.dialect is TCRP_OK
+
+    asyncio.run(scenario())
+
+
+def test_closing_the_door_ends_who_has_not_asked_and_lets_who_has_finish() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-200") as (_, door, server):
+            request = serialize_request(TCRP_200, CREATE, "den", "alice")
+            async with connected(door) as silent, connected(door, request) as client:
+                first = await client.read()
+                assert first.endswith(b"200")
+                await server.close(0.6)
+                assert len(await client.read()) > 32
+                assert await silent.read() == b""
+            with pytest.raises(OSError, match=r"refused|failed"):
+                await asyncio.open_connection(door.host, door.port)
+
+    asyncio.run(scenario())
+
+
+def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
+    async def scenario() -> None:
+        async with running() as (_, door, server):
+            with pytest.raises(SettingError, match=rf"^can not listen on TCP {door}: Address already in use$"):
+                await server.open(door)
+
+    asyncio.run(scenario())
+
+
+def test_bytes_of_any_kind_end_in_a_refusal() -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, door, _):
+            for raw in (b"\xff" * 40, b"GET / HTTP/1.1\r\nHost: " + room_name(1).encode() * 9 + b"\r\n\r\n", bytes(64)):
+                async with connected(door, raw) as client:
+                    assert (await client.read()).startswith(b"ERROR: Bad request")
+            assert gateway.counters.handshakes == 0
+
+    asyncio.run(scenario())
