@@ -111,6 +111,7 @@ class Core:
 
     def handle(self, peer: str, message: backbone.Upward, moment: Moment) -> None:
         """Take one message from the gateway instance `peer`."""
+        self.custody.awake(moment.now)
         if isinstance(message, backbone.Hello):
             self._hello(peer, message, moment.now)
             return
@@ -166,6 +167,7 @@ class Core:
         Members of gateways that are gone are handed over to who waits for them or stands behind the same address, or
         expire; rooms that went on lately tell their position once more; what is long gone is forgotten.
         """
+        self.custody.awake(moment.now)
         self.custody.tick(moment.now)
         if moment.now - self._swept_at < SWEEP_S:
             return

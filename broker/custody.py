@@ -15,6 +15,9 @@ from protocol.codes import LeaveReason, Status
 ALIVE_S = 2.0
 """A gateway that was not heard for this long delivers nothing: its lease, which is shorter, is over."""
 
+STOOD_STILL_S = 1.2
+"""When we have done nothing for so long, though there is a tick several times a second, it was we who were away."""
+
 ADOPTED_AT_ONCE = 500
 """Members in one frame to the gateway that takes them over."""
 
@@ -69,10 +72,22 @@ class Custody:
         self._answer = answer
         self._run = run
         self._last_handover = 0
+        self._awake_at = now
         self._handovers: dict[int, Handover] = {}
         """Member id → where it is to go when its gateway has let go of it."""
 
     # --- gateways -------------------------------------------------------------------------------------------------
+
+    def awake(self, now: float) -> None:
+        """Something happens. If we stood still before, no gateway is blamed for what we did not hear meanwhile.
+
+        What it said, also how far it has delivered, may be waiting to be read just now.
+        """
+        if now - self._awake_at > STOOD_STILL_S:
+            for gateway in self.gateways.values():
+                if not gateway.gone:
+                    gateway.seen = now
+        self._awake_at = now
 
     def known(self, instance: str, now: float) -> Gateway | None:
         """Return a gateway that was just heard, None if it has to say Hello first."""

@@ -68,6 +68,22 @@ def test_a_gateway_that_does_not_give_up_is_not_waited_for_when_it_is_gone(broke
     assert broker.core.custody.takeovers == 1
 
 
+def test_a_broker_that_stood_still_takes_no_gateway_for_dead(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1), said(member, "hi"))
+    broker.wait(0.5, A, B)
+    # Nothing, also no tick, for a while; then all that had come meanwhile, first of all what B wants.
+    broker.now += ALIVE_S + 1
+    broker.say(B, Request(5, Resume(a_token(1))))
+    assert [message for message in broker.told(B) if isinstance(message, Reply)] == []
+    (release,) = [message for message in broker.told(A) if isinstance(message, Release)]
+    broker.say(A, Delivered([(member.room, 2)]))
+    broker.publish(A, released(release, 2))
+    assert [message for message in broker.told(B) if isinstance(message, Reply)] == [
+        Reply(5, replace_address(member, offset=2))
+    ]
+
+
 def test_a_gateway_without_a_connection_may_deliver_until_its_lease_is_over(broker: Broker) -> None:
     member = broker.create(peer=A)
     broker.core.custody.unreachable(A)
