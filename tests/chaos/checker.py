@@ -25,6 +25,8 @@ LEASE_S = 1.8
 """So long a gateway may go on delivering, by its lease, when only its reports do not reach the broker any more."""
 CALM_S = 2.0
 """So long after a fault the traces of it may last: a gateway is taken for dead after 2 s."""
+ASKS_S = 4.0
+"""So long a gateway's question about a token may be under way."""
 SURE_S = 0.6
 """A datagram that a healthy gateway with a healthy broker has had for so long is in the log."""
 AROUND = 4
@@ -171,6 +173,8 @@ class Checker:
             return False
         if self._has_left_by(sent):
             return False
+        if self._is_contested(sent):
+            return False
         ends = [outage.start for outage in self._deaths(sent.gateway) if outage.end >= sent.at]
         ends += [
             knock.at
@@ -187,6 +191,16 @@ class Checker:
             return True
         return end - sent.at >= SURE_S and not any(
             outage.touches(sent.at - CALM_S, end) and outage.start < end for outage in self._outages(sent.gateway)
+        )
+
+    def _is_contested(self, sent: Sent) -> bool:
+        """Say whether another gateway may still have asked for the sender, and got it as this one was away."""
+        elsewhere = any(
+            knock.client == sent.client and knock.gateway != sent.gateway and sent.at - ASKS_S < knock.at < sent.at
+            for knock in self._history.knocks
+        )
+        return elsewhere and any(
+            outage.touches(sent.at - ASKS_S, sent.at + ASKS_S) for outage in self._outages(sent.gateway)
         )
 
     def _has_left_by(self, sent: Sent) -> bool:
