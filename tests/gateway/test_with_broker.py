@@ -175,6 +175,35 @@ def test_a_member_whose_address_comes_late_hears_what_waits_for_it(seed: int) ->
     crowd.check()
 
 
+@pytest.mark.parametrize("weather", ["slow", "everything"])
+@settings(max_examples=15)
+@given(seed=SEEDS, size=st.integers(0, 5), register=st.booleans())
+def test_a_new_member_hears_the_last_words_of_before_once_and_first(
+    weather: str, seed: int, size: int, register: bool
+) -> None:
+    world = World(seed, settings=Settings(history=size))
+    node = world.start_gateway()
+    host = world.enter_now(node, "den")
+    world.weather = STAYING[weather]
+    for number in range(6):
+        host.send(node, f"text {number}")
+        world.run(0.02)
+    world.run(2.0)
+    late = world.enter(node, "den")
+    world.run_until(lambda: late.is_ready or late.refused)
+    if late.refused:
+        return
+    for number in range(6, 12):
+        if register or number == 10:
+            late.send(node)
+        host.send(node, f"text {number}")
+        world.run(0.05)
+    world.settle()
+    said = [told.offset for told in world.broker.log(host.member.room) if told.kind == EntryKind.SAID]
+    before = [offset for offset in said if offset < late.member.offset]
+    assert late.offsets() == before[len(before) - size :] + [offset for offset in said if offset > late.member.offset]
+
+
 @settings(max_examples=15)
 @given(seed=SEEDS, size=st.integers(1, 12))
 def test_a_log_that_was_trimmed_is_a_gap_that_is_counted(seed: int, size: int) -> None:
