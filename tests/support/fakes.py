@@ -363,6 +363,8 @@ class Weather:
     """Frames take up to this long."""
     dropped_news: float = 0.0
     """Chance of each frame of news to be dropped, as at a full queue."""
+    repeated_news: float = 0.0
+    """Chance of each frame of news to come again later."""
     breaks: float = 0.0
     """Connections that break, commands' and news' each for itself: what is under way is lost."""
     restarts: float = 0.0
@@ -655,6 +657,8 @@ class World:
                 wanted = topic == own or topic in node.gateway.doors.topics
                 if wanted and not node.is_dead and self.dice.random() >= self.weather.dropped_news:
                     self._put(node.news, topic + body)
+                    if self.dice.random() < self.weather.repeated_news:
+                        self._put(node.news, topic + body, self.now + self.dice.uniform(0, 1))
         for peer, answer in turn.replies:
             there = [node for node in self.nodes if node.gateway.instance == peer and not node.is_dead]
             if there and there[0].away_until <= self.now:
