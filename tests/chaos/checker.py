@@ -212,7 +212,10 @@ class Checker:
             for entry in room.entries:
                 gone = entry.kind == EntryKind.CLOSED or (entry.kind == EntryKind.LEFT and entry.sender == person.name)
                 if gone and any(e.sender == person.name and e.kind == EntryKind.JOINED for e in room.entries):
-                    return entry.at_ms / 1000 < sent.at + CALM_S or self._history.relayed
+                    at = entry.at_ms / 1000
+                    # What came by another gateway may have been taken first, after an outage.
+                    waited = any(outage.touches(sent.at, at) for outage in self._outages(sent.gateway))
+                    return at < sent.at + CALM_S or waited or self._history.relayed
         return False
 
     def _outages(self, gateway: int) -> Iterator[Outage]:

@@ -258,3 +258,13 @@ def test_what_came_while_the_broker_was_away_is_to_be_accepted_later() -> None:
     history.sent.append(Sent(START + 3, 11, text_of(11, 500), 1))
     history.outages.append(Outage("kill", "broker", START + 2.9, START + 4))
     assert count_kinds(check(history)) == {"not accepted": 1}
+
+
+def test_what_waits_for_the_broker_may_come_after_the_rooms_end() -> None:
+    history = a_history()
+    last = history.log[1].entries[-1]
+    put(history, last.offset, Entry(0, EntryKind.CLOSED, 10, "user10", "", LeaveReason.HOST_LEFT, last.at_ms + 5_000))
+    history.sent.append(Sent(last.at_ms / 1000 + 1, 11, text_of(11, 500), 1))
+    assert count_kinds(check(history)) == {"not accepted": 1}
+    history.outages.append(Outage("freeze", "broker", last.at_ms / 1000 + 0.9, last.at_ms / 1000 + 5))
+    assert check(history).violations == []
