@@ -367,7 +367,7 @@ class Delivery:
 
     def _promote(self, room: Room) -> None:
         for member in list(room.waiting.values()):
-            if member.cursor == room.position and not member.replaying:
+            if member.cursor == room.position and not member.replaying and not member.history:
                 self._enliven(member)
 
     def _catch_up_all(self, room: Room, now: float) -> None:
