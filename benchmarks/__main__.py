@@ -4,11 +4,13 @@ import fcntl
 import os
 import resource
 import shutil
+import signal
 import socket
 import statistics
 import struct
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import click
@@ -36,6 +38,7 @@ ALL = {**cases.CASES, "peers": peers.peers}
 @click.option("--verbose", is_flag=True, help="Print each run.")
 def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, verbose: bool) -> None:
     """Measure tsudoi on this machine and write benchmarks/RESULTS.md."""
+    signal.signal(signal.SIGTERM, _stop)
     own_network = INSIDE in os.environ
     if own_network:
         _raise_loopback()
@@ -50,7 +53,11 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
     parts: list[Row] = []
     columns = (TextColumn("{task.description:>10}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
-        log = progress.console.print if verbose else lambda line: None
+
+        def log(line: str) -> None:
+            if verbose:
+                progress.console.print(line, markup=False, soft_wrap=True)
+
         stage = Stage(quick, log)
         task = progress.add_task("compile", total=len(names))
         try:
@@ -63,7 +70,9 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
                 else:
                     wait_until_quiet(patience_s=stage.pick(20.0, 1.0))
                     first = len(stage.foreign)
+                    at = time.monotonic()
                     made = ALL[name](stage)
+                    log(f"{name} took {time.monotonic() - at:.0f} s")
                     rows += [_marked(row, stage.foreign[first:]) for row in made]
                 progress.advance(task)
         except BenchmarkError as exc:
@@ -73,6 +82,10 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
     if not keep:
         report.write(rows, parts, stage.foreign, own_network, quick)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
+
+
+def _stop(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 def _marked(row: Row, foreign: list[float]) -> Row:

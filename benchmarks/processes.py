@@ -1,6 +1,7 @@
 """Processes under measurement: started, pinned, weighed and ended, with all that they start themselves."""
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -24,6 +25,10 @@ CORES = sorted(os.sched_getaffinity(0))
 SERVICE_CORE = CORES[0]
 """Where a service is put when it shall have one core; load comes from `LOAD_CORE`."""
 LOAD_CORE = CORES[-1]
+
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 class BenchmarkError(Exception):
@@ -64,6 +69,7 @@ class Process:
             stderr=self._errors,
             pass_fds=pass_fds,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         self.pin(cores)
 
@@ -221,6 +227,11 @@ def wait_until_quiet(limit: float = 0.15, patience_s: float = 20.0) -> float:
         time.sleep(0.5)
         share = (sum(busy_s().values()) - before) / (time.monotonic() - at)
     return share
+
+
+def _end_with_parent() -> None:
+    # However the benchmark ends, nothing that it started goes on using the machine.
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _family(pid: int) -> Iterator[int]:

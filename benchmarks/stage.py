@@ -60,7 +60,7 @@ class Stage:
     @property
     def seconds(self) -> float:
         """How long one turn lasts, without its warm-up."""
-        return self.pick(3.0, 1.2)
+        return self.pick(3.0, 1.0)
 
     @contextmanager
     def watch(self, *processes: Process) -> Iterator[None]:
@@ -109,11 +109,11 @@ class Stage:
         low, high, rate = 0.0, most, start
         best: Run | None = None
         made: Run | None = None
-        for _ in range(int(self.pick(16, 6))):
-            made = self.run(load, service, rate, self.pick(3.0, 1.0), drain=2.0, tries=1)
+        for _ in range(int(self.pick(16, 4))):
+            made = self.run(load, service, rate, self.pick(3.0, 0.8), drain=self.pick(2.0, 0.5), tries=1)
             if not is_held(made) and not self.quick:
                 # Once more: a rate is not held when it fails twice.
-                made = self.run(load, service, rate, self.pick(3.0, 1.0), drain=2.0)
+                made = self.run(load, service, rate, 3.0, drain=2.0)
             if is_held(made):
                 low, best = rate, made
             else:

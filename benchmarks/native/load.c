@@ -345,7 +345,7 @@ static void do_register(void) {
         if (!members[at].stream) send(members[at].fd, members[at].head, members[at].head_size, MSG_NOSIGNAL);
         while (now_ns() < start + (uint64_t)(at + 1) * 50000u) listen_until(start + (uint64_t)(at + 1) * 50000u);
     }
-    uint64_t until = now_ns() + 700000000u;
+    uint64_t until = now_ns() + 500000000u;
     while (now_ns() < until) listen_until(until);
     drops_before = drops();
     printf("{\"members\": %u, \"rooms\": %u}\n", member_count, room_count);
