@@ -68,7 +68,8 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
                 if name == "micro":
                     parts += micro.micro(stage)
                 else:
-                    wait_until_quiet(patience_s=stage.pick(20.0, 1.0))
+                    if not quick:
+                        wait_until_quiet()
                     first = len(stage.foreign)
                     at = time.monotonic()
                     made = ALL[name](stage)
