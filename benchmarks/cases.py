@@ -144,7 +144,7 @@ def latency(stage: Stage) -> list[Row]:
                 )
             )
     with tsudoi(seats(1, 2)) as ours, relay(seats(1, 2)) as theirs:
-        runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, stage.pick(4.0, 1.5))
+        runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, stage.pick(4.0, 1.0))
         p50, floor = (median_of(turn, lambda run: run.p50) for turn in runs)
         rows.append(
             Row(

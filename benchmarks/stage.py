@@ -79,12 +79,12 @@ class Stage:
         seconds: float | None = None,
         *,
         drain: float = 3.0,
-        warm: float = 0.5,
+        warm: float | None = None,
         tries: int | None = None,
     ) -> Run:
         """Make a run and return it; again if it was disturbed, of `tries` the least disturbed."""
-        if seconds is None:
-            seconds = self.seconds
+        seconds = self.seconds if seconds is None else seconds
+        warm = self.pick(0.5, 0.2) if warm is None else warm
         best, least = None, float("inf")
         for _ in range(tries or self.tries):
             with self.watch(service, load):
