@@ -7,36 +7,27 @@ Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.ht
 
 import contextlib
 import fcntl
+import operator
 import os
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import astuple, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal
 
 from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot
+from broker.store_schema import MIGRATIONS
 from protocol.errors import SettingError, StoreError
 
 Durability = Literal["process", "full"]
 
+_ROOM = tuple(column.name for column in fields(RoomRow))
+_MEMBER = tuple(column.name for column in fields(MemberRow))
+_room_values = operator.attrgetter(*_ROOM)
+_member_values = operator.attrgetter(*_MEMBER)
+"""A row's columns are named as its fields, so a new field needs a migration and nothing here."""
 _AGED_AT_ONCE = 10_000
 """Chunks that one call of `trim` looks at for their age: it holds everybody up."""
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, host INTEGER NOT NULL,
-    password_hash TEXT NOT NULL, created_ms INTEGER NOT NULL);
-CREATE TABLE members (id INTEGER PRIMARY KEY, room INTEGER NOT NULL, name TEXT NOT NULL, token_hash BLOB NOT NULL,
-    dialect TEXT NOT NULL, ip TEXT NOT NULL, address BLOB NOT NULL, gateway TEXT NOT NULL, idle_ms INTEGER NOT NULL,
-    live INTEGER NOT NULL, delivered INTEGER NOT NULL);
-CREATE INDEX members_room ON members (room);
--- Rows are appended at the end of the table, whatever the room; the index finds a room's.
-CREATE TABLE log (row INTEGER PRIMARY KEY, room INTEGER NOT NULL, last INTEGER NOT NULL, first INTEGER NOT NULL,
-    at_ms INTEGER NOT NULL, news BLOB NOT NULL);
-CREATE UNIQUE INDEX log_room ON log (room, last, first);
-CREATE TABLE accepted (gateway TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE delivered (room INTEGER NOT NULL, gateway TEXT NOT NULL, offset INTEGER NOT NULL,
-    PRIMARY KEY (room, gateway)) WITHOUT ROWID;
-"""
 
 
 class StoreInUse(SettingError):
@@ -70,26 +61,26 @@ class SqliteStore:
         """Up to this row of the log, `trim` has found all that was too old."""
 
     def _prepare(self, durability: Durability) -> None:
-        version = self._value("PRAGMA user_version")
+        version = self._value("PRAGMA user_version") or 0
         if version == 0 and self._value("SELECT count(*) FROM sqlite_master"):
             raise sqlite3.DatabaseError("it is another program's")
-        if version not in (0, _SCHEMA_VERSION):
-            raise sqlite3.DatabaseError(f"it has version {version}, this program reads version {_SCHEMA_VERSION}")
+        if version > len(MIGRATIONS):
+            raise sqlite3.DatabaseError(f"it has version {version}, this program reads up to {len(MIGRATIONS)}")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
         # What was said is erased, not only unlinked, when a room closes or its log is trimmed.
         self._db.execute("PRAGMA secure_delete=FAST")
-        if version == 0:
-            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
 
     def load(self) -> Snapshot:
         """See `Store.load`."""
         try:
-            rooms = [RoomRow(*row) for row in self._db.execute("SELECT * FROM rooms ORDER BY created_ms, id")]
-            members = [
-                replace(MemberRow(*row), live=bool(row[9]))
-                for row in self._db.execute("SELECT * FROM members ORDER BY id")
+            rooms = [
+                RoomRow(*row) for row in self._db.execute(f"SELECT {_listed(_ROOM)} FROM rooms ORDER BY created_ms, id")
             ]
+            rows = self._db.execute(f"SELECT {_listed(_MEMBER)} FROM members ORDER BY id")
+            members = [replace(member, live=bool(member.live)) for member in (MemberRow(*row) for row in rows)]
             accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))
             delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
             ends: dict[int, tuple[int, int]] = {}
@@ -149,18 +140,18 @@ class SqliteStore:
             "DELETE FROM rooms WHERE id=?",
         ):
             self._db.executemany(statement, gone)
+        changed = ", ".join(f"{column}=excluded.{column}" for column in _ROOM[1:])
         self._db.executemany(
-            "INSERT INTO rooms VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
-            " name=excluded.name, epoch=excluded.epoch, host=excluded.host, password_hash=excluded.password_hash",
-            [(r.id, r.name, r.epoch, r.host, r.password_hash, r.created_ms) for r in rooms.values() if r],
+            f"INSERT INTO rooms ({_listed(_ROOM)}) VALUES ({_marks(_ROOM)}) ON CONFLICT (id) DO UPDATE SET {changed}",
+            [_room_values(room) for room in rooms.values() if room],
         )
 
     def _commit_members(self, members: dict[int, MemberRow | None], rooms: dict[int, RoomRow | None]) -> None:
         gone = [(member_id,) for member_id, member in members.items() if member is None]
         self._db.executemany("DELETE FROM members WHERE id=?", gone)
         self._db.executemany(
-            "INSERT OR REPLACE INTO members VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [astuple(m) for m in members.values() if m and rooms.get(m.room, m)],
+            f"INSERT OR REPLACE INTO members ({_listed(_MEMBER)}) VALUES ({_marks(_MEMBER)})",
+            [_member_values(member) for member in members.values() if member and rooms.get(member.room, member)],
         )
 
     def _purge(self, rooms: set[int]) -> None:
@@ -227,6 +218,14 @@ class SqliteStore:
         """See `Store.close`."""
         self._db.close()
         os.close(self._lock)
+
+
+def _listed(columns: tuple[str, ...]) -> str:
+    return ", ".join(columns)
+
+
+def _marks(columns: tuple[str, ...]) -> str:
+    return ", ".join("?" * len(columns))
 
 
 def _take(path: Path) -> int:

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot, Store
 from broker.store_memory import MemoryStore
+from broker.store_schema import MIGRATIONS
 from broker.store_sqlite import Durability, SqliteStore
 from protocol.errors import SettingError, StoreError
 
@@ -426,8 +427,26 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     SqliteStore(path).close()
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA user_version=99")
-    with pytest.raises(SettingError, match="version 99, this program reads version 1"):
+    with pytest.raises(SettingError, match="version 99, this program reads up to"):
         SqliteStore(path)
+
+
+def test_a_store_that_an_earlier_version_wrote_opens_with_all_it_had(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(MIGRATIONS[0] + "PRAGMA user_version=1")
+        db.execute("INSERT INTO rooms VALUES (1, 'lobby', 1, 2, '', 1000)")
+        db.execute("INSERT INTO members VALUES (2, 1, 'alice', x'0102', 'tcrp', '127.0.0.1', x'', '/a', 100000, 1, 1)")
+        db.execute("INSERT INTO log VALUES (1, 1, 1, 1, 1000, x'93')")
+        db.commit()
+    for _ in range(2):
+        with contextlib.closing(SqliteStore(path)) as store:
+            kept = store.load()
+            assert kept.rooms == [RoomRow(1, "lobby", 1, 2, "", 1000)]
+            row = MemberRow(2, 1, "alice", b"\1\2", "tcrp", "127.0.0.1", b"", "/a", 100_000, True, 1)
+            assert kept.members == [row]
+            assert kept.ends == {1: (1, 1)}
+            assert store.read(1, 0, 10) == [Chunk(1, 1, 1, 1000, b"\x93")]
 
 
 def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -1,0 +1,25 @@
+"""The tables of the SQLite engine, as the steps that made them; `broker/store_sqlite.py` takes the missing ones.
+
+A store's `user_version` is how many of these it has taken. Steps are appended, never changed: so a store that any
+earlier version wrote opens in this one. The other way is refused, as no step says how to undo it.
+"""
+
+from typing import Final
+
+MIGRATIONS: Final = (
+    """
+CREATE TABLE rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, epoch INTEGER NOT NULL, host INTEGER NOT NULL,
+    password_hash TEXT NOT NULL, created_ms INTEGER NOT NULL);
+CREATE TABLE members (id INTEGER PRIMARY KEY, room INTEGER NOT NULL, name TEXT NOT NULL, token_hash BLOB NOT NULL,
+    dialect TEXT NOT NULL, ip TEXT NOT NULL, address BLOB NOT NULL, gateway TEXT NOT NULL, idle_ms INTEGER NOT NULL,
+    live INTEGER NOT NULL, delivered INTEGER NOT NULL);
+CREATE INDEX members_room ON members (room);
+-- Rows are appended at the end of the table, whatever the room; the index finds a room's.
+CREATE TABLE log (row INTEGER PRIMARY KEY, room INTEGER NOT NULL, last INTEGER NOT NULL, first INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL, news BLOB NOT NULL);
+CREATE UNIQUE INDEX log_room ON log (room, last, first);
+CREATE TABLE accepted (gateway TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE delivered (room INTEGER NOT NULL, gateway TEXT NOT NULL, offset INTEGER NOT NULL,
+    PRIMARY KEY (room, gateway)) WITHOUT ROWID;
+""",
+)
