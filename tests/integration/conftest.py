@@ -1,6 +1,7 @@
 """The processes that the integration tests share: started once, checked when the last test is over."""
 
 import itertools
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -11,6 +12,11 @@ import pytest
 from tests.support.legacy.client import PLAIN, Habits, LegacyClient
 from tests.support.legacy.dialects import CLIENTS
 from tests.support.services import Broker, Gateway
+
+# A shell's background jobs ignore Ctrl-C, and so would every program that is started here: what is ignored is
+# inherited, a handler is not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NewRoom = Callable[[str], str]
 Enter = Callable[..., LegacyClient]
