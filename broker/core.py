@@ -4,7 +4,7 @@ A turn is all that had arrived when the socket was drained. `handle` decides on 
 must be kept, then published, then answered, in that order: nothing is told to anyone before the store has it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -19,6 +19,9 @@ from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
 
 SWEEP_S = 1.0
 """Between two looks at what is seldom."""
+
+BUNDLE_SIZE = 2**20
+"""Bytes of news after which another bundle is begun: a frame has a bound."""
 
 CLOSED_S = 60.0
 """For so long a closed room's log is kept for gateways that have not read its end."""
@@ -75,7 +78,7 @@ class _Pending:
     replies: list[tuple[str, backbone.Downward]] = field(default_factory=list)
     replays: list[tuple[str, int, backbone.Replay]] = field(default_factory=list)
     passwords: list[PasswordJob] = field(default_factory=list)
-    canaries: list[tuple[str, int]] = field(default_factory=list)
+    canaries: dict[str, list[int]] = field(default_factory=dict)
     announced: set[int] = field(default_factory=set)
     publishers: set[str] = field(default_factory=set)
 
@@ -126,7 +129,7 @@ class Core:
             case backbone.Request():
                 self._request(peer, message, moment)
             case backbone.Canary(number):
-                self._pending.canaries.append((peer, number))
+                self._pending.canaries.setdefault(peer, []).append(number)
             case backbone.Delivered(positions):
                 for room_id, offset in positions:
                     if room := self.directory.rooms.get(room_id):
@@ -196,8 +199,10 @@ class Core:
         batch, directory.batch = directory.batch, Batch()
         entries, directory.entries = directory.entries, {}
         closed, directory.closed = directory.closed, {}
+        regrouped, directory.regrouped = directory.regrouped, set()
         self._pending = _Pending()
         news: list[tuple[bytes, bytes]] = []
+        own: dict[str, list[tuple[int, bytes]]] = {}
         self._changed.update(entries)
         for room_id, said in entries.items():
             room = directory.rooms.get(room_id) or closed[room_id]
@@ -206,13 +211,16 @@ class Core:
             batch.chunks.append(Chunk(room_id, said[0].offset, last, moment.wall_ms, body))
             if room_id in closed:
                 self._closed[room_id] = (moment.now, last)
-            news.append((backbone.room_topic(room_id), body))
+            if len(room.gateways) == 1 and room_id not in regrouped:
+                own.setdefault(next(iter(room.gateways)), []).append((room_id, body))
+            else:
+                news.append((backbone.room_topic(room_id), body))
+                pending.announced.discard(room_id)
         news += [
-            (backbone.room_topic(room_id), backbone.encode(self._position(room_id)))
-            for room_id in pending.announced.difference(entries)
+            (backbone.room_topic(room_id), backbone.encode(self._position(room_id))) for room_id in pending.announced
         ]
-        for peer, number in pending.canaries:
-            news.append((backbone.canary_topic(peer), backbone.encode(backbone.News(0, number, []))))
+        for peer in own.keys() | pending.canaries.keys():
+            news += _bundles(peer, pending.canaries.get(peer, []), own.get(peer, []))
         for peer in pending.publishers:
             number = self.custody.gateways[peer].accepted
             batch.accepted[peer] = number
@@ -364,6 +372,17 @@ class Core:
         if room is not None:
             return room_id, room.epoch, room.last
         return room_id, 0, self._closed.get(room_id, (0.0, 0))[1]
+
+
+def _bundles(peer: str, canaries: list[int], news: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what a gateway alone hears, on its own topic and in as few frames as may be."""
+    topic, start, size = backbone.own_topic(peer), 0, 0
+    for at, (_, body) in enumerate(news):
+        if size + len(body) > BUNDLE_SIZE and at > start:
+            yield topic, backbone.encode_bundle([], news[start:at])
+            start, size = at, 0
+        size += len(body)
+    yield topic, backbone.encode_bundle(canaries, news[start:])
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:

@@ -89,6 +89,7 @@ class Room:
         "delivered",
         "epoch",
         "first",
+        "gateways",
         "host",
         "id",
         "last",
@@ -109,6 +110,8 @@ class Room:
         self.first = first
         self.last = last
         self.members: dict[int, Member] = {}
+        self.gateways: dict[str, int] = {}
+        """Gateway instance → how many of the members it serves."""
         self.names: set[str] = {SERVER_NAME}
         """Taken: by members, and by the server itself, in whose name notices come."""
         self.numbers: dict[str, int] = {}
@@ -145,6 +148,8 @@ class Directory:
         """Room id → entries of this turn."""
         self.closed: dict[int, Room] = {}
         """Rooms that were closed in this turn."""
+        self.regrouped: set[int] = set()
+        """Rooms that a gateway stopped serving in this turn: it must hear yet why."""
         self.departed: dict[int, str] = {}
         """Member id → the gateway that served it to the end, of those who went last."""
         self._last_id = 0
@@ -210,12 +215,12 @@ class Directory:
 
     def move(self, member: Member, gateway: str, heard: int) -> None:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
-        self.by_gateway[member.gateway].discard(member.id)
+        self._part(member)
         member.former = member.gateway
         member.gateway = gateway
         member.live = False
         member.delivered = heard
-        self.by_gateway.setdefault(gateway, set()).add(member.id)
+        self._attach(member)
         self.batch.members[member.id] = member.row()
 
     def hold(self, member: Member) -> None:
@@ -282,16 +287,31 @@ class Directory:
         member.room.members[member.id] = self.members[member.id] = member
         member.room.names.add(member.name)
         self.by_token[member.token_hash] = member
-        self.by_gateway.setdefault(member.gateway, set()).add(member.id)
+        self._attach(member)
         self._last_id = max(self._last_id, member.id)
 
     def _drop_member(self, member: Member) -> None:
         del self.members[member.id], self.by_token[member.token_hash]
-        self.by_gateway[member.gateway].discard(member.id)
+        self._part(member)
         self.departed[member.id] = member.gateway
         if len(self.departed) > DEPARTED:
             del self.departed[next(iter(self.departed))]
         self.batch.members[member.id] = None
+
+    def _attach(self, member: Member) -> None:
+        """Count a member among those of its gateway."""
+        gateway, gateways = member.gateway, member.room.gateways
+        self.by_gateway.setdefault(gateway, set()).add(member.id)
+        gateways[gateway] = gateways.get(gateway, 0) + 1
+
+    def _part(self, member: Member) -> None:
+        """Count it there no more."""
+        gateway, gateways = member.gateway, member.room.gateways
+        self.by_gateway[gateway].discard(member.id)
+        gateways[gateway] -= 1
+        if not gateways[gateway]:
+            del gateways[gateway]
+            self.regrouped.add(member.room.id)
 
     def _new_id(self, wall_ms: int) -> int:
         # Led by the time, so that a broker which has forgotten everything does not give an id twice.

@@ -276,17 +276,24 @@ class Core:
     def handle_news(self, frame: bytes, now: float) -> None:
         """Take one frame from the broker's PUB side."""
         topic, body = frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
+        room_id = backbone.topic_room(topic)
         try:
-            news = backbone.parse_news_untrusted(body)
+            if room_id is None:
+                self._handle_bundle(backbone.parse_bundle_untrusted(body), now)
+            elif room := self.members.rooms.get(room_id):
+                self.delivery.handle_news(room, backbone.parse_news_untrusted(body), now)
         except MalformedMessage:
             self.counters.malformed_frames += 1
-            return
-        room_id = backbone.topic_room(topic)
-        if room_id is None:
-            if not self.link.canary_back(news.last, now):
+
+    def _handle_bundle(self, bundle: backbone.Bundle, now: float) -> None:
+        """Take what we alone hear; rooms that we do not serve (any more) are passed over."""
+        rooms = self.members.rooms
+        for room_id, news in bundle.news:
+            if room := rooms.get(room_id):
+                self.delivery.handle_news(room, news, now)
+        for number in bundle.canaries:
+            if not self.link.canary_back(number, now):
                 self.delivery.check_positions(now)
-        elif room := self.members.rooms.get(room_id):
-            self.delivery.handle_news(room, news, now)
 
     def handle_answer(self, frame: bytes, now: float) -> None:
         """Take one frame from the broker's command socket."""

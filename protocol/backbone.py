@@ -12,7 +12,7 @@ import msgspec
 
 from protocol.errors import MalformedMessage
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of these frames. A broker refuses a gateway of another version by name, so that nobody guesses."""
 
 TOPIC_SIZE = 9
@@ -55,6 +55,15 @@ class News(Wire):
     last: Number
     """The room's last offset when this was sent; that of the last entry if there are any."""
     entries: list[Entry]
+
+
+class Bundle(Wire):
+    """What one gateway alone is to hear, in order: on its own topic."""
+
+    canaries: list[Number]
+    """Its canaries, come back."""
+    news: list[tuple[Number, News]]
+    """(room, news) of rooms with members at no other gateway."""
 
 
 # --- gateway to broker --------------------------------------------------------------------------------------------
@@ -158,7 +167,7 @@ class Request(Wire, tag=3):
 
 
 class Canary(Wire, tag=4):
-    """Comes back as News of no room, on the gateway's own topic: health is that it did, lately."""
+    """Comes back in a Bundle, on the gateway's own topic: health is that it did, lately."""
 
     number: Number
 
@@ -304,6 +313,7 @@ _encoder = msgspec.msgpack.Encoder()
 _upward = msgspec.msgpack.Decoder(Upward)
 _downward = msgspec.msgpack.Decoder(Downward)
 _news = msgspec.msgpack.Decoder(News)
+_bundle = msgspec.msgpack.Decoder(Bundle)
 encode = _encoder.encode
 
 
@@ -328,8 +338,22 @@ def parse_downward_untrusted(frame: bytes) -> Downward:
     return message
 
 
+def encode_bundle(canaries: list[int], news: list[tuple[int, bytes]]) -> bytes:
+    """Return a Bundle of news that are encoded already, (room, News) each."""
+    return encode((canaries, [(room, msgspec.Raw(body)) for room, body in news]))
+
+
+def parse_bundle_untrusted(body: bytes) -> Bundle:
+    """Return what comes after a gateway's own topic, or raise MalformedMessage."""
+    try:
+        bundle: Bundle = _bundle.decode(body)
+    except _PARSE_ERRORS as exc:
+        raise MalformedMessage(f"not a bundle: {exc}") from exc
+    return bundle
+
+
 def parse_news_untrusted(body: bytes) -> News:
-    """Return what comes after a topic, or raise MalformedMessage."""
+    """Return what comes after a room's topic, or raise MalformedMessage."""
     try:
         news: News = _news.decode(body)
     except _PARSE_ERRORS as exc:
@@ -353,8 +377,8 @@ def gateway_name(instance: str) -> str:
     return instance.rpartition("/")[0]
 
 
-def canary_topic(instance: str) -> bytes:
-    """Return the topic of a gateway's own canary: `c` and 8 bytes that its instance gives."""
+def own_topic(instance: str) -> bytes:
+    """Return the topic that is one gateway's own: `c` and 8 bytes that its instance gives."""
     return b"c" + hashlib.blake2b(instance.encode(), digest_size=8).digest()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import zmq
 
-from protocol.backbone import canary_topic, publish_endpoint
+from protocol.backbone import own_topic, publish_endpoint
 
 FRAMES_A_DRAIN = 512
 COMMANDS_HIGH_WATER = 10_000
@@ -47,7 +47,7 @@ class Backbone:
         self._sub.setsockopt(zmq.SNDHWM, 0)
         self._sub.setsockopt(zmq.RCVHWM, NEWS_HIGH_WATER)
         self._sub.connect(publish_endpoint(endpoint))
-        self._sub.setsockopt(zmq.SUBSCRIBE, canary_topic(instance))
+        self._sub.setsockopt(zmq.SUBSCRIBE, own_topic(instance))
         self.unsent = 0
         """Frames that found the command socket full: the broker is away for long. What must arrive is sent again."""
 

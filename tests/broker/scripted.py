@@ -6,6 +6,7 @@ from protocol import backbone
 from protocol.backbone import (
     Accepted,
     Answer,
+    Bundle,
     Canary,
     Create,
     Downward,
@@ -34,6 +35,9 @@ class Broker(FakeBroker):
         super().__init__(limits=limits)
         self.heard: list[tuple[str, Downward]] = []
         self.news: list[tuple[bytes, News]] = []
+        """What went by rooms' topics."""
+        self.bundles: list[tuple[bytes, Bundle]] = []
+        """What went to one gateway alone."""
         self.numbers: dict[str, int] = {}
         self.last_id = 0
         for peer in peers or (A,):
@@ -43,8 +47,17 @@ class Broker(FakeBroker):
         turn = self.take_turn()
         self.heard += turn.replies
         for topic, body in turn.news:
-            self.news.append((topic, backbone.parse_news_untrusted(body)))
+            if backbone.topic_room(topic) is not None:
+                self.news.append((topic, backbone.parse_news_untrusted(body)))
+            else:
+                self.bundles.append((topic, backbone.parse_bundle_untrusted(body)))
         return turn
+
+    def bundled(self, peer: str = A) -> list[tuple[int, News]]:
+        """The (room, news) that one gateway alone heard since this was asked last, and no other did."""
+        told = [item for topic, bundle in self.bundles if topic == backbone.own_topic(peer) for item in bundle.news]
+        self.bundles.clear()
+        return told
 
     def say(self, peer: str, *messages: backbone.Upward) -> list[Downward]:
         """Say something, and return what the broker answers to that gateway in the same turn."""

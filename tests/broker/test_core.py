@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.config import Limits
-from broker.core import CLOSED_S
+from broker.core import BUNDLE_SIZE, CLOSED_S
 from protocol import backbone
 from protocol.backbone import (
     Accepted,
@@ -104,15 +104,16 @@ def test_a_gateway_that_says_bye_is_not_known_any_more(broker: Broker) -> None:
     assert broker.say(A, Canary(1)) == [Unknown("broker-1")]
 
 
-def test_a_canary_comes_back_as_news_of_its_gateway_alone(broker: Broker) -> None:
+def test_a_canary_comes_back_to_its_gateway_alone(broker: Broker) -> None:
     broker.handle(A, Canary(5))
     broker.handle(B, Canary(7))
+    broker.handle(A, Canary(6))
     broker.turn()
-    assert broker.news == [
-        (backbone.canary_topic(A), News(0, 5, [])),
-        (backbone.canary_topic(B), News(0, 7, [])),
-    ]
-    assert backbone.canary_topic(A) != backbone.canary_topic(B)
+    assert dict(broker.bundles) == {
+        backbone.own_topic(A): backbone.Bundle([5, 6], []),
+        backbone.own_topic(B): backbone.Bundle([7], []),
+    }
+    assert backbone.own_topic(A) != backbone.own_topic(B)
 
 
 # --- a turn -------------------------------------------------------------------------------------------------------
@@ -126,7 +127,7 @@ def test_a_turn_is_kept_then_published_then_answered(broker: Broker) -> None:
     (chunk,) = turn.batch.chunks
     assert (chunk.room, chunk.first, chunk.last, chunk.at_ms) == (member.room, 2, 3, broker.moment.wall_ms)
     assert turn.batch.accepted == {A: 2}
-    assert turn.news == [(backbone.room_topic(member.room), chunk.news)]
+    assert turn.news == [(backbone.own_topic(A), backbone.encode_bundle([], [(member.room, chunk.news)]))]
     news = backbone.parse_news_untrusted(chunk.news)
     assert (news.epoch, news.last) == (1, 3)
     assert [(entry.offset, entry.text, entry.sender, entry.member) for entry in news.entries] == [
@@ -134,6 +135,51 @@ def test_a_turn_is_kept_then_published_then_answered(broker: Broker) -> None:
         (3, "two", "alice", member.member),
     ]
     assert turn.replies == [(A, Accepted(2))]
+
+
+def test_news_of_rooms_that_one_gateway_serves_come_to_it_in_one_frame(broker: Broker) -> None:
+    rooms = [broker.create(f"den-{number}", token=number) for number in range(3)]
+    broker.news.clear()
+    broker.bundled()
+    broker.publish(A, *(said(member, "hi") for member in rooms))
+    assert [(room, news.last) for room, news in broker.bundled(A)] == [(member.room, 2) for member in rooms]
+    assert broker.news == []
+
+
+def test_news_of_rooms_with_members_at_several_gateways_go_by_topic(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    guest = broker.join(peer=B)
+    broker.news.clear()
+    broker.bundled()
+    broker.publish(A, said(host, "hi"))
+    assert [(topic, news.last) for topic, news in broker.news] == [(backbone.room_topic(host.room), 3)]
+    broker.news.clear()
+    # The gateway that goes must hear yet why.
+    broker.publish(B, left(guest))
+    assert [(topic, news.last) for topic, news in broker.news] == [(backbone.room_topic(host.room), 4)]
+    assert broker.bundled() == []
+    broker.news.clear()
+    broker.publish(A, said(host, "alone?"))
+    assert broker.news == []
+    assert [(room, news.last) for room, news in broker.bundled(A)] == [(host.room, 5)]
+
+
+def test_a_subscription_is_answered_on_its_topic_whatever_its_own_gateway_hears(broker: Broker) -> None:
+    member = broker.create()
+    broker.news.clear()
+    broker.core.subscribed(backbone.room_topic(member.room))
+    broker.publish(A, said(member, "hi"))
+    assert broker.news == [(backbone.room_topic(member.room), News(1, 2, []))]
+
+
+def test_a_great_turn_goes_in_frames_of_bounded_size(broker: Broker) -> None:
+    rooms = [broker.create(f"den-{number}", token=number) for number in range(40)]
+    broker.bundles.clear()
+    broker.publish(A, *(said(member, "x" * 100_000) for member in rooms))
+    sizes = [len(bundle.news) for _, bundle in broker.bundles]
+    assert len(sizes) > 1
+    assert max(sizes) * 100_000 <= BUNDLE_SIZE
+    assert [room for room, _ in broker.bundled()] == [member.room for member in rooms]
 
 
 def test_a_turn_with_nothing_in_it_asks_for_nothing(broker: Broker) -> None:
@@ -419,13 +465,14 @@ def test_a_subscription_is_answered_with_the_rooms_position(broker: Broker) -> N
     broker.news.clear()
     broker.core.subscribed(backbone.room_topic(member.room))
     broker.core.subscribed(backbone.room_topic(member.room))
-    broker.core.subscribed(backbone.canary_topic(A))
+    broker.core.subscribed(backbone.own_topic(A))
     broker.turn()
     assert broker.news == [(backbone.room_topic(member.room), News(1, 1, []))]
 
 
 def test_news_of_the_same_turn_are_answer_enough(broker: Broker) -> None:
     member = broker.create()
+    broker.join(peer=B)
     broker.news.clear()
     broker.core.subscribed(backbone.room_topic(member.room))
     broker.publish(A, said(member, "hi"))
@@ -455,12 +502,13 @@ def test_a_gateway_may_ask_where_rooms_stand(broker: Broker) -> None:
 
 def test_a_rooms_position_is_told_once_more_as_its_last_news_may_be_dropped(broker: Broker) -> None:
     member = broker.create()
+    broker.join(peer=B)
     broker.wait(3.0, A, B)
     broker.news.clear()
     broker.publish(A, said(member, "hi"))
     broker.wait(1.5, A, B)
     topic = backbone.room_topic(member.room)
-    assert [(len(news.entries), news.last) for heard, news in broker.news if heard == topic] == [(1, 2), (0, 2)]
+    assert [(len(news.entries), news.last) for heard, news in broker.news if heard == topic] == [(1, 3), (0, 3)]
     broker.news.clear()
     broker.wait(3.0, A, B)
     assert [heard for heard, _ in broker.news if heard == topic] == []

@@ -13,12 +13,15 @@ from hypothesis import strategies as st
 
 from protocol.backbone import (
     TOPIC_SIZE,
+    Bundle,
     Downward,
     News,
     Upward,
     Wire,
-    canary_topic,
     encode,
+    encode_bundle,
+    own_topic,
+    parse_bundle_untrusted,
     parse_downward_untrusted,
     parse_news_untrusted,
     parse_upward_untrusted,
@@ -89,7 +92,7 @@ def frames() -> st.SearchStrategy[bytes]:
 @example(b"\xc7\x0c\xff" + b"\xff" * 12)
 @example(b"\x93\x01\xa3\xed\xa0\x80\x01")
 def test_any_bytes_are_a_message_or_malformed(frame: bytes) -> None:
-    for parse in (parse_upward_untrusted, parse_downward_untrusted, parse_news_untrusted):
+    for parse in (parse_upward_untrusted, parse_downward_untrusted, parse_news_untrusted, parse_bundle_untrusted):
         with contextlib.suppress(MalformedMessage):
             message = parse(frame)
             assert parse(encode(message)) == message
@@ -116,6 +119,12 @@ def test_news_come_back_as_they_were(news: News) -> None:
     assert parse_news_untrusted(encode(news)) == news
 
 
+@given(messages(Bundle))
+def test_a_bundle_of_encoded_news_is_read_as_one(bundle: Bundle) -> None:
+    encoded = encode_bundle(bundle.canaries, [(room, encode(news)) for room, news in bundle.news])
+    assert parse_bundle_untrusted(encoded) == bundle
+
+
 def test_each_direction_has_its_tags_once() -> None:
     for kinds in (UPWARD, DOWNWARD):
         tags = [kind.__struct_config__.tag for kind in kinds]
@@ -126,6 +135,7 @@ PARSERS: list[tuple[Callable[[bytes], object], type[Wire]]] = [
     *((parse_upward_untrusted, kind) for kind in UPWARD),
     *((parse_downward_untrusted, kind) for kind in DOWNWARD),
     (parse_news_untrusted, News),
+    (parse_bundle_untrusted, Bundle),
 ]
 
 
@@ -184,14 +194,14 @@ def test_what_is_not_a_rooms_topic_names_none(topic: bytes) -> None:
 
 
 @given(st.text(st.characters(codec="ascii"), max_size=40))
-def test_a_canary_topic_has_the_same_size_and_is_no_rooms(instance: str) -> None:
-    assert len(canary_topic(instance)) == TOPIC_SIZE
-    assert topic_room(canary_topic(instance)) is None
+def test_a_gateways_own_topic_has_the_same_size_and_is_no_rooms(instance: str) -> None:
+    assert len(own_topic(instance)) == TOPIC_SIZE
+    assert topic_room(own_topic(instance)) is None
 
 
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_no_topic_is_anothers_prefix_or_a_subscription(one: int, other: int) -> None:
-    topics = {room_topic(one), room_topic(other), canary_topic(f"{one:x}")}
+    topics = {room_topic(one), room_topic(other), own_topic(f"{one:x}")}
     for topic in topics:
         assert topic[0] > 1
         assert [found for found in topics if found.startswith(topic)] == [topic]

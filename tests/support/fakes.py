@@ -180,8 +180,8 @@ class ScriptedGateway(FakeGateway):
                     self._requests.append(request)
                 case backbone.Canary(number):
                     if self.canaries_come_back:
-                        body = backbone.encode(backbone.News(0, number, []))
-                        self.core.handle_news(backbone.canary_topic(self.instance) + body, self.now)
+                        body = backbone.encode_bundle([number], [])
+                        self.core.handle_news(backbone.own_topic(self.instance) + body, self.now)
                 case other:
                     self._others.append(other)
 
@@ -653,7 +653,7 @@ class World:
         turn = self.broker.take_turn()
         for topic, body in turn.news:
             for node in self.nodes:
-                own = backbone.canary_topic(node.gateway.instance)
+                own = backbone.own_topic(node.gateway.instance)
                 wanted = topic == own or topic in node.gateway.doors.topics
                 if wanted and not node.is_dead and self.dice.random() >= self.weather.dropped_news:
                     self._put(node.news, topic + body)
