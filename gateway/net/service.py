@@ -39,7 +39,7 @@ class Service:
         logger.info("datagrams by %s", kind.name)
         self.udp: list[UDPServer] = []
         for index, door in enumerate(config.udp):
-            self.udp.append(UDPServer(index, door, self._on_datagrams, kind))
+            self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind))
         instance = backbone.new_instance(config.name, secrets.token_hex(8))
         members = Members()
         self.counters = Counters()
@@ -51,6 +51,8 @@ class Service:
         self.tcp = TCPServer(self.core, settings, self.settle)
         self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers)
         self._published_at = 0.0
+        self._resting = False
+        """Datagrams are taken at each flush and not when they come."""
         self._flush_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
@@ -127,7 +129,14 @@ class Service:
 
     def _flush(self) -> None:
         self._flush_timer = None
+        taken = sum(server.receive() for server in self.udp) if self._resting else 0
         self._publish(monotonic())
+        if taken:
+            self._flush_timer = self._loop.call_later(self.link.publisher.gather_s, self._flush)
+        elif self._resting:
+            self._resting = False
+            for server in self.udp:
+                server.start()
 
     def _publish(self, now: float) -> None:
         self._published_at = now
@@ -135,7 +144,14 @@ class Service:
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
+
+    def _on_drained(self) -> None:
         self.settle()
+        if self._flush_timer is not None and not self._resting:
+            # What comes now could not go before the next flush: to be woken for each would be the most of its cost.
+            self._resting = True
+            for server in self.udp:
+                server.rest()
 
     def _on_news(self, frames: list[bytes]) -> None:
         now = monotonic()

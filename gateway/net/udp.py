@@ -31,13 +31,16 @@ OnDatagrams = Callable[[int, list[tuple[bytes, bytes]]], None]
 class UDPServer:
     """One UDP door."""
 
-    def __init__(self, index: int, door: Door, on_datagrams: OnDatagrams, kind: type[mmsg.Io]) -> None:
+    def __init__(
+        self, index: int, door: Door, on_datagrams: OnDatagrams, on_drained: Callable[[], None], kind: type[mmsg.Io]
+    ) -> None:
         """Bind the door.
 
         Args:
             index: its number among the doors.
             door: where; port 0 takes a free one.
             on_datagrams: called with each batch.
+            on_drained: called when all batches of a moment were handed over, but not by `receive`.
             kind: how datagrams are received and sent.
 
         Raises:
@@ -45,6 +48,7 @@ class UDPServer:
         """
         self._index = index
         self._on_datagrams = on_datagrams
+        self._on_drained = on_drained
         family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._sock.setblocking(False)
@@ -62,6 +66,7 @@ class UDPServer:
         self._io = kind(self._sock)
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
+        self._stopped = False
         self.dropped = 0
         """Datagrams that found the outbox full."""
 
@@ -71,12 +76,18 @@ class UDPServer:
         return self._io.failed
 
     def start(self) -> None:
-        """Receive from now on."""
-        self._loop.add_reader(self._sock, self._readable)
+        """Receive from now on, whenever something comes."""
+        if not self._stopped:
+            self._loop.add_reader(self._sock, self._readable)
+
+    def rest(self) -> None:
+        """Receive nothing by itself until the next `start`: what comes waits in the kernel for a `receive`."""
+        self._loop.remove_reader(self._sock)
 
     def stop_receiving(self) -> None:
         """Take no more datagrams; sending goes on."""
-        self._loop.remove_reader(self._sock)
+        self._stopped = True
+        self.rest()
 
     def close(self) -> None:
         """Send what still waits, as far as the kernel takes it, and close."""
@@ -100,14 +111,22 @@ class UDPServer:
         if self._outbox or not self._io.send_to(payload, address):
             self._put_out([(payload, address)])
 
-    def _readable(self) -> None:
-        for _ in range(DRAIN_BATCHES):
+    def receive(self) -> int:
+        """Take what has come, up to `DRAIN_BATCHES`, and return how many datagrams that were."""
+        taken = 0
+        for _ in range(0 if self._stopped else DRAIN_BATCHES):
             datagrams = self._io.receive()
             if not datagrams:
                 break
+            taken += len(datagrams)
             self._on_datagrams(self._index, datagrams)
             if len(datagrams) < mmsg.BATCH:
                 break
+        return taken
+
+    def _readable(self) -> None:
+        self.receive()
+        self._on_drained()
 
     def _put_out(self, left: list[tuple[bytes, bytes]]) -> None:
         if not self._outbox:

@@ -20,6 +20,10 @@ from tests.support.fakes import a_grant, token_of
 PATIENCE_S = 5.0
 
 
+def nothing(*_: object) -> None:
+    """Do nothing."""
+
+
 class Narrow(PortableIo):
     """Has room for so many datagrams, then for none until there is room again."""
 
@@ -89,7 +93,7 @@ async def until(done: Callable[[], bool]) -> None:
 def test_a_door_hears_and_answers(host: str, kind: type[mmsg.Io]) -> None:
     async def scenario() -> None:
         batches: list[tuple[int, list[tuple[bytes, bytes]]]] = []
-        server = UDPServer(7, Door(host, 0), lambda door, batch: batches.append((door, batch)), kind)
+        server = UDPServer(7, Door(host, 0), lambda door, batch: batches.append((door, batch)), nothing, kind)
         assert server.is_ipv6 == (host == "::1")
         assert server.door.port
         server.start()
@@ -114,10 +118,49 @@ def test_a_door_hears_and_answers(host: str, kind: type[mmsg.Io]) -> None:
     asyncio.run(scenario())
 
 
+def test_a_resting_door_is_emptied_when_it_is_asked() -> None:
+    async def scenario() -> None:
+        got: list[bytes] = []
+        drained: list[int] = []
+        server = UDPServer(
+            *(0, Door("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch)),
+            *(lambda: drained.append(len(got)), mmsg.choose()),
+        )
+        server.start()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", server.door.port))
+            client.send(b"one")
+            await until(lambda: drained == [1])
+            server.rest()
+            sent = [b"%d" % number for number in range(100)]
+            for data in sent:
+                client.send(data)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert got == [b"one"]
+            assert server.receive() == 100
+            assert server.receive() == 0
+            assert (got[1:], drained) == (sent, [1])
+            server.start()
+            client.send(b"last")
+            await until(lambda: drained == [1, 102])
+            server.stop_receiving()
+            server.start()
+            client.send(b"anybody?")
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert (server.receive(), got[-1]) == (0, b"last")
+        server.close()
+
+    asyncio.run(scenario())
+
+
 def test_many_datagrams_come_in_batches_in_order() -> None:
     async def scenario() -> None:
         got: list[bytes] = []
-        server = UDPServer(0, Door("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch), mmsg.choose())
+        server = UDPServer(
+            0, Door("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch), nothing, mmsg.choose()
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             sent = [b"%d" % number for number in range(500)]
             for data in sent:
@@ -132,7 +175,7 @@ def test_many_datagrams_come_in_batches_in_order() -> None:
 
 def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(receivers: list[socket.socket]) -> None:
     async def scenario() -> None:
-        server = UDPServer(0, Door("127.0.0.1", 0), lambda *_: None, Narrow)
+        server = UDPServer(0, Door("127.0.0.1", 0), nothing, nothing, Narrow)
         group = a_group(receivers)
         Narrow.room = 2
         server.fan_out(group, b"1", -1)
@@ -160,7 +203,7 @@ def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(receivers:
 
 def test_what_waits_is_sent_when_the_door_closes(receivers: list[socket.socket]) -> None:
     async def scenario() -> None:
-        server = UDPServer(0, Door("127.0.0.1", 0), lambda *_: None, Narrow)
+        server = UDPServer(0, Door("127.0.0.1", 0), nothing, nothing, Narrow)
         Narrow.room = 0
         server.fan_out(a_group(receivers), b"1", 1)
         Narrow.room = 10**9
@@ -176,7 +219,7 @@ def test_what_waits_is_bounded_and_the_newest_is_dropped(
     monkeypatch.setattr(udp, "OUTBOX", 4)
 
     async def scenario() -> None:
-        server = UDPServer(0, Door("127.0.0.1", 0), lambda *_: None, Narrow)
+        server = UDPServer(0, Door("127.0.0.1", 0), nothing, nothing, Narrow)
         group = a_group(receivers)
         Narrow.room = 0
         server.fan_out(group, b"1", -1)
@@ -194,6 +237,6 @@ def test_a_taken_address_is_a_setting_error_of_one_line(receivers: list[socket.s
     async def scenario() -> None:
         host, port = receivers[0].getsockname()
         with pytest.raises(SettingError, match=rf"^can not listen on UDP {host}:{port}: Address already in use$"):
-            UDPServer(0, Door(host, port), lambda *_: None, mmsg.choose())
+            UDPServer(0, Door(host, port), nothing, nothing, mmsg.choose())
 
     asyncio.run(scenario())
