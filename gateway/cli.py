@@ -158,6 +158,14 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="What was said last before a member joined, told to it first.",
 )
 @click.option(
+    "--replay-rate",
+    type=Number(1),
+    default=Settings.replay_rate,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="How fast a member is told what it has missed; half a second's worth comes at once.",
+)
+@click.option(
     "--rate",
     type=Number(0.1),
     default=Settings.rate,
@@ -172,6 +180,14 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     metavar="MESSAGES",
     show_envvar=True,
     help="Messages that one member may send at once.",
+)
+@click.option(
+    "--unaccepted",
+    type=click.IntRange(1, MANY),
+    default=Settings.unaccepted,
+    metavar="MESSAGES",
+    show_envvar=True,
+    help="What waits while the broker is away; more are dropped.",
 )
 @click.option(
     "--connections",
@@ -210,8 +226,10 @@ def main(
     payload_limit: int,
     backlog: int,
     history: int,
+    replay_rate: float,
     rate: float,
     burst: float,
+    unaccepted: int,
     connections: int,
     handshake_wait: float,
     http: Door | None,
@@ -235,8 +253,10 @@ def main(
         payload_limit=payload_limit,
         backlog=backlog,
         history=history,
+        replay_rate=replay_rate,
         rate=rate,
         burst=burst,
+        unaccepted=unaccepted,
         connections=connections,
         first_byte_s=handshake_wait,
     )

@@ -42,6 +42,8 @@ class Settings:
     """Messages that wait for a member whose address is not known yet."""
     history: int = 0
     """Messages of before it joined that a new member hears first; the documented behaviour is none."""
+    replay_rate: float = 5_000.0
+    """Entries a second that a member is told of what it has missed, in the long run; half of that at once."""
     rate: float = 1_000.0
     """Messages a second from one member, in the long run."""
     burst: float = 2_000.0

@@ -23,6 +23,8 @@ class Counters:
     """Times that news were missing and the log was asked."""
     lost_entries: int = 0
     """Entries that the log did not hold any more."""
+    replays_paced: int = 0
+    """Times that a replay had to wait, as so much of it was told already."""
     resets: int = 0
     """Rooms that began a new epoch."""
     backlog_skipped: int = 0

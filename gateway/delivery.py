@@ -13,13 +13,14 @@ from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.link import Link
 from gateway.members import Member, Members, Recipients, Room
+from gateway.pace import Pace
 from protocol import backbone, datagram, names
 from protocol.backbone import Answer, Entry, Item, News, OnRoll, Positions, Replay, Replayed, Roll, Standing
 from protocol.codes import EntryKind, LeaveReason
 from protocol.errors import InvalidName
 
-REPLAY_ENTRIES = 500
-"""Entries in one answer to a replay."""
+HISTORY_ENTRIES = 500
+"""Entries of before it joined among which a new member's history is looked for."""
 POSITIONS_AT_ONCE = 2_000
 ROLLS = 3
 """How often the roll is called at the most while members come in between a roll and its answer."""
@@ -202,6 +203,11 @@ class Delivery:
         """Ask the log for what is missing; until it has come, news only say how much there is."""
         room.repairing = True
         self._unsettled[room.id] = room
+        if room.pace is None:
+            room.pace = Pace(self._settings.replay_rate, room.known_last, now)
+        portion = self._portion(room.pace, room.position, room.known_last, now)
+        if not portion:
+            return
 
         def answered(answer: Answer | None, now: float) -> None:
             room.repairing = False
@@ -210,7 +216,14 @@ class Delivery:
             if isinstance(answer, Replayed) and not self._is_fenced(now):
                 self._replayed(room, answer, now)
 
-        self._link.ask(Replay(room.id, room.epoch, room.position, REPLAY_ENTRIES), now, answered)
+        self._link.ask(Replay(room.id, room.epoch, room.position, portion), now, answered)
+
+    def _portion(self, pace: Pace, heard: int, goal: int, now: float) -> int:
+        """Return how many entries to ask the log for; 0: a tick shall ask again, as so much was told already."""
+        waited = pace.waits
+        portion = pace.portion(heard, goal, now)
+        self._counters.replays_paced += pace.waits and not waited
+        return portion
 
     def _replayed(self, room: Room, answer: Replayed, now: float) -> None:
         """Take what the log had: all of it, a gap, a new epoch, or the news that the room is closed."""
@@ -224,12 +237,16 @@ class Delivery:
             self._counters.lost_entries += answer.first - room.position - 1
             room.position = answer.first - 1
         room.known_last = max(room.known_last, answer.last)
+        if room.pace is not None:
+            room.pace.told(len(answer.entries))
         self._advance(room, answer.entries, now)
         if self._members.rooms.get(room.id) is not room:
             return
         if room.position < room.known_last:
             self._repair(room, now)
-        elif room.waiting:
+            return
+        room.pace = None
+        if room.waiting:
             self._catch_up_all(room, now)
 
     def _reset(self, room: Room, epoch: int, position: int) -> None:
@@ -341,6 +358,7 @@ class Delivery:
         """Let a member that stands where its room does hear the news with the others."""
         room = member.room
         room.waiting.pop(member.id, None)
+        member.pace = None
         if member.address is None:
             return
         key = (member.door, member.dialect.down)
@@ -387,6 +405,11 @@ class Delivery:
             return
         if member.cursor > room.position:
             return
+        if member.pace is None:
+            member.pace = Pace(self._settings.replay_rate, room.position, now)
+        portion = self._portion(member.pace, member.cursor, room.position, now)
+        if not portion:
+            return
         member.replaying = True
 
         def answered(answer: Answer | None, now: float) -> None:
@@ -402,7 +425,7 @@ class Delivery:
                 if not member.leaving or room.members.get(member.id) is member:
                     self._catch_up(member, now)
 
-        self._link.ask(Replay(room.id, room.epoch, member.cursor, REPLAY_ENTRIES), now, answered)
+        self._link.ask(Replay(room.id, room.epoch, member.cursor, portion), now, answered)
 
     def _tell_history(self, member: Member, now: float) -> None:
         """Tell a new member what was said last before it joined, as far as the log's newest entries hold it."""
@@ -420,8 +443,8 @@ class Delivery:
                 member.history = 0
                 self._catch_up(member, now)
 
-        after = max(member.joined_at - 1 - REPLAY_ENTRIES, 0)
-        self._link.ask(Replay(room.id, room.epoch, after, REPLAY_ENTRIES), now, answered)
+        after = max(member.joined_at - 1 - HISTORY_ENTRIES, 0)
+        self._link.ask(Replay(room.id, room.epoch, after, HISTORY_ENTRIES), now, answered)
 
     def _tell(self, member: Member, entry: Entry) -> None:
         if member.address is not None:
@@ -435,6 +458,7 @@ class Delivery:
         if answer.first > member.cursor + 1:
             self._counters.lost_entries += answer.first - member.cursor - 1
             member.cursor = answer.first - 1
+        begun = member.cursor
         for entry in answer.entries:
             if entry.offset > room.position:
                 break
@@ -448,6 +472,8 @@ class Delivery:
             if entry.kind == EntryKind.SAID and not own:
                 self._tell(member, entry)
             member.cursor = entry.offset
+        if member.pace is not None:
+            member.pace.told(member.cursor - begun)
 
     def report_if_due(self, now: float) -> None:
         """Report, if the last time is long enough ago: a crash repeats what was delivered since."""
@@ -476,6 +502,8 @@ class Delivery:
         for room in list(self._unsettled.values()):
             if self._members.rooms.get(room.id) is not room:
                 del self._unsettled[room.id]
+            elif room.repairing and room.pace is not None and room.pace.waits:
+                self._repair(room, now)
             elif room.repairing:
                 continue
             elif room.confirmed and room.position < room.known_last:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gateway.limits import Bucket
+from gateway.pace import Pace
 from protocol.backbone import Granted, room_topic
 from protocol.dialect import Dialect, DownStyle
 from protocol.names import MAX_NAME_SIZE
@@ -49,6 +50,7 @@ class Member:
         "leaving",
         "name",
         "own_prefixes",
+        "pace",
         "recipients",
         "replaying",
         "room",
@@ -90,6 +92,8 @@ class Member:
         """The group that it hears with; None: not live (no address yet, or catching up)."""
         self.slot = -1
         self.replaying = False
+        self.pace: Pace | None = None
+        """While it catches up: how fast."""
         self.leaving = False
 
 
@@ -127,6 +131,7 @@ class Room:
         "known_last",
         "members",
         "name",
+        "pace",
         "position",
         "raw_name",
         "repairing",
@@ -149,7 +154,9 @@ class Room:
         self.joiners: list[Callable[[], None]] = []
         """To be told when the subscription is proven live."""
         self.repairing = False
-        """What is missing has been asked for; news only move `known_last` meanwhile."""
+        """What is missing has been asked for, or waits for its pace; news only move `known_last` meanwhile."""
+        self.pace: Pace | None = None
+        """While something is missing: how fast it is told."""
         self.members: dict[int, Member] = {}
         self.waiting: dict[int, Member] = {}
         """Members with an address that are not live yet."""

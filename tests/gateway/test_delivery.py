@@ -241,6 +241,73 @@ def answer_all(gateway: ScriptedGateway, log: list[Entry]) -> int:
     return len(requests)
 
 
+# --- how fast a replay is told --------------------------------------------------------------------------------------
+
+
+def slow_gateway(rate: float = 100.0) -> ScriptedGateway:
+    return ScriptedGateway(Settings(replay_rate=rate, backlog=10_000))
+
+
+def test_a_long_gap_is_told_no_faster_than_the_rate() -> None:
+    gateway = slow_gateway()
+    log = [said(offset, 9, str(offset)) for offset in range(2, 402)]
+    gateway.enter(1, address=ALICE)
+    gateway.news(last=401)
+    begun = gateway.now
+    while len(texts(gateway, ALICE)) < 400:
+        answer_all(gateway, log)
+        assert len(texts(gateway, ALICE)) <= 50 + 100 * (gateway.now - begun)
+        gateway.wait(0.25)
+        assert gateway.now < begun + 10
+    assert texts(gateway, ALICE) == [entry.text for entry in log]
+    assert gateway.counters.replays_paced > 0
+    assert gateway.counters.lost_entries == 0
+
+
+def test_what_is_said_while_a_gap_waits_for_its_pace_comes_after_it() -> None:
+    gateway = slow_gateway()
+    log = [said(offset, 9, str(offset)) for offset in range(2, 202)]
+    gateway.enter(1, address=ALICE)
+    gateway.news(last=201)
+    answer_all(gateway, log)
+    log.append(said(202, 9, "202"))
+    gateway.news(log[-1])
+    for _ in range(20):
+        gateway.wait(0.25)
+        answer_all(gateway, log)
+    gateway.news(said(203, 9, "203"))
+    assert texts(gateway, ALICE) == [*(entry.text for entry in log), "203"]
+
+
+def test_a_member_is_live_only_when_it_was_told_all_at_its_pace_and_others_wait_for_nobody() -> None:
+    gateway = slow_gateway()
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2, offset=1)
+    log = [said(offset, 9, str(offset)) for offset in range(2, 302)]
+    gateway.news(*log)
+    gateway.hear(2, "", BOB)
+    for _ in range(40):
+        log.append(said(log[-1].offset + 1, 9, str(log[-1].offset + 1)))
+        gateway.news(log[-1])
+        answer_all(gateway, log)
+        gateway.wait(0.25)
+    assert texts(gateway, ALICE) == texts(gateway, BOB) == [entry.text for entry in log]
+    assert gateway.counters.replays_paced > 0
+
+
+def test_a_paced_replay_is_given_up_where_it_has_come_to() -> None:
+    gateway = slow_gateway()
+    gateway.enter(2, offset=1)
+    log = [said(offset, 9, str(offset)) for offset in range(2, 302)]
+    gateway.news(*log)
+    gateway.hear(2, "", BOB)
+    answer_all(gateway, log)
+    heard = len(texts(gateway, BOB))
+    assert 0 < heard < 300
+    gateway.answer(release(2))
+    assert [item.code for item in gateway.published() if item.kind == EntryKind.RELEASED] == [1 + heard]
+
+
 # --- addresses that come late -------------------------------------------------------------------------------------
 
 
