@@ -94,6 +94,14 @@ class Number(click.FloatRange):
     show_envvar=True,
     help="Entries older than this leave the log too.",
 )
+@click.option(
+    "--news-high-water",
+    type=click.IntRange(1, MANY),
+    default=Limits.news_high_water,
+    metavar="FRAMES",
+    show_envvar=True,
+    help="News that wait for one slow gateway; more are dropped for it, and it asks the log.",
+)
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
 @click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @click.pass_context
@@ -104,6 +112,7 @@ def main(
     durability: Literal["process", "full"],
     log_entries: int,
     log_age: float,
+    news_high_water: int,
     log_level: str,
     exit_with_parent: bool,
 ) -> None:
@@ -117,7 +126,7 @@ def main(
     if context.invoked_subcommand is not None:
         return
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    limits = Limits(log_entries=log_entries, log_age_s=log_age)
+    limits = Limits(log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water)
     config = Config(bind, parse_store(store), durability, limits, exit_with_parent)
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:

@@ -20,6 +20,9 @@ class Limits:
     """Entries in one answer to a replay; for more, the gateway asks again."""
     password_jobs: int = 64
     """Passwords that wait to be hashed; beyond that a request is answered busy."""
+    news_high_water: int = 200_000
+    """Frames of news that wait for one slow gateway; beyond that they are dropped for it alone: positions show it the
+    gap, the log repairs it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,9 @@ class Counters:
     refused_items: int = 0
     repeated_items: int = 0
     trimmed_rooms: int = 0
+    """Times that a room's log was cut to its bounds."""
+    passwords_refused: int = 0
+    """Requests answered busy, as too many passwords waited to be hashed."""
 
 
 @dataclass(slots=True)
@@ -162,6 +165,7 @@ class Core:
 
     def busy(self, job: PasswordJob) -> None:
         """There are too many passwords to hash already."""
+        self.counters.passwords_refused += 1
         self._refuse(job.peer, job.request.id, Status.BUSY)
 
     def tick(self, moment: Moment) -> None:

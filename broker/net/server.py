@@ -27,9 +27,10 @@ NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 FRAMES_A_TURN = 512
 SUBSCRIPTIONS_A_TURN = 8192
 MAX_FRAME_SIZE = 16 * 2**20
-NEWS_HIGH_WATER = 200_000
-"""News that wait for one slow gateway, then are dropped for it alone: positions show it the gap, the log repairs it."""
 REPLIES_HIGH_WATER = 20_000
+"""Answers that wait for one slow gateway; beyond that they are dropped and counted, and it asks again."""
+COMMANDS_HIGH_WATER = 20_000
+"""Frames of one gateway that wait for us; beyond that its own socket keeps them back."""
 TICK_S = 0.25
 TRIM_S = 10.0
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
@@ -196,9 +197,12 @@ class Server:
             router.setsockopt(zmq.ROUTER_HANDOVER, 1)
             router.setsockopt(zmq.ROUTER_MANDATORY, 1)
             router.setsockopt(zmq.SNDHWM, REPLIES_HIGH_WATER)
+            router.setsockopt(zmq.RCVHWM, COMMANDS_HIGH_WATER)
             xpub = self._socket(zmq.XPUB)
             xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
-            xpub.setsockopt(zmq.SNDHWM, NEWS_HIGH_WATER)
+            # Subscriptions are a gateway's rooms, as many as it has.
+            xpub.setsockopt(zmq.RCVHWM, 0)
+            xpub.setsockopt(zmq.SNDHWM, self._limits.news_high_water)
             endpoint = bind
             try:
                 router.bind(bind[:-1] + "*" if any_port else bind)
@@ -219,7 +223,6 @@ class Server:
         socket.setsockopt(zmq.IPV6, 1)
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
-        socket.setsockopt(zmq.RCVHWM, 0)
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)

@@ -86,6 +86,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
         (["--log-age", "0.5"], "Invalid value for '--log-age'"),
         (["--log-age", "nan"], "Invalid value for '--log-age'"),
         (["--log-age", "inf"], "Invalid value for '--log-age'"),
+        (["--news-high-water", "0"], "Invalid value for '--news-high-water'"),
         (["--log-level", "loud"], "Invalid value for '--log-level'"),
         (["--nonsense"], "No such option"),
         (["nonsense"], "No such command"),
@@ -121,7 +122,7 @@ def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: p
 
 def test_help_names_every_setting_and_its_variable() -> None:
     text = CliRunner().invoke(cli.main, ["--help"], prog_name="broker").output
-    for option in ("BIND", "STORE", "DURABILITY", "LOG_ENTRIES", "LOG_AGE", "LOG_LEVEL"):
+    for option in ("BIND", "STORE", "DURABILITY", "LOG_ENTRIES", "LOG_AGE", "NEWS_HIGH_WATER", "LOG_LEVEL"):
         assert f"TSUDOI_{option}" in text
         assert f"--{option.lower().replace('_', '-')}" in text
     assert "ping" in text

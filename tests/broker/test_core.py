@@ -455,6 +455,7 @@ def test_too_many_passwords_are_answered_busy(broker: Broker) -> None:
     (job,) = broker.turns[-1].passwords
     broker.core.busy(job)
     assert broker.turn().replies == [(A, Reply(7, Refused(Status.BUSY, "")))]
+    assert broker.core.counters.passwords_refused == 1
 
 
 # --- positions and replays ----------------------------------------------------------------------------------------
