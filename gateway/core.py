@@ -4,7 +4,6 @@ Nothing in here waits, and no socket is known: what members are to hear goes to 
 hear to `link.py`, from where `net/service.py` takes it after each drain. `now` is monotonic seconds.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -63,7 +62,8 @@ class Core:
         self._released: dict[str, float] = {}
         """Handovers that were answered: a second answer would tell of a later stay of the member here."""
         self._ticked_at = float("-inf")
-        self._leaving: deque[tuple[float, Member]] = deque()
+        self._leaving: dict[int, tuple[float, Member, Item]] = {}
+        """Member id → since when it leaves, and what the broker was told."""
 
     # --- datagrams ------------------------------------------------------------------------------------------------
 
@@ -242,11 +242,15 @@ class Core:
 
     def _adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
         """Serve a member whose client has not sent us anything yet: its token is known only when it does."""
-        known = self.members.rooms.get(granted.room)
-        if known is None or granted.member not in known.members:
+        room = self.members.rooms.get(granted.room)
+        known = room.members.get(granted.member) if room else None
+        if known is None:
             member = self._new_member(granted, b"", now)
             self.members.add_adopted(member, token_hash)
             self.delivery.restore(member, granted.address, now)
+        elif known.leaving and known.id in self._leaving:
+            # It was another's when we said that it leaves, so that did not count.
+            self.link.publisher.add(self._leaving[known.id][2])
 
     def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
         room = self.members.rooms.get(granted.room)
@@ -267,9 +271,11 @@ class Core:
 
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Take a member out of its room, by way of the broker; what it says from now on is not heard."""
-        self.link.publisher.add(Item(EntryKind.LEFT, member.room.id, member.id, "", reason))
+        left = Item(EntryKind.LEFT, member.room.id, member.id, "", reason)
+        self.link.publisher.add(left)
         member.leaving = True
-        self._leaving.append((now, member))
+        self._leaving.pop(member.id, None)
+        self._leaving[member.id] = now, member, left
 
     # --- the broker -----------------------------------------------------------------------------------------------
 
@@ -333,9 +339,19 @@ class Core:
         self._ticked_at = now
         for member in self.members.idle(now):
             self.leave(member, LeaveReason.IDLE, now)
-        while self._leaving and now - self._leaving[0][0] >= LEAVING_S and self.link.is_alive(now):
-            self.delivery.drop(self._leaving.popleft()[1])
+        if self._leaving and self.link.is_alive(now):
+            self._drop_leavers(now)
         self.delivery.tick(now)
+
+    def _drop_leavers(self, now: float) -> None:
+        """Drop those who left long ago, without any news of it. If it did not count at the time, it may now."""
+        for member_id, (since, member, left) in list(self._leaving.items()):
+            if now - since < LEAVING_S:
+                break
+            del self._leaving[member_id]
+            if member.room.members.get(member_id) is member:
+                self.link.publisher.add(left)
+                self.delivery.drop(member)
 
 
 def _bound(table: dict[_Key, float], size: int) -> None:

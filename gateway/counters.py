@@ -41,6 +41,8 @@ class Counters:
     """Datagrams that waited for an answer about their token when there were too many of them."""
     malformed_frames: int = 0
     requests_timed_out: int = 0
+    requests_not_cleared_up: int = 0
+    """Creates and joins whose answers were lost, too many at a time: a member may be left that nobody knows."""
     handshakes: int = 0
     handshakes_refused: int = 0
     connections_refused: int = 0

@@ -24,8 +24,12 @@ ASK_AGAIN_S = 1.0
 """A question may get lost with a connection; it is asked again, which the broker's answers allow."""
 CANARIES = 100
 HELLO_S = 0.5
-ABANDONED = 1_000
-"""Questions whose answer came too late that are remembered, so that a late grant can be given back."""
+GIVEN_UP = 1_000
+"""Creates and joins without an answer that are cleared up at a time; for more, the oldest is left as it is."""
+CLEARED_UP_S = 10.0
+"""For so long a create or join may still become a member after it was given up: its password may wait to be hashed."""
+RESUMES = 1_000
+"""Resumes that are remembered, so that a late grant is known for what it is."""
 
 
 @dataclass(slots=True)
@@ -35,9 +39,17 @@ class _Asked:
     deadline: float
     again_at: float
 
-    @property
-    def grants(self) -> bool:
-        return isinstance(self.body, Create | Join)
+
+@dataclass(slots=True)
+class _GivenUp:
+    """A create or join whose client was told to try again: nobody knows the token, so no such member may stay."""
+
+    token_hash: bytes
+    until: float
+    again_at: float
+    pause_s: float = ASK_AGAIN_S
+    left: int = 0
+    """The member that came of it, and was taken out again."""
 
 
 class Link:
@@ -61,7 +73,8 @@ class Link:
         self._hello_at = float("-inf")
         self._welcomed = False
         self._asked: dict[int, _Asked] = {}
-        self._abandoned: dict[int, None] = {}
+        self._given_up: dict[int, _GivenUp] = {}
+        """By the id of the request, under which its token is asked for from then on."""
         self._resumes: dict[int, bytes] = {}
         """Request id → the token's hash, of the last resumes."""
         self._last_id = 0
@@ -97,7 +110,7 @@ class Link:
         self._frames.append(backbone.encode(backbone.Request(self._last_id, body)))
         if isinstance(body, backbone.Resume):
             self._resumes[self._last_id] = body.token_hash
-            if len(self._resumes) > ABANDONED:
+            if len(self._resumes) > RESUMES:
                 del self._resumes[next(iter(self._resumes))]
 
     def tell(self, message: backbone.Delivered | backbone.Bye) -> None:
@@ -134,11 +147,23 @@ class Link:
                 continue
             del self._asked[request_id]
             self._counters.requests_timed_out += 1
-            if asked.grants:
-                self._abandoned[request_id] = None
-                if len(self._abandoned) > ABANDONED:
-                    del self._abandoned[next(iter(self._abandoned))]
+            if isinstance(asked.body, Create | Join):
+                self._given_up[request_id] = _GivenUp(asked.body.token_hash, now + CLEARED_UP_S, now)
+                if len(self._given_up) > GIVEN_UP:
+                    del self._given_up[next(iter(self._given_up))]
+                    self._counters.requests_not_cleared_up += 1
             asked.on_answer(None, now)
+        if self._given_up and self.is_alive(now):
+            self._clear_up(now)
+
+    def _clear_up(self, now: float) -> None:
+        """Ask what became of creates and joins that were given up; commands keep their order, so this comes after."""
+        for request_id, given_up in self._given_up.items():
+            if given_up.again_at <= now:
+                given_up.again_at = now + given_up.pause_s
+                given_up.pause_s *= 2
+                resume = backbone.Resume(given_up.token_hash)
+                self._frames.append(backbone.encode(backbone.Request(request_id, resume)))
 
     # --- what is heard --------------------------------------------------------------------------------------------
 
@@ -202,8 +227,10 @@ class Link:
         asked = self._asked.pop(request_id, None)
         if asked is not None:
             asked.on_answer(body, now)
-        elif request_id in self._abandoned:
-            del self._abandoned[request_id]
-            # The client was told to try again and has gone: the member that came of it must not stay.
-            if isinstance(body, Granted):
+        elif given_up := self._given_up.get(request_id):
+            if not isinstance(body, Granted):
+                if now >= given_up.until:
+                    del self._given_up[request_id]
+            elif body.member != given_up.left:
+                given_up.left = body.member
                 self.publisher.add(Item(EntryKind.LEFT, body.room, body.member, "", LeaveReason.LEFT))

@@ -6,7 +6,7 @@ Served by a thread of its own, so that a stuck event loop shows as red instead o
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6
+from socket import AF_INET, AF_INET6, SHUT_RDWR
 
 from gateway.config import Door
 from protocol.errors import SettingError
@@ -63,6 +63,11 @@ class HealthServer:
         threading.Thread(target=self._server.serve_forever, name="health", daemon=True).start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Serve no more. The address is refused at once; the thread ends by itself within half a second."""
+        # Who has a connection already may get an answer still. shutdown() waits for the thread's next look around.
+        self._server.socket.shutdown(SHUT_RDWR)
+        threading.Thread(target=self._finish, name="health's end", daemon=True).start()
+
+    def _finish(self) -> None:
         self._server.shutdown()
         self._server.server_close()

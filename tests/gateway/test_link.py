@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.counters import Counters
-from gateway.link import ABANDONED, ALIVE_S, ASK_AGAIN_S, CANARY_S, HEALTHY_S, HELLO_S, LEASE_S, Link
+from gateway.link import ALIVE_S, ASK_AGAIN_S, CANARY_S, CLEARED_UP_S, GIVEN_UP, HEALTHY_S, HELLO_S, LEASE_S, Link
 from protocol import backbone
 from protocol.backbone import (
     Accepted,
@@ -302,7 +302,7 @@ def test_a_refusal_that_comes_too_late_and_a_late_resume_are_passed_over(here: H
 
 
 def test_only_so_many_late_grants_are_remembered(here: Here) -> None:
-    for _ in range(ABANDONED + 1):
+    for _ in range(GIVEN_UP + 1):
         here.ask(CREATE)
     requests = [message for message in here.said() if isinstance(message, Request)]
     here.wait(TIMEOUT_S, canaries_come_back=True)
@@ -310,3 +310,36 @@ def test_only_so_many_late_grants_are_remembered(here: Here) -> None:
     assert len(here.link.publisher) == 0
     here.hear(Reply(requests[1].id, a_grant(2)))
     assert len(here.link.publisher) == 1
+    assert here.counters.requests_not_cleared_up == 1
+
+
+def test_what_became_of_a_join_that_was_given_up_is_asked_until_nothing_can_come_of_it(here: Here) -> None:
+    here.ask(CREATE)
+    (request,) = here.said()
+    here.wait(TIMEOUT_S, canaries_come_back=True)
+    asked_at: list[float] = []
+    began = here.now
+    while here.now < began + 3 * CLEARED_UP_S:
+        for message in here.wait(CANARY_S, canaries_come_back=True):
+            if isinstance(message, Request):
+                assert isinstance(request, Request)
+                assert message == Request(request.id, Resume(CREATE.token_hash))
+                asked_at.append(here.now - began)
+                # The password was hashed in the end.
+                answer = a_grant(7, room=5) if 3.0 <= here.now - began < CLEARED_UP_S else Refused(2, "")
+                here.hear(Reply(message.id, answer))
+    assert asked_at == sorted(asked_at)
+    assert CLEARED_UP_S < asked_at[-1] < 2 * CLEARED_UP_S
+    assert len(asked_at) < 6
+    assert len(here.link.publisher) == 1
+
+
+def test_a_broker_that_is_away_is_not_asked_what_became_of_a_join(here: Here) -> None:
+    here.ask(CREATE)
+    here.said()
+    here.wait(TIMEOUT_S, canaries_come_back=True)
+    here.wait(ALIVE_S)
+    assert [message for message in here.wait(20.0) if isinstance(message, Request)] == []
+    here.hear(Welcome("another", 0))
+    (again,) = (message for message in here.wait(CANARY_S) if isinstance(message, Request))
+    assert again.body == Resume(CREATE.token_hash)
