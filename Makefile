@@ -64,9 +64,9 @@ compile = $(python) -m uv pip compile pyproject.toml -qq --universal --python-ve
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requirements*.txt
 	$(pip) install -qq uv
-	$(compile) --upgrade --extra client --extra dev --output-file requirements-dev.txt
-	$(compile) --constraint requirements-dev.txt --extra client --output-file requirements-client.txt
-	$(compile) --constraint requirements-dev.txt --output-file requirements.txt
+	$(compile) --upgrade --extra auth --extra client --extra dev --output-file requirements-dev.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --extra client --output-file requirements-client.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --output-file requirements.txt
 
 clean: ## remove what the targets above made (not data/)
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*

@@ -14,7 +14,7 @@ from broker.custody import Custody, Gateway
 from broker.directory import Directory, Room
 from broker.store import Batch, Chunk, MemberRow, Snapshot
 from protocol import backbone, names
-from protocol.codes import EntryKind, LeaveReason, Status
+from protocol.codes import EntryKind, LeaveReason, Rights, Status
 from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
 
 SWEEP_S = 1.0
@@ -22,6 +22,8 @@ SWEEP_S = 1.0
 
 BUNDLE_SIZE = 2**20
 """Bytes of news after which another bundle is begun: a frame has a bound."""
+
+ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
 
 CLOSED_S = 60.0
 """For so long a closed room's log is kept for gateways that have not read its end."""
@@ -390,4 +392,5 @@ def _bundles(peer: str, canaries: list[int], news: list[tuple[int, bytes]]) -> I
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:
-    return MemberRow(0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, max(body.idle_ms, 1), False, 0)
+    idle_ms, rights = max(body.idle_ms, 1), body.rights & ALL_RIGHTS
+    return MemberRow(0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights)

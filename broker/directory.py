@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from broker.store import Batch, MemberRow, RoomRow, Snapshot
 from protocol.backbone import Entry
-from protocol.codes import EntryKind, LeaveReason
+from protocol.codes import EntryKind, LeaveReason, Rights
 from protocol.datagram import SERVER_NAME
 from protocol.errors import RoomExists, RoomNotFound
 from protocol.names import RoomName, TokenHash, UserName, told_apart
@@ -31,6 +31,7 @@ class Member:
         "ip",
         "live",
         "name",
+        "rights",
         "room",
         "token_hash",
     )
@@ -49,6 +50,12 @@ class Member:
         self.idle_ms = row.idle_ms
         self.live = row.live
         self.delivered = row.delivered
+        self.rights = Rights(row.rights)
+
+    @property
+    def may_moderate(self) -> bool:
+        """Whether it may do what a host may: it is the host, or a moderator of all rooms."""
+        return self.is_host or Rights.MODERATOR in self.rights
 
     @property
     def is_host(self) -> bool:
@@ -78,6 +85,7 @@ class Member:
             self.idle_ms,
             self.live,
             self.delivered,
+            int(self.rights),
         )
 
 

@@ -42,6 +42,8 @@ class MemberRow:
     """Its gateway delivers to it, so what that has reported of the room counts for it."""
     delivered: int
     """Offset up to which it had heard its room when its gateway took it over or it went live; see `Batch.delivered`."""
+    rights: int = 0
+    """`codes.Rights` that a signed token gave it when it came in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,13 @@ def _chat_options(command: _F) -> _F:
             show_envvar=True,
             help="The room's password. Others on this machine can read a command line: use the variable.",
         ),
+        click.option(
+            "--signed-token",
+            envvar="TSUDOI_SIGNED_TOKEN",
+            show_envvar=True,
+            metavar="JWT",
+            help="What a website gave you to show who you are, for servers that trust it; goes in the name's place.",
+        ),
         click.option("--name", envvar="TSUDOI_NAME", show_envvar=True, help="Your name in the room."),
         click.argument("room"),
     ):
@@ -148,13 +155,14 @@ def _chat(
     name: str | None,
     password: str | None,
     ask_password: bool,
+    signed_token: str | None,
     linger: float,
     server: Server,
     dialect: str,
 ) -> None:
     # Either may be closed, and is None then.
     by_hand = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
-    if name is None:
+    if name is None and not signed_token:
         if not by_hand:
             raise click.UsageError("say who you are: --name NAME (or the variable TSUDOI_NAME)")
         name = click.prompt("Your name", type=str)
@@ -162,7 +170,14 @@ def _chat(
         password = click.prompt("Password", hide_input=True, type=str, err=True)
 
     async def chat() -> int:
-        async with await enter(room, name=name, server=server, dialect=dialect, password=password or None) as place:
+        async with await enter(
+            room,
+            name=name or "",
+            server=server,
+            dialect=dialect,
+            password=password or None,
+            signed_token=signed_token or None,
+        ) as place:
             if by_hand:
                 await chat_in_terminal(place, greeting.format(room=place.room, name=place.name))
                 return 0

@@ -205,6 +205,20 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="How long a TCP connection may stay silent before its request.",
 )
 @click.option(
+    "--auth-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_envvar=True,
+    help="Names may be signed tokens (JWT): the file with the issuer's public keys (PEM, JWK set) or shared secret."
+    " [default: names are free]",
+)
+@click.option(
+    "--auth",
+    type=click.Choice(["optional", "required"]),
+    default="optional",
+    show_envvar=True,
+    help="With --auth-key: whether strangers without a token may come in.",
+)
+@click.option(
     "--http",
     type=DoorType(dialects=False),
     default=None,
@@ -232,6 +246,8 @@ def main(
     unaccepted: int,
     connections: int,
     handshake_wait: float,
+    auth_key: Path | None,
+    auth: Literal["optional", "required"],
     http: Door | None,
     log_level: str,
 ) -> None:
@@ -259,9 +275,12 @@ def main(
         unaccepted=unaccepted,
         connections=connections,
         first_byte_s=handshake_wait,
+        auth=auth if auth_key else "off",
     )
+    if auth == "required" and auth_key is None:
+        raise click.UsageError("--auth required needs --auth-key, the file with the keys that tokens are signed with")
     # What our own broker has kept of an earlier run is ours to go on with.
-    config = Config(tcp, udp, broker, data, http, name if broker else name or "embedded", settings)
+    config = Config(tcp, udp, broker, data, http, name if broker else name or "embedded", auth_key, settings)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config))

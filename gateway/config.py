@@ -56,6 +56,8 @@ class Settings:
     """How long a connection may say nothing; people type their names meanwhile."""
     request_s: float = 10.0
     """How long a request may take from its first byte to its last."""
+    auth: Literal["off", "optional", "required"] = "off"
+    """Whether a signed token may, or must, stand for a name; off without a key to check it with."""
     connections: int = 4_096
     """TCP connections at once; beyond that a new one is closed at once."""
 
@@ -72,6 +74,8 @@ class Config:
     """Where a broker of our own keeps its store."""
     http: Door | None
     name: str
+    auth_key: Path | None = None
+    """File with the keys that tokens are signed with."""
     settings: Settings = field(default_factory=Settings)
 
 

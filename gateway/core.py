@@ -14,6 +14,7 @@ from gateway.delivery import Delivery
 from gateway.limits import Bucket
 from gateway.link import Link
 from gateway.members import Member, Members, Room, without_own_name
+from gateway.trust import without_token
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
 from protocol.codes import EntryKind, LeaveReason, Status
@@ -55,6 +56,7 @@ class Core:
         self.delivery = delivery
         self.counters = counters
         self.members = members
+        self._takes_tokens = settings.auth != "off"
         self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
         """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._refused: dict[bytes, float] = {}
@@ -100,7 +102,10 @@ class Core:
         if not datagram.text:
             return
         dialect = member.dialect
-        text = without_own_name(readable(datagram.text, dialect), member.own_prefixes)
+        text = readable(datagram.text, dialect)
+        if self._takes_tokens:
+            text = without_token(text)
+        text = without_own_name(text, member.own_prefixes)
         if not text or text in dialect.register_words:
             return
         if text in dialect.leave_words:

@@ -45,5 +45,7 @@ class Counters:
     """Creates and joins whose answers were lost, too many at a time: a member may be left that nobody knows."""
     handshakes: int = 0
     handshakes_refused: int = 0
+    tokens_refused: int = 0
+    """Handshakes that were refused for their signed token, or for want of one."""
     connections_refused: int = 0
     exit_answers: int = 0

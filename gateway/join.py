@@ -6,6 +6,7 @@ Events in, commands out; no socket, no clock. The states and what may happen in 
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from gateway.trust import looks_like_token
 from protocol import names
 from protocol.codes import Operation, Status
 from protocol.dialect import Dialect, PortPlace
@@ -98,6 +99,7 @@ class AskToEnter:
     operation: Operation
     room: str
     user: str
+    """In normal form; or a signed token, where these are taken."""
     password: str | None
     port: int | None
 
@@ -148,13 +150,14 @@ TRANSITIONS: dict[tuple[State, type[Event]], str] = {
 class JoinConversation:
     """What a gateway says on one TCP connection."""
 
-    def __init__(self, dialect: str, payload_limit: int, listed_before: bool) -> None:
+    def __init__(self, dialect: str, payload_limit: int, listed_before: bool, takes_tokens: bool = False) -> None:
         """Begin.
 
         Args:
             dialect: the door's, or `auto`.
             payload_limit: bytes of payload that a request may have.
             listed_before: this client's address lately asked for the room list on another connection.
+            takes_tokens: a signed token may stand for the user's name; the one who is asked to enter checks it.
         """
         self.state = State.AWAITING_REQUEST
         self.listed = False
@@ -164,6 +167,7 @@ class JoinConversation:
         self._door = dialect
         self._payload_limit = payload_limit
         self._listed_before = listed_before
+        self._takes_tokens = takes_tokens
         self._buffer = bytearray()
         self._dialect = DIALECTS.get(dialect, CLASSIC)
         self._header = Header(0, 0, 0, 0)
@@ -216,16 +220,25 @@ class JoinConversation:
         self._request = request = parse_request_untrusted(self._dialect, header, body)
         self._room = request.room
         if request.operation is Operation.JOIN and self._dialect.join_lists_rooms and not request.room:
-            names.user_name(request.user)
+            self._user(request)
             self.state = State.AWAITING_LIST
             return [AskForRooms()]
         return self._ask(request, request.room)
 
     def _ask(self, request: Request, room: str) -> list[Command]:
         self._room = room
-        room, user = names.room_name(room), names.user_name(request.user)
+        room, user = names.room_name(room), self._user(request)
         self.state = State.AWAITING_GRANT
         return [AskToEnter(self._dialect, request.operation, room, user, request.password, request.port)]
+
+    def _user(self, request: Request) -> str:
+        """Return the user's name in normal form, or the token that stands for it."""
+        if self._takes_tokens and looks_like_token(request.user.strip()):
+            return request.user.strip()
+        # One that goes with a token in the place of the password may be left empty: the token's counts.
+        if self._takes_tokens and not request.user and looks_like_token((request.password or "").partition(" ")[0]):
+            return ""
+        return names.user_name(request.user)
 
     # --- the room list --------------------------------------------------------------------------------------------
 

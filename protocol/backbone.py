@@ -111,6 +111,8 @@ class Create(Wire, tag=10):
     """Where the client's TCP connection came from."""
     idle_ms: Number
     """How long it may be silent."""
+    rights: Number = 0
+    """`codes.Rights` that a signed token gave it."""
 
 
 class Join(Create, tag=11):

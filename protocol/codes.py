@@ -1,6 +1,6 @@
 """Every number that crosses a wire; PROTOCOL.md, "Codes"."""
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class Operation(IntEnum):
@@ -50,3 +50,12 @@ class LeaveReason(IntEnum):
     HOST_LEFT = 3
     HOST_IDLE = 4
     LOST = 5
+
+
+class Rights(IntFlag):
+    """What a member may do that others may not, because a signed token said so; PROTOCOL.md, "Trust"."""
+
+    VERIFIED = 1
+    """The name is the one that the token's issuer vouches for."""
+    MODERATOR = 2
+    """May do in any room what its host may."""

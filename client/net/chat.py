@@ -27,35 +27,46 @@ _REGISTER_AGAIN_S = 1.0
 async def create(
     room: str,
     *,
-    name: str,
+    name: str = "",
     server: Server = DEFAULT_SERVER,
     dialect: str = "tsudoi",
     password: str | None = None,
+    signed_token: str | None = None,
     settings: Settings = DEFAULT_SETTINGS,
 ) -> "ChatClient":
     """Create a room and return the place in it. Its creator is the host: the room closes when the host leaves.
 
+    Args:
+        room: its name.
+        name: yours; may be left out if a signed token has it.
+        server: where.
+        dialect: what to speak.
+        password: the room's.
+        signed_token: what a website gave you to show who you are, for servers that trust it; goes in the name's place.
+        settings: see there.
+
     Raises:
         ClientError: RoomExists, ServerUnreachable, or another of `client.errors`.
     """
-    return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings)
+    return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings, signed_token)
 
 
 async def join(
     room: str,
     *,
-    name: str,
+    name: str = "",
     server: Server = DEFAULT_SERVER,
     dialect: str = "tsudoi",
     password: str | None = None,
+    signed_token: str | None = None,
     settings: Settings = DEFAULT_SETTINGS,
 ) -> "ChatClient":
-    """Join a room and return the place in it.
+    """Join a room and return the place in it; see `create`.
 
     Raises:
         ClientError: RoomNotFound, WrongPassword, ServerUnreachable, or another of `client.errors`.
     """
-    return await _enter(Operation.JOIN, room, name, server, _dialect(dialect), password, settings)
+    return await _enter(Operation.JOIN, room, name, server, _dialect(dialect), password, settings, signed_token)
 
 
 async def rooms(
@@ -119,9 +130,10 @@ async def _enter(
     dialect: Dialect,
     password: str | None,
     settings: Settings,
+    signed_token: str | None,
 ) -> "ChatClient":
     try:
-        room, name = names.room_name(room), names.user_name(name)
+        room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
     except InvalidName as exc:
         raise errors.InvalidName(str(exc)) from exc
     if password is not None and dialect.password_key is None:
@@ -134,7 +146,7 @@ async def _enter(
         except OSError as exc:
             raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
         try:
-            enter = Enter(dialect, operation, room, name, password, udp.getsockname()[1])
+            enter = Enter(dialect, operation, room, signed_token or name, password, udp.getsockname()[1])
             await line.converse(enter, settings)
             if isinstance(enter.result, Refused):
                 raise errors.refusal(enter.result.status, enter.result.reason, room)

@@ -13,6 +13,7 @@ from gateway.link import CANARY_S, Link
 from gateway.members import Members, Recipients
 from gateway.net import mmsg
 from gateway.net.backbone import Backbone
+from gateway.net.keyfile import load_gate
 from gateway.net.tcp import TCPServer
 from gateway.net.udp import UDPServer
 from protocol import backbone
@@ -48,7 +49,8 @@ class Service:
             members, settings, self.link, self.counters, self, kind.new_recipients, [door.is_ipv6 for door in self.udp]
         )
         self.core = Core(members, settings, self.link, self._delivery, self.counters)
-        self.tcp = TCPServer(self.core, settings, self.settle)
+        self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
+        self.tcp = TCPServer(self.core, settings, self.settle, self.gate)
         self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers)
         self._published_at = 0.0
         self._resting = False

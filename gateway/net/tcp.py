@@ -7,7 +7,7 @@ import os
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 
 from gateway import addresses
 from gateway.config import Door, Settings
@@ -30,9 +30,10 @@ from gateway.join import (
     WaitBriefly,
 )
 from gateway.members import Member
+from gateway.trust import Gate
 from protocol.backbone import Answer, Create, Granted, Join, ListRooms, Question, Refused, Rooms
 from protocol.codes import LeaveReason, Operation, Status
-from protocol.errors import SettingError
+from protocol.errors import PeerError, SettingError
 from protocol.names import hash_token
 
 logger = logging.getLogger("gateway.tcp")
@@ -52,14 +53,16 @@ READ_SIZE = 4_096
 class TCPServer:
     """All TCP doors of a gateway."""
 
-    def __init__(self, core: Core, settings: Settings, settle: Callable[[], None]) -> None:
+    def __init__(self, core: Core, settings: Settings, settle: Callable[[], None], gate: Gate | None = None) -> None:
         """Serve nothing yet.
 
         Args:
             core: what decides about members.
             settings: see there.
             settle: carries out what the core has left to do.
+            gate: checks signed tokens; None: names are free.
         """
+        self._gate = gate
         self._core = core
         self._settings = settings
         self._settle = settle
@@ -107,8 +110,10 @@ class TCPServer:
         self._tasks.add(task)
         self._open += 1
         ip = str(peer[0])
-        conversation = JoinConversation(dialect, self._settings.payload_limit, self._listed_lately(ip))
-        shell = _Shell(self._core, self._settings, self._settle, conversation, reader, writer, ip)
+        conversation = JoinConversation(
+            dialect, self._settings.payload_limit, self._listed_lately(ip), self._gate is not None
+        )
+        shell = _Shell(self._core, self._settings, self._settle, self._gate, conversation, reader, writer, ip)
         try:
             await shell.run()
         except (OSError, EOFError, asyncio.CancelledError) as exc:  # OSError covers TimeoutError
@@ -140,6 +145,7 @@ class _Shell:
         core: Core,
         settings: Settings,
         settle: Callable[[], None],
+        gate: Gate | None,
         conversation: JoinConversation,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
@@ -148,6 +154,7 @@ class _Shell:
         self._core = core
         self._settings = settings
         self._settle = settle
+        self._gate = gate
         self._conversation = conversation
         self._reader = reader
         self._writer = writer
@@ -242,15 +249,25 @@ class _Shell:
     async def _enter(self, command: AskToEnter) -> Event:
         counters = self._core.counters
         counters.handshakes += 1
+        user, password, rights = command.user, command.password, 0
+        if self._gate is not None:
+            try:
+                admitted = self._gate.admit_untrusted(command.operation, command.room, user, password, time())
+            except PeerError as exc:
+                counters.handshakes_refused += 1
+                counters.tokens_refused += 1
+                return Declined(exc.status, str(exc))
+            user, password, rights = admitted.user, admitted.password, int(admitted.rights)
         token = secrets.token_hex(16)
         fields = (
             command.room,
-            command.user,
-            command.password,
+            user,
+            password,
             hash_token(token.encode()),
             command.dialect.name,
             self._ip.partition("%")[0],
             int(self._settings.idle_timeout_s * 1000),
+            rights,
         )
         answer = await self._ask(Create(*fields) if command.operation is Operation.CREATE else Join(*fields))
         if not isinstance(answer, Granted):

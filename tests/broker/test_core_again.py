@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from broker.custody import ALIVE_S
 from broker.directory import Directory
@@ -24,6 +25,7 @@ from protocol.backbone import (
     Unknown,
     Welcome,
 )
+from protocol.codes import Rights
 from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, addressed, left, released, said
 
 
@@ -51,6 +53,19 @@ def test_a_broker_started_again_goes_on_where_it_was(broker: Broker) -> None:
     granted = broker.ask(B, Resume(a_token(1)))
     assert isinstance(granted, Granted)
     assert granted.offset == 3
+
+
+def test_a_moderator_is_one_after_a_restart(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    guest = broker.ask(B, structs.replace(a_join(), rights=int(Rights.MODERATOR | Rights.VERIFIED)))
+    stranger = broker.ask(B, structs.replace(a_join(token=3), rights=2**40))
+    assert isinstance(guest, Granted)
+    assert isinstance(stranger, Granted)
+    broker.start_again("broker-2")
+    members = broker.core.directory.members
+    assert [members[each.member].may_moderate for each in (host, guest, stranger)] == [True, True, False]
+    assert members[guest.member].rights == Rights.MODERATOR | Rights.VERIFIED
+    assert members[stranger.member].rights == Rights(0)
 
 
 def test_gateways_of_before_a_restart_have_time_to_come_back(broker: Broker) -> None:

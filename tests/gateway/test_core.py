@@ -80,6 +80,16 @@ def test_one_that_was_told_apart_may_write_the_name_that_it_wished(gateway: Scri
     assert gateway.said() == ["a", "b", "c", "alice#3: d"]
 
 
+def test_a_signed_token_before_a_text_is_not_told_where_tokens_are_names(gateway: ScriptedGateway) -> None:
+    text = f"eyJhbGciOiJFZERTQSJ9.{'x' * 40}.{'y' * 86}: hello"
+    trusting = ScriptedGateway(Settings(auth="optional"))
+    for each in (trusting, gateway):
+        each.enter(1)
+        each.hear(1, text, ALICE)
+    assert trusting.said() == ["hello"]
+    assert gateway.said() == [text]
+
+
 @pytest.mark.parametrize("text", ["", "m1: ", "m1 : ", "\x00\x1b", "m1: \x07"])
 def test_nothing_left_to_say_only_registers(gateway: ScriptedGateway, text: str) -> None:
     member = gateway.enter(1)

@@ -47,11 +47,12 @@ class Client:
 
     door: str
     listed_before: bool = False
+    takes_tokens: bool = False
     commands: list[Command] = field(default_factory=list)
     rooms: tuple[str, ...] = ("den", "部屋1")
 
     def __post_init__(self) -> None:
-        self.conversation = JoinConversation(self.door, LIMIT, self.listed_before)
+        self.conversation = JoinConversation(self.door, LIMIT, self.listed_before, self.takes_tokens)
 
     @property
     def state(self) -> State:
@@ -490,3 +491,27 @@ def test_what_is_not_in_the_table_is_a_bug_and_raises(state: State, event: Event
     conversation.state = state
     with pytest.raises(KeyError):
         conversation.handle(event)
+
+
+SIGNED = f"eyJhbGciOiJFZERTQSJ9.{'x' * 300}.{'y' * 86}"
+
+
+@EACH
+def test_a_signed_token_stands_for_the_name_where_it_is_taken(dialect: Dialect) -> None:
+    for operation in (CREATE, JOIN):
+        request = serialize_request(dialect, operation, "den", SIGNED, None, 50_000)
+        client = Client(dialect.name, takes_tokens=True).send(request)
+        if dialect.join_lists_rooms and operation is JOIN:
+            client.handle(Listed(["den"]))
+            client.send(b"den")
+        assert client.asked.user == SIGNED
+        # Elsewhere it is a name that is too long.
+        stranger = Client(dialect.name).send(request)
+        assert [type(command) for command in stranger.commands][-2:] == [Send, Finish]
+
+
+def test_a_signed_token_in_the_passwords_place_needs_no_name() -> None:
+    client = Client("tsudoi", takes_tokens=True).send(serialize_request(TSUDOI, JOIN, "den", "", f"{SIGNED} moon"))
+    assert (client.asked.user, client.asked.password) == ("", f"{SIGNED} moon")
+    nameless = Client("tsudoi", takes_tokens=True).send(serialize_request(TSUDOI, JOIN, "den", "", "moon"))
+    assert [type(command) for command in nameless.commands] == [Send, Finish]

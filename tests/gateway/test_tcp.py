@@ -6,16 +6,19 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import monotonic
+from time import monotonic, time
 
+import jwt
 import pytest
 
 from gateway.config import Door, Settings
+from gateway.keys import parse_keys
 from gateway.net.tcp import TCPServer
+from gateway.trust import Gate
 from protocol.answers import AnswerReader, Granted, Refused
 from protocol.backbone import Create, Item, Join, ListRooms, Rooms
 from protocol.backbone import Refused as Declined
-from protocol.codes import EntryKind, LeaveReason, Operation, Status
+from protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
 from protocol.dialect import Dialect
 from protocol.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_OK, TSUDOI
 from protocol.errors import SettingError
@@ -36,6 +39,7 @@ class Directory(ScriptedGateway):
         self.answers = True
         self.refusal: Declined | None = None
         self.token_hashes: list[bytes] = []
+        self.entered: list[Create] = []
         self.asked_to_enter = asyncio.Event()
 
     def settle(self) -> None:
@@ -46,6 +50,8 @@ class Directory(ScriptedGateway):
                 self.reply(request.id, Rooms(["den", "部屋1"]))
                 continue
             self.asked_to_enter.set()
+            assert isinstance(request.body, Create)
+            self.entered.append(request.body)
             if self.refusal is not None:
                 self.reply(request.id, self.refusal)
             elif self.answers:
@@ -60,12 +66,12 @@ class Directory(ScriptedGateway):
 
 @asynccontextmanager
 async def running(
-    dialect: str = "auto", settings: Settings | None = None, host: str = "127.0.0.1"
+    dialect: str = "auto", settings: Settings | None = None, host: str = "127.0.0.1", gate: Gate | None = None
 ) -> AsyncIterator[tuple[Directory, Door, TCPServer]]:
     """A TCP door."""
     settings = settings or Settings()
     gateway = Directory(settings)
-    server = TCPServer(gateway.core, settings, gateway.settle)
+    server = TCPServer(gateway.core, settings, gateway.settle, gate)
     door = await server.open(Door(host, 0, dialect))
     try:
         yield gateway, door, server
@@ -328,5 +334,30 @@ def test_bytes_of_any_kind_end_in_a_refusal() -> None:
                 async with connected(door, raw) as client:
                     assert (await client.read()).startswith(b"ERROR: Bad request")
             assert gateway.counters.handshakes == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_signed_token_is_checked_at_the_door() -> None:
+    secret = b"a secret of at least thirty-two bytes"
+    claims = {"name": "alice", "rooms": ["den"], "moderator": True, "exp": time() + 60}
+    token = jwt.encode(claims, secret)
+
+    async def scenario() -> None:
+        gate = Gate(parse_keys(secret), strangers=False)
+        async with running(gate=gate) as (gateway, door, _):
+            for user, room, reason in (
+                ("alice", "den", "Wrong password: a token is needed here"),
+                (token, "lab", "Wrong password: the token is not for this room"),
+                (f"{token[:-4]}AAAA", "den", "Wrong password: the token is not signed by a key that is known here"),
+            ):
+                async with connected(door, serialize_request(TSUDOI, JOIN, room, user)) as client:
+                    assert await client.answer(TSUDOI, JOIN) == Refused(Status.WRONG_PASSWORD, reason)
+            assert gateway.counters.tokens_refused == 3
+            assert gateway.entered == []
+            async with connected(door, serialize_request(TSUDOI, JOIN, "den", token, "moon")) as client:
+                assert isinstance(await client.answer(TSUDOI, JOIN), Granted)
+            (asked,) = gateway.entered
+            assert (asked.user, asked.password, asked.rights) == ("alice", "moon", Rights.VERIFIED | Rights.MODERATOR)
 
     asyncio.run(scenario())
