@@ -1,0 +1,175 @@
+"""gateway/net/service.py: a whole gateway, with a broker on the same loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import client
+from broker.config import Limits
+from broker.core import Core
+from broker.net.server import Server as BrokerServer
+from broker.store_memory import MemoryStore
+from gateway.config import Config, Door
+from gateway.net.service import DRAIN_S, Service
+from protocol import backbone
+from protocol.backbone import Entry
+from protocol.codes import EntryKind
+from protocol.errors import SettingError
+
+PATIENCE_S = 10.0
+ANY = Door("127.0.0.1", 0)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+
+
+def a_config(tcp: Door = ANY, udp: Door = ANY) -> Config:
+    return Config((tcp,), (udp,), None, Path("unused"), None, "")
+
+
+class Both:
+    """A broker and a gateway."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.store = MemoryStore()
+        core = Core(self.store.load(), "broker", Limits(), 0.0)
+        self.broker = BrokerServer(core, self.store, Limits(), endpoint, lambda: None)
+        self.broker.start()
+        self.service = Service(a_config(), endpoint)
+        self.server = client.Server()
+        self.is_stopped = False
+
+    async def start(self) -> None:
+        (door,) = await self.service.start()
+        self.server = client.Server("127.0.0.1", door.port, self.service.udp[0].door.port)
+
+    async def stop(self) -> None:
+        """Stop the gateway, once."""
+        if not self.is_stopped:
+            self.is_stopped = True
+            await self.service.stop()
+
+    def log(self) -> list[Entry]:
+        return [
+            entry
+            for room in self.broker._core.directory.rooms
+            for chunk in self.store.read(room, 0, 2**31)
+            for entry in backbone.parse_news_untrusted(chunk.news).entries
+        ]
+
+    def said(self) -> list[str]:
+        return [entry.text for entry in self.log() if entry.kind == EntryKind.SAID]
+
+
+@asynccontextmanager
+async def running(where: str) -> AsyncIterator[Both]:
+    both = Both(where)
+    try:
+        await both.start()
+        yield both
+    finally:
+        await both.stop()
+        both.broker.stop()
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> str:
+    return f"ipc://{tmp_path}/b"
+
+
+def test_its_doors_open_when_a_probe_has_come_back(where: str) -> None:
+    async def scenario() -> None:
+        async with running(where) as both:
+            assert both.service.link.illness(asyncio.get_running_loop().time()) == ""
+            with socket.create_connection((both.server.host, both.server.tcp), timeout=5):
+                pass
+
+    asyncio.run(scenario())
+
+
+def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
+    async def scenario() -> None:
+        async with (
+            running(where) as both,
+            await client.create("den", name="alice", server=both.server) as alice,
+            await client.join("den", name="bob", server=both.server) as bob,
+        ):
+            await alice.say("hello")
+            async with asyncio.timeout(PATIENCE_S):
+                async for event in bob:
+                    if isinstance(event, client.Message) and event.text == "hello":
+                        break
+            counters = both.service.counters
+            assert (counters.handshakes, counters.handshakes_refused) == (2, 0)
+            assert counters.accepted_messages == 1
+            assert counters.deliveries == 1
+            await until(lambda: not len(both.service.link.publisher))
+
+    asyncio.run(scenario())
+
+
+def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_it_has_gone(where: str) -> None:
+    async def scenario() -> None:
+        async with running(where) as both, await client.create("den", name="alice", server=both.server) as alice:
+            counters = both.service.counters
+            texts = [f"text {number}" for number in range(200)]
+            for text in texts:
+                await alice.say(text)
+            await until(lambda: counters.accepted_messages == len(texts))
+            await both.stop()
+            await until(lambda: both.said() == texts)
+            (instance,) = both.broker._core.custody.gateways
+            await until(lambda: both.broker._core.custody.gateways[instance].stopped)
+            assert len(both.broker._core.directory.members) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_that_is_gone_does_not_hold_the_end_up(where: str) -> None:
+    async def scenario() -> None:
+        both = Both(where)
+        await both.start()
+        async with await client.create("den", name="alice", server=both.server) as alice:
+            both.broker.stop()
+            for _ in range(10):
+                await alice.say("to nobody")
+            await until(lambda: len(both.service.link.publisher) >= 10)
+            async with asyncio.timeout(2 * DRAIN_S + 3):
+                await both.service.stop()
+            assert len(both.service.link.publisher) >= 10
+
+    asyncio.run(scenario())
+
+
+def test_without_a_broker_it_does_not_get_ready(where: str) -> None:
+    async def scenario() -> None:
+        service = Service(a_config(), where)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await service.start()
+        assert "has not been reached" in service.link.illness(asyncio.get_running_loop().time())
+        await service.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_taken_door_is_a_setting_error(where: str) -> None:
+    async def scenario() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            with pytest.raises(SettingError, match="can not listen on UDP"):
+                Service(a_config(udp=Door("127.0.0.1", taken.getsockname()[1])), where)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            service = Service(a_config(tcp=Door("127.0.0.1", listener.getsockname()[1])), where)
+            with pytest.raises(SettingError, match="can not listen on TCP"):
+                await service.start()
+            await service.stop()
+
+    asyncio.run(scenario())
