@@ -54,6 +54,8 @@ class TcpRelay:
         self._broker_port = 0
         self._servers: list[asyncio.Server] = []
         self._writers: dict[int, set[asyncio.StreamWriter]] = {COMMANDS: set(), NEWS: set()}
+        self.connections = {COMMANDS: 0, NEWS: 0}
+        """How many were carried to the broker since the start."""
         self._cut = 0
         self._gates = {COMMANDS: asyncio.Event(), NEWS: asyncio.Event()}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,6 +111,7 @@ class TcpRelay:
             port = self._broker_port + (1 if which == NEWS else 0)
             onward, back = await asyncio.open_connection("127.0.0.1", port)
             writers.append(back)
+            self.connections[which] += 1
             self._writers[which].update(writers)
             ends = [
                 asyncio.ensure_future(self._pump(reader, back, which)),

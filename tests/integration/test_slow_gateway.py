@@ -1,0 +1,130 @@
+"""A gateway that does not read while much is said: the broker's XPUB drops news for it, and for nobody else.
+
+How the test knows that news were dropped at the high-water mark, and not lost with a connection: the gateway's one news
+connection stays, from its first byte to its last, and TCP loses nothing. So entries that are missing in what it carried
+were never put into it.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+import client
+from gateway.config import Config, Door, Settings
+from gateway.net.service import Service
+from tests.chaos.relay import NEWS, TcpRelay
+from tests.support.services import Broker, Gateway
+
+MANY = 1e6
+STALL_S = 1.0
+"""Less than the 1.5 s after which a connection without a heartbeat ends."""
+ROUNDS = 20
+"""Each drops something, unless the machine is so busy that too little is said, or a connection ends after all."""
+PATIENCE_S = 30.0
+BULK = "x" * 3_500
+SETTINGS = client.Settings(rate_per_s=0, queue_size=1_000_000, keep_alive_s=1.0)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, TcpRelay, client.Server]]:
+    """A gateway in this process, so that its counters can be read, with a relay between it and its broker."""
+    relay = TcpRelay()
+    await relay.start(int(broker.endpoint.rpartition(":")[2]))
+    door = Door("127.0.0.1", 0)
+    config = Config((door,), (door,), None, Path("unused"), None, "", settings=Settings(replay_rate=MANY))
+    service = Service(config, f"tcp://127.0.0.1:{relay.port}")
+    try:
+        (tcp,) = await service.start()
+        yield service, relay, client.Server("127.0.0.1", tcp.port, service.udp[0].door.port)
+    finally:
+        await service.stop()
+        await relay.close()
+
+
+class Witness:
+    """Writes down what one member hears."""
+
+    def __init__(self, chat: client.ChatClient) -> None:
+        self.heard: list[str] = []
+        self._chat = chat
+        self._task = asyncio.create_task(self._listen())
+
+    async def _listen(self) -> None:
+        async for event in self._chat:
+            if isinstance(event, client.Message):
+                self.heard.append(event.text)
+
+    async def stop(self) -> None:
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+
+@pytest.mark.slow
+def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and_others_notice_nothing() -> None:
+    async def scenario(broker: Broker, fast: Gateway) -> None:
+        door = fast.door("auto")
+        at_fast = client.Server(door.tcp[0], door.tcp[1], door.udp[1])
+        async with contextlib.AsyncExitStack() as stack:
+            slow, relay, at_slow = await stack.enter_async_context(slow_gateway(broker))
+
+            async def enter(create: bool, room: str, name: str, server: client.Server) -> client.ChatClient:
+                way = client.create if create else client.join
+                chat = await way(room, name=name, server=server, settings=SETTINGS)
+                return await stack.enter_async_context(chat)
+
+            loud = await enter(True, "bulk", "loud", at_fast)
+            await enter(False, "bulk", "deaf", at_slow)
+            speaker = await enter(True, "den", "speaker", at_fast)
+            near = Witness(await enter(False, "den", "near", at_fast))
+            far = Witness(await enter(False, "den", "far", at_slow))
+            said: list[str] = []
+            await speaker.say("begin")
+            await until(lambda: near.heard == far.heard == ["begin"])
+            said.append("begin")
+
+            for _ in range(ROUNDS):
+                connections, gaps = relay.connections[NEWS], slow.counters.gaps
+                relay.stall(NEWS)
+                stalled_at = time.monotonic()
+                while time.monotonic() - stalled_at < STALL_S:
+                    for _ in range(8):
+                        await loud.say(BULK)
+                    said.append(f"word {len(said)}")
+                    await speaker.say(said[-1])
+                    await asyncio.sleep(0.002)
+                # Who is at the other gateway has heard all before the slow one hears anything.
+                await until(lambda: near.heard == said)
+                assert far.heard != said
+                relay.heal()
+                await until(lambda: far.heard == said)
+                if relay.connections[NEWS] == connections and slow.counters.gaps > gaps:
+                    break
+            else:
+                raise AssertionError(f"nothing was dropped in {ROUNDS} rounds")
+
+            await until(lambda: all(room.position == room.known_last for room in slow.core.members.rooms.values()))
+            assert slow.counters.lost_entries == 0
+            assert slow.counters.resets == 0
+            await speaker.say("end")
+            said.append("end")
+            await until(lambda: near.heard == far.heard == said)
+            for witness in (near, far):
+                await witness.stop()
+
+    with (
+        Broker(None, "--news-high-water", "5", "--log-entries", "1000000") as broker,
+        Gateway("--rate", "1000000", "--burst", "1000000", broker=broker, doors=["auto"]) as fast,
+    ):
+        asyncio.run(scenario(broker, fast))
