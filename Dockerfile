@@ -21,12 +21,13 @@ LABEL org.opencontainers.image.title="tsudoi" \
       org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 tsudoi \
  && useradd --uid 10001 --gid tsudoi --no-create-home --home-dir /data --shell /usr/sbin/nologin tsudoi \
- && install --directory --owner tsudoi --group tsudoi --mode 0750 /data
+ && install --directory --owner tsudoi --group tsudoi --mode 0750 /data /keys /key
 COPY --from=build /opt/tsudoi /opt/tsudoi
 ENV PATH=/opt/tsudoi/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TSUDOI_DATA=/data \
+    TSUDOI_KEYS=/keys \
     TSUDOI_HTTP=0.0.0.0:9080
 WORKDIR /opt/tsudoi/app
 USER tsudoi

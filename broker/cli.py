@@ -13,14 +13,17 @@ from typing import Any, Literal
 import click
 import uvloop
 
-from broker.config import Config, Limits, parse_bind, parse_store
+from broker.config import Config, Limits, choose_keys, parse_bind, parse_store
 from broker.core import Core
+from broker.keyring import OWN, Keyring, has_keys, read_secret
+from broker.keys_cli import Shared, keys_command
 from broker.net.ask import ping
 from broker.net.server import Server
 from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore, StoreInUse
 from protocol.errors import SettingError, StoreError
+from protocol.keys import is_loopback
 
 DEFAULT_BIND = "tcp://127.0.0.1:9003"
 MANY = 1_000_000_000
@@ -102,6 +105,20 @@ class Number(click.FloatRange):
     show_envvar=True,
     help="News that wait for one slow gateway; more are dropped for it, and it asks the log.",
 )
+@click.option(
+    "--keys",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="data/keys",
+    show_envvar=True,
+    help="The folder with the broker's key and the public keys of those who may come (see the command keys). If it is"
+    " there, tcp is encrypted, and strangers stay outside.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    show_envvar=True,
+    help="Use no keys: whoever reaches the tcp ports may read and write everything.",
+)
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
 @click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @click.pass_context
@@ -113,6 +130,8 @@ def main(
     log_entries: int,
     log_age: float,
     news_high_water: int,
+    keys: Path,
+    insecure: bool,
     log_level: str,
     exit_with_parent: bool,
 ) -> None:
@@ -122,19 +141,22 @@ def main(
     environment variable, for example TSUDOI_BIND. Prints `ready ENDPOINT` when gateways may come; SIGTERM or Ctrl-C
     stops it.
     """
-    context.obj = bind
+    context.obj = Shared(bind, keys, insecure)
     if context.invoked_subcommand is not None:
         return
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     limits = Limits(log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water)
-    config = Config(bind, parse_store(store), durability, limits, exit_with_parent)
-    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
-        with runner:
+        guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
+        config = Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config)))
     except (SettingError, StoreError) as exc:
         click.echo(f"broker: {exc}", err=True)
         sys.exit(2)
+
+
+main.add_command(keys_command)
 
 
 @main.command("ping")
@@ -143,8 +165,14 @@ def main(
 @click.pass_context
 def ping_command(context: click.Context, bind: str | None, timeout: float) -> None:
     """Ask a running broker whether it answers: exit status 0 or 1."""
-    endpoint = bind or context.obj
-    if not ping(endpoint, timeout):
+    shared: Shared = context.obj
+    endpoint = bind or shared.bind
+    try:
+        guarded_by = None if shared.insecure or not has_keys(shared.keys) else shared.keys
+        key = read_secret(guarded_by / OWN) if guarded_by and endpoint.startswith("tcp://") else None
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    if not ping(endpoint, timeout, key):
         click.echo(f"broker: no answer from {endpoint} within {timeout:g} s", err=True)
         sys.exit(1)
     click.echo(f"{endpoint} answers")
@@ -165,11 +193,18 @@ async def run(config: Config) -> int:
     try:
         instance = secrets.token_hex(8)
         core = Core(store.load(), instance, config.limits, time.monotonic())
-        server = Server(core, store, config.limits, config.bind, lambda: stop(1))
+        keyring = Keyring(config.keys) if config.keys else None
+        server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
         server.start()
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
         rooms, members = len(core.directory.rooms), len(core.directory.members)
+        if keyring is not None:
+            logger.info("%d keys may come, from %s", len(keyring.owners) - 1, config.keys)
+            for path in keyring.unreadable:
+                logger.warning("%s holds no key", path)
+        elif not is_loopback(config.bind):
+            logger.warning("everybody who reaches %s may read and write everything", config.bind)
         logger.info("%s holds %d rooms and %d members", config.store_path or "memory", rooms, members)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {server.endpoint}")

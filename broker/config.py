@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from protocol.errors import SettingError
+from protocol.keys import is_loopback
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,34 @@ class Config:
     """The SQLite file; None: memory."""
     durability: Literal["process", "full"]
     limits: Limits
+    keys: Path | None = None
+    """The folder of those whose keys are let in at a tcp endpoint; None: everybody is."""
     exit_with_parent: bool = False
     """Stop when standard input ends: for a broker that a gateway started."""
+
+
+def choose_keys(bind: str, folder: Path, made: bool, insecure: bool) -> Path | None:
+    """Return the folder whose keys guard `bind`, None if everybody who reaches it is let in.
+
+    Args:
+        bind: where the broker listens.
+        folder: where its keys are, if they have been made.
+        made: whether they have been.
+        insecure: the operator says that everybody may come.
+
+    Raises:
+        SettingError: other machines could come, nothing would stop them, and nobody said that this is meant.
+    """
+    if insecure or not bind.startswith("tcp://"):
+        return None
+    if made:
+        return folder
+    if is_loopback(bind):
+        return None
+    raise SettingError(
+        f"{bind} is open to other machines, and there are no keys in {folder}: make them with"
+        f" python -m broker keys add NAME, or give --insecure if everybody who reaches the port may read and write all"
+    )
 
 
 def parse_store(text: str) -> Path | None:

@@ -16,6 +16,7 @@ from broker.store import Batch, Chunk, MemberRow, Snapshot
 from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason, Rights, Status
 from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
+from protocol.keys import Role
 
 SWEEP_S = 1.0
 """Between two looks at what is seldom."""
@@ -108,8 +109,19 @@ class Core:
 
     # --- events in ------------------------------------------------------------------------------------------------
 
-    def handle_untrusted(self, peer: str, frame: bytes, moment: Moment) -> None:
-        """Take one frame from the gateway instance `peer`; bytes that are not one are counted and dropped."""
+    def handle_untrusted(self, peer: str, frame: bytes, moment: Moment, role: Role | None = None) -> None:
+        """Take one frame from the gateway instance `peer`; bytes that are not one are counted and dropped.
+
+        Args:
+            peer: whose connection it is.
+            frame: what came.
+            moment: when.
+            role: what the connection's key may do; None where there are no keys, and everybody may do all.
+        """
+        if role is not None and role is not Role.GATEWAY:
+            # Whether it is answered is all that it may know: `python -m broker ping`.
+            self._answer(peer, backbone.Unknown(self._instance))
+            return
         try:
             message = backbone.parse_upward_untrusted(frame)
         except MalformedMessage:
@@ -141,6 +153,10 @@ class Core:
                         self.directory.deliver(room, peer, offset)
             case backbone.Bye():
                 self.custody.part(peer, moment.now)
+
+    def expel(self, peer: str, moment: Moment) -> None:
+        """A gateway instance may speak no more: its members are others' from now on."""
+        self.custody.part(peer, moment.now)
 
     def subscribed(self, topic: bytes) -> None:
         """A subscription is live: tell the room's position on it, so that the gateway knows where it stands."""

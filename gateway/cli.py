@@ -12,7 +12,7 @@ from typing import Any, Literal
 import click
 import uvloop
 
-from gateway.config import Config, Door, Settings, parse_broker, parse_door, parse_name
+from gateway.config import Config, Door, Settings, choose_key, parse_broker, parse_door, parse_name
 from gateway.link import HEALTHY_S
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
@@ -94,6 +94,19 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     callback=_check_broker,
     show_envvar=True,
     help="A running broker, tcp://HOST:PORT. Without it the gateway starts one of its own.",
+)
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    show_envvar=True,
+    help="The file with this gateway's key for --broker (python -m broker keys add). [default: none]",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    show_envvar=True,
+    help="Use no key: whoever sees the way to --broker may read all, and write.",
 )
 @click.option(
     "--data",
@@ -232,6 +245,8 @@ def main(
     tcp: tuple[Door, ...],
     udp: tuple[Door, ...],
     broker: str | None,
+    key: Path | None,
+    insecure: bool,
     data: Path,
     name: str,
     idle_timeout: float,
@@ -280,8 +295,9 @@ def main(
     if auth == "required" and auth_key is None:
         raise click.UsageError("--auth required needs --auth-key, the file with the keys that tokens are signed with")
     # What our own broker has kept of an earlier run is ours to go on with.
-    config = Config(tcp, udp, broker, data, http, name if broker else name or "embedded", auth_key, settings)
+    name = name if broker else name or "embedded"
     try:
+        config = Config(tcp, udp, broker, data, http, name, auth_key, choose_key(broker, key, name, insecure), settings)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config))
     except SettingError as exc:
@@ -329,7 +345,9 @@ async def run(config: Config) -> None:
                 await starting
             if stopped.is_set():
                 return
-            raise SettingError(f"no broker answers at {endpoint}")
+            raise SettingError(
+                f"no broker answers at {endpoint}{' (or none that lets this key in)' if config.key else ''}"
+            )
         doors = [f"tcp {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")

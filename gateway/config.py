@@ -8,6 +8,7 @@ from typing import Literal
 
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
+from protocol.keys import SecretKey, is_loopback, parse_secret
 from protocol.recognise import AUTO
 
 _PORT = re.compile("[0-9]{1,5}")
@@ -76,6 +77,8 @@ class Config:
     name: str
     auth_key: Path | None = None
     """File with the keys that tokens are signed with."""
+    key: SecretKey | None = None
+    """What the broker is shown; None: nothing is encrypted on the way to it."""
     settings: Settings = field(default_factory=Settings)
 
 
@@ -114,6 +117,33 @@ def parse_broker(text: str) -> str:
     if not text.startswith("tcp://") or not host or not _PORT.fullmatch(port) or not 0 < int(port) < 65535:
         raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
     return text
+
+
+def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool) -> SecretKey | None:
+    """Return the key to show the broker, None if nothing is encrypted on the way to it.
+
+    Args:
+        broker: its endpoint; None for one of our own.
+        path: the key's file, if there is one.
+        name: of this gateway.
+        insecure: the operator says that the way may be read by others.
+
+    Raises:
+        SettingError: the key can not be used, or there is none where one is needed.
+    """
+    if broker is None or not broker.startswith("tcp://") or insecure:
+        return None
+    if path is None:
+        if is_loopback(broker):
+            return None
+        raise SettingError(f"{broker} is another machine: give --key FILE, or --insecure if the way there is safe")
+    try:
+        key = parse_secret(path.read_text(encoding="ascii", errors="replace"), path.stat().st_mode, str(path))
+    except OSError as exc:
+        raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
+    if not key.owner.may_be_called(name):
+        raise SettingError(f"{path} is the key of {key.owner}, so --name can not be {name}")
+    return key
 
 
 def parse_name(text: str) -> str:

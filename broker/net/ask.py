@@ -2,15 +2,25 @@
 
 import zmq
 
+from broker.net.security import present
 from protocol import backbone
 from protocol.errors import MalformedMessage
+from protocol.keys import SecretKey
 
 
-def ping(endpoint: str, timeout_s: float) -> bool:
-    """Say whether the broker at `endpoint` answers a Hello on its command socket within the time."""
+def ping(endpoint: str, timeout_s: float, key: SecretKey | None = None) -> bool:
+    """Say whether the broker at `endpoint` answers on its command socket within the time.
+
+    Args:
+        endpoint: tcp://HOST:PORT or ipc://PATH.
+        timeout_s: how long to wait.
+        key: what to show it; None where it has no keys.
+    """
     with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.IPV6, 1)
+        if key is not None:
+            present(socket, key.public, key.secret, key.broker)
         socket.connect(endpoint)
         # A request of a stranger is answered too, with Unknown: nothing is kept of the one who asks.
         socket.send(backbone.encode(backbone.Canary(0)))

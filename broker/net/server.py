@@ -6,6 +6,7 @@ answer. There is no await from the first to the last, so the order on the wire i
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,13 @@ import zmq
 
 from broker.config import Limits
 from broker.core import Core, Moment, PasswordJob, Turn
+from broker.keyring import Keyring
+from broker.net.security import Guard
 from broker.passwords import check_hash, make_hash
 from broker.store import Store
 from protocol import backbone
 from protocol.errors import SettingError, StoreError
+from protocol.keys import Owner
 
 logger = logging.getLogger("broker.server")
 
@@ -26,13 +30,18 @@ NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 FRAMES_A_TURN = 512
 SUBSCRIPTIONS_A_TURN = 8192
-MAX_FRAME_SIZE = 16 * 2**20
+MAX_FRAME_SIZE = 4 * 2**20
+"""Of what gateways say; the largest that they have reason to is a roll of some hundred thousand members."""
 REPLIES_HIGH_WATER = 20_000
 """Answers that wait for one slow gateway; beyond that they are dropped and counted, and it asks again."""
 COMMANDS_HIGH_WATER = 20_000
 """Frames of one gateway that wait for us; beyond that its own socket keeps them back."""
 TICK_S = 0.25
 TRIM_S = 10.0
+REBIND_S, REBIND_FOR_S = 0.005, 5.0
+"""libzmq lets go of an address a moment after its socket is closed."""
+INSTANCES = 10_000
+"""Gateways' runs whose key is remembered; beyond that the oldest may be taken up by another key."""
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 """A frozen peer is noticed within two seconds."""
 
@@ -40,7 +49,15 @@ HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 class Server:
     """The broker's two sockets and the loop around its core."""
 
-    def __init__(self, core: Core, store: Store, limits: Limits, bind: str, on_failure: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        core: Core,
+        store: Store,
+        limits: Limits,
+        bind: str,
+        on_failure: Callable[[], None],
+        keyring: Keyring | None = None,
+    ) -> None:
         """Bind both sockets.
 
         Args:
@@ -49,6 +66,7 @@ class Server:
             limits: see there.
             bind: tcp://HOST:PORT (0 for any two free ports in a row) or ipc://PATH.
             on_failure: called once if the store fails; the broker must then end.
+            keyring: who may come to tcp ports; None: everyone. On ipc the file system decides.
 
         Raises:
             SettingError: an address can not be bound.
@@ -61,6 +79,12 @@ class Server:
         self._context = zmq.Context()
         self._hashers = ThreadPoolExecutor(2, "password")
         self._hashing = 0
+        self._keyring = keyring if bind.startswith("tcp://") else None
+        self._guard = Guard(self._context, self._keyring) if self._keyring else None
+        self._owners: dict[str, Owner] = {}
+        """Gateway instance → whose key it came with first: nobody else speaks in its name."""
+        self.impostors = 0
+        """Frames of a key that was taken away, or that may not speak in that name."""
         self.undeliverable = 0
         """Answers to gateways that are not there (any more), or read too slowly."""
         try:
@@ -71,10 +95,17 @@ class Server:
         self._stopped = False
         self._timers: list[asyncio.TimerHandle] = []
 
+    @property
+    def denied(self) -> int:
+        """Connections that were let in to no port: their key is not on the list, or they have none."""
+        return self._guard.denied if self._guard else 0
+
     def start(self) -> None:
         """Serve from now on."""
-        for socket in (self._router, self._xpub):
-            self._loop.add_reader(socket, self._pump)
+        self._listen()
+        if self._guard is not None:
+            self._loop.add_reader(self._guard.socket, self._admit)
+            self._admit()
         self._every(TICK_S, self._tick)
         self._every(TRIM_S, self._trim)
         self._pump()
@@ -84,9 +115,10 @@ class Server:
         self._stopped = True
         for timer in self._timers:
             timer.cancel()
-        for socket in (self._router, self._xpub):
-            self._loop.remove_reader(socket)
-            socket.close(linger=500)
+        self._shut(linger_ms=500)
+        if self._guard is not None:
+            self._loop.remove_reader(self._guard.socket)
+            self._guard.close()
         self._hashers.shutdown(wait=False, cancel_futures=True)
         self._context.term()
 
@@ -94,17 +126,21 @@ class Server:
 
     def _pump(self) -> None:
         """Take one turn. The sockets' descriptors are edge-triggered, so look again until nothing is left."""
-        if self._stopped:
+        if self._stopped or self._router.closed:
             return
         moment = _read_clocks()
         router, xpub, core = self._router, self._xpub, self._core
         try:
-            for _ in range(FRAMES_A_TURN):
-                parts = router.recv_multipart(NOBLOCK)
-                if len(parts) == 2:
-                    core.handle_untrusted(parts[0].decode("latin-1"), parts[1], moment)
-                else:
-                    core.counters.malformed += 1
+            if self._guard is None:
+                for _ in range(FRAMES_A_TURN):
+                    parts = router.recv_multipart(NOBLOCK)
+                    if len(parts) == 2:
+                        core.handle_untrusted(parts[0].decode("latin-1"), parts[1], moment)
+                    else:
+                        core.counters.malformed += 1
+            else:
+                for _ in range(FRAMES_A_TURN):
+                    self._hear_known(self._guard, router.recv_multipart(NOBLOCK, copy=False), moment)
         except zmq.Again:
             pass
         try:
@@ -117,6 +153,25 @@ class Server:
         self._carry_out(core.take_turn(moment))
         if _readable(router) or _readable(xpub):
             self._loop.call_soon(self._pump)
+
+    def _hear_known(self, guard: Guard, frames: list[zmq.Frame], moment: Moment) -> None:
+        """Take a frame if its key is still let in, and may speak in the name that its socket gave itself."""
+        owner = guard.owner(frames[-1])
+        peer = frames[0].bytes.decode("latin-1")
+        if (
+            owner is None
+            or self._owners.get(peer, owner) != owner
+            or not owner.may_be_called(backbone.gateway_name(peer))
+        ):
+            self.impostors += 1
+        elif len(frames) == 2:
+            if peer not in self._owners:
+                self._owners[peer] = owner
+                if len(self._owners) > INSTANCES:
+                    del self._owners[next(iter(self._owners))]
+            self._core.handle_untrusted(peer, frames[1].bytes, moment, owner.role)
+        else:
+            self._core.counters.malformed += 1
 
     def _carry_out(self, turn: Turn) -> None:
         try:
@@ -172,6 +227,10 @@ class Server:
 
     def _tick(self) -> None:
         self._core.tick(_read_clocks())
+        if self._keyring is not None and self._guard is not None:
+            revoked = self._keyring.refresh()
+            if revoked & self._guard.admitted:
+                self._revoke()
         self._pump()
 
     def _trim(self) -> None:
@@ -187,10 +246,67 @@ class Server:
         self._stopped = True
         self._on_failure()
 
+    # --- keys -----------------------------------------------------------------------------------------------------
+
+    def _admit(self) -> None:
+        """Somebody connects, and libzmq asks whether it may."""
+        if self._guard is not None and not self._stopped and self._guard.answer():
+            self._loop.call_soon(self._admit)
+
+    def _revoke(self) -> None:
+        """A key was taken away: cut every connection. Those who may, are back in a moment; what was lost with the cut
+        shows in positions and numbers, and is repaired. libzmq can not cut the connection of one.
+        """
+        assert self._keyring is not None
+        assert self._guard is not None
+        allowed = set(self._keyring.owners.values())
+        for peer, owner in list(self._owners.items()):
+            if owner not in allowed:
+                logger.warning("the key of %s was taken away; its members are for others to take", owner)
+                del self._owners[peer]
+                self._core.expel(peer, _read_clocks())
+        self._guard.admitted.clear()
+        self._shut(linger_ms=0)
+        self._bind_again(self._loop.time() + REBIND_FOR_S)
+
+    def _bind_again(self, deadline: float) -> None:
+        if self._stopped:
+            return
+        try:
+            self.endpoint, self._router, self._xpub = self._bind(self.endpoint)
+        except SettingError as exc:
+            if self._loop.time() < deadline:
+                self._loop.call_later(REBIND_S, self._bind_again, deadline)
+                return
+            logger.error("stopping, as nobody can come any more: %s", exc)
+            self._stopped = True
+            self._on_failure()
+            return
+        self._listen()
+        self._pump()
+
     # --- sockets --------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        for socket in (self._router, self._xpub):
+            self._loop.add_reader(socket, self._pump)
+
+    def _shut(self, linger_ms: int) -> None:
+        for socket in (self._router, self._xpub):
+            if not socket.closed:
+                self._loop.remove_reader(socket)
+                socket.close(linger_ms)
 
     def _bind(self, bind: str) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
         any_port = bind.endswith(":0")
+        # A socket file is for our own user alone, from its first moment on.
+        umask = os.umask(0o177)
+        try:
+            return self._bind_both(bind, any_port)
+        finally:
+            os.umask(umask)
+
+    def _bind_both(self, bind: str, any_port: bool) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
         # Two free ports in a row are not promised by anyone: try until they are found.
         for _ in range(50 if any_port else 1):
             router = self._socket(zmq.ROUTER)
@@ -203,6 +319,9 @@ class Server:
             # Subscriptions are a gateway's rooms, as many as it has.
             xpub.setsockopt(zmq.RCVHWM, 0)
             xpub.setsockopt(zmq.SNDHWM, self._limits.news_high_water)
+            if self._guard is not None:
+                self._guard.protect(router)
+                self._guard.protect(xpub)
             endpoint = bind
             try:
                 router.bind(bind[:-1] + "*" if any_port else bind)

@@ -207,7 +207,8 @@ class Town:
         settings = self._settings
         store = "memory" if settings.store == "memory" else f"sqlite:{Path(self._directory.name) / 'rooms.sqlite'}"
         durability = ["--durability", settings.durability] if settings.durability else []
-        await self._broker.start(["--bind", self._bind, "--store", store, *durability, *settings.options])
+        # Its port is this machine's alone; keys that somebody has made in data/ are not for it.
+        await self._broker.start(["--insecure", "--bind", self._bind, "--store", store, *durability, *settings.options])
         self._bind = self._broker.ready.split()[1]
 
     async def _start_gateway(self, name: str) -> None:

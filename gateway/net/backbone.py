@@ -6,6 +6,7 @@ from collections.abc import Callable
 import zmq
 
 from protocol.backbone import own_topic, publish_endpoint
+from protocol.keys import SecretKey
 
 FRAMES_A_DRAIN = 512
 COMMANDS_HIGH_WATER = 10_000
@@ -24,7 +25,9 @@ OnFrames = Callable[[list[bytes]], None]
 class Backbone:
     """The gateway's two sockets to its broker."""
 
-    def __init__(self, endpoint: str, instance: str, on_news: OnFrames, on_answers: OnFrames) -> None:
+    def __init__(
+        self, endpoint: str, instance: str, on_news: OnFrames, on_answers: OnFrames, key: SecretKey | None = None
+    ) -> None:
         """Connect; it does not matter whether the broker is there yet.
 
         Args:
@@ -32,7 +35,9 @@ class Backbone:
             instance: this run of the gateway, as the broker shall know it.
             on_news: called with the frames that a drain of the SUB socket found.
             on_answers: likewise for the DEALER socket.
+            key: what to show the broker, and how to know that it is the broker; None: nothing is encrypted.
         """
+        self._key = key
         self._loop = asyncio.get_running_loop()
         self._on_news = on_news
         self._on_answers = on_answers
@@ -119,6 +124,10 @@ class Backbone:
         socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
         socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+        if self._key is not None:
+            socket.curve_publickey = self._key.public.encode()
+            socket.curve_secretkey = self._key.secret.encode()
+            socket.curve_serverkey = self._key.broker.encode()
         return socket
 
 

@@ -51,7 +51,7 @@ class Service:
         self.core = Core(members, settings, self.link, self._delivery, self.counters)
         self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
         self.tcp = TCPServer(self.core, settings, self.settle, self.gate)
-        self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers)
+        self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers, config.key)
         self._published_at = 0.0
         self._resting = False
         """Datagrams are taken at each flush and not when they come."""

@@ -93,7 +93,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
         (["ping", "--timeout", "nan"], "Invalid value for '--timeout'"),
         (["ping", "--bind", "nonsense"], "Invalid value for '--bind'"),
         (["--store", "sqlite:/dev/null/below"], "can not open the store /dev/null/below"),
-        (["--store", "memory", "--bind", "tcp://192.0.2.1:9003"], "can not listen on tcp://192.0.2.1:9003"),
+        (
+            ["--insecure", "--store", "memory", "--bind", "tcp://192.0.2.1:9003"],
+            "can not listen on tcp://192.0.2.1:9003",
+        ),
+        (
+            ["--keys", "/dev/null/k", "--bind", "tcp://0.0.0.0:9003"],
+            "tcp://0.0.0.0:9003 is open to other machines, and",
+        ),
+        (["--keys", "/dev/null/k", "keys", "add", "a"], "can not write /dev/null"),
+        (["--keys", "/dev/null/k", "keys", "add", "../a"], "'../a' is no name"),
+        (["--keys", "/dev/null/k", "keys", "remove", "a"], "there is no gateway a in /dev/null/k"),
         (["--store", "memory", "--bind", "ipc:///dev/null/below"], "can not listen on ipc:///dev/null/below"),
     ],
 )
@@ -122,7 +132,7 @@ def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: p
 
 def test_help_names_every_setting_and_its_variable() -> None:
     text = CliRunner().invoke(cli.main, ["--help"], prog_name="broker").output
-    for option in ("BIND", "STORE", "DURABILITY", "LOG_ENTRIES", "LOG_AGE", "NEWS_HIGH_WATER", "LOG_LEVEL"):
+    for option in ("BIND", "STORE", "DURABILITY", "LOG_ENTRIES", "LOG_AGE", "NEWS_HIGH_WATER", "KEYS", "INSECURE"):
         assert f"TSUDOI_{option}" in text
         assert f"--{option.lower().replace('_', '-')}" in text
     assert "ping" in text

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import cli
-from gateway.config import Door, parse_broker, parse_door, parse_name
+from gateway.config import Door, choose_key, parse_broker, parse_door, parse_name
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
+from protocol.keys import Owner, Role, SecretKey, serialize_secret
 
 
 @pytest.mark.parametrize(
@@ -182,3 +183,42 @@ def test_help_names_every_setting_and_its_variable() -> None:
     unwrapped = "".join(result.output.split())
     for name in DIALECTS:
         assert name in unwrapped
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "east.key"
+    path.write_text(serialize_secret(SecretKey(Owner(Role.GATEWAY, "east"), "P" * 40, "S" * 40, "B" * 40)))
+    path.chmod(0o600)
+    return path
+
+
+def test_another_machine_needs_a_key(key_file: Path) -> None:
+    with pytest.raises(SettingError, match="give --key FILE, or --insecure"):
+        choose_key("tcp://broker:9003", None, "", insecure=False)
+    assert choose_key("tcp://broker:9003", None, "", insecure=True) is None
+    key = choose_key("tcp://broker:9003", key_file, "east", insecure=False)
+    assert key is not None
+    assert (key.public, key.broker) == ("P" * 40, "B" * 40)
+
+
+@pytest.mark.parametrize("broker", [None, "ipc:///run/broker", "tcp://127.0.0.1:9003"])
+def test_this_machine_needs_none(broker: str | None) -> None:
+    assert choose_key(broker, None, "", insecure=False) is None
+
+
+def test_a_key_fits_the_name(key_file: Path) -> None:
+    with pytest.raises(SettingError, match="is the key of gateway east, so --name can not be west"):
+        choose_key("tcp://broker:9003", key_file, "west", insecure=False)
+    assert choose_key("tcp://broker:9003", key_file, "", insecure=False)
+
+
+def test_a_key_that_can_not_be_used_is_told(key_file: Path) -> None:
+    with pytest.raises(SettingError, match="can not read the key"):
+        choose_key("tcp://broker:9003", key_file.parent / "none", "", insecure=False)
+    key_file.chmod(0o644)
+    with pytest.raises(SettingError, match="is open to others"):
+        choose_key("tcp://broker:9003", key_file, "", insecure=False)

@@ -1,0 +1,78 @@
+"""`python -m broker keys`: who may come to the broker's tcp ports."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from broker import keyring
+from broker.net.security import make_pair
+from protocol.errors import SettingError
+from protocol.keys import Owner, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the broker's commands take from the flags before them."""
+
+    bind: str
+    keys: Path
+    insecure: bool
+
+
+@click.group("keys")
+def keys_command() -> None:
+    """Make, list, add and remove the keys of gateways and operators.
+
+    The running broker sees at once what changes here; nobody else has to be started again.
+    """
+
+
+@keys_command.command("add")
+@click.argument("name")
+@click.option("--operator", is_flag=True, help="The key of a person who operates the service, not of a gateway.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Where the secret key goes, for --key. [default: NAME.key]",
+)
+@click.option("--keep", is_flag=True, help="If that file is there already, leave everything as it is.")
+@click.pass_obj
+def add_command(shared: Shared, name: str, operator: bool, out: Path | None, keep: bool) -> None:
+    """Make a key for the gateway NAME and let it in. The first time, the broker's own key is made too."""
+    out = out or Path(f"{name}.key")
+    if keep and out.exists():
+        click.echo(f"{out} is there already")
+        return
+    owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
+    try:
+        keyring.add(shared.keys, owner, out, make_pair)
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    click.echo(f"{owner} may come, with --key {out}: take it there by a safe way, and leave no copy")
+
+
+@keys_command.command("list")
+@click.pass_obj
+def list_command(shared: Shared) -> None:
+    """Tell who may come: role, name, public key."""
+    try:
+        for owner, public in keyring.listed(shared.keys):
+            click.echo(f"{owner.role:<8}  {owner.name:<20}  {public}")
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+
+
+@keys_command.command("remove")
+@click.argument("name")
+@click.option("--operator", is_flag=True, help="An operator's key, not a gateway's.")
+@click.pass_obj
+def remove_command(shared: Shared, name: str, operator: bool) -> None:
+    """Let the gateway NAME in no more. A running broker ends its connections within a second."""
+    owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
+    try:
+        keyring.remove(shared.keys, owner)
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    click.echo(f"{owner} may not come any more")

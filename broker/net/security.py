@@ -1,0 +1,94 @@
+"""Who may come to the broker's tcp ports: CURVE, and a ZAP handler with an allow-list (rfc.zeromq.org/spec/27).
+
+pyzmq's own authenticator answers a key that it does not know with 400, at which libzmq's client gives up for good. A
+gateway whose key is added while it runs must get in, so this one answers 300: try again (libzmq does so after
+`HANDSHAKE_IVL`).
+"""
+
+from typing import Any
+
+import zmq
+from zmq.utils import z85
+
+from broker.keyring import Keyring
+from protocol.keys import Owner
+
+DOMAIN = b"backbone"
+NOBLOCK = int(zmq.NOBLOCK)
+ZAP_ENDPOINT = "inproc://zeromq.zap.01"
+VERSION = b"1.0"
+OK, NOT_NOW = b"200", b"300"
+REQUEST_PARTS = 7
+"""Version, request id, domain, address, identity, mechanism, and for CURVE one credential: the public key."""
+REQUESTS_AT_ONCE = 64
+
+
+def make_pair() -> tuple[str, str]:
+    """Return a fresh pair: (public, secret)."""
+    public, secret = zmq.curve_keypair()
+    return public.decode(), secret.decode()
+
+
+def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) -> None:
+    """Let a connecting socket show this key, and accept nobody but the broker with that public key."""
+    socket.curve_publickey = public.encode()
+    socket.curve_secretkey = secret.encode()
+    socket.curve_serverkey = broker.encode()
+
+
+class Guard:
+    """Answers libzmq's question whether a client's key is let in, from the keyring as it is now."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", keyring: Keyring) -> None:
+        """Bind the handler; must be there before the first socket of the context is bound."""
+        self._keyring = keyring
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
+        self.socket.setsockopt(zmq.LINGER, 0)
+        self.socket.bind(ZAP_ENDPOINT)
+        self.admitted: set[str] = set()
+        """Public keys that have been let in since the sockets were bound."""
+        self.denied = 0
+        """Handshakes with a key that is not let in, or without one."""
+
+    def protect(self, socket: "zmq.Socket[bytes]") -> None:
+        """Let a socket that is to be bound ask us about each connection. A missing answer keeps the door shut."""
+        own = self._keyring.own
+        socket.curve_server = True
+        socket.curve_publickey = own.public.encode()
+        socket.curve_secretkey = own.secret.encode()
+        socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+
+    def answer(self) -> bool:
+        """Answer what has been asked, a bounded number; say whether more may wait."""
+        try:
+            for _ in range(REQUESTS_AT_ONCE):
+                parts = self.socket.recv_multipart(NOBLOCK)
+                at = parts.index(b"") + 1
+                self.socket.send_multipart(parts[:at] + self._decide(parts[at:]), NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def owner(self, frame: zmq.Frame) -> Owner | None:
+        """Return who sent a frame; None if that key is not let in any more."""
+        try:
+            return self._keyring.owners.get(frame.get("User-Id"))  # type: ignore[arg-type]
+        except zmq.ZMQError:
+            return None
+
+    def close(self) -> None:
+        """Answer nobody any more: the ports are shut."""
+        self.socket.close(0)
+
+    def _decide(self, request: list[bytes]) -> list[bytes]:
+        request_id = request[1] if len(request) > 1 else b""
+        if len(request) == REQUEST_PARTS and request[2] == DOMAIN and request[5] == b"CURVE" and len(request[6]) == 32:
+            public = z85.encode(request[6]).decode()
+            if public not in self._keyring.owners:
+                self._keyring.refresh()
+            if public in self._keyring.owners:
+                self.admitted.add(public)
+                return [VERSION, request_id, OK, b"", public.encode(), b""]
+        self.denied += 1
+        return [VERSION, request_id, NOT_NOW, b"", b"", b""]

@@ -1,0 +1,111 @@
+"""broker/keyring.py"""
+
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from broker import keyring
+from broker.keyring import Keyring
+from protocol.errors import SettingError
+from protocol.keys import Owner, Role
+
+EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
+PERSON = Owner(Role.OPERATOR, "east")
+
+_numbers = count(1)
+
+
+def make_pair() -> tuple[str, str]:
+    number = next(_numbers)
+    return f"{number:p>40}", f"{number:s>40}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    keyring.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
+    return tmp_path / "keys"
+
+
+def test_the_first_key_makes_the_brokers_too(folder: Path) -> None:
+    east = keyring.read_secret(folder.parent / "east.key")
+    own = Keyring(folder).own
+    assert own.owner == Owner(Role.BROKER, "broker")
+    assert (east.owner, east.broker) == (EAST, own.public)
+    assert Keyring(folder).owners == {own.public: own.owner, east.public: EAST}
+
+
+def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
+    for path in (folder / "broker.key", folder.parent / "east.key"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    public = [path.read_text() for path in folder.rglob("*.pub")]
+    secrets = [keyring.read_secret(path).secret for path in (folder / "broker.key", folder.parent / "east.key")]
+    assert len(public) == 1
+    assert not any(secret in text for secret in secrets for text in public)
+
+
+def test_who_is_added_later_is_seen(folder: Path) -> None:
+    ring = Keyring(folder)
+    keyring.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    assert ring.refresh() == set()
+    person = keyring.read_secret(folder.parent / "person.key")
+    assert ring.owners[person.public] == PERSON
+
+
+def test_who_is_removed_is_told_once(folder: Path) -> None:
+    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    ring = Keyring(folder)
+    west = keyring.read_secret(folder.parent / "west.key").public
+    keyring.remove(folder, WEST)
+    assert ring.refresh() == {west}
+    assert ring.refresh() == set()
+    assert set(ring.owners.values()) == {EAST, ring.own.owner}
+
+
+def test_a_key_that_was_exchanged_is_removed_and_added(folder: Path) -> None:
+    ring = Keyring(folder)
+    old = keyring.read_secret(folder.parent / "east.key").public
+    keyring.remove(folder, EAST)
+    keyring.add(folder, EAST, folder.parent / "new.key", make_pair)
+    assert ring.refresh() == {old}
+    assert ring.owners[keyring.read_secret(folder.parent / "new.key").public] == EAST
+
+
+def test_a_file_without_a_key_lets_nobody_in(folder: Path) -> None:
+    (folder / "gateways" / "odd.pub").write_text("nonsense\n")
+    ring = Keyring(folder)
+    assert ring.unreadable == [str(folder / "gateways" / "odd.pub")]
+    assert len(ring.owners) == 2
+
+
+def test_no_key_is_ever_overwritten(folder: Path) -> None:
+    before = (folder.parent / "east.key").read_text()
+    with pytest.raises(SettingError, match="there is a gateway east already"):
+        keyring.add(folder, EAST, folder.parent / "other.key", make_pair)
+    with pytest.raises(SettingError, match="can not write"):
+        keyring.add(folder, WEST, folder.parent / "east.key", make_pair)
+    assert (folder.parent / "east.key").read_text() == before
+    assert [owner for owner, _ in keyring.listed(folder)] == [EAST]
+    assert not list(folder.parent.rglob("*.part"))
+
+
+def test_a_gateway_and_an_operator_of_one_name_are_two(folder: Path) -> None:
+    keyring.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    keyring.remove(folder, EAST)
+    assert [owner for owner, _ in keyring.listed(folder)] == [PERSON]
+    with pytest.raises(SettingError, match="there is no gateway east"):
+        keyring.remove(folder, EAST)
+
+
+@pytest.mark.parametrize("name", ["", "../east", "a/b", ".", "ea st", "x" * 65])
+def test_names_stay_in_the_folder(folder: Path, name: str) -> None:
+    with pytest.raises(SettingError, match="is no name"):
+        keyring.add(folder, Owner(Role.GATEWAY, name), folder.parent / "x.key", make_pair)
+    with pytest.raises(SettingError, match="is no name"):
+        keyring.remove(folder, Owner(Role.GATEWAY, name))
+
+
+def test_a_folder_without_a_key_is_no_keyring(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="can not read the key"):
+        Keyring(tmp_path)

@@ -1,0 +1,258 @@
+"""broker/net/security.py, and what broker/net/server.py does with keys"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import zmq
+import zmq.asyncio
+
+from broker import keyring
+from broker.config import Limits
+from broker.core import Core
+from broker.keyring import Keyring
+from broker.net.ask import ping
+from broker.net.security import make_pair, present
+from broker.net.server import Server
+from broker.store_memory import MemoryStore
+from protocol import backbone
+from protocol.backbone import Canary, Granted, Hello, Publish, Reply, Request, Unknown, Welcome
+from protocol.keys import Owner, Role, SecretKey
+from tests.broker.scripted import a_create, a_join, said
+
+PATIENCE_S = 5.0
+EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
+PERSON = Owner(Role.OPERATOR, "me")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 (what is waited for is the server's, and it tells nobody)
+            await asyncio.sleep(0.01)
+
+
+class Peer:
+    """A DEALER and a SUB with a key, or without one."""
+
+    def __init__(self, context: "zmq.asyncio.Context", endpoint: str, instance: str, key: SecretKey | None) -> None:
+        self._dealer, self._sub = context.socket(zmq.DEALER), context.socket(zmq.SUB)
+        self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
+        for socket, where in ((self._dealer, endpoint), (self._sub, backbone.publish_endpoint(endpoint))):
+            socket.setsockopt(zmq.RECONNECT_IVL, 20)
+            socket.setsockopt(zmq.HANDSHAKE_IVL, 200)
+            if key is not None:
+                present(socket, key.public, key.secret, key.broker)
+            socket.connect(where)
+        self._sub.setsockopt(zmq.SUBSCRIBE, b"")
+
+    async def say(self, message: backbone.Upward) -> None:
+        await self._dealer.send(backbone.encode(message))
+
+    async def hear(self) -> backbone.Downward:
+        async with asyncio.timeout(PATIENCE_S):
+            return backbone.parse_downward_untrusted(await self._dealer.recv())
+
+    async def ask(self, number: int, body: backbone.Question) -> backbone.Answer:
+        await self.say(Request(number, body))
+        reply = await self.hear()
+        assert isinstance(reply, Reply)
+        return reply.body
+
+    async def greet(self) -> None:
+        await self.say(Hello(backbone.VERSION))
+        assert isinstance(await self.hear(), Welcome)
+
+    async def news(self) -> bytes:
+        async with asyncio.timeout(PATIENCE_S):
+            return bytes(await self._sub.recv())
+
+    async def live(self) -> None:
+        """Wait until canaries come back: both connections are there (again)."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not await self._sub.poll(20):
+                await self.say(Canary(1))
+
+    async def forget(self) -> None:
+        """Pass over what has come until now."""
+        for socket in (self._dealer, self._sub):
+            while await socket.poll(0):
+                await socket.recv()
+
+    async def hears_nothing(self, for_s: float = 0.3) -> bool:
+        """Nothing on either socket for a while: there is nothing to wait for instead."""
+        return not await self._dealer.poll(for_s * 1000) and not await self._sub.poll(0)
+
+
+class Guarded:
+    """A server with keys, and what makes keys and peers for it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key(EAST)
+        store, limits = MemoryStore(), Limits()
+        self.core = Core(store.load(), "broker", limits, 0.0)
+        ring = Keyring(folder)
+        self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, ring)
+        self.own = ring.own
+        self._context = zmq.asyncio.Context()
+        self._context.linger = 0
+        self._peers: list[Peer] = []
+
+    def key(self, owner: Owner) -> SecretKey:
+        """Return the key of `owner`, who is let in from now on."""
+        path = self.folder.parent / f"{owner}.key"
+        if not path.exists():
+            keyring.add(self.folder, owner, path, make_pair)
+        return keyring.read_secret(path)
+
+    def peer(self, instance: str, key: SecretKey | None) -> Peer:
+        self._peers.append(Peer(self._context, self.server.endpoint, instance, key))
+        return self._peers[-1]
+
+    def close(self) -> None:
+        self.server.stop()
+        self._context.destroy(linger=0)
+
+
+@asynccontextmanager
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    one = Guarded(tmp_path / "keys")
+    one.server.start()
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+def test_a_known_key_comes_in(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            east = here.peer("east/1", here.key(EAST))
+            await east.greet()
+            assert isinstance(await east.ask(1, a_create("den", "alice")), Granted)
+            assert await east.news()
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("kind", ["no key", "a key of its own", "the public key of another", "the broker's public key"])
+def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            east = here.key(EAST)
+            public, secret = make_pair()
+            key = {
+                "no key": None,
+                "a key of its own": SecretKey(EAST, public, secret, here.own.public),
+                "the public key of another": SecretKey(EAST, east.public, secret, here.own.public),
+                "the broker's public key": SecretKey(EAST, here.own.public, secret, here.own.public),
+            }[kind]
+            stranger, friend = here.peer("east/1", key), here.peer("east/2", east)
+            await stranger.say(Hello(backbone.VERSION))
+            await friend.greet()
+            await friend.ask(1, a_create("den", "alice"))
+            assert await friend.news()
+            assert await stranger.hears_nothing()
+            assert set(here.core.custody.gateways) == {"east/2"}
+
+    asyncio.run(play())
+
+
+def test_a_gateway_added_while_it_knocks_gets_in(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            public, secret = make_pair()
+            knocking = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
+            await knocking.say(Hello(backbone.VERSION))
+            await until(lambda: here.server.denied > 0)
+            (here.folder / "gateways" / "west.pub").write_text(public)
+            assert isinstance(await knocking.hear(), Welcome)
+
+    asyncio.run(play())
+
+
+def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
+            await east.greet()
+            await west.greet()
+            alice = await east.ask(1, a_create("den", "alice"))
+            bob = await west.ask(1, a_join("den", "bob"))
+            assert isinstance(alice, Granted)
+            assert isinstance(bob, Granted)
+            for peer in (east, west):
+                await peer.news()
+
+            keyring.remove(here.folder, WEST)
+            await until(lambda: here.core.custody.gateways["west/1"].stopped)
+            await west.forget()
+            await west.say(Publish(1, [said(bob, "I am still here")]))
+            # East is back by itself: it is heard, and it hears.
+            await east.forget()
+            await east.live()
+            await east.say(Publish(1, [said(alice, "goodbye, west")]))
+            while b"goodbye, west" not in await east.news():
+                pass
+            assert await west.hears_nothing()
+            assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
+
+    asyncio.run(play())
+
+
+def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            east = here.peer("east/1", here.key(EAST))
+            nameless = here.peer("/2", here.key(EAST))
+            await east.greet()
+            await nameless.greet()
+            alice = await east.ask(1, a_create("den", "alice"))
+            assert isinstance(alice, Granted)
+            west = here.key(WEST)
+            for instance in ("east/1", "east/9", "/2"):
+                thief = here.peer(instance, west)
+                await thief.say(Hello(backbone.VERSION))
+                await thief.say(Publish(1, [said(alice, "I am alice")]))
+            await until(lambda: here.server.impostors == 6)
+            assert here.core.directory.find(alice.room_name).last == 1  # type: ignore[arg-type]
+            assert here.core.counters.refused_items == 0
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
+def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
+            await person.say(Hello(backbone.VERSION))
+            assert isinstance(await person.hear(), Unknown)
+            assert not here.core.custody.gateways
+
+    asyncio.run(play())
+
+
+def test_ping_shows_the_brokers_own_key(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            endpoint = here.server.endpoint
+            assert await asyncio.to_thread(ping, endpoint, PATIENCE_S, here.own)
+            assert not await asyncio.to_thread(ping, endpoint, 0.3)
+
+    asyncio.run(play())
+
+
+def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
+    async def play() -> None:
+        store, limits = MemoryStore(), Limits()
+        server = Server(Core(store.load(), "b", limits, 0.0), store, limits, f"ipc://{tmp_path}/b", lambda: None)
+        server.start()
+        try:
+            assert {path.stat().st_mode & 0o777 for path in (tmp_path / "b", tmp_path / "b.pub")} == {0o600}
+        finally:
+            server.stop()
+
+    asyncio.run(play())
