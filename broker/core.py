@@ -27,7 +27,7 @@ BUNDLE_SIZE = 2**20
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
 
 CLOSED_S = 60.0
-"""For so long a closed room's log is kept for gateways that have not read its end."""
+"""For so long a closed room is kept, with its log, for gateways and members that have not heard its end."""
 
 
 class Moment(NamedTuple):
@@ -99,10 +99,8 @@ class Core:
         self._instance = instance
         self._limits = limits
         self.custody = Custody(self.directory, snapshot.accepted, self._answer, instance, now)
-        self._closed = {
-            room: (now, last) for room, (_, last) in snapshot.ends.items() if room not in self.directory.rooms
-        }
-        """Room id → (when it was closed, its last offset), while its log is kept."""
+        self._closed = dict.fromkeys(self.directory.closed, now)
+        """Room id → when it was closed, or when we came to know of it; in that order."""
         self._changed: set[int] = set()
         """Rooms whose position is to be told once more, as news can be dropped."""
         self._swept_at = now
@@ -149,7 +147,7 @@ class Core:
                 self._pending.canaries.setdefault(peer, []).append(number)
             case backbone.Delivered(positions):
                 for room_id, offset in positions:
-                    if room := self.directory.rooms.get(room_id):
+                    if room := self.directory.known_room(room_id):
                         self.directory.deliver(room, peer, offset)
             case backbone.Bye():
                 self.custody.part(peer, moment.now)
@@ -200,17 +198,17 @@ class Core:
         self.custody.sweep(moment.now, moment.wall_ms)
         self._pending.announced |= self._changed
         self._changed = set()
-        for room_id, (at, _) in list(self._closed.items()):
+        for room_id, at in list(self._closed.items()):
             if moment.now - at < CLOSED_S:
                 break
             del self._closed[room_id]
-            self.directory.batch.purged.add(room_id)
+            self.directory.purge(self.directory.closed[room_id])
 
     def trimmed(self, firsts: dict[int, int]) -> None:
         """The store has dropped old entries: room id → its oldest offset now."""
         self.counters.trimmed_rooms += len(firsts)
         for room_id, first in firsts.items():
-            if room := self.directory.rooms.get(room_id):
+            if room := self.directory.known_room(room_id):
                 room.first = first
 
     # --- one turn out ---------------------------------------------------------------------------------------------
@@ -220,19 +218,18 @@ class Core:
         directory, pending = self.directory, self._pending
         batch, directory.batch = directory.batch, Batch()
         entries, directory.entries = directory.entries, {}
-        closed, directory.closed = directory.closed, {}
         regrouped, directory.regrouped = directory.regrouped, set()
         self._pending = _Pending()
         news: list[tuple[bytes, bytes]] = []
         own: dict[str, list[tuple[int, bytes]]] = {}
         self._changed.update(entries)
         for room_id, said in entries.items():
-            room = directory.rooms.get(room_id) or closed[room_id]
+            room = directory.rooms.get(room_id) or directory.closed[room_id]
             last = said[-1].offset
             body = backbone.encode(backbone.News(room.epoch, last, said))
             batch.chunks.append(Chunk(room_id, said[0].offset, last, moment.wall_ms, body))
-            if room_id in closed:
-                self._closed[room_id] = (moment.now, last)
+            if room.closed_ms:
+                self._closed[room_id] = moment.now
             if len(room.gateways) == 1 and room_id not in regrouped:
                 own.setdefault(next(iter(room.gateways)), []).append((room_id, body))
             else:
@@ -251,15 +248,14 @@ class Core:
 
     def replay_after(self, question: backbone.Replay) -> int:
         """Return the offset after which the store is to be read for a replay: another epoch's means nothing here."""
-        room = self.directory.rooms.get(question.room)
+        room = self.directory.known_room(question.room)
         return question.after if room is None or room.epoch == question.epoch else 0
 
     def replayed(self, question: backbone.Replay, chunks: Sequence[Chunk]) -> backbone.Replayed:
         """Return the answer to a replay, given what the store has."""
-        room = self.directory.rooms.get(question.room)
-        last = room.last if room else self._closed.get(question.room, (0.0, 0))[1]
+        room = self.directory.known_room(question.room)
+        epoch, last = (room.epoch, room.last) if room else (0, 0)
         news = [backbone.parse_news_untrusted(chunk.news) for chunk in chunks]
-        epoch = room.epoch if room else news[-1].epoch if news else 0
         after = self.replay_after(question)
         entries = [entry for told in news for entry in told.entries if entry.offset > after][: question.limit]
         first = entries[0].offset if entries else last + 1
@@ -288,7 +284,7 @@ class Core:
             member = members.get(item.member)
             if member is None or member.room.id != item.room:
                 self.counters.refused_items += 1
-            elif item.kind == EntryKind.SAID and peer in (member.gateway, member.former):
+            elif item.kind == EntryKind.SAID and peer in (member.gateway, member.former) and not member.room.closed_ms:
                 # A client that has gone on elsewhere has still said what its former gateway took from it.
                 self.directory.say(member, item.text, moment.wall_ms)
             elif member.gateway != peer:
@@ -390,10 +386,10 @@ class Core:
         return backbone.News(epoch, last, [])
 
     def _standing(self, room_id: int) -> tuple[int, int, int]:
-        room = self.directory.rooms.get(room_id)
-        if room is not None:
-            return room_id, room.epoch, room.last
-        return room_id, 0, self._closed.get(room_id, (0.0, 0))[1]
+        room = self.directory.known_room(room_id)
+        if room is None:
+            return room_id, 0, 0
+        return room_id, 0 if room.closed_ms else room.epoch, room.last
 
 
 def _bundles(peer: str, canaries: list[int], news: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, bytes]]:

@@ -189,7 +189,8 @@ class Custody:
     def call_roll(self, instance: str, request_id: int, known: list[int]) -> None:
         """Tell a gateway which of its members are others' by now, and give it again whom it does not know of."""
         members = self._directory.members
-        unknown = self._directory.by_gateway.get(instance, set()).difference(known)
+        # One that it is giving up may be unknown there because it has done so: RELEASED is on its way.
+        unknown = self._directory.by_gateway.get(instance, set()).difference(known, self._handovers)
         self._give(instance, [members[member_id] for member_id in sorted(unknown) if members[member_id].address])
         elsewhere = [
             member_id
@@ -311,6 +312,7 @@ def _granted(member: Member) -> backbone.Granted:
         member.idle_ms,
         member.is_host,
         room.epoch,
-        member.heard(),
+        # Of a closed room there is always something to be told: its end.
+        min(member.heard(), room.last - 1) if room.closed_ms else member.heard(),
         room.first,
     )

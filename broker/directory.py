@@ -5,6 +5,7 @@ log. Time is an argument: `wall_ms` is milliseconds since 1970.
 """
 
 from collections.abc import Iterator
+from itertools import chain
 
 from broker.store import Batch, MemberRow, RoomRow, Snapshot
 from protocol.backbone import Entry
@@ -93,6 +94,7 @@ class Room:
     """One room with its members; `last` is the offset of its newest entry, `first` of the oldest in the log."""
 
     __slots__ = (
+        "closed_ms",
         "created_ms",
         "delivered",
         "epoch",
@@ -115,6 +117,7 @@ class Room:
         self.host = row.host
         self.password_hash = row.password_hash
         self.created_ms = row.created_ms
+        self.closed_ms = row.closed_ms
         self.first = first
         self.last = last
         self.members: dict[int, Member] = {}
@@ -129,7 +132,9 @@ class Room:
 
     def row(self) -> RoomRow:
         """Return what the store keeps of it, but for its members and log."""
-        return RoomRow(self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms)
+        return RoomRow(
+            self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms, self.closed_ms
+        )
 
     def free_name(self, wished: UserName) -> UserName:
         """Return the wished name, told apart from the members who have it already."""
@@ -147,6 +152,10 @@ class Directory:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.rooms: dict[int, Room] = {}
+        """Those that are open."""
+        self.closed: dict[int, Room] = {}
+        """Those that are closed, until they are purged, with the members who have not been told yet: these may go from
+        gateway to gateway like all others, and are told at last, but nobody hears them."""
         self.by_name: dict[str, Room] = {}
         self.members: dict[int, Member] = {}
         self.by_token: dict[bytes, Member] = {}
@@ -154,8 +163,6 @@ class Directory:
         self.batch = Batch()
         self.entries: dict[int, list[Entry]] = {}
         """Room id → entries of this turn."""
-        self.closed: dict[int, Room] = {}
-        """Rooms that were closed in this turn."""
         self.regrouped: set[int] = set()
         """Rooms that a gateway stopped serving in this turn: it must hear yet why."""
         self.departed: dict[int, str] = {}
@@ -164,10 +171,11 @@ class Directory:
         for row in snapshot.rooms:
             self._add_room(Room(row, *snapshot.ends.get(row.id, (1, 0))))
         for member_row in snapshot.members:
-            self._add_member(Member(member_row, self.rooms[member_row.room]))
+            if room := self.known_room(member_row.room):
+                self._add_member(Member(member_row, room))
         for (room_id, gateway), offset in snapshot.delivered.items():
-            if room_id in self.rooms:
-                self.rooms[room_id].delivered[gateway] = offset
+            if room := self.known_room(room_id):
+                room.delivered[gateway] = offset
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
@@ -196,12 +204,19 @@ class Directory:
         except KeyError:
             raise RoomNotFound(name) from None
 
+    def known_room(self, room_id: int) -> Room | None:
+        """Return a room, open or closed; None if there is no such room (any more)."""
+        return self.rooms.get(room_id) or self.closed.get(room_id)
+
     def say(self, member: Member, text: str, wall_ms: int) -> None:
         """Put what a member says into its room's order."""
         self._append(member.room, EntryKind.SAID, member, text, 0, wall_ms)
 
     def leave(self, member: Member, reason: LeaveReason, wall_ms: int) -> None:
-        """Take a member out of its room; if it is the host, the room closes."""
+        """Take a member out of its room; if it is the host, the room closes. Of a closed room it needs no more then."""
+        if member.room.closed_ms:
+            self._drop_member(member)
+            return
         if member.is_host:
             self.close(
                 member.room, LeaveReason.HOST_IDLE if reason is LeaveReason.IDLE else LeaveReason.HOST_LEFT, wall_ms
@@ -209,17 +224,21 @@ class Directory:
             return
         self._append(member.room, EntryKind.LEFT, member, "", reason, wall_ms)
         self._drop_member(member)
-        member.room.members.pop(member.id)
-        member.room.names.discard(member.name)
 
     def close(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
-        """Close a room: its members are members no more, its log ends with this."""
+        """Close a room: its log ends with this, and its members are kept only until they have been told."""
         self._append(room, EntryKind.CLOSED, room.members[room.host], "", reason, wall_ms)
-        for member in room.members.values():
-            self._drop_member(member)
         del self.rooms[room.id], self.by_name[room.name]
         self.closed[room.id] = room
-        self.batch.rooms[room.id] = None
+        room.closed_ms = wall_ms
+        self.batch.rooms[room.id] = room.row()
+
+    def purge(self, room: Room) -> None:
+        """Forget a closed room, whoever of its members has been told or not."""
+        for member in list(room.members.values()):
+            self._drop_member(member)
+        del self.closed[room.id]
+        self.batch.purged.add(room.id)
 
     def move(self, member: Member, gateway: str, heard: int) -> None:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
@@ -257,7 +276,7 @@ class Directory:
         """Drop what is known of a gateway that serves nobody any more."""
         self.by_gateway.pop(gateway, None)
         self.batch.forgotten.add(gateway)
-        for room in self.rooms.values():
+        for room in chain(self.rooms.values(), self.closed.values()):
             room.delivered.pop(gateway, None)
 
     def served_by(self, gateway: str) -> Iterator[Member]:
@@ -288,7 +307,10 @@ class Directory:
             entries.append(entry)
 
     def _add_room(self, room: Room) -> None:
-        self.rooms[room.id] = self.by_name[room.name] = room
+        if room.closed_ms:
+            self.closed[room.id] = room
+        else:
+            self.rooms[room.id] = self.by_name[room.name] = room
         self._last_id = max(self._last_id, room.id)
 
     def _add_member(self, member: Member) -> None:
@@ -299,6 +321,8 @@ class Directory:
         self._last_id = max(self._last_id, member.id)
 
     def _drop_member(self, member: Member) -> None:
+        del member.room.members[member.id]
+        member.room.names.discard(member.name)
         del self.members[member.id], self.by_token[member.token_hash]
         self._part(member)
         self.departed[member.id] = member.gateway

@@ -21,6 +21,8 @@ class RoomRow:
     password_hash: str
     """In the hash's own format; empty for an open room."""
     created_ms: int
+    closed_ms: int = 0
+    """When it was closed, if it was: then others may have its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Chunk:
 class Batch:
     """The changes of one turn: all of it is kept, or none. Of two changes to one row the later counts."""
 
-    rooms: dict[int, RoomRow | None] = field(default_factory=dict)
-    """By id; None: closed, with its members. Its log stays for those who have not read its end, until it is purged."""
+    rooms: dict[int, RoomRow] = field(default_factory=dict)
+    """By id. One that is closed stays for those who have not heard its end, until it is purged."""
     members: dict[int, MemberRow | None] = field(default_factory=dict)
     """By id; None: gone."""
     chunks: list[Chunk] = field(default_factory=list)
@@ -73,7 +75,7 @@ class Batch:
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
     """(room id, gateway instance) → offset up to which that gateway's members of that room have heard it."""
     purged: set[int] = field(default_factory=set)
-    """Closed rooms whose logs need not be kept any more."""
+    """Closed rooms of which nothing need be kept any more: they go with their members, positions and logs."""
     forgotten: set[str] = field(default_factory=set)
     """Gateway instances of which nothing need be known any more."""
 
@@ -87,9 +89,10 @@ class Snapshot:
     """All that a broker must know to go on where the last one stopped."""
 
     rooms: list[RoomRow] = field(default_factory=list)
+    """Oldest first; with those that are closed and not purged."""
     members: list[MemberRow] = field(default_factory=list)
     ends: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Room id → (first, last) offset in its log; also for closed rooms whose logs are not purged."""
+    """Room id → (first, last) offset in its log."""
     accepted: dict[str, int] = field(default_factory=dict)
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
 

@@ -24,11 +24,7 @@ class MemoryStore:
 
     def commit(self, batch: Batch) -> None:
         """See `Store.commit`."""
-        for room_id, room in batch.rooms.items():
-            if room is None:
-                self._rooms.pop(room_id, None)
-            else:
-                self._rooms[room_id] = room
+        self._rooms.update(batch.rooms)
         for member_id, member in batch.members.items():
             if member is None:
                 self._members.pop(member_id, None)
@@ -36,20 +32,20 @@ class MemoryStore:
                 self._members[member_id] = member
         for chunk in batch.chunks:
             self._logs.setdefault(chunk.room, []).append(chunk)
-        gone = {room_id for room_id, room in batch.rooms.items() if room is None}
-        if gone:
-            self._members = {id_: row for id_, row in self._members.items() if row.room not in gone}
-        for room_id in batch.purged:
-            self._logs.pop(room_id, None)
         self._accepted.update(batch.accepted)
         self._delivered.update(batch.delivered)
-        if batch.forgotten or gone:
-            for instance in batch.forgotten:
-                self._accepted.pop(instance, None)
+        for room_id in batch.purged:
+            self._rooms.pop(room_id, None)
+            self._logs.pop(room_id, None)
+        for instance in batch.forgotten:
+            self._accepted.pop(instance, None)
+        if batch.purged:
+            self._members = {id_: row for id_, row in self._members.items() if row.room not in batch.purged}
+        if batch.purged or batch.forgotten:
             self._delivered = {
                 key: offset
                 for key, offset in self._delivered.items()
-                if key[0] not in gone and key[1] not in batch.forgotten
+                if key[0] not in batch.purged and key[1] not in batch.forgotten
             }
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:

@@ -23,4 +23,15 @@ CREATE TABLE delivered (room INTEGER NOT NULL, gateway TEXT NOT NULL, offset INT
     PRIMARY KEY (room, gateway)) WITHOUT ROWID;
 """,
     "ALTER TABLE members ADD COLUMN rights INTEGER NOT NULL DEFAULT 0;",
+    # Closed rooms stay for a while: a name is an open room's alone, which a column's UNIQUE can not say.
+    """
+CREATE TABLE open_and_closed_rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL, epoch INTEGER NOT NULL,
+    host INTEGER NOT NULL, password_hash TEXT NOT NULL, created_ms INTEGER NOT NULL,
+    closed_ms INTEGER NOT NULL DEFAULT 0);
+INSERT INTO open_and_closed_rooms SELECT id, name, epoch, host, password_hash, created_ms, 0 FROM rooms;
+DROP TABLE rooms;
+ALTER TABLE open_and_closed_rooms RENAME TO rooms;
+CREATE UNIQUE INDEX rooms_name ON rooms (name) WHERE closed_ms=0;
+DELETE FROM log WHERE room NOT IN (SELECT id FROM rooms);
+""",
 )

@@ -104,7 +104,7 @@ class SqliteStore:
             if batch.rooms:
                 self._commit_rooms(batch.rooms)
             if batch.members:
-                self._commit_members(batch.members, batch.rooms)
+                self._commit_members(batch.members)
             db.executemany(
                 "INSERT INTO log (room, last, first, at_ms, news) VALUES (?, ?, ?, ?, ?)",
                 [(c.room, c.last, c.first, c.at_ms, c.news) for c in batch.chunks],
@@ -112,7 +112,7 @@ class SqliteStore:
             db.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", batch.accepted.items())
             db.executemany(
                 "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)",
-                [(room, gateway, n) for (room, gateway), n in batch.delivered.items() if batch.rooms.get(room, self)],
+                [(room, gateway, n) for (room, gateway), n in batch.delivered.items()],
             )
             if batch.purged:
                 self._purge(batch.purged)
@@ -132,30 +132,24 @@ class SqliteStore:
                 self._db.execute("ROLLBACK")
             raise StoreError(f"can not {purpose} the store: {exc}") from exc
 
-    def _commit_rooms(self, rooms: dict[int, RoomRow | None]) -> None:
-        gone = [(room_id,) for room_id, room in rooms.items() if room is None]
-        for statement in (
-            "DELETE FROM members WHERE room=?",
-            "DELETE FROM delivered WHERE room=?",
-            "DELETE FROM rooms WHERE id=?",
-        ):
-            self._db.executemany(statement, gone)
+    def _commit_rooms(self, rooms: dict[int, RoomRow]) -> None:
         changed = ", ".join(f"{column}=excluded.{column}" for column in _ROOM[1:])
         self._db.executemany(
             f"INSERT INTO rooms ({_listed(_ROOM)}) VALUES ({_marks(_ROOM)}) ON CONFLICT (id) DO UPDATE SET {changed}",
-            [_room_values(room) for room in rooms.values() if room],
+            [_room_values(room) for room in rooms.values()],
         )
 
-    def _commit_members(self, members: dict[int, MemberRow | None], rooms: dict[int, RoomRow | None]) -> None:
+    def _commit_members(self, members: dict[int, MemberRow | None]) -> None:
         gone = [(member_id,) for member_id, member in members.items() if member is None]
         self._db.executemany("DELETE FROM members WHERE id=?", gone)
         self._db.executemany(
             f"INSERT OR REPLACE INTO members ({_listed(_MEMBER)}) VALUES ({_marks(_MEMBER)})",
-            [_member_values(member) for member in members.values() if member and rooms.get(member.room, member)],
+            [_member_values(member) for member in members.values() if member],
         )
 
     def _purge(self, rooms: set[int]) -> None:
-        self._db.executemany("DELETE FROM log WHERE room=?", [(room_id,) for room_id in rooms])
+        for table, column in (("log", "room"), ("members", "room"), ("delivered", "room"), ("rooms", "id")):
+            self._db.executemany(f"DELETE FROM {table} WHERE {column}=?", [(room_id,) for room_id in rooms])
         # The number of the table's last row is given again when that row goes.
         (last,) = self._db.execute("SELECT max(row) FROM log").fetchone()
         self._aged = min(self._aged, last or 0)

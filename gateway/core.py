@@ -185,7 +185,9 @@ class Core:
 
         def answered(answer: Answer | None, now: float) -> None:
             waiting = self._held.pop(token, [])
-            if isinstance(answer, Granted):
+            if isinstance(answer, Granted) and self.delivery.told_end(answer.room, answer.member):
+                self.counters.unknown_tokens += len(waiting)
+            elif isinstance(answer, Granted):
                 self.counters.resumed += 1
                 self.enter(answer, token, now)
                 for held_door, held_data, held_source in waiting:
@@ -249,7 +251,9 @@ class Core:
         """Serve a member whose client has not sent us anything yet: its token is known only when it does."""
         room = self.members.rooms.get(granted.room)
         known = room.members.get(granted.member) if room else None
-        if known is None:
+        if self.delivery.told_end(granted.room, granted.member):
+            pass
+        elif known is None:
             member = self._new_member(granted, b"", now)
             self.members.add_adopted(member, token_hash)
             self.delivery.restore(member, granted.address, now)

@@ -24,6 +24,8 @@ HISTORY_ENTRIES = 500
 POSITIONS_AT_ONCE = 2_000
 ROLLS = 3
 """How often the roll is called at the most while members come in between a roll and its answer."""
+ENDED = 100_000
+"""Members who were told that their rooms are closed that are remembered, so that nobody is told twice."""
 REPORT_S = 0.25
 """How often the directory is told how far was delivered: what a crash may repeat to a member."""
 FEW_ROOMS, REPORT_FEW_S = 16, 0.02
@@ -82,6 +84,8 @@ class Delivery:
         self._unsettled: dict[int, Room] = {}
         """Rooms where something is to be caught up with: those that a tick looks at."""
         self._reported_at = 0.0
+        self._ended: dict[int, None] = {}
+        """Members who were told that their rooms are closed, the last of them."""
         self._fenced = True
         self._calling = False
 
@@ -101,6 +105,8 @@ class Delivery:
 
     def handle_news(self, room: Room, news: News, now: float) -> None:
         """Take news of a room that is served here."""
+        if room.is_ended:
+            return
         if news.epoch == 0:
             # It was closed, and we have not heard how: the log's end says so.
             room.known_last = max(room.known_last, news.last, room.position + 1)
@@ -144,7 +150,7 @@ class Delivery:
             if entry.kind == EntryKind.SAID:
                 self._say(room, entry)
             elif entry.kind == EntryKind.CLOSED:
-                self._closed(room, entry)
+                self._end(room, entry)
                 return
             elif entry.member in room.members:
                 self._changed(room, room.members[entry.member], entry)
@@ -169,16 +175,50 @@ class Delivery:
                 self._doors.send_to(member.door, member.address, payload)
             self.drop(member)
 
-    def _closed(self, room: Room, entry: Entry | None) -> None:
-        """The room is no more: every member with an address is told in its dialect's words."""
-        host = entry.sender if entry is not None else "?"
+    def _end(self, room: Room, entry: Entry) -> None:
+        """The room is closed: who has heard all of it is told so, who is behind when it has caught up."""
+        room.position = room.known_last = entry.offset
+        room.is_ended = room.confirmed = True
         for member in list(room.members.values()):
-            if member.address is not None:
-                for template in member.dialect.closed:
-                    text = template.format(user=host, room=room.name)
-                    payload = datagram.notice(member.dialect, room.name, "closed", text)
-                    self._doors.send_to(member.door, member.address, payload)
-            self.drop(member)
+            if member.id not in room.waiting:
+                self._tell_end(member, entry)
+        if room.members:
+            self._unsettled[room.id] = room
+        else:
+            self._forget(room)
+
+    def _tell_end(self, member: Member, entry: Entry | None) -> None:
+        """A member has heard all of a room that is closed (`entry` says how, if the log still does), and needs no more.
+
+        The directory is told, so that no other gateway tells it again. Of a member without an address it is not: it is
+        told when its client shows where it is, if that is soon.
+        """
+        room = member.room
+        if member.address is not None:
+            host = entry.sender if entry is not None else "?"
+            for template in member.dialect.closed:
+                text = template.format(user=host, room=room.name)
+                payload = datagram.notice(member.dialect, room.name, "closed", text)
+                self._doors.send_to(member.door, member.address, payload)
+            self._ended[member.id] = None
+            if len(self._ended) > ENDED:
+                del self._ended[next(iter(self._ended))]
+            self._say_ended(room.id, member.id)
+        self.drop(member)
+
+    def _say_ended(self, room_id: int, member_id: int) -> None:
+        self._link.publisher.add(Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))
+
+    def told_end(self, room_id: int, member_id: int) -> bool:
+        """Say whether we have told a member that its room is closed. If so, the directory has not heard: say it again."""
+        if member_id in self._ended:
+            self._say_ended(room_id, member_id)
+        return member_id in self._ended
+
+    def _gone(self, room: Room) -> None:
+        """The room is closed, and its log is no more."""
+        for member in list(room.members.values()):
+            self._tell_end(member, None)
         self._forget(room)
 
     def drop(self, member: Member) -> None:
@@ -229,7 +269,7 @@ class Delivery:
         """Take what the log had: all of it, a gap, a new epoch, or the news that the room is closed."""
         if answer.epoch == 0:
             self._counters.lost_entries += max(answer.last - room.position, 0)
-            self._closed(room, None)
+            self._gone(room)
             return
         if answer.epoch != room.epoch:
             self._reset(room, answer.epoch, answer.first - 1)
@@ -419,7 +459,7 @@ class Delivery:
             if not isinstance(answer, Replayed) or self._is_fenced(now):
                 return
             if answer.epoch == 0:
-                self._closed(room, None)
+                self._gone(room)
             elif answer.epoch == room.epoch:
                 self._retell(member, answer)
                 if not member.leaving or room.members.get(member.id) is member:
@@ -436,7 +476,9 @@ class Delivery:
             member.replaying = False
             if room.members.get(member.id) is not member or self._is_fenced(now):
                 return
-            if isinstance(answer, Replayed) and answer.epoch == room.epoch:
+            if isinstance(answer, Replayed) and answer.epoch == 0:
+                self._gone(room)
+            elif isinstance(answer, Replayed) and answer.epoch == room.epoch:
                 before = [e for e in answer.entries if e.offset < member.joined_at and e.kind == EntryKind.SAID]
                 for entry in before[-member.history :]:
                     self._tell(member, entry)
@@ -467,6 +509,9 @@ class Delivery:
             if entry.kind == EntryKind.LEFT and entry.member == member.id:
                 # It left before we knew that it was in.
                 self.drop(member)
+                return
+            if entry.kind == EntryKind.CLOSED:
+                self._tell_end(member, entry)
                 return
             own = entry.member == member.id and not member.dialect.echo
             if entry.kind == EntryKind.SAID and not own:

@@ -127,6 +127,7 @@ class Room:
         "epoch",
         "groups",
         "id",
+        "is_ended",
         "joiners",
         "known_last",
         "members",
@@ -153,6 +154,8 @@ class Room:
         """The subscription is proven live."""
         self.joiners: list[Callable[[], None]] = []
         """To be told when the subscription is proven live."""
+        self.is_ended = False
+        """It is closed; members that are here still catch up with its end."""
         self.repairing = False
         """What is missing has been asked for, or waits for its pace; news only move `known_last` meanwhile."""
         self.pace: Pace | None = None

@@ -83,8 +83,9 @@ class Item(Wire):
     """One thing that happened to a member, to be put into its room's order."""
 
     kind: Number
-    """EntryKind.SAID; LEFT, with the reason in `code`; ADDRESSED, with the address in `text`; RELEASED, with the offset
-    up to which the member has heard its room in `code` and the handover in `text`."""
+    """EntryKind.SAID; LEFT, with the reason in `code` (of a member of a closed room: it has been told so); ADDRESSED,
+    with the address in `text`; RELEASED, with the offset up to which the member has heard its room in `code` and the
+    handover in `text`."""
     room: Number
     member: Number
     text: str

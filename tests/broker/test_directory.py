@@ -135,13 +135,50 @@ def test_a_room_closes_when_its_host_leaves(here: Here, reason: LeaveReason, tol
     last = here.entries(host.room.id)[-1]
     assert (last.kind, last.member, last.sender, last.code) == (EntryKind.CLOSED, host.id, "alice", told)
     directory = here.directory
-    assert [len(kept) for kept in (directory.rooms, directory.by_name, directory.members, directory.by_token)] == [
-        0
-    ] * 4
-    assert list(here.directory.served_by("b/1")) == []
+    assert (directory.rooms, directory.by_name) == ({}, {})
+    # Its members are kept for their gateways, which have to tell them.
+    assert directory.closed == {host.room.id: host.room}
+    assert list(directory.served_by("b/1")) == [guest]
     batch = here.batch()
-    assert batch.rooms == {host.room.id: None}
-    assert batch.members == {host.id: None, guest.id: None}
+    assert batch.rooms == {host.room.id: host.room.row()}
+    assert host.room.row().closed_ms == NOW_MS
+    assert batch.members == {}
+
+
+def test_who_has_been_told_that_its_room_is_closed_is_forgotten(here: Here) -> None:
+    host, guest = here.create(), here.join()
+    here.directory.close(host.room, LeaveReason.HOST_LEFT, NOW_MS)
+    here.batch()
+    said = len(here.entries(host.room.id))
+    for member in (host, guest):
+        here.directory.leave(member, LeaveReason.LEFT, NOW_MS)
+    assert len(here.entries(host.room.id)) == said
+    assert here.batch() == Batch(members={host.id: None, guest.id: None})
+    assert here.directory.members == {}
+    assert here.directory.departed == {host.id: "a/1", guest.id: "a/1"}
+
+
+def test_a_purged_room_is_forgotten_with_those_who_were_not_told(here: Here) -> None:
+    host, guest = here.create(), here.join(gateway="b/1")
+    here.directory.close(host.room, LeaveReason.HOST_LEFT, NOW_MS)
+    here.batch()
+    here.directory.purge(host.room)
+    assert here.batch() == Batch(members={host.id: None, guest.id: None}, purged={host.room.id})
+    directory = here.directory
+    assert (directory.closed, directory.members, directory.by_token) == ({}, {}, {})
+    assert list(directory.served_by("b/1")) == []
+
+
+def test_a_closed_room_is_the_same_when_it_is_loaded_again(here: Here) -> None:
+    host = here.create()
+    here.directory.close(host.room, LeaveReason.HOST_LEFT, NOW_MS)
+    room, batch = host.room, here.batch()
+    rows = [row for row in batch.members.values() if row]
+    again = Here(Snapshot(list(batch.rooms.values()), rows, {room.id: (1, 2)}, {}, {(room.id, "a/1"): 2})).directory
+    assert (again.rooms, again.by_name) == ({}, {})
+    assert again.closed[room.id].row() == room.row()
+    assert again.closed[room.id].delivered == {"a/1": 2}
+    assert again.by_token[host.token_hash].row() == host.row()
 
 
 def test_a_closed_rooms_name_is_free_and_the_new_room_is_another(here: Here) -> None:
@@ -233,8 +270,10 @@ def test_a_member_that_moves_is_served_by_its_new_gateway(here: Here) -> None:
     assert list(here.directory.served_by("b/1")) == [host]
     assert host.gateway == "b/1"
     assert here.batch().members == {host.id: host.row()}
-    here.directory.leave(host, LeaveReason.LEFT, NOW_MS)
-    assert list(here.directory.served_by("b/1")) == []
+    guest = here.join(gateway="a/1")
+    here.directory.move(guest, "b/1", 1)
+    here.directory.leave(guest, LeaveReason.LEFT, NOW_MS)
+    assert list(here.directory.served_by("b/1")) == [host]
 
 
 def test_who_is_not_live_has_heard_nothing_of_what_its_gateway_tells_others(here: Here) -> None:
@@ -285,11 +324,12 @@ def test_members_may_go_while_those_of_a_gateway_are_looked_at(here: Here) -> No
     host = here.create()
     for _ in range(5):
         here.join()
+    here.directory.close(host.room, LeaveReason.HOST_LEFT, NOW_MS)
     seen = []
     for member in here.directory.served_by("a/1"):
         seen.append(member)
-        if member is host or len(seen) == 1:
-            here.directory.leave(host, LeaveReason.LEFT, NOW_MS)
+        if len(seen) == 1:
+            here.directory.purge(host.room)
     assert len(seen) == 1
 
 
@@ -313,7 +353,7 @@ def test_a_directory_is_the_same_when_it_is_loaded_again(here: Here) -> None:
     batch = here.batch()
     room = host.room
     snapshot = Snapshot(
-        [row for row in batch.rooms.values() if row],
+        list(batch.rooms.values()),
         [row for row in batch.members.values() if row],
         {room.id: (1, room.last)},
         {},
