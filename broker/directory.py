@@ -132,9 +132,7 @@ class Room:
 
     def row(self) -> RoomRow:
         """Return what the store keeps of it, but for its members and log."""
-        return RoomRow(
-            self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms, self.closed_ms
-        )
+        return RoomRow(self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms, self.closed_ms)
 
     def free_name(self, wished: UserName) -> UserName:
         """Return the wished name, told apart from the members who have it already."""

@@ -210,7 +210,7 @@ class Delivery:
         self._link.publisher.add(Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))
 
     def told_end(self, room_id: int, member_id: int) -> bool:
-        """Say whether we have told a member that its room is closed. If so, the directory has not heard: say it again."""
+        """Say whether we have told a member that its room is closed; if so, tell the directory, which has not heard."""
         if member_id in self._ended:
             self._say_ended(room_id, member_id)
         return member_id in self._ended
