@@ -22,7 +22,8 @@ How it is measured:
 
 - The load comes from a program in C (`native/load.c`): one UDP socket a member, each message numbered and stamped, and
   every receiver's sequence kept, so losses, doubles and order are counted and not estimated. Texts have 100 bytes;
-  members speak the dialect `classic`, in which senders hear themselves.
+  members speak the dialect `classic`, in which senders hear themselves. They join by another (`native/join.c`), each on
+  a connection of its own: the room list, the room, the token.
 - CPU is that of all processes of the service, gateway and broker, kernel time included, by their own clocks over
   the window. The broker keeps everything in an SQLite file. "On one core": all of the service is pinned to one core,
   the load to another and never sleeping.

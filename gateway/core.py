@@ -4,7 +4,7 @@ Nothing in here waits, and no socket is known: what members are to hear goes to 
 hear to `link.py`, from where `net/service.py` takes it after each drain. `now` is monotonic seconds.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TypeVar
 
 from gateway import addresses
@@ -215,36 +215,27 @@ class Core:
 
     # --- members --------------------------------------------------------------------------------------------------
 
-    def enter(self, granted: Granted, token: bytes, now: float, on_ready: Callable[[], None] | None = None) -> Member:
+    def enter(self, granted: Granted, token: bytes, now: float, joined: bool = False) -> Member:
         """Serve a member that the directory has granted.
 
         Args:
             granted: the directory's answer.
             token: what the client will show.
             now: monotonic seconds.
-            on_ready: for a member that has just joined: called when the room's news are proven to come here, so that
-                nothing said from now on is missed.
+            joined: it has just joined, rather than come from elsewhere.
         """
         known = self.members.by_token.get(token)
         if known is None and self.members.claim_adopted(hash_token(token), token):
             # It was adopted while its client's datagram asked for it.
             known = self.members.by_token[token]
         if known is not None:
-            if on_ready is not None:
-                on_ready()
             return known
         member = self._new_member(granted, token, now)
         self.members.add(member)
-        if on_ready is not None:
+        if joined:
             member.history = self.settings.history
         if granted.address:
             self.delivery.restore(member, granted.address, now)
-        room = member.room
-        if on_ready is not None:
-            if room.confirmed:
-                on_ready()
-            else:
-                room.joiners.append(on_ready)
         return member
 
     def _adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:

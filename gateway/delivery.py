@@ -116,9 +116,7 @@ class Delivery:
         if news.epoch != room.epoch:
             self._reset(room, news.epoch, news.last)
         room.known_last = max(room.known_last, news.last)
-        if not room.confirmed:
-            room.confirmed = True
-            self._tell_joiners(room)
+        first_news, room.confirmed = not room.confirmed, True
         if room.repairing:
             return
         if self._is_fenced(now):
@@ -127,18 +125,13 @@ class Delivery:
         if news.last > room.position:
             first = news.entries[0].offset if news.entries else news.last + 1
             if first > room.position + 1:
-                self._counters.gaps += 1
+                # Before the first news there was no subscription that could have dropped any.
+                self._counters.gaps += not first_news
                 self._repair(room, now)
                 return
             self._advance(room, news.entries, now)
         if room.waiting:
             self._catch_up_all(room, now)
-
-    @staticmethod
-    def _tell_joiners(room: Room) -> None:
-        joiners, room.joiners = room.joiners, []
-        for on_ready in joiners:
-            on_ready()
 
     def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; older ones among them were delivered already."""
@@ -234,7 +227,6 @@ class Delivery:
         if self._members.rooms.get(room.id) is room:
             del self._members.rooms[room.id]
             self._unreported.pop(room.id, None)
-            self._tell_joiners(room)
             self._doors.unsubscribe(room.topic)
 
     # --- gaps -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Events in, commands out; no socket, no clock. The states and what may happen in 
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from gateway.listing import Listing
 from gateway.trust import looks_like_token
 from protocol import names
 from protocol.codes import Operation, Status
@@ -16,10 +17,8 @@ from protocol.handshake import (
     PORT,
     Request,
     granted,
-    join_list,
     parse_request_untrusted,
     refused,
-    rooms_reply,
 )
 from protocol.header import HEADER_SIZE, Header
 from protocol.recognise import AUTO, asks_for_rooms, recognise
@@ -45,9 +44,9 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The directory's rooms, oldest first."""
+    """The directory's rooms."""
 
-    rooms: list[str]
+    rooms: Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +244,9 @@ class JoinConversation:
     def _listed(self, event: Listed) -> list[Command]:
         if self._request is None:
             self.state = State.DONE
-            return [Send([rooms_reply(event.rooms)], 0.0), Finish()]
+            return [Send([event.rooms.framed], 0.0), Finish()]
         self.state = State.AWAITING_ROOM
-        return [Send([join_list(event.rooms)], 0.0)]
+        return [Send([event.rooms.seed], 0.0)]
 
     def _room_bytes(self, event: Received) -> list[Command]:
         self._buffer += event.data

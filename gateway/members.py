@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from gateway.limits import Bucket
@@ -128,7 +128,6 @@ class Room:
         "groups",
         "id",
         "is_ended",
-        "joiners",
         "known_last",
         "members",
         "name",
@@ -152,8 +151,6 @@ class Room:
         """The highest offset that is known to exist."""
         self.confirmed = False
         """The subscription is proven live."""
-        self.joiners: list[Callable[[], None]] = []
-        """To be told when the subscription is proven live."""
         self.is_ended = False
         """It is closed; members that are here still catch up with its end."""
         self.repairing = False

@@ -510,33 +510,9 @@ def test_nonsense_in_a_grant_from_another_gateway_does_no_harm(gateway: Scripted
 
 
 def test_a_known_member_is_not_entered_twice(gateway: ScriptedGateway) -> None:
-    ready: list[int] = []
     member = gateway.enter(1)
-    assert gateway.core.enter(a_grant(1), token_of(1), gateway.now, lambda: ready.append(1)) is member
-    assert ready == [1]
+    assert gateway.core.enter(a_grant(1), token_of(1), gateway.now) is member
     assert list(member.room.members) == [1]
-
-
-def test_who_enters_is_ready_when_the_rooms_news_are_proven_to_come(gateway: ScriptedGateway) -> None:
-    ready: list[int] = []
-    for number in (1, 2):
-        gateway.core.enter(a_grant(number), token_of(number), gateway.now, lambda number=number: ready.append(number))  # type: ignore[misc]
-    assert ready == []
-    assert gateway.doors.topics == [backbone.room_topic(1)]
-    gateway.news(last=1)
-    assert ready == [1, 2]
-    gateway.core.enter(a_grant(3), token_of(3), gateway.now, lambda: ready.append(3))
-    assert ready == [1, 2, 3]
-
-
-def test_who_enters_a_room_that_closes_first_is_not_left_waiting(gateway: ScriptedGateway) -> None:
-    ready: list[int] = []
-    gateway.core.enter(a_grant(1), token_of(1), gateway.now, lambda: ready.append(1))
-    gateway.news(room=1, epoch=0, last=2)
-    (request,) = gateway.asked(backbone.Replay)
-    gateway.reply(request.id, backbone.Replayed(1, 0, 3, 2, []))
-    assert ready == [1]
-    assert gateway.members.by_token == {}
 
 
 def adoption(number: int, offset: int = 5, address: bytes = b"192.0.2.1 20001 0") -> Adoption:

@@ -51,6 +51,15 @@ def test_all_members_hear_in_the_order_of_the_log(gateway: ScriptedGateway) -> N
     assert texts(gateway, ALICE) == texts(gateway, BOB) == ["one", "two", "three"]
 
 
+def test_who_enters_before_its_rooms_news_come_here_misses_nothing(gateway: ScriptedGateway) -> None:
+    gateway.core.enter(a_grant(1), token_of(1), gateway.now, joined=True)
+    gateway.hear(1, b"", ALICE)
+    gateway.news(said(3, 9, "second"))
+    answer_replay(gateway, said(2, 9, "first"), said(3, 9, "second"), after=1)
+    assert texts(gateway, ALICE) == ["first", "second"]
+    assert gateway.counters.gaps == 0
+
+
 def test_rooms_do_not_hear_each_other(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE, room=1)
     gateway.enter(2, address=BOB, room=2)
@@ -398,7 +407,7 @@ def test_a_member_that_had_left_before_it_was_granted_is_dropped(gateway: Script
 
 def test_a_new_member_may_hear_what_was_said_last_before_it_joined() -> None:
     gateway = ScriptedGateway(Settings(history=2))
-    gateway.core.enter(a_grant(1, offset=6), token_of(1), gateway.now, lambda: None)
+    gateway.core.enter(a_grant(1, offset=6), token_of(1), gateway.now, joined=True)
     gateway.news(last=6)
     gateway.hear(1, "", ALICE)
     before = [
@@ -416,7 +425,7 @@ def test_a_new_member_may_hear_what_was_said_last_before_it_joined() -> None:
 
 def test_history_comes_before_what_waited() -> None:
     gateway = ScriptedGateway(Settings(history=5))
-    gateway.core.enter(a_grant(1, offset=3), token_of(1), gateway.now, lambda: None)
+    gateway.core.enter(a_grant(1, offset=3), token_of(1), gateway.now, joined=True)
     gateway.news(last=3)
     gateway.news(said(4, 9, "4"))
     gateway.hear(1, "", ALICE)

@@ -25,6 +25,7 @@ from gateway.join import (
     State,
     WaitBriefly,
 )
+from gateway.listing import Listing
 from protocol.answers import AnswerReader, Granted, Refused
 from protocol.codes import Operation, Status
 from protocol.dialect import Dialect, PortPlace
@@ -92,7 +93,7 @@ class Client:
         """Answer a room list with a room's name, if this is a dialect that does so."""
         if dialect.join_lists_rooms and operation is JOIN:
             assert self.state is State.AWAITING_LIST
-            self.handle(Listed(list(self.rooms)))
+            self.handle(Listed(Listing(list(self.rooms))))
             assert self.sent == [join_list(list(self.rooms))]
             self.commands.clear()
             self.send(room.encode())
@@ -285,13 +286,13 @@ def test_a_list_is_asked_for_on_a_connection_of_its_own(door: str) -> None:
     client = Client(door).send(LIST)
     assert client.commands == [AskForRooms()]
     assert client.conversation.listed
-    assert client.handle(Listed(["den", "部屋1"])) == [Send([rooms_reply(["den", "部屋1"])], 0.0), Finish()]
+    assert client.handle(Listed(Listing(["den", "部屋1"]))) == [Send([rooms_reply(["den", "部屋1"])], 0.0), Finish()]
     assert client.state is State.DONE
 
 
 def test_an_empty_list_is_a_list() -> None:
     client = Client(AUTO).send(LIST)
-    client.handle(Listed([]))
+    client.handle(Listed(Listing([])))
     assert client.sent == [frame(b"", 2, 1, b"")]
 
 
@@ -311,7 +312,7 @@ def test_a_list_that_can_not_be_had_is_refused() -> None:
 def test_a_classic_client_chooses_from_the_list() -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "den", "bob"))
     assert client.commands == [AskForRooms()]
-    client.handle(Listed(["den"]))
+    client.handle(Listed(Listing(["den"])))
     assert client.sent == [b"['den']"]
     assert not client.conversation.listed
     client.send("部".encode(), "屋1".encode()[:2], "屋1".encode()[2:])
@@ -331,7 +332,7 @@ def test_a_classic_join_that_names_its_room_needs_no_list() -> None:
 )
 def test_a_room_that_is_no_name_is_refused(name: bytes, words: bytes) -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "bob"))
-    client.handle(Listed([]))
+    client.handle(Listed(Listing([])))
     client.handle(Received(name))
     client.handle(Quiet())
     assert client.sent[-1].startswith(words)
@@ -340,14 +341,14 @@ def test_a_room_that_is_no_name_is_refused(name: bytes, words: bytes) -> None:
 
 def test_a_room_without_an_end_is_refused() -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "bob"))
-    client.handle(Listed([]))
+    client.handle(Listed(Listing([])))
     assert client.handle(Received("é".encode() * (ROOM_SIZE_LIMIT // 2))) == [WaitBriefly()]
     assert [type(command) for command in client.handle(Received(b"x"))] == [Send, Finish]
 
 
 def test_a_room_in_ascii_is_asked_for_at_once() -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "bob"))
-    client.handle(Listed([]))
+    client.handle(Listed(Listing([])))
     (command,) = client.handle(Received(b"den"))
     assert isinstance(command, AskToEnter)
 
@@ -415,7 +416,9 @@ def drive(client: Client, segments: list[bytes], answers: list[str]) -> None:
             break
         if state is State.AWAITING_LIST:
             client.handle(
-                Listed(["den", "'\"", "部屋1"]) if answers and answers.pop() == "yes" else Declined(Status.BUSY)
+                Listed(Listing(["den", "'\"", "部屋1"]))
+                if answers and answers.pop() == "yes"
+                else Declined(Status.BUSY)
             )
         elif state is State.AWAITING_GRANT:
             asked = next(command for command in reversed(client.commands) if isinstance(command, AskToEnter))
@@ -482,7 +485,7 @@ def test_any_names_get_in(dialect: Dialect, room: str, user: str, operation: Ope
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize(
-    "event", [Received(b"x"), Quiet(), Listed([]), Entered("den", "a", TOKEN), Declined(Status.BUSY)]
+    "event", [Received(b"x"), Quiet(), Listed(Listing([])), Entered("den", "a", TOKEN), Declined(Status.BUSY)]
 )
 def test_what_is_not_in_the_table_is_a_bug_and_raises(state: State, event: Event) -> None:
     if (state, type(event)) in TRANSITIONS:
@@ -502,7 +505,7 @@ def test_a_signed_token_stands_for_the_name_where_it_is_taken(dialect: Dialect) 
         request = serialize_request(dialect, operation, "den", SIGNED, None, 50_000)
         client = Client(dialect.name, takes_tokens=True).send(request)
         if dialect.join_lists_rooms and operation is JOIN:
-            client.handle(Listed(["den"]))
+            client.handle(Listed(Listing(["den"])))
             client.send(b"den")
         assert client.asked.user == SIGNED
         # Elsewhere it is a name that is too long.

@@ -10,6 +10,7 @@ from time import monotonic, time
 
 import jwt
 import pytest
+import uvloop
 
 from gateway.config import Door, Settings
 from gateway.keys import parse_keys
@@ -134,7 +135,7 @@ def test_a_client_gets_a_token_that_only_it_and_the_gateway_know(host: str) -> N
             assert gateway.counters.handshakes == 1
             assert gateway.published() == []
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_tokens_differ() -> None:
@@ -145,7 +146,7 @@ def test_tokens_differ() -> None:
                     await client.answer(TSUDOI, CREATE)
             assert len(set(gateway.token_hashes)) == 10
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_frames_come_in_segments_of_their_own() -> None:
@@ -159,7 +160,7 @@ def test_frames_come_in_segments_of_their_own() -> None:
             assert len(second) > 32
             assert monotonic() - began >= TCRP_200.pause_s * 0.9
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_request_counted_in_characters_may_come_in_three_segments() -> None:
@@ -172,7 +173,7 @@ def test_a_request_counted_in_characters_may_come_in_three_segments() -> None:
             assert isinstance(await client.answer(TCRP, CREATE), Granted)
             assert gateway.counters.handshakes == 1
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_classic_client_reads_the_list_and_chooses() -> None:
@@ -183,7 +184,7 @@ def test_a_classic_client_reads_the_list_and_chooses() -> None:
             client.writer.write("部屋1".encode())
             assert re.fullmatch(b"[0-9a-f]{32}", await client.read())
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_a_refusal_is_told(refusal: Declined, status: Status) -> None:
             assert gateway.counters.handshakes_refused == 1
             assert gateway.members.by_token == {}
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
@@ -222,7 +223,7 @@ def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
                 assert isinstance(answer, Refused)
                 assert answer.status == Status.BUSY
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_member_whose_client_went_before_its_token_came_does_not_stay() -> None:
@@ -239,7 +240,7 @@ def test_a_member_whose_client_went_before_its_token_came_does_not_stay() -> Non
                     await asyncio.sleep(0.01)
             assert items == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_port_announced_before_or_after_the_token_is_where_datagrams_go() -> None:
@@ -258,7 +259,7 @@ def test_a_port_announced_before_or_after_the_token_is_where_datagrams_go() -> N
             (located,) = gateway.published()
             assert located.text == "127.0.0.1 50000 0"
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_connections_that_say_nothing_end_in_time() -> None:
@@ -270,7 +271,7 @@ def test_connections_that_say_nothing_end_in_time() -> None:
             async with connected(door, b"\3\1") as slow:
                 assert await slow.read() == b""
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_one_connection_too_many_is_closed_at_once() -> None:
@@ -285,7 +286,7 @@ def test_one_connection_too_many_is_closed_at_once() -> None:
                         break
                     await asyncio.sleep(0.01)
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_an_address_that_listed_rooms_is_remembered_for_what_it_asks_next() -> None:
@@ -299,7 +300,7 @@ def test_an_address_that_listed_rooms_is_remembered_for_what_it_asks_next() -> N
             (member,) = gateway.members.by_token.values()
             assert member.dialect is TCRP_OK
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_closing_the_door_ends_who_has_not_asked_and_lets_who_has_finish() -> None:
@@ -315,7 +316,7 @@ def test_closing_the_door_ends_who_has_not_asked_and_lets_who_has_finish() -> No
             with pytest.raises(OSError, match=r"refused|failed"):
                 await asyncio.open_connection(door.host, door.port)
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
@@ -324,7 +325,7 @@ def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
             with pytest.raises(SettingError, match=rf"^can not listen on TCP {door}: Address already in use$"):
                 await server.open(door)
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_bytes_of_any_kind_end_in_a_refusal() -> None:
@@ -335,7 +336,7 @@ def test_bytes_of_any_kind_end_in_a_refusal() -> None:
                     assert (await client.read()).startswith(b"ERROR: Bad request")
             assert gateway.counters.handshakes == 0
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_signed_token_is_checked_at_the_door() -> None:
@@ -360,4 +361,4 @@ def test_a_signed_token_is_checked_at_the_door() -> None:
             (asked,) = gateway.entered
             assert (asked.user, asked.password, asked.rights) == ("alice", "moon", Rights.VERIFIED | Rights.MODERATOR)
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())

@@ -527,7 +527,8 @@ class World:
         def answered(answer: Answer | None, now: float) -> None:
             if isinstance(answer, Granted) and not node.is_dead:
                 client.granted = answer
-                node.gateway.core.enter(answer, client.token, now, lambda: setattr(client, "is_ready", True))
+                node.gateway.core.enter(answer, client.token, now, joined=True)
+                client.is_ready = True
             else:
                 client.refused = True
 
