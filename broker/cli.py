@@ -17,16 +17,20 @@ from broker.config import Config, Limits, choose_keys, parse_bind, parse_store
 from broker.core import Core
 from broker.keyring import OWN, Keyring, has_keys, read_secret
 from broker.keys_cli import Shared, keys_command
+from broker.net import metrics
 from broker.net.ask import ping
 from broker.net.server import Server
 from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore, StoreInUse
+from ops.metrics import exposition
+from ops.net.http import HttpServer
+from ops.options import MANY, Number, PlaceType
+from ops.place import Place
 from protocol.errors import SettingError, StoreError
 from protocol.keys import is_loopback
 
 DEFAULT_BIND = "tcp://127.0.0.1:9003"
-MANY = 1_000_000_000
 TAKE_OVER_S = 3.0
 """How long to wait for a broker before us to let go of the store."""
 
@@ -45,17 +49,6 @@ def _setting(parse: Any) -> Any:
         return value
 
     return callback
-
-
-class Number(click.FloatRange):
-    """A number from `min` to a billion; click alone lets inf and nan through."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See click."""
-        number = float(super().convert(value, param, ctx))
-        if not number <= MANY:
-            self.fail(f"{value} is not a number up to {MANY:,}", param, ctx)
-        return number
 
 
 @click.group(invoke_without_command=True, context_settings={"auto_envvar_prefix": "TSUDOI", "show_default": True})
@@ -119,6 +112,14 @@ class Number(click.FloatRange):
     show_envvar=True,
     help="Use no keys: whoever reaches the tcp ports may read and write everything.",
 )
+@click.option(
+    "--http",
+    type=PlaceType(),
+    default=None,
+    envvar="TSUDOI_BROKER_HTTP",
+    show_envvar=True,
+    help="Serve GET /healthz and /metrics there. [default: nowhere]",
+)
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
 @click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @click.pass_context
@@ -132,6 +133,7 @@ def main(
     news_high_water: int,
     keys: Path,
     insecure: bool,
+    http: Place | None,
     log_level: str,
     exit_with_parent: bool,
 ) -> None:
@@ -148,7 +150,7 @@ def main(
     limits = Limits(log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water)
     try:
         guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
-        config = Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent)
+        config = Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent, http)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config)))
     except (SettingError, StoreError) as exc:
@@ -196,6 +198,9 @@ async def run(config: Config) -> int:
         keyring = Keyring(config.keys) if config.keys else None
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
         server.start()
+        http = None
+        if config.http is not None:
+            http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
         rooms, members = len(core.directory.rooms), len(core.directory.members)
@@ -209,6 +214,8 @@ async def run(config: Config) -> int:
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {server.endpoint}")
         status = await stopped
+        if http is not None:
+            http.close()
         server.stop()
         return status
     finally:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ops.place import Place
 from protocol.errors import SettingError
 from protocol.keys import is_loopback
 
@@ -40,6 +41,8 @@ class Config:
     """The folder of those whose keys are let in at a tcp endpoint; None: everybody is."""
     exit_with_parent: bool = False
     """Stop when standard input ends: for a broker that a gateway started."""
+    http: Place | None = None
+    """Where health and metrics are served."""
 
 
 def choose_keys(bind: str, folder: Path, made: bool, insecure: bool) -> Path | None:

@@ -13,6 +13,7 @@ from broker.config import Limits
 from broker.custody import Custody, Gateway
 from broker.directory import Directory, Room
 from broker.store import Batch, Chunk, MemberRow, Snapshot
+from ops.histogram import ITEMS, Histogram
 from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason, Rights, Status
 from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
@@ -73,6 +74,8 @@ class Counters:
     from_strangers: int = 0
     refused_items: int = 0
     repeated_items: int = 0
+    entries: int = 0
+    """Put into the logs of rooms: what was said, and what happened."""
     trimmed_rooms: int = 0
     """Times that a room's log was cut to its bounds."""
     passwords_refused: int = 0
@@ -96,6 +99,8 @@ class Core:
         self._pending = _Pending()
         self.directory = Directory(snapshot)
         self.counters = Counters()
+        self.turn_entries = Histogram(ITEMS)
+        """Entries in each turn that has any."""
         self._instance = instance
         self._limits = limits
         self.custody = Custody(self.directory, snapshot.accepted, self._answer, instance, now)
@@ -223,6 +228,10 @@ class Core:
         news: list[tuple[bytes, bytes]] = []
         own: dict[str, list[tuple[int, bytes]]] = {}
         self._changed.update(entries)
+        if entries:
+            count = sum(map(len, entries.values()))
+            self.counters.entries += count
+            self.turn_entries.note(count)
         for room_id, said in entries.items():
             room = directory.rooms.get(room_id) or directory.closed[room_id]
             last = said[-1].offset

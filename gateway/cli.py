@@ -7,36 +7,27 @@ import signal
 import sys
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal
+from typing import Literal
 
 import click
 import uvloop
 
 from gateway.config import Config, Door, Settings, choose_key, parse_broker, parse_door, parse_name
-from gateway.link import HEALTHY_S
+from gateway.net import metrics
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
-from gateway.net.health import HealthServer
 from gateway.net.service import Service
+from ops.metrics import exposition
+from ops.net.http import HttpServer
+from ops.options import MANY, Number, PlaceType
+from ops.place import Place
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 
 logger = logging.getLogger("gateway")
 
-MANY = 1_000_000_000
 STARTING_S = 30.0
 """How long to wait at the start for a broker that is not there yet."""
-
-
-class Number(click.FloatRange):
-    """A number from `min` to a billion; click alone lets inf and nan through."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See click."""
-        number = float(super().convert(value, param, ctx))
-        if not number <= MANY:
-            self.fail(f"{value} is not a number up to {MANY:,}", param, ctx)
-        return number
 
 
 class DoorType(click.ParamType[Door]):
@@ -233,10 +224,10 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--http",
-    type=DoorType(dialects=False),
+    type=PlaceType(),
     default=None,
     show_envvar=True,
-    help="Serve GET /healthz there. [default: nowhere]",
+    help="Serve GET /healthz and /metrics there. [default: nowhere]",
 )
 @click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
 @click.pass_context
@@ -263,7 +254,7 @@ def main(
     handshake_wait: float,
     auth_key: Path | None,
     auth: Literal["optional", "required"],
-    http: Door | None,
+    http: Place | None,
     log_level: str,
 ) -> None:
     """Let clients in: rooms are created and joined over TCP, chat goes by UDP.
@@ -334,8 +325,8 @@ async def run(config: Config) -> None:
         service = Service(config, endpoint)
         stack.push_async_callback(service.stop)
         if config.http is not None:
-            health = HealthServer(config.http, lambda: _illness(service))
-            stack.callback(health.close)
+            http = HttpServer(config.http, lambda: service.illness(monotonic()), exposition(metrics.rows(service)))
+            stack.callback(http.close)
         starting = asyncio.create_task(service.start())
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({starting, stopping}, timeout=STARTING_S, return_when=asyncio.FIRST_COMPLETED)
@@ -353,14 +344,6 @@ async def run(config: Config) -> None:
             click.echo(f"ready {' '.join(doors)}")
         await stopping
         logger.info("stopping")
-
-
-def _illness(service: Service) -> str:
-    """Return why health is red; called from another thread, so it only reads."""
-    now = monotonic()
-    if now - service.checked_at > HEALTHY_S:
-        return f"the event loop has not moved for {now - service.checked_at:.1f} s"
-    return service.link.illness(now)
 
 
 def run_program() -> None:

@@ -1,11 +1,11 @@
 """The gateway's settings, read once; nobody else looks at the environment."""
 
-import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ops.place import Place, parse_place
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 from protocol.keys import SecretKey, is_loopback, parse_secret
@@ -73,7 +73,7 @@ class Config:
     """Endpoint of a running broker; None: start one of our own."""
     data: Path
     """Where a broker of our own keeps its store."""
-    http: Door | None
+    http: Place | None
     name: str
     auth_key: Path | None = None
     """File with the keys that tokens are signed with."""
@@ -94,19 +94,8 @@ def parse_door(text: str, dialects: bool) -> Door:
     dialect = dialect if equals else AUTO
     if dialect != AUTO and dialect not in DIALECTS:
         raise SettingError(f"there is no dialect {dialect!r}; there are auto, {', '.join(DIALECTS)}")
-    host, colon, port = place.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host:
-        raise SettingError(f"{text!r} is not HOST:PORT")
-    if not _PORT.fullmatch(port) or int(port) > 65535:
-        raise SettingError(f"{text!r} has no port from 0 to 65535")
-    if host == "localhost":
-        host = "127.0.0.1"
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        raise SettingError(f"{text!r}: {host!r} is not an IP address (0.0.0.0 or [::] for all)") from None
-    return Door(host, int(port), dialect)
+    where = parse_place(place)
+    return Door(where.host, where.port, dialect)
 
 
 def parse_broker(text: str) -> str:

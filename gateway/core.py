@@ -67,6 +67,11 @@ class Core:
         self._leaving: dict[int, tuple[float, Member, Item]] = {}
         """Member id → since when it leaves, and what the broker was told."""
 
+    @property
+    def held(self) -> int:
+        """Unknown tokens whose datagrams wait for the directory's answer."""
+        return len(self._held)
+
     # --- datagrams ------------------------------------------------------------------------------------------------
 
     def handle_datagrams(self, door: int, datagrams: Iterable[Source], now: float) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gateway.counters import Counters
 from gateway.publisher import Publisher
+from ops.histogram import SECONDS, Histogram
 from protocol import backbone
 from protocol.backbone import Answer, Create, Granted, Item, Join, Question
 from protocol.codes import EntryKind, LeaveReason
@@ -68,6 +69,8 @@ class Link:
         """Number → when it was sent, of those that are not back."""
         self._forgotten = False
         self._lease_until = float("-inf")
+        self.canary_s = Histogram(SECONDS)
+        """How long canaries took."""
         self.canaries_lost = 0
         """Canaries that never came back though later ones did: news may be lost with them."""
         self._hello_at = float("-inf")
@@ -79,6 +82,11 @@ class Link:
         """Request id → the token's hash, of the last resumes."""
         self._last_id = 0
         self._frames: list[bytes] = []
+
+    @property
+    def outstanding(self) -> int:
+        """Questions that wait for their answers."""
+        return len(self._asked)
 
     # --- what is known --------------------------------------------------------------------------------------------
 
@@ -204,6 +212,7 @@ class Link:
         if sent_at is None:
             return True
         self._heard_at = self._canary_back_at = now
+        self.canary_s.note(now - sent_at)
         self._lease_until = max(self._lease_until, sent_at + LEASE_S)
         # They come back in the order in which they were sent, or not at all.
         lost = [earlier for earlier in self._canaries if earlier < number]

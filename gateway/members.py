@@ -175,6 +175,10 @@ class Members:
         """Second in which to look at a member again → those members."""
         self._looked_at: int | None = None
 
+    def __len__(self) -> int:
+        """Return how many are served."""
+        return len(self.by_token) + len(self._adopted)
+
     def add(self, member: Member) -> None:
         """Serve a member from now on."""
         self.by_token[member.token] = member

@@ -6,6 +6,7 @@ under load one frame carries many.
 
 from collections import deque
 
+from ops.histogram import ITEMS, SECONDS, Histogram
 from protocol.backbone import Item, Publish
 from protocol.codes import EntryKind
 
@@ -34,11 +35,17 @@ class Publisher:
         """Number of the last item that was sent since the last start over."""
         self._frames: deque[int] = deque()
         """Last numbers of the frames that are outstanding."""
+        self._sent_at: deque[float] = deque()
+        """When those were sent."""
         self._moved_at = 0.0
         self._open = False
         self.dropped = 0
         """Items that found the window full: what they say was never accepted."""
         self.resent = 0
+        self.accept_s = Histogram(SECONDS)
+        """How long frames took to be accepted."""
+        self.batches = Histogram(ITEMS)
+        """Items in each frame."""
         self.gather_s = GATHER_S
         """How long after the last frame the next one should go."""
 
@@ -85,6 +92,7 @@ class Publisher:
             self._moved_at = now
         while self._frames and self._frames[0] <= number:
             self._frames.popleft()
+            self.accept_s.note(now - self._sent_at.popleft())
         self._sent = max(self._sent, self._accepted)
 
     def frames(self, now: float) -> list[Publish]:
@@ -103,10 +111,13 @@ class Publisher:
             self.gather_s = GATHER_BUSY_S if len(items) >= BUSY_ITEMS else GATHER_S
             self._sent += len(items)
             self._frames.append(self._sent)
+            self._sent_at.append(now)
+            self.batches.note(len(items))
         return frames
 
     def _start_over(self, now: float) -> None:
         self.resent += self._sent - self._accepted
         self._sent = self._accepted
         self._frames.clear()
+        self._sent_at.clear()
         self._moved_at = now

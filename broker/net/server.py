@@ -19,6 +19,7 @@ from broker.keyring import Keyring
 from broker.net.security import Guard
 from broker.passwords import check_hash, make_hash
 from broker.store import Store
+from ops.histogram import SECONDS, Histogram
 from protocol import backbone
 from protocol.errors import SettingError, StoreError
 from protocol.keys import Owner
@@ -37,6 +38,8 @@ REPLIES_HIGH_WATER = 20_000
 COMMANDS_HIGH_WATER = 20_000
 """Frames of one gateway that wait for us; beyond that its own socket keeps them back."""
 TICK_S = 0.25
+HEALTHY_S = 2.0
+"""An event loop that has not moved for so long turns health red."""
 TRIM_S = 10.0
 REBIND_S, REBIND_FOR_S = 0.005, 5.0
 """libzmq lets go of an address a moment after its socket is closed."""
@@ -85,6 +88,10 @@ class Server:
         """Gateway instance → whose key it came with first: nobody else speaks in its name."""
         self.impostors = 0
         """Frames of a key that was taken away, or that may not speak in that name."""
+        self.commit_s = Histogram(SECONDS)
+        """How long commits took."""
+        self.checked_at = time.monotonic()
+        """When the event loop last came by."""
         self.undeliverable = 0
         """Answers to gateways that are not there (any more), or read too slowly."""
         try:
@@ -99,6 +106,21 @@ class Server:
     def denied(self) -> int:
         """Connections that were let in to no port: their key is not on the list, or they have none."""
         return self._guard.denied if self._guard else 0
+
+    @property
+    def core(self) -> Core:
+        """What decides."""
+        return self._core
+
+    @property
+    def hashing(self) -> int:
+        """Passwords that are being hashed or wait for it."""
+        return self._hashing
+
+    def illness(self) -> str:
+        """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
+        silent_s = time.monotonic() - self.checked_at
+        return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else ""
 
     def start(self) -> None:
         """Serve from now on."""
@@ -176,7 +198,9 @@ class Server:
     def _carry_out(self, turn: Turn) -> None:
         try:
             if turn.batch:
+                begun = time.monotonic()
                 self._store.commit(turn.batch)
+                self.commit_s.note(time.monotonic() - begun)
             for topic, body in turn.news:
                 self._xpub.send(topic + body, NOBLOCK)
             for peer, answer in turn.replies:
@@ -226,6 +250,7 @@ class Server:
         self._timers.append(timer)
 
     def _tick(self) -> None:
+        self.checked_at = time.monotonic()
         self._core.tick(_read_clocks())
         if self._keyring is not None and self._guard is not None:
             revoked = self._keyring.refresh()

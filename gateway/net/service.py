@@ -9,7 +9,7 @@ from gateway.config import Config, Door
 from gateway.core import Core
 from gateway.counters import Counters
 from gateway.delivery import REPORT_FEW_S, Delivery
-from gateway.link import CANARY_S, Link
+from gateway.link import CANARY_S, HEALTHY_S, Link
 from gateway.members import Members, Recipients
 from gateway.net import mmsg
 from gateway.net.backbone import Backbone
@@ -62,6 +62,17 @@ class Service:
         """A canary has come back since the start."""
         self.checked_at = monotonic()
         """When the event loop last came by: health is red if it does not."""
+
+    @property
+    def unsent(self) -> int:
+        """Frames that found the socket to the broker full."""
+        return self._backbone.unsent
+
+    def illness(self, now: float) -> str:
+        """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
+        if now - self.checked_at > HEALTHY_S:
+            return f"the event loop has not moved for {now - self.checked_at:.1f} s"
+        return self.link.illness(now)
 
     async def start(self) -> list[Door]:
         """Open the doors once a canary has gone to the broker and back; return them as they are, TCP first.

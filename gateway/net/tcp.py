@@ -46,6 +46,11 @@ class TCPServer(Desk):
         self._listed: OrderedDict[str, float] = OrderedDict()
         """IP address → when it asked for the room list on a connection of its own."""
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     async def open(self, door: Door) -> Door:
         """Bind a door and serve it; return where it really is.
 

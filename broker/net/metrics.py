@@ -1,0 +1,58 @@
+"""What a broker tells at /metrics; docs/metrics.md has the same rows in words.
+
+Read in the HTTP server's thread, so nothing here walks over a table of the event loop's.
+"""
+
+from collections.abc import Callable
+
+from broker.net.server import Server
+from ops.metrics import Row, counter, gauge, histogram
+
+PREFIX = "tsudoi_broker_"
+
+
+def rows(server: Server) -> list[Row]:
+    """Return what is told of a broker; nothing is read before somebody asks."""
+
+    def gateways() -> float:
+        return sum(not gateway.gone for gateway in list(server.core.custody.gateways.values()))
+
+    def moves() -> dict[str, float]:
+        custody = server.core.custody
+        return {"handed_over": custody.handovers, "taken_over": custody.takeovers, "expired": custody.expired}
+
+    def refused() -> dict[str, float]:
+        return {
+            "malformed": server.core.counters.malformed,
+            "stranger": server.core.counters.from_strangers,
+            "impostor": server.impostors,
+        }
+
+    return [
+        gauge(f"{PREFIX}rooms", "Rooms", lambda: len(server.core.directory.rooms)),
+        gauge(f"{PREFIX}members", "Members of all rooms", lambda: len(server.core.directory.members)),
+        gauge(f"{PREFIX}gateways", "Gateways that are there", gateways),
+        gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.illness()),
+        counter(f"{PREFIX}entries", "Entries put into the logs of rooms", _count(server, "entries")),
+        counter(f"{PREFIX}repeated_items", "Items taken before and passed over", _count(server, "repeated_items")),
+        counter(
+            f"{PREFIX}refused_items", "Items for members that are not the sender's", _count(server, "refused_items")
+        ),
+        counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
+        counter(f"{PREFIX}denied_connections", "Connections without a key on the list", lambda: server.denied),
+        counter(f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.undeliverable),
+        counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
+        counter(f"{PREFIX}trimmed_rooms", "Times a room's log was cut to its bounds", _count(server, "trimmed_rooms")),
+        counter(
+            f"{PREFIX}passwords_refused",
+            "Requests answered busy, too many passwords",
+            _count(server, "passwords_refused"),
+        ),
+        gauge(f"{PREFIX}passwords_waiting", "Passwords that are being hashed or wait for it", lambda: server.hashing),
+        histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.core.turn_entries),
+        histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.commit_s),
+    ]
+
+
+def _count(server: Server, field: str) -> Callable[[], float]:
+    return lambda: float(getattr(server.core.counters, field))

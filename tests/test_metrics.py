@@ -1,0 +1,74 @@
+"""/metrics of gateway and broker: every counter is told, and docs/metrics.md says the same as the code."""
+
+import asyncio
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from broker.config import Limits
+from broker.core import Core
+from broker.core import Counters as BrokerCounters
+from broker.net import metrics as broker_metrics
+from broker.net.server import Server
+from broker.store_memory import MemoryStore
+from gateway.config import Config, Door
+from gateway.counters import Counters as GatewayCounters
+from gateway.net import metrics as gateway_metrics
+from gateway.net.service import Service
+from ops.metrics import Row, exposition
+from tests.test_documents import code, tables
+
+NOBODY: object = None
+"""Rows read nothing before somebody asks."""
+GATEWAY = gateway_metrics.rows(NOBODY)  # type: ignore[arg-type]
+BROKER = broker_metrics.rows(NOBODY)  # type: ignore[arg-type]
+PAGE = "docs/metrics.md"
+
+
+def numbers(rows: list[Row]) -> bytes:
+    text = exposition(rows)()
+    return b"\n".join(line for line in text.splitlines() if line.startswith(b"tsudoi_"))
+
+
+def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        door = Door("127.0.0.1", 0)
+        service = Service(Config((door,), (door,), None, Path("unused"), None, ""), f"ipc://{tmp_path}/b")
+        rows = gateway_metrics.rows(service)
+        for field in fields(GatewayCounters):
+            before = numbers(rows)
+            setattr(service.counters, field.name, getattr(service.counters, field.name) + 1)
+            assert numbers(rows) != before, f"{field.name} is nowhere at /metrics"
+        await service.stop()
+
+    asyncio.run(scenario())
+
+
+def test_every_counter_of_the_broker_is_told(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        store = MemoryStore()
+        core = Core(store.load(), "broker", Limits(), 0.0)
+        server = Server(core, store, Limits(), f"ipc://{tmp_path}/b", lambda: None)
+        server.start()
+        rows = broker_metrics.rows(server)
+        for field in fields(BrokerCounters):
+            before = numbers(rows)
+            setattr(core.counters, field.name, getattr(core.counters, field.name) + 1)
+            assert numbers(rows) != before, f"{field.name} is nowhere at /metrics"
+        server.stop()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("place", "rows"), [(0, GATEWAY), (1, BROKER)], ids=["gateway", "broker"])
+def test_the_page_has_every_metric_and_no_other(place: int, rows: list[Row]) -> None:
+    told = [[code(row[0])[0], row[1], (code(row[2]) or [""])[0]] for row in tables(PAGE)[place][2:]]
+    assert told == [[row.name, row.kind, row.label] for row in rows]
+
+
+@pytest.mark.parametrize("row", [*GATEWAY, *BROKER], ids=lambda row: row.name)
+def test_names_are_as_the_ecosystem_has_them(row: Row) -> None:
+    assert row.name.endswith("_total") == (row.kind == "counter")
+    assert not row.name.endswith(("_ms", "_milliseconds", "_count", "_sum", "_bucket", "_info"))
+    assert row.help
