@@ -5,7 +5,6 @@ it has a `result`. Then a Membership makes the datagrams to send and reads those
 and in which order, a dialect's profile says; there is no code for any one dialect in here.
 """
 
-import re
 from collections import OrderedDict
 from typing import Any, Protocol
 
@@ -21,9 +20,8 @@ from protocol.handshake import PORT, serialize_request
 from protocol.header import Header
 from protocol.heard import NoticeKind, Said, parse_down_untrusted
 from protocol.names import cut
+from protocol.text import clean
 
-# C0 and C1 controls but tab and line feed: what would move a cursor or ring a bell in this user's terminal.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LONGEST_FRAME = 64
 """Bytes that any dialect puts around a text and a name, with some to spare (`{"n":…,"from":"","text":""}` is 46)."""
 
@@ -235,11 +233,6 @@ class Recent:
         if len(self._seen) > self._size:
             self._seen.popitem(last=False)
         return False
-
-
-def clean(text: str) -> str:
-    """Return `text` without what could play tricks in a terminal."""
-    return text if text.isprintable() else _CONTROLS.sub("", text)
 
 
 def _size(value: Any) -> int:

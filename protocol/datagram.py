@@ -4,7 +4,6 @@ Up (U1): | room size: 1 | token size: 1 | room | token | text |, all UTF-8, 4096
 Down: a form per dialect, 4094 bytes in all.
 """
 
-import re
 from typing import NamedTuple
 
 import msgspec
@@ -12,6 +11,7 @@ import msgspec
 from protocol.dialect import Dialect, DownForm, DownStyle
 from protocol.errors import MalformedMessage
 from protocol.names import MAX_NAME_SIZE, TOKEN_SIZE, cut
+from protocol.text import clean, without_turns
 
 MAX_UP = 4096
 MAX_DOWN = 4094
@@ -19,9 +19,6 @@ SERVER_NAME = "server"
 """Who says a notice, in forms that name a sender."""
 
 _NO_WIDTH = "\u200b"
-
-# C0 and C1 controls but tab and line feed: what would move a cursor or ring a bell in another's terminal.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class Datagram(NamedTuple):
@@ -85,7 +82,8 @@ def serialize(room: str, token: str, text: str) -> bytes:
 def readable(raw: bytes, dialect: Dialect) -> str:
     """Return the text of a message as its sender meant it.
 
-    Invalid UTF-8 becomes U+FFFD, a character cut in two at the end goes; control characters but tab and line feed go.
+    Invalid UTF-8 becomes U+FFFD, a character cut in two at the end goes; control characters but tab and line feed go;
+    what turns the direction of writing ends in its line.
     JSON of a dialect that wraps its texts so is unwrapped; what is not such JSON is taken as text.
     """
     if dialect.up_keys is not None:
@@ -94,7 +92,7 @@ def readable(raw: bytes, dialect: Dialect) -> str:
         text = raw.decode()
     except UnicodeDecodeError:
         text = cut_end(raw).decode(errors="replace")
-    return text if text.isprintable() else _CONTROLS.sub("", text)
+    return clean(text)
 
 
 def cut_end(raw: bytes) -> bytes:
@@ -122,15 +120,14 @@ def said(style: DownStyle, room: str, offset: int, sender: str, text: str) -> by
     """Return the datagram that tells a member what `sender` said; the text is cut so that 4094 bytes hold all."""
     match style.form:
         case DownForm.RAW:
-            raw = _line(style, sender, text).encode()
-            return raw if len(raw) <= MAX_DOWN else cut_end(raw[:MAX_DOWN])
+            return _shortened(_line(style, sender, text), MAX_DOWN)
         case DownForm.NAMED:
             name = _sized(_NO_WIDTH + sender if _begins_with_an_end(style, sender) else sender)
-            return name + cut(text, MAX_DOWN - len(name)).encode()
+            return name + _shortened(text, MAX_DOWN - len(name))
         case DownForm.U1:
             head = room.encode()
             head = bytes((len(head), 0)) + head
-            return head + cut(_line(style, sender, text), MAX_DOWN - len(head)).encode()
+            return head + _shortened(_line(style, sender, text), MAX_DOWN - len(head))
         case DownForm.JSON_U1:
             return b"\0\0" + _fitting({"sender": sender, "message": text}, "message", MAX_DOWN - 2)
         case DownForm.NATIVE:
@@ -181,13 +178,19 @@ def notice(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
     return said(style, room, 0, SERVER_NAME, text)
 
 
+def _shortened(text: str, size: int) -> bytes:
+    """Return what of a text fits `size` bytes."""
+    raw = text.encode()
+    return raw if len(raw) <= size else cut(without_turns(text), size).encode()
+
+
 def _fitting(fields: dict[str, str | int], key: str, size: int) -> bytes:
     """Return `fields` as JSON of at most `size` bytes; the text under `key` gives way, no more than it must."""
     raw = msgspec.json.encode(fields)
     if len(raw) <= size:
         return raw
     # How much a cut saves depends on the escapes in what it takes away, so the place is searched for.
-    text = str(fields[key])
+    text = without_turns(str(fields[key]))
     fits, too_long = 0, len(text)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2

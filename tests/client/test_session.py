@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.events import Event, Kicked, Message, Notice, RoomClosed, TimedOut
-from client.session import AskRooms, Conversation, Enter, Membership, Recent, clean, lists_first
+from client.session import AskRooms, Conversation, Enter, Membership, Recent, lists_first
 from protocol import datagram, handshake
 from protocol.answers import Granted, Refused, parse_join_list_untrusted
 from protocol.codes import Operation, Status
@@ -15,6 +15,7 @@ from protocol.dialect import Dialect, DownForm, PortPlace
 from protocol.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_JSON, TCRP_OK, TSUDOI
 from protocol.errors import MalformedMessage
 from protocol.header import HEADER_SIZE, Header
+from protocol.text import clean
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 ROOM = "部屋: [1], 'x'"
