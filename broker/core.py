@@ -18,6 +18,7 @@ from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason, Rights, Status
 from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
 from protocol.keys import Role
+from protocol.text import clean
 
 SWEEP_S = 1.0
 """Between two looks at what is seldom."""
@@ -295,7 +296,7 @@ class Core:
                 self.counters.refused_items += 1
             elif item.kind == EntryKind.SAID and peer in (member.gateway, member.former) and not member.room.closed_ms:
                 # A client that has gone on elsewhere has still said what its former gateway took from it.
-                self.directory.say(member, item.text, moment.wall_ms)
+                self.directory.say(member, clean(item.text), moment.wall_ms)
             elif member.gateway != peer:
                 self.counters.refused_items += 1
             elif item.kind == EntryKind.LEFT:

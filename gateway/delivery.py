@@ -377,7 +377,7 @@ class Delivery:
             address, number = addresses.pack(ip, int(port)), int(door)
         except (ValueError, OverflowError):
             return
-        if number >= len(self._ipv6_doors) or self._ipv6_doors[number] != addresses.is_ipv6(address):
+        if not 0 <= number < len(self._ipv6_doors) or self._ipv6_doors[number] != addresses.is_ipv6(address):
             number = self.door_for(address)
         member.ip = addresses.ip_bytes(address)
         self.locate(member, number, address, now)

@@ -20,6 +20,15 @@ TOPIC_SIZE = 9
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """What a topic and a store's column can hold; any other number makes a frame malformed."""
 
+MAX_ITEMS = 4_096
+MAX_MEMBERS = 500_000
+"""Of one roll or report: more than one gateway serves."""
+Text = Annotated[str, msgspec.Meta(max_length=4_096)]
+"""What a datagram can hold."""
+Short = Annotated[str, msgspec.Meta(max_length=1_024)]
+"""A name as its client wrote it, an address, a dialect: what they may be is looked at where they are used."""
+Hash = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
 
 class Wire(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):
     """What all frames have in common: fields by position, no more than are known."""
@@ -88,7 +97,7 @@ class Item(Wire):
     handover in `text`."""
     room: Number
     member: Number
-    text: str
+    text: Text
     code: Number
 
 
@@ -96,19 +105,19 @@ class Publish(Wire, tag=2):
     """Items numbered `first`, `first + 1`, …: sent again until they are accepted, taken once."""
 
     first: Number
-    items: list[Item]
+    items: Annotated[list[Item], msgspec.Meta(max_length=MAX_ITEMS)]
 
 
 class Create(Wire, tag=10):
     """Make a room with this member as its host."""
 
-    room: str
-    user: str
+    room: Short
+    user: Short
     password: str | None
-    token_hash: bytes
+    token_hash: Hash
     """Also what makes a repeated request harmless: the member is there already, so the answer is the same."""
-    dialect: str
-    ip: str
+    dialect: Short
+    ip: Short
     """Where the client's TCP connection came from."""
     idle_ms: Number
     """How long it may be silent."""
@@ -123,7 +132,7 @@ class Join(Create, tag=11):
 class Resume(Wire, tag=12):
     """A datagram came with a token that this gateway does not know: is it a member, and whose?"""
 
-    token_hash: bytes
+    token_hash: Hash
 
 
 class ListRooms(Wire, tag=13):
@@ -149,14 +158,14 @@ class Roll(Wire, tag=15):
     Members that it serves without knowing so come as Adopt before the answer.
     """
 
-    members: list[Number]
+    members: Annotated[list[Number], msgspec.Meta(max_length=MAX_MEMBERS)]
     """Whom it thinks that it serves."""
 
 
 class Positions(Wire, tag=16):
     """Where do these rooms stand? Asked when news may have been dropped."""
 
-    rooms: list[Number]
+    rooms: Annotated[list[Number], msgspec.Meta(max_length=MAX_MEMBERS)]
 
 
 Question = Create | Join | Resume | ListRooms | Replay | Roll | Positions
@@ -178,7 +187,7 @@ class Canary(Wire, tag=4):
 class Delivered(Wire, tag=5):
     """How far this gateway has delivered, so that another can go on from there."""
 
-    positions: list[tuple[Number, Number]]
+    positions: Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=MAX_MEMBERS)]
     """(room, offset), for rooms that went on since the last of these."""
 
 

@@ -175,10 +175,10 @@ def test_a_subscription_is_answered_on_its_topic_whatever_its_own_gateway_hears(
 def test_a_great_turn_goes_in_frames_of_bounded_size(broker: Broker) -> None:
     rooms = [broker.create(f"den-{number}", token=number) for number in range(40)]
     broker.bundles.clear()
-    broker.publish(A, *(said(member, "x" * 100_000) for member in rooms))
+    broker.publish(A, *(said(member, "x" * 4_000) for member in rooms for _ in range(25)))
     sizes = [len(bundle.news) for _, bundle in broker.bundles]
     assert len(sizes) > 1
-    assert max(sizes) * 100_000 <= BUNDLE_SIZE
+    assert max(sizes) * 25 * 4_000 <= BUNDLE_SIZE
     assert [room for room, _ in broker.bundled()] == [member.room for member in rooms]
 
 
@@ -258,6 +258,26 @@ def test_refused_items_count_too(broker: Broker) -> None:
     assert broker.say(A, Publish(1, [*bad, said(member, "good")])) == [Accepted(6)]
     assert broker.texts(member.room) == ["good"]
     assert broker.core.counters.refused_items == 5
+
+
+def test_a_gateway_says_nothing_for_another_ones_member(broker: Broker) -> None:
+    member = broker.create(peer=B)
+    items = [
+        said(member, "I am alice"),
+        left(member),
+        Item(EntryKind.ADDRESSED, member.room, member.member, "192.0.2.66 1 0", 1),
+        Item(EntryKind.RELEASED, member.room, member.member, "handover", 1),
+    ]
+    assert broker.say(A, Publish(1, items)) == [Accepted(4)]
+    assert broker.core.counters.refused_items == 4
+    assert broker.texts(member.room) == []
+    assert broker.core.directory.members[member.member].address == b""
+
+
+def test_a_gateway_can_not_bring_terminal_escapes_in(broker: Broker) -> None:
+    member = broker.create()
+    broker.publish(A, said(member, "\x1b[2Ja\x9b\u202eb"))
+    assert broker.texts(member.room) == ["[2Ja\u202eb\u202c"]
 
 
 def test_after_leaving_a_member_says_nothing(broker: Broker) -> None:

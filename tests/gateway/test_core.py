@@ -475,6 +475,16 @@ def test_a_member_that_comes_back_is_told_where_it_was(gateway: ScriptedGateway)
     assert gateway.doors.to(ALICE) == [b"m9: hi"]
 
 
+@pytest.mark.parametrize("door", [-1, -9, 9, 10**30])
+def test_a_door_that_there_is_none_of_is_another(gateway: ScriptedGateway, door: int) -> None:
+    send(gateway, raw(1, ""))
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1, offset=5, address=f"192.0.2.1 20001 {door}".encode()))
+    gateway.news(last=5)
+    gateway.news(said(6, 9, "hi"))
+    assert gateway.doors.to(ALICE) == [b"m9: hi"]
+
+
 @pytest.mark.parametrize(
     "written", [b"nonsense", b"", b"192.0.2.1 99999 0", b"192.0.2.1 5 x", b"\xff 5 0", b"host 5 0", b"192.0.2.1 5 0 7"]
 )

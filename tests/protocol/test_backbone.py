@@ -10,12 +10,22 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from protocol.backbone import (
+    MAX_ITEMS,
+    MAX_MEMBERS,
     TOPIC_SIZE,
     Bundle,
+    Create,
+    Delivered,
     Downward,
+    Item,
     News,
+    Publish,
+    Request,
+    Resume,
+    Roll,
     Upward,
     Wire,
     encode,
@@ -42,7 +52,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     arguments = typing.get_args(kind)
     match typing.get_origin(kind):
         case typing.Annotated:
-            return values(arguments[0])
+            sizes = [meta for meta in arguments[1:] if getattr(meta, "min_length", None)]
+            return st.binary(min_size=16, max_size=16) if sizes else values(arguments[0])
         case types.UnionType | typing.Union:
             return st.one_of(*map(values, arguments))
         case origin if origin is list:
@@ -218,3 +229,30 @@ def test_no_topic_is_anothers_prefix_or_a_subscription(one: int, other: int) -> 
 )
 def test_news_come_from_the_next_port_or_path(commands: str, news: str) -> None:
     assert publish_endpoint(commands) == news
+
+
+# --- what a gateway may say at once ---------------------------------------------------------------------------------
+
+
+A_CREATE = Create("den", "alice", None, bytes(16), "tcrp", "127.0.0.1", 1)
+AN_ITEM = Item(1, 1, 1, "", 0)
+
+
+@pytest.mark.parametrize(
+    ("most", "too_much"),
+    [
+        (Publish(1, [AN_ITEM] * MAX_ITEMS), Publish(1, [AN_ITEM] * (MAX_ITEMS + 1))),
+        (Publish(1, [Item(1, 1, 1, "あ" * 4096, 0)]), Publish(1, [Item(1, 1, 1, "a" * 4097, 0)])),
+        (Request(1, Resume(bytes(16))), Request(1, Resume(bytes(17)))),
+        (Request(1, Resume(bytes(16))), Request(1, Resume(bytes(15)))),
+        (Request(1, A_CREATE), Request(1, structs.replace(A_CREATE, room="r" * 1025))),
+        (Request(1, A_CREATE), Request(1, structs.replace(A_CREATE, user="u" * 1025))),
+        (Request(1, A_CREATE), Request(1, structs.replace(A_CREATE, ip="1" * 1025))),
+        (Request(1, Roll([1] * MAX_MEMBERS)), Request(1, Roll([1] * (MAX_MEMBERS + 1)))),
+        (Delivered([(1, 1)] * MAX_MEMBERS), Delivered([(1, 1)] * (MAX_MEMBERS + 1))),
+    ],
+)
+def test_what_a_gateway_says_at_once_has_bounds(most: Upward, too_much: Upward) -> None:
+    assert parse_upward_untrusted(encode(most)) == most
+    with pytest.raises(MalformedMessage):
+        parse_upward_untrusted(encode(too_much))
