@@ -123,8 +123,11 @@ def test_a_resting_door_is_emptied_when_it_is_asked() -> None:
         got: list[bytes] = []
         drained: list[int] = []
         server = UDPServer(
-            *(0, Door("127.0.0.1", 0), lambda _, batch: got.extend(d for d, _ in batch)),
-            *(lambda: drained.append(len(got)), mmsg.choose()),
+            0,
+            Door("127.0.0.1", 0),
+            lambda _, batch: got.extend(d for d, _ in batch),
+            lambda: drained.append(len(got)),
+            mmsg.choose(),
         )
         server.start()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
