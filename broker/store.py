@@ -5,7 +5,7 @@ transaction in a file, one round trip to a server. Nothing here knows SQL or a p
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,7 @@ class MemberRow:
     """`codes.Rights` that a signed token gave it when it came in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """Consecutive entries of a room's log, as they were published."""
 
     room: int

@@ -34,4 +34,12 @@ ALTER TABLE open_and_closed_rooms RENAME TO rooms;
 CREATE UNIQUE INDEX rooms_name ON rooms (name) WHERE closed_ms=0;
 DELETE FROM log WHERE room NOT IN (SELECT id FROM rooms);
 """,
+    """
+-- What turns brought to rooms' logs, as it came; it is moved to where it is found by room a thousand chunks at a time.
+CREATE TABLE turns (row INTEGER PRIMARY KEY, body BLOB NOT NULL);
+-- Several chunks of one room share a row, first to last: since_ms is the oldest's time, at_ms the newest's.
+ALTER TABLE log ADD COLUMN since_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN chunks INTEGER NOT NULL DEFAULT 1;
+UPDATE log SET since_ms = at_ms;
+""",
 )

@@ -1,5 +1,9 @@
 """Engine: one SQLite file in WAL mode, one transaction a batch.
 
+What a turn brings to rooms' logs is one row of one table, appended: to write each room's news where the room's log is
+would touch two pages a room. It is moved there when a thousand chunks have come, a room's in one row; until then it is
+also held in memory, where reads find it.
+
 Durability `process`: a commit is in the operating system's hands, so it survives `kill -9` of any process; the WAL is
 synced at checkpoints only. `full`: synchronous=FULL syncs the WAL at each commit, so it survives a power cut as well.
 Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
@@ -7,13 +11,16 @@ Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.ht
 
 import contextlib
 import fcntl
+import itertools
 import operator
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot
 from broker.store_schema import MIGRATIONS
@@ -26,8 +33,16 @@ _MEMBER = tuple(column.name for column in fields(MemberRow))
 _room_values = operator.attrgetter(*_ROOM)
 _member_values = operator.attrgetter(*_MEMBER)
 """A row's columns are named as its fields, so a new field needs a migration and nothing here."""
+_FOLDED_AT = 2_000, 2**22
+"""Chunks and bytes of news that turns may hold before they are moved to the rooms' logs: that takes milliseconds."""
 _AGED_AT_ONCE = 10_000
 """Chunks that one call of `trim` looks at for their age: it holds everybody up."""
+
+
+_turn = msgspec.msgpack.Decoder(tuple[list[Chunk], dict[str, int], list[tuple[int, str, int]]])
+"""What a turn brought: chunks, accepted, (room, gateway, delivered)."""
+_chunks = msgspec.msgpack.Decoder(list[Chunk])
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class StoreInUse(SettingError):
@@ -44,21 +59,24 @@ class SqliteStore:
             SettingError: it can not be opened, is no store of this version, or another broker has it open.
         """
         self._lock = _take(path)
+        self._grown: set[int] = set()
+        """Rooms whose logs grew since the last trim."""
+        self._aged = 0
+        """Up to this row of the log, `trim` has found all that was too old."""
+        self._turns = _Turns()
         try:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(durability)
+                for (body,) in self._db.execute("SELECT body FROM turns ORDER BY row"):
+                    self._turns.add(*_turn.decode(body))
             except sqlite3.Error:
                 self._db.close()
                 raise
-        except (sqlite3.Error, OSError) as exc:
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
             os.close(self._lock)
             raise SettingError(f"can not open the store {path}: {exc}") from exc
-        self._grown: set[int] = set()
-        """Rooms whose logs grew since the last trim."""
-        self._aged = 0
-        """Up to this row of the log, `trim` has found all that was too old."""
 
     def _prepare(self, durability: Durability) -> None:
         version = self._value("PRAGMA user_version") or 0
@@ -75,6 +93,7 @@ class SqliteStore:
 
     def load(self) -> Snapshot:
         """See `Store.load`."""
+        self._fold_alone("write to")
         try:
             rooms = [
                 RoomRow(*row) for row in self._db.execute(f"SELECT {_listed(_ROOM)} FROM rooms ORDER BY created_ms, id")
@@ -86,11 +105,10 @@ class SqliteStore:
             ends: dict[int, tuple[int, int]] = {}
             # Steps from room to room in the index; a GROUP BY would walk the whole of it.
             oldest = "SELECT room, first FROM log WHERE room>? ORDER BY room, last LIMIT 1"
-            newest = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
             row = self._db.execute(oldest, (-1,)).fetchone()
             while row is not None:
                 room_id, first = row
-                ends[room_id] = (first, self._db.execute(newest, (room_id,)).fetchone()[0])
+                ends[room_id] = (first, self._db.execute(_NEWEST, (room_id,)).fetchone()[0])
                 row = self._db.execute(oldest, (room_id,)).fetchone()
         except sqlite3.Error as exc:
             raise StoreError(f"can not read the store: {exc}") from exc
@@ -99,27 +117,75 @@ class SqliteStore:
 
     def commit(self, batch: Batch) -> None:
         """See `Store.commit`."""
-        db = self._db
-        with self._transaction("write to"):
+        turns, chunks, forgotten = self._turns, batch.chunks, batch.forgotten
+        accepted = {gateway: n for gateway, n in batch.accepted.items() if gateway not in forgotten}
+        delivered = [
+            (room, gateway, n)
+            for (room, gateway), n in batch.delivered.items()
+            if gateway not in forgotten and room not in batch.purged
+        ]
+        self._check(chunks)
+        ends = bool(batch.purged or forgotten)
+        # What forgets a room or a gateway must find in the tables all that there is of it.
+        is_full = turns.size >= _FOLDED_AT[0] or turns.bytes >= _FOLDED_AT[1]
+        with self._transaction("write to") if ends or is_full or batch.rooms or batch.members else self._statement():
+            if ends or is_full:
+                self._fold()
             if batch.rooms:
                 self._commit_rooms(batch.rooms)
             if batch.members:
                 self._commit_members(batch.members)
-            db.executemany(
-                "INSERT INTO log (room, last, first, at_ms, news) VALUES (?, ?, ?, ?, ?)",
-                [(c.room, c.last, c.first, c.at_ms, c.news) for c in batch.chunks],
-            )
-            db.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", batch.accepted.items())
-            db.executemany(
-                "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)",
-                [(room, gateway, n) for (room, gateway), n in batch.delivered.items()],
-            )
             if batch.purged:
                 self._purge(batch.purged)
-            for table in ("accepted", "delivered") if batch.forgotten else ():
-                db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(name,) for name in batch.forgotten])
-        self._grown.update(chunk.room for chunk in batch.chunks)
+            for table in ("accepted", "delivered") if forgotten else ():
+                self._db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(name,) for name in forgotten])
+            if chunks or accepted or delivered:
+                self._db.execute("INSERT INTO turns (body) VALUES (?)", (_encode((chunks, accepted, delivered)),))
+        if ends or is_full:
+            turns.clear()
+        turns.add(chunks, accepted, delivered)
         self._grown.difference_update(batch.purged)
+
+    def _check(self, chunks: list[Chunk]) -> None:
+        """Raise StoreError if one does not come after what its room has: to find that later would be too late."""
+        for chunk in chunks:
+            log = self._turns.logs.get(chunk.room)
+            try:
+                last = log[-1].last if log else self._value(_NEWEST, chunk.room) or 0
+            except sqlite3.Error as exc:
+                raise StoreError(f"can not read the store: {exc}") from exc
+            if chunk.first <= last:
+                raise StoreError(f"can not write to the store: room {chunk.room} has entry {chunk.first}")
+
+    def _fold(self) -> None:
+        """Move what turns brought to where it is found by room and by gateway."""
+        turns = self._turns
+        if not turns:
+            return
+        self._db.executemany(
+            "INSERT INTO log (room, last, first, at_ms, since_ms, chunks, news) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [_log_row(chunks) for chunks in turns.logs.values()],
+        )
+        self._db.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", turns.accepted.items())
+        self._db.executemany(
+            "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", [(*key, n) for key, n in turns.delivered.items()]
+        )
+        self._db.execute("DELETE FROM turns")
+        self._grown.update(turns.logs)
+
+    def _fold_alone(self, purpose: str) -> None:
+        if self._turns:
+            with self._transaction(purpose):
+                self._fold()
+            self._turns.clear()
+
+    @contextlib.contextmanager
+    def _statement(self) -> Iterator[None]:
+        """One statement is a transaction of its own."""
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise StoreError(f"can not write to the store: {exc}") from exc
 
     @contextlib.contextmanager
     def _transaction(self, purpose: str) -> Iterator[None]:
@@ -158,50 +224,73 @@ class SqliteStore:
         """See `Store.read`."""
         found: list[Chunk] = []
         try:
-            rows = self._db.execute(
-                "SELECT room, first, last, at_ms, news FROM log WHERE room=? AND last>? ORDER BY last", (room, after)
-            )
-            for row in rows:
+            query = f"SELECT {_LOG} FROM log WHERE room=? AND last>? ORDER BY last"
+            rows = (_chunks_in(row) for row in self._db.execute(query, (room, after)))
+            for chunk in itertools.chain(itertools.chain.from_iterable(rows), self._turns.logs.get(room, ())):
+                if chunk.last <= after:
+                    continue
                 if limit <= 0:
                     break
-                chunk = Chunk(*row)
                 found.append(chunk)
                 limit -= chunk.last - max(chunk.first - 1, after)
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, msgspec.MsgspecError) as exc:
             raise StoreError(f"can not read the store: {exc}") from exc
         return found
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         """See `Store.trim`. Only rooms that grew since the last call are looked at for their count."""
+        self._fold_alone("trim")
         changed: dict[int, int] = {}
         with self._transaction("trim"):
             for room in self._grown | self._aged_rooms(before_ms):
-                newest = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
-                last = self._value(newest, room)
-                if last is None:
-                    continue
-                # Only from the start: a hole in the middle would pass for a whole log.
-                kept = "SELECT last FROM log WHERE room=? AND last>? AND at_ms>=? ORDER BY last LIMIT 1"
-                oldest = self._value(kept, room, last - keep, before_ms) or last
-                if self._db.execute("DELETE FROM log WHERE room=? AND last<?", (room, oldest)).rowcount:
-                    first = self._value("SELECT first FROM log WHERE room=? ORDER BY last LIMIT 1", room)
-                    assert first is not None
+                last = self._value(_NEWEST, room)
+                if last is not None and (first := self._trim_room(room, last, last - keep, before_ms)):
                     changed[room] = first
         self._grown.clear()
         return changed
 
+    def _trim_room(self, room: int, last: int, end: int, before_ms: int) -> int:
+        """Drop the chunks up to the first that must stay; return the offset that the log begins with, 0 if as before.
+
+        Only from the start: a hole in the middle would pass for a whole log.
+        """
+        row, chunks = self._first_kept(room, last, end, before_ms)
+        kept = next((at for at, c in enumerate(chunks) if c.last > end and c.at_ms >= before_ms), len(chunks) - 1)
+        deleted = self._db.execute("DELETE FROM log WHERE room=? AND last<?", (room, chunks[-1].last)).rowcount
+        if kept:
+            _, _, first, at_ms, _, count, news = _log_row(chunks[kept:])
+            # The row's oldest time stays: those of the rows after it are not before it.
+            query = "UPDATE log SET first=?, at_ms=?, chunks=?, news=? WHERE row=?"
+            self._db.execute(query, (first, at_ms, count, news, row))
+        return chunks[kept].first if deleted or kept else 0
+
+    def _first_kept(self, room: int, last: int, end: int, before_ms: int) -> tuple[int, list[Chunk]]:
+        """Return the row that the first chunk which must stay is in, and its chunks; the last row stays in any case."""
+        query = f"SELECT {_LOG}, row FROM log WHERE room=? AND last>? AND (at_ms>=? OR last=?) ORDER BY last"
+        for *columns, row in self._db.execute(query, (room, end, before_ms, last)):
+            chunks = _chunks_in(columns)
+            if chunks[-1].last == last or any(c.last > end and c.at_ms >= before_ms for c in chunks):
+                return row, chunks
+        raise sqlite3.DatabaseError("a row has gone")
+
     def _aged_rooms(self, before_ms: int) -> set[int]:
         """Return the rooms of the next chunks that were stamped before `before_ms`.
 
-        Rows are in the order of their time, so these follow on the ones that were found before.
+        Rows are in the order of their oldest chunks, so these follow on the ones that were found before. A row of which
+        only a part was too old is looked at again.
         """
         rooms: set[int] = set()
-        query = "SELECT row, room, at_ms FROM log WHERE row>? ORDER BY row LIMIT ?"
-        for row, room, at_ms in self._db.execute(query, (self._aged, _AGED_AT_ONCE)):
-            if at_ms >= before_ms:
+        query = "SELECT row, room, since_ms, at_ms FROM log WHERE row>? ORDER BY row LIMIT ?"
+        aged = self._aged
+        is_whole = True
+        for row, room, since_ms, at_ms in self._db.execute(query, (self._aged, _AGED_AT_ONCE)):
+            if since_ms >= before_ms:
                 break
-            self._aged = row
+            is_whole = is_whole and at_ms < before_ms
+            if is_whole:
+                aged = row
             rooms.add(room)
+        self._aged = aged
         return rooms
 
     def _value(self, query: str, *parameters: int) -> int | None:
@@ -212,6 +301,55 @@ class SqliteStore:
         """See `Store.close`."""
         self._db.close()
         os.close(self._lock)
+
+
+class _Turns:
+    """What turns brought since it was last moved to the tables, by where it is to go."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.logs: dict[int, list[Chunk]] = {}
+        self.accepted: dict[str, int] = {}
+        self.delivered: dict[tuple[int, str], int] = {}
+        self.size = self.bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.size or self.accepted or self.delivered)
+
+    def add(self, chunks: list[Chunk], accepted: dict[str, int], delivered: list[tuple[int, str, int]]) -> None:
+        """Take what one more turn brought."""
+        for chunk in chunks:
+            self.bytes += len(chunk.news)
+            log = self.logs.get(chunk.room)
+            if log is None:
+                self.logs[chunk.room] = [chunk]
+            else:
+                log.append(chunk)
+        self.size += len(chunks)
+        self.accepted.update(accepted)
+        for room, gateway, offset in delivered:
+            self.delivered[room, gateway] = offset
+
+
+_NEWEST = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
+_LOG = "room, first, last, at_ms, chunks, news"
+
+
+def _log_row(chunks: list[Chunk]) -> tuple[int, int, int, int, int, int, bytes]:
+    """Return room, last, first, newest and oldest time, number and content of consecutive chunks of one room."""
+    head, last = chunks[0], chunks[-1]
+    times = [chunk.at_ms for chunk in chunks]
+    news = head.news if len(chunks) == 1 else _encode(chunks)
+    return head.room, last.last, head.first, max(times), min(times), len(chunks), news
+
+
+def _chunks_in(row: Sequence[Any]) -> list[Chunk]:
+    """Return the chunks in a row of `_LOG`'s columns."""
+    room, first, last, at_ms, count, news = row
+    return [Chunk(room, first, last, at_ms, news)] if count == 1 else _chunks.decode(news)
 
 
 def _listed(columns: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from broker import store_sqlite
 from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot, Store
 from broker.store_memory import MemoryStore
 from broker.store_schema import MIGRATIONS
@@ -327,6 +328,16 @@ def test_a_file_holds_everything_when_it_is_opened_again(file: Opener) -> None:
     assert file().load().ends == {1: (1, 3)}
 
 
+def test_what_has_not_been_moved_to_the_logs_yet_is_there_when_a_file_was_opened_again(file: Opener) -> None:
+    store = file()
+    for first in range(1, 9_001, 2):
+        store.commit(Batch(chunks=[a_chunk(1, first, first + 1)], accepted={"a/1": first}))
+    for _ in range(3):
+        assert [c.first for c in store.read(1, 2_990, 8_000)] == [*range(2_991, 9_001, 2)]
+        store = file()
+    assert file().load().accepted == {"a/1": 8_999}
+
+
 def test_trim_counts_again_after_a_file_was_opened_again(file: Opener) -> None:
     file().commit(Batch(chunks=[a_chunk(1, 1, 1), a_chunk(1, 2, 2)]))
     again = file()
@@ -360,7 +371,7 @@ def test_a_file_that_is_gone_from_under_us_is_a_store_error(tmp_path: Path) -> N
     store = SqliteStore(tmp_path / "store.sqlite")
     store.commit(full_batch())
     with contextlib.closing(sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)) as other:
-        other.execute("DROP TABLE log")
+        other.executescript("DROP TABLE log; DROP TABLE turns")
     for attempt in (
         store.load,
         lambda: store.commit(Batch(chunks=[a_chunk(1, 3, 3)])),
@@ -589,8 +600,11 @@ class Engines(RuleBasedStateMachine):
             store.close()
 
 
-def test_engines_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folded_at", [(5, 2**22), (10**6, 300), (10**6, 2**22)], ids=["chunks", "bytes", "seldom"])
+def test_engines_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folded_at: tuple[int, int]) -> None:
+    monkeypatch.setattr(store_sqlite, "_FOLDED_AT", folded_at)
+
     class Here(Engines):
         path = tmp_path
 
-    run_state_machine_as_test(Here, settings=settings(max_examples=30, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(Here, settings=settings(max_examples=15, stateful_step_count=25, deadline=None))
