@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import click
@@ -22,6 +24,8 @@ from tests.chaos.checker import check
 from tests.chaos.plan import draw
 from tests.chaos.stage import Stage
 
+ENDED = 128 + signal.SIGTERM
+"""Exit status of one that was told to end."""
 SHOWN = 5
 """Violations of one run that are printed in full."""
 
@@ -68,6 +72,34 @@ def run_seed(seed: int, lasts: float, keep: Path | None = None) -> Result:
     return result
 
 
+def _run_in_worker(seed: int, lasts: float, keep: Path | None) -> Result:
+    """Run one seed; a worker that is told to end leaves no process behind."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return run_seed(seed, lasts, keep)
+    except KeyboardInterrupt:
+        os._exit(ENDED)
+    finally:
+        _wait_for_work()
+
+
+def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the pool tells its workers again, which would break the end off
+    signal.raise_signal(signal.SIGINT)
+
+
+def _wait_for_work() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(ENDED))
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the workers, and with them what they have started; leaving the pool waits for that."""
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in active_children():
+        worker.terminate()
+    sys.exit(ENDED)
+
+
 @click.command()
 @click.option("--seed", default=1, show_default=True, help="The first seed.")
 @click.option("--runs", default=10, type=click.IntRange(1), show_default=True, help="Seeds from that one on.")
@@ -82,10 +114,11 @@ def main(seed: int, runs: int, jobs: int, seconds: float, keep: Path | None, res
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=console) as progress,
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_wait_for_work) as pool,
     ):
+        signal.signal(signal.SIGTERM, lambda *_: _end(pool))
         bar = progress.add_task("chaos", total=runs)
-        futures = [pool.submit(run_seed, number, seconds, keep) for number in range(seed, seed + runs)]
+        futures = [pool.submit(_run_in_worker, number, seconds, keep) for number in range(seed, seed + runs)]
         for future in as_completed(futures):
             result = future.result()
             done.append(result)

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tests.chaos.crowd import KINDS, Voice, key_of, text_of
 from tests.chaos.history import Heard, History, Knock, Outage, Person, Sent, read_log
@@ -20,6 +21,7 @@ LINGER_S = 0.6
 """After the last marker: for what must not come any more."""
 OPENS_S = 2.0
 
+Started = TypeVar("Started", bound=Service)
 Recorder = Callable[[History, Heard], None]
 """Writes down what was heard."""
 
@@ -67,7 +69,9 @@ class Stage:
         """Marker → who has heard it."""
         self._open_outages: dict[str, Outage] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._done: list[Service] = []
+        self._starting: set[asyncio.Future[Service]] = set()
+        self._services: list[Service] = []
+        """All that were ever started, to be ended and looked at."""
         self.counts: dict[str, int] = {}
         """Fault → how often it was carried out."""
 
@@ -77,6 +81,10 @@ class Stage:
             await self._open()
             await self._act()
             await self._quiesce()
+        except asyncio.CancelledError:
+            for task in self._tasks:
+                task.cancel()
+            raise
         finally:
             await self._close()
         self.history.log = read_log(self._store)
@@ -119,14 +127,26 @@ class Stage:
 
     async def _start_broker(self) -> None:
         limits = ("--log-entries", "1000000", "--log-level", "warning")
-        self._broker = await asyncio.to_thread(lambda: Broker(self._store, *limits, bind=self._endpoint))
+        self._broker = await self._start(lambda: Broker(self._store, *limits, bind=self._endpoint))
         self._endpoint = self._broker.endpoint
 
     async def _start_gateway(self, number: int) -> None:
         broker = f"tcp://127.0.0.1:{self._links[number].port}"
         name, pins = self.plan.names[number], self._pins[number]
-        gateway = await asyncio.to_thread(PinnedGateway, name, broker, self._dialects, pins)
+        gateway = await self._start(lambda: PinnedGateway(name, broker, self._dialects, pins))
         self._gateways[number], self._pins[number] = gateway, gateway.addresses
+
+    async def _start(self, new: Callable[[], Started]) -> Started:
+        """Start a process. If nobody waits for it any more, as the run was ended, it is ended with the others."""
+
+        def start() -> Started:
+            service = new()
+            self._services.append(service)
+            return service
+
+        starting = asyncio.ensure_future(asyncio.to_thread(start))
+        self._starting.add(starting)  # type: ignore[arg-type]
+        return await asyncio.shield(starting)
 
     async def _enter(self, voice: Voice) -> None:
         gateway = voice.gateway
@@ -238,7 +258,6 @@ class Stage:
         else:
             with self._complaining():
                 await asyncio.to_thread(service.stop)
-        self._done.append(service)
         if action.lasts:
             await asyncio.sleep(action.lasts)
             await (self._start_broker() if action.target < 0 else self._start_gateway(action.target))
@@ -376,18 +395,15 @@ class Stage:
 
     async def _close(self) -> None:
         # Not cancelled: one of them may be starting a process just now.
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._starting, return_exceptions=True)
         self.history.ended_at = time.time()
         # From here on nobody listens any more: what a stopping gateway does has a test of its own.
         for voice in self._voices.values():
             voice.close()
         for relay in self._relays:
             relay.close()
-        gateways = [gateway for gateway in self._gateways if gateway is not None]
-        await asyncio.gather(*(self._stop(service) for service in gateways))
-        for service in (self._broker, *self._done):
-            if service is not None:
-                await self._stop(service)
+        for kind in (PinnedGateway, Broker):
+            await asyncio.gather(*(self._stop(service) for service in self._services if isinstance(service, kind)))
         for link in self._links:
             await link.close()
 
