@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import signal
 import sys
@@ -23,6 +22,7 @@ from broker.net.server import Server
 from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore, StoreInUse
+from ops import logs
 from ops.metrics import exposition
 from ops.net.http import HttpServer
 from ops.options import MANY, Number, PlaceType
@@ -34,7 +34,7 @@ DEFAULT_BIND = "tcp://127.0.0.1:9003"
 TAKE_OVER_S = 3.0
 """How long to wait for a broker before us to let go of the store."""
 
-logger = logging.getLogger("broker")
+logger = logs.get("broker")
 
 
 def _setting(parse: Any) -> Any:
@@ -120,7 +120,20 @@ def _setting(parse: Any) -> Any:
     show_envvar=True,
     help="Serve GET /healthz and /metrics there. [default: nowhere]",
 )
-@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
+@click.option(
+    "--log-level",
+    default="info",
+    type=click.Choice(logs.LEVELS),
+    show_envvar=True,
+    help="SIGUSR1 switches between debug and this.",
+)
+@click.option(
+    "--log-format",
+    default="human",
+    type=click.Choice(logs.FORMATS),
+    show_envvar=True,
+    help="Lines for people, or JSON for machines.",
+)
 @click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @click.pass_context
 def main(
@@ -135,6 +148,7 @@ def main(
     insecure: bool,
     http: Place | None,
     log_level: str,
+    log_format: logs.Format,
     exit_with_parent: bool,
 ) -> None:
     """Keep the rooms: who is in them, the one order of what is said, and its log.
@@ -146,11 +160,11 @@ def main(
     context.obj = Shared(bind, keys, insecure)
     if context.invoked_subcommand is not None:
         return
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up(log_level, log_format)
     limits = Limits(log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water)
     try:
         guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
-        config = Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent, http)
+        config = Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent, http, log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config)))
     except (SettingError, StoreError) as exc:
@@ -189,6 +203,7 @@ async def run(config: Config) -> int:
         if not stopped.done():
             stopped.set_result(status)
 
+    loop.add_signal_handler(signal.SIGUSR1, _toggle_debug, config.log_level)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, 0)
     store = await _open(config)
@@ -205,15 +220,17 @@ async def run(config: Config) -> int:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
         rooms, members = len(core.directory.rooms), len(core.directory.members)
         if keyring is not None:
-            logger.info("%d keys may come, from %s", len(keyring.owners) - 1, config.keys)
+            logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keys)
             for path in keyring.unreadable:
-                logger.warning("%s holds no key", path)
+                logger.warning("a file holds no key", file=path)
         elif not is_loopback(config.bind):
-            logger.warning("everybody who reaches %s may read and write everything", config.bind)
-        logger.info("%s holds %d rooms and %d members", config.store_path or "memory", rooms, members)
+            logger.warning("everybody who reaches it may read and write everything", endpoint=config.bind)
+        logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {server.endpoint}")
+        logger.info("ready", endpoint=server.endpoint, http=config.http)
         status = await stopped
+        logger.info("stopping", status=status, entries=core.counters.entries)
         if http is not None:
             http.close()
         server.stop()
@@ -237,6 +254,10 @@ async def _open_file(path: Path, durability: Literal["process", "full"]) -> Sqli
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)
+
+
+def _toggle_debug(level: str) -> None:
+    logger.warning("log level changed", level=logs.toggle_debug(level))
 
 
 def run_program() -> None:

@@ -43,6 +43,7 @@ class Config:
     """Stop when standard input ends: for a broker that a gateway started."""
     http: Place | None = None
     """Where health and metrics are served."""
+    log_level: str = "info"
 
 
 def choose_keys(bind: str, folder: Path, made: bool, insecure: bool) -> Path | None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from gateway.net import metrics
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
 from gateway.net.service import Service
+from ops import logs
 from ops.metrics import exposition
 from ops.net.http import HttpServer
 from ops.options import MANY, Number, PlaceType
@@ -24,7 +24,7 @@ from ops.place import Place
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 
-logger = logging.getLogger("gateway")
+logger = logs.get("gateway")
 
 STARTING_S = 30.0
 """How long to wait at the start for a broker that is not there yet."""
@@ -229,7 +229,20 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     show_envvar=True,
     help="Serve GET /healthz and /metrics there. [default: nowhere]",
 )
-@click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"]), show_envvar=True)
+@click.option(
+    "--log-level",
+    default="info",
+    type=click.Choice(logs.LEVELS),
+    show_envvar=True,
+    help="SIGUSR1 switches between debug and this.",
+)
+@click.option(
+    "--log-format",
+    default="human",
+    type=click.Choice(logs.FORMATS),
+    show_envvar=True,
+    help="Lines for people, or JSON for machines.",
+)
 @click.pass_context
 def main(
     context: click.Context,
@@ -256,6 +269,7 @@ def main(
     auth: Literal["optional", "required"],
     http: Place | None,
     log_level: str,
+    log_format: logs.Format,
 ) -> None:
     """Let clients in: rooms are created and joined over TCP, chat goes by UDP.
 
@@ -267,7 +281,7 @@ def main(
     context.obj = http
     if context.invoked_subcommand is not None:
         return
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up(log_level, log_format)
     settings = Settings(
         idle_timeout_s=idle_timeout,
         check_ip=check_ip,
@@ -288,7 +302,8 @@ def main(
     # What our own broker has kept of an earlier run is ours to go on with.
     name = name if broker else name or "embedded"
     try:
-        config = Config(tcp, udp, broker, data, http, name, auth_key, choose_key(broker, key, name, insecure), settings)
+        shown = choose_key(broker, key, name, insecure)
+        config = Config(tcp, udp, broker, data, http, name, auth_key, shown, settings, log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config))
     except SettingError as exc:
@@ -312,6 +327,7 @@ async def run(config: Config) -> None:
     """Serve until a signal; raises SettingError if it can not begin."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGUSR1, _toggle_debug, config.log_level)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     embedded: EmbeddedBroker | None = None
@@ -340,10 +356,15 @@ async def run(config: Config) -> None:
                 f"no broker answers at {endpoint}{' (or none that lets this key in)' if config.key else ''}"
             )
         doors = [f"tcp {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
+        logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")
         await stopping
-        logger.info("stopping")
+        logger.info("stopping", members=len(service.core.members))
+
+
+def _toggle_debug(level: str) -> None:
+    logger.warning("log level changed", level=logs.toggle_debug(level))
 
 
 def run_program() -> None:

@@ -80,6 +80,7 @@ class Config:
     key: SecretKey | None = None
     """What the broker is shown; None: nothing is encrypted on the way to it."""
     settings: Settings = field(default_factory=Settings)
+    log_level: str = "info"
 
 
 def parse_door(text: str, dialects: bool) -> Door:

@@ -5,7 +5,6 @@ answer. There is no await from the first to the last, so the order on the wire i
 """
 
 import asyncio
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -19,12 +18,13 @@ from broker.keyring import Keyring
 from broker.net.security import Guard
 from broker.passwords import check_hash, make_hash
 from broker.store import Store
+from ops import logs
 from ops.histogram import SECONDS, Histogram
 from protocol import backbone
 from protocol.errors import SettingError, StoreError
 from protocol.keys import Owner
 
-logger = logging.getLogger("broker.server")
+logger = logs.get("broker.server")
 
 # As plain numbers: pyzmq's enumerations cost a microsecond at each use.
 NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
@@ -99,6 +99,8 @@ class Server:
         except SettingError:
             self._context.destroy(linger=0)
             raise
+        self._there: set[str] = set()
+        """Gateways of which was told that they came."""
         self._stopped = False
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -252,11 +254,27 @@ class Server:
     def _tick(self) -> None:
         self.checked_at = time.monotonic()
         self._core.tick(_read_clocks())
+        self._tell_who_is_there()
         if self._keyring is not None and self._guard is not None:
             revoked = self._keyring.refresh()
             if revoked & self._guard.admitted:
                 self._revoke()
         self._pump()
+
+    def _tell_who_is_there(self) -> None:
+        """Write a line for each gateway that came or is gone."""
+        gateways = self._core.custody.gateways
+        there = {name for name, gateway in gateways.items() if gateway.greeted and not gateway.gone}
+        for name in sorted(there - self._there):
+            logger.info("gateway came", gateway=name)
+        for name in sorted(self._there - there):
+            gateway = gateways.get(name)
+            said_bye = gateway is not None and gateway.stopped
+            if said_bye:
+                logger.info("gateway stopped", gateway=name)
+            else:
+                logger.warning("gateway is gone", gateway=name)
+        self._there = there
 
     def _trim(self) -> None:
         before_ms = int((time.time() - self._limits.log_age_s) * 1000)
@@ -267,7 +285,7 @@ class Server:
 
     def _fail(self, exc: StoreError) -> None:
         """End, and take or tell nothing from now on: what was not kept must not be followed by what is."""
-        logger.error("stopping, as nothing can be kept: %s", exc)
+        logger.error("stopping, as nothing can be kept", why=exc)
         self._stopped = True
         self._on_failure()
 
@@ -287,7 +305,7 @@ class Server:
         allowed = set(self._keyring.owners.values())
         for peer, owner in list(self._owners.items()):
             if owner not in allowed:
-                logger.warning("the key of %s was taken away; its members are for others to take", owner)
+                logger.warning("a key was taken away; its members are for others to take", owner=owner)
                 del self._owners[peer]
                 self._core.expel(peer, _read_clocks())
         self._guard.admitted.clear()
@@ -303,7 +321,7 @@ class Server:
             if self._loop.time() < deadline:
                 self._loop.call_later(REBIND_S, self._bind_again, deadline)
                 return
-            logger.error("stopping, as nobody can come any more: %s", exc)
+            logger.error("stopping, as nobody can come any more", why=exc)
             self._stopped = True
             self._on_failure()
             return

@@ -5,7 +5,6 @@ cost more than they do.
 """
 
 import asyncio
-import logging
 import secrets
 from collections import deque
 from time import monotonic, time
@@ -35,12 +34,13 @@ from gateway.listing import Listing, RoomList
 from gateway.members import Member
 from gateway.net.waits import Waits
 from gateway.trust import Gate
+from ops import logs
 from protocol.backbone import Answer, Create, Granted, Join, Refused
 from protocol.codes import LeaveReason, Operation, Status
 from protocol.errors import PeerError
 from protocol.names import hash_token
 
-logger = logging.getLogger("gateway.tcp")
+logger = logs.get("gateway.tcp")
 
 BRIEFLY_S = 0.03
 """How long bytes that belong to what came already may lag behind it."""
@@ -308,7 +308,7 @@ class Connection(asyncio.Protocol):
             return
         self._ended = True
         if why:
-            logger.debug("%s gave up in %s: %s", self._ip, self._conversation.state.name, why)
+            logger.debug("gave up", ip=self._ip, state=self._conversation.state.name, why=why)
             self._forsake()
         self._stop_timer()
         desk = self._desk

@@ -7,7 +7,6 @@ pipe from us. If it dies, it is started again; its store has what was accepted.
 import asyncio
 import contextlib
 import hashlib
-import logging
 import os
 import shutil
 import stat
@@ -16,9 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ops import logs
 from protocol.errors import SettingError
 
-logger = logging.getLogger("gateway.embedded")
+logger = logs.get("gateway.embedded")
 
 START_S = 10.0
 STOP_S = 3.0
@@ -95,7 +95,7 @@ class EmbeddedBroker:
         while True:
             assert self._process is not None
             status = await self._process.wait()
-            logger.warning("the embedded broker ended with status %s; starting it again", status)
+            logger.warning("the embedded broker ended; starting it again", status=status)
             started = None
             while started is None:
                 await asyncio.sleep(delay_s)

@@ -1,7 +1,6 @@
 """The gateway's parts on one event loop: carries out what the core leaves to do, after each drain and in order."""
 
 import asyncio
-import logging
 import secrets
 from time import monotonic
 
@@ -16,9 +15,10 @@ from gateway.net.backbone import Backbone
 from gateway.net.keyfile import load_gate
 from gateway.net.tcp import TCPServer
 from gateway.net.udp import UDPServer
+from ops import logs
 from protocol import backbone
 
-logger = logging.getLogger("gateway")
+logger = logs.get("gateway")
 
 CLOSE_GRACE_S = 2.0
 DRAIN_S = 2.0
@@ -37,11 +37,11 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._config = config
         kind = mmsg.choose()
-        logger.info("datagrams by %s", kind.name)
+        instance = backbone.new_instance(config.name, secrets.token_hex(8))
+        logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
         self.udp: list[UDPServer] = []
         for index, door in enumerate(config.udp):
             self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind))
-        instance = backbone.new_instance(config.name, secrets.token_hex(8))
         members = Members()
         self.counters = Counters()
         self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
@@ -60,6 +60,7 @@ class Service:
         self._report_timer: asyncio.TimerHandle | None = None
         self._healthy = asyncio.Event()
         """A canary has come back since the start."""
+        self._illness_told = ""
         self.checked_at = monotonic()
         """When the event loop last came by: health is red if it does not."""
 
@@ -192,3 +193,14 @@ class Service:
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
         self._publish(self.checked_at)
+        self._tell_illness()
+
+    def _tell_illness(self) -> None:
+        """Write a line when health turns red, and one when it is green again."""
+        illness = self.link.illness(self.checked_at) if self._healthy.is_set() else ""
+        if bool(illness) != bool(self._illness_told):
+            if illness:
+                logger.warning("ill", why=illness, unaccepted=len(self.link.publisher))
+            else:
+                logger.info("healthy again", unaccepted=len(self.link.publisher))
+            self._illness_told = illness

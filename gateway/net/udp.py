@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import socket
 import struct
 from collections import deque
@@ -12,8 +11,6 @@ from gateway.config import Door
 from gateway.members import Recipients
 from gateway.net import mmsg
 from protocol.errors import SettingError
-
-logger = logging.getLogger("gateway.udp")
 
 DRAIN_BATCHES = 16
 """Batches taken before others get their turn."""

@@ -1,0 +1,34 @@
+"""What services write while they live: one line a step, and nothing of what people say or are called by strangers."""
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+from tests.support.services import Broker, Gateway
+
+PATIENCE_S = 20.0
+
+
+def test_lines_are_objects_and_the_level_changes_at_run_time(tmp_path: Path) -> None:
+    with (
+        Broker(tmp_path / "rooms.sqlite", "--log-format", "json") as broker,
+        Gateway("--log-format", "json", "--name", "edge", broker=broker, doors=["auto"]) as gateway,
+    ):
+        assert gateway.stderr.wait_for(lambda line: '"event": "ready"' in line, PATIENCE_S)
+        assert broker.stderr.wait_for(lambda line: '"event": "gateway came"' in line, PATIENCE_S)
+        os.kill(gateway.pid, signal.SIGUSR1)
+        assert gateway.stderr.wait_for(lambda line: '"level": "debug"' in line or "log level" in line, PATIENCE_S)
+        with socket.create_connection(gateway.door("auto").tcp) as stranger:
+            stranger.sendall(b"\x1b[2J\n")
+        assert gateway.stderr.wait_for(lambda line: "gave up" in line, PATIENCE_S)
+        broker.freeze()
+        assert gateway.stderr.wait_for(lambda line: '"event": "ill"' in line, PATIENCE_S)
+        broker.resume()
+        assert gateway.stderr.wait_for(lambda line: '"event": "healthy again"' in line, PATIENCE_S)
+        gateway.stop()
+        assert broker.stderr.wait_for(lambda line: '"event": "gateway stopped"' in line, PATIENCE_S)
+    for service in (broker, gateway):
+        for line in service.stderr.text.splitlines():
+            assert {"event", "level", "logger", "timestamp"} <= set(json.loads(line)), line
