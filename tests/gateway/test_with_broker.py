@@ -175,16 +175,16 @@ def test_a_member_whose_address_comes_late_hears_what_waits_for_it(seed: int) ->
     crowd.check()
 
 
-@pytest.mark.parametrize("dropped_news", [0.0, 0.3])
+@pytest.mark.parametrize("weather", ["slow", "news dropped", "everything"])
 @settings(max_examples=15)
 @given(seed=SEEDS, size=st.integers(0, 5), register=st.booleans())
 def test_a_new_member_hears_the_last_words_of_before_once_and_first(
-    dropped_news: float, seed: int, size: int, register: bool
+    weather: str, seed: int, size: int, register: bool
 ) -> None:
     world = World(seed, settings=Settings(history=size))
     node = world.start_gateway()
     host = world.enter_now(node, "den")
-    world.weather = Weather(delay_s=0.1, dropped_news=dropped_news)
+    world.weather = STAYING[weather]
     for number in range(6):
         host.send(node, f"text {number}")
         world.run(0.02)
