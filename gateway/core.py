@@ -136,10 +136,13 @@ class Core:
             and now - member.seen < settings.move_after_s
         ):
             return False
+        if member.address is not None and member.dialect.port_stays:
+            source = addresses.with_port(source, addresses.unpack(member.address)[1])
         if member.address is not None and source != member.address:
             self.counters.moved_addresses += 1
         member.ip = ip
-        self.delivery.locate(member, door, source, now)
+        if (source, door) != (member.address, member.door):
+            self.delivery.locate(member, door, source, now)
         return True
 
     def _unknown(self, door: int, data: bytes, source: bytes, now: float) -> None:

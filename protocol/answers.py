@@ -100,6 +100,8 @@ class AnswerReader:
         self._may_be_refused = True
         self._read = 0
         self._values: dict[str, Any] = {}
+        self._objections: dict[str, Any] = {}
+        """What a refusal's frames have said so far, if it is one."""
         self._bare = bytearray() if granted[0].state is None else None
         self._frames = FrameReader(ANSWER_LIMIT)
 
@@ -150,8 +152,10 @@ class AnswerReader:
             states: Collection[int | None] = set(dialect.refused_states.values()) if last else ()
             found = _match(dialect, dialect.refused[at], states, header, payload)
             self._may_be_refused = found is not None and _says_no(dialect, found)
-            if found is not None and self._may_be_refused and last:
-                return _refusal(dialect, header, found)
+            if found is not None and self._may_be_refused:
+                self._objections |= found
+                if last:
+                    return _refusal(dialect, header, self._objections)
         if self._may_be_granted and at < len(self._granted):
             found = _match(dialect, self._granted[at], (), header, payload)
             self._may_be_granted = found is not None and found.get("status", 0) == Status.OK

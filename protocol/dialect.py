@@ -104,10 +104,14 @@ class Dialect:
     request: RequestForm = RequestForm.PLAIN
     user_key: str = "username"
     password_key: str | None = None
+    bare_name: bool = False
+    """A payload that is no JSON is taken too: as the user name, without a password."""
     marker_key: str | None = None
     """A JSON key that a client's own request always has, with the value 1."""
     port: PortPlace = PortPlace.NOWHERE
     port_key: str = "port"
+    port_stays: bool = False
+    """Its datagrams come from another socket than it listens with: answers go to the announced port for good."""
 
     join_lists_rooms: bool = False
     """A join names no room; it is answered with the rooms' names, and the client then sends one of them."""

@@ -42,6 +42,7 @@ TCRP_JSON = Dialect(
     request=RequestForm.JSON_OBJECT,
     user_key="username",
     password_key="password",
+    bare_name=True,
     port=PortPlace.AFTER_TOKEN,
     created=(Reply(state=_RESPONSE, status_byte=True, room=True), Reply("{token}", room=True)),
     refused=(Reply(state=_RESPONSE, status_byte=True, room=True),),
@@ -102,6 +103,22 @@ TCRP_BARE_ACK = Dialect(
     leave_words=frozenset({"exit"}),
 )
 
+TCRP_EMPTY_ACK = Dialect(
+    name="tcrp-empty-ack",
+    summary="a frame without room and payload, then the token",
+    created=(Reply(state=_RESPONSE), Reply("{token}")),
+    refused=(Reply("{reason}", state=State.REQUEST),),
+)
+
+TCRP_NO_TOKEN = Dialect(
+    name="tcrp-no-token",
+    summary="the status in words, then the token or `No token`, after which the client tries again",
+    created=(Reply("{reason}", state=_RESPONSE), Reply("{token}")),
+    refused=(Reply("{reason}", state=_RESPONSE), Reply("No token")),
+    stays_open=True,
+    down=DownStyle(DownForm.U1),
+)
+
 TCRP_SUCCESS = Dialect(
     name="tcrp-success",
     summary="the name as a JSON string; answers are JSON objects",
@@ -130,6 +147,23 @@ TCRP_SINGLE = Dialect(
     leave_words=frozenset({"exit"}),
     closed=("ホストが退出したため、チャットルーム:{room}を終了します。",),
     timed_out="{user}が{room}から退出しました。",
+)
+
+TCRP_TWO_SOCKETS = Dialect(
+    name="tcrp-two-sockets",
+    summary="JSON with user_name and udp_port; one reply frame; sends from one UDP socket, listens with another",
+    request=RequestForm.JSON_OBJECT,
+    user_key="user_name",
+    port=PortPlace.KEY,
+    port_key="udp_port",
+    port_stays=True,
+    created=(Reply(json={"status": "success", "token": "{token}", "user_name": "{user}"}, room=True),),
+    refused=(Reply(json={"status": "error", "message": "{reason}"}, state=_RESPONSE, room=True),),
+    down=DownStyle(DownForm.RAW, ends_at=("ホストが退出したため",)),
+    leave_words=frozenset({"/quit"}),
+    closed=("ホストが退出したため、ルームが閉じられました",),
+    # Its client ends at the words for a closed room and at no others, so they have to be in here as well.
+    timed_out="「ホストが退出したため」ではなく、発言がなかったため、ルームから退出しました",
 )
 
 TCRP_202 = Dialect(
@@ -182,8 +216,11 @@ DIALECTS: dict[str, Dialect] = {
         TCRP_200,
         TCRP_OK,
         TCRP_BARE_ACK,
+        TCRP_EMPTY_ACK,
+        TCRP_NO_TOKEN,
         TCRP_SUCCESS,
         TCRP_SINGLE,
+        TCRP_TWO_SOCKETS,
         TCRP_202,
         TSUDOI,
     )

@@ -61,7 +61,7 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
         (port,) = PORT.unpack(payload[-trailer:])
         payload = payload[:-trailer]
     operation = Operation(header.operation)
-    if dialect.request is RequestForm.PLAIN:
+    if dialect.request is RequestForm.PLAIN or (dialect.bare_name and not payload.lstrip().startswith(b"{")):
         return Request(header, operation, room, payload.decode(), None, port or None)
     value = _json(payload)
     if dialect.request is RequestForm.JSON_STRING:

@@ -15,6 +15,7 @@ from protocol.dialects import (
     TCRP_ROOM,
     TCRP_SINGLE,
     TCRP_SUCCESS,
+    TCRP_TWO_SOCKETS,
     TSUDOI,
 )
 from protocol.errors import MalformedMessage
@@ -31,8 +32,8 @@ def asks_for_rooms(header: Header) -> bool:
 def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
     """Return the dialect of a request.
 
-    Create requests of classic, tcrp, tcrp-named, tcrp-200 and tcrp-bare-ack are the same bytes; the seed's clients are
-    the most, so classic it is. A join that names its room can not be classic's.
+    Create requests of classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack, tcrp-empty-ack and tcrp-no-token are the
+    same bytes; the seed's clients are the most, so classic it is. A join that names its room can not be classic's.
 
     Args:
         header: of the request.
@@ -52,6 +53,8 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
             return TSUDOI
         case {"user_name": _, "user_address": _}:
             return TCRP_SINGLE
+        case {"user_name": _, "udp_port": _}:
+            return TCRP_TWO_SOCKETS
         case {"user_name": _}:
             return TCRP_ROOM
         case {"username": _, "port": _} | {"username": _, "ip": _}:

@@ -449,6 +449,34 @@ def test_an_announced_address_counts_until_a_datagram_comes(gateway: ScriptedGat
     assert gateway.doors.to(ALICE) == [b"m9: two"]
 
 
+def test_an_announced_port_may_stay_whatever_the_datagrams_come_from(gateway: ScriptedGateway) -> None:
+    gateway = ScriptedGateway(ipv6=(False, False))
+    member = gateway.enter(1, dialect="tcrp-two-sockets")
+    gateway.core.announce(member, address_of(1, port=5_555), gateway.now)
+    gateway.hear(1, "a", address_of(1, port=6_666), door=1)
+    gateway.hear(1, "b", address_of(1, port=7_777), door=1)
+    assert gateway.said() == ["a", "b"]
+    assert (member.address, member.door) == (address_of(1, port=5_555), 1)
+    assert gateway.counters.moved_addresses == 0
+
+
+def test_a_port_that_stays_moves_to_another_host_with_its_member(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1, dialect="tcrp-two-sockets")
+    gateway.core.announce(member, address_of(1, port=5_555), gateway.now)
+    gateway.hear(1, "a", ELSEWHERE)
+    assert gateway.said() == []
+    gateway.wait(gateway.settings.move_after_s)
+    gateway.hear(1, "b", ELSEWHERE)
+    assert gateway.said() == ["b"]
+    assert member.address == addresses.with_port(ELSEWHERE, 5_555)
+
+
+def test_a_port_that_would_stay_and_was_never_announced_is_learned(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1, dialect="tcrp-two-sockets")
+    gateway.hear(1, "a", ALICE)
+    assert member.address == ALICE
+
+
 def test_an_announced_address_takes_the_door_of_its_family() -> None:
     gateway = ScriptedGateway(ipv6=(False, True, True))
     member = gateway.enter(1, ip="2001:db8::1")

@@ -19,7 +19,7 @@ from tests.support.legacy.structured import TcrpJson
 from tests.support.legacy.wire import CREATE, JOIN, Counts
 from tests.support.services import Gateway
 
-RECOGNISED = ("classic", "tcrp-json", "tcrp-success", "tcrp-single", "tcrp-202")
+RECOGNISED = ("classic", "tcrp-json", "tcrp-success", "tcrp-single", "tcrp-two-sockets", "tcrp-202")
 """What the `auto` door must see by itself, host and guest alike; tcrp-ok is known by its address, and tried apart."""
 
 
@@ -204,6 +204,7 @@ class TestAddress:
         [
             ("tcrp-json", ""),
             ("tcrp-ok", ""),
+            ("tcrp-two-sockets", ""),
             *itertools.product(("tcrp-single", "tcrp-202"), ("0.0.0.0", "203.0.113.7", "nonsense")),
         ],
     )
@@ -232,6 +233,17 @@ class TestAddress:
         assert company.members[0].hear_line("bob: here")
         company.members[0].say("so I hear")
         assert forgetful.hear().shown == "alice: so I hear"
+
+    def test_of_a_client_that_creates_with_its_bare_name_and_joins_with_json(
+        self, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        company = Company(new_room("部屋"))
+        host = client("tcrp-json", "アリス", gateway)
+        assert isinstance(host, TcrpJson)
+        host.creates_bare = True
+        check(company.create(host).replies, granted("tcrp-json", CREATE, company.room, host.token))
+        company.join(client("tcrp-json", "ボブ", gateway))
+        company.chat()
 
     @pytest.mark.parametrize("dialect", ["classic", "tcrp-json", "tcrp-success", "tcrp-200"])
     def test_with_a_new_port_is_followed_at_once(

@@ -16,7 +16,7 @@ def closed_notices(guest: LegacyClient) -> list[bytes]:
     """What the guest must get, byte by byte, when the host has left."""
     seed = [SEED_NOTICE, "exit!"]
     match guest.dialect:
-        case "classic" | "tcrp":
+        case "classic" | "tcrp" | "tcrp-empty-ack":
             return [text.encode() for text in seed]
         case "tcrp-named" | "tcrp-202":
             return [guest.down("server", text) for text in seed]
@@ -26,11 +26,13 @@ def closed_notices(guest: LegacyClient) -> list[bytes]:
             return [f"exit:{SEED_NOTICE}".encode()]
         case "tcrp-ok":
             return [f"ROOM_CLOSED: {SEED_NOTICE}".encode()]
-        case "tcrp-bare-ack":
+        case "tcrp-bare-ack" | "tcrp-no-token":
             head = bytes((len(guest.room.encode()), 0)) + guest.room.encode()
             return [head + text.encode() for text in seed]
         case "tcrp-success":
             return [b"__ROOM_CLOSED__"]
+        case "tcrp-two-sockets":
+            return ["ホストが退出したため、ルームが閉じられました".encode()]
         case "tcrp-single":
             return [f"ホストが退出したため、チャットルーム:{guest.room}を終了します。".encode()]
     raise AssertionError(guest.dialect)
@@ -41,14 +43,14 @@ def as_told(guest: LegacyClient, raw: bytes) -> object:
     return guest.parse(raw) if guest.dialect == "tcrp-202" else raw
 
 
-ENDS_BY_ITSELF = {"classic", "tcrp-json", "tcrp-200", "tcrp-ok", "tcrp-success", "tcrp-single"}
+ENDS_BY_ITSELF = {"classic", "tcrp-json", "tcrp-200", "tcrp-ok", "tcrp-success", "tcrp-single", "tcrp-two-sockets"}
 """Programs that end when they are told that the room has closed; the others only show it."""
 
 
 def timed_out_notice(guest: LegacyClient) -> bytes:
     """What the guest must get when it was silent for too long."""
     match guest.dialect:
-        case "classic" | "tcrp":
+        case "classic" | "tcrp" | "tcrp-empty-ack":
             return b"Timeout!"
         case "tcrp-json":
             return "しばらく発言しなかったので、チャットルームから退出させました".encode()
@@ -56,11 +58,13 @@ def timed_out_notice(guest: LegacyClient) -> bytes:
             return b"exit:Timeout!"
         case "tcrp-ok":
             return b"DISCONNECTED: Timeout!"
-        case "tcrp-bare-ack":
+        case "tcrp-bare-ack" | "tcrp-no-token":
             return bytes((len(guest.room.encode()), 0)) + guest.room.encode() + b"Timeout!"
         case "tcrp-success":
             # It knows of one end only.
             return b"__ROOM_CLOSED__"
+        case "tcrp-two-sockets":
+            return "「ホストが退出したため」ではなく、発言がなかったため、ルームから退出しました".encode()
         case "tcrp-single":
             return f"{guest.name}が{guest.room}から退出しました。".encode()
     return guest.down("server", "Timeout!")

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import dataclasses
 import json
 from typing import Any
 
@@ -125,6 +126,18 @@ NOT_A_REQUEST = (
 
 @pytest.mark.parametrize("payload", NOT_A_REQUEST, ids=lambda payload: payload[:30].decode(errors="replace"))
 def test_json_that_is_not_what_the_dialect_wants_is_malformed(payload: bytes) -> None:
+    with pytest.raises(MalformedMessage):
+        parse_request_untrusted(dataclasses.replace(TCRP_JSON, bare_name=False), *with_payload(payload))
+
+
+@pytest.mark.parametrize("payload", [b"alice", "アリス".encode(), b'"alice"', b"[alice]", b"1", b" alice"])
+def test_a_bare_name_is_taken_where_the_dialect_has_it(payload: bytes) -> None:
+    found = parse_request_untrusted(TCRP_JSON, *with_payload(payload))
+    assert (found.user, found.password, found.port) == (payload.decode(), None, None)
+
+
+@pytest.mark.parametrize("payload", [b"{}", b' {"username":1}', b"{alice", b"\xff"])
+def test_what_begins_as_an_object_is_no_bare_name(payload: bytes) -> None:
     with pytest.raises(MalformedMessage):
         parse_request_untrusted(TCRP_JSON, *with_payload(payload))
 

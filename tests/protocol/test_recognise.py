@@ -19,6 +19,7 @@ from protocol.dialects import (
     TCRP_ROOM,
     TCRP_SINGLE,
     TCRP_SUCCESS,
+    TCRP_TWO_SOCKETS,
     TSUDOI,
 )
 from protocol.handshake import parse_request_untrusted, serialize_request
@@ -48,6 +49,8 @@ def test_auto_is_no_dialect() -> None:
 
 JSON_ROWS: list[tuple[dict[str, Any], str]] = [
     ({"user_name": "alice", "user_address": ["127.0.0.1", 50000]}, "tcrp-single"),
+    ({"user_name": "alice", "udp_port": 50000}, "tcrp-two-sockets"),
+    ({"user_name": "alice", "user_address": 1, "udp_port": 50000}, "tcrp-single"),
     ({"user_name": "alice", "password": None}, "tcrp-room"),
     ({"user_name": "alice"}, "tcrp-room"),
     ({"username": "alice", "ip": "127.0.0.1", "port": 50000, "password": ""}, "tcrp-202"),
@@ -134,7 +137,9 @@ def test_only_h32_0_2_0_0_asks_for_rooms() -> None:
 
 
 @pytest.mark.parametrize(
-    "dialect", [CLASSIC, TCRP_ROOM, TCRP_JSON, TCRP_SUCCESS, TCRP_SINGLE, TCRP_202, TSUDOI], ids=lambda d: d.name
+    "dialect",
+    [CLASSIC, TCRP_ROOM, TCRP_JSON, TCRP_SUCCESS, TCRP_SINGLE, TCRP_TWO_SOCKETS, TCRP_202, TSUDOI],
+    ids=lambda d: d.name,
 )
 @given(names(), names(), st.sampled_from((CREATE, JOIN)))
 def test_what_a_dialects_own_client_sends_is_recognised(

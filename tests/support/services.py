@@ -31,8 +31,11 @@ ALL_DOORS = (
     "tcrp-200",
     "tcrp-ok",
     "tcrp-bare-ack",
+    "tcrp-empty-ack",
+    "tcrp-no-token",
     "tcrp-success",
     "tcrp-single",
+    "tcrp-two-sockets",
     "tcrp-202",
     "tsudoi",
 )

@@ -37,16 +37,22 @@ class Refusal(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JsonReply:
-    """A frame without the room, whose payload is an object for which `check` holds."""
+    """A frame whose payload is an object for which `check` holds; without the room if that is empty."""
 
     operation: int
     state: int
     check: JsonCheck
+    room: str = ""
 
     def matches(self, reply: bytes) -> bool:
         frame = Frame.split(reply)
+        room, payload = self.room.encode(), frame.body[len(self.room.encode()) :]
         numbers = (frame.room_size, frame.operation, frame.state, frame.payload_size)
-        return numbers == (0, self.operation, self.state, len(frame.body)) and self.check(json.loads(frame.body))
+        return (
+            numbers == (len(room), self.operation, self.state, len(payload))
+            and frame.body.startswith(room)
+            and self.check(json.loads(payload))
+        )
 
 
 Expected = bytes | JsonReply
@@ -74,6 +80,12 @@ def granted(
             return [whole(operation, 1, b"OK", room), whole(operation, 2, token, room)]
         case "tcrp-bare-ack":
             return [header(request_sizes[0], operation, 1, request_sizes[1]), whole(operation, 2, token, room)]
+        case "tcrp-empty-ack":
+            return [whole(operation, 1, b""), whole(operation, 2, token)]
+        case "tcrp-no-token":
+            return [whole(operation, 1, b"ok"), whole(operation, 2, token)]
+        case "tcrp-two-sockets":
+            return [JsonReply(operation, 2, lambda content: said_all(content, "success", token=shown), room)]
         case "tcrp-success":
             return [
                 JsonReply(operation, 1, lambda content: content == {"success": 1}),
@@ -109,6 +121,14 @@ def refused(
         case "tcrp-bare-ack":
             reason = whole(operation, why.state, why.reason.encode(), room)
             return [header(request_sizes[0], operation, 1, request_sizes[1]), reason]
+        case "tcrp-empty-ack":
+            return [whole(operation, 0, why.reason.encode())]
+        case "tcrp-no-token":
+            return [whole(operation, 1, why.reason.encode()), whole(operation, 2, b"No token")]
+        case "tcrp-two-sockets":
+            return [
+                JsonReply(operation, 1, lambda content: content == {"status": "error", "message": why.reason}, room)
+            ]
         case "tcrp-success":
             return [JsonReply(operation, 1, lambda content: content == {"success": 0})]
         case "tcrp-single":
@@ -116,6 +136,12 @@ def refused(
         case "tcrp-202":
             return [JsonReply(operation, 1, lambda content: content.keys() == {"status", "message"})]
     raise AssertionError(dialect)
+
+
+def said_all(content: dict[str, Any], status: str, token: str) -> bool:
+    """An object with a status in a word, the token, and the name as assigned; no more."""
+    name = content.get("user_name")
+    return content == {"status": status, "token": token, "user_name": name} and isinstance(name, str) and bool(name)
 
 
 def spoken(content: dict[str, Any], status: int, **others: str) -> bool:

@@ -1,8 +1,24 @@
 """Every stand-in by its dialect's name."""
 
 from tests.support.legacy.client import LegacyClient
-from tests.support.legacy.plain import Classic, Tcrp, Tcrp200, TcrpBareAck, TcrpNamed, TcrpOk
-from tests.support.legacy.structured import Tcrp202, TcrpJson, TcrpRoom, TcrpSingle, TcrpSuccess
+from tests.support.legacy.plain import (
+    Classic,
+    Tcrp,
+    Tcrp200,
+    TcrpBareAck,
+    TcrpEmptyAck,
+    TcrpNamed,
+    TcrpNoToken,
+    TcrpOk,
+)
+from tests.support.legacy.structured import (
+    Tcrp202,
+    TcrpJson,
+    TcrpRoom,
+    TcrpSingle,
+    TcrpSuccess,
+    TcrpTwoSockets,
+)
 
 CLIENTS: dict[str, type[LegacyClient]] = {
     client.dialect: client
@@ -15,8 +31,11 @@ CLIENTS: dict[str, type[LegacyClient]] = {
         Tcrp200,
         TcrpOk,
         TcrpBareAck,
+        TcrpEmptyAck,
+        TcrpNoToken,
         TcrpSuccess,
         TcrpSingle,
+        TcrpTwoSockets,
         Tcrp202,
     )
 }

@@ -165,3 +165,42 @@ class TcrpBareAck(LegacyClient):
 
     def down(self, sender: str, text: str) -> bytes:
         return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()
+
+
+class TcrpEmptyAck(RawClient):
+    """Reads 32 bytes, then all that comes, and looks at no sizes."""
+
+    dialect = "tcrp-empty-ack"
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_request(stream, operation, room, self.name.encode())
+        ack = Frame.split(stream.receive_once(HEADER_SIZE))
+        if ack.state != 1:
+            return Answer((ack.raw + stream.receive_exactly(ack.payload_size),), None, "invalid answer")
+        result = Frame.split(stream.receive_once(HEADER_SIZE + 255))
+        assert result.state == 2, result
+        return Answer((ack.raw, result.raw), result.body.rstrip(b"\0"))
+
+
+class TcrpNoToken(LegacyClient):
+    """Takes the second reply's text for its token, unless that is `No token`; binds its UDP port at its start."""
+
+    dialect = "tcrp-no-token"
+    counts = Counts.ROOM
+    receives = 4094
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_request(stream, operation, room, self.name.encode())
+        head = Frame.split(stream.receive_once(HEADER_SIZE))
+        status = stream.receive_once(head.room_size + head.payload_size)
+        result = stream.receive_once(1024)
+        text = result[HEADER_SIZE + result[0] :]
+        replies = (head.raw + status, result)
+        return Answer(replies, None, status.decode()) if text == b"No token" else Answer(replies, text)
+
+    def parse(self, raw: bytes) -> tuple[str | None, str]:
+        assert len(raw) >= 2, raw
+        return None, raw[2 + raw[0] + raw[1] :].decode()
+
+    def down(self, sender: str, text: str) -> bytes:
+        return bytes((len(self.room.encode()), 0)) + self.room.encode() + self.line(sender, text).encode()

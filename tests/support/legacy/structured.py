@@ -1,10 +1,11 @@
 """Clients whose payloads are JSON."""
 
 import json
+import socket
 
 from tests.support.legacy.client import Answer, NamedClient, RawClient
 from tests.support.legacy.plain import read_status_and_token
-from tests.support.legacy.wire import HEADER_SIZE, Frame, Stream
+from tests.support.legacy.wire import CREATE, HEADER_SIZE, Frame, Stream
 
 
 class TcrpRoom(RawClient):
@@ -27,11 +28,17 @@ class TcrpJson(RawClient):
     forgets_port = False
     """Some of its kind close the connection before they have said their port."""
 
+    creates_bare = False
+    """An older one of its kind wrote its name without JSON when it created a room."""
+
     CLOSED = "チャットルームが閉じられました"
     TIMED_OUT = "しばらく発言しなかったので、チャットルームから退出させました"
 
     def converse(self, stream: Stream, operation: int, room: str) -> Answer:
-        self.send_json(stream, operation, room, {"username": self.name, "password": self.habits.password or ""})
+        if operation == CREATE and self.creates_bare:
+            self.send_request(stream, operation, room, self.name.encode())
+        else:
+            self.send_json(stream, operation, room, {"username": self.name, "password": self.habits.password or ""})
         status = receive_in_two(stream)
         assert status.state == 1, status
         if status.payload != b"\0":
@@ -106,6 +113,39 @@ class TcrpSingle(RawClient):
 
     def ends_at(self, text: str, raw: bytes) -> bool:
         return self.closed in text or text == f"{self.name}が{self.room}から退出しました。"
+
+
+class TcrpTwoSockets(RawClient):
+    """Listens at the port that it announces, and sends from a socket of its own."""
+
+    dialect = "tcrp-two-sockets"
+    leave_word = "/quit"
+    announces = True
+    _sending: socket.socket | None = None
+
+    def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        self.send_json(stream, operation, room, {"user_name": self.name, "udp_port": self.udp_port})
+        reply = receive_in_two(stream)
+        content = json.loads(reply.payload)
+        if content["status"] != "success":
+            return Answer((reply.raw,), None, content["message"])
+        self.room = reply.body[: reply.room_size].decode()
+        self.name = content["user_name"]
+        return Answer((reply.raw,), str(content["token"]).encode())
+
+    def send_raw(self, data: bytes) -> None:
+        if self._sending is None:
+            self._sending = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._sending.bind((self.habits.udp_from, 0))
+        self._sending.sendto(data, self.door.udp)
+
+    def close(self) -> None:
+        super().close()
+        if self._sending is not None:
+            self._sending.close()
+
+    def ends_at(self, text: str, raw: bytes) -> bool:
+        return "ホストが退出したため" in text
 
 
 class Tcrp202(RawClient):
