@@ -4,6 +4,7 @@ Ordinary objects that decide; every change is noted in a `Batch` for the store a
 log. Time is an argument: `wall_ms` is milliseconds since 1970.
 """
 
+import sys
 from collections.abc import Iterator
 from itertools import chain
 
@@ -42,8 +43,9 @@ class Member:
         self.room = room
         self.name = UserName(row.name)
         self.token_hash = TokenHash(row.token_hash)
-        self.dialect = row.dialect
-        self.ip = row.ip
+        # Each frame brings strings of its own; thousands of members share these.
+        self.dialect = sys.intern(row.dialect)
+        self.ip = sys.intern(row.ip)
         self.address = row.address
         self.gateway = row.gateway
         self.former = ""

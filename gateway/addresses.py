@@ -6,6 +6,7 @@ the hot path never turns one into text. Other systems' sockets are served by pac
 
 import ipaddress
 import struct
+from functools import lru_cache
 
 AF_INET, AF_INET6 = 2, 10
 """Linux's numbers; on other systems these bytes never meet the kernel."""
@@ -15,6 +16,8 @@ _IPV4 = struct.Struct("=H2s4s8x")
 #  | family: 2, native | port: 2, big-endian | flow: 4 | address: 16 | scope: 4, native |
 _IPV6 = struct.Struct("=H2s4x16sI")
 _FAMILY = struct.Struct("=H")
+KNOWN = 1_024
+"""Hosts that are read or written once for many members."""
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -29,7 +32,12 @@ def pack(ip: str, port: int, scope: int = 0) -> bytes:
 
 def unpack(raw: bytes) -> tuple[str, int]:
     """Return (ip, port) of an address that `pack` or the kernel made."""
-    return str(ipaddress.ip_address(ip_bytes(raw))), int.from_bytes(raw[2:4], "big")
+    return _text(ip_bytes(raw)), int.from_bytes(raw[2:4], "big")
+
+
+@lru_cache(KNOWN)
+def _text(ip: bytes) -> str:
+    return str(ipaddress.ip_address(ip))
 
 
 def scope(raw: bytes) -> int:
@@ -50,6 +58,7 @@ def ip_bytes(raw: bytes) -> bytes:
     return ip[12:] if ip.startswith(_MAPPED) else ip
 
 
+@lru_cache(KNOWN)
 def parse_ip(text: str) -> bytes:
     """Return the bytes of an IP literal in the form of `ip_bytes`; raises ValueError if it is none."""
     return ip_bytes(pack(text, 0))

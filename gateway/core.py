@@ -140,7 +140,8 @@ class Core:
             source = addresses.with_port(source, addresses.unpack(member.address)[1])
         if member.address is not None and source != member.address:
             self.counters.moved_addresses += 1
-        member.ip = ip
+        if ip != member.ip:
+            member.ip = ip
         if (source, door) != (member.address, member.door):
             self.delivery.locate(member, door, source, now)
         return True

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Protocol
 
 from gateway.limits import Bucket
@@ -36,6 +37,7 @@ class Member:
     """One member that this gateway serves."""
 
     __slots__ = (
+        "_own_prefixes",
         "address",
         "bucket",
         "cursor",
@@ -49,7 +51,6 @@ class Member:
         "joined_at",
         "leaving",
         "name",
-        "own_prefixes",
         "pace",
         "recipients",
         "replaying",
@@ -75,10 +76,10 @@ class Member:
         self.door = 0
         """The UDP door that it talks to; answers leave from there."""
         self.seen = now
-        self.idle_s = granted.idle_ms / 1000
+        self.idle_s = _seconds(granted.idle_ms)
         self.bucket: Bucket | None = None
-        self.own_prefixes = own_prefixes(self.name)
-        """What its client may write before its texts, to be taken off."""
+        self._own_prefixes: tuple[str, ...] | None = None
+        """Only of one that has said something."""
         self.cursor = granted.offset
         """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
         self.fresh = not granted.address
@@ -95,6 +96,19 @@ class Member:
         self.pace: Pace | None = None
         """While it catches up: how fast."""
         self.leaving = False
+
+    @property
+    def own_prefixes(self) -> tuple[str, ...]:
+        """What its client may write before its texts, to be taken off."""
+        if self._own_prefixes is None:
+            self._own_prefixes = own_prefixes(self.name)
+        return self._own_prefixes
+
+
+@lru_cache
+def _seconds(idle_ms: int) -> float:
+    """Return the one number that all members with this time-out share."""
+    return idle_ms / 1000
 
 
 def own_prefixes(name: str) -> tuple[str, ...]:

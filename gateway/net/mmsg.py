@@ -148,7 +148,7 @@ _payload = _Payload()
 
 
 class LinuxRecipients(SlotTable):
-    """A group of recipients as an array of prepared headers, which grows by doubling."""
+    """A group of recipients as an array of prepared headers, which grows by half."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,17 +158,16 @@ class LinuxRecipients(SlotTable):
         self._capacity = capacity
         self.headers = bytearray(capacity * _HEADER_SIZE)
         self.names = bytearray(capacity * ADDRESS_SIZE)
-        self._headers_at = (ctypes.c_char * len(self.headers)).from_buffer(self.headers)
-        self._names_at = (ctypes.c_char * len(self.names)).from_buffer(self.names)
-        self.start = ctypes.addressof(self._headers_at)
-        self._names_start = ctypes.addressof(self._names_at)
+        # They stay where they are, as they are never resized: no object need hold them there for every small room.
+        self.start = ctypes.addressof(ctypes.c_char.from_buffer(self.headers))
+        self._names_start = ctypes.addressof(ctypes.c_char.from_buffer(self.names))
 
     def add(self, member: Member, address: bytes) -> None:
         """See `gateway.members.Recipients`."""
         slot = self._append(member)
         if slot == self._capacity:
             old = [self.address_in(at) for at in range(slot)]
-            self._reserve(2 * slot)
+            self._reserve(slot + slot // 2)
             for at, kept in enumerate(old):
                 self._write(at, kept)
         self._write(slot, address)
