@@ -4,10 +4,11 @@ All times are `time.time()`; what was heard carries the kernel's own time of arr
 sockets compare.
 """
 
-import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.store_sqlite import SqliteStore
 from protocol.backbone import Entry, parse_news_untrusted
 
 FOREVER = float("inf")
@@ -109,12 +110,10 @@ class History:
 
 def read_log(path: Path) -> dict[int, Logged]:
     """Return what a stopped broker's store has of each room, by the room's id."""
-    entries: dict[int, list[Entry]] = {}
-    epochs: dict[int, set[int]] = {}
-    with sqlite3.connect(path) as db:
-        for room_id, body in db.execute("SELECT room, news FROM log ORDER BY room, row"):
-            news = parse_news_untrusted(body)
-            entries.setdefault(room_id, []).extend(news.entries)
-            epochs.setdefault(room_id, set()).add(news.epoch)
-    db.close()
-    return {room_id: Logged(room_id, frozenset(epochs[room_id]), tuple(found)) for room_id, found in entries.items()}
+    logs: dict[int, Logged] = {}
+    with closing(SqliteStore(path)) as store:
+        for room_id, (_, last) in store.load().ends.items():
+            news = [parse_news_untrusted(chunk.news) for chunk in store.read(room_id, 0, last)]
+            epochs = frozenset(piece.epoch for piece in news)
+            logs[room_id] = Logged(room_id, epochs, tuple(entry for piece in news for entry in piece.entries))
+    return logs
