@@ -25,8 +25,9 @@ from broker.store_sqlite import SqliteStore, StoreInUse
 from ops import logs
 from ops.metrics import exposition
 from ops.net.http import HttpServer
-from ops.options import MANY, Number, PlaceType
+from ops.options import MANY, Number, PlaceType, check_config_option, config_option
 from ops.place import Place
+from ops.reload import differing, take_over
 from protocol.errors import SettingError, StoreError
 from protocol.keys import is_loopback
 
@@ -135,21 +136,18 @@ def _setting(parse: Any) -> Any:
     help="Lines for people, or JSON for machines.",
 )
 @click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
+@config_option("broker")
+@check_config_option()
 @click.pass_context
 def main(
     context: click.Context,
+    /,
     bind: str,
-    store: str,
-    durability: Literal["process", "full"],
-    log_entries: int,
-    log_age: float,
-    news_high_water: int,
     keys: Path,
     insecure: bool,
-    http: Place | None,
-    log_level: str,
     log_format: logs.Format,
-    exit_with_parent: bool,
+    check_config: bool,
+    **_: object,
 ) -> None:
     """Keep the rooms: who is in them, the one order of what is said, and its log.
 
@@ -160,16 +158,41 @@ def main(
     context.obj = Shared(bind, keys, insecure)
     if context.invoked_subcommand is not None:
         return
-    logs.set_up(log_level, log_format)
-    limits = Limits(log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water)
     try:
-        guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
-        config = Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent, http, log_level)
+        config = configure(context)
+        if check_config:
+            click.echo("broker: all settings are fine")
+            return
+        logs.set_up(config.log_level, log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config)))
     except (SettingError, StoreError) as exc:
         click.echo(f"broker: {exc}", err=True)
         sys.exit(2)
+
+
+def configure(context: click.Context) -> Config:
+    """Return what flags, environment and file have settled on; raises SettingError if they do not go together."""
+    but = ("log_format", "check_config", "config")
+    return _configure(**{name: value for name, value in context.params.items() if name not in but})
+
+
+def _configure(
+    bind: str,
+    store: str,
+    durability: Literal["process", "full"],
+    log_entries: int,
+    log_age: float,
+    news_high_water: int,
+    keys: Path,
+    insecure: bool,
+    http: Place | None,
+    log_level: str,
+    exit_with_parent: bool,
+) -> Config:
+    limits = Limits(log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water)
+    guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
+    return Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent, http, log_level)
 
 
 main.add_command(keys_command)
@@ -229,6 +252,7 @@ async def run(config: Config) -> int:
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {server.endpoint}")
         logger.info("ready", endpoint=server.endpoint, http=config.http)
+        loop.add_signal_handler(signal.SIGHUP, _reload, config)
         status = await stopped
         logger.info("stopping", status=status, entries=core.counters.entries)
         if http is not None:
@@ -254,6 +278,25 @@ async def _open_file(path: Path, durability: Literal["process", "full"]) -> Sqli
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.1)
+
+
+def _read_again() -> Config:
+    """Return what the settings are now, with the flags of the start; raises SettingError or click.ClickException."""
+    return configure(main.make_context("python -m broker", sys.argv[1:]))
+
+
+def _reload(config: Config) -> None:
+    """Read the settings again, and change what can be changed while gateways are there."""
+    try:
+        new = _read_again()
+    except (SettingError, click.ClickException) as exc:
+        why = exc.format_message() if isinstance(exc, click.ClickException) else str(exc)
+        logger.error("not reloaded, all stays as it was", why=why)
+        return
+    changed, fixed = take_over(config.limits, new.limits, fixed=("news_high_water",))
+    fixed += differing(config, new, but=("limits", "log_level"))
+    logs.set_level(new.log_level)
+    logger.info("reloaded", changed=", ".join(changed) or "nothing", needs_restart=", ".join(fixed) or "nothing")
 
 
 def _toggle_debug(level: str) -> None:

@@ -10,9 +10,9 @@ from protocol.errors import SettingError
 from protocol.keys import is_loopback
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """Bounds of what the broker keeps and does at once."""
+    """Bounds of what the broker keeps and does at once. A reload changes them in place."""
 
     log_entries: int = 10_000
     """Entries that each room's log keeps at least; what is older goes, and a replay of it answers with a gap."""

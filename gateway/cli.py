@@ -19,7 +19,7 @@ from gateway.net.service import Service
 from ops import logs
 from ops.metrics import exposition
 from ops.net.http import HttpServer
-from ops.options import MANY, Number, PlaceType
+from ops.options import MANY, Number, PlaceType, check_config_option, config_option
 from ops.place import Place
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
@@ -243,9 +243,46 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     show_envvar=True,
     help="Lines for people, or JSON for machines.",
 )
+@config_option("gateway")
+@check_config_option()
 @click.pass_context
 def main(
-    context: click.Context,
+    context: click.Context, /, http: Place | None, log_format: logs.Format, check_config: bool, **_: object
+) -> None:
+    """Let clients in: rooms are created and joined over TCP, chat goes by UDP.
+
+    Without --broker this is a whole chat service: it starts a broker of its own, which keeps everything in --data.
+    Every option can also be given as an environment variable, for example TSUDOI_TCP; several doors are separated by
+    spaces there. Prints `ready tcp HOST:PORT udp HOST:PORT` when a probe has gone to the broker and back; SIGTERM or
+    Ctrl-C stops it.
+    """
+    context.obj = http
+    if context.invoked_subcommand is not None:
+        return
+    try:
+        config = configure(context)
+        if check_config:
+            click.echo("gateway: all settings are fine")
+            return
+        logs.set_up(config.log_level, log_format)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(config))
+    except SettingError as exc:
+        click.echo(f"gateway: {exc}", err=True)
+        sys.exit(2)
+
+
+def configure(context: click.Context) -> Config:
+    """Return what flags, environment and file have settled on.
+
+    Raises:
+        SettingError, click.UsageError: they do not go together.
+    """
+    given = {name: value for name, value in context.params.items() if name not in ("log_format", "check_config")}
+    return _configure(**given)
+
+
+def _configure(
     tcp: tuple[Door, ...],
     udp: tuple[Door, ...],
     broker: str | None,
@@ -269,19 +306,8 @@ def main(
     auth: Literal["optional", "required"],
     http: Place | None,
     log_level: str,
-    log_format: logs.Format,
-) -> None:
-    """Let clients in: rooms are created and joined over TCP, chat goes by UDP.
-
-    Without --broker this is a whole chat service: it starts a broker of its own, which keeps everything in --data.
-    Every option can also be given as an environment variable, for example TSUDOI_TCP; several doors are separated by
-    spaces there. Prints `ready tcp HOST:PORT udp HOST:PORT` when a probe has gone to the broker and back; SIGTERM or
-    Ctrl-C stops it.
-    """
-    context.obj = http
-    if context.invoked_subcommand is not None:
-        return
-    logs.set_up(log_level, log_format)
+    config: Path | None,
+) -> Config:
     settings = Settings(
         idle_timeout_s=idle_timeout,
         check_ip=check_ip,
@@ -301,14 +327,8 @@ def main(
         raise click.UsageError("--auth required needs --auth-key, the file with the keys that tokens are signed with")
     # What our own broker has kept of an earlier run is ours to go on with.
     name = name if broker else name or "embedded"
-    try:
-        shown = choose_key(broker, key, name, insecure)
-        config = Config(tcp, udp, broker, data, http, name, auth_key, shown, settings, log_level)
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(config))
-    except SettingError as exc:
-        click.echo(f"gateway: {exc}", err=True)
-        sys.exit(2)
+    shown = choose_key(broker, key, name, insecure)
+    return Config(tcp, udp, broker, data, http, name, auth_key, shown, settings, log_level, config)
 
 
 @main.command("ping")
@@ -334,7 +354,7 @@ async def run(config: Config) -> None:
     endpoint = config.broker
     async with contextlib.AsyncExitStack() as stack:
         if endpoint is None:
-            embedded = EmbeddedBroker(config.data)
+            embedded = EmbeddedBroker(config.data, config.file)
             stack.push_async_callback(embedded.stop)
             await embedded.start()
             endpoint = embedded.endpoint
@@ -359,8 +379,29 @@ async def run(config: Config) -> None:
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, embedded)
         await stopping
         logger.info("stopping", members=len(service.core.members))
+
+
+def _read_again() -> Config:
+    """Return what the settings are now, with the flags of the start; raises SettingError or click.ClickException."""
+    return configure(main.make_context("python -m gateway", sys.argv[1:]))
+
+
+def _reload(service: Service, embedded: EmbeddedBroker | None) -> None:
+    """Read the settings again, and change what can be changed without losing anybody."""
+    try:
+        config = _read_again()
+        changed, fixed = service.reload(config)
+    except (SettingError, click.ClickException) as exc:
+        why = exc.format_message() if isinstance(exc, click.ClickException) else str(exc)
+        logger.error("not reloaded, all stays as it was", why=why)
+        return
+    logs.set_level(config.log_level)
+    logger.info("reloaded", changed=", ".join(changed) or "nothing", needs_restart=", ".join(fixed) or "nothing")
+    if embedded is not None:
+        embedded.reload()
 
 
 def _toggle_debug(level: str) -> None:

@@ -27,9 +27,9 @@ class Door:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Settings:
-    """What the gateway's decisions depend on."""
+    """What the gateway's decisions depend on. All parts look into the same object, so a reload changes it in place."""
 
     idle_timeout_s: float = 100.0
     """A member that is not heard for so long is removed."""
@@ -81,6 +81,8 @@ class Config:
     """What the broker is shown; None: nothing is encrypted on the way to it."""
     settings: Settings = field(default_factory=Settings)
     log_level: str = "info"
+    file: Path | None = None
+    """The configuration file, which a broker of our own reads too."""
 
 
 def parse_door(text: str, dialects: bool) -> Door:

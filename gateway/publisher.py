@@ -27,7 +27,7 @@ class Publisher:
 
     def __init__(self, capacity: int) -> None:
         """Keep at most `capacity` items; beyond that, what members say is dropped and counted."""
-        self._capacity = capacity
+        self.capacity = capacity
         self._items: deque[Item] = deque()
         """Not accepted; the first has number `_accepted + 1`."""
         self._accepted = 0
@@ -64,7 +64,7 @@ class Publisher:
 
     def add(self, item: Item) -> bool:
         """Take an item; False if there is no room for it. For what is not said there always is: members bound it."""
-        if item.kind == EntryKind.SAID and len(self._items) >= self._capacity:
+        if item.kind == EntryKind.SAID and len(self._items) >= self.capacity:
             self.dropped += 1
             return False
         self._items.append(item)

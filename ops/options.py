@@ -1,13 +1,19 @@
 """What the command lines of gateway and broker share."""
 
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from ops import configfile
 from ops.place import Place, parse_place
 from protocol.errors import SettingError
 
 MANY = 1_000_000_000
+NOT_IN_FILES = ("config", "check_config", "help")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Number(click.FloatRange):
@@ -34,3 +40,87 @@ class PlaceType(click.ParamType[Place]):
             return parse_place(str(value))
         except SettingError as exc:
             self.fail(str(exc), param, ctx)
+
+
+def config_option(program: str) -> Callable[[Command], Command]:
+    """Return the option --config: a file whose settings count where neither flag nor environment says otherwise."""
+
+    def read(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+        if path is not None:
+            try:
+                context.default_map = _from_file(context, path, program)
+            except SettingError as exc:
+                raise click.UsageError(str(exc)) from exc
+        return path
+
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        is_eager=True,
+        callback=read,
+        show_envvar=True,
+        metavar="FILE",
+        help=f"TOML: settings by the names of these flags in a table [{program}]. Flags and variables win. SIGHUP reads"
+        " it again.",
+    )
+
+
+def check_config_option() -> Callable[[Command], Command]:
+    """Return the option --check-config."""
+    return click.option(
+        "--check-config", is_flag=True, help="Say whether all settings are fine, and go: exit status 0 or 2."
+    )
+
+
+def _from_file(context: click.Context, path: Path, program: str) -> dict[str, Any]:
+    """Return the parameters that a file sets, each checked as a flag would be; raises SettingError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(configfile.MAX_SIZE + 1)
+    except OSError as exc:
+        raise SettingError(f"can not read {path}: {exc.strerror}") from exc
+    if len(raw) > configfile.MAX_SIZE:
+        raise SettingError(f"{path} has more than {configfile.MAX_SIZE} bytes")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as exc:
+        raise SettingError(f"{path}:{raw[: exc.start].count(10) + 1}: this is not UTF-8") from exc
+    parameters = {
+        option.opts[0].removeprefix("--"): option
+        for option in context.command.params
+        if isinstance(option, click.Option) and not option.hidden and option.name not in NOT_IN_FILES
+    }
+    values: dict[str, Any] = {}
+    for entry in configfile.parse(text, str(path), program):
+        option = parameters.get(entry.key)
+        if option is None or option.name is None:
+            raise configfile.unknown(entry, list(parameters))
+        _check(context, option, entry)
+        values[option.name] = entry.value
+    return values
+
+
+def _check(context: click.Context, option: click.Option, entry: configfile.Entry) -> None:
+    """Raise SettingError if a flag would not take the value, or if it is of another kind of TOML's."""
+    wanted, kinds = _kinds(option)
+    values = entry.value if option.multiple and isinstance(entry.value, list) else [entry.value]
+    if (option.multiple and not isinstance(entry.value, list)) or not all(type(value) in kinds for value in values):
+        raise entry.error(f"{entry.value!r} is not {wanted}")
+    try:
+        value = option.type_cast_value(context, entry.value)
+        if option.callback is not None:
+            option.callback(context, option, value)
+    except click.BadParameter as exc:
+        raise entry.error(exc.message.rstrip(".")) from exc
+
+
+def _kinds(option: click.Option) -> tuple[str, tuple[type, ...]]:
+    if option.multiple:
+        return 'a list of texts: ["…"]', (str,)
+    if option.is_flag:
+        return "true or false", (bool,)
+    if isinstance(option.type, click.types.IntParamType):
+        return "a whole number", (int,)
+    if isinstance(option.type, click.types.FloatParamType):
+        return "a number", (int, float)
+    return 'a text: "…"', (str,)

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -30,9 +31,10 @@ ROOT = Path(__file__).resolve().parents[2]
 class EmbeddedBroker:
     """Starts `python -m broker` and keeps it running."""
 
-    def __init__(self, data: Path) -> None:
-        """Keep the store in the directory `data`."""
+    def __init__(self, data: Path, config: Path | None = None) -> None:
+        """Keep the store in the directory `data`; `config` is a file with settings of its own."""
         self._data = data
+        self._config = config
         self._directory = _private_directory(data)
         self.endpoint = f"ipc://{self._directory}/broker"
         self._process: asyncio.subprocess.Process | None = None
@@ -48,6 +50,12 @@ class EmbeddedBroker:
         if self._process is None:
             raise SettingError(f"the embedded broker did not start: {why}")
         self._watcher = asyncio.create_task(self._watch())
+
+    def reload(self) -> None:
+        """Let it read its settings again."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """End it, and leave nothing behind but the store."""
@@ -71,6 +79,7 @@ class EmbeddedBroker:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "broker", "--exit-with-parent", "--log-level", "warning"),
             *("--bind", self.endpoint, "--store", f"sqlite:{(self._data / 'tsudoi.sqlite').resolve()}"),
+            *(("--config", str(self._config.resolve())) if self._config else ()),
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

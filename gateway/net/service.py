@@ -12,10 +12,11 @@ from gateway.link import CANARY_S, HEALTHY_S, Link
 from gateway.members import Members, Recipients
 from gateway.net import mmsg
 from gateway.net.backbone import Backbone
-from gateway.net.keyfile import load_gate
+from gateway.net.keyfile import load_gate, reload_gate
 from gateway.net.tcp import TCPServer
 from gateway.net.udp import UDPServer
 from ops import logs
+from ops.reload import differing, take_over
 from protocol import backbone
 
 logger = logs.get("gateway")
@@ -74,6 +75,24 @@ class Service:
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
         return self.link.illness(now)
+
+    def reload(self, config: Config) -> tuple[list[str], list[str]]:
+        """Take over what can be changed while members are here; who is in already keeps its time-out.
+
+        Returns:
+            (names of settings that changed, names of those that need a restart)
+
+        Raises:
+            SettingError: the keys for signed tokens can not be read; then nothing has changed.
+        """
+        if self.gate is not None and config.auth_key is not None:
+            reload_gate(self.gate, config.auth_key)
+        settings = self._config.settings
+        changed, fixed = take_over(settings, config.settings, fixed=("auth",))
+        fixed += differing(self._config, config, but=("settings", "log_level"))
+        self.link.publisher.capacity = settings.unaccepted
+        self.tcp.reload()
+        return changed, fixed
 
     async def start(self) -> list[Door]:
         """Open the doors once a canary has gone to the broker and back; return them as they are, TCP first.

@@ -51,6 +51,11 @@ class TCPServer(Desk):
         """How many are open."""
         return len(self._open)
 
+    def reload(self) -> None:
+        """Take up times that have changed in the settings."""
+        self.silent.wait_s = self.settings.first_byte_s
+        self.asking.wait_s = self.settings.request_s
+
     async def open(self, door: Door) -> Door:
         """Bind a door and serve it; return where it really is.
 

@@ -17,16 +17,17 @@ class Waits:
 
     def __init__(self, wait_s: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._wait_s = wait_s
+        self.wait_s = wait_s
+        """May change: who waits already is told when its time and that of those before it are up."""
         self._until: dict[Waiting, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, who: Waiting) -> None:
         """Tell it when its time is up, counted from now, unless `end` comes before."""
         self._until.pop(who, None)
-        self._until[who] = monotonic() + self._wait_s
+        self._until[who] = monotonic() + self.wait_s
         if self._timer is None:
-            self._timer = self._loop.call_later(self._wait_s, self._look)
+            self._timer = self._loop.call_later(self.wait_s, self._look)
 
     def end(self, who: Waiting) -> None:
         """It waits no more."""
