@@ -172,6 +172,7 @@ class Tsudoi(Service):
             (
                 *(sys.executable, "-m", "gateway", "--tcp", f"127.0.0.1:0={dialect}", "--udp", "127.0.0.1:0"),
                 *("--data", str(data), "--idle-timeout", "7200", "--rate", "1000000", "--burst", "1000000"),
+                *("--room-rate", "1000000"),
                 *("--log-level", "warning", *arguments),
             ),
             cores,

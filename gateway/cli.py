@@ -11,7 +11,18 @@ from typing import Literal
 import click
 import uvloop
 
-from gateway.config import Config, Door, Settings, choose_key, parse_broker, parse_door, parse_name
+from gateway.config import (
+    LOOPBACK,
+    Config,
+    Door,
+    Network,
+    Settings,
+    choose_key,
+    parse_broker,
+    parse_door,
+    parse_name,
+    parse_network,
+)
 from gateway.net import metrics
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
@@ -28,6 +39,19 @@ logger = logs.get("gateway")
 
 STARTING_S = 30.0
 """How long to wait at the start for a broker that is not there yet."""
+
+
+class NetworkType(click.ParamType[Network]):
+    """An IP network or address."""
+
+    name = "NETWORK"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Network:
+        """See click."""
+        try:
+            return parse_network(str(value))
+        except SettingError as exc:
+            self.fail(str(exc), param, ctx)
 
 
 class DoorType(click.ParamType[Door]):
@@ -186,6 +210,14 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="Messages that one member may send at once.",
 )
 @click.option(
+    "--room-rate",
+    type=Number(1),
+    default=Settings.room_rate,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="Messages that all members here may send in one room in the long run.",
+)
+@click.option(
     "--unaccepted",
     type=click.IntRange(1, MANY),
     default=Settings.unaccepted,
@@ -199,6 +231,52 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     default=Settings.connections,
     show_envvar=True,
     help="TCP connections at once.",
+)
+@click.option(
+    "--address-connections",
+    type=click.IntRange(1, MANY),
+    default=Settings.address_connections,
+    show_envvar=True,
+    help="TCP connections at once from one address (of IPv6, from one network of 64 bits).",
+)
+@click.option(
+    "--address-rate",
+    type=Number(0.1),
+    default=Settings.address_rate,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="TCP connections that one address may open in the long run; ten times as many at once.",
+)
+@click.option(
+    "--create-rate",
+    type=Number(0.1),
+    default=Settings.create_rate,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="Rooms that one address may create in the long run; ten times as many at once.",
+)
+@click.option(
+    "--password-tries",
+    type=click.IntRange(1, MANY),
+    default=Settings.password_tries,
+    show_envvar=True,
+    help="Wrong passwords from one address before it has to wait; after each further one, twice as long.",
+)
+@click.option(
+    "--guess-rate",
+    type=Number(0.1),
+    default=Settings.guess_rate,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="Tokens of nobody that one address may show in the long run; twenty times as many at once.",
+)
+@click.option(
+    "--unlimited",
+    type=NetworkType(),
+    multiple=True,
+    default=tuple(map(str, LOOPBACK)),
+    show_envvar=True,
+    help="Networks whose addresses are not limited one by one; may be given several times.",
 )
 @click.option(
     "--handshake-wait",
@@ -299,8 +377,15 @@ def _configure(
     replay_rate: float,
     rate: float,
     burst: float,
+    room_rate: float,
     unaccepted: int,
     connections: int,
+    address_connections: int,
+    address_rate: float,
+    create_rate: float,
+    password_tries: int,
+    guess_rate: float,
+    unlimited: tuple[Network, ...],
     handshake_wait: float,
     auth_key: Path | None,
     auth: Literal["optional", "required"],
@@ -320,6 +405,13 @@ def _configure(
         burst=burst,
         unaccepted=unaccepted,
         connections=connections,
+        address_connections=address_connections,
+        address_rate=address_rate,
+        create_rate=create_rate,
+        password_tries=password_tries,
+        guess_rate=guess_rate,
+        room_rate=room_rate,
+        unlimited=unlimited,
         first_byte_s=handshake_wait,
         auth=auth if auth_key else "off",
     )

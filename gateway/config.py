@@ -1,5 +1,6 @@
 """The gateway's settings, read once; nobody else looks at the environment."""
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 from protocol.keys import SecretKey, is_loopback, parse_secret
 from protocol.recognise import AUTO
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 
 _PORT = re.compile("[0-9]{1,5}")
 
@@ -60,7 +64,22 @@ class Settings:
     auth: Literal["off", "optional", "required"] = "off"
     """Whether a signed token may, or must, stand for a name; off without a key to check it with."""
     connections: int = 4_096
-    """TCP connections at once; beyond that a new one is closed at once."""
+    """TCP connections at once; beyond that the one that has been silent for longest is closed, or the new one."""
+    address_connections: int = 256
+    """TCP connections from one address at once; beyond that a new one is closed at once."""
+    address_rate: float = 50.0
+    """TCP connections a second from one address, in the long run; ten seconds' worth at once."""
+    create_rate: float = 5.0
+    """Rooms a second from one address, likewise."""
+    password_tries: int = 5
+    """Wrong passwords from one address before it has to wait, twice as long after each further one."""
+    guess_rate: float = 100.0
+    """Tokens a second from one address that the directory is asked about though it does not know them; twenty seconds'
+    worth at once."""
+    room_rate: float = 5_000.0
+    """Messages a second in one room from members here, in the long run; two seconds' worth at once."""
+    unlimited: tuple[Network, ...] = LOOPBACK
+    """Networks whose addresses are not limited one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +128,14 @@ def parse_broker(text: str) -> str:
     if not text.startswith("tcp://") or not host or not _PORT.fullmatch(port) or not 0 < int(port) < 65535:
         raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
     return text
+
+
+def parse_network(text: str) -> Network:
+    """Return an IP network or address; raises SettingError if it is none."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise SettingError(f"{text!r} is no network: 192.0.2.0/24, or an address") from None
 
 
 def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool) -> SecretKey | None:

@@ -8,17 +8,19 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from gateway import addresses
+from gateway.admission import ADDRESSES, Households
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
-from gateway.limits import Bucket
+from gateway.limits import Bucket, Buckets
 from gateway.link import Link
 from gateway.members import Member, Members, Room, without_own_name
 from gateway.trust import without_token
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
 from protocol.codes import EntryKind, LeaveReason, Status
-from protocol.datagram import MAX_UP, Datagram, characters_end, parse_in_characters_untrusted, readable
+from protocol.datagram import MAX_UP, Datagram, characters_end, notice, parse_in_characters_untrusted, readable
+from protocol.dialect import DownForm
 from protocol.dialects import CLASSIC, DIALECTS
 from protocol.errors import MalformedMessage
 from protocol.names import hash_token, looks_like_token
@@ -36,6 +38,12 @@ LATE_TICK_S = 1.0
 LEAVING_S = 10.0
 """When a member that leaves is dropped even if no news of it has come: the broker did not know it any more."""
 EXIT_ADDRESSES = 10_000
+GUESS_S = 20.0
+"""Unknown tokens of an address that are asked for at once: as many as in so long a time."""
+CROWD = 50
+"""In rooms with more members here than this, each may say less in proportion: what it costs is deliveries."""
+WARN_S = 1.0
+SLOW_DOWN = "Too fast: what you said was dropped."
 RELEASED = 10_000
 EXIT_S = 1.0
 
@@ -59,6 +67,8 @@ class Core:
         self._takes_tokens = settings.auth != "off"
         self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
         """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
+        self._guesses: Buckets[str] = Buckets(ADDRESSES)
+        self._households = Households(settings)
         self._refused: dict[bytes, float] = {}
         self._exited: dict[bytes, float] = {}
         self._released: dict[str, float] = {}
@@ -116,15 +126,41 @@ class Core:
         if text in dialect.leave_words:
             self.leave(member, LeaveReason.LEFT, now)
             return
-        bucket = member.bucket
-        if bucket is None:
-            bucket = member.bucket = Bucket(self.settings.burst, now)
-        if not bucket.touch(now, self.settings.rate, self.settings.burst):
-            counters.rate_limited += 1
+        if not self._may_say(member, now):
+            self._slow_down(member, now)
         elif self.link.publisher.add(Item(EntryKind.SAID, room.id, member.id, text, 0)):
             counters.accepted_messages += 1
         else:
             counters.window_full += 1
+
+    def _may_say(self, member: Member, now: float) -> bool:
+        """Say whether neither a member nor its room has said too much lately. In a crowd, what is said costs more."""
+        settings, room = self.settings, member.room
+        rate, burst = settings.rate, settings.burst
+        crowd = len(room.members)
+        if crowd > CROWD:
+            rate, burst = rate * CROWD / crowd, max(burst * CROWD / crowd, 1.0)
+        bucket = member.bucket
+        if bucket is None:
+            bucket = member.bucket = Bucket(burst, now)
+        if not bucket.touch(now, rate, burst):
+            self.counters.rate_limited += 1
+            return False
+        bucket = room.bucket
+        if bucket is None:
+            bucket = room.bucket = Bucket(2.0 * settings.room_rate, now)
+        if not bucket.touch(now, settings.room_rate, 2.0 * settings.room_rate):
+            self.counters.room_limited += 1
+            return False
+        return True
+
+    def _slow_down(self, member: Member, now: float) -> None:
+        """Tell a member that its messages are dropped, if its dialect has words for it; once a second."""
+        if member.dialect.down.form is DownForm.NATIVE and now - member.warned_at >= WARN_S and member.address:
+            member.warned_at = now
+            self.counters.told_to_slow_down += 1
+            words = notice(member.dialect, member.room.name, "slow", SLOW_DOWN)
+            self.delivery.send(member.door, member.address, words)
 
     def _relocate(self, member: Member, door: int, source: bytes, now: float) -> bool:
         """Decide whether a member's datagrams may come from here; PROTOCOL.md, "Addresses"."""
@@ -190,10 +226,19 @@ class Core:
         if len(self._held) >= HELD_TOKENS:
             self.counters.held_dropped += 1
             return
+        # Who comes with tokens of members has what it cost given back.
+        guesser = self._counted(source)
+        if guesser and not self._guesses.touch(
+            guesser, now, self.settings.guess_rate, max(self.settings.guess_rate * GUESS_S, 1.0)
+        ):
+            self.counters.guesses_limited += 1
+            return
         self._held[token] = [(door, data, source)]
 
         def answered(answer: Answer | None, now: float) -> None:
             waiting = self._held.pop(token, [])
+            if guesser and not isinstance(answer, Refused):
+                self._guesses.give_back(guesser)
             if isinstance(answer, Granted) and self.delivery.told_end(answer.room, answer.member):
                 self.counters.unknown_tokens += len(waiting)
             elif isinstance(answer, Granted):
@@ -210,6 +255,10 @@ class Core:
                 self.counters.held_dropped += len(waiting)
 
         self.link.ask(backbone.Resume(token_hash), now, answered)
+
+    def _counted(self, source: bytes) -> str:
+        """Return what a datagram's address is counted as, empty if it is not."""
+        return self._households.of(addresses.unpack(source)[0])
 
     def _answer_exit(self, door: int, source: bytes, size: int, now: float) -> None:
         """Tell a seed client that took a refusal's text for its token to end; PROTOCOL.md, "classic"."""

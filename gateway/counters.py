@@ -48,4 +48,19 @@ class Counters:
     tokens_refused: int = 0
     """Handshakes that were refused for their signed token, or for want of one."""
     connections_refused: int = 0
+    """Too many at once, of all or of an address."""
+    connections_evicted: int = 0
+    """Closed after a long silence, as their place was needed."""
+    buffers_full: int = 0
+    """Connections that were closed as too many bytes of unfinished requests were held."""
+    handshakes_limited: int = 0
+    """Connections of an address that had made too many lately: answered busy, or closed without a word."""
+    creates_limited: int = 0
+    passwords_limited: int = 0
+    """Tries of addresses that had tried too many wrong ones."""
+    guesses_limited: int = 0
+    """Datagrams with an unknown token from an address that had shown too many such."""
+    room_limited: int = 0
+    """Messages dropped as too much was said in their room."""
+    told_to_slow_down: int = 0
     exit_answers: int = 0

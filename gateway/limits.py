@@ -1,4 +1,9 @@
-"""How fast a member may talk: a token bucket, asked with `touch(now)`."""
+"""How fast somebody may do something: token buckets, asked with `touch(now)`."""
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 class Bucket:
@@ -19,3 +24,32 @@ class Bucket:
             return False
         self._left = left - 1.0
         return True
+
+    def give_back(self) -> None:
+        """One event that was counted has turned out to cost nothing."""
+        self._left += 1.0
+
+
+class Buckets(Generic[_Key]):
+    """A bucket for each of many, of which strangers may make up new ones: the one longest not touched is dropped."""
+
+    def __init__(self, size: int) -> None:
+        """Know at most `size` of them."""
+        self._size = size
+        self._of: dict[_Key, Bucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def touch(self, key: _Key, now: float, rate: float, burst: float) -> bool:
+        """Say whether one more event of `key` is allowed at `now`, and count it if it is; see `Bucket`."""
+        bucket = self._of.pop(key, None) or Bucket(burst, now)
+        self._of[key] = bucket
+        if len(self._of) > self._size:
+            del self._of[next(iter(self._of))]
+        return bucket.touch(now, rate, burst)
+
+    def give_back(self, key: _Key) -> None:
+        """One event of `key` that was counted has turned out to cost nothing."""
+        if bucket := self._of.get(key):
+            bucket.give_back()

@@ -17,6 +17,8 @@ _LONGEST_NAME = 2 * MAX_NAME_SIZE
 """Characters of a name in any form of Unicode."""
 _TOLD_APART = re.compile(r"#\d+\Z")
 
+NEVER = float("-inf")
+
 
 class Recipients(Protocol):
     """Addresses that one datagram goes to, prepared for sending; made by the I/O layer."""
@@ -60,6 +62,7 @@ class Member:
         "token",
         "token_hash",
         "unproven_from",
+        "warned_at",
     )
 
     def __init__(self, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float) -> None:
@@ -78,6 +81,8 @@ class Member:
         self.seen = now
         self.idle_s = _seconds(granted.idle_ms)
         self.bucket: Bucket | None = None
+        self.warned_at = NEVER
+        """When it was told last that it is too fast."""
         self._own_prefixes: tuple[str, ...] | None = None
         """Only of one that has said something."""
         self.cursor = granted.offset
@@ -137,6 +142,7 @@ class Room:
     """One room with members here."""
 
     __slots__ = (
+        "bucket",
         "confirmed",
         "epoch",
         "groups",
@@ -169,6 +175,8 @@ class Room:
         """It is closed; members that are here still catch up with its end."""
         self.repairing = False
         """What is missing has been asked for, or waits for its pace; news only move `known_last` meanwhile."""
+        self.bucket: Bucket | None = None
+        """What may be said in it; made with the first message."""
         self.pace: Pace | None = None
         """While something is missing: how fast it is told."""
         self.members: dict[int, Member] = {}

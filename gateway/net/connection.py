@@ -11,6 +11,7 @@ from time import monotonic, time
 from typing import Protocol, cast
 
 from gateway import addresses
+from gateway.admission import Admission, Verdict
 from gateway.config import Door, Settings
 from gateway.core import Core
 from gateway.join import (
@@ -65,11 +66,16 @@ class Desk(Protocol):
     asking: Waits
     """Connections in the midst of a request, or that do not take their answer."""
 
-    def enter(self, connection: "Connection") -> bool:
+    admission: Admission
+
+    def enter(self, connection: "Connection", ip: str) -> Verdict:
         """Take a connection, or say that there are too many."""
 
-    def leave(self, connection: "Connection") -> None:
+    def leave(self, connection: "Connection", ip: str) -> None:
         """A connection has ended."""
+
+    def hold(self, size: int) -> bool:
+        """So many bytes of a request are held, or no more; say whether that is not too much of all."""
 
     def settle_soon(self) -> None:
         """Let what the core has left to do be carried out, with what else happens at this moment."""
@@ -92,6 +98,10 @@ class Connection(asyncio.Protocol):
         self._door = door
         self._ip = ""
         self._admitted = False
+        self._welcome = True
+        """Its request may be asked of the broker; otherwise it is answered busy."""
+        self._held = 0
+        """Bytes that it has said."""
         self._lost = False
         self._ended = False
         """Whatever comes now comes too late."""
@@ -105,6 +115,8 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_is_brief = False
         self._member: Member | None = None
+        self._tries = False
+        """It tries a password, and the answer is not there yet."""
         self._told = False
         """The client has its token."""
 
@@ -115,11 +127,16 @@ class Connection(asyncio.Protocol):
         # Not asserted: uvloop's transports are no asyncio.Transport by name.
         self._transport = cast(asyncio.Transport, transport)
         desk, peer = self._desk, transport.get_extra_info("peername")
-        if peer is None or not desk.enter(self):
+        if peer is None:
+            self._transport.abort()
+            return
+        self._ip = str(peer[0])
+        verdict = desk.enter(self, self._ip)
+        if verdict is Verdict.CLOSE:
             self._transport.abort()
             return
         self._admitted = True
-        self._ip = str(peer[0])
+        self._welcome = verdict is Verdict.WELCOME
         self._conversation = JoinConversation(
             self._door.dialect, desk.settings.payload_limit, desk.listed_lately(self._ip), desk.gate is not None
         )
@@ -127,6 +144,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
+        self._held += len(data)
+        if not self._desk.hold(len(data)) and self._admitted:
+            self.give_up("too much is held of unfinished requests")
+            return
         if self._busy or self._todo:
             self._unread.append(data)
             if sum(map(len, self._unread)) > UNREAD:
@@ -147,7 +168,8 @@ class Connection(asyncio.Protocol):
         if self._admitted:
             self._end(f"the connection was lost: {exc!r}")
             self._desk.asking.end(self)
-            self._desk.leave(self)
+            self._desk.leave(self, self._ip)
+            self._desk.hold(-self._held)
 
     def give_up(self, why: str) -> None:
         """End it, whatever the client still wants."""
@@ -205,6 +227,8 @@ class Connection(asyncio.Protocol):
                 self._send(frames, pause_s)
             case WaitBriefly():
                 self._start_timer(BRIEFLY_S, True)
+            case AskForRooms() if not self._welcome:
+                self._happen(Declined(Status.BUSY))
             case AskForRooms():
                 self._busy = True
                 self._desk.rooms.ask(monotonic(), self._listed)
@@ -238,6 +262,10 @@ class Connection(asyncio.Protocol):
     def _ask_to_enter(self, command: AskToEnter) -> None:
         desk = self._desk
         desk.core.counters.handshakes += 1
+        if not self._welcome or not self._may_enter(command):
+            desk.core.counters.handshakes_refused += 1
+            self._happen(Declined(Status.BUSY))
+            return
         user, password, rights = command.user, command.password, 0
         if desk.gate is not None:
             try:
@@ -262,6 +290,10 @@ class Connection(asyncio.Protocol):
         )
 
         def on_answer(answer: Answer | None, now: float) -> None:
+            if self._tries:
+                self._tries = False
+                wrong = isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD
+                desk.admission.tried(self._ip, wrong, now)
             if isinstance(answer, Granted):
                 if creates:
                     desk.rooms.forget()
@@ -276,6 +308,14 @@ class Connection(asyncio.Protocol):
         self._busy = True
         desk.core.link.ask(question, monotonic(), on_answer)
         desk.settle_soon()
+
+    def _may_enter(self, command: AskToEnter) -> bool:
+        """Say whether this address has not created, or tried, too much lately."""
+        admission, now = self._desk.admission, monotonic()
+        if command.operation is Operation.CREATE:
+            return admission.may_create(self._ip, now)
+        self._tries = bool(command.password) and admission.may_try(self._ip, now)
+        return self._tries or not command.password
 
     def _enter(self, granted: Granted, token: str, now: float) -> None:
         """The client is in. Nothing that is said from now on is kept from it, whenever its room's news begin to come

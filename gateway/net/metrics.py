@@ -35,6 +35,17 @@ def _members(service: Service) -> list[Row]:
             "refused": counters.handshakes_refused - counters.tokens_refused,
             "token_refused": counters.tokens_refused,
             "no_connection_left": counters.connections_refused,
+            "evicted": counters.connections_evicted,
+            "buffers_full": counters.buffers_full,
+            "limited": counters.handshakes_limited,
+        }
+
+    def limits() -> dict[str, float]:
+        counters = service.counters
+        return {
+            "create": counters.creates_limited,
+            "password": counters.passwords_limited,
+            "guess": counters.guesses_limited,
         }
 
     def changes() -> dict[str, float]:
@@ -46,6 +57,8 @@ def _members(service: Service) -> list[Row]:
         gauge(f"{PREFIX}rooms", "Rooms with members here", lambda: len(service.core.members.rooms)),
         gauge(f"{PREFIX}connections", "TCP connections open", lambda: service.tcp.connections),
         counter(f"{PREFIX}handshakes", "Handshakes by outcome", outcomes, "outcome"),
+        counter(f"{PREFIX}limited", "What addresses tried too often", limits, "what"),
+        counter(f"{PREFIX}told_to_slow_down", "Members told so", _count(service, "told_to_slow_down")),
         counter(f"{PREFIX}handovers", "Members taken over and given up", changes, "way"),
         counter(f"{PREFIX}moved_addresses", "Members that went to another address", _count(service, "moved_addresses")),
         counter(f"{PREFIX}exit_answers", "Seed clients told to end", _count(service, "exit_answers")),
@@ -61,6 +74,7 @@ def _datagrams(service: Service) -> list[Row]:
             "wrong_room": counters.wrong_rooms,
             "wrong_address": counters.wrong_addresses,
             "rate": counters.rate_limited,
+            "room_rate": counters.room_limited,
             "window_full": counters.window_full,
             "held": counters.held_dropped,
             "outbox_full": sum(server.dropped for server in service.udp),

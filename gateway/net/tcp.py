@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
 
+from gateway.admission import Admission, Verdict
 from gateway.config import Door, Settings
 from gateway.core import Core
 from gateway.listing import RoomList
@@ -17,6 +18,10 @@ from protocol.errors import SettingError
 LISTED_S = 60.0
 LISTED_ADDRESSES = 10_000
 BACKLOG = 1_024
+EVICT_AFTER_S = 5.0
+"""A connection that has been silent for so long makes place for another when there are too many."""
+BUFFERED = 64 * 2**20
+"""Bytes of unfinished requests, of all connections together."""
 
 
 class TCPServer(Desk):
@@ -35,10 +40,13 @@ class TCPServer(Desk):
         self.settings = settings
         self.gate = gate
         self.rooms = RoomList(core.link)
+        self.admission = Admission(settings, core.counters)
         self.loop = asyncio.get_running_loop()
         self.silent = Waits(settings.first_byte_s)
         self.asking = Waits(settings.request_s)
         self._settle = settle
+        self._held = 0
+        """Bytes of requests that are not answered yet."""
         self._settling: asyncio.Handle | None = None
         self._servers: list[asyncio.Server] = []
         self._open: set[Connection] = set()
@@ -89,19 +97,32 @@ class TCPServer(Desk):
 
     # --- what connections need (Desk) -----------------------------------------------------------------------------
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: Connection, ip: str) -> Verdict:
         """See `Desk`."""
-        if len(self._open) >= self.settings.connections:
-            self.core.counters.connections_refused += 1
-            return False
-        self._open.add(connection)
-        return True
+        place_made = False
+        if self.admission.is_full() and (silent := self.silent.longest(EVICT_AFTER_S)) is not None:
+            self.core.counters.connections_evicted += 1
+            silent.time_is_up()
+            place_made = True
+        verdict = self.admission.connect(ip, monotonic(), place_made)
+        if verdict is not Verdict.CLOSE:
+            self._open.add(connection)
+        return verdict
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: Connection, ip: str) -> None:
         """See `Desk`."""
         self._open.discard(connection)
+        self.admission.disconnect(ip)
         if not self._open:
             self._all_closed.set()
+
+    def hold(self, size: int) -> bool:
+        """See `Desk`."""
+        self._held += size
+        if self._held > BUFFERED and size > 0:
+            self.core.counters.buffers_full += 1
+            return False
+        return True
 
     def settle_soon(self) -> None:
         """See `Desk`."""

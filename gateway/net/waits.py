@@ -33,6 +33,12 @@ class Waits:
         """It waits no more."""
         self._until.pop(who, None)
 
+    def longest(self, waited_s: float) -> Waiting | None:
+        """Return who has waited for longest, if for `waited_s` at least."""
+        for who, until in self._until.items():
+            return who if until - self.wait_s + waited_s <= monotonic() else None
+        return None
+
     def close(self) -> None:
         """Tell nobody any more."""
         self._until.clear()

@@ -1,12 +1,13 @@
 """gateway/core.py"""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import addresses
 from gateway.config import Settings
-from gateway.core import EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, REFUSED_S
+from gateway.core import CROWD, EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, REFUSED_S
 from protocol import backbone
 from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
 from protocol.codes import EntryKind, LeaveReason, Status
@@ -177,6 +178,54 @@ def test_a_member_may_say_so_much_at_once_and_so_much_a_second() -> None:
     assert gateway.counters.rate_limited == 5
 
 
+def test_in_a_crowd_each_may_say_less() -> None:
+    gateway = ScriptedGateway(Settings(rate=10.0, burst=8.0))
+    for number in range(1, 4 * CROWD + 1):
+        gateway.enter(number)
+    for _ in range(5):
+        gateway.hear(1, "a", ALICE)
+    assert gateway.said() == ["a"] * 2
+    gateway.now += 0.4
+    gateway.hear(1, "b", ALICE)
+    gateway.hear(1, "c", ALICE)
+    gateway.hear(2, "d", BOB)
+    assert gateway.said() == ["b", "d"]
+
+
+def test_a_room_has_a_rate_of_its_own() -> None:
+    gateway = ScriptedGateway(Settings(room_rate=2.0))
+    for number in range(1, 4):
+        gateway.enter(number)
+    gateway.enter(9, room=2)
+    for _ in range(2):
+        for number in range(1, 4):
+            gateway.hear(number, "x", address_of(number))
+    gateway.hear(9, "elsewhere", address_of(9))
+    assert gateway.said() == ["x"] * 4 + ["elsewhere"]
+    assert (gateway.counters.room_limited, gateway.counters.rate_limited) == (2, 0)
+    gateway.now += 0.5
+    gateway.hear(1, "y", ALICE)
+    gateway.hear(1, "z", ALICE)
+    assert gateway.said() == ["y"]
+
+
+def test_who_is_too_fast_is_told_once_a_second_if_its_dialect_has_words() -> None:
+    gateway = ScriptedGateway(Settings(rate=0.1, burst=1.0))
+    gateway.enter(1, "tsudoi")
+    gateway.enter(2, "tcrp")
+    for _ in range(9):
+        gateway.hear(1, "x", ALICE)
+        gateway.hear(2, "x", BOB)
+    assert gateway.doors.to(BOB) == []
+    (told,) = gateway.doors.to(ALICE)
+    assert msgspec.json.decode(told) == {"notice": "slow", "text": "Too fast: what you said was dropped."}
+    gateway.now += 1.0
+    gateway.hear(1, "x", ALICE)
+    gateway.hear(1, "x", ALICE)
+    assert len(gateway.doors.to(ALICE)) == 2
+    assert gateway.counters.told_to_slow_down == 2
+
+
 def test_a_full_window_is_counted() -> None:
     gateway = ScriptedGateway(Settings(unaccepted=2))
     gateway.enter(1, address=ALICE)
@@ -295,9 +344,41 @@ def test_what_waits_is_bounded(gateway: ScriptedGateway) -> None:
 
 
 def test_how_many_unknown_tokens_wait_is_bounded(gateway: ScriptedGateway) -> None:
-    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(HELD_TOKENS + 10)], gateway.now)
+    strangers = [(raw(n, "x"), address_of(n, network=f"198.51.100.{n % 100}")) for n in range(HELD_TOKENS + 10)]
+    gateway.core.handle_datagrams(0, strangers, gateway.now)
     assert gateway.counters.held_dropped == 10
     assert len(gateway.asked(Resume)) == HELD_TOKENS
+
+
+def test_guessing_tokens_is_throttled_for_each_address() -> None:
+    gateway = ScriptedGateway(Settings(guess_rate=2.0))
+    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(60)], gateway.now)
+    asked = gateway.asked(Resume)
+    assert len(asked) == 40
+    assert gateway.counters.guesses_limited == 20
+    for request in asked:
+        gateway.reply(request.id, Refused(Status.ROOM_NOT_FOUND, ""))
+    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(60, 90)], gateway.now)
+    send(gateway, raw(999, "x"), ELSEWHERE)
+    assert len(gateway.asked(Resume)) == 1
+    gateway.now += 1.0
+    gateway.core.handle_datagrams(0, [(raw(n, "x"), ALICE) for n in range(90, 120)], gateway.now)
+    assert len(gateway.asked(Resume)) == 2
+
+
+def test_whose_tokens_are_members_comes_from_one_address_as_often_as_it_likes() -> None:
+    gateway = ScriptedGateway(Settings(guess_rate=0.1))
+    for number in range(1, 100):
+        send(gateway, raw(number, "x"), ALICE)
+        (request,) = gateway.asked(Resume)
+        gateway.reply(request.id, a_grant(number))
+    assert gateway.counters.guesses_limited == 0
+
+
+def test_this_machine_is_not_throttled() -> None:
+    gateway = ScriptedGateway(Settings(guess_rate=0.1))
+    gateway.core.handle_datagrams(0, [(raw(n, "x"), LOOPBACK) for n in range(100)], gateway.now)
+    assert len(gateway.asked(Resume)) == 100
 
 
 # --- a refusal that was taken for a token -------------------------------------------------------------------------

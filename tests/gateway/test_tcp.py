@@ -22,7 +22,7 @@ from protocol.backbone import Refused as Declined
 from protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
 from protocol.dialect import Dialect
 from protocol.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_OK, TSUDOI
-from protocol.errors import SettingError
+from protocol.errors import MalformedMessage, SettingError
 from protocol.handshake import serialize_request
 from protocol.header import Header
 from protocol.names import hash_token
@@ -270,6 +270,85 @@ def test_connections_that_say_nothing_end_in_time() -> None:
                 assert await silent.read() == b""
             async with connected(door, b"\3\1") as slow:
                 assert await slow.read() == b""
+
+    uvloop.run(scenario())
+
+
+def test_who_has_been_silent_for_longest_makes_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.net.tcp.EVICT_AFTER_S", 0.0)
+
+    async def scenario() -> None:
+        async with running(settings=Settings(connections=2)) as (gateway, door, _):
+            async with connected(door) as first, connected(door, b"\3"):
+                async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as third:
+                    assert isinstance(await third.answer(TSUDOI, CREATE), Granted)
+                assert await first.read() == b""
+            assert gateway.counters.connections_evicted == 1
+            assert gateway.counters.connections_refused == 0
+
+    uvloop.run(scenario())
+
+
+def test_an_address_that_asks_too_often_is_answered_busy_once() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=0.1)
+        async with running(settings=settings) as (gateway, door, _):
+            answers: list[type] = []
+            for number in range(4):
+                async with connected(door, serialize_request(TSUDOI, CREATE, f"den{number}", "alice")) as client:
+                    try:
+                        answers.append(type(await client.answer(TSUDOI, CREATE)))
+                    except MalformedMessage:
+                        answers.append(type(None))
+            assert answers == [Granted, Refused, type(None), type(None)]
+            assert len(gateway.entered) == 1
+            assert gateway.counters.handshakes_limited == 3
+
+    uvloop.run(scenario())
+
+
+def test_rooms_from_an_address_are_limited_and_joins_are_not() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), create_rate=0.1)
+        async with running(settings=settings) as (gateway, door, _):
+            for operation, kind in ((CREATE, Granted), (CREATE, Refused), (JOIN, Granted)):
+                async with connected(door, serialize_request(TSUDOI, operation, "den", "alice")) as client:
+                    assert isinstance(await client.answer(TSUDOI, operation), kind)
+            assert gateway.counters.creates_limited == 1
+
+    uvloop.run(scenario())
+
+
+def test_wrong_passwords_make_an_address_wait() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), password_tries=1)
+        async with running(settings=settings) as (gateway, door, _):
+            gateway.refusal = Declined(Status.WRONG_PASSWORD, "")
+            told = []
+            for password in ("one", "two", None):
+                async with connected(door, serialize_request(TSUDOI, JOIN, "den", "mallory", password)) as client:
+                    answer = await client.answer(TSUDOI, JOIN)
+                    assert isinstance(answer, Refused)
+                    told.append(answer.status)
+            assert told == [Status.WRONG_PASSWORD, Status.BUSY, Status.WRONG_PASSWORD]
+            assert len(gateway.entered) == 2
+            assert gateway.counters.passwords_limited == 1
+
+    uvloop.run(scenario())
+
+
+def test_bytes_of_unfinished_requests_are_bounded_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.net.tcp.BUFFERED", 10_000)
+    half = b"\3\1" + bytes(26) + (9_000).to_bytes(4, "big") + b"den"
+
+    async def scenario() -> None:
+        async with running() as (gateway, door, _):
+            async with connected(door, half + b"x" * 6_000), connected(door, half + b"x" * 6_000) as second:
+                assert await second.read() == b""
+            assert gateway.counters.buffers_full == 1
+            # What was held for them is free again.
+            async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                assert isinstance(await client.answer(TSUDOI, CREATE), Granted)
 
     uvloop.run(scenario())
 

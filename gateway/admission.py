@@ -1,0 +1,180 @@
+"""Who may connect, ask, create and try passwords: so many from an address, so many in all. Knows no socket, no clock.
+
+An address is an IPv4 address or an IPv6 network of 64 bits, as one household has it. Addresses of `--unlimited`
+networks (this machine's, until told otherwise; a proxy's, say) count in all, but not one by one.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from gateway.config import Network, Settings
+from gateway.counters import Counters
+from gateway.limits import Buckets
+
+ADDRESSES = 10_000
+"""Addresses that are remembered; beyond that the one not seen for longest is forgotten."""
+BURST_S = 10.0
+"""What an address may do at once: as much as in so long a time."""
+TOLD_S = 1.0
+"""An address that asks too much is told so once in so long a time; else its connection is closed without a word."""
+PASSWORDS_AT_ONCE = 32
+"""Passwords of one address that are being checked; a class joins at once, a guesser too."""
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 60.0
+FORGET_S = 600.0
+"""Wrong passwords of so long ago count no more."""
+
+
+class Verdict(Enum):
+    """What becomes of a connection."""
+
+    WELCOME = auto()
+    BUSY = auto()
+    """Its request is to be answered busy."""
+    CLOSE = auto()
+    """At once and without a word."""
+
+
+@dataclass(slots=True)
+class _Tries:
+    wrong: int = 0
+    pending: int = 0
+    last: float = float("-inf")
+    next_at: float = float("-inf")
+
+
+class Households:
+    """What IP addresses are counted as; remembers those that came last."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._unlimited = settings.unlimited
+        self._known: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, ip: str) -> str:
+        """Return what an IP address is counted as, empty if it is not; see above."""
+        if self._unlimited is not self._settings.unlimited:
+            self._unlimited = self._settings.unlimited
+            self._known.clear()
+        known = self._known.get(ip)
+        if known is None:
+            known = self._known[ip] = counted_as(ip, self._unlimited)
+            if len(self._known) > ADDRESSES:
+                del self._known[next(iter(self._known))]
+        return known
+
+
+class Admission:
+    """Counts what addresses do. Times are monotonic seconds."""
+
+    def __init__(self, settings: Settings, counters: Counters) -> None:
+        self._settings = settings
+        self._counters = counters
+        self._open = 0
+        self._of: dict[str, int] = {}
+        """Address → its open connections: as many rows as there are connections."""
+        self._asked: Buckets[str] = Buckets(ADDRESSES)
+        self._made: Buckets[str] = Buckets(ADDRESSES)
+        self._told: Buckets[str] = Buckets(ADDRESSES)
+        self._tries: dict[str, _Tries] = {}
+        self._address = Households(settings).of
+
+    def is_full(self) -> bool:
+        """Say whether one more connection would be one too many."""
+        return self._open >= self._settings.connections
+
+    def connect(self, ip: str, now: float, place_made: bool = False) -> Verdict:
+        """A client has connected; unless it is to be closed, `disconnect` must follow once.
+
+        Args:
+            ip: where it comes from.
+            now: when.
+            place_made: another connection is being closed for it, if there are too many.
+        """
+        address = self._address(ip)
+        if self.is_full() and not place_made:
+            self._counters.connections_refused += 1
+            return Verdict.CLOSE
+        verdict = Verdict.WELCOME
+        if address:
+            if self._of.get(address, 0) >= self._settings.address_connections:
+                self._counters.connections_refused += 1
+                return Verdict.CLOSE
+            if not self._asked.touch(address, now, *_rate_and_burst(self._settings.address_rate)):
+                self._counters.handshakes_limited += 1
+                if not self._told.touch(address, now, 1.0 / TOLD_S, 1.0):
+                    return Verdict.CLOSE
+                verdict = Verdict.BUSY
+            self._of[address] = self._of.get(address, 0) + 1
+        self._open += 1
+        return verdict
+
+    def disconnect(self, ip: str) -> None:
+        """A connection that was not closed at once has ended."""
+        self._open -= 1
+        address = self._address(ip)
+        if address:
+            left = self._of.get(address, 0) - 1
+            if left > 0:
+                self._of[address] = left
+            else:
+                self._of.pop(address, None)
+
+    def may_create(self, ip: str, now: float) -> bool:
+        """Say whether a room may be created from there, and count it."""
+        address = self._address(ip)
+        if address and not self._made.touch(address, now, *_rate_and_burst(self._settings.create_rate)):
+            self._counters.creates_limited += 1
+            return False
+        return True
+
+    def may_try(self, ip: str, now: float) -> bool:
+        """Say whether a password may be tried from there; if so, `tried` must follow."""
+        address = self._address(ip)
+        if not address:
+            return True
+        tries = self._tries.pop(address, None)
+        if tries is None or (now - tries.last > FORGET_S and not tries.pending):
+            tries = _Tries()
+        self._tries[address] = tries
+        if len(self._tries) > ADDRESSES:
+            del self._tries[next(iter(self._tries))]
+        at_once = PASSWORDS_AT_ONCE if tries.wrong < self._settings.password_tries else 1
+        if now < tries.next_at or tries.pending >= at_once:
+            self._counters.passwords_limited += 1
+            return False
+        tries.pending += 1
+        return True
+
+    def tried(self, ip: str, wrong: bool, now: float) -> None:
+        """A password that was tried was wrong or not: each further wrong one makes the next wait twice as long."""
+        tries = self._tries.get(self._address(ip))
+        if tries is None:
+            return
+        tries.pending = max(tries.pending - 1, 0)
+        if not wrong:
+            return
+        tries.wrong += 1
+        tries.last = now
+        beyond = tries.wrong - self._settings.password_tries
+        if beyond >= 0:
+            tries.next_at = now + min(FIRST_DELAY_S * 2.0 ** min(beyond, 16), LONGEST_DELAY_S)
+
+
+def _rate_and_burst(rate: float) -> tuple[float, float]:
+    return rate, max(rate * BURST_S, 1.0)
+
+
+def counted_as(ip: str, unlimited: tuple[Network, ...]) -> str:
+    """Return what an IP address is counted as, empty if it is not counted; see above."""
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    if address.version == 6 and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if any(address in network for network in unlimited):
+        return ""
+    if address.version == 4:
+        return str(address)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,0 +1,173 @@
+"""gateway/admission.py"""
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.admission import ADDRESSES, FORGET_S, PASSWORDS_AT_ONCE, Admission, Households, Verdict, counted_as
+from gateway.config import LOOPBACK, Settings
+from gateway.counters import Counters
+
+ONE, OTHER = "192.0.2.1", "192.0.2.2"
+WELCOME, BUSY, CLOSE = Verdict.WELCOME, Verdict.BUSY, Verdict.CLOSE
+
+
+def made(**settings: object) -> tuple[Admission, Counters]:
+    counters = Counters()
+    return Admission(Settings(**settings), counters), counters  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("ip", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("127.0.0.1", ""),
+        ("127.9.9.9", ""),
+        ("::ffff:127.0.0.1", ""),
+        ("::1", ""),
+    ],
+)
+def test_an_address_is_a_household(ip: str, counted: str) -> None:
+    assert counted_as(ip, LOOPBACK) == counted
+
+
+def test_networks_are_left_out_as_told() -> None:
+    assert counted_as("192.0.2.1", (ip_network("192.0.2.0/24"),)) == ""
+    assert counted_as("127.0.0.1", ()) == "127.0.0.1"
+
+
+def test_what_is_counted_can_be_changed() -> None:
+    settings = Settings()
+    households = Households(settings)
+    assert households.of("127.0.0.1") == ""
+    settings.unlimited = ()
+    assert households.of("127.0.0.1") == "127.0.0.1"
+    for number in range(ADDRESSES + 9):
+        households.of(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(households) == ADDRESSES
+
+
+def test_so_many_in_all() -> None:
+    door, counters = made(connections=2)
+    assert [door.connect(ip, 0.0) for ip in (ONE, OTHER, "127.0.0.1")] == [WELCOME, WELCOME, CLOSE]
+    assert door.is_full()
+    assert door.connect("127.0.0.1", 0.0, place_made=True) is WELCOME
+    for ip in (ONE, OTHER, "127.0.0.1"):
+        door.disconnect(ip)
+    assert not door.is_full()
+    assert counters.connections_refused == 1
+
+
+def test_so_many_from_an_address() -> None:
+    door, counters = made(address_connections=2)
+    assert [door.connect(ONE, 0.0) for _ in range(3)] == [WELCOME, WELCOME, CLOSE]
+    assert door.connect(OTHER, 0.0) is WELCOME
+    door.disconnect(ONE)
+    assert door.connect(ONE, 0.0) is WELCOME
+    assert counters.connections_refused == 1
+
+
+def test_so_often_from_an_address_and_told_once_a_second() -> None:
+    door, counters = made(address_rate=1.0)
+    assert [door.connect(ONE, 0.0) for _ in range(13)] == [WELCOME] * 10 + [BUSY] + [CLOSE] * 2
+    assert door.connect(OTHER, 0.0) is WELCOME
+    assert [door.connect(ONE, 0.9), door.connect(ONE, 1.1)] == [CLOSE, WELCOME]
+    assert [door.connect(ONE, 1.2), door.connect(ONE, 1.3)] == [BUSY, CLOSE]
+    assert counters.handshakes_limited == 6
+
+
+def test_this_machine_is_not_limited() -> None:
+    door, _ = made(address_rate=1.0, address_connections=1, create_rate=0.1, password_tries=1)
+    assert {door.connect("127.0.0.1", 0.0) for _ in range(100)} == {WELCOME}
+    assert all(door.may_create("127.0.0.1", 0.0) for _ in range(100))
+    for _ in range(100):
+        assert door.may_try("127.0.0.1", 0.0)
+        door.tried("127.0.0.1", True, 0.0)
+
+
+def test_so_many_rooms_from_an_address() -> None:
+    door, counters = made(create_rate=0.5)
+    assert [door.may_create(ONE, 0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert door.may_create(OTHER, 0.0)
+    assert [door.may_create(ONE, 2.0), door.may_create(ONE, 2.0)] == [True, False]
+    assert counters.creates_limited == 2
+
+
+def wrong(door: Admission, now: float) -> bool:
+    """Try a wrong password; whether it was tried at all."""
+    if not door.may_try(ONE, now):
+        return False
+    door.tried(ONE, True, now)
+    return True
+
+
+def test_each_further_wrong_password_waits_twice_as_long() -> None:
+    door, counters = made(password_tries=3)
+    assert [wrong(door, 0.0) for _ in range(4)] == [True, True, True, False]
+    now = 0.0
+    for delay_s in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0):
+        assert not wrong(door, now + delay_s - 0.01)
+        now += delay_s
+        assert wrong(door, now)
+    assert counters.passwords_limited == 10
+    assert door.may_try(OTHER, now)
+
+
+def test_a_right_password_forgives_nothing_but_time_does() -> None:
+    door, _ = made(password_tries=2)
+    assert [wrong(door, 0.0), wrong(door, 0.0)] == [True, True]
+    assert door.may_try(ONE, 1.0)
+    door.tried(ONE, False, 1.0)
+    assert wrong(door, 1.0)
+    assert not wrong(door, 1.5)
+    assert [wrong(door, FORGET_S + 2.0), wrong(door, FORGET_S + 2.0)] == [True, True]
+
+
+def test_a_class_joins_at_once_and_a_guesser_one_after_the_other() -> None:
+    door, _ = made(password_tries=2)
+    assert [door.may_try(ONE, 0.0) for _ in range(PASSWORDS_AT_ONCE + 1)] == [True] * PASSWORDS_AT_ONCE + [False]
+    for _ in range(PASSWORDS_AT_ONCE):
+        door.tried(ONE, True, 0.0)
+    assert not door.may_try(ONE, 59.0)
+    assert [door.may_try(ONE, 61.0), door.may_try(ONE, 61.0)] == [True, False]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["c", "d", "p", "w"]), st.integers(0, 5)), max_size=60))
+def test_counts_come_back_to_nothing(steps: list[tuple[str, int]]) -> None:
+    door, _ = made(connections=4, address_connections=2, address_rate=1000.0)
+    open_: list[str] = []
+    for now, (what, who) in enumerate(steps):
+        ip = f"192.0.2.{who}" if who else "127.0.0.1"
+        if what == "c":
+            if door.connect(ip, float(now)) is not CLOSE:
+                open_.append(ip)
+        elif what == "d" and open_:
+            door.disconnect(open_.pop(0))
+        elif what == "p" and door.may_try(ip, float(now)):
+            door.tried(ip, False, float(now))
+        else:
+            door.tried(ip, True, float(now))
+        assert len(open_) <= 4
+        assert all(open_.count(each) <= 2 for each in set(open_) - {"127.0.0.1"})
+    for ip in open_:
+        door.disconnect(ip)
+    assert [door.connect("192.0.2.9", 1e6), door.connect("192.0.2.9", 1e6)] == [WELCOME, WELCOME]
+
+
+def test_strangers_addresses_are_forgotten_in_the_end() -> None:
+    door, _ = made()
+    for number in range(ADDRESSES + 100):
+        ip = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+        door.connect(ip, 0.0)
+        door.disconnect(ip)
+        door.may_create(ip, 0.0)
+        door.may_try(ip, 0.0)
+    sizes = [len(table) for table in (door._asked, door._made, door._tries)]
+    assert max(sizes) <= ADDRESSES
+    assert len(door._of) == 0
