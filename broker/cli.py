@@ -135,6 +135,13 @@ def _setting(parse: Any) -> Any:
     show_envvar=True,
     help="Lines for people, or JSON for machines.",
 )
+@click.option(
+    "--host-leaves",
+    type=click.Choice(["close", "inherit"]),
+    default=Limits.host_leaves,
+    show_envvar=True,
+    help="What becomes of a room whose host leaves. inherit: the member that was there longest is the host then.",
+)
 @click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @config_option("broker")
 @check_config_option()
@@ -183,6 +190,7 @@ def _configure(
     durability: Literal["process", "full"],
     log_entries: int,
     log_age: float,
+    host_leaves: Literal["close", "inherit"],
     news_high_water: int,
     keys: Path,
     insecure: bool,
@@ -190,7 +198,9 @@ def _configure(
     log_level: str,
     exit_with_parent: bool,
 ) -> Config:
-    limits = Limits(log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water)
+    limits = Limits(
+        log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water, host_leaves=host_leaves
+    )
     guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
     return Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent, http, log_level)
 

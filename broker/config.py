@@ -25,6 +25,8 @@ class Limits:
     news_high_water: int = 200_000
     """Frames of news that wait for one slow gateway; beyond that they are dropped for it alone: positions show it the
     gap, the log repairs it."""
+    host_leaves: Literal["close", "inherit"] = "close"
+    """What becomes of a room when its host leaves: it closes, or the member that was there longest is the host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
+from broker import commands
 from broker.config import Limits
 from broker.custody import Custody, Gateway
 from broker.directory import Directory, Room
@@ -18,6 +19,7 @@ from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason, Rights, Status
 from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
 from protocol.keys import Role
+from protocol.phrases import Phrase
 from protocol.text import clean
 
 SWEEP_S = 1.0
@@ -27,6 +29,9 @@ BUNDLE_SIZE = 2**20
 """Bytes of news after which another bundle is begun: a frame has a bound."""
 
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
+LISTED = 100
+"""Members or rooms in one answer to who they are."""
+PASSWORDS_KNOWN = 1_000
 
 CLOSED_S = 60.0
 """For so long a closed room is kept, with its log, for gateways and members that have not heard its end."""
@@ -43,7 +48,7 @@ class Moment(NamedTuple):
 
 @dataclass(slots=True)
 class PasswordJob:
-    """A create or join that waits for a slow hash: to be made, or to be checked against `stored`."""
+    """A request that waits for a slow hash: to be made, or to be checked against `stored`."""
 
     peer: str
     request: backbone.Request
@@ -98,7 +103,7 @@ class Core:
 
     def __init__(self, snapshot: Snapshot, instance: str, limits: Limits, now: float) -> None:
         self._pending = _Pending()
-        self.directory = Directory(snapshot)
+        self.directory = Directory(snapshot, limits)
         self.counters = Counters()
         self.turn_entries = Histogram(ITEMS)
         """Entries in each turn that has any."""
@@ -110,6 +115,8 @@ class Core:
         self._changed: set[int] = set()
         """Rooms whose position is to be told once more, as news can be dropped."""
         self._swept_at = now
+        self._passwords_set: dict[tuple[str, int], bool] = {}
+        """(gateway instance, request id) of passwords → whether they are set, or being hashed still."""
 
     # --- events in ------------------------------------------------------------------------------------------------
 
@@ -182,12 +189,15 @@ class Core:
                 self._join(job.peer, job.request.id, room, body, moment.wall_ms)
             elif isinstance(body, backbone.Create):
                 self._create(job.peer, job.request.id, body, str(result), moment.wall_ms)
+            elif isinstance(body, backbone.SetPassword):
+                self._set_password(job.peer, job.request.id, body, str(result), moment.wall_ms)
         except PeerError as exc:
             self._refuse(job.peer, job.request.id, exc.status)
 
     def busy(self, job: PasswordJob) -> None:
         """There are too many passwords to hash already."""
         self.counters.passwords_refused += 1
+        self._passwords_set.pop((job.peer, job.request.id), None)
         self._refuse(job.peer, job.request.id, Status.BUSY)
 
     def tick(self, moment: Moment) -> None:
@@ -296,7 +306,13 @@ class Core:
                 self.counters.refused_items += 1
             elif item.kind == EntryKind.SAID and peer in (member.gateway, member.former) and not member.room.closed_ms:
                 # A client that has gone on elsewhere has still said what its former gateway took from it.
+                if member.muted_until_ms and commands.is_muted(self.directory, member, moment.wall_ms):
+                    continue
                 self.directory.say(member, clean(item.text), moment.wall_ms)
+            elif member.room.closed_ms and item.kind in (EntryKind.SAID, EntryKind.COMMANDED):
+                self.counters.refused_items += 1
+            elif item.kind == EntryKind.COMMANDED and peer in (member.gateway, member.former):
+                commands.execute(self.directory, member, clean(item.text), moment.wall_ms)
             elif member.gateway != peer:
                 self.counters.refused_items += 1
             elif item.kind == EntryKind.LEFT:
@@ -328,6 +344,10 @@ class Core:
                 case backbone.ListRooms(limit):
                     listed = list(islice(reversed(self.directory.by_name), max(limit, 1)))[::-1]
                     self._answer(peer, backbone.Reply(request.id, backbone.Rooms(listed)))
+                case backbone.Who() | backbone.Browse() | backbone.Clock():
+                    self._answer(peer, backbone.Reply(request.id, self._told(request.body, moment.wall_ms)))
+                case backbone.SetPassword() as change:
+                    self._ask_for_password(peer, request, change, moment.wall_ms)
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)
                     self._pending.replays.append((peer, request.id, replay))
@@ -359,6 +379,48 @@ class Core:
             self._pending.passwords.append(PasswordJob(peer, request, body.password, room.password_hash))
         else:
             self._refuse(peer, request.id, Status.WRONG_PASSWORD)
+
+    def _ask_for_password(
+        self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int
+    ) -> None:
+        member = self.directory.members.get(change.member)
+        if member is not None and member.room.id == change.room and not member.may_moderate:
+            commands.answer(self.directory, member, Phrase.NOT_HOST, "", wall_ms)
+        elif (peer, request.id) in self._passwords_set:
+            # Asked again, as the answer was lost or the hash takes its time.
+            if not self._passwords_set[peer, request.id]:
+                return
+        elif member is not None and member.room.id == change.room and change.password:
+            self._passwords_set[peer, request.id] = False
+            if len(self._passwords_set) > PASSWORDS_KNOWN:
+                del self._passwords_set[next(iter(self._passwords_set))]
+            self._pending.passwords.append(PasswordJob(peer, request, change.password, ""))
+            return
+        self._answer(peer, backbone.Reply(request.id, backbone.Done()))
+
+    def _set_password(
+        self, peer: str, request_id: int, change: backbone.SetPassword, password_hash: str, wall_ms: int
+    ) -> None:
+        member = self.directory.members.get(change.member)
+        if member is not None and member.may_moderate and not member.room.closed_ms:
+            self.directory.set_password(member.room, password_hash, member, wall_ms)
+        self._passwords_set[peer, request_id] = True
+        self._answer(peer, backbone.Reply(request_id, backbone.Done()))
+
+    def _told(self, question: backbone.Who | backbone.Browse | backbone.Clock, wall_ms: int) -> backbone.Answer:
+        """Return what a member wants to know of the room or the server."""
+        match question:
+            case backbone.Who(room_id, skip, limit):
+                room = self.directory.rooms.get(room_id)
+                members = room.members if room is not None else {}
+                some = islice(members.values(), skip, skip + min(limit, LISTED))
+                return backbone.Present(len(members), [(m.name, m.is_host, max(wall_ms - m.spoke_ms, 0)) for m in some])
+            case backbone.Browse(skip, limit):
+                rooms = self.directory.by_name
+                chosen = islice(rooms.values(), skip, skip + min(limit, LISTED))
+                return backbone.Browsed(len(rooms), [(r.name, len(r.members), bool(r.password_hash)) for r in chosen])
+            case backbone.Clock():
+                return backbone.Clocked(wall_ms)
 
     def _granted_before(self, peer: str, request_id: int, body: backbone.Create) -> bool:
         """A request that is repeated because its answer was lost gets the same answer."""
@@ -415,4 +477,6 @@ def _bundles(peer: str, canaries: list[int], news: list[tuple[int, bytes]]) -> I
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:
     idle_ms, rights = max(body.idle_ms, 1), body.rights & ALL_RIGHTS
-    return MemberRow(0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights)
+    return MemberRow(
+        0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, manner=body.manner
+    )

@@ -315,4 +315,7 @@ def _granted(member: Member) -> backbone.Granted:
         # Of a closed room there is always something to be told: its end.
         min(member.heard(), room.last - 1) if room.closed_ms else member.heard(),
         room.first,
+        member.wished,
+        member.manner,
+        len(room.members),
     )

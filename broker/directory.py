@@ -8,7 +8,9 @@ import sys
 from collections.abc import Iterator
 from itertools import chain
 
-from broker.store import Batch, MemberRow, RoomRow, Snapshot
+from broker.config import Limits
+from broker.sanctions import Sanctions
+from broker.store import Batch, MemberRow, RoomRow, SanctionKind, Snapshot
 from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason, Rights
 from protocol.datagram import SERVER_NAME
@@ -17,6 +19,9 @@ from protocol.names import RoomName, TokenHash, UserName, told_apart
 
 DEPARTED = 100_000
 """Members that are no more whose last gateway is known still, for a gateway that was out of touch when they went."""
+
+_TIME_SHIFT = 16
+"""Ids are led by the milliseconds at which they were given."""
 
 
 class Member:
@@ -32,10 +37,16 @@ class Member:
         "idle_ms",
         "ip",
         "live",
+        "manner",
+        "muted_until_ms",
         "name",
         "rights",
         "room",
+        "spoke_ms",
         "token_hash",
+        "told_muted_ms",
+        "whispered_by",
+        "wished",
     )
 
     def __init__(self, row: MemberRow, room: "Room") -> None:
@@ -54,6 +65,15 @@ class Member:
         self.live = row.live
         self.delivered = row.delivered
         self.rights = Rights(row.rights)
+        self.wished = row.wished or row.name
+        """The name that it came with: its client may go on to write it before its texts."""
+        self.manner = row.manner
+        self.muted_until_ms = row.muted_until_ms
+        self.told_muted_ms = 0
+        """When it was last told that nobody hears it."""
+        self.whispered_by = row.whispered_by
+        self.spoke_ms = row.id >> _TIME_SHIFT
+        """When it last said something: as far as this run of the broker has heard, else when it came."""
 
     @property
     def may_moderate(self) -> bool:
@@ -89,6 +109,10 @@ class Member:
             self.live,
             self.delivered,
             int(self.rights),
+            self.wished,
+            self.manner,
+            self.muted_until_ms,
+            self.whispered_by,
         )
 
 
@@ -110,6 +134,7 @@ class Room:
         "names",
         "numbers",
         "password_hash",
+        "topic",
     )
 
     def __init__(self, row: RoomRow, first: int, last: int) -> None:
@@ -120,13 +145,14 @@ class Room:
         self.password_hash = row.password_hash
         self.created_ms = row.created_ms
         self.closed_ms = row.closed_ms
+        self.topic = row.topic
         self.first = first
         self.last = last
         self.members: dict[int, Member] = {}
         self.gateways: dict[str, int] = {}
         """Gateway instance → how many of the members it serves."""
-        self.names: set[str] = {SERVER_NAME}
-        """Taken: by members, and by the server itself, in whose name notices come."""
+        self.names: dict[str, int] = {SERVER_NAME: 0}
+        """Taken, with the ids of who has them: by members, and by the server itself, in whose name notices come."""
         self.numbers: dict[str, int] = {}
         """Wished name → the number that the last one of that name was told apart by."""
         self.delivered: dict[str, int] = {}
@@ -134,7 +160,9 @@ class Room:
 
     def row(self) -> RoomRow:
         """Return what the store keeps of it, but for its members and log."""
-        return RoomRow(self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms, self.closed_ms)
+        return RoomRow(
+            self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms, self.closed_ms, self.topic
+        )
 
     def free_name(self, wished: UserName) -> UserName:
         """Return the wished name, told apart from the members who have it already."""
@@ -150,7 +178,10 @@ class Room:
 class Directory:
     """All rooms and members that this broker owns."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, limits: Limits | None = None) -> None:
+        """Begin with what the store has."""
+        self._limits = limits or Limits()
+        self.sanctions = Sanctions(snapshot.sanctions)
         self.rooms: dict[int, Room] = {}
         """Those that are open."""
         self.closed: dict[int, Room] = {}
@@ -210,24 +241,42 @@ class Directory:
 
     def say(self, member: Member, text: str, wall_ms: int) -> None:
         """Put what a member says into its room's order."""
-        self._append(member.room, EntryKind.SAID, member, text, 0, wall_ms)
+        member.spoke_ms = wall_ms
+        self.note(member.room, EntryKind.SAID, member, text, 0, wall_ms)
 
-    def leave(self, member: Member, reason: LeaveReason, wall_ms: int) -> None:
-        """Take a member out of its room; if it is the host, the room closes. Of a closed room it needs no more then."""
-        if member.room.closed_ms:
+    def leave(
+        self, member: Member, reason: LeaveReason, wall_ms: int, text: str = "", by: "Member | None" = None
+    ) -> None:
+        """Take a member out of its room; if it is the host, the room closes, or another is the host.
+
+        Of a closed room it needs no more then.
+
+        Args:
+            member: whom.
+            reason: why.
+            wall_ms: now.
+            text: what is said about it to the member and the others.
+            by: who removed it; nobody if it went itself, or the operator removed it.
+        """
+        room, heir = member.room, None
+        if room.closed_ms:
             self._drop_member(member)
             return
         if member.is_host:
-            self.close(
-                member.room, LeaveReason.HOST_IDLE if reason is LeaveReason.IDLE else LeaveReason.HOST_LEFT, wall_ms
-            )
-            return
-        self._append(member.room, EntryKind.LEFT, member, "", reason, wall_ms)
+            heir = next((other for other in room.members.values() if other is not member), None)
+            if heir is None or self._limits.host_leaves == "close":
+                self.close(
+                    room, LeaveReason.HOST_IDLE if reason is LeaveReason.IDLE else LeaveReason.HOST_LEFT, wall_ms
+                )
+                return
+        self.note(room, EntryKind.LEFT, member, text, reason, wall_ms, by)
         self._drop_member(member)
+        if heir is not None:
+            self.make_host(heir, None, wall_ms)
 
     def close(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
         """Close a room: its log ends with this, and its members are kept only until they have been told."""
-        self._append(room, EntryKind.CLOSED, room.members[room.host], "", reason, wall_ms)
+        self.note(room, EntryKind.CLOSED, room.members.get(room.host), "", reason, wall_ms)
         del self.rooms[room.id], self.by_name[room.name]
         self.closed[room.id] = room
         room.closed_ms = wall_ms
@@ -238,7 +287,36 @@ class Directory:
         for member in list(room.members.values()):
             self._drop_member(member)
         del self.closed[room.id]
+        self.sanctions.forget_room(room.id)
         self.batch.purged.add(room.id)
+
+    def make_host(self, member: Member, by: Member | None, wall_ms: int) -> None:
+        """Let a member be its room's host; `by` whom, None if the last one just left."""
+        room = member.room
+        room.host = member.id
+        self.batch.rooms[room.id] = room.row()
+        self.note(room, EntryKind.HOST, member, "", 0, wall_ms, by)
+
+    def rename(self, member: Member, name: UserName, wall_ms: int) -> None:
+        """Give a member another name, which must be free."""
+        names = member.room.names
+        names.pop(member.name, None)
+        names[name] = member.id
+        self.note(member.room, EntryKind.RENAMED, member, name, 0, wall_ms)
+        member.name = name
+        self.batch.members[member.id] = member.row()
+
+    def set_topic(self, room: Room, topic: str, by: Member | None, wall_ms: int) -> None:
+        """Let a room be about something, or nothing; None: the operator says so."""
+        room.topic = topic
+        self.batch.rooms[room.id] = room.row()
+        self.note(room, EntryKind.TOPIC, by, topic, 0, wall_ms)
+
+    def set_password(self, room: Room, password_hash: str, by: Member | None, wall_ms: int) -> None:
+        """Let a room be joined with this password only, or without; None: the operator says so."""
+        room.password_hash = password_hash
+        self.batch.rooms[room.id] = room.row()
+        self.note(room, EntryKind.LOCKED, by, "", int(bool(password_hash)), wall_ms)
 
     def move(self, member: Member, gateway: str, heard: int) -> None:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
@@ -292,14 +370,33 @@ class Directory:
         member.id = member_id
         member.name = room.free_name(wished)
         self._add_member(member)
-        self._append(room, EntryKind.JOINED, member, "", 0, wall_ms)
+        member.wished, member.spoke_ms = wished, wall_ms
+        changes = self.batch.sanctions
+        member.muted_until_ms = self.sanctions.until(room.id, SanctionKind.MUTE, wished, row.ip, wall_ms, changes)
+        self.note(room, EntryKind.JOINED, member, "", len(room.members), wall_ms)
         member.delivered = room.last
         self.batch.members[member.id] = member.row()
         return member
 
-    def _append(self, room: Room, kind: EntryKind, member: Member, text: str, code: int, wall_ms: int) -> None:
+    def note(
+        self,
+        room: Room,
+        kind: EntryKind,
+        member: Member | None,
+        text: str,
+        code: int,
+        wall_ms: int,
+        peer: Member | None = None,
+    ) -> None:
+        """Put something into a room's order; `protocol.backbone.Entry` says what the arguments are.
+
+        Without a member it is the server itself that does something.
+        """
         room.last += 1
-        entry = Entry(room.last, kind, member.id, member.name, text, code, wall_ms)
+        member_id, name = (member.id, member.name) if member is not None else (0, SERVER_NAME)
+        entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
+        if peer is not None:
+            entry.peer, entry.peer_name = peer.id, peer.name
         entries = self.entries.get(room.id)
         if entries is None:
             self.entries[room.id] = [entry]
@@ -315,14 +412,14 @@ class Directory:
 
     def _add_member(self, member: Member) -> None:
         member.room.members[member.id] = self.members[member.id] = member
-        member.room.names.add(member.name)
+        member.room.names[member.name] = member.id
         self.by_token[member.token_hash] = member
         self._attach(member)
         self._last_id = max(self._last_id, member.id)
 
     def _drop_member(self, member: Member) -> None:
         del member.room.members[member.id]
-        member.room.names.discard(member.name)
+        member.room.names.pop(member.name, None)
         del self.members[member.id], self.by_token[member.token_hash]
         self._part(member)
         self.departed[member.id] = member.gateway
@@ -347,5 +444,5 @@ class Directory:
 
     def _new_id(self, wall_ms: int) -> int:
         # Led by the time, so that a broker which has forgotten everything does not give an id twice.
-        self._last_id = max(self._last_id + 1, wall_ms << 16)
+        self._last_id = max(self._last_id + 1, wall_ms << _TIME_SHIFT)
         return self._last_id

@@ -5,7 +5,20 @@ transaction in a file, one round trip to a server. Nothing here knows SQL or a p
 """
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import NamedTuple, Protocol
+
+FOREVER = 2**62
+"""A time that does not come."""
+
+
+class SanctionKind(IntEnum):
+    """What somebody may not do."""
+
+    BAN = 1
+    """Come in."""
+    MUTE = 2
+    """Speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +36,7 @@ class RoomRow:
     created_ms: int
     closed_ms: int = 0
     """When it was closed, if it was: then others may have its name."""
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,35 @@ class MemberRow:
     """Offset up to which it had heard its room when its gateway took it over or it went live; see `Batch.delivered`."""
     rights: int = 0
     """`codes.Rights` that a signed token gave it when it came in."""
+    wished: str = ""
+    """The name that it came with."""
+    manner: int = 0
+    """`protocol.manner.Manner`: how its listener serves it."""
+    muted_until_ms: int = 0
+    """Until when it may not speak: milliseconds since 1970."""
+    whispered_by: int = 0
+    """The member that whispered to it last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sanction:
+    """Who may not come in, or not speak: by name, by address, or both."""
+
+    room: int
+    """0: all rooms, set by the operator."""
+    kind: int
+    """A SanctionKind."""
+    name: str
+    """In normal form; empty: by address only."""
+    ip: str
+    """Empty: by name only."""
+    until_ms: int
+    """Milliseconds since 1970; `FOREVER`: until the room closes."""
+
+    @property
+    def key(self) -> tuple[int, int, str, str]:
+        """What there is only one of."""
+        return self.room, self.kind, self.name, self.ip
 
 
 class Chunk(NamedTuple):
@@ -77,10 +120,12 @@ class Batch:
     """Closed rooms of which nothing need be kept any more: they go with their members, positions and logs."""
     forgotten: set[str] = field(default_factory=set)
     """Gateway instances of which nothing need be known any more."""
+    sanctions: dict[tuple[int, int, str, str], Sanction | None] = field(default_factory=dict)
+    """By key; None: lifted, or its time is over. Those of a room go when it is purged."""
 
     def __bool__(self) -> bool:
         changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
-        return any(changes)
+        return any(changes) or bool(self.sanctions)
 
 
 @dataclass(slots=True)
@@ -94,6 +139,7 @@ class Snapshot:
     """Room id → (first, last) offset in its log."""
     accepted: dict[str, int] = field(default_factory=dict)
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
+    sanctions: list[Sanction] = field(default_factory=list)
 
 
 class Store(Protocol):

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 
-from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot
+from broker.store import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
 
 
 class MemoryStore:
@@ -14,12 +14,18 @@ class MemoryStore:
         self._logs: dict[int, list[Chunk]] = {}
         self._accepted: dict[str, int] = {}
         self._delivered: dict[tuple[int, str], int] = {}
+        self._sanctions: dict[tuple[int, int, str, str], Sanction] = {}
 
     def load(self) -> Snapshot:
         """See `Store.load`."""
         ends = {room: (log[0].first, log[-1].last) for room, log in self._logs.items() if log}
         return Snapshot(
-            list(self._rooms.values()), list(self._members.values()), ends, dict(self._accepted), dict(self._delivered)
+            list(self._rooms.values()),
+            list(self._members.values()),
+            ends,
+            dict(self._accepted),
+            dict(self._delivered),
+            list(self._sanctions.values()),
         )
 
     def commit(self, batch: Batch) -> None:
@@ -32,6 +38,11 @@ class MemoryStore:
                 self._members[member_id] = member
         for chunk in batch.chunks:
             self._logs.setdefault(chunk.room, []).append(chunk)
+        for key, sanction in batch.sanctions.items():
+            if sanction is None:
+                self._sanctions.pop(key, None)
+            else:
+                self._sanctions[key] = sanction
         self._accepted.update(batch.accepted)
         self._delivered.update(batch.delivered)
         for room_id in batch.purged:
@@ -41,6 +52,7 @@ class MemoryStore:
             self._accepted.pop(instance, None)
         if batch.purged:
             self._members = {id_: row for id_, row in self._members.items() if row.room not in batch.purged}
+            self._sanctions = {key: row for key, row in self._sanctions.items() if row.room not in batch.purged}
         if batch.purged or batch.forgotten:
             self._delivered = {
                 key: offset

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot
+from broker.store import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
 from broker.store_schema import MIGRATIONS
 from protocol.errors import SettingError, StoreError
 
@@ -102,6 +102,9 @@ class SqliteStore:
             members = [replace(member, live=bool(member.live)) for member in (MemberRow(*row) for row in rows)]
             accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))
             delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
+            sanctions = [
+                Sanction(*row) for row in self._db.execute("SELECT room, kind, name, ip, until_ms FROM sanctions")
+            ]
             ends: dict[int, tuple[int, int]] = {}
             # Steps from room to room in the index; a GROUP BY would walk the whole of it.
             oldest = "SELECT room, first FROM log WHERE room>? ORDER BY room, last LIMIT 1"
@@ -113,7 +116,7 @@ class SqliteStore:
         except sqlite3.Error as exc:
             raise StoreError(f"can not read the store: {exc}") from exc
         self._grown.update(ends)
-        return Snapshot(rooms, members, ends, accepted, delivered)
+        return Snapshot(rooms, members, ends, accepted, delivered, sanctions)
 
     def commit(self, batch: Batch) -> None:
         """See `Store.commit`."""
@@ -128,13 +131,16 @@ class SqliteStore:
         ends = bool(batch.purged or forgotten)
         # What forgets a room or a gateway must find in the tables all that there is of it.
         is_full = turns.size >= _FOLDED_AT[0] or turns.bytes >= _FOLDED_AT[1]
-        with self._transaction("write to") if ends or is_full or batch.rooms or batch.members else self._statement():
+        several = ends or is_full or batch.rooms or batch.members or batch.sanctions
+        with self._transaction("write to") if several else self._statement():
             if ends or is_full:
                 self._fold()
             if batch.rooms:
                 self._commit_rooms(batch.rooms)
             if batch.members:
                 self._commit_members(batch.members)
+            if batch.sanctions:
+                self._commit_sanctions(batch)
             if batch.purged:
                 self._purge(batch.purged)
             for table in ("accepted", "delivered") if forgotten else ():
@@ -213,8 +219,17 @@ class SqliteStore:
             [_member_values(member) for member in members.values() if member],
         )
 
+    def _commit_sanctions(self, batch: Batch) -> None:
+        lifted = [key for key, sanction in batch.sanctions.items() if sanction is None]
+        self._db.executemany("DELETE FROM sanctions WHERE room=? AND kind=? AND name=? AND ip=?", lifted)
+        self._db.executemany(
+            "INSERT OR REPLACE INTO sanctions (room, kind, name, ip, until_ms) VALUES (?, ?, ?, ?, ?)",
+            [(*s.key, s.until_ms) for s in batch.sanctions.values() if s],
+        )
+
     def _purge(self, rooms: set[int]) -> None:
-        for table, column in (("log", "room"), ("members", "room"), ("delivered", "room"), ("rooms", "id")):
+        tables = (("log", "room"), ("members", "room"), ("delivered", "room"), ("sanctions", "room"), ("rooms", "id"))
+        for table, column in tables:
             self._db.executemany(f"DELETE FROM {table} WHERE {column}=?", [(room_id,) for room_id in rooms])
         # The number of the table's last row is given again when that row goes.
         (last,) = self._db.execute("SELECT max(row) FROM log").fetchone()

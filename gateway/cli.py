@@ -55,11 +55,11 @@ class NetworkType(click.ParamType[Network]):
 
 
 class DoorType(click.ParamType[Door]):
-    """HOST:PORT, with =DIALECT where a door has one."""
+    """HOST:PORT, with =DIALECT,OPTION=VALUE… where a door has such."""
 
     def __init__(self, dialects: bool) -> None:
         self._dialects = dialects
-        self.name = "HOST:PORT[=DIALECT]" if dialects else "HOST:PORT"
+        self.name = "HOST:PORT[=DIALECT][,OPTION=VALUE...]" if dialects else "HOST:PORT"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Door:
         """See click."""
@@ -93,7 +93,8 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     default=("0.0.0.0:9001",),
     show_envvar=True,
     help=f"Where clients create and join rooms; may be given several times. Port 0: any free one. DIALECT is auto (the"
-    f" default) or one of {', '.join(DIALECTS)}.",
+    f" default) or one of {', '.join(DIALECTS)}. What --no-commands, --notices and --language say for all doors can"
+    " differ for one: HOST:PORT=DIALECT,commands=off,notices=on,language=ja.",
 )
 @click.option(
     "--udp",
@@ -301,6 +302,26 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="With --auth-key: whether strangers without a token may come in.",
 )
 @click.option(
+    "--no-commands",
+    is_flag=True,
+    show_envvar=True,
+    help="A text that begins with a slash is said like any other; else it is a command (/help lists them).",
+)
+@click.option(
+    "--notices",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_envvar=True,
+    help="Whether members are told who joins, leaves, is renamed and so on. auto: all but those who speak classic.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(["en", "ja"]),
+    default=Settings.language,
+    show_envvar=True,
+    help="What the server's own words in rooms are in: English or Japanese.",
+)
+@click.option(
     "--http",
     type=PlaceType(),
     default=None,
@@ -387,6 +408,9 @@ def _configure(
     guess_rate: float,
     unlimited: tuple[Network, ...],
     handshake_wait: float,
+    no_commands: bool,
+    notices: Literal["auto", "on", "off"],
+    language: Literal["en", "ja"],
     auth_key: Path | None,
     auth: Literal["optional", "required"],
     http: Place | None,
@@ -413,6 +437,9 @@ def _configure(
         room_rate=room_rate,
         unlimited=unlimited,
         first_byte_s=handshake_wait,
+        commands=not no_commands,
+        notices=None if notices == "auto" else notices == "on",
+        language=language,
         auth=auth if auth_key else "off",
     )
     if auth == "required" and auth_key is None:

@@ -2,19 +2,26 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ops.place import Place, parse_place
+from protocol.dialect import Dialect
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 from protocol.keys import SecretKey, is_loopback, parse_secret
+from protocol.manner import Manner
 from protocol.recognise import AUTO
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 
+_DOOR_OPTIONS: dict[str, dict[str, Any]] = {
+    "commands": {"on": True, "off": False},
+    "notices": {"on": True, "off": False},
+    "language": {"en": "en", "ja": "ja"},
+}
 _PORT = re.compile("[0-9]{1,5}")
 
 
@@ -26,6 +33,10 @@ class Door:
     port: int
     dialect: str = AUTO
     """Of a TCP door: what its clients speak, or `auto`."""
+    commands: bool | None = None
+    """Of a TCP door, like the next two: see `Settings`, whose value holds if this is None."""
+    notices: bool | None = None
+    language: Literal["en", "ja"] | None = None
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -80,6 +91,27 @@ class Settings:
     """Messages a second in one room from members here, in the long run; two seconds' worth at once."""
     unlimited: tuple[Network, ...] = LOOPBACK
     """Networks whose addresses are not limited one by one."""
+    commands: bool = True
+    """A text that begins with a slash is a command; else it is said like any other."""
+    notices: bool | None = None
+    """Members are told who comes, goes and so on; None: as their dialect has it."""
+    language: Literal["en", "ja"] = "en"
+    """What the server's own words are in."""
+
+    def manner(self, door: Door, dialect: Dialect) -> Manner:
+        """Return how members are served who come in at a door and speak a dialect."""
+        commands = self.commands if door.commands is None else door.commands
+        notices = self.notices if door.notices is None else door.notices
+        if notices is None:
+            notices = dialect.notices
+        manner = Manner(0)
+        if commands:
+            manner |= Manner.COMMANDS
+        if notices:
+            manner |= Manner.NOTICES
+        if (door.language or self.language) == "ja":
+            manner |= Manner.JAPANESE
+        return manner
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +137,30 @@ class Config:
 
 
 def parse_door(text: str, dialects: bool) -> Door:
-    """Return the door in HOST:PORT or, if `dialects` are allowed, HOST:PORT=DIALECT; [HOST] for IPv6.
+    """Return the door in HOST:PORT or, if `dialects` are allowed, HOST:PORT=DIALECT,OPTION=VALUE…; [HOST] for IPv6.
 
     Raises:
         SettingError: it is not that; the text says what is wrong.
     """
-    place, equals, dialect = text.partition("=")
-    if equals and not dialects:
-        raise SettingError(f"{text!r}: only a TCP door has a dialect")
+    listener, *options = text.split(",")
+    place, equals, dialect = listener.partition("=")
+    if (equals or options) and not dialects:
+        raise SettingError(f"{text!r}: only a TCP door has {'a dialect' if equals else 'options'}")
     dialect = dialect if equals else AUTO
     if dialect != AUTO and dialect not in DIALECTS:
         raise SettingError(f"there is no dialect {dialect!r}; there are auto, {', '.join(DIALECTS)}")
     where = parse_place(place)
-    return Door(where.host, where.port, dialect)
+    return replace(Door(where.host, where.port, dialect), **dict(_parse_option(option) for option in options))
+
+
+def _parse_option(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    values = _DOOR_OPTIONS.get(name)
+    if values is None:
+        raise SettingError(f"{text!r} is no option of a door; there are {', '.join(_DOOR_OPTIONS)}")
+    if value not in values:
+        raise SettingError(f"{text!r}: {name} is {' or '.join(values)}")
+    return name, values[value]
 
 
 def parse_broker(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gateway import addresses
 from gateway.admission import ADDRESSES, Households
+from gateway.commands import Commands
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
@@ -23,11 +24,14 @@ from protocol.datagram import MAX_UP, Datagram, characters_end, notice, parse_in
 from protocol.dialect import DownForm
 from protocol.dialects import CLASSIC, DIALECTS
 from protocol.errors import MalformedMessage
+from protocol.manner import Manner
 from protocol.names import hash_token, looks_like_token
 
 HELD_TOKENS = 4_096
 HELD_DATAGRAMS = 16
 """Datagrams of one unknown token that wait for the directory's answer; and how many such tokens there may be."""
+COMMANDS = int(Manner.COMMANDS)
+"""As a plain number: looked at for each message that begins with a slash."""
 REFUSED_TOKENS = 10_000
 REFUSED_S = 5.0
 """For so long a token that the directory did not know is not asked for again."""
@@ -65,6 +69,7 @@ class Core:
         self.counters = counters
         self.members = members
         self._takes_tokens = settings.auth != "off"
+        self.commands = Commands(link, counters, delivery.send_to, self.leave)
         self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
         """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._guesses: Buckets[str] = Buckets(ADDRESSES)
@@ -128,7 +133,12 @@ class Core:
             return
         if not self._may_say(member, now):
             self._slow_down(member, now)
-        elif self.link.publisher.add(Item(EntryKind.SAID, room.id, member.id, text, 0)):
+            return
+        if text[0] == "/" and member.manner & COMMANDS:
+            text = self.commands.take(member, text, now)
+            if not text:
+                return
+        if self.link.publisher.add(Item(EntryKind.SAID, room.id, member.id, text, 0)):
             counters.accepted_messages += 1
         else:
             counters.window_full += 1

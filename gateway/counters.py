@@ -17,6 +17,10 @@ class Counters:
     rate_limited: int = 0
     window_full: int = 0
     """Messages dropped because the broker has been away for too many of them."""
+    commands: int = 0
+    """Lines with a slash that were taken for commands."""
+    questions_limited: int = 0
+    """Questions of members that ask too many."""
     moved_addresses: int = 0
     deliveries: int = 0
     gaps: int = 0

@@ -6,11 +6,11 @@ member that is not live has a cursor of its own and catches up from the log unti
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
-from gateway import addresses
+from gateway import addresses, render
 from gateway.config import Settings
 from gateway.counters import Counters
+from gateway.happenings import SPOKEN, TOLD, Doors, Happenings
 from gateway.link import Link
 from gateway.members import Member, Members, Recipients, Room
 from gateway.pace import Pace
@@ -30,22 +30,6 @@ REPORT_S = 0.25
 """How often the directory is told how far was delivered: what a crash may repeat to a member."""
 FEW_ROOMS, REPORT_FEW_S = 16, 0.02
 """While only a few rooms go on it is told sooner, as that costs little."""
-
-
-class Doors(Protocol):
-    """What carries decisions out, at once and in order: a group may be another by the next decision."""
-
-    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """Send a payload from a door to all of a group, but for the member in slot `skip` (-1: nobody)."""
-
-    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
-        """Send a payload from a door to one address."""
-
-    def subscribe(self, topic: bytes) -> None:
-        """Ask the broker for the news of a topic."""
-
-    def unsubscribe(self, topic: bytes) -> None:
-        """Ask for them no more."""
 
 
 class Delivery:
@@ -88,6 +72,7 @@ class Delivery:
         """Members who were told that their rooms are closed, the last of them."""
         self._fenced = True
         self._calling = False
+        self.happenings = Happenings(doors, self)
 
     # --- rooms ----------------------------------------------------------------------------------------------------
 
@@ -145,28 +130,21 @@ class Delivery:
             elif entry.kind == EntryKind.CLOSED:
                 self._end(room, entry)
                 return
-            elif entry.member in room.members:
-                self._changed(room, room.members[entry.member], entry)
+            else:
+                self.happenings.take(room, entry, now)
+                if self._members.rooms.get(room.id) is not room:
+                    return  # that was the last one here
             room.position = entry.offset
         self._unreported[room.id] = room
 
     def _say(self, room: Room, entry: Entry) -> None:
         sender = room.members.get(entry.member)
-        for (door, style), recipients in room.groups.items():
+        for (door, style, _), recipients in room.groups.items():
             payload = datagram.said(style, room.name, entry.offset, entry.sender, entry.text)
             skip = -1
             if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
                 skip = sender.slot
             self._doors.fan_out(door, recipients, payload, skip)
-
-    def _changed(self, room: Room, member: Member, entry: Entry) -> None:
-        """A member that is served here left its room."""
-        if entry.kind == EntryKind.LEFT:
-            if entry.code == LeaveReason.IDLE and member.address is not None:
-                text = member.dialect.timed_out.format(user=member.name, room=room.name)
-                payload = datagram.notice(member.dialect, room.name, "timeout", text)
-                self._doors.send_to(member.door, member.address, payload)
-            self.drop(member)
 
     def _end(self, room: Room, entry: Entry) -> None:
         """The room is closed: who has heard all of it is told so, who is behind when it has caught up."""
@@ -393,7 +371,7 @@ class Delivery:
         member.pace = None
         if member.address is None:
             return
-        key = (member.door, member.dialect.down)
+        key = (member.door, member.dialect.down, member.manner & TOLD)
         recipients = room.groups.get(key)
         if recipients is None:
             recipients = room.groups[key] = self._new_recipients()
@@ -471,7 +449,7 @@ class Delivery:
             if isinstance(answer, Replayed) and answer.epoch == 0:
                 self._gone(room)
             elif isinstance(answer, Replayed) and answer.epoch == room.epoch:
-                before = [e for e in answer.entries if e.offset < member.joined_at and e.kind == EntryKind.SAID]
+                before = [e for e in answer.entries if e.offset < member.joined_at and e.kind in SPOKEN]
                 for entry in before[-member.history :]:
                     self._tell(member, entry)
                 member.history = 0
@@ -481,9 +459,13 @@ class Delivery:
         self._link.ask(Replay(room.id, room.epoch, after, HISTORY_ENTRIES), now, answered)
 
     def _tell(self, member: Member, entry: Entry) -> None:
+        payload = render.payload(entry, member.room.name, member.dialect.down, member.manner, member.id)
+        if payload is not None:
+            self.send_to(member, payload)
+
+    def send_to(self, member: Member, payload: bytes) -> None:
+        """Send one datagram to a member, if it is known where it is."""
         if member.address is not None:
-            room = member.room
-            payload = datagram.said(member.dialect.down, room.name, entry.offset, entry.sender, entry.text)
             self._doors.send_to(member.door, member.address, payload)
 
     def _retell(self, member: Member, answer: Replayed) -> None:
@@ -500,13 +482,13 @@ class Delivery:
                 continue
             if entry.kind == EntryKind.LEFT and entry.member == member.id:
                 # It left before we knew that it was in.
-                self.drop(member)
+                self.happenings.part(member, entry)
                 return
             if entry.kind == EntryKind.CLOSED:
                 self._tell_end(member, entry)
                 return
-            own = entry.member == member.id and not member.dialect.echo
-            if entry.kind == EntryKind.SAID and not own:
+            own = entry.member == member.id and not member.dialect.echo and entry.kind in SPOKEN
+            if not own and render.hears(entry, member.id, member.manner):
                 self._tell(member, entry)
             member.cursor = entry.offset
         if member.pace is not None:
@@ -531,6 +513,7 @@ class Delivery:
 
     def tick(self, now: float) -> None:
         """Report how far was delivered, and ask again where an answer did not come."""
+        self.happenings.tick(now)
         self.report_if_due(now)
         if self._is_fenced(now):
             if not self._calling and self._link.may_deliver(now):

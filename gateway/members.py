@@ -52,8 +52,10 @@ class Member:
         "ip",
         "joined_at",
         "leaving",
+        "manner",
         "name",
         "pace",
+        "questions",
         "recipients",
         "replaying",
         "room",
@@ -63,11 +65,16 @@ class Member:
         "token_hash",
         "unproven_from",
         "warned_at",
+        "wished",
     )
 
     def __init__(self, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float) -> None:
         self.id = granted.member
         self.name = granted.user
+        self.wished = granted.wished
+        """The name that it came with, if it is not of before there were any others."""
+        self.manner = granted.manner
+        """A `Manner`: how its listener promised to serve it."""
         self.token = token
         self.token_hash = b""
         """Only of a member that was adopted."""
@@ -85,6 +92,7 @@ class Member:
         """When it was told last that it is too fast."""
         self._own_prefixes: tuple[str, ...] | None = None
         """Only of one that has said something."""
+        self.questions: Bucket | None = None
         self.cursor = granted.offset
         """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
         self.fresh = not granted.address
@@ -102,11 +110,16 @@ class Member:
         """While it catches up: how fast."""
         self.leaving = False
 
+    def rename(self, name: str) -> None:
+        """It has another name; its client may go on to write the one that it came with."""
+        self.name = name
+        self._own_prefixes = None
+
     @property
     def own_prefixes(self) -> tuple[str, ...]:
         """What its client may write before its texts, to be taken off."""
         if self._own_prefixes is None:
-            self._own_prefixes = own_prefixes(self.name)
+            self._own_prefixes = own_prefixes(self.name, self.wished)
         return self._own_prefixes
 
 
@@ -116,10 +129,10 @@ def _seconds(idle_ms: int) -> float:
     return idle_ms / 1000
 
 
-def own_prefixes(name: str) -> tuple[str, ...]:
+def own_prefixes(name: str, wished: str = "") -> tuple[str, ...]:
     """Return what a client may write before its texts: its name as assigned or, told apart, as it was wished."""
-    wished = _TOLD_APART.sub("", name)
-    return tuple(f"{own}{separator}" for own in dict.fromkeys((name, wished)) for separator in (": ", " : "))
+    names = dict.fromkeys((name, _TOLD_APART.sub("", name), *([wished] if wished else [])))
+    return tuple(f"{own}{separator}" for own in names for separator in (": ", " : "))
 
 
 def without_own_name(text: str, own: tuple[str, ...]) -> str:
@@ -155,6 +168,7 @@ class Room:
         "position",
         "raw_name",
         "repairing",
+        "size",
         "topic",
         "waiting",
     )
@@ -182,7 +196,10 @@ class Room:
         self.members: dict[int, Member] = {}
         self.waiting: dict[int, Member] = {}
         """Members with an address that are not live yet."""
-        self.groups: dict[tuple[int, DownStyle], Recipients] = {}
+        self.groups: dict[tuple[int, DownStyle, int], Recipients] = {}
+        """Who hears the news together: by door, style and what their manners say of how they are told."""
+        self.size = granted.size
+        """Members everywhere, as far as the news have come."""
 
 
 class Members:

@@ -21,6 +21,8 @@ FRAMES_OUTSTANDING = 16
 RESEND_S = 1.0
 """When the broker has not moved on for this long, everything that it has not accepted is sent again."""
 
+_TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED})
+
 
 class Publisher:
     """The sender's half of the accepted-once stream to the broker."""
@@ -63,8 +65,8 @@ class Publisher:
         return not self._frames
 
     def add(self, item: Item) -> bool:
-        """Take an item; False if there is no room for it. For what is not said there always is: members bound it."""
-        if item.kind == EntryKind.SAID and len(self._items) >= self.capacity:
+        """Take an item; False if there is no room for it. For what nobody says there always is: members bound it."""
+        if len(self._items) >= self.capacity and item.kind in _TALK:
             self.dropped += 1
             return False
         self._items.append(item)

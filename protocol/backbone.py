@@ -45,15 +45,18 @@ class Entry(Wire):
     kind: Number
     """An EntryKind. A number that is not one is passed over: a newer broker may say more."""
     member: Number
-    """Who said, joined, left; for CLOSED the host."""
+    """Who said, joined, left, was muted…; for CLOSED the host."""
     sender: str
     """That member's name as assigned."""
     text: str
-    """What was said."""
+    """What was said; for LEFT, why the member was removed; else see EntryKind."""
     code: Number
-    """A LeaveReason for LEFT and CLOSED, else 0."""
+    """A LeaveReason for LEFT and CLOSED, the number of members for JOINED, else see EntryKind, or 0."""
     at_ms: Number
     """When the broker stamped it: milliseconds since 1970, UTC."""
+    peer: Number = 0
+    """The second person: whom a WHISPERED is for; who removed, muted or handed over. 0: nobody, or the server."""
+    peer_name: str = ""
 
 
 class News(Wire):
@@ -92,9 +95,9 @@ class Item(Wire):
     """One thing that happened to a member, to be put into its room's order."""
 
     kind: Number
-    """EntryKind.SAID; LEFT, with the reason in `code` (of a member of a closed room: it has been told so); ADDRESSED,
-    with the address in `text`; RELEASED, with the offset up to which the member has heard its room in `code` and the
-    handover in `text`."""
+    """EntryKind.SAID; COMMANDED; LEFT, with the reason in `code` (of a member of a closed room: it has been told so);
+    ADDRESSED, with the address in `text`; RELEASED, with the offset up to which the member has heard its room in `code`
+    and the handover in `text`."""
     room: Number
     member: Number
     text: Text
@@ -123,6 +126,8 @@ class Create(Wire, tag=10):
     """How long it may be silent."""
     rights: Number = 0
     """`codes.Rights` that a signed token gave it."""
+    manner: Number = 0
+    """`protocol.manner.Manner` of the listener."""
 
 
 class Join(Create, tag=11):
@@ -168,7 +173,38 @@ class Positions(Wire, tag=16):
     rooms: Annotated[list[Number], msgspec.Meta(max_length=MAX_MEMBERS)]
 
 
-Question = Create | Join | Resume | ListRooms | Replay | Roll | Positions
+class Who(Wire, tag=40):
+    """Who is in this room? Members in the order in which they came."""
+
+    room: Number
+    skip: Number
+    limit: Number
+
+
+class Browse(Wire, tag=41):
+    """What is there to know of the rooms? The oldest first."""
+
+    skip: Number
+    limit: Number
+
+
+class Clock(Wire, tag=42):
+    """What time is it?"""
+
+
+class SetPassword(Wire, tag=43):
+    """A member wants its room to have this password, or none.
+
+    Not an item: the hash takes its time off the loop, and nothing is accepted before it is kept. Asked again, it does
+    the same again.
+    """
+
+    room: Number
+    member: Number
+    password: str
+
+
+Question = Create | Join | Resume | ListRooms | Replay | Roll | Positions | Who | Browse | Clock | SetPassword
 
 
 class Request(Wire, tag=3):
@@ -234,6 +270,11 @@ class Granted(Wire, tag=20):
     """What the member has heard already, or need not hear; what comes after is to be delivered."""
     first: Number
     """The oldest offset that the room's log still holds."""
+    wished: str = ""
+    """The name that it came with: its client may write that before its texts for ever."""
+    manner: Number = 0
+    size: Number = 0
+    """Members of the room."""
 
 
 class Refused(Wire, tag=21):
@@ -281,7 +322,34 @@ class Standing(Wire, tag=25):
     positions: list[tuple[Number, Number, Number]]
 
 
-Answer = Granted | Refused | Rooms | Replayed | OnRoll | Standing
+class Present(Wire, tag=44):
+    """Who is in the room."""
+
+    count: Number
+    """Members in all."""
+    members: list[tuple[str, bool, Number]]
+    """(name, is the host, milliseconds since it last spoke), of those that were asked for."""
+
+
+class Browsed(Wire, tag=45):
+    """Which rooms there are."""
+
+    count: Number
+    rooms: list[tuple[str, Number, bool]]
+    """(name, members, has a password), of those that were asked for."""
+
+
+class Clocked(Wire, tag=46):
+    """Milliseconds since 1970, UTC."""
+
+    at_ms: Number
+
+
+class Done(Wire, tag=47):
+    """What was asked for is kept, or refused; the room's log tells which."""
+
+
+Answer = Granted | Refused | Rooms | Replayed | OnRoll | Standing | Present | Browsed | Clocked | Done
 
 
 class Reply(Wire, tag=3):

@@ -40,6 +40,27 @@ class EntryKind(IntEnum):
     """Only from gateway to broker, never in a log: where a member's datagrams go."""
     RELEASED = 6
     """Likewise: the gateway serves the member no more."""
+    COMMANDED = 7
+    """Likewise: a line that a member typed, to be parsed by `commands.py` and carried out."""
+    ACTED = 8
+    """Said in the third person."""
+    WHISPERED = 9
+    """Said to one member alone: the peer."""
+    RENAMED = 10
+    """`sender` is the old name, `text` the new one."""
+    TOPIC = 11
+    """What the room is about; empty when it was taken off."""
+    HOST = 12
+    """The member is the host now; the peer handed over, or nobody did."""
+    MUTED = 13
+    """The member may not speak; `code` is the minutes, 0: until the room closes."""
+    UNMUTED = 14
+    LOCKED = 15
+    """`code` 1: the room has a password (another one); 0: none any more."""
+    ANSWERED = 16
+    """Told to the member alone: `code` is a `phrases.Phrase`, `text` what it is about."""
+    ANNOUNCED = 17
+    """From the operator, to everybody."""
 
 
 class LeaveReason(IntEnum):
@@ -50,6 +71,12 @@ class LeaveReason(IntEnum):
     HOST_LEFT = 3
     HOST_IDLE = 4
     LOST = 5
+    KICKED = 6
+    BANNED = 7
+    OPERATOR = 8
+    """The operator removed the member, or closed the room."""
+    HOST_CLOSED = 9
+    """The host closed the room and did not just leave it."""
 
 
 class Rights(IntFlag):

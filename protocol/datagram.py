@@ -134,8 +134,20 @@ def said(style: DownStyle, room: str, offset: int, sender: str, text: str) -> by
             return _fitting({"n": offset, "from": sender, "text": text}, "text", MAX_DOWN)
 
 
+def line(style: DownStyle, room: str, text: str) -> bytes:
+    """Return the datagram for a line that no sender's name stands before; in the forms that have such lines."""
+    head = b""
+    if style.form is DownForm.U1:
+        raw = room.encode()
+        head = bytes((len(raw), 0)) + raw
+    return head + cut(_parted(style, text), MAX_DOWN - len(head)).encode()
+
+
 def _line(style: DownStyle, sender: str, text: str) -> str:
-    line = f"{sender}{style.separator}{text}"
+    return _parted(style, f"{sender}{style.separator}{text}")
+
+
+def _parted(style: DownStyle, line: str) -> str:
     for words in style.ends_at:
         line = line.replace(words, words[0] + _NO_WIDTH + words[1:])
     return line

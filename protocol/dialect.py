@@ -151,5 +151,9 @@ class Dialect:
     """Notices when the room closes; {user} is the host, {room} the room."""
     timed_out: str = _SEED_TIMED_OUT
     """Notice to a member removed for silence; {user} is itself, {room} the room."""
+    removed: tuple[str, ...] = ("{reason}", "exit!")
+    """Notices to a member that somebody removed; {reason} is who and why, {user} and {room} as in `timed_out`."""
+    notices: bool = True
+    """Members are told who comes, goes and so on, where the listener does not say otherwise."""
     notices_raw: bool = False
     """Notices go as bare text whatever the form of messages."""

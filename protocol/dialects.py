@@ -13,6 +13,8 @@ CLASSIC = Dialect(
     refused=(Reply("ERROR: {reason}", state=None),),
     error_is_token=True,
     echo=True,
+    # Its own server tells nobody who comes or goes.
+    notices=False,
 )
 
 TCRP = Dialect(
@@ -49,6 +51,7 @@ TCRP_JSON = Dialect(
     leave_words=frozenset({"/exit"}),
     closed=("チャットルームが閉じられました",),
     timed_out="しばらく発言しなかったので、チャットルームから退出させました",
+    removed=("{reason}", "チャットルームが閉じられました"),
 )
 
 TCRP_200 = Dialect(
@@ -62,6 +65,7 @@ TCRP_200 = Dialect(
     leave_words=frozenset({"exit:"}),
     closed=("exit:ホストの{user}がルームを退出しました．",),
     timed_out="exit:Timeout!",
+    removed=("exit:{reason}",),
 )
 
 TCRP_OK = Dialect(
@@ -83,6 +87,7 @@ TCRP_OK = Dialect(
     leave_words=frozenset({"@quit"}),
     closed=("ROOM_CLOSED: ホストの{user}がルームを退出しました．",),
     timed_out="DISCONNECTED: Timeout!",
+    removed=("DISCONNECTED: {reason}",),
     notices_raw=True,
 )
 
@@ -131,6 +136,7 @@ TCRP_SUCCESS = Dialect(
     closed=("__ROOM_CLOSED__",),
     # Its client knows no other notice, and would take any other text for a name and what that says.
     timed_out="__ROOM_CLOSED__",
+    removed=("__ROOM_CLOSED__",),
     notices_raw=True,
 )
 
@@ -147,6 +153,7 @@ TCRP_SINGLE = Dialect(
     leave_words=frozenset({"exit"}),
     closed=("ホストが退出したため、チャットルーム:{room}を終了します。",),
     timed_out="{user}が{room}から退出しました。",
+    removed=("{reason}", "ホストが退出したため、チャットルーム:{room}を終了します。"),
 )
 
 TCRP_TWO_SOCKETS = Dialect(
@@ -164,6 +171,7 @@ TCRP_TWO_SOCKETS = Dialect(
     closed=("ホストが退出したため、ルームが閉じられました",),
     # Its client ends at the words for a closed room and at no others, so they have to be in here as well.
     timed_out="「ホストが退出したため」ではなく、発言がなかったため、ルームから退出しました",
+    removed=("{reason}", "ホストが退出したため、ルームが閉じられました"),
 )
 
 TCRP_202 = Dialect(
@@ -203,6 +211,7 @@ TSUDOI = Dialect(
     down=DownStyle(DownForm.NATIVE),
     leave_words=frozenset({"/leave"}),
     closed=("ホストの{user}がルームを退出しました．",),
+    removed=("{reason}",),
 )
 
 DIALECTS: dict[str, Dialect] = {

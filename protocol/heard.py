@@ -89,7 +89,12 @@ def _raw(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
         return notice
     text = restored(dialect.down, text)
     sender, found, said = text.partition(separator)
-    return Said(sender, said) if found else Said("", text)
+    return _said(sender, said) if found else Said("", text)
+
+
+def _said(sender: str, text: str) -> Said | Noticed:
+    """Nobody is called as the server is: what it says is no message."""
+    return Noticed(NoticeKind.OTHER, text) if sender == SERVER_NAME else Said(sender, text)
 
 
 def _named(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
@@ -101,7 +106,7 @@ def _named(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
 
 def _from_server(dialect: Dialect, room: str, sender: str, text: str) -> Said | Noticed:
     notice = _notice(dialect, room, text) if sender == SERVER_NAME else None
-    return notice or Said(sender, text)
+    return notice or _said(sender, text)
 
 
 def _notice(dialect: Dialect, room: str, text: str, without: str = "") -> Noticed | None:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from client import errors
-from client.events import Event, ServerAway
+from client.events import Event, Notice, ServerAway
 from client.net.chat import ChatClient, create, join, rooms
 from client.net.processes import ProcessTrouble, Site, Town
 from client.net.stranger import Stranger, random_datagrams
@@ -151,6 +151,8 @@ class Actor:
         self.chat = chat
         self.silent = silent
         self.heard: list[Event] = []
+        self.told: list[Event] = []
+        """Notices."""
         self.read = 0
         self._news = news
         self._listening = asyncio.create_task(self._listen(), name=f"{name} listens")
@@ -158,9 +160,11 @@ class Actor:
     async def _listen(self) -> None:
         async for event in self.chat:
             # That a server is away is what a story may be about; nobody said it.
-            if not isinstance(event, ServerAway):
-                self.heard.append(event)
-                self._news.set()
+            if isinstance(event, ServerAway):
+                continue
+            # What the server says comes between what people say, or not: stories expect it by itself.
+            (self.told if isinstance(event, Notice) else self.heard).append(event)
+            self._news.set()
 
     @property
     def unread(self) -> list[Event]:

@@ -287,6 +287,7 @@ class Connection(asyncio.Protocol):
             self._ip.partition("%")[0],
             int(desk.settings.idle_timeout_s * 1000),
             rights,
+            int(desk.settings.manner(self._door, command.dialect)),
         )
 
         def on_answer(answer: Answer | None, now: float) -> None:

@@ -327,7 +327,9 @@ def test_a_room_may_close_and_come_again_in_one_turn(broker: Broker) -> None:
 def test_create_grants_the_host(broker: Broker) -> None:
     granted = broker.create(" den ", "alice")
     room, member = granted.room, granted.member
-    assert granted == Granted(room, "den", member, "alice", "tcrp", "192.0.2.1", b"", 100_000, True, 1, 1, 1)
+    assert granted == Granted(
+        room, "den", member, "alice", "tcrp", "192.0.2.1", b"", 100_000, True, 1, 1, 1, wished="alice", size=1
+    )
     assert granted.room in broker.core.directory.rooms
 
 

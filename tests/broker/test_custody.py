@@ -326,7 +326,9 @@ def test_a_gateway_that_was_out_of_touch_is_told_who_left_elsewhere(broker: Brok
     member, stayed = broker.create(peer=A), broker.join(peer=A)
     guest = broker.join(peer=A, token=3)
     broker.say(A, backbone.Bye())
-    assert broker.ask(B, Resume(a_token(1))) == member
+    resumed = broker.ask(B, Resume(a_token(1)))
+    assert isinstance(resumed, Granted)
+    assert (resumed.member, resumed.size) == (member.member, 3)
     broker.publish(B, left(member))
     broker.say(A, Hello(backbone.VERSION))
     # The room is closed: its host was served elsewhere to the end, the others were not.

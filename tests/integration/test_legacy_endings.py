@@ -135,7 +135,9 @@ class TestEnd:
         company = Company(new_room("den"))
         company.create(client("classic", "alice", gateway))
         company.join(client("tcrp", "bob", gateway))
-        company.say(company.members[1], word)
+        # Twice the slash, as one alone begins a command.
+        company.members[1].say("/" * word.startswith("/") + word)
+        company.members[0].hear_line(f"bob: {word}")
         company.chat()
 
     def test_of_patience_with_silent_guests(self, hasty_gateway: Gateway, client: Enter, new_room: NewRoom) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol import datagram, handshake, header, names
+from protocol import commands, datagram, handshake, header, names, phrases
 from protocol.codes import Operation, State, Status
 from protocol.dialect import Dialect, DownForm, PortPlace, RequestForm
 from protocol.dialects import DIALECTS
@@ -98,7 +98,7 @@ def profile_row(dialect: Dialect) -> str:
 def notice_row(dialect: Dialect) -> str:
     """What the table of notices says about one."""
     bare = " *bare*" if dialect.notices_raw else ""
-    return row(f"`{dialect.name}`{bare}", code(dialect.closed), code((dialect.timed_out,)))
+    return row(f"`{dialect.name}`{bare}", code(dialect.closed), code((dialect.timed_out,)), code(dialect.removed))
 
 
 def error_row(dialect: Dialect) -> str:
@@ -159,6 +159,19 @@ def test_the_tables_of_codes_are_the_codes(title: str, codes: type[Operation | S
 def test_the_words_for_a_person_are_the_codes() -> None:
     for status, words in handshake.REASONS.items():
         assert status is Status.OK or row(str(int(status)), f"`{words}`") in section("Errors")
+
+
+def test_every_command_and_every_word_of_the_server_is_there() -> None:
+    for word, (usage, english, japanese) in phrases.HELP.items():
+        who = "the host" if word in commands.HOSTS_WORDS else "everyone"
+        assert row(f"`{usage}`".replace("|", "\\|"), who, english, japanese) in section("Commands")
+    for phrase, words in phrases.PHRASES.items():
+        assert row(f"`{phrase.code}`", *words) in section("Phrases")
+    for unit_ms, *idle in phrases.IDLE:
+        assert row(f"{unit_ms // 1000} s", *idle) in section("Phrases")
+    codes = re.findall(r"^\| `([a-z-]+)` \|", section("Phrases"), re.MULTILINE)
+    assert codes == [phrase.code for phrase in phrases.PHRASES]
+    assert set(phrases.PHRASES) == set(phrases.Phrase)
 
 
 def test_numbers_in_the_text_are_the_codes() -> None:

@@ -178,7 +178,10 @@ class Broker(Service):
 
 
 class Gateway(Service):
-    """`python -m gateway` with a door for each dialect named, all of which share one UDP socket."""
+    """`python -m gateway` with a door for each dialect named, all of which share one UDP socket.
+
+    Nobody is told who comes and goes, so that a stand-in hears what is said and nothing else, unless a test wants it.
+    """
 
     def __init__(
         self,
@@ -194,6 +197,8 @@ class Gateway(Service):
             arguments += ["--broker", broker.endpoint]
         if data is not None:
             arguments += ["--data", str(data)]
+        if "--notices" not in extra:
+            arguments += ["--notices", "off"]
         super().__init__("gateway", (*arguments, *extra))
         tcp = tuple(self._addresses("tcp"))
         assert len(tcp) == len(doors), self.ready

@@ -1,0 +1,245 @@
+"""Members' commands, carried out; PROTOCOL.md, "Commands".
+
+Whatever comes of one is an entry in the room's log: for all, or an answer to the one who gave it. So a command that was
+accepted is carried out once and told once, like a message.
+"""
+
+import ipaddress
+
+from broker.directory import Directory, Member
+from broker.sanctions import end_of
+from broker.store import FOREVER, Sanction, SanctionKind
+from protocol import commands, names
+from protocol.codes import EntryKind, LeaveReason
+from protocol.errors import InvalidName
+from protocol.phrases import Phrase
+
+TOPIC_SIZE = 400
+"""Bytes of a topic, or of a reason to remove somebody."""
+TOLD_MUTED_MS = 5_000
+"""A muted member that goes on speaking is told so this often at the most."""
+
+
+def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
+    """Do what a member has typed, as far as it may.
+
+    Args:
+        directory: where.
+        member: who.
+        line: what, as it came from its gateway; `/password NEW` is not among these (see `Core`).
+        wall_ms: now.
+    """
+    command = commands.parse_untrusted(line)
+    if member.may_moderate or not _is_hosts(command):
+        if isinstance(command, commands.Whisper | commands.Reply | commands.Act | commands.Rename) and is_muted(
+            directory, member, wall_ms
+        ):
+            return
+        _Run(directory, member, wall_ms).do(command)
+    else:
+        answer(directory, member, Phrase.NOT_HOST, "", wall_ms)
+
+
+def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
+    """Say whether a member may not speak; if so, it is told, now and then."""
+    left_ms = member.muted_until_ms - wall_ms
+    if left_ms <= 0:
+        return False
+    if wall_ms - member.told_muted_ms >= TOLD_MUTED_MS:
+        member.told_muted_ms = wall_ms
+        if member.muted_until_ms == FOREVER:
+            answer(directory, member, Phrase.MUTED, "", wall_ms)
+        else:
+            answer(directory, member, Phrase.MUTED_FOR, str(-(-left_ms // 60_000)), wall_ms)
+    return True
+
+
+def answer(directory: Directory, member: Member, phrase: Phrase, about: str, wall_ms: int) -> None:
+    """Tell one member alone."""
+    directory.note(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
+
+
+def _is_hosts(command: commands.Command | commands.Unknown | commands.Misused) -> bool:
+    match command:
+        case commands.Topic(text):
+            return text is not None
+        case (
+            commands.Kick()
+            | commands.Ban()
+            | commands.Unban()
+            | commands.Mute()
+            | commands.Unmute()
+            | commands.Lock()
+            | commands.HandOver()
+            | commands.Close()
+        ):
+            return True
+    return False
+
+
+class _Run:
+    """One command of one member."""
+
+    def __init__(self, directory: Directory, member: Member, wall_ms: int) -> None:
+        self._directory = directory
+        self._member = member
+        self._room = member.room
+        self._wall_ms = wall_ms
+
+    def do(self, command: commands.Command | commands.Unknown | commands.Misused) -> None:
+        directory, member, room, wall_ms = self._directory, self._member, self._room, self._wall_ms
+        match command:
+            case commands.Act(text):
+                member.spoke_ms = wall_ms
+                directory.note(room, EntryKind.ACTED, member, _one_line(text), 0, wall_ms)
+            case commands.Whisper(name, text):
+                if target := self._find(name):
+                    self._whisper(target, text)
+            case commands.Reply(text):
+                if target := room.members.get(member.whispered_by):
+                    self._whisper(target, text)
+                else:
+                    self._answer(Phrase.NOBODY_WROTE)
+            case commands.Rename(name):
+                self._rename(name)
+            case commands.Topic(None):
+                self._answer(Phrase.TOPIC_IS if room.topic else Phrase.NO_TOPIC, room.topic)
+            case commands.Topic(str() as text):
+                if self._fits(text):
+                    directory.set_topic(room, _one_line(text), member, wall_ms)
+            case commands.Kick(name, reason):
+                if (target := self._find_other(name)) and self._fits(reason):
+                    directory.leave(target, LeaveReason.KICKED, wall_ms, _one_line(reason), member)
+            case commands.Ban(name, minutes):
+                self._ban(name, minutes)
+            case commands.Unban(name):
+                lifted = directory.sanctions.lift(room.id, SanctionKind.BAN, _normal(name), directory.batch.sanctions)
+                self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
+            case commands.Mute(name, minutes):
+                if target := self._find_other(name):
+                    self._mute(target, minutes)
+            case commands.Unmute(name):
+                if target := self._find(name):
+                    self._unmute(target)
+            case commands.Lock(""):
+                directory.set_password(room, "", member, wall_ms)
+            case commands.HandOver(name):
+                if target := self._find_other(name):
+                    directory.make_host(target, member, wall_ms)
+            case commands.Close():
+                directory.close(room, LeaveReason.HOST_CLOSED, wall_ms)
+
+    def _whisper(self, target: Member, text: str) -> None:
+        self._member.spoke_ms = self._wall_ms
+        if target.whispered_by != self._member.id:
+            target.whispered_by = self._member.id
+            self._directory.batch.members[target.id] = target.row()
+        self._directory.note(self._room, EntryKind.WHISPERED, self._member, text, 0, self._wall_ms, target)
+
+    def _rename(self, wished: str) -> None:
+        try:
+            name = names.user_name(wished)
+        except InvalidName:
+            self._answer(Phrase.BAD_NAME)
+            return
+        if name in self._room.names or self._banned(name):
+            self._answer(Phrase.NAME_TAKEN, name)
+        else:
+            self._directory.rename(self._member, name, self._wall_ms)
+
+    def _banned(self, name: str) -> bool:
+        directory = self._directory
+        return bool(
+            directory.sanctions.until(
+                self._room.id, SanctionKind.BAN, name, "", self._wall_ms, directory.batch.sanctions
+            )
+        )
+
+    def _ban(self, who: str, minutes: int) -> None:
+        """Ban by name and address, or by an address alone; who shares the host's own address, by name only."""
+        until_ms = end_of(minutes, self._wall_ms)
+        target = self._room.members.get(self._room.names.get(_normal(who), 0))
+        if target is None:
+            ip = _address(who)
+            if not ip:
+                self._answer(Phrase.NO_SUCH_MEMBER, who)
+                return
+            self._sanction(SanctionKind.BAN, "", ip, until_ms)
+            self._answer(Phrase.ADDRESS_BANNED, ip)
+            for other in [m for m in self._room.members.values() if m.ip == ip and not m.is_host]:
+                self._directory.leave(other, LeaveReason.BANNED, self._wall_ms, "", self._member)
+            return
+        if not (target := self._find_other(who)):
+            return
+        ip = "" if target.ip == self._member.ip else target.ip
+        for name in dict.fromkeys((target.name, target.wished)):
+            # The name that it came with may be another member's by right: bob, who was bob#2 here.
+            if name == target.name or name not in self._room.names:
+                self._sanction(SanctionKind.BAN, name, ip, until_ms)
+        self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
+        self._answer(Phrase.BOTH_BANNED if ip else Phrase.NAME_BANNED, target.name)
+
+    def _mute(self, target: Member, minutes: int) -> None:
+        until_ms = end_of(minutes, self._wall_ms)
+        self._sanction(SanctionKind.MUTE, target.wished, "" if target.ip == self._member.ip else target.ip, until_ms)
+        target.muted_until_ms, target.told_muted_ms = until_ms, 0
+        self._directory.batch.members[target.id] = target.row()
+        self._directory.note(self._room, EntryKind.MUTED, target, "", minutes, self._wall_ms, self._member)
+
+    def _unmute(self, target: Member) -> None:
+        if target.muted_until_ms <= self._wall_ms:
+            self._answer(Phrase.NOT_MUTED, target.name)
+            return
+        directory = self._directory
+        for who in (target.wished, target.ip):
+            directory.sanctions.lift(self._room.id, SanctionKind.MUTE, who, directory.batch.sanctions)
+        target.muted_until_ms = 0
+        directory.batch.members[target.id] = target.row()
+        directory.note(self._room, EntryKind.UNMUTED, target, "", 0, self._wall_ms, self._member)
+
+    def _sanction(self, kind: SanctionKind, name: str, ip: str, until_ms: int) -> None:
+        directory = self._directory
+        directory.sanctions.add(Sanction(self._room.id, kind, name, ip, until_ms), directory.batch.sanctions)
+
+    def _find(self, name: str) -> Member | None:
+        """Return the member of that name; if there is none, say so."""
+        target = self._room.members.get(self._room.names.get(_normal(name), 0))
+        if target is None:
+            self._answer(Phrase.NO_SUCH_MEMBER, name)
+        return target
+
+    def _find_other(self, name: str) -> Member | None:
+        target = self._find(name)
+        if target is self._member:
+            self._answer(Phrase.YOURSELF)
+            return None
+        return target
+
+    def _fits(self, text: str) -> bool:
+        if len(text.encode()) <= TOPIC_SIZE:
+            return True
+        self._answer(Phrase.TOO_LONG, str(TOPIC_SIZE))
+        return False
+
+    def _answer(self, phrase: Phrase, about: str = "") -> None:
+        answer(self._directory, self._member, phrase, about, self._wall_ms)
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line feeds: what stands in the server's own words must not look like another line."""
+    return " ".join(text.split("\n"))
+
+
+def _normal(name: str) -> str:
+    """Return a name or address as it is compared; what can be neither stays as it is and is nobody's."""
+    try:
+        return _address(name) or names.user_name(name)
+    except InvalidName:
+        return name
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return ""

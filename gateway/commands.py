@@ -1,0 +1,242 @@
+"""Members' lines that begin with a slash: who answers what; PROTOCOL.md, "Commands".
+
+What changes something or reaches somebody goes to the broker like a message, and what comes of it comes back in the
+room's order. What only asks is answered to the one who asked, here or by asking the broker.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from gateway import render
+from gateway.counters import Counters
+from gateway.happenings import SPOKEN
+from gateway.limits import Bucket
+from gateway.link import Link
+from gateway.members import Member
+from protocol import commands, told
+from protocol.backbone import (
+    Answer,
+    Browse,
+    Browsed,
+    Clock,
+    Clocked,
+    Done,
+    Entry,
+    Item,
+    Present,
+    Question,
+    Replay,
+    Replayed,
+    SetPassword,
+    Who,
+)
+from protocol.codes import EntryKind, LeaveReason
+from protocol.commands import HOSTS_WORDS, Command, Misused, Unknown
+from protocol.manner import Manner
+from protocol.phrases import HELP, Phrase, idle_for, phrase
+
+PAGE = 20
+"""Members or rooms on a page."""
+HISTORY = 50
+"""Messages that one `/history` tells at the most."""
+LOOKED_AT = 500
+"""Positions among which these are looked for."""
+QUESTIONS_S, QUESTIONS = 2.0, 20.0
+"""Questions a second that one member may ask in the long run, and at once: answers may be larger than questions."""
+
+SendTo = Callable[[Member, bytes], None]
+Leave = Callable[[Member, LeaveReason, float], None]
+
+
+class Commands:
+    """Takes members' commands; knows no socket and no clock."""
+
+    def __init__(self, link: Link, counters: Counters, send_to: SendTo, leave: Leave) -> None:
+        self._link = link
+        self._counters = counters
+        self._send_to = send_to
+        self._leave = leave
+
+    def take(self, member: Member, line: str, now: float) -> str:
+        """Take a text that begins with a slash; return what the member says by it, empty if nothing."""
+        if line.startswith("//"):
+            return line[1:]
+        self._counters.commands += 1
+        command = commands.parse_untrusted(line)
+        match command:
+            case commands.Leave():
+                self._answer(member, Phrase.LEFT_ROOM, member.room.name)
+                self._leave(member, LeaveReason.LEFT, now)
+            case commands.Lock(password) if password:
+                if self._may_ask(member, now):
+                    self._ask(member, SetPassword(member.room.id, member.id, password), now, lambda answer: None)
+            case (
+                commands.Whisper()
+                | commands.Reply()
+                | commands.Act()
+                | commands.Rename()
+                | commands.Kick()
+                | commands.Ban()
+                | commands.Unban()
+                | commands.Mute()
+                | commands.Unmute()
+                | commands.Lock()
+                | commands.Topic()
+                | commands.HandOver()
+                | commands.Close()
+            ):
+                item = Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)
+                if not self._link.publisher.add(item):
+                    self._counters.window_full += 1
+                    self._answer(member, Phrase.BUSY)
+            case _:
+                if self._may_ask(member, now):
+                    self._tell(member, command, now)
+        return ""
+
+    def _may_ask(self, member: Member, now: float) -> bool:
+        if member.questions is None:
+            member.questions = Bucket(QUESTIONS, now)
+        if member.questions.touch(now, QUESTIONS_S, QUESTIONS):
+            return True
+        self._counters.questions_limited += 1
+        return False
+
+    def _tell(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
+        """Answer a question."""
+        match command:
+            case commands.Unknown(word):
+                self._answer(member, Phrase.UNKNOWN_COMMAND, word)
+            case commands.Misused(word):
+                usage, *does = HELP[word]
+                self._answer(member, Phrase.USAGE, f"{usage} — {does[_japanese(member)]}")
+            case commands.Help():
+                self._send(member, _help(member))
+            case commands.Who(page):
+                question = Who(member.room.id, (page - 1) * PAGE, PAGE)
+                self._ask(member, question, now, lambda answer: self._who(member, page, answer))
+            case commands.Rooms(page):
+                self._ask(member, Browse((page - 1) * PAGE, PAGE), now, lambda a: self._rooms(member, page, a))
+            case commands.History(count):
+                room = member.room
+                after = max(max(room.known_last, member.cursor) - LOOKED_AT, 0)
+                question_ = Replay(room.id, room.epoch, after, LOOKED_AT)
+                self._ask(member, question_, now, lambda a: self._history(member, min(count, HISTORY), a))
+            case commands.Time():
+                self._ask(member, Clock(), now, lambda answer: self._time(member, answer))
+
+    def _ask(self, member: Member, question: Question, now: float, on_answer: Callable[[Answer], None]) -> None:
+        """Ask the broker; if it is away, that is the answer. A member that has gone meanwhile is told nothing."""
+
+        def answered(answer: Answer | None, now: float) -> None:
+            if member.leaving:
+                return
+            if isinstance(answer, Present | Browsed | Replayed | Clocked | Done):
+                on_answer(answer)
+            else:
+                self._answer(member, Phrase.BUSY)
+
+        self._link.ask(question, now, answered)
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _answer(self, member: Member, which: Phrase, about: str = "") -> None:
+        style = member.dialect.down
+        self._send_to(member, render.answer(style, member.room.name, which, _japanese(member), about))
+
+    def _send(self, member: Member, datagrams: Iterable[bytes]) -> None:
+        for datagram in datagrams:
+            self._send_to(member, datagram)
+
+    def _who(self, member: Member, page: int, answer: Answer) -> None:
+        if not isinstance(answer, Present):
+            return
+        japanese = _japanese(member)
+        rows = []
+        for name, is_host, idle_ms in answer.members:
+            which = Phrase.HOST_MEMBER if is_host else Phrase.MEMBER
+            words = phrase(which, japanese, name=name, idle=idle_for(idle_ms, japanese))
+            rows.append(({"name": name, "host": is_host, "idle": idle_ms // 1000}, words))
+        self._page(member, "who", "members", Phrase.MEMBERS, page, answer.count, rows)
+
+    def _rooms(self, member: Member, page: int, answer: Answer) -> None:
+        if not isinstance(answer, Browsed):
+            return
+        japanese = _japanese(member)
+        rows = []
+        for name, members, locked in answer.rooms:
+            words = phrase(Phrase.LOCKED_ROOM if locked else Phrase.ROOM, japanese, name=name, members=members)
+            rows.append(({"name": name, "members": members, "locked": locked}, words))
+        self._page(member, "rooms", "rooms", Phrase.ROOMS, page, answer.count, rows)
+
+    def _page(
+        self,
+        member: Member,
+        notice: str,
+        key: str,
+        head: Phrase,
+        page: int,
+        count: int,
+        rows: list[tuple[dict[str, object], str]],
+    ) -> None:
+        pages = max(-(-count // PAGE), 1)
+        if page > pages:
+            self._answer(member, Phrase.NO_SUCH_PAGE, str(pages))
+            return
+        room = member.room.name
+        words = phrase(head, _japanese(member), room=room, count=count, page=page, pages=pages)
+        values = {"count": count, "page": page, "pages": pages}
+        self._send(member, told.listed(member.dialect.down, room, notice, key, values, words, rows))
+
+    def _history(self, member: Member, count: int, answer: Answer) -> None:
+        if not isinstance(answer, Replayed):
+            return
+        said = [entry for entry in answer.entries if entry.kind in SPOKEN][-count:]
+        if not said:
+            self._answer(member, Phrase.NO_HISTORY)
+            return
+        room, japanese = member.room.name, _japanese(member)
+        head = phrase(Phrase.HISTORY, japanese, count=len(said), room=room)
+        rows = [(_as_said(entry), _history_line(entry, japanese)) for entry in said]
+        datagrams = told.listed(member.dialect.down, room, "history", "messages", {}, head, rows)
+        self._send(member, datagrams)
+
+    def _time(self, member: Member, answer: Answer) -> None:
+        if isinstance(answer, Clocked):
+            self._answer(member, Phrase.TIME_IS, f"{_utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
+
+
+def _japanese(member: Member) -> bool:
+    return bool(member.manner & Manner.JAPANESE)
+
+
+def _help(member: Member) -> list[bytes]:
+    japanese = _japanese(member)
+    datagrams = []
+    for head, words in (
+        (Phrase.HELP_ALL, [word for word in HELP if word not in HOSTS_WORDS]),
+        (Phrase.HELP_HOST, [word for word in HELP if word in HOSTS_WORDS]),
+    ):
+        rows = []
+        for word in words:
+            usage, *does = HELP[word]
+            rows.append(({"usage": usage, "does": does[japanese]}, f"{usage} — {does[japanese]}"))
+        style, room = member.dialect.down, member.room.name
+        datagrams += told.listed(style, room, "help", "commands", {}, phrase(head, japanese), rows)
+    return datagrams
+
+
+def _as_said(entry: Entry) -> dict[str, object]:
+    acted = {"acted": True} if entry.kind == EntryKind.ACTED else {}
+    return {"n": entry.offset, "from": entry.sender, "said": entry.text, "at": entry.at_ms, **acted}
+
+
+def _history_line(entry: Entry, japanese: bool) -> str:
+    time, text = f"{_utc(entry.at_ms):%H:%M}", " ".join(entry.text.split("\n"))
+    if entry.kind == EntryKind.ACTED:
+        return f"{time} {phrase(Phrase.ACTED, japanese, name=entry.sender, text=text)}"
+    return phrase(Phrase.HISTORY_LINE, japanese, time=time, name=entry.sender, text=text)
+
+
+def _utc(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
