@@ -24,6 +24,7 @@ from protocol.datagram import MAX_UP, Datagram, characters_end, notice, parse_in
 from protocol.dialect import DownForm
 from protocol.dialects import CLASSIC, DIALECTS
 from protocol.errors import MalformedMessage
+from protocol.handshake import REASONS
 from protocol.manner import Manner
 from protocol.names import hash_token, looks_like_token
 
@@ -37,6 +38,8 @@ REFUSED_S = 5.0
 """For so long a token that the directory did not know is not asked for again."""
 REFUSAL = b"ERROR: "
 """How a refusal begins that a seed client takes for its token."""
+REFUSALS = tuple(REFUSAL + reason.encode() for status, reason in REASONS.items() if status is not Status.OK)
+"""What it may be told of that; nothing that a stranger made up goes anywhere."""
 UNKNOWN_IP = bytes(4)
 LATE_TICK_S = 1.0
 LEAVING_S = 10.0
@@ -210,7 +213,7 @@ class Core:
         elif counted is not None and looks_like_token(counted.token):
             self._ask_for(counted.token, door, data, source, now)
         elif declared.startswith(REFUSAL) or data.startswith(REFUSAL, characters_end(data)):
-            self._answer_exit(door, source, len(data), now)
+            self._answer_exit(door, source, data, now)
         else:
             self.counters.unknown_tokens += 1
 
@@ -270,15 +273,18 @@ class Core:
         """Return what a datagram's address is counted as, empty if it is not."""
         return self._households.of(addresses.unpack(source)[0])
 
-    def _answer_exit(self, door: int, source: bytes, size: int, now: float) -> None:
-        """Tell a seed client that took a refusal's text for its token to end; PROTOCOL.md, "classic"."""
+    def _answer_exit(self, door: int, source: bytes, data: bytes, now: float) -> None:
+        """Tell a seed client that took a refusal's text for its token why, and to end; PROTOCOL.md, "classic"."""
         last = self._exited.get(source, float("-inf"))
         word = CLASSIC.closed[-1].encode()
-        if now - last >= EXIT_S and len(word) <= size:
+        if now - last >= EXIT_S and len(word) <= len(data):
             self._exited.pop(source, None)
             self._exited[source] = now
             _bound(self._exited, EXIT_ADDRESSES)
             self.counters.exit_answers += 1
+            why = next((refusal for refusal in REFUSALS if refusal in data), b"")
+            if why and len(why) + len(word) <= len(data):
+                self.delivery.send(door, source, why)
             self.delivery.send(door, source, word)
 
     # --- members --------------------------------------------------------------------------------------------------

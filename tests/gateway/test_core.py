@@ -12,6 +12,7 @@ from protocol import backbone
 from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
 from protocol.codes import EntryKind, LeaveReason, Status
 from protocol.dialects import DIALECTS
+from protocol.handshake import REASONS
 from protocol.names import hash_token
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
 from tests.support.strategies import datagrams
@@ -405,38 +406,53 @@ def refused(
 )
 def test_a_seed_client_with_a_refusal_for_its_token_is_told_to_end(gateway: ScriptedGateway, data: bytes) -> None:
     send(gateway, data, BOB, door=0)
-    assert gateway.doors.sent == [(0, BOB, b"exit!")]
+    *why, end = gateway.doors.sent
+    assert end == (0, BOB, b"exit!")
+    assert len(why) == 1
+    assert why[0][:2] == (0, BOB)
+    assert why[0][2].removeprefix(b"ERROR: ").decode() in REASONS.values()
+    assert why[0][2] in data
     assert gateway.counters.exit_answers == 1
     assert gateway.asked(Resume) == []
+
+
+@pytest.mark.parametrize("data", [refused(words="ERROR: buy at example.org"), refused("d"), refused(words="ERROR: ")])
+def test_it_is_told_only_what_we_might_have_said_and_no_more_bytes_than_it_sent(
+    gateway: ScriptedGateway, data: bytes
+) -> None:
+    send(gateway, data, BOB, door=0)
+    assert gateway.doors.sent == [(0, BOB, b"exit!")]
+    assert gateway.counters.exit_answers == 1
 
 
 def test_an_address_is_told_so_once_a_second(gateway: ScriptedGateway) -> None:
     for _ in range(5):
         send(gateway, refused(), ALICE)
         send(gateway, refused(), BOB)
-    assert [address for _, address, _ in gateway.doors.sent] == [ALICE, BOB]
+    assert [address for _, address, _ in gateway.doors.sent] == [ALICE, ALICE, BOB, BOB]
     gateway.now += 0.99
     send(gateway, refused(), ALICE)
-    assert len(gateway.doors.sent) == 2
+    assert len(gateway.doors.sent) == 4
     gateway.now += 0.02
     send(gateway, refused(), ALICE)
-    assert len(gateway.doors.sent) == 3
+    assert len(gateway.doors.sent) == 6
 
 
 def test_no_answer_is_larger_than_what_it_answers(gateway: ScriptedGateway) -> None:
     for size in range(2, 60):
-        data = refused("d", "ERROR: " + "x" * size)[:size]
-        gateway.doors.sent.clear()
-        send(gateway, data, address_of(size))
-        assert all(len(payload) <= len(data) for _, _, payload in gateway.doors.sent)
+        for number, words in enumerate(("x" * size, "Busy, try again" + "x" * size)):
+            data = refused("d", "ERROR: " + words)[:size]
+            gateway.doors.sent.clear()
+            send(gateway, data, address_of(100 * number + size))
+            assert sum(len(payload) for _, _, payload in gateway.doors.sent) <= len(data)
 
 
 def test_how_many_addresses_are_remembered_for_that_is_bounded(gateway: ScriptedGateway) -> None:
     for number in range(EXIT_ADDRESSES + 10):
         send(gateway, refused(), addresses.pack("192.0.2.1", 1 + number % 60_000))
-    assert len(gateway.doors.sent) == EXIT_ADDRESSES + 10
+    assert gateway.counters.exit_answers == EXIT_ADDRESSES + 10
     send(gateway, refused(), addresses.pack("192.0.2.1", EXIT_ADDRESSES + 10))
-    assert len(gateway.doors.sent) == EXIT_ADDRESSES + 10
+    assert gateway.counters.exit_answers == EXIT_ADDRESSES + 10
 
 
 # --- addresses ----------------------------------------------------------------------------------------------------

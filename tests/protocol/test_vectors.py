@@ -147,6 +147,8 @@ def test_error_token(vector: Vector) -> None:
     found = datagram.parse_untrusted(data(vector))
     assert found.token.startswith(b"ERROR: ")
     assert CLASSIC.closed[-1].encode() == bytes.fromhex(vector["answer"])
+    assert bytes.fromhex(vector["why"]) == found.token
+    assert found.token.decode().removeprefix("ERROR: ") in handshake.REASONS.values()
 
 
 @pytest.mark.parametrize("vector", vectors("said"))
