@@ -5,8 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 from rich import box
@@ -20,6 +22,7 @@ from client.net.pipes import chat_by_lines
 from client.net.processes import Site
 from client.net.stage import StoryResult, act_out
 from client.net.terminal import chat_in_terminal
+from client.net.top import WIDE, watch
 from client.scenario.report import Report
 from client.scenario.sentences import LANGUAGE
 from client.scenario.story import StoryError, read
@@ -272,6 +275,42 @@ def scenario_command(files: tuple[Path, ...], servers: list[Server], doors: dict
     report.summary(results)
     if any(result.failed for result in results):
         sys.exit(1)
+
+
+def _to_url(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    urls = []
+    for value in values:
+        url = value if "://" in value else f"http://{value}"
+        try:
+            place = urlsplit(url)
+            if place.scheme != "http" or not place.hostname or not place.port:
+                raise ValueError("no HOST:PORT")
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is not http://HOST:PORT") from None
+        urls.append(url)
+    return urls
+
+
+@main.command("top")
+@click.argument("urls", nargs=-1, metavar="[HOST:PORT]...", callback=_to_url)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1, 3600),
+    default=2.0,
+    metavar="SECONDS",
+    help="Between two looks.",
+)
+@click.option("--once", is_flag=True, help="Print one table and end: for scripts.")
+def top_command(urls: list[str], interval: float, once: bool) -> None:
+    """Watch running gateways and brokers: rooms, rates, latency, drops.
+
+    Name the --http of each; without any, 127.0.0.1:9080 is asked. Ctrl-C ends it.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    with suppress(KeyboardInterrupt):
+        watch(urls or ["http://127.0.0.1:9080"], interval, once or not console.is_terminal, console)
 
 
 def _scenario_files(paths: tuple[Path, ...]) -> list[Path]:

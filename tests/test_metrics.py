@@ -1,10 +1,13 @@
 """/metrics of gateway and broker: every counter is told, and docs/metrics.md says the same as the code."""
 
 import asyncio
+import json
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import yaml
 
 from broker.config import Limits
 from broker.core import Core
@@ -17,7 +20,7 @@ from gateway.counters import Counters as GatewayCounters
 from gateway.net import metrics as gateway_metrics
 from gateway.net.service import Service
 from ops.metrics import Row, exposition
-from tests.test_documents import code, tables
+from tests.test_documents import ROOT, code, tables
 
 NOBODY: object = None
 """Rows read nothing before somebody asks."""
@@ -72,3 +75,59 @@ def test_names_are_as_the_ecosystem_has_them(row: Row) -> None:
     assert row.name.endswith("_total") == (row.kind == "counter")
     assert not row.name.endswith(("_ms", "_milliseconds", "_count", "_sum", "_bucket", "_info"))
     assert row.help
+
+
+# --- who reads them -------------------------------------------------------------------------------------------------
+
+READERS = ("docs/grafana.json", "docs/alarms.yml")
+SAMPLES = {
+    name: row
+    for row in (*GATEWAY, *BROKER)
+    for name in (
+        [f"{row.name}_{part}" for part in ("bucket", "sum", "count")] if row.kind == "histogram" else [row.name]
+    )
+}
+
+
+def expressions(reader: str) -> list[str]:
+    """The queries in a board or in a file of rules."""
+    text = (ROOT / reader).read_text(encoding="utf-8")
+    if reader.endswith(".json"):
+        return [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
+    return [rule["expr"] for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_boards_and_alarms_ask_for_what_there_is(reader: str) -> None:
+    asked = expressions(reader)
+    assert len(asked) > 5
+    for expression in asked:
+        assert expression.count("(") == expression.count(")")
+        for name, selector in re.findall(r"\b(tsudoi_\w+)(\{[^}]*\})?", expression):
+            assert name in SAMPLES, f"{reader}: there is no {name}"
+            for label in re.findall(r"(\w+)=", selector):
+                assert label == SAMPLES[name].label, f"{reader}: {name} has no label {label}"
+            assert SAMPLES[name].kind == "gauge" or re.search(r"(rate|increase)\(" + name, expression), expression
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_values_of_labels_that_are_asked_for_are_told(reader: str) -> None:
+    words = set(re.findall(r"`(\w+)`", (ROOT / PAGE).read_text(encoding="utf-8").partition("## Labels")[2]))
+    for expression in expressions(reader):
+        for values in re.findall(r"(?:reason|outcome|queue|way)=~?\"([^\"]+)\"", expression):
+            assert set(values.split("|")) <= words
+
+
+def test_what_observes_asks_every_service_where_it_listens() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    scrape = yaml.safe_load((ROOT / "docs/prometheus.yml").read_text(encoding="utf-8"))
+    targets = scrape["scrape_configs"][0]["static_configs"][0]["targets"]
+    programs = {name for name, each in compose["services"].items() if name.startswith(("gateway", "broker"))}
+    assert {target.partition(":")[0] for target in targets} == programs
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert "TSUDOI_HTTP=0.0.0.0:9080" in image
+    assert compose["services"]["broker"]["environment"]["TSUDOI_BROKER_HTTP"] == "0.0.0.0:9080"
+    assert {target.partition(":")[2] for target in targets} == {"9080"}
+    for volume in compose["services"]["prometheus"]["volumes"]:
+        if volume.startswith("./"):
+            assert (ROOT / volume.partition(":")[0]).is_file()
