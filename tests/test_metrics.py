@@ -34,11 +34,21 @@ def numbers(rows: list[Row]) -> bytes:
     return b"\n".join(line for line in text.splitlines() if line.startswith(b"tsudoi_"))
 
 
+def check_labels(rows: list[Row]) -> None:
+    """What labels say is explained on the page."""
+    explained = set(re.findall(r"`(\w+)`", (ROOT / PAGE).read_text(encoding="utf-8").partition("## Labels")[2]))
+    told = {row.label: row.read() for row in rows if row.label}
+    for label, values in told.items():
+        assert isinstance(values, dict)
+        assert {label, *values} <= explained
+
+
 def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
     async def scenario() -> None:
         door = Door("127.0.0.1", 0)
         service = Service(Config((door,), (door,), None, Path("unused"), None, ""), f"ipc://{tmp_path}/b")
         rows = gateway_metrics.rows(service)
+        check_labels(rows)
         for field in fields(GatewayCounters):
             before = numbers(rows)
             setattr(service.counters, field.name, getattr(service.counters, field.name) + 1)
@@ -55,6 +65,7 @@ def test_every_counter_of_the_broker_is_told(tmp_path: Path) -> None:
         server = Server(core, store, Limits(), f"ipc://{tmp_path}/b", lambda: None)
         server.start()
         rows = broker_metrics.rows(server)
+        check_labels(rows)
         for field in fields(BrokerCounters):
             before = numbers(rows)
             setattr(core.counters, field.name, getattr(core.counters, field.name) + 1)

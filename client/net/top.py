@@ -15,7 +15,7 @@ from rich.text import Text
 from client.watch import Pair, Reading, View, view
 
 COLUMNS = ("rooms", "members", "in/s", "out/s", "p50", "p99", "waiting", "gaps/s", "CPU", "memory")
-ONLY_IF_WIDE = ("p50", "gaps/s", "memory")
+ONLY_IF_WIDE = ("p50", "gaps/s", "memory", "CPU")
 WIDE = 110
 PATIENCE_S = 2.0
 MAX_SIZE = 4 * 2**20
@@ -63,7 +63,7 @@ def watch(urls: list[str], interval_s: float, once: bool, console: Console) -> N
 
 def table(views: list[View], width: int = WIDE) -> Group:
     """Return what a terminal of so many columns shows of some processes."""
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     columns = [column for column in COLUMNS if width >= WIDE or column not in ONLY_IF_WIDE]
     for heading in ("", "where", "state"):
         shown.add_column(heading, no_wrap=True)

@@ -46,6 +46,7 @@ def _members(service: Service) -> list[Row]:
             "create": counters.creates_limited,
             "password": counters.passwords_limited,
             "guess": counters.guesses_limited,
+            "question": counters.questions_limited,
         }
 
     def changes() -> dict[str, float]:
@@ -85,6 +86,7 @@ def _datagrams(service: Service) -> list[Row]:
     return [
         counter(f"{PREFIX}datagrams", "Datagrams received", _count(service, "datagrams")),
         counter(f"{PREFIX}messages", "Messages taken from members", _count(service, "accepted_messages")),
+        counter(f"{PREFIX}commands", "Lines with a slash taken for commands", _count(service, "commands")),
         counter(f"{PREFIX}deliveries", "Datagrams sent to members", _count(service, "deliveries")),
         counter(f"{PREFIX}dropped", "Datagrams dropped by reason", drops, "reason"),
     ]
