@@ -134,11 +134,10 @@ class Core:
             self._answer(peer, backbone.Unknown(self._instance))
             return
         try:
-            message = backbone.parse_upward_untrusted(frame)
+            for each in backbone.each_untrusted(frame):
+                self.handle(peer, backbone.parse_upward_untrusted(each), moment)
         except MalformedMessage:
             self.counters.malformed += 1
-            return
-        self.handle(peer, message, moment)
 
     def handle(self, peer: str, message: backbone.Upward, moment: Moment) -> None:
         """Take one message from the gateway instance `peer`."""

@@ -378,10 +378,12 @@ class Core:
     def handle_answer(self, frame: bytes, now: float) -> None:
         """Take one frame from the broker's command socket."""
         try:
-            message = backbone.parse_downward_untrusted(frame)
+            for each in backbone.each_untrusted(frame):
+                self._handle_answer(backbone.parse_downward_untrusted(each), now)
         except MalformedMessage:
             self.counters.malformed_frames += 1
-            return
+
+    def _handle_answer(self, message: backbone.Downward, now: float) -> None:
         late = self.link.resumed_late(message)
         self.link.handle(message, now)
         match message:

@@ -6,6 +6,7 @@ topics have one length; none begins with 0 or 1, which would mean (un)subscribe 
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -21,6 +22,9 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """What a topic and a store's column can hold; any other number makes a frame malformed."""
 
 MAX_ITEMS = 4_096
+SEVERAL = b"\xc1"
+"""How a frame that carries others begins: the one byte that MessagePack never uses."""
+SEVERAL_SIZE = 2**20
 MAX_MEMBERS = 500_000
 """Of one roll or report: more than one gateway serves."""
 Text = Annotated[str, msgspec.Meta(max_length=4_096)]
@@ -392,12 +396,44 @@ Downward = Welcome | Accepted | Reply | Unknown | Release | Adopt
 _encoder = msgspec.msgpack.Encoder()
 _upward = msgspec.msgpack.Decoder(Upward)
 _downward = msgspec.msgpack.Decoder(Downward)
+_several = msgspec.msgpack.Decoder(Annotated[list[bytes], msgspec.Meta(max_length=MAX_ITEMS)])
 _news = msgspec.msgpack.Decoder(News)
 _bundle = msgspec.msgpack.Decoder(Bundle)
 encode = _encoder.encode
 
 
 _PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def several(frames: Sequence[bytes]) -> list[bytes]:
+    """Return what carries these commands or answers, in order: one frame for many, as each costs its way through two
+    threads of ZeroMQ. Large ones go alone."""
+    if len(frames) < 2:
+        return list(frames)
+    carriers: list[bytes] = []
+    start = size = 0
+    for at, frame in enumerate(frames):
+        size += len(frame)
+        if size > SEVERAL_SIZE or at - start == MAX_ITEMS:
+            carriers.append(_carrier(frames[start:at]))
+            start, size = at, len(frame)
+    carriers.append(_carrier(frames[start:]))
+    return [carrier for carrier in carriers if carrier]
+
+
+def _carrier(frames: Sequence[bytes]) -> bytes:
+    return SEVERAL + encode(frames) if len(frames) > 1 else b"".join(frames)
+
+
+def each_untrusted(carrier: bytes) -> list[bytes]:
+    """Return the frames that `several` put together, or raise MalformedMessage. They may be anything still."""
+    if not carrier.startswith(SEVERAL):
+        return [carrier]
+    try:
+        frames: list[bytes] = _several.decode(memoryview(carrier)[1:])
+    except _PARSE_ERRORS as exc:
+        raise MalformedMessage(f"not several frames: {exc}") from exc
+    return frames
 
 
 def parse_upward_untrusted(frame: bytes) -> Upward:

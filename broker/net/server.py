@@ -205,20 +205,24 @@ class Server:
                 self.commit_s.note(time.monotonic() - begun)
             for topic, body in turn.news:
                 self._xpub.send(topic + body, NOBLOCK)
+            answers: dict[str, list[bytes]] = {}
             for peer, answer in turn.replies:
-                self._send(peer, answer)
+                answers.setdefault(peer, []).append(backbone.encode(answer))
+            for peer, frames in answers.items():
+                for frame in backbone.several(frames):
+                    self._send(peer, frame)
             for peer, request_id, replay in turn.replays:
                 chunks = self._store.read(replay.room, self._core.replay_after(replay), replay.limit)
-                self._send(peer, backbone.Reply(request_id, self._core.replayed(replay, chunks)))
+                self._send(peer, backbone.encode(backbone.Reply(request_id, self._core.replayed(replay, chunks))))
         except StoreError as exc:
             self._fail(exc)
             return
         for job in turn.passwords:
             self._hash(job)
 
-    def _send(self, peer: str, message: backbone.Downward) -> None:
+    def _send(self, peer: str, frame: bytes) -> None:
         try:
-            self._router.send_multipart((peer.encode("latin-1"), backbone.encode(message)), NOBLOCK)
+            self._router.send_multipart((peer.encode("latin-1"), frame), NOBLOCK)
         except zmq.ZMQError as exc:
             self.undeliverable += 1
             if exc.errno == zmq.EHOSTUNREACH:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import zmq
 
-from protocol.backbone import own_topic, publish_endpoint
+from protocol.backbone import own_topic, publish_endpoint, several
 from protocol.keys import SecretKey
 
 FRAMES_A_DRAIN = 512
@@ -75,7 +75,7 @@ class Backbone:
 
     def send(self, frames: list[bytes]) -> None:
         """Say something to the broker. Frames that can not be sent now are counted and dropped."""
-        for frame in frames:
+        for frame in several(frames):
             try:
                 self._dealer.send(frame, NOBLOCK)
             except zmq.Again:

@@ -53,6 +53,7 @@ class Gateway:
         self._sub = context.socket(zmq.SUB)
         self._sub.connect(backbone.publish_endpoint(endpoint))
         self._ids = iter(range(1, 1_000))
+        self._heard: list[bytes] = []
 
     async def say(self, message: backbone.Upward) -> None:
         await self._dealer.send(backbone.encode(message))
@@ -62,7 +63,9 @@ class Gateway:
 
     async def hear(self, patience_s: float = PATIENCE_S) -> Downward:
         async with asyncio.timeout(patience_s):
-            return backbone.parse_downward_untrusted(await self._dealer.recv())
+            if not self._heard:
+                self._heard += backbone.each_untrusted(await self._dealer.recv())
+            return backbone.parse_downward_untrusted(self._heard.pop(0))
 
     async def ask(self, body: Create) -> Any:
         await self.say(Request(next(self._ids), body))

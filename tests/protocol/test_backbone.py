@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from protocol import backbone
 from protocol.backbone import (
     MAX_ITEMS,
     MAX_MEMBERS,
@@ -256,3 +257,33 @@ def test_what_a_gateway_says_at_once_has_bounds(most: Upward, too_much: Upward) 
     assert parse_upward_untrusted(encode(most)) == most
     with pytest.raises(MalformedMessage):
         parse_upward_untrusted(encode(too_much))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40).filter(lambda frame: not frame.startswith(b"\xc1")), max_size=30))
+def test_several_frames_in_one_come_out_as_they_went_in(frames: list[bytes]) -> None:
+    carriers = backbone.several(frames)
+    assert len(carriers) <= 1
+    assert [frame for carrier in carriers for frame in backbone.each_untrusted(carrier)] == frames
+
+
+def test_what_carries_others_is_not_too_large() -> None:
+    large, small = bytes(backbone.SEVERAL_SIZE), b"small"
+    frames = [small, large, small, small, *[small] * backbone.MAX_ITEMS, large]
+    carriers = backbone.several(frames)
+    assert max(map(len, carriers)) < backbone.SEVERAL_SIZE + 100
+    assert [frame for carrier in carriers for frame in backbone.each_untrusted(carrier)] == frames
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_several_frames_one_or_malformed(raw: bytes) -> None:
+    for frame in (raw, backbone.SEVERAL + raw):
+        with contextlib.suppress(MalformedMessage):
+            assert all(isinstance(each, bytes) for each in backbone.each_untrusted(frame))
+
+
+def test_what_carries_carriers_is_malformed_to_those_who_read_it() -> None:
+    inner = backbone.several([encode(backbone.Bye()), encode(backbone.Bye())])
+    (outer,) = backbone.several([*inner, *inner])
+    for each in backbone.each_untrusted(outer):
+        with pytest.raises(MalformedMessage):
+            backbone.parse_upward_untrusted(each)
