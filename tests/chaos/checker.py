@@ -325,14 +325,21 @@ class Checker:
         return False
 
     def _was_adopted(self, before: Heard, heard: Heard) -> bool:
-        """Say whether a gateway told a member that it had adopted again what went to an address that is no more."""
-        name = self._history.names[before.gateway]
-        return bool(name and before.gateway == heard.gateway and before.port != heard.port) and any(
-            outage.target != "broker"
-            and self._history.names[int(outage.target.partition(" ")[2])] == name
-            and outage.start <= before.at
-            for outage in self._history.outages
-        )
+        """Say whether a gateway told a member again what went to an address that is no more.
+
+        It took the member over from one that was out, adopted it or was granted it too late for the datagram that had
+        asked, and the member's client then turned out to be elsewhere.
+        """
+        names = self._history.names
+        if before.gateway != heard.gateway or before.port == heard.port:
+            return False
+        for outage in self._history.outages:
+            target, _, number = outage.target.partition(" ")
+            if target == "broker" or outage.start > before.at:
+                continue
+            if int(number) != heard.gateway or (names[heard.gateway] and names.count(names[heard.gateway]) > 1):
+                return True
+        return False
 
     def _must_hear_the_end(self, seat: _Seat) -> bool:
         """One that was in its room to the end hears all; one that left, or whose room closed, if all was calm then."""

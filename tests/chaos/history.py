@@ -35,7 +35,7 @@ class Heard:
     gateway: int
     raw: bytes
     port: int = 0
-    """The client's own: which of its sockets it came to."""
+    """Where the gateway sent it: the client's own, or the relay's that stands for it at one gateway."""
 
 
 @dataclass(slots=True)

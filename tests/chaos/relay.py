@@ -18,6 +18,7 @@ _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@ll")
 
 OnDatagram = Callable[[float, bytes, Address], None]
+OnDown = Callable[[float, bytes, Address, Address, Address], None]
 
 
 def new_udp_socket() -> socket.socket:
@@ -158,7 +159,7 @@ def _two_in_a_row() -> tuple[socket.socket, socket.socket]:
 class UdpRelay:
     """What clients take for one gateway's UDP door. It tells what passes at the gateway's side of it."""
 
-    def __init__(self, door: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDatagram) -> None:
+    def __init__(self, door: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDown) -> None:
         """Relay to `door`.
 
         Args:
@@ -166,7 +167,8 @@ class UdpRelay:
             faults: what to do to datagrams, both ways.
             seed: of the dice.
             on_up: called for each datagram that is sent on to the gateway, with the client's address.
-            on_down: called for each that came from the gateway, before anything is done to it.
+            on_down: called for each that came from a gateway, before anything is done to it: when, what, whose it
+                is, and from where to where it came. Another gateway may know a client at this relay's address.
         """
         self.faulty = True
         self._door = door
@@ -199,8 +201,8 @@ class UdpRelay:
             session.sendto(raw, self._door)
 
     def _downward(self, session: socket.socket, client: Address) -> None:
-        def take(at: float, raw: bytes, _: Address) -> None:
-            self._on_down(at, raw, client)
+        def take(at: float, raw: bytes, source: Address) -> None:
+            self._on_down(at, raw, client, source, session.getsockname())
             self._weather(lambda: self._send_down(raw, client))
 
         drain(session, take)

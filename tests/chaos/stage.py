@@ -121,8 +121,8 @@ class Stage:
         def up(at: float, raw: bytes, source: Address) -> None:
             self._note_up(at, self._by_address[source], gateway, raw)
 
-        def down(at: float, raw: bytes, client: Address) -> None:
-            self._note(Heard(at, self._by_address[client], gateway, raw, client[1]))
+        def down(at: float, raw: bytes, client: Address, source: Address, address: Address) -> None:
+            self._note(Heard(at, self._by_address[client], self._door_of.get(source, -1), raw, address[1]))
 
         return UdpRelay(door, self.plan.udp, f"relay {self.plan.seed} {gateway}", up, down)
 
