@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from broker import store_sqlite
-from broker.store import Batch, Chunk, MemberRow, RoomRow, Snapshot, Store
+from broker.store import FOREVER, Batch, Chunk, MemberRow, RoomRow, Sanction, SanctionKind, Snapshot, Store
 from broker.store_memory import MemoryStore
 from broker.store_schema import MIGRATIONS
 from broker.store_sqlite import Durability, SqliteStore
@@ -86,6 +86,10 @@ def sorted_snapshot(store: Store) -> dict[str, Any]:
     }
 
 
+def sanctions(store: Store) -> list[Sanction]:
+    return sorted(store.load().sanctions, key=lambda sanction: sanction.key)
+
+
 def spans(chunks: list[Chunk]) -> list[tuple[int, int]]:
     return [(chunk.first, chunk.last) for chunk in chunks]
 
@@ -141,6 +145,28 @@ def test_members_go_one_by_one(store: Store) -> None:
     store.commit(Batch({1: a_room(1)}, {5: a_member(5, 1), 6: a_member(6, 1)}))
     store.commit(Batch(members={5: None, 99: None}))
     assert [member.id for member in store.load().members] == [6]
+
+
+def test_bans_and_mutes_are_kept_until_they_are_lifted_or_their_room_is_purged(store: Store) -> None:
+    everywhere = Sanction(0, SanctionKind.BAN, "", "192.0.2.9", FOREVER)
+    ban = Sanction(1, SanctionKind.BAN, "ボブ", "192.0.2.7", 5_000)
+    mute = Sanction(1, SanctionKind.MUTE, "ボブ", "", 6_000)
+    given = {row.key: row for row in (everywhere, ban, mute)}
+    store.commit(Batch({1: a_room(1)}, sanctions={**given}))
+    assert sanctions(store) == [everywhere, ban, mute]
+    longer = replace(ban, until_ms=FOREVER)
+    store.commit(Batch(sanctions={longer.key: longer, mute.key: None}))
+    assert sanctions(store) == [everywhere, longer]
+    store.commit(Batch(sanctions={mute.key: mute}, purged={1}))
+    assert sanctions(store) == [everywhere]
+
+
+def test_what_a_room_is_about_and_how_members_are_served_is_kept(file: Opener) -> None:
+    room = replace(a_room(1), topic="今日の話")
+    member = replace(a_member(2, 1), wished="ボブ", manner=7, muted_until_ms=FOREVER, whispered_by=3)
+    file().commit(Batch({1: room}, {2: member}))
+    kept = file().load()
+    assert (kept.rooms, kept.members) == ([room], [member])
 
 
 def test_a_closed_room_stays_with_all_that_is_its_until_it_is_purged(store: Store) -> None:
@@ -468,6 +494,7 @@ def test_a_store_that_an_earlier_version_wrote_opens_with_all_it_had(tmp_path: P
             row = MemberRow(2, 1, "alice", b"\1\2", "tcrp", "127.0.0.1", b"", "/a", 100_000, True, 1)
             assert kept.members == [row]
             assert kept.ends == {1: (1, 1)}
+            assert kept.sanctions == []
             assert store.read(1, 0, 10) == [Chunk(1, 1, 1, 1000, b"\x93")]
 
 

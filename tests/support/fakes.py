@@ -516,13 +516,16 @@ class World:
         for topic in node.gateway.doors.topics:
             self._subscribed(node, topic)
 
-    def enter(self, node: Node, room: str, dialect: str = "tsudoi", password: str | None = None) -> FakeClient:
+    def enter(
+        self, node: Node, room: str, dialect: str = "tsudoi", password: str | None = None, manner: int = 0
+    ) -> FakeClient:
         """Create the room or join it, as the TCP door does; `granted` or `refused` comes later."""
         client = FakeClient(self, len(self.clients) + 1, dialect)
         exists = room in self.broker.core.directory.by_name
         name, token_hash = f"c{len(self.clients)}", hash_token(client.token)
         kind = Join if exists else Create
-        body = kind(room, name, password, token_hash, dialect, "127.0.0.1", int(self.settings.idle_timeout_s * 1000))
+        idle_ms = int(self.settings.idle_timeout_s * 1000)
+        body = kind(room, name, password, token_hash, dialect, "127.0.0.1", idle_ms, manner=manner)
 
         def answered(answer: Answer | None, now: float) -> None:
             if isinstance(answer, Granted) and not node.is_dead:
@@ -536,9 +539,11 @@ class World:
         self.flush(node)
         return client
 
-    def enter_now(self, node: Node, room: str, dialect: str = "tsudoi", *, register: bool = True) -> FakeClient:
+    def enter_now(
+        self, node: Node, room: str, dialect: str = "tsudoi", *, register: bool = True, manner: int = 0
+    ) -> FakeClient:
         """Create or join, let time go by until the client is told, and let it send an empty datagram."""
-        client = self.enter(node, room, dialect)
+        client = self.enter(node, room, dialect, manner=manner)
         self.run_until(lambda: client.is_ready)
         if register:
             client.send(node)

@@ -1,0 +1,327 @@
+"""broker/commands.py and what of core.py and directory.py is for commands: what comes of a member's line."""
+
+from collections.abc import Callable
+
+import pytest
+
+from broker.commands import TOLD_MUTED_MS, TOPIC_SIZE
+from broker.config import Limits
+from protocol import backbone
+from protocol.backbone import (
+    Browse,
+    Browsed,
+    Clock,
+    Clocked,
+    Done,
+    Entry,
+    Granted,
+    Item,
+    Present,
+    Request,
+    SetPassword,
+    Who,
+)
+from protocol.codes import EntryKind, LeaveReason
+from protocol.phrases import Phrase
+from tests.broker.scripted import A, B, Broker, a_join, a_token, said
+
+
+class Room(Broker):
+    """A room with alice, its host, and bob, who comes from elsewhere."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        super().__init__(limits, A, B)
+        self.alice = self.create()
+        self.bob = self.join(peer=B, ip="198.51.100.7")
+        self.seen = len(self.log(self.alice.room))
+
+    def join(self, room: str = "den", user: str = "bob", peer: str = A, token: int = 2, ip: str = "") -> Granted:
+        body = a_join(room, user, token=token)
+        granted = self.ask(
+            peer, backbone.Join(*(body.room, body.user, None, body.token_hash), "tcrp", ip or body.ip, 100_000)
+        )
+        assert isinstance(granted, Granted), granted
+        return granted
+
+    def does(self, member: Granted, line: str) -> list[Entry]:
+        """What comes of a line that a member types."""
+        peer = self.core.directory.members[member.member].gateway
+        self.publish(peer, Item(EntryKind.COMMANDED, member.room, member.member, line, 0))
+        return self.news_since()
+
+    def news_since(self) -> list[Entry]:
+        """What was put into the room's order since this was asked last."""
+        log = self.log(self.alice.room)
+        new, self.seen = log[self.seen :], len(log)
+        return new
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+def told(entries: list[Entry]) -> list[tuple[EntryKind, str, str]]:
+    """(kind, whose, text) of entries."""
+    return [(EntryKind(entry.kind), entry.sender, entry.text) for entry in entries]
+
+
+def answers(entries: list[Entry]) -> list[tuple[str, Phrase, str]]:
+    """(to whom, what, about what) of entries that are all answers."""
+    assert all(entry.kind == EntryKind.ANSWERED for entry in entries)
+    return [(entry.sender, Phrase(entry.code), entry.text) for entry in entries]
+
+
+# --- for everyone -------------------------------------------------------------------------------------------------
+
+
+def test_a_whisper_is_for_one_and_can_be_answered(room: Room) -> None:
+    (entry,) = room.does(room.alice, "/msg bob psst")
+    assert (entry.kind, entry.member, entry.peer, entry.text) == (
+        EntryKind.WHISPERED,
+        room.alice.member,
+        room.bob.member,
+        "psst",
+    )
+    room.start_again("broker-2")
+    for peer in (A, B):
+        room.say(peer, backbone.Hello(backbone.VERSION))
+    (entry,) = room.does(room.bob, "/r yes?")
+    assert (entry.member, entry.peer, entry.text) == (room.bob.member, room.alice.member, "yes?")
+    carol = room.join(user="carol", token=3)
+    room.news_since()
+    assert answers(room.does(carol, "/r hello?")) == [("carol", Phrase.NOBODY_WROTE, "")]
+    assert answers(room.does(carol, "/msg zoe hello?")) == [("carol", Phrase.NO_SUCH_MEMBER, "zoe")]
+
+
+def test_a_new_name_is_the_members_from_there_on(room: Room) -> None:
+    (entry,) = room.does(room.bob, "/nick か\u3099")
+    assert (entry.kind, entry.sender, entry.text) == (EntryKind.RENAMED, "bob", "が")
+    room.publish(B, said(room.bob, "hello"))
+    assert told(room.news_since()) == [(EntryKind.SAID, "が", "hello")]
+    assert answers(room.does(room.alice, "/nick が")) == [("alice", Phrase.NAME_TAKEN, "が")]
+    assert answers(room.does(room.alice, "/nick server")) == [("alice", Phrase.NAME_TAKEN, "server")]
+    assert answers(room.does(room.alice, "/nick " + "x" * 256)) == [("alice", Phrase.BAD_NAME, "")]
+    # The former name is free again, and whoever takes the member over knows what its client writes.
+    assert told(room.does(room.alice, "/nick bob"))[0][0] is EntryKind.RENAMED
+    resumed = room.ask(B, backbone.Resume(a_token(2)))
+    assert isinstance(resumed, Granted)
+    assert (resumed.user, resumed.wished) == ("が", "bob")
+
+
+def test_what_one_does_is_one_line(room: Room) -> None:
+    assert told(room.does(room.bob, "/me waves\nand leaves")) == [(EntryKind.ACTED, "bob", "waves and leaves")]
+
+
+def test_questions_are_answered_in_pages(room: Room) -> None:
+    room.now += 7
+    room.publish(B, said(room.bob, "hello"))
+    room.now += 3
+    present = room.ask(A, Who(room.alice.room, 0, 20))
+    assert present == Present(2, [("alice", True, 10_000), ("bob", False, 3_000)])
+    assert room.ask(A, Who(room.alice.room, 1, 1)) == Present(2, [("bob", False, 3_000)])
+    assert room.ask(A, Who(99, 0, 20)) == Present(0, [])
+    room.create("部屋", token=4)
+    assert room.ask(A, Browse(0, 20)) == Browsed(2, [("den", 2, False), ("部屋", 1, False)])
+    assert room.ask(A, Browse(1, 20)) == Browsed(2, [("部屋", 1, False)])
+    assert room.ask(A, Clock()) == Clocked(room.moment.wall_ms)
+
+
+# --- for the host -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/kick alice",
+        "/ban alice",
+        "/unban zoe",
+        "/mute alice",
+        "/unmute alice",
+        "/password",
+        "/host bob",
+        "/close",
+        "/topic x",
+    ],
+)
+def test_only_the_host_may(room: Room, line: str) -> None:
+    assert answers(room.does(room.bob, line)) == [("bob", Phrase.NOT_HOST, "")]
+
+
+@pytest.mark.parametrize("line", ["/kick alice", "/ban alice", "/mute alice", "/host alice"])
+def test_nobody_does_that_to_oneself(room: Room, line: str) -> None:
+    assert answers(room.does(room.alice, line)) == [("alice", Phrase.YOURSELF, "")]
+
+
+def test_who_is_kicked_is_out_and_may_come_back(room: Room) -> None:
+    (entry,) = room.does(room.alice, "/kick bob too loud")
+    assert (entry.kind, entry.code, entry.sender, entry.peer_name, entry.text) == (
+        EntryKind.LEFT,
+        LeaveReason.KICKED,
+        "bob",
+        "alice",
+        "too loud",
+    )
+    assert room.ask(B, backbone.Resume(a_token(2))) == backbone.Refused(2, "")
+    room.join(peer=B, token=5, ip="198.51.100.7")
+
+
+def test_a_topic_is_kept_and_told(room: Room) -> None:
+    assert answers(room.does(room.bob, "/topic")) == [("bob", Phrase.NO_TOPIC, "")]
+    assert told(room.does(room.alice, "/topic 今日の話")) == [(EntryKind.TOPIC, "alice", "今日の話")]
+    room.start_again("broker-2")
+    room.say(B, backbone.Hello(backbone.VERSION))
+    assert answers(room.does(room.bob, "/topic")) == [("bob", Phrase.TOPIC_IS, "今日の話")]
+    room.say(A, backbone.Hello(backbone.VERSION))
+    long = "あ" * TOPIC_SIZE
+    assert answers(room.does(room.alice, f"/topic {long}")) == [("alice", Phrase.TOO_LONG, str(TOPIC_SIZE))]
+    assert told(room.does(room.alice, "/topic -")) == [(EntryKind.TOPIC, "alice", "")]
+
+
+def test_a_muted_member_is_heard_by_nobody_and_told_so_now_and_then(room: Room) -> None:
+    (entry,) = room.does(room.alice, "/mute bob 2")
+    assert (entry.kind, entry.member, entry.code, entry.peer) == (
+        EntryKind.MUTED,
+        room.bob.member,
+        2,
+        room.alice.member,
+    )
+    room.publish(B, said(room.bob, "one"), said(room.bob, "two"))
+    assert answers(room.news_since()) == [("bob", Phrase.MUTED_FOR, "2")]
+    for line in ("/me shouts", "/msg alice hey", "/r hey", "/nick loud"):
+        assert room.does(room.bob, line) == []
+    room.now += TOLD_MUTED_MS / 1000
+    assert answers(room.does(room.bob, "/me shouts")) == [("bob", Phrase.MUTED_FOR, "2")]
+    assert answers(room.does(room.bob, "/topic")) == [("bob", Phrase.NO_TOPIC, "")]
+    room.now += 120
+    room.publish(B, said(room.bob, "at last"))
+    assert told(room.news_since()) == [(EntryKind.SAID, "bob", "at last")]
+
+
+def test_who_was_muted_is_so_when_it_comes_back_and_after_a_restart(room: Room) -> None:
+    room.does(room.alice, "/mute bob")
+    room.publish(B, Item(EntryKind.LEFT, room.bob.room, room.bob.member, "", LeaveReason.LEFT))
+    room.start_again("broker-2")
+    for peer in (A, B):
+        room.say(peer, backbone.Hello(backbone.VERSION))
+    other = room.join(user="bobby", peer=B, token=6, ip="198.51.100.7")
+    room.news_since()
+    room.publish(B, said(other, "me again"))
+    assert answers(room.news_since()) == [("bobby", Phrase.MUTED, "")]
+    assert [entry.kind for entry in room.does(room.alice, "/unmute bobby")] == [EntryKind.UNMUTED]
+    room.publish(B, said(other, "thank you"))
+    assert told(room.news_since()) == [(EntryKind.SAID, "bobby", "thank you")]
+    assert answers(room.does(room.alice, "/unmute bobby")) == [("alice", Phrase.NOT_MUTED, "bobby")]
+
+
+def test_the_host_hands_over(room: Room) -> None:
+    (entry,) = room.does(room.alice, "/host bob")
+    assert (entry.kind, entry.sender, entry.peer_name) == (EntryKind.HOST, "bob", "alice")
+    room.start_again("broker-2")
+    for peer in (A, B):
+        room.say(peer, backbone.Hello(backbone.VERSION))
+    assert answers(room.does(room.alice, "/close")) == [("alice", Phrase.NOT_HOST, "")]
+    (entry,) = room.does(room.bob, "/close")
+    assert (entry.kind, entry.code) == (EntryKind.CLOSED, LeaveReason.HOST_CLOSED)
+    assert "den" not in room.core.directory.by_name
+
+
+def test_who_was_there_longest_inherits() -> None:
+    room = Room(Limits(host_leaves="inherit"))
+    carol = room.join(user="carol", token=3)
+    room.news_since()
+    room.publish(A, Item(EntryKind.LEFT, room.alice.room, room.alice.member, "", LeaveReason.LEFT))
+    assert told(room.news_since()) == [(EntryKind.LEFT, "alice", ""), (EntryKind.HOST, "bob", "")]
+    room.publish(B, Item(EntryKind.LEFT, room.bob.room, room.bob.member, "", LeaveReason.IDLE))
+    room.publish(A, Item(EntryKind.LEFT, carol.room, carol.member, "", LeaveReason.LEFT))
+    assert [kind for kind, _, _ in told(room.news_since())] == [EntryKind.LEFT, EntryKind.HOST, EntryKind.CLOSED]
+    assert "den" not in room.core.directory.by_name
+
+
+# --- bans ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_ban_removes_and_is_of_name_and_address(room: Room) -> None:
+    entries = room.does(room.alice, "/ban bob 10")
+    assert [(entry.kind, entry.code) for entry in entries] == [
+        (EntryKind.LEFT, LeaveReason.BANNED),
+        (EntryKind.ANSWERED, Phrase.BOTH_BANNED),
+    ]
+    bans = room.core.directory.sanctions.of_room(room.alice.room)
+    assert [(ban.name, ban.ip, ban.until_ms) for ban in bans] == [
+        ("bob", "198.51.100.7", room.moment.wall_ms + 600_000)
+    ]
+    assert answers(room.does(room.alice, "/unban 198.51.100.7")) == [("alice", Phrase.UNBANNED, "198.51.100.7")]
+    assert answers(room.does(room.alice, "/unban bob")) == [("alice", Phrase.NOT_BANNED, "bob")]
+
+
+def test_a_ban_lets_the_hosts_own_address_alone(room: Room) -> None:
+    room.join(user="carol", token=3)
+    room.news_since()
+    assert answers(room.does(room.alice, "/ban carol")[1:]) == [("alice", Phrase.NAME_BANNED, "carol")]
+    assert [ban.ip for ban in room.core.directory.sanctions.of_room(room.alice.room)] == [""]
+
+
+def test_an_address_is_banned_with_all_who_are_there_from_it(room: Room) -> None:
+    room.join(user="carol", peer=B, token=3, ip="198.51.100.7")
+    room.news_since()
+    entries = room.does(room.alice, "/ban 198.51.100.7")
+    assert told(entries) == [
+        (EntryKind.ANSWERED, "alice", "198.51.100.7"),
+        (EntryKind.LEFT, "bob", ""),
+        (EntryKind.LEFT, "carol", ""),
+    ]
+
+
+# --- passwords ----------------------------------------------------------------------------------------------------
+
+
+def test_a_password_is_hashed_apart_and_set_once(room: Room) -> None:
+    body = SetPassword(room.alice.room, room.alice.member, "moon")
+    room.handle(A, Request(50, body))
+    (job,) = room.turn().passwords
+    room.handle(A, Request(50, body))
+    again = room.turn()
+    assert (again.passwords, again.replies) == ([], [])
+    room.core.hashed(job, "$hash$", room.moment)
+    assert (A, backbone.Reply(50, Done())) in room.turn().replies
+    assert [(entry.kind, entry.code) for entry in room.news_since()] == [(EntryKind.LOCKED, 1)]
+    assert room.say(A, Request(50, body)) == [backbone.Reply(50, Done())]
+    assert room.core.directory.by_name["den"].password_hash == "$hash$"
+    assert [(entry.kind, entry.code) for entry in room.does(room.alice, "/password")] == [(EntryKind.LOCKED, 0)]
+    assert room.core.directory.by_name["den"].password_hash == ""
+
+
+def test_a_password_is_the_hosts_also_when_the_hash_is_ready(room: Room) -> None:
+    room.handle(B, Request(50, SetPassword(room.bob.room, room.bob.member, "moon")))
+    assert room.turn().passwords == []
+    assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "")]
+    room.handle(A, Request(51, SetPassword(room.alice.room, room.alice.member, "moon")))
+    (job,) = room.turn().passwords
+    room.does(room.alice, "/host bob")
+    room.core.hashed(job, "$hash$", room.moment)
+    room.turn()
+    assert room.core.directory.by_name["den"].password_hash == ""
+
+
+# --- nobody is trusted --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "forge", [lambda room: (A, room.bob.room, room.bob.member), lambda room: (B, 99, room.bob.member)]
+)
+def test_commands_count_from_the_members_gateway_only(
+    room: Room, forge: Callable[[Room], tuple[str, int, int]]
+) -> None:
+    peer, where, who = forge(room)
+    refused = room.core.counters.refused_items
+    room.publish(peer, Item(EntryKind.COMMANDED, where, who, "/me waves", 0))
+    assert room.news_since() == []
+    assert room.core.counters.refused_items == refused + 1
+
+
+def test_a_repeated_command_is_done_once(room: Room) -> None:
+    item = Item(EntryKind.COMMANDED, room.bob.room, room.bob.member, "/me waves", 0)
+    for _ in range(2):
+        room.say(B, backbone.Publish(1, [item]))
+    assert told(room.news_since()) == [(EntryKind.ACTED, "bob", "waves")]

@@ -1,0 +1,301 @@
+"""gateway/commands.py, happenings.py and render.py, with a broker: what members' commands come to."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway import happenings
+from gateway.commands import HISTORY, PAGE, QUESTIONS
+from protocol.dialects import DIALECTS
+from protocol.manner import Manner
+from protocol.told import ANSWER_SIZE
+from tests.gateway.test_with_broker import STAYING
+from tests.support.fakes import FakeClient, Node, Weather, World
+
+ALL = Manner.COMMANDS | Manner.NOTICES
+JAPANESE = Manner.COMMANDS | Manner.JAPANESE
+
+
+class Town:
+    """Two gateways, and people who speak what each test wants."""
+
+    def __init__(self, seed: int = 1, names: tuple[str, str] = ("", "")) -> None:
+        self.world = World(seed)
+        self.a, self.b = (self.world.start_gateway(name) for name in names)
+        self.home: dict[FakeClient, Node] = {}
+
+    def enter(self, node: Node, dialect: str = "tsudoi", manner: int = ALL) -> FakeClient:
+        """One more comes into the room `den`; the first is the host. They are called c1, c2, …"""
+        client = self.world.enter_now(node, "den", dialect, manner=manner)
+        self.home[client] = node
+        self.world.run(1.0)
+        for each in self.home:
+            each.heard.clear()
+        return client
+
+    def type(self, client: FakeClient, line: str, seconds: float = 1.0) -> None:
+        client.send(self.home[client], line)
+        self.world.run(seconds)
+
+
+def lines(client: FakeClient) -> list[str]:
+    """What a client of a plain dialect has heard since it was asked last."""
+    heard = [raw.decode() for raw in client.heard]
+    client.heard.clear()
+    return heard
+
+
+def objects(client: FakeClient) -> list[dict[str, Any]]:
+    """What one of our own has heard, without the words."""
+    heard = [json.loads(raw) for raw in client.heard]
+    client.heard.clear()
+    for fields in heard:
+        assert fields.pop("text")
+    return heard
+
+
+@pytest.fixture
+def town() -> Town:
+    return Town()
+
+
+# --- private ------------------------------------------------------------------------------------------------------
+
+
+def test_a_whisper_reaches_one_and_is_shown_to_nobody_else(town: Town) -> None:
+    host, guest, own = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp-named"), town.enter(town.b)
+    town.type(guest, "/msg c1 psst")
+    assert lines(host) == ["c2: (to you) psst"]
+    assert lines(guest) == ["\x06server(to c1) psst"]
+    assert lines(own) == []
+    town.type(host, "/r what?")
+    assert lines(guest) == ["\x02c1(to you) what?"]
+    town.type(own, "/history")
+    assert [fields["code"] for fields in objects(own)] == ["no-history"]
+    town.type(host, "/msg c3 hello")
+    assert objects(own)[0].items() >= {"notice": "whispered", "name": "c1", "to": "c3", "said": "hello"}.items()
+
+
+def test_who_is_away_is_told_what_is_for_it_when_it_comes_back(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", JAPANESE)
+    third = town.enter(town.b, "tcrp")
+    town.world.kill(town.b)
+    town.type(host, "/msg c2 while you were away")
+    town.type(host, "/me waits")
+    lines(host)
+    node = town.home[guest] = town.home[third] = town.world.start_gateway()
+    for client in (guest, third):
+        client.send(node)
+    town.world.run(4.0)
+    assert lines(guest) == ["c1: (あなたへ) while you were away", "* c1 waits"]
+    assert lines(third) == ["* c1 waits"]
+
+
+# --- what happens -------------------------------------------------------------------------------------------------
+
+
+def test_notices_are_for_those_who_want_them_and_those_concerned(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", Manner.COMMANDS)
+    bare, noticed = town.enter(town.b, "tcrp", Manner(0)), town.enter(town.a, "tcrp", ALL | Manner.JAPANESE)
+    town.type(host, "/topic 今日の話")
+    assert lines(host) == ["server: c1 さんがトピックを変えました: 今日の話"]
+    assert lines(noticed) == ["server: c1 さんがトピックを変えました: 今日の話"]
+    assert lines(guest) == lines(bare) == []
+    town.type(host, "/mute c2 5")
+    assert lines(guest) == ["server: c1 has muted c2 for 5 min."]
+    assert len(lines(host)) == len(lines(noticed)) == 1
+    town.type(host, "/kick c2 too loud")
+    assert lines(guest) == ["c1 has removed you from den: too loud", "exit!"]
+    assert lines(host) == lines(noticed) == ["server: c1 さんが c2 さんを退室させました: too loud"]
+    town.type(bare, "/who")
+    assert lines(host)[0] == "c3: /who"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_who_is_removed_is_told_in_its_dialects_words(dialect: str, town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, dialect, Manner.COMMANDS)
+    town.type(host, "/kick c2")
+    told = DIALECTS[dialect].removed
+    assert len(guest.heard) == len(told)
+    end = told[-1].format(reason="c1 has removed you from den.", room="den", user="c2").encode()
+    assert end in guest.heard[-1]
+    guest.heard.clear()
+    town.type(host, "still here?")
+    assert guest.heard == []
+
+
+def test_own_clients_are_told_in_values(town: Town) -> None:
+    host, guest = town.enter(town.a), town.enter(town.b)
+    for line in ("/topic x", "/topic -", "/mute c2", "/unmute c2", "/host c2"):
+        town.type(host, line)
+    told = objects(guest)
+    assert [fields.pop("n") for fields in told] == sorted(range(3, 8))
+    assert told == [
+        {"notice": "topic", "name": "c1", "topic": "x"},
+        {"notice": "topic", "name": "c1", "topic": ""},
+        {"notice": "muted", "name": "c2", "by": "c1", "minutes": 0},
+        {"notice": "unmuted", "name": "c2", "by": "c1"},
+        {"notice": "host", "name": "c2", "by": "c1"},
+    ]
+    town.type(guest, "/nick ボブ")
+    town.type(guest, "/me は手を振った")
+    town.type(guest, "/leave")
+    told = objects(host)[-3:]
+    assert [(fields["notice"], fields["name"]) for fields in told[:2]] == [("renamed", "c2"), ("acted", "ボブ")]
+    assert objects(guest)[-1]["notice"] == "closed"
+
+
+def test_a_client_may_go_on_to_write_its_first_name(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp")
+    town.type(guest, "/nick ボブ")
+    lines(host)
+    for text in ("c2: one", "ボブ: two", "three"):
+        town.type(guest, text)
+    # Also at a gateway that has never heard of its first name.
+    town.world.kill(town.b)
+    town.home[guest] = town.world.start_gateway()
+    town.type(guest, "c2: four", 5.0)
+    assert lines(host) == ["ボブ: one", "ボブ: two", "ボブ: three", "ボブ: four"]
+
+
+def test_in_a_big_room_coming_and_going_is_counted(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(happenings, "BIG_ROOM", 3)
+    host, own = town.enter(town.a, "tcrp", ALL), town.enter(town.a)
+    bare = town.enter(town.a, "tcrp", Manner.COMMANDS)
+    for _ in range(4):
+        town.world.enter_now(town.b, "den", "tcrp")
+    town.world.run(2.0)
+    told = objects(own)
+    assert {fields["notice"] for fields in told} == {"people"}
+    assert sum(fields["joined"] for fields in told) == 4
+    assert len(told) <= 2
+    assert len(lines(host)) == len(told)
+    town.type(host, "/kick c4", 2.0)
+    # Who removed somebody is told whom, besides the number.
+    assert lines(host) == ["server: c1 has removed c4.", "server: 1 left."]
+    assert [(fields["joined"], fields["left"]) for fields in objects(own)] == [(0, 1)]
+    assert lines(bare) == []
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def test_who_is_there_comes_in_pages_and_small_datagrams(town: Town) -> None:
+    host = town.enter(town.a, "tcrp", Manner.COMMANDS)
+    for _ in range(PAGE):
+        town.world.enter_now(town.b, "den", "tcrp")
+    town.type(host, "/who")
+    assert all(len(raw) <= ANSWER_SIZE for raw in host.heard)
+    told = "\n".join(lines(host)).split("\n")
+    assert told[0] == f"server: {PAGE + 1} in den, page 1 of 2:"
+    assert told[1].startswith("c1 (host), silent for ")
+    assert len(told) == 1 + PAGE
+    town.type(host, "/who 2")
+    assert len("\n".join(lines(host)).split("\n")) == 2
+    town.type(host, "/who 3")
+    assert lines(host) == ["server: There are only 2 pages."]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("manner", [Manner.COMMANDS, JAPANESE])
+def test_every_answer_is_small_and_only_for_who_asked(dialect: str, manner: Manner, town: Town) -> None:
+    other, asker = town.enter(town.a, "tcrp", ALL), town.enter(town.b, dialect, manner)
+    for number in range(HISTORY):
+        town.world.run(0.01)
+        other.send(town.a, f"{number} " + "あ" * 90)
+    town.world.run(1.0)
+    asker.heard.clear()
+    for line in (
+        "/help",
+        "/who",
+        "/rooms",
+        "/history 99",
+        "/time",
+        "/nothing",
+        "/kick",
+        "/topic",
+        "/r x",
+        "/msg zoe x",
+    ):
+        town.type(asker, line)
+        assert asker.heard, line
+        assert all(len(raw) <= ANSWER_SIZE for raw in asker.heard), line
+        asker.heard.clear()
+    assert lines(other) == []
+
+
+def test_history_is_what_was_said_last_oldest_first(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b)
+    for text in ("one", "/me waves", "two"):
+        town.type(host, text)
+    objects(guest)
+    town.type(guest, "/history 2")
+    (answer,) = objects(guest)
+    assert answer["notice"] == "history"
+    said = [(each["from"], each["said"], each.get("acted", False)) for each in answer["messages"]]
+    assert said == [("c1", "waves", True), ("c1", "two", False)]
+
+
+def test_too_many_questions_are_passed_over(town: Town) -> None:
+    host = town.enter(town.a, "tcrp")
+    for _ in range(int(QUESTIONS) + 10):
+        host.send(town.a, "/help")
+    town.world.run(1.0)
+    assert town.a.gateway.counters.questions_limited == 10
+    lines(host)
+    town.world.run(1.0)
+    town.type(host, "/time")
+    assert len(lines(host)) == 1
+
+
+def test_without_a_broker_a_question_is_answered_all_the_same(town: Town) -> None:
+    host = town.enter(town.a, "tcrp")
+    town.world.stop_broker()
+    town.world.run(3.0)
+    town.type(host, "/who")
+    assert lines(host) == ["server: The server is busy. Try again in a moment."]
+
+
+def test_a_second_slash_says_the_first(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", Manner(0))
+    town.type(host, "//who")
+    assert lines(guest) == ["c1: /who"]
+    town.type(guest, "//who")
+    assert lines(host) == ["c2: //who"]
+
+
+# --- in all weather -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weather", STAYING)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=8)
+def test_what_commands_bring_about_comes_once_and_in_one_order(weather: str, seed: int) -> None:
+    town = Town(seed)
+    host, guest, third = town.enter(town.a), town.enter(town.b), town.enter(town.b)
+    town.world.weather = STAYING[weather]
+    sent = []
+    for number in range(12):
+        line = town.world.dice.choice(["/topic {}", "/msg c2 {}", "/me {}", "{}", "/kick nobody{}"]).format(number)
+        before = town.a.gateway.counters.commands + town.a.gateway.counters.accepted_messages
+        town.type(host, line, town.world.dice.choice((0.0, 0.05, 0.3)))
+        sent += [line] * (town.a.gateway.counters.commands + town.a.gateway.counters.accepted_messages - before)
+    town.world.weather = Weather()
+    town.world.settle()
+    private = [line.rpartition(" ")[2] for line in sent if line.startswith("/msg")]
+    public = [line.rpartition(" ")[2] for line in sent if not line.startswith(("/msg", "/kick"))]
+    refused = [line.rpartition(" ")[2] for line in sent if line.startswith("/kick")]
+
+    def said(client: FakeClient, *notices: str) -> list[str]:
+        found = [fields for fields in objects(client) if fields.get("notice", "") in notices]
+        assert [fields["n"] for fields in found] == sorted(fields["n"] for fields in found)
+        return [str(fields.get("topic") or fields.get("said") or fields.get("arg")) for fields in found]
+
+    texts = [raw for raw in third.heard if b'"from"' in raw]
+    spoken = [json.loads(raw)["text"] for raw in texts]
+    assert said(third, "topic", "acted") + spoken == [*[t for t in public if t not in spoken], *spoken]
+    assert sorted(said(guest, "whispered")) == sorted(private)
+    assert sorted(said(host, "answer")) == sorted(refused)
