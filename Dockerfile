@@ -28,6 +28,7 @@ ENV PATH=/opt/tsudoi/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TSUDOI_DATA=/data \
+    TSUDOI_STORE=sqlite:/data/tsudoi.sqlite \
     TSUDOI_KEYS=/keys \
     TSUDOI_HTTP=0.0.0.0:9080
 WORKDIR /opt/tsudoi/app

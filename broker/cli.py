@@ -12,13 +12,15 @@ from typing import Any, Literal
 import click
 import uvloop
 
-from broker.config import Config, Limits, choose_keys, parse_bind, parse_store
+from broker.admin import admin as admin_group
+from broker.config import Config, Limits, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from broker.core import Core
 from broker.keyring import OWN, Keyring, has_keys, read_secret
 from broker.keys_cli import Shared, keys_command
 from broker.net import metrics
 from broker.net.ask import ping
 from broker.net.server import Server
+from broker.office import Office
 from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore, StoreInUse
@@ -28,8 +30,9 @@ from ops.net.http import HttpServer
 from ops.options import MANY, Number, PlaceType, check_config_option, config_option
 from ops.place import Place
 from ops.reload import differing, take_over
-from protocol.errors import SettingError, StoreError
+from protocol.errors import InvalidName, SettingError, StoreError
 from protocol.keys import is_loopback
+from protocol.names import room_name
 
 DEFAULT_BIND = "tcp://127.0.0.1:9003"
 TAKE_OVER_S = 3.0
@@ -50,6 +53,13 @@ def _setting(parse: Any) -> Any:
         return value
 
     return callback
+
+
+def _room_names(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(dict.fromkeys(room_name(value) for value in values))
+    except InvalidName as exc:
+        raise click.BadParameter(str(exc)) from exc
 
 
 @click.group(invoke_without_command=True, context_settings={"auto_envvar_prefix": "TSUDOI", "show_default": True})
@@ -142,6 +152,23 @@ def _setting(parse: Any) -> Any:
     show_envvar=True,
     help="What becomes of a room whose host leaves. inherit: the member that was there longest is the host then.",
 )
+@click.option(
+    "--persistent",
+    multiple=True,
+    metavar="ROOM",
+    callback=_room_names,
+    show_envvar=True,
+    help="A room that there always is, and that nobody is the host of; may be given several times.",
+)
+@click.option(
+    "--admin",
+    metavar="ENDPOINT",
+    callback=_setting(parse_admin),
+    show_envvar=True,
+    help="Where operators connect (python -m broker admin): ipc://PATH, tcp://HOST:PORT (with an operator's"
+    " key, unless it is on this machine) or none."
+    " [default: a socket beside the store]",
+)
 @click.option("--exit-with-parent", is_flag=True, hidden=True, help="Stop when standard input ends.")
 @config_option("broker")
 @check_config_option()
@@ -150,8 +177,10 @@ def main(
     context: click.Context,
     /,
     bind: str,
+    store: str,
     keys: Path,
     insecure: bool,
+    admin: str | None,
     log_format: logs.Format,
     check_config: bool,
     **_: object,
@@ -162,7 +191,7 @@ def main(
     environment variable, for example TSUDOI_BIND. Prints `ready ENDPOINT` when gateways may come; SIGTERM or Ctrl-C
     stops it.
     """
-    context.obj = Shared(bind, keys, insecure)
+    context.obj = Shared(bind, keys, insecure, parse_admin(admin) if admin else admin_beside(parse_store(store)))
     if context.invoked_subcommand is not None:
         return
     try:
@@ -194,6 +223,8 @@ def _configure(
     news_high_water: int,
     keys: Path,
     insecure: bool,
+    persistent: tuple[str, ...],
+    admin: str | None,
     http: Place | None,
     log_level: str,
     exit_with_parent: bool,
@@ -202,7 +233,20 @@ def _configure(
         log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water, host_leaves=host_leaves
     )
     guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
-    return Config(bind, parse_store(store), durability, limits, guarded_by, exit_with_parent, http, log_level)
+    store_path = parse_store(store)
+    admin_endpoint = parse_admin(admin) if admin else admin_beside(store_path)
+    return Config(
+        bind,
+        store_path,
+        durability,
+        limits,
+        guarded_by,
+        exit_with_parent,
+        http,
+        log_level,
+        admin_endpoint,
+        persistent,
+    )
 
 
 main.add_command(keys_command)
@@ -227,6 +271,9 @@ def ping_command(context: click.Context, bind: str | None, timeout: float) -> No
     click.echo(f"{endpoint} answers")
 
 
+main.add_command(admin_group)
+
+
 async def run(config: Config) -> int:
     """Serve until a signal (returns 0) or until nothing can be kept any more (returns 1)."""
     loop = asyncio.get_running_loop()
@@ -245,6 +292,11 @@ async def run(config: Config) -> int:
         core = Core(store.load(), instance, config.limits, time.monotonic())
         keyring = Keyring(config.keys) if config.keys else None
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
+        core.begin(config.persistent, int(time.time() * 1000))
+        if config.admin is not None:
+            server.open_desk(config.admin, Office(core))
+        elif config.store_path is not None:
+            logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
         server.start()
         http = None
         if config.http is not None:

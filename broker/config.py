@@ -1,5 +1,6 @@
 """The broker's settings, read once; nobody else looks at the environment."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Literal
 from ops.place import Place
 from protocol.errors import SettingError
 from protocol.keys import is_loopback
+
+MAX_ENDPOINT = 100
+"""Bytes of an ipc:// endpoint: a socket's path may have 107, and the news' is longer than the commands'."""
 
 
 @dataclass
@@ -46,6 +50,10 @@ class Config:
     http: Place | None = None
     """Where health and metrics are served."""
     log_level: str = "info"
+    admin: str | None = None
+    """Where operators connect; None: nowhere."""
+    persistent: tuple[str, ...] = ()
+    """Rooms that there always are, in normal form."""
 
 
 def choose_keys(bind: str, folder: Path, made: bool, insecure: bool) -> Path | None:
@@ -72,6 +80,25 @@ def choose_keys(bind: str, folder: Path, made: bool, insecure: bool) -> Path | N
     )
 
 
+def parse_admin(text: str) -> str | None:
+    """Return where operators connect, None for `none`; raises SettingError if it is neither that nor an endpoint."""
+    return None if text == "none" else parse_bind(text)
+
+
+def admin_beside(store: Path | None) -> str | None:
+    """Return where operators connect if nothing else is said: a socket beside the store, named after it.
+
+    A socket's path has a limit; None if there is no store, or no short enough way to write its place.
+    """
+    if store is None:
+        return None
+    for path in (store, Path(os.path.relpath(store))):
+        endpoint = f"ipc://{path}.admin"
+        if len(endpoint.encode()) <= MAX_ENDPOINT:
+            return endpoint
+    return None
+
+
 def parse_store(text: str) -> Path | None:
     """Return the path in `sqlite:PATH`, None for `memory`; raises SettingError for anything else."""
     if text == "memory":
@@ -85,7 +112,7 @@ def parse_store(text: str) -> Path | None:
 def parse_bind(text: str) -> str:
     """Return a tcp:// or ipc:// endpoint as it came; raises SettingError for anything else."""
     if text.startswith("ipc://") and len(text) > len("ipc://"):
-        if len(text.encode()) > 100:
+        if len(text.encode()) > MAX_ENDPOINT:
             raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
         return text
     host, _, port = text.removeprefix("tcp://").rpartition(":")

@@ -4,7 +4,7 @@ A turn is all that had arrived when the socket was drained. `handle` decides on 
 must be kept, then published, then answered, in that order: nothing is told to anyone before the store has it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -13,11 +13,12 @@ from broker import commands
 from broker.config import Limits
 from broker.custody import Custody, Gateway
 from broker.directory import Directory, Room
-from broker.store import Batch, Chunk, MemberRow, Snapshot
+from broker.sanctions import EVERYWHERE
+from broker.store import Batch, Chunk, MemberRow, SanctionKind, Snapshot
 from ops.histogram import ITEMS, Histogram
 from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason, Rights, Status
-from protocol.errors import InvalidName, MalformedMessage, PeerError, RoomExists
+from protocol.errors import Banned, InvalidName, MalformedMessage, PeerError, RoomExists
 from protocol.keys import Role
 from protocol.phrases import Phrase
 from protocol.text import clean
@@ -118,6 +119,11 @@ class Core:
         self._passwords_set: dict[tuple[str, int], bool] = {}
         """(gateway instance, request id) of passwords → whether they are set, or being hashed still."""
 
+    def begin(self, persistent: Iterable[str], wall_ms: int) -> None:
+        """Make the rooms that there always are, as far as they are not there yet; names in normal form."""
+        for name in persistent:
+            self.directory.persist(names.RoomName(name), wall_ms)
+
     # --- events in ------------------------------------------------------------------------------------------------
 
     def handle_untrusted(self, peer: str, frame: bytes, moment: Moment, role: Role | None = None) -> None:
@@ -185,6 +191,7 @@ class Core:
                 if room.password_hash != job.stored or not result:
                     self._refuse(job.peer, job.request.id, Status.WRONG_PASSWORD)
                     return
+                self._check_ban(room.id, body, moment.wall_ms)  # it may be new
                 self._join(job.peer, job.request.id, room, body, moment.wall_ms)
             elif isinstance(body, backbone.Create):
                 self._create(job.peer, job.request.id, body, str(result), moment.wall_ms)
@@ -350,7 +357,7 @@ class Core:
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)
                     self._pending.replays.append((peer, request.id, replay))
-        except InvalidName as exc:
+        except (InvalidName, Banned) as exc:
             self._refuse(peer, request.id, exc.status, str(exc))
         except PeerError as exc:
             self._refuse(peer, request.id, exc.status)
@@ -359,7 +366,7 @@ class Core:
         if self._granted_before(peer, request.id, body):
             return
         name = names.room_name(body.room)
-        names.user_name(body.user)
+        self._check_ban(EVERYWHERE, body, wall_ms)
         if name in self.directory.by_name:
             raise RoomExists(name)
         if body.password:
@@ -371,13 +378,21 @@ class Core:
         if self._granted_before(peer, request.id, body):
             return
         room = self.directory.find(names.room_name(body.room))
-        names.user_name(body.user)
+        self._check_ban(room.id, body, wall_ms)
         if not room.password_hash:
             self._join(peer, request.id, room, body, wall_ms)
         elif body.password:
             self._pending.passwords.append(PasswordJob(peer, request, body.password, room.password_hash))
         else:
             self._refuse(peer, request.id, Status.WRONG_PASSWORD)
+
+    def _check_ban(self, room: int, body: backbone.Create, wall_ms: int) -> None:
+        """Raise Banned if this user may not come into a room, or any; InvalidName if the name is none."""
+        directory, name = self.directory, names.user_name(body.user)
+        if directory.sanctions.until(EVERYWHERE, SanctionKind.BAN, name, body.ip, wall_ms, directory.batch.sanctions):
+            raise Banned("you are banned from this server")
+        if directory.sanctions.until(room, SanctionKind.BAN, name, body.ip, wall_ms, directory.batch.sanctions):
+            raise Banned("you are banned from this room")
 
     def _ask_for_password(
         self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int

@@ -106,7 +106,7 @@ class Custody:
     def inherit(self, now: float) -> None:
         """There is a new gateway: it may go on with the members of those of its name that are gone."""
         for instance in self.gateways:
-            if not self._may_live(instance, now):
+            if not self.may_live(instance, now):
                 self._find_heir(instance, now)
 
     def part(self, instance: str, now: float) -> None:
@@ -125,11 +125,11 @@ class Custody:
     def tick(self, now: float) -> None:
         """See to the members of gateways that are gone by now, and ask again those who are to give one up."""
         for instance, gateway in self.gateways.items():
-            if not gateway.gone and not self._may_live(instance, now):
+            if not gateway.gone and not self.may_live(instance, now):
                 self._see_to(instance, gateway, now)
         for member_id in list(self._handovers):
             member = self._directory.members.get(member_id)
-            if member is None or not self._may_live(member.gateway, now):
+            if member is None or not self.may_live(member.gateway, now):
                 self._hand_over(member_id, None, now)
             else:
                 self._ask_for(member)
@@ -137,7 +137,7 @@ class Custody:
     def sweep(self, now: float, wall_ms: int) -> None:
         """Let members expire whose gateways are gone, and forget gateways that nobody needs to know."""
         for instance, gateway in list(self.gateways.items()):
-            if self._may_live(instance, now):
+            if self.may_live(instance, now):
                 continue
             silent_s = now - gateway.seen
             for member in self._directory.served_by(instance):
@@ -210,7 +210,7 @@ class Custody:
 
     # --- how ------------------------------------------------------------------------------------------------------
 
-    def _may_live(self, instance: str, now: float) -> bool:
+    def may_live(self, instance: str, now: float) -> bool:
         """Say whether a gateway may be delivering still."""
         gateway = self.gateways.get(instance)
         return gateway is not None and not gateway.stopped and now - gateway.seen < ALIVE_S
@@ -233,7 +233,7 @@ class Custody:
         self._last_handover += 1
         self._handovers[member.id] = Handover(f"{self._run}.{self._last_handover}", waiting)
         self._directory.hold(member)
-        if self._may_live(member.gateway, now):
+        if self.may_live(member.gateway, now):
             self._ask_for(member)
         else:
             self._hand_over(member.id, None, now)
@@ -278,7 +278,7 @@ class Custody:
         if not name or not self._directory.by_gateway.get(gone):
             return
         for instance, gateway in self.gateways.items():
-            if backbone.gateway_name(instance) == name and gateway.greeted and self._may_live(instance, now):
+            if backbone.gateway_name(instance) == name and gateway.greeted and self.may_live(instance, now):
                 self._bequeath(gone, instance)
                 return
 

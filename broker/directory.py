@@ -17,6 +17,9 @@ from protocol.datagram import SERVER_NAME
 from protocol.errors import RoomExists, RoomNotFound
 from protocol.names import RoomName, TokenHash, UserName, told_apart
 
+NOBODY = 0
+"""The host of a room that has none: no member has this id."""
+
 DEPARTED = 100_000
 """Members that are no more whose last gateway is known still, for a gateway that was out of touch when they went."""
 
@@ -134,6 +137,7 @@ class Room:
         "names",
         "numbers",
         "password_hash",
+        "persistent",
         "topic",
     )
 
@@ -146,6 +150,7 @@ class Room:
         self.created_ms = row.created_ms
         self.closed_ms = row.closed_ms
         self.topic = row.topic
+        self.persistent = row.persistent
         self.first = first
         self.last = last
         self.members: dict[int, Member] = {}
@@ -161,7 +166,15 @@ class Room:
     def row(self) -> RoomRow:
         """Return what the store keeps of it, but for its members and log."""
         return RoomRow(
-            self.id, self.name, self.epoch, self.host, self.password_hash, self.created_ms, self.closed_ms, self.topic
+            self.id,
+            self.name,
+            self.epoch,
+            self.host,
+            self.password_hash,
+            self.created_ms,
+            self.closed_ms,
+            self.topic,
+            self.persistent,
         )
 
     def free_name(self, wished: UserName) -> UserName:
@@ -262,7 +275,10 @@ class Directory:
         if room.closed_ms:
             self._drop_member(member)
             return
-        if member.is_host:
+        if member.is_host and room.persistent:
+            room.host = NOBODY
+            self.batch.rooms[room.id] = room.row()
+        elif member.is_host:
             heir = next((other for other in room.members.values() if other is not member), None)
             if heir is None or self._limits.host_leaves == "close":
                 self.close(
@@ -273,6 +289,8 @@ class Directory:
         self._drop_member(member)
         if heir is not None:
             self.make_host(heir, None, wall_ms)
+        elif room.host == NOBODY:
+            self._close_if_over(room, reason, wall_ms)
 
     def close(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
         """Close a room: its log ends with this, and its members are kept only until they have been told."""
@@ -289,6 +307,27 @@ class Directory:
         del self.closed[room.id]
         self.sanctions.forget_room(room.id)
         self.batch.purged.add(room.id)
+
+    def persist(self, name: RoomName, wall_ms: int) -> Room:
+        """Let a room outlive its members, make it if there is none of that name, and return it. Nobody is its host."""
+        room = self.by_name.get(name)
+        if room is None:
+            room = Room(RoomRow(self._new_id(wall_ms), name, 1, NOBODY, "", wall_ms), 1, 0)
+            self._add_room(room)
+        if not room.persistent:
+            room.persistent, room.host = True, NOBODY
+            self.batch.rooms[room.id] = room.row()
+        return room
+
+    def unpersist(self, room: Room, wall_ms: int) -> None:
+        """Let a room close when its last member leaves: at once, if nobody is there."""
+        room.persistent = False
+        self.batch.rooms[room.id] = room.row()
+        self._close_if_over(room, LeaveReason.OPERATOR, wall_ms)
+
+    def _close_if_over(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
+        if not room.members and not room.persistent:
+            self.close(room, reason, wall_ms)
 
     def make_host(self, member: Member, by: Member | None, wall_ms: int) -> None:
         """Let a member be its room's host; `by` whom, None if the last one just left."""

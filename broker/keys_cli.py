@@ -18,6 +18,8 @@ class Shared:
     bind: str
     keys: Path
     insecure: bool
+    admin_endpoint: str | None
+    """Where operators connect; None: that is not known, or nowhere."""
 
 
 @click.group("keys")

@@ -30,13 +30,15 @@ class RoomRow:
     name: str
     epoch: int
     host: int
-    """The host's member id."""
+    """The host's member id; 0: nobody is."""
     password_hash: str
     """In the hash's own format; empty for an open room."""
     created_ms: int
     closed_ms: int = 0
     """When it was closed, if it was: then others may have its name."""
     topic: str = ""
+    persistent: bool = False
+    """It is there also when nobody is in it, and closes only when it is closed. Its host is 0 as a rule: nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ class WrongPassword(PeerError):
     status = Status.WRONG_PASSWORD
 
 
+class Banned(PeerError):
+    """A host or the operator has said that this name or address may not come in."""
+
+
 class BackboneError(ChatError):
     """The world failed (broker away, time-out): tell the client to try again."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
+from broker.admin import admin
 from broker.cli import main as broker
 from client.cli import main as client
 from client.events import RoomClosed
@@ -214,6 +215,16 @@ def test_every_flag_is_in_the_table_of_its_program(name: str) -> None:
     for table, program in zip(settings, PROGRAMS.values(), strict=True):
         told = {code(row[0])[0]: ((code(row[1]) or [NONE])[0], (code(row[2]) or [NONE])[0]) for row in table[2:]}
         assert told == options(program)
+
+
+@each_readme
+def test_every_order_is_in_the_operators_table(name: str) -> None:
+    (table,) = (table for table in tables(name) if table[2][0] == "`rooms`")
+    told = {code(row[0])[0]: set(code(row[1])) for row in table[2:]}
+    assert told == {
+        order: {option.opts[0] for option in command.params if isinstance(option, click.Option)}
+        for order, command in admin.commands.items()
+    }
 
 
 # --- the two languages ----------------------------------------------------------------------------------------------

@@ -15,14 +15,16 @@ import zmq
 from broker.config import Limits
 from broker.core import Core, Moment, PasswordJob, Turn
 from broker.keyring import Keyring
+from broker.net.desk import Desk
 from broker.net.security import Guard
+from broker.office import Office
 from broker.passwords import check_hash, make_hash
 from broker.store import Store
 from ops import logs
 from ops.histogram import SECONDS, Histogram
 from protocol import backbone
 from protocol.errors import SettingError, StoreError
-from protocol.keys import Owner
+from protocol.keys import Owner, is_loopback
 
 logger = logs.get("broker.server")
 
@@ -101,6 +103,7 @@ class Server:
             raise
         self._there: set[str] = set()
         """Gateways of which was told that they came."""
+        self._desk: Desk | None = None
         self._stopped = False
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -124,9 +127,23 @@ class Server:
         silent_s = time.monotonic() - self.checked_at
         return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else ""
 
+    def open_desk(self, endpoint: str, office: Office) -> Desk:
+        """Listen for operators too.
+
+        Raises:
+            SettingError: that can not be, or strangers on other machines could give orders.
+        """
+        guard = self._guard if endpoint.startswith("tcp://") else None
+        if guard is None and not is_loopback(endpoint):
+            raise SettingError(f"{endpoint} is open to other machines: operators come there with keys only (--keys)")
+        self._desk = Desk(self._context, endpoint, office, guard)
+        return self._desk
+
     def start(self) -> None:
         """Serve from now on."""
         self._listen()
+        if self._desk is not None:
+            self._loop.add_reader(self._desk.socket, self._pump)
         if self._guard is not None:
             self._loop.add_reader(self._guard.socket, self._admit)
             self._admit()
@@ -140,6 +157,9 @@ class Server:
         for timer in self._timers:
             timer.cancel()
         self._shut(linger_ms=500)
+        if self._desk is not None:
+            self._loop.remove_reader(self._desk.socket)
+            self._desk.socket.close(linger=500)
         if self._guard is not None:
             self._loop.remove_reader(self._guard.socket)
             self._guard.close()
@@ -174,8 +194,12 @@ class Server:
                     core.subscribed(message[1:])
         except zmq.Again:
             pass
+        if self._desk is not None:
+            self._desk.read(moment)
         self._carry_out(core.take_turn(moment))
-        if _readable(router) or _readable(xpub):
+        if self._desk is not None and not self._stopped:
+            self._desk.answer()
+        if _readable(router) or _readable(xpub) or (self._desk and _readable(self._desk.socket)):
             self._loop.call_soon(self._pump)
 
     def _hear_known(self, guard: Guard, frames: list[zmq.Frame], moment: Moment) -> None:
@@ -257,7 +281,10 @@ class Server:
 
     def _tick(self) -> None:
         self.checked_at = time.monotonic()
-        self._core.tick(_read_clocks())
+        moment = _read_clocks()
+        self._core.tick(moment)
+        if self._desk is not None:
+            self._desk.office.tick(moment)
         self._tell_who_is_there()
         if self._keyring is not None and self._guard is not None:
             revoked = self._keyring.refresh()

@@ -1,7 +1,6 @@
 """protocol/backbone.py"""
 
 import contextlib
-import types
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,35 +40,10 @@ from protocol.backbone import (
     topic_room,
 )
 from protocol.errors import MalformedMessage
-from tests.support.strategies import texts
+from tests.support.strategies import messages, texts
 
-NUMBERS = st.integers(0, 2**63 - 1)
 UPWARD: tuple[type[Wire], ...] = typing.get_args(Upward)
 DOWNWARD: tuple[type[Wire], ...] = typing.get_args(Downward)
-
-
-def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a field's type."""
-    arguments = typing.get_args(kind)
-    match typing.get_origin(kind):
-        case typing.Annotated:
-            sizes = [meta for meta in arguments[1:] if getattr(meta, "min_length", None)]
-            return st.binary(min_size=16, max_size=16) if sizes else values(arguments[0])
-        case types.UnionType | typing.Union:
-            return st.one_of(*map(values, arguments))
-        case origin if origin is list:
-            return st.lists(values(arguments[0]), max_size=4)
-        case origin if origin is tuple:
-            return st.tuples(*map(values, arguments))
-    if isinstance(kind, type) and issubclass(kind, Wire):
-        return messages(kind)
-    plain = {int: NUMBERS, str: texts(20), bytes: st.binary(max_size=20), bool: st.booleans(), type(None): st.none()}
-    return plain[kind]
-
-
-def messages(kind: type[Wire]) -> st.SearchStrategy[Any]:
-    """Messages of one class, whatever its fields are."""
-    return st.builds(kind, **{field.name: values(field.type) for field in msgspec.structs.fields(kind)})
 
 
 def frames() -> st.SearchStrategy[bytes]:

@@ -1,11 +1,15 @@
 """What clients send, for Hypothesis: texts and names as people write them, and bytes as nobody should."""
 
 import json
+import types
+import typing
 import unicodedata
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
+from protocol.backbone import Wire
 from protocol.dialect import Dialect
 from protocol.dialects import DIALECTS
 from protocol.header import Header
@@ -142,3 +146,30 @@ def datagrams() -> st.SearchStrategy[bytes]:
     )
     wrong = st.builds(lambda a, b, rest: bytes((a, b)) + rest, st.integers(0, 255), st.integers(0, 255), agreeing)
     return st.one_of(st.binary(max_size=80), agreeing, wrong, long_texts().map(str.encode))
+
+
+NUMBERS = st.integers(0, 2**63 - 1)
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Values of a field's type."""
+    arguments = typing.get_args(kind)
+    match typing.get_origin(kind):
+        case typing.Annotated:
+            sizes = [meta for meta in arguments[1:] if getattr(meta, "min_length", None)]
+            return st.binary(min_size=16, max_size=16) if sizes else values(arguments[0])
+        case types.UnionType | typing.Union:
+            return st.one_of(*map(values, arguments))
+        case origin if origin is list:
+            return st.lists(values(arguments[0]), max_size=4)
+        case origin if origin is tuple:
+            return st.tuples(*map(values, arguments))
+    if isinstance(kind, type) and issubclass(kind, Wire):
+        return messages(kind)
+    plain = {int: NUMBERS, str: texts(20), bytes: st.binary(max_size=20), bool: st.booleans(), type(None): st.none()}
+    return plain[kind]
+
+
+def messages(kind: type[Wire]) -> st.SearchStrategy[Any]:
+    """Messages of one class, whatever its fields are."""
+    return st.builds(kind, **{field.name: values(field.type) for field in msgspec.structs.fields(kind)})

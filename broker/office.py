@@ -1,0 +1,248 @@
+"""What an operator may ask and order; ARCHITECTURE.md, "Operator".
+
+Changes go the same way as members' own: into the directory's batch and the rooms' logs, so that an operator's order is
+kept before it is said to be done, and every member hears of it in its place between two messages.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from heapq import nsmallest
+from itertools import islice
+from typing import TypeVar
+
+from broker.core import Core, Moment
+from broker.directory import Member, Room
+from broker.sanctions import EVERYWHERE, end_of
+from broker.store import FOREVER, Sanction, SanctionKind
+from protocol import names, operator
+from protocol.codes import EntryKind, LeaveReason
+from protocol.errors import InvalidName, MalformedMessage, PeerError
+from protocol.operator import PAGE, Answer, Done, Question, Refused
+
+ANNOUNCED_A_TICK = 2_000
+"""Rooms that an announcement goes to at once; an entry in each log of very many rooms would hold everybody up."""
+TEXT_SIZE = 1_000
+"""Bytes of an announcement, a reason or a topic."""
+
+_T = TypeVar("_T")
+
+
+class Office:
+    """Answers operators; the sockets are elsewhere."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._directory = core.directory
+        self._to_announce: dict[int, list[str]] = {}
+        """Room id → what is to be announced there."""
+        self.malformed = 0
+
+    def handle_untrusted(self, frame: bytes, moment: Moment) -> Answer | None:
+        """Return the answer to one frame, to be sent when the turn is kept; None for bytes that are none."""
+        try:
+            ask = operator.parse_ask_untrusted(frame)
+        except MalformedMessage:
+            self.malformed += 1
+            return None
+        if ask.version != operator.VERSION:
+            return Refused(f"this broker's orders have version {operator.VERSION}, yours {ask.version}")
+        try:
+            return self._answer(ask.body, moment)
+        except InvalidName as exc:
+            return Refused(str(exc))
+        except PeerError as exc:
+            return Refused(f"{exc}")
+
+    def tick(self, moment: Moment) -> None:
+        """Go on with what is to be announced. To be called several times a second."""
+        for room_id in list(islice(self._to_announce, ANNOUNCED_A_TICK)):
+            room = self._directory.rooms.get(room_id)
+            for text in self._to_announce.pop(room_id):
+                if room is not None:
+                    self._announce(room, text, moment.wall_ms)
+
+    # --- questions ------------------------------------------------------------------------------------------------
+
+    def _answer(self, question: Question, moment: Moment) -> Answer:
+        directory, wall_ms = self._directory, moment.wall_ms
+        match question:
+            case operator.ListRooms(after, name):
+                rooms = [self._room(name)] if name else directory.rooms.values()
+                some, more = _page(rooms, after, lambda room: room.id)
+                return operator.Rooms([_told_room(room) for room in some], more)
+            case operator.ListMembers(after, name):
+                members = (self._room(name).members if name else directory.members).values()
+                # Those of a room that is closed are known until they have been told.
+                found, more = _page((m for m in members if not m.room.closed_ms), after, lambda member: member.id)
+                return operator.Members([_told_member(member) for member in found], more)
+            case operator.ListGateways():
+                return operator.Gateways(self._gateways(moment.now))
+            case operator.Count():
+                return operator.Counted(self._counted())
+            case operator.ListBans():
+                bans = directory.sanctions.of_room(EVERYWHERE)
+                held = [ban for ban in bans if ban.kind == SanctionKind.BAN and ban.until_ms > wall_ms]
+                return operator.Bans(
+                    [operator.Sanction(b.name, b.ip, 0 if b.until_ms == FOREVER else b.until_ms) for b in held]
+                )
+            case operator.CloseRoom(name):
+                directory.close(self._room(name), LeaveReason.OPERATOR, wall_ms)
+                return Done(1)
+            case operator.RemoveMember(room_name, name, reason):
+                room = self._room(room_name)
+                member = next((m for m in room.members.values() if m.name == names.user_name(name)), None)
+                if member is None:
+                    return Refused(f"nobody in {room.name} is called {name}")
+                directory.leave(member, LeaveReason.OPERATOR, wall_ms, _fitting(reason))
+                return Done(1)
+            case operator.Ban(name, ip, minutes, reason):
+                return self._ban(name, ip, minutes, _fitting(reason), wall_ms)
+            case operator.Unban(who):
+                return self._unban(who)
+            case operator.Announce(text, name):
+                return self._ask_to_announce(_fitting(text), name)
+            case operator.Persist(name, password_hash, topic):
+                return self._persist(name, password_hash, topic, wall_ms)
+            case operator.Unpersist(name):
+                room = self._room(name)
+                if not room.persistent:
+                    return Refused(f"{room.name} is not persistent")
+                directory.unpersist(room, wall_ms)
+                return Done(1)
+
+    def _room(self, name: str) -> Room:
+        wanted = names.room_name(name)
+        room = self._directory.by_name.get(wanted)
+        if room is None:
+            raise PeerError(f"there is no room called {wanted}")
+        return room
+
+    def _gateways(self, now: float) -> list[operator.Gateway]:
+        custody, served = self._core.custody, self._directory.by_gateway
+        told = []
+        for instance, gateway in custody.gateways.items():
+            state = "stopped" if gateway.stopped else "away" if not custody.may_live(instance, now) else "serves"
+            silent_ms = int(max(now - gateway.seen, 0.0) * 1000)
+            told.append(operator.Gateway(instance, len(served.get(instance, ())), state, silent_ms))
+        return told
+
+    def _counted(self) -> list[tuple[str, int]]:
+        core, directory = self._core, self._directory
+        return [
+            ("rooms", len(directory.rooms)),
+            ("members", sum(len(room.members) for room in directory.rooms.values())),
+            *asdict(core.counters).items(),
+            ("handovers", core.custody.handovers),
+            ("takeovers", core.custody.takeovers),
+            ("expired", core.custody.expired),
+            ("operator_malformed", self.malformed),
+        ]
+
+    # --- orders ---------------------------------------------------------------------------------------------------
+
+    def _ban(self, name: str, ip: str, minutes: int, reason: str, wall_ms: int) -> Answer:
+        if bool(name) == bool(ip):
+            return Refused("ban either a name or an address")
+        if name:
+            name = names.user_name(name)
+        else:
+            try:
+                ip = str(ipaddress.ip_address(ip))
+            except ValueError:
+                return Refused(f"{ip!r} is not an IP address")
+        directory = self._directory
+        ban = Sanction(EVERYWHERE, SanctionKind.BAN, name, ip, end_of(minutes, wall_ms))
+        directory.sanctions.add(ban, directory.batch.sanctions)
+        members = list(directory.members.values())
+        gone = [member for member in members if _is_meant(member, name, ip) and not member.room.closed_ms]
+        for member in gone:
+            if not member.room.closed_ms:  # its host may have gone before it, and the room with it
+                directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
+        return Done(len(gone))
+
+    def _unban(self, who: str) -> Answer:
+        directory = self._directory
+        lifted = False
+        for form in {who.strip(), _normal(who)}:
+            lifted |= directory.sanctions.lift(EVERYWHERE, SanctionKind.BAN, form, directory.batch.sanctions)
+        return Done(1) if lifted else Refused(f"{who} is not banned")
+
+    def _ask_to_announce(self, text: str, name: str) -> Answer:
+        if not text:
+            return Refused("there is nothing to announce")
+        rooms = [self._room(name)] if name else list(self._directory.rooms.values())
+        for room in rooms:
+            self._to_announce.setdefault(room.id, []).append(text)
+        return Done(len(rooms))
+
+    def _announce(self, room: Room, text: str, wall_ms: int) -> None:
+        if room.members:
+            self._directory.note(room, EntryKind.ANNOUNCED, None, text, 0, wall_ms)
+
+    def _persist(self, name: str, password_hash: str | None, topic: str | None, wall_ms: int) -> Answer:
+        directory, wanted = self._directory, names.room_name(name)
+        if password_hash and not password_hash.startswith("$argon2id$"):
+            return Refused("that is no hash of a password")
+        room = directory.persist(wanted, wall_ms)
+        if password_hash is not None and password_hash != room.password_hash:
+            directory.set_password(room, password_hash, None, wall_ms)
+        if topic is not None and topic != room.topic:
+            directory.set_topic(room, _fitting(topic), None, wall_ms)
+        return Done(1)
+
+
+def _page(rows: Iterable[_T], after: int, id_of: Callable[[_T], int]) -> tuple[list[_T], bool]:
+    """Return the next rows in the order of their ids, and whether there are more."""
+    found = nsmallest(PAGE + 1, (row for row in rows if id_of(row) > after), key=id_of)
+    return found[:PAGE], len(found) > PAGE
+
+
+def _told_room(room: Room) -> operator.Room:
+    host = room.members.get(room.host)
+    return operator.Room(
+        room.id,
+        room.name,
+        len(room.members),
+        host.name if host else "",
+        bool(room.password_hash),
+        room.persistent,
+        room.topic,
+        room.created_ms,
+        max(room.last - room.first + 1, 0),
+    )
+
+
+def _told_member(member: Member) -> operator.Member:
+    return operator.Member(
+        member.id,
+        member.room.name,
+        member.name,
+        member.is_host,
+        int(member.rights),
+        member.dialect,
+        member.ip,
+        member.address.decode(errors="replace"),
+        member.gateway,
+    )
+
+
+def _is_meant(member: Member, name: str, ip: str) -> bool:
+    if name:
+        return name in (member.name, member.wished)
+    return ip == member.ip or ip == member.address.decode(errors="replace").partition(" ")[0]
+
+
+def _normal(who: str) -> str:
+    try:
+        return str(ipaddress.ip_address(who.strip()))
+    except ValueError:
+        return names.user_name(who)
+
+
+def _fitting(text: str) -> str:
+    if len(text.encode()) > TEXT_SIZE:
+        raise PeerError(f"the text has more than {TEXT_SIZE} bytes")
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
+        raise PeerError("the text has control characters")
+    return text.strip()

@@ -1,0 +1,48 @@
+"""A broker without sockets, and an operator who asks it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from broker.config import Limits
+from broker.office import Office
+from protocol import operator
+from protocol.backbone import Entry
+from protocol.operator import VERSION, Ask
+from tests.broker.scripted import A, B, Broker
+
+
+@dataclass
+class Desk:
+    """A broker, two gateways, and an operator who asks one thing at a time."""
+
+    limits: Limits | None = None
+    broker: Broker = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.broker = Broker(self.limits, A, B)
+        self.office = Office(self.broker.core)
+
+    def ask(self, question: operator.Question) -> Any:
+        answer = self.office.handle_untrusted(operator.encode(Ask(VERSION, question)), self.broker.moment)
+        self.broker.turn()
+        return answer
+
+    def tick(self) -> None:
+        self.office.tick(self.broker.moment)
+        self.broker.turn()
+
+    def start_again(self) -> None:
+        self.broker.start_again("broker-2")
+        self.office = Office(self.broker.core)
+
+    def rooms(self) -> dict[str, operator.Room]:
+        return {room.name: room for room in self.ask(operator.ListRooms()).rooms}
+
+    def names(self, room: str = "") -> list[str]:
+        return [member.name for member in self.ask(operator.ListMembers(room=room)).members]
+
+    def kinds(self, room: int) -> list[int]:
+        return [entry.kind for entry in self.broker.log(room)]
+
+    def last(self, room: int) -> Entry:
+        return self.broker.log(room)[-1]

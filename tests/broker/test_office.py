@@ -1,0 +1,263 @@
+"""broker/office.py"""
+
+import pytest
+from msgspec import structs
+
+from broker.office import ANNOUNCED_A_TICK, TEXT_SIZE
+from protocol import backbone, operator
+from protocol.backbone import Bye, Granted, Hello, Join
+from protocol.backbone import Refused as Denied
+from protocol.codes import EntryKind, LeaveReason, Rights
+from protocol.operator import PAGE, VERSION, Ask, Done, Refused
+from tests.broker.operated import Desk
+from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+# --- what there is ------------------------------------------------------------------------------------------------
+
+
+def test_rooms_and_members_are_listed(desk: Desk) -> None:
+    host = desk.broker.create(peer=A)
+    guest = desk.broker.ask(B, structs.replace(a_join(), rights=int(Rights.MODERATOR)))
+    assert isinstance(guest, Granted)
+    desk.broker.publish(A, addressed(host, 2), said(host, "hello"))
+    (room,) = desk.ask(operator.ListRooms()).rooms
+    assert (room.name, room.members, room.host, room.locked, room.persistent) == ("den", 2, "alice", False, False)
+    assert room.entries == 3
+    alice, bob = desk.ask(operator.ListMembers()).members
+    assert (alice.room, alice.name, alice.host, alice.rights, alice.gateway) == ("den", "alice", True, 0, A)
+    assert (alice.dialect, alice.ip, alice.address) == ("tcrp", "192.0.2.1", "192.0.2.1 5000 0")
+    assert (bob.name, bob.host, bob.rights, bob.address) == ("bob", False, Rights.MODERATOR, "")
+    assert desk.names("den") == ["alice", "bob"]
+
+
+def test_very_many_rooms_come_in_pages(desk: Desk) -> None:
+    for number in range(PAGE + 5):
+        desk.broker.ask(A, a_create(f"room {number}", token=number + 1))
+    first = desk.ask(operator.ListRooms())
+    assert (len(first.rooms), first.more) == (PAGE, True)
+    rest = desk.ask(operator.ListRooms(first.rooms[-1].id))
+    assert ([room.name for room in rest.rooms], rest.more) == ([f"room {PAGE + n}" for n in range(5)], False)
+    assert len(desk.ask(operator.ListMembers()).members) == PAGE
+
+
+def test_gateways_are_listed_with_how_they_are(desk: Desk) -> None:
+    desk.broker.create(peer=A)
+    desk.broker.say(B, Bye())
+    told = {gateway.instance: gateway for gateway in desk.ask(operator.ListGateways()).gateways}
+    assert (told[A].members, told[A].state, told[B].state) == (1, "serves", "stopped")
+    desk.broker.now += 10.0
+    told = {gateway.instance: gateway for gateway in desk.ask(operator.ListGateways()).gateways}
+    assert (told[A].state, told[A].silent_ms) == ("away", 10_000)
+
+
+def test_counters_are_told_by_name(desk: Desk) -> None:
+    desk.broker.create()
+    desk.broker.core.handle_untrusted(A, b"nonsense", desk.broker.moment)
+    counted = dict(desk.ask(operator.Count()).counters)
+    assert (counted["rooms"], counted["members"], counted["malformed"]) == (1, 1, 1)
+
+
+# --- orders -------------------------------------------------------------------------------------------------------
+
+
+def test_a_room_is_closed_and_everybody_hears_it(desk: Desk) -> None:
+    host = desk.broker.create()
+    desk.broker.join()
+    assert desk.ask(operator.CloseRoom(" den ")) == Done(1)
+    entry = desk.last(host.room)
+    assert (entry.kind, entry.code) == (EntryKind.CLOSED, LeaveReason.OPERATOR)
+    assert desk.rooms() == {}
+    assert desk.names() == []
+
+
+def test_a_member_is_removed_with_a_reason(desk: Desk) -> None:
+    desk.broker.create()
+    guest = desk.broker.join()
+    assert desk.ask(operator.RemoveMember("den", "bob", "spam")) == Done(1)
+    entry = desk.last(guest.room)
+    assert (entry.kind, entry.code, entry.text, entry.sender) == (EntryKind.LEFT, LeaveReason.OPERATOR, "spam", "bob")
+    assert desk.names() == ["alice"]
+
+
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        (operator.CloseRoom("den"), "there is no room called den"),
+        (operator.CloseRoom(""), "room name is empty"),
+        (operator.ListMembers(room="den"), "there is no room called den"),
+        (operator.RemoveMember("lab", "bob"), "nobody in lab is called bob"),
+        (operator.RemoveMember("lab", "carol", "x" * (TEXT_SIZE + 1)), f"more than {TEXT_SIZE} bytes"),
+        (operator.Ban("", "", 0), "either a name or an address"),
+        (operator.Ban("bob", "192.0.2.1", 0), "either a name or an address"),
+        (operator.Ban("", "somewhere", 0), "'somewhere' is not an IP address"),
+        (operator.Unban("bob"), "bob is not banned"),
+        (operator.Announce(""), "nothing to announce"),
+        (operator.Announce("a\x1bb"), "control characters"),
+        (operator.Persist("lab", "moon"), "no hash"),
+        (operator.Unpersist("lab"), "lab is not persistent"),
+    ],
+)
+def test_what_can_not_be_is_refused_in_one_line_and_changes_nothing(
+    desk: Desk, question: operator.Question, why: str
+) -> None:
+    desk.broker.ask(A, a_create("lab", "carol"))
+    before = desk.rooms()
+    answer = desk.ask(question)
+    assert isinstance(answer, Refused)
+    assert why in answer.why
+    assert "\n" not in answer.why
+    assert desk.rooms() == before
+
+
+def test_an_operator_of_another_version_is_told_so(desk: Desk) -> None:
+    frame = operator.encode(Ask(VERSION + 1, operator.ListRooms()))
+    answer = desk.office.handle_untrusted(frame, desk.broker.moment)
+    assert isinstance(answer, Refused)
+    assert f"version {VERSION}" in answer.why
+
+
+def test_bytes_that_are_no_order_are_counted_and_not_answered(desk: Desk) -> None:
+    assert desk.office.handle_untrusted(b"nonsense", desk.broker.moment) is None
+    assert desk.office.malformed == 1
+
+
+# --- bans ---------------------------------------------------------------------------------------------------------
+
+
+def a_join_from(ip: str, user: str, token: int, room: str = "den") -> Join:
+    return structs.replace(a_join(room, user, token=token), ip=ip)
+
+
+def test_who_is_banned_goes_and_does_not_come_back_also_after_a_restart(desk: Desk) -> None:
+    host = desk.broker.create()
+    desk.broker.ask(A, a_join_from("198.51.100.7", "mallory", 2))
+    desk.broker.ask(A, a_join_from("198.51.100.7", "eve", 3))
+    assert desk.ask(operator.Ban("", "198.51.100.7", 0, "flood")) == Done(2)
+    assert desk.names() == ["alice"]
+    entry = desk.last(host.room)
+    assert (entry.kind, entry.code, entry.text) == (EntryKind.LEFT, LeaveReason.BANNED, "flood")
+    desk.start_again()
+    desk.broker.say(A, Hello(backbone.VERSION))
+    assert isinstance(desk.broker.ask(A, a_join_from("198.51.100.7", "peggy", 4)), Denied)
+    assert isinstance(desk.broker.ask(A, structs.replace(a_create("lab", "eve", token=5), ip="198.51.100.7")), Denied)
+    assert isinstance(desk.broker.ask(A, a_join_from("198.51.100.8", "peggy", 6)), Granted)
+    assert [ban.ip for ban in desk.ask(operator.ListBans()).bans] == ["198.51.100.7"]
+    assert desk.ask(operator.Unban("198.51.100.7")) == Done(1)
+    assert isinstance(desk.broker.ask(A, a_join_from("198.51.100.7", "eve", 7)), Granted)
+
+
+def test_a_name_is_banned_for_a_time(desk: Desk) -> None:
+    desk.broker.create()
+    assert desk.ask(operator.Ban("ボブ", "", 5)) == Done(0)
+    assert isinstance(desk.broker.ask(A, a_join(user="ボブ")), Denied)
+    (ban,) = desk.ask(operator.ListBans()).bans
+    assert ban.until_ms == desk.broker.moment.wall_ms + 300_000
+    desk.broker.wait(301.0, A, B)
+    assert desk.ask(operator.ListBans()).bans == []
+    assert isinstance(desk.broker.ask(A, a_join(user="ボブ")), Granted)
+
+
+def test_a_banned_hosts_room_closes_once(desk: Desk) -> None:
+    desk.broker.create()
+    desk.broker.join()
+    assert desk.ask(operator.Ban("", "192.0.2.1", 0)) == Done(2)
+    assert desk.rooms() == {}
+
+
+# --- announcements ------------------------------------------------------------------------------------------------
+
+
+def test_an_announcement_goes_to_every_room_that_has_members(desk: Desk) -> None:
+    host = desk.broker.create()
+    desk.ask(operator.Persist("empty"))
+    assert desk.ask(operator.Announce("at 22:00 we go")) == Done(2)
+    desk.tick()
+    entry = desk.last(host.room)
+    assert (entry.kind, entry.text, entry.member) == (EntryKind.ANNOUNCED, "at 22:00 we go", 0)
+    assert desk.rooms()["empty"].entries == 0
+
+
+def test_an_announcement_may_be_for_one_room(desk: Desk) -> None:
+    den, lab = desk.broker.create(), desk.broker.ask(A, a_create("lab", token=9))
+    assert isinstance(lab, Granted)
+    assert desk.ask(operator.Announce("lights out", "lab")) == Done(1)
+    desk.tick()
+    assert EntryKind.ANNOUNCED not in desk.kinds(den.room)
+    assert desk.last(lab.room).text == "lights out"
+
+
+def test_very_many_rooms_are_told_a_part_at_a_time(desk: Desk) -> None:
+    for number in range(ANNOUNCED_A_TICK + 1):
+        desk.broker.ask(A, a_create(f"room {number}", token=number + 1))
+    desk.ask(operator.Announce("one"))
+    desk.ask(operator.Announce("two"))
+    desk.tick()
+    rooms = list(desk.broker.core.directory.rooms)
+    told = [desk.kinds(room).count(EntryKind.ANNOUNCED) for room in rooms]
+    assert told == [2] * ANNOUNCED_A_TICK + [0]
+    desk.tick()
+    assert desk.kinds(rooms[-1])[-2:] == [EntryKind.ANNOUNCED] * 2
+
+
+# --- persistent rooms ---------------------------------------------------------------------------------------------
+
+
+def test_a_persistent_room_is_there_without_anybody_and_after_a_restart(desk: Desk) -> None:
+    assert desk.ask(operator.Persist("lobby", "$argon2id$…", "welcome")) == Done(1)
+    desk.start_again()
+    room = desk.rooms()["lobby"]
+    assert (room.members, room.host, room.locked, room.persistent, room.topic) == (0, "", True, True, "welcome")
+
+
+def test_a_persistent_room_outlives_its_members_and_nobody_is_its_host(desk: Desk) -> None:
+    desk.ask(operator.Persist("lobby"))
+    assert isinstance(desk.broker.ask(A, a_create("lobby")), Denied)
+    guest = desk.broker.ask(A, a_join("lobby", "alice", token=1))
+    assert isinstance(guest, Granted)
+    assert not guest.is_host
+    desk.broker.publish(A, said(guest, "hello"), left(guest))
+    assert desk.rooms()["lobby"].members == 0
+    desk.start_again()
+    assert desk.broker.texts(guest.room) == ["hello"]
+    assert desk.rooms()["lobby"].entries == 3
+
+
+def test_a_room_that_becomes_persistent_loses_its_host(desk: Desk) -> None:
+    host, _ = desk.broker.create(), desk.broker.join()
+    desk.ask(operator.Persist("den"))
+    desk.broker.publish(A, left(host))
+    room = desk.rooms()["den"]
+    assert (room.members, room.host, room.persistent) == (1, "", True)
+
+
+def test_a_room_that_is_no_longer_persistent_closes_with_its_last_member(desk: Desk) -> None:
+    desk.ask(operator.Persist("lobby"))
+    guest = desk.broker.ask(A, a_join("lobby", "alice", token=1))
+    assert isinstance(guest, Granted)
+    assert desk.ask(operator.Unpersist("lobby")) == Done(1)
+    assert desk.rooms()["lobby"].members == 1
+    desk.broker.publish(A, left(guest))
+    assert desk.rooms() == {}
+    assert desk.kinds(guest.room)[-2:] == [EntryKind.LEFT, EntryKind.CLOSED]
+
+
+def test_an_empty_room_that_is_no_longer_persistent_closes_at_once(desk: Desk) -> None:
+    desk.ask(operator.Persist("lobby"))
+    assert desk.ask(operator.Unpersist("lobby")) == Done(1)
+    assert desk.rooms() == {}
+
+
+def test_configured_rooms_are_made_once(desk: Desk) -> None:
+    for _ in range(2):
+        desk.broker.core.begin(["lobby", "集会所"], desk.broker.moment.wall_ms)
+        desk.broker.turn()
+        assert sorted(desk.rooms()) == ["lobby", "集会所"]
+        desk.ask(operator.Persist("lobby", topic="welcome"))
+        desk.start_again()
+    assert desk.rooms()["lobby"].topic == "welcome"
