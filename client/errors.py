@@ -57,6 +57,15 @@ class InvalidText(ClientError):
     """A text that can not be said as it is: empty, too long, or a word that the dialect keeps for itself."""
 
 
+class CommandRefused(ClientError):
+    """The server does not do what it was asked; the message is its own."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+        """PROTOCOL.md, "Phrases": `no-such-member`, `not-host`, …"""
+
+
 class NotInRoom(ClientError):
     """The room was left, closed, or the member removed."""
 

@@ -1,6 +1,8 @@
 """Chat as lines of text: what a line from a pipe says, and how what is heard is written."""
 
-from client.events import Event, Kicked, Message, Notice, RoomClosed, ServerAway, TimedOut
+from typing import TypeGuard
+
+from client.events import Emote, Event, Kicked, Message, Private, RoomClosed, ServerAway, TimedOut
 
 LINE_LIMIT = 1 << 20
 """Bytes of a line; what is longer is taken apart there."""
@@ -35,13 +37,25 @@ def one_line(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def message_line(message: Message) -> str:
+def is_speech(event: Event) -> TypeGuard[Message | Emote | Private]:
+    """Say whether an event is something that somebody says; all else is a notice."""
+    return isinstance(event, Message | Emote | Private)
+
+
+def speech_line(speech: Message | Emote | Private) -> str:
     """Return the line for what somebody said."""
-    return f"{message.sender}: {one_line(message.text)}" if message.sender else one_line(message.text)
+    text = one_line(speech.text)
+    match speech:
+        case Emote():
+            return f"* {speech.sender} {text}"
+        case Private():
+            return f"{speech.sender} → {speech.to}: {text}"
+        case Message():
+            return f"{speech.sender}: {text}" if speech.sender else text
 
 
 def notice_line(event: Event) -> str:
-    """Return the line for anything else; the server's own words stand in brackets."""
+    """Return the line for anything else; the server's closing words stand in brackets, all its others as they are."""
     match event:
         case RoomClosed():
             return f"the room is closed ({one_line(event.text)})"
@@ -51,5 +65,5 @@ def notice_line(event: Event) -> str:
             return f"you were removed from the room ({one_line(event.text)})"
         case ServerAway():
             return f"{event.text}; what you say may be lost"
-        case Notice() | Message():
+        case _:
             return one_line(event.text)

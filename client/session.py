@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from client.events import Event, Kicked, Message, Notice, RoomClosed, TimedOut
+from client.events import Event, Kicked, Message, RoomClosed, TimedOut
+from client.told import event_of
 from protocol.answers import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from protocol.codes import Operation
 from protocol.datagram import MAX_DOWN, MAX_UP, serialize
@@ -204,32 +205,36 @@ class Membership:
                 return RoomClosed(text)
             case NoticeKind.TIMED_OUT:
                 return TimedOut(text)
-            case NoticeKind.KICKED:
+            case NoticeKind.KICKED if not heard.fields:
                 return Kicked(text)
-            case NoticeKind.OTHER:
-                return Notice(text)
+            case _:
+                return event_of(str(heard.fields.get("notice", "")), {**heard.fields, "text": text}, clean)
+
+    def renamed(self, user: str) -> None:
+        """This member is called so from now on."""
+        self._user = user
 
     def _up(self, text: str) -> bytes:
         return serialize(self._room, self._token, text)
 
 
 class Recent:
-    """Knows the last messages again: a gateway that takes another's place may tell the newest once more.
+    """Knows the last events again: a gateway that takes another's place may tell the newest once more.
 
-    By the whole message, not by its place alone: places begin anew when a room's history was lost.
+    By the whole event, not by its place alone: places begin anew when a room's history was lost.
     """
 
     def __init__(self, size: int = 1024) -> None:
         self._size = size
-        self._seen: OrderedDict[Message, None] = OrderedDict()
+        self._seen: OrderedDict[Event, None] = OrderedDict()
 
-    def has_seen(self, message: Message) -> bool:
-        """Say whether this one came lately, and remember it. A message without a place is always new."""
-        if message.offset is None:
+    def has_seen(self, event: Event) -> bool:
+        """Say whether this one came lately, and remember it. An event without a place is always new."""
+        if getattr(event, "offset", None) is None:
             return False
-        if message in self._seen:
+        if event in self._seen:
             return True
-        self._seen[message] = None
+        self._seen[event] = None
         if len(self._seen) > self._size:
             self._seen.popitem(last=False)
         return False

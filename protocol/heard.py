@@ -1,6 +1,7 @@
 """Datagrams from a server, read by a client of any dialect; PROTOCOL.md, "Datagrams". `datagram.py` writes them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -38,6 +39,8 @@ class Noticed:
 
     kind: NoticeKind
     text: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """All that came with it, with its own name as `notice`, where the dialect has it in values."""
 
 
 def parse_down_untrusted(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
@@ -72,7 +75,7 @@ def _native(fields: dict[str, Any]) -> Said | Noticed:
     if "notice" in fields:
         word = _string(fields, "notice")
         kind = next((kind for kind in NoticeKind if kind.value == word), NoticeKind.OTHER)
-        return Noticed(kind, _string(fields, "text"))
+        return Noticed(kind, _string(fields, "text"), fields)
     offset = fields.get("n")
     if not isinstance(offset, int):
         raise MalformedMessage('"n" is not a number')

@@ -6,7 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from client import errors
-from client.events import LAST, Event, Message, ServerAway
+from client.events import LAST, Event, Message, Renamed, ServerAway
+from client.net.commands import Commands
 from client.net.line import Post, connected, reason, udp_to
 from client.server import Server
 from client.session import AskRooms, Enter, Membership, Recent, lists_first
@@ -14,7 +15,7 @@ from client.settings import Settings
 from protocol import names
 from protocol.answers import Refused
 from protocol.codes import Operation
-from protocol.dialect import Dialect
+from protocol.dialect import Dialect, DownForm
 from protocol.dialects import DIALECTS
 from protocol.errors import InvalidName, MalformedMessage
 
@@ -160,7 +161,7 @@ async def _enter(
     return chat
 
 
-class ChatClient:
+class ChatClient(Commands):
     """A place in a room. Iterate over it for what is heard; leave the `async with` block, and it leaves the room.
 
     Events wait in a queue of `settings.queue_size`. When it is full the oldest goes for each that comes, and
@@ -177,11 +178,15 @@ class ChatClient:
         self.dropped = 0
         """Events that went because the queue was full."""
         self.repeated = 0
-        """Messages that came a second time and were left out; only where the dialect tells their place in the room."""
+        """Events that came a second time and were left out; only where the dialect tells their place in the room."""
         self.malformed = 0
         """Datagrams that were not understood."""
         self.unreachable = 0
         """Times that the server's machine said that nobody listens there."""
+        self._waiting = []
+        self._arrived = asyncio.Event()
+        self._answer_timeout_s = settings.answer_timeout_s
+        self._is_native = dialect.down.form is DownForm.NATIVE
         self._settings = settings
         self._place = Membership(dialect, room, name, token)
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -256,6 +261,15 @@ class ChatClient:
         await self._wait_for_turn()
         await self._post().send(self._place.say(text))
 
+    async def _send_line(self, line: str) -> None:
+        await self.say(line)
+
+    def _me(self) -> str:
+        return self.name
+
+    def _has_ended(self) -> bool:
+        return self._closed
+
     async def leave(self) -> None:
         """Leave the room and close. In a dialect that has no word for it, this client's silence tells the server."""
         if not self._closed:
@@ -327,10 +341,14 @@ class ChatClient:
             return
         if self._closed:
             return
-        if isinstance(event, Message) and self._recent.has_seen(event):
+        if self._recent.has_seen(event):
             self.repeated += 1
             return
-        self._keep(event)
+        if not self._offer(event):
+            self._keep(event)
+        if isinstance(event, Renamed) and event.name == self.name:
+            self.name = event.to
+            self._place.renamed(event.to)
         if isinstance(event, LAST):
             self._end()
 
@@ -350,6 +368,7 @@ class ChatClient:
         if self._closed:
             return
         self._closed = True
+        self._arrived.set()
         self.rest()
         for post in self._posts:
             post.close()

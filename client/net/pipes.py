@@ -7,8 +7,7 @@ from concurrent.futures import CancelledError
 from typing import TextIO
 
 from client.errors import InvalidText, NotInRoom
-from client.events import Message
-from client.lines import LineReader, message_line, notice_line
+from client.lines import LineReader, is_speech, notice_line, speech_line
 from client.net.chat import ChatClient
 
 _READ_SIZE = 65536
@@ -37,8 +36,8 @@ async def chat_by_lines(room: ChatClient, source: int, heard: TextIO, notices: T
 
 async def _listen(room: ChatClient, heard: TextIO, notices: TextIO) -> None:
     async for event in room:
-        if isinstance(event, Message):
-            print(message_line(event), file=heard, flush=True)
+        if is_speech(event):
+            print(speech_line(event), file=heard, flush=True)
         else:
             print(notice_line(event), file=notices, flush=True)
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from client import errors
-from client.events import Event, Notice, ServerAway
+from client.events import LAST, Event, Message, ServerAway
 from client.net.chat import ChatClient, create, join, rooms
 from client.net.processes import ProcessTrouble, Site, Town
 from client.net.stranger import Stranger, random_datagrams
@@ -151,9 +151,10 @@ class Actor:
         self.chat = chat
         self.silent = silent
         self.heard: list[Event] = []
-        self.told: list[Event] = []
-        """Notices."""
         self.read = 0
+        self.told: list[Event] = []
+        """What the server tells, and what is said in private; stories expect it apart, as it may come at any time."""
+        self.told_read = 0
         self._news = news
         self._listening = asyncio.create_task(self._listen(), name=f"{name} listens")
 
@@ -162,8 +163,7 @@ class Actor:
             # That a server is away is what a story may be about; nobody said it.
             if isinstance(event, ServerAway):
                 continue
-            # What the server says comes between what people say, or not: stories expect it by itself.
-            (self.told if isinstance(event, Notice) else self.heard).append(event)
+            (self.heard if isinstance(event, (Message, *LAST)) else self.told).append(event)
             self._news.set()
 
     @property
@@ -216,6 +216,8 @@ class Stage:
                 await self._say({name: self._next_lines(name, step.count) for name in self._names(step.who)})
             case steps.Hear() | steps.HearLines() | steps.HearEnding():
                 await self._each_hears(step)
+            case steps.BeTold():
+                await self._be_told(step)
             case steps.HearTheSame():
                 await self._hear_the_same(step)
             case steps.HearNothing():
@@ -378,6 +380,18 @@ class Stage:
         last = self._lines_said.get(step.sender, 0)
         shown = self._shown_name(step.sender)
         return [steps.Line(shown, expect.numbered(number)) for number in range(last - step.count + 1, last + 1)]
+
+    async def _be_told(self, step: steps.BeTold) -> None:
+        actors, within_s = self._cast(step.who), self._patience(step.within_s)
+
+        def judge(actor: Actor) -> Verdict:
+            return expect.be_told(step.texts, actor.told[actor.told_read :])
+
+        for actor, verdict in zip(actors, await self._wait(actors, judge, within_s), strict=True):
+            if not isinstance(verdict, Fulfilled):
+                told = expect.shorten([expect.show(event) for event in actor.told[actor.told_read :]])
+                raise StepFailed(f"{actor.name} to be told {expect.shorten(list(step.texts))}", f"told: {told}")
+            actor.told_read += verdict.read
 
     async def _hear_the_same(self, step: steps.HearTheSame) -> None:
         actors = self._cast(step.who)

@@ -12,14 +12,15 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from client.errors import InvalidText, NotInRoom
-from client.events import Event, Message
+from client.events import Announced, Emote, Event, Kicked, Message, Private, RoomClosed, ServerAway, TimedOut
 from client.lines import notice_line
 from client.net.chat import ChatClient
 
-HELP = "Type a line and press Enter to say it. /quit, Ctrl-D or Ctrl-C leaves."
+HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
 """SGR codes that can be read on light and on dark."""
 _QUIET = "3;90"
+_LOUD = "1;33"
 
 
 async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
@@ -63,10 +64,10 @@ async def _type(room: ChatClient, session: PromptSession[str], prompt: ANSI) -> 
                 return
             case ["/help"]:
                 _tell(HELP)
-            case [word, *_] if word.startswith("/") and not word.startswith("//"):
-                _tell(f"There is no command {word}, only /quit and /help. To say a line with / first, type it with //.")
+                await _say(room, "/help")
             case _:
-                await _say(room, line.removeprefix("/") if line.startswith("//") else line)
+                # A line with a slash first is a command, and the server knows which there are; so it does of `//`.
+                await _say(room, line)
 
 
 async def _say(room: ChatClient, line: str) -> None:
@@ -80,15 +81,26 @@ async def _say(room: ChatClient, line: str) -> None:
 
 
 def _show(event: Event) -> None:
-    if not isinstance(event, Message):
-        line = notice_line(event)
-        _tell(f"{line[:1].upper()}{line[1:]}.")
-        return
-    print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
+    match event:
+        case Emote():
+            print(f"* {_name(event.sender)} {event.text}")
+        case Private():
+            print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
+        case Message():
+            print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
+        case Announced():
+            print(_styled(event.text, _LOUD))
+        case RoomClosed() | TimedOut() | Kicked() | ServerAway():
+            line = notice_line(event)
+            _tell(f"{line[:1].upper()}{line[1:]}.")
+        case _:
+            # What the server tells has its own full stops, and may be a list.
+            _tell(event.text)
 
 
 def _tell(text: str) -> None:
-    print(_styled(text, _QUIET))
+    for line in text.split("\n"):
+        print(_styled(line, _QUIET))
 
 
 def _name(name: str) -> str:

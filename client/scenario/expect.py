@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from client.events import LAST, Event, Message, RoomClosed, TimedOut
-from client.lines import message_line, notice_line, one_line
+from client.events import LAST, Event, Kicked, Message, RoomClosed, TimedOut
+from client.lines import is_speech, notice_line, one_line, speech_line
 from client.scenario.steps import Ending, Line
 
 _SHOWN = 4
@@ -35,6 +35,13 @@ class Failed:
 
 
 Verdict = Pending | Fulfilled | Failed
+
+
+_ENDINGS: dict[Ending, type[Event]] = {
+    Ending.CLOSED: RoomClosed,
+    Ending.TIMED_OUT: TimedOut,
+    Ending.REMOVED: Kicked,
+}
 
 
 def numbered(number: int) -> str:
@@ -95,12 +102,23 @@ def hear_nothing(echo_of: str | None, heard: Sequence[Event]) -> Verdict:
 
 def hear_ending(ending: Ending, echo_of: str | None, heard: Sequence[Event]) -> Verdict:
     """Judge whether the next thing is the end of this member's stay."""
-    wanted = RoomClosed if ending is Ending.CLOSED else TimedOut
+    wanted = _ENDINGS[ending]
     for position, event in enumerate(heard):
         if isinstance(event, wanted):
             return Fulfilled(position + 1)
         if not _is_echo(event, echo_of):
             return Failed(_instead(heard[position:]))
+    return Pending()
+
+
+def be_told(texts: Sequence[str], told: Sequence[Event]) -> Verdict:
+    """Judge whether each of `texts` is in one of what the server has told, in this order; others may come between."""
+    missing = list(texts)
+    for position, event in enumerate(told):
+        if missing and missing[0] in (speech_line(event) if is_speech(event) else event.text):
+            missing.pop(0)
+        if not missing:
+            return Fulfilled(position + 1)
     return Pending()
 
 
@@ -114,9 +132,7 @@ def _is_echo(event: Event, echo_of: str | None) -> bool:
 
 def show(event: Event) -> str:
     """Return an event as a report shows it."""
-    if isinstance(event, Message):
-        return message_line(event)
-    return f"[{notice_line(event)}]"
+    return speech_line(event) if is_speech(event) else f"[{notice_line(event)}]"
 
 
 def show_line(line: Line) -> str:

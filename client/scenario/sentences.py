@@ -14,6 +14,7 @@ from client.scenario.steps import (
     EVERYONE_ELSE,
     Act,
     Befall,
+    BeTold,
     CannotEnter,
     Do,
     Ending,
@@ -77,6 +78,10 @@ everyone, or everyone else (all but who spoke last). Times are written 2 s, 300 
   WHO hears nothing                  [for TIME]: 300 ms if not said
   WHO hears that the room is closed  [within TIME]
   WHO hears that time is up          [within TIME]: removed for silence
+  WHO hears that they are removed    [within TIME]: kicked or banned
+  WHO is told: TEXT                  [within TIME]; or a list. What the server tells, and what is said in private: each
+                                     TEXT is a part of one of these, in this order; what else it tells does not matter.
+                                     Commands are said: alice says "/kick bob". `//` says a text that begins with /.
   WHO leaves                         with the dialect's word for it
   WHO vanishes                       without a word, as a program that crashed
   WHO falls silent                   listens on, but sends no more signs of life
@@ -221,7 +226,8 @@ def _modifiers(rest: str, allowed: frozenset[str]) -> dict[str, str]:
 
 _VERBS = (
     *("creates", "joins", "cannot join", "cannot create", "says", "hears", "hears nothing", "leaves", "vanishes"),
-    *("falls silent", "moves to", "sees the rooms", "does not see the rooms", "is killed", "is frozen", "is started"),
+    *("falls silent", "is told", "moves to", "sees the rooms", "does not see the rooms"),
+    *("is killed", "is frozen", "is started"),
 )
 
 
@@ -309,6 +315,21 @@ def _hear_nothing(said: Said) -> Step:
 @_form(r"WHO hears? that the room is closed(?= |$)", "within")
 def _hear_closed(said: Said) -> Step:
     return HearEnding(said.who, Ending.CLOSED, said.seconds("within"))
+
+
+@_form(r"WHO hears? that they are removed(?= |$)", "within")
+def _hear_removed(said: Said) -> Step:
+    return HearEnding(said.who, Ending.REMOVED, said.seconds("within"))
+
+
+@_form(r"WHO (?:is|are) told \"(?P<text>[^\"]*)\"(?= |$)", "within")
+def _told_quoted(said: Said) -> Step:
+    return BeTold(said.who, (said.match["text"],), said.seconds("within"))
+
+
+@_form(r"WHO (?:is|are) told(?= |$)", "within", takes_value=True)
+def _told(said: Said) -> Step:
+    return BeTold(said.who, tuple(_texts(said.value)), said.seconds("within"))
 
 
 @_form(r"WHO hears? that time is up(?= |$)", "within")

@@ -90,6 +90,15 @@ class HearTheSame:
 
 
 @dataclass(frozen=True, slots=True)
+class BeTold:
+    """The server tells these: each is a part of an answer, a notice or a private word, in this order."""
+
+    who: People
+    texts: tuple[str, ...]
+    within_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HearNothing:
     who: People
     for_s: float
@@ -98,6 +107,7 @@ class HearNothing:
 class Ending(Enum):
     CLOSED = "the room is closed"
     TIMED_OUT = "time is up"
+    REMOVED = "they are removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +217,7 @@ Step: TypeAlias = (
     | HearLines
     | HearTheSame
     | HearNothing
+    | BeTold
     | HearEnding
     | Do
     | Move

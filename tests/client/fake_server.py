@@ -35,6 +35,8 @@ class FakeServer(asyncio.DatagramProtocol):
         self.ports: list[int | None] = []
         """UDP ports that clients announced."""
         self.asked_for_rooms = 0
+        self.answers: dict[str, list[bytes]] = {}
+        """What a member is told that says this; nobody else hears it."""
         self.udp: asyncio.DatagramTransport
         self.address: Server
 
@@ -51,6 +53,10 @@ class FakeServer(asyncio.DatagramProtocol):
             return
         if text in self.dialect.leave_words:
             del room.addresses[token]
+            return
+        if text in self.answers:
+            for answer in self.answers[text]:
+                self.udp.sendto(answer, addr)
             return
         room.said += 1
         down = datagram.said(self.dialect.down, up.room.decode(), room.said, room.names[token], text)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.events import Event, Kicked, Message, Notice, RoomClosed, ServerAway, TimedOut
-from client.lines import LINE_LIMIT, LineReader, message_line, notice_line
+from client.events import Emote, Event, Joined, Kicked, Message, Notice, Private, RoomClosed, ServerAway, TimedOut
+from client.lines import LINE_LIMIT, LineReader, notice_line, speech_line
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r")), max_size=8), st.integers(1, 9))
@@ -40,10 +40,12 @@ def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
         (Message("alice", "hello"), "alice: hello"),
         (Message("alice", "two\nlines"), "alice: two lines"),
         (Message("", "a line of nobody's"), "a line of nobody's"),
+        (Emote("alice", "waves\nagain", 1), "* alice waves again"),
+        (Private("alice", "bob", "psst", 1), "alice → bob: psst"),
     ],
 )
-def test_messages(message: Message, line: str) -> None:
-    assert message_line(message) == line
+def test_messages(message: Message | Emote | Private, line: str) -> None:
+    assert speech_line(message) == line
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_messages(message: Message, line: str) -> None:
         (RoomClosed("exit!"), "the room is closed (exit!)"),
         (TimedOut("Timeout!"), "silent for too long"),
         (Kicked("out"), "you were removed from the room (out)"),
+        (Joined("bob", 3, "bob has joined."), "bob has joined."),
         (ServerAway("nobody there"), "nobody there; what you say may be lost"),
         (Notice("full\nmoon"), "full moon"),
     ],

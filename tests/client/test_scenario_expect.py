@@ -1,11 +1,12 @@
 """Judging what was heard."""
 
-from client.events import Event, Message, RoomClosed, TimedOut
+from client.events import Event, Joined, Kicked, Message, Notice, Private, RoomClosed, TimedOut
 from client.scenario.expect import (
     Failed,
     Fulfilled,
     Pending,
     Verdict,
+    be_told,
     hear,
     hear_ending,
     hear_nothing,
@@ -73,3 +74,16 @@ def test_much_is_shortened() -> None:
     assert shorten([]) == "nothing"
     assert shorten(["a", "b"]) == "a | b"
     assert shorten(list("abcdefg")) == "a | b | c | d | … 3 more"
+
+
+def test_what_is_told_may_have_other_things_between() -> None:
+    told: list[Event] = [Joined("bob", 1, "bob has joined."), Private("bob", "alice", "psst", 2), Notice("Topic: tea")]
+    assert be_told(["bob has", "tea"], told) == Fulfilled(3)
+    assert be_told(["bob → alice: psst"], told) == Fulfilled(2)
+    assert be_told(["tea", "bob has"], told) == Pending()
+    assert be_told(["coffee"], told) == Pending()
+
+
+def test_a_removal_is_an_ending_of_its_own() -> None:
+    assert hear_ending(Ending.REMOVED, None, [Kicked("out")]) == Fulfilled(1)
+    assert isinstance(hear_ending(Ending.REMOVED, None, [RoomClosed("over")]), Failed)

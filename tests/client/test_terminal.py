@@ -15,6 +15,7 @@ import pytest
 from protocol import datagram
 from protocol.dialect import Dialect
 from protocol.dialects import CLASSIC, TSUDOI
+from protocol.told import told
 from tests.client.fake_server import FakeServer, Served
 
 if sys.platform == "win32":
@@ -124,11 +125,17 @@ def test_a_chat(tmp_path: Path) -> None:
         assert "\x1b[1;" in terminal.colours
         terminal.type("ne\r")
         wait_for(lambda: fake.datagrams[-1].endswith(b"half a line"), lambda: repr(fake.datagrams))
-        terminal.type("/dance\r")
-        terminal.wait_for("There is no command /dance")
-        terminal.type("//dance\r")
-        wait_for(lambda: fake.datagrams[-1].endswith(b"/dance"), lambda: repr(fake.datagrams))
-        assert not fake.datagrams[-1].endswith(b"//dance")
+        terminal.type("/who 1\r")
+        wait_for(lambda: fake.datagrams[-1].endswith(b"/who 1"), lambda: repr(fake.datagrams))
+        served.tell(told(TSUDOI.down, "den", "answer", {"code": "busy", "arg": ""}, "Row one\nrow two."))
+        terminal.wait_for("Row one")
+        terminal.wait_for("row two.")
+        served.tell(told(TSUDOI.down, "den", "acted", {"n": 400, "name": "bob", "said": "waves"}, "?"))
+        terminal.wait_for("* bob waves")
+        served.tell(
+            told(TSUDOI.down, "den", "whispered", {"n": 401, "name": "bob", "to": "アリス", "said": "psst"}, "?")
+        )
+        terminal.wait_for("bob → アリス: psst")
         terminal.type("/quit\r")
         assert terminal.wait() == 0
         wait_for(lambda: fake.datagrams[-1].endswith(b"/leave"), lambda: repr(fake.datagrams))
