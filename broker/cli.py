@@ -13,6 +13,7 @@ import click
 import uvloop
 
 from broker.admin import admin as admin_group
+from broker.backup import back_up
 from broker.config import Config, Limits, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from broker.core import Core
 from broker.keyring import OWN, Keyring, has_keys, read_secret
@@ -272,6 +273,22 @@ def ping_command(context: click.Context, bind: str | None, timeout: float) -> No
 
 
 main.add_command(admin_group)
+
+
+@main.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+def backup_command(context: click.Context, file: Path) -> None:
+    """Copy the store (--store sqlite:PATH) to FILE while its broker runs."""
+    assert context.parent is not None
+    path = parse_store(context.parent.params["store"])
+    if path is None:
+        raise click.UsageError("a store in memory can not be copied")
+    try:
+        back_up(path, file)
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    click.echo(f"{file} has all that {path} had")
 
 
 async def run(config: Config) -> int:

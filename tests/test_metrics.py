@@ -142,3 +142,10 @@ def test_what_observes_asks_every_service_where_it_listens() -> None:
     for volume in compose["services"]["prometheus"]["volumes"]:
         if volume.startswith("./"):
             assert (ROOT / volume.partition(":")[0]).is_file()
+
+
+def test_every_alarm_is_explained() -> None:
+    rules = yaml.safe_load((ROOT / "docs/alarms.yml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    (table,) = (table for table in tables("docs/operations.md") if table[0][0] == "alarm")
+    assert [code(row[0]) for row in table[2:]] == [[rule["alert"]] for rule in rules]
+    assert all(row[1] and row[2] for row in table[2:])
