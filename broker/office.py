@@ -156,7 +156,7 @@ class Office:
         directory.sanctions.add(ban, directory.batch.sanctions)
         members = list(directory.members.values())
         gone = [member for member in members if _is_meant(member, name, ip) and not member.room.closed_ms]
-        for member in gone:
+        for member in sorted(gone, key=lambda each: each.is_host):  # so that guests hear why, and not of a closed room
             if not member.room.closed_ms:  # its host may have gone before it, and the room with it
                 directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
         return Done(len(gone))
@@ -171,7 +171,7 @@ class Office:
     def _ask_to_announce(self, text: str, name: str) -> Answer:
         if not text:
             return Refused("there is nothing to announce")
-        rooms = [self._room(name)] if name else list(self._directory.rooms.values())
+        rooms = [self._room(name)] if name else [room for room in self._directory.rooms.values() if room.members]
         for room in rooms:
             self._to_announce.setdefault(room.id, []).append(text)
         return Done(len(rooms))

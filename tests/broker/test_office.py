@@ -5,7 +5,7 @@ from msgspec import structs
 
 from broker.office import ANNOUNCED_A_TICK, TEXT_SIZE
 from protocol import backbone, operator
-from protocol.backbone import Bye, Granted, Hello, Join
+from protocol.backbone import Bye, Granted, Hello, Item, Join
 from protocol.backbone import Refused as Denied
 from protocol.codes import EntryKind, LeaveReason, Rights
 from protocol.operator import PAGE, VERSION, Ask, Done, Refused
@@ -163,11 +163,12 @@ def test_a_name_is_banned_for_a_time(desk: Desk) -> None:
     assert isinstance(desk.broker.ask(A, a_join(user="ボブ")), Granted)
 
 
-def test_a_banned_hosts_room_closes_once(desk: Desk) -> None:
-    desk.broker.create()
+def test_a_banned_hosts_room_closes_once_and_its_guests_hear_why_they_go(desk: Desk) -> None:
+    host = desk.broker.create()
     desk.broker.join()
     assert desk.ask(operator.Ban("", "192.0.2.1", 0)) == Done(2)
     assert desk.rooms() == {}
+    assert desk.kinds(host.room)[-2:] == [EntryKind.LEFT, EntryKind.CLOSED]
 
 
 # --- announcements ------------------------------------------------------------------------------------------------
@@ -176,7 +177,7 @@ def test_a_banned_hosts_room_closes_once(desk: Desk) -> None:
 def test_an_announcement_goes_to_every_room_that_has_members(desk: Desk) -> None:
     host = desk.broker.create()
     desk.ask(operator.Persist("empty"))
-    assert desk.ask(operator.Announce("at 22:00 we go")) == Done(2)
+    assert desk.ask(operator.Announce("at 22:00 we go")) == Done(1)
     desk.tick()
     entry = desk.last(host.room)
     assert (entry.kind, entry.text, entry.member) == (EntryKind.ANNOUNCED, "at 22:00 we go", 0)
@@ -205,6 +206,10 @@ def test_very_many_rooms_are_told_a_part_at_a_time(desk: Desk) -> None:
     assert desk.kinds(rooms[-1])[-2:] == [EntryKind.ANNOUNCED] * 2
 
 
+def commanded(member: Granted, line: str) -> Item:
+    return Item(EntryKind.COMMANDED, member.room, member.member, line, 0)
+
+
 # --- persistent rooms ---------------------------------------------------------------------------------------------
 
 
@@ -226,6 +231,31 @@ def test_a_persistent_room_outlives_its_members_and_nobody_is_its_host(desk: Des
     desk.start_again()
     assert desk.broker.texts(guest.room) == ["hello"]
     assert desk.rooms()["lobby"].entries == 3
+
+
+def test_a_moderator_may_make_a_host_there_whose_leaving_closes_nothing(desk: Desk) -> None:
+    desk.ask(operator.Persist("lobby"))
+    moderator = desk.broker.ask(A, structs.replace(a_join("lobby", "carol"), rights=int(Rights.MODERATOR)))
+    guest = desk.broker.ask(A, a_join("lobby", "bob", token=3))
+    assert isinstance(moderator, Granted)
+    assert isinstance(guest, Granted)
+    desk.broker.publish(A, commanded(guest, "/topic mine"), commanded(moderator, "/topic tea"))
+    assert desk.rooms()["lobby"].topic == "tea"
+    desk.broker.publish(A, commanded(moderator, "/host bob"))
+    assert desk.rooms()["lobby"].host == "bob"
+    desk.broker.publish(A, left(guest))
+    room = desk.rooms()["lobby"]
+    assert (room.members, room.host) == (1, "")
+
+
+def test_a_moderator_is_one_in_a_room_of_somebody_elses(desk: Desk) -> None:
+    desk.broker.create()
+    moderator = desk.broker.ask(A, structs.replace(a_join(), rights=int(Rights.MODERATOR)))
+    eve = desk.broker.ask(A, a_join(user="eve", token=3))
+    assert isinstance(moderator, Granted)
+    assert isinstance(eve, Granted)
+    desk.broker.publish(A, commanded(eve, "/kick bob"), commanded(moderator, "/kick eve"))
+    assert desk.names() == ["alice", "bob"]
 
 
 def test_a_room_that_becomes_persistent_loses_its_host(desk: Desk) -> None:

@@ -5,6 +5,9 @@ import hashlib
 import hmac
 import json
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +397,21 @@ def test_keys_are_read_again_and_a_bad_file_changes_nothing(tmp_path: Path) -> N
 def test_a_key_file_that_can_not_be_read_is_named(tmp_path: Path, path: str) -> None:
     with pytest.raises(SettingError, match="can not read the key file"):
         load_gate(tmp_path / path, "optional")
+
+
+def test_what_a_website_does_is_in_the_documents(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(SECRET + b"\n")
+    path.chmod(0o600)
+    script = Path(__file__).resolve().parents[2] / "docs" / "issue_token.py"
+    done = subprocess.run(
+        [sys.executable, script, path, "アリス", "den*"], capture_output=True, text=True, check=True, timeout=30
+    )
+    gate = load_gate(path, "required")
+    for room, good in (("den 2", True), ("lab", False)):
+        if good:
+            admitted = gate.admit_untrusted(CREATE, room, done.stdout.strip(), None, time.time())
+            assert admitted == Admitted(name("アリス"), None, Rights.VERIFIED)
+        else:
+            with pytest.raises(WrongPassword):
+                gate.admit_untrusted(CREATE, room, done.stdout.strip(), None, time.time())
