@@ -96,7 +96,8 @@ class _Pending:
     passwords: list[PasswordJob] = field(default_factory=list)
     canaries: dict[str, list[int]] = field(default_factory=dict)
     announced: set[int] = field(default_factory=set)
-    publishers: set[str] = field(default_factory=set)
+    publishers: dict[str, bool] = field(default_factory=dict)
+    """Gateway instance → whether what it says shows that it has not heard an Accepted."""
 
 
 class Core:
@@ -264,13 +265,25 @@ class Core:
         news += [
             (backbone.room_topic(room_id), backbone.encode(self._position(room_id))) for room_id in pending.announced
         ]
+        for peer, is_behind in pending.publishers.items():
+            number = batch.accepted[peer] = self.custody.gateways[peer].accepted
+            if peer not in own or is_behind:
+                pending.replies.append((peer, backbone.Accepted(number)))
         for peer in own.keys() | pending.canaries.keys():
-            news += _bundles(peer, pending.canaries.get(peer, []), own.get(peer, []))
-        for peer in pending.publishers:
-            number = self.custody.gateways[peer].accepted
-            batch.accepted[peer] = number
-            pending.replies.append((peer, backbone.Accepted(number)))
+            news += self._bundles(peer, batch.accepted.get(peer, 0), pending.canaries.get(peer, []), own.get(peer, []))
         return Turn(batch, news, pending.replies, pending.replays, pending.passwords)
+
+    def _bundles(
+        self, peer: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield what a gateway alone hears, on its own topic and in as few frames as may be."""
+        topic, start, size = backbone.own_topic(peer), 0, 0
+        for at, (_, body) in enumerate(news):
+            if size + len(body) > BUNDLE_SIZE and at > start:
+                yield topic, backbone.encode_bundle(self._instance, 0, [], news[start:at])
+                start, size = at, 0
+            size += len(body)
+        yield topic, backbone.encode_bundle(self._instance, accepted, canaries, news[start:])
 
     def replay_after(self, question: backbone.Replay) -> int:
         """Return the offset after which the store is to be read for a replay: another epoch's means nothing here."""
@@ -293,13 +306,15 @@ class Core:
         if hello.version != backbone.VERSION:
             self.counters.from_strangers += 1
             return
-        self._answer(peer, backbone.Welcome(self._instance, self.custody.greet(peer, now).accepted))
+        is_new = peer not in self.custody.gateways
+        self._answer(peer, backbone.Welcome(self._instance, self.custody.greet(peer, now).accepted, is_new))
         self.custody.inherit(now)
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], moment: Moment) -> None:
-        self._pending.publishers.add(peer)
         # What was taken already is passed over; what does not follow on it was overtaken by a loss and will come again.
         known = gateway.accepted - first + 1
+        publishers = self._pending.publishers
+        publishers[peer] = known != 0 or publishers.get(peer, False)
         if known < 0:
             return
         if known:
@@ -476,17 +491,6 @@ class Core:
         if room is None:
             return room_id, 0, 0
         return room_id, 0 if room.closed_ms else room.epoch, room.last
-
-
-def _bundles(peer: str, canaries: list[int], news: list[tuple[int, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield what a gateway alone hears, on its own topic and in as few frames as may be."""
-    topic, start, size = backbone.own_topic(peer), 0, 0
-    for at, (_, body) in enumerate(news):
-        if size + len(body) > BUNDLE_SIZE and at > start:
-            yield topic, backbone.encode_bundle([], news[start:at])
-            start, size = at, 0
-        size += len(body)
-    yield topic, backbone.encode_bundle(canaries, news[start:])
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:

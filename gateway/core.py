@@ -20,7 +20,7 @@ from gateway.trust import without_token
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
 from protocol.codes import EntryKind, LeaveReason, Status
-from protocol.datagram import MAX_UP, Datagram, characters_end, notice, parse_in_characters_untrusted, readable
+from protocol.datagram import MAX_UP, characters_end, notice, parse_in_characters_untrusted, readable
 from protocol.dialect import DownForm
 from protocol.dialects import CLASSIC, DIALECTS
 from protocol.errors import MalformedMessage
@@ -107,25 +107,25 @@ class Core:
             if member is None:
                 self._unknown(door, data, source, now)
             else:
-                self._heard(member, door, Datagram(data[2:token_at], member.token, data[text_at:MAX_UP]), source, now)
+                self._heard(member, door, data[2:token_at], data[text_at:MAX_UP], source, now)
 
-    def _heard(self, member: Member, door: int, datagram: Datagram, source: bytes, now: float) -> None:
-        """Take a datagram whose token is a member's."""
+    def _heard(self, member: Member, door: int, room_name: bytes, raw: bytes, source: bytes, now: float) -> None:
+        """Take the room's name and the text of a datagram whose token is a member's."""
         counters, room = self.counters, member.room
         if member.leaving:
             counters.unknown_tokens += 1
             return
-        if datagram.room != room.raw_name and not self.delivery.names_room(room, datagram.room):
+        if room_name != room.raw_name and not self.delivery.names_room(room, room_name):
             counters.wrong_rooms += 1
             return
         if (source != member.address or door != member.door) and not self._relocate(member, door, source, now):
             counters.wrong_addresses += 1
             return
         member.seen = now
-        if not datagram.text:
+        if not raw:
             return
         dialect = member.dialect
-        text = readable(datagram.text, dialect)
+        text = readable(raw, dialect)
         if self._takes_tokens:
             text = without_token(text)
         text = without_own_name(text, member.own_prefixes)
@@ -207,7 +207,7 @@ class Core:
         except MalformedMessage:
             counted = None
         if counted is not None and counted.token in self.members.by_token:
-            self._heard(self.members.by_token[counted.token], door, counted, source, now)
+            self._heard(self.members.by_token[counted.token], door, counted.room, counted.text, source, now)
         elif looks_like_token(declared):
             self._ask_for(declared, door, data, source, now)
         elif counted is not None and looks_like_token(counted.token):
@@ -368,6 +368,8 @@ class Core:
     def _handle_bundle(self, bundle: backbone.Bundle, now: float) -> None:
         """Take what we alone hear; rooms that we do not serve (any more) are passed over."""
         rooms = self.members.rooms
+        if bundle.accepted:
+            self.link.accepted(bundle.broker, bundle.accepted, now)
         for room_id, news in bundle.news:
             if room := rooms.get(room_id):
                 self.delivery.handle_news(room, news, now)

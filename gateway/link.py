@@ -183,9 +183,12 @@ class Link:
                 self.publisher.accept(number, now)
             case backbone.Reply(request_id, body):
                 self._answered(request_id, body, now)
-            case backbone.Welcome(broker, accepted):
+            case backbone.Welcome(broker, accepted, is_new):
                 if broker != self._broker:
                     self._end_lease()
+                elif not is_new:
+                    # News may have overtaken this: what they said was accepted is so.
+                    accepted = max(accepted, self.publisher.accepted)
                 self._broker = broker
                 self._welcomed = True
                 self.publisher.welcome(accepted, now)
@@ -199,6 +202,12 @@ class Link:
                 self.tick(now)
             case backbone.Unknown():
                 pass  # a Hello is on its way
+
+    def accepted(self, broker: str, number: int, now: float) -> None:
+        """The broker says among the news what it has accepted. One that was another's says nothing of our numbers."""
+        if broker == self._broker and self._welcomed:
+            self._heard_at = now
+            self.publisher.accept(number, now)
 
     def _end_lease(self) -> None:
         """A broker that does not know us may have given our members to others."""

@@ -142,8 +142,9 @@ def without_own_name(text: str, own: tuple[str, ...]) -> str:
         text: what came.
         own: of `own_prefixes`.
     """
-    if text.startswith(own):
-        return text[next(len(prefix) for prefix in own if text.startswith(prefix)) :]
+    for prefix in own:
+        if text.startswith(prefix):
+            return text[len(prefix) :]
     name, separator, said = text.partition(": ")
     # To put thousands of combining marks in order takes milliseconds; no name has so many.
     if separator and len(name) <= _LONGEST_NAME and unicodedata.normalize("NFC", name).strip() + separator in own:

@@ -5,6 +5,7 @@ under load one frame carries many.
 """
 
 from collections import deque
+from itertools import islice
 
 from ops.histogram import ITEMS, SECONDS, Histogram
 from protocol.backbone import Item, Publish
@@ -53,6 +54,11 @@ class Publisher:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def accepted(self) -> int:
+        """Number of the last item that the broker has."""
+        return self._accepted
 
     @property
     def waiting(self) -> bool:
@@ -106,7 +112,7 @@ class Publisher:
         frames = []
         while self.waiting and len(self._frames) < FRAMES_OUTSTANDING:
             skip = self._sent - self._accepted
-            items = [self._items[at] for at in range(skip, min(skip + ITEMS_A_FRAME, len(self._items)))]
+            items = list(islice(self._items, skip, skip + ITEMS_A_FRAME))
             if not self._frames:
                 self._moved_at = now
             frames.append(Publish(self._sent + 1, items))

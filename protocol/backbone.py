@@ -76,6 +76,10 @@ class News(Wire):
 class Bundle(Wire):
     """What one gateway alone is to hear, in order: on its own topic."""
 
+    broker: str
+    """Of this run of the broker, as in Welcome."""
+    accepted: Number
+    """As in Accepted, which need not come then; 0 if nothing is to be said of it."""
     canaries: list[Number]
     """Its canaries, come back."""
     news: list[tuple[Number, News]]
@@ -248,6 +252,8 @@ class Welcome(Wire, tag=1):
     """Of this run of the broker: another value means that it was started again."""
     accepted: Number
     """The last number that it has taken from this instance; 0 for none."""
+    is_new: bool
+    """It knew nothing of this instance, or does not any more."""
 
 
 class Accepted(Wire, tag=2):
@@ -454,9 +460,9 @@ def parse_downward_untrusted(frame: bytes) -> Downward:
     return message
 
 
-def encode_bundle(canaries: list[int], news: list[tuple[int, bytes]]) -> bytes:
+def encode_bundle(broker: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]) -> bytes:
     """Return a Bundle of news that are encoded already, (room, News) each."""
-    return encode((canaries, [(room, msgspec.Raw(body)) for room, body in news]))
+    return encode((broker, accepted, canaries, [(room, msgspec.Raw(body)) for room, body in news]))
 
 
 def parse_bundle_untrusted(body: bytes) -> Bundle:

@@ -28,6 +28,7 @@ _NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
 _WORDS = _HEADER_SIZE // 4
 _SLOT_SIZE = MAX_UP + 8
 _PAYLOAD_SIZE = 65_536
+_DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 _RETRY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR)
 
 #  | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | (the rest is zero) |
@@ -134,14 +135,15 @@ class _Payload:
     """The one payload that all prepared headers point at."""
 
     def __init__(self) -> None:
-        self.buffer = ctypes.create_string_buffer(_PAYLOAD_SIZE)
-        self.address = ctypes.addressof(self.buffer)
+        self._buffer = bytearray(_PAYLOAD_SIZE)
+        self.view = memoryview(self._buffer)
+        self.address = ctypes.addressof((ctypes.c_char * _PAYLOAD_SIZE).from_buffer(self._buffer))
         self.iovec = (ctypes.c_uint64 * 2)(self.address, 0)
         self.iovec_address = ctypes.addressof(self.iovec)
 
     def set(self, payload: bytes) -> None:
-        ctypes.memmove(self.address, payload, len(payload))
-        self.iovec[1] = len(payload)
+        size = self.iovec[1] = len(payload)
+        self.view[:size] = payload
 
 
 _payload = _Payload()
@@ -220,7 +222,7 @@ class LinuxIo:
 
     def receive(self) -> list[tuple[bytes, bytes]]:
         """See `PortableIo.receive`."""
-        count = _recvmmsg(self._fd, self._headers_at, BATCH, socket.MSG_DONTWAIT, None)
+        count = _recvmmsg(self._fd, self._headers_at, BATCH, _DONTWAIT, None)
         if count <= 0:
             return []
         words, data, names = self._words, self._data_view, self._names_view
@@ -237,7 +239,7 @@ class LinuxIo:
 
     def send_to(self, payload: bytes, address: bytes) -> bool:
         """See `PortableIo.send_to`."""
-        if _sendto(self._fd, payload, len(payload), socket.MSG_DONTWAIT, address, len(address)) < 0:
+        if _sendto(self._fd, payload, len(payload), _DONTWAIT, address, len(address)) < 0:
             if ctypes.get_errno() in _RETRY:
                 return False
             self.failed += 1
@@ -248,7 +250,8 @@ class LinuxIo:
         _payload.set(payload)
         count = len(recipients)
         if skip < 0:
-            return self._send_slots(payload, recipients, 0, count)
+            sent = _sendmmsg(self._fd, recipients.start, count, _DONTWAIT)
+            return [] if sent == count else self._send_slots(payload, recipients, max(sent, 0), count)
         left = self._send_slots(payload, recipients, 0, skip)
         if left:
             return left + [(payload, recipients.address_in(slot)) for slot in range(skip + 1, count)]
@@ -256,7 +259,7 @@ class LinuxIo:
 
     def _send_slots(self, payload: bytes, recipients: LinuxRecipients, slot: int, end: int) -> Leftover:
         while slot < end:
-            sent = _sendmmsg(self._fd, recipients.start + slot * _HEADER_SIZE, end - slot, socket.MSG_DONTWAIT)
+            sent = _sendmmsg(self._fd, recipients.start + slot * _HEADER_SIZE, end - slot, _DONTWAIT)
             if sent > 0:
                 slot += sent
             elif ctypes.get_errno() in _RETRY:

@@ -41,10 +41,16 @@ class Broker(FakeBroker):
         self.numbers: dict[str, int] = {}
         self.last_id = 0
         for peer in peers or (A,):
-            assert self.say(peer, Hello(backbone.VERSION)) == [Welcome("broker-1", 0)]
+            assert self.say(peer, Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True)]
 
     def turn(self) -> Turn:
+        """Take a turn; an Accepted that comes among the news counts as an answer."""
         turn = self.take_turn()
+        peers = {backbone.own_topic(peer): peer for peer in self.core.custody.gateways}
+        for topic, body in turn.news:
+            if topic in peers and (number := backbone.parse_bundle_untrusted(body).accepted):
+                accepted = (peers[topic], Accepted(number))
+                turn.replies += [accepted] if accepted not in turn.replies else []
         self.heard += turn.replies
         for topic, body in turn.news:
             if backbone.topic_room(topic) is not None:

@@ -78,7 +78,7 @@ def test_a_gateway_of_another_version_is_not_known() -> None:
 
 
 def test_bytes_that_are_no_frame_are_counted_and_dropped(broker: Broker) -> None:
-    for frame in (b"", b"\xc1", b"\x91\x02", b"garbage" * 100, backbone.encode(Welcome("me", 1))):
+    for frame in (b"", b"\xc1", b"\x91\x02", b"garbage" * 100, backbone.encode(Welcome("me", 1, True))):
         broker.core.handle_untrusted(A, frame, broker.moment)
     assert broker.core.counters.malformed == 5
     assert not broker.turn().batch
@@ -96,7 +96,7 @@ def test_no_bytes_at_all_raise(frame: bytes) -> None:
 def test_hello_again_tells_how_far_the_gateway_was_heard(broker: Broker) -> None:
     member = broker.create()
     broker.publish(A, said(member, "one"), said(member, "two"))
-    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 2)]
+    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 2, False)]
 
 
 def test_a_gateway_that_says_bye_is_not_known_any_more(broker: Broker) -> None:
@@ -110,8 +110,8 @@ def test_a_canary_comes_back_to_its_gateway_alone(broker: Broker) -> None:
     broker.handle(A, Canary(6))
     broker.turn()
     assert dict(broker.bundles) == {
-        backbone.own_topic(A): backbone.Bundle([5, 6], []),
-        backbone.own_topic(B): backbone.Bundle([7], []),
+        backbone.own_topic(A): backbone.Bundle("broker-1", 0, [5, 6], []),
+        backbone.own_topic(B): backbone.Bundle("broker-1", 0, [7], []),
     }
     assert backbone.own_topic(A) != backbone.own_topic(B)
 
@@ -127,7 +127,8 @@ def test_a_turn_is_kept_then_published_then_answered(broker: Broker) -> None:
     (chunk,) = turn.batch.chunks
     assert (chunk.room, chunk.first, chunk.last, chunk.at_ms) == (member.room, 2, 3, broker.moment.wall_ms)
     assert turn.batch.accepted == {A: 2}
-    assert turn.news == [(backbone.own_topic(A), backbone.encode_bundle([], [(member.room, chunk.news)]))]
+    bundle = backbone.encode_bundle("broker-1", 2, [], [(member.room, chunk.news)])
+    assert turn.news == [(backbone.own_topic(A), bundle)]
     news = backbone.parse_news_untrusted(chunk.news)
     assert (news.epoch, news.last) == (1, 3)
     assert [(entry.offset, entry.text, entry.sender, entry.member) for entry in news.entries] == [
@@ -162,6 +163,29 @@ def test_news_of_rooms_with_members_at_several_gateways_go_by_topic(broker: Brok
     broker.publish(A, said(host, "alone?"))
     assert broker.news == []
     assert [(room, news.last) for room, news in broker.bundled(A)] == [(host.room, 5)]
+
+
+def test_what_is_accepted_comes_with_the_news_or_by_itself(broker: Broker) -> None:
+    host, guest = broker.create(peer=A), broker.join(peer=B)
+    alone = broker.create("attic", peer=A, token=3)
+    answers: list[list[tuple[str, object]]] = []
+    for first, items in ((1, [said(alone, "x")]), (1, [said(alone, "x")]), (2, [said(host, "y")]), (4, [])):
+        broker.handle(A, Publish(first, items))
+        turn = broker.take_turn()
+        in_bundles = [
+            (A, Accepted(backbone.parse_bundle_untrusted(body).accepted))
+            for topic, body in turn.news
+            if backbone.topic_room(topic) is None
+        ]
+        answers.append([("bundle", answer) for answer in in_bundles] + [("reply", answer) for answer in turn.replies])
+    # A gateway that says something again, or leaves something out, has missed it: it hears it surely.
+    assert answers == [
+        [("bundle", (A, Accepted(1)))],
+        [("reply", (A, Accepted(1)))],
+        [("reply", (A, Accepted(2)))],
+        [("reply", (A, Accepted(2)))],
+    ]
+    assert guest.room == host.room
 
 
 def test_a_subscription_is_answered_on_its_topic_whatever_its_own_gateway_hears(broker: Broker) -> None:

@@ -75,7 +75,7 @@ def here() -> Here:
     """A link that the broker has welcomed."""
     here = Here()
     assert here.tick() == [HELLO]
-    here.hear(Welcome("broker", 0))
+    here.hear(Welcome("broker", 0, True))
     return here
 
 
@@ -87,7 +87,7 @@ def test_it_says_hello_until_it_is_welcome() -> None:
     assert here.tick() == [HELLO]
     assert here.wait(HELLO_S - 0.01) == []
     assert here.wait(2 * HELLO_S) == [HELLO, HELLO]
-    here.hear(Welcome("broker", 0))
+    here.hear(Welcome("broker", 0, True))
     assert here.wait(ALIVE_S - CANARY_S) == []
 
 
@@ -111,7 +111,7 @@ def test_nothing_is_published_before_the_next_welcome(here: Here) -> None:
     here.hear(Unknown("other"))
     here.link.publisher.add(Item(EntryKind.SAID, 1, 2, "b", 0))
     assert here.said() == [HELLO]
-    here.hear(Welcome("other", 1))
+    here.hear(Welcome("other", 1, True))
     assert here.said() == [Publish(2, [Item(EntryKind.SAID, 1, 2, "b", 0)])]
 
 
@@ -119,7 +119,7 @@ def test_what_may_be_lost_is_not_said_to_a_broker_that_does_not_know_us() -> Non
     here = Here()
     here.link.tell(Delivered([(1, 2)]))
     assert here.said() == []
-    here.hear(Welcome("broker", 0))
+    here.hear(Welcome("broker", 0, True))
     here.link.tell(Delivered([(1, 2)]))
     assert here.said() == [Delivered([(1, 2)])]
 
@@ -186,7 +186,7 @@ def test_the_lease_counts_from_when_a_canary_was_sent(here: Here) -> None:
     assert not here.link.may_deliver(sent_at + LEASE_S)
 
 
-@pytest.mark.parametrize("message", [Unknown("broker"), Welcome("another", 0)])
+@pytest.mark.parametrize("message", [Unknown("broker"), Welcome("another", 0, True)])
 def test_a_broker_that_does_not_know_us_ends_the_lease(here: Here, message: backbone.Downward) -> None:
     (early,) = (message for message in here.tick() if isinstance(message, Canary))
     here.wait(CANARY_S, canaries_come_back=True)
@@ -200,7 +200,7 @@ def test_a_broker_that_does_not_know_us_ends_the_lease(here: Here, message: back
 
 def test_a_welcome_of_the_same_broker_leaves_the_lease_alone(here: Here) -> None:
     here.wait(CANARY_S, canaries_come_back=True)
-    here.hear(Welcome("broker", 0))
+    here.hear(Welcome("broker", 0, True))
     assert here.link.may_deliver(here.now)
 
 
@@ -340,6 +340,31 @@ def test_a_broker_that_is_away_is_not_asked_what_became_of_a_join(here: Here) ->
     here.wait(TIMEOUT_S, canaries_come_back=True)
     here.wait(ALIVE_S)
     assert [message for message in here.wait(20.0) if isinstance(message, Request)] == []
-    here.hear(Welcome("another", 0))
+    here.hear(Welcome("another", 0, True))
     (again,) = (message for message in here.wait(CANARY_S) if isinstance(message, Request))
     assert again.body == Resume(CREATE.token_hash)
+
+
+def test_what_another_broker_accepted_says_nothing_of_our_numbers(here: Here) -> None:
+    for number in range(3):
+        here.link.publisher.add(Item(EntryKind.SAID, 1, 2, str(number), 0))
+    here.said()
+    here.link.accepted("broker", 1, here.now)
+    assert len(here.link.publisher) == 2
+    here.hear(Welcome("another", 0, True))
+    here.link.accepted("broker", 3, here.now)
+    assert len(here.link.publisher) == 2
+    here.link.accepted("another", 2, here.now)
+    assert len(here.link.publisher) == 0
+
+
+def test_a_welcome_that_news_have_overtaken_takes_nothing_back(here: Here) -> None:
+    for number in range(3):
+        here.link.publisher.add(Item(EntryKind.SAID, 1, 2, str(number), 0))
+    here.said()
+    here.link.accepted("broker", 2, here.now)
+    here.hear(Welcome("broker", 1, False))
+    assert [(publish.first, len(publish.items)) for publish in here.said() if isinstance(publish, Publish)] == [(3, 1)]
+    # One that has forgotten us, or is another, counts from what it says.
+    here.hear(Welcome("broker", 0, True))
+    assert [(publish.first, len(publish.items)) for publish in here.said() if isinstance(publish, Publish)] == [(1, 1)]

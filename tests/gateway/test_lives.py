@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.config import Settings
@@ -165,6 +165,7 @@ def test_members_come_and_go_while_connections_break(seed: int) -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
+@example(54320)
 def test_members_come_and_go_while_gateways_freeze(seed: int) -> None:
     life = Life(seed, "freeze")
     life.live(Weather(delay_s=0.02))

@@ -107,7 +107,9 @@ def test_news_come_back_as_they_were(news: News) -> None:
 
 @given(messages(Bundle))
 def test_a_bundle_of_encoded_news_is_read_as_one(bundle: Bundle) -> None:
-    encoded = encode_bundle(bundle.canaries, [(room, encode(news)) for room, news in bundle.news])
+    encoded = encode_bundle(
+        bundle.broker, bundle.accepted, bundle.canaries, [(room, encode(news)) for room, news in bundle.news]
+    )
     assert parse_bundle_untrusted(encoded) == bundle
 
 

@@ -148,7 +148,7 @@ class ScriptedGateway(FakeGateway):
         self._others: list[Upward] = []
         if alive:
             self.tick()
-            self.answer(backbone.Welcome("broker", 0))
+            self.answer(backbone.Welcome("broker", 0, True))
             for _ in range(3):
                 self.wait(CANARY_S)
                 for request in self.asked(backbone.Roll):
@@ -180,7 +180,7 @@ class ScriptedGateway(FakeGateway):
                     self._requests.append(request)
                 case backbone.Canary(number):
                     if self.canaries_come_back:
-                        body = backbone.encode_bundle([number], [])
+                        body = backbone.encode_bundle("", 0, [number], [])
                         self.core.handle_news(backbone.own_topic(self.instance) + body, self.now)
                 case other:
                     self._others.append(other)
