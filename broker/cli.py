@@ -147,6 +147,27 @@ def _room_names(context: click.Context, parameter: click.Parameter, values: tupl
     help="Lines for people, or JSON for machines.",
 )
 @click.option(
+    "--room-members",
+    type=click.IntRange(1, MANY),
+    default=Limits.room_members,
+    show_envvar=True,
+    help="Members of one room; who comes beyond that is refused.",
+)
+@click.option(
+    "--rooms",
+    type=click.IntRange(1, MANY),
+    default=Limits.rooms,
+    show_envvar=True,
+    help="Rooms; beyond that none is created.",
+)
+@click.option(
+    "--rooms-per-address",
+    type=click.IntRange(0, MANY),
+    default=Limits.rooms_per_address,
+    show_envvar=True,
+    help="Rooms whose hosts come from one IP address; 0: any number.",
+)
+@click.option(
     "--host-leaves",
     type=click.Choice(["close", "inherit"]),
     default=Limits.host_leaves,
@@ -220,6 +241,9 @@ def _configure(
     durability: Literal["process", "full"],
     log_entries: int,
     log_age: float,
+    room_members: int,
+    rooms: int,
+    rooms_per_address: int,
     host_leaves: Literal["close", "inherit"],
     news_high_water: int,
     keys: Path,
@@ -231,7 +255,13 @@ def _configure(
     exit_with_parent: bool,
 ) -> Config:
     limits = Limits(
-        log_entries=log_entries, log_age_s=log_age, news_high_water=news_high_water, host_leaves=host_leaves
+        log_entries=log_entries,
+        log_age_s=log_age,
+        news_high_water=news_high_water,
+        room_members=room_members,
+        rooms=rooms,
+        rooms_per_address=rooms_per_address,
+        host_leaves=host_leaves,
     )
     guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
     store_path = parse_store(store)

@@ -29,6 +29,12 @@ class Limits:
     news_high_water: int = 200_000
     """Frames of news that wait for one slow gateway; beyond that they are dropped for it alone: positions show it the
     gap, the log repairs it."""
+    room_members: int = 100_000
+    """Members of one room; who comes beyond that is refused."""
+    rooms: int = 100_000
+    """Rooms; beyond that none is created."""
+    rooms_per_address: int = 0
+    """Rooms whose hosts come from one IP address; 0: as many as there may be."""
     host_leaves: Literal["close", "inherit"] = "close"
     """What becomes of a room when its host leaves: it closes, or the member that was there longest is the host."""
 

@@ -18,7 +18,7 @@ from broker.store import Batch, Chunk, MemberRow, SanctionKind, Snapshot
 from ops.histogram import ITEMS, Histogram
 from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason, Rights, Status
-from protocol.errors import Banned, InvalidName, MalformedMessage, PeerError, RoomExists
+from protocol.errors import Banned, Full, InvalidName, MalformedMessage, PeerError, RoomExists
 from protocol.keys import Role
 from protocol.phrases import Phrase
 from protocol.text import clean
@@ -86,6 +86,8 @@ class Counters:
     trimmed_rooms: int = 0
     """Times that a room's log was cut to its bounds."""
     passwords_refused: int = 0
+    full: int = 0
+    """Creates and joins refused because there were as many rooms or members as may be."""
     """Requests answered busy, as too many passwords waited to be hashed."""
 
 
@@ -199,7 +201,7 @@ class Core:
             elif isinstance(body, backbone.SetPassword):
                 self._set_password(job.peer, job.request.id, body, str(result), moment.wall_ms)
         except PeerError as exc:
-            self._refuse(job.peer, job.request.id, exc.status)
+            self._decline(job.peer, job.request.id, exc)
 
     def busy(self, job: PasswordJob) -> None:
         """There are too many passwords to hash already."""
@@ -372,10 +374,8 @@ class Core:
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)
                     self._pending.replays.append((peer, request.id, replay))
-        except (InvalidName, Banned) as exc:
-            self._refuse(peer, request.id, exc.status, str(exc))
         except PeerError as exc:
-            self._refuse(peer, request.id, exc.status)
+            self._decline(peer, request.id, exc)
 
     def _ask_to_create(self, peer: str, request: backbone.Request, body: backbone.Create, wall_ms: int) -> None:
         if self._granted_before(peer, request.id, body):
@@ -474,6 +474,12 @@ class Core:
             self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
         else:
             self.custody.resume(peer, request_id, member, now)
+
+    def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
+        """Refuse a request, in words where the status does not say all."""
+        in_words = isinstance(exc, InvalidName | Banned | Full)
+        self.counters.full += isinstance(exc, Full)
+        self._refuse(peer, request_id, exc.status, str(exc) if in_words else "")
 
     def _refuse(self, peer: str, request_id: int, status: Status, detail: str = "") -> None:
         self._answer(peer, backbone.Reply(request_id, backbone.Refused(status, detail)))

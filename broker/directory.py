@@ -14,7 +14,7 @@ from broker.store import Batch, MemberRow, RoomRow, SanctionKind, Snapshot
 from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason, Rights
 from protocol.datagram import SERVER_NAME
-from protocol.errors import RoomExists, RoomNotFound
+from protocol.errors import Full, RoomExists, RoomNotFound
 from protocol.names import RoomName, TokenHash, UserName, told_apart
 
 NOBODY = 0
@@ -123,6 +123,7 @@ class Room:
     """One room with its members; `last` is the offset of its newest entry, `first` of the oldest in the log."""
 
     __slots__ = (
+        "address",
         "closed_ms",
         "created_ms",
         "delivered",
@@ -150,6 +151,8 @@ class Room:
         self.created_ms = row.created_ms
         self.closed_ms = row.closed_ms
         self.topic = row.topic
+        self.address = ""
+        """The IP address that it counts for: its creator's, after a restart of the broker its host's."""
         self.persistent = row.persistent
         self.first = first
         self.last = last
@@ -194,6 +197,8 @@ class Directory:
     def __init__(self, snapshot: Snapshot, limits: Limits | None = None) -> None:
         """Begin with what the store has."""
         self._limits = limits or Limits()
+        self._housed: dict[str, int] = {}
+        """IP address → rooms that were created from it and are open."""
         self.sanctions = Sanctions(snapshot.sanctions)
         self.rooms: dict[int, Room] = {}
         """Those that are open."""
@@ -217,6 +222,9 @@ class Directory:
         for member_row in snapshot.members:
             if room := self.known_room(member_row.room):
                 self._add_member(Member(member_row, room))
+        for room in self.rooms.values():
+            if host := room.members.get(room.host):
+                self._house(room, host.ip)
         for (room_id, gateway), offset in snapshot.delivered.items():
             if room := self.known_room(room_id):
                 room.delivered[gateway] = offset
@@ -228,17 +236,30 @@ class Directory:
 
         Raises:
             RoomExists: there is a room of that name.
+            Full: there are as many rooms as may be, or as may be from the member's address.
         """
         if name in self.by_name:
             raise RoomExists(name)
+        if len(self.rooms) >= self._limits.rooms:
+            raise Full(f"the server has its most rooms ({self._limits.rooms})")
+        most = self._limits.rooms_per_address
+        if most and self._housed.get(member.ip, 0) >= most:
+            raise Full(f"your address has its most rooms ({most})")
         room_id = self._new_id(wall_ms)
         room = Room(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms), 1, 0)
         self._add_room(room)
+        self._house(room, member.ip)
         self.batch.rooms[room_id] = room.row()
         return self._enter(room, room.host, wished, member, wall_ms)
 
     def join(self, room: Room, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
-        """Add a member to a room; `member` gives all but the ids and the name."""
+        """Add a member to a room; `member` gives all but the ids and the name.
+
+        Raises:
+            Full: the room has as many members as may be.
+        """
+        if len(room.members) >= self._limits.room_members:
+            raise Full(f"the room has its most members ({self._limits.room_members})")
         return self._enter(room, self._new_id(wall_ms), wished, member, wall_ms)
 
     def find(self, name: RoomName) -> Room:
@@ -296,6 +317,7 @@ class Directory:
         """Close a room: its log ends with this, and its members are kept only until they have been told."""
         self.note(room, EntryKind.CLOSED, room.members.get(room.host), "", reason, wall_ms)
         del self.rooms[room.id], self.by_name[room.name]
+        self._house(room, "")
         self.closed[room.id] = room
         room.closed_ms = wall_ms
         self.batch.rooms[room.id] = room.row()
@@ -448,6 +470,15 @@ class Directory:
         else:
             self.rooms[room.id] = self.by_name[room.name] = room
         self._last_id = max(self._last_id, room.id)
+
+    def _house(self, room: Room, address: str) -> None:
+        """Count a room among those that were created from an address; empty: among none any more."""
+        for counted, change in ((room.address, -1), (address, 1)):
+            if counted:
+                self._housed[counted] = self._housed.get(counted, 0) + change
+                if not self._housed[counted]:
+                    del self._housed[counted]
+        room.address = address
 
     def _add_member(self, member: Member) -> None:
         member.room.members[member.id] = self.members[member.id] = member

@@ -41,6 +41,12 @@ class WrongPassword(PeerError):
     status = Status.WRONG_PASSWORD
 
 
+class Full(PeerError):
+    """A room with its most members, or a server or an address with its most rooms; the text says which."""
+
+    status = Status.BUSY
+
+
 class Banned(PeerError):
     """A host or the operator has said that this name or address may not come in."""
 

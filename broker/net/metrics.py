@@ -48,6 +48,7 @@ def rows(server: Server) -> list[Row]:
             "Requests answered busy, too many passwords",
             _count(server, "passwords_refused"),
         ),
+        counter(f"{PREFIX}full", "Creates and joins refused, as there were as many as may be", _count(server, "full")),
         gauge(f"{PREFIX}passwords_waiting", "Passwords that are being hashed or wait for it", lambda: server.hashing),
         histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.core.turn_entries),
         histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.commit_s),

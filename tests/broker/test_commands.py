@@ -21,9 +21,9 @@ from protocol.backbone import (
     SetPassword,
     Who,
 )
-from protocol.codes import EntryKind, LeaveReason
+from protocol.codes import EntryKind, LeaveReason, Status
 from protocol.phrases import Phrase
-from tests.broker.scripted import A, B, Broker, a_join, a_token, said
+from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, said
 
 
 class Room(Broker):
@@ -325,3 +325,53 @@ def test_a_repeated_command_is_done_once(room: Room) -> None:
     for _ in range(2):
         room.say(B, backbone.Publish(1, [item]))
     assert told(room.news_since()) == [(EntryKind.ACTED, "bob", "waves")]
+
+
+# --- limits -------------------------------------------------------------------------------------------------------
+
+
+def refusal(answer: backbone.Answer) -> str:
+    assert isinstance(answer, backbone.Refused), answer
+    assert answer.status == Status.BUSY
+    return answer.detail
+
+
+def test_a_full_room_and_a_full_server_say_so() -> None:
+    room = Room(Limits(room_members=3, rooms=2, rooms_per_address=0))
+    room.join(user="carol", token=3)
+    assert refusal(room.ask(A, a_join(user="dave", token=4))) == "the room has its most members (3)"
+    room.does(room.alice, "/kick carol")
+    room.join(user="dave", token=5)
+    room.create("second", token=6)
+    assert refusal(room.ask(A, a_create("third", token=7))) == "the server has its most rooms (2)"
+    assert room.core.counters.full == 2
+    room.does(room.alice, "/close")
+    room.create("third", token=8)
+
+
+def test_an_address_has_its_most_rooms_also_after_a_restart() -> None:
+    room = Room(Limits(rooms_per_address=2))
+    room.create("second", token=4)
+    for _ in range(2):
+        assert refusal(room.ask(A, a_create("third", token=5))) == "your address has its most rooms (2)"
+        room.start_again("broker-2")
+        room.say(A, backbone.Hello(backbone.VERSION))
+    elsewhere = a_create("third", token=6)
+    elsewhere.ip = "203.0.113.5"
+    assert isinstance(room.ask(A, elsewhere), Granted)
+    room.does(room.alice, "/close")
+    room.create("fourth", token=7)
+
+
+def test_a_password_that_is_right_does_not_open_a_full_room() -> None:
+    room = Room(Limits(room_members=2))
+    body = SetPassword(room.alice.room, room.alice.member, "moon")
+    room.handle(A, Request(50, body))
+    (job,) = room.turn().passwords
+    room.core.hashed(job, "$hash$", room.moment)
+    room.turn()
+    room.handle(A, Request(51, a_join(user="dave", password="moon", token=4)))
+    (job,) = room.turn().passwords
+    room.core.hashed(job, True, room.moment)
+    (reply,) = [message for _, message in room.turn().replies if isinstance(message, backbone.Reply)]
+    assert refusal(reply.body) == "the room has its most members (2)"
