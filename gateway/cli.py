@@ -345,9 +345,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 @config_option("gateway")
 @check_config_option()
 @click.pass_context
-def main(
-    context: click.Context, /, http: Place | None, log_format: logs.Format, check_config: bool, **_: object
-) -> None:
+def main(context: click.Context, /, http: Place | None, check_config: bool, **_: object) -> None:
     """Let clients in: rooms are created and joined over TCP, chat goes by UDP.
 
     Without --broker this is a whole chat service: it starts a broker of its own, which keeps everything in --data.
@@ -363,7 +361,7 @@ def main(
         if check_config:
             click.echo("gateway: all settings are fine")
             return
-        logs.set_up(config.log_level, log_format)
+        logs.set_up(config.log_level, config.log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config))
     except SettingError as exc:
@@ -377,8 +375,7 @@ def configure(context: click.Context) -> Config:
     Raises:
         SettingError, click.UsageError: they do not go together.
     """
-    given = {name: value for name, value in context.params.items() if name not in ("log_format", "check_config")}
-    return _configure(**given)
+    return _configure(**{name: value for name, value in context.params.items() if name != "check_config"})
 
 
 def _configure(
@@ -415,6 +412,7 @@ def _configure(
     auth: Literal["optional", "required"],
     http: Place | None,
     log_level: str,
+    log_format: logs.Format,
     config: Path | None,
 ) -> Config:
     settings = Settings(
@@ -447,7 +445,7 @@ def _configure(
     # What our own broker has kept of an earlier run is ours to go on with.
     name = name if broker else name or "embedded"
     shown = choose_key(broker, key, name, insecure)
-    return Config(tcp, udp, broker, data, http, name, auth_key, shown, settings, log_level, config)
+    return Config(tcp, udp, broker, data, http, name, auth_key, shown, settings, log_level, log_format, config)
 
 
 @main.command("ping")
@@ -473,11 +471,12 @@ async def run(config: Config) -> None:
     endpoint = config.broker
     async with contextlib.AsyncExitStack() as stack:
         if endpoint is None:
-            embedded = EmbeddedBroker(config.data, config.file)
+            embedded = EmbeddedBroker(config.data, config.file, config.log_format)
             stack.push_async_callback(embedded.stop)
             await embedded.start()
             endpoint = embedded.endpoint
         service = Service(config, endpoint)
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, embedded)
         stack.push_async_callback(service.stop)
         if config.http is not None:
             http = HttpServer(config.http, lambda: service.illness(monotonic()), exposition(metrics.rows(service)))
@@ -498,7 +497,6 @@ async def run(config: Config) -> None:
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, embedded)
         await stopping
         logger.info("stopping", members=len(service.core.members))
 

@@ -132,6 +132,7 @@ class Config:
     """What the broker is shown; None: nothing is encrypted on the way to it."""
     settings: Settings = field(default_factory=Settings)
     log_level: str = "info"
+    log_format: Literal["human", "json"] = "human"
     file: Path | None = None
     """The configuration file, which a broker of our own reads too."""
 

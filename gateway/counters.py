@@ -1,6 +1,12 @@
 """What was dropped, refused, repaired or moved, since the start: every bound has its counter here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from protocol.codes import Status
+
+TOKEN_REFUSED = "token_refused"
+"""For a signed token, or for want of one."""
+OUTCOMES = (*(status.name.lower() for status in Status if status is not Status.OK), TOKEN_REFUSED)
 
 
 @dataclass(slots=True)
@@ -47,10 +53,9 @@ class Counters:
     requests_timed_out: int = 0
     requests_not_cleared_up: int = 0
     """Creates and joins whose answers were lost, too many at a time: a member may be left that nobody knows."""
-    handshakes: int = 0
-    handshakes_refused: int = 0
-    tokens_refused: int = 0
-    """Handshakes that were refused for their signed token, or for want of one."""
+    handshakes_admitted: int = 0
+    refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
+    """Why handshakes were refused → how many."""
     connections_refused: int = 0
     """Too many at once, of all or of an address."""
     connections_evicted: int = 0
@@ -68,3 +73,13 @@ class Counters:
     """Messages dropped as too much was said in their room."""
     told_to_slow_down: int = 0
     exit_answers: int = 0
+
+    @property
+    def handshakes(self) -> int:
+        """How many were answered."""
+        return self.handshakes_admitted + self.handshakes_refused
+
+    @property
+    def handshakes_refused(self) -> int:
+        """How many were refused, for whatever reason."""
+        return sum(list(self.refusals.values()))

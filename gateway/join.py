@@ -172,6 +172,8 @@ class JoinConversation:
         self._header = Header(0, 0, 0, 0)
         self._request: Request | None = None
         self._room = ""
+        self.refused_with: Status | None = None
+        """Why a request was refused just now, for whoever counts it."""
 
     def handle(self, event: Event) -> list[Command]:
         """Return what is to be done about `event`. Bad bytes end in a refusal, never in an exception."""
@@ -290,6 +292,7 @@ class JoinConversation:
         return self._refuse(event.status, event.detail)
 
     def _refuse(self, status: Status, detail: str = "") -> list[Command]:
+        self.refused_with = status
         send = Send(refused(self._dialect, self._header, self._room, status, detail), self._dialect.pause_s)
         if self._dialect.stays_open and self.state is State.AWAITING_GRANT:
             self.state = State.AWAITING_REQUEST

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -43,7 +44,9 @@ def test_a_bound_is_what_the_table_says(row: list[str]) -> None:
         assert FLAGS[code(flag)[0]] == float(default)
     if counter != NONE:
         place, name = find(code(counter)[0])
-        assert f" {name}: int = 0" in inspect.getsource(place) or f"self.{name} = 0" in inspect.getsource(place)
+        assert re.search(
+            rf" {name}: (int|dict\[str, int\]) = ", inspect.getsource(place)
+        ) or f"self.{name} = 0" in inspect.getsource(place)
 
 
 def test_every_setting_with_a_bound_has_its_flag() -> None:

@@ -49,7 +49,13 @@ def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
         service = Service(Config((door,), (door,), None, Path("unused"), None, ""), f"ipc://{tmp_path}/b")
         rows = gateway_metrics.rows(service)
         check_labels(rows)
+        for reason in service.counters.refusals:
+            before = numbers(rows)
+            service.counters.refusals[reason] += 1
+            assert numbers(rows) != before, f"{reason} is nowhere at /metrics"
         for field in fields(GatewayCounters):
+            if field.name == "refusals":
+                continue
             before = numbers(rows)
             setattr(service.counters, field.name, getattr(service.counters, field.name) + 1)
             assert numbers(rows) != before, f"{field.name} is nowhere at /metrics"

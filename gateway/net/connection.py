@@ -14,6 +14,7 @@ from gateway import addresses
 from gateway.admission import Admission, Verdict
 from gateway.config import Door, Settings
 from gateway.core import Core
+from gateway.counters import TOKEN_REFUSED
 from gateway.join import (
     Announce,
     AskForRooms,
@@ -114,6 +115,8 @@ class Connection(asyncio.Protocol):
         self._begun = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_is_brief = False
+        self._refused_as = ""
+        """Why, where the status alone does not say it."""
         self._member: Member | None = None
         self._tries = False
         """It tries a password, and the answer is not there yet."""
@@ -183,9 +186,16 @@ class Connection(asyncio.Protocol):
         """Tell the conversation, and do what it says as far as nothing has to be waited for."""
         self._stop_timer()
         self._todo.extend(self._conversation.handle(event))
+        if self._conversation.refused_with is not None:
+            self._count_refusal(self._conversation.refused_with)
         if self._conversation.begun is not self._begun:
             self._mind_the_time()
         self._go_on()
+
+    def _count_refusal(self, status: Status) -> None:
+        self._desk.core.counters.refusals[self._refused_as or status.name.lower()] += 1
+        self._refused_as = ""
+        self._conversation.refused_with = None
 
     def _go_on(self) -> None:
         todo = self._todo
@@ -261,9 +271,7 @@ class Connection(asyncio.Protocol):
 
     def _ask_to_enter(self, command: AskToEnter) -> None:
         desk = self._desk
-        desk.core.counters.handshakes += 1
         if not self._welcome or not self._may_enter(command):
-            desk.core.counters.handshakes_refused += 1
             self._happen(Declined(Status.BUSY))
             return
         user, password, rights = command.user, command.password, 0
@@ -271,8 +279,7 @@ class Connection(asyncio.Protocol):
             try:
                 admitted = desk.gate.admit_untrusted(command.operation, command.room, user, password, time())
             except PeerError as exc:
-                desk.core.counters.handshakes_refused += 1
-                desk.core.counters.tokens_refused += 1
+                self._refused_as = TOKEN_REFUSED
                 self._happen(Declined(exc.status, str(exc)))
                 return
             user, password, rights = admitted.user, admitted.password, int(admitted.rights)
@@ -296,11 +303,11 @@ class Connection(asyncio.Protocol):
                 wrong = isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD
                 desk.admission.tried(self._ip, wrong, now)
             if isinstance(answer, Granted):
+                desk.core.counters.handshakes_admitted += 1
                 if creates:
                     desk.rooms.forget()
                 self._enter(answer, token, now)
                 return
-            desk.core.counters.handshakes_refused += 1
             if isinstance(answer, Refused):
                 self._answered(Declined(_status(answer.status), answer.detail))
             else:

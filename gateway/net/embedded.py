@@ -31,10 +31,11 @@ ROOT = Path(__file__).resolve().parents[2]
 class EmbeddedBroker:
     """Starts `python -m broker` and keeps it running."""
 
-    def __init__(self, data: Path, config: Path | None = None) -> None:
+    def __init__(self, data: Path, config: Path | None = None, log_format: str = "human") -> None:
         """Keep the store in the directory `data`; `config` is a file with settings of its own."""
         self._data = data
         self._config = config
+        self._log_format = log_format
         self._directory = _private_directory(data)
         self.endpoint = f"ipc://{self._directory}/broker"
         self._process: asyncio.subprocess.Process | None = None
@@ -78,6 +79,7 @@ class EmbeddedBroker:
     async def _launch(self) -> tuple[asyncio.subprocess.Process | None, str]:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "broker", "--exit-with-parent", "--log-level", "warning"),
+            *("--log-format", self._log_format),
             *("--bind", self.endpoint, "--store", f"sqlite:{(self._data / 'tsudoi.sqlite').resolve()}"),
             *(("--config", str(self._config.resolve())) if self._config else ()),
             cwd=ROOT,

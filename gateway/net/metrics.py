@@ -31,9 +31,8 @@ def _members(service: Service) -> list[Row]:
     def outcomes() -> dict[str, float]:
         counters = service.counters
         return {
-            "admitted": counters.handshakes - counters.handshakes_refused,
-            "refused": counters.handshakes_refused - counters.tokens_refused,
-            "token_refused": counters.tokens_refused,
+            "admitted": counters.handshakes_admitted,
+            **counters.refusals,
             "no_connection_left": counters.connections_refused,
             "evicted": counters.connections_evicted,
             "buffers_full": counters.buffers_full,
