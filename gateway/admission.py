@@ -70,9 +70,11 @@ class Households:
 class Admission:
     """Counts what addresses do. Times are monotonic seconds."""
 
-    def __init__(self, settings: Settings, counters: Counters) -> None:
+    def __init__(self, settings: Settings, counters: Counters, most: int = 2**31) -> None:
+        """Count nothing yet; `most` is how many connections the system allows, whatever the settings say."""
         self._settings = settings
         self._counters = counters
+        self._most = most
         self._open = 0
         self._of: dict[str, int] = {}
         """Address → its open connections: as many rows as there are connections."""
@@ -84,7 +86,7 @@ class Admission:
 
     def is_full(self) -> bool:
         """Say whether one more connection would be one too many."""
-        return self._open >= self._settings.connections
+        return self._open >= min(self._settings.connections, self._most)
 
     def connect(self, ip: str, now: float, place_made: bool = False) -> Verdict:
         """A client has connected; unless it is to be closed, `disconnect` must follow once.

@@ -60,6 +60,8 @@ class Counters:
     """Too many at once, of all or of an address."""
     connections_evicted: int = 0
     """Closed after a long silence, as their place was needed."""
+    descriptors_ran_out: int = 0
+    """Times that the system gave this process no more descriptors; who came meanwhile was turned away."""
     buffers_full: int = 0
     """Connections that were closed as too many bytes of unfinished requests were held."""
     handshakes_limited: int = 0

@@ -58,6 +58,7 @@ def _members(service: Service) -> list[Row]:
         gauge(f"{PREFIX}connections", "TCP connections open", lambda: service.tcp.connections),
         counter(f"{PREFIX}handshakes", "Handshakes by outcome", outcomes, "outcome"),
         counter(f"{PREFIX}limited", "What addresses tried too often", limits, "what"),
+        counter(f"{PREFIX}descriptors_ran_out", "Times no descriptor was left", _count(service, "descriptors_ran_out")),
         counter(f"{PREFIX}told_to_slow_down", "Members told so", _count(service, "told_to_slow_down")),
         counter(f"{PREFIX}handovers", "Members taken over and given up", changes, "way"),
         counter(f"{PREFIX}moved_addresses", "Members that went to another address", _count(service, "moved_addresses")),

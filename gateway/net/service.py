@@ -211,6 +211,7 @@ class Service:
         self.checked_at = monotonic()
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
+        self.tcp.look()
         self._publish(self.checked_at)
         self._tell_illness()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
@@ -13,6 +14,7 @@ from gateway.listing import RoomList
 from gateway.net.connection import Connection, Desk
 from gateway.net.waits import Waits
 from gateway.trust import Gate
+from ops import logs
 from protocol.errors import SettingError
 
 LISTED_S = 60.0
@@ -20,8 +22,12 @@ LISTED_ADDRESSES = 10_000
 BACKLOG = 1_024
 EVICT_AFTER_S = 5.0
 """A connection that has been silent for so long makes place for another when there are too many."""
+SPARE_DESCRIPTORS = 64
+"""What a gateway needs besides clients' connections: sockets to the broker, logs, those who ask for its health."""
 BUFFERED = 64 * 2**20
 """Bytes of unfinished requests, of all connections together."""
+
+logger = logs.get("gateway.tcp")
 
 
 class TCPServer(Desk):
@@ -40,7 +46,7 @@ class TCPServer(Desk):
         self.settings = settings
         self.gate = gate
         self.rooms = RoomList(core.link)
-        self.admission = Admission(settings, core.counters)
+        self.admission = Admission(settings, core.counters, raise_descriptors(settings.connections))
         self.loop = asyncio.get_running_loop()
         self.silent = Waits(settings.first_byte_s)
         self.asking = Waits(settings.request_s)
@@ -50,6 +56,8 @@ class TCPServer(Desk):
         self._settling: asyncio.Handle | None = None
         self._servers: list[asyncio.Server] = []
         self._open: set[Connection] = set()
+        self._spare = True
+        """When it was looked last, there was a descriptor to be had."""
         self._all_closed = asyncio.Event()
         self._listed: OrderedDict[str, float] = OrderedDict()
         """IP address → when it asked for the room list on a connection of its own."""
@@ -58,6 +66,27 @@ class TCPServer(Desk):
     def connections(self) -> int:
         """How many are open."""
         return len(self._open)
+
+    def look(self) -> None:
+        """Say it once when no descriptor is left, and once when there is one again. To be called often.
+
+        libuv accepts and closes at once what comes meanwhile, and tells nobody. Who is in needs no descriptor.
+        """
+        if not self._servers:
+            return
+        try:
+            os.close(os.dup(self._servers[0].sockets[0].fileno()))
+        except OSError as exc:
+            if self._spare:
+                self.core.counters.descriptors_ran_out += 1
+                logger.error(
+                    "no descriptor is left: new clients are turned away", why=exc.strerror, open=len(self._open)
+                )
+            self._spare = False
+        else:
+            if not self._spare:
+                logger.warning("there are descriptors again", open=len(self._open))
+            self._spare = True
 
     def reload(self) -> None:
         """Take up times that have changed in the settings."""
@@ -143,6 +172,22 @@ class TCPServer(Desk):
         self._listed[ip] = monotonic()
         if len(self._listed) > LISTED_ADDRESSES:
             self._listed.popitem(last=False)
+
+
+def raise_descriptors(connections: int) -> int:
+    """Let this process have descriptors for so many connections, if it may; return for how many it has.
+
+    Says so if that is fewer.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + SPARE_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    most = connections if soft == resource.RLIM_INFINITY else max(soft - SPARE_DESCRIPTORS, 1)
+    if most < connections:
+        logger.warning("too few descriptors for --connections", connections=connections, descriptors=soft, most=most)
+    return most
 
 
 def _reason(exc: OSError) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import resource
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import uvloop
 
 from gateway.config import Door, Settings
 from gateway.keys import parse_keys
-from gateway.net.tcp import TCPServer
+from gateway.net.tcp import SPARE_DESCRIPTORS, TCPServer, raise_descriptors
 from gateway.trust import Gate
 from protocol.answers import AnswerReader, Granted, Refused
 from protocol.backbone import Create, Item, Join, ListRooms, Rooms
@@ -441,3 +442,15 @@ def test_a_signed_token_is_checked_at_the_door() -> None:
             assert (asked.user, asked.password, asked.rights) == ("alice", "moon", Rights.VERIFIED | Rights.MODERATOR)
 
     uvloop.run(scenario())
+
+
+def test_connections_are_no_more_than_descriptors_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [(100, 200)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    assert raise_descriptors(20) == 36
+    assert limits == [(100, 200)]
+    assert raise_descriptors(120) == 120
+    assert limits[1:] == [(120 + SPARE_DESCRIPTORS, 200)]
+    assert raise_descriptors(4_096) == 200 - SPARE_DESCRIPTORS
+    assert limits[2:] == [(200, 200)]
