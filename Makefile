@@ -10,7 +10,7 @@ pip := $(python) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test style types imports tests slow coverage container-test bench chaos soak format lock clean
+.PHONY: help run test style types imports tests slow coverage container-test bench chaos attack soak format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -52,6 +52,9 @@ chaos: $(VENV)/dev.stamp ## real processes under faults, histories checked; SEED
 	$(python) -m tests.chaos --seed $(SEED) --runs $(RUNS) --jobs $(JOBS) $(ARGS)
 
 MINUTES ?= 10
+attack: $(VENV)/dev.stamp ## real processes under attack, while people chat: what they lose, how late they hear
+	$(python) -m pytest -m slow -s tests/attacks $(ARGS)
+
 soak: $(VENV)/dev.stamp ## rooms come and go for MINUTES=10; memory and files must stay flat; writes docs/soak.md
 	$(python) -m tests.soak --minutes $(MINUTES) $(ARGS)
 

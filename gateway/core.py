@@ -49,6 +49,11 @@ GUESS_S = 20.0
 """Unknown tokens of an address that are asked for at once: as many as in so long a time."""
 CROWD = 50
 """In rooms with more members here than this, each may say less in proportion: what it costs is deliveries."""
+LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
+"""Of all dialects, as they come: whoever shouts may leave all the same."""
+MUTE_S = 0.02
+"""For so long what a member says beyond its rate is passed over unread: a flood is to cost next to nothing."""
+STRANGER_MUTE_S = 0.5
 WARN_S = 1.0
 SLOW_DOWN = "Too fast: what you said was dropped."
 RELEASED = 10_000
@@ -77,6 +82,8 @@ class Core:
         """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._guesses: Buckets[str] = Buckets(ADDRESSES)
         self._households = Households(settings)
+        self._muted: dict[bytes, float] = {}
+        """Address with its port → until when nothing that is no member's is read from there."""
         self._refused: dict[bytes, float] = {}
         self._exited: dict[bytes, float] = {}
         self._released: dict[str, float] = {}
@@ -125,6 +132,10 @@ class Core:
         if not raw:
             return
         dialect = member.dialect
+        if member.muted_until > now and raw not in LEAVE_WORDS:
+            # It has said too much a moment ago: what it floods us with is not even read.
+            counters.rate_limited += 1
+            return
         text = readable(raw, dialect)
         if self._takes_tokens:
             text = without_token(text)
@@ -135,6 +146,7 @@ class Core:
             self.leave(member, LeaveReason.LEFT, now)
             return
         if not self._may_say(member, now):
+            member.muted_until = now + MUTE_S
             self._slow_down(member, now)
             return
         if text[0] == "/" and member.manner & COMMANDS:
@@ -200,6 +212,9 @@ class Core:
 
         Its sizes may be counted in characters, its token may be another gateway's, or a refusal's text.
         """
+        if self._muted.get(source, 0.0) > now:
+            self.counters.guesses_limited += 1
+            return
         token_at = 2 + data[0]
         declared = data[token_at : token_at + data[1]]
         try:
@@ -215,6 +230,7 @@ class Core:
         elif declared.startswith(REFUSAL) or data.startswith(REFUSAL, characters_end(data)):
             self._answer_exit(door, source, data, now)
         else:
+            self._guessed(source, now)
             self.counters.unknown_tokens += 1
 
     def _ask_for(self, token: bytes, door: int, data: bytes, source: bytes, now: float) -> None:
@@ -240,11 +256,8 @@ class Core:
             self.counters.held_dropped += 1
             return
         # Who comes with tokens of members has what it cost given back.
-        guesser = self._counted(source)
-        if guesser and not self._guesses.touch(
-            guesser, now, self.settings.guess_rate, max(self.settings.guess_rate * GUESS_S, 1.0)
-        ):
-            self.counters.guesses_limited += 1
+        guesser = self._guessed(source, now)
+        if guesser is None:
             return
         self._held[token] = [(door, data, source)]
 
@@ -269,9 +282,19 @@ class Core:
 
         self.link.ask(backbone.Resume(token_hash), now, answered)
 
-    def _counted(self, source: bytes) -> str:
-        """Return what a datagram's address is counted as, empty if it is not."""
-        return self._households.of(addresses.unpack(source)[0])
+    def _guessed(self, source: bytes, now: float) -> str | None:
+        """Something came that is no member's: return whose bucket paid for it, empty if nobody's; None if it is empty.
+
+        What the source goes on with is then not even read for a moment.
+        """
+        guesser, rate = self._households.of(addresses.unpack(source)[0]), self.settings.guess_rate
+        if guesser and not self._guesses.touch(guesser, now, rate, max(rate * GUESS_S, 1.0)):
+            self.counters.guesses_limited += 1
+            self._muted.pop(source, None)
+            self._muted[source] = now + STRANGER_MUTE_S
+            _bound(self._muted, ADDRESSES)
+            return None
+        return guesser
 
     def _answer_exit(self, door: int, source: bytes, data: bytes, now: float) -> None:
         """Tell a seed client that took a refusal's text for its token why, and to end; PROTOCOL.md, "classic"."""

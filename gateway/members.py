@@ -53,6 +53,7 @@ class Member:
         "joined_at",
         "leaving",
         "manner",
+        "muted_until",
         "name",
         "pace",
         "questions",
@@ -88,6 +89,8 @@ class Member:
         self.seen = now
         self.idle_s = _seconds(granted.idle_ms)
         self.bucket: Bucket | None = None
+        self.muted_until = NEVER
+        """Until when what it says is not read; see `core.MUTE_S`."""
         self.warned_at = NEVER
         """When it was told last that it is too fast."""
         self._own_prefixes: tuple[str, ...] | None = None

@@ -63,6 +63,9 @@ def parse_in_characters_untrusted(data: bytes) -> Datagram:
 
 def characters_end(data: bytes) -> int:
     """Return where the token begins in a datagram of at least one byte, its room size taken as characters."""
+    at = 2 + data[0]
+    if data[2:at].isascii():
+        return min(at, len(data))
     at = 2
     for _ in range(data[0]):
         if at >= len(data):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway import addresses
 from gateway.config import Settings
-from gateway.core import CROWD, EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, REFUSED_S
+from gateway.core import CROWD, EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, MUTE_S, REFUSED_S
 from protocol import backbone
 from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
 from protocol.codes import EntryKind, LeaveReason, Status
@@ -177,6 +177,29 @@ def test_a_member_may_say_so_much_at_once_and_so_much_a_second() -> None:
     for _ in range(9):
         gateway.hear(1, "", ALICE)
     assert gateway.counters.rate_limited == 5
+
+
+def test_who_shouts_is_not_read_for_a_moment_but_may_leave() -> None:
+    gateway = ScriptedGateway(Settings(rate=100.0, burst=1.0))
+    gateway.enter(1, "tcrp-json")
+    for _ in range(3):
+        gateway.hear(1, "x", ALICE)
+    gateway.now += MUTE_S / 2
+    gateway.hear(1, "y", ALICE)
+    assert (gateway.said(), gateway.counters.rate_limited) == (["x"], 3)
+    gateway.hear(1, "/exit", ALICE)
+    assert gateway.members.rooms[1].members[1].leaving
+
+
+def test_whose_guesses_are_spent_is_not_read_for_a_moment() -> None:
+    gateway = ScriptedGateway(Settings(guess_rate=2.0))
+    gateway.core.handle_datagrams(0, [(b"\3nonsense", ALICE)] * 41, gateway.now)
+    assert (gateway.counters.unknown_tokens, gateway.counters.guesses_limited) == (41, 1)
+    send(gateway, raw(1, "x"))
+    assert (gateway.asked(Resume), gateway.counters.guesses_limited) == ([], 2)
+    gateway.enter(2, address=ALICE)
+    gateway.hear(2, "a member is heard from there", ALICE)
+    assert gateway.said() == ["a member is heard from there"]
 
 
 def test_in_a_crowd_each_may_say_less() -> None:

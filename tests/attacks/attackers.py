@@ -1,0 +1,268 @@
+"""Those who attack: each a program of its own, until it is ended. `python -m tests.attacks.attackers NAME TARGETS`
+
+TARGETS is JSON: {"tcp": [[host, port], …], "udp": […], "broker": endpoint}. Strangers come from 127.6.*, so that
+what is counted for an address is not counted for those who chat from 127.0.0.1.
+"""
+
+import contextlib
+import json
+import os
+import random
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import zmq
+
+from protocol import backbone
+from tests.attacks.watch import Person, enter
+from tests.support.legacy.wire import Door
+
+Place = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Where to."""
+
+    doors: list[Door]
+    broker: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Targets":
+        told = json.loads(text)
+        pairs = zip(told["tcp"], told["udp"], strict=True)
+        return cls([Door((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs], told["broker"])
+
+    @property
+    def broker_ports(self) -> list[Place]:
+        host, _, port = self.broker.removeprefix("tcp://").rpartition(":")
+        return [(host, int(port)), (host, int(port) + 1)]
+
+
+def stranger() -> str:
+    """An address that nobody chats from."""
+    return f"127.6.6.{random.randrange(1, 9)}"
+
+
+def datagram_socket(source: str = "") -> socket.socket:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind((source or stranger(), 0))
+    udp.setblocking(False)
+    return udp
+
+
+def connection(place: Place, source: str = "") -> socket.socket:
+    """One that is being opened."""
+    tcp = socket.socket()
+    tcp.setblocking(False)
+    tcp.bind((source or stranger(), 0))
+    with contextlib.suppress(BlockingIOError):
+        tcp.connect(place)
+    return tcp
+
+
+def send(where: socket.socket, data: bytes) -> bool:
+    """Send what goes; whether there is still somebody."""
+    try:
+        where.send(data)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def header(room: int, operation: int, payload: int) -> bytes:
+    return bytes((room, operation, 0)) + payload.to_bytes(29, "big")
+
+
+def busy_neighbour(_: Targets) -> None:
+    """Attacks nobody, but takes all CPU that it gets: what attackers cost those who share their cores."""
+    while True:
+        sum(range(1_000))
+
+
+# --- floods ---------------------------------------------------------------------------------------------------------
+
+
+def member_flood(targets: Targets) -> None:
+    """A member of a room shouts as fast as it can."""
+    door = targets.doors[0]
+    mallory = Person(door, "room0", "mallory", enter(door, 2, "room0", "mallory"))
+    number = 0
+    while True:
+        number += 1
+        with contextlib.suppress(BlockingIOError):
+            mallory.say(f"spam {number}")
+        with contextlib.suppress(BlockingIOError):
+            while mallory.udp.recv(4096):
+                pass
+
+
+def token_guesses(targets: Targets) -> None:
+    """Tokens of nobody, and bytes that are none."""
+    sockets = [datagram_socket() for _ in range(8)]
+    while True:
+        for udp in sockets:
+            udp_door = random.choice(targets.doors).udp
+            with contextlib.suppress(BlockingIOError):
+                udp.sendto(b"\5\x20room0" + os.urandom(16).hex().encode() + b"hello", udp_door)
+                udp.sendto(os.urandom(random.randrange(80)), udp_door)
+
+
+def handshake_flood(targets: Targets) -> None:
+    """Rooms upon rooms, each connection without waiting for its answer."""
+    open_: list[socket.socket] = []
+    payload = b'{"tsudoi":1,"name":"mallory"}'
+    while True:
+        tcp = connection(random.choice(targets.doors).tcp)
+        room = os.urandom(4).hex().encode()
+        select.select((), (tcp,), (), 0.01)
+        send(tcp, header(len(room), 1, len(payload)) + room + payload)
+        open_.append(tcp)
+        if len(open_) > 200:
+            open_.pop(0).close()
+
+
+def passwords(targets: Targets) -> None:
+    """Guesses at the password of a room."""
+    source = stranger()
+    with contextlib.suppress(OSError, ValueError):
+        enter(targets.doors[0], 1, "locked", "host", "correct horse", source)
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            enter(targets.doors[0], 2, "locked", "mallory", os.urandom(4).hex(), source)
+
+
+# --- exhaustion -----------------------------------------------------------------------------------------------------
+
+
+def silent_connections(targets: Targets) -> None:
+    """More connections than there is place for, from many addresses; all say nothing."""
+    open_ = []
+    while True:
+        for number in range(1, 30):
+            source = f"127.6.{number}.1"
+            for door in targets.doors:
+                with contextlib.suppress(OSError):
+                    open_.append(connection(door.tcp, source))
+        while len(open_) > 900:
+            open_.pop(0).close()
+        time.sleep(0.05)
+
+
+def slow_senders(targets: Targets) -> None:
+    """A byte a second, for ever."""
+    request = header(5, 1, 60_000) + b"rooms"
+    open_: list[tuple[socket.socket, int]] = []
+    while True:
+        while len(open_) < 300:
+            open_.append((connection(random.choice(targets.doors).tcp, f"127.6.7.{len(open_) % 200 + 1}"), 0))
+            time.sleep(0.001)
+        kept = []
+        for tcp, at in open_:
+            byte = request[at : at + 1] or b"x"
+            if send(tcp, byte):
+                kept.append((tcp, at + 1))
+            else:
+                tcp.close()
+        open_ = kept
+        time.sleep(1.0)
+
+
+def promises(targets: Targets) -> None:
+    """Headers that promise half a gigabyte, and bodies that keep coming."""
+    open_: list[socket.socket] = []
+    while True:
+        tcp = connection(random.choice(targets.doors).tcp, f"127.6.8.{random.randrange(1, 250)}")
+        select.select((), (tcp,), (), 0.01)
+        send(tcp, header(3, 1, random.choice([2**29, 2**232 - 1, 65_000])) + b"den")
+        open_.append(tcp)
+        for each in open_:
+            send(each, bytes(16_000))
+        if len(open_) > 100:
+            open_.pop(0).close()
+
+
+# --- nonsense -------------------------------------------------------------------------------------------------------
+
+
+def nonsense(targets: Targets) -> None:
+    """Random and mutated bytes at every port, the broker's too."""
+    greeting = b"\xff" + bytes(8) + b"\x7f\3\1CURVE" + bytes(48)
+    payload = b'{"tsudoi":1,"name":"a"}'
+    models = [
+        header(3, 1, len(payload)) + b"den" + payload,
+        header(0, 2, 3) + b"bob",
+        header(0, 2, 0),
+        greeting + b"\4\xc8\5HELLO" + bytes(194),
+        greeting.replace(b"CURVE", b"NULL\0") + b"\4\x19\5READY\x0bSocket-Type\0\0\0\6DEALER",
+        b"\x03\x20den" + b"0" * 32 + b"text",
+        backbone.encode(backbone.Hello(backbone.VERSION)),
+    ]
+    udp = datagram_socket()
+    while True:
+        raw = bytearray(random.choice(models) if random.random() < 0.8 else os.urandom(random.randrange(300)))
+        for _ in range(random.randrange(6)):
+            if raw:
+                raw[random.randrange(len(raw))] = random.randrange(256)
+        if random.random() < 0.3:
+            del raw[random.randrange(len(raw) + 1) :]
+        door = random.choice(targets.doors)
+        for place in (door.tcp, *targets.broker_ports):
+            tcp = connection(place, f"127.6.9.{random.randrange(1, 250)}")
+            select.select((), (tcp,), (), 0.01)
+            send(tcp, bytes(raw))
+            tcp.close()
+        with contextlib.suppress(BlockingIOError):
+            udp.sendto(bytes(raw), door.udp)
+
+
+def broker_strangers(targets: Targets) -> None:
+    """Peers without a key, and with one that is on no list, who greet and listen. Says it if they hear a word."""
+    context = zmq.Context()
+    sockets = []
+    for number in range(20):
+        for kind, endpoint in ((zmq.DEALER, targets.broker), (zmq.SUB, backbone.publish_endpoint(targets.broker))):
+            peer = context.socket(kind)
+            peer.setsockopt(zmq.RECONNECT_IVL, 10)
+            if number % 2:
+                peer.curve_publickey, peer.curve_secretkey = zmq.curve_keypair()
+                peer.curve_serverkey = zmq.curve_keypair()[0]
+            if kind == zmq.SUB:
+                peer.setsockopt(zmq.SUBSCRIBE, b"")
+            peer.connect(endpoint)
+            sockets.append(peer)
+    hello = backbone.encode(backbone.Hello(backbone.VERSION))
+    while True:
+        for peer in sockets:
+            with contextlib.suppress(zmq.ZMQError):
+                if peer.socket_type == zmq.DEALER:
+                    peer.send(hello, zmq.NOBLOCK)
+                if peer.poll(0):
+                    print("heard", peer.recv(), flush=True)
+        time.sleep(0.001)
+
+
+ATTACKS: dict[str, Callable[[Targets], None]] = {
+    each.__name__: each
+    for each in (
+        busy_neighbour,
+        member_flood,
+        token_guesses,
+        handshake_flood,
+        passwords,
+        silent_connections,
+        slow_senders,
+        promises,
+        nonsense,
+        broker_strangers,
+    )
+}
+
+if __name__ == "__main__":
+    ATTACKS[sys.argv[1]](Targets.parse(sys.argv[2]))

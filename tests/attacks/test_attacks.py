@@ -1,0 +1,117 @@
+"""Real processes under attack, while people chat: they lose nothing, and hear no later than they would notice.
+
+Slow, and best alone on the machine: `make attack`. Attackers run beside what they attack, so it is compared
+with a time beside a program that only keeps a core busy.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from broker import keyring
+from broker.net.security import make_pair
+from protocol.keys import Owner, Role
+from tests.attacks.attackers import ATTACKS
+from tests.attacks.watch import Measured, Watch
+from tests.support.services import ROOT, Broker, Gateway, Service
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+CALM_S, ATTACK_S = 4.0, 8.0
+LATER_MS = 50.0
+"""So much later than beside a busy program one in a hundred may hear: nobody who reads sees that."""
+
+
+@dataclass
+class Town:
+    """A broker with keys, two gateways, and people who chat at both."""
+
+    broker: Broker
+    gateways: list[Gateway]
+    watch: Watch
+    calm: Measured
+    busy: Measured = field(default_factory=Measured)
+
+    def targets(self) -> str:
+        doors = [gateway.door("auto") for gateway in self.gateways]
+        places = {"tcp": [door.tcp for door in doors], "udp": [door.udp for door in doors]}
+        return json.dumps(places | {"broker": self.broker.endpoint})
+
+
+@contextmanager
+def attacked(town: Town, name: str) -> Iterator[None]:
+    """Attack as long as this lasts; fails if the attacker gave up, or was told anything."""
+    command = [sys.executable, "-m", "tests.attacks.attackers", name, town.targets()]
+    attacker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    os.setpriority(os.PRIO_PROCESS, attacker.pid, 10)
+    try:
+        town.watch.measure(1.0)
+        yield
+        assert attacker.poll() is None, "the attacker gave up"
+    finally:
+        attacker.kill()
+        heard, _ = attacker.communicate()
+    assert heard == ""
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    folder = tmp_path_factory.mktemp("town")
+    for name in ("east", "west"):
+        keyring.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
+    # Addresses of this machine count like any others here.
+    flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info")
+    with ExitStack() as stack:
+        broker = stack.enter_context(Broker(folder / "rooms.sqlite", "--keys", str(folder / "keys")))
+        gateways = [
+            stack.enter_context(Gateway("--key", str(folder / f"{name}.key"), *flags, broker=broker, doors=("auto",)))
+            for name in ("east", "west")
+        ]
+        watch = Watch([gateway.door("auto") for gateway in gateways])
+        stack.callback(watch.close)
+        watch.measure(1.0)
+        town = Town(broker, gateways, watch, watch.measure(CALM_S))
+        with attacked(town, "busy_neighbour"):
+            town.busy = watch.measure(CALM_S)
+        yield town
+
+
+def memory_mb(service: Service) -> float:
+    status = Path(f"/proc/{service.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+def dropped_by_the_kernel(ports: set[int]) -> int:
+    """Datagrams that found the receive buffer of these UDP ports full, since they were bound."""
+    lines = [line.split() for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return sum(int(line[-1]) for line in lines if int(line[1].rpartition(":")[2], 16) in ports)
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name != "busy_neighbour"])
+def test_people_chat_on_under(town: Town, name: str) -> None:
+    services = [town.broker, *town.gateways]
+    before = [memory_mb(service) for service in services]
+    ports = {gateway.udp[1] for gateway in town.gateways}
+    dropped = dropped_by_the_kernel(ports)
+    with attacked(town, name):
+        under = town.watch.measure(ATTACK_S)
+    grown = [round(memory_mb(service) - mb, 1) for service, mb in zip(services, before, strict=True)]
+    print(
+        f"\n{name}\n  calm   {town.calm}\n  busy   {town.busy}\n  under  {under}"
+        f"\n  memory grown (broker, gateways): {grown} MB"
+    )
+    print(f"  dropped by the kernel before the gateways: {dropped_by_the_kernel(ports) - dropped}")
+    after = town.watch.measure(1.0)
+    assert under.lost == 0
+    assert under.percentile(0.99) <= town.busy.percentile(0.99) + LATER_MS
+    assert under.joins_failed == 0
+    assert after.lost == 0
+    assert max(grown) < 150
+    assert all(service.running for service in services)
