@@ -20,6 +20,7 @@ from gateway.config import (
     choose_key,
     parse_broker,
     parse_door,
+    parse_inherited,
     parse_name,
     parse_network,
 )
@@ -27,6 +28,7 @@ from gateway.net import metrics
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
 from gateway.net.service import Service
+from gateway.net.workers import Workers
 from ops import logs
 from ops.metrics import exposition
 from ops.net.http import HttpServer
@@ -139,6 +141,15 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="Gateways of one name stand behind one address (or one is the other, started again): when one is gone, another"
     " goes on with its members at once, also with those who only listen. [default: none]",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_envvar=True,
+    help="Processes that share the ports, for as many cores. One that dies is started again. With --http, each serves"
+    " its own, at ports in a row.",
+)
+@click.option("--inherited", default="", hidden=True, help="Descriptors of a worker's sockets.")
 @click.option(
     "--idle-timeout",
     type=Number(0.5),
@@ -414,6 +425,8 @@ def _configure(
     log_level: str,
     log_format: logs.Format,
     config: Path | None,
+    workers: int,
+    inherited: str,
 ) -> Config:
     settings = Settings(
         idle_timeout_s=idle_timeout,
@@ -445,7 +458,9 @@ def _configure(
     # What our own broker has kept of an earlier run is ours to go on with.
     name = name if broker else name or "embedded"
     shown = choose_key(broker, key, name, insecure)
-    return Config(tcp, udp, broker, data, http, name, auth_key, shown, settings, log_level, log_format, config)
+    received = parse_inherited(inherited) if inherited else None
+    places = (tcp, udp, broker, data, http, name, auth_key, shown)
+    return Config(*places, settings, log_level, log_format, config, workers, received)
 
 
 @main.command("ping")
@@ -475,6 +490,12 @@ async def run(config: Config) -> None:
             stack.push_async_callback(embedded.stop)
             await embedded.start()
             endpoint = embedded.endpoint
+        if config.workers > 1:
+            await _run_workers(config, endpoint, stopped, embedded)
+            return
+        if config.inherited is not None:
+            # Who started us holds the other end, and says nothing on it.
+            loop.add_reader(sys.stdin.fileno(), stopped.set)
         service = Service(config, endpoint)
         loop.add_signal_handler(signal.SIGHUP, _reload, service, embedded)
         stack.push_async_callback(service.stop)
@@ -499,6 +520,36 @@ async def run(config: Config) -> None:
             click.echo(f"ready {' '.join(doors)}")
         await stopping
         logger.info("stopping", members=len(service.core.members))
+
+
+async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, embedded: EmbeddedBroker | None) -> None:
+    """Let others serve until `stopped`; raises SettingError if they can not begin."""
+    loop = asyncio.get_running_loop()
+    workers = Workers(config, endpoint)
+    try:
+        starting, stopping = asyncio.create_task(workers.start()), asyncio.create_task(stopped.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            return
+        starting.result()
+        loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
+
+        def reload() -> None:
+            workers.send_signal(signal.SIGHUP)
+            if embedded is not None:
+                embedded.reload()
+
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        logger.info("ready", doors=" ".join(workers.doors), broker=endpoint, workers=config.workers)
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"ready {' '.join(workers.doors)}")
+        await stopping
+        logger.info("stopping")
+    finally:
+        await workers.stop()
 
 
 def _read_again() -> Config:

@@ -115,6 +115,26 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class Inherited:
+    """Descriptors of the sockets that a worker gets from who started it, one a door."""
+
+    tcp: tuple[int, ...]
+    udp: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return "/".join(",".join(map(str, numbers)) for numbers in (self.tcp, self.udp))
+
+
+def parse_inherited(text: str) -> Inherited:
+    """Return what `str` made of them; raises SettingError if it is something else."""
+    try:
+        tcp, udp = (tuple(int(number) for number in part.split(",") if number) for part in text.split("/"))
+    except ValueError:
+        raise SettingError(f"{text!r} is no list of descriptors") from None
+    return Inherited(tcp, udp)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of the command line."""
 
@@ -135,6 +155,10 @@ class Config:
     log_format: Literal["human", "json"] = "human"
     file: Path | None = None
     """The configuration file, which a broker of our own reads too."""
+    workers: int = 1
+    """Processes that do this, on the same ports."""
+    inherited: Inherited | None = None
+    """Set in one that another has started."""
 
 
 def parse_door(text: str, dialects: bool) -> Door:

@@ -41,8 +41,9 @@ class Service:
         instance = backbone.new_instance(config.name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
         self.udp: list[UDPServer] = []
-        for index, door in enumerate(config.udp):
-            self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind))
+        inherited = config.inherited.udp if config.inherited else (None,) * len(config.udp)
+        for index, (door, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
+            self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind, descriptor))
         members = Members()
         self.counters = Counters()
         self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
@@ -102,10 +103,15 @@ class Service:
         """
         self._backbone.start()
         self._tick()
-        doors = [await self.tcp.open(door) for door in self._config.tcp]
+        config, doors = self._config, list[Door]()
+        if config.inherited is None:
+            doors = [await self.tcp.open(door) for door in config.tcp]
+        await self._healthy.wait()
+        if config.inherited is not None:
+            # Others hold these open already: who comes waits, and is not told that we are not ready.
+            doors = [await self.tcp.open(*both) for both in zip(config.tcp, config.inherited.tcp, strict=True)]
         for server in self.udp:
             server.start()
-        await self._healthy.wait()
         return doors
 
     async def stop(self) -> None:

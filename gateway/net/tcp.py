@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import socket
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
@@ -93,16 +94,20 @@ class TCPServer(Desk):
         self.silent.wait_s = self.settings.first_byte_s
         self.asking.wait_s = self.settings.request_s
 
-    async def open(self, door: Door) -> Door:
-        """Bind a door and serve it; return where it really is.
+    async def open(self, door: Door, inherited: int | None = None) -> Door:
+        """Bind a door and serve it, or serve the socket `inherited` that is bound to it; return where it really is.
 
         Raises:
             SettingError: the address can not be bound.
         """
         try:
-            server = await self.loop.create_server(
-                lambda: Connection(self, door), door.host, door.port, backlog=BACKLOG
-            )
+            if inherited is None:
+                server = await self.loop.create_server(
+                    lambda: Connection(self, door), door.host, door.port, backlog=BACKLOG
+                )
+            else:
+                sock = socket.socket(fileno=inherited)
+                server = await self.loop.create_server(lambda: Connection(self, door), sock=sock, backlog=BACKLOG)
         except OSError as exc:
             raise SettingError(f"can not listen on TCP {door}: {_reason(exc)}") from exc
         self._servers.append(server)

@@ -35,7 +35,13 @@ class UDPServer:
     """One UDP door."""
 
     def __init__(
-        self, index: int, door: Door, on_datagrams: OnDatagrams, on_drained: Callable[[], None], kind: type[mmsg.Io]
+        self,
+        index: int,
+        door: Door,
+        on_datagrams: OnDatagrams,
+        on_drained: Callable[[], None],
+        kind: type[mmsg.Io],
+        inherited: int | None = None,
     ) -> None:
         """Bind the door.
 
@@ -45,6 +51,7 @@ class UDPServer:
             on_datagrams: called with each batch.
             on_drained: called when all batches of a moment were handed over, but not by `receive`.
             kind: how datagrams are received and sent.
+            inherited: descriptor of a socket that is bound to it already.
 
         Raises:
             SettingError: the address can not be bound.
@@ -53,17 +60,8 @@ class UDPServer:
         self._on_datagrams = on_datagrams
         self._on_drained = on_drained
         family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
-        self._sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._sock = bind_udp(door) if inherited is None else socket.socket(fileno=inherited)
         self._sock.setblocking(False)
-        if family == socket.AF_INET6:
-            self._sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            self._sock.bind((door.host, door.port))
-        except OSError as exc:
-            self._sock.close()
-            raise SettingError(f"can not listen on UDP {door}: {exc.strerror}") from exc
-        _enlarge(self._sock, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        _enlarge(self._sock, socket.SO_SNDBUF, _SO_SNDBUFFORCE, SEND_BUFFER)
         self.door = Door(door.host, self._sock.getsockname()[1])
         self.is_ipv6 = family == socket.AF_INET6
         self._io = kind(self._sock)
@@ -159,6 +157,28 @@ class UDPServer:
                 return
             self._outbox.popleft()
         self._loop.remove_writer(self._sock)
+
+
+def bind_udp(door: Door, *, is_shared: bool = False) -> socket.socket:
+    """Return a socket at a door; if it `is_shared`, others may be bound there too, and each has clients of its own.
+
+    Raises:
+        SettingError: the address can not be bound.
+    """
+    family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((door.host, door.port))
+    except OSError as exc:
+        sock.close()
+        raise SettingError(f"can not listen on UDP {door}: {exc.strerror}") from exc
+    _enlarge(sock, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    _enlarge(sock, socket.SO_SNDBUF, _SO_SNDBUFFORCE, SEND_BUFFER)
+    return sock
 
 
 def _enlarge(sock: socket.socket, option: int, force: int, size: int) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import cli
-from gateway.config import Door, choose_key, parse_broker, parse_door, parse_name
+from gateway.config import Door, Inherited, choose_key, parse_broker, parse_door, parse_inherited, parse_name
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 from protocol.keys import Owner, Role, SecretKey, serialize_secret
@@ -177,7 +177,7 @@ def test_help_names_every_setting_and_its_variable() -> None:
     result = CliRunner().invoke(cli.main, ["--help"], prog_name="gateway")
     assert result.exit_code == 0
     for parameter in cli.main.params:
-        if parameter.name not in ("help", "check_config"):
+        if parameter.name not in ("help", "check_config") and not getattr(parameter, "hidden", False):
             assert parameter.name is not None
             assert f"TSUDOI_{parameter.name.upper()}" in result.output
     unwrapped = "".join(result.output.split())
@@ -222,3 +222,15 @@ def test_a_key_that_can_not_be_used_is_told(key_file: Path) -> None:
     key_file.chmod(0o644)
     with pytest.raises(SettingError, match="is open to others"):
         choose_key("tcp://broker:9003", key_file, "", insecure=False)
+
+
+@given(st.lists(st.integers(0, 10**6)), st.lists(st.integers(0, 10**6)))
+def test_descriptors_are_handed_down_as_text(tcp: list[int], udp: list[int]) -> None:
+    inherited = Inherited(tuple(tcp), tuple(udp))
+    assert parse_inherited(str(inherited)) == inherited
+
+
+@pytest.mark.parametrize("text", ["", "1", "1/2/3", "a/b", "1,/x"])
+def test_what_are_no_descriptors_is_a_setting_error(text: str) -> None:
+    with pytest.raises(SettingError, match="no list of descriptors"):
+        parse_inherited(text)

@@ -1,0 +1,111 @@
+"""Several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Workers".
+
+We hold the sockets and hand them down: one TCP socket that all accept from, and a UDP socket for each worker in a
+SO_REUSEPORT group, of which the kernel gives each client's datagrams to always the same one. A worker's sockets outlive
+it: what comes while it is started again waits in them, and nobody's datagrams go to another than before.
+"""
+
+import asyncio
+import secrets
+import signal
+import socket
+import sys
+from dataclasses import replace
+
+from gateway.config import Config, Door, Inherited
+from gateway.net.child import Child
+from gateway.net.udp import bind_udp
+from protocol.errors import SettingError
+
+BACKLOG = 1024
+START_S, STOP_S = 40.0, 6.0
+
+
+class Workers:
+    """The processes that do the work, and their sockets."""
+
+    def __init__(self, config: Config, endpoint: str) -> None:
+        """Bind all doors.
+
+        Args:
+            config: of all of them; its `workers` says how many.
+            endpoint: of the broker that they share.
+
+        Raises:
+            SettingError: a door can not be bound.
+        """
+        self._sockets: list[socket.socket] = []
+        try:
+            self.doors: list[str] = []
+            tcp = [self._tcp(door) for door in config.tcp]
+            udp = [self._udp(door, config.workers) for door in config.udp]
+        except SettingError:
+            self._close()
+            raise
+        # Those of one name take over from each other.
+        name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
+        self._children = []
+        for number in range(config.workers):
+            inherited = Inherited(tuple(tcp), tuple(group[number] for group in udp))
+            more = ["--workers", "1", "--inherited", str(inherited), "--broker", endpoint, "--name", name]
+            if config.http is not None:
+                place = replace(config.http, port=config.http.port and config.http.port + number)
+                more += ["--http", str(place)]
+            command = (sys.executable, "-m", "gateway", *sys.argv[1:], *more)
+            what, descriptors = f"worker {number + 1}", (*inherited.tcp, *inherited.udp)
+            self._children.append(Child(what, command, descriptors=descriptors, start_s=START_S, stop_s=STOP_S))
+
+    async def start(self) -> None:
+        """Start all of them and wait until they are ready.
+
+        Raises:
+            SettingError: one did not start.
+        """
+        async with asyncio.TaskGroup() as group:
+            started = [group.create_task(_outcome(child)) for child in self._children]
+        for task in started:
+            if why := task.result():
+                raise why
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Pass a signal on to all."""
+        for child in self._children:
+            child.send_signal(number)
+
+    async def stop(self) -> None:
+        """End all of them, and close the doors."""
+        await asyncio.gather(*(child.stop() for child in self._children))
+        self._close()
+
+    def _close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+
+    def _tcp(self, door: Door) -> int:
+        family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
+        try:
+            sock = socket.create_server((door.host, door.port), family=family, backlog=BACKLOG)
+        except OSError as exc:
+            raise SettingError(f"can not listen on TCP {door}: {exc.strerror}") from exc
+        sock.setblocking(False)
+        self._sockets.append(sock)
+        self.doors.append(f"tcp {replace(door, port=sock.getsockname()[1])}")
+        return sock.fileno()
+
+    def _udp(self, door: Door, count: int) -> list[int]:
+        group: list[int] = []
+        for _ in range(count):
+            sock = bind_udp(door, is_shared=True)
+            self._sockets.append(sock)
+            door = replace(door, port=sock.getsockname()[1])
+            group.append(sock.fileno())
+        self.doors.append(f"udp {door}")
+        return group
+
+
+async def _outcome(child: Child) -> SettingError | None:
+    try:
+        await child.start()
+    except SettingError as exc:
+        return exc
+    return None

@@ -1,0 +1,64 @@
+"""`--workers`: several gateways behind one door, of which one may die and nobody notices."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.integration.conftest import Enter, NewRoom
+from tests.support.services import Gateway
+
+PATIENCE_S = 20.0
+
+
+def children(pid: int) -> dict[int, str]:
+    """The processes that one has started, and their command lines."""
+    found = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found[int(child)] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def workers_of(gateway: Gateway) -> set[int]:
+    return {pid for pid, command in children(gateway.pid).items() if " -m gateway " in command}
+
+
+def test_a_worker_that_is_killed_is_started_again_and_the_chat_goes_on(
+    tmp_path: Path, new_room: NewRoom, client: Enter
+) -> None:
+    with Gateway("--workers", "2", data=tmp_path, doors=["classic"]) as gateway:
+        before = workers_of(gateway)
+        assert len(before) == 2
+        room = new_room("w")
+        people = [client("classic", f"p{number}", gateway) for number in range(8)]
+        people[0].create(room)
+        for person in people[1:]:
+            person.join(room)
+        for person in people:
+            person.start()
+        said: list[str] = []
+
+        def say() -> None:
+            for person in people:
+                said.append(f"number {len(said)}")
+                person.say(said[-1])
+
+        def check() -> None:
+            wanted = {person.line(person.name, text) for person, text in zip(people, said[-len(people) :], strict=True)}
+            for listener in people:
+                missing = set(wanted)
+                while missing:
+                    missing.discard(listener.hear().shown)
+
+        say()
+        check()
+        for victim in sorted(before):
+            os.kill(victim, signal.SIGKILL)
+            # What is said meanwhile waits at the door, which stays open.
+            say()
+            check()
+            deadline = time.monotonic() + PATIENCE_S
+            while len(workers_of(gateway) - {victim}) < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        assert not before & workers_of(gateway)
