@@ -41,6 +41,7 @@ class Desk:
         """
         self.office = office
         self._guard = guard
+        self.answered = 0
         self.strangers = 0
         """Frames whose key is not an operator's."""
         self._answers: list[tuple[bytes, bytes]] = []
@@ -94,5 +95,6 @@ class Desk:
         for peer, body in answers:
             try:
                 self.socket.send_multipart((peer, body), NOBLOCK)
+                self.answered += 1
             except zmq.ZMQError:
                 self.undeliverable += 1

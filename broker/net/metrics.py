@@ -28,6 +28,17 @@ def rows(server: Server) -> list[Row]:
             "impostor": server.impostors,
         }
 
+    def orders() -> dict[str, float]:
+        desk = server.desk
+        if desk is None:
+            return {"answered": 0, "malformed": 0, "stranger": 0, "undeliverable": 0}
+        return {
+            "answered": desk.answered,
+            "malformed": desk.office.malformed,
+            "stranger": desk.strangers,
+            "undeliverable": desk.undeliverable,
+        }
+
     return [
         gauge(f"{PREFIX}rooms", "Rooms", lambda: len(server.core.directory.rooms)),
         gauge(f"{PREFIX}members", "Members of all rooms", lambda: len(server.core.directory.members)),
@@ -42,6 +53,7 @@ def rows(server: Server) -> list[Row]:
         counter(f"{PREFIX}denied_connections", "Connections without a key on the list", lambda: server.denied),
         counter(f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.undeliverable),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
+        counter(f"{PREFIX}orders", "What operators asked and ordered, by what came of it", orders, "outcome"),
         counter(f"{PREFIX}trimmed_rooms", "Times a room's log was cut to its bounds", _count(server, "trimmed_rooms")),
         counter(
             f"{PREFIX}passwords_refused",

@@ -118,6 +118,11 @@ class Server:
         return self._core
 
     @property
+    def desk(self) -> Desk | None:
+        """Where operators come; None: nowhere."""
+        return self._desk
+
+    @property
     def hashing(self) -> int:
         """Passwords that are being hashed or wait for it."""
         return self._hashing

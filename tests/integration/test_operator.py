@@ -1,0 +1,97 @@
+"""A whole service, as an operator, a website and people have it: real processes, the SDK, the command line."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+
+import client
+from client import Kicked, Left, Server
+from tests.support.services import ROOT, Gateway
+
+SECRET = "a secret of at least thirty-two bytes"
+PATIENCE_S = 10.0
+
+
+def a_token(name: str, **claims: Any) -> str:
+    return jwt.encode({"name": name, "exp": time.time() + 60, **claims}, SECRET)
+
+
+def operate(store: Path, *words: str) -> tuple[int, str, str]:
+    """Exit status, standard output and standard error of an operator's command."""
+    command = [sys.executable, "-m", "broker", "--store", f"sqlite:{store}", "admin", "--json", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def listed(store: Path, what: str) -> Any:
+    status, told, problem = operate(store, what)
+    assert (status, problem) == (0, "")
+    return json.loads(told)[what]
+
+
+async def until_heard(place: client.ChatClient, kind: type) -> Any:
+    async with asyncio.timeout(PATIENCE_S):
+        async for event in place:
+            if isinstance(event, kind):
+                return event
+    raise AssertionError(f"no {kind.__name__} was heard")
+
+
+def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text(SECRET)
+    key.chmod(0o600)
+    store = tmp_path / "data" / "tsudoi.sqlite"
+
+    async def story(gateway: Gateway) -> None:
+        host, tcp = gateway.door("tsudoi").tcp
+        server = Server(host, tcp, gateway.udp[1])
+        with pytest.raises(client.WrongPassword, match="a token is needed"):
+            await client.create("den", name="eve", server=server)
+        hers = a_token("アリス", create=True)
+        async with await client.create("den", signed_token=hers, server=server) as alice:
+            assert alice.name == "アリス"
+            # The oldest kind of client has one place for it: the name.
+            bobs = await client.join("den", signed_token=a_token("bob"), server=classic(gateway), dialect="classic")
+            carol = await client.join("den", name="x", password=a_token("carol", moderator=True), server=server)
+            await carol.set_topic("お茶")
+            assert [person.name for person in await alice.who()] == ["アリス", "bob", "carol"]
+            rooms = await asyncio.to_thread(listed, store, "rooms")
+            assert [(room["name"], room["members"], room["topic"]) for room in rooms] == [("den", 3, "お茶")]
+            assert (await asyncio.to_thread(operate, store, "remove", "den", "carol", "--reason", "enough"))[0] == 0
+            kicked = await until_heard(carol, Kicked)
+            assert (kicked.by, kicked.reason) == ("", "enough")
+            gone = await until_heard(alice, Left)
+            assert (gone.name, gone.reason, gone.why) == ("carol", "operator", "enough")
+            assert (await asyncio.to_thread(operate, store, "ban", "bob"))[0] == 0
+            with pytest.raises(client.BadRequest, match="you are banned from this server"):
+                await client.join("den", signed_token=a_token("bob"), server=server)
+            await bobs.vanish()
+            assert (await asyncio.to_thread(operate, store, "close", "den"))[0] == 0
+            await until_heard(alice, client.RoomClosed)
+        assert await asyncio.to_thread(listed, store, "rooms") == []
+
+    doors = ("tsudoi", "classic")
+    with Gateway(
+        "--auth-key", str(key), "--auth", "required", "--notices", "on", data=store.parent, doors=doors
+    ) as gateway:
+        asyncio.run(story(gateway))
+        assert operate(store, "close", "den")[::2] == (1, "broker: there is no room called den\n")
+    began = time.monotonic()
+    status, told, problem = operate(store, "rooms")
+    assert (status, told) == (1, "")
+    assert problem.startswith("broker: no broker answers at ipc://")
+    assert problem.count("\n") == 1
+    assert time.monotonic() - began < PATIENCE_S / 2
+
+
+def classic(gateway: Gateway) -> Server:
+    host, tcp = gateway.door("classic").tcp
+    return Server(host, tcp, gateway.udp[1])
