@@ -39,7 +39,7 @@ class Noticed:
 
     kind: NoticeKind
     text: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """All that came with it, with its own name as `notice`, where the dialect has it in values."""
 
 

@@ -1,5 +1,8 @@
 """Gives a running broker an operator's order, and waits for the answer."""
 
+import socket
+from contextlib import closing
+
 import zmq
 
 from broker.net.security import present
@@ -7,35 +10,57 @@ from protocol import operator
 from protocol.errors import BackboneError, MalformedMessage
 from protocol.keys import SecretKey, is_loopback
 
-ANSWER_S = 1.5
+CONNECT_S = 1.5
+"""Whoever is not there is found missing in this time;"""
+ANSWER_S = 5.0
+"""who is there may be busy for so long."""
 MAX_FRAME_SIZE = 16 * 2**20
 
 
-def order(endpoint: str, question: operator.Question, key: SecretKey | None = None) -> operator.Answer:
+def order(
+    endpoint: str, question: operator.Question, key: SecretKey | None = None, patience_s: float = ANSWER_S
+) -> operator.Answer:
     """Return the broker's answer.
 
     Args:
         endpoint: where it listens for operators.
         question: see there.
         key: an operator's, for a broker with keys.
+        patience_s: how long somebody who is there may take.
 
     Raises:
         BackboneError: nobody answers at `endpoint` in time, or not as a broker does.
     """
-    with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.IPV6, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
+    _check(endpoint)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.setsockopt(zmq.LINGER, 0)
+        dealer.setsockopt(zmq.IPV6, 1)
+        dealer.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
         if key is not None:
-            present(socket, key.public, key.secret, key.broker)
+            present(dealer, key.public, key.secret, key.broker)
         try:
-            socket.connect(endpoint)
+            dealer.connect(endpoint)
         except zmq.ZMQError as exc:
             raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
-        socket.send(operator.encode(operator.Ask(operator.VERSION, question)))
-        if not socket.poll(int(ANSWER_S * 1000)):
+        dealer.send(operator.encode(operator.Ask(operator.VERSION, question)))
+        if not dealer.poll(int(patience_s * 1000)):
             raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
         try:
-            return operator.parse_answer_untrusted(socket.recv())
+            return operator.parse_answer_untrusted(dealer.recv())
         except MalformedMessage as exc:
             raise BackboneError(f"what answers at {endpoint} is no broker: {exc}") from exc
+
+
+def _check(endpoint: str) -> None:
+    """Raise BackboneError if nobody listens at an endpoint: ZeroMQ would wait for somebody to come."""
+    kind, _, place = endpoint.partition("://")
+    host, _, port = place.rpartition(":")
+    try:
+        if kind == "ipc":
+            with closing(socket.socket(socket.AF_UNIX)) as knock:
+                knock.settimeout(CONNECT_S)
+                knock.connect(place)
+        else:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except OSError as exc:
+        raise BackboneError(f"no broker answers at {endpoint}: {exc.strerror or exc}") from exc

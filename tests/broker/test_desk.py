@@ -81,7 +81,7 @@ def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, Reluctant()) as (_, _, desk):
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(order, desk.endpoint, operator.Persist("lobby"))
+                await asyncio.to_thread(order, desk.endpoint, operator.Persist("lobby"), None, 0.5)
 
     asyncio.run(scenario())
 
@@ -135,7 +135,7 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
             finally:
                 context.destroy(linger=0)
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(order, desk.endpoint, LIST.body)
+                await asyncio.to_thread(order, desk.endpoint, LIST.body, None, 0.5)
 
     asyncio.run(scenario())
 
