@@ -13,6 +13,9 @@ from protocol.keys import is_loopback
 MAX_ENDPOINT = 100
 """Bytes of an ipc:// endpoint: a socket's path may have 107, and the news' is longer than the commands'."""
 
+MAX_SOCKET_PATH = 107
+"""Bytes; unix(7)."""
+
 
 @dataclass
 class Limits:
@@ -99,9 +102,8 @@ def admin_beside(store: Path | None) -> str | None:
     if store is None:
         return None
     for path in (store, Path(os.path.relpath(store))):
-        endpoint = f"ipc://{path}.admin"
-        if len(endpoint.encode()) <= MAX_ENDPOINT:
-            return endpoint
+        if len(os.fsencode(f"{path}.admin")) <= MAX_SOCKET_PATH:
+            return f"ipc://{path}.admin"
     return None
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import parse_bind, parse_store
+from broker.config import admin_beside, parse_admin, parse_bind, parse_store
 from protocol.errors import SettingError
 
 
@@ -136,3 +136,21 @@ def test_help_names_every_setting_and_its_variable() -> None:
         assert f"TSUDOI_{option}" in text
         assert f"--{option.lower().replace('_', '-')}" in text
     assert "ping" in text
+
+
+def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert admin_beside(None) is None
+    assert admin_beside(Path("data/tsudoi.sqlite")) == "ipc://data/tsudoi.sqlite.admin"
+    deep = tmp_path / "d" / ("x" * 90)
+    assert admin_beside(deep) == f"ipc://d/{'x' * 90}.admin"
+    assert admin_beside(tmp_path / ("x" * 110)) is None
+
+
+def test_where_operators_connect_is_an_endpoint_or_none() -> None:
+    assert parse_admin("none") is None
+    assert parse_admin("ipc:///run/tsudoi/admin") == "ipc:///run/tsudoi/admin"
+    with pytest.raises(SettingError):
+        parse_admin("here")

@@ -48,7 +48,7 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
     key = tmp_path / "key"
     key.write_text(SECRET)
     key.chmod(0o600)
-    store = tmp_path / "data" / "tsudoi.sqlite"
+    store = tmp_path / "d" / "tsudoi.sqlite"
 
     async def story(gateway: Gateway) -> None:
         host, tcp = gateway.door("tsudoi").tcp
