@@ -79,7 +79,7 @@ class Core:
         self._takes_tokens = settings.auth != "off"
         self.commands = Commands(link, counters, delivery.send_to, self.leave)
         self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
-        """Unknown token → datagrams (door, data, source) that wait for the directory's answer."""
+        """Hash of an unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._guesses: Buckets[str] = Buckets(ADDRESSES)
         self._households = Households(settings)
         self._muted: dict[bytes, float] = {}
@@ -245,7 +245,7 @@ class Core:
         if self._refused.get(token, 0.0) > now:
             self.counters.unknown_tokens += 1
             return
-        held = self._held.get(token)
+        held = self._held.get(token_hash)
         if held is not None:
             if len(held) < HELD_DATAGRAMS:
                 held.append((door, data, source))
@@ -259,10 +259,10 @@ class Core:
         guesser = self._guessed(source, now)
         if guesser is None:
             return
-        self._held[token] = [(door, data, source)]
+        self._held[token_hash] = [(door, data, source)]
 
         def answered(answer: Answer | None, now: float) -> None:
-            waiting = self._held.pop(token, [])
+            waiting = self._held.pop(token_hash, [])
             if guesser and not isinstance(answer, Refused):
                 self._guesses.give_back(guesser)
             if isinstance(answer, Granted) and self.delivery.told_end(answer.room, answer.member):
@@ -345,6 +345,9 @@ class Core:
             member = self._new_member(granted, b"", now)
             self.members.add_adopted(member, token_hash)
             self.delivery.restore(member, granted.address, now)
+            # What asked for it waits no longer, or what its client says next would overtake it.
+            for door, data, source in self._held.pop(token_hash, ()):
+                self.handle_datagrams(door, [(data, source)], now)
         elif known.leaving and known.id in self._leaving:
             # It was another's when we said that it leaves, so that did not count.
             self.link.publisher.add(self._leaving[known.id][2])

@@ -701,6 +701,16 @@ def test_a_member_that_is_adopted_while_it_is_asked_for_is_one_member(gateway: S
     assert list(gateway.members.rooms[1].members) == [1]
 
 
+def test_what_asked_for_a_member_that_is_adopted_comes_before_what_it_says_next(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, "one"))
+    send(gateway, raw(1, "two"))
+    (request,) = gateway.asked(Resume)
+    gateway.answer(Adopt([adoption(1)]))
+    send(gateway, raw(1, "three"))
+    gateway.reply(request.id, a_grant(1, offset=5, address=b"192.0.2.1 20001 0"))
+    assert gateway.said() == ["one", "two", "three"]
+
+
 def test_a_member_that_is_here_is_not_adopted_again(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE, offset=5)
     gateway.answer(Adopt([adoption(1)]))
