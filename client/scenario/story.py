@@ -106,8 +106,7 @@ class Story:
     @property
     def dialects(self) -> list[str]:
         """All that are spoken, each once."""
-        spoken = dict.fromkeys(self.dialect_of(scene.step) for scene in self.scenes)
-        return [dialect for group in spoken for dialect in dict.fromkeys(group)]
+        return list(dict.fromkeys(dialect for scene in self.scenes for dialect in self.dialect_of(scene.step)))
 
     def dialect_of(self, step: Step) -> tuple[str, ...]:
         """Return what those speak who enter in this step."""

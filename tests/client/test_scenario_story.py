@@ -27,6 +27,12 @@ steps:
 """
 
 
+def test_each_dialect_is_there_once_whoever_speaks_it() -> None:
+    people = "people: {bob: {in: tcrp-json}, carol: {in: tcrp-202}, dave: {in: tcrp-json}}"
+    steps = "[alice creates den, bob and carol join den, dave joins den, bob joins den]"
+    assert read(f"story: x\n{people}\nsteps: {steps}\n", "x.yaml").dialects == ["tsudoi", "tcrp-json", "tcrp-202"]
+
+
 def test_a_story() -> None:
     story = read(GOOD, "meet.yaml")
     assert story.title == "Two meet"
