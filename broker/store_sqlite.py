@@ -95,9 +95,9 @@ class SqliteStore:
         """See `Store.load`."""
         self._fold_alone("write to")
         try:
-            rooms = [
-                RoomRow(*row) for row in self._db.execute(f"SELECT {_listed(_ROOM)} FROM rooms ORDER BY created_ms, id")
-            ]
+            # SQLite knows no truth, only 0 and 1.
+            rows = self._db.execute(f"SELECT {_listed(_ROOM)} FROM rooms ORDER BY created_ms, id")
+            rooms = [replace(room, persistent=bool(room.persistent)) for room in (RoomRow(*row) for row in rows)]
             rows = self._db.execute(f"SELECT {_listed(_MEMBER)} FROM members ORDER BY id")
             members = [replace(member, live=bool(member.live)) for member in (MemberRow(*row) for row in rows)]
             accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))

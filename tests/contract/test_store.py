@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,10 @@ def sanctions(store: Store) -> list[Sanction]:
     return sorted(store.load().sanctions, key=lambda sanction: sanction.key)
 
 
+def types(row: RoomRow | MemberRow) -> list[type]:
+    return [type(value) for value in astuple(row)]
+
+
 def spans(chunks: list[Chunk]) -> list[tuple[int, int]]:
     return [(chunk.first, chunk.last) for chunk in chunks]
 
@@ -115,6 +119,14 @@ def test_what_was_committed_is_loaded(store: Store) -> None:
         "accepted": {"a/b": 2**62},
         "delivered": {(7, "a/b"): 2},
     }
+
+
+def test_what_is_loaded_has_the_types_that_were_committed(store: Store) -> None:
+    lobby = replace(a_room(2, "lobby"), persistent=True)
+    store.commit(Batch({1: a_room(1), 2: lobby}, {5: a_member(5, 1)}))
+    kept = store.load()
+    assert [types(row) for row in kept.rooms] == [types(a_room(1)), types(lobby)]
+    assert [types(row) for row in kept.members] == [types(a_member(5, 1))]
 
 
 def test_an_empty_batch_changes_nothing(store: Store) -> None:
