@@ -290,7 +290,7 @@ def unban_command(line: Line, who: str) -> None:
 @click.pass_obj
 def announce_command(line: Line, text: str, room: str) -> None:
     """Tell everybody in every room TEXT."""
-    line.tell(operator.Announce(text, room), "Announced to {count} rooms.")
+    line.tell(operator.Announce(text, room), "Announced; rooms told: {count}.")
 
 
 @admin.command("persist")

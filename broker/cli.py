@@ -416,6 +416,9 @@ def run_program() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
     try:
         main.main(prog_name="python -m broker", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as exc:
+        click.echo(exc.format_message())
+        sys.exit(exc.exit_code)
     except click.ClickException as exc:
         click.echo(f"broker: {exc.format_message()}", err=True)
         sys.exit(exc.exit_code)

@@ -300,8 +300,9 @@ def _to_url(context: click.Context, parameter: click.Parameter, values: tuple[st
     metavar="SECONDS",
     help="Between two looks.",
 )
-@click.option("--once", is_flag=True, help="Print one table and end: for scripts.")
-def top_command(urls: list[str], interval: float, once: bool) -> None:
+@click.option("--once", is_flag=True, help="Print one table and end: exit status 0, or 1 if one does not answer.")
+@click.pass_context
+def top_command(context: click.Context, urls: list[str], interval: float, once: bool) -> None:
     """Watch running gateways and brokers: rooms, rates, latency, drops.
 
     Name the --http of each; without any, 127.0.0.1:9080 is asked. Ctrl-C ends it.
@@ -310,7 +311,8 @@ def top_command(urls: list[str], interval: float, once: bool) -> None:
     if not console.is_terminal:
         console.width = WIDE
     with suppress(KeyboardInterrupt):
-        watch(urls or ["http://127.0.0.1:9080"], interval, once or not console.is_terminal, console)
+        if not watch(urls or ["http://127.0.0.1:9080"], interval, once or not console.is_terminal, console):
+            context.exit(1)
 
 
 def _scenario_files(paths: tuple[Path, ...]) -> list[Path]:

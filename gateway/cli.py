@@ -464,13 +464,15 @@ def _configure(
 
 
 @main.command("ping")
+@click.option("--http", type=PlaceType(), default=None, help="Where it serves /healthz.")
 @click.option("--timeout", default=3.0, type=Number(0.1), metavar="SECONDS", help="How long to wait.")
 @click.pass_context
-def ping_command(context: click.Context, timeout: float) -> None:
+def ping_command(context: click.Context, http: Place | None, timeout: float) -> None:
     """Ask a running gateway (at --http) whether it is healthy: exit status 0 or 1."""
-    if context.obj is None:
-        raise click.UsageError("name the gateway's --http HOST:PORT (or TSUDOI_HTTP) first")
-    healthy, text = ask(str(context.obj), timeout)
+    place = http or context.obj
+    if place is None:
+        raise click.UsageError("name the gateway's --http HOST:PORT (or TSUDOI_HTTP)")
+    healthy, text = ask(str(place), timeout)
     click.echo(text, err=not healthy)
     sys.exit(0 if healthy else 1)
 

@@ -57,7 +57,7 @@ def parse(text: str, name: str, program: str) -> list[Entry]:
     except tomllib.TOMLDecodeError as exc:
         found = _WHERE.search(str(exc))
         line = found[1] if found and found[1] else str(max(text.count("\n"), 1))
-        raise SettingError(f"{name}:{line}: {_WHERE.sub('', str(exc))}") from exc
+        raise SettingError(f"{name}:{line}: this is not TOML: {_WHERE.sub('', str(exc))}") from exc
     except RecursionError as exc:
         raise SettingError(f"{name}:1: it is nested too deeply") from exc
     lines = _lines(text)

@@ -47,7 +47,10 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
         last.insert(0, structlog.processors.dict_tracebacks)
     else:
         plain = structlog.dev.plain_traceback
-        last = [structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=0, exception_formatter=plain)]
+        colors = stream.isatty()
+        last = [
+            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, exception_formatter=plain)
+        ]
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -66,7 +66,7 @@ class Desk:
             self.socket.bind(endpoint)
         except zmq.ZMQError as exc:
             self.socket.close(0)
-            raise SettingError(f"can not listen for operators on {endpoint}: {exc.strerror}") from exc
+            raise SettingError(f"can not listen for operators on {endpoint}: {zmq.strerror(exc.errno or 0)}") from exc
         finally:
             os.umask(mask)
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)

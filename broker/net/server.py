@@ -411,7 +411,8 @@ class Server:
                 router.close(0)
                 xpub.close(0)
                 if not any_port or exc.errno != zmq.EADDRINUSE:
-                    raise SettingError(f"can not listen on {endpoint} and the next port: {exc.strerror}") from exc
+                    why = zmq.strerror(exc.errno or 0)
+                    raise SettingError(f"can not listen on {endpoint} and the next port: {why}") from exc
             else:
                 return endpoint, router, xpub
         raise SettingError(f"can not listen on {bind}: no two free ports in a row")

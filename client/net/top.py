@@ -40,8 +40,12 @@ def ask(url: str) -> Reading:
     return Reading.parse_untrusted(raw.decode(errors="replace"), time.monotonic())
 
 
-def watch(urls: list[str], interval_s: float, once: bool, console: Console) -> None:
-    """Show a table, new each `interval_s`, until interrupted; with `once`, print one and return."""
+def watch(urls: list[str], interval_s: float, once: bool, console: Console) -> bool:
+    """Show a table, new each `interval_s`, until interrupted; with `once`, print one.
+
+    Returns:
+        Whether all answered.
+    """
     with ThreadPoolExecutor(min(len(urls), 16), "ask") as askers:
         readings = dict(zip(urls, askers.map(ask, urls), strict=True))
 
@@ -55,7 +59,7 @@ def watch(urls: list[str], interval_s: float, once: bool, console: Console) -> N
 
         if once:
             console.print(look())
-            return
+            return all(reading.program for reading in readings.values())
         with Live(Text("asking…"), console=console, screen=True, auto_refresh=False) as live:
             while True:
                 live.update(look(), refresh=True)

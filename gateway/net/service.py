@@ -63,7 +63,7 @@ class Service:
         self._healthy = asyncio.Event()
         """A canary has come back since the start."""
         self._illness_told = ""
-        self.checked_at = monotonic()
+        self.checked_at = self._begun_at = monotonic()
         """When the event loop last came by: health is red if it does not."""
 
     @property
@@ -223,7 +223,8 @@ class Service:
 
     def _tell_illness(self) -> None:
         """Write a line when health turns red, and one when it is green again."""
-        illness = self.link.illness(self.checked_at) if self._healthy.is_set() else ""
+        is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
+        illness = "" if is_starting else self.link.illness(self.checked_at)
         if bool(illness) != bool(self._illness_told):
             if illness:
                 logger.warning("ill", why=illness, unaccepted=len(self.link.publisher))

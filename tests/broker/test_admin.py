@@ -97,7 +97,7 @@ def test_orders_are_carried_out_and_told(person: Person) -> None:
     desk.broker.create()
     desk.broker.join()
     assert person.reads("remove", "den", "bob", "--reason", "spam") == "bob is no longer in den.\n"
-    assert person.reads("announce", "we close at ten") == "Announced to 1 rooms.\n"
+    assert person.reads("announce", "we close at ten") == "Announced; rooms told: 1.\n"
     assert person.reads("ban", "bob", "--minutes", "5") == "bob is banned; members removed: 0.\n"
     assert person.parses("ban", "192.0.2.1") == {"done": 1}
     assert [row[0] for row in cells(person.reads("bans"))] == ["bob", "192.0.2.1"]

@@ -74,6 +74,17 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
     return ended.value.code, capfd.readouterr().err
 
 
+@pytest.mark.parametrize("group", ["admin", "keys"])
+def test_a_command_of_several_lists_them(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], group: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["broker", group])
+    with pytest.raises(SystemExit) as ended:
+        cli.run_program()
+    assert ended.value.code == 2
+    assert capfd.readouterr().out.startswith(f"Usage: python -m broker {group} ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

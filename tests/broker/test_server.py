@@ -196,7 +196,10 @@ def test_when_the_store_fails_nothing_more_is_taken_or_told(where: str) -> None:
 def test_a_taken_address_is_a_setting_error_of_one_line(where: str) -> None:
     async def scenario() -> None:
         async with running(MemoryStore(), "tcp://127.0.0.1:0") as (first, _):
-            with pytest.raises(SettingError, match=r"can not listen on tcp://127\.0\.0\.1:\d+ and the next port: "):
+            with pytest.raises(
+                SettingError,
+                match=r"can not listen on tcp://127\.0\.0\.1:\d+ and the next port: Address already in use$",
+            ):
                 Server(Core(MemoryStore().load(), "b", Limits(), 0.0), MemoryStore(), Limits(), first.endpoint, print)
 
     asyncio.run(scenario())

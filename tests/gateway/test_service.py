@@ -149,12 +149,21 @@ def test_a_broker_that_is_gone_does_not_hold_the_end_up(where: str) -> None:
     asyncio.run(scenario())
 
 
-def test_without_a_broker_it_does_not_get_ready(where: str) -> None:
+def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: dict[str, object] = {}
+
+    def note(event: str, **values: object) -> None:
+        said[event] = values.get("why")
+
     async def scenario() -> None:
         service = Service(a_config(), where)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await service.start()
+        monkeypatch.setattr("gateway.net.service.logger.warning", note)
+        monkeypatch.setattr("gateway.net.service.HEALTHY_S", 0.1)
+        starting = asyncio.create_task(service.start())
+        await until(lambda: bool(said))
+        assert said == {"ill": "the broker has not been reached yet"}
+        assert not starting.done()
+        starting.cancel()
         assert "has not been reached" in service.link.illness(asyncio.get_running_loop().time())
         await service.stop()
 

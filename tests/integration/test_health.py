@@ -38,7 +38,7 @@ def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: i
         broker.freeze()
         wait_until(lambda: ask(unused_port)[0] == 503)
         assert "broker" in ask(unused_port)[1]
-        ping = [sys.executable, "-m", "gateway", "--http", http, "ping"]
+        ping = [sys.executable, "-m", "gateway", "ping", "--http", http]
         assert subprocess.run(ping, cwd=ROOT, capture_output=True, check=False).returncode == 1
         broker.resume()
         wait_until(lambda: ask(unused_port)[0] == 200)
