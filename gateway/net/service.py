@@ -168,14 +168,22 @@ class Service:
 
     def _flush(self) -> None:
         self._flush_timer = None
-        taken = sum(server.receive() for server in self.udp) if self._resting else 0
+        try:
+            taken = sum(server.receive() for server in self.udp) if self._resting else 0
+        except Exception:
+            # A fault of ours costs what it met, not the doors: without a next time nothing would be read any more.
+            self._wake_doors()
+            raise
         self._publish(monotonic())
         if taken:
             self._flush_timer = self._loop.call_later(self.link.publisher.gather_s, self._flush)
         elif self._resting:
-            self._resting = False
-            for server in self.udp:
-                server.start()
+            self._wake_doors()
+
+    def _wake_doors(self) -> None:
+        self._resting = False
+        for server in self.udp:
+            server.start()
 
     def _publish(self, now: float) -> None:
         self._published_at = now

@@ -175,8 +175,9 @@ class Stage:
         self.history.sent.append(sent)
 
     def _note_heard(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
-        if not self._relays:
-            self._note(Heard(at, client, self._door_of.get(source, -1), raw, port))
+        if not self._relays and source in self._door_of:
+            # Ports are used again: a datagram may be for another program that was there before.
+            self._note(Heard(at, client, self._door_of[source], raw, port))
 
     def _note(self, heard: Heard) -> None:
         self._recorder(self.history, heard)

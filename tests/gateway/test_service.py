@@ -183,3 +183,29 @@ def test_a_taken_door_is_a_setting_error(where: str) -> None:
             await service.stop()
 
     asyncio.run(scenario())
+
+
+def test_a_fault_of_ours_while_datagrams_wait_does_not_close_the_doors(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+        async with running(where) as both, await client.create("den", name="alice", server=both.server) as alice:
+            core, service = both.service.core, both.service
+            take = core.handle_datagrams
+
+            def fail_once(door: int, datagrams: list[tuple[bytes, bytes]], now: float) -> None:
+                if service._resting and not faults:
+                    raise ZeroDivisionError
+                take(door, datagrams, now)
+
+            monkeypatch.setattr(core, "handle_datagrams", fail_once)
+            while not faults:
+                await alice.say("many")
+                await asyncio.sleep(0)
+            await alice.say("after it")
+            await until(lambda: "after it" in both.said())
+            assert [type(fault) for fault in faults] == [ZeroDivisionError]
+
+    asyncio.run(scenario())
