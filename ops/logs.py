@@ -44,7 +44,9 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
     ]
     last: list[Any] = [structlog.processors.JSONRenderer(ensure_ascii=False)]
     if form == "json":
-        last.insert(0, structlog.processors.dict_tracebacks)
+        # Without the variables of each function: there are passwords, tokens and texts among them.
+        transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        last.insert(0, structlog.processors.ExceptionRenderer(transform))
     else:
         plain = structlog.dev.plain_traceback
         colors = stream.isatty()

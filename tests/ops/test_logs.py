@@ -92,3 +92,17 @@ def test_our_own_bugs_have_their_traceback(form: logs.Format) -> None:
         logs.get("gateway").exception("a bug of ours")
     assert "ZeroDivisionError" in stream.getvalue()
     assert "test_logs.py" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_a_traceback_tells_no_secrets(form: logs.Format) -> None:
+    def check(password: str) -> None:
+        raise ZeroDivisionError
+
+    stream = lines(form)
+    try:
+        check("".join(("hun", "ter2")))
+    except ZeroDivisionError:
+        logs.get("gateway").exception("a bug of ours")
+    assert "check" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
