@@ -5,7 +5,7 @@ networks (this machine's, until told otherwise; a proxy's, say) count in all, bu
 """
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from gateway.config import Network, Settings
@@ -83,10 +83,16 @@ class Admission:
         self._told: Buckets[str] = Buckets(ADDRESSES)
         self._tries: dict[str, _Tries] = {}
         self._address = Households(settings).of
+        self._household = Households(replace(settings, unlimited=())).of
+        """What is open or pending is counted by this: whose addresses are limited may change meanwhile."""
 
     def is_full(self) -> bool:
         """Say whether one more connection would be one too many."""
         return self._open >= min(self._settings.connections, self._most)
+
+    def has_too_many(self, ip: str) -> bool:
+        """Say whether an address has as many connections open as it may."""
+        return bool(self._address(ip)) and self._of.get(self._household(ip), 0) >= self._settings.address_connections
 
     def connect(self, ip: str, now: float, place_made: bool = False) -> Verdict:
         """A client has connected; unless it is to be closed, `disconnect` must follow once.
@@ -96,13 +102,13 @@ class Admission:
             now: when.
             place_made: another connection is being closed for it, if there are too many.
         """
-        address = self._address(ip)
+        address, household = self._address(ip), self._household(ip)
         if self.is_full() and not place_made:
             self._counters.connections_refused += 1
             return Verdict.CLOSE
         verdict = Verdict.WELCOME
         if address:
-            if self._of.get(address, 0) >= self._settings.address_connections:
+            if self.has_too_many(ip):
                 self._counters.connections_refused += 1
                 return Verdict.CLOSE
             if not self._asked.touch(address, now, *_rate_and_burst(self._settings.address_rate)):
@@ -110,20 +116,19 @@ class Admission:
                 if not self._told.touch(address, now, 1.0 / TOLD_S, 1.0):
                     return Verdict.CLOSE
                 verdict = Verdict.BUSY
-            self._of[address] = self._of.get(address, 0) + 1
+        self._of[household] = self._of.get(household, 0) + 1
         self._open += 1
         return verdict
 
     def disconnect(self, ip: str) -> None:
         """A connection that was not closed at once has ended."""
         self._open -= 1
-        address = self._address(ip)
-        if address:
-            left = self._of.get(address, 0) - 1
-            if left > 0:
-                self._of[address] = left
-            else:
-                self._of.pop(address, None)
+        household = self._household(ip)
+        left = self._of.get(household, 0) - 1
+        if left > 0:
+            self._of[household] = left
+        else:
+            self._of.pop(household, None)
 
     def may_create(self, ip: str, now: float) -> bool:
         """Say whether a room may be created from there, and count it."""
@@ -153,7 +158,7 @@ class Admission:
 
     def tried(self, ip: str, wrong: bool, now: float) -> None:
         """A password that was tried was wrong or not: each further wrong one makes the next wait twice as long."""
-        tries = self._tries.get(self._address(ip))
+        tries = self._tries.get(self._household(ip))
         if tries is None:
             return
         tries.pending = max(tries.pending - 1, 0)

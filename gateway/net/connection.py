@@ -270,8 +270,8 @@ class Connection(asyncio.Protocol):
         self._answered(Declined(Status.BUSY) if listing is None else Listed(listing))
 
     def _ask_to_enter(self, command: AskToEnter) -> None:
-        desk = self._desk
-        if not self._welcome or not self._may_enter(command):
+        desk, creates = self._desk, command.operation is Operation.CREATE
+        if not self._welcome or (creates and not desk.admission.may_create(self._ip, monotonic())):
             self._happen(Declined(Status.BUSY))
             return
         user, password, rights = command.user, command.password, 0
@@ -283,8 +283,12 @@ class Connection(asyncio.Protocol):
                 self._happen(Declined(exc.status, str(exc)))
                 return
             user, password, rights = admitted.user, admitted.password, int(admitted.rights)
+        if password and not creates:
+            if not desk.admission.may_try(self._ip, monotonic()):
+                self._happen(Declined(Status.BUSY))
+                return
+            self._tries = True
         token = secrets.token_hex(16)
-        creates = command.operation is Operation.CREATE
         question = (Create if creates else Join)(
             command.room,
             user,
@@ -316,14 +320,6 @@ class Connection(asyncio.Protocol):
         self._busy = True
         desk.core.link.ask(question, monotonic(), on_answer)
         desk.settle_soon()
-
-    def _may_enter(self, command: AskToEnter) -> bool:
-        """Say whether this address has not created, or tried, too much lately."""
-        admission, now = self._desk.admission, monotonic()
-        if command.operation is Operation.CREATE:
-            return admission.may_create(self._ip, now)
-        self._tries = bool(command.password) and admission.may_try(self._ip, now)
-        return self._tries or not command.password
 
     def _enter(self, granted: Granted, token: str, now: float) -> None:
         """The client is in. Nothing that is said from now on is kept from it, whenever its room's news begin to come

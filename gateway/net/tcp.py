@@ -134,7 +134,8 @@ class TCPServer(Desk):
     def enter(self, connection: Connection, ip: str) -> Verdict:
         """See `Desk`."""
         place_made = False
-        if self.admission.is_full() and (silent := self.silent.longest(EVICT_AFTER_S)) is not None:
+        is_full = self.admission.is_full() and not self.admission.has_too_many(ip)
+        if is_full and (silent := self.silent.longest(EVICT_AFTER_S)) is not None:
             self.core.counters.connections_evicted += 1
             silent.time_is_up()
             place_made = True

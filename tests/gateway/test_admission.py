@@ -53,6 +53,25 @@ def test_what_is_counted_can_be_changed() -> None:
     assert len(households) == ADDRESSES
 
 
+def test_what_is_open_is_counted_whatever_networks_are_limited_meanwhile() -> None:
+    settings = Settings(unlimited=(ip_network("192.0.2.0/24"),), address_connections=2, password_tries=1)
+    door = Admission(settings, Counters())
+    assert [door.connect(ONE, 0.0) for _ in range(3)] == [WELCOME] * 3
+    settings.unlimited = ()
+    assert door.connect(ONE, 0.0) is CLOSE
+    for _ in range(2):
+        door.disconnect(ONE)
+    assert door.connect(ONE, 0.0) is WELCOME
+    assert door.may_try(ONE, 0.0)
+    settings.unlimited = (ip_network("192.0.2.0/24"),)
+    door.tried(ONE, True, 0.0)
+    for _ in range(2):
+        door.disconnect(ONE)
+    settings.unlimited = ()
+    assert [door.connect(ONE, 0.0) for _ in range(3)] == [WELCOME, WELCOME, CLOSE]
+    assert door.may_try(ONE, 9.0)
+
+
 def test_so_many_in_all() -> None:
     door, counters = made(connections=2)
     assert [door.connect(ip, 0.0) for ip in (ONE, OTHER, "127.0.0.1")] == [WELCOME, WELCOME, CLOSE]

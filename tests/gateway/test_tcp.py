@@ -13,6 +13,7 @@ import jwt
 import pytest
 import uvloop
 
+from gateway.admission import PASSWORDS_AT_ONCE
 from gateway.config import Door, Settings
 from gateway.keys import parse_keys
 from gateway.net.tcp import SPARE_DESCRIPTORS, TCPServer, raise_descriptors
@@ -440,6 +441,38 @@ def test_a_signed_token_is_checked_at_the_door() -> None:
                 assert isinstance(await client.answer(TSUDOI, JOIN), Granted)
             (asked,) = gateway.entered
             assert (asked.user, asked.password, asked.rights) == ("alice", "moon", Rights.VERIFIED | Rights.MODERATOR)
+
+    uvloop.run(scenario())
+
+
+def test_tokens_that_do_not_hold_are_no_passwords_that_are_tried() -> None:
+    secret = b"a secret of at least thirty-two bytes"
+    expired, good = (jwt.encode({"name": "alice", "exp": time() + left}, secret) for left in (-60, 60))
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=1_000.0)
+        async with running(settings=settings, gate=Gate(parse_keys(secret), strangers=False)) as (gateway, door, _):
+            for token, kind in [(expired, Refused)] * (PASSWORDS_AT_ONCE + 1) + [(good, Granted)]:
+                async with connected(door, serialize_request(TSUDOI, JOIN, "den", "alice", f"{token} moon")) as client:
+                    assert isinstance(await client.answer(TSUDOI, JOIN), kind)
+            assert gateway.counters.passwords_limited == 0
+
+    uvloop.run(scenario())
+
+
+def test_who_has_too_many_connections_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.net.tcp.EVICT_AFTER_S", 0.0)
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), connections=2, address_connections=2)
+        async with running(settings=settings) as (gateway, door, server):
+            async with connected(door), connected(door):
+                while server.connections < 2:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.005)
+                async with connected(door) as third:
+                    assert await third.read() == b""
+                assert server.connections == 2
+            assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (0, 1)
 
     uvloop.run(scenario())
 
