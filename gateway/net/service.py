@@ -86,7 +86,8 @@ class Service:
         Raises:
             SettingError: the keys for signed tokens can not be read; then nothing has changed.
         """
-        if self.gate is not None and config.auth_key is not None:
+        # Another file needs a restart, as is told: its keys are not taken before that.
+        if self.gate is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
             reload_gate(self.gate, config.auth_key)
         settings = self._config.settings
         changed, fixed = take_over(settings, config.settings, fixed=("auth",))
