@@ -513,12 +513,12 @@ class Delivery:
 
     def tick(self, now: float) -> None:
         """Report how far was delivered, and ask again where an answer did not come."""
-        self.happenings.tick(now)
         self.report_if_due(now)
         if self._is_fenced(now):
             if not self._calling and self._link.may_deliver(now):
                 self._call_roll(now)
             return
+        self.happenings.tick(now)
         for room in list(self._unsettled.values()):
             if self._members.rooms.get(room.id) is not room:
                 del self._unsettled[room.id]

@@ -26,12 +26,12 @@ _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.BANNED: (Phrase.BANNED, Phrase.BANNED),
     LeaveReason.OPERATOR: (Phrase.REMOVED, Phrase.REMOVED_WHY),
 }
+"""(without a reason given, with one)"""
 _YOU: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.KICKED: (Phrase.YOU_KICKED, Phrase.YOU_KICKED_WHY),
     LeaveReason.BANNED: (Phrase.YOU_BANNED, Phrase.YOU_BANNED),
     LeaveReason.OPERATOR: (Phrase.YOU_REMOVED, Phrase.YOU_REMOVED_WHY),
 }
-"""(without a reason given, with one)"""
 
 
 class _Event(NamedTuple):
@@ -109,7 +109,7 @@ def farewell(entry: Entry, room: str, dialect: Dialect, manner: int) -> list[byt
         return [datagram.notice(dialect, room, "timeout", text)]
     if entry.code not in _YOU:
         return []
-    which = _YOU[entry.code][bool(entry.text)]
+    which = _YOU[_cause(entry)][bool(entry.text)]
     reason = phrase(which, bool(manner & Manner.JAPANESE), by=entry.peer_name, room=room, text=entry.text)
     if dialect.down.form is DownForm.NATIVE:
         values = {
@@ -134,6 +134,12 @@ def _whispered(entry: Entry, room: str, style: DownStyle, japanese: bool, member
     return told.told(style, room, "whispered", {"n": entry.offset, **values}, words)
 
 
+def _cause(entry: Entry) -> int:
+    """Return what words to use for a leaving: a ban by nobody in the room is the operator's."""
+    banned_by_nobody = entry.code == LeaveReason.BANNED and not entry.peer_name
+    return LeaveReason.OPERATOR if banned_by_nobody else entry.code
+
+
 def _event(entry: Entry) -> _Event | None:
     """Return what happened in the room."""
     name, by, text = entry.sender, entry.peer_name, entry.text
@@ -141,7 +147,7 @@ def _event(entry: Entry) -> _Event | None:
         case EntryKind.JOINED:
             return _Event("joined", Phrase.JOINED, {"name": name})
         case EntryKind.LEFT:
-            without, with_reason = _LEFT.get(entry.code, (Phrase.LEFT, Phrase.LEFT))
+            without, with_reason = _LEFT.get(_cause(entry), (Phrase.LEFT, Phrase.LEFT))
             values = {"name": name, "reason": _REASONS.get(entry.code, "left"), "by": by, "why": text, "text": text}
             return _Event("left", with_reason if text else without, values)
         case EntryKind.RENAMED:

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import happenings
+from gateway import happenings, render
 from gateway.commands import HISTORY, PAGE, QUESTIONS
+from protocol.backbone import Entry, OnRoll, Roll
+from protocol.codes import EntryKind, LeaveReason
 from protocol.dialects import DIALECTS
 from protocol.manner import Manner
 from protocol.told import ANSWER_SIZE
 from tests.gateway.test_with_broker import STAYING
-from tests.support.fakes import FakeClient, Node, Weather, World
+from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry
 
 ALL = Manner.COMMANDS | Manner.NOTICES
 JAPANESE = Manner.COMMANDS | Manner.JAPANESE
@@ -127,6 +129,18 @@ def test_who_is_removed_is_told_in_its_dialects_words(dialect: str, town: Town) 
     assert guest.heard == []
 
 
+def test_who_is_banned_by_the_operator_is_told_by_whom_and_why() -> None:
+    style = DIALECTS["tcrp"].down
+    banned = Entry(7, EntryKind.LEFT, 2, "bob", "flood", LeaveReason.BANNED, 0)
+    assert render.farewell(banned, "den", DIALECTS["tcrp"], ALL) == [
+        b"The operator has removed you from den: flood",
+        b"exit!",
+    ]
+    assert render.payload(banned, "den", style, ALL) == b"server: The operator has removed bob: flood"
+    banned.peer, banned.peer_name = 1, "alice"
+    assert render.payload(banned, "den", style, ALL) == b"server: alice has banned bob."
+
+
 def test_own_clients_are_told_in_values(town: Town) -> None:
     host, guest = town.enter(town.a), town.enter(town.b)
     for line in ("/topic x", "/topic -", "/mute c2", "/unmute c2", "/host c2"):
@@ -159,6 +173,26 @@ def test_a_client_may_go_on_to_write_its_first_name(town: Town) -> None:
     town.home[guest] = town.world.start_gateway()
     town.type(guest, "c2: four", 5.0)
     assert lines(host) == ["ボブ: one", "ボブ: two", "ボブ: three", "ボブ: four"]
+
+
+def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(happenings, "BIG_ROOM", 0)
+    gateway = ScriptedGateway()
+    gateway.enter(1, "tsudoi").manner = ALL
+    gateway.hear(1, b"", address_of(1))
+    gateway.news(entry(2, EntryKind.JOINED, 9, code=2))
+    gateway.canaries_come_back = False
+    gateway.now += 5.0
+    gateway.tick()
+    assert gateway.doors.to(address_of(1)) == []
+    gateway.canaries_come_back = True
+    gateway.wait(1.0)
+    gateway.reply(gateway.asked(Roll)[-1].id, OnRoll([]))
+    gateway.tick()
+    (told,) = gateway.doors.to(address_of(1))
+    assert json.loads(told)["notice"] == "people"
 
 
 def test_in_a_big_room_coming_and_going_is_counted(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
