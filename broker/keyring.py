@@ -51,7 +51,7 @@ class Keyring:
 
     def refresh(self) -> set[str]:
         """Read again what has changed; return the public keys that are not let in any more."""
-        seen = {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for _, path in self._files()}
+        seen = {str(path): _mark(path) for _, path in self._files()}
         if seen == self._seen and self.owners:
             return set()
         self._seen, before = seen, set(self.owners)
@@ -67,6 +67,15 @@ class Keyring:
 
     def _files(self) -> list[tuple[Role, Path]]:
         return [(role, path) for role, path in _public_files(self._folder)]
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """Return what shows that a file has changed; nothing does if it is removed just now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 def _public_files(folder: Path) -> list[tuple[Role, Path]]:

@@ -109,3 +109,11 @@ def test_names_stay_in_the_folder(folder: Path, name: str) -> None:
 def test_a_folder_without_a_key_is_no_keyring(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="can not read the key"):
         Keyring(tmp_path)
+
+
+def test_a_file_that_goes_just_now_is_none(folder: Path) -> None:
+    (folder / "gateways" / "gone.pub").symlink_to(folder / "nowhere")
+    ring = Keyring(folder)
+    assert ring.unreadable == [str(folder / "gateways" / "gone.pub")]
+    assert ring.refresh() == set()
+    assert EAST in ring.owners.values()
