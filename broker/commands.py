@@ -55,8 +55,9 @@ def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
 
 
 def answer(directory: Directory, member: Member, phrase: Phrase, about: str, wall_ms: int) -> None:
-    """Tell one member alone."""
-    directory.note(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
+    """Tell one member alone; not of a room that is closed, as its log ends with that."""
+    if not member.room.closed_ms:
+        directory.note(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
 
 
 def _is_hosts(command: commands.Command | commands.Unknown | commands.Misused) -> bool:

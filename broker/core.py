@@ -86,9 +86,9 @@ class Counters:
     trimmed_rooms: int = 0
     """Times that a room's log was cut to its bounds."""
     passwords_refused: int = 0
+    """Requests answered busy, as too many passwords waited to be hashed."""
     full: int = 0
     """Creates and joins refused because there were as many rooms or members as may be."""
-    """Requests answered busy, as too many passwords waited to be hashed."""
 
 
 @dataclass(slots=True)
@@ -413,13 +413,15 @@ class Core:
         self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int
     ) -> None:
         member = self.directory.members.get(change.member)
-        if member is not None and member.room.id == change.room and not member.may_moderate:
+        if member is None or member.room.id != change.room or peer not in (member.gateway, member.former):
+            pass  # not there any more, or not for this gateway to speak for
+        elif not member.may_moderate:
             commands.answer(self.directory, member, Phrase.NOT_HOST, "", wall_ms)
         elif (peer, request.id) in self._passwords_set:
             # Asked again, as the answer was lost or the hash takes its time.
             if not self._passwords_set[peer, request.id]:
                 return
-        elif member is not None and member.room.id == change.room and change.password:
+        elif change.password and not member.room.closed_ms:
             self._passwords_set[peer, request.id] = False
             if len(self._passwords_set) > PASSWORDS_KNOWN:
                 del self._passwords_set[next(iter(self._passwords_set))]
@@ -442,11 +444,11 @@ class Core:
             case backbone.Who(room_id, skip, limit):
                 room = self.directory.rooms.get(room_id)
                 members = room.members if room is not None else {}
-                some = islice(members.values(), skip, skip + min(limit, LISTED))
+                some = islice(islice(members.values(), skip, None), min(limit, LISTED))
                 return backbone.Present(len(members), [(m.name, m.is_host, max(wall_ms - m.spoke_ms, 0)) for m in some])
             case backbone.Browse(skip, limit):
                 rooms = self.directory.by_name
-                chosen = islice(rooms.values(), skip, skip + min(limit, LISTED))
+                chosen = islice(islice(rooms.values(), skip, None), min(limit, LISTED))
                 return backbone.Browsed(len(rooms), [(r.name, len(r.members), bool(r.password_hash)) for r in chosen])
             case backbone.Clock():
                 return backbone.Clocked(wall_ms)

@@ -23,6 +23,9 @@ NOBODY = 0
 DEPARTED = 100_000
 """Members that are no more whose last gateway is known still, for a gateway that was out of touch when they went."""
 
+NUMBERS = 1_000
+"""Wished names of a room whose last number is known; for others it is looked for from the beginning."""
+
 _TIME_SHIFT = 16
 """Ids are led by the milliseconds at which they were given."""
 
@@ -188,6 +191,8 @@ class Room:
             name = told_apart(wished, number)
         if name != wished:
             self.numbers[wished] = number
+            if len(self.numbers) > NUMBERS:
+                del self.numbers[next(iter(self.numbers))]
         return name
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from broker.core import Core, Moment
 from broker.directory import Member, Room
-from broker.sanctions import EVERYWHERE, end_of
+from broker.sanctions import EVERYWHERE, SANCTIONS_A_ROOM, end_of
 from broker.store import FOREVER, Sanction, SanctionKind
 from protocol import names, operator
 from protocol.codes import EntryKind, LeaveReason
@@ -153,6 +153,9 @@ class Office:
                 return Refused(f"{ip!r} is not an IP address")
         directory = self._directory
         ban = Sanction(EVERYWHERE, SanctionKind.BAN, name, ip, end_of(minutes, wall_ms))
+        held = {each.key for each in directory.sanctions.of_room(EVERYWHERE) if each.until_ms > wall_ms}
+        if ban.key not in held and len(held) >= SANCTIONS_A_ROOM:
+            return Refused(f"{len(held)} names and addresses are banned: unban some first")
         directory.sanctions.add(ban, directory.batch.sanctions)
         members = list(directory.members.values())
         gone = [member for member in members if _is_meant(member, name, ip) and not member.room.closed_ms]

@@ -6,6 +6,7 @@ import pytest
 
 from broker.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.config import Limits
+from broker.core import ALL_RIGHTS
 from protocol import backbone
 from protocol.backbone import (
     Browse,
@@ -17,6 +18,7 @@ from protocol.backbone import (
     Granted,
     Item,
     Present,
+    Question,
     Request,
     SetPassword,
     Who,
@@ -41,6 +43,15 @@ class Room(Broker):
             peer, backbone.Join(*(body.room, body.user, None, body.token_hash), "tcrp", ip or body.ip, 100_000)
         )
         assert isinstance(granted, Granted), granted
+        return granted
+
+    def a_moderator(self, token: int) -> Granted:
+        body = a_join(user="mod", token=token)
+        granted = self.ask(
+            A, backbone.Join(body.room, body.user, None, body.token_hash, "tcrp", "192.0.2.9", 100_000, ALL_RIGHTS)
+        )
+        assert isinstance(granted, Granted), granted
+        self.seen = len(self.log(granted.room))
         return granted
 
     def does(self, member: Granted, line: str) -> list[Entry]:
@@ -318,6 +329,28 @@ def test_commands_count_from_the_members_gateway_only(
     room.publish(peer, Item(EntryKind.COMMANDED, where, who, "/me waves", 0))
     assert room.news_since() == []
     assert room.core.counters.refused_items == refused + 1
+
+
+def test_a_password_comes_from_the_members_gateway_only(room: Room) -> None:
+    body = SetPassword(room.alice.room, room.alice.member, "moon")
+    assert room.ask(B, body) == Done()
+    assert room.core.directory.by_name["den"].password_hash == ""
+    assert room.ask(A, SetPassword(room.bob.room, room.bob.member, "moon")) == Done()
+    assert room.news_since() == []
+
+
+def test_a_closed_rooms_log_ends_with_its_end(room: Room) -> None:
+    body = room.a_moderator(token=7)
+    assert told(room.does(body, "/ban alice"))[-1][0] == EntryKind.CLOSED
+    assert room.ask(B, SetPassword(room.bob.room, room.bob.member, "moon")) == Done()
+    assert room.ask(A, SetPassword(room.alice.room, room.alice.member, "moon")) == Done()
+    assert room.news_since() == []
+
+
+@pytest.mark.parametrize("question", [lambda room: Who(room, 2**63 - 1, 2**63 - 1), lambda _: Browse(2**63 - 1, 1)])
+def test_a_page_that_is_nowhere_is_empty(room: Room, question: Callable[[int], Question]) -> None:
+    answer = room.ask(A, question(room.alice.room))
+    assert answer == Present(2, []) or answer == Browsed(1, [])
 
 
 def test_a_repeated_command_is_done_once(room: Room) -> None:

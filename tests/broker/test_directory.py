@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from broker.directory import Directory, Member
+from broker.directory import NUMBERS, Directory, Member
 from broker.store import Batch, MemberRow, Snapshot
 from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason
@@ -370,3 +370,12 @@ def test_a_directory_is_the_same_when_it_is_loaded_again(here: Here) -> None:
     assert again.join(user="alice").name == "alice#2"
     assert directory.rooms[room.id].last == 4
     assert min(set(directory.members) - {host.id, guest.id}) > guest.id
+
+
+def test_numbers_of_names_are_known_for_so_many_of_them(here: Here) -> None:
+    room = here.create("den", "alice").room
+    for number in range(NUMBERS + 5):
+        here.join("den", f"bob{number}")
+        here.directory.leave(here.join("den", f"bob{number}"), LeaveReason.LEFT, NOW_MS)
+    assert len(room.numbers) == NUMBERS
+    assert here.join("den", "bob0").name == "bob0#2"

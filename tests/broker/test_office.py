@@ -4,6 +4,7 @@ import pytest
 from msgspec import structs
 
 from broker.office import ANNOUNCED_A_TICK, TEXT_SIZE
+from broker.sanctions import SANCTIONS_A_ROOM
 from protocol import backbone, operator
 from protocol.backbone import Bye, Granted, Hello, Item, Join
 from protocol.backbone import Refused as Denied
@@ -169,6 +170,17 @@ def test_a_banned_hosts_room_closes_once_and_its_guests_hear_why_they_go(desk: D
     assert desk.ask(operator.Ban("", "192.0.2.1", 0)) == Done(2)
     assert desk.rooms() == {}
     assert desk.kinds(host.room)[-2:] == [EntryKind.LEFT, EntryKind.CLOSED]
+
+
+def test_no_ban_makes_an_older_one_end(desk: Desk) -> None:
+    desk.broker.create()
+    for number in range(SANCTIONS_A_ROOM):
+        assert desk.ask(operator.Ban(f"mallory{number}", "", 0)) == Done(0)
+    assert desk.ask(operator.Ban("eve", "", 0)) == Refused("1000 names and addresses are banned: unban some first")
+    assert desk.ask(operator.Ban("mallory0", "", 5)) == Done(0)
+    assert len(desk.ask(operator.ListBans()).bans) == SANCTIONS_A_ROOM
+    desk.broker.wait(301.0, A, B)
+    assert desk.ask(operator.Ban("eve", "", 0)) == Done(0)
 
 
 # --- announcements ------------------------------------------------------------------------------------------------
