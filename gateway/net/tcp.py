@@ -73,10 +73,11 @@ class TCPServer(Desk):
 
         libuv accepts and closes at once what comes meanwhile, and tells nobody. Who is in needs no descriptor.
         """
-        if not self._servers:
+        listening = next((sock for server in self._servers for sock in server.sockets), None)
+        if listening is None:
             return
         try:
-            os.close(os.dup(self._servers[0].sockets[0].fileno()))
+            os.close(os.dup(listening.fileno()))
         except OSError as exc:
             if self._spare:
                 self.core.counters.descriptors_ran_out += 1
