@@ -1,4 +1,4 @@
-"""README.md, README.ja.md and the other pages: what they show is what there is, and the two languages say the same."""
+"""README.md and docs/settings.md, both in Japanese too, and the other pages: what they show is what there is."""
 
 import re
 from collections import Counter
@@ -25,11 +25,14 @@ from protocol.recognise import AUTO, recognise
 ROOT = Path(__file__).resolve().parents[1]
 README, IN_JAPANESE = "README.md", "README.ja.md"
 READMES = (README, IN_JAPANESE)
+SETTINGS = ("docs/settings.md", "docs/settings.ja.md")
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PROGRAMS: dict[str, click.Group] = {"gateway": gateway, "broker": broker, "client": client}
 NONE = "–"
 
 each_readme = pytest.mark.parametrize("name", READMES)
+each_settings = pytest.mark.parametrize("name", SETTINGS)
+both_languages = pytest.mark.parametrize("pages", [READMES, SETTINGS], ids=lambda pages: pages[0])
 
 
 @cache
@@ -208,7 +211,7 @@ def plain(default: str) -> str:
     return default.removesuffix(".0").strip('"')
 
 
-@each_readme
+@each_settings
 def test_every_flag_is_in_the_table_of_its_program(name: str) -> None:
     settings = [table for table in tables(name) if table[2][0].startswith("`--")]
     assert len(settings) == len(PROGRAMS)
@@ -217,7 +220,7 @@ def test_every_flag_is_in_the_table_of_its_program(name: str) -> None:
         assert told == options(program)
 
 
-@each_readme
+@each_settings
 def test_every_order_is_in_the_operators_table(name: str) -> None:
     (table,) = (table for table in tables(name) if table[2][0] == "`rooms`")
     told = {code(row[0])[0]: set(code(row[1])) for row in table[2:]}
@@ -230,26 +233,32 @@ def test_every_order_is_in_the_operators_table(name: str) -> None:
 # --- the two languages ----------------------------------------------------------------------------------------------
 
 
-def test_both_languages_have_the_same_headings() -> None:
-    levels = [[level for level, _ in headings(name)] for name in READMES]
+@both_languages
+def test_both_languages_have_the_same_headings(pages: tuple[str, str]) -> None:
+    levels = [[level for level, _ in headings(name)] for name in pages]
     assert levels[0] == levels[1]
 
 
-def test_both_languages_show_the_same_blocks() -> None:
-    assert blocks(README) == blocks(IN_JAPANESE)
+@both_languages
+def test_both_languages_show_the_same_blocks(pages: tuple[str, str]) -> None:
+    assert blocks(pages[0]) == blocks(pages[1])
 
 
-def test_both_languages_have_the_same_tables() -> None:
-    told = [[[[sorted(code(cell)) for cell in row] for row in table] for table in tables(name)] for name in READMES]
+@both_languages
+def test_both_languages_have_the_same_tables(pages: tuple[str, str]) -> None:
+    told = [[[[sorted(code(cell)) for cell in row] for row in table] for table in tables(name)] for name in pages]
     assert told[0] == told[1]
 
 
-def test_both_languages_name_the_same_things() -> None:
-    assert Counter(code(prose(README))) == Counter(code(prose(IN_JAPANESE)))
-    assert Counter(links(README)) - Counter([IN_JAPANESE]) == Counter(links(IN_JAPANESE)) - Counter([README])
+@both_languages
+def test_both_languages_name_the_same_things(pages: tuple[str, str]) -> None:
+    assert Counter(code(prose(pages[0]))) == Counter(code(prose(pages[1])))
+    targets = [Counter(link.replace(".ja.md", ".md") for link in links(name)) for name in pages]
+    assert targets[0] == targets[1]
 
 
-def test_both_languages_have_the_same_lists() -> None:
-    sections = [re.split(r"^#+ ", prose(name), flags=re.MULTILINE) for name in READMES]
+@both_languages
+def test_both_languages_have_the_same_lists(pages: tuple[str, str]) -> None:
+    sections = [re.split(r"^#+ ", prose(name), flags=re.MULTILINE) for name in pages]
     items = [[len(re.findall(r"^- ", section, re.MULTILINE)) for section in each] for each in sections]
     assert items[0] == items[1]

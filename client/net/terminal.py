@@ -27,14 +27,13 @@ async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
     """Let the user chat until he leaves or the room ends."""
     # What the server sends back would stand there twice, so there the typed line goes when it is said.
     session: PromptSession[str] = PromptSession(history=_history(), erase_when_done=room.dialect.echo)
-    prompt = ANSI(f"{_name(room.name)}: ")
     # What is printed in here goes above the line being typed, in order and many lines at a time; prompt_toolkit's own
     # way of printing keeps neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
     with patch_stdout(raw=True):
         _tell(greeting)
         _tell(HELP)
         listening = asyncio.create_task(_listen(room))
-        typing = asyncio.create_task(_type(room, session, prompt))
+        typing = asyncio.create_task(_type(room, session))
         try:
             await asyncio.wait({listening, typing}, return_when=asyncio.FIRST_COMPLETED)
             for task in (listening, typing):
@@ -51,10 +50,10 @@ async def _listen(room: ChatClient) -> None:
         _show(event)
 
 
-async def _type(room: ChatClient, session: PromptSession[str], prompt: ANSI) -> None:
+async def _type(room: ChatClient, session: PromptSession[str]) -> None:
     while True:
         try:
-            line = await session.prompt_async(prompt)
+            line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
         except (EOFError, KeyboardInterrupt):
             return
         match line.strip().split():

@@ -136,6 +136,10 @@ def test_a_chat(tmp_path: Path) -> None:
             told(TSUDOI.down, "den", "whispered", {"n": 401, "name": "bob", "to": "アリス", "said": "psst"}, "?")
         )
         terminal.wait_for("bob → アリス: psst")
+        served.tell(
+            told(TSUDOI.down, "den", "renamed", {"n": 402, "name": "アリス", "to": "ハナ"}, "アリス is now ハナ.")
+        )
+        terminal.wait_for("ハナ:")
         terminal.type("/quit\r")
         assert terminal.wait() == 0
         wait_for(lambda: fake.datagrams[-1].endswith(b"/leave"), lambda: repr(fake.datagrams))
