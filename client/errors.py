@@ -86,8 +86,10 @@ _BY_STATUS: dict[Status, tuple[type[Refused], str]] = {
 def refusal(status: Status | None, reason: str, room: str) -> Refused:
     """Return the error for a refusal; `reason` is told too where it says more than the status."""
     kind, words = _BY_STATUS.get(status, (Refused, "the server refused")) if status else (Refused, "the server refused")
-    text = words.format(room=room)
     _, _, detail = reason.partition(": ")
+    if kind is WrongPassword and detail:
+        words = "the server does not let you into {room}"  # Not for a password: for a signed token.
+    text = words.format(room=room)
     if kind is Refused:
         detail = reason
     return kind(f"{text}: {detail}" if detail else text, status)

@@ -9,7 +9,9 @@ import pytest
 
 import client
 from client import ChatClient, Event, Message, RoomClosed, Server, ServerAway, Settings, TimedOut
+from client.errors import refusal
 from protocol import datagram
+from protocol.codes import Status
 from protocol.dialect import Dialect, PortPlace
 from protocol.dialects import CLASSIC, DIALECTS, TCRP, TCRP_JSON, TCRP_OK, TSUDOI
 from tests.client.fake_server import QUICK, FakeServer, fake_server
@@ -353,3 +355,9 @@ def test_messages_only() -> None:
             assert [message.text async for message in bob.messages()] == ["one"]
 
     asyncio.run(story())
+
+
+def test_a_refusal_that_says_more_than_its_status_is_not_told_as_a_wrong_password() -> None:
+    assert str(refusal(Status.WRONG_PASSWORD, "Wrong password", "den")) == "wrong password for den"
+    words = str(refusal(Status.WRONG_PASSWORD, "Wrong password: a token is needed here", "den"))
+    assert words == "the server does not let you into den: a token is needed here"
