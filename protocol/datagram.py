@@ -143,7 +143,7 @@ def line(style: DownStyle, room: str, text: str) -> bytes:
     if style.form is DownForm.U1:
         raw = room.encode()
         head = bytes((len(raw), 0)) + raw
-    return head + cut(_parted(style, text), MAX_DOWN - len(head)).encode()
+    return head + _shortened(_parted(style, text), MAX_DOWN - len(head))
 
 
 def _line(style: DownStyle, sender: str, text: str) -> str:

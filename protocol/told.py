@@ -4,14 +4,14 @@ Our own clients get JSON with a notice and its values; all others a line that `s
 know more than it did. Words come from `phrases.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from protocol.datagram import MAX_DOWN, SERVER_NAME, line, said
 from protocol.dialect import DownForm, DownStyle
-from protocol.names import cut
+from protocol.text import without_turns
 
 ANSWER_SIZE = 1_200
 """Bytes of one datagram of a long answer: no network cuts those into pieces."""
@@ -29,16 +29,44 @@ def told(style: DownStyle, room: str, notice: str, values: dict[str, Any], words
     """
     if style.form is not DownForm.NATIVE:
         return said(style, room, 0, SERVER_NAME, words)
-    fields = {**({"n": values["n"]} if "n" in values else {}), "notice": notice, **values, "text": words}
+    fields = _fields(notice, values, words)
     raw = msgspec.json.encode(fields)
-    while len(raw) > MAX_DOWN:
-        # Escapes and a text that stands there twice make it longer than what came up: it gives way.
-        spare = max(len(max((v for v in fields.values() if isinstance(v, str)), key=len)) - 64, 0)
-        if not spare:
-            break
-        fields = {key: cut(value, spare) if isinstance(value, str) else value for key, value in fields.items()}
-        raw = msgspec.json.encode(fields)
-    return raw
+    return raw if len(raw) <= MAX_DOWN else _fitting(fields)
+
+
+def _fields(notice: str, values: dict[str, Any], words: str) -> dict[str, Any]:
+    return {**({"n": values["n"]} if "n" in values else {}), "notice": notice, **values, "text": words}
+
+
+def _fitting(fields: dict[str, Any]) -> bytes:
+    """Return `fields` as JSON of at most `MAX_DOWN` bytes: the longest texts give way, no more than they must.
+
+    Escapes, and texts that stand there twice, make it longer than what came up.
+    """
+    bare = _each_text(fields, without_turns)
+
+    def cut_to(size: int) -> bytes:
+        return msgspec.json.encode(_each_text(bare, lambda text: text[:size]))
+
+    fits, too_long = 0, MAX_DOWN
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if len(cut_to(middle)) <= MAX_DOWN:
+            fits = middle
+        else:
+            too_long = middle
+    return cut_to(fits)
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Return what JSON is made of with each text in it changed, but for the keys."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_each_text(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: _each_text(item, change) for key, item in value.items()}
+    return value
 
 
 def acted(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
@@ -77,14 +105,22 @@ def listed(
     kept: list[tuple[Any, str]] = []
     lines = [head]
 
-    def encode(rows: list[tuple[Any, str]], lines: list[str]) -> bytes:
-        return told(style, room, notice, {**values, key: [value for value, _ in rows]}, "\n".join(lines))
+    def content() -> tuple[dict[str, Any], str]:
+        return {**values, key: [value for value, _ in kept]}, "\n".join(lines)
 
     for row in rows:
-        if kept and len(encode([*kept, row], [*lines, row[1]])) > ANSWER_SIZE:
-            datagrams.append(encode(kept, lines))
-            kept, lines = [], []
         kept.append(row)
         lines.append(row[1])
-    datagrams.append(encode(kept, lines))
+        if len(kept) > 1 and _size(style, room, notice, *content()) > ANSWER_SIZE:
+            del kept[-1], lines[-1]
+            datagrams.append(told(style, room, notice, *content()))
+            kept, lines = [row], [row[1]]
+    datagrams.append(told(style, room, notice, *content()))
     return datagrams
+
+
+def _size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
+    """Return the bytes of what `told` would return if it did not have to cut anything."""
+    if style.form is not DownForm.NATIVE:
+        return len(said(style, room, 0, SERVER_NAME, words))
+    return len(msgspec.json.encode(_fields(notice, values, words)))
