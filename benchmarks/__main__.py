@@ -61,7 +61,7 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
         stage = Stage(quick, log)
         task = progress.add_task("compile", total=len(names))
         try:
-            for program in ("load", "relay", "sendmmsg"):
+            for program in ("load", "join", "relay", "sendmmsg", "nothing"):
                 build(program)
             for name in names:
                 progress.update(task, description=name)
@@ -81,7 +81,7 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
             sys.exit(1)
     report.show(console, [*rows, *parts])
     if not keep:
-        report.write(rows, parts, stage.foreign, own_network, quick)
+        report.write(rows, parts, stage, own_network)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
 
 

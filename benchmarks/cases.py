@@ -2,16 +2,19 @@
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.joining import join_all, seats, write_members
 from benchmarks.load import Load, Run
-from benchmarks.processes import CORES, LOAD_CORE, SERVICE_CORE, Sendmmsg, Tsudoi, dropped_at
-from benchmarks.stage import Row, Stage, median_of, ratio_of, relay, tsudoi
+from benchmarks.processes import CORES, LOAD_CORE, SERVICE_CORE, Nothing, Sendmmsg, Tsudoi, dropped_at
+from benchmarks.stage import Company, Row, Stage, median_of, ratio_of, relay, tsudoi
 
 TEXT_SIZE = 100
+DELIVERIES_PLOT = "deliveries a second, the highest rate held on one core"
+LATENCY_PLOT = "latency in microseconds"
 DOWN_SIZE = TEXT_SIZE + len("user-0: ")
 
 Case = Callable[[Stage], list[Row]]
@@ -20,6 +23,16 @@ Case = Callable[[Stage], list[Row]]
 def us(run: Run) -> float:
     """Processor time of one delivery."""
     return run.us_per_delivery
+
+
+def p50(run: Run) -> float:
+    """What half of the deliveries came within, in microseconds."""
+    return run.p50
+
+
+def p99(run: Run) -> float:
+    """What 99 in 100 deliveries came within, in microseconds."""
+    return run.p99
 
 
 def verdict(run: Run) -> str:
@@ -41,7 +54,7 @@ def exercise(stage: Stage) -> list[Row]:
             dropped = dropped_at(service.udp)
             with Load(members, service.udp, spin=pinned, core=LOAD_CORE if pinned else None) as load:
                 load.register()
-                run = stage.run(load, service, 10_000, stage.pick(60, 3), warm=1.0)
+                run = stage.run(load, service, 10_000, stage.pick(60, 3), warm=stage.pick(1.0, 0.5))
             parts = " + ".join(f"{used / run.wall:.2f}" for used, _ in run.cpu)
             dropped = dropped_at(service.udp) - dropped
             rows.append(
@@ -54,78 +67,114 @@ def exercise(stage: Stage) -> list[Row]:
     return rows
 
 
-def one_large_room(stage: Stage) -> list[Row]:
-    """One room of 1000, a few of whom talk."""
-    size = 1000
-    with (
-        TemporaryDirectory() as folder,
-        tsudoi(seats(1, size, senders=50)) as ours,
-        Sendmmsg(size, DOWN_SIZE, (SERVICE_CORE,)) as bare,
-    ):
+@contextmanager
+def bare_floor(stage: Stage, size: int) -> Iterator[Callable[[float], float]]:
+    """Yield what tells the CPU in µs of one datagram of bare `sendmmsg` to so many, at a rate of messages a second."""
+    with TemporaryDirectory() as folder, Sendmmsg(size, DOWN_SIZE, (SERVICE_CORE,)) as bare:
         write_members(Path(folder, "members"), seats(1, size), ["0" * 32] * size)
         with Load(Path(folder, "members"), bare.udp, spin=True) as ears:
             ears.register()
 
             def floor(rate: float) -> float:
-                seconds = stage.pick(2.0, 0.6)
-                ears.say(f"run 1 0 {seconds + 0.4} 0.1 0 {bare.pid}")
-                time.sleep(0.2)
+                seconds = stage.pick(2.0, 0.5)
+                ears.say(f"run 1 0 {seconds + 0.3} 0.1 0 {bare.pid}")
+                time.sleep(0.1)
                 answer = bare.ask(f"run {rate} {seconds}", 30)
                 ears.hear(30)
                 return 1e6 * float(answer["cpu"]) / float(answer["sent"])
 
-            rate, _ = stage.highest_rate(ours.load, ours.service, 200)
-            rows = []
-            for title, speed in (("highest rate held", rate), ("20,000 deliveries/s", 20.0)):
-                floors, runs = [], []
-                for _ in range(stage.rounds):
-                    floors.append(floor(speed))
-                    runs.append(stage.run(ours.load, ours.service, speed))
-                ratio = statistics.median(us(run) / bare_us for run, bare_us in zip(runs, floors, strict=True))
-                rows.append(
-                    Row(
-                        f"one room of 1000, {title}",
-                        f"{speed * size:,.0f} deliveries/s, {median_of(runs, us):.2f} µs CPU each",
-                        f"C sendmmsg {statistics.median(floors):.2f} µs",
-                        ratio,
-                        f"p99 {median_of(runs, lambda run: run.p99) / 1e3:.1f} ms",
-                    )
+            yield floor
+
+
+def _above_floor(
+    stage: Stage, floor: Callable[[float], float], ours: Company, rate: float
+) -> tuple[list[Run], float, float]:
+    """Take turns with bare sendmmsg; return our runs, its CPU in µs a datagram, and the ratio."""
+    floors, runs = [], []
+    for _ in range(stage.rounds):
+        floors.append(floor(rate))
+        runs.append(stage.run(ours.load, ours.service, rate))
+    ratio = statistics.median(us(run) / bare_us for run, bare_us in zip(runs, floors, strict=True))
+    return runs, statistics.median(floors), ratio
+
+
+def one_large_room(stage: Stage) -> list[Row]:
+    """One room of 1000, a few of whom talk."""
+    size = 1000
+    with tsudoi(seats(1, size, senders=50)) as ours, bare_floor(stage, size) as floor:
+        rate, _ = stage.highest_rate(ours.load, ours.service, 250)
+        stage.plot(DELIVERIES_PLOT, "one room of 1000", rate * size)
+        rows = []
+        for title, speed, aim in (
+            ("highest rate held", rate, "large highest"),
+            ("20,000 deliveries/s", 20.0, "large steady"),
+        ):
+            runs, bare_us, ratio = _above_floor(stage, floor, ours, speed)
+            rows.append(
+                Row(
+                    f"one room of 1000, {title}",
+                    f"{speed * size:,.0f} deliveries/s, {median_of(runs, us):.2f} µs CPU each",
+                    f"C sendmmsg {bare_us:.2f} µs",
+                    ratio,
+                    f"p99 {median_of(runs, p99) / 1e3:.1f} ms",
+                    aim,
                 )
+            )
     return rows
 
 
-def _against_relay(stage: Stage, title: str, rooms: int, size: int, start: float, rate: float) -> list[Row]:
-    with tsudoi(seats(rooms, size)) as ours, relay(seats(rooms, size)) as theirs:
+def _against_relay(
+    stage: Stage, ours: Company, title: str, rooms: int, size: int, start: float, rate: float, aim: str
+) -> tuple[float, list[Row]]:
+    """Return the highest rate that is held on one core, and rows for that and for a rate at which both keep up."""
+    with relay(seats(rooms, size)) as theirs:
         highest, held = stage.highest_rate(ours.load, ours.service, start)
         # Without time for it, the relay's limit is left out; ours are what a change may have moved.
         most = 0.0 if stage.quick else stage.highest_rate(theirs.load, theirs.service, 1.5 * start)[0]
         runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], rate)
-        return [
-            Row(
-                f"{title}, highest rate on one core",
-                f"{highest:,.0f} messages/s in, {highest * size:,.0f} out",
-                f"C relay {most:,.0f} in" if most else "",
-                highest / most if most else None,
-                f"{held.cores:.2f} cores, p99 {held.p99 / 1e3:.0f} ms, {verdict(held)}",
-            ),
-            Row(
-                f"{title}, {rate * size:,.0f} deliveries/s",
-                f"{median_of(runs[0], us):.2f} µs CPU a delivery",
-                f"C relay {median_of(runs[1], us):.2f} µs",
-                ratio_of(runs[0], runs[1], us),
-                f"p99 {median_of(runs[0], lambda run: run.p99) / 1e3:.1f} ms",
-            ),
-        ]
+    stage.plot(DELIVERIES_PLOT, title, highest * size, most * size)
+    return highest, [
+        Row(
+            f"{title}, highest rate on one core",
+            f"{highest:,.0f} messages/s in, {highest * size:,.0f} out",
+            f"C relay {most:,.0f} in" if most else "",
+            highest / most if most else None,
+            f"{held.cores:.2f} cores, p99 {held.p99 / 1e3:.0f} ms, {verdict(held)}",
+            f"{aim} highest" if aim == "many" else "",
+            highest,
+        ),
+        Row(
+            f"{title}, {rate * size:,.0f} deliveries/s",
+            f"{median_of(runs[0], us):.2f} µs CPU a delivery",
+            f"C relay {median_of(runs[1], us):.2f} µs",
+            ratio_of(runs[0], runs[1], us),
+            f"p99 {median_of(runs[0], p99) / 1e3:.1f} ms",
+            f"{aim} steady",
+        ),
+    ]
 
 
 def one_small_room(stage: Stage) -> list[Row]:
     """One room of 10, all of whom talk."""
-    return _against_relay(stage, "one room of 10, all send", 1, 10, 8_000, 6_000)
+    title = "one room of 10, all send"
+    with tsudoi(seats(1, 10)) as ours:
+        highest, rows = _against_relay(stage, ours, title, 1, 10, 16_000, 6_000, "small")
+        with bare_floor(stage, 10) as floor:
+            runs, bare_us, ratio = _above_floor(stage, floor, ours, highest)
+    cost = Row(
+        f"{title}, CPU at that rate",
+        f"{median_of(runs, us):.2f} µs CPU a delivery",
+        f"C sendmmsg {bare_us:.2f} µs",
+        ratio,
+        aim="small highest",
+    )
+    return [rows[0], cost, rows[1]]
 
 
 def many_small_rooms(stage: Stage) -> list[Row]:
     """200 rooms of 5, all of whom talk."""
-    return _against_relay(stage, "200 rooms × 5, all send", 200, 5, 12_000, 12_000)
+    with tsudoi(seats(200, 5)) as ours:
+        return _against_relay(stage, ours, "200 rooms × 5, all send", 200, 5, 20_000, 12_000, "many")[1]
 
 
 def latency(stage: Stage) -> list[Row]:
@@ -133,51 +182,68 @@ def latency(stage: Stage) -> list[Row]:
     rows = []
     with tsudoi(seats(1, 500, senders=20)) as ours, relay(seats(1, 500, senders=20)) as theirs:
         runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40)
-        figures: list[tuple[str, Callable[[Run], float]]] = [("p50", lambda run: run.p50), ("p99", lambda run: run.p99)]
-        for name, figure in figures:
-            rows.append(
-                Row(
-                    f"one room of 500, 20,000 deliveries/s, latency {name}",
-                    f"{median_of(runs[0], figure):,.0f} µs",
-                    f"C relay {median_of(runs[1], figure):,.0f} µs",
-                    ratio_of(runs[0], runs[1], figure),
-                )
-            )
-    with tsudoi(seats(1, 2)) as ours, relay(seats(1, 2)) as theirs:
-        runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, stage.pick(4.0, 1.0))
-        p50, floor = (median_of(turn, lambda run: run.p50) for turn in runs)
+    figures: list[tuple[str, Callable[[Run], float]]] = [("p50", p50), ("p99", p99)]
+    for name, figure in figures:
+        mine, floor = (median_of(turn, figure) for turn in runs)
+        stage.plot(LATENCY_PLOT, f"room of 500, {name}", mine, floor)
         rows.append(
             Row(
-                "two members in a quiet room, latency p50",
-                f"{p50:,.0f} µs",
+                f"one room of 500, 20,000 deliveries/s, latency {name}",
+                f"{mine:,.0f} µs",
                 f"C relay {floor:,.0f} µs",
-                ratio_of(runs[0], runs[1], lambda run: run.p50),
-                f"{p50 - floor:,.0f} µs above the relay; 40 messages/s",
+                ratio_of(runs[0], runs[1], figure),
+                aim=f"room {name}",
             )
         )
+    with tsudoi(seats(1, 2)) as ours, relay(seats(1, 2)) as theirs:
+        runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, stage.pick(4.0, 1.0))
+    mine, floor = (median_of(turn, p50) for turn in runs)
+    stage.plot(LATENCY_PLOT, "two in a quiet room, p50", mine, floor)
+    rows.append(
+        Row(
+            "two members in a quiet room, latency p50",
+            f"{mine:,.0f} µs",
+            f"C relay {floor:,.0f} µs",
+            ratio_of(runs[0], runs[1], p50),
+            f"{mine - floor:,.0f} µs above the relay; 40 messages/s",
+            "quiet p50",
+            mine - floor,
+        )
+    )
     return rows
 
 
 def joining(stage: Stage) -> list[Row]:
-    """Handshakes a second."""
+    """Handshakes a second, beside those of a server that does nothing."""
     rows = []
-    for title, at_once, members in (("one after another", 1, 4), ("200 at once", 200, 40)):
-        rates, costs = [], []
-        for _ in range(stage.rounds):
-            with TemporaryDirectory() as folder, Tsudoi(Path(folder), cores=(SERVICE_CORE,)) as service:
-                before = service.cpu_s()
-                wanted = seats(50, members)
-                with stage.watch(service):
-                    _, rate = join_all(service.tcp, wanted, at_once, (LOAD_CORE,))
-                rates.append(rate)
-                costs.append(1e6 * (service.cpu_s() - before) / len(wanted))
-        rows.append(
-            Row(
-                f"joins, {title}",
-                f"{statistics.median(rates):,.0f} joins/s",
-                note=f"{statistics.median(costs):,.0f} µs CPU each; the service on one core, its clients on the other",
+    for title, at_once, members, aim in (
+        ("one after another", 1, 10, "joins one"),
+        ("200 at once", 200, 40, "joins many"),
+    ):
+        for place, cores in (("its clients on the other", (SERVICE_CORE,)), ("", tuple(CORES))):
+            rates, costs, floors = [], [], []
+            clients = (LOAD_CORE,) if place else CORES
+            wanted = seats(50, members)
+            for _ in range(stage.rounds):
+                with Nothing(cores) as nothing, stage.watch(nothing):
+                    floors.append(join_all(nothing.tcp, wanted, at_once, clients)[1])
+                with TemporaryDirectory() as folder, Tsudoi(Path(folder), cores=cores) as service:
+                    before = service.cpu_s()
+                    with stage.watch(service):
+                        rates.append(join_all(service.tcp, wanted, at_once, clients)[1])
+                    costs.append(1e6 * (service.cpu_s() - before) / len(wanted))
+            rate, floor = statistics.median(rates), statistics.median(floors)
+            rows.append(
+                Row(
+                    f"joins, {title}, the service on {'one core, ' + place if place else 'all cores'}",
+                    f"{rate:,.0f} joins/s, {statistics.median(costs):,.0f} µs CPU each",
+                    f"a C server that does nothing {floor:,.0f} joins/s",
+                    statistics.median(a / b for a, b in zip(rates, floors, strict=True)),
+                    "" if place else "with its clients on the same cores",
+                    aim,
+                    rate,
+                )
             )
-        )
     return rows
 
 
@@ -203,38 +269,81 @@ def idle_members(stage: Stage) -> list[Row]:
     return [
         Row(
             "10,000 members in 1,000 rooms, memory",
-            f"{(full - empty) / count / 1024:.1f} KiB a member",
+            f"{(full - empty) / count / 1024:.2f} KiB a member",
             note=f"all processes together: {empty / 2**20:.0f} MiB empty, {full / 2**20:.0f} MiB with all",
+            aim="memory",
+            figure=(full - empty) / count / 1024,
         ),
-        Row("10,000 silent members, CPU", f"{100 * idle:.2f} % of a core", f"nobody: {100 * rest:.2f} %"),
+        Row(
+            "10,000 silent members, CPU",
+            f"{100 * idle:.2f} % of a core",
+            f"nobody: {100 * rest:.2f} %",
+            aim="idle",
+            figure=100 * idle,
+        ),
     ]
 
 
 def growth(stage: Stage) -> list[Row]:
-    """The same traffic beside more and more rooms in which nothing is said."""
-    rows = []
-    with tsudoi(seats(50, 10)) as ours:
+    """The same traffic beside more and more rooms, of one member each, in which nothing is said."""
+    rows: list[Row] = []
+    talking = 20
+    with tsudoi(seats(talking, 10)) as ours:
         assert isinstance(ours.service, Tsudoi)
-        known, first = 0, 0.0
-        for rooms in (100, 1_000) if stage.quick else (100, 1_000, 10_000):
-            wanted = seats(rooms - known, 1, first=50 + known)
-            join_all(ours.service.tcp, wanted)
+        known, first = talking, 0.0
+        for rooms in (100, 5_000) if stage.quick else (100, 10_000, 100_000):
+            ours.service.pin(CORES)
+            _, joins = join_all(ours.service.tcp, seats(rooms - known, 1, first=known))
             known = rooms
             ours.service.pin((SERVICE_CORE,))
             runs = [stage.run(ours.load, ours.service, 2_000) for _ in range(stage.rounds)]
-            _, joins = join_all(ours.service.tcp, seats(1, 100, first=100_000 + rooms))
             cost = median_of(runs, us)
             first = first or cost
             rows.append(
                 Row(
-                    f"20,000 deliveries/s beside {rooms:,} idle rooms",
+                    f"{talking} rooms × 10, 20,000 deliveries/s, among {rooms:,} rooms",
                     f"{cost:.2f} µs CPU a delivery",
-                    f"{first:.2f} µs beside 100",
-                    cost / first,
-                    f"p99 {median_of(runs, lambda run: run.p99) / 1e3:.1f} ms; {joins:,.0f} joins/s",
+                    f"{first:.2f} µs among 100" if rows else "",
+                    cost / first if rows else None,
+                    f"p99 {median_of(runs, p99) / 1e3:.1f} ms; new rooms came at {joins:,.0f}/s, each with a member",
+                    "growth" if rows else "",
                 )
             )
     return rows
+
+
+def second_worker(stage: Stage) -> list[Row]:
+    """What a delivery costs the gateways when there are two of them."""
+    rate = 16_000
+    wanted = seats(200, 5)
+    costs: list[list[float]] = []
+    with (
+        tsudoi(wanted, "--workers", "1", cores=CORES, spin=False) as one,
+        tsudoi(wanted, "--workers", "2", cores=CORES, spin=False) as two,
+    ):
+        runs = stage.turns([(one.load, one.service), (two.load, two.service)], rate)
+        for company, made in zip((one, two), runs, strict=True):
+            assert isinstance(company.service, Tsudoi)
+            own = [pid in company.service.gateways() for pid in company.service.family()]
+            costs.append([_share(run, own) for run in made])
+    gain = statistics.median(2 * a / b for a, b in zip(*costs, strict=True))
+    return [
+        Row(
+            f"200 rooms × 5, {5 * rate:,} deliveries/s, two workers",
+            f"{statistics.median(costs[1]):.2f} µs CPU a delivery in the gateways, {median_of(runs[1], us):.2f} in all",
+            f"one worker {statistics.median(costs[0]):.2f} µs, {median_of(runs[0], us):.2f} in all",
+            gain,
+            "what two carry ÷ what one carries, if each has a core: 2 × one worker's CPU a delivery ÷ two workers';"
+            f" derived, as the load needs a core of the {len(CORES)} here; {verdict(runs[1][-1])}",
+            "workers",
+        )
+    ]
+
+
+def _share(run: Run, own: list[bool]) -> float:
+    """Return the CPU in µs a delivery of some of the processes."""
+    used = sum(window for (window, _), counts in zip(run.cpu, own, strict=True) if counts)
+    return 1e6 * used / max(run.heard_in_window, 1)
 
 
 CASES: dict[str, Case] = {
@@ -246,4 +355,5 @@ CASES: dict[str, Case] = {
     "joins": joining,
     "idle": idle_members,
     "growth": growth,
+    "workers": second_worker,
 }

@@ -163,6 +163,12 @@ class Service(Process):
         """Where datagrams go, HOST:PORT."""
         return self.doors["udp"]
 
+    @property
+    def tcp(self) -> tuple[str, int]:
+        """Where clients join."""
+        host, _, port = self.doors["tcp"].rpartition(":")
+        return host, int(port)
+
 
 class Tsudoi(Service):
     """`python -m gateway` with a broker of its own, which keeps everything in a file; nothing is limited by rate."""
@@ -178,11 +184,9 @@ class Tsudoi(Service):
             cores,
         )
 
-    @property
-    def tcp(self) -> tuple[str, int]:
-        """Where clients join."""
-        host, _, port = self.doors["tcp"].rpartition(":")
-        return host, int(port)
+    def gateways(self) -> list[int]:
+        """Return its processes but for the broker."""
+        return [pid for pid in self.family() if b"broker" not in _command(pid)]
 
 
 class Relay(Service):
@@ -197,6 +201,13 @@ class Sendmmsg(Service):
 
     def __init__(self, count: int, size: int, cores: Iterable[int] = CORES) -> None:
         super().__init__((str(build("sendmmsg")), str(count), str(size)), cores)
+
+
+class Nothing(Service):
+    """The server in C that does nothing but answer who joins: `native/nothing.c`."""
+
+    def __init__(self, cores: Iterable[int] = CORES) -> None:
+        super().__init__((str(build("nothing")),), cores)
 
 
 def dropped_at(place: str) -> int:
@@ -247,6 +258,12 @@ def _tasks(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
     return []
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _cpu_s(pid: int) -> float:

@@ -12,10 +12,14 @@ import zmq
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cases import DELIVERIES_PLOT, LATENCY_PLOT
+from benchmarks.plot import draw
 from benchmarks.processes import CORES, LOAD_CORE, ROOT, SERVICE_CORE
-from benchmarks.stage import DISTURBED, HELD_LOSS, HELD_S, Row
+from benchmarks.stage import DISTURBED, HELD_LOSS, HELD_S, Row, Stage
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+PLOTS = {"deliveries.svg": DELIVERIES_PLOT, "latency.svg": LATENCY_PLOT}
+"""Beside it, by file."""
 
 METHOD = f"""\
 How it is measured:
@@ -28,8 +32,10 @@ How it is measured:
   the window. The broker keeps everything in an SQLite file. "On one core": all of the service is pinned to one core,
   the load to another and never sleeping.
 - The C relay (`native/relay.c`) looks up a token's room and sends the text on: no checks, no log, no order.
-  C sendmmsg (`native/sendmmsg.c`) is the bare system call in a loop. Rivals take turns in short rounds at the
-  same work; ratios are taken within a round, and the median over rounds is shown: ours ÷ theirs.
+  C sendmmsg (`native/sendmmsg.c`) is the bare system call in a loop. The server that does nothing (`native/nothing.c`)
+  answers all who join with one constant list and token: what the connections alone cost.
+- Rivals take turns in short rounds at the same work; ratios are taken within a round, and the median over rounds is
+  shown: ours ÷ theirs.
 - A rate is held if less than {100 * HELD_LOSS:g} % is lost and 99 in 100 deliveries come within {HELD_S:g} s.
 - A run is made again if anybody else used more than {DISTURBED:g} of a core meanwhile.
 """
@@ -41,33 +47,62 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     for name in ("what", "tsudoi", "beside it"):
         table.add_column(name, overflow="fold")
     table.add_column("ratio", justify="right")
-    table.add_column("note", overflow="fold")
+    for name in ("target", "held", "note"):
+        table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(row.what, row.ours, row.beside, _ratio(row), row.note)
+        table.add_row(*_cells(row))
     console.print(table)
 
 
-def write(rows: Sequence[Row], micro: Sequence[Row], foreign: Sequence[float], own_network: bool, quick: bool) -> None:
-    """Write RESULTS.md."""
+def write(rows: Sequence[Row], micro: Sequence[Row], stage: Stage, own_network: bool) -> None:
+    """Write RESULTS.md and its plots."""
     lines = ["# Results", "", *_machine(own_network), ""]
-    if quick:
+    if stage.quick:
         lines += ["A quick run: shorter windows and fewer rounds than `make bench` takes.", ""]
     lines += _markdown(rows)
-    if foreign:
-        lines += ["", f"Others used {sum(foreign) / len(foreign):.2f} cores on average, {max(foreign):.2f} at worst."]
+    if stage.foreign:
+        mean, most = sum(stage.foreign) / len(stage.foreign), max(stage.foreign)
+        lines += ["", f"Others used {mean:.2f} cores on average, {most:.2f} at worst."]
+    for name, title in PLOTS.items():
+        if title in stage.plots:
+            draw(RESULTS.with_name(name), title, stage.plots[title], "C relay")
+            lines += ["", f"![{title}]({name})"]
+    lines += _not_held(rows)
     if micro:
         lines += ["", "## Parts", "", *_markdown(micro)]
     lines += ["", "## Method", "", METHOD]
     RESULTS.write_text("\n".join(lines))
 
 
+def _not_held(rows: Sequence[Row]) -> list[str]:
+    """Say of each target that is not held what stands in the way; rows with the same reason share it."""
+    reasons: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.target is not None and row.held is False:
+            reasons.setdefault(row.target.why_not, []).append(row)
+    if not reasons:
+        return []
+    lines = ["", "## Not held", "", "Where the time goes is from profiles (py-spy, `perf sched`) of 2026-11-22."]
+    for why_not, missed in reasons.items():
+        names = "; ".join(f"**{row.what}** ({_reading(row)}; target {row.target.text})" for row in missed if row.target)
+        lines += ["", f"{names}: {why_not}"]
+    return lines
+
+
+def _reading(row: Row) -> str:
+    return row.ours if row.ratio is None or row.figure is not None else f"{row.ratio:.2f}"
+
+
 def _markdown(rows: Sequence[Row]) -> list[str]:
-    lines = [f"| {row.what} | {row.ours} | {row.beside} | {_ratio(row)} | {row.note} |" for row in rows]
-    return ["| what | tsudoi | beside it | ratio | note |", "|---|---|---|--:|---|", *lines]
+    lines = [f"| {' | '.join(_cells(row))} |" for row in rows]
+    return ["| what | tsudoi | beside it | ratio | target | held | note |", "|---|---|---|--:|---|---|---|", *lines]
 
 
-def _ratio(row: Row) -> str:
-    return "" if row.ratio is None else f"{row.ratio:.2f}"
+def _cells(row: Row) -> tuple[str, ...]:
+    target = row.target.text if row.target else ""
+    held = "" if row.held is None else "yes" if row.held else "no"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    return row.what, row.ours, row.beside, ratio, target, held, row.note
 
 
 def _machine(own_network: bool) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.joining import Seat, join_all, write_members
 from benchmarks.load import Load, Run
 from benchmarks.processes import LOAD_CORE, SERVICE_CORE, Process, Relay, Tsudoi, busy_s, wait_until_quiet
+from benchmarks.targets import TARGETS, Target
 
 DISTURBED = 0.15
 """A run is made again when others used more of a core than this meanwhile."""
@@ -32,6 +33,30 @@ class Row:
     ratio: float | None = None
     """Ours divided by that."""
     note: str = ""
+    aim: str = ""
+    """Which of `TARGETS` it is held against, if any."""
+    figure: float | None = None
+    """What is held against that, if it is not the ratio."""
+
+    @property
+    def target(self) -> Target | None:
+        """What it is held against."""
+        return TARGETS[self.aim] if self.aim else None
+
+    @property
+    def held(self) -> bool | None:
+        """Whether that is reached; None if there is none."""
+        figure = self.ratio if self.figure is None else self.figure
+        return None if self.target is None or figure is None else self.target.is_held(figure)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Two figures of a plot, ours and what it is compared with (0: nothing)."""
+
+    label: str
+    ours: float
+    beside: float
 
 
 @dataclass
@@ -42,6 +67,8 @@ class Stage:
     log: Callable[[str], None] = lambda line: None
     foreign: list[float] = field(default_factory=list)
     """Per run, the share of a core that others used."""
+    plots: dict[str, list[Bar]] = field(default_factory=dict)
+    """By title, what is to be drawn."""
 
     def pick(self, usual: float, quick: float) -> float:
         """Return one of two values, by how long it may take."""
@@ -60,7 +87,11 @@ class Stage:
     @property
     def seconds(self) -> float:
         """How long one turn lasts, without its warm-up."""
-        return self.pick(3.0, 1.0)
+        return self.pick(3.0, 0.8)
+
+    def plot(self, title: str, label: str, ours: float, beside: float = 0.0) -> None:
+        """Have two figures drawn in the plot of that title."""
+        self.plots.setdefault(title, []).append(Bar(label, ours, beside))
 
     @contextmanager
     def watch(self, *processes: Process) -> Iterator[None]:

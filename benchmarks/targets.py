@@ -1,0 +1,96 @@
+"""What is aimed at, and what stands in the way where it is not reached.
+
+The words on where the time goes are from profiles of 2026-11-22 on the machine that RESULTS.md is from. They are data,
+so that a new run keeps them; who changes the hot path takes profiles again and changes them here.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A limit for one figure of one row."""
+
+    text: str
+    """As a reader is told it."""
+    limit: float
+    why_not: str
+    """If it is not held: which work takes the time, and what would have to change."""
+    at_least: bool = False
+    """Whether the figure must reach the limit; otherwise it must not pass it."""
+
+    def is_held(self, figure: float) -> bool:
+        """Say whether a reading is good enough."""
+        return figure >= self.limit if self.at_least else figure <= self.limit
+
+
+_FEWER_TURNS = (
+    "At a low rate nearly each message makes a turn of its own through four threads (gateway, its ZeroMQ thread, the"
+    " broker's, broker) and a transaction of its own, all on caches that have gone cold. It is this number of turns,"
+    " not the work for a message, that costs. To go lower, messages would have to wait longer for company, or gateway"
+    " and broker would have to talk without ZeroMQ's threads."
+)
+_MANY_SENDS = (
+    "59 % of the gateway's time is the system call `sendmmsg` itself, 3.5 µs a datagram, that is 17.5 µs for a message"
+    " to five; 3 % is `recvmmsg`. The rest of a message's cost was 13 µs of the gateway's own code, 6 µs of the broker"
+    " and 2 µs of ZeroMQ's threads. The C relay, which does nothing else, takes 24 µs a message, so a core that does"
+    " everything for it can carry about 40,000 a second. Fewer datagrams there can not be, one a member is the"
+    " protocol; they would have to cost the kernel less (XDP, a socket for each member)."
+)
+_COLD = (
+    "No timer is in it. After 25 ms of rest all code runs on cold caches, ten times slower than warm: 220-250 µs in the"
+    " gateway, 380-430 in the broker's decoding, commit and news, 175 in the gateway again, and six switches between"
+    " threads of 20-40 µs. To be faster, a process would have to poll without rest, which costs a core, or a gateway"
+    " would have to do without a broker of its own process, which is there to survive it."
+)
+_ONE_BY_ONE = (
+    "The connection's own packets and wake-ups take 440-550 µs a join even of a server that does nothing (beside it):"
+    " here that is the limit, whoever serves. Ours adds one round trip to the broker, which is four switches between"
+    " threads, one transaction (45 µs) and, for a room's creation, a subscription; the same code takes a third of that"
+    " time when many joins come together and caches are warm. To go lower: a socket between a gateway and its own"
+    " broker without ZeroMQ's threads, or a reply that does not wait for the transaction."
+)
+_TOGETHER = (
+    "A third of a join (60 µs) is the kernel's TCP, 20-30 µs MessagePack and the state machine, 12 µs the store, 3 µs"
+    " the token; frames to the broker and back are shared by all of a turn. The server beside it, which does nothing,"
+    " shows what one core can do at most. To go further: more cores (see the row beside this one), or `--workers`."
+)
+_MEMORY = (
+    "Live objects are 1.4 KiB a member: 750 bytes in the gateway (the member, its token in an index, its address and"
+    " names, the prepared headers of `sendmmsg`) and 660 in the broker (the member, its name, its token's hash and the"
+    " indexes by room, gateway and address). The rest is what the burst of 10,000 joins and first datagrams leaves"
+    " behind in arenas that Python does not give back, and SQLite's cache. To go lower: members as columns of arrays,"
+    " not as objects."
+)
+
+TARGETS = {
+    "large highest": Target("≤ 1.25", 1.25, "Who sends to 1000 spends nearly all of its time in `sendmmsg` itself."),
+    "large steady": Target("≤ 1.6", 1.6, _FEWER_TURNS),
+    "small highest": Target(
+        "≤ 2.0",
+        2.0,
+        "Of a message to ten, about half is `sendmmsg`; the rest is decoding, the log and the news of each message.",
+    ),
+    "small steady": Target("≤ 2.0", 2.0, _FEWER_TURNS),
+    "many highest": Target("≥ 40,000 messages/s", 40_000, _MANY_SENDS, at_least=True),
+    "many steady": Target("≤ 2.0", 2.0, _FEWER_TURNS),
+    "room p50": Target("≤ 1.5", 1.5, _COLD),
+    "room p99": Target("≤ 2", 2.0, _COLD),
+    "quiet p50": Target("≤ 300 µs above the relay", 300, _COLD),
+    "joins one": Target("≥ 2,500 joins/s", 2_500, _ONE_BY_ONE, at_least=True),
+    "joins many": Target("≥ 6,000 joins/s", 6_000, _TOGETHER, at_least=True),
+    "memory": Target("≤ 1.5 KiB", 1.5, _MEMORY),
+    "idle": Target("≤ 2 % of a core", 2.0, "Sweeps look at members whose time has come, and at no others."),
+    "growth": Target(
+        "≤ 1.2", 1.2, "Nothing a message needs is searched for; what grows is the memory, so caches miss more often."
+    ),
+    "workers": Target(
+        "≥ 1.7",
+        1.7,
+        "Each worker wakes up for its own share of a turn, and is told the news of rooms that it serves: two turns"
+        " for one. The more there is to do, the less that is. To go further, a room's members would have to be with one"
+        " worker.",
+        at_least=True,
+    ),
+}
+"""By the name that a row gives as its aim."""
