@@ -54,7 +54,7 @@ def exercise(stage: Stage) -> list[Row]:
             dropped = dropped_at(service.udp)
             with Load(members, service.udp, spin=pinned, core=LOAD_CORE if pinned else None) as load:
                 load.register()
-                run = stage.run(load, service, 10_000, stage.pick(60, 3), warm=stage.pick(1.0, 0.5))
+                run = stage.run(load, service, 10_000, stage.pick(60, 1.5), warm=stage.pick(1.0, 0.5))
             parts = " + ".join(f"{used / run.wall:.2f}" for used, _ in run.cpu)
             dropped = dropped_at(service.udp) - dropped
             rows.append(
@@ -216,34 +216,37 @@ def latency(stage: Stage) -> list[Row]:
 def joining(stage: Stage) -> list[Row]:
     """Handshakes a second, beside those of a server that does nothing."""
     rows = []
-    for title, at_once, members, aim in (
-        ("one after another", 1, 10, "joins one"),
-        ("200 at once", 200, 40, "joins many"),
+    rooms = 50
+    for title, cores, clients in (
+        ("the service on one core, its clients on the other", (SERVICE_CORE,), (LOAD_CORE,)),
+        ("the service and its clients on all cores", CORES, CORES),
     ):
-        for place, cores in (("its clients on the other", (SERVICE_CORE,)), ("", tuple(CORES))):
-            rates, costs, floors = [], [], []
-            clients = (LOAD_CORE,) if place else CORES
-            wanted = seats(50, members)
-            for _ in range(stage.rounds):
-                with Nothing(cores) as nothing, stage.watch(nothing):
-                    floors.append(join_all(nothing.tcp, wanted, at_once, clients)[1])
-                with TemporaryDirectory() as folder, Tsudoi(Path(folder), cores=cores) as service:
-                    before = service.cpu_s()
-                    with stage.watch(service):
+        with TemporaryDirectory() as folder, Tsudoi(Path(folder), cores=cores) as service, Nothing(cores) as nothing:
+            first = 0
+            for name, at_once, members, aim in (
+                ("one after another", 1, 10, "joins one"),
+                ("200 at once", 200, 40, "joins many"),
+            ):
+                rates, costs, floors = [], [], []
+                for _ in range(stage.rounds):
+                    wanted = seats(rooms, members, first=first)
+                    first += rooms
+                    with stage.watch(service, nothing):
+                        floors.append(join_all(nothing.tcp, wanted, at_once, clients)[1])
+                        before = service.cpu_s()
                         rates.append(join_all(service.tcp, wanted, at_once, clients)[1])
                     costs.append(1e6 * (service.cpu_s() - before) / len(wanted))
-            rate, floor = statistics.median(rates), statistics.median(floors)
-            rows.append(
-                Row(
-                    f"joins, {title}, the service on {'one core, ' + place if place else 'all cores'}",
-                    f"{rate:,.0f} joins/s, {statistics.median(costs):,.0f} µs CPU each",
-                    f"a C server that does nothing {floor:,.0f} joins/s",
-                    statistics.median(a / b for a, b in zip(rates, floors, strict=True)),
-                    "" if place else "with its clients on the same cores",
-                    aim,
-                    rate,
+                rate = statistics.median(rates)
+                rows.append(
+                    Row(
+                        f"joins, {name}, {title}",
+                        f"{rate:,.0f} joins/s, {statistics.median(costs):,.0f} µs CPU each",
+                        f"a C server that does nothing {statistics.median(floors):,.0f} joins/s",
+                        statistics.median(a / b for a, b in zip(rates, floors, strict=True)),
+                        aim=aim,
+                        figure=rate,
+                    )
                 )
-            )
     return rows
 
 

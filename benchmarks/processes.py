@@ -20,7 +20,6 @@ NATIVE = Path(__file__).resolve().parent / "native"
 BUILT = ROOT / "build" / "benchmarks"
 
 READY_S = 30.0
-STOP_S = 5.0
 CORES = sorted(os.sched_getaffinity(0))
 SERVICE_CORE = CORES[0]
 """Where a service is put when it shall have one core; load comes from `LOAD_CORE`."""
@@ -77,12 +76,10 @@ class Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(STOP_S)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        # What it keeps is thrown away, so there is nothing to end in good order.
+        for pid in self.family():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             if stream is not None:
@@ -186,7 +183,7 @@ class Tsudoi(Service):
 
     def gateways(self) -> list[int]:
         """Return its processes but for the broker."""
-        return [pid for pid in self.family() if b"broker" not in _command(pid)]
+        return [pid for pid in self.family() if b"\0broker\0" not in _command(pid)]
 
 
 class Relay(Service):
