@@ -87,7 +87,7 @@ class Stage:
     @property
     def seconds(self) -> float:
         """How long one turn lasts, without its warm-up."""
-        return self.pick(3.0, 0.6)
+        return self.pick(2.0, 0.6)
 
     def plot(self, title: str, label: str, ours: float, beside: float = 0.0) -> None:
         """Have two figures drawn in the plot of that title."""
@@ -144,7 +144,7 @@ class Stage:
             made = self.run(load, service, rate, self.seconds, drain=self.pick(2.0, 0.5), tries=1)
             if not is_held(made) and not self.quick:
                 # Once more: a rate is not held when it fails twice.
-                made = self.run(load, service, rate, 3.0, drain=2.0)
+                made = self.run(load, service, rate, drain=2.0)
             if is_held(made):
                 low, best = rate, made
             else:
