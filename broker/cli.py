@@ -331,6 +331,7 @@ async def run(config: Config) -> int:
             stopped.set_result(status)
 
     loop.add_signal_handler(signal.SIGUSR1, _toggle_debug, config.log_level)
+    loop.add_signal_handler(signal.SIGHUP, _reload, config)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, 0)
     store = await _open(config)
@@ -361,7 +362,6 @@ async def run(config: Config) -> int:
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {server.endpoint}")
         logger.info("ready", endpoint=server.endpoint, http=config.http)
-        loop.add_signal_handler(signal.SIGHUP, _reload, config)
         status = await stopped
         logger.info("stopping", status=status, entries=core.counters.entries)
         if http is not None:
