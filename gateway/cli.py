@@ -27,6 +27,7 @@ from gateway.config import (
 from gateway.net import metrics
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
+from gateway.net.keyfile import load_gate
 from gateway.net.service import Service
 from gateway.net.workers import Workers
 from ops import logs
@@ -370,6 +371,8 @@ def main(context: click.Context, /, http: Place | None, check_config: bool, **_:
     try:
         config = configure(context)
         if check_config:
+            if config.auth_key is not None:
+                load_gate(config.auth_key, config.settings.auth)
             click.echo("gateway: all settings are fine")
             return
         logs.set_up(config.log_level, config.log_format)

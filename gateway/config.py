@@ -10,7 +10,7 @@ from ops.place import Place, parse_place
 from protocol.dialect import Dialect
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
-from protocol.keys import SecretKey, is_loopback, parse_secret
+from protocol.keys import Role, SecretKey, is_loopback, parse_secret
 from protocol.manner import Manner
 from protocol.recognise import AUTO
 
@@ -228,6 +228,8 @@ def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool)
         key = parse_secret(path.read_text(encoding="ascii", errors="replace"), path.stat().st_mode, str(path))
     except OSError as exc:
         raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
+    if key.owner.role is not Role.GATEWAY:
+        raise SettingError(f"{path} is the key of {key.owner}, and no gateway's")
     if not key.owner.may_be_called(name):
         raise SettingError(f"{path} is the key of {key.owner}, so --name can not be {name}")
     return key

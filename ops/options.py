@@ -19,6 +19,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 class Number(click.FloatRange):
     """A number from `min` to a billion; click alone lets inf and nan through."""
 
+    name = "number"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """See click."""
         number = float(super().convert(value, param, ctx))

@@ -108,6 +108,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--rate", "many"], "Invalid value for '--rate': 'many' is not a valid number"),
+        (["--auth-key", "not-there", "--check-config"], "can not read the key file not-there"),
         (["--tcp", "nonsense"], "Invalid value for '--tcp'"),
         (
             ["--tcp", "127.0.0.1:1=nonsense"],
@@ -214,6 +216,12 @@ def test_a_key_fits_the_name(key_file: Path) -> None:
     with pytest.raises(SettingError, match="is the key of gateway east, so --name can not be west"):
         choose_key("tcp://broker:9003", key_file, "west", insecure=False)
     assert choose_key("tcp://broker:9003", key_file, "", insecure=False)
+
+
+def test_an_operators_key_is_none_for_a_gateway(key_file: Path) -> None:
+    key_file.write_text(serialize_secret(SecretKey(Owner(Role.OPERATOR, "ops"), "P" * 40, "S" * 40, "B" * 40)))
+    with pytest.raises(SettingError, match="is the key of operator ops, and no gateway's"):
+        choose_key("tcp://broker:9003", key_file, "", insecure=False)
 
 
 def test_a_key_that_can_not_be_used_is_told(key_file: Path) -> None:
