@@ -12,6 +12,7 @@ from tests.chaos.history import Heard, History, Knock, Outage, Person, Sent, rea
 from tests.chaos.plan import Action, Plan
 from tests.chaos.relay import TcpRelay, UdpRelay
 from tests.support.legacy.wire import Address, Door
+from tests.support.ports import steady_port
 from tests.support.services import Broker, Service
 
 QUIET_S = 12.0
@@ -35,7 +36,7 @@ class PinnedGateway(Service):
     """A gateway whose ports stay the same when it is started again."""
 
     def __init__(self, name: str, broker: str, dialects: list[str], pinned: list[Address]) -> None:
-        ports = [port for _, port in pinned] or [0] * (len(dialects) + 1)
+        ports = [port for _, port in pinned] or [steady_port() for _ in range(len(dialects) + 1)]
         # Whoever comes and goes is in the log; the checker reads it there, and expects of datagrams only what was said.
         arguments = ["--broker", broker, "--backlog", "10000", "--notices", "off"]
         if name:
@@ -57,7 +58,7 @@ class Stage:
         self._recorder = recorder
         self._dialects = sorted({client.dialect for client in plan.clients})
         self._broker: Broker | None = None
-        self._endpoint = "tcp://127.0.0.1:0"
+        self._endpoint = f"tcp://127.0.0.1:{steady_port(2)}"
         self._gateways: list[PinnedGateway | None] = [None] * len(plan.names)
         self._pins: list[list[Address]] = [[] for _ in plan.names]
         self._links = [TcpRelay() for _ in plan.names]
