@@ -59,7 +59,7 @@ def exercise(stage: Stage) -> list[Row]:
             dropped = dropped_at(service.udp) - dropped
             rows.append(
                 Row(
-                    f"500 rooms × 10 × 2/s, {run.wall:.0f} s, {title}",
+                    f"500 rooms × 10 × 2/s, {round(run.wall, 1):g} s, {title}",
                     f"{run.cores:.2f} cores ({parts}), p50 {run.p50 / 1e3:.1f} ms, p99 {run.p99 / 1e3:.0f} ms",
                     note=f"{verdict(run)}; dropped by the kernel {dropped} on the way in, {run.dropped_here} out",
                 )

@@ -140,7 +140,7 @@ class Stage:
         low, high, rate = 0.0, most, start
         best: Run | None = None
         made: Run | None = None
-        for _ in range(int(self.pick(16, 4))):
+        for _ in range(int(self.pick(12, 3))):
             made = self.run(load, service, rate, self.seconds, drain=self.pick(2.0, 0.5), tries=1)
             if not is_held(made) and not self.quick:
                 # Once more: a rate is not held when it fails twice.
