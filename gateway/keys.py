@@ -135,7 +135,8 @@ def _from_jwk(fields: dict[str, Any]) -> Key:
     named = fields.get("kid")
     try:
         key = jwt.PyJWK(fields)
-    except (jwt.PyJWTError, ValueError, TypeError) as exc:
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, UnsupportedAlgorithm) as exc:
+        # The library does not look whether all that a key must have is there, nor of which type it is.
         raise SettingError(f"its key {named or ''} is none that is known here".replace("  ", " ")) from exc
     if key.algorithm_name not in ALGORITHMS:
         raise SettingError(f"its algorithm {key.algorithm_name} is not one of {', '.join(sorted(ALGORITHMS))}")

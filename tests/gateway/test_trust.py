@@ -286,6 +286,8 @@ SMALL = rsa.generate_private_key(65537, 1024)
         (b'{"keys": 7}', "not a list"),
         (b'{"kty": "oct", "k": "AAAA"}', "3 bytes"),
         (b'{"kty": "what"}', "none that is known"),
+        (b'{"kty": "oct", "alg": "HS512"}', "none that is known"),
+        (b'{"kty": "oct", "k": 7}', "none that is known"),
         (b'{"kty": "OKP", "crv": "Ed25519", "x": "AA", "d": "AA"}', "private key"),
         (b"{", "is none"),
     ],
