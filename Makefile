@@ -10,7 +10,7 @@ pip := $(python) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test style types imports tests slow coverage container-test bench chaos attack soak format lock clean
+.PHONY: help run test style types imports tests slow coverage container-test bench chaos attack soak fuzz format lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -58,6 +58,9 @@ attack: $(VENV)/dev.stamp ## real processes under attack, while people chat: wha
 soak: $(VENV)/dev.stamp ## rooms come and go for MINUTES=10; memory and files must stay flat; writes docs/soak.md
 	$(python) -m tests.soak --minutes $(MINUTES) $(ARGS)
 
+fuzz: $(VENV)/dev.stamp $(VENV)/fuzz.stamp ## parsers and cores under fuzzing for MINUTES=10 in all; ARGS=--keep adds what was found to the corpus
+	@$(python) -m tests.fuzz --minutes $(MINUTES) $(ARGS)
+
 format: $(VENV)/dev.stamp ## let ruff rewrite what it can
 	$(python) -m ruff check --fix .
 	$(python) -m ruff format .
@@ -70,6 +73,7 @@ lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requ
 	$(compile) --upgrade --extra auth --extra client --extra dev --output-file requirements-dev.txt
 	$(compile) --constraint requirements-dev.txt --extra auth --extra client --output-file requirements-client.txt
 	$(compile) --constraint requirements-dev.txt --extra auth --output-file requirements.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --extra client --extra fuzz --output-file requirements-fuzz.txt
 
 clean: ## remove what the targets above made (not data/)
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*
@@ -78,6 +82,7 @@ clean: ## remove what the targets above made (not data/)
 # Installed again only when the lock file is newer than the stamp, so the second `make run` starts at once.
 $(VENV)/run.stamp: requirements-client.txt
 $(VENV)/dev.stamp: requirements-dev.txt
+$(VENV)/fuzz.stamp: requirements-fuzz.txt
 $(VENV)/%.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "tsudoi needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not found)." >&2; \

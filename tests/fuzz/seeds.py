@@ -1,0 +1,215 @@
+"""Where fuzzing begins: the vectors, and one well-made frame of each kind."""
+
+import json
+from collections.abc import Iterable
+from itertools import product
+from typing import Any
+
+import jwt
+from msgspec import structs
+
+from protocol import backbone, operator
+from protocol.backbone import Wire
+from protocol.codes import EntryKind, LeaveReason
+from protocol.dialects import DIALECTS
+from tests.broker.scripted import a_create, a_join
+from tests.fuzz.pieces import written
+from tests.fuzz.targets import NOW, SECRET
+from tests.protocol.vectors import data, files, frames
+from tests.support.fakes import a_grant, entry, said, token_of
+
+_numbers = {name: bytes((number,)) for number, name in enumerate(DIALECTS)}
+
+
+def _vectors(*kinds: str) -> list[tuple[str, Any]]:
+    """(dialect, vector) of these kinds."""
+    return [
+        (content.get("dialect", vector.get("dialect", "classic")), vector)
+        for content in files().values()
+        for vector in content["vectors"]
+        if vector["kind"] in kinds
+    ]
+
+
+def _kinds() -> set[str]:
+    return {vector["kind"] for content in files().values() for vector in content["vectors"]}
+
+
+def _bytes(vector: Any) -> list[bytes]:
+    return frames(vector) if isinstance(vector["hex"], list) else [data(vector)]
+
+
+HASH = b"0123456789abcdef"
+ENTRIES = [said(2, 1, "hello"), *(entry(3 + kind, kind, 2, int(LeaveReason.LEFT)) for kind in EntryKind)]
+NEWS = backbone.News(1, len(ENTRIES) + 1, ENTRIES)
+QUESTIONS: list[backbone.Question] = [
+    a_create("other"),
+    structs.replace(a_create("locked", token=3), password="secret"),
+    a_join("locked", token=4),
+    a_join(token=5),
+    backbone.Resume(HASH),
+    backbone.ListRooms(5),
+    backbone.Replay(1, 1, 0, 10),
+    backbone.Roll([1]),
+    backbone.Positions([1, 2]),
+    backbone.Who(1, 0, 5),
+    backbone.Browse(0, 5),
+    backbone.Clock(),
+    backbone.SetPassword(1, 1, "secret"),
+]
+COMMANDS = [
+    "/help",
+    "/who 2",
+    '/msg "a b" hello',
+    "/r x",
+    "/me waves",
+    "/nick bob",
+    "/history 5",
+    "/topic -",
+    "/topic x",
+    "/kick bob why",
+    "/ban bob 5",
+    "/unban bob",
+    "/mute bob 5",
+    "/unmute bob",
+    "/password secret",
+    "/host bob",
+    "/time",
+    "/rooms",
+    "/leave",
+    "/close",
+    "/unknown",
+]
+UPWARD: list[backbone.Upward] = [
+    backbone.Hello(backbone.VERSION),
+    backbone.Publish(1, [backbone.Item(kind, 1, 1, "127.0.0.1 5000", 0) for kind in EntryKind]),
+    *(backbone.Publish(1, [backbone.Item(EntryKind.COMMANDED, 1, 1, line, 0)]) for line in COMMANDS),
+    *(backbone.Request(number, body) for number, body in enumerate(QUESTIONS, 50)),
+    backbone.Canary(7),
+    backbone.Delivered([(1, 2)]),
+    backbone.Bye(),
+]
+ANSWERS: list[backbone.Answer] = [
+    a_grant(9),
+    backbone.Refused(4, "why"),
+    backbone.Rooms(["den"]),
+    backbone.Replayed(1, 1, 2, 3, [said(2, 1, "hello"), said(3, 2, "you")]),
+    backbone.OnRoll([]),
+    backbone.Done(),
+]
+DOWNWARD: list[backbone.Downward] = [
+    backbone.Welcome("broker-1", 0, True),
+    backbone.Accepted(1),
+    *(backbone.Reply(number, body) for number, body in product((1, 4), ANSWERS)),
+    backbone.Unknown("broker-2"),
+    backbone.Release(1, 1, "handover"),
+    backbone.Adopt([backbone.Adoption(a_grant(12), HASH)]),
+]
+ORDERS: list[operator.Question] = [
+    operator.ListRooms(),
+    operator.ListMembers(room="den"),
+    operator.ListGateways(),
+    operator.Count(),
+    operator.ListBans(),
+    operator.Announce("hello", ""),
+    operator.Persist("hall", "", "topic"),
+    operator.Unpersist("hall"),
+    operator.RemoveMember("den", "alice", "why"),
+    operator.Ban("bob", "", 5, "why"),
+    operator.Ban("", "192.0.2.1", 0, ""),
+    operator.Unban("bob"),
+    operator.CloseRoom("den"),
+]
+
+
+def _coded(messages: Iterable[Wire]) -> list[bytes]:
+    return [backbone.encode(message) for message in messages]
+
+
+def _whole(dialect: str, vector: Any) -> list[bytes]:
+    return [_numbers.get(dialect, b"\0") + b"\0" + written(*((3, part) for part in _bytes(vector)))]
+
+
+def _tokens() -> list[bytes]:
+    claims = {"name": "alice", "exp": NOW + 60, "rooms": ["de*"], "create": True, "moderator": True, "aud": "tsudoi"}
+    return [
+        b"alice\nsecret",
+        jwt.encode({"exp": NOW + 60}, SECRET, algorithm="HS256").encode(),
+        b"alice\n" + jwt.encode(claims, b"x" * 32, algorithm="HS256", headers={"kid": "k"}).encode() + b" secret",
+    ]
+
+
+PEM = b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA" + b"A" * 43 + b"=\n-----END PUBLIC KEY-----\n"
+CLAIMS = b'{"exp": 1900000000, "nbf": 0, "aud": ["tsudoi"], "name": "alice", "rooms": ["d*n"], "create": true}'
+
+
+def seeds(target: str) -> list[bytes]:
+    """Return where to begin with a target; the more of its branches they reach, the better."""
+    everything = [(dialect, vector) for dialect, vector in _vectors(*_kinds()) if "hex" in vector]
+    datagrams = [part for _, vector in everything for part in _bytes(vector)]
+    upward, downward = _coded(UPWARD), _coded(DOWNWARD)
+    match target:
+        case "header":
+            return [part[:32] for part in datagrams]
+        case "body":
+            return [bytes((flag,)) + data(v) for (_, v), flag in product(_vectors("request"), (0, 255))]
+        case "request":
+            return [_numbers.get(dialect, b"\0") + data(v) for dialect, v in _vectors("request")]
+        case "down":
+            return [_numbers.get(d, b"\0") + b"\0" + part for d, v in everything for part in _bytes(v)]
+        case "datagram":
+            return [*datagrams, b'{"message": "hello", "sender": "alice"}']
+        case "answer" | "rooms" | "join_list":
+            whole = [piece for dialect, vector in everything for piece in _whole(dialect, vector)]
+            start = 0 if target == "answer" else 2
+            lists = [written((0, b"['den', \"o'clock\", '\\u1234']")), written((0, b"ERROR: Bad request")), b"['\\n']"]
+            return [piece[start:] for piece in whole] + lists
+        case "command":
+            return [line.encode() for line in COMMANDS]
+        case "upward":
+            return [*upward, *backbone.several(upward)]
+        case "downward":
+            return [*downward, *backbone.several(downward)]
+        case "published":
+            body = backbone.encode(NEWS)
+            return [body, backbone.encode_bundle("broker", 1, [7], [(1, body)])]
+        case "orders" | "office":
+            asks = [operator.encode(operator.Ask(operator.VERSION, order)) for order in ORDERS]
+            if target == "office":
+                return [written((1, ask)) for ask in asks] + [written(*((1, ask) for ask in asks))]
+            told = [operator.Refused("why"), operator.Done(1), operator.Rooms([], False), operator.Bans([])]
+            return asks + [operator.encode(answer) for answer in told]
+        case "token" | "signature":
+            return _tokens()
+        case "claims":
+            return [b"\0" + CLAIMS, b"\1" + CLAIMS, b'\1{"exp": 1}']
+        case "keys_file":
+            jwk = {"kty": "oct", "alg": "HS512", "k": "A" * 90, "kid": "k"}
+            okp = {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43}
+            return [SECRET, PEM, json.dumps(jwk).encode(), json.dumps({"keys": [jwk, okp]}).encode()]
+        case "settings":
+            return [b'[gateway]\nrate = 500\ntcp = ["0.0.0.0:9001"]\n[broker]\nlog-entries = 50_000\n', b"rate = 1\n"]
+        case "metrics":
+            return [b'# TYPE a counter\na_total{b="c\\n"} 1.0\n# HELP a b\nh_bucket{le="+Inf"} 2\n']
+        case "conversation":
+            return _conversations()
+        case "gateway":
+            body = backbone.encode(NEWS)
+            bundle = backbone.encode_bundle("broker", 1, [7], [(1, body)])
+            chat = bytes((7, 32)) + "部屋1".encode() + token_of(1) + b"hello"
+            adopted = written((0, downward[-1]), (2, body), (7 + 80, b""))
+            some = [written((2, body)), written((3, bundle)), written((13, chat)), written((14, b"hello")), adopted]
+            return [*(written((0, frame)) for frame in downward), *some]
+        case "broker":
+            together = written(*((0, frame) for frame in upward), (7 + 80, b""), (6, backbone.room_topic(1)))
+            return [*(written((0, frame)) for frame in upward), together]
+    raise AssertionError(f"there is no target {target}")
+
+
+def _conversations() -> list[bytes]:
+    """Requests at the door of any dialect, at the dialect's own, and in pieces; and a classic join."""
+    requests = [(_numbers[d][0], data(v)) for d, v in _vectors("request") if d in _numbers]
+    whole = [b"\0\0" + written((3, raw)) for _, raw in requests]
+    own = [bytes((1 + number, 0)) + written((1, raw)) for number, raw in requests]
+    slow = [b"\0\3" + written(*((1, raw[at : at + 9]) for at in range(0, len(raw), 9))) for _, raw in requests]
+    return [*whole, *own, *slow, b"\1\0" + written((0, bytes((0, 2)) + bytes(29) + b"\3bob"), (0, b"den"))]

@@ -1,0 +1,123 @@
+"""What has a state: a connection, a gateway, a broker and its operators' office, told any frames in any order."""
+
+from collections import deque
+
+from broker.core import Core as BrokerCore
+from broker.office import Office
+from gateway.core import Core as GatewayCore
+from gateway.join import (
+    AskForRooms,
+    AskToEnter,
+    Declined,
+    Entered,
+    Event,
+    Finish,
+    JoinConversation,
+    Listed,
+    Quiet,
+    Received,
+    State,
+    WaitBriefly,
+)
+from gateway.listing import Listing
+from protocol import backbone
+from protocol.codes import Status
+from protocol.dialects import DIALECTS
+from protocol.recognise import AUTO
+from tests.broker.operated import Desk
+from tests.broker.scripted import A, B, a_join
+from tests.fuzz.pieces import Pieces
+from tests.support.fakes import ScriptedGateway, address_of
+
+CONVERSATION = (JoinConversation.handle,)
+GATEWAY = (GatewayCore.handle_news, GatewayCore.handle_answer, GatewayCore.handle_datagrams)
+BROKER = (BrokerCore.handle_untrusted,)
+OFFICE = (Office.handle_untrusted,)
+
+PAYLOAD_LIMIT = 2_000
+MEMBERS = 3
+STEP_S = 1.0
+
+
+def conversation(data: bytes) -> None:
+    """A connection whose bytes come in pieces. Of each piece's kind, bits say how the directory answers, and whether
+    there is silence after it."""
+    pieces = Pieces(data)
+    door = pieces.one_of([AUTO, *DIALECTS])
+    flags = pieces.byte()
+    talk = JoinConversation(door, PAYLOAD_LIMIT, bool(flags & 1), bool(flags & 2))
+    for kind, part in pieces.each():
+        events: deque[Event] = deque([Received(part)])
+        while events:
+            for command in talk.handle(events.popleft()):
+                match command:
+                    case WaitBriefly() if kind & 1:
+                        events.append(Quiet())
+                    case AskForRooms() | AskToEnter() if kind & 2:
+                        events.append(Declined(list(Status)[kind >> 4 & 3 or 1], "why"))
+                    case AskForRooms():
+                        events.append(Listed(Listing(["den", "部屋"])))
+                    case AskToEnter(_, _, room, user):
+                        assert room
+                        events.append(Entered(room, user or "alice", "0123456789abcdef" * 2))
+                    case Finish():
+                        assert talk.state is State.DONE
+                        return
+        assert talk.state not in (State.AWAITING_LIST, State.AWAITING_GRANT, State.DONE)
+
+
+def gateway(data: bytes) -> None:
+    """A gateway with members, to which the broker and clients say anything."""
+    told = ScriptedGateway()
+    for number in range(1, MEMBERS + 1):
+        told.enter(number, ("tsudoi", "tcrp", "classic")[number % 3], address=address_of(number))
+    for kind, part in Pieces(data).each():
+        match kind & 7:
+            case 0 | 1:
+                told.core.handle_answer(part, told.now)
+            case 2:
+                told.core.handle_news(backbone.room_topic(1) + part, told.now)
+            case 3:
+                told.core.handle_news(backbone.own_topic(told.instance) + part, told.now)
+            case 4:
+                told.core.handle_news(part, told.now)
+            case 5:
+                told.core.handle_datagrams(0, [(part, address_of(kind >> 3 & 3))], told.now)
+            case 6:
+                told.hear(kind >> 3 & 3, part, address_of(kind >> 5 & 3))
+            case _:
+                told.wait((kind >> 3) * STEP_S)
+        told.listen()
+    told.wait(STEP_S)
+
+
+def broker(data: bytes) -> None:
+    """A broker with two gateways and a room, to which they and a stranger say anything."""
+    core = Desk().broker
+    core.create(peer=A)
+    core.ask(B, a_join())
+    for kind, part in Pieces(data).each():
+        match kind & 7:
+            case 6:
+                core.core.subscribed(part)
+            case 7:
+                core.now += (kind >> 3) * STEP_S
+                core.core.tick(core.moment)
+            case _:
+                core.core.handle_untrusted((A, B, "/stranger", "")[kind & 3], part, core.moment)
+        for job in core.turn().passwords:
+            core.hash(job)
+    core.turn()
+
+
+def office(data: bytes) -> None:
+    """A broker whose operator says anything."""
+    desk = Desk()
+    desk.broker.create(peer=A)
+    for kind, part in Pieces(data).each():
+        if kind & 1:
+            desk.broker.now += STEP_S
+            desk.tick()
+        desk.office.handle_untrusted(part, desk.broker.moment)
+        desk.broker.turn()
+    desk.tick()

@@ -1,0 +1,229 @@
+"""What is fuzzed: each function that reads what others wrote, by the bytes that it is given.
+
+A target runs one input and returns; `declared` is what it may raise. Anything else, an assertion too, is a finding.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from client.watch import Reading
+from gateway.keys import Keys, parse_keys
+from gateway.trust import Gate
+from ops import configfile
+from protocol import answers, backbone, commands, datagram, handshake, header, heard, operator
+from protocol.codes import Operation
+from protocol.dialects import DIALECTS
+from protocol.errors import InvalidName, MalformedMessage, SettingError, WrongPassword
+from protocol.header import HEADER_SIZE, Header
+from tests.fuzz import stories
+from tests.fuzz.pieces import Pieces
+
+NOW = 1_800_000_000.0
+SECRET = b"a secret of at least thirty-two bytes"
+MALFORMED = (MalformedMessage,)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One thing to fuzz."""
+
+    run: Callable[[bytes], object]
+    reads: tuple[Callable[..., Any], ...]
+    """The functions that it is there for; replaying its corpus reaches them all."""
+    declared: tuple[type[Exception], ...] = MALFORMED
+    """What it may raise."""
+
+    def one_input(self, data: bytes) -> None:
+        """Run it; only what is not declared gets out."""
+        with suppress(*self.declared):
+            self.run(data)
+
+
+# --- protocol -----------------------------------------------------------------------------------------------------
+
+
+def _header(data: bytes) -> None:
+    assert Header.parse_untrusted(data).serialize() == data
+
+
+def _body(data: bytes) -> None:
+    trailer, head, body = data[:1] > b"\x7f", data[1 : 1 + HEADER_SIZE], data[1 + HEADER_SIZE :]
+    parsed = Header.parse_untrusted(head)
+    room, payload = header.split_untrusted(parsed, body, 2 * trailer)
+    assert body.startswith(room.encode() + payload)
+
+
+def _request(data: bytes) -> None:
+    pieces = Pieces(data)
+    dialect, rest = pieces.one_of(list(DIALECTS.values())), pieces.rest()
+    head, body = Header.parse_untrusted(rest[:HEADER_SIZE]), rest[HEADER_SIZE:]
+    request = handshake.parse_request_untrusted(dialect, head, body)
+    assert request.port is None or 0 < request.port < 2**16
+
+
+def _datagram(data: bytes) -> None:
+    for dialect in DIALECTS.values():
+        datagram.readable(data, dialect).encode()
+    for parse in (datagram.parse_untrusted, datagram.parse_in_characters_untrusted):
+        try:
+            said = parse(data)
+        except MalformedMessage:
+            continue
+        assert data[2:].startswith(said.room + said.token + said.text)
+
+
+def _down(data: bytes) -> None:
+    pieces = Pieces(data)
+    dialect = pieces.one_of(list(DIALECTS.values()))
+    heard.parse_down_untrusted(dialect, pieces.one_of(("den", "部屋", "{room}")), pieces.rest())
+
+
+def _answer(data: bytes) -> None:
+    pieces = Pieces(data)
+    reader = answers.AnswerReader(pieces.one_of(list(DIALECTS.values())), pieces.one_of(list(Operation)))
+    for _, part in pieces.each():
+        if (answer := reader.feed_untrusted(part)) is not None:
+            assert isinstance(answer, answers.Refused) or answer.token.isascii()
+            return
+    reader.settle_untrusted()
+
+
+def _rooms(data: bytes) -> None:
+    reader = answers.RoomsReader()
+    for _, part in Pieces(data).each():
+        if (rooms := reader.feed_untrusted(part)) is not None:
+            assert all(rooms)
+            return
+
+
+def _join_list(data: bytes) -> None:
+    answers.parse_join_list_untrusted(data)
+    reader = answers.JoinListReader()
+    for _, part in Pieces(data).each():
+        if reader.feed_untrusted(part) is not None:
+            return
+    reader.settle_untrusted()
+
+
+def _command(data: bytes) -> None:
+    line = data.decode(errors="replace")
+    command = commands.parse_untrusted(line)
+    if not isinstance(command, commands.Unknown | commands.Misused):
+        assert commands.parse_untrusted(commands.serialize(command)) == command
+
+
+def _upward(data: bytes) -> None:
+    for each in backbone.each_untrusted(data):
+        backbone.encode(backbone.parse_upward_untrusted(each))
+
+
+def _downward(data: bytes) -> None:
+    for each in backbone.each_untrusted(data):
+        backbone.encode(backbone.parse_downward_untrusted(each))
+
+
+def _published(data: bytes) -> None:
+    try:
+        backbone.parse_news_untrusted(data)
+    except MalformedMessage:
+        backbone.parse_bundle_untrusted(data)
+
+
+def _orders(data: bytes) -> None:
+    try:
+        operator.parse_ask_untrusted(data)
+    except MalformedMessage:
+        operator.parse_answer_untrusted(data)
+
+
+# --- tokens and files ---------------------------------------------------------------------------------------------
+
+
+class _Believing:
+    """Takes any token's claims for true, so that they are read."""
+
+    def __init__(self, claims: bytes) -> None:
+        self._claims = claims
+
+    def verify_untrusted(self, token: str) -> bytes:
+        """Return the claims."""
+        return self._claims
+
+
+_keys = parse_keys(SECRET)
+_trusting = Gate(_keys, True)
+
+
+def _token(data: bytes) -> None:
+    user, _, password = data.decode(errors="replace").partition("\n")
+    admitted = _trusting.admit_untrusted(Operation.JOIN, "den", user, password or None, NOW)
+    assert not admitted.rights, "nobody has signed it"
+
+
+def _signature(data: bytes) -> None:
+    _keys.verify_untrusted(data.decode(errors="replace"))
+
+
+def _claims(data: bytes) -> None:
+    pieces = Pieces(data)
+    operation = pieces.one_of(list(Operation))
+    gate = Gate(_Believing(pieces.rest()), False)
+    gate.admit_untrusted(operation, "den", "eyJhbGciOiJIUzI1.e30.x", None, NOW)
+
+
+def _keys_file(data: bytes) -> None:
+    parse_keys(data)
+
+
+def _settings(data: bytes) -> None:
+    for program in configfile.PROGRAMS:
+        configfile.parse(data.decode(errors="replace"), "tsudoi.toml", program)
+
+
+def _metrics(data: bytes) -> None:
+    reading = Reading.parse_untrusted(data.decode(errors="replace"), 0.0)
+    assert not (reading.error and reading.numbers)
+
+
+TARGETS = {
+    "header": Target(_header, (Header.parse_untrusted,)),
+    "body": Target(_body, (header.split_untrusted,)),
+    "request": Target(_request, (handshake.parse_request_untrusted,)),
+    "datagram": Target(_datagram, (datagram.parse_untrusted, datagram.parse_in_characters_untrusted)),
+    "down": Target(_down, (heard.parse_down_untrusted,)),
+    "answer": Target(
+        _answer,
+        (
+            answers.FrameReader.next_untrusted,
+            answers.AnswerReader.feed_untrusted,
+            answers.AnswerReader.settle_untrusted,
+        ),
+    ),
+    "rooms": Target(_rooms, (answers.RoomsReader.feed_untrusted,)),
+    "join_list": Target(
+        _join_list,
+        (
+            answers.parse_join_list_untrusted,
+            answers.JoinListReader.feed_untrusted,
+            answers.JoinListReader.settle_untrusted,
+        ),
+    ),
+    "command": Target(_command, (commands.parse_untrusted,), ()),
+    "upward": Target(_upward, (backbone.each_untrusted, backbone.parse_upward_untrusted)),
+    "downward": Target(_downward, (backbone.parse_downward_untrusted,)),
+    "published": Target(_published, (backbone.parse_news_untrusted, backbone.parse_bundle_untrusted)),
+    "orders": Target(_orders, (operator.parse_ask_untrusted, operator.parse_answer_untrusted)),
+    "token": Target(_token, (Gate.admit_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
+    "signature": Target(_signature, (Keys.verify_untrusted,), (MalformedMessage, WrongPassword)),
+    "claims": Target(_claims, (Gate._claims_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
+    "keys_file": Target(_keys_file, (parse_keys,), (SettingError,)),
+    "settings": Target(_settings, (configfile.parse,), (SettingError,)),
+    "metrics": Target(_metrics, (Reading.parse_untrusted,), ()),
+    # These have bounds and counters for what is wrong, and never an exception.
+    "conversation": Target(stories.conversation, stories.CONVERSATION, ()),
+    "gateway": Target(stories.gateway, stories.GATEWAY, ()),
+    "broker": Target(stories.broker, stories.BROKER, ()),
+    "office": Target(stories.office, stories.OFFICE, ()),
+}
