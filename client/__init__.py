@@ -22,6 +22,7 @@ from client.errors import (
     Refused,
     RoomExists,
     RoomNotFound,
+    ServerNotTrusted,
     ServerUnreachable,
     WrongPassword,
 )
@@ -94,6 +95,7 @@ __all__ = [
     "RoomNotFound",
     "Server",
     "ServerAway",
+    "ServerNotTrusted",
     "ServerUnreachable",
     "Settings",
     "TimedOut",

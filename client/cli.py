@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -91,6 +92,20 @@ def _server_options(command: _F) -> _F:
             show_envvar=True,
             help="Where to go; an IPv6 address stands in brackets.",
         ),
+        click.option(
+            "--tls-ca",
+            type=click.Path(dir_okay=False, path_type=Path),
+            envvar="TSUDOI_SERVER_CA",
+            show_envvar=True,
+            help="File with the authorities that --tls trusts (PEM). [default: the system's]",
+        ),
+        click.option(
+            "--tls",
+            is_flag=True,
+            envvar="TSUDOI_SERVER_TLS",
+            show_envvar=True,
+            help="HOST:TCP speaks TLS, and must have a certificate for HOST. What is said goes by UDP, in clear text.",
+        ),
     ):
         command = option(command)
     return command
@@ -161,8 +176,11 @@ def _chat(
     signed_token: str | None,
     linger: float,
     server: Server,
+    tls: bool,
+    tls_ca: Path | None,
     dialect: str,
 ) -> None:
+    server = _over_tls(server, tls, tls_ca)
     # Either may be closed, and is None then.
     by_hand = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
     if name is None and not signed_token:
@@ -193,10 +211,17 @@ def _chat(
         sys.exit(status)
 
 
+def _over_tls(server: Server, tls: bool, authorities: Path | None) -> Server:
+    if authorities is not None and not tls:
+        raise click.UsageError("--tls-ca is for --tls")
+    return replace(server, tls=tls, tls_ca=authorities)
+
+
 @main.command("rooms")
 @_server_options
-def rooms_command(server: Server, dialect: str) -> None:
+def rooms_command(server: Server, tls: bool, tls_ca: Path | None, dialect: str) -> None:
     """List the server's rooms; on pipes, one name a line."""
+    server = _over_tls(server, tls, tls_ca)
     names = _run(rooms(server=server, dialect=dialect))
     if not sys.stdout.isatty():
         for name in names:

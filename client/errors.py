@@ -12,6 +12,10 @@ class ServerUnreachable(ClientError):
     """Nothing answers at the server's address."""
 
 
+class ServerNotTrusted(ClientError):
+    """The server's certificate is not for its name, not of a trusted authority, or not valid now."""
+
+
 class NoAnswer(ClientError):
     """The server took the request and did not answer in time."""
 

@@ -2,9 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 _WRITTEN = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<tcp>\d+))?(?::(?P<udp>\d+))?", re.ASCII)
+
+TCP, UDP = 9001, 9002
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,10 +15,14 @@ class Server:
     """A gateway's two doors."""
 
     host: str = "127.0.0.1"
-    tcp: int = 9001
+    tcp: int = TCP
     """Rooms are created and joined here."""
-    udp: int = 9002
+    udp: int = UDP
     """Messages go here."""
+    tls: bool = False
+    """`tcp` is a TLS door: the certificate must be for `host`, and of an authority that is trusted here."""
+    tls_ca: Path | None = None
+    """File with the authorities to trust (PEM); None: those of the system."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -28,11 +35,11 @@ class Server:
         if found is None:
             hint = "; an IPv6 address goes in brackets" if text.count(":") > 2 and "[" not in text else ""
             raise ValueError(f"{text!r} is not HOST[:TCP[:UDP]]{hint}")
-        ports = {kind: int(found[kind]) for kind in ("tcp", "udp") if found[kind]}
-        for port in ports.values():
+        tcp, udp = int(found["tcp"] or TCP), int(found["udp"] or UDP)
+        for port in (tcp, udp):
             if not 0 < port < 65536:
                 raise ValueError(f"{port} in {text!r} is no port: 1 to 65535")
-        return cls(found["v6"] or found["host"], **ports)
+        return cls(found["v6"] or found["host"], tcp, udp)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.tcp}:{self.udp}" if ":" in self.host else f"{self.host}:{self.tcp}:{self.udp}"

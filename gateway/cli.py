@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Literal
 
 import click
 import uvloop
+from click.core import ParameterSource
 
 from gateway.config import (
     LOOPBACK,
@@ -17,6 +19,7 @@ from gateway.config import (
     Door,
     Network,
     Settings,
+    TlsFiles,
     choose_key,
     parse_broker,
     parse_door,
@@ -24,7 +27,7 @@ from gateway.config import (
     parse_name,
     parse_network,
 )
-from gateway.net import metrics
+from gateway.net import metrics, tls
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
 from gateway.net.keyfile import load_gate
@@ -60,8 +63,9 @@ class NetworkType(click.ParamType[Network]):
 class DoorType(click.ParamType[Door]):
     """HOST:PORT, with =DIALECT,OPTION=VALUE… where a door has such."""
 
-    def __init__(self, dialects: bool) -> None:
+    def __init__(self, dialects: bool, tls: bool = False) -> None:
         self._dialects = dialects
+        self._tls = tls
         self.name = "HOST:PORT[=DIALECT][,OPTION=VALUE...]" if dialects else "HOST:PORT"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Door:
@@ -69,7 +73,7 @@ class DoorType(click.ParamType[Door]):
         if isinstance(value, Door):
             return value
         try:
-            return parse_door(str(value), self._dialects)
+            return replace(parse_door(str(value), self._dialects), tls=self._tls)
         except SettingError as exc:
             self.fail(str(exc), param, ctx)
 
@@ -97,7 +101,28 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     show_envvar=True,
     help=f"Where clients create and join rooms; may be given several times. Port 0: any free one. DIALECT is auto (the"
     f" default) or one of {', '.join(DIALECTS)}. What --no-commands, --notices and --language say for all doors can"
-    " differ for one: HOST:PORT=DIALECT,commands=off,notices=on,language=ja.",
+    " differ for one: HOST:PORT=DIALECT,commands=off,notices=on,language=ja. With --tls there is no such door unless it"
+    " is given.",
+)
+@click.option(
+    "--tls",
+    type=DoorType(dialects=True, tls=True),
+    multiple=True,
+    show_envvar=True,
+    help="Like --tcp, for clients that speak TLS (1.2 or newer); may be given several times. Needs --tls-cert and"
+    " --tls-key. Chat itself goes by UDP all the same, in clear text. [default: nowhere]",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_envvar=True,
+    help="The server's certificate and those that lead to its authority (PEM). SIGHUP reads it again. [default: none]",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_envvar=True,
+    help="The certificate's key (PEM, mode 0600, no passphrase). [default: none]",
 )
 @click.option(
     "--udp",
@@ -370,6 +395,8 @@ def main(context: click.Context, /, http: Place | None, check_config: bool, **_:
         return
     try:
         config = configure(context)
+        if config.tls is not None:
+            tls.load(config.tls)
         if check_config:
             if config.auth_key is not None:
                 load_gate(config.auth_key, config.settings.auth)
@@ -389,11 +416,17 @@ def configure(context: click.Context) -> Config:
     Raises:
         SettingError, click.UsageError: they do not go together.
     """
-    return _configure(**{name: value for name, value in context.params.items() if name != "check_config"})
+    given = {name: value for name, value in context.params.items() if name != "check_config"}
+    if given["tls"] and context.get_parameter_source("tcp") is ParameterSource.DEFAULT:
+        given["tcp"] = ()
+    return _configure(**given)
 
 
 def _configure(
     tcp: tuple[Door, ...],
+    tls: tuple[Door, ...],
+    tls_cert: Path | None,
+    tls_key: Path | None,
     udp: tuple[Door, ...],
     broker: str | None,
     key: Path | None,
@@ -458,11 +491,14 @@ def _configure(
     )
     if auth == "required" and auth_key is None:
         raise click.UsageError("--auth required needs --auth-key, the file with the keys that tokens are signed with")
+    if bool(tls) != bool(tls_cert and tls_key) or bool(tls_cert) != bool(tls_key):
+        raise click.UsageError("--tls, --tls-cert and --tls-key need each other")
+    files = TlsFiles(tls_cert, tls_key) if tls_cert and tls_key else None
     # What our own broker has kept of an earlier run is ours to go on with.
     name = name if broker else name or "embedded"
     shown = choose_key(broker, key, name, insecure)
     received = parse_inherited(inherited) if inherited else None
-    places = (tcp, udp, broker, data, http, name, auth_key, shown)
+    places = ((*tcp, *tls), udp, broker, data, http, name, auth_key, shown, files)
     return Config(*places, settings, log_level, log_format, config, workers, received)
 
 
@@ -519,7 +555,7 @@ async def run(config: Config) -> None:
             raise SettingError(
                 f"no broker answers at {endpoint}{' (or none that lets this key in)' if config.key else ''}"
             )
-        doors = [f"tcp {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
+        doors = [f"{door.kind} {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")

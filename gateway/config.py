@@ -37,6 +37,13 @@ class Door:
     """Of a TCP door, like the next two: see `Settings`, whose value holds if this is None."""
     notices: bool | None = None
     language: Literal["en", "ja"] | None = None
+    tls: bool = False
+    """Of a TCP door: its clients speak TLS first."""
+
+    @property
+    def kind(self) -> str:
+        """What a TCP door is called."""
+        return "tls" if self.tls else "tcp"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -115,6 +122,15 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where the certificate for TLS doors lies, PEM."""
+
+    certificate: Path
+    """With those that lead to the authority behind it."""
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Inherited:
     """Descriptors of the sockets that a worker gets from who started it, one a door."""
 
@@ -139,6 +155,7 @@ class Config:
     """All of the command line."""
 
     tcp: tuple[Door, ...]
+    """The plain ones, then those with TLS."""
     udp: tuple[Door, ...]
     broker: str | None
     """Endpoint of a running broker; None: start one of our own."""
@@ -150,6 +167,8 @@ class Config:
     """File with the keys that tokens are signed with."""
     key: SecretKey | None = None
     """What the broker is shown; None: nothing is encrypted on the way to it."""
+    tls: TlsFiles | None = None
+    """Not None if there are TLS doors."""
     settings: Settings = field(default_factory=Settings)
     log_level: str = "info"
     log_format: Literal["human", "json"] = "human"

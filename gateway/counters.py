@@ -60,6 +60,8 @@ class Counters:
     """Too many at once, of all or of an address."""
     connections_evicted: int = 0
     """Closed after a long silence, as their place was needed."""
+    tls_failed: int = 0
+    """Connections whose TLS handshake failed, or was not done in time."""
     descriptors_ran_out: int = 0
     """Times that the system gave this process no more descriptors; who came meanwhile was turned away."""
     buffers_full: int = 0

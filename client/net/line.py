@@ -3,12 +3,14 @@
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from client.errors import NoAnswer, ProtocolViolation, ServerUnreachable
+from client.errors import ClientError, NoAnswer, ProtocolViolation, ServerNotTrusted, ServerUnreachable
 from client.server import Server
 from client.session import Conversation
 from client.settings import Settings
@@ -76,20 +78,40 @@ async def connected_line(server: Server, settings: Settings) -> Line:
     """Return a connection; the caller closes it.
 
     Raises:
-        ServerUnreachable
+        ServerUnreachable, ServerNotTrusted; ClientError: the file with the authorities can not be used.
     """
+    context = tls_context(server.tls_ca) if server.tls else None
+    what = "TLS server" if server.tls else "server"
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
-            return Line(*await asyncio.open_connection(server.host, server.tcp))
+            return Line(*await asyncio.open_connection(server.host, server.tcp, ssl=context))
     except TimeoutError as exc:
-        raise ServerUnreachable(f"no server answers at {server} within {settings.connect_timeout_s:g} s") from exc
+        raise ServerUnreachable(f"no {what} answers at {server} within {settings.connect_timeout_s:g} s") from exc
+    except ssl.SSLCertVerificationError as exc:
+        raise ServerNotTrusted(f"the certificate of {server} is not accepted: {exc.verify_message}") from exc
+    except ssl.SSLError as exc:
+        raise ServerUnreachable(f"no TLS server answers at {server}: {reason(exc)}") from exc
     except (OSError, UnicodeError) as exc:
-        raise ServerUnreachable(f"no server answers at {server}: {reason(exc)}") from exc
+        raise ServerUnreachable(f"no {what} answers at {server}: {reason(exc)}") from exc
+
+
+def tls_context(authorities: Path | None) -> ssl.SSLContext:
+    """Return what verifies a server: TLS 1.2 or newer, its name, and an authority of this file or the system's.
+
+    Raises:
+        ClientError: the file can not be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except ssl.SSLError as exc:
+        raise ClientError(f"there are no certificates (PEM) in {authorities}") from exc
+    except OSError as exc:
+        raise ClientError(f"can not read {authorities}: {reason(exc)}") from exc
 
 
 @asynccontextmanager
 async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
-    """Connect, and close at the end; raise ServerUnreachable."""
+    """Connect, and close at the end; raises as `connected_line` does."""
     line = await connected_line(server, settings)
     try:
         yield line
@@ -185,6 +207,9 @@ def reason(exc: Exception) -> str:
     """Return why, in a few words of the system's."""
     if isinstance(exc, socket.gaierror):
         return "its name is not known"
+    if isinstance(exc, ssl.SSLError):
+        # Its number is none of the system's.
+        return (exc.reason or "TLS failed").lower().replace("_", " ")
     if isinstance(exc, OSError) and exc.errno:
         return os.strerror(exc.errno).lower()
     if isinstance(exc, OSError) and "Connect call failed" in str(exc):

@@ -97,12 +97,14 @@ class Connection(asyncio.Protocol):
     def __init__(self, desk: Desk, door: Door) -> None:
         self._desk = desk
         self._door = door
-        self._ip = ""
+        self.ip = ""
+        """Where it comes from."""
         self._admitted = False
         self._welcome = True
         """Its request may be asked of the broker; otherwise it is answered busy."""
         self._held = 0
         """Bytes that it has said."""
+        self._connected = False
         self._lost = False
         self._ended = False
         """Whatever comes now comes too late."""
@@ -126,24 +128,16 @@ class Connection(asyncio.Protocol):
     # --- what happens (asyncio.Protocol) --------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has come."""
+        """A client has come, over TLS when that is done."""
         # Not asserted: uvloop's transports are no asyncio.Transport by name.
         self._transport = cast(asyncio.Transport, transport)
-        desk, peer = self._desk, transport.get_extra_info("peername")
-        if peer is None:
-            self._transport.abort()
-            return
-        self._ip = str(peer[0])
-        verdict = desk.enter(self, self._ip)
-        if verdict is Verdict.CLOSE:
-            self._transport.abort()
-            return
-        self._admitted = True
-        self._welcome = verdict is Verdict.WELCOME
-        self._conversation = JoinConversation(
-            self._door.dialect, desk.settings.payload_limit, desk.listed_lately(self._ip), desk.gate is not None
-        )
-        desk.silent.begin(self)
+        self._connected = True
+        if not self._admitted:
+            peer = transport.get_extra_info("peername")
+            if peer is None or not self.arrive(str(peer[0])):
+                self._transport.abort()
+                return
+        self._desk.silent.begin(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -163,7 +157,8 @@ class Connection(asyncio.Protocol):
         self._eof = True
         if self._admitted and not self._busy:
             self._wait()
-        return True
+        # TLS has no half of a connection: who ends its half ends it all.
+        return not self._door.tls
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is no more."""
@@ -171,8 +166,31 @@ class Connection(asyncio.Protocol):
         if self._admitted:
             self._end(f"the connection was lost: {exc!r}")
             self._desk.asking.end(self)
-            self._desk.leave(self, self._ip)
+            self._desk.leave(self, self.ip)
             self._desk.hold(-self._held)
+
+    def arrive(self, ip: str) -> bool:
+        """Somebody comes from there: give it a place, or return False if it is to be turned away.
+
+        A TLS door does so before anything is said, and calls `end_unless_connected` when the TLS handshake is over.
+        """
+        desk = self._desk
+        self.ip = ip
+        verdict = desk.enter(self, ip)
+        if verdict is Verdict.CLOSE:
+            return False
+        self._admitted = True
+        self._welcome = verdict is Verdict.WELCOME
+        self._conversation = JoinConversation(
+            self._door.dialect, desk.settings.payload_limit, desk.listed_lately(ip), desk.gate is not None
+        )
+        return True
+
+    def end_unless_connected(self) -> bool:
+        """Give the place of who arrived and never became a client to others; return whether it was so."""
+        if not self._connected:
+            self.connection_lost(None)
+        return not self._connected
 
     def give_up(self, why: str) -> None:
         """End it, whatever the client still wants."""
@@ -247,7 +265,7 @@ class Connection(asyncio.Protocol):
                 self._ask_to_enter(command)
             case Announce(port):
                 if self._member is not None:
-                    self._desk.core.announce(self._member, addresses.pack(self._ip, port), monotonic())
+                    self._desk.core.announce(self._member, addresses.pack(self.ip, port), monotonic())
                     self._desk.settle_soon()
             case Finish():
                 self._finish()
@@ -271,7 +289,7 @@ class Connection(asyncio.Protocol):
 
     def _ask_to_enter(self, command: AskToEnter) -> None:
         desk, creates = self._desk, command.operation is Operation.CREATE
-        if not self._welcome or (creates and not desk.admission.may_create(self._ip, monotonic())):
+        if not self._welcome or (creates and not desk.admission.may_create(self.ip, monotonic())):
             self._happen(Declined(Status.BUSY))
             return
         user, password, rights = command.user, command.password, 0
@@ -284,7 +302,7 @@ class Connection(asyncio.Protocol):
                 return
             user, password, rights = admitted.user, admitted.password, int(admitted.rights)
         if password and not creates:
-            if not desk.admission.may_try(self._ip, monotonic()):
+            if not desk.admission.may_try(self.ip, monotonic()):
                 self._happen(Declined(Status.BUSY))
                 return
             self._tries = True
@@ -295,7 +313,7 @@ class Connection(asyncio.Protocol):
             password,
             hash_token(token.encode()),
             command.dialect.name,
-            self._ip.partition("%")[0],
+            self.ip.partition("%")[0],
             int(desk.settings.idle_timeout_s * 1000),
             rights,
             int(desk.settings.manner(self._door, command.dialect)),
@@ -305,7 +323,7 @@ class Connection(asyncio.Protocol):
             if self._tries:
                 self._tries = False
                 wrong = isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD
-                desk.admission.tried(self._ip, wrong, now)
+                desk.admission.tried(self.ip, wrong, now)
             if isinstance(answer, Granted):
                 desk.core.counters.handshakes_admitted += 1
                 if creates:
@@ -352,14 +370,14 @@ class Connection(asyncio.Protocol):
             return
         self._ended = True
         if why:
-            logger.debug("gave up", ip=self._ip, state=self._conversation.state.name, why=why)
+            logger.debug("gave up", ip=self.ip, state=self._conversation.state.name, why=why)
             self._forsake()
         self._stop_timer()
         desk = self._desk
         desk.silent.end(self)
         desk.asking.end(self)
         if self._conversation.listed:
-            desk.note_listed(self._ip)
+            desk.note_listed(self.ip)
 
     def _forsake(self) -> None:
         """A member that never got its token is nobody's."""

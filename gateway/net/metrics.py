@@ -37,6 +37,7 @@ def _members(service: Service) -> list[Row]:
             "evicted": counters.connections_evicted,
             "buffers_full": counters.buffers_full,
             "limited": counters.handshakes_limited,
+            "tls_failed": counters.tls_failed,
         }
 
     def limits() -> dict[str, float]:

@@ -14,6 +14,7 @@ from gateway.net import mmsg
 from gateway.net.backbone import Backbone
 from gateway.net.keyfile import load_gate, reload_gate
 from gateway.net.tcp import TCPServer
+from gateway.net.tls import Credentials, load
 from gateway.net.udp import UDPServer
 from ops import logs
 from ops.reload import differing, take_over
@@ -32,7 +33,7 @@ class Service:
         """Bind the UDP doors and connect to the broker at `endpoint`.
 
         Raises:
-            SettingError: a door can not be bound.
+            SettingError: a door can not be bound, or a file with keys can not be used.
         """
         settings = config.settings
         self._loop = asyncio.get_running_loop()
@@ -52,7 +53,8 @@ class Service:
         )
         self.core = Core(members, settings, self.link, self._delivery, self.counters)
         self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
-        self.tcp = TCPServer(self.core, settings, self.settle, self.gate)
+        self._credentials = None if config.tls is None else Credentials(config.tls)
+        self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials)
         self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers, config.key)
         self._published_at = 0.0
         self._resting = False
@@ -84,14 +86,17 @@ class Service:
             (names of settings that changed, names of those that need a restart)
 
         Raises:
-            SettingError: the keys for signed tokens can not be read; then nothing has changed.
+            SettingError: the keys for signed tokens or the certificate can not be read; then nothing has changed.
         """
+        renewed = None if self._credentials is None or config.tls is None else load(config.tls)
         # Another file needs a restart, as is told: its keys are not taken before that.
         if self.gate is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
             reload_gate(self.gate, config.auth_key)
         settings = self._config.settings
         changed, fixed = take_over(settings, config.settings, fixed=("auth",))
-        fixed += differing(self._config, config, but=("settings", "log_level"))
+        fixed += differing(self._config, config, but=("settings", "log_level", "tls"))
+        if self._credentials is not None and renewed is not None and self._credentials.renew(renewed):
+            changed.append("certificate")
         self.link.publisher.capacity = settings.unaccepted
         self.tcp.reload()
         return changed, fixed

@@ -6,6 +6,7 @@ import resource
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from time import monotonic
 
 from gateway.admission import Admission, Verdict
@@ -13,6 +14,7 @@ from gateway.config import Door, Settings
 from gateway.core import Core
 from gateway.listing import RoomList
 from gateway.net.connection import Connection, Desk
+from gateway.net.tls import Credentials, TlsListener
 from gateway.net.waits import Waits
 from gateway.trust import Gate
 from ops import logs
@@ -34,7 +36,14 @@ logger = logs.get("gateway.tcp")
 class TCPServer(Desk):
     """All TCP doors of a gateway."""
 
-    def __init__(self, core: Core, settings: Settings, settle: Callable[[], None], gate: Gate | None = None) -> None:
+    def __init__(
+        self,
+        core: Core,
+        settings: Settings,
+        settle: Callable[[], None],
+        gate: Gate | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
         """Serve nothing yet.
 
         Args:
@@ -42,6 +51,7 @@ class TCPServer(Desk):
             settings: see there.
             settle: carries out what the core has left to do.
             gate: checks signed tokens; None: names are free.
+            credentials: what TLS doors show; they need it.
         """
         self.core = core
         self.settings = settings
@@ -52,10 +62,14 @@ class TCPServer(Desk):
         self.silent = Waits(settings.first_byte_s)
         self.asking = Waits(settings.request_s)
         self._settle = settle
+        self._credentials = credentials
         self._held = 0
         """Bytes of requests that are not answered yet."""
         self._settling: asyncio.Handle | None = None
         self._servers: list[asyncio.Server] = []
+        self._tls: list[TlsListener] = []
+        self._listening: int | None = None
+        """The descriptor of a door."""
         self._open: set[Connection] = set()
         self._spare = True
         """When it was looked last, there was a descriptor to be had."""
@@ -73,11 +87,10 @@ class TCPServer(Desk):
 
         libuv accepts and closes at once what comes meanwhile, and tells nobody. Who is in needs no descriptor.
         """
-        listening = next((sock for server in self._servers for sock in server.sockets), None)
-        if listening is None:
+        if self._listening is None:
             return
         try:
-            os.close(os.dup(listening.fileno()))
+            os.close(os.dup(self._listening))
         except OSError as exc:
             if self._spare:
                 self.core.counters.descriptors_ran_out += 1
@@ -101,23 +114,26 @@ class TCPServer(Desk):
         Raises:
             SettingError: the address can not be bound.
         """
-        try:
-            if inherited is None:
-                server = await self.loop.create_server(
-                    lambda: Connection(self, door), door.host, door.port, backlog=BACKLOG
-                )
-            else:
-                sock = socket.socket(fileno=inherited)
-                server = await self.loop.create_server(lambda: Connection(self, door), sock=sock, backlog=BACKLOG)
-        except OSError as exc:
-            raise SettingError(f"can not listen on TCP {door}: {_reason(exc)}") from exc
-        self._servers.append(server)
-        return Door(door.host, server.sockets[0].getsockname()[1], door.dialect)
+        sock = bind_tcp(door) if inherited is None else socket.socket(fileno=inherited)
+        self._listening = sock.fileno()
+        place = replace(door, port=sock.getsockname()[1])
+        if door.tls:
+            assert self._credentials is not None
+            self._tls.append(
+                TlsListener(sock, self._credentials, self.core.counters, lambda: Connection(self, door), self.look)
+            )
+        else:
+            server = await self.loop.create_server(lambda: Connection(self, door), sock=sock, backlog=BACKLOG)
+            self._servers.append(server)
+        return place
 
     async def close(self, grace_s: float) -> None:
         """Take no new connections, let those that asked get their answer, then end the rest."""
+        self._listening = None
         for server in self._servers:
             server.close()
+        for listener in self._tls:
+            await listener.close()
         if self._open:
             self._all_closed.clear()
             try:
@@ -197,6 +213,13 @@ def raise_descriptors(connections: int) -> int:
     return most
 
 
-def _reason(exc: OSError) -> str:
-    """Return the system's words alone: asyncio wraps them in a text of its own."""
-    return os.strerror(exc.errno) if exc.errno else str(exc)
+def bind_tcp(door: Door) -> socket.socket:
+    """Return a socket that listens at a door and does not block; raises SettingError if it can not be bound."""
+    family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
+    try:
+        sock = socket.create_server((door.host, door.port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        # Python adds where to the system's words.
+        raise SettingError(f"can not listen on TCP {door}: {os.strerror(exc.errno) if exc.errno else exc}") from exc
+    sock.setblocking(False)
+    return sock

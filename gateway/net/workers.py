@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from gateway.config import Config, Door, Inherited
 from gateway.net.child import Child
+from gateway.net.tcp import bind_tcp
 from gateway.net.udp import bind_udp
 from protocol.errors import SettingError
 
-BACKLOG = 1024
 START_S, STOP_S = 40.0, 6.0
 
 
@@ -82,14 +82,9 @@ class Workers:
             sock.close()
 
     def _tcp(self, door: Door) -> int:
-        family = socket.AF_INET6 if ":" in door.host else socket.AF_INET
-        try:
-            sock = socket.create_server((door.host, door.port), family=family, backlog=BACKLOG)
-        except OSError as exc:
-            raise SettingError(f"can not listen on TCP {door}: {exc.strerror}") from exc
-        sock.setblocking(False)
+        sock = bind_tcp(door)
         self._sockets.append(sock)
-        self.doors.append(f"tcp {replace(door, port=sock.getsockname()[1])}")
+        self.doors.append(f"{door.kind} {replace(door, port=sock.getsockname()[1])}")
         return sock.fileno()
 
     def _udp(self, door: Door, count: int) -> list[int]:

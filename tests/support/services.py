@@ -200,12 +200,13 @@ class Gateway(Service):
         if "--notices" not in extra:
             arguments += ["--notices", "off"]
         super().__init__("gateway", (*arguments, *extra))
-        tcp = tuple(self._addresses("tcp"))
+        tcp = tuple(self.addresses("tcp"))
         assert len(tcp) == len(doors), self.ready
         self._tcp = dict(zip(doors, tcp, strict=True))
-        (self.udp,) = self._addresses("udp")
+        (self.udp,) = self.addresses("udp")
 
-    def _addresses(self, kind: str) -> Iterator[Address]:
+    def addresses(self, kind: str) -> Iterator[Address]:
+        """Where its doors of a kind are: `tcp`, `tls` or `udp`."""
         words = self.ready.split()[1:]
         for name, address in zip(words[::2], words[1::2], strict=True):
             if name == kind:

@@ -1,0 +1,164 @@
+"""TLS, as people and an administrator meet it: a real gateway, the SDK, the command line, and SIGHUP."""
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trustme
+
+import client
+from tests.support.services import ROOT, Gateway
+
+PATIENCE_S = 15.0
+HERE = "127.0.0.1"
+
+
+class Office:
+    """An authority, and the files in which it leaves what a gateway shows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca = trustme.CA()
+        self.trusted, self.certificate, self.key = folder / "ca.pem", folder / "server.pem", folder / "server.key"
+        self.ca.cert_pem.write_to_path(self.trusted)
+        self.renew()
+        self.flags = ("--tls", f"{HERE}:0", "--tls-cert", str(self.certificate), "--tls-key", str(self.key))
+
+    def renew(self) -> None:
+        issued = self.ca.issue_cert(HERE)
+        issued.cert_chain_pems[0].write_to_path(self.certificate)
+        issued.private_key_pem.write_to_path(self.key)
+        self.key.chmod(0o600)
+
+    def serial(self, server: client.Server) -> str:
+        """The number of the certificate that the server shows now."""
+        context = ssl.create_default_context(cafile=self.trusted)
+        with (
+            socket.create_connection((server.host, server.tcp), PATIENCE_S) as sock,
+            context.wrap_socket(sock, server_hostname=server.host) as secure,
+        ):
+            shown = secure.getpeercert()
+            assert shown
+            return str(shown["serialNumber"])
+
+
+def at(gateway: Gateway, authority: Path) -> client.Server:
+    (address,) = gateway.addresses("tls")
+    return client.Server(HERE, address[1], gateway.udp[1], tls=True, tls_ca=authority)
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "client", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+async def hears(place: client.ChatClient, text: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        async for message in place.messages():
+            if message.text == text:
+                return
+
+
+def test_people_chat_while_the_certificate_is_renewed(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+
+    async def story(gateway: Gateway) -> None:
+        server = at(gateway, office.trusted)
+        with socket.create_connection((server.host, server.tcp), PATIENCE_S) as silent:
+            async with (
+                await client.create("den", name="alice", password="secret", server=server) as alice,
+                await client.join("den", name="bob", password="secret", server=server) as bob,
+            ):
+                await alice.say("before")
+                await hears(bob, "before")
+                first = await asyncio.to_thread(office.serial, server)
+
+                office.renew()
+                os.kill(gateway.pid, signal.SIGHUP)
+                assert await asyncio.to_thread(gateway.stderr.wait_for, lambda line: "certificate" in line, PATIENCE_S)
+                second = await asyncio.to_thread(office.serial, server)
+                assert second != first
+
+                office.key.write_text("no key any more")
+                os.kill(gateway.pid, signal.SIGHUP)
+                line = await asyncio.to_thread(gateway.stderr.wait_for, lambda line: "not reloaded" in line, PATIENCE_S)
+                assert line is not None
+                assert str(office.key) in line
+                assert await asyncio.to_thread(office.serial, server) == second
+
+                await bob.say("after")
+                await hears(alice, "after")
+                async with await client.join("den", name="carol", password="secret", server=server) as carol:
+                    await carol.say("late")
+                    await hears(alice, "late")
+            # Who connected and never said a word of TLS is let go of.
+            silent.settimeout(PATIENCE_S)
+            assert await asyncio.to_thread(silent.recv, 1) == b""
+
+    # With --tls alone nothing is open in clear text.
+    with Gateway(*office.flags, data=tmp_path / "data", doors=()) as gateway:
+        assert " tcp " not in gateway.ready
+        asyncio.run(story(gateway))
+
+
+def test_who_is_not_trusted_is_told_why_in_one_line(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(stranger)
+
+    with Gateway(*office.flags, data=tmp_path / "data", doors=("tsudoi",)) as gateway:
+        server = at(gateway, office.trusted)
+        where = f"{server.host}:{server.tcp}:{server.udp}"
+        assert run("rooms", "--server", where, "--tls", "--tls-ca", str(office.trusted)) == (0, "", "")
+
+        refused = f"client: the certificate of {where} is not accepted: "
+        status, told, problem = run("rooms", "--server", where, "--tls", "--tls-ca", str(stranger))
+        assert (status, told) == (1, "")
+        assert problem.startswith(refused)
+        assert problem.count("\n") == 1
+
+        elsewhere = replace(server, host="localhost")
+        with pytest.raises(client.ServerNotTrusted, match="'localhost'"):
+            asyncio.run(client.rooms(server=elsewhere))
+
+        # Neither kind of client hangs at the other's door.
+        with pytest.raises(client.ClientError):
+            asyncio.run(client.rooms(server=replace(server, tls=False, tls_ca=None)))
+        plain = replace(server, tcp=gateway.door("tsudoi").tcp[1])
+        with pytest.raises(client.ServerUnreachable, match="no TLS server answers"):
+            asyncio.run(client.rooms(server=plain, settings=client.Settings(connect_timeout_s=1.0)))
+
+
+def test_workers_share_a_tls_door(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    with Gateway(*office.flags, "--workers", "2", data=tmp_path / "data", doors=()) as gateway:
+        server = at(gateway, office.trusted)
+
+        async def story() -> None:
+            async with (
+                await client.create("den", name="alice", server=server) as alice,
+                await client.join("den", name="bob", server=server) as bob,
+            ):
+                await bob.say("hello")
+                await hears(alice, "hello")
+
+        asyncio.run(story())
+        first = office.serial(server)
+        office.renew()
+        os.kill(gateway.pid, signal.SIGHUP)
+        assert gateway.stderr.wait_for(lambda _: gateway.stderr.text.count("changed=certificate") == 2, PATIENCE_S)
+        assert office.serial(server) != first
+
+
+def test_what_belongs_together_is_asked_for() -> None:
+    command = [sys.executable, "-m", "gateway", "--tls", f"{HERE}:0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "gateway: --tls, --tls-cert and --tls-key need each other\n"
