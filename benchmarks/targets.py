@@ -44,19 +44,19 @@ _COLD = (
     " would have to do without a broker of its own process, which is there to survive it."
 )
 _ONE_BY_ONE = (
-    "The server in C beside it is the floor of connections and wake-ups. One in Python that does nothing either"
-    " (uvloop, constant answers, no broker) got 1,820-2,270 joins a second here, so an event loop in Python alone"
-    " takes more than the 400 µs that the target leaves. Ours adds one round trip to the broker, which is four"
-    " switches between threads, one transaction (45 µs) and, for a room's creation, a subscription; the same code"
-    " takes a third of that time when many joins come together and caches are warm. To go lower: a socket between"
-    " a gateway and its own broker without ZeroMQ's threads, a reply that does not wait for the transaction, and a"
-    " handshake that is not in Python."
+    "It is not the connection: the server in C beside it shows what that costs, and one in Python (uvloop,"
+    " constant answers, no broker) got 5,800-6,800 joins a second here, nearly as many. The time goes into the"
+    " round trip to the broker, which is four switches between threads (gateway, its ZeroMQ thread, the"
+    " broker's, broker, and back), one transaction (45 µs) and, for a room's creation, a subscription, all on"
+    " caches gone cold: the same code takes a quarter of the processor time when 200 join at once. To go lower:"
+    " a socket between a gateway and its own broker without ZeroMQ's threads, or a reply that does not wait for"
+    " the transaction."
 )
 _TOGETHER = (
-    "A third of a join (60 µs) is the kernel's TCP, 20-30 µs MessagePack and the state machine, 12 µs the store, 3 µs"
-    " the token; frames to the broker and back are shared by all of a turn. A server with uvloop that answers constants"
-    " got 6,300-6,400 a second on one core here, so nothing is left there for the work itself. To go further: more"
-    " cores, or a handshake that is not in Python."
+    "A third of a join (60 µs) is the kernel's TCP, 20-30 µs MessagePack and the state machine, 12 µs the"
+    " store, 3 µs the token; frames to the broker and back are shared by all of a turn. The server in C shows"
+    " what the connections alone allow. With gateway and broker on a core each it is more; on one core, a join"
+    " would have to cost the gateway less, which does most of the work."
 )
 _MEMORY = (
     "Live objects are 1.4 KiB a member: 750 bytes in the gateway (the member, its token in an index, its address and"
