@@ -317,30 +317,34 @@ def growth(stage: Stage) -> list[Row]:
 
 def second_worker(stage: Stage) -> list[Row]:
     """What a delivery costs the gateways when there are two of them."""
-    rate = 16_000
+    rows = []
     wanted = seats(200, 5)
-    costs: list[list[float]] = []
     with (
         tsudoi(wanted, "--workers", "1", cores=CORES, spin=False) as one,
         tsudoi(wanted, "--workers", "2", cores=CORES, spin=False) as two,
     ):
-        runs = stage.turns([(one.load, one.service), (two.load, two.service)], rate)
-        for company, made in zip((one, two), runs, strict=True):
-            assert isinstance(company.service, Tsudoi)
-            own = [pid in company.service.gateways() for pid in company.service.family()]
-            costs.append([_share(run, own) for run in made])
-    gain = statistics.median(2 * a / b for a, b in zip(*costs, strict=True))
-    return [
-        Row(
-            f"200 rooms × 5, {5 * rate:,} deliveries/s, two workers",
-            f"{statistics.median(costs[1]):.2f} µs CPU a delivery in the gateways, {median_of(runs[1], us):.2f} in all",
-            f"one worker {statistics.median(costs[0]):.2f} µs, {median_of(runs[0], us):.2f} in all",
-            gain,
-            "what two carry ÷ what one carries, if each has a core: 2 × one worker's CPU a delivery ÷ two workers';"
-            f" derived, as the load needs a core of the {len(CORES)} here; {verdict(runs[1][-1])}",
-            "workers",
-        )
-    ]
+        # The second is what a machine at its limit does; what two workers cost is less there, as turns are fuller.
+        for rate in (24_000,) if stage.quick else (16_000, 24_000):
+            runs = stage.turns([(one.load, one.service), (two.load, two.service)], rate)
+            costs: list[list[float]] = []
+            for company, made in zip((one, two), runs, strict=True):
+                assert isinstance(company.service, Tsudoi)
+                gateways = company.service.gateways()
+                own = [pid in gateways for pid in company.service.family()]
+                costs.append([_share(run, own) for run in made])
+            rows.append(
+                Row(
+                    f"200 rooms × 5, {5 * rate:,} deliveries/s asked for, two workers",
+                    f"{statistics.median(costs[1]):.2f} µs CPU a delivery in the gateways,"
+                    f" {median_of(runs[1], us):.2f} in all",
+                    f"one worker {statistics.median(costs[0]):.2f} µs, {median_of(runs[0], us):.2f} in all",
+                    statistics.median(2 * a / b for a, b in zip(*costs, strict=True)),
+                    "what two carry ÷ what one carries, if each has a core: 2 × one worker's CPU a delivery ÷ two"
+                    f" workers'; derived, as the load needs a core of the {len(CORES)} here; {verdict(runs[1][-1])}",
+                    "workers",
+                )
+            )
+    return rows
 
 
 def _share(run: Run, own: list[bool]) -> float:
