@@ -127,6 +127,8 @@ class _Run:
             case commands.HandOver(name):
                 if target := self._find_other(name):
                     directory.make_host(target, member, wall_ms)
+            case commands.Close() if room.persistent:
+                self._answer(Phrase.ROOM_STAYS)
             case commands.Close():
                 directory.close(room, LeaveReason.HOST_CLOSED, wall_ms)
 

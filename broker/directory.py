@@ -15,7 +15,9 @@ from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason, Rights
 from protocol.datagram import SERVER_NAME
 from protocol.errors import Full, RoomExists, RoomNotFound
+from protocol.manner import Manner
 from protocol.names import RoomName, TokenHash, UserName, told_apart
+from protocol.phrases import Phrase
 
 NOBODY = 0
 """The host of a room that has none: no member has this id."""
@@ -442,6 +444,9 @@ class Directory:
         self.note(room, EntryKind.JOINED, member, "", len(room.members), wall_ms)
         member.delivered = room.last
         self.batch.members[member.id] = member.row()
+        if room.topic and member.manner & Manner.NOTICES:
+            # Behind what it has heard, so that it is told when it is live, and again if that was lost.
+            self.note(room, EntryKind.ANSWERED, member, room.topic, Phrase.TOPIC_IS, wall_ms)
         return member
 
     def note(

@@ -23,6 +23,7 @@ REFUSALS = frozenset(
         "not-banned",
         "not-muted",
         "yourself",
+        "room-stays",
         "busy",
         "no-such-page",
     }

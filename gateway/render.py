@@ -119,7 +119,10 @@ def farewell(entry: Entry, room: str, dialect: Dialect, manner: int) -> list[byt
         }
         return [told.told(dialect.down, room, "kicked", values, reason)]
     texts = [template.format(user=entry.sender, room=room, reason=reason) for template in dialect.removed]
-    return [datagram.notice(dialect, room, "kicked", text) for text in texts]
+    farewells = [datagram.notice(dialect, room, "kicked", text) for text in texts]
+    if not any("{reason}" in template for template in dialect.removed):
+        farewells.insert(0, datagram.said(dialect.down, room, 0, datagram.SERVER_NAME, reason))
+    return farewells
 
 
 def _whispered(entry: Entry, room: str, style: DownStyle, japanese: bool, member: int) -> bytes:

@@ -152,7 +152,9 @@ class Dialect:
     timed_out: str = _SEED_TIMED_OUT
     """Notice to a member removed for silence; {user} is itself, {room} the room."""
     removed: tuple[str, ...] = ("{reason}", "exit!")
-    """Notices to a member that somebody removed; {reason} is who and why, {user} and {room} as in `timed_out`."""
+    """Notices to a member that somebody removed; {reason} is who and why, {user} and {room} as in `timed_out`.
+
+    Where none has {reason}, it is told before them, as the server's message."""
     notices: bool = True
     """Members are told who comes, goes and so on, where the listener does not say otherwise."""
     notices_raw: bool = False

@@ -36,6 +36,7 @@ class Phrase(IntEnum):
     NO_HISTORY = 22
     NO_SUCH_PAGE = 23
     TIME_IS = 24
+    ROOM_STAYS = 25
     # Questions' longer answers.
     MEMBERS = 40
     MEMBER = 41
@@ -124,7 +125,11 @@ PHRASES: dict[Phrase, tuple[str, str]] = {
     Phrase.LEFT_ROOM: ("You have left {arg}.", "{arg} から退室しました。"),
     Phrase.NOT_MUTED: ("{arg} is not muted.", "{arg} さんは発言を止められていません。"),
     Phrase.NO_HISTORY: ("Nothing has been said yet.", "まだ発言はありません。"),
-    Phrase.NO_SUCH_PAGE: ("There are only {arg} pages.", "{arg} ページまでです。"),
+    Phrase.NO_SUCH_PAGE: ("The last page is {arg}.", "{arg} ページまでです。"),
+    Phrase.ROOM_STAYS: (
+        "This room stays. Only the operator can close it.",
+        "このルームは常設です。閉じられるのは管理者だけです。",
+    ),
     Phrase.TIME_IS: ("It is {arg} UTC.", "現在 {arg} UTC です。"),
     Phrase.MEMBERS: ("{count} in {room}, page {page} of {pages}:", "{room} に {count} 人 ({page}/{pages} ページ):"),
     Phrase.MEMBER: ("{name}, {idle}", "{name}、{idle}"),

@@ -10,6 +10,7 @@ from protocol.backbone import Bye, Granted, Hello, Item, Join
 from protocol.backbone import Refused as Denied
 from protocol.codes import EntryKind, LeaveReason, Rights
 from protocol.operator import PAGE, VERSION, Ask, Done, Refused
+from protocol.phrases import Phrase
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
 
@@ -255,6 +256,10 @@ def test_a_moderator_may_make_a_host_there_whose_leaving_closes_nothing(desk: De
     assert desk.rooms()["lobby"].topic == "tea"
     desk.broker.publish(A, commanded(moderator, "/host bob"))
     assert desk.rooms()["lobby"].host == "bob"
+    # Only the operator closes such a room.
+    desk.broker.publish(A, commanded(moderator, "/close"), commanded(guest, "/close"))
+    told = desk.broker.log(guest.room)[-2:]
+    assert [(entry.sender, entry.code) for entry in told] == [("carol", Phrase.ROOM_STAYS), ("bob", Phrase.ROOM_STAYS)]
     desk.broker.publish(A, left(guest))
     room = desk.rooms()["lobby"]
     assert (room.members, room.host) == (1, "")

@@ -121,8 +121,10 @@ def test_who_is_removed_is_told_in_its_dialects_words(dialect: str, town: Town) 
     host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, dialect, Manner.COMMANDS)
     town.type(host, "/kick c2")
     told = DIALECTS[dialect].removed
-    assert len(guest.heard) == len(told)
-    end = told[-1].format(reason="c1 has removed you from den.", room="den", user="c2").encode()
+    reason = "c1 has removed you from den."
+    assert reason in guest.heard[0].decode()
+    assert len(guest.heard) == len(told) + (not any("{reason}" in words for words in told))
+    end = told[-1].format(reason=reason, room="den", user="c2").encode()
     assert end in guest.heard[-1]
     guest.heard.clear()
     town.type(host, "still here?")
@@ -139,6 +141,31 @@ def test_who_is_banned_by_the_operator_is_told_by_whom_and_why() -> None:
     assert render.payload(banned, "den", style, ALL) == b"server: The operator has removed bob: flood"
     banned.peer, banned.peer_name = 1, "alice"
     assert render.payload(banned, "den", style, ALL) == b"server: alice has banned bob."
+
+
+def test_who_comes_is_told_the_topic_once_wherever_it_goes_live(town: Town) -> None:
+    host = town.enter(town.a, "tcrp")
+    town.type(host, "/topic 今日の話")
+    plain = town.world.enter_now(town.b, "den", "tcrp", manner=ALL | Manner.JAPANESE)
+    own = town.world.enter_now(town.a, "den", manner=ALL)
+    bare = town.world.enter_now(town.a, "den", "tcrp", manner=Manner.COMMANDS)
+    town.world.run(2.0)
+    assert lines(plain)[0] == "server: トピック: 今日の話"
+    (topic,) = [fields for fields in objects(own) if fields["notice"] == "answer"]
+    assert topic == {"n": topic["n"], "notice": "answer", "code": "topic-is", "arg": "今日の話"}
+    assert lines(bare) == []
+    # Who has not been heard yet when its gateway dies is told at the next one.
+    late = town.world.enter_now(town.b, "den", "tcrp", register=False, manner=ALL)
+    town.world.kill(town.b)
+    node = town.home[late] = town.world.start_gateway()
+    late.send(node)
+    town.world.run(5.0)
+    assert lines(late) == ["server: Topic: 今日の話"]
+    town.world.kill(node)
+    node = town.world.start_gateway()
+    late.send(node)
+    town.type(host, "still here?", 5.0)
+    assert lines(late) == ["c1: still here?"]
 
 
 def test_own_clients_are_told_in_values(town: Town) -> None:
@@ -230,7 +257,7 @@ def test_who_is_there_comes_in_pages_and_small_datagrams(town: Town) -> None:
     town.type(host, "/who 2")
     assert len("\n".join(lines(host)).split("\n")) == 2
     town.type(host, "/who 3")
-    assert lines(host) == ["server: There are only 2 pages."]
+    assert lines(host) == ["server: The last page is 2."]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
