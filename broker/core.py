@@ -14,7 +14,7 @@ from broker.config import Limits
 from broker.custody import Custody, Gateway
 from broker.directory import Directory, Room
 from broker.sanctions import EVERYWHERE
-from broker.store import Batch, Chunk, MemberRow, SanctionKind, Snapshot
+from broker.store import FOREVER, Batch, Chunk, MemberRow, SanctionKind, Snapshot
 from ops.histogram import ITEMS, Histogram
 from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason, Rights, Status
@@ -369,6 +369,8 @@ class Core:
                     self._answer(peer, backbone.Reply(request.id, backbone.Rooms(listed)))
                 case backbone.Who() | backbone.Browse() | backbone.Clock():
                     self._answer(peer, backbone.Reply(request.id, self._told(request.body, moment.wall_ms)))
+                case backbone.Bans() as question:
+                    self._answer(peer, backbone.Reply(request.id, self._bans(peer, question, moment.wall_ms)))
                 case backbone.SetPassword() as change:
                     self._ask_for_password(peer, request, change, moment.wall_ms)
                 case backbone.Replay() as replay:
@@ -452,6 +454,21 @@ class Core:
                 return backbone.Browsed(len(rooms), [(r.name, len(r.members), bool(r.password_hash)) for r in chosen])
             case backbone.Clock():
                 return backbone.Clocked(wall_ms)
+
+    def _bans(self, peer: str, question: backbone.Bans, wall_ms: int) -> backbone.Answer:
+        """Return what holds in a room; for who may not know, Done: what there is to say is in the log."""
+        member = self.directory.members.get(question.member)
+        if member is None or member.room.id != question.room or peer not in (member.gateway, member.former):
+            return backbone.Done()
+        if not member.may_moderate:
+            commands.answer(self.directory, member, Phrase.NOT_HOST, "", wall_ms)
+            return backbone.Done()
+        held = [each for each in self.directory.sanctions.of_room(question.room) if each.until_ms > wall_ms]
+        rows = [
+            (each.name, each.ip, each.kind == SanctionKind.MUTE, 0 if each.until_ms == FOREVER else each.until_ms)
+            for each in islice(held, question.skip, None)
+        ]
+        return backbone.Banned(len(held), rows[: min(question.limit, LISTED)])
 
     def _granted_before(self, peer: str, request_id: int, body: backbone.Create) -> bool:
         """A request that is repeated because its answer was lost gets the same answer."""

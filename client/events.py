@@ -208,6 +208,20 @@ class RoomInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Sanction:
+    """A row of who is kept out, or muted."""
+
+    name: str
+    """Empty: the address alone is banned."""
+    address: str
+    """IP address; empty: the name alone."""
+    muted: bool
+    """It may be there, but not speak; else it is banned."""
+    until_ms: int
+    """Milliseconds since 1970, UTC; 0: until the room closes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """A row of what was said last."""
 
@@ -228,7 +242,7 @@ class CommandHelp:
     does: str
 
 
-Row: TypeAlias = Person | RoomInfo | Past | CommandHelp
+Row: TypeAlias = Person | RoomInfo | Sanction | Past | CommandHelp
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +250,7 @@ class Listed:
     """A long answer, or a part of one."""
 
     what: str
-    """`who`, `rooms`, `history` or `help`."""
+    """`who`, `rooms`, `bans`, `history` or `help`."""
     rows: tuple[Row, ...]
     count: int
     """All rows that there are; 0 where that is not told."""

@@ -26,6 +26,7 @@ from client.events import (
     Renamed,
     RoomInfo,
     Row,
+    Sanction,
     TopicChanged,
     Unmuted,
 )
@@ -54,6 +55,7 @@ class _Fields(msgspec.Struct):
     pages: int = 1
     members: list["_Member"] = []
     rooms: list["_Room"] = []
+    bans: list["_Sanction"] = []
     messages: list["_Past"] = []
     commands: list["_Help"] = []
 
@@ -68,6 +70,13 @@ class _Room(msgspec.Struct):
     name: str
     members: int
     locked: bool
+
+
+class _Sanction(msgspec.Struct):
+    name: str
+    address: str
+    muted: bool
+    until: int
 
 
 class _Past(msgspec.Struct):
@@ -101,6 +110,7 @@ _EVENTS: dict[str, Callable[[_Fields, int], Event]] = {
     "answer": lambda f, n: Answered(f.code, f.arg, f.n, f.text),
     "who": lambda f, n: _listed("who", f, tuple(Person(m.name, m.host, m.idle) for m in f.members)),
     "rooms": lambda f, n: _listed("rooms", f, tuple(RoomInfo(r.name, r.members, r.locked) for r in f.rooms)),
+    "bans": lambda f, n: _listed("bans", f, tuple(Sanction(b.name, b.address, b.muted, b.until) for b in f.bans)),
     "history": lambda f, n: _listed(
         "history", f, tuple(Past(m.sender, m.said, m.n, m.at, m.acted) for m in f.messages)
     ),

@@ -16,6 +16,8 @@ from gateway.members import Member
 from protocol import commands, told
 from protocol.backbone import (
     Answer,
+    Banned,
+    Bans,
     Browse,
     Browsed,
     Clock,
@@ -117,6 +119,9 @@ class Commands:
                 self._ask(member, question, now, lambda answer: self._who(member, page, answer))
             case commands.Rooms(page):
                 self._ask(member, Browse((page - 1) * PAGE, PAGE), now, lambda a: self._rooms(member, page, a))
+            case commands.Bans(page):
+                bans = Bans(member.room.id, member.id, (page - 1) * PAGE, PAGE)
+                self._ask(member, bans, now, lambda answer: self._bans(member, page, answer))
             case commands.History(count):
                 room = member.room
                 after = max(max(room.known_last, member.cursor) - LOOKED_AT, 0)
@@ -131,7 +136,7 @@ class Commands:
         def answered(answer: Answer | None, now: float) -> None:
             if member.leaving:
                 return
-            if isinstance(answer, Present | Browsed | Replayed | Clocked | Done):
+            if isinstance(answer, Present | Browsed | Banned | Replayed | Clocked | Done):
                 on_answer(answer)
             else:
                 self._answer(member, Phrase.BUSY)
@@ -168,6 +173,15 @@ class Commands:
             words = phrase(Phrase.LOCKED_ROOM if locked else Phrase.ROOM, japanese, name=name, members=members)
             rows.append(({"name": name, "members": members, "locked": locked}, words))
         self._page(member, "rooms", "rooms", Phrase.ROOMS, page, answer.count, rows)
+
+    def _bans(self, member: Member, page: int, answer: Answer) -> None:
+        if not isinstance(answer, Banned):
+            return
+        rows = []
+        for name, ip, muted, until_ms in answer.sanctions:
+            words = _sanction_line(name, ip, muted, until_ms, _japanese(member))
+            rows.append(({"name": name, "address": ip, "muted": muted, "until": until_ms}, words))
+        self._page(member, "bans", "bans", Phrase.BANS, page, answer.count, rows)
 
     def _page(
         self,
@@ -236,6 +250,14 @@ def _history_line(entry: Entry, japanese: bool) -> str:
     if entry.kind == EntryKind.ACTED:
         return f"{time} {phrase(Phrase.ACTED, japanese, name=entry.sender, text=text)}"
     return phrase(Phrase.HISTORY_LINE, japanese, time=time, name=entry.sender, text=text)
+
+
+def _sanction_line(name: str, ip: str, muted: bool, until_ms: int, japanese: bool) -> str:
+    who = f"{name} ({ip})" if name and ip else name or ip
+    if not until_ms:
+        return phrase(Phrase.MUTE if muted else Phrase.BAN, japanese, who=who)
+    until = f"{_utc(until_ms):%Y-%m-%d %H:%M}"
+    return phrase(Phrase.MUTE_UNTIL if muted else Phrase.BAN_UNTIL, japanese, who=who, until=until)
 
 
 def _utc(at_ms: int) -> datetime:

@@ -196,6 +196,15 @@ class Browse(Wire, tag=41):
     limit: Number
 
 
+class Bans(Wire, tag=48):
+    """A member wants to know who is kept out of its room or muted there; told to who may change that, oldest first."""
+
+    room: Number
+    member: Number
+    skip: Number
+    limit: Number
+
+
 class Clock(Wire, tag=42):
     """What time is it?"""
 
@@ -212,7 +221,7 @@ class SetPassword(Wire, tag=43):
     password: str
 
 
-Question = Create | Join | Resume | ListRooms | Replay | Roll | Positions | Who | Browse | Clock | SetPassword
+Question = Create | Join | Resume | ListRooms | Replay | Roll | Positions | Who | Browse | Bans | Clock | SetPassword
 
 
 class Request(Wire, tag=3):
@@ -349,6 +358,14 @@ class Browsed(Wire, tag=45):
     """(name, members, has a password), of those that were asked for."""
 
 
+class Banned(Wire, tag=49):
+    """Who is kept out, or muted."""
+
+    count: Number
+    sanctions: list[tuple[str, str, bool, Number]]
+    """(name, IP address, is muted, until when in milliseconds since 1970 or 0), of those that were asked for."""
+
+
 class Clocked(Wire, tag=46):
     """Milliseconds since 1970, UTC."""
 
@@ -359,7 +376,7 @@ class Done(Wire, tag=47):
     """What was asked for is kept, or refused; the room's log tells which."""
 
 
-Answer = Granted | Refused | Rooms | Replayed | OnRoll | Standing | Present | Browsed | Clocked | Done
+Answer = Granted | Refused | Rooms | Replayed | OnRoll | Standing | Present | Browsed | Banned | Clocked | Done
 
 
 class Reply(Wire, tag=3):

@@ -114,6 +114,13 @@ class Unban:
 
 
 @dataclass(frozen=True, slots=True)
+class Bans:
+    """Who is kept out, or muted?"""
+
+    page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Mute:
     """Let a member not speak."""
 
@@ -185,6 +192,7 @@ Command = (
     | Kick
     | Ban
     | Unban
+    | Bans
     | Mute
     | Unmute
     | Lock
@@ -207,7 +215,7 @@ def _nothing(kind: type[Help | Leave | Time | Close]) -> Callable[[str], Command
     return read
 
 
-def _page(kind: type[Who | Rooms | History], highest: int) -> Callable[[str], Command]:
+def _page(kind: type[Who | Rooms | Bans | History], highest: int) -> Callable[[str], Command]:
     def read(rest: str) -> Command:
         return kind(_number(rest, highest)) if rest else kind()
 
@@ -302,6 +310,7 @@ WORDS: dict[str, Callable[[str], Command]] = {
     "kick": _kick,
     "ban": _timed(Ban),
     "unban": _one(Unban),
+    "bans": _page(Bans, MAX_PAGE),
     "mute": _timed(Mute),
     "unmute": _one(Unmute),
     "password": Lock,
@@ -310,7 +319,7 @@ WORDS: dict[str, Callable[[str], Command]] = {
 }
 """Every command's name without its slash, and what reads the rest of the line; in the order of `/help`."""
 
-HOSTS_WORDS = frozenset({"kick", "ban", "unban", "mute", "unmute", "password", "host", "close"})
+HOSTS_WORDS = frozenset({"kick", "ban", "unban", "bans", "mute", "unmute", "password", "host", "close"})
 """Commands that only the host may give; of `topic`, the part that changes it."""
 
 
@@ -332,7 +341,7 @@ def serialize(command: Command) -> str:
     Names and texts are to have no white space around them, and texts not to be empty: nobody can type such.
     """
     match command:
-        case Who(page) | Rooms(page):
+        case Who(page) | Rooms(page) | Bans(page):
             return f"/{type(command).__name__.lower()} {page}"
         case History(count):
             return f"/history {count}"

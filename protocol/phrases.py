@@ -48,6 +48,11 @@ class Phrase(IntEnum):
     HISTORY_LINE = 47
     HELP_ALL = 48
     HELP_HOST = 49
+    BANS = 50
+    BAN = 51
+    BAN_UNTIL = 52
+    MUTE = 53
+    MUTE_UNTIL = 54
     # What happens in the room.
     JOINED = 60
     LEFT = 61
@@ -137,6 +142,14 @@ PHRASES: dict[Phrase, tuple[str, str]] = {
     Phrase.ROOMS: ("Rooms: {count}, page {page} of {pages}:", "ルーム {count} 件 ({page}/{pages} ページ):"),
     Phrase.ROOM: ("{name}, {members} inside", "{name}、{members} 人"),
     Phrase.LOCKED_ROOM: ("{name}, {members} inside, locked", "{name}、{members} 人、パスワードあり"),
+    Phrase.BANS: (
+        "Banned or muted: {count}, page {page} of {pages}:",
+        "入室禁止と発言停止 {count} 件 ({page}/{pages} ページ):",
+    ),
+    Phrase.BAN: ("{who}, banned", "{who}、入室禁止"),
+    Phrase.BAN_UNTIL: ("{who}, banned until {until} UTC", "{who}、{until} UTC まで入室禁止"),
+    Phrase.MUTE: ("{who}, muted", "{who}、発言停止"),
+    Phrase.MUTE_UNTIL: ("{who}, muted until {until} UTC", "{who}、{until} UTC まで発言停止"),
     Phrase.HISTORY: ("Last {count} of {room}, times in UTC:", "{room} の最近の {count} 件 (時刻は UTC):"),
     Phrase.HISTORY_LINE: ("{time} {name}: {text}", "{time} {name}: {text}"),
     Phrase.HELP_ALL: ("Commands (//text says /text):", "コマンド (//text は /text と発言します):"),
@@ -211,6 +224,7 @@ HELP: dict[str, tuple[str, str, str]] = {
     "kick": ("/kick NAME [REASON]", "remove somebody", "退室させる"),
     "ban": ("/ban NAME|ADDRESS [MINUTES]", "remove and keep out", "退室させて入室禁止にする"),
     "unban": ("/unban NAME|ADDRESS", "let in again", "入室禁止を解く"),
+    "bans": ("/bans [PAGE]", "who is kept out or muted", "入室禁止と発言停止の一覧"),
     "mute": ("/mute NAME [MINUTES]", "let nobody hear somebody", "発言を止める"),
     "unmute": ("/unmute NAME", "let somebody speak again", "発言を再び許可する"),
     "password": ("/password [NEW]", "set it, or take it off", "パスワードを設定する。空なら外す"),

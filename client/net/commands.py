@@ -21,6 +21,7 @@ from client.events import (
     RoomClosed,
     RoomInfo,
     Row,
+    Sanction,
     TopicChanged,
     Unmuted,
 )
@@ -30,7 +31,7 @@ from protocol.errors import InvalidName
 
 QUIET_S = 0.3
 """A list whose length is not told is whole when nothing of it came for so long."""
-_R = TypeVar("_R", Person, RoomInfo, Past, CommandHelp)
+_R = TypeVar("_R", Person, RoomInfo, Sanction, Past, CommandHelp)
 
 
 class Commands:
@@ -63,6 +64,10 @@ class Commands:
     async def rooms(self) -> list[RoomInfo]:
         """Return which rooms there are on the server."""
         return await self._ask_pages("rooms", commands.Rooms, RoomInfo)
+
+    async def bans(self) -> list[Sanction]:
+        """Return who is kept out of this room, or muted in it. For the host."""
+        return await self._ask_pages("bans", commands.Bans, Sanction)
 
     async def history(self, count: int = 20) -> list[Past]:
         """Return what was said last, oldest first; at most 50."""
@@ -197,7 +202,7 @@ class Commands:
         return question
 
     async def _ask_pages(
-        self, what: str, command: type[commands.Who] | type[commands.Rooms], kind: type[_R]
+        self, what: str, command: type[commands.Who] | type[commands.Rooms] | type[commands.Bans], kind: type[_R]
     ) -> list[_R]:
         rows: list[_R] = []
         page, pages = 1, 1

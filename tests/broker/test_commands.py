@@ -9,6 +9,8 @@ from broker.config import Limits
 from broker.core import ALL_RIGHTS
 from protocol import backbone
 from protocol.backbone import (
+    Banned,
+    Bans,
     Browse,
     Browsed,
     Clock,
@@ -282,6 +284,28 @@ def test_an_address_is_banned_with_all_who_are_there_from_it(room: Room) -> None
         (EntryKind.LEFT, "bob", ""),
         (EntryKind.LEFT, "carol", ""),
     ]
+
+
+def test_the_host_is_told_what_holds(room: Room) -> None:
+    room.does(room.alice, "/ban 203.0.113.9")
+    room.does(room.alice, "/mute bob")
+    room.does(room.alice, "/ban bob 10")
+    until_ms = room.moment.wall_ms + 600_000
+    rows = [("", "203.0.113.9", False, 0), ("bob", "198.51.100.7", True, 0), ("bob", "198.51.100.7", False, until_ms)]
+    question = Bans(room.alice.room, room.alice.member, 0, 20)
+    assert room.ask(A, question) == Banned(3, rows)
+    assert room.ask(A, Bans(room.alice.room, room.alice.member, 1, 1)) == Banned(3, rows[1:2])
+    room.now += 600
+    assert room.ask(A, question) == Banned(2, rows[:2])
+
+
+def test_what_holds_is_the_hosts_to_know(room: Room) -> None:
+    question = Bans(room.bob.room, room.bob.member, 0, 20)
+    assert room.ask(B, question) == Done()
+    assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "")]
+    # Nor another gateway's, whatever member it names.
+    assert room.ask(B, Bans(room.alice.room, room.alice.member, 0, 20)) == Done()
+    assert room.news_since() == []
 
 
 # --- passwords ----------------------------------------------------------------------------------------------------

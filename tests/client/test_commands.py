@@ -29,6 +29,7 @@ from client.events import (
     Private,
     Renamed,
     RoomInfo,
+    Sanction,
     TopicChanged,
     Unmuted,
 )
@@ -208,6 +209,12 @@ def test_other_questions() -> None:
             rows = [({"name": "部屋", "members": 2, "locked": True}, "")]
             fake.answers["/rooms 1"] = [tell("rooms", count=1, page=1, pages=1, rooms=[row for row, _ in rows])]
             assert await room.rooms() == [RoomInfo("部屋", 2, True)]
+            row = {"name": "bob", "address": "192.0.2.1", "muted": False, "until": 1_000}
+            fake.answers["/bans 1"] = [tell("bans", count=1, page=1, pages=1, bans=[row])]
+            assert await room.bans() == [Sanction("bob", "192.0.2.1", False, 1_000)]
+            fake.answers["/bans 1"] = [say_no("not-host")]
+            with pytest.raises(CommandRefused):
+                await room.bans()
             fake.answers["/history 5"] = [
                 tell("history", messages=[{"n": 3, "from": "bob", "said": "hi", "at": 1_000}]),
                 tell("history", messages=[{"n": 4, "from": "bob", "said": "waves", "at": 2_000, "acted": True}]),

@@ -260,6 +260,33 @@ def test_who_is_there_comes_in_pages_and_small_datagrams(town: Town) -> None:
     assert lines(host) == ["server: The last page is 2."]
 
 
+def test_the_host_sees_who_is_kept_out(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", Manner.COMMANDS)
+    town.type(host, "/mute c2")
+    town.type(host, "/ban 203.0.113.9 5")
+    lines(host), lines(guest)
+    town.type(host, "/bans")
+    head, muted, banned = "\n".join(lines(host)).split("\n")
+    assert head == "server: 入室禁止と発言停止 2 件 (1/1 ページ):"
+    assert muted == "c2、発言停止"
+    assert banned.startswith("203.0.113.9、")
+    assert banned.endswith(" UTC まで入室禁止")
+    town.type(host, "/bans 2")
+    assert lines(host) == ["server: 1 ページまでです。"]
+    town.type(guest, "/bans")
+    assert lines(guest) == ["server: Only the host can do that."]
+
+
+def test_own_hosts_are_told_in_values_who_is_kept_out(town: Town) -> None:
+    host, _ = town.enter(town.a), town.enter(town.b)
+    town.type(host, "/bans")
+    assert objects(host) == [{"notice": "bans", "count": 0, "page": 1, "pages": 1, "bans": []}]
+    town.type(host, "/mute c2")
+    host.heard.clear()
+    town.type(host, "/bans")
+    assert objects(host)[0]["bans"] == [{"name": "c2", "address": "", "muted": True, "until": 0}]
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("manner", [Manner.COMMANDS, JAPANESE])
 def test_every_answer_is_small_and_only_for_who_asked(dialect: str, manner: Manner, town: Town) -> None:
