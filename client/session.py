@@ -19,7 +19,7 @@ from protocol.dialect import Dialect, PortPlace
 from protocol.errors import MalformedMessage
 from protocol.handshake import PORT, serialize_request
 from protocol.header import Header
-from protocol.heard import NoticeKind, Said, parse_down_untrusted
+from protocol.heard import NoticeKind, Said, parse_down_untrusted, tells_removal
 from protocol.names import cut
 from protocol.text import clean
 
@@ -148,6 +148,8 @@ class Membership:
         self._token = token
         self.reserved = dialect.register_words | dialect.leave_words
         """Texts that nobody hears: to a server of this dialect they mean something else."""
+        self._before = ""
+        """What was heard last: where the end has the same words for all, why it came stands there."""
         # Names of one kind are told apart by a mark that not every dialect tells us; it has room in `_LONGEST_FRAME`.
         names = len(room.encode()) + _size(user)
         self.text_limit = min(MAX_UP - 2 - len(room.encode()) - len(token) - self._overhead(), MAX_DOWN - names)
@@ -197,10 +199,14 @@ class Membership:
             MalformedMessage: it is not one of the dialect.
         """
         heard = parse_down_untrusted(self._dialect, self._room, data)
-        text = clean(heard.text)
+        text, before = clean(heard.text), self._before
+        sender = heard.sender if isinstance(heard, Said) else ""
+        self._before = f"{clean(sender)}{self._dialect.down.separator}{text}" if sender else text
         if isinstance(heard, Said):
             return Message(clean(heard.sender).replace("\n", " "), text, heard.offset)
         match heard.kind:
+            case NoticeKind.CLOSED if tells_removal(self._dialect, self._room, before):
+                return Kicked(before)
             case NoticeKind.CLOSED:
                 return RoomClosed(text)
             case NoticeKind.TIMED_OUT:

@@ -11,6 +11,7 @@ from protocol.answers import template
 from protocol.datagram import SERVER_NAME, restored, restored_name
 from protocol.dialect import Dialect, DownForm
 from protocol.errors import MalformedMessage
+from protocol.phrases import PHRASES, Phrase
 
 
 class NoticeKind(Enum):
@@ -120,10 +121,41 @@ def _notice(dialect: Dialect, room: str, text: str, without: str = "") -> Notice
     ):
         for words in known:
             # The room is this one, and its name may hold what no placeholder may.
-            pattern = template(words.replace("{room}", room.replace("{", "{{").replace("}", "}}")), (), without)
+            pattern = template(words.replace("{room}", _literal(room)), (), without)
             if pattern.fullmatch(text):
                 return Noticed(kind, text)
+    for words in dialect.removed:
+        beginning, reason, _ = words.partition("{reason}")
+        if reason and beginning.startswith(dialect.down.ends_at or "\0") and text.startswith(beginning):
+            return Noticed(NoticeKind.KICKED, text.removeprefix(beginning))
     return None
+
+
+_REMOVALS = (
+    Phrase.YOU_KICKED,
+    Phrase.YOU_KICKED_WHY,
+    Phrase.YOU_BANNED,
+    Phrase.YOU_REMOVED,
+    Phrase.YOU_REMOVED_WHY,
+)
+
+
+def tells_removal(dialect: Dialect, room: str, words: str) -> bool:
+    """Say whether these are the words by which a member of `room` is told that somebody removed it.
+
+    They only mean something if the end follows: a member can come to look like that.
+    """
+    for which in _REMOVALS:
+        for text in PHRASES[which]:
+            found = template(text.replace("{room}", _literal(room))).fullmatch(words)
+            # Behind a sender's name it is a message.
+            if found is not None and dialect.down.separator not in found.groupdict().get("by", ""):
+                return True
+    return False
+
+
+def _literal(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _object(raw: bytes) -> dict[str, Any]:

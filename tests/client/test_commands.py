@@ -28,13 +28,20 @@ from client.events import (
     Person,
     Private,
     Renamed,
+    RoomClosed,
     RoomInfo,
     Sanction,
     TopicChanged,
     Unmuted,
 )
 from client.session import Membership
-from protocol.dialects import CLASSIC, TSUDOI
+from gateway.render import farewell
+from protocol import datagram
+from protocol.backbone import Entry
+from protocol.codes import EntryKind, LeaveReason
+from protocol.dialect import Dialect
+from protocol.dialects import CLASSIC, DIALECTS, TSUDOI
+from protocol.manner import Manner
 from protocol.told import listed, told
 from tests.client.fake_server import QUICK, FakeServer, fake_server
 
@@ -255,3 +262,20 @@ def test_other_dialects_send_orders_and_read_words() -> None:
                 await room.who()
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("dialect", [d for d in DIALECTS.values() if d is not TSUDOI], ids=lambda d: d.name)
+@pytest.mark.parametrize("japanese", [False, True])
+def test_who_is_removed_knows_why_also_where_the_end_has_no_word_for_it(dialect: Dialect, japanese: bool) -> None:
+    entry = Entry(7, EntryKind.LEFT, 2, "bob", "too: loud", LeaveReason.KICKED, 0)
+    entry.peer, entry.peer_name = 1, "アリス"
+    place = Membership(dialect, "d{e}n", "bob", "0" * 32)
+    *_, end = [place.hear(raw) for raw in farewell(entry, "d{e}n", dialect, Manner.JAPANESE if japanese else 0)]
+    assert isinstance(end, Kicked)
+    assert "アリス" in end.text
+    assert end.text.endswith(": too: loud")
+    # The same end without these words before it, and after others.
+    place = Membership(dialect, "den", "bob", "0" * 32)
+    place.hear(datagram.said(dialect.down, "den", 1, "carol", "alice has removed you from den."))
+    closed = dialect.closed[-1].format(room="den", user="")
+    assert isinstance(place.hear(datagram.notice(dialect, "den", "closed", closed)), RoomClosed)
