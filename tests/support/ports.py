@@ -1,18 +1,29 @@
 """Ports for programs that are started again: nobody else may get them meanwhile."""
 
+import os
 import random
 import socket
+from collections import deque
 from contextlib import ExitStack
 
 BELOW_EPHEMERAL = (10_000, 30_000)
 """The kernel gives ports from 32,768 on to whoever asks for any (Linux, `ip_local_port_range`)."""
+PARTS = 8
+"""Processes that run at the same time, whose numbers follow on each other, have parts of their own."""
+_given: deque[int] = deque(maxlen=500)
+"""Given lately, perhaps not bound yet."""
 
 
 def steady_port(in_a_row: int = 1) -> int:
     """Return the first of so many free ports of loopback, TCP and UDP, that the kernel gives to nobody by itself."""
-    for _ in range(200):
-        first = random.randrange(*BELOW_EPHEMERAL)
-        if all(_is_free(port) for port in range(first, first + in_a_row)):
+    low, high = BELOW_EPHEMERAL
+    size = (high - low) // PARTS
+    low += os.getpid() % PARTS * size
+    for _ in range(1_000):
+        first = random.randrange(low, low + size - in_a_row)
+        row = range(first, first + in_a_row)
+        if all(port not in _given and _is_free(port) for port in row):
+            _given.extend(row)
             return first
     raise AssertionError("no free ports below the ephemeral ones")
 
