@@ -1,5 +1,10 @@
 """Start the broker."""
 
-from broker.cli import run_program
+import sys
+
+try:
+    from broker.cli import run_program
+except ModuleNotFoundError as exc:
+    sys.exit(f"broker: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m broker")
 
 run_program()

@@ -1,5 +1,10 @@
 """Start the gateway."""
 
-from gateway.cli import run_program
+import sys
+
+try:
+    from gateway.cli import run_program
+except ModuleNotFoundError as exc:
+    sys.exit(f"gateway: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m gateway")
 
 run_program()
