@@ -314,6 +314,9 @@ class Delivery:
     def release(self, member: Member, handover: str) -> None:
         """Another gateway goes on with a member: tell it how far we came."""
         self._counters.released += 1
+        if member.recipients is None and member.address is not None:
+            # It catches up still, perhaps at an address that the directory does not know yet.
+            self._say_address(member, member.cursor)
         self._silence(member)
         self._link.publisher.add(Item(EntryKind.RELEASED, member.room.id, member.id, handover, member.cursor))
         self.drop(member)
@@ -377,10 +380,14 @@ class Delivery:
             recipients = room.groups[key] = self._new_recipients()
         recipients.add(member, member.address)
         member.recipients = recipients
+        self._say_address(member, room.position)
+
+    def _say_address(self, member: Member, heard: int) -> None:
+        """Tell the directory where a member's datagrams go, and how far it has heard its room."""
+        assert member.address is not None
         ip, port = addresses.unpack(member.address)
-        self._link.publisher.add(
-            Item(EntryKind.ADDRESSED, room.id, member.id, f"{ip} {port} {member.door}", room.position)
-        )
+        where = f"{ip} {port} {member.door}"
+        self._link.publisher.add(Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))
 
     def _silence(self, member: Member) -> None:
         """Take a member out of its group; it stands where its room stood."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.addresses import unpack
 from gateway.config import Settings
 from gateway.delivery import REPORT_S
 from protocol import backbone
@@ -582,6 +583,20 @@ def test_a_member_without_an_address_is_given_up_with_what_waits_for_it(gateway:
     gateway.published()
     gateway.answer(release(2))
     assert gateway.published() == [Item(EntryKind.RELEASED, 1, 2, "h1", 1)]
+
+
+def test_one_that_catches_up_at_a_new_address_is_given_up_with_that(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2)
+    gateway.news(said(2, 9, "2"), said(3, 9, "3"))
+    gateway.published()
+    gateway.hear(2, "", BOB)
+    gateway.answer(release(2))
+    ip, port = unpack(BOB)
+    assert gateway.published() == [
+        Item(EntryKind.ADDRESSED, 1, 2, f"{ip} {port} 0", 1),
+        Item(EntryKind.RELEASED, 1, 2, "h1", 1),
+    ]
 
 
 def test_a_member_that_is_not_here_is_given_up_without_a_position(gateway: ScriptedGateway) -> None:
