@@ -157,10 +157,11 @@ class Checker:
             self._blame("invented", f"nobody said {key}, and a log has it")
 
     def _stay(self, sent: Sent) -> int:
-        """Number the times that a client came to a gateway, or to a new run of it."""
+        """Number the times that a client came to a gateway, to one that ends, or to a new run of it."""
         knocks = [knock for knock in self._history.knocks if knock.client == sent.client and knock.at <= sent.at]
         moves = sum(1 for one, next_one in pairwise(knocks) if one.gateway != next_one.gateway)
-        return moves + sum(1 for outage in self._deaths(sent.gateway) if outage.start <= sent.at)
+        deaths = self._deaths(sent.gateway)
+        return moves + sum((outage.start <= sent.at) + (outage.end <= sent.at) for outage in deaths)
 
     def _deaths(self, gateway: int) -> Iterator[Outage]:
         for outage in self._history.outages:
