@@ -1,6 +1,7 @@
 """What a member can ask and order, typed: the SDK's side of PROTOCOL.md, "Commands"."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -34,7 +35,7 @@ QUIET_S = 0.3
 _R = TypeVar("_R", Person, RoomInfo, Sanction, Past, CommandHelp)
 
 
-class Commands:
+class Commands(ABC):
     """Commands for `ChatClient`, whose part this is.
 
     In the dialect `tsudoi`, orders return when they are done, and questions return values; errors are CommandRefused
@@ -159,11 +160,13 @@ class Commands:
 
     # --- how ------------------------------------------------------------------------------------------------------
 
+    @abstractmethod
     async def _send_line(self, line: str) -> None:
-        raise NotImplementedError
+        """Say a line as the member would type it."""
 
+    @abstractmethod
     def _me(self) -> str:
-        raise NotImplementedError
+        """Return the member's name as it is now."""
 
     def _offer(self, event: Event) -> bool:
         """Give an event to those who wait; say whether it was for one of them alone."""
@@ -236,8 +239,9 @@ class Commands:
         finally:
             self._waiting.remove(waiting)
 
+    @abstractmethod
     def _has_ended(self) -> bool:
-        raise NotImplementedError
+        """Say whether nothing more will be heard."""
 
 
 def _normal(name: str) -> str:
