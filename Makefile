@@ -66,8 +66,9 @@ format: $(VENV)/dev.stamp ## let ruff rewrite what it can
 	$(python) -m ruff format .
 
 # One resolution for every Python and platform. The smaller files are constrained by the largest, so that all agree.
+# With their extras: older pips look for a `coverage[toml]` of its own, and find one newer than what is locked here.
 compile = $(python) -m uv pip compile pyproject.toml -qq --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requirements*.txt
 	$(pip) install -qq uv
 	$(compile) --upgrade --extra auth --extra client --extra dev --output-file requirements-dev.txt
