@@ -70,7 +70,8 @@ def _room_names(context: click.Context, parameter: click.Parameter, values: tupl
     metavar="ENDPOINT",
     callback=_setting(parse_bind),
     show_envvar=True,
-    help="Where gateways connect: tcp://HOST:PORT or ipc://PATH. News go out at PORT+1 (PATH.pub). Port 0: any.",
+    help="Where gateways connect: tcp://HOST:PORT, whose next port sends the news (0: any two), or on one machine"
+    " unix://PATH.",
 )
 @click.option(
     "--store",

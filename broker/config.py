@@ -9,6 +9,7 @@ from typing import Literal
 from ops.place import Place
 from protocol.errors import SettingError
 from protocol.keys import is_loopback
+from protocol.stream import STREAM
 
 MAX_ENDPOINT = 100
 """Bytes of an ipc:// endpoint: a socket's path may have 107, and the news' is longer than the commands'."""
@@ -91,6 +92,8 @@ def choose_keys(bind: str, folder: Path, made: bool, insecure: bool) -> Path | N
 
 def parse_admin(text: str) -> str | None:
     """Return where operators connect, None for `none`; raises SettingError if it is neither that nor an endpoint."""
+    if text.startswith(STREAM):
+        raise SettingError(f"{text!r}: operators come over tcp://HOST:PORT or ipc://PATH")
     return None if text == "none" else parse_bind(text)
 
 
@@ -118,14 +121,14 @@ def parse_store(text: str) -> Path | None:
 
 
 def parse_bind(text: str) -> str:
-    """Return a tcp:// or ipc:// endpoint as it came; raises SettingError for anything else."""
-    if text.startswith("ipc://") and len(text) > len("ipc://"):
+    """Return a tcp://, ipc:// or unix:// endpoint as it came; raises SettingError for anything else."""
+    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
         if len(text.encode()) > MAX_ENDPOINT:
             raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
         return text
     host, _, port = text.removeprefix("tcp://").rpartition(":")
     if not text.startswith("tcp://") or not host or not re.fullmatch("[0-9]{1,5}", port):
-        raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
+        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
     if int(port) > 65534:
         raise SettingError(f"{text!r} leaves no port for the news: they go out at the next one")
     return text

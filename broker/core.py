@@ -5,6 +5,7 @@ must be kept, then published, then answered, in that order: nothing is told to a
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -26,6 +27,8 @@ from protocol.text import clean
 SWEEP_S = 1.0
 """Between two looks at what is seldom."""
 
+FEW_GATEWAYS = 4
+"""For a room at more of them one frame on its topic is less than its news in a frame of each."""
 BUNDLE_SIZE = 2**20
 """Bytes of news after which another bundle is begun: a frame has a bound."""
 
@@ -247,6 +250,7 @@ class Core:
         self._pending = _Pending()
         news: list[tuple[bytes, bytes]] = []
         own: dict[str, list[tuple[int, bytes]]] = {}
+        bundled = self._bundled(entries.keys() - regrouped)
         self._changed.update(entries)
         if entries:
             count = sum(map(len, entries.values()))
@@ -259,8 +263,9 @@ class Core:
             batch.chunks.append(Chunk(room_id, said[0].offset, last, moment.wall_ms, body))
             if room.closed_ms:
                 self._closed[room_id] = moment.now
-            if len(room.gateways) == 1 and room_id not in regrouped:
-                own.setdefault(next(iter(room.gateways)), []).append((room_id, body))
+            if room_id in bundled:
+                for gateway in room.gateways:
+                    own.setdefault(gateway, []).append((room_id, body))
             else:
                 news.append((backbone.room_topic(room_id), body))
                 pending.announced.discard(room_id)
@@ -275,10 +280,22 @@ class Core:
             news += self._bundles(peer, batch.accepted.get(peer, 0), pending.canaries.get(peer, []), own.get(peer, []))
         return Turn(batch, news, pending.replies, pending.replays, pending.passwords)
 
+    def _bundled(self, rooms: AbstractSet[int]) -> set[int]:
+        """Return those of a turn's rooms whose news go to their gateways in the one frame that a turn has for each.
+
+        Rooms at one gateway do, and when there are many rooms that the same few gateways share, so do these.
+        """
+        known = self.directory.known_room
+        at = {room_id: room.gateways for room_id in rooms if (room := known(room_id)) is not None}
+        shared = {room_id for room_id, gateways in at.items() if 1 < len(gateways) <= FEW_GATEWAYS}
+        if len(shared) <= len({gateway for room_id in shared for gateway in at[room_id]}):
+            shared = set()
+        return shared | {room_id for room_id, gateways in at.items() if len(gateways) == 1}
+
     def _bundles(
         self, peer: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Yield what a gateway alone hears, on its own topic and in as few frames as may be."""
+        """Yield what a turn has for one gateway, on its own topic and in as few frames as may be."""
         topic, start, size = backbone.own_topic(peer), 0, 0
         for at, (_, body) in enumerate(news):
             if size + len(body) > BUNDLE_SIZE and at > start:

@@ -137,7 +137,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     metavar="ENDPOINT",
     callback=_check_broker,
     show_envvar=True,
-    help="A running broker, tcp://HOST:PORT. Without it the gateway starts one of its own.",
+    help="A running broker, tcp://HOST:PORT or unix://PATH. Without it the gateway starts one of its own.",
 )
 @click.option(
     "--key",

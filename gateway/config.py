@@ -13,6 +13,7 @@ from protocol.errors import SettingError
 from protocol.keys import Role, SecretKey, is_loopback, parse_secret
 from protocol.manner import Manner
 from protocol.recognise import AUTO
+from protocol.stream import STREAM
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
@@ -208,12 +209,12 @@ def _parse_option(text: str) -> tuple[str, Any]:
 
 
 def parse_broker(text: str) -> str:
-    """Return the broker's endpoint as it came; raises SettingError if it is neither tcp://HOST:PORT nor ipc://PATH."""
-    if text.startswith("ipc://") and len(text) > len("ipc://"):
+    """Return the broker's endpoint as it came; raises SettingError if it is not tcp://HOST:PORT or a socket's path."""
+    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
         return text
     host, _, port = text.removeprefix("tcp://").rpartition(":")
     if not text.startswith("tcp://") or not host or not _PORT.fullmatch(port) or not 0 < int(port) < 65535:
-        raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
+        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
     return text
 
 

@@ -74,7 +74,7 @@ class News(Wire):
 
 
 class Bundle(Wire):
-    """What one gateway alone is to hear, in order: on its own topic."""
+    """What a turn of the broker has for one gateway, in order: on its own topic."""
 
     broker: str
     """Of this run of the broker, as in Welcome."""
@@ -83,7 +83,7 @@ class Bundle(Wire):
     canaries: list[Number]
     """Its canaries, come back."""
     news: list[tuple[Number, News]]
-    """(room, news) of rooms with members at no other gateway."""
+    """(room, news) of rooms that a few gateways have members in; those of more come on the rooms' topics."""
 
 
 # --- gateway to broker --------------------------------------------------------------------------------------------

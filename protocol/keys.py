@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from protocol.errors import SettingError
+from protocol.stream import STREAM
 
 KEY = re.compile(r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}")
 """32 bytes in Z85 (rfc.zeromq.org/spec/32)."""
@@ -101,6 +102,6 @@ def serialize_secret(key: SecretKey) -> str:
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Say whether an endpoint stays on this machine: ipc, or tcp at a loopback address."""
+    """Say whether an endpoint stays on this machine: a socket's path, or tcp at a loopback address."""
     host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    return endpoint.startswith("ipc://") or host in ("localhost", "::1") or bool(_LOOPBACK.fullmatch(host))
+    return endpoint.startswith(("ipc://", STREAM)) or host in ("localhost", "::1") or bool(_LOOPBACK.fullmatch(host))

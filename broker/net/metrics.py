@@ -25,7 +25,7 @@ def rows(server: Server) -> list[Row]:
         return {
             "malformed": server.core.counters.malformed,
             "stranger": server.core.counters.from_strangers,
-            "impostor": server.impostors,
+            "impostor": server.transport.impostors,
         }
 
     def orders() -> dict[str, float]:
@@ -51,7 +51,10 @@ def rows(server: Server) -> list[Row]:
         ),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
         counter(f"{PREFIX}denied_connections", "Connections without a key on the list", lambda: server.denied),
-        counter(f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.undeliverable),
+        counter(
+            f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.transport.undeliverable
+        ),
+        counter(f"{PREFIX}dropped_news", "News dropped for a slow gateway", lambda: server.transport.dropped),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
         counter(f"{PREFIX}orders", "What operators asked and ordered, by what came of it", orders, "outcome"),
         counter(f"{PREFIX}trimmed_rooms", "Times a room's log was cut to its bounds", _count(server, "trimmed_rooms")),

@@ -1,6 +1,6 @@
 """A broker of the gateway's own, as a child process: one command is a whole chat service.
 
-It talks over ipc in a directory of its own. If it dies, it is started again; its store has what was accepted.
+It talks over a Unix socket in a directory of its own. If it dies, it is started again; its store has what was accepted.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class EmbeddedBroker(Child):
     def __init__(self, data: Path, config: Path | None = None, log_format: str = "human") -> None:
         """Keep the store in the directory `data`; `config` is a file with settings of its own."""
         self._directory = _private_directory(data)
-        self.endpoint = f"ipc://{self._directory}/broker"
+        self.endpoint = f"unix://{self._directory}/broker"
         command = (
             *(sys.executable, "-m", "broker", "--exit-with-parent", "--log-level", "warning"),
             *("--log-format", log_format),

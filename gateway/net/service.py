@@ -13,12 +13,15 @@ from gateway.members import Members, Recipients
 from gateway.net import mmsg
 from gateway.net.backbone import Backbone
 from gateway.net.keyfile import load_gate, reload_gate
+from gateway.net.stream import StreamBackbone
 from gateway.net.tcp import TCPServer
 from gateway.net.tls import Credentials, load
 from gateway.net.udp import UDPServer
+from gateway.net.zeromq import ZeromqBackbone
 from ops import logs
 from ops.reload import differing, take_over
 from protocol import backbone
+from protocol.stream import STREAM
 
 logger = logs.get("gateway")
 
@@ -55,7 +58,11 @@ class Service:
         self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
         self._credentials = None if config.tls is None else Credentials(config.tls)
         self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials)
-        self._backbone = Backbone(endpoint, instance, self._on_news, self._on_answers, config.key)
+        self._backbone: Backbone
+        if endpoint.startswith(STREAM):
+            self._backbone = StreamBackbone(endpoint, instance, self._on_news, self._on_answers)
+        else:
+            self._backbone = ZeromqBackbone(endpoint, instance, self._on_news, self._on_answers, config.key)
         self._published_at = 0.0
         self._resting = False
         """Datagrams are taken at each flush and not when they come."""

@@ -23,6 +23,7 @@ from protocol.errors import SettingError
         "tcp://*:9003",
         "tcp://broker.example:9003",
         "ipc:///run/tsudoi/broker",
+        "unix:///run/tsudoi/broker",
         "ipc://" + "x" * 90,
     ],
 )
@@ -35,7 +36,7 @@ def test_endpoints_are_taken_as_they_come(text: str) -> None:
     [
         *("", "tcp", "tcp://", "tcp://:9003", "tcp://host", "tcp://host:", "tcp://host:port", "tcp://host:-1"),
         *("tcp://host:²", "tcp://host:٣", "tcp://host:" + "9" * 5_000, "tcp://host:65535", "tcp://host: 9003"),
-        *("ipc://", "ipc://" + "x" * 95, "udp://host:9003", "127.0.0.1:9003", "9003"),
+        *("ipc://", "unix://", "ipc://" + "x" * 95, "udp://host:9003", "127.0.0.1:9003", "9003"),
     ],
 )
 def test_anything_else_is_a_setting_error(text: str) -> None:
@@ -162,6 +163,8 @@ def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
 
 def test_where_operators_connect_is_an_endpoint_or_none() -> None:
     assert parse_admin("none") is None
+    with pytest.raises(SettingError, match="operators come over tcp"):
+        parse_admin("unix:///run/tsudoi/admin")
     assert parse_admin("ipc:///run/tsudoi/admin") == "ipc:///run/tsudoi/admin"
     with pytest.raises(SettingError):
         parse_admin("here")

@@ -632,3 +632,22 @@ class TestReplay:
 
     def test_of_no_room_says_that_it_is_no_more(self, broker: Broker) -> None:
         assert broker.ask(A, Replay(12345, 1, 0, 10)) == Replayed(12345, 0, 1, 0, [])
+
+
+def test_news_of_many_rooms_that_a_few_gateways_share_go_to_each_in_one_frame(broker: Broker) -> None:
+    hosts = [broker.create(f"room {number}", peer=A, token=10 + number) for number in range(3)]
+    for number, host in enumerate(hosts):
+        broker.join(host.room_name, peer=B, token=20 + number)
+    rooms = [host.room for host in hosts]
+    broker.news.clear()
+    broker.bundles.clear()
+    # Three rooms, two gateways: one frame for each of these is less.
+    broker.publish(A, *(said(host, "hi") for host in hosts))
+    assert broker.news == []
+    told = {topic: [room for room, _ in bundle.news] for topic, bundle in broker.bundles}
+    assert told == {backbone.own_topic(A): rooms, backbone.own_topic(B): rooms}
+    broker.bundles.clear()
+    # Two rooms: there is nothing to save, and the rooms' topics reach both.
+    broker.publish(A, *(said(host, "hi") for host in hosts[:2]))
+    assert [topic for topic, _ in broker.news] == [backbone.room_topic(room) for room in rooms[:2]]
+    assert broker.bundled(B) == []

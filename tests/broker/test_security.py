@@ -219,7 +219,7 @@ def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
                 thief = here.peer(instance, west)
                 await thief.say(Hello(backbone.VERSION))
                 await thief.say(Publish(1, [said(alice, "I am alice")]))
-            await until(lambda: here.server.impostors == 6)
+            await until(lambda: here.server.transport.impostors == 6)
             assert here.core.directory.find(alice.room_name).last == 1  # type: ignore[arg-type]
             assert here.core.counters.refused_items == 0
 

@@ -1,6 +1,7 @@
 """broker/net/server.py"""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from protocol import backbone
 from protocol.backbone import Accepted, Canary, Create, Downward, Granted, Hello, Publish, Reply, Request, Welcome
 from protocol.codes import EntryKind
 from protocol.errors import SettingError, StoreError
+from protocol.stream import STREAM, Kind, Reader, head
 from tests.broker.scripted import a_create, a_join, said
 
 PATIENCE_S = 5.0
@@ -92,6 +94,60 @@ class Gateway:
         return topic, backbone.parse_news_untrusted(body)
 
 
+class StreamGateway(Gateway):
+    """The same over a Unix socket."""
+
+    def __init__(self, endpoint: str, instance: str) -> None:
+        self.instance = instance
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.connect(endpoint.removeprefix(STREAM))
+        self._socket.setblocking(False)
+        self._reader = Reader()
+        self._ids = iter(range(1, 1_000))
+        self._heard: list[bytes] = []
+        self._published: list[bytes] = []
+        self._write(Kind.INSTANCE, instance.encode())
+
+    def _write(self, kind: Kind, content: bytes) -> None:
+        # Nothing that is said in these tests is more than the kernel takes at once.
+        self._socket.sendall(head(kind, len(content)) + content)
+
+    async def _read(self) -> None:
+        data = await asyncio.get_running_loop().sock_recv(self._socket, 65_536)
+        for kind, content in self._reader.feed_untrusted(data):
+            if kind == Kind.NEWS:
+                self._published.append(content)
+            else:
+                assert kind == Kind.SAY
+                self._heard += backbone.each_untrusted(content)
+
+    async def say(self, message: backbone.Upward) -> None:
+        self._write(Kind.SAY, backbone.encode(message))
+
+    async def say_parts(self, *parts: bytes) -> None:
+        for part in parts:
+            self._write(Kind.SAY, part)
+
+    async def hear(self, patience_s: float = PATIENCE_S) -> Downward:
+        async with asyncio.timeout(patience_s):
+            while not self._heard:
+                await self._read()
+        return backbone.parse_downward_untrusted(self._heard.pop(0))
+
+    def subscribe(self, topic: bytes) -> None:
+        self._write(Kind.SUBSCRIBE, topic)
+
+    async def frame(self) -> tuple[bytes, bytes]:
+        async with asyncio.timeout(PATIENCE_S):
+            while not self._published:
+                await self._read()
+        frame = self._published.pop(0)
+        return frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 NewGateway = Callable[[str], Gateway]
 
 
@@ -105,16 +161,27 @@ async def running(
     server.start()
     context = zmq.asyncio.Context()
     context.linger = 0
+    streams: list[StreamGateway] = []
+
+    def new_gateway(name: str) -> Gateway:
+        instance = backbone.new_instance("", name)
+        if not where.startswith(STREAM):
+            return Gateway(context, server.endpoint, instance)
+        streams.append(StreamGateway(server.endpoint, instance))
+        return streams[-1]
+
     try:
-        yield server, lambda name: Gateway(context, server.endpoint, backbone.new_instance("", name))
+        yield server, new_gateway
     finally:
         server.stop()
         context.destroy(linger=0)
+        for stream in streams:
+            stream.close()
 
 
-@pytest.fixture
-def where(tmp_path: Path) -> str:
-    return f"ipc://{tmp_path}/b"
+@pytest.fixture(params=["ipc://", STREAM])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"{request.param}{tmp_path}/b"
 
 
 def test_what_is_said_comes_back_in_order_to_who_subscribes(where: str) -> None:

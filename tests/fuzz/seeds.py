@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 import jwt
 from msgspec import structs
 
-from protocol import backbone, operator
+from protocol import backbone, operator, stream
 from protocol.backbone import Wire
 from protocol.codes import EntryKind, LeaveReason
 from protocol.dialects import DIALECTS
@@ -173,6 +173,13 @@ def seeds(target: str) -> list[bytes]:
         case "published":
             body = backbone.encode(NEWS)
             return [body, backbone.encode_bundle("broker", 1, [7], [(1, body)])]
+        case "stream":
+            framed = [stream.head(kind, len(frame)) + frame for kind, frame in zip(cycle(stream.Kind), upward)]
+            return [
+                written((0, b"".join(framed))),
+                written(*((0, frame) for frame in framed)),
+                written((0, b"\xff" * 9)),
+            ]
         case "orders" | "office":
             asks = [operator.encode(operator.Ask(operator.VERSION, order)) for order in ORDERS]
             if target == "office":

@@ -12,7 +12,7 @@ from client.watch import Reading
 from gateway.keys import Keys, parse_keys
 from gateway.trust import Gate
 from ops import configfile
-from protocol import answers, backbone, commands, datagram, handshake, header, heard, operator
+from protocol import answers, backbone, commands, datagram, handshake, header, heard, operator, stream
 from protocol.codes import Operation
 from protocol.dialects import DIALECTS
 from protocol.errors import InvalidName, MalformedMessage, SettingError, WrongPassword
@@ -131,6 +131,15 @@ def _published(data: bytes) -> None:
         backbone.parse_bundle_untrusted(data)
 
 
+def _stream(data: bytes) -> None:
+    reader, size = stream.Reader(1_000), 0
+    for _, part in Pieces(data).each():
+        for kind, content in reader.feed_untrusted(part):
+            size += stream.HEAD_SIZE + len(content)
+            assert kind < 256
+    assert size <= len(data)
+
+
 def _orders(data: bytes) -> None:
     try:
         operator.parse_ask_untrusted(data)
@@ -214,6 +223,7 @@ TARGETS = {
     "upward": Target(_upward, (backbone.each_untrusted, backbone.parse_upward_untrusted)),
     "downward": Target(_downward, (backbone.parse_downward_untrusted,)),
     "published": Target(_published, (backbone.parse_news_untrusted, backbone.parse_bundle_untrusted)),
+    "stream": Target(_stream, (stream.Reader.feed_untrusted,)),
     "orders": Target(_orders, (operator.parse_ask_untrusted, operator.parse_answer_untrusted)),
     "token": Target(_token, (Gate.admit_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
     "signature": Target(_signature, (Keys.verify_untrusted,), (MalformedMessage, WrongPassword)),

@@ -62,16 +62,19 @@ def test_a_door_is_written_as_it_is_read(ip: object, port: int) -> None:
     assert parse_door(str(door), dialects=False) == door
 
 
-@pytest.mark.parametrize("text", ["tcp://127.0.0.1:9003", "tcp://broker:1", "tcp://[::1]:65534", "ipc:///run/b"])
+@pytest.mark.parametrize(
+    "text", ["tcp://127.0.0.1:9003", "tcp://broker:1", "tcp://[::1]:65534", "ipc:///run/b", "unix://b"]
+)
 def test_a_broker_is_an_endpoint(text: str) -> None:
     assert parse_broker(text) == text
 
 
 @pytest.mark.parametrize(
-    "text", ["", "broker", "broker:9003", "tcp://", "tcp://:1", "tcp://b:0", "tcp://b:65535", "tcp://b:²", "ipc://"]
+    "text",
+    ["", "broker", "broker:9003", "tcp://", "tcp://:1", "tcp://b:0", "tcp://b:65535", "tcp://b:²", "ipc://", "unix://"],
 )
 def test_other_brokers_are_setting_errors(text: str) -> None:
-    with pytest.raises(SettingError, match=r"not tcp://HOST:PORT or ipc://PATH"):
+    with pytest.raises(SettingError, match=r"not tcp://HOST:PORT, ipc://PATH or unix://PATH"):
         parse_broker(text)
 
 

@@ -20,7 +20,7 @@ async def answers(broker: EmbeddedBroker) -> bool:
 
 
 def socket_directory(broker: EmbeddedBroker) -> Path:
-    return Path(broker.endpoint.removeprefix("ipc://")).parent
+    return Path(broker.endpoint.removeprefix("unix://")).parent
 
 
 def test_it_answers_when_it_is_started_and_leaves_only_its_store(tmp_path: Path) -> None:

@@ -81,9 +81,9 @@ async def running(where: str) -> AsyncIterator[Both]:
         both.broker.stop()
 
 
-@pytest.fixture
-def where(tmp_path: Path) -> str:
-    return f"ipc://{tmp_path}/b"
+@pytest.fixture(params=["ipc://", "unix://"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"{request.param}{tmp_path}/b"
 
 
 def test_its_doors_open_when_a_probe_has_come_back(where: str) -> None:

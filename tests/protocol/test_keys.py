@@ -64,6 +64,7 @@ def test_a_gateway_goes_by_its_own_name_or_by_none(name: str, may: bool) -> None
     ("endpoint", "stays"),
     [
         ("ipc:///run/broker", True),
+        ("unix:///run/broker", True),
         ("tcp://127.0.0.1:9003", True),
         ("tcp://127.8.8.8:9003", True),
         ("tcp://localhost:9003", True),

@@ -1,0 +1,53 @@
+"""How gateways reach a broker: the interface, and its two ways; ARCHITECTURE.md, "Backbone"."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from protocol.keys import Role
+
+Heard = tuple[str, bytes, Role | None]
+"""(gateway instance, frame, what its key may do or None where there are no keys)."""
+
+
+class Transport(Protocol):
+    """Takes gateways' commands and topics, brings them answers and news. Never waits, decides nothing."""
+
+    endpoint: str
+    """Where gateways connect, as it is: with its port."""
+    undeliverable: int
+    """Answers to gateways that are not there (any more), or read too slowly."""
+    dropped: int
+    """News dropped for a gateway that reads too slowly, as far as it can be told: ZeroMQ does not tell."""
+    impostors: int
+    """Frames of a key that was taken away, or that may not speak in that name."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether gateways can be reached; while they can not, for a moment, what there is to say to them waits."""
+
+    def start(self, on_readable: Callable[[], None], on_failure: Callable[[], None]) -> None:
+        """Call `on_readable` from now on when something has come, `on_failure` when nobody can come any more."""
+
+    def close(self, linger_ms: int) -> None:
+        """Let nobody come any more; what was said goes out still, for so long at most."""
+
+    def receive(self) -> list[Heard]:
+        """Return what has come, a bounded number, in order for each gateway."""
+
+    def subscribed(self) -> list[bytes]:
+        """Return the topics whose subscriptions have become live since the last call."""
+
+    def publish(self, topic: bytes, body: bytes) -> None:
+        """Send news to all who subscribe to their topic; dropped for those alone who do not read."""
+
+    def answer(self, instance: str, frame: bytes) -> bool:
+        """Send a frame to one gateway; False if it is not there."""
+
+    def flush(self) -> None:
+        """All that a turn has to say was said: what waits for that goes now."""
+
+    def has_more(self) -> bool:
+        """Say whether something waits that `on_readable` may not be called for."""
+
+    def look(self) -> list[str]:
+        """Do what time brings, several times a second; return gateways that may speak no more."""
