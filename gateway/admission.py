@@ -1,4 +1,4 @@
-"""Who may connect, ask, create and try passwords: so many from an address, so many in all. Knows no socket, no clock.
+"""Who may connect, ask, create and try passwords: so many from an address, in a room, in all. No socket, no clock.
 
 An address is an IPv4 address or an IPv6 network of 64 bits, as one household has it. Addresses of `--unlimited`
 networks (this machine's, until told otherwise; a proxy's, say) count in all, but not one by one.
@@ -23,6 +23,10 @@ PASSWORDS_AT_ONCE = 32
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 60.0
 FORGET_S = 600.0
 """Wrong passwords of so long ago count no more."""
+ROOM_BURST_S = 60.0
+"""Wrong passwords of a room at once: as many as in so long a time; a class whose members mistype is no attack."""
+ROOMS = 10_000
+"""Rooms with wrong passwords, and right ones from somewhere, that are remembered."""
 
 
 class Verdict(Enum):
@@ -82,6 +86,10 @@ class Admission:
         self._made: Buckets[str] = Buckets(ADDRESSES)
         self._told: Buckets[str] = Buckets(ADDRESSES)
         self._tries: dict[str, _Tries] = {}
+        self._wrong: Buckets[str] = Buckets(ROOMS)
+        """Of rooms; what is being tried counts as wrong until it is known to be right."""
+        self._right: dict[tuple[str, str], None] = {}
+        """Rooms and addresses whose last password there was right."""
         self._address = Households(settings).of
         self._household = Households(replace(settings, unlimited=())).of
         """What is open or pending is counted by this: whose addresses are limited may change meanwhile."""
@@ -138,37 +146,64 @@ class Admission:
             return False
         return True
 
-    def may_try(self, ip: str, now: float) -> bool:
-        """Say whether a password may be tried from there; if so, `tried` must follow."""
+    def may_try(self, ip: str, room: str, now: float) -> bool:
+        """Say whether a room's password may be tried from there; if so, `tried` must follow.
+
+        A room that is attacked from many addresses stays open to those where its password was known before. Others take
+        turns with the attackers, at the pace of `room_password_rate`.
+        """
         address = self._address(ip)
-        if not address:
-            return True
+        tries = self._tries_of(address, now) if address else None
+        if tries is not None:
+            at_once = PASSWORDS_AT_ONCE if tries.wrong < self._settings.password_tries else 1
+            if now < tries.next_at or tries.pending >= at_once:
+                self._counters.passwords_limited += 1
+                return False
+        if (room, address) not in self._right and not self._wrong.touch(room, now, *self._room_rate_and_burst()):
+            self._counters.room_passwords_limited += 1
+            return False
+        if tries is not None:
+            tries.pending += 1
+        return True
+
+    def _tries_of(self, address: str, now: float) -> _Tries:
         tries = self._tries.pop(address, None)
         if tries is None or (now - tries.last > FORGET_S and not tries.pending):
             tries = _Tries()
         self._tries[address] = tries
         if len(self._tries) > ADDRESSES:
             del self._tries[next(iter(self._tries))]
-        at_once = PASSWORDS_AT_ONCE if tries.wrong < self._settings.password_tries else 1
-        if now < tries.next_at or tries.pending >= at_once:
-            self._counters.passwords_limited += 1
-            return False
-        tries.pending += 1
-        return True
+        return tries
 
-    def tried(self, ip: str, wrong: bool, now: float) -> None:
-        """A password that was tried was wrong or not: each further wrong one makes the next wait twice as long."""
+    def tried(self, ip: str, room: str, right: bool | None, now: float) -> None:
+        """A password that was tried was right, or wrong, or not looked at (None).
+
+        Each further wrong one from an address makes its next wait twice as long.
+        """
+        place = room, self._address(ip)
+        if place not in self._right and right is not False:
+            self._wrong.give_back(room, self._room_rate_and_burst()[1])
+        if right is not None:
+            self._right.pop(place, None)
+        if right and place[1]:  # not of those who come through one proxy, strangers among them
+            self._right[place] = None
+            if len(self._right) > ROOMS:
+                del self._right[next(iter(self._right))]
         tries = self._tries.get(self._household(ip))
         if tries is None:
             return
         tries.pending = max(tries.pending - 1, 0)
-        if not wrong:
+        if right is not False:
             return
         tries.wrong += 1
         tries.last = now
         beyond = tries.wrong - self._settings.password_tries
         if beyond >= 0:
             tries.next_at = now + min(FIRST_DELAY_S * 2.0 ** min(beyond, 16), LONGEST_DELAY_S)
+
+    def _room_rate_and_burst(self) -> tuple[float, float]:
+        rate = self._settings.room_password_rate
+        return rate, max(rate * ROOM_BURST_S, 1.0)
 
 
 def _rate_and_burst(rate: float) -> tuple[float, float]:

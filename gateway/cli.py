@@ -301,6 +301,14 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="Wrong passwords from one address before it has to wait; after each further one, twice as long.",
 )
 @click.option(
+    "--room-password-rate",
+    type=Number(0.01),
+    default=Settings.room_password_rate,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="Wrong passwords that all addresses may try in one room in the long run; a minute's worth at once.",
+)
+@click.option(
     "--guess-rate",
     type=Number(0.1),
     default=Settings.guess_rate,
@@ -449,6 +457,7 @@ def _configure(
     address_rate: float,
     create_rate: float,
     password_tries: int,
+    room_password_rate: float,
     guess_rate: float,
     unlimited: tuple[Network, ...],
     handshake_wait: float,
@@ -480,6 +489,7 @@ def _configure(
         address_rate=address_rate,
         create_rate=create_rate,
         password_tries=password_tries,
+        room_password_rate=room_password_rate,
         guess_rate=guess_rate,
         room_rate=room_rate,
         unlimited=unlimited,

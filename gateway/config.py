@@ -92,6 +92,8 @@ class Settings:
     """Rooms a second from one address, likewise."""
     password_tries: int = 5
     """Wrong passwords from one address before it has to wait, twice as long after each further one."""
+    room_password_rate: float = 1.0
+    """Wrong passwords a second that may be tried in one room from anywhere, in the long run; a minute's at once."""
     guess_rate: float = 100.0
     """Tokens a second from one address that the directory is asked about though it does not know them; twenty seconds'
     worth at once."""

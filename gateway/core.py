@@ -264,7 +264,7 @@ class Core:
         def answered(answer: Answer | None, now: float) -> None:
             waiting = self._held.pop(token_hash, [])
             if guesser and not isinstance(answer, Refused):
-                self._guesses.give_back(guesser)
+                self._guesses.give_back(guesser, self._guess_burst())
             if isinstance(answer, Granted) and self.delivery.told_end(answer.room, answer.member):
                 self.counters.unknown_tokens += len(waiting)
             elif isinstance(answer, Granted):
@@ -288,13 +288,16 @@ class Core:
         What the source goes on with is then not even read for a moment.
         """
         guesser, rate = self._households.of(addresses.unpack(source)[0]), self.settings.guess_rate
-        if guesser and not self._guesses.touch(guesser, now, rate, max(rate * GUESS_S, 1.0)):
+        if guesser and not self._guesses.touch(guesser, now, rate, self._guess_burst()):
             self.counters.guesses_limited += 1
             self._muted.pop(source, None)
             self._muted[source] = now + STRANGER_MUTE_S
             _bound(self._muted, ADDRESSES)
             return None
         return guesser
+
+    def _guess_burst(self) -> float:
+        return max(self.settings.guess_rate * GUESS_S, 1.0)
 
     def _answer_exit(self, door: int, source: bytes, data: bytes, now: float) -> None:
         """Tell a seed client that took a refusal's text for its token why, and to end; PROTOCOL.md, "classic"."""

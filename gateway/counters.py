@@ -71,6 +71,8 @@ class Counters:
     creates_limited: int = 0
     passwords_limited: int = 0
     """Tries of addresses that had tried too many wrong ones."""
+    room_passwords_limited: int = 0
+    """Tries in rooms in which too many wrong ones had been tried, wherever they came from."""
     guesses_limited: int = 0
     """Datagrams with an unknown token from an address that had shown too many such."""
     room_limited: int = 0

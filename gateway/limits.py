@@ -25,9 +25,10 @@ class Bucket:
         self._left = left - 1.0
         return True
 
-    def give_back(self) -> None:
-        """One event that was counted has turned out to cost nothing."""
-        self._left += 1.0
+    def give_back(self, burst: float) -> bool:
+        """One event that was counted has turned out to cost nothing; say whether all of `burst` is left now."""
+        self._left = min(burst, self._left + 1.0)
+        return self._left >= burst
 
 
 class Buckets(Generic[_Key]):
@@ -49,7 +50,7 @@ class Buckets(Generic[_Key]):
             del self._of[next(iter(self._of))]
         return bucket.touch(now, rate, burst)
 
-    def give_back(self, key: _Key) -> None:
-        """One event of `key` that was counted has turned out to cost nothing."""
-        if bucket := self._of.get(key):
-            bucket.give_back()
+    def give_back(self, key: _Key, burst: float) -> None:
+        """One event of `key` that was counted has turned out to cost nothing; one that owes nothing is forgotten."""
+        if (bucket := self._of.get(key)) and bucket.give_back(burst):
+            del self._of[key]

@@ -302,7 +302,7 @@ class Connection(asyncio.Protocol):
                 return
             user, password, rights = admitted.user, admitted.password, int(admitted.rights)
         if password and not creates:
-            if not desk.admission.may_try(self.ip, monotonic()):
+            if not desk.admission.may_try(self.ip, command.room, monotonic()):
                 self._happen(Declined(Status.BUSY))
                 return
             self._tries = True
@@ -322,8 +322,7 @@ class Connection(asyncio.Protocol):
         def on_answer(answer: Answer | None, now: float) -> None:
             if self._tries:
                 self._tries = False
-                wrong = isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD
-                desk.admission.tried(self.ip, wrong, now)
+                desk.admission.tried(self.ip, command.room, _was_right(answer), now)
             if isinstance(answer, Granted):
                 desk.core.counters.handshakes_admitted += 1
                 if creates:
@@ -401,6 +400,13 @@ class Connection(asyncio.Protocol):
             self._happen(Quiet())
         else:
             self.give_up("it announced no port")
+
+
+def _was_right(answer: Answer | None) -> bool | None:
+    """Say whether a password was right; None: nobody has looked at it."""
+    if isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD:
+        return False
+    return True if isinstance(answer, Granted) else None
 
 
 def _status(number: int) -> Status:

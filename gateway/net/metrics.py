@@ -45,6 +45,7 @@ def _members(service: Service) -> list[Row]:
         return {
             "create": counters.creates_limited,
             "password": counters.passwords_limited,
+            "room_password": counters.room_passwords_limited,
             "guess": counters.guesses_limited,
             "question": counters.questions_limited,
         }
@@ -58,7 +59,7 @@ def _members(service: Service) -> list[Row]:
         gauge(f"{PREFIX}rooms", "Rooms with members here", lambda: len(service.core.members.rooms)),
         gauge(f"{PREFIX}connections", "TCP connections open", lambda: service.tcp.connections),
         counter(f"{PREFIX}handshakes", "Handshakes by outcome", outcomes, "outcome"),
-        counter(f"{PREFIX}limited", "What addresses tried too often", limits, "what"),
+        counter(f"{PREFIX}limited", "What was tried too often", limits, "what"),
         counter(f"{PREFIX}descriptors_ran_out", "Times no descriptor was left", _count(service, "descriptors_ran_out")),
         counter(f"{PREFIX}told_to_slow_down", "Members told so", _count(service, "told_to_slow_down")),
         counter(f"{PREFIX}handovers", "Members taken over and given up", changes, "way"),

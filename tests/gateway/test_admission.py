@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission import ADDRESSES, FORGET_S, PASSWORDS_AT_ONCE, Admission, Households, Verdict, counted_as
+from gateway.admission import ADDRESSES, FORGET_S, PASSWORDS_AT_ONCE, ROOMS, Admission, Households, Verdict, counted_as
 from gateway.config import LOOPBACK, Settings
 from gateway.counters import Counters
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
+ROOM = "den"
 WELCOME, BUSY, CLOSE = Verdict.WELCOME, Verdict.BUSY, Verdict.CLOSE
 
 
@@ -62,14 +63,14 @@ def test_what_is_open_is_counted_whatever_networks_are_limited_meanwhile() -> No
     for _ in range(2):
         door.disconnect(ONE)
     assert door.connect(ONE, 0.0) is WELCOME
-    assert door.may_try(ONE, 0.0)
+    assert door.may_try(ONE, ROOM, 0.0)
     settings.unlimited = (ip_network("192.0.2.0/24"),)
-    door.tried(ONE, True, 0.0)
+    door.tried(ONE, ROOM, False, 0.0)
     for _ in range(2):
         door.disconnect(ONE)
     settings.unlimited = ()
     assert [door.connect(ONE, 0.0) for _ in range(3)] == [WELCOME, WELCOME, CLOSE]
-    assert door.may_try(ONE, 9.0)
+    assert door.may_try(ONE, ROOM, 9.0)
 
 
 def test_so_many_in_all() -> None:
@@ -106,8 +107,8 @@ def test_this_machine_is_not_limited() -> None:
     assert {door.connect("127.0.0.1", 0.0) for _ in range(100)} == {WELCOME}
     assert all(door.may_create("127.0.0.1", 0.0) for _ in range(100))
     for _ in range(100):
-        assert door.may_try("127.0.0.1", 0.0)
-        door.tried("127.0.0.1", True, 0.0)
+        assert door.may_try("127.0.0.1", ROOM, 0.0)
+        door.tried("127.0.0.1", ROOM, None, 0.0)
 
 
 def test_so_many_rooms_from_an_address() -> None:
@@ -120,9 +121,9 @@ def test_so_many_rooms_from_an_address() -> None:
 
 def wrong(door: Admission, now: float) -> bool:
     """Try a wrong password; whether it was tried at all."""
-    if not door.may_try(ONE, now):
+    if not door.may_try(ONE, ROOM, now):
         return False
-    door.tried(ONE, True, now)
+    door.tried(ONE, ROOM, False, now)
     return True
 
 
@@ -135,14 +136,14 @@ def test_each_further_wrong_password_waits_twice_as_long() -> None:
         now += delay_s
         assert wrong(door, now)
     assert counters.passwords_limited == 10
-    assert door.may_try(OTHER, now)
+    assert door.may_try(OTHER, ROOM, now)
 
 
 def test_a_right_password_forgives_nothing_but_time_does() -> None:
     door, _ = made(password_tries=2)
     assert [wrong(door, 0.0), wrong(door, 0.0)] == [True, True]
-    assert door.may_try(ONE, 1.0)
-    door.tried(ONE, False, 1.0)
+    assert door.may_try(ONE, ROOM, 1.0)
+    door.tried(ONE, ROOM, True, 1.0)
     assert wrong(door, 1.0)
     assert not wrong(door, 1.5)
     assert [wrong(door, FORGET_S + 2.0), wrong(door, FORGET_S + 2.0)] == [True, True]
@@ -150,11 +151,70 @@ def test_a_right_password_forgives_nothing_but_time_does() -> None:
 
 def test_a_class_joins_at_once_and_a_guesser_one_after_the_other() -> None:
     door, _ = made(password_tries=2)
-    assert [door.may_try(ONE, 0.0) for _ in range(PASSWORDS_AT_ONCE + 1)] == [True] * PASSWORDS_AT_ONCE + [False]
+    assert [door.may_try(ONE, ROOM, 0.0) for _ in range(PASSWORDS_AT_ONCE + 1)] == [True] * PASSWORDS_AT_ONCE + [False]
     for _ in range(PASSWORDS_AT_ONCE):
-        door.tried(ONE, True, 0.0)
-    assert not door.may_try(ONE, 59.0)
-    assert [door.may_try(ONE, 61.0), door.may_try(ONE, 61.0)] == [True, False]
+        door.tried(ONE, ROOM, False, 0.0)
+    assert not door.may_try(ONE, ROOM, 59.0)
+    assert [door.may_try(ONE, ROOM, 61.0), door.may_try(ONE, ROOM, 61.0)] == [True, False]
+
+
+def crowd(door: Admission, size: int, now: float, room: str = ROOM) -> int:
+    """Let each of so many addresses try one wrong password; how many were tried."""
+    tried = 0
+    for number in range(size):
+        ip = f"10.{int(now) & 255}.{number >> 8}.{number & 255}"
+        if door.may_try(ip, room, now):
+            door.tried(ip, room, False, now)
+            tried += 1
+    return tried
+
+
+def test_a_room_that_is_attacked_from_everywhere_is_tried_at_a_pace() -> None:
+    door, counters = made(room_password_rate=2.0)
+    assert crowd(door, 1_000, 0.0) == 120
+    assert [crowd(door, 1_000, float(second)) for second in (1, 2, 3)] == [2, 2, 2]
+    assert counters.room_passwords_limited == 880 + 3 * 998
+    assert counters.passwords_limited == 0
+    assert crowd(door, 1_000, 4.0, "another") == 120
+
+
+def test_one_address_keeps_nobody_out_of_a_room() -> None:
+    door, counters = made()
+    for second in range(3_600):
+        wrong(door, float(second))
+        assert door.may_try(OTHER, ROOM, float(second))
+        door.tried(OTHER, ROOM, None, float(second))
+    assert counters.room_passwords_limited == 0
+
+
+def test_who_was_right_before_is_let_in_while_a_room_is_attacked() -> None:
+    door, _ = made()
+    assert door.may_try(ONE, ROOM, 0.0)
+    door.tried(ONE, ROOM, True, 0.0)
+    crowd(door, 1_000, 0.0)
+    assert not door.may_try(OTHER, ROOM, 0.0)
+    assert door.may_try(ONE, ROOM, 0.0)
+    door.tried(ONE, ROOM, False, 0.0)
+    assert not door.may_try(ONE, ROOM, 0.0)
+
+
+def test_who_comes_through_a_proxy_is_not_known_by_its_address() -> None:
+    door, _ = made()
+    assert door.may_try("127.0.0.1", ROOM, 0.0)
+    door.tried("127.0.0.1", ROOM, True, 0.0)
+    crowd(door, 1_000, 0.0)
+    assert not door.may_try("127.0.0.1", ROOM, 0.0)
+
+
+def test_right_passwords_use_nothing_up_and_rooms_that_owe_nothing_are_forgotten() -> None:
+    door, counters = made(room_password_rate=0.1)
+    for number in range(100):
+        for right in (True, None):
+            ip = f"10.0.{number}.{int(right or 0)}"
+            assert door.may_try(ip, ROOM, 0.0)
+            door.tried(ip, ROOM, right, 0.0)
+    assert counters.room_passwords_limited == 0
+    assert len(door._wrong) == 0
 
 
 @given(st.lists(st.tuples(st.sampled_from(["c", "d", "p", "w"]), st.integers(0, 5)), max_size=60))
@@ -168,10 +228,10 @@ def test_counts_come_back_to_nothing(steps: list[tuple[str, int]]) -> None:
                 open_.append(ip)
         elif what == "d" and open_:
             door.disconnect(open_.pop(0))
-        elif what == "p" and door.may_try(ip, float(now)):
-            door.tried(ip, False, float(now))
+        elif what == "p" and door.may_try(ip, ROOM, float(now)):
+            door.tried(ip, ROOM, True, float(now))
         else:
-            door.tried(ip, True, float(now))
+            door.tried(ip, ROOM, False, float(now))
         assert len(open_) <= 4
         assert all(open_.count(each) <= 2 for each in set(open_) - {"127.0.0.1"})
     for ip in open_:
@@ -186,7 +246,10 @@ def test_strangers_addresses_are_forgotten_in_the_end() -> None:
         door.connect(ip, 0.0)
         door.disconnect(ip)
         door.may_create(ip, 0.0)
-        door.may_try(ip, 0.0)
+        door.may_try(ip, ip, 0.0)
+        door.tried(ip, ip, number % 2 == 0, 0.0)
+        door.may_try(ip, ROOM, 0.0)
     sizes = [len(table) for table in (door._asked, door._made, door._tries)]
     assert max(sizes) <= ADDRESSES
+    assert max(len(door._wrong), len(door._right)) <= ROOMS
     assert len(door._of) == 0

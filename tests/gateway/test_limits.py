@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits import Bucket
+from gateway.limits import Bucket, Buckets
 
 
 def test_a_burst_goes_at_once_and_then_a_rate() -> None:
@@ -24,6 +24,17 @@ def test_trying_too_often_costs_nothing() -> None:
     assert bucket.touch(0.0, 1, 1)
     assert not any(bucket.touch(tenth / 10, 1, 1) for tenth in range(1, 10))
     assert bucket.touch(1.01, 1, 1)
+
+
+def test_what_is_given_back_is_never_more_than_a_burst() -> None:
+    buckets: Buckets[str] = Buckets(2)
+    assert [buckets.touch("one", 0.0, 1, 2) for _ in range(3)] == [True, True, False]
+    buckets.give_back("one", 2)
+    assert len(buckets) == 1
+    buckets.give_back("one", 2)
+    assert len(buckets) == 0
+    buckets.give_back("one", 2)
+    assert [buckets.touch("one", 0.0, 1, 2) for _ in range(3)] == [True, True, False]
 
 
 @given(

@@ -339,6 +339,22 @@ def test_wrong_passwords_make_an_address_wait() -> None:
     uvloop.run(scenario())
 
 
+def test_wrong_passwords_make_a_room_wait_and_who_was_right_does_not() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), room_password_rate=0.02)
+        async with running(settings=settings) as (gateway, door, _):
+            told = []
+            for room, refusal in (("den", Status.WRONG_PASSWORD), ("den", None), ("hut", None), ("hut", None)):
+                gateway.refusal = Declined(refusal, "") if refusal else None
+                async with connected(door, serialize_request(TSUDOI, JOIN, room, "bob", "moon")) as client:
+                    answer = await client.answer(TSUDOI, JOIN)
+                    told.append(answer.status if isinstance(answer, Refused) else Status.OK)
+            assert told == [Status.WRONG_PASSWORD, Status.BUSY, Status.OK, Status.OK]
+            assert gateway.counters.room_passwords_limited == 1
+
+    uvloop.run(scenario())
+
+
 def test_bytes_of_unfinished_requests_are_bounded_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.net.tcp.BUFFERED", 10_000)
     half = b"\3\1" + bytes(26) + (9_000).to_bytes(4, "big") + b"den"
