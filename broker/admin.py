@@ -5,7 +5,6 @@ the same for scripts. Exit status 1: the broker is not there, or refuses; the re
 """
 
 import datetime
-import ipaddress
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from broker.passwords import make_hash
 from protocol import backbone, operator
 from protocol.codes import Rights
 from protocol.errors import BackboneError, SettingError
+from protocol.household import household
 from protocol.keys import SecretKey
 from protocol.operator import Done, Question, Refused
 
@@ -271,8 +271,8 @@ def remove_command(line: Line, room: str, name: str, reason: str) -> None:
 @click.option("--reason", default="", help="Told to the member and to its room.")
 @click.pass_obj
 def ban_command(line: Line, who: str, minutes: int, reason: str) -> None:
-    """Ban WHO, a user's name or an IP address, from all rooms; who is in is removed."""
-    name, ip = ("", who) if _is_address(who) else (who, "")
+    """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; who is in is removed."""
+    name, ip = ("", who) if household(who) else (who, "")
     line.tell(operator.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
 
 
@@ -317,11 +317,3 @@ def persist_command(line: Line, room: str, ask_password: bool, no_password: bool
 def unpersist_command(line: Line, room: str) -> None:
     """Let ROOM close when its last member leaves; at once, if nobody is there."""
     line.tell(operator.Unpersist(room), f"{room} closes when nobody is in it any more.")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

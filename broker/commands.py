@@ -4,14 +4,13 @@ Whatever comes of one is an entry in the room's log: for all, or an answer to th
 accepted is carried out once and told once, like a message.
 """
 
-import ipaddress
-
 from broker.directory import Directory, Member
 from broker.sanctions import end_of
 from broker.store import FOREVER, Sanction, SanctionKind
 from protocol import commands, names
 from protocol.codes import EntryKind, LeaveReason
 from protocol.errors import InvalidName
+from protocol.household import household
 from protocol.phrases import Phrase
 
 TOPIC_SIZE = 400
@@ -163,18 +162,18 @@ class _Run:
         until_ms = end_of(minutes, self._wall_ms)
         target = self._room.members.get(self._room.names.get(_normal(who), 0))
         if target is None:
-            ip = _address(who)
+            ip = household(who)
             if not ip:
                 self._answer(Phrase.NO_SUCH_MEMBER, who)
                 return
             self._sanction(SanctionKind.BAN, "", ip, until_ms)
             self._answer(Phrase.ADDRESS_BANNED, ip)
-            for other in [m for m in self._room.members.values() if m.ip == ip and not m.is_host]:
+            for other in [m for m in self._room.members.values() if household(m.ip) == ip and not m.is_host]:
                 self._directory.leave(other, LeaveReason.BANNED, self._wall_ms, "", self._member)
             return
         if not (target := self._find_other(who)):
             return
-        ip = "" if target.ip == self._member.ip else target.ip
+        ip = self._address_of(target)
         for name in dict.fromkeys((target.name, target.wished)):
             # The name that it came with may be another member's by right: bob, who was bob#2 here.
             if name == target.name or name not in self._room.names:
@@ -184,7 +183,7 @@ class _Run:
 
     def _mute(self, target: Member, minutes: int) -> None:
         until_ms = end_of(minutes, self._wall_ms)
-        self._sanction(SanctionKind.MUTE, target.wished, "" if target.ip == self._member.ip else target.ip, until_ms)
+        self._sanction(SanctionKind.MUTE, target.wished, self._address_of(target), until_ms)
         target.muted_until_ms, target.told_muted_ms = until_ms, 0
         self._directory.batch.members[target.id] = target.row()
         self._directory.note(self._room, EntryKind.MUTED, target, "", minutes, self._wall_ms, self._member)
@@ -203,6 +202,11 @@ class _Run:
     def _sanction(self, kind: SanctionKind, name: str, ip: str, until_ms: int) -> None:
         directory = self._directory
         directory.sanctions.add(Sanction(self._room.id, kind, name, ip, until_ms), directory.batch.sanctions)
+
+    def _address_of(self, target: Member) -> str:
+        """Return what of a member's address may be banned or muted: empty if that would be this member's own too."""
+        ip = household(target.ip)
+        return "" if ip == household(self._member.ip) else ip
 
     def _find(self, name: str) -> Member | None:
         """Return the member of that name; if there is none, say so."""
@@ -234,15 +238,8 @@ def _one_line(text: str) -> str:
 
 
 def _normal(name: str) -> str:
-    """Return a name or address as it is compared; what can be neither stays as it is and is nobody's."""
+    """Return a name as it is compared; what can be none stays as it is and is nobody's."""
     try:
-        return _address(name) or names.user_name(name)
+        return names.user_name(name)
     except InvalidName:
         return name
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return ""

@@ -15,6 +15,7 @@ from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason, Rights
 from protocol.datagram import SERVER_NAME
 from protocol.errors import Full, RoomExists, RoomNotFound
+from protocol.household import household
 from protocol.manner import Manner
 from protocol.names import RoomName, TokenHash, UserName, told_apart
 from protocol.phrases import Phrase
@@ -157,7 +158,7 @@ class Room:
         self.closed_ms = row.closed_ms
         self.topic = row.topic
         self.address = ""
-        """The IP address that it counts for: its creator's, after a restart of the broker its host's."""
+        """The household that it counts for: its creator's, after a restart of the broker its host's."""
         self.persistent = row.persistent
         self.first = first
         self.last = last
@@ -205,7 +206,7 @@ class Directory:
         """Begin with what the store has."""
         self._limits = limits or Limits()
         self._housed: dict[str, int] = {}
-        """IP address → rooms that were created from it and are open."""
+        """Household (of an IP address) → rooms that were created from it and are open."""
         self.sanctions = Sanctions(snapshot.sanctions)
         self.rooms: dict[int, Room] = {}
         """Those that are open."""
@@ -231,7 +232,7 @@ class Directory:
                 self._add_member(Member(member_row, room))
         for room in self.rooms.values():
             if host := room.members.get(room.host):
-                self._house(room, host.ip)
+                self._house(room, household(host.ip))
         for (room_id, gateway), offset in snapshot.delivered.items():
             if room := self.known_room(room_id):
                 room.delivered[gateway] = offset
@@ -250,12 +251,12 @@ class Directory:
         if len(self.rooms) >= self._limits.rooms:
             raise Full(f"the server has its most rooms ({self._limits.rooms})")
         most = self._limits.rooms_per_address
-        if most and self._housed.get(member.ip, 0) >= most:
+        if most and self._housed.get(household(member.ip), 0) >= most:
             raise Full(f"your address has its most rooms ({most})")
         room_id = self._new_id(wall_ms)
         room = Room(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms), 1, 0)
         self._add_room(room)
-        self._house(room, member.ip)
+        self._house(room, household(member.ip))
         self.batch.rooms[room_id] = room.row()
         return self._enter(room, room.host, wished, member, wall_ms)
 

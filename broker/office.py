@@ -4,7 +4,6 @@ Changes go the same way as members' own: into the directory's batch and the room
 kept before it is said to be done, and every member hears of it in its place between two messages.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from heapq import nsmallest
@@ -18,6 +17,7 @@ from broker.store import FOREVER, Sanction, SanctionKind
 from protocol import names, operator
 from protocol.codes import EntryKind, LeaveReason
 from protocol.errors import InvalidName, MalformedMessage, PeerError
+from protocol.household import household
 from protocol.operator import PAGE, Answer, Done, Question, Refused
 
 ANNOUNCED_A_TICK = 2_000
@@ -147,10 +147,9 @@ class Office:
         if name:
             name = names.user_name(name)
         else:
-            try:
-                ip = str(ipaddress.ip_address(ip))
-            except ValueError:
-                return Refused(f"{ip!r} is not an IP address")
+            given, ip = ip, household(ip)
+            if not ip:
+                return Refused(f"{given!r} is not an IP address")
         directory = self._directory
         ban = Sanction(EVERYWHERE, SanctionKind.BAN, name, ip, end_of(minutes, wall_ms))
         held = {each.key for each in directory.sanctions.of_room(EVERYWHERE) if each.until_ms > wall_ms}
@@ -166,9 +165,7 @@ class Office:
 
     def _unban(self, who: str) -> Answer:
         directory = self._directory
-        lifted = False
-        for form in {who.strip(), _normal(who)}:
-            lifted |= directory.sanctions.lift(EVERYWHERE, SanctionKind.BAN, form, directory.batch.sanctions)
+        lifted = directory.sanctions.lift(EVERYWHERE, SanctionKind.BAN, names.user_name(who), directory.batch.sanctions)
         return Done(1) if lifted else Refused(f"{who} is not banned")
 
     def _ask_to_announce(self, text: str, name: str) -> Answer:
@@ -233,14 +230,7 @@ def _told_member(member: Member) -> operator.Member:
 def _is_meant(member: Member, name: str, ip: str) -> bool:
     if name:
         return name in (member.name, member.wished)
-    return ip == member.ip or ip == member.address.decode(errors="replace").partition(" ")[0]
-
-
-def _normal(who: str) -> str:
-    try:
-        return str(ipaddress.ip_address(who.strip()))
-    except ValueError:
-        return names.user_name(who)
+    return ip in (household(member.ip), household(member.address.decode(errors="replace").partition(" ")[0]))
 
 
 def _fitting(text: str) -> str:

@@ -1,12 +1,14 @@
 """Who may not come into a room, or not speak in it; PROTOCOL.md, "Commands".
 
-By name and by address: somebody who comes back under another name is known by the address, and the other way round.
+By name and by address: somebody who comes back under another name is known by the address, and the other way round. An
+address stands for its household (`protocol/household.py`): who has one address of IPv6 has very many.
 Times are milliseconds since 1970.
 """
 
 from collections.abc import Iterable
 
 from broker.store import FOREVER, Sanction, SanctionKind
+from protocol.household import household
 
 EVERYWHERE = 0
 """In place of a room: set by the operator, for all rooms."""
@@ -34,7 +36,7 @@ class Sanctions:
 
     def lift(self, room: int, kind: SanctionKind, who: str, changes: Changes) -> bool:
         """Lift all sanctions of a kind on a name or an address; False if there were none."""
-        found = [s for s in self._rooms.get(room, {}).values() if s.kind == kind and who in (s.name, s.ip)]
+        found = [s for s in self._rooms.get(room, {}).values() if s.kind == kind and _concerns(s, who, who)]
         for sanction in found:
             self._drop(sanction, changes)
         return bool(found)
@@ -46,7 +48,7 @@ class Sanctions:
             for sanction in list(sanctions.values()) if sanctions else ():
                 if sanction.until_ms <= now_ms:
                     self._drop(sanction, changes)
-                elif sanction.kind == kind and (name == sanction.name or (ip and ip == sanction.ip)):
+                elif sanction.kind == kind and _concerns(sanction, name, ip):
                     latest = max(latest, sanction.until_ms)
         return latest
 
@@ -64,6 +66,13 @@ class Sanctions:
         del room[sanction.key]
         if not room:
             del self._rooms[sanction.room]
+
+
+def _concerns(sanction: Sanction, name: str, ip: str) -> bool:
+    if sanction.name and name == sanction.name:
+        return True
+    where = household(ip)
+    return bool(where) and where == household(sanction.ip)
 
 
 def end_of(minutes: int, now_ms: int) -> int:

@@ -1,6 +1,6 @@
 """Who may connect, ask, create and try passwords: so many from an address, in a room, in all. No socket, no clock.
 
-An address is an IPv4 address or an IPv6 network of 64 bits, as one household has it. Addresses of `--unlimited`
+An address is counted as its household (`protocol/household.py`). Addresses of `--unlimited`
 networks (this machine's, until told otherwise; a proxy's, say) count in all, but not one by one.
 """
 
@@ -11,6 +11,7 @@ from enum import Enum, auto
 from gateway.config import Network, Settings
 from gateway.counters import Counters
 from gateway.limits import Buckets
+from protocol.household import household
 
 ADDRESSES = 10_000
 """Addresses that are remembered; beyond that the one not seen for longest is forgotten."""
@@ -217,6 +218,4 @@ def counted_as(ip: str, unlimited: tuple[Network, ...]) -> str:
         address = address.ipv4_mapped
     if any(address in network for network in unlimited):
         return ""
-    if address.version == 4:
-        return str(address)
-    return str(ipaddress.ip_network((address, 64), strict=False))
+    return household(ip)

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from broker.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.config import Limits
 from broker.core import ALL_RIGHTS
+from broker.store import FOREVER, Sanction, SanctionKind
 from protocol import backbone
 from protocol.backbone import (
     Banned,
@@ -286,6 +288,48 @@ def test_an_address_is_banned_with_all_who_are_there_from_it(room: Room) -> None
     ]
 
 
+def test_of_ipv6_a_ban_is_of_a_household(room: Room) -> None:
+    room.join(user="carol", peer=B, token=3, ip="2001:db8:1:2::3")
+    room.join(user="dave", peer=B, token=4, ip="2001:db8:1:3::4")
+    room.news_since()
+    entries = room.does(room.alice, "/ban 2001:DB8:1:2::9")
+    assert told(entries) == [(EntryKind.ANSWERED, "alice", "2001:db8:1:2::/64"), (EntryKind.LEFT, "carol", "")]
+    body = a_join(user="erin", token=5)
+    assert isinstance(room.ask(B, structs.replace(body, ip="2001:db8:1:2:ffff::1")), backbone.Refused)
+    for line in ("/unban 2001:db8:1:2::/64", "/unban 2001:db8:1:2:8::"):
+        room.does(room.alice, "/ban 2001:db8:1:2::9")
+        assert [code for _, code, _ in answers(room.does(room.alice, line))] == [Phrase.UNBANNED]
+    assert isinstance(room.ask(B, structs.replace(body, ip="2001:db8:1:2:ffff::1")), Granted)
+    entries = room.does(room.alice, "/ban erin")
+    assert [ban.ip for ban in room.core.directory.sanctions.of_room(room.alice.room)] == ["2001:db8:1:2::/64"]
+
+
+def test_who_shares_the_hosts_household_is_banned_and_muted_by_name(room: Room) -> None:
+    host = room.core.directory.members[room.alice.member]
+    host.ip = "2001:db8:1:2::1"
+    for token, user in enumerate(("carol", "dave"), 3):
+        room.join(user=user, token=token, ip=f"2001:db8:1:2::{token}")
+    room.does(room.alice, "/mute carol")
+    room.does(room.alice, "/ban dave")
+    sanctions = room.core.directory.sanctions.of_room(room.alice.room)
+    assert [(each.name, each.ip) for each in sanctions] == [("carol", ""), ("dave", "")]
+
+
+def test_a_single_address_of_ipv6_in_an_older_store_stands_for_its_household(room: Room) -> None:
+    directory = room.core.directory
+    old = Sanction(room.alice.room, SanctionKind.BAN, "", "2001:db8:1:2::9", FOREVER)
+    directory.sanctions.add(old, directory.batch.sanctions)
+    body = structs.replace(a_join(user="erin", token=5), ip="2001:db8:1:2::1")
+    assert isinstance(room.ask(B, body), backbone.Refused)
+    assert answers(room.does(room.alice, "/unban 2001:db8:1:2::1"))[0][1] == Phrase.UNBANNED
+
+
+def test_a_member_may_be_called_like_an_address(room: Room) -> None:
+    room.join(user="2001:db8::7", peer=B, token=5, ip="203.0.113.5")
+    room.news_since()
+    assert told(room.does(room.alice, "/kick 2001:db8::7")) == [(EntryKind.LEFT, "2001:db8::7", "")]
+
+
 def test_the_host_is_told_what_holds(room: Room) -> None:
     room.does(room.alice, "/ban 203.0.113.9")
     room.does(room.alice, "/mute bob")
@@ -418,6 +462,9 @@ def test_an_address_has_its_most_rooms_also_after_a_restart() -> None:
     assert isinstance(room.ask(A, elsewhere), Granted)
     room.does(room.alice, "/close")
     room.create("fourth", token=7)
+    for number, kind in ((1, Granted), (2, Granted), (3, backbone.Refused)):
+        body = structs.replace(a_create(f"v6-{number}", token=10 + number), ip=f"2001:db8::{number}")
+        assert isinstance(room.ask(A, body), kind)
 
 
 def test_a_password_that_is_right_does_not_open_a_full_room() -> None:

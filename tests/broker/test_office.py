@@ -154,6 +154,18 @@ def test_who_is_banned_goes_and_does_not_come_back_also_after_a_restart(desk: De
     assert isinstance(desk.broker.ask(A, a_join_from("198.51.100.7", "eve", 7)), Granted)
 
 
+def test_of_ipv6_a_household_is_banned(desk: Desk) -> None:
+    desk.broker.create()
+    desk.broker.ask(A, a_join_from("2001:db8:1:2::7", "mallory", 2))
+    assert desk.ask(operator.Ban("", "2001:db8:1:2::9", 0)) == Done(1)
+    assert isinstance(desk.broker.ask(A, a_join_from("2001:db8:1:2:3::", "eve", 3)), Denied)
+    assert isinstance(desk.broker.ask(A, a_join_from("2001:db8:1:3::", "eve", 4)), Granted)
+    assert [ban.ip for ban in desk.ask(operator.ListBans()).bans] == ["2001:db8:1:2::/64"]
+    assert desk.ask(operator.Ban("", "2001:db8:1:2::/48", 0)) == Refused("'2001:db8:1:2::/48' is not an IP address")
+    assert desk.ask(operator.Unban("2001:db8:1:2::/64")) == Done(1)
+    assert isinstance(desk.broker.ask(A, a_join_from("2001:db8:1:2:3::", "eve", 5)), Granted)
+
+
 def test_a_name_is_banned_for_a_time(desk: Desk) -> None:
     desk.broker.create()
     assert desk.ask(operator.Ban("ボブ", "", 5)) == Done(0)
