@@ -119,8 +119,7 @@ class _Run:
                 if target := self._find_other(name):
                     self._mute(target, minutes)
             case commands.Unmute(name):
-                if target := self._find(name):
-                    self._unmute(target)
+                self._unmute(name)
             case commands.Lock(""):
                 directory.set_password(room, "", member, wall_ms)
             case commands.HandOver(name):
@@ -188,11 +187,14 @@ class _Run:
         self._directory.batch.members[target.id] = target.row()
         self._directory.note(self._room, EntryKind.MUTED, target, "", minutes, self._wall_ms, self._member)
 
-    def _unmute(self, target: Member) -> None:
-        if target.muted_until_ms <= self._wall_ms:
-            self._answer(Phrase.NOT_MUTED, target.name)
+    def _unmute(self, who: str) -> None:
+        """Lift the mute of a member, or of somebody of that name who has gone."""
+        directory, name = self._directory, _normal(who)
+        target = self._room.members.get(self._room.names.get(name, 0))
+        if target is None or target.muted_until_ms <= self._wall_ms:
+            lifted = directory.sanctions.lift(self._room.id, SanctionKind.MUTE, name, directory.batch.sanctions)
+            self._answer(Phrase.UNMUTED if lifted else Phrase.NOT_MUTED, name)
             return
-        directory = self._directory
         for who in (target.wished, target.ip):
             directory.sanctions.lift(self._room.id, SanctionKind.MUTE, who, directory.batch.sanctions)
         target.muted_until_ms = 0

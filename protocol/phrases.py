@@ -37,6 +37,7 @@ class Phrase(IntEnum):
     NO_SUCH_PAGE = 23
     TIME_IS = 24
     ROOM_STAYS = 25
+    UNMUTED = 26
     # Questions' longer answers.
     MEMBERS = 40
     MEMBER = 41
@@ -128,6 +129,7 @@ PHRASES: dict[Phrase, tuple[str, str]] = {
         "サーバーが混み合っています。しばらくしてからもう一度どうぞ。",
     ),
     Phrase.LEFT_ROOM: ("You have left {arg}.", "{arg} から退室しました。"),
+    Phrase.UNMUTED: ("{arg} may speak again.", "{arg} さんは再び発言できます。"),
     Phrase.NOT_MUTED: ("{arg} is not muted.", "{arg} さんは発言を止められていません。"),
     Phrase.NO_HISTORY: ("Nothing has been said yet.", "まだ発言はありません。"),
     Phrase.NO_SUCH_PAGE: ("The last page is {arg}.", "{arg} ページまでです。"),

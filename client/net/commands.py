@@ -136,9 +136,9 @@ class Commands(ABC):
         await self._order(commands.Mute(name, minutes), lambda e: isinstance(e, Muted) and e.name == name)
 
     async def unmute(self, name: str) -> None:
-        """Let a member speak again. For the host."""
-        name = _normal(name)
-        await self._order(commands.Unmute(name), lambda e: isinstance(e, Unmuted) and e.name == name)
+        """Let a member speak again, or somebody who has gone. For the host."""
+        name, lifted = _normal(name), _answers("unmuted")
+        await self._order(commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, Unmuted) and e.name == name))
 
     async def set_topic(self, topic: str) -> None:
         """Let the room be about something; empty: about nothing. For the host."""

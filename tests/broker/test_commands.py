@@ -229,6 +229,29 @@ def test_who_was_muted_is_so_when_it_comes_back_and_after_a_restart(room: Room) 
     assert answers(room.does(room.alice, "/unmute bobby")) == [("alice", Phrase.NOT_MUTED, "bobby")]
 
 
+def test_somebody_who_has_gone_is_let_speak_again(room: Room) -> None:
+    room.does(room.alice, "/mute bob")
+    room.publish(B, Item(EntryKind.LEFT, room.bob.room, room.bob.member, "", LeaveReason.LEFT))
+    room.start_again("broker-2")
+    for peer in (A, B):
+        room.say(peer, backbone.Hello(backbone.VERSION))
+    room.news_since()
+    assert answers(room.does(room.alice, "/unmute bob")) == [("alice", Phrase.UNMUTED, "bob")]
+    assert answers(room.does(room.alice, "/unmute bob")) == [("alice", Phrase.NOT_MUTED, "bob")]
+    again = room.join(peer=B, token=6, ip="198.51.100.7")
+    room.news_since()
+    room.publish(B, said(again, "thank you"))
+    assert told(room.news_since()) == [(EntryKind.SAID, "bob", "thank you")]
+
+
+def test_who_took_a_muted_ones_name_does_not_keep_it_muted(room: Room) -> None:
+    room.does(room.alice, "/mute bob")
+    room.publish(B, Item(EntryKind.LEFT, room.bob.room, room.bob.member, "", LeaveReason.LEFT))
+    carol = room.join(user="carol", token=3)
+    room.does(carol, "/nick bob")
+    assert answers(room.does(room.alice, "/unmute bob")) == [("alice", Phrase.UNMUTED, "bob")]
+
+
 def test_the_host_hands_over(room: Room) -> None:
     (entry,) = room.does(room.alice, "/host bob")
     assert (entry.kind, entry.sender, entry.peer_name) == (EntryKind.HOST, "bob", "alice")

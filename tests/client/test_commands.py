@@ -130,6 +130,7 @@ ORDERS: list[tuple[str, Order, bytes]] = [
     ("/unban bob", lambda r: r.unban("bob"), say_no("unbanned", "bob")),
     ("/mute bob", lambda r: r.mute("bob"), tell("muted", n=1, name="bob", by="alice", minutes=0)),
     ("/unmute bob", lambda r: r.unmute("bob"), tell("unmuted", n=1, name="bob", by="alice")),
+    ("/unmute carol", lambda r: r.unmute("carol"), say_no("unmuted", "carol")),
     ("/topic tea", lambda r: r.set_topic("tea"), tell("topic", n=1, name="alice", topic="tea")),
     ("/topic -", lambda r: r.set_topic(""), tell("topic", n=1, name="alice", topic="")),
     ("/password moon", lambda r: r.set_password("moon"), tell("locked", n=1, name="alice")),
