@@ -61,8 +61,8 @@ class Commands:
 
     def take(self, member: Member, line: str, now: float) -> str:
         """Take a text that begins with a slash; return what the member says by it, empty if nothing."""
-        if line.startswith("//"):
-            return line[1:]
+        if text := commands.said_by(line):
+            return text
         self._counters.commands += 1
         command = commands.parse_untrusted(line)
         match command:

@@ -20,6 +20,7 @@ from gateway.trust import without_token
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
 from protocol.codes import EntryKind, LeaveReason, Status
+from protocol.commands import SLASHES
 from protocol.datagram import MAX_UP, characters_end, notice, parse_in_characters_untrusted, readable
 from protocol.dialect import DownForm
 from protocol.dialects import CLASSIC, DIALECTS
@@ -149,7 +150,7 @@ class Core:
             member.muted_until = now + MUTE_S
             self._slow_down(member, now)
             return
-        if text[0] == "/" and member.manner & COMMANDS:
+        if text[0] in SLASHES and member.manner & COMMANDS:
             text = self.commands.take(member, text, now)
             if not text:
                 return

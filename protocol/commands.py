@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+SLASHES = ("/", "／")
+"""What a command may begin with: Japanese input methods write the second."""
 MAX_MINUTES = 525_600
 """A year: for longer, leave the time out."""
 MAX_PAGE = 1_000_000_000
@@ -323,12 +325,17 @@ HOSTS_WORDS = frozenset({"kick", "ban", "unban", "bans", "mute", "unmute", "pass
 """Commands that only the host may give; of `topic`, the part that changes it."""
 
 
+def said_by(line: str) -> str:
+    """Return what is said by a line that begins with a slash: with two, all from the second; with one, nothing."""
+    return line[1:] if line[1:].startswith(SLASHES) else ""
+
+
 def parse_untrusted(line: str) -> Command | Unknown | Misused:
     """Return what a line that begins with a slash asks for; never raises."""
     word, _, _ = _SPACE.sub(" ", line[1:], count=1).partition(" ")
     read = WORDS.get(word.lower())
     if read is None:
-        return Unknown("/" + word[:SHOWN_SIZE])
+        return Unknown(line[:1] + word[:SHOWN_SIZE])
     try:
         return read(line[1 + len(word) :].strip())
     except _Misfit:

@@ -56,7 +56,7 @@ async def _type(room: ChatClient, session: PromptSession[str]) -> None:
             line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
         except (EOFError, KeyboardInterrupt):
             return
-        match line.strip().split():
+        match line.strip().replace("／", "/").split():
             case []:
                 continue
             case ["/quit" | "/exit" | "/leave"]:

@@ -355,6 +355,24 @@ def test_a_second_slash_says_the_first(town: Town) -> None:
     assert lines(host) == ["c2: //who"]
 
 
+def test_a_full_width_slash_is_a_slash(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", Manner(0))
+    town.type(host, "／who")
+    town.type(host, "／topic お茶")
+    assert [line.partition("\n")[0] for line in lines(host)] == [
+        "server: 2 in den, page 1 of 1:",
+        "server: c1 has set the topic: お茶",
+    ]
+    assert lines(guest) == []
+    town.type(host, "／dance")
+    assert lines(host) == ["server: There is no command ／dance. /help lists them."]
+    for typed, heard in (("／／who", "／who"), ("/／who", "／who"), ("／/who", "/who")):
+        town.type(host, typed)
+        assert lines(guest) == [f"c1: {heard}"]
+    town.type(guest, "／who")
+    assert lines(host) == ["c2: ／who"]
+
+
 # --- in all weather -----------------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ from protocol.commands import (
     Whisper,
     Who,
     parse_untrusted,
+    said_by,
     serialize,
 )
 from tests.support import strategies
@@ -63,6 +64,16 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
 @given(COMMANDS)
 def test_every_command_can_be_typed(command: Command) -> None:
     assert parse_untrusted(serialize(command)) == command
+
+
+@given(COMMANDS)
+def test_a_full_width_slash_is_a_slash(command: Command) -> None:
+    assert parse_untrusted("／" + serialize(command)[1:]) == command
+
+
+def test_a_line_with_two_slashes_says_what_begins_with_the_second() -> None:
+    lines = {"//a": "/a", "／／a": "／a", "/／a": "／a", "///": "//", "/a": "", "／": "", "/": "", "/ /": ""}
+    assert {line: said_by(line) for line in lines} == lines
 
 
 @given(strategies.texts(200))
