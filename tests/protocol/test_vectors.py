@@ -2,7 +2,7 @@
 
 import pytest
 
-from protocol import datagram, handshake, names
+from protocol import datagram, handshake, names, told
 from protocol.answers import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from protocol.codes import Operation, Status
 from protocol.dialect import Dialect, DownForm, PortPlace
@@ -174,6 +174,24 @@ def test_notice(vector: Vector) -> None:
         assert parse_down_untrusted(dialect, vector["room"], raw) == Noticed(heard, text)
 
 
+@pytest.mark.parametrize("vector", vectors("told"))
+def test_what_is_told_reads_so(vector: Vector) -> None:
+    found = parse_down_untrusted(dialect_of(vector), vector["room"], data(vector))
+    if "fields" in vector:
+        assert isinstance(found, Noticed)
+        assert (found.kind, found.text, found.fields) == (NoticeKind.OTHER, vector["fields"]["text"], vector["fields"])
+    elif vector["from"] == datagram.SERVER_NAME:
+        assert found == Noticed(NoticeKind.OTHER, vector["text"])
+    else:
+        assert found == Said(vector["from"], vector["text"])
+
+
+@pytest.mark.parametrize("vector", vectors("listed"))
+def test_listed(vector: Vector) -> None:
+    values = tuple(vector[key] for key in ("room", "notice", "rows_key", "values", "head", "rows"))
+    assert told.listed(dialect_of(vector).down, *values) == frames(vector)
+
+
 # --- nothing is missing -------------------------------------------------------------------------------------------
 
 
@@ -201,6 +219,12 @@ def test_every_dialect_has_vectors_of_all_it_says(dialect: Dialect) -> None:
 
 def test_every_form_down_has_a_vector() -> None:
     assert {dialect.down.form for dialect in DIALECTS.values()} == set(DownForm)
+    told_in: dict[tuple[str, str], set[DownForm]] = {}
+    for vector in files()["told"]["vectors"]:
+        about = vector["kind"], vector["name"].partition(": ")[0]
+        told_in.setdefault(about, set()).add(dialect_of(vector).down.form)
+    assert {kind for kind, _ in told_in} == {"told", "listed", "removed"}
+    assert all(forms == set(DownForm) for forms in told_in.values())
 
 
 def test_names_of_vectors_are_told_apart() -> None:
