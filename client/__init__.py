@@ -8,55 +8,62 @@ async with await tsudoi_client.create("den", name="alice") as room:
         print(event)
 """
 
-from client.errors import (
-    BadRequest,
-    Busy,
-    ClientError,
-    CommandRefused,
-    InvalidName,
-    InvalidText,
-    NoAnswer,
-    NotInDialect,
-    NotInRoom,
-    ProtocolViolation,
-    Refused,
-    RoomExists,
-    RoomNotFound,
-    ServerNotTrusted,
-    ServerUnreachable,
-    WrongPassword,
-)
-from client.events import (
-    Announced,
-    Answered,
-    CommandHelp,
-    Emote,
-    Event,
-    HostChanged,
-    Joined,
-    Kicked,
-    Left,
-    Listed,
-    LockChanged,
-    Message,
-    Muted,
-    Notice,
-    Past,
-    PeopleChanged,
-    Person,
-    Private,
-    Renamed,
-    RoomClosed,
-    RoomInfo,
-    Sanction,
-    ServerAway,
-    TimedOut,
-    TopicChanged,
-    Unmuted,
-)
-from client.net.chat import ChatClient, create, join, rooms
-from client.server import Server
-from client.settings import Settings
+import sys
+
+try:
+    from client.errors import (
+        BadRequest,
+        Busy,
+        ClientError,
+        CommandRefused,
+        InvalidName,
+        InvalidText,
+        NoAnswer,
+        NotInDialect,
+        NotInRoom,
+        ProtocolViolation,
+        Refused,
+        RoomExists,
+        RoomNotFound,
+        ServerNotTrusted,
+        ServerUnreachable,
+        WrongPassword,
+    )
+    from client.events import (
+        Announced,
+        Answered,
+        CommandHelp,
+        Emote,
+        Event,
+        HostChanged,
+        Joined,
+        Kicked,
+        Left,
+        Listed,
+        LockChanged,
+        Message,
+        Muted,
+        Notice,
+        Past,
+        PeopleChanged,
+        Person,
+        Private,
+        Renamed,
+        RoomClosed,
+        RoomInfo,
+        Sanction,
+        ServerAway,
+        TimedOut,
+        TopicChanged,
+        Unmuted,
+    )
+    from client.net.chat import ChatClient, create, join, rooms
+    from client.server import Server
+    from client.settings import Settings
+except ModuleNotFoundError:
+    # `python -m client` comes by here first, called just "-m" so far; its __main__ misses the same, and says so.
+    if sys.argv[:1] != ["-m"]:
+        raise
 
 __all__ = [
     "Announced",
@@ -105,7 +112,6 @@ __all__ = [
     "Unmuted",
     "WrongPassword",
     "create",
-    "den",
     "join",
     "rooms",
 ]

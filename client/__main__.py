@@ -1,5 +1,10 @@
 """Start the client."""
 
-from client.cli import main
+import sys
+
+try:
+    from client.cli import main
+except ModuleNotFoundError as exc:
+    sys.exit(f"client: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m client")
 
 main(prog_name="python -m client")
