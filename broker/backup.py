@@ -5,19 +5,21 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from broker.journal import beside, parse
+from broker.store_sqlite import NEW_EPOCHS
 from protocol.errors import SettingError
 
 NEW = ".new"
-NEW_EPOCHS = "UPDATE rooms SET epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER))"
-"""Whoever goes on from a copy has lost what came after it. Positions are given again then, so they belong to a new
-epoch, one that no other copy has: gateways that were not stopped see it."""
+TRIES = 10
+"""A copy is begun again when what it needs of the journal has gone into the database meanwhile: every few seconds."""
 
 
 def back_up(store: Path, target: Path) -> None:
     """Copy the SQLite store at `store` to the file `target`, as it is at one moment between two commits.
 
-    The broker goes on meanwhile: it writes to the WAL, and a reader of SQLite's does not hold a writer up
-    (sqlite.org/backup.html, sqlite.org/wal.html). The copy is complete when it has its name, mode 0600.
+    The broker goes on meanwhile: it writes to the WAL and the journal, and a reader of SQLite does not hold up a writer
+    (sqlite.org/backup.html, sqlite.org/wal.html). The copy is complete when it has its name, mode 0600. It is one file,
+    which holds too what only the journal had, and a store of its own: the journal of its original is not its journal.
 
     Raises:
         SettingError: there is no such store, or the copy can not be written, or `target` is there already.
@@ -36,11 +38,13 @@ def back_up(store: Path, target: Path) -> None:
             closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True)) as source,
             closing(sqlite3.connect(unfinished)) as copy,
         ):
-            source.backup(copy)
+            if not any(_copy(store, source, copy) for _ in range(TRIES)):
+                raise SettingError(f"{store} changes too fast to be copied: try again")
             # A file of its own, without the -wal and -shm that a running store has beside it.
             copy.execute("PRAGMA journal_mode=DELETE")
             with copy:
                 copy.execute(NEW_EPOCHS)
+                copy.execute("UPDATE journal SET owner=randomblob(8)")
             found = copy.execute("PRAGMA quick_check").fetchone()
             if found != ("ok",):
                 raise SettingError(f"{store} is damaged: {found[0] if found else 'no answer'}")
@@ -53,3 +57,27 @@ def back_up(store: Path, target: Path) -> None:
     finally:
         with suppress(OSError):
             unfinished.unlink()
+
+
+def _copy(store: Path, source: sqlite3.Connection, copy: sqlite3.Connection) -> bool:
+    """Copy the database, and the journal's turns that it does not have; say whether all are there without a gap."""
+    before = _read_journal(store)
+    source.backup(copy)
+    owner, folded = copy.execute("SELECT owner, folded FROM journal").fetchone()
+    (last,) = copy.execute("SELECT coalesce(max(row), ?) FROM turns", (folded,)).fetchone()
+    journal = parse(before, owner)[0] | parse(_read_journal(store), owner)[0]
+    there = {number for (number,) in copy.execute("SELECT row FROM turns")}
+    number = folded + 1
+    while number in there or number in journal:
+        if number not in there:
+            copy.execute("INSERT INTO turns VALUES (?, ?)", (number, journal[number]))
+        number += 1
+    copy.commit()
+    return bool(number > last)
+
+
+def _read_journal(store: Path) -> bytes:
+    try:
+        return beside(store).read_bytes()
+    except FileNotFoundError:
+        return b""

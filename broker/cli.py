@@ -338,7 +338,10 @@ async def run(config: Config) -> int:
     store = await _open(config)
     try:
         instance = secrets.token_hex(8)
-        core = Core(store.load(), instance, config.limits, time.monotonic())
+        snapshot = store.load()
+        if snapshot.has_lost:
+            logger.warning("a part of the store was lost, as in a power cut: rooms begin a new epoch")
+        core = Core(snapshot, instance, config.limits, time.monotonic())
         keyring = Keyring(config.keys) if config.keys else None
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
         core.begin(config.persistent, int(time.time() * 1000))

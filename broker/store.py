@@ -142,6 +142,8 @@ class Snapshot:
     accepted: dict[str, int] = field(default_factory=dict)
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
     sanctions: list[Sanction] = field(default_factory=list)
+    has_lost: bool = False
+    """A part of what was committed is not there, as after a power cut; rooms have begun a new epoch."""
 
 
 class Store(Protocol):

@@ -52,4 +52,9 @@ CREATE TABLE sanctions (room INTEGER NOT NULL, kind INTEGER NOT NULL, name TEXT 
     until_ms INTEGER NOT NULL, PRIMARY KEY (room, kind, name, ip)) WITHOUT ROWID;
 """,
     "ALTER TABLE rooms ADD COLUMN persistent INTEGER NOT NULL DEFAULT 0;",
+    """
+-- The journal beside the file has turns, too: whose it is, and up to which of them all is in the tables.
+CREATE TABLE journal (owner BLOB NOT NULL, folded INTEGER NOT NULL);
+INSERT INTO journal SELECT randomblob(8), coalesce(min(row) - 1, 0) FROM turns;
+""",
 )

@@ -1,11 +1,15 @@
-"""Engine: one SQLite file in WAL mode, one transaction a batch.
+"""Engine: one SQLite file in WAL mode, and a journal beside it.
 
-What a turn brings to rooms' logs is one row of one table, appended: to write each room's news where the room's log is
-would touch two pages a room. It is moved there when a thousand chunks have come, a room's in one row; until then it is
-also held in memory, where reads find it.
+What a turn brings to rooms' logs is one record of the journal, appended: to write each room's news where the room's log
+is would touch two pages a room, and a transaction locks and writes pages even for one message. It is moved there when a
+thousand chunks have come, a room's in one row; until then it is also held in memory, where reads find it. A turn that
+changes rooms, members or sanctions as well is one transaction, and what it brings to logs a row of the table `turns`:
+numbers say in which order these and the journal's follow.
 
 Durability `process`: a commit is in the operating system's hands, so it survives `kill -9` of any process; the WAL is
-synced at checkpoints only. `full`: synchronous=FULL syncs the WAL at each commit, so it survives a power cut as well.
+synced at checkpoints only, the journal never. `full`: synchronous=FULL syncs the WAL at each commit, and so is the
+journal, so it survives a power cut as well. After a power cut under `process` a part in the middle may be missing: then
+what comes after it is left out, and rooms begin a new epoch, as history was lost.
 Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
 """
 
@@ -22,6 +26,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from broker.journal import Journal, beside
 from broker.store import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
 from broker.store_schema import MIGRATIONS
 from protocol.errors import SettingError, StoreError
@@ -35,6 +40,9 @@ _member_values = operator.attrgetter(*_MEMBER)
 """A row's columns are named as its fields, so a new field needs a migration and nothing here."""
 _FOLDED_AT = 2_000, 2**22
 """Chunks and bytes of news that turns may hold before they are moved to the rooms' logs: that takes milliseconds."""
+NEW_EPOCHS = "UPDATE rooms SET epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER))"
+"""Whoever goes on from here has lost what came after it. Positions are given again then, so they belong to a new epoch,
+one that nothing else has that went on from the same place: gateways that were not stopped see it."""
 _AGED_AT_ONCE = 10_000
 """Chunks that one call of `trim` looks at for their age: it holds everybody up."""
 
@@ -64,17 +72,22 @@ class SqliteStore:
         self._aged = 0
         """Up to this row of the log, `trim` has found all that was too old."""
         self._turns = _Turns()
+        self._last = 0
+        """Number of the last turn."""
+        self._has_gap = False
+        """A part of what was committed was missing at the start."""
         try:
             path.touch(mode=0o600)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(durability)
-                for (body,) in self._db.execute("SELECT body FROM turns ORDER BY row"):
-                    self._turns.add(*_turn.decode(body))
-            except sqlite3.Error:
+                owner, folded = self._db.execute("SELECT owner, folded FROM journal").fetchone()
+                self._journal = Journal(beside(path), owner, durability == "full")
+                self._find_turns(folded)
+            except (sqlite3.Error, StoreError, OSError, msgspec.MsgspecError):
                 self._db.close()
                 raise
-        except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
+        except (sqlite3.Error, StoreError, OSError, msgspec.MsgspecError) as exc:
             os.close(self._lock)
             raise SettingError(f"can not open the store {path}: {exc}") from exc
 
@@ -90,6 +103,20 @@ class SqliteStore:
         self._db.execute("PRAGMA secure_delete=FAST")
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+
+    def _find_turns(self, folded: int) -> None:
+        """Take up the turns after number `folded`, those of the table and those of the journal, up to the first gap."""
+        found = self._journal.found | dict(self._db.execute("SELECT row, body FROM turns"))
+        self._last = folded
+        while (body := found.get(self._last + 1)) is not None:
+            self._last += 1
+            self._turns.add(*_turn.decode(body))
+        self._has_gap = max(found, default=0) > self._last
+        if self._has_gap:
+            with self._transaction("mend"):
+                self._fold()
+                self._db.execute(NEW_EPOCHS)
+            self._folded()
 
     def load(self) -> Snapshot:
         """See `Store.load`."""
@@ -116,7 +143,7 @@ class SqliteStore:
         except sqlite3.Error as exc:
             raise StoreError(f"can not read the store: {exc}") from exc
         self._grown.update(ends)
-        return Snapshot(rooms, members, ends, accepted, delivered, sanctions)
+        return Snapshot(rooms, members, ends, accepted, delivered, sanctions, self._has_gap)
 
     def commit(self, batch: Batch) -> None:
         """See `Store.commit`."""
@@ -131,9 +158,21 @@ class SqliteStore:
         ends = bool(batch.purged or forgotten)
         # What forgets a room or a gateway must find in the tables all that there is of it.
         is_full = turns.size >= _FOLDED_AT[0] or turns.bytes >= _FOLDED_AT[1]
-        several = ends or is_full or batch.rooms or batch.members or batch.sanctions
-        with self._transaction("write to") if several else self._statement():
-            if ends or is_full:
+        turn = _encode((chunks, accepted, delivered)) if chunks or accepted or delivered else b""
+        if is_full:
+            self._fold_alone("write to")
+        if ends or batch.rooms or batch.members or batch.sanctions:
+            self._transact(batch, turn, ends)
+        elif turn:
+            self._journal.append(self._last + 1, turn)
+        self._last += bool(turn)
+        turns.add(chunks, accepted, delivered)
+        self._grown.difference_update(batch.purged)
+
+    def _transact(self, batch: Batch, turn: bytes, ends: bool) -> None:
+        """Keep a batch that changes more than logs; if it ends something, in the tables alone."""
+        with self._transaction("write to"):
+            if ends:
                 self._fold()
             if batch.rooms:
                 self._commit_rooms(batch.rooms)
@@ -143,14 +182,12 @@ class SqliteStore:
                 self._commit_sanctions(batch)
             if batch.purged:
                 self._purge(batch.purged)
-            for table in ("accepted", "delivered") if forgotten else ():
-                self._db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(name,) for name in forgotten])
-            if chunks or accepted or delivered:
-                self._db.execute("INSERT INTO turns (body) VALUES (?)", (_encode((chunks, accepted, delivered)),))
-        if ends or is_full:
-            turns.clear()
-        turns.add(chunks, accepted, delivered)
-        self._grown.difference_update(batch.purged)
+            for table in ("accepted", "delivered") if batch.forgotten else ():
+                self._db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(name,) for name in batch.forgotten])
+            if turn:
+                self._db.execute("INSERT INTO turns (row, body) VALUES (?, ?)", (self._last + 1, turn))
+        if ends:
+            self._folded()
 
     def _check(self, chunks: list[Chunk]) -> None:
         """Raise StoreError if one does not come after what its room has: to find that later would be too late."""
@@ -166,8 +203,6 @@ class SqliteStore:
     def _fold(self) -> None:
         """Move what turns brought to where it is found by room and by gateway."""
         turns = self._turns
-        if not turns:
-            return
         self._db.executemany(
             "INSERT INTO log (room, last, first, at_ms, since_ms, chunks, news) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [_log_row(chunks) for chunks in turns.logs.values()],
@@ -177,21 +212,22 @@ class SqliteStore:
             "INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", [(*key, n) for key, n in turns.delivered.items()]
         )
         self._db.execute("DELETE FROM turns")
+        self._db.execute("UPDATE journal SET folded=?", (self._last,))
         self._grown.update(turns.logs)
+
+    def _folded(self) -> None:
+        """That was committed. If we are killed before the journal is empty, its numbers say that it counts no more."""
+        self._turns.clear()
+        try:
+            self._journal.clear()
+        except OSError as exc:
+            raise StoreError(f"can not empty the store's journal: {exc.strerror}") from exc
 
     def _fold_alone(self, purpose: str) -> None:
         if self._turns:
             with self._transaction(purpose):
                 self._fold()
-            self._turns.clear()
-
-    @contextlib.contextmanager
-    def _statement(self) -> Iterator[None]:
-        """One statement is a transaction of its own."""
-        try:
-            yield
-        except sqlite3.Error as exc:
-            raise StoreError(f"can not write to the store: {exc}") from exc
+            self._folded()
 
     @contextlib.contextmanager
     def _transaction(self, purpose: str) -> Iterator[None]:
@@ -315,6 +351,7 @@ class SqliteStore:
     def close(self) -> None:
         """See `Store.close`."""
         self._db.close()
+        self._journal.close()
         os.close(self._lock)
 
 

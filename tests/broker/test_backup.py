@@ -1,7 +1,11 @@
 """broker/backup.py"""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from itertools import count
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -84,3 +88,37 @@ def test_a_damaged_store_is_told_and_no_copy_is_left(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"damaged|malformed"):
         back_up(tmp_path / "rooms.sqlite", tmp_path / "copy")
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_copy_is_whole_whatever_is_written_meanwhile(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "rooms.sqlite")
+    store.commit(Batch(rooms={1: RoomRow(1, "den", 1, 2, "", 0)}))
+    is_over = Event()
+
+    def write() -> None:
+        """Turns of the journal, of the table, and their move to the logs, as fast as can be."""
+        for number in count(1):
+            store.commit(a_batch(number))
+            if number % 7 == 0:
+                store.commit(Batch(rooms={2: RoomRow(2, "hall", 1, 2, "", number)}))
+            if number % 50 == 0:
+                store.trim(2**31, 0)
+            if is_over.is_set():
+                return
+
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(write)
+        try:
+            for number in range(10):
+                back_up(tmp_path / "rooms.sqlite", tmp_path / f"copy{number}.sqlite")
+        finally:
+            is_over.set()
+        writing.result()
+    store.close()
+    for number in range(10):
+        with closing(SqliteStore(tmp_path / f"copy{number}.sqlite")) as copy:
+            snapshot = copy.load()
+            assert not snapshot.has_lost
+            lasts = [chunk.last for chunk in copy.read(1, 0, 2**31)]
+            assert lasts == [*range(1, len(lasts) + 1)]
+            assert snapshot.accepted.get("a/1", 0) == len(lasts)

@@ -412,7 +412,7 @@ def test_a_file_that_is_gone_from_under_us_is_a_store_error(tmp_path: Path) -> N
         other.executescript("DROP TABLE log; DROP TABLE turns")
     for attempt in (
         store.load,
-        lambda: store.commit(Batch(chunks=[a_chunk(1, 3, 3)])),
+        lambda: store.commit(Batch({2: a_room(2)}, chunks=[a_chunk(1, 3, 3)])),
         lambda: store.read(1, 0, 1),
         lambda: store.trim(1, 0),
     ):

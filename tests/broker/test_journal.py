@@ -1,0 +1,188 @@
+"""broker/journal.py, and what broker/store_sqlite.py makes of a journal that is not as it left it"""
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import DataObject, binary, data, integers, lists
+
+from broker.journal import OWNER_SIZE, Journal, beside, parse
+from broker.store import Batch, Chunk, RoomRow
+from broker.store_sqlite import SqliteStore
+from protocol.errors import StoreError
+
+OWNER, OTHER = b"owner 01", b"owner 02"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    with closing(Journal(tmp_path / "j", OWNER, is_synced=False)) as opened:
+        yield opened
+
+
+def found(path: Path, owner: bytes = OWNER) -> dict[int, bytes]:
+    with closing(Journal(path, owner, is_synced=True)) as opened:
+        return opened.found
+
+
+def test_what_was_appended_is_found(journal: Journal, tmp_path: Path) -> None:
+    assert journal.found == {}
+    journal.append(7, b"seven")
+    journal.append(8, b"")
+    assert found(tmp_path / "j") == {7: b"seven", 8: b""}
+    assert (tmp_path / "j").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_cleared_is_gone_and_it_goes_on(journal: Journal, tmp_path: Path) -> None:
+    journal.append(1, b"one")
+    journal.clear()
+    journal.append(2, b"two")
+    assert found(tmp_path / "j") == {2: b"two"}
+
+
+def test_anothers_journal_is_emptied(journal: Journal, tmp_path: Path) -> None:
+    journal.append(1, b"one")
+    assert found(tmp_path / "j", OTHER) == {}
+    assert (tmp_path / "j").read_bytes() == OTHER
+
+
+@given(lists(binary(max_size=30), max_size=6), data())
+def test_what_is_cut_or_altered_ends_a_journal(bodies: list[bytes], data: DataObject) -> None:
+    whole = OWNER
+    ends = [len(whole)]
+    for number, body in enumerate(bodies):
+        whole += written(number, body)
+        ends.append(len(whole))
+    assert parse(whole, OWNER) == (dict(enumerate(bodies)), len(whole))
+    cut = data.draw(integers(OWNER_SIZE, len(whole)))
+    count = sum(end <= cut for end in ends) - 1
+    assert parse(whole[:cut], OWNER) == (dict(enumerate(bodies[:count])), ends[count])
+    if len(whole) > OWNER_SIZE:
+        at = data.draw(integers(OWNER_SIZE, len(whole) - 1))
+        altered = bytearray(whole)
+        altered[at] ^= data.draw(integers(1, 255))
+        count = sum(end <= at for end in ends) - 1
+        assert parse(bytes(altered), OWNER)[0] == dict(enumerate(bodies[:count]))
+
+
+@given(binary(max_size=200))
+def test_any_bytes_are_a_journal_of_what_can_be_read(data: bytes) -> None:
+    records, size = parse(data, OWNER)
+    assert size <= len(data)
+    assert bool(size) == data.startswith(OWNER)
+    assert not records or size > OWNER_SIZE
+
+
+def written(number: int, body: bytes) -> bytes:
+    """A record's bytes, as the drawing has them."""
+    checked = number.to_bytes(8, "big") + body
+    return len(body).to_bytes(4, "big") + zlib.crc32(checked).to_bytes(4, "big") + checked
+
+
+def test_the_bytes_are_those_of_the_drawing(journal: Journal, tmp_path: Path) -> None:
+    journal.append(300, b"body")
+    assert (tmp_path / "j").read_bytes() == OWNER + written(300, b"body")
+
+
+def test_a_record_that_there_is_no_room_for_does_not_count_and_is_taken_away(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal.append(1, b"one")
+    write = os.write
+    monkeypatch.setattr("broker.journal.os.write", lambda file, data: write(file, data[:5]))
+    with pytest.raises(StoreError, match="can not write to the store's journal: there is no room"):
+        journal.append(2, b"two")
+    monkeypatch.undo()
+    journal.append(2, b"2")
+    assert found(tmp_path / "j") == {1: b"one", 2: b"2"}
+
+
+# --- the store ----------------------------------------------------------------------------------------------------
+
+
+def say(store: SqliteStore, offset: int) -> None:
+    store.commit(Batch(chunks=[Chunk(1, offset, offset, 0, b"x")], accepted={"a/1": offset}))
+
+
+def join(store: SqliteStore, offset: int) -> None:
+    room = RoomRow(1, "den", 1, 5, "", 1)
+    store.commit(Batch({1: room}, chunks=[Chunk(1, offset, offset, 0, b"x")], accepted={"a/1": offset}))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store that was killed: two turns of its journal, one of the table between them."""
+    path = tmp_path / "rooms.sqlite"
+    with closing(SqliteStore(path)) as store:
+        join(store, 1)
+        say(store, 2)
+        join(store, 3)
+        say(store, 4)
+    return path
+
+
+def kept(path: Path) -> tuple[int, int, bool]:
+    """Last offset, last number accepted, and whether a new epoch has begun."""
+    with closing(SqliteStore(path)) as store:
+        snapshot = store.load()
+        (room,) = snapshot.rooms
+        assert (room.epoch > 1) == snapshot.has_lost
+        assert [chunk.last for chunk in store.read(1, 0, 100)] == [*range(1, snapshot.ends[1][1] + 1)]
+        return snapshot.ends[1][1], snapshot.accepted["a/1"], snapshot.has_lost
+
+
+def test_turns_of_the_journal_and_of_the_table_follow_each_other(path: Path) -> None:
+    assert kept(path) == (4, 4, False)
+    assert kept(path) == (4, 4, False)
+    assert beside(path).stat().st_size == OWNER_SIZE
+
+
+def test_a_record_that_was_not_written_whole_is_left_out_and_the_store_goes_on(path: Path) -> None:
+    os.truncate(beside(path), beside(path).stat().st_size - 1)
+    with closing(SqliteStore(path)) as store:
+        say(store, 4)
+        say(store, 5)
+    assert kept(path) == (5, 5, False)
+
+
+def test_after_a_gap_nothing_counts_and_rooms_begin_a_new_epoch(path: Path) -> None:
+    os.truncate(beside(path), OWNER_SIZE)
+    # The table's turn 3 is there, but what was said before it is not.
+    assert kept(path) == (1, 1, True)
+    with closing(SqliteStore(path)) as store:
+        assert not store.load().has_lost
+        say(store, 2)
+        assert store.load().ends == {1: (1, 2)}
+
+
+def test_what_is_in_the_tables_already_is_not_taken_twice(path: Path) -> None:
+    before = beside(path).read_bytes()
+    assert kept(path) == (4, 4, False)
+    # Killed after the transaction, and before the journal was emptied.
+    beside(path).write_bytes(before)
+    with closing(SqliteStore(path)) as store:
+        say(store, 5)
+    assert kept(path) == (5, 5, False)
+
+
+def test_the_journal_of_another_store_is_not_read(path: Path, tmp_path: Path) -> None:
+    with closing(SqliteStore(tmp_path / "other.sqlite")) as other:
+        join(other, 1)
+    os.replace(beside(path), beside(tmp_path / "other.sqlite"))
+    assert kept(tmp_path / "other.sqlite") == (1, 1, False)
+
+
+def test_a_store_without_a_journal_that_an_earlier_version_left_opens(path: Path) -> None:
+    """What it had in its table alone is all there is."""
+    with closing(SqliteStore(path)) as store:
+        store.load()
+        join(store, 5)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE journal; UPDATE turns SET row=1; PRAGMA user_version=6")
+    beside(path).unlink()
+    assert kept(path) == (5, 5, False)
