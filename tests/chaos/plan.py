@@ -98,14 +98,20 @@ class Plan:
         return f"部屋{number}" if number % 2 else f"room{number}"
 
     @property
+    def is_local(self) -> bool:
+        """Whether gateways reach the broker over Unix sockets: in every other round of the profiles."""
+        return self.seed // len(PROFILES) % 2 == 1
+
+    @property
     def faults(self) -> list[Action]:
         """What is done to processes and connections."""
         return [action for action in self.actions if action.kind in ("kill", "freeze", "drain", "cut", "stall")]
 
     def __str__(self) -> str:
         udp = f", relay {self.udp}" if self.udp else ""
+        way = "unix" if self.is_local else "tcp"
         head = (
-            f"seed {self.seed} ({self.profile}): gateways {list(self.names)}, {self.rooms} rooms,"
+            f"seed {self.seed} ({self.profile}, {way}): gateways {list(self.names)}, {self.rooms} rooms,"
             f" {len(self.clients)} clients{udp}"
         )
         quiet = [str(action) for action in self.actions if action.kind != "say"]

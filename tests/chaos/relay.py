@@ -1,4 +1,4 @@
-"""Relays in this process: TCP between gateways and broker, UDP between clients and gateways. Both can misbehave."""
+"""Relays in this process, which can misbehave: TCP or a Unix socket to the broker, UDP between clients and gateways."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.chaos.plan import UdpFaults
 from tests.support.legacy.wire import Address
@@ -46,16 +47,27 @@ def drain(sock: socket.socket, take: OnDatagram) -> None:
         take(at, raw, source)
 
 
-class TcpRelay:
-    """What one gateway takes for its broker: two ports in a row, each carried on to the broker's."""
+class BackboneRelay:
+    """What one gateway takes for its broker: two ports in a row, or one Unix socket that carries commands and news."""
 
-    def __init__(self) -> None:
-        self._listeners = _two_in_a_row()
-        self.port: int = self._listeners[0].getsockname()[1]
-        self._broker_port = 0
+    def __init__(self, path: Path | None = None) -> None:
+        """Listen at a path, or at two free ports."""
+        kinds: tuple[int, ...]
+        listeners: tuple[socket.socket, ...]
+        if path is None:
+            kinds = (COMMANDS, NEWS)
+            listeners = _two_in_a_row()
+            self.endpoint = f"tcp://127.0.0.1:{listeners[0].getsockname()[1]}"
+        else:
+            kinds = (COMMANDS | NEWS,)
+            listeners = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),)
+            listeners[0].bind(str(path))
+            self.endpoint = f"unix://{path}"
+        self._listeners = dict(zip(kinds, listeners, strict=True))
+        self._broker = ""
         self._servers: list[asyncio.Server] = []
-        self._writers: dict[int, set[asyncio.StreamWriter]] = {COMMANDS: set(), NEWS: set()}
-        self.connections = {COMMANDS: 0, NEWS: 0}
+        self._writers: dict[int, set[asyncio.StreamWriter]] = {kind: set() for kind in kinds}
+        self.connections = dict.fromkeys(kinds, 0)
         """How many were carried to the broker since the start."""
         self._cut = 0
         self._gates = {COMMANDS: asyncio.Event(), NEWS: asyncio.Event()}
@@ -63,15 +75,28 @@ class TcpRelay:
         for gate in self._gates.values():
             gate.set()
 
-    async def start(self, broker_port: int) -> None:
-        """Carry connections on to the broker at that port and the next."""
-        self._broker_port = broker_port
-        for which, listener in zip((COMMANDS, NEWS), self._listeners, strict=True):
+    async def start(self, broker: str) -> None:
+        """Carry connections on to the broker at that endpoint, of the same kind as ours."""
+        self._broker = broker
+        for which, listener in self._listeners.items():
 
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int = which) -> None:
                 await self._serve(reader, writer, which)
 
-            self._servers.append(await asyncio.start_server(serve, sock=listener))
+            is_unix = listener.family == socket.AF_UNIX
+            start = asyncio.start_unix_server if is_unix else asyncio.start_server
+            self._servers.append(await start(serve, sock=listener))
+
+    async def _connect(self, which: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._broker.startswith("unix://"):
+            return await asyncio.open_unix_connection(self._broker.removeprefix("unix://"))
+        return await asyncio.open_connection("127.0.0.1", int(self._broker.rpartition(":")[2]) + (which == NEWS))
+
+    async def _flows(self, which: int) -> None:
+        """Wait until connections of these kinds carry something."""
+        for kind, gate in self._gates.items():
+            if kind & which:
+                await gate.wait()
 
     def cut(self, which: int) -> None:
         """End connections of these kinds, and let no new one come about."""
@@ -106,11 +131,10 @@ class TcpRelay:
         self._tasks.add(task)
         writers = [writer]
         try:
-            await self._gates[which].wait()
+            await self._flows(which)
             if self._cut & which:
                 return
-            port = self._broker_port + (1 if which == NEWS else 0)
-            onward, back = await asyncio.open_connection("127.0.0.1", port)
+            onward, back = await self._connect(which)
             writers.append(back)
             self.connections[which] += 1
             self._writers[which].update(writers)
@@ -135,7 +159,7 @@ class TcpRelay:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(READ_SIZE):
-                await self._gates[which].wait()
+                await self._flows(which)
                 writer.write(data)
                 await writer.drain()
 

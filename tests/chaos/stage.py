@@ -10,7 +10,7 @@ from typing import TypeVar
 from tests.chaos.crowd import KINDS, Voice, key_of, text_of
 from tests.chaos.history import Heard, History, Knock, Outage, Person, Sent, read_log
 from tests.chaos.plan import Action, Plan
-from tests.chaos.relay import TcpRelay, UdpRelay
+from tests.chaos.relay import BackboneRelay, UdpRelay
 from tests.support.legacy.wire import Address, Door
 from tests.support.ports import steady_port
 from tests.support.services import Broker, Service
@@ -58,10 +58,11 @@ class Stage:
         self._recorder = recorder
         self._dialects = sorted({client.dialect for client in plan.clients})
         self._broker: Broker | None = None
-        self._endpoint = f"tcp://127.0.0.1:{steady_port(2)}"
+        self._endpoint = f"unix://{directory}/broker" if plan.is_local else f"tcp://127.0.0.1:{steady_port(2)}"
         self._gateways: list[PinnedGateway | None] = [None] * len(plan.names)
         self._pins: list[list[Address]] = [[] for _ in plan.names]
-        self._links = [TcpRelay() for _ in plan.names]
+        paths = [directory / f"link{number}" if plan.is_local else None for number in range(len(plan.names))]
+        self._links = [BackboneRelay(path) for path in paths]
         self._relays: list[UdpRelay] = []
         self._voices: dict[int, Voice] = {}
         self._by_address: dict[Address, int] = {}
@@ -96,9 +97,8 @@ class Stage:
 
     async def _open(self) -> None:
         await self._start_broker()
-        port = int(self._endpoint.rpartition(":")[2])
         for link in self._links:
-            await link.start(port)
+            await link.start(self._endpoint)
         await asyncio.gather(*(self._start_gateway(number) for number in range(len(self._gateways))))
         udp = [pins[-1] for pins in self._pins]
         self._door_of = {address: number for number, address in enumerate(udp)}
@@ -133,7 +133,7 @@ class Stage:
         self._endpoint = self._broker.endpoint
 
     async def _start_gateway(self, number: int) -> None:
-        broker = f"tcp://127.0.0.1:{self._links[number].port}"
+        broker = self._links[number].endpoint
         name, pins = self.plan.names[number], self._pins[number]
         gateway = await self._start(lambda: PinnedGateway(name, broker, self._dialects, pins))
         self._gateways[number], self._pins[number] = gateway, gateway.addresses

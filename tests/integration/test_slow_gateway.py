@@ -17,7 +17,7 @@ import pytest
 import client
 from gateway.config import Config, Door, Settings
 from gateway.net.service import Service
-from tests.chaos.relay import NEWS, TcpRelay
+from tests.chaos.relay import NEWS, BackboneRelay
 from tests.support.services import Broker, Gateway
 
 MANY = 1e6
@@ -37,13 +37,13 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, TcpRelay, client.Server]]:
+async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneRelay, client.Server]]:
     """A gateway in this process, so that its counters can be read, with a relay between it and its broker."""
-    relay = TcpRelay()
-    await relay.start(int(broker.endpoint.rpartition(":")[2]))
+    relay = BackboneRelay()
+    await relay.start(broker.endpoint)
     door = Door("127.0.0.1", 0)
     config = Config((door,), (door,), None, Path("unused"), None, "", settings=Settings(replay_rate=MANY))
-    service = Service(config, f"tcp://127.0.0.1:{relay.port}")
+    service = Service(config, relay.endpoint)
     try:
         (tcp,) = await service.start()
         yield service, relay, client.Server("127.0.0.1", tcp.port, service.udp[0].door.port)
