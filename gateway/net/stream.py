@@ -16,7 +16,8 @@ READ_SIZE = 2**18
 READS_AT_ONCE = 16
 COMMANDS_HIGH_WATER = 10_000
 """Frames that wait for a broker that is away or does not read; beyond that new ones are dropped and counted."""
-RECONNECT_S, RECONNECT_MAX_S = 0.05, 0.5
+RECONNECT_S = 0.05
+"""To find that nobody is there costs next to nothing on one machine, so there is no need to ask less and less often."""
 
 
 class StreamBackbone:
@@ -46,7 +47,6 @@ class StreamBackbone:
         self._flushing: asyncio.Handle | None = None
         self._flushed_at = 0.0
         """On the loop's clock."""
-        self._pause_s = RECONNECT_S
         self._again: asyncio.TimerHandle | None = None
         self.unsent = 0
 
@@ -165,7 +165,6 @@ class StreamBackbone:
             return
         self._socket = connection
         self._reader = Reader()
-        self._pause_s = RECONNECT_S
         instance = self._instance.encode("latin-1")
         first = [head(Kind.INSTANCE, len(instance)) + instance]
         first += [head(Kind.SUBSCRIBE, len(topic)) + topic for topic in self._topics]
@@ -174,8 +173,7 @@ class StreamBackbone:
         self._flush()
 
     def _retry(self) -> None:
-        self._again = self._loop.call_later(self._pause_s, self._connect)
-        self._pause_s = min(2 * self._pause_s, RECONNECT_MAX_S)
+        self._again = self._loop.call_later(RECONNECT_S, self._connect)
 
     def _lost(self) -> None:
         """The broker is gone, or has cut us off. What waited is of that connection; what must arrive is said again."""
