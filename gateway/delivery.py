@@ -370,7 +370,7 @@ class Delivery:
     def _enliven(self, member: Member) -> None:
         """Let a member that stands where its room does hear the news with the others."""
         room = member.room
-        room.waiting.pop(member.id, None)
+        room.wait_no_more(member)
         member.pace = None
         if member.address is None:
             return

@@ -150,26 +150,25 @@ _payload = _Payload()
 
 
 class LinuxRecipients(SlotTable):
-    """A group of recipients as an array of prepared headers, which grows by half."""
+    """A group of recipients as one block: prepared headers, then the addresses that they point at.
+
+    It grows by a quarter and has room for no longer addresses than came, as most rooms are small: a block of 10
+    for IPv4 has 800 bytes.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._reserve(4)
-
-    def _reserve(self, capacity: int) -> None:
-        self._capacity = capacity
-        self.headers = bytearray(capacity * _HEADER_SIZE)
-        self.names = bytearray(capacity * ADDRESS_SIZE)
-        # They stay where they are, as they are never resized: no object need hold them there for every small room.
-        self.start = ctypes.addressof(ctypes.c_char.from_buffer(self.headers))
-        self._names_start = ctypes.addressof(ctypes.c_char.from_buffer(self.names))
+        self._capacity = self._address_size = 0
+        self._block = bytearray()
+        self.start = 0
+        """Where the headers are. They stay there: a block is never resized, so no object need hold it."""
 
     def add(self, member: Member, address: bytes) -> None:
         """See `gateway.members.Recipients`."""
         slot = self._append(member)
-        if slot == self._capacity:
+        if slot == self._capacity or len(address) > self._address_size:
             old = [self.address_in(at) for at in range(slot)]
-            self._reserve(slot + slot // 2)
+            self._reserve(max(self._capacity, slot + max(slot // 4, 2)), max(self._address_size, len(address)))
             for at, kept in enumerate(old):
                 self._write(at, kept)
         self._write(slot, address)
@@ -182,14 +181,23 @@ class LinuxRecipients(SlotTable):
 
     def address_in(self, slot: int) -> bytes:
         """Return the address in a slot."""
-        (size,) = struct.unpack_from("=I", self.headers, slot * _HEADER_SIZE + 8)
-        return bytes(self.names[slot * ADDRESS_SIZE : slot * ADDRESS_SIZE + size])
+        (size,) = struct.unpack_from("=I", self._block, slot * _HEADER_SIZE + 8)
+        at = self._address_at(slot)
+        return bytes(self._block[at : at + size])
+
+    def _reserve(self, capacity: int, address_size: int) -> None:
+        self._capacity, self._address_size = capacity, address_size
+        self._block = bytearray(capacity * (_HEADER_SIZE + address_size))
+        self.start = ctypes.addressof(ctypes.c_char.from_buffer(self._block))
+
+    def _address_at(self, slot: int) -> int:
+        return self._capacity * _HEADER_SIZE + slot * self._address_size
 
     def _write(self, slot: int, address: bytes) -> None:
-        at = slot * ADDRESS_SIZE
-        self.names[at : at + len(address)] = address
-        name = self._names_start + at
-        _HEADER_START.pack_into(self.headers, slot * _HEADER_SIZE, name, len(address), _payload.iovec_address, 1)
+        at = self._address_at(slot)
+        self._block[at : at + len(address)] = address
+        header = slot * _HEADER_SIZE
+        _HEADER_START.pack_into(self._block, header, self.start + at, len(address), _payload.iovec_address, 1)
 
 
 class LinuxIo:
