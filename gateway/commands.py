@@ -12,7 +12,7 @@ from gateway.counters import Counters
 from gateway.happenings import SPOKEN
 from gateway.limits import Bucket
 from gateway.link import Link
-from gateway.members import Member
+from gateway.members import Member, Voice
 from protocol import commands, told
 from protocol.backbone import (
     Answer,
@@ -97,9 +97,10 @@ class Commands:
         return ""
 
     def _may_ask(self, member: Member, now: float) -> bool:
-        if member.questions is None:
-            member.questions = Bucket(QUESTIONS, now)
-        if member.questions.touch(now, QUESTIONS_S, QUESTIONS):
+        voice = member.voice = member.voice or Voice(member)
+        if voice.questions is None:
+            voice.questions = Bucket(QUESTIONS, now)
+        if voice.questions.touch(now, QUESTIONS_S, QUESTIONS):
             return True
         self._counters.questions_limited += 1
         return False

@@ -15,7 +15,7 @@ from gateway.counters import Counters
 from gateway.delivery import Delivery
 from gateway.limits import Bucket, Buckets
 from gateway.link import Link
-from gateway.members import Member, Members, Room, without_own_name
+from gateway.members import Arrival, Member, Members, Room, Voice, without_own_name
 from gateway.trust import without_token
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
@@ -133,22 +133,25 @@ class Core:
         if not raw:
             return
         dialect = member.dialect
-        if member.muted_until > now and raw not in LEAVE_WORDS:
+        voice = member.voice
+        if voice is None:
+            voice = member.voice = Voice(member)
+        if voice.muted_until > now and raw not in LEAVE_WORDS:
             # It has said too much a moment ago: what it floods us with is not even read.
             counters.rate_limited += 1
             return
         text = readable(raw, dialect)
         if self._takes_tokens:
             text = without_token(text)
-        text = without_own_name(text, member.own_prefixes)
+        text = without_own_name(text, voice.own_prefixes)
         if not text or text in dialect.register_words:
             return
         if text in dialect.leave_words:
             self.leave(member, LeaveReason.LEFT, now)
             return
-        if not self._may_say(member, now):
-            member.muted_until = now + MUTE_S
-            self._slow_down(member, now)
+        if not self._may_say(room, voice, now):
+            voice.muted_until = now + MUTE_S
+            self._slow_down(member, voice, now)
             return
         if text[0] in SLASHES and member.manner & COMMANDS:
             text = self.commands.take(member, text, now)
@@ -159,16 +162,16 @@ class Core:
         else:
             counters.window_full += 1
 
-    def _may_say(self, member: Member, now: float) -> bool:
+    def _may_say(self, room: Room, voice: Voice, now: float) -> bool:
         """Say whether neither a member nor its room has said too much lately. In a crowd, what is said costs more."""
-        settings, room = self.settings, member.room
+        settings = self.settings
         rate, burst = settings.rate, settings.burst
         crowd = len(room.members)
         if crowd > CROWD:
             rate, burst = rate * CROWD / crowd, max(burst * CROWD / crowd, 1.0)
-        bucket = member.bucket
+        bucket = voice.bucket
         if bucket is None:
-            bucket = member.bucket = Bucket(burst, now)
+            bucket = voice.bucket = Bucket(burst, now)
         if not bucket.touch(now, rate, burst):
             self.counters.rate_limited += 1
             return False
@@ -180,10 +183,10 @@ class Core:
             return False
         return True
 
-    def _slow_down(self, member: Member, now: float) -> None:
+    def _slow_down(self, member: Member, voice: Voice, now: float) -> None:
         """Tell a member that its messages are dropped, if its dialect has words for it; once a second."""
-        if member.dialect.down.form is DownForm.NATIVE and now - member.warned_at >= WARN_S and member.address:
-            member.warned_at = now
+        if member.dialect.down.form is DownForm.NATIVE and now - voice.warned_at >= WARN_S and member.address:
+            voice.warned_at = now
             self.counters.told_to_slow_down += 1
             words = notice(member.dialect, member.room.name, "slow", SLOW_DOWN)
             self.delivery.send(member.door, member.address, words)
@@ -333,8 +336,8 @@ class Core:
             return known
         member = self._new_member(granted, token, now)
         self.members.add(member)
-        if joined:
-            member.history = self.settings.history
+        if joined and self.settings.history:
+            member.arrival = Arrival(granted.offset, self.settings.history)
         if granted.address:
             self.delivery.restore(member, granted.address, now)
         return member

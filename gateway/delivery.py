@@ -12,7 +12,7 @@ from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.happenings import SPOKEN, TOLD, Doors, Happenings
 from gateway.link import Link
-from gateway.members import Member, Members, Recipients, Room
+from gateway.members import Arrival, Member, Members, Recipients, Room
 from gateway.pace import Pace
 from protocol import backbone, datagram, names
 from protocol.backbone import Answer, Entry, Item, News, OnRoll, Positions, Replay, Replayed, Roll, Standing
@@ -330,7 +330,7 @@ class Delivery:
 
     def locate(self, member: Member, door: int, address: bytes, now: float) -> None:
         """A member's datagrams go to this address from now on, and leave by this door."""
-        was_live = member.recipients is not None
+        was_live, is_new = member.recipients is not None, member.address is None
         self._silence(member)
         if member.unproven_from is not None and address != member.address and member.address is not None:
             # A gateway's end may have cut the way back through a NAT: what went to the old address is told again.
@@ -341,8 +341,8 @@ class Delivery:
         if was_live:
             self._enliven(member)
             return
-        if member.fresh:
-            member.fresh = False
+        if is_new:
+            # Only a short backlog waits for one that has never had an address.
             oldest = member.room.position - self._settings.backlog
             if member.cursor < oldest:
                 self._counters.backlog_skipped += oldest - member.cursor
@@ -361,6 +361,7 @@ class Delivery:
         if not 0 <= number < len(self._ipv6_doors) or self._ipv6_doors[number] != addresses.is_ipv6(address):
             number = self.door_for(address)
         member.ip = addresses.ip_bytes(address)
+        member.address = address  # it is not new: all that it has not heard waits for it
         self.locate(member, number, address, now)
 
     def send(self, door: int, address: bytes, payload: bytes) -> None:
@@ -371,7 +372,7 @@ class Delivery:
         """Let a member that stands where its room does hear the news with the others."""
         room = member.room
         room.wait_no_more(member)
-        member.pace = None
+        member.arrival = None
         if member.address is None:
             return
         key = (member.door, member.dialect.down, member.manner & TOLD)
@@ -402,7 +403,8 @@ class Delivery:
 
     def _promote(self, room: Room) -> None:
         for member in list(room.waiting.values()):
-            if member.cursor == room.position and not member.replaying and not member.history:
+            arrival = member.arrival
+            if member.cursor == room.position and not (arrival and (arrival.replaying or arrival.history)):
                 self._enliven(member)
 
     def _catch_up_all(self, room: Room, now: float) -> None:
@@ -411,26 +413,28 @@ class Delivery:
 
     def _catch_up(self, member: Member, now: float) -> None:
         """Bring a member to where its room stands: at once, or by asking the log for what it has not heard."""
-        room = member.room
-        if member.replaying or not room.confirmed:
+        room, arrival = member.room, member.arrival
+        if not room.confirmed or (arrival is not None and arrival.replaying):
             return
-        if member.history:
-            self._tell_history(member, now)
+        if arrival is not None and arrival.history:
+            self._tell_history(member, arrival, now)
             return
         if member.cursor == room.position:
             self._enliven(member)
             return
         if member.cursor > room.position:
             return
-        if member.pace is None:
-            member.pace = Pace(self._settings.replay_rate, room.position, now)
-        portion = self._portion(member.pace, member.cursor, room.position, now)
+        if arrival is None:
+            arrival = member.arrival = Arrival()
+        if arrival.pace is None:
+            arrival.pace = Pace(self._settings.replay_rate, room.position, now)
+        portion = self._portion(arrival.pace, member.cursor, room.position, now)
         if not portion:
             return
-        member.replaying = True
+        arrival.replaying = True
 
         def answered(answer: Answer | None, now: float) -> None:
-            member.replaying = False
+            arrival.replaying = False
             if room.members.get(member.id) is not member or member.id not in room.waiting:
                 return
             if not isinstance(answer, Replayed) or self._is_fenced(now):
@@ -444,25 +448,25 @@ class Delivery:
 
         self._link.ask(Replay(room.id, room.epoch, member.cursor, portion), now, answered)
 
-    def _tell_history(self, member: Member, now: float) -> None:
+    def _tell_history(self, member: Member, arrival: Arrival, now: float) -> None:
         """Tell a new member what was said last before it joined, as far as the log's newest entries hold it."""
         room = member.room
-        member.replaying = True
+        arrival.replaying = True
 
         def answered(answer: Answer | None, now: float) -> None:
-            member.replaying = False
+            arrival.replaying = False
             if room.members.get(member.id) is not member or self._is_fenced(now):
                 return
             if isinstance(answer, Replayed) and answer.epoch == 0:
                 self._gone(room)
             elif isinstance(answer, Replayed) and answer.epoch == room.epoch:
-                before = [e for e in answer.entries if e.offset < member.joined_at and e.kind in SPOKEN]
-                for entry in before[-member.history :]:
+                before = [e for e in answer.entries if e.offset < arrival.joined_at and e.kind in SPOKEN]
+                for entry in before[-arrival.history :]:
                     self._tell(member, entry)
-                member.history = 0
+                arrival.history = 0
                 self._catch_up(member, now)
 
-        after = max(member.joined_at - 1 - HISTORY_ENTRIES, 0)
+        after = max(arrival.joined_at - 1 - HISTORY_ENTRIES, 0)
         self._link.ask(Replay(room.id, room.epoch, after, HISTORY_ENTRIES), now, answered)
 
     def _tell(self, member: Member, entry: Entry) -> None:
@@ -498,8 +502,8 @@ class Delivery:
             if not own and render.hears(entry, member.id, member.manner):
                 self._tell(member, entry)
             member.cursor = entry.offset
-        if member.pace is not None:
-            member.pace.told(member.cursor - begun)
+        if member.arrival is not None and member.arrival.pace is not None:
+            member.arrival.pace.told(member.cursor - begun)
 
     def report_if_due(self, now: float) -> None:
         """Report, if the last time is long enough ago: a crash repeats what was delivered since."""

@@ -35,36 +35,58 @@ class Recipients(Protocol):
     def __len__(self) -> int: ...
 
 
+class Voice:
+    """What only a member has that has said something. Most listen, and do without."""
+
+    __slots__ = ("bucket", "muted_until", "own_prefixes", "questions", "warned_at")
+
+    def __init__(self, member: "Member") -> None:
+        self.bucket: Bucket | None = None
+        self.questions: Bucket | None = None
+        self.muted_until = NEVER
+        """Until when what it says is not read; see `core.MUTE_S`."""
+        self.warned_at = NEVER
+        """When it was told last that it is too fast."""
+        self.own_prefixes = own_prefixes(member.name, member.wished)
+        """What its client may write before its texts, to be taken off."""
+
+
+class Arrival:
+    """What only a member has that catches up, or is to hear what was said before it came."""
+
+    __slots__ = ("history", "joined_at", "pace", "replaying")
+
+    def __init__(self, joined_at: int = 0, history: int = 0) -> None:
+        self.joined_at = joined_at
+        self.history = history
+        """Messages of before it joined that it is to hear first."""
+        self.replaying = False
+        self.pace: Pace | None = None
+        """How fast it is told."""
+
+
 class Member:
-    """One member that this gateway serves."""
+    """One member that this gateway serves. There are many that only listen: what few have or need is apart."""
 
     __slots__ = (
-        "_own_prefixes",
         "address",
-        "bucket",
+        "arrival",
         "cursor",
         "dialect",
         "door",
-        "fresh",
-        "history",
         "id",
         "idle_s",
         "ip",
-        "joined_at",
         "leaving",
         "manner",
-        "muted_until",
         "name",
-        "pace",
-        "questions",
         "recipients",
-        "replaying",
         "room",
         "seen",
         "slot",
         "token",
         "unproven_from",
-        "warned_at",
+        "voice",
         "wished",
     )
 
@@ -87,42 +109,24 @@ class Member:
         """The UDP door that it talks to; answers leave from there."""
         self.seen = now
         self.idle_s = _seconds(granted.idle_ms)
-        self.bucket: Bucket | None = None
-        self.muted_until = NEVER
-        """Until when what it says is not read; see `core.MUTE_S`."""
-        self.warned_at = NEVER
-        """When it was told last that it is too fast."""
-        self._own_prefixes: tuple[str, ...] | None = None
+        self.voice: Voice | None = None
         """Only of one that has said something."""
-        self.questions: Bucket | None = None
         self.cursor = granted.offset
         """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
-        self.fresh = not granted.address
-        """It has never had an address, so only a short backlog waits for it."""
-        self.history = 0
-        """Messages of before it joined that it is to hear first."""
-        self.joined_at = granted.offset
         self.unproven_from: int | None = None
         """Of one that was adopted: what it was told after this offset went to an address that may be none any more."""
         self.recipients: Recipients | None = None
         """The group that it hears with; None: not live (no address yet, or catching up)."""
         self.slot = -1
-        self.replaying = False
-        self.pace: Pace | None = None
-        """While it catches up: how fast."""
+        self.arrival: Arrival | None = None
+        """Only of one that is not live, as long as it has to catch up."""
         self.leaving = False
 
     def rename(self, name: str) -> None:
         """It has another name; its client may go on to write the one that it came with."""
         self.name = name
-        self._own_prefixes = None
-
-    @property
-    def own_prefixes(self) -> tuple[str, ...]:
-        """What its client may write before its texts, to be taken off."""
-        if self._own_prefixes is None:
-            self._own_prefixes = own_prefixes(self.name, self.wished)
-        return self._own_prefixes
+        if self.voice is not None:
+            self.voice.own_prefixes = own_prefixes(name, self.wished)
 
 
 @lru_cache

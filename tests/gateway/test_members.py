@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.members import Member, Members, Room, own_prefixes, without_own_name
+from gateway.members import Member, Members, Room, Voice, own_prefixes, without_own_name
 from protocol.dialects import TCRP
 from tests.support.fakes import FakeRecipients, a_grant, address_of, token_of
 
@@ -74,7 +74,7 @@ def test_a_client_may_write_its_name_as_assigned_and_as_wished(name: str, own: s
     members = Members()
     granted = a_grant(1, name=name)
     member = Member(granted, token_of(1), TCRP, bytes(4), Room(granted), 0.0)
-    assert set(member.own_prefixes) == own
+    assert set(Voice(member).own_prefixes) == own
     assert members.by_token == {}
 
 
