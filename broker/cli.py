@@ -27,6 +27,7 @@ from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore, StoreInUse
 from ops import logs
 from ops.metrics import exposition
+from ops.net.heap import give_back_often
 from ops.net.http import HttpServer
 from ops.options import MANY, Number, PlaceType, check_config_option, config_option
 from ops.place import Place
@@ -331,6 +332,7 @@ async def run(config: Config) -> int:
         if not stopped.done():
             stopped.set_result(status)
 
+    give_back_often()
     loop.add_signal_handler(signal.SIGUSR1, _toggle_debug, config.log_level)
     loop.add_signal_handler(signal.SIGHUP, _reload, config)
     for number in (signal.SIGINT, signal.SIGTERM):

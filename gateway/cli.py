@@ -35,6 +35,7 @@ from gateway.net.service import Service
 from gateway.net.workers import Workers
 from ops import logs
 from ops.metrics import exposition
+from ops.net.heap import give_back_often
 from ops.net.http import HttpServer
 from ops.options import MANY, Number, PlaceType, check_config_option, config_option
 from ops.place import Place
@@ -530,6 +531,7 @@ async def run(config: Config) -> None:
     """Serve until a signal; raises SettingError if it can not begin."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
+    give_back_often()
     loop.add_signal_handler(signal.SIGUSR1, _toggle_debug, config.log_level)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
