@@ -18,6 +18,7 @@ from protocol import backbone, datagram, names
 from protocol.backbone import Answer, Entry, Item, News, OnRoll, Positions, Replay, Replayed, Roll, Standing
 from protocol.codes import EntryKind, LeaveReason
 from protocol.errors import InvalidName
+from protocol.manner import Manner
 
 HISTORY_ENTRIES = 500
 """Entries of before it joined among which a new member's history is looked for."""
@@ -127,6 +128,7 @@ class Delivery:
                 self._promote(room)
             if entry.kind == EntryKind.SAID:
                 self._say(room, entry)
+                room.eventful = entry.offset
             elif entry.kind == EntryKind.CLOSED:
                 self._end(room, entry)
                 return
@@ -134,6 +136,8 @@ class Delivery:
                 self.happenings.take(room, entry, now)
                 if self._members.rooms.get(room.id) is not room:
                     return  # that was the last one here
+                if entry.kind != EntryKind.JOINED:
+                    room.eventful = entry.offset
             room.position = entry.offset
         self._unreported[room.id] = room
 
@@ -148,7 +152,7 @@ class Delivery:
 
     def _end(self, room: Room, entry: Entry) -> None:
         """The room is closed: who has heard all of it is told so, who is behind when it has caught up."""
-        room.position = room.known_last = entry.offset
+        room.position = room.known_last = room.eventful = entry.offset
         room.is_ended = room.confirmed = True
         for member in list(room.members.values()):
             if member.id not in room.waiting:
@@ -245,7 +249,7 @@ class Delivery:
             self._reset(room, answer.epoch, answer.first - 1)
         if answer.first > room.position + 1:
             self._counters.lost_entries += answer.first - room.position - 1
-            room.position = answer.first - 1
+            room.position = room.eventful = answer.first - 1
         room.known_last = max(room.known_last, answer.last)
         if room.pace is not None:
             room.pace.told(len(answer.entries))
@@ -263,7 +267,7 @@ class Delivery:
         """History was lost: positions of before mean nothing now."""
         self._counters.resets += 1
         room.epoch = epoch
-        room.position = room.known_last = position
+        room.position = room.known_last = room.eventful = position
         for member in room.members.values():
             member.cursor = position
 
@@ -419,7 +423,9 @@ class Delivery:
         if arrival is not None and arrival.history:
             self._tell_history(member, arrival, now)
             return
-        if member.cursor == room.position:
+        # Many join before the first of them says where it is: that others have come since is no reason to ask the log.
+        missed_joins = room.eventful <= member.cursor <= room.position and not member.manner & Manner.NOTICES
+        if member.cursor == room.position or missed_joins:
             self._enliven(member)
             return
         if member.cursor > room.position:

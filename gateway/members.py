@@ -165,6 +165,7 @@ class Room:
         "bucket",
         "confirmed",
         "epoch",
+        "eventful",
         "groups",
         "id",
         "is_ended",
@@ -190,6 +191,8 @@ class Room:
         """Offset up to which the live members have heard it."""
         self.known_last = granted.offset
         """The highest offset that is known to exist."""
+        self.eventful = granted.offset
+        """After this offset nobody did anything but join, which is told to members with notices only."""
         self.confirmed = False
         """The subscription is proven live."""
         self.is_ended = False
