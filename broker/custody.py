@@ -190,7 +190,7 @@ class Custody:
         """Tell a gateway which of its members are others' by now, and give it again whom it does not know of."""
         members = self._directory.members
         # One that it is giving up may be unknown there because it has done so: RELEASED is on its way.
-        unknown = self._directory.by_gateway.get(instance, set()).difference(known, self._handovers)
+        unknown = {member.id for member in self._directory.served_by(instance)}.difference(known, self._handovers)
         self._give(instance, [members[member_id] for member_id in sorted(unknown) if members[member_id].address])
         elsewhere = [
             member_id

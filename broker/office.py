@@ -119,12 +119,13 @@ class Office:
         return room
 
     def _gateways(self, now: float) -> list[operator.Gateway]:
-        custody, served = self._core.custody, self._directory.by_gateway
+        custody, by_gateway = self._core.custody, self._directory.by_gateway
         told = []
         for instance, gateway in custody.gateways.items():
             state = "stopped" if gateway.stopped else "away" if not custody.may_live(instance, now) else "serves"
             silent_ms = int(max(now - gateway.seen, 0.0) * 1000)
-            told.append(operator.Gateway(instance, len(served.get(instance, ())), state, silent_ms))
+            served = sum(room.gateways[instance] for room in by_gateway.get(instance, {}).values())
+            told.append(operator.Gateway(instance, served, state, silent_ms))
         return told
 
     def _counted(self) -> list[tuple[str, int]]:

@@ -132,7 +132,7 @@ class Life:
         entered = {client.member.member for client in self.home if client.granted is not None}
         for node in self.alive:
             served = {member for room in node.gateway.members.rooms.values() for member in room.members}
-            known = directory.by_gateway.get(node.gateway.instance, set())
+            known = {member.id for member in directory.served_by(node.gateway.instance)}
             assert served == {member for member in known if not directory.members[member].room.closed_ms}
             assert served <= entered
 
