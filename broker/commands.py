@@ -4,6 +4,8 @@ Whatever comes of one is an entry in the room's log: for all, or an answer to th
 accepted is carried out once and told once, like a message.
 """
 
+from dataclasses import replace
+
 from broker.directory import Directory, Member
 from broker.sanctions import end_of
 from broker.store import FOREVER, Sanction, SanctionKind
@@ -44,8 +46,8 @@ def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
     left_ms = member.muted_until_ms - wall_ms
     if left_ms <= 0:
         return False
-    if wall_ms - member.told_muted_ms >= TOLD_MUTED_MS:
-        member.told_muted_ms = wall_ms
+    if wall_ms - member.seldom.told_muted_ms >= TOLD_MUTED_MS:
+        member.seldom = replace(member.seldom, told_muted_ms=wall_ms)
         if member.muted_until_ms == FOREVER:
             answer(directory, member, Phrase.MUTED, "", wall_ms)
         else:
@@ -96,7 +98,7 @@ class _Run:
                 if target := self._find(name):
                     self._whisper(target, text)
             case commands.Reply(text):
-                if target := room.members.get(member.whispered_by):
+                if target := room.members.get(member.seldom.whispered_by):
                     self._whisper(target, text)
                 else:
                     self._answer(Phrase.NOBODY_WROTE)
@@ -132,8 +134,8 @@ class _Run:
 
     def _whisper(self, target: Member, text: str) -> None:
         self._member.spoke_ms = self._wall_ms
-        if target.whispered_by != self._member.id:
-            target.whispered_by = self._member.id
+        if target.seldom.whispered_by != self._member.id:
+            target.seldom = replace(target.seldom, whispered_by=self._member.id)
             self._directory.batch.members[target.id] = target.row()
         self._directory.note(self._room, EntryKind.WHISPERED, self._member, text, 0, self._wall_ms, target)
 
@@ -183,7 +185,8 @@ class _Run:
     def _mute(self, target: Member, minutes: int) -> None:
         until_ms = end_of(minutes, self._wall_ms)
         self._sanction(SanctionKind.MUTE, target.wished, self._address_of(target), until_ms)
-        target.muted_until_ms, target.told_muted_ms = until_ms, 0
+        target.muted_until_ms = until_ms
+        target.seldom = replace(target.seldom, told_muted_ms=0)
         self._directory.batch.members[target.id] = target.row()
         self._directory.note(self._room, EntryKind.MUTED, target, "", minutes, self._wall_ms, self._member)
 

@@ -344,14 +344,18 @@ class Core:
             member = members.get(item.member)
             if member is None or member.room.id != item.room:
                 self.counters.refused_items += 1
-            elif item.kind == EntryKind.SAID and peer in (member.gateway, member.former) and not member.room.closed_ms:
+            elif (
+                item.kind == EntryKind.SAID
+                and peer in (member.gateway, member.seldom.former)
+                and not member.room.closed_ms
+            ):
                 # A client that has gone on elsewhere has still said what its former gateway took from it.
                 if member.muted_until_ms and commands.is_muted(self.directory, member, moment.wall_ms):
                     continue
                 self.directory.say(member, clean(item.text), moment.wall_ms)
             elif member.room.closed_ms and item.kind in (EntryKind.SAID, EntryKind.COMMANDED):
                 self.counters.refused_items += 1
-            elif item.kind == EntryKind.COMMANDED and peer in (member.gateway, member.former):
+            elif item.kind == EntryKind.COMMANDED and peer in (member.gateway, member.seldom.former):
                 commands.execute(self.directory, member, clean(item.text), moment.wall_ms)
             elif member.gateway != peer:
                 self.counters.refused_items += 1
@@ -432,7 +436,7 @@ class Core:
         self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int
     ) -> None:
         member = self.directory.members.get(change.member)
-        if member is None or member.room.id != change.room or peer not in (member.gateway, member.former):
+        if member is None or member.room.id != change.room or peer not in (member.gateway, member.seldom.former):
             pass  # not there any more, or not for this gateway to speak for
         elif not member.may_moderate:
             commands.answer(self.directory, member, Phrase.NOT_HOST, "", wall_ms)
@@ -475,7 +479,7 @@ class Core:
     def _bans(self, peer: str, question: backbone.Bans, wall_ms: int) -> backbone.Answer:
         """Return what holds in a room; for who may not know, Done: what there is to say is in the log."""
         member = self.directory.members.get(question.member)
-        if member is None or member.room.id != question.room or peer not in (member.gateway, member.former):
+        if member is None or member.room.id != question.room or peer not in (member.gateway, member.seldom.former):
             return backbone.Done()
         if not member.may_moderate:
             commands.answer(self.directory, member, Phrase.NOT_HOST, "", wall_ms)

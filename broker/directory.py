@@ -6,8 +6,10 @@ log. Time is an argument: `wall_ms` is milliseconds since 1970.
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
+from typing import Final
 
 from broker.config import Limits
 from broker.sanctions import Sanctions
@@ -34,6 +36,22 @@ _TIME_SHIFT = 16
 """Ids are led by the milliseconds at which they were given."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seldom:
+    """What few members have. All others share one of these."""
+
+    former: str = ""
+    """The gateway that served it before: what its client said there may still come."""
+    rights: Rights = Rights(0)
+    told_muted_ms: int = 0
+    """When it was last told that nobody hears it."""
+    whispered_by: int = 0
+    """See `MemberRow`."""
+
+
+USUAL: Final = Seldom()
+
+
 class Member:
     """One member of one room."""
 
@@ -41,7 +59,6 @@ class Member:
         "address",
         "delivered",
         "dialect",
-        "former",
         "gateway",
         "id",
         "idle_ms",
@@ -50,12 +67,10 @@ class Member:
         "manner",
         "muted_until_ms",
         "name",
-        "rights",
         "room",
+        "seldom",
         "spoke_ms",
         "token_hash",
-        "told_muted_ms",
-        "whispered_by",
         "wished",
     )
 
@@ -69,26 +84,23 @@ class Member:
         self.ip = sys.intern(row.ip)
         self.address = row.address
         self.gateway = row.gateway
-        self.former = ""
-        """The gateway that served it before: what its client said there may still come."""
         self.idle_ms = _shared(row.idle_ms)
         self.live = row.live
         self.delivered = row.delivered
-        self.rights = Rights(row.rights)
         self.wished = row.wished or row.name
         """The name that it came with: its client may go on to write it before its texts."""
         self.manner = row.manner
         self.muted_until_ms = row.muted_until_ms
-        self.told_muted_ms = 0
-        """When it was last told that nobody hears it."""
-        self.whispered_by = row.whispered_by
+        self.seldom = USUAL
+        if row.rights or row.whispered_by:
+            self.seldom = Seldom(rights=Rights(row.rights), whispered_by=row.whispered_by)
         self.spoke_ms = row.id >> _TIME_SHIFT
         """When it last said something: as far as this run of the broker has heard, else when it came."""
 
     @property
     def may_moderate(self) -> bool:
         """Whether it may do what a host may: it is the host, or a moderator of all rooms."""
-        return self.is_host or Rights.MODERATOR in self.rights
+        return self.is_host or Rights.MODERATOR in self.seldom.rights
 
     @property
     def is_host(self) -> bool:
@@ -118,11 +130,11 @@ class Member:
             self.idle_ms,
             self.live,
             self.delivered,
-            int(self.rights),
+            int(self.seldom.rights),
             self.wished,
             self.manner,
             self.muted_until_ms,
-            self.whispered_by,
+            self.seldom.whispered_by,
         )
 
 
@@ -398,7 +410,7 @@ class Directory:
     def move(self, member: Member, gateway: str, heard: int) -> None:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
         self._part(member)
-        member.former = member.gateway
+        member.seldom = replace(member.seldom, former=member.gateway)
         member.gateway = gateway
         member.live = False
         member.delivered = heard
@@ -533,5 +545,6 @@ class Directory:
 
     def _new_id(self, wall_ms: int) -> int:
         # Led by the time, so that a broker which has forgotten everything does not give an id twice.
-        self._last_id = max(self._last_id + 1, wall_ms << _TIME_SHIFT)
+        # A sum is given room for a carry, and keeps it as long as it lives: `| 0` copies it without.
+        self._last_id = max(self._last_id + 1, wall_ms << _TIME_SHIFT) | 0
         return self._last_id

@@ -220,7 +220,7 @@ def _told_member(member: Member) -> operator.Member:
         member.room.name,
         member.name,
         member.is_host,
-        int(member.rights),
+        int(member.seldom.rights),
         member.dialect,
         member.ip,
         member.address.decode(errors="replace"),

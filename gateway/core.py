@@ -244,7 +244,7 @@ class Core:
             member = self.members.by_token[token]
             self.handle_datagrams(door, [(data, source)], now)
             if member.address == source:
-                member.unproven_from = None
+                self.members.unproven.pop(member.id, None)
             return
         if self._refused.get(token, 0.0) > now:
             self.counters.unknown_tokens += 1

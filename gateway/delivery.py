@@ -17,6 +17,7 @@ from gateway.pace import Pace
 from protocol import backbone, datagram, names
 from protocol.backbone import Answer, Entry, Item, News, OnRoll, Positions, Replay, Replayed, Roll, Standing
 from protocol.codes import EntryKind, LeaveReason
+from protocol.dialect import DownStyle
 from protocol.errors import InvalidName
 from protocol.manner import Manner
 
@@ -63,6 +64,7 @@ class Delivery:
         self._counters = counters
         self._doors = doors
         self._new_recipients = new_recipients
+        self._group_keys: dict[tuple[int, DownStyle, int], tuple[int, DownStyle, int]] = {}
         self._ipv6_doors = ipv6_doors
         self._unreported: dict[int, Room] = {}
         """Rooms that went on since the directory was told."""
@@ -336,11 +338,12 @@ class Delivery:
         """A member's datagrams go to this address from now on, and leave by this door."""
         was_live, is_new = member.recipients is not None, member.address is None
         self._silence(member)
-        if member.unproven_from is not None and address != member.address and member.address is not None:
+        unproven_from = self._members.unproven.get(member.id)
+        if unproven_from is not None and address != member.address and member.address is not None:
             # A gateway's end may have cut the way back through a NAT: what went to the old address is told again.
             was_live = False
-            member.cursor = min(member.cursor, member.unproven_from)
-            member.unproven_from = None
+            member.cursor = min(member.cursor, unproven_from)
+            del self._members.unproven[member.id]
         member.address, member.door = address, door
         if was_live:
             self._enliven(member)
@@ -382,7 +385,8 @@ class Delivery:
         key = (member.door, member.dialect.down, member.manner & TOLD)
         recipients = room.groups.get(key)
         if recipients is None:
-            recipients = room.groups[key] = self._new_recipients()
+            # Equal keys of thousands of rooms are kept once: there are few.
+            recipients = room.groups[self._group_keys.setdefault(key, key)] = self._new_recipients()
         recipients.add(member, member.address)
         member.recipients = recipients
         self._say_address(member, room.position)

@@ -85,7 +85,6 @@ class Member:
         "seen",
         "slot",
         "token",
-        "unproven_from",
         "voice",
         "wished",
     )
@@ -113,8 +112,6 @@ class Member:
         """Only of one that has said something."""
         self.cursor = granted.offset
         """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
-        self.unproven_from: int | None = None
-        """Of one that was adopted: what it was told after this offset went to an address that may be none any more."""
         self.recipients: Recipients | None = None
         """The group that it hears with; None: not live (no address yet, or catching up)."""
         self.slot = -1
@@ -177,7 +174,6 @@ class Room:
         "raw_name",
         "repairing",
         "size",
-        "topic",
         "waiting",
     )
 
@@ -185,7 +181,6 @@ class Room:
         self.id = granted.room
         self.name = granted.room_name
         self.raw_name = self.name.encode()
-        self.topic = room_topic(self.id)
         self.epoch = granted.epoch
         self.position = granted.offset
         """Offset up to which the live members have heard it."""
@@ -211,6 +206,11 @@ class Room:
         self.size = granted.size
         """Members everywhere, as far as the news have come."""
 
+    @property
+    def topic(self) -> bytes:
+        """What its news come under."""
+        return room_topic(self.id)
+
     def wait_no_more(self, member: Member) -> None:
         """A member is live, or is gone."""
         if self.waiting.pop(member.id, None) and not self.waiting:
@@ -226,6 +226,9 @@ class Members:
         self.rooms: dict[int, Room] = {}
         self._adopted: dict[bytes, Member] = {}
         """By the hash of a token that is not known yet."""
+        self.unproven: dict[int, int] = {}
+        """Id of one that was adopted → what it was told after this offset went to an address that may be none any more,
+        as nothing has come from there."""
         self._due: defaultdict[int, list[Member]] = defaultdict(list)
         """Second in which to look at a member again → those members."""
         self._looked_at: int | None = None
@@ -242,7 +245,7 @@ class Members:
     def add_adopted(self, member: Member, token_hash: bytes) -> None:
         """Serve a member from now on of whose token only the hash is known."""
         member.token = token_hash
-        member.unproven_from = member.cursor
+        self.unproven[member.id] = member.cursor
         self._adopted[token_hash] = member
         self._enrol(member)
 
@@ -264,6 +267,7 @@ class Members:
         for table in (self.by_token, self._adopted):
             if table.get(member.token) is member:
                 del table[member.token]
+        self.unproven.pop(member.id, None)
         member.room.members.pop(member.id, None)
         member.room.wait_no_more(member)
         member.leaving = True

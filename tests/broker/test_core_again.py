@@ -64,8 +64,8 @@ def test_a_moderator_is_one_after_a_restart(broker: Broker) -> None:
     broker.start_again("broker-2")
     members = broker.core.directory.members
     assert [members[each.member].may_moderate for each in (host, guest, stranger)] == [True, True, False]
-    assert members[guest.member].rights == Rights.MODERATOR | Rights.VERIFIED
-    assert members[stranger.member].rights == Rights(0)
+    assert members[guest.member].seldom.rights == Rights.MODERATOR | Rights.VERIFIED
+    assert members[stranger.member].seldom.rights == Rights(0)
 
 
 def test_gateways_of_before_a_restart_have_time_to_come_back(broker: Broker) -> None:
