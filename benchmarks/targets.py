@@ -59,11 +59,11 @@ _TOGETHER = (
     " would have to cost the gateway less, which does most of the work."
 )
 _MEMORY = (
-    "Live objects are 1.4 KiB a member: 750 bytes in the gateway (the member, its token in an index, its address and"
-    " names, the prepared headers of `sendmmsg`) and 660 in the broker (the member, its name, its token's hash and the"
-    " indexes by room, gateway and address). The rest is what the burst of 10,000 joins and first datagrams leaves"
-    " behind in arenas that Python does not give back, and SQLite's cache. To go lower: members as columns of arrays,"
-    " not as objects."
+    "Live objects are 1.3 KiB a member: 730 bytes in the gateway (the member, its token in an index, its address and"
+    " name, the prepared headers of `sendmmsg`) and 590 in the broker (the member, its name, its token's hash and the"
+    " indexes by room, name and token), a tenth of these for its share of a room of ten. The rest is what the burst of"
+    " 10,000 joins and first datagrams leaves behind in arenas that Python does not give back, and SQLite's cache,"
+    " which does not grow with them. To go lower: members as columns of arrays, not as objects."
 )
 
 TARGETS = {

@@ -145,7 +145,7 @@ class _Run:
         except InvalidName:
             self._answer(Phrase.BAD_NAME)
             return
-        if name in self._room.names or self._banned(name):
+        if self._room.is_taken(name) or self._banned(name):
             self._answer(Phrase.NAME_TAKEN, name)
         else:
             self._directory.rename(self._member, name, self._wall_ms)
@@ -177,7 +177,7 @@ class _Run:
         ip = self._address_of(target)
         for name in dict.fromkeys((target.name, target.wished)):
             # The name that it came with may be another member's by right: bob, who was bob#2 here.
-            if name == target.name or name not in self._room.names:
+            if name == target.name or not self._room.is_taken(name):
                 self._sanction(SanctionKind.BAN, name, ip, until_ms)
         self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
         self._answer(Phrase.BOTH_BANNED if ip else Phrase.NAME_BANNED, target.name)

@@ -23,6 +23,8 @@ from protocol.manner import Manner
 from protocol.names import RoomName, TokenHash, UserName, told_apart
 from protocol.phrases import Phrase
 
+NO_RIGHTS = Rights(0)
+
 NOBODY = 0
 """The host of a room that has none: no member has this id."""
 
@@ -42,7 +44,7 @@ class Seldom:
 
     former: str = ""
     """The gateway that served it before: what its client said there may still come."""
-    rights: Rights = Rights(0)
+    rights: Rights = NO_RIGHTS
     told_muted_ms: int = 0
     """When it was last told that nobody hears it."""
     whispered_by: int = 0
@@ -83,7 +85,7 @@ class Member:
         self.dialect = sys.intern(row.dialect)
         self.ip = sys.intern(row.ip)
         self.address = row.address
-        self.gateway = row.gateway
+        self.gateway = sys.intern(row.gateway)
         self.idle_ms = _shared(row.idle_ms)
         self.live = row.live
         self.delivered = row.delivered
@@ -184,8 +186,8 @@ class Room:
         self.members: dict[int, Member] = {}
         self.gateways: dict[str, int] = {}
         """Gateway instance → how many of the members it serves."""
-        self.names: dict[str, int] = {SERVER_NAME: 0}
-        """Taken, with the ids of who has them: by members, and by the server itself, in whose name notices come."""
+        self.names: dict[str, int] = {}
+        """Members' names, with their ids."""
         self.numbers: dict[str, int] = {}
         """Wished name → the number that the last one of that name was told apart by."""
         self.delivered: dict[str, int] = {}
@@ -205,10 +207,14 @@ class Room:
             self.persistent,
         )
 
+    def is_taken(self, name: str) -> bool:
+        """Say whether a member has this name, or the server itself, in whose name notices come."""
+        return name in self.names or name == SERVER_NAME
+
     def free_name(self, wished: UserName) -> UserName:
         """Return the wished name, told apart from the members who have it already."""
         name, number = wished, self.numbers.get(wished, 1)
-        while name in self.names:
+        while self.is_taken(name):
             number += 1
             name = told_apart(wished, number)
         if name != wished:
@@ -236,7 +242,7 @@ class Directory:
         self.members: dict[int, Member] = {}
         self.by_token: dict[bytes, Member] = {}
         self.by_gateway: dict[str, dict[int, Room]] = {}
-        """Gateway instance → rooms of which it serves members: a set of the members would take 52 bytes for each."""
+        """Gateway instance → rooms of which it serves members. To keep the members took 52 bytes for each."""
         self.batch = Batch()
         self.entries: dict[int, list[Entry]] = {}
         """Room id → entries of this turn."""
@@ -411,7 +417,7 @@ class Directory:
         """Let another gateway serve a member, which has heard its room up to `heard`."""
         self._part(member)
         member.seldom = replace(member.seldom, former=member.gateway)
-        member.gateway = gateway
+        member.gateway = sys.intern(gateway)
         member.live = False
         member.delivered = heard
         self._attach(member)

@@ -256,7 +256,7 @@ class SqliteStore:
         self._db.executemany("DELETE FROM members WHERE id=?", gone)
         self._db.executemany(
             f"INSERT OR REPLACE INTO members ({_listed(_MEMBER)}) VALUES ({_marks(_MEMBER)})",
-            [_member_values(member) for member in members.values() if member],
+            (_member_values(member) for member in members.values() if member),
         )
 
     def _commit_sanctions(self, batch: Batch) -> None:

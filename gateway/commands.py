@@ -97,7 +97,7 @@ class Commands:
         return ""
 
     def _may_ask(self, member: Member, now: float) -> bool:
-        voice = member.voice = member.voice or Voice(member)
+        voice = member.voice = member.voice or Voice(member.name)
         if voice.questions is None:
             voice.questions = Bucket(QUESTIONS, now)
         if voice.questions.touch(now, QUESTIONS_S, QUESTIONS):

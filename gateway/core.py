@@ -135,7 +135,7 @@ class Core:
         dialect = member.dialect
         voice = member.voice
         if voice is None:
-            voice = member.voice = Voice(member)
+            voice = member.voice = Voice(member.name)
         if voice.muted_until > now and raw not in LEAVE_WORDS:
             # It has said too much a moment ago: what it floods us with is not even read.
             counters.rate_limited += 1

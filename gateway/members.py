@@ -38,16 +38,18 @@ class Recipients(Protocol):
 class Voice:
     """What only a member has that has said something. Most listen, and do without."""
 
-    __slots__ = ("bucket", "muted_until", "own_prefixes", "questions", "warned_at")
+    __slots__ = ("bucket", "muted_until", "own_prefixes", "questions", "warned_at", "wished")
 
-    def __init__(self, member: "Member") -> None:
+    def __init__(self, name: str, wished: str = "") -> None:
+        self.wished = wished or name
+        """The name that it came with: its client may go on to write it."""
         self.bucket: Bucket | None = None
         self.questions: Bucket | None = None
         self.muted_until = NEVER
         """Until when what it says is not read; see `core.MUTE_S`."""
         self.warned_at = NEVER
         """When it was told last that it is too fast."""
-        self.own_prefixes = own_prefixes(member.name, member.wished)
+        self.own_prefixes = own_prefixes(name, self.wished)
         """What its client may write before its texts, to be taken off."""
 
 
@@ -86,15 +88,11 @@ class Member:
         "slot",
         "token",
         "voice",
-        "wished",
     )
 
     def __init__(self, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float) -> None:
         self.id = granted.member
         self.name = granted.user
-        # An equal string is decoded twice: kept once. A member that had its wish is the usual one.
-        self.wished = self.name if granted.wished == self.name else granted.wished
-        """The name that it came with, if it is not of before there were any others."""
         self.manner = granted.manner
         """A `Manner`: how its listener promised to serve it."""
         self.token = token
@@ -108,8 +106,8 @@ class Member:
         """The UDP door that it talks to; answers leave from there."""
         self.seen = now
         self.idle_s = _seconds(granted.idle_ms)
-        self.voice: Voice | None = None
-        """Only of one that has said something."""
+        self.voice = Voice(granted.user, granted.wished) if granted.wished not in ("", granted.user) else None
+        """Only of one that has said something, or has not the name that it came with."""
         self.cursor = granted.offset
         """Offset up to which it has heard its room, while it is not among the recipients; then the room's position."""
         self.recipients: Recipients | None = None
@@ -121,9 +119,9 @@ class Member:
 
     def rename(self, name: str) -> None:
         """It has another name; its client may go on to write the one that it came with."""
+        self.voice = self.voice or Voice(self.name)
+        self.voice.own_prefixes = own_prefixes(name, self.voice.wished)
         self.name = name
-        if self.voice is not None:
-            self.voice.own_prefixes = own_prefixes(name, self.wished)
 
 
 @lru_cache

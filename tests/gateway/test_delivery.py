@@ -362,6 +362,24 @@ def test_nothing_waited_so_nothing_is_asked(gateway: ScriptedGateway) -> None:
     assert texts(gateway, ALICE) == ["2"]
 
 
+def test_only_others_came_meanwhile_so_nothing_is_asked(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    gateway.news(entry(2, EntryKind.JOINED, 2), entry(3, EntryKind.JOINED, 3))
+    gateway.hear(1, "", ALICE)
+    assert gateway.asked(Replay) == []
+    gateway.news(said(4, 9, "4"))
+    assert texts(gateway, ALICE) == ["4"]
+
+
+def test_something_was_said_between_others_that_came(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    log = [entry(2, EntryKind.JOINED, 2), said(3, 9, "3"), entry(4, EntryKind.JOINED, 3)]
+    gateway.news(*log)
+    gateway.hear(1, "", ALICE)
+    answer_replay(gateway, *log, after=1)
+    assert texts(gateway, ALICE) == ["3"]
+
+
 def test_a_member_whose_room_is_behind_hears_nothing_from_before_its_join(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     late = gateway.core.enter(a_grant(2, offset=4), token_of(2), gateway.now)
