@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.chaos.plan import UdpFaults
 from tests.support.legacy.wire import Address
+from tests.support.ports import steady_port
 
 COMMANDS, NEWS = 1, 2
 READ_SIZE = 65_536
@@ -55,9 +56,9 @@ class BackboneRelay:
         kinds: tuple[int, ...]
         listeners: tuple[socket.socket, ...]
         if path is None:
-            kinds = (COMMANDS, NEWS)
-            listeners = _two_in_a_row()
-            self.endpoint = f"tcp://127.0.0.1:{listeners[0].getsockname()[1]}"
+            kinds, port = (COMMANDS, NEWS), steady_port(2)
+            listeners = (_listening(port), _listening(port + 1))
+            self.endpoint = f"tcp://127.0.0.1:{port}"
         else:
             kinds = (COMMANDS | NEWS,)
             listeners = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),)
@@ -164,20 +165,11 @@ class BackboneRelay:
                 await writer.drain()
 
 
-def _two_in_a_row() -> tuple[socket.socket, socket.socket]:
-    for _ in range(200):
-        first, second = (socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in range(2))
-        for sock in (first, second):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        first.bind(("127.0.0.1", 0))
-        try:
-            second.bind(("127.0.0.1", first.getsockname()[1] + 1))
-        except (OSError, OverflowError):
-            first.close()
-            second.close()
-            continue
-        return first, second
-    raise AssertionError("no two free ports in a row")
+def _listening(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    return sock
 
 
 class UdpRelay:
