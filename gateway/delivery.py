@@ -298,10 +298,12 @@ class Delivery:
     def _call_roll(self, now: float, again: int = ROLLS - 1) -> None:
         """Ask whom we serve still; until the answer has come, nobody is told anything."""
         self._calling = True
+        self._link.in_doubt = False
 
         def answered(answer: Answer | None, now: float) -> None:
             self._calling = False
             if not isinstance(answer, OnRoll) or not self._link.may_deliver(now):
+                self._link.in_doubt = True
                 return
             if again and any(not known.issuperset(room.members) for room in self._members.rooms.values()):
                 # Granted meanwhile: perhaps long ago, on a connection that stood still, and to another since then.
@@ -539,6 +541,9 @@ class Delivery:
             if not self._calling and self._link.may_deliver(now):
                 self._call_roll(now)
             return
+        if self._link.in_doubt and not self._calling:
+            # Whom we are to serve without knowing so comes before the answer.
+            self._call_roll(now)
         self.happenings.tick(now)
         for room in list(self._unsettled.values()):
             if self._members.rooms.get(room.id) is not room:

@@ -80,6 +80,8 @@ class Link:
         """By the id of the request, under which its token is asked for from then on."""
         self._resumes: dict[int, bytes] = {}
         """Request id → the token's hash, of the last resumes."""
+        self.in_doubt = False
+        """A resume was asked and not answered: the directory may count on us for a member that we do not know of."""
         self._last_id = 0
         self._frames: list[bytes] = []
 
@@ -155,6 +157,7 @@ class Link:
                 continue
             del self._asked[request_id]
             self._counters.requests_timed_out += 1
+            self.in_doubt |= isinstance(asked.body, backbone.Resume)
             if isinstance(asked.body, Create | Join):
                 self._given_up[request_id] = _GivenUp(asked.body.token_hash, now + CLEARED_UP_S, now)
                 if len(self._given_up) > GIVEN_UP:

@@ -156,6 +156,7 @@ def test_members_come_and_go(weather: Weather, seed: int) -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
+@example(8375)
 def test_members_come_and_go_while_connections_break(seed: int) -> None:
     life = Life(seed, "")
     life.live(Weather(delay_s=0.05, dropped_news=0.05, breaks=0.3))
