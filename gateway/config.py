@@ -139,18 +139,20 @@ class Inherited:
 
     tcp: tuple[int, ...]
     udp: tuple[int, ...]
+    steered: int
+    """How many workers tokens are to lead to; 1: datagrams do not go by tokens here."""
 
     def __str__(self) -> str:
-        return "/".join(",".join(map(str, numbers)) for numbers in (self.tcp, self.udp))
+        return "/".join(",".join(map(str, numbers)) for numbers in (self.tcp, self.udp, (self.steered,)))
 
 
 def parse_inherited(text: str) -> Inherited:
     """Return what `str` made of them; raises SettingError if it is something else."""
     try:
-        tcp, udp = (tuple(int(number) for number in part.split(",") if number) for part in text.split("/"))
+        tcp, udp, (steered,) = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
     except ValueError:
         raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp)
+    return Inherited(tcp, udp, steered)
 
 
 @dataclass(frozen=True, slots=True)

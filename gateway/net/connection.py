@@ -5,7 +5,6 @@ cost more than they do.
 """
 
 import asyncio
-import secrets
 from collections import deque
 from time import monotonic, time
 from typing import Protocol, cast
@@ -35,6 +34,7 @@ from gateway.join import (
 from gateway.listing import Listing, RoomList
 from gateway.members import Member
 from gateway.net.waits import Waits
+from gateway.steering import Steering
 from gateway.trust import Gate
 from ops import logs
 from protocol.backbone import Answer, Create, Granted, Join, Refused
@@ -68,6 +68,7 @@ class Desk(Protocol):
     """Connections in the midst of a request, or that do not take their answer."""
 
     admission: Admission
+    steering: Steering
 
     def enter(self, connection: "Connection", ip: str) -> Verdict:
         """Take a connection, or say that there are too many."""
@@ -306,7 +307,7 @@ class Connection(asyncio.Protocol):
                 self._happen(Declined(Status.BUSY))
                 return
             self._tries = True
-        token = secrets.token_hex(16)
+        token = desk.steering.new_token(command.room)
         question = (Create if creates else Join)(
             command.room,
             user,
@@ -325,6 +326,7 @@ class Connection(asyncio.Protocol):
                 desk.admission.tried(self.ip, command.room, _was_right(answer), now)
             if isinstance(answer, Granted):
                 desk.core.counters.handshakes_admitted += 1
+                desk.steering.entered(command.room, answer.size)
                 if creates:
                     desk.rooms.forget()
                 self._enter(answer, token, now)

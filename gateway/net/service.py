@@ -18,6 +18,7 @@ from gateway.net.tcp import TCPServer
 from gateway.net.tls import Credentials, load
 from gateway.net.udp import UDPServer
 from gateway.net.zeromq import ZeromqBackbone
+from gateway.steering import Steering
 from ops import logs
 from ops.reload import differing, take_over
 from protocol import backbone
@@ -57,7 +58,8 @@ class Service:
         self.core = Core(members, settings, self.link, self._delivery, self.counters)
         self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
         self._credentials = None if config.tls is None else Credentials(config.tls)
-        self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials)
+        steering = Steering(config.inherited.steered if config.inherited else 1)
+        self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials, steering)
         self._backbone: Backbone
         if endpoint.startswith(STREAM):
             self._backbone = StreamBackbone(endpoint, instance, self._on_news, self._on_answers)

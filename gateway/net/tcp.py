@@ -16,6 +16,7 @@ from gateway.listing import RoomList
 from gateway.net.connection import Connection, Desk
 from gateway.net.tls import Credentials, TlsListener
 from gateway.net.waits import Waits
+from gateway.steering import Steering
 from gateway.trust import Gate
 from ops import logs
 from protocol.errors import SettingError
@@ -43,6 +44,7 @@ class TCPServer(Desk):
         settle: Callable[[], None],
         gate: Gate | None = None,
         credentials: Credentials | None = None,
+        steering: Steering | None = None,
     ) -> None:
         """Serve nothing yet.
 
@@ -52,11 +54,13 @@ class TCPServer(Desk):
             settle: carries out what the core has left to do.
             gate: checks signed tokens; None: names are free.
             credentials: what TLS doors show; they need it.
+            steering: makes tokens; None: they lead to nobody in particular.
         """
         self.core = core
         self.settings = settings
         self.gate = gate
         self.rooms = RoomList(core.link)
+        self.steering = steering or Steering(1)
         self.admission = Admission(settings, core.counters, raise_descriptors(settings.connections))
         self.loop = asyncio.get_running_loop()
         self.silent = Waits(settings.first_byte_s)

@@ -1,14 +1,17 @@
 """Several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Workers".
 
 We hold the sockets and hand them down: one TCP socket that all accept from, and a UDP socket for each worker in a
-SO_REUSEPORT group, of which the kernel gives each client's datagrams to always the same one. A worker's sockets outlive
-it: what comes while it is started again waits in them, and nobody's datagrams go to another than before.
+SO_REUSEPORT group, of which the kernel gives a room's datagrams to one (`steering.py`), or where it can not, each
+client's. A worker's sockets outlive it: what comes while it is started again waits in them, and nobody's datagrams go
+to another than before.
 """
 
 import asyncio
+import ctypes
 import secrets
 import signal
 import socket
+import struct
 import sys
 from dataclasses import replace
 
@@ -16,7 +19,14 @@ from gateway.config import Config, Door, Inherited
 from gateway.net.child import Child
 from gateway.net.tcp import bind_tcp
 from gateway.net.udp import bind_udp
+from gateway.steering import program
+from ops import logs
 from protocol.errors import SettingError
+
+logger = logs.get("gateway.workers")
+
+# Not in Python's socket module; since Linux 4.5.
+_SO_ATTACH_REUSEPORT_CBPF = 51
 
 START_S, STOP_S = 40.0, 6.0
 
@@ -39,6 +49,7 @@ class Workers:
             self.doors: list[str] = []
             tcp = [self._tcp(door) for door in config.tcp]
             udp = [self._udp(door, config.workers) for door in config.udp]
+            is_steered = set(map(steer, udp)) == {True}
         except SettingError:
             self._close()
             raise
@@ -46,7 +57,8 @@ class Workers:
         name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
         self._children = []
         for number in range(config.workers):
-            inherited = Inherited(tuple(tcp), tuple(group[number] for group in udp))
+            mine = tuple(group[number].fileno() for group in udp)
+            inherited = Inherited(tuple(tcp), mine, config.workers if is_steered else 1)
             more = ["--workers", "1", "--inherited", str(inherited), "--broker", endpoint, "--name", name]
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
@@ -87,15 +99,30 @@ class Workers:
         self.doors.append(f"{door.kind} {replace(door, port=sock.getsockname()[1])}")
         return sock.fileno()
 
-    def _udp(self, door: Door, count: int) -> list[int]:
-        group: list[int] = []
+    def _udp(self, door: Door, count: int) -> list[socket.socket]:
+        group: list[socket.socket] = []
         for _ in range(count):
             sock = bind_udp(door, is_shared=True)
             self._sockets.append(sock)
             door = replace(door, port=sock.getsockname()[1])
-            group.append(sock.fileno())
+            group.append(sock)
         self.doors.append(f"udp {door}")
         return group
+
+
+def steer(group: list[socket.socket]) -> bool:
+    """Let datagrams go by their tokens to the sockets of a group; False where the kernel knows no such thing."""
+    steps = program(len(group))
+    code = ctypes.create_string_buffer(b"".join(steps))
+    try:
+        # struct sock_fprog, which the kernel copies: | steps: 2 | (to a pointer's place) | address of the first |
+        group[0].setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, struct.pack("@HP", len(steps), ctypes.addressof(code))
+        )
+    except OSError as exc:
+        logger.debug("datagrams go to workers by their senders", why=exc.strerror)
+        return False
+    return True
 
 
 async def _outcome(child: Child) -> SettingError | None:
