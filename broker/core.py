@@ -5,7 +5,6 @@ must be kept, then published, then answered, in that order: nothing is told to a
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -250,7 +249,7 @@ class Core:
         self._pending = _Pending()
         news: list[tuple[bytes, bytes]] = []
         own: dict[str, list[tuple[int, bytes]]] = {}
-        bundled = self._bundled(entries.keys() - regrouped)
+        shared: list[tuple[Room, bytes]] = []
         self._changed.update(entries)
         if entries:
             count = sum(map(len, entries.values()))
@@ -263,12 +262,21 @@ class Core:
             batch.chunks.append(Chunk(room_id, said[0].offset, last, moment.wall_ms, body))
             if room.closed_ms:
                 self._closed[room_id] = moment.now
-            if room_id in bundled:
-                for gateway in room.gateways:
-                    own.setdefault(gateway, []).append((room_id, body))
+            if len(room.gateways) == 1 and room_id not in regrouped:
+                own.setdefault(next(iter(room.gateways)), []).append((room_id, body))
+            elif 1 < len(room.gateways) <= FEW_GATEWAYS and room_id not in regrouped:
+                shared.append((room, body))
             else:
                 news.append((backbone.room_topic(room_id), body))
                 pending.announced.discard(room_id)
+        if len(shared) > len({gateway for room, _ in shared for gateway in room.gateways}):
+            # One frame for each gateway is less than one for each room.
+            for room, body in shared:
+                for gateway in room.gateways:
+                    own.setdefault(gateway, []).append((room.id, body))
+        else:
+            news += [(backbone.room_topic(room.id), body) for room, body in shared]
+            pending.announced.difference_update(room.id for room, _ in shared)
         news += [
             (backbone.room_topic(room_id), backbone.encode(self._position(room_id))) for room_id in pending.announced
         ]
@@ -279,18 +287,6 @@ class Core:
         for peer in own.keys() | pending.canaries.keys():
             news += self._bundles(peer, batch.accepted.get(peer, 0), pending.canaries.get(peer, []), own.get(peer, []))
         return Turn(batch, news, pending.replies, pending.replays, pending.passwords)
-
-    def _bundled(self, rooms: AbstractSet[int]) -> set[int]:
-        """Return those of a turn's rooms whose news go to their gateways in the one frame that a turn has for each.
-
-        Rooms at one gateway do, and when there are many rooms that the same few gateways share, so do these.
-        """
-        known = self.directory.known_room
-        at = {room_id: room.gateways for room_id in rooms if (room := known(room_id)) is not None}
-        shared = {room_id for room_id, gateways in at.items() if 1 < len(gateways) <= FEW_GATEWAYS}
-        if len(shared) <= len({gateway for room_id in shared for gateway in at[room_id]}):
-            shared = set()
-        return shared | {room_id for room_id, gateways in at.items() if len(gateways) == 1}
 
     def _bundles(
         self, peer: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]

@@ -88,6 +88,8 @@ class Server:
         self._there: set[str] = set()
         """Gateways of which was told that they came."""
         self._desk: Desk | None = None
+        self._is_asked = False
+        """Something may have come to the desk."""
         self._stopped = False
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -142,7 +144,7 @@ class Server:
         """Serve from now on."""
         self._transport.start(self._pump, self._give_up)
         if self._desk is not None:
-            self._loop.add_reader(self._desk.socket, self._pump)
+            self._loop.add_reader(self._desk.socket, self._hear_operators)
         if self._guard is not None:
             self._loop.add_reader(self._guard.socket, self._admit)
             self._admit()
@@ -177,14 +179,20 @@ class Server:
             core.handle_untrusted(instance, frame, moment, role)
         for topic in transport.subscribed():
             core.subscribed(topic)
-        if self._desk is not None:
+        if self._desk is not None and self._is_asked:
             self._desk.read(moment)
         self._carry_out(core.take_turn(moment))
         transport.flush()
-        if self._desk is not None and not self._stopped:
+        if self._desk is not None and self._is_asked and not self._stopped:
             self._desk.answer()
-        if transport.has_more() or (self._desk and is_readable(self._desk.socket)):
+            self._is_asked = is_readable(self._desk.socket)
+        if self._is_asked or transport.has_more():
             self._loop.call_soon(self._pump)
+
+    def _hear_operators(self) -> None:
+        # To look at that socket in each turn would cost a turn more than its commit.
+        self._is_asked = True
+        self._pump()
 
     def _carry_out(self, turn: Turn) -> None:
         try:
@@ -245,6 +253,7 @@ class Server:
         moment = _read_clocks()
         self._core.tick(moment)
         if self._desk is not None:
+            self._is_asked = True
             self._desk.office.tick(moment)
         self._tell_who_is_there()
         for instance in self._transport.look():
