@@ -247,9 +247,9 @@ class Core:
         entries, directory.entries = directory.entries, {}
         regrouped, directory.regrouped = directory.regrouped, set()
         self._pending = _Pending()
-        news: list[tuple[bytes, bytes]] = []
+        by_topic: list[tuple[int, bytes]] = []
         own: dict[str, list[tuple[int, bytes]]] = {}
-        shared: list[tuple[Room, bytes]] = []
+        shared: list[tuple[int, bytes]] = []
         self._changed.update(entries)
         if entries:
             count = sum(map(len, entries.values()))
@@ -265,21 +265,14 @@ class Core:
             if len(room.gateways) == 1 and room_id not in regrouped:
                 own.setdefault(next(iter(room.gateways)), []).append((room_id, body))
             elif 1 < len(room.gateways) <= FEW_GATEWAYS and room_id not in regrouped:
-                shared.append((room, body))
+                shared.append((room_id, body))
             else:
-                news.append((backbone.room_topic(room_id), body))
-                pending.announced.discard(room_id)
-        if len(shared) > len({gateway for room, _ in shared for gateway in room.gateways}):
-            # One frame for each gateway is less than one for each room.
-            for room, body in shared:
-                for gateway in room.gateways:
-                    own.setdefault(gateway, []).append((room.id, body))
-        else:
-            news += [(backbone.room_topic(room.id), body) for room, body in shared]
-            pending.announced.difference_update(room.id for room, _ in shared)
-        news += [
-            (backbone.room_topic(room_id), backbone.encode(self._position(room_id))) for room_id in pending.announced
-        ]
+                by_topic.append((room_id, body))
+        if shared:
+            by_topic += self._share(shared, own)
+        pending.announced.difference_update([room_id for room_id, _ in by_topic])
+        by_topic += [(room_id, backbone.encode(self._position(room_id))) for room_id in pending.announced]
+        news = [(backbone.room_topic(room_id), body) for room_id, body in by_topic]
         for peer, is_behind in pending.publishers.items():
             number = batch.accepted[peer] = self.custody.gateways[peer].accepted
             if peer not in own or is_behind:
@@ -287,6 +280,19 @@ class Core:
         for peer in own.keys() | pending.canaries.keys():
             news += self._bundles(peer, batch.accepted.get(peer, 0), pending.canaries.get(peer, []), own.get(peer, []))
         return Turn(batch, news, pending.replies, pending.replays, pending.passwords)
+
+    def _share(self, news: list[tuple[int, bytes]], own: dict[str, list[tuple[int, bytes]]]) -> list[tuple[int, bytes]]:
+        """Return those news of rooms that a few gateways share which are to go by topic: one frame a room.
+
+        If one a gateway is less, there are none, and the news are put to what each gateway has of its `own`.
+        """
+        at = [(each, room.gateways) for each in news if (room := self.directory.known_room(each[0]))]
+        if len(at) <= len({gateway for _, gateways in at for gateway in gateways}):
+            return news
+        for each, gateways in at:
+            for gateway in gateways:
+                own.setdefault(gateway, []).append(each)
+        return []
 
     def _bundles(
         self, peer: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]

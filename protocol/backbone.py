@@ -7,6 +7,7 @@ topics have one length; none begins with 0 or 1, which would mean (un)subscribe 
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -516,6 +517,7 @@ def gateway_name(instance: str) -> str:
     return instance.rpartition("/")[0]
 
 
+@lru_cache(maxsize=1_000)
 def own_topic(instance: str) -> bytes:
     """Return the topic that is one gateway's own: `c` and 8 bytes that its instance gives."""
     return b"c" + hashlib.blake2b(instance.encode(), digest_size=8).digest()
