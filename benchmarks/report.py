@@ -82,7 +82,7 @@ def _not_held(rows: Sequence[Row]) -> list[str]:
             reasons.setdefault(row.target.why_not, []).append(row)
     if not reasons:
         return []
-    lines = ["", "## Not held", "", "Where the time goes is from profiles (py-spy, `perf sched`) of 2026-11-22."]
+    lines = ["", "## Not held", "", "Where the time goes is from profiles (py-spy, `perf sched`) of 2026-11-27."]
     for why_not, missed in reasons.items():
         names = "; ".join(f"**{row.what}** ({_reading(row)}; target {row.target.text})" for row in missed if row.target)
         lines += ["", f"{names}: {why_not}"]

@@ -1,6 +1,6 @@
 """What is aimed at, and what stands in the way where it is not reached.
 
-The words on where the time goes are from profiles of 2026-11-22 on the machine that RESULTS.md is from. They are data,
+The words on where the time goes are from profiles of 2026-11-27 on the machine that RESULTS.md is from. They are data,
 so that a new run keeps them; who changes the hot path takes profiles again and changes them here.
 """
 
@@ -25,32 +25,28 @@ class Target:
 
 
 _FEWER_TURNS = (
-    "At a low rate nearly each message makes a turn of its own through four threads (gateway, its ZeroMQ thread, the"
-    " broker's, broker) and a transaction of its own, all on caches that have gone cold. It is this number of turns,"
-    " not the work for a message, that costs. To go lower, messages would have to wait longer for company, or gateway"
-    " and broker would have to talk without ZeroMQ's threads."
+    "At a low rate nearly each message makes a turn of its own through gateway, broker and gateway, all on caches that"
+    " have gone cold, and a report of how far was delivered makes another. It is this number of turns, not the work for"
+    " a message, that costs. To go lower, messages would have to wait longer for company."
 )
 _MANY_SENDS = (
-    "59 % of the gateway's time is the system call `sendmmsg` itself, 3.5 µs a datagram, that is 17.5 µs for a message"
-    " to five; 3 % is `recvmmsg`. The rest of a message's cost was 13 µs of the gateway's own code, 6 µs of the broker"
-    " and 2 µs of ZeroMQ's threads. The C relay, which does nothing else, takes 24 µs a message, so a core that does"
-    " everything for it can carry about 40,000 a second. Fewer datagrams there can not be, one a member is the"
-    " protocol; they would have to cost the kernel less (XDP, a socket for each member)."
+    "Two thirds of the gateway's time is the kernel's, nearly all of it `sendmmsg`: 15-17 µs for a message to five. Of"
+    " the 23-27 µs that a message takes, the rest is 5-6 µs of the gateway's own code and 3 of the broker. The C relay,"
+    " which does nothing else, takes 20-24 µs. Fewer datagrams there can not be, one a member is the protocol; they"
+    " would have to cost the kernel less (XDP, a socket for each member)."
 )
 _COLD = (
-    "No timer is in it. After 25 ms of rest all code runs on cold caches, ten times slower than warm: 220-250 µs in the"
-    " gateway, 380-430 in the broker's decoding, commit and news, 175 in the gateway again, and six switches between"
-    " threads of 20-40 µs. To be faster, a process would have to poll without rest, which costs a core, or a gateway"
-    " would have to do without a broker of its own process, which is there to survive it."
+    "No timer is in it. After 25 ms of rest all code runs on cold caches, ten times slower than warm: 140 µs in the"
+    " gateway, 140 in the broker's decoding, journal and news, 100 in the gateway again, and three switches between"
+    " processes. To be faster, a process would have to poll without rest, which costs a core, or a gateway would have"
+    " to do without a broker of its own process, which is there to survive it."
 )
 _ONE_BY_ONE = (
     "It is not the connection: the server in C beside it shows what that costs, and one in Python (uvloop,"
-    " constant answers, no broker) got 5,800-6,800 joins a second here, nearly as many. The time goes into the"
-    " round trip to the broker, which is four switches between threads (gateway, its ZeroMQ thread, the"
-    " broker's, broker, and back), one transaction (45 µs) and, for a room's creation, a subscription, all on"
-    " caches gone cold: the same code takes a quarter of the processor time when 200 join at once. To go lower:"
-    " a socket between a gateway and its own broker without ZeroMQ's threads, or a reply that does not wait for"
-    " the transaction."
+    " constant answers, no broker) got nearly as many. The time goes into the round trip to the broker, one transaction"
+    " (45 µs), the switch between two processes and, for a room's creation, a subscription, all on caches gone cold:"
+    " the same code takes a third of the processor time when 200 join at once. To go lower: members in the journal"
+    " instead of a transaction, or a reply that does not wait for it."
 )
 _TOGETHER = (
     "A third of a join (60 µs) is the kernel's TCP, 20-30 µs MessagePack and the state machine, 12 µs the"
@@ -90,9 +86,7 @@ TARGETS = {
     "workers": Target(
         "≥ 1.7",
         1.7,
-        "Each worker wakes up for its own share of a turn, and is told the news of rooms that it serves: two turns"
-        " for one. The more there is to do, the less that is. To go further, a room's members would have to be with one"
-        " worker.",
+        "Each worker wakes up for its own share of a turn: two turns for one. The more there is to do, the less that is.",
         at_least=True,
     ),
 }
