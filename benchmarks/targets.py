@@ -86,7 +86,8 @@ TARGETS = {
     "workers": Target(
         "≥ 1.7",
         1.7,
-        "Each worker wakes up for its own share of a turn: two turns for one. The more there is to do, the less that is.",
+        "Each worker wakes up for its own share of a turn: two turns for one. The more there is to do, the less that"
+        " is.",
         at_least=True,
     ),
 }
