@@ -10,6 +10,8 @@ from broker.store_sqlite import NEW_EPOCHS
 from protocol.errors import SettingError
 
 NEW = ".new"
+JOURNAL_SINCE = 7
+"""The version of a store's form that has one; an older store is copied before the broker that brings it up to date."""
 TRIES = 10
 """A copy is begun again when what it needs of the journal has gone into the database meanwhile: every few seconds."""
 
@@ -38,13 +40,18 @@ def back_up(store: Path, target: Path) -> None:
             closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True)) as source,
             closing(sqlite3.connect(unfinished)) as copy,
         ):
-            if not any(_copy(store, source, copy) for _ in range(TRIES)):
+            (version,) = source.execute("PRAGMA user_version").fetchone()
+            has_journal = version >= JOURNAL_SINCE
+            if not has_journal:
+                source.backup(copy)
+            elif not any(_copy(store, source, copy) for _ in range(TRIES)):
                 raise SettingError(f"{store} changes too fast to be copied: try again")
             # A file of its own, without the -wal and -shm that a running store has beside it.
             copy.execute("PRAGMA journal_mode=DELETE")
             with copy:
                 copy.execute(NEW_EPOCHS)
-                copy.execute("UPDATE journal SET owner=randomblob(8)")
+                if has_journal:
+                    copy.execute("UPDATE journal SET owner=randomblob(8)")
             found = copy.execute("PRAGMA quick_check").fetchone()
             if found != ("ok",):
                 raise SettingError(f"{store} is damaged: {found[0] if found else 'no answer'}")
@@ -65,7 +72,7 @@ def _copy(store: Path, source: sqlite3.Connection, copy: sqlite3.Connection) -> 
     source.backup(copy)
     owner, folded = copy.execute("SELECT owner, folded FROM journal").fetchone()
     (last,) = copy.execute("SELECT coalesce(max(row), ?) FROM turns", (folded,)).fetchone()
-    journal = parse(before, owner)[0] | parse(_read_journal(store), owner)[0]
+    journal = parse(before, owner).records | parse(_read_journal(store), owner).records
     there = {number for (number,) in copy.execute("SELECT row FROM turns")}
     number = folded + 1
     while number in there or number in journal:

@@ -48,7 +48,7 @@ class Config:
     """All of the command line."""
 
     bind: str
-    """Where gateways' commands come in; the news go out one port further (or at the path with `.pub`)."""
+    """Where gateways come in. Over tcp the news go out one port further, over ipc at the path with `.pub`."""
     store_path: Path | None
     """The SQLite file; None: memory."""
     durability: Literal["process", "full"]

@@ -271,7 +271,6 @@ class Core:
         if shared:
             by_topic += self._share(shared, own)
         pending.announced.difference_update([room_id for room_id, _ in by_topic])
-        by_topic += [(room_id, backbone.encode(self._position(room_id))) for room_id in pending.announced]
         news = [(backbone.room_topic(room_id), body) for room_id, body in by_topic]
         for peer, is_behind in pending.publishers.items():
             number = batch.accepted[peer] = self.custody.gateways[peer].accepted
@@ -279,6 +278,10 @@ class Core:
                 pending.replies.append((peer, backbone.Accepted(number)))
         for peer in own.keys() | pending.canaries.keys():
             news += self._bundles(peer, batch.accepted.get(peer, 0), pending.canaries.get(peer, []), own.get(peer, []))
+        # After the bundles: a position that overtook its room's entries would look like a gap.
+        news += [
+            (backbone.room_topic(room_id), backbone.encode(self._position(room_id))) for room_id in pending.announced
+        ]
         return Turn(batch, news, pending.replies, pending.replays, pending.passwords)
 
     def _share(self, news: list[tuple[int, bytes]], own: dict[str, list[tuple[int, bytes]]]) -> list[tuple[int, bytes]]:

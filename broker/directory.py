@@ -255,13 +255,16 @@ class Directory:
             self._add_room(Room(row, *snapshot.ends.get(row.id, (1, 0))))
         for member_row in snapshot.members:
             if room := self.known_room(member_row.room):
-                self._add_member(Member(member_row, room))
+                member = Member(member_row, room)
+                # After a power cut the log may end before what was heard of it.
+                member.delivered = min(member.delivered, room.last)
+                self._add_member(member)
         for room in self.rooms.values():
             if host := room.members.get(room.host):
                 self._house(room, household(host.ip))
         for (room_id, gateway), offset in snapshot.delivered.items():
             if room := self.known_room(room_id):
-                room.delivered[gateway] = offset
+                room.delivered[gateway] = min(offset, room.last)
 
     # --- what happens ---------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import contextlib
 import os
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.errors import StoreError
@@ -20,6 +21,8 @@ OWNER_SIZE = 8
 _RECORD = struct.Struct("!II")
 _NUMBER = struct.Struct("!Q")
 _HEAD_SIZE = _RECORD.size + _NUMBER.size
+_FAR = 2**20
+"""No journal has so many records."""
 
 
 def beside(store: Path) -> Path:
@@ -27,24 +30,50 @@ def beside(store: Path) -> Path:
     return store.with_name(store.name + SUFFIX)
 
 
-def parse(data: bytes, owner: bytes) -> tuple[dict[int, bytes], int]:
-    """Return the records of a journal by their numbers, and the size of what can be read.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is in a journal."""
+
+    records: dict[int, bytes]
+    """By their numbers."""
+    size: int
+    """Bytes of what can be read."""
+    is_broken: bool
+    """Something behind that is a record: a part in the middle was lost, as it may be in a power cut."""
+
+
+def parse(data: bytes, owner: bytes) -> Found:
+    """Return what can be read of a journal: up to the first record that is not whole.
 
     Nothing if it is another's: a copy of the database was put in its place.
     """
     records: dict[int, bytes] = {}
     if data[:OWNER_SIZE] != owner:
-        return records, 0
-    at = OWNER_SIZE
-    while at + _HEAD_SIZE <= len(data):
-        size, crc = _RECORD.unpack_from(data, at)
-        start, end = at + _RECORD.size, at + _HEAD_SIZE + size
-        if end > len(data) or zlib.crc32(data[start:end]) != crc:
-            break
-        (number,) = _NUMBER.unpack_from(data, start)
-        records[number] = data[start + _NUMBER.size : end]
+        return Found(records, 0, False)
+    at, last = OWNER_SIZE, 0
+    while (end := _end_of_record(data, at)) is not None:
+        (last,) = _NUMBER.unpack_from(data, at + _RECORD.size)
+        records[last] = data[at + _HEAD_SIZE : end]
         at = end
-    return records, at
+    return Found(records, at, _goes_on(data, at + 1, last))
+
+
+def _end_of_record(data: bytes, at: int) -> int | None:
+    """Return where a record that begins here ends; None if there is none, or not all of it."""
+    if at + _HEAD_SIZE > len(data):
+        return None
+    size, crc = _RECORD.unpack_from(data, at)
+    end = at + _HEAD_SIZE + size
+    return end if end <= len(data) and zlib.crc32(data[at + _RECORD.size : end]) == crc else None
+
+
+def _goes_on(data: bytes, start: int, last: int) -> bool:
+    """Say whether a record of a number after `last` begins anywhere from `start` on."""
+    for at in range(start, len(data) - _HEAD_SIZE + 1):
+        (number,) = _NUMBER.unpack_from(data, at + _RECORD.size)
+        if last < number < last + _FAR and _end_of_record(data, at) is not None:
+            return True
+    return False
 
 
 class Journal:
@@ -65,14 +94,22 @@ class Journal:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             data = b"".join(iter(lambda: os.read(self._file, 2**20), b""))
-            self.found, self._size = parse(data, owner)
-            """What was there, and how many bytes there are."""
+            self._found = parse(data, owner)
+            self._size = self._found.size
             os.ftruncate(self._file, self._size)
             if not self._size:
                 self._size = os.write(self._file, owner)
+                if is_synced:
+                    os.fsync(self._file)
+                    _sync_folder(path.parent)
         except OSError:
             os.close(self._file)
             raise
+
+    def take(self) -> Found:
+        """Return what was there, and keep it no longer."""
+        found, self._found = self._found, Found({}, 0, False)
+        return found
 
     def append(self, number: int, body: bytes) -> None:
         """Keep a record, whole or not at all; raises StoreError if that can not be."""
@@ -102,3 +139,12 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         os.close(self._file)
+
+
+def _sync_folder(path: Path) -> None:
+    """Let a file's name be on the disk, too: to sync the file does not promise that."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,8 +1,8 @@
 """Engine: one SQLite file in WAL mode, and a journal beside it.
 
 What a turn brings to rooms' logs is one record of the journal, appended: to write each room's news where the room's log
-is would touch two pages a room, and a transaction locks and writes pages even for one message. It is moved there when a
-thousand chunks have come, a room's in one row; until then it is also held in memory, where reads find it. A turn that
+is would touch two pages a room, and a transaction locks and writes pages even for one message. It is moved there when
+2,000 chunks have come, a room's in one row; until then it is also held in memory, where reads find it. A turn that
 changes rooms, members or sanctions as well is one transaction, and what it brings to logs a row of the table `turns`:
 numbers say in which order these and the journal's follow.
 
@@ -85,7 +85,11 @@ class SqliteStore:
                 self._prepare(durability)
                 owner, folded = self._db.execute("SELECT owner, folded FROM journal").fetchone()
                 self._journal = Journal(beside(path), owner, durability == "full")
-                self._find_turns(folded)
+                try:
+                    self._find_turns(folded)
+                except BaseException:
+                    self._journal.close()
+                    raise
             except (sqlite3.Error, StoreError, OSError, msgspec.MsgspecError):
                 self._db.close()
                 raise
@@ -110,12 +114,13 @@ class SqliteStore:
 
     def _find_turns(self, folded: int) -> None:
         """Take up the turns after number `folded`, those of the table and those of the journal, up to the first gap."""
-        found = self._journal.found | dict(self._db.execute("SELECT row, body FROM turns"))
+        journal = self._journal.take()
+        found = journal.records | dict(self._db.execute("SELECT row, body FROM turns"))
         self._last = folded
         while (body := found.get(self._last + 1)) is not None:
             self._last += 1
             self._turns.add(*_turn.decode(body))
-        self._has_gap = max(found, default=0) > self._last
+        self._has_gap = journal.is_broken or max(found, default=0) > self._last
         if self._has_gap:
             with self._transaction("mend"):
                 self._fold()

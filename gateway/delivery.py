@@ -296,8 +296,8 @@ class Delivery:
         return self._fenced
 
     def _call_roll(self, now: float, again: int = ROLLS - 1) -> None:
-        """Ask whom we serve still; until the answer has come, nobody is told anything."""
-        self._calling = True
+        """Ask whom we serve still; if we are fenced, nobody is told anything until the answer has come."""
+        self._calling, was_fenced = True, self._fenced
         self._link.in_doubt = False
 
         def answered(answer: Answer | None, now: float) -> None:
@@ -305,6 +305,8 @@ class Delivery:
             if not isinstance(answer, OnRoll) or not self._link.may_deliver(now):
                 self._link.in_doubt = True
                 return
+            if self._fenced and not was_fenced:
+                return  # it may be older than what fenced us; a tick asks again
             if again and any(not known.issuperset(room.members) for room in self._members.rooms.values()):
                 # Granted meanwhile: perhaps long ago, on a connection that stood still, and to another since then.
                 self._call_roll(now, again - 1)

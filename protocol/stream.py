@@ -6,6 +6,8 @@ The content of SAY and NEWS is what the sockets of ZeroMQ carry elsewhere (`back
 """
 
 import struct
+from collections import deque
+from collections.abc import Sequence
 from enum import IntEnum
 
 from protocol.errors import MalformedMessage
@@ -13,6 +15,8 @@ from protocol.errors import MalformedMessage
 STREAM = "unix://"
 """How endpoints begin that are reached so."""
 MAX_FRAME_SIZE = 16 * 2**20
+WRITE_SIZE = 2**18
+"""Bytes after which no more frames are put together for one write."""
 _HEAD = struct.Struct("!IB")
 HEAD_SIZE = _HEAD.size
 
@@ -38,6 +42,51 @@ SAY, NEWS = int(Kind.SAY), int(Kind.NEWS)
 def head(kind: int, size: int) -> bytes:
     """Return what stands before a content of `size` bytes."""
     return _HEAD.pack(size, kind)
+
+
+class Writer:
+    """Frames that wait to be written to a stream, in order: whole ones, but of the first perhaps only the rest."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, kind: int, content: bytes) -> None:
+        """Let one more frame wait."""
+        self._waiting.append(_HEAD.pack(len(content), kind) + content)
+
+    def begin(self, frames: Sequence[tuple[int, bytes]]) -> None:
+        """Let these go before all others: what a connection begins with."""
+        self._waiting.extendleft(_HEAD.pack(len(content), kind) + content for kind, content in reversed(frames))
+
+    def clear(self) -> None:
+        """Let nothing wait any more."""
+        self._waiting.clear()
+
+    def next_bytes(self) -> bytes:
+        """Return the first of what waits, about as much as one write may carry."""
+        waiting = self._waiting
+        if len(waiting) == 1:
+            return waiting[0]
+        frames, size = [], 0
+        for frame in waiting:
+            frames.append(frame)
+            size += len(frame)
+            if size >= WRITE_SIZE:
+                break
+        return b"".join(frames)
+
+    def sent(self, size: int) -> None:
+        """So many bytes of that were written."""
+        waiting = self._waiting
+        while size:
+            frame = waiting.popleft()
+            if size < len(frame):
+                waiting.appendleft(frame[size:])
+                return
+            size -= len(frame)
 
 
 class Reader:

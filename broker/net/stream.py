@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections import deque
+import stat
 from collections.abc import Callable
 
 from broker.net.transport import Heard
 from ops import logs
 from protocol.errors import MalformedMessage, SettingError
-from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, head
+from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
 
 logger = logs.get("broker.stream")
 
@@ -27,8 +27,8 @@ ANSWERS_WAITING = 20_000
 STALLED_LOOKS = 6
 """A gateway that has taken nothing of what waits for it for so many looks, 1.5 s, is cut off, and that is dropped.
 When it goes on it connects again, and reads the log."""
-WRITE_SIZE = 2**18
-"""Bytes after which no more frames are put together for one write."""
+FRAMES_A_TURN = 4_096
+"""After so many no more is read in a turn."""
 BACKLOG = 64
 
 
@@ -39,7 +39,7 @@ class StreamTransport:
         """Listen at unix://PATH.
 
         Args:
-            bind: where. A file that a broker before us left behind is replaced; the store's lock says that it is gone.
+            bind: where. The socket of a broker before us is replaced.
             news_high_water: frames that wait for one slow gateway; beyond that news are dropped for it.
 
         Raises:
@@ -60,7 +60,10 @@ class StreamTransport:
         self.undeliverable = 0
         self.impostors = 0
         self.dropped = 0
+        self._is_deaf = False
+        """No descriptor was left for one who wanted to connect."""
         self._listener = _listen(self._path)
+        self._inode = os.stat(self._path).st_ino
 
     @property
     def is_open(self) -> bool:
@@ -77,7 +80,8 @@ class StreamTransport:
         self._loop.remove_reader(self._listener)
         self._listener.close()
         with contextlib.suppress(OSError):
-            os.unlink(self._path)
+            if os.stat(self._path).st_ino == self._inode:  # else it is that of one who came after us
+                os.unlink(self._path)
         for gateway in list(self._gateways.values()):
             self._write(gateway)
             self._part(gateway)
@@ -85,11 +89,18 @@ class StreamTransport:
     # --- what comes -----------------------------------------------------------------------------------------------
 
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        try:
             connection, _ = self._listener.accept()
-            connection.setblocking(False)
-            self._gateways[connection] = _Gateway(connection)
-            self._loop.add_reader(connection, self._on_readable)
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as exc:
+            logger.error("no gateway can connect: it is tried again", why=exc.strerror)
+            self._loop.remove_reader(self._listener)
+            self._is_deaf = True
+            return
+        connection.setblocking(False)
+        self._gateways[connection] = _Gateway(connection)
+        self._loop.add_reader(connection, self._on_readable)
 
     def receive(self) -> list[Heard]:
         """See `Transport.receive`. All are read, whoever made us look: one commit serves them all."""
@@ -119,6 +130,8 @@ class StreamTransport:
                     self._administer(gateway, kind, content)
             if size < READ_SIZE:
                 return
+            if len(heard) > FRAMES_A_TURN:
+                break
         self._unfinished = True
 
     def _administer(self, gateway: "_Gateway", kind: int, content: bytes) -> None:
@@ -160,7 +173,7 @@ class StreamTransport:
         """See `Transport.publish`."""
         for gateway in self._by_topic.get(topic, ()):
             if len(gateway.waiting) < self._high_water:
-                gateway.waiting.append(head(NEWS, len(topic) + len(body)) + topic + body)
+                gateway.waiting.add(NEWS, topic + body)
             else:
                 self.dropped += 1
 
@@ -168,7 +181,7 @@ class StreamTransport:
         """See `Transport.answer`."""
         gateway = self._by_instance.get(instance)
         if gateway is not None and len(gateway.waiting) < self._high_water + ANSWERS_WAITING:
-            gateway.waiting.append(head(SAY, len(frame)) + frame)
+            gateway.waiting.add(SAY, frame)
         else:
             self.undeliverable += 1
         return gateway is not None
@@ -181,28 +194,34 @@ class StreamTransport:
 
     def _write(self, gateway: "_Gateway") -> None:
         """Give the kernel what waits, as far as it takes it; the rest when it has room again."""
+        waiting = gateway.waiting
         try:
-            while gateway.waiting:
-                gateway.sent(gateway.connection.send(gateway.next_bytes()))
+            while waiting:
+                waiting.sent(gateway.connection.send(waiting.next_bytes()))
+                gateway.stalled = 0
         except BlockingIOError:
             if not gateway.is_blocked:
                 gateway.is_blocked = True
                 self._loop.add_writer(gateway.connection, self._write, gateway)
+            return
         except OSError:
-            self._part(gateway)
-        else:
-            if gateway.is_blocked:
-                gateway.is_blocked = False
-                self._loop.remove_writer(gateway.connection)
+            # It has gone. What it said last may be there to be read still: the end comes after that.
+            waiting.clear()
+        if gateway.is_blocked:
+            gateway.is_blocked = False
+            self._loop.remove_writer(gateway.connection)
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
     def look(self) -> list[str]:
-        """See `Transport.look`: who takes nothing is cut off."""
+        """See `Transport.look`: who takes nothing is cut off, and there may be a descriptor again."""
+        if self._is_deaf:
+            self._is_deaf = False
+            self._loop.add_reader(self._listener, self._accept)
         for gateway in list(self._by_instance.values()):
             if gateway.is_blocked:
                 gateway.stalled += 1
-                if gateway.stalled > STALLED_LOOKS:
+                if gateway.stalled >= STALLED_LOOKS:
                     logger.debug("a gateway reads nothing", gateway=gateway.instance, frames=len(gateway.waiting))
                     self._part(gateway)
         return []
@@ -230,31 +249,11 @@ class _Gateway:
         self.instance = ""
         """Whose it is; empty until it has said so."""
         self.topics: set[bytes] = set()
-        self.waiting: deque[bytes] = deque()
-        """Frames that the kernel has not taken, of the first perhaps a part."""
+        self.waiting = Writer()
+        """What the kernel has not taken."""
         self.is_blocked = False
         self.stalled = 0
         """Looks since it last took something."""
-
-    def next_bytes(self) -> bytes:
-        """Return the first of what waits, as much as one write may carry."""
-        frames, size = [], 0
-        for frame in self.waiting:
-            frames.append(frame)
-            size += len(frame)
-            if size >= WRITE_SIZE:
-                break
-        return b"".join(frames)
-
-    def sent(self, size: int) -> None:
-        """The kernel has taken so many bytes of what waits."""
-        self.stalled = 0
-        while size:
-            frame = self.waiting.popleft()
-            if size < len(frame):
-                self.waiting.appendleft(frame[size:])
-                return
-            size -= len(frame)
 
 
 def _listen(path: str) -> socket.socket:
@@ -264,7 +263,8 @@ def _listen(path: str) -> socket.socket:
     mask = os.umask(0o177)
     try:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            if stat.S_ISSOCK(os.lstat(path).st_mode):
+                os.unlink(path)
         listener.bind(path)
         listener.listen(BACKLOG)
     except OSError as exc:

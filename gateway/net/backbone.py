@@ -19,7 +19,7 @@ class Backbone(Protocol):
         """Hear from now on."""
 
     def close(self) -> None:
-        """Close; what was said last goes out still, for a quarter of a second at most."""
+        """Close; what was said last goes out still, if the broker takes it in a quarter of a second."""
 
     def send(self, frames: list[bytes]) -> None:
         """Say something to the broker, if there is anything. Frames that can not be sent now are counted and dropped.

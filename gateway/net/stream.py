@@ -5,12 +5,11 @@ It saves the two hand-overs to ZeroMQ's threads at either end, most of what a me
 
 import asyncio
 import socket
-from collections import deque
 
 from gateway.net.backbone import OnFrames
 from protocol.backbone import own_topic, several
 from protocol.errors import MalformedMessage
-from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, head
+from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
 
 READ_SIZE = 2**18
 READS_AT_ONCE = 16
@@ -41,8 +40,7 @@ class StreamBackbone:
         self._topics = {own_topic(instance)}
         self._socket: socket.socket | None = None
         self._reader = Reader()
-        self._waiting: deque[bytes] = deque()
-        """Frames to be sent, of the first perhaps only what is left."""
+        self._waiting = Writer()
         self._is_blocked = False
         self._flushing: asyncio.Handle | None = None
         self._flushed_at = 0.0
@@ -67,7 +65,7 @@ class StreamBackbone:
         """See `Backbone.send`."""
         for frame in several(frames):
             if len(self._waiting) < COMMANDS_HIGH_WATER:
-                self._waiting.append(head(SAY, len(frame)) + frame)
+                self._waiting.add(SAY, frame)
             else:
                 self.unsent += 1
         if not self._waiting or self._is_blocked or self._flushing is not None:
@@ -93,7 +91,7 @@ class StreamBackbone:
     def _ask(self, kind: Kind, topic: bytes) -> None:
         # While nobody is there it need not wait: a connection begins with all topics.
         if self._socket is not None:
-            self._waiting.append(head(kind, len(topic)) + topic)
+            self._waiting.add(kind, topic)
 
     def _flush(self) -> None:
         """Give the kernel what waits, as far as it takes it; the rest when it has room again."""
@@ -102,11 +100,7 @@ class StreamBackbone:
             return
         try:
             while self._waiting:
-                data = b"".join(self._waiting)
-                sent = self._socket.send(data)
-                self._waiting.clear()
-                if sent < len(data):
-                    self._waiting.append(data[sent:])
+                self._waiting.sent(self._socket.send(self._waiting.next_bytes()))
         except BlockingIOError:
             if not self._is_blocked:
                 self._is_blocked = True
@@ -165,10 +159,8 @@ class StreamBackbone:
             return
         self._socket = connection
         self._reader = Reader()
-        instance = self._instance.encode("latin-1")
-        first = [head(Kind.INSTANCE, len(instance)) + instance]
-        first += [head(Kind.SUBSCRIBE, len(topic)) + topic for topic in self._topics]
-        self._waiting.extendleft(reversed(first))
+        who = (Kind.INSTANCE, self._instance.encode("latin-1"))
+        self._waiting.begin([who, *((Kind.SUBSCRIBE, topic) for topic in self._topics)])
         self._loop.add_reader(connection, self._readable)
         self._flush()
 

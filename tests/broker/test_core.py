@@ -651,3 +651,11 @@ def test_news_of_many_rooms_that_a_few_gateways_share_go_to_each_in_one_frame(br
     broker.publish(A, *(said(host, "hi") for host in hosts[:2]))
     assert [topic for topic, _ in broker.news] == [backbone.room_topic(room) for room in rooms[:2]]
     assert broker.bundled(B) == []
+
+
+def test_a_position_does_not_overtake_the_news_of_its_turn(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    broker.core.subscribed(backbone.room_topic(host.room))
+    broker.handle(A, Publish(1, [said(host, "hi")]))
+    turn = broker.take_turn()
+    assert [topic for topic, _ in turn.news] == [backbone.own_topic(A), backbone.room_topic(host.room)]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import DataObject, binary, data, integers, lists
 
-from broker.journal import OWNER_SIZE, Journal, beside, parse
-from broker.store import Batch, Chunk, RoomRow
+from broker.directory import Directory
+from broker.journal import OWNER_SIZE, Found, Journal, beside, parse
+from broker.store import Batch, Chunk, MemberRow, RoomRow
 from broker.store_sqlite import SqliteStore
 from protocol.errors import StoreError
 
@@ -27,11 +28,11 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 def found(path: Path, owner: bytes = OWNER) -> dict[int, bytes]:
     with closing(Journal(path, owner, is_synced=True)) as opened:
-        return opened.found
+        return opened.take().records
 
 
 def test_what_was_appended_is_found(journal: Journal, tmp_path: Path) -> None:
-    assert journal.found == {}
+    assert journal.take().records == {}
     journal.append(7, b"seven")
     journal.append(8, b"")
     assert found(tmp_path / "j") == {7: b"seven", 8: b""}
@@ -55,27 +56,31 @@ def test_anothers_journal_is_emptied(journal: Journal, tmp_path: Path) -> None:
 def test_what_is_cut_or_altered_ends_a_journal(bodies: list[bytes], data: DataObject) -> None:
     whole = OWNER
     ends = [len(whole)]
-    for number, body in enumerate(bodies):
+    for number, body in enumerate(bodies, 1):
         whole += written(number, body)
         ends.append(len(whole))
-    assert parse(whole, OWNER) == (dict(enumerate(bodies)), len(whole))
+    assert parse(whole, OWNER) == Found(dict(enumerate(bodies, 1)), len(whole), False)
     cut = data.draw(integers(OWNER_SIZE, len(whole)))
     count = sum(end <= cut for end in ends) - 1
-    assert parse(whole[:cut], OWNER) == (dict(enumerate(bodies[:count])), ends[count])
+    # What was not written whole has nothing behind it.
+    assert parse(whole[:cut], OWNER) == Found(dict(enumerate(bodies[:count], 1)), ends[count], False)
     if len(whole) > OWNER_SIZE:
         at = data.draw(integers(OWNER_SIZE, len(whole) - 1))
         altered = bytearray(whole)
         altered[at] ^= data.draw(integers(1, 255))
         count = sum(end <= at for end in ends) - 1
-        assert parse(bytes(altered), OWNER)[0] == dict(enumerate(bodies[:count]))
+        found = parse(bytes(altered), OWNER)
+        assert found.records == dict(enumerate(bodies[:count], 1))
+        # What is wrong in the middle is known by what comes after it.
+        assert found.is_broken == (count < len(bodies) - 1)
 
 
 @given(binary(max_size=200))
 def test_any_bytes_are_a_journal_of_what_can_be_read(data: bytes) -> None:
-    records, size = parse(data, OWNER)
-    assert size <= len(data)
-    assert bool(size) == data.startswith(OWNER)
-    assert not records or size > OWNER_SIZE
+    found = parse(data, OWNER)
+    assert found.size <= len(data)
+    assert bool(found.size) == data.startswith(OWNER)
+    assert not found.records or found.size > OWNER_SIZE
 
 
 def written(number: int, body: bytes) -> bytes:
@@ -186,3 +191,25 @@ def test_a_store_without_a_journal_that_an_earlier_version_left_opens(path: Path
         db.executescript("DROP TABLE journal; UPDATE turns SET row=1; PRAGMA user_version=6")
     beside(path).unlink()
     assert kept(path) == (5, 5, False)
+
+
+def test_a_record_that_was_lost_from_the_middle_is_a_gap_too(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        store.load()
+        for offset in range(5, 9):
+            say(store, offset)
+    journal = bytearray(beside(path).read_bytes())
+    journal[(OWNER_SIZE + len(journal)) // 2] ^= 1
+    beside(path).write_bytes(journal)
+    last, _, has_lost = kept(path)
+    assert 4 <= last < 8
+    assert has_lost
+
+
+def test_who_had_heard_what_was_lost_stands_at_the_end_of_what_is_left(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        snapshot = store.load()
+    snapshot.members = [MemberRow(9, 1, "bob", b"\1" * 16, "tcrp", "::1", b"::1 5 0", "a/1", 1_000, True, 7)]
+    snapshot.delivered = {(1, "a/1"): 8}
+    (member,) = Directory(snapshot).members.values()
+    assert member.heard() == 4

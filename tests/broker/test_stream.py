@@ -1,6 +1,7 @@
 """broker/net/stream.py: what differs from ZeroMQ; tests/broker/test_server.py has what both must do."""
 
 import asyncio
+import errno
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -93,7 +94,8 @@ def staged(path: Path, news_high_water: int = 100) -> Iterator[Stage]:
 def test_the_file_is_for_our_own_user_alone_and_goes_with_us(tmp_path: Path) -> None:
     async def scenario() -> None:
         path = tmp_path / "b"
-        path.touch()  # left behind by one that was killed
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as killed:
+            killed.bind(str(path))
         with staged(path):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert stat.S_ISSOCK(path.stat().st_mode)
@@ -203,7 +205,7 @@ def test_news_for_one_who_does_not_read_are_dropped_for_it_alone(tmp_path: Path)
                     await stage.until(read_on)
                 assert stage.transport.dropped > 20
                 # It is given a second and a half to go on; then its connection is cut, and what waits is dropped.
-                for _ in range(STALLED_LOOKS):
+                for _ in range(STALLED_LOOKS - 1):
                     assert stage.transport.look() == []
                 assert stage.transport.answer("/slow", b"x")
                 assert stage.transport.look() == []
@@ -241,3 +243,61 @@ def test_a_ping_is_answered_only_where_a_broker_is(tmp_path: Path) -> None:
         mute.bind(str(tmp_path / "b"))
         mute.listen()
         assert not ping(f"{STREAM}{tmp_path}/b", 0.2)
+
+
+def test_what_one_said_before_it_went_is_heard_though_it_can_not_be_answered_any_more(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with staged(tmp_path / "b") as stage:
+            peer = await stage.connect()
+            # Nobody reads for a moment: a turn is being kept.
+            for connection in stage.transport._gateways:
+                asyncio.get_running_loop().remove_reader(connection)
+            peer.write(Kind.SAY, b"goodbye")
+            peer.close()
+            for _ in range(3):
+                stage.transport.answer("/one", b"x" * 100)
+                stage.transport.flush()
+            stage.read()
+            assert stage.heard == [("/one", b"goodbye")]
+            stage.read()
+            assert not stage.transport.answer("/one", b"x")
+
+    asyncio.run(scenario())
+
+
+def test_only_sockets_are_replaced_and_that_of_a_successor_is_left(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        precious = tmp_path / "precious"
+        precious.write_text("not ours")
+        with pytest.raises(SettingError, match="Address already in use"):
+            StreamTransport(f"{STREAM}{precious}", 1)
+        assert precious.read_text() == "not ours"
+        first = Stage(tmp_path / "b")
+        with staged(tmp_path / "b") as second:
+            first.transport.close(0)
+            peer = await second.connect()
+            peer.close()
+        assert not (tmp_path / "b").exists()
+
+    asyncio.run(scenario())
+
+
+def test_without_a_descriptor_it_waits_until_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        with staged(tmp_path / "b") as stage:
+
+            class NoRoom(socket.socket):
+                def accept(self) -> tuple[socket.socket, object]:
+                    raise OSError(errno.EMFILE, "Too many open files")
+
+            listener = stage.transport._listener
+            stage.transport._listener = NoRoom(fileno=listener.fileno())
+            with closing(Peer(stage.path, b"/one")) as peer:
+                peer.write(Kind.SUBSCRIBE, TOPIC)
+                await stage.until(lambda: stage.transport._is_deaf)
+                stage.transport._listener.detach()
+                stage.transport._listener = listener
+                stage.transport.look()
+                await stage.until(lambda: stage.topics == [TOPIC])
+
+    asyncio.run(scenario())

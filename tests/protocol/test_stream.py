@@ -1,13 +1,13 @@
 """protocol/stream.py"""
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis.strategies import binary, integers, lists, tuples
 
 from protocol.errors import MalformedMessage
-from protocol.stream import HEAD_SIZE, Kind, Reader, head
+from protocol.stream import HEAD_SIZE, WRITE_SIZE, Kind, Reader, Writer, head
 
 FRAMES = lists(tuples(integers(0, 255), binary(max_size=40)), max_size=8)
 
@@ -60,3 +60,30 @@ def test_what_was_handed_over_does_not_change_with_the_buffer() -> None:
     assert frames == [(Kind.SAY, b"abc")]
     assert reader.feed_untrusted(b"efg") == [(Kind.NEWS, b"defg")]
     assert HEAD_SIZE == 5
+
+
+@given(FRAMES, lists(integers(1, 60), min_size=1))
+def test_what_was_written_in_any_portions_is_what_was_added(
+    frames: list[tuple[int, bytes]], portions: list[int]
+) -> None:
+    writer, out = Writer(), b""
+    for kind, content in frames[1:]:
+        writer.add(kind, content)
+    writer.begin(frames[:1])
+    assert len(writer) == len(frames)
+    for portion in cycle(portions):
+        if not writer:
+            break
+        data = writer.next_bytes()
+        out += data[:portion]
+        writer.sent(min(portion, len(data)))
+    assert out == written(frames)
+
+
+def test_a_write_carries_no_more_frames_than_needed() -> None:
+    writer = Writer()
+    for _ in range(5):
+        writer.add(Kind.NEWS, bytes(WRITE_SIZE // 2))
+    assert len(writer.next_bytes()) < 1.5 * WRITE_SIZE
+    writer.clear()
+    assert not writer
