@@ -317,6 +317,8 @@ class Checker:
                 continue
             if heard.gateway != before.gateway or outage.kind in ("kill", "drain"):
                 return True
+            if any(outage.start <= death.start <= heard.at for death in self._deaths(before.gateway)):
+                return True  # what it had to report was held up, and then it was killed
             # Frozen or cut off, it may have got the member back from one that had taken it over and told it nothing.
             names = self._history.names
             if names[before.gateway] and names.count(names[before.gateway]) > 1:

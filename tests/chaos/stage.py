@@ -323,16 +323,20 @@ class Stage:
         self.history.complaints += missing
         await asyncio.sleep(LINGER_S)
 
+    def _inside(self) -> list[Voice]:
+        return [voice for voice in self._voices.values() if voice.is_in and not voice.has_left]
+
     def _staying(self) -> list[Voice]:
         """Those who are in rooms that nobody has asked to close."""
         closed = {voice.room for voice in self._voices.values() if voice.plan.host and voice.has_left}
-        return [
-            voice for voice in self._voices.values() if voice.is_in and not voice.has_left and voice.room not in closed
-        ]
+        return [voice for voice in self._inside() if voice.room not in closed]
 
     def _nudge(self) -> None:
-        """Let those send something whose gateway can not know them: a client's next datagram brings it back."""
-        for voice in self._staying():
+        """Let those send something whose gateway can not know them: a client's next datagram brings it back.
+
+        Also where the host has said that it leaves: it may have told that to a gateway that was dead.
+        """
+        for voice in self._inside():
             gone = [number for number, gateway in enumerate(self._gateways) if gateway is None]
             needy = self._must_send(voice, gone)
             if voice.gateway in gone:
