@@ -338,9 +338,12 @@ class Checker:
             return False
         for outage in self._history.outages:
             target, _, number = outage.target.partition(" ")
-            if target == "broker" or outage.start > before.at:
+            if outage.start > before.at:
                 continue
-            if int(number) != heard.gateway or (names[heard.gateway] and names.count(names[heard.gateway]) > 1):
+            if target == "broker":
+                if outage.touches(before.at - ASKS_S, before.at):
+                    return True  # the answer to what the client's datagram asked was late
+            elif int(number) != heard.gateway or (names[heard.gateway] and names.count(names[heard.gateway]) > 1):
                 return True
         return False
 
