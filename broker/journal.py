@@ -3,8 +3,8 @@
     | owner: 8 |                                          once, at the start: which database it belongs to
     | size: 4 | crc: 4 | number: 8 | body: size bytes |   again and again; the CRC-32 is of number and body
 
-To append is one write, where a database's transaction locks and writes pages: a fifth of its cost, on cold caches a
-fifth too (benchmarks/RESULTS.md, "Parts"). A record that was not written whole ends the journal.
+To append is one write, where a database's transaction locks and writes pages even for one message ("append to the log"
+in benchmarks/RESULTS.md is what this costs). A record that was not written whole ends the journal.
 """
 
 import contextlib
