@@ -55,11 +55,11 @@ class Writer:
 
     def add(self, kind: int, content: bytes) -> None:
         """Let one more frame wait."""
-        self._waiting.append(_HEAD.pack(len(content), kind) + content)
+        self._waiting.append(head(kind, len(content)) + content)
 
     def begin(self, frames: Sequence[tuple[int, bytes]]) -> None:
         """Let these go before all others: what a connection begins with."""
-        self._waiting.extendleft(_HEAD.pack(len(content), kind) + content for kind, content in reversed(frames))
+        self._waiting.extendleft(head(kind, len(content)) + content for kind, content in reversed(frames))
 
     def clear(self) -> None:
         """Let nothing wait any more."""

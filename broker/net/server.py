@@ -190,7 +190,7 @@ class Server:
             self._loop.call_soon(self._pump)
 
     def _hear_operators(self) -> None:
-        # To look at that socket in each turn would cost a turn more than its commit.
+        # Not in each turn: to find nothing there is an exception in ZeroMQ's binding.
         self._is_asked = True
         self._pump()
 
