@@ -16,6 +16,7 @@ from gateway.delivery import Delivery
 from gateway.limits import Bucket, Buckets
 from gateway.link import Link
 from gateway.members import Arrival, Member, Members, Room, Voice, without_own_name
+from gateway.silence import Silences
 from gateway.trust import without_token
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
@@ -57,6 +58,7 @@ MUTE_S = 0.02
 STRANGER_MUTE_S = 0.5
 WARN_S = 1.0
 SLOW_DOWN = "Too fast: what you said was dropped."
+SILENCED = "Far too fast: nothing of what you say is heard for {:.0f} s."
 RELEASED = 10_000
 EXIT_S = 1.0
 
@@ -83,6 +85,9 @@ class Core:
         """Hash of an unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._guesses: Buckets[str] = Buckets(ADDRESSES)
         self._households = Households(settings)
+        self.silences = Silences()
+        self.flooders: list[tuple[Member, float]] = []
+        """Who was silenced and for how many seconds, until somebody writes it down; see `Silences.changed`."""
         self._muted: dict[bytes, float] = {}
         """Address with its port → until when nothing that is no member's is read from there."""
         self._refused: dict[bytes, float] = {}
@@ -139,6 +144,8 @@ class Core:
         if voice.muted_until > now and raw not in LEAVE_WORDS:
             # It has said too much a moment ago: what it floods us with is not even read.
             counters.rate_limited += 1
+            if self.silences.passed_over(member.id, now):
+                self._silence(member, voice, room_name, now)
             return
         text = readable(raw, dialect)
         if self._takes_tokens:
@@ -151,7 +158,7 @@ class Core:
             return
         if not self._may_say(room, voice, now):
             voice.muted_until = now + MUTE_S
-            self._slow_down(member, voice, now)
+            self._slow_down(member, voice, SLOW_DOWN, now)
             return
         if text[0] in SLASHES and member.manner & COMMANDS:
             text = self.commands.take(member, text, now)
@@ -183,12 +190,21 @@ class Core:
             return False
         return True
 
-    def _slow_down(self, member: Member, voice: Voice, now: float) -> None:
+    def _silence(self, member: Member, voice: Voice, room_name: bytes, now: float) -> None:
+        """Hear nothing of a member that floods, for a while; then it may say its rate, but nothing at once."""
+        self.counters.silenced += 1
+        until = self.silences.begin(member.id, room_name, member.token, now)
+        voice.muted_until = until
+        voice.bucket = Bucket(0.0, until)
+        self.flooders.append((member, until - now))
+        self._slow_down(member, voice, SILENCED.format(until - now), now)
+
+    def _slow_down(self, member: Member, voice: Voice, why: str, now: float) -> None:
         """Tell a member that its messages are dropped, if its dialect has words for it; once a second."""
         if member.dialect.down.form is DownForm.NATIVE and now - voice.warned_at >= WARN_S and member.address:
             voice.warned_at = now
             self.counters.told_to_slow_down += 1
-            words = notice(member.dialect, member.room.name, "slow", SLOW_DOWN)
+            words = notice(member.dialect, member.room.name, "slow", why)
             self.delivery.send(member.door, member.address, words)
 
     def _relocate(self, member: Member, door: int, source: bytes, now: float) -> bool:
@@ -444,6 +460,7 @@ class Core:
     def tick(self, now: float) -> None:
         """Do what time brings. To be called every `link.CANARY_S`."""
         self.link.tick(now)
+        self.silences.tick(now)
         if now - self._ticked_at > LATE_TICK_S:
             # We stood still, and sent no canary that could have been lost with the news of that time.
             self.delivery.check_positions(now)

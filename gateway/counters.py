@@ -21,6 +21,8 @@ class Counters:
     wrong_rooms: int = 0
     wrong_addresses: int = 0
     rate_limited: int = 0
+    silenced: int = 0
+    """Times that a member was not heard for a while, as it flooded."""
     window_full: int = 0
     """Messages dropped because the broker has been away for too many of them."""
     commands: int = 0

@@ -9,10 +9,12 @@ What it costs: the logarithm of the number of workers, in bits of a token's 128.
 """
 
 import secrets
-import struct
 import zlib
 from collections import defaultdict
 from itertools import product
+
+from gateway import bpf
+from gateway.bpf import step
 
 CROWD = 50
 """Members of a room beyond whom others may come to any worker: to tell so many is work enough for several cores."""
@@ -21,13 +23,6 @@ _DIGITS = "0123456789abcdef"
 _FACTOR = 10
 """With it every one of up to 64 workers has beginnings enough of its own."""
 
-# linux/bpf_common.h; struct sock_filter: | code: 2 | jump if true: 1 | if false: 1 | k: 4 |
-_LOAD_LENGTH, _LOAD_BYTE, _LOAD_BYTE_AT_X = 0x80, 0x30, 0x50
-_STORE, _LOAD_X, _COPY_TO_X = 0x02, 0x61, 0x07
-_ADD, _ADD_X, _MULTIPLY, _MODULO = 0x04, 0x0C, 0x24, 0x94
-_JUMP_IF_AT_LEAST, _JUMP_IF_AT_LEAST_X = 0x35, 0x3D
-_RETURN, _RETURN_A = 0x06, 0x16
-_FILTER = struct.Struct("=HBBI")
 _NO_SOCKET = 0xFFFF
 """The kernel goes by the sender then."""
 
@@ -42,28 +37,27 @@ def program(workers: int) -> list[bytes]:
 
     | room size: 1 | token size: 1 | room | token | text |      PROTOCOL.md, "Datagrams"
     """
-    steps = (
-        (_LOAD_LENGTH, 0, 0, 0),
-        (_JUMP_IF_AT_LEAST, 0, 16, 4),
-        (_LOAD_BYTE, 0, 0, 0),
-        (_ADD, 0, 0, 4),
-        (_STORE, 0, 0, 0),
-        (_LOAD_LENGTH, 0, 0, 0),
-        (_LOAD_X, 0, 0, 0),
-        (_JUMP_IF_AT_LEAST_X, 0, 10, 0),
-        (_LOAD_BYTE, 0, 0, 0),
-        (_COPY_TO_X, 0, 0, 0),
-        (_LOAD_BYTE_AT_X, 0, 0, 2),
-        (_MULTIPLY, 0, 0, _FACTOR),
-        (_STORE, 0, 0, 1),
-        (_LOAD_BYTE_AT_X, 0, 0, 3),
-        (_LOAD_X, 0, 0, 1),
-        (_ADD_X, 0, 0, 0),
-        (_MODULO, 0, 0, workers),
-        (_RETURN_A, 0, 0, 0),
-        (_RETURN, 0, 0, _NO_SOCKET),
-    )
-    return [_FILTER.pack(*step) for step in steps]
+    return [
+        step(bpf.LOAD_LENGTH),
+        step(bpf.JUMP_IF_AT_LEAST, 0, 16, 4),
+        step(bpf.LOAD_BYTE, number=0),
+        step(bpf.ADD, number=4),
+        step(bpf.STORE, number=0),
+        step(bpf.LOAD_LENGTH),
+        step(bpf.LOAD_X, number=0),
+        step(bpf.JUMP_IF_AT_LEAST_X, 0, 10),
+        step(bpf.LOAD_BYTE, number=0),
+        step(bpf.COPY_TO_X),
+        step(bpf.LOAD_BYTE_AT_X, number=2),
+        step(bpf.MULTIPLY, number=_FACTOR),
+        step(bpf.STORE, number=1),
+        step(bpf.LOAD_BYTE_AT_X, number=3),
+        step(bpf.LOAD_X, number=1),
+        step(bpf.ADD_X),
+        step(bpf.MODULO, number=workers),
+        step(bpf.RETURN_A),
+        step(bpf.RETURN, number=_NO_SOCKET),
+    ]
 
 
 class Steering:

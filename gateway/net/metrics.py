@@ -48,6 +48,7 @@ def _members(service: Service) -> list[Row]:
             "room_password": counters.room_passwords_limited,
             "guess": counters.guesses_limited,
             "question": counters.questions_limited,
+            "flood": counters.silenced,
         }
 
     def changes() -> dict[str, float]:
@@ -82,6 +83,7 @@ def _datagrams(service: Service) -> list[Row]:
             "held": counters.held_dropped,
             "outbox_full": sum(server.dropped for server in service.udp),
             "unsendable": sum(server.failed for server in service.udp),
+            "silenced": sum(server.unread for server in service.udp),
             "kernel_buffer": sum(server.overflowed for server in service.udp),
         }
 

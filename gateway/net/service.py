@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from time import monotonic
 
+from gateway import addresses
 from gateway.config import Config, Door
 from gateway.core import Core
 from gateway.counters import Counters
@@ -206,6 +207,18 @@ class Service:
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
+        if self.core.silences.changed:
+            self._filter()
+
+    def _filter(self) -> None:
+        """Let the kernel drop what flooding members send, or let it be."""
+        program = self.core.silences.program()
+        for server in self.udp:
+            server.filter(program)
+        for member, seconds in self.core.flooders:
+            ip = addresses.unpack(member.address)[0] if member.address else ""
+            logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
+        self.core.flooders.clear()
 
     def _on_drained(self) -> None:
         self.settle()
@@ -240,6 +253,8 @@ class Service:
         self.checked_at = monotonic()
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
+        if self.core.silences.changed:
+            self._filter()
         self.tcp.look()
         self._publish(self.checked_at)
         self._tell_illness()

@@ -5,11 +5,11 @@ import errno
 import socket
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.config import Door
 from gateway.members import Recipients
-from gateway.net import mmsg
+from gateway.net import bpf, mmsg
 from protocol.errors import SettingError
 
 DRAIN_BATCHES = 16
@@ -26,6 +26,8 @@ _SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
 # number is SK_MEMINFO_DROPS. Since Linux 4.12.
 _SO_MEMINFO, _MEMINFO_NUMBERS = 55, 9
 _MEMINFO = struct.Struct(f"={_MEMINFO_NUMBERS}I")
+_WRAP = 2**32
+"""The kernel counts drops to here, and from 0 again."""
 
 OnDatagrams = Callable[[int, list[tuple[bytes, bytes]]], None]
 """(door's index, [(data, address), …])"""
@@ -68,6 +70,11 @@ class UDPServer:
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
+        # Another before us may have left one.
+        bpf.attach_filter(self._sock, ())
+        self._filtered: tuple[int, int | None] = 0, None
+        """What filters before the present one have dropped, and what the kernel had dropped in all when it came (None:
+        there is none). In one piece, as it is read in another thread."""
         self.dropped = 0
         """Datagrams that found the outbox full."""
 
@@ -84,6 +91,31 @@ class UDPServer:
     @property
     def overflowed(self) -> int:
         """Datagrams that the kernel dropped because we did not read fast enough; 0 where it does not tell."""
+        dropped = self._dropped_by_kernel()
+        return (dropped - self._unread_of(dropped)) % _WRAP
+
+    @property
+    def unread(self) -> int:
+        """Datagrams that the kernel dropped as the filter says; what it dropped otherwise meanwhile counts as that."""
+        return self._unread_of(self._dropped_by_kernel())
+
+    def _unread_of(self, dropped: int) -> int:
+        before, since = self._filtered
+        return before + (0 if since is None else (dropped - since) % _WRAP)
+
+    def filter(self, program: Sequence[bytes]) -> None:
+        """Let the kernel run a program (`gateway/silence.py`) on each datagram from now on, or none if it is empty.
+
+        Where it can not, all datagrams come to us as before.
+        """
+        # Counted before a filter comes, and after it is gone, so that all is counted that it drops.
+        dropped = self._dropped_by_kernel()
+        is_there = bpf.attach_filter(self._sock, program) and bool(program)
+        if not is_there:
+            dropped = self._dropped_by_kernel()
+        self._filtered = self._unread_of(dropped), dropped if is_there else None
+
+    def _dropped_by_kernel(self) -> int:
         try:
             told = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_NUMBERS)
         except OSError:

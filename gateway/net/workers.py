@@ -7,15 +7,14 @@ to another than before.
 """
 
 import asyncio
-import ctypes
 import secrets
 import signal
 import socket
-import struct
 import sys
 from dataclasses import replace
 
 from gateway.config import Config, Door, Inherited
+from gateway.net.bpf import attach_chooser
 from gateway.net.child import Child
 from gateway.net.tcp import bind_tcp
 from gateway.net.udp import bind_udp
@@ -24,9 +23,6 @@ from ops import logs
 from protocol.errors import SettingError
 
 logger = logs.get("gateway.workers")
-
-# Not in Python's socket module; since Linux 4.5.
-_SO_ATTACH_REUSEPORT_CBPF = 51
 
 START_S, STOP_S = 40.0, 6.0
 
@@ -112,17 +108,7 @@ class Workers:
 
 def steer(group: list[socket.socket]) -> bool:
     """Let datagrams go by their tokens to the sockets of a group; False where the kernel knows no such thing."""
-    steps = program(len(group))
-    code = ctypes.create_string_buffer(b"".join(steps))
-    try:
-        # struct sock_fprog, which the kernel copies: | steps: 2 | (to a pointer's place) | address of the first |
-        group[0].setsockopt(
-            socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, struct.pack("@HP", len(steps), ctypes.addressof(code))
-        )
-    except OSError as exc:
-        logger.debug("datagrams go to workers by their senders", why=exc.strerror)
-        return False
-    return True
+    return attach_chooser(group[0], program(len(group)))
 
 
 async def _outcome(child: Child) -> SettingError | None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gateway import addresses
 from gateway.config import Settings
 from gateway.core import CROWD, EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, MUTE_S, REFUSED_S
+from gateway.silence import PATIENCE
 from protocol import backbone
 from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
 from protocol.codes import EntryKind, LeaveReason, Status
@@ -189,6 +190,33 @@ def test_who_shouts_is_not_read_for_a_moment_but_may_leave() -> None:
     assert (gateway.said(), gateway.counters.rate_limited) == (["x"], 3)
     gateway.hear(1, "/exit", ALICE)
     assert gateway.members.rooms[1].members[1].leaving
+
+
+def test_who_floods_is_not_heard_for_a_while_that_grows() -> None:
+    gateway = ScriptedGateway(Settings(rate=100.0, burst=1.0))
+    gateway.enter(1, "tsudoi")
+    gateway.enter(2)
+    for seconds in (1, 2, 4):
+        for _ in range(PATIENCE + 3):
+            gateway.hear(1, "x", ALICE)
+        assert gateway.core.silences.changed
+        assert gateway.core.silences.program()
+        gateway.hear(1, "y", ALICE)
+        gateway.hear(2, "another", BOB)
+        assert gateway.said() == ["x", "another"]
+        member, length = gateway.core.flooders[-1]
+        assert (member.id, length) == (1, seconds)
+        gateway.wait(seconds - 0.1)
+        gateway.hear(1, "z", ALICE)
+        assert (gateway.said(), gateway.core.silences.changed) == ([], False)
+        gateway.wait(0.2)
+        assert (gateway.core.silences.changed, gateway.core.silences.program()) == (True, [])
+    assert gateway.counters.silenced == 3
+    # It was told so, unless it had been told less a moment before; and after a silence it may say its rate.
+    words = [msgspec.json.decode(told)["text"] for told in gateway.doors.to(ALICE)]
+    assert words[0] == "Too fast: what you said was dropped."
+    gateway.hear(1, "again", ALICE)
+    assert gateway.said() == ["again"]
 
 
 def test_whose_guesses_are_spent_is_not_read_for_a_moment() -> None:

@@ -1,16 +1,19 @@
 """gateway/net/udp.py"""
 
 import asyncio
+import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from gateway import addresses
+from gateway import addresses, bpf
 from gateway.config import Door
 from gateway.members import Member, Room
 from gateway.net import mmsg, udp
+from gateway.net.bpf import attach_filter
 from gateway.net.mmsg import PortableIo
 from gateway.net.udp import UDPServer
 from protocol.dialects import TCRP
@@ -241,5 +244,56 @@ def test_a_taken_address_is_a_setting_error_of_one_line(receivers: list[socket.s
         host, port = receivers[0].getsockname()
         with pytest.raises(SettingError, match=rf"^can not listen on UDP {host}:{port}: Address already in use$"):
             UDPServer(0, Door(host, port), nothing, nothing, mmsg.choose())
+
+    asyncio.run(scenario())
+
+
+def one_step(returned: int) -> list[bytes]:
+    return [bpf.step(bpf.RETURN, number=returned)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
+def test_what_a_filter_drops_is_told_apart_from_what_found_no_room() -> None:
+    async def scenario() -> None:
+        server = UDPServer(0, Door("127.0.0.1", 0), nothing, nothing, mmsg.choose())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", server.door.port))
+
+            def send(count: int) -> None:
+                for _ in range(count):
+                    client.send(b"x" * 1_000)
+
+            server.filter(one_step(0))
+            send(5)
+            assert (server.unread, server.overflowed) == (5, 0)
+            # Another takes its place, then none.
+            server.filter(one_step(0))
+            send(2)
+            server.filter([])
+            assert (server.unread, server.receive()) == (7, 0)
+            send(3)
+            assert (server.unread, server.overflowed, server.receive()) == (7, 0, 3)
+            while not server.overflowed:
+                send(1_000)
+            lost = server.overflowed
+            server.filter(one_step(0))
+            send(4)
+            assert (server.unread, server.overflowed) == (11, lost)
+        server.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="another kernel")
+def test_a_filter_that_another_left_in_a_socket_is_taken_out() -> None:
+    async def scenario() -> None:
+        with udp.bind_udp(Door("127.0.0.1", 0)) as inherited:
+            assert attach_filter(inherited, one_step(0))
+            door = Door(*inherited.getsockname())
+            server = UDPServer(0, door, nothing, nothing, mmsg.choose(), os.dup(inherited.fileno()))
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(b"hello", inherited.getsockname())
+            assert server.receive() == 1
+            server.close()
 
     asyncio.run(scenario())
