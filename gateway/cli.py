@@ -287,6 +287,22 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     help="TCP connections that one address may open in the long run; ten times as many at once.",
 )
 @click.option(
+    "--address-members",
+    type=click.IntRange(1, MANY),
+    default=Settings.address_members,
+    metavar="MEMBERS",
+    show_envvar=True,
+    help="Members here that one address may have.",
+)
+@click.option(
+    "--address-messages",
+    type=Number(1),
+    default=Settings.address_messages,
+    metavar="PER_SECOND",
+    show_envvar=True,
+    help="Messages that all members from one address may send in the long run, twice as many at once.",
+)
+@click.option(
     "--create-rate",
     type=Number(0.1),
     default=Settings.create_rate,
@@ -456,6 +472,8 @@ def _configure(
     connections: int,
     address_connections: int,
     address_rate: float,
+    address_members: int,
+    address_messages: float,
     create_rate: float,
     password_tries: int,
     room_password_rate: float,
@@ -488,6 +506,8 @@ def _configure(
         connections=connections,
         address_connections=address_connections,
         address_rate=address_rate,
+        address_members=address_members,
+        address_messages=address_messages,
         create_rate=create_rate,
         password_tries=password_tries,
         room_password_rate=room_password_rate,

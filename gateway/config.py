@@ -88,6 +88,10 @@ class Settings:
     """TCP connections from one address at once; beyond that a new one is closed at once."""
     address_rate: float = 50.0
     """TCP connections a second from one address, in the long run; ten seconds' worth at once."""
+    address_members: int = 1_000
+    """Members here whose handshakes came from one address."""
+    address_messages: float = 5_000.0
+    """Messages a second of all of those, in the long run; two seconds' worth at once."""
     create_rate: float = 5.0
     """Rooms a second from one address, likewise."""
     password_tries: int = 5

@@ -85,6 +85,8 @@ class Core:
         """Hash of an unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._guesses: Buckets[str] = Buckets(ADDRESSES)
         self._households = Households(settings)
+        self._said: Buckets[str] = Buckets(ADDRESSES)
+        """What is said from addresses."""
         self.silences = Silences()
         self.flooders: list[tuple[Member, float]] = []
         """Who was silenced and for how many seconds, until somebody writes it down; see `Silences.changed`."""
@@ -156,7 +158,7 @@ class Core:
         if text in dialect.leave_words:
             self.leave(member, LeaveReason.LEFT, now)
             return
-        if not self._may_say(room, voice, now):
+        if not self._may_say(member, voice, now):
             voice.muted_until = now + MUTE_S
             self._slow_down(member, voice, SLOW_DOWN, now)
             return
@@ -169,9 +171,12 @@ class Core:
         else:
             counters.window_full += 1
 
-    def _may_say(self, room: Room, voice: Voice, now: float) -> bool:
-        """Say whether neither a member nor its room has said too much lately. In a crowd, what is said costs more."""
-        settings = self.settings
+    def _may_say(self, member: Member, voice: Voice, now: float) -> bool:
+        """Say whether neither a member nor its address nor its room has said too much lately.
+
+        In a crowd, what is said costs more.
+        """
+        settings, room = self.settings, member.room
         rate, burst = settings.rate, settings.burst
         crowd = len(room.members)
         if crowd > CROWD:
@@ -181,6 +186,10 @@ class Core:
             bucket = voice.bucket = Bucket(burst, now)
         if not bucket.touch(now, rate, burst):
             self.counters.rate_limited += 1
+            return False
+        rate = settings.address_messages
+        if member.household and not self._said.touch(member.household, now, rate, 2.0 * rate):
+            self.counters.address_limited += 1
             return False
         bucket = room.bucket
         if bucket is None:
@@ -335,6 +344,14 @@ class Core:
 
     # --- members --------------------------------------------------------------------------------------------------
 
+    def may_enter(self, ip: str) -> bool:
+        """Say whether one more member may come from an address, and count it if not."""
+        there = self.members.households.get(self._households.of(ip), 0)
+        if there >= self.settings.address_members:
+            self.counters.members_limited += 1
+            return False
+        return True
+
     def enter(self, granted: Granted, token: bytes, now: float, joined: bool = False) -> Member:
         """Serve a member that the directory has granted.
 
@@ -382,10 +399,10 @@ class Core:
             self.delivery.subscribe(room)
         dialect = DIALECTS.get(granted.dialect, CLASSIC)
         try:
-            ip = addresses.parse_ip(granted.ip)
+            ip, household = addresses.parse_ip(granted.ip), self._households.of(granted.ip)
         except ValueError:
-            ip = UNKNOWN_IP
-        return Member(granted, token, dialect, ip, room, now)
+            ip, household = UNKNOWN_IP, ""
+        return Member(granted, token, dialect, ip, room, now, household)
 
     def announce(self, member: Member, source: bytes, now: float) -> None:
         """A client has said by TCP where its datagrams shall go; what it sends itself counts for more."""

@@ -71,6 +71,8 @@ class Counters:
     handshakes_limited: int = 0
     """Connections of an address that had made too many lately: answered busy, or closed without a word."""
     creates_limited: int = 0
+    members_limited: int = 0
+    """Creates and joins from an address that has as many members here as it may."""
     passwords_limited: int = 0
     """Tries of addresses that had tried too many wrong ones."""
     room_passwords_limited: int = 0
@@ -79,6 +81,8 @@ class Counters:
     """Datagrams with an unknown token from an address that had shown too many such."""
     room_limited: int = 0
     """Messages dropped as too much was said in their room."""
+    address_limited: int = 0
+    """Messages dropped as members from their address said too much."""
     told_to_slow_down: int = 0
     exit_answers: int = 0
 

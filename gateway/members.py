@@ -76,6 +76,7 @@ class Member:
         "cursor",
         "dialect",
         "door",
+        "household",
         "id",
         "idle_s",
         "ip",
@@ -90,7 +91,16 @@ class Member:
         "voice",
     )
 
-    def __init__(self, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float) -> None:
+    def __init__(
+        self,
+        granted: Granted,
+        token: bytes,
+        dialect: Dialect,
+        ip: bytes,
+        room: "Room",
+        now: float,
+        household: str = "",
+    ) -> None:
         self.id = granted.member
         self.name = granted.user
         self.manner = granted.manner
@@ -101,6 +111,8 @@ class Member:
         self.room = room
         self.ip = ip
         """Where its handshake came from, or its last accepted datagram from elsewhere."""
+        self.household = household
+        """What it counts for with others of its address; empty: for nothing."""
         self.address: bytes | None = None
         self.door = 0
         """The UDP door that it talks to; answers leave from there."""
@@ -227,6 +239,8 @@ class Members:
         self.unproven: dict[int, int] = {}
         """Id of one that was adopted → what it was told after this offset went to an address that may be none any more,
         as nothing has come from there."""
+        self.households: dict[str, int] = {}
+        """Household → how many of the members that are served count for it."""
         self._due: defaultdict[int, list[Member]] = defaultdict(list)
         """Second in which to look at a member again → those members."""
         self._looked_at: int | None = None
@@ -258,6 +272,8 @@ class Members:
 
     def _enrol(self, member: Member) -> None:
         member.room.members[member.id] = member
+        if member.household:
+            self.households[member.household] = self.households.get(member.household, 0) + 1
         self._due[int(member.seen + member.idle_s) + 1].append(member)
 
     def remove(self, member: Member) -> None:
@@ -266,7 +282,10 @@ class Members:
             if table.get(member.token) is member:
                 del table[member.token]
         self.unproven.pop(member.id, None)
-        member.room.members.pop(member.id, None)
+        if member.room.members.pop(member.id, None) and member.household:
+            self.households[member.household] -= 1
+            if not self.households[member.household]:
+                del self.households[member.household]
         member.room.wait_no_more(member)
         member.leaving = True
 

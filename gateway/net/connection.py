@@ -293,6 +293,10 @@ class Connection(asyncio.Protocol):
         if not self._welcome or (creates and not desk.admission.may_create(self.ip, monotonic())):
             self._happen(Declined(Status.BUSY))
             return
+        if not desk.core.may_enter(self.ip):
+            most = desk.settings.address_members
+            self._happen(Declined(Status.BUSY, f"your address has its most members ({most})"))
+            return
         user, password, rights = command.user, command.password, 0
         if desk.gate is not None:
             try:

@@ -44,6 +44,7 @@ def _members(service: Service) -> list[Row]:
         counters = service.counters
         return {
             "create": counters.creates_limited,
+            "member": counters.members_limited,
             "password": counters.passwords_limited,
             "room_password": counters.room_passwords_limited,
             "guess": counters.guesses_limited,
@@ -79,6 +80,7 @@ def _datagrams(service: Service) -> list[Row]:
             "wrong_address": counters.wrong_addresses,
             "rate": counters.rate_limited,
             "room_rate": counters.room_limited,
+            "address_rate": counters.address_limited,
             "window_full": counters.window_full,
             "held": counters.held_dropped,
             "outbox_full": sum(server.dropped for server in service.udp),

@@ -261,6 +261,45 @@ def test_a_room_has_a_rate_of_its_own() -> None:
     assert gateway.said() == ["y"]
 
 
+def test_an_address_has_a_rate_for_all_of_its_members_in_all_rooms() -> None:
+    gateway = ScriptedGateway(Settings(address_messages=2.0))
+    for number in range(1, 4):
+        gateway.enter(number, room=number, ip="192.0.2.1")
+    gateway.enter(9, room=1, ip="192.0.2.9")
+    gateway.enter(10, room=1, ip="127.0.0.1")
+    for _ in range(3):
+        for number in range(1, 4):
+            gateway.hear(number, f"of {number}", address_of(number))
+        gateway.hear(9, "another's", addresses.pack("192.0.2.9", 4000))
+    for _ in range(9):
+        gateway.hear(10, "this machine's", LOOPBACK)
+    said = gateway.said()
+    assert [text for text in said if text.startswith("of")] == ["of 1", "of 2", "of 3", "of 1"]
+    assert (said.count("another's"), said.count("this machine's")) == (3, 9)
+    assert (gateway.counters.address_limited, gateway.counters.room_limited) == (3, 0)
+    assert gateway.counters.rate_limited == 2  # of those who had just been dropped
+    gateway.now += 0.5
+    gateway.hear(2, "again", address_of(2))
+    assert gateway.said() == ["again"]
+
+
+def test_an_address_has_so_many_members() -> None:
+    gateway = ScriptedGateway(Settings(address_members=2))
+    assert gateway.core.may_enter("2001:db8::1")
+    gateway.enter(1, ip="2001:db8::1")
+    gateway.enter(2, ip="2001:db8::2")
+    assert not gateway.core.may_enter("2001:db8::3")
+    assert gateway.core.may_enter("192.0.2.1")
+    for number in range(3, 9):
+        gateway.enter(number, ip="127.0.0.1")
+    assert gateway.core.may_enter("127.0.0.1")
+    assert gateway.counters.members_limited == 1
+    gateway.core.delivery.drop(gateway.members.rooms[1].members[1])
+    gateway.core.delivery.drop(gateway.members.rooms[1].members[3])
+    assert gateway.core.may_enter("2001:db8::3")
+    assert gateway.members.households == {"2001:db8::/64": 1}
+
+
 def test_who_is_too_fast_is_told_once_a_second_if_its_dialect_has_words() -> None:
     gateway = ScriptedGateway(Settings(rate=0.1, burst=1.0))
     gateway.enter(1, "tsudoi")

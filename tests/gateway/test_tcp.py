@@ -321,6 +321,22 @@ def test_rooms_from_an_address_are_limited_and_joins_are_not() -> None:
     uvloop.run(scenario())
 
 
+def test_who_has_its_most_members_is_told_so_in_words() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_members=1)
+        async with running(settings=settings) as (gateway, door, _):
+            async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                assert isinstance(await client.answer(TSUDOI, CREATE), Granted)
+            async with connected(door, serialize_request(TSUDOI, CREATE, "lair", "bob")) as client:
+                answer = await client.answer(TSUDOI, CREATE)
+                assert isinstance(answer, Refused)
+                assert answer.status == Status.BUSY
+                assert "your address has its most members (1)" in answer.reason
+            assert (len(gateway.entered), gateway.counters.members_limited) == (1, 1)
+
+    uvloop.run(scenario())
+
+
 def test_wrong_passwords_make_an_address_wait() -> None:
     async def scenario() -> None:
         settings = Settings(unlimited=(), password_tries=1)
