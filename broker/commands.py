@@ -6,7 +6,8 @@ accepted is carried out once and told once, like a message.
 
 from dataclasses import replace
 
-from broker.directory import Directory, Member
+from broker.directory import Directory
+from broker.rooms import Member
 from broker.sanctions import end_of
 from broker.store import FOREVER, Sanction, SanctionKind
 from protocol import commands, names

@@ -8,7 +8,8 @@ not heard from us for its lease), and then the directory's picture counts.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from broker.directory import Directory, Member
+from broker.directory import Directory
+from broker.rooms import Member
 from protocol import backbone
 from protocol.codes import LeaveReason, Status
 

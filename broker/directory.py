@@ -6,222 +6,27 @@ log. Time is an argument: `wall_ms` is milliseconds since 1970.
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from itertools import chain
-from typing import Final
 
 from broker.config import Limits
+from broker.rooms import TIME_SHIFT, Member, Room
 from broker.sanctions import Sanctions
 from broker.store import Batch, MemberRow, RoomRow, SanctionKind, Snapshot
 from protocol.backbone import Entry
-from protocol.codes import EntryKind, LeaveReason, Rights
+from protocol.codes import EntryKind, LeaveReason
 from protocol.datagram import SERVER_NAME
 from protocol.errors import Full, RoomExists, RoomNotFound
 from protocol.household import household
 from protocol.manner import Manner
-from protocol.names import RoomName, TokenHash, UserName, told_apart
+from protocol.names import RoomName, UserName
 from protocol.phrases import Phrase
-
-NO_RIGHTS = Rights(0)
 
 NOBODY = 0
 """The host of a room that has none: no member has this id."""
 
 DEPARTED = 100_000
 """Members that are no more whose last gateway is known still, for a gateway that was out of touch when they went."""
-
-NUMBERS = 1_000
-"""Wished names of a room whose last number is known; for others it is looked for from the beginning."""
-
-_TIME_SHIFT = 16
-"""Ids are led by the milliseconds at which they were given."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seldom:
-    """What few members have. All others share one of these."""
-
-    former: str = ""
-    """The gateway that served it before: what its client said there may still come."""
-    rights: Rights = NO_RIGHTS
-    told_muted_ms: int = 0
-    """When it was last told that nobody hears it."""
-    whispered_by: int = 0
-    """See `MemberRow`."""
-
-
-USUAL: Final = Seldom()
-
-
-class Member:
-    """One member of one room."""
-
-    __slots__ = (
-        "address",
-        "delivered",
-        "dialect",
-        "gateway",
-        "id",
-        "idle_ms",
-        "ip",
-        "live",
-        "manner",
-        "muted_until_ms",
-        "name",
-        "room",
-        "seldom",
-        "spoke_ms",
-        "token_hash",
-        "wished",
-    )
-
-    def __init__(self, row: MemberRow, room: "Room") -> None:
-        self.id = row.id
-        self.room = room
-        self.name = UserName(row.name)
-        self.token_hash = TokenHash(row.token_hash)
-        # Each frame brings strings of its own; thousands of members share these.
-        self.dialect = sys.intern(row.dialect)
-        self.ip = sys.intern(row.ip)
-        self.address = row.address
-        self.gateway = sys.intern(row.gateway)
-        self.idle_ms = _shared(row.idle_ms)
-        self.live = row.live
-        self.delivered = row.delivered
-        self.wished = row.wished or row.name
-        """The name that it came with: its client may go on to write it before its texts."""
-        self.manner = row.manner
-        self.muted_until_ms = row.muted_until_ms
-        self.seldom = USUAL
-        if row.rights or row.whispered_by:
-            self.seldom = Seldom(rights=Rights(row.rights), whispered_by=row.whispered_by)
-        self.spoke_ms = row.id >> _TIME_SHIFT
-        """When it last said something: as far as this run of the broker has heard, else when it came."""
-
-    @property
-    def may_moderate(self) -> bool:
-        """Whether it may do what a host may: it is the host, or a moderator of all rooms."""
-        return self.is_host or Rights.MODERATOR in self.seldom.rights
-
-    @property
-    def is_host(self) -> bool:
-        """Whether the room closes when this member leaves."""
-        return self.room.host == self.id
-
-    def heard(self) -> int:
-        """Return the offset up to which it has heard its room, as far as its gateway has said.
-
-        Until it is live there, what the gateway reports of the room is about others.
-        """
-        if not self.live:
-            return self.delivered
-        return max(self.delivered, self.room.delivered.get(self.gateway, 0))
-
-    def row(self) -> MemberRow:
-        """Return what the store keeps of it."""
-        return MemberRow(
-            self.id,
-            self.room.id,
-            self.name,
-            self.token_hash,
-            self.dialect,
-            self.ip,
-            self.address,
-            self.gateway,
-            self.idle_ms,
-            self.live,
-            self.delivered,
-            int(self.seldom.rights),
-            self.wished,
-            self.manner,
-            self.muted_until_ms,
-            self.seldom.whispered_by,
-        )
-
-
-@lru_cache
-def _shared(idle_ms: int) -> int:
-    """Return the one number that all members with this time-out share."""
-    return idle_ms
-
-
-class Room:
-    """One room with its members; `last` is the offset of its newest entry, `first` of the oldest in the log."""
-
-    __slots__ = (
-        "address",
-        "closed_ms",
-        "created_ms",
-        "delivered",
-        "epoch",
-        "first",
-        "gateways",
-        "host",
-        "id",
-        "last",
-        "members",
-        "name",
-        "names",
-        "numbers",
-        "password_hash",
-        "persistent",
-        "topic",
-    )
-
-    def __init__(self, row: RoomRow, first: int, last: int) -> None:
-        self.id = row.id
-        self.name = RoomName(row.name)
-        self.epoch = row.epoch
-        self.host = row.host
-        self.password_hash = row.password_hash
-        self.created_ms = row.created_ms
-        self.closed_ms = row.closed_ms
-        self.topic = row.topic
-        self.address = ""
-        """The household that it counts for: its creator's, after a restart of the broker its host's."""
-        self.persistent = row.persistent
-        self.first = first
-        self.last = last
-        self.members: dict[int, Member] = {}
-        self.gateways: dict[str, int] = {}
-        """Gateway instance → how many of the members it serves."""
-        self.names: dict[str, int] = {}
-        """Members' names, with their ids."""
-        self.numbers: dict[str, int] = {}
-        """Wished name → the number that the last one of that name was told apart by."""
-        self.delivered: dict[str, int] = {}
-        """Gateway instance → offset up to which it has delivered here."""
-
-    def row(self) -> RoomRow:
-        """Return what the store keeps of it, but for its members and log."""
-        return RoomRow(
-            self.id,
-            self.name,
-            self.epoch,
-            self.host,
-            self.password_hash,
-            self.created_ms,
-            self.closed_ms,
-            self.topic,
-            self.persistent,
-        )
-
-    def is_taken(self, name: str) -> bool:
-        """Say whether a member has this name, or the server itself, in whose name notices come."""
-        return name in self.names or name == SERVER_NAME
-
-    def free_name(self, wished: UserName) -> UserName:
-        """Return the wished name, told apart from the members who have it already."""
-        name, number = wished, self.numbers.get(wished, 1)
-        while self.is_taken(name):
-            number += 1
-            name = told_apart(wished, number)
-        if name != wished:
-            self.numbers[wished] = number
-            if len(self.numbers) > NUMBERS:
-                del self.numbers[next(iter(self.numbers))]
-        return name
 
 
 class Directory:
@@ -309,6 +114,13 @@ class Directory:
     def known_room(self, room_id: int) -> Room | None:
         """Return a room, open or closed; None if there is no such room (any more)."""
         return self.rooms.get(room_id) or self.closed.get(room_id)
+
+    def standing(self, room_id: int) -> tuple[int, int, int]:
+        """Return (room id, epoch, last offset) of a room; epoch 0 of one that is closed or not known."""
+        room = self.known_room(room_id)
+        if room is None:
+            return room_id, 0, 0
+        return room_id, 0 if room.closed_ms else room.epoch, room.last
 
     def say(self, member: Member, text: str, wall_ms: int) -> None:
         """Put what a member says into its room's order."""
@@ -555,5 +367,5 @@ class Directory:
     def _new_id(self, wall_ms: int) -> int:
         # Led by the time, so that a broker which has forgotten everything does not give an id twice.
         # A sum is given room for a carry, and keeps it as long as it lives: `| 0` copies it without.
-        self._last_id = max(self._last_id + 1, wall_ms << _TIME_SHIFT) | 0
+        self._last_id = max(self._last_id + 1, wall_ms << TIME_SHIFT) | 0
         return self._last_id

@@ -10,10 +10,11 @@ from heapq import nsmallest
 from itertools import islice
 from typing import TypeVar
 
-from broker.core import Core, Moment
-from broker.directory import Member, Room
+from broker.core import Core
+from broker.rooms import Member, Room
 from broker.sanctions import EVERYWHERE, SANCTIONS_A_ROOM, end_of
 from broker.store import FOREVER, Sanction, SanctionKind
+from broker.turn import Moment
 from protocol import names, operator
 from protocol.codes import EntryKind, LeaveReason
 from protocol.errors import InvalidName, MalformedMessage, PeerError

@@ -11,7 +11,7 @@ import yaml
 
 from broker.config import Limits
 from broker.core import Core
-from broker.core import Counters as BrokerCounters
+from broker.counters import Counters as BrokerCounters
 from broker.net import metrics as broker_metrics
 from broker.net.server import Server
 from broker.store_memory import MemoryStore

@@ -8,9 +8,9 @@ import os
 
 import zmq
 
-from broker.core import Moment
 from broker.net.security import Guard
 from broker.office import Office
+from broker.turn import Moment
 from protocol import operator
 from protocol.errors import SettingError
 from protocol.keys import Role

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import zmq
 
 from broker.config import Limits
-from broker.core import Core, Moment, PasswordJob, Turn
+from broker.core import Core
 from broker.keyring import Keyring
 from broker.net.desk import Desk
 from broker.net.security import Guard
@@ -22,6 +22,7 @@ from broker.net.zeromq import ZeromqTransport, is_readable
 from broker.office import Office
 from broker.passwords import check_hash, make_hash
 from broker.store import Store
+from broker.turn import Moment, PasswordJob, Turn
 from ops import logs
 from ops.histogram import SECONDS, Histogram
 from protocol import backbone
@@ -223,7 +224,7 @@ class Server:
 
     def _hash(self, job: PasswordJob) -> None:
         if self._hashing >= self._limits.password_jobs:
-            self._core.busy(job)
+            self._core.requests.busy(job)
             self._loop.call_soon(self._pump)
             return
         self._hashing += 1
@@ -232,7 +233,7 @@ class Server:
         def hashed(done: "asyncio.Future[str | bool]") -> None:
             self._hashing -= 1
             if not done.cancelled():
-                self._core.hashed(job, done.result(), _read_clocks())
+                self._core.requests.hashed(job, done.result(), _read_clocks())
                 self._pump()
 
         future.add_done_callback(hashed)

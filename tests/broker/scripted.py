@@ -1,7 +1,7 @@
 """A broker without sockets, and gateways that a test speaks for."""
 
 from broker.config import Limits
-from broker.core import Turn
+from broker.turn import Turn
 from protocol import backbone
 from protocol.backbone import (
     Accepted,

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from broker.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.config import Limits
-from broker.core import ALL_RIGHTS
+from broker.requests import ALL_RIGHTS
 from broker.store import FOREVER, Sanction, SanctionKind
 from protocol import backbone
 from protocol.backbone import (
@@ -385,7 +385,7 @@ def test_a_password_is_hashed_apart_and_set_once(room: Room) -> None:
     room.handle(A, Request(50, body))
     again = room.turn()
     assert (again.passwords, again.replies) == ([], [])
-    room.core.hashed(job, "$hash$", room.moment)
+    room.core.requests.hashed(job, "$hash$", room.moment)
     assert (A, backbone.Reply(50, Done())) in room.turn().replies
     assert [(entry.kind, entry.code) for entry in room.news_since()] == [(EntryKind.LOCKED, 1)]
     assert room.say(A, Request(50, body)) == [backbone.Reply(50, Done())]
@@ -401,7 +401,7 @@ def test_a_password_is_the_hosts_also_when_the_hash_is_ready(room: Room) -> None
     room.handle(A, Request(51, SetPassword(room.alice.room, room.alice.member, "moon")))
     (job,) = room.turn().passwords
     room.does(room.alice, "/host bob")
-    room.core.hashed(job, "$hash$", room.moment)
+    room.core.requests.hashed(job, "$hash$", room.moment)
     room.turn()
     assert room.core.directory.by_name["den"].password_hash == ""
 
@@ -495,10 +495,10 @@ def test_a_password_that_is_right_does_not_open_a_full_room() -> None:
     body = SetPassword(room.alice.room, room.alice.member, "moon")
     room.handle(A, Request(50, body))
     (job,) = room.turn().passwords
-    room.core.hashed(job, "$hash$", room.moment)
+    room.core.requests.hashed(job, "$hash$", room.moment)
     room.turn()
     room.handle(A, Request(51, a_join(user="dave", password="moon", token=4)))
     (job,) = room.turn().passwords
-    room.core.hashed(job, True, room.moment)
+    room.core.requests.hashed(job, True, room.moment)
     (reply,) = [message for _, message in room.turn().replies if isinstance(message, backbone.Reply)]
     assert refusal(reply.body) == "the room has its most members (2)"

@@ -499,7 +499,7 @@ def test_a_password_that_fitted_the_room_before_does_not_fit_the_next_of_its_nam
 def test_too_many_passwords_are_answered_busy(broker: Broker) -> None:
     broker.say(A, Request(7, a_create(password="secret")))
     (job,) = broker.turns[-1].passwords
-    broker.core.busy(job)
+    broker.core.requests.busy(job)
     assert broker.turn().replies == [(A, Reply(7, Refused(Status.BUSY, "")))]
     assert broker.core.counters.passwords_refused == 1
 

@@ -4,7 +4,8 @@ import unicodedata
 
 import pytest
 
-from broker.directory import NUMBERS, Directory, Member
+from broker.directory import Directory
+from broker.rooms import NUMBERS, Member
 from broker.store import Batch, MemberRow, Snapshot
 from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from broker.config import Limits
 from broker.core import Core as BrokerCore
-from broker.core import Moment, PasswordJob, Turn
 from broker.store import Store
 from broker.store_memory import MemoryStore
+from broker.turn import Moment, PasswordJob, Turn
 from gateway import addresses
 from gateway.config import Settings
 from gateway.core import Core as GatewayCore
@@ -341,7 +341,7 @@ class FakeBroker:
     def hash(self, job: PasswordJob) -> None:
         """Make or check a password's hash, so that anybody can read it."""
         result = f"hash of {job.password}" if not job.stored else job.stored == f"hash of {job.password}"
-        self.core.hashed(job, result, self.moment)
+        self.core.requests.hashed(job, result, self.moment)
 
     def log(self, room: int) -> list[Entry]:
         """All that the store has of a room's log."""
