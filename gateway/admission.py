@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 from gateway.config import Network, Settings
 from gateway.counters import Counters
-from gateway.limits import Buckets
+from ops.limits import Buckets
 from protocol.household import household
 
 ADDRESSES = 10_000

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from gateway import render
 from gateway.counters import Counters
 from gateway.happenings import SPOKEN
-from gateway.limits import Bucket
 from gateway.link import Link
 from gateway.members import Member, Voice
+from ops.limits import Bucket
 from protocol import commands, told
 from protocol.backbone import (
     Answer,

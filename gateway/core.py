@@ -13,11 +13,11 @@ from gateway.commands import Commands
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
-from gateway.limits import Bucket, Buckets
 from gateway.link import Link
 from gateway.members import Arrival, Member, Members, Room, Voice, without_own_name
 from gateway.silence import Silences
 from gateway.trust import without_token
+from ops.limits import Bucket, Buckets
 from protocol import backbone
 from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
 from protocol.codes import EntryKind, LeaveReason, Status
@@ -56,6 +56,8 @@ LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word 
 MUTE_S = 0.02
 """For so long what a member says beyond its rate is passed over unread: a flood is to cost next to nothing."""
 STRANGER_MUTE_S = 0.5
+MOVES_S, MOVES, MOVING = 2.0, 20.0, 10_000
+"""Other addresses of a member that are followed in a second and at once; members of whom this is known."""
 WARN_S = 1.0
 SLOW_DOWN = "Too fast: what you said was dropped."
 SILENCED = "Far too fast: nothing of what you say is heard for {:.0f} s."
@@ -85,6 +87,8 @@ class Core:
         """Hash of an unknown token → datagrams (door, data, source) that wait for the directory's answer."""
         self._guesses: Buckets[str] = Buckets(ADDRESSES)
         self._households = Households(settings)
+        self._moves: Buckets[int] = Buckets(MOVING)
+        """Of members, by their ids."""
         self._said: Buckets[str] = Buckets(ADDRESSES)
         """What is said from addresses."""
         self.silences = Silences()
@@ -130,30 +134,34 @@ class Core:
         if member.leaving:
             counters.unknown_tokens += 1
             return
+        voice = member.voice
+        if voice is not None and voice.muted_until > now and raw not in LEAVE_WORDS:
+            # It has said too much a moment ago: what it floods us with is not even read.
+            counters.rate_limited += 1
+            self._pass_over(member, room_name, source, now)
+            return
         if room_name != room.raw_name and not self.delivery.names_room(room, room_name):
             counters.wrong_rooms += 1
+            self._pass_over(member, room_name, source, now)
             return
-        if (source != member.address or door != member.door) and not self._relocate(member, door, source, now):
-            counters.wrong_addresses += 1
+        if (source != member.address or door != member.door) and not self._relocate(
+            member, door, room_name, source, now
+        ):
             return
         member.seen = now
         if not raw:
+            # A sign of life, of which there may be too many as well.
+            self._pass_over(member, room_name, source, now)
             return
         dialect = member.dialect
-        voice = member.voice
         if voice is None:
             voice = member.voice = Voice(member.name)
-        if voice.muted_until > now and raw not in LEAVE_WORDS:
-            # It has said too much a moment ago: what it floods us with is not even read.
-            counters.rate_limited += 1
-            if self.silences.passed_over(member.id, now):
-                self._silence(member, voice, room_name, now)
-            return
         text = readable(raw, dialect)
         if self._takes_tokens:
             text = without_token(text)
         text = without_own_name(text, voice.own_prefixes)
         if not text or text in dialect.register_words:
+            self._pass_over(member, room_name, source, now)
             return
         if text in dialect.leave_words:
             self.leave(member, LeaveReason.LEFT, now)
@@ -199,9 +207,18 @@ class Core:
             return False
         return True
 
-    def _silence(self, member: Member, voice: Voice, room_name: bytes, now: float) -> None:
+    def _pass_over(self, member: Member, room_name: bytes, source: bytes, now: float) -> None:
+        """Count a datagram of which nothing comes, and silence a member that sends too many of these.
+
+        Those from elsewhere do not count: nobody else can have a member silenced.
+        """
+        if addresses.same_host(addresses.ip_bytes(source), member.ip) and self.silences.passed_over(member.id, now):
+            self._silence(member, room_name, now)
+
+    def _silence(self, member: Member, room_name: bytes, now: float) -> None:
         """Hear nothing of a member that floods, for a while; then it may say its rate, but nothing at once."""
         self.counters.silenced += 1
+        voice = member.voice = member.voice or Voice(member.name)
         until = self.silences.begin(member.id, room_name, member.token, now)
         voice.muted_until = until
         voice.bucket = Bucket(0.0, until)
@@ -216,8 +233,8 @@ class Core:
             words = notice(member.dialect, member.room.name, "slow", why)
             self.delivery.send(member.door, member.address, words)
 
-    def _relocate(self, member: Member, door: int, source: bytes, now: float) -> bool:
-        """Decide whether a member's datagrams may come from here; PROTOCOL.md, "Addresses"."""
+    def _relocate(self, member: Member, door: int, room_name: bytes, source: bytes, now: float) -> bool:
+        """Decide whether a member's datagrams may come from here, and count it if not; PROTOCOL.md, "Addresses"."""
         ip = addresses.ip_bytes(source)
         settings = self.settings
         if (
@@ -225,6 +242,12 @@ class Core:
             and settings.check_ip == "strict"
             and now - member.seen < settings.move_after_s
         ):
+            self.counters.wrong_addresses += 1
+            return False
+        if member.address is not None and not self._moves.touch(member.id, now, MOVES_S, MOVES):
+            # Each move costs its group and the directory something.
+            self.counters.moves_limited += 1
+            self._pass_over(member, room_name, source, now)
             return False
         if member.address is not None and member.dialect.port_stays:
             source = addresses.with_port(source, addresses.unpack(member.address)[1])

@@ -30,6 +30,8 @@ class Counters:
     questions_limited: int = 0
     """Questions of members that ask too many."""
     moved_addresses: int = 0
+    moves_limited: int = 0
+    """Datagrams from one more address of a member that has had too many lately."""
     deliveries: int = 0
     gaps: int = 0
     """Times that news were missing and the log was asked."""

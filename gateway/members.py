@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Protocol
 
-from gateway.limits import Bucket
 from gateway.pace import Pace
+from ops.limits import Bucket
 from protocol.backbone import Granted, room_topic
 from protocol.dialect import Dialect, DownStyle
 from protocol.names import MAX_NAME_SIZE

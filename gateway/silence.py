@@ -9,7 +9,7 @@ token and not by the address: nobody else can have a member silenced, wherever f
 """
 
 from gateway import bpf
-from gateway.limits import Buckets
+from ops.limits import Buckets
 
 PATIENCE = 1_000
 """Datagrams of a member that are passed over at once, and in a second, before it is silenced: a millisecond's work."""
@@ -19,13 +19,13 @@ FORGIVEN_S = 60.0
 """So long after a silence, the next one is the first again."""
 FLOODERS = 1_000
 """Members of whom this is known; beyond that the one that was longest quiet is forgotten."""
-SILENCED = 24
-"""Members at once whose datagrams the kernel drops: it looks at each datagram once for each. Others are passed over."""
+SILENCED = 16
+"""Members at once whose datagrams the kernel drops: it looks at each datagram twice for each. Others are passed by."""
 
-_UDP_HEADER, _SIZES = 8, 2
+_UDP_HEADER, _SIZES, _TOKEN = 8, 2, 32
 _WORD = 4
 _LOOKED_AT = 3 * _WORD
-"""Bytes of a token that are looked at: 48 bits, so nobody's is taken for another's."""
+"""Bytes at a token's end that are looked at: 48 bits, so nobody's is taken for another's."""
 _ALL_OF_IT = 0x40000
 """More than any datagram has."""
 
@@ -38,7 +38,7 @@ class Silences:
         self._last: dict[int, tuple[float, float]] = {}
         """Member id → how long its last silence is or was, and until when."""
         self._dropped: dict[tuple[int, bytes], float] = {}
-        """(bytes before what is looked at of the token, that) → until when the kernel is to drop such datagrams."""
+        """(bytes before a token's end, that end) → until when the kernel is to drop such datagrams."""
         self.changed = False
         """There is another program since it was asked for last."""
 
@@ -65,8 +65,8 @@ class Silences:
         self._last[member] = length, until
         if len(self._last) > FLOODERS:
             del self._last[next(iter(self._last))]
-        end = token[-_LOOKED_AT:]
-        self._dropped[_SIZES + len(room_name) + len(token) - len(end), end] = until
+        before = _UDP_HEADER + _SIZES + len(room_name) + _TOKEN - _LOOKED_AT
+        self._dropped[before, token[-_LOOKED_AT:]] = until
         if len(self._dropped) > SILENCED:
             del self._dropped[min(self._dropped, key=self._dropped.__getitem__)]
         self.changed = True
@@ -82,22 +82,50 @@ class Silences:
     def program(self) -> list[bytes]:
         """Return what the kernel is to run on each datagram from now on, empty if nothing: it drops theirs."""
         self.changed = False
+        if not self._dropped:
+            return []
+        # From the end, as a step that jumps there says how far that is. Sizes may be counted in characters: then the
+        # token is not where they say, but where it was in what came.
         steps: list[bytes] = []
-        # From the end, as a step that jumps there says how far that is.
         for before, end in self._dropped:
-            steps = [*_drop(_UDP_HEADER + before, end, len(steps) + 1), *steps]
-        return [*steps, bpf.step(bpf.RETURN, number=_ALL_OF_IT), bpf.step(bpf.RETURN, number=0)] if steps else []
+            look = _look(bpf.LOAD_WORD, before, end, len(steps) + 1)
+            enough = bpf.step(bpf.JUMP_IF_AT_LEAST, 0, len(look), before + _LOOKED_AT)
+            steps = [bpf.step(bpf.LOAD_LENGTH), enough, *look, *steps]
+        declared: list[bytes] = []
+        for _, end in self._dropped:
+            at = _TOKEN - _LOOKED_AT
+            declared = [*_look(bpf.LOAD_WORD_AT_X, at, end, len(declared) + len(steps) + 1), *declared]
+        return [
+            *_find_declared(len(declared)),
+            *declared,
+            *steps,
+            bpf.step(bpf.RETURN, number=_ALL_OF_IT),
+            bpf.step(bpf.RETURN, number=0),
+        ]
 
 
-def _drop(at: int, wanted: bytes, behind: int) -> list[bytes]:
+def _find_declared(otherwise: int) -> list[bytes]:
+    """Return steps that make X where the sizes say that a token is; if there is none, they jump over so many."""
+    return [
+        bpf.step(bpf.LOAD_LENGTH),
+        bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 8 + otherwise, _UDP_HEADER + _SIZES),
+        bpf.step(bpf.LOAD_BYTE, number=_UDP_HEADER),
+        bpf.step(bpf.ADD, number=_UDP_HEADER + _SIZES),
+        bpf.step(bpf.STORE, number=0),
+        bpf.step(bpf.ADD, number=_TOKEN),
+        bpf.step(bpf.COPY_TO_X),
+        bpf.step(bpf.LOAD_LENGTH),
+        bpf.step(bpf.JUMP_IF_AT_LEAST_X, 0, 1 + otherwise),
+        bpf.step(bpf.LOAD_X, number=0),
+    ]
+
+
+def _look(load: int, at: int, wanted: bytes, behind: int) -> list[bytes]:
     """Return steps that look for bytes in a place, and if they are there, jump over so many behind them."""
     steps: list[bytes] = []
     for start in reversed(range(0, len(wanted), _WORD)):
         word = int.from_bytes(wanted[start : start + _WORD], "big")
         if_equal = 0 if steps else behind
-        steps = [
-            bpf.step(bpf.LOAD_WORD, number=at + start),
-            bpf.step(bpf.JUMP_IF_EQUAL, if_equal, len(steps), word),
-            *steps,
-        ]
-    return [bpf.step(bpf.LOAD_LENGTH), bpf.step(bpf.JUMP_IF_AT_LEAST, 0, len(steps), at + len(wanted)), *steps]
+        compare = bpf.step(bpf.JUMP_IF_EQUAL, if_equal, len(steps), word)
+        steps = [bpf.step(load, number=at + start), compare, *steps]
+    return steps

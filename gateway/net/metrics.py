@@ -78,6 +78,7 @@ def _datagrams(service: Service) -> list[Row]:
             "unknown_token": counters.unknown_tokens,
             "wrong_room": counters.wrong_rooms,
             "wrong_address": counters.wrong_addresses,
+            "moves": counters.moves_limited,
             "rate": counters.rate_limited,
             "room_rate": counters.room_limited,
             "address_rate": counters.address_limited,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway import addresses
 from gateway.config import Settings
-from gateway.core import CROWD, EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, MUTE_S, REFUSED_S
+from gateway.core import CROWD, EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, MOVES, MUTE_S, REFUSED_S
 from gateway.silence import PATIENCE
 from protocol import backbone
 from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
@@ -175,6 +175,7 @@ def test_a_member_may_say_so_much_at_once_and_so_much_a_second() -> None:
         gateway.hear(1, str(number), ALICE)
     assert gateway.said() == ["0", "1"]
     # Silence, registering and leaving cost nothing.
+    gateway.now += MUTE_S
     for _ in range(9):
         gateway.hear(1, "", ALICE)
     assert gateway.counters.rate_limited == 5
@@ -217,6 +218,58 @@ def test_who_floods_is_not_heard_for_a_while_that_grows() -> None:
     assert words[0] == "Too fast: what you said was dropped."
     gateway.hear(1, "again", ALICE)
     assert gateway.said() == ["again"]
+
+
+@pytest.mark.parametrize(
+    ("data", "counter"),
+    [
+        pytest.param(raw(1, "x", room=b"another"), "wrong_rooms", id="another room"),
+        pytest.param(raw(1), "datagrams", id="nothing"),
+        pytest.param(raw(1, "m1: "), "datagrams", id="nothing but a name"),
+    ],
+)
+def test_who_floods_with_what_says_nothing_is_silenced_too(data: bytes, counter: str) -> None:
+    gateway = ScriptedGateway()
+    gateway.enter(1)
+    gateway.core.handle_datagrams(0, [(data, ALICE)] * (PATIENCE + 1), gateway.now)
+    assert getattr(gateway.counters, counter) == PATIENCE + 1
+    assert gateway.counters.silenced == 1
+    gateway.hear(1, "hello", ALICE)
+    assert (gateway.said(), len(gateway.core.silences)) == ([], 1)
+
+
+def test_nobody_is_silenced_by_what_comes_from_elsewhere() -> None:
+    gateway = ScriptedGateway(Settings(rate=100.0, burst=1.0))
+    gateway.enter(1, address=ALICE)
+    for _ in range(2):
+        gateway.hear(1, "x", ALICE)
+    for data in (raw(1), raw(1, "x"), raw(1, "x", room=b"another")):
+        gateway.core.handle_datagrams(0, [(data, ELSEWHERE)] * (2 * PATIENCE), gateway.now)
+    gateway.now += MUTE_S
+    gateway.core.handle_datagrams(0, [(raw(1), ELSEWHERE)] * (2 * PATIENCE), gateway.now)
+    assert (gateway.counters.silenced, gateway.counters.wrong_addresses) == (0, 2 * PATIENCE)
+    gateway.hear(1, "hello", ALICE)
+    assert gateway.said() == ["x", "hello"]
+
+
+def test_who_comes_from_ever_other_ports_is_followed_so_fast_only() -> None:
+    gateway = ScriptedGateway()
+    member = gateway.enter(1, address=ALICE)
+    ports = [address_of(1, port) for port in range(5_000, 5_000 + int(MOVES) + 10)]
+    for source in ports:
+        gateway.hear(1, "x", source)
+    assert len(gateway.said()) == MOVES
+    assert member.address == ports[int(MOVES) - 1]
+    assert (gateway.counters.moved_addresses, gateway.counters.moves_limited) == (MOVES, 10)
+    gateway.hear(1, "at home", ports[int(MOVES) - 1])
+    gateway.now += 1.0
+    gateway.hear(1, "moved", ALICE)
+    assert (gateway.said(), member.address) == (["at home", "moved"], ALICE)
+    # Whoever goes on is silenced like others.
+    gateway.core.handle_datagrams(
+        0, [(raw(1, "x"), address_of(1, 5_000 + number % 2)) for number in range(2 * PATIENCE + 100)], gateway.now
+    )
+    assert gateway.counters.silenced == 1
 
 
 def test_whose_guesses_are_spent_is_not_read_for_a_moment() -> None:

@@ -112,7 +112,10 @@ def test_the_kernel_drops_what_silenced_members_send_and_nothing_else(door: sock
     # One bit is another token.
     tokens += [bytes((*token_of(1)[:at], token_of(1)[at] ^ 64)) + token_of(1)[at + 1 :] for at in range(20, 32)]
     kept = [datagram(token, text) for token in tokens for text in (b"", b"hello")]
-    kept += [*OTHERS, datagram(token_of(1)[:31]), datagram(token_of(1), room=b"another")]
+    kept += [*OTHERS, datagram(token_of(1)[:31]), b"\0\x20" + datagram(token_of(1))[1:], b"x" + datagram(token_of(1))]
+    # In whatever room, and where they were when their sizes were counted in characters.
+    dropped += [datagram(token_of(count), room=b"x" * size) for size in (0, 1, 100, 255)]
+    dropped += [bytes((size, 32)) + datagram(token_of(count), b"x")[2:] for size in (2, 255)]
     assert passed(door, *dropped, *kept, *dropped) == kept
     assert bpf.attach_filter(door, ())
     assert passed(door, *dropped, *kept) == [*dropped, *kept]

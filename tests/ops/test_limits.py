@@ -1,9 +1,9 @@
-"""gateway/limits.py"""
+"""ops/limits.py"""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.limits import Bucket, Buckets
+from ops.limits import Bucket, Buckets
 
 
 def test_a_burst_goes_at_once_and_then_a_rate() -> None:
