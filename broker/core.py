@@ -286,6 +286,8 @@ class Core:
                 self.custody.located(member)
             elif item.kind == EntryKind.RELEASED:
                 self.custody.released(member, item.text, item.code, moment.now)
+            elif item.kind == EntryKind.KEPT:
+                self.custody.kept(member, item.text)
             else:
                 self.counters.refused_items += 1
         gateway.accepted += len(items)

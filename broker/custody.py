@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from broker.directory import Directory
 from broker.rooms import Member
+from ops.limits import Buckets
 from protocol import backbone
 from protocol.codes import LeaveReason, Status
+from protocol.household import same_host
 
 ALIVE_S = 2.0
 """A gateway that was not heard for this long delivers nothing: its lease, which is shorter, is over."""
@@ -24,6 +26,9 @@ ADOPTED_AT_ONCE = 500
 
 FORGET_S = 3600.0
 """When nothing need be known any more of a gateway that is gone and serves nobody."""
+
+HANDOVERS_S, HANDOVERS, WANDERERS = 2.0, 20.0, 10_000
+"""Times that a member may go to another gateway, in a second and at once; members of whom this is known."""
 
 Answer = Callable[[str, backbone.Downward], None]
 """Called with a gateway's instance and what to tell it."""
@@ -53,6 +58,10 @@ class Handover:
     waiting: dict[str, int]
     """Gateway instance → id of the resume to answer, in the order in which they asked: each has something that the
     member said, and the last is where it is."""
+    elsewhere: bool
+    """These have it from another host than where the member is known to be: only if it has been silent there."""
+    was_live: bool
+    """It was so when this began: it is again if nothing comes of it."""
 
 
 class Custody:
@@ -69,6 +78,11 @@ class Custody:
         """Members taken from a gateway that was gone."""
         self.expired = 0
         """Members of gateways that were gone who were silent too long."""
+        self.kept_back = 0
+        """Times that a member was asked for from another host than the one where it was heard lately."""
+        self.limited = 0
+        """Times that a member was to go to another gateway too often."""
+        self._moves: Buckets[int] = Buckets(WANDERERS)
         self._directory = directory
         self._answer = answer
         self._run = run
@@ -151,16 +165,39 @@ class Custody:
 
     # --- members --------------------------------------------------------------------------------------------------
 
-    def resume(self, instance: str, request_id: int, member: Member, now: float) -> None:
-        """A gateway has a datagram of a member: let it serve the member, as soon as no other does."""
+    def resume(self, instance: str, request_id: int, member: Member, resume: backbone.Resume, now: float) -> None:
+        """A gateway has a datagram of a member: let it serve the member, as soon as no other does, if that may be."""
+        elsewhere = bool(resume.ip and resume.move_after_ms) and not same_host(resume.ip, member.where)
         handover = self._handovers.get(member.id)
-        if handover is None and member.gateway == instance:
+        if elsewhere and not self._may_be_elsewhere(instance, member, handover, resume.move_after_ms / 1000, now):
+            self.kept_back += 1
+            self._refuse({instance: request_id}, Status.BAD_REQUEST)
+        elif handover is None and member.gateway == instance:
             self.grant(instance, request_id, member)
-        elif handover is not None:
+        elif handover is None and not self._moves.touch(member.id, now, HANDOVERS_S, HANDOVERS):
+            self.limited += 1
+            self._refuse({instance: request_id}, Status.BUSY)
+        elif handover is None:
+            # For one that is gone, that was decided just now.
+            self._begin(member, {instance: request_id}, elsewhere and self.may_live(member.gateway, now), now)
+        else:
+            if handover.elsewhere and not elsewhere:
+                # It is where it is known to be: that settles it.
+                self._refuse(handover.waiting, Status.BAD_REQUEST)
+                handover.waiting, handover.elsewhere = {}, False
             # Also if it is the one that is to give the member up: it has done so, or never had it, and will say that.
             handover.waiting[instance] = request_id
-        else:
-            self._begin(member, {instance: request_id}, now)
+
+    def _may_be_elsewhere(
+        self, instance: str, member: Member, handover: Handover | None, move_after_s: float, now: float
+    ) -> bool:
+        """Say whether a member may be at another host than before, as far as that is not for its gateway to say."""
+        if handover is not None:
+            return handover.elsewhere
+        if member.gateway == instance:
+            return False
+        gateway = self.gateways.get(member.gateway)
+        return gateway is None or self.may_live(member.gateway, now) or now - gateway.seen >= move_after_s
 
     def released(self, member: Member, name: str, heard: int, now: float) -> None:
         """The gateway of a member has let go of it, which has heard its room up to `heard`; 0 if it did not know it.
@@ -182,10 +219,17 @@ class Custody:
             # Who asked for it has asked the broker before us, and may not ask again: let it stay.
             self._give_again(member, heard)
 
+    def kept(self, member: Member, name: str) -> None:
+        """The gateway of a member has heard it lately, so it is not where others have it from: that was not itself."""
+        handover = self._handovers.get(member.id)
+        if handover is not None and handover.name == name and handover.elsewhere:
+            self.kept_back += 1
+            self._call_off(member, self._handovers.pop(member.id))
+
     def located(self, member: Member) -> None:
         """A member's gateway delivers to it; if it is to give it up, its reports do not count for the member."""
-        if member.id in self._handovers:
-            member.live = False
+        if handover := self._handovers.get(member.id):
+            member.live, handover.was_live = False, True
 
     def call_roll(self, instance: str, request_id: int, known: list[int]) -> None:
         """Tell a gateway which of its members are others' by now, and give it again whom it does not know of."""
@@ -229,10 +273,11 @@ class Custody:
                 self._hand_over(member_id, None, now)
         self._find_heir(instance, now)
 
-    def _begin(self, member: Member, waiting: dict[str, int], now: float) -> None:
-        """Let a member go from its gateway to those who wait for it, one after the other."""
+    def _begin(self, member: Member, waiting: dict[str, int], elsewhere: bool, now: float) -> None:
+        """Let a member go from its gateway to those who wait for it, one after the other; see `Handover`."""
         self._last_handover += 1
-        self._handovers[member.id] = Handover(f"{self._run}.{self._last_handover}", waiting)
+        name = f"{self._run}.{self._last_handover}"
+        self._handovers[member.id] = Handover(name, waiting, elsewhere, member.live)
         self._directory.hold(member)
         if self.may_live(member.gateway, now):
             self._ask_for(member)
@@ -240,17 +285,30 @@ class Custody:
             self._hand_over(member.id, None, now)
 
     def _ask_for(self, member: Member) -> None:
-        name = self._handovers[member.id].name
-        self._answer(member.gateway, backbone.Release(member.room.id, member.id, name))
+        handover = self._handovers[member.id]
+        release = backbone.Release(member.room.id, member.id, handover.name, handover.elsewhere)
+        self._answer(member.gateway, release)
+
+    def _call_off(self, member: Member, handover: Handover) -> None:
+        """Leave a member where it is."""
+        member.live = handover.was_live
+        self._refuse(handover.waiting, Status.BAD_REQUEST)
+
+    def _refuse(self, waiting: dict[str, int], status: Status) -> None:
+        for instance, request_id in waiting.items():
+            self._answer(instance, backbone.Reply(request_id, backbone.Refused(status, "")))
 
     def _hand_over(self, member_id: int, heard: int | None, now: float) -> None:
         """Let the gateway that waits for a member have it; `heard` as its old one said, None if that one is gone."""
-        waiting = self._handovers.pop(member_id).waiting
+        handover = self._handovers.pop(member_id)
+        waiting = handover.waiting
         member = self._directory.members.get(member_id)
         if member is None:
-            for instance, request_id in waiting.items():
-                refused = backbone.Refused(Status.ROOM_NOT_FOUND, "")
-                self._answer(instance, backbone.Reply(request_id, refused))
+            self._refuse(waiting, Status.ROOM_NOT_FOUND)
+            return
+        if heard is None and handover.elsewhere:
+            # Nobody can say any more when it was heard last: they may ask again.
+            self._call_off(member, handover)
             return
         if not waiting:
             # Who asked for it is gone. If its gateway has let go of it, it is given it again.
@@ -265,7 +323,7 @@ class Custody:
         self._directory.move(member, instance, heard)
         self.grant(instance, request_id, member)
         if waiting:
-            self._begin(member, waiting, now)
+            self._begin(member, waiting, handover.elsewhere, now)
 
     def _give_again(self, member: Member, heard: int) -> None:
         """A gateway has let go of a member for nobody: it shall go on with it."""

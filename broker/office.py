@@ -232,7 +232,7 @@ def _told_member(member: Member) -> operator.Member:
 def _is_meant(member: Member, name: str, ip: str) -> bool:
     if name:
         return name in (member.name, member.wished)
-    return ip in (household(member.ip), household(member.address.decode(errors="replace").partition(" ")[0]))
+    return ip in (household(member.ip), household(member.where))
 
 
 def _fitting(text: str) -> str:

@@ -57,8 +57,8 @@ class Requests:
                     self._ask_to_join(peer, request, join, moment.wall_ms)
                 case backbone.Create() as create:
                     self._ask_to_create(peer, request, create, moment.wall_ms)
-                case backbone.Resume(token_hash):
-                    self._resume(peer, request.id, token_hash, moment.now)
+                case backbone.Resume() as resume:
+                    self._resume(peer, request.id, resume, moment.now)
                 case backbone.Roll(known):
                     self._custody.call_roll(peer, request.id, known)
                 case backbone.Positions(asked):
@@ -213,12 +213,12 @@ class Requests:
         member = self._directory.join(room, names.user_name(body.user), _member_row(peer, body), wall_ms)
         self._custody.grant(peer, request_id, member)
 
-    def _resume(self, peer: str, request_id: int, token_hash: bytes, now: float) -> None:
-        member = self._directory.by_token.get(token_hash)
+    def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float) -> None:
+        member = self._directory.by_token.get(resume.token_hash)
         if member is None:
             self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
         else:
-            self._custody.resume(peer, request_id, member, now)
+            self._custody.resume(peer, request_id, member, resume, now)
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
         """Refuse a request, in words where the status does not say all."""

@@ -90,6 +90,11 @@ class Member:
         """Whether the room closes when this member leaves."""
         return self.room.host == self.id
 
+    @property
+    def where(self) -> str:
+        """The IP address that its datagrams come from; that of its handshake, if nothing has come yet."""
+        return self.address.decode(errors="replace").partition(" ")[0] if self.address else self.ip
+
     def heard(self) -> int:
         """Return the offset up to which it has heard its room, as far as its gateway has said.
 

@@ -236,12 +236,7 @@ class Core:
     def _relocate(self, member: Member, door: int, room_name: bytes, source: bytes, now: float) -> bool:
         """Decide whether a member's datagrams may come from here, and count it if not; PROTOCOL.md, "Addresses"."""
         ip = addresses.ip_bytes(source)
-        settings = self.settings
-        if (
-            not addresses.same_host(ip, member.ip)
-            and settings.check_ip == "strict"
-            and now - member.seen < settings.move_after_s
-        ):
+        if not addresses.same_host(ip, member.ip) and not self._may_be_elsewhere(member, now):
             self.counters.wrong_addresses += 1
             return False
         if member.address is not None and not self._moves.touch(member.id, now, MOVES_S, MOVES):
@@ -258,6 +253,10 @@ class Core:
         if (source, door) != (member.address, member.door):
             self.delivery.locate(member, door, source, now)
         return True
+
+    def _may_be_elsewhere(self, member: Member, now: float) -> bool:
+        """Say whether a member may show itself at another host by now."""
+        return self.settings.check_ip == "off" or now - member.seen >= self.settings.move_after_s
 
     def _unknown(self, door: int, data: bytes, source: bytes, now: float) -> None:
         """Take a datagram whose declared token is no member's here.
@@ -321,18 +320,28 @@ class Core:
                 self.counters.unknown_tokens += len(waiting)
             elif isinstance(answer, Granted):
                 self.counters.resumed += 1
-                self.enter(answer, token, now)
+                member = self.enter(answer, token, now)
+                if not addresses.same_host(addresses.ip_bytes(source), member.ip):
+                    member.seen = now - self.settings.move_after_s  # it may be there, or it were not granted
                 for held_door, held_data, held_source in waiting:
                     self.handle_datagrams(held_door, [(held_data, held_source)], now)
-            elif isinstance(answer, Refused):
+            elif isinstance(answer, Refused) and answer.status == Status.BAD_REQUEST:
+                # That was not the member, or it may not be there yet. It may have come meanwhile from where it is.
+                for held_door, held_data, held_source in waiting:
+                    if addresses.same_host(addresses.ip_bytes(held_source), addresses.ip_bytes(source)):
+                        self.counters.wrong_addresses += 1
+                    else:
+                        self.handle_datagrams(held_door, [(held_data, held_source)], now)
+            elif isinstance(answer, Refused) and answer.status == Status.ROOM_NOT_FOUND:
                 self.counters.unknown_tokens += len(waiting)
-                if answer.status == Status.ROOM_NOT_FOUND:
-                    self._refused[token] = now + REFUSED_S
-                    _bound(self._refused, REFUSED_TOKENS)
+                self._refused[token] = now + REFUSED_S
+                _bound(self._refused, REFUSED_TOKENS)
             else:
                 self.counters.held_dropped += len(waiting)
 
-        self.link.ask(backbone.Resume(token_hash), now, answered)
+        settings = self.settings
+        move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
+        self.link.ask(backbone.Resume(token_hash, addresses.unpack(source)[0], move_after_ms), now, answered)
 
     def _guessed(self, source: bytes, now: float) -> str | None:
         """Something came that is no member's: return whose bucket paid for it, empty if nobody's; None if it is empty.
@@ -480,13 +489,16 @@ class Core:
         match message:
             case Reply(_, Granted() as granted) if late:
                 self._adopt(granted, late, now)
-            case Release(room_id, member_id, handover):
+            case Release(room_id, member_id, handover, elsewhere):
                 if handover in self._released:
                     return  # asked once more before our answer was there
-                self._released[handover] = now
-                _bound(self._released, RELEASED)
                 room = self.members.rooms.get(room_id)
                 member = room.members.get(member_id) if room else None
+                if elsewhere and member is not None and not self._may_be_elsewhere(member, now):
+                    self.link.publisher.add(Item(EntryKind.KEPT, room_id, member_id, handover, 0))
+                    return
+                self._released[handover] = now
+                _bound(self._released, RELEASED)
                 if member is not None:
                     self.delivery.release(member, handover)
                 else:

@@ -14,7 +14,7 @@ import msgspec
 
 from protocol.errors import MalformedMessage
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of these frames. A broker refuses a gateway of another version by name, so that nobody guesses."""
 
 TOPIC_SIZE = 9
@@ -106,7 +106,7 @@ class Item(Wire):
     kind: Number
     """EntryKind.SAID; COMMANDED; LEFT, with the reason in `code` (of a member of a closed room: it has been told so);
     ADDRESSED, with the address in `text`; RELEASED, with the offset up to which the member has heard its room in `code`
-    and the handover in `text`."""
+    and the handover in `text`; KEPT, with the handover in `text`."""
     room: Number
     member: Number
     text: Text
@@ -144,9 +144,17 @@ class Join(Create, tag=11):
 
 
 class Resume(Wire, tag=12):
-    """A datagram came with a token that this gateway does not know: is it a member, and whose?"""
+    """A datagram came with a token that this gateway does not know: is it a member, and whose?
+
+    Refused as ROOM_NOT_FOUND if it is nobody's; as BAD_REQUEST if the member is at another host, where it was heard
+    lately; as BUSY if it goes from gateway to gateway too often.
+    """
 
     token_hash: Hash
+    ip: Short = ""
+    """Where the datagram came from; empty: that does not matter."""
+    move_after_ms: Number = 0
+    """How long a member must have been silent before it may be at another host; 0: that does not matter."""
 
 
 class ListRooms(Wire, tag=13):
@@ -394,12 +402,14 @@ class Unknown(Wire, tag=4):
 
 
 class Release(Wire, tag=5):
-    """Another gateway wants to serve this member: stop, and publish RELEASED. Repeated until that has come."""
+    """Another gateway wants to serve this member: stop, and publish RELEASED, or KEPT. Repeated until that has come."""
 
     room: Number
     member: Number
     handover: str
     """What this handover is called, in this and in RELEASED: no other is ever called so."""
+    elsewhere: bool
+    """The member has shown itself at another host: only if it has been silent for so long that it may be there."""
 
 
 class Adoption(Wire):

@@ -61,6 +61,8 @@ class EntryKind(IntEnum):
     """Told to the member alone: `code` is a `phrases.Phrase`, `text` what it is about."""
     ANNOUNCED = 17
     """From the operator, to everybody."""
+    KEPT = 18
+    """Only from gateway to broker, as an answer to Release: it serves the member still."""
 
 
 class LeaveReason(IntEnum):

@@ -1,7 +1,11 @@
-"""What an IP address is counted as: an IPv4 address, or an IPv6 network of 64 bits, as one household has it."""
+"""What an IP address is counted as: an IPv4 address, or an IPv6 network of 64 bits, as one household has it.
+
+And when two are of one host.
+"""
 
 import ipaddress
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 
 _BITS = 64
 
@@ -19,3 +23,18 @@ def household(ip: str) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, _BITS), strict=False))
+
+
+@lru_cache(10_000)
+def same_host(one: str, other: str) -> bool:
+    """Say whether two IP addresses count as one, equal or both of this machine; PROTOCOL.md, "Addresses"."""
+    try:
+        first, second = _plain(one), _plain(other)
+    except ValueError:
+        return False
+    return first == second or (first.is_loopback and second.is_loopback)
+
+
+def _plain(ip: str) -> IPv4Address | IPv6Address:
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    return address.ipv4_mapped or address if isinstance(address, IPv6Address) else address

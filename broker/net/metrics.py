@@ -28,6 +28,10 @@ def rows(server: Server) -> list[Row]:
             "impostor": server.transport.impostors,
         }
 
+    def kept() -> dict[str, float]:
+        custody = server.core.custody
+        return {"elsewhere": custody.kept_back, "too_often": custody.limited}
+
     def orders() -> dict[str, float]:
         desk = server.desk
         if desk is None:
@@ -56,6 +60,7 @@ def rows(server: Server) -> list[Row]:
         ),
         counter(f"{PREFIX}dropped_news", "News dropped for a slow gateway", lambda: server.transport.dropped),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
+        counter(f"{PREFIX}moves_refused", "Members that were not to go to another gateway, by why", kept, "reason"),
         counter(f"{PREFIX}orders", "What operators asked and ordered, by what came of it", orders, "outcome"),
         counter(f"{PREFIX}trimmed_rooms", "Times a room's log was cut to its bounds", _count(server, "trimmed_rooms")),
         counter(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.custody import ALIVE_S, FORGET_S
+from broker.custody import ALIVE_S, FORGET_S, HANDOVERS, HANDOVERS_S
 from protocol import backbone
 from protocol.backbone import (
     Adopt,
@@ -55,6 +55,107 @@ def test_a_living_gateway_gives_a_member_up_before_another_gets_it(broker: Broke
     assert broker.core.custody.handovers == 1
     broker.publish(B, said(member, "first"))
     assert broker.texts(member.room)[-2:] == ["last", "first"]
+
+
+def elsewhere(token: int = 1, ip: str = "198.51.100.7", move_after_s: float = 30.0) -> Resume:
+    return Resume(a_token(token), ip, int(move_after_s * 1000))
+
+
+def kept(release: Release) -> Item:
+    return Item(EntryKind.KEPT, release.room, release.member, release.handover, 0)
+
+
+def refused(request_id: int, status: Status = Status.BAD_REQUEST) -> Reply:
+    return Reply(request_id, Refused(status, ""))
+
+
+def asked_to_release(broker: Broker, peer: str = A) -> Release:
+    (release,) = [message for message in broker.told(peer) if isinstance(message, Release)]
+    return release
+
+
+def test_a_token_shown_at_another_host_takes_nobody_away_who_was_heard_lately(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1), *(said(member, number) for number in range(3)))
+    broker.heard.clear()
+    assert broker.say(B, Request(5, elsewhere())) == []
+    release = asked_to_release(broker)
+    assert release.elsewhere
+    # It goes on there, and its reports go on to count.
+    broker.publish(A, kept(release), said(member, "here I am"))
+    assert broker.told(B) == [refused(5)]
+    broker.say(A, Delivered([(member.room, 4)]))
+    held = broker.core.directory.members[member.member]
+    assert (held.gateway, held.live, held.heard()) == (A, True, 4)
+    assert (broker.core.custody.kept_back, broker.core.custody.handovers) == (1, 0)
+    # An answer that comes twice says nothing more.
+    broker.publish(A, kept(release))
+    assert broker.told(B) == []
+
+
+def test_a_member_that_was_silent_may_go_to_another_host_at_another_gateway(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1), said(member, 1))
+    broker.heard.clear()
+    broker.say(B, Request(5, elsewhere()))
+    broker.publish(A, released(asked_to_release(broker), 2))
+    assert broker.told(B) == [Reply(5, replace_address(member, offset=2))]
+
+
+def test_whoever_shows_it_where_the_member_is_settles_it(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1))
+    broker.told(A)
+    broker.say(B, Request(5, elsewhere()))
+    first = asked_to_release(broker)
+    # The host of its datagrams and not that of its handshake is where it is.
+    assert broker.say(B, Request(6, elsewhere(ip="192.0.2.1"))) == [refused(5)]
+    broker.publish(A, kept(first))
+    assert broker.say(B, Request(7, elsewhere())) == [refused(7)]
+    broker.wait(0.5, A, B)
+    release = next(message for message in broker.told(A) if isinstance(message, Release))
+    assert not release.elsewhere
+    broker.publish(A, released(release, 1))
+    assert broker.told(B)[-1] == Reply(6, replace_address(member))
+
+
+def test_a_thief_waits_for_a_member_whose_gateway_is_gone_as_for_any(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1))
+    broker.wait(1.0, A, B)
+    broker.say(B, Request(5, elsewhere()))
+    broker.wait(ALIVE_S + 0.5, B)
+    assert refused(5) in broker.told(B)
+    assert broker.core.directory.members[member.member].live
+    assert broker.ask(B, elsewhere()) == Refused(Status.BAD_REQUEST, "")
+    broker.wait(28.0, B)
+    assert broker.ask(B, elsewhere()) == replace_address(member)
+
+
+def test_a_member_of_ours_is_not_granted_at_another_host(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1, "203.0.113.9 5000 0"))
+    assert broker.ask(A, elsewhere()) == Refused(Status.BAD_REQUEST, "")
+    assert broker.ask(A, elsewhere(ip="192.0.2.1")) == Refused(Status.BAD_REQUEST, "")
+    assert isinstance(broker.ask(A, elsewhere(ip="203.0.113.9")), Granted)
+    assert isinstance(broker.ask(A, elsewhere(move_after_s=0)), Granted)
+
+
+def test_a_member_goes_from_gateway_to_gateway_so_often_only(broker: Broker) -> None:
+    broker.create(peer=A)
+    at, other = A, B
+    for _ in range(int(HANDOVERS)):
+        broker.told(at)
+        broker.say(other, Request(5, Resume(a_token(1))))
+        broker.publish(at, released(asked_to_release(broker, at), 1))
+        assert isinstance(broker.told(other)[-1], Reply)
+        at, other = other, at
+    assert broker.ask(other, Resume(a_token(1))) == Refused(Status.BUSY, "")
+    assert broker.core.custody.limited == 1
+    broker.wait(1.0 / HANDOVERS_S, A, B)
+    broker.told(at)
+    assert broker.say(other, Request(5, Resume(a_token(1)))) == []
+    assert not asked_to_release(broker, at).elsewhere
 
 
 def test_a_gateway_that_does_not_give_up_is_not_waited_for_when_it_is_gone(broker: Broker) -> None:

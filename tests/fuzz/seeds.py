@@ -102,7 +102,7 @@ DOWNWARD: list[backbone.Downward] = [
     backbone.Accepted(1),
     *(backbone.Reply(number, body) for number, body in product((1, 4), ANSWERS)),
     backbone.Unknown("broker-2"),
-    backbone.Release(1, 1, "handover"),
+    backbone.Release(1, 1, "handover", True),
     backbone.Adopt([backbone.Adoption(a_grant(12), HASH)]),
 ]
 ORDERS: list[operator.Question] = [

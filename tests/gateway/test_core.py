@@ -272,6 +272,39 @@ def test_who_comes_from_ever_other_ports_is_followed_so_fast_only() -> None:
     assert gateway.counters.silenced == 1
 
 
+def test_a_token_that_somebody_shows_elsewhere_is_no_members_there_and_does_not_stand_in_its_way(
+    gateway: ScriptedGateway,
+) -> None:
+    send(gateway, raw(1, "thief"), ELSEWHERE)
+    send(gateway, raw(1, "more"), addresses.pack("198.51.100.7", 9))
+    send(gateway, raw(1, "of the member"), ALICE)
+    (request,) = gateway.asked(Resume)
+    assert request.body == Resume(hash_token(token_of(1)), "198.51.100.7", 30_000)
+    gateway.reply(request.id, Refused(Status.BAD_REQUEST, ""))
+    assert gateway.counters.wrong_addresses == 2
+    # What came from the member itself is asked for.
+    (request,) = gateway.asked(Resume)
+    assert request.body == Resume(hash_token(token_of(1)), "192.0.2.1", 30_000)
+    gateway.reply(request.id, a_grant(1))
+    assert gateway.said() == ["of the member"]
+
+
+def test_who_is_granted_at_another_host_is_heard_there_at_once_and_nobody_else(gateway: ScriptedGateway) -> None:
+    send(gateway, raw(1, "moved"), ELSEWHERE)
+    (request,) = gateway.asked(Resume)
+    gateway.reply(request.id, a_grant(1, address=b"192.0.2.1 5000 0"))
+    send(gateway, raw(1, "thief"), ALICE)
+    assert gateway.said() == ["moved"]
+    assert gateway.members.by_token[token_of(1)].address == ELSEWHERE
+
+
+def test_where_a_token_is_shown_does_not_matter_if_nobody_checks_it() -> None:
+    gateway = ScriptedGateway(Settings(check_ip="off"))
+    send(gateway, raw(1, "x"), ELSEWHERE)
+    (request,) = gateway.asked(Resume)
+    assert request.body == Resume(hash_token(token_of(1)), "198.51.100.7", 0)
+
+
 def test_whose_guesses_are_spent_is_not_read_for_a_moment() -> None:
     gateway = ScriptedGateway(Settings(guess_rate=2.0))
     gateway.core.handle_datagrams(0, [(b"\3nonsense", ALICE)] * 41, gateway.now)
@@ -428,7 +461,7 @@ def test_an_unknown_token_is_asked_for_once_and_its_datagrams_wait(gateway: Scri
     for number in range(3):
         send(gateway, raw(1, f"text {number}"))
     (request,) = gateway.asked(Resume)
-    assert request.body == Resume(hash_token(token_of(1)))
+    assert request.body == Resume(hash_token(token_of(1)), "192.0.2.1", 30_000)
     assert gateway.said() == []
     gateway.reply(request.id, a_grant(1, offset=5))
     assert gateway.said() == ["text 0", "text 1", "text 2"]

@@ -570,8 +570,8 @@ def test_what_was_not_delivered_is_not_reported(gateway: ScriptedGateway) -> Non
 # --- handed over, fenced ------------------------------------------------------------------------------------------
 
 
-def release(member: int, room: int = 1, handover: str = "h1") -> Release:
-    return Release(room, member, handover)
+def release(member: int, room: int = 1, handover: str = "h1", elsewhere: bool = False) -> Release:
+    return Release(room, member, handover, elsewhere)
 
 
 def test_a_member_that_is_given_up_is_told_up_to_there_and_no_further(gateway: ScriptedGateway) -> None:
@@ -584,6 +584,27 @@ def test_a_member_that_is_given_up_is_told_up_to_there_and_no_further(gateway: S
     gateway.news(said(3, 9, "3"))
     assert (texts(gateway, ALICE), texts(gateway, BOB)) == (["2"], ["2", "3"])
     assert token_of(1) not in gateway.members.by_token
+
+
+def test_a_member_that_shows_itself_at_another_host_is_given_up_when_it_has_been_silent() -> None:
+    for settings, silent_s in ((Settings(), Settings.move_after_s), (Settings(check_ip="off"), 0.0)):
+        gateway = ScriptedGateway(settings)
+        gateway.enter(1, address=ALICE)
+        gateway.published()
+        if silent_s:
+            gateway.wait(silent_s - 1.0)
+            for _ in range(2):
+                gateway.answer(release(1, elsewhere=True))
+            assert gateway.published() == [Item(EntryKind.KEPT, 1, 1, "h1", 0)] * 2
+            gateway.news(said(2, 9, "2"))
+            assert texts(gateway, ALICE) == ["2"]
+            gateway.wait(1.0)
+        gateway.answer(release(1, elsewhere=True))
+        assert [item.kind for item in gateway.published()] == [EntryKind.RELEASED]
+        assert gateway.members.by_token == {}
+        # One that is not here has nobody who was heard lately.
+        gateway.answer(release(7, handover="h7", elsewhere=True))
+        assert gateway.published() == [Item(EntryKind.RELEASED, 1, 7, "h7", 0)]
 
 
 def test_what_it_said_before_goes_before_it_is_given_up(gateway: ScriptedGateway) -> None:

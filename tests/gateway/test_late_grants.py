@@ -21,7 +21,7 @@ def test_a_question_that_was_asked_twice_may_be_granted_twice() -> None:
     gateway.reply(request.id, a_grant(1))
     assert list(gateway.members.rooms[1].members) == [1]
     # It went elsewhere and, as the question came a second time, it is ours again.
-    gateway.answer(Release(1, 1, "broker.1"))
+    gateway.answer(Release(1, 1, "broker.1", False))
     assert gateway.members.rooms == {}
     gateway.reply(request.id, a_grant(1, offset=3, address=WRITTEN))
     assert list(gateway.members.rooms[1].members) == [1]
@@ -36,7 +36,7 @@ def test_a_grant_that_comes_too_late_is_taken() -> None:
     gateway = ScriptedGateway()
     gateway.core.handle_datagrams(0, [(a_datagram(1), ALICE)], gateway.now)
     request = gateway.asked(Resume)[0]
-    assert request.body == Resume(hash_token(token_of(1)))
+    assert request.body == Resume(hash_token(token_of(1)), "192.0.2.1", 30_000)
     gateway.wait(gateway.settings.request_timeout_s + 1)
     gateway.reply(request.id, a_grant(1, address=WRITTEN))
     assert list(gateway.members.rooms[1].members) == [1]
