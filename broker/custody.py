@@ -174,7 +174,7 @@ class Custody:
             self._refuse({instance: request_id}, Status.BAD_REQUEST)
         elif handover is None and member.gateway == instance:
             self.grant(instance, request_id, member)
-        elif handover is None and not self._moves.touch(member.id, now, HANDOVERS_S, HANDOVERS):
+        elif handover is None and not elsewhere and not self._moves.touch(member.id, now, HANDOVERS_S, HANDOVERS):
             self.limited += 1
             self._refuse({instance: request_id}, Status.BUSY)
         elif handover is None:

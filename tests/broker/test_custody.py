@@ -144,6 +144,9 @@ def test_a_member_of_ours_is_not_granted_at_another_host(broker: Broker) -> None
 def test_a_member_goes_from_gateway_to_gateway_so_often_only(broker: Broker) -> None:
     broker.create(peer=A)
     at, other = A, B
+    for number in range(2 * int(HANDOVERS)):
+        broker.say(B, Request(100 + number, elsewhere()))  # a thief uses up nothing of it
+        broker.publish(A, kept(asked_to_release(broker)))
     for _ in range(int(HANDOVERS)):
         broker.told(at)
         broker.say(other, Request(5, Resume(a_token(1))))
