@@ -18,6 +18,8 @@ _LONGEST_NAME = 2 * MAX_NAME_SIZE
 _TOLD_APART = re.compile(r"#\d+\Z")
 
 NEVER = float("-inf")
+WHEEL_SLACK = 1_000
+"""Members that went, beyond as many as are there, before they are looked for and let go."""
 
 
 class Recipients(Protocol):
@@ -243,6 +245,8 @@ class Members:
         """Household → how many of the members that are served count for it."""
         self._due: defaultdict[int, list[Member]] = defaultdict(list)
         """Second in which to look at a member again → those members."""
+        self._removed = 0
+        """Members that are among those and served no more."""
         self._looked_at: int | None = None
 
     def __len__(self) -> int:
@@ -277,7 +281,7 @@ class Members:
         self._due[int(member.seen + member.idle_s) + 1].append(member)
 
     def remove(self, member: Member) -> None:
-        """Serve it no more. It stays in the idle wheel until its turn comes, which costs nothing."""
+        """Serve it no more. It stays in the idle wheel until its turn comes, or until most there are such."""
         for table in (self.by_token, self._adopted):
             if table.get(member.token) is member:
                 del table[member.token]
@@ -288,6 +292,11 @@ class Members:
                 del self.households[member.household]
         member.room.wait_no_more(member)
         member.leaving = True
+        self._removed += 1
+        if self._removed > len(self) + WHEEL_SLACK:
+            for due, members in self._due.items():
+                self._due[due] = [each for each in members if not each.leaving]
+            self._removed = 0
 
     def idle(self, now: float) -> Iterator[Member]:
         """Yield the members that have been silent too long.
@@ -301,6 +310,7 @@ class Members:
         for due in range(self._looked_at + 1, second + 1):
             for member in self._due.pop(due, ()):
                 if member.leaving:
+                    self._removed = max(self._removed - 1, 0)
                     continue
                 if now - member.seen >= member.idle_s:
                     yield member

@@ -1,5 +1,6 @@
 """gateway/members.py"""
 
+import gc
 import math
 import unicodedata
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.members import Member, Members, Room, Voice, own_prefixes, without_own_name
+from gateway.members import WHEEL_SLACK, Member, Members, Room, Voice, own_prefixes, without_own_name
 from protocol.dialects import TCRP
 from tests.support.fakes import FakeRecipients, a_grant, address_of, token_of
 
@@ -113,6 +114,21 @@ def test_a_member_that_leaves_is_not_found() -> None:
     members.add(member)
     member.leaving = True
     assert list(members.idle(100.0)) == []
+
+
+def test_those_who_went_are_let_go_of_before_their_time_would_be_up() -> None:
+    members = Members()
+    stays = a_member(members, 0, 0.0)
+    members.add(stays)
+    for number in range(1, 3 * WHEEL_SLACK):
+        member = a_member(members, number, 0.0)
+        members.add(member)
+        members.remove(member)
+    del member
+    kept = [each for each in gc.get_objects() if isinstance(each, Member) and each.room is stays.room]
+    assert stays in kept
+    assert len(kept) <= WHEEL_SLACK + 3
+    assert list(members.idle(500.0)) == [stays]
 
 
 def test_clocks_may_stand_still_or_jump() -> None:
