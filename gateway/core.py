@@ -33,6 +33,8 @@ from protocol.names import hash_token, looks_like_token
 HELD_TOKENS = 4_096
 HELD_DATAGRAMS = 16
 """Datagrams of one unknown token that wait for the directory's answer; and how many such tokens there may be."""
+HELD_BYTES = 8 * 2**20
+"""Of all of those together."""
 COMMANDS = int(Manner.COMMANDS)
 """As a plain number: looked at for each message that begins with a slash."""
 REFUSED_TOKENS = 10_000
@@ -47,6 +49,8 @@ LATE_TICK_S = 1.0
 LEAVING_S = 10.0
 """When a member that leaves is dropped even if no news of it has come: the broker did not know it any more."""
 EXIT_ADDRESSES = 10_000
+EXITS_S, EXITS = 1.0, 40.0
+"""Clients of one address that are told to end in a second, and at once: a class behind one."""
 GUESS_S = 20.0
 """Unknown tokens of an address that are asked for at once: as many as in so long a time."""
 CROWD = 50
@@ -85,6 +89,7 @@ class Core:
         self.commands = Commands(link, counters, delivery.send_to, self.leave)
         self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
         """Hash of an unknown token → datagrams (door, data, source) that wait for the directory's answer."""
+        self._held_bytes = 0
         self._guesses: Buckets[str] = Buckets(ADDRESSES)
         self._households = Households(settings)
         self._moves: Buckets[int] = Buckets(MOVING)
@@ -98,6 +103,8 @@ class Core:
         """Address with its port → until when nothing that is no member's is read from there."""
         self._refused: dict[bytes, float] = {}
         self._exited: dict[bytes, float] = {}
+        self._exits: Buckets[str] = Buckets(ADDRESSES)
+        """Of addresses, whatever the port."""
         self._released: dict[str, float] = {}
         """Handovers that were answered: a second answer would tell of a later stay of the member here."""
         self._ticked_at = float("-inf")
@@ -297,23 +304,23 @@ class Core:
             self.counters.unknown_tokens += 1
             return
         held = self._held.get(token_hash)
-        if held is not None:
-            if len(held) < HELD_DATAGRAMS:
-                held.append((door, data, source))
-            else:
-                self.counters.held_dropped += 1
-            return
-        if len(self._held) >= HELD_TOKENS:
+        is_full = len(held) >= HELD_DATAGRAMS if held is not None else len(self._held) >= HELD_TOKENS
+        if is_full or self._held_bytes + len(data) > HELD_BYTES:
             self.counters.held_dropped += 1
+            return
+        if held is not None:
+            self._held_bytes += len(data)
+            held.append((door, data, source))
             return
         # Who comes with tokens of members has what it cost given back.
         guesser = self._guessed(source, now)
         if guesser is None:
             return
+        self._held_bytes += len(data)
         self._held[token_hash] = [(door, data, source)]
 
         def answered(answer: Answer | None, now: float) -> None:
-            waiting = self._held.pop(token_hash, [])
+            waiting = self._let_go(token_hash)
             if guesser and not isinstance(answer, Refused):
                 self._guesses.give_back(guesser, self._guess_burst())
             if isinstance(answer, Granted) and self.delivery.told_end(answer.room, answer.member):
@@ -343,6 +350,12 @@ class Core:
         move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
         self.link.ask(backbone.Resume(token_hash, addresses.unpack(source)[0], move_after_ms), now, answered)
 
+    def _let_go(self, token_hash: bytes) -> list[tuple[int, bytes, bytes]]:
+        """Return the datagrams that wait for the directory's answer about a token, and hold them no more."""
+        held = self._held.pop(token_hash, [])
+        self._held_bytes -= sum(len(data) for _, data, _ in held)
+        return held
+
     def _guessed(self, source: bytes, now: float) -> str | None:
         """Something came that is no member's: return whose bucket paid for it, empty if nobody's; None if it is empty.
 
@@ -365,6 +378,9 @@ class Core:
         last = self._exited.get(source, float("-inf"))
         word = CLASSIC.closed[-1].encode()
         if now - last >= EXIT_S and len(word) <= len(data):
+            household = self._households.of(addresses.unpack(source)[0])
+            if household and not self._exits.touch(household, now, EXITS_S, EXITS):
+                return
             self._exited.pop(source, None)
             self._exited[source] = now
             _bound(self._exited, EXIT_ADDRESSES)
@@ -418,7 +434,7 @@ class Core:
             self.members.add_adopted(member, token_hash)
             self.delivery.restore(member, granted.address, now)
             # What asked for it waits no longer, or what its client says next would overtake it.
-            for door, data, source in self._held.pop(token_hash, ()):
+            for door, data, source in self._let_go(token_hash):
                 self.handle_datagrams(door, [(data, source)], now)
         elif known.leaving and known.id in self._leaving:
             # It was another's when we said that it leaves, so that did not count.

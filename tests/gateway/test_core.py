@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 
 from gateway import addresses
 from gateway.config import Settings
-from gateway.core import CROWD, EXIT_ADDRESSES, HELD_DATAGRAMS, HELD_TOKENS, LEAVING_S, MOVES, MUTE_S, REFUSED_S
+from gateway.core import (
+    CROWD,
+    EXIT_ADDRESSES,
+    EXITS,
+    EXITS_S,
+    HELD_BYTES,
+    HELD_DATAGRAMS,
+    HELD_TOKENS,
+    LEAVING_S,
+    MOVES,
+    MUTE_S,
+    REFUSED_S,
+)
 from gateway.silence import PATIENCE
 from protocol import backbone
 from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
@@ -625,10 +637,35 @@ def test_no_answer_is_larger_than_what_it_answers(gateway: ScriptedGateway) -> N
 
 def test_how_many_addresses_are_remembered_for_that_is_bounded(gateway: ScriptedGateway) -> None:
     for number in range(EXIT_ADDRESSES + 10):
-        send(gateway, refused(), addresses.pack("192.0.2.1", 1 + number % 60_000))
+        send(gateway, refused(), addresses.pack("127.0.0.1", 1 + number % 60_000))
     assert gateway.counters.exit_answers == EXIT_ADDRESSES + 10
-    send(gateway, refused(), addresses.pack("192.0.2.1", EXIT_ADDRESSES + 10))
+    send(gateway, refused(), addresses.pack("127.0.0.1", EXIT_ADDRESSES + 10))
     assert gateway.counters.exit_answers == EXIT_ADDRESSES + 10
+
+
+def test_many_ports_of_one_address_are_told_so_as_one(gateway: ScriptedGateway) -> None:
+    for port in range(1, 1_000):
+        send(gateway, refused(), addresses.pack("192.0.2.1", port))
+    assert gateway.counters.exit_answers == EXITS
+    gateway.now += 1.0
+    for port in range(1_000, 1_010):
+        send(gateway, refused(), addresses.pack("192.0.2.1", port))
+    assert gateway.counters.exit_answers == EXITS + EXITS_S
+
+
+def test_what_waits_for_answers_about_tokens_has_a_bound_in_bytes(gateway: ScriptedGateway) -> None:
+    size = len(raw(1, "x" * 4_000))
+    fits, sources = HELD_BYTES // size, [addresses.pack(f"192.0.2.{number}", 1) for number in range(1, 100)]
+    for number in range(fits + 10):
+        send(gateway, raw(number, "x" * 4_000), sources[number % len(sources)])
+    assert gateway.core.held == fits
+    assert gateway.counters.held_dropped == 10
+    # Those that were answered give their place to others.
+    for request in gateway.asked(Resume)[:5]:
+        gateway.reply(request.id, Refused(Status.ROOM_NOT_FOUND, ""))
+    for number in range(fits + 10, fits + 20):
+        send(gateway, raw(number, "x" * 4_000), sources[number % len(sources)])
+    assert gateway.counters.held_dropped == 15
 
 
 # --- addresses ----------------------------------------------------------------------------------------------------

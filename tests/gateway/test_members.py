@@ -121,10 +121,8 @@ def test_those_who_went_are_let_go_of_before_their_time_would_be_up() -> None:
     stays = a_member(members, 0, 0.0)
     members.add(stays)
     for number in range(1, 3 * WHEEL_SLACK):
-        member = a_member(members, number, 0.0)
-        members.add(member)
-        members.remove(member)
-    del member
+        members.add(a_member(members, number, 0.0))
+        members.remove(members.by_token[token_of(number)])
     kept = [each for each in gc.get_objects() if isinstance(each, Member) and each.room is stays.room]
     assert stays in kept
     assert len(kept) <= WHEEL_SLACK + 3
