@@ -12,6 +12,8 @@ from protocol.errors import SettingError
 NEW = ".new"
 JOURNAL_SINCE = 7
 """The version of a store's form that has one; an older store is copied before the broker that brings it up to date."""
+RUN_SINCE = 8
+"""The version that says in which run of the system a store is open: a copy is open nowhere."""
 TRIES = 10
 """A copy is begun again when what it needs of the journal has gone into the database meanwhile: every few seconds."""
 
@@ -52,6 +54,8 @@ def back_up(store: Path, target: Path) -> None:
                 copy.execute(NEW_EPOCHS)
                 if has_journal:
                     copy.execute("UPDATE journal SET owner=randomblob(8)")
+                if version >= RUN_SINCE:
+                    copy.execute("UPDATE journal SET opened_in=''")
             found = copy.execute("PRAGMA quick_check").fetchone()
             if found != ("ok",):
                 raise SettingError(f"{store} is damaged: {found[0] if found else 'no answer'}")

@@ -342,7 +342,7 @@ async def run(config: Config) -> int:
         instance = secrets.token_hex(8)
         snapshot = store.load()
         if snapshot.has_lost:
-            logger.warning("a part of the store was lost, as in a power cut: rooms begin a new epoch")
+            logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
         core = Core(snapshot, instance, config.limits, time.monotonic())
         keyring = Keyring(config.keys) if config.keys else None
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)

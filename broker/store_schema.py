@@ -57,4 +57,8 @@ CREATE TABLE sanctions (room INTEGER NOT NULL, kind INTEGER NOT NULL, name TEXT 
 CREATE TABLE journal (owner BLOB NOT NULL, folded INTEGER NOT NULL);
 INSERT INTO journal SELECT randomblob(8), coalesce(min(row) - 1, 0) FROM turns;
 """,
+    """
+-- In which run of the operating system the store is open; empty: it was closed, or each commit is on the disk.
+ALTER TABLE journal ADD COLUMN opened_in TEXT NOT NULL DEFAULT '';
+""",
 )

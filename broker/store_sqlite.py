@@ -8,8 +8,9 @@ numbers say in which order these and the journal's follow.
 
 Durability `process`: a commit is in the operating system's hands, so it survives `kill -9` of any process; the WAL is
 synced at checkpoints only, the journal never. `full`: synchronous=FULL syncs the WAL at each commit, and so is the
-journal, so it survives a power cut as well. After a power cut under `process` a part in the middle may be missing: then
-what comes after it is left out, and rooms begin a new epoch, as history was lost.
+journal, so it survives a power cut as well. After a power cut under `process` a part in the middle may be missing, or
+the end, of which nothing shows. What comes after a gap is left out; and when the system has been started since a store
+was opened and not closed, the end may be missing. Then rooms begin a new epoch: positions of before may be given again.
 Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
 """
 
@@ -62,8 +63,13 @@ class StoreInUse(SettingError):
 class SqliteStore:
     """Keeps everything in the file at `path`, which no other broker may have open at the same time."""
 
-    def __init__(self, path: Path, durability: Durability = "process") -> None:
+    def __init__(self, path: Path, durability: Durability = "process", run: str | None = None) -> None:
         """Open or create the file, mode 0600.
+
+        Args:
+            path: where.
+            durability: see above.
+            run: what this run of the operating system is called, which a power cut ends; None: ask it.
 
         Raises:
             SettingError: it can not be opened, is no store of this version, or another broker has it open.
@@ -83,10 +89,12 @@ class SqliteStore:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(durability)
-                owner, folded = self._db.execute("SELECT owner, folded FROM journal").fetchone()
+                owner, folded, opened_in = self._db.execute("SELECT owner, folded, opened_in FROM journal").fetchone()
+                run = _name_of_run() if run is None else run
                 self._journal = Journal(beside(path), owner, durability == "full")
                 try:
-                    self._find_turns(folded)
+                    self._find_turns(folded, opened_in not in ("", run))
+                    self._note_run(run if durability == "process" else "")
                 except BaseException:
                     self._journal.close()
                     raise
@@ -104,7 +112,8 @@ class SqliteStore:
         if version > len(MIGRATIONS):
             raise sqlite3.DatabaseError(f"it has version {version}, this program reads up to {len(MIGRATIONS)}")
         self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
+        self._synchronous = f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}"
+        self._db.execute(self._synchronous)
         # Pages that a broker comes back to are few: what it reads is in the system's cache as well.
         self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         # What was said is erased, not only unlinked, when a room closes or its log is trimmed.
@@ -112,15 +121,24 @@ class SqliteStore:
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
 
-    def _find_turns(self, folded: int) -> None:
-        """Take up the turns after number `folded`, those of the table and those of the journal, up to the first gap."""
+    def _note_run(self, run: str) -> None:
+        """Write down, for good, in which run of the system the store is open; empty: nothing can be lost any more."""
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("UPDATE journal SET opened_in=?", (run,))
+        self._db.execute(self._synchronous)
+
+    def _find_turns(self, folded: int, was_cut: bool) -> None:
+        """Take up the turns after number `folded`, those of the table and those of the journal, up to the first gap.
+
+        If the system `was_cut` off while the store was open, what came last may be missing.
+        """
         journal = self._journal.take()
         found = journal.records | dict(self._db.execute("SELECT row, body FROM turns"))
         self._last = folded
         while (body := found.get(self._last + 1)) is not None:
             self._last += 1
             self._turns.add(*_turn.decode(body))
-        self._has_gap = journal.is_broken or max(found, default=0) > self._last
+        self._has_gap = was_cut or journal.is_broken or max(found, default=0) > self._last
         if self._has_gap:
             with self._transaction("mend"):
                 self._fold()
@@ -359,9 +377,21 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `Store.close`."""
+        with contextlib.suppress(StoreError, sqlite3.Error):  # then the next one takes care
+            self._fold_alone("write to")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._note_run("")
         self._db.close()
         self._journal.close()
         os.close(self._lock)
+
+
+def _name_of_run() -> str:
+    """Return what this run of the system is called, empty where it does not say: then a power cut is not noticed."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 class _Turns:
