@@ -238,6 +238,6 @@ def _is_meant(member: Member, name: str, ip: str) -> bool:
 def _fitting(text: str) -> str:
     if len(text.encode()) > TEXT_SIZE:
         raise PeerError(f"the text has more than {TEXT_SIZE} bytes")
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029" for char in text):
         raise PeerError("the text has control characters")
     return text.strip()

@@ -86,7 +86,7 @@ def readable(raw: bytes, dialect: Dialect) -> str:
     """Return the text of a message as its sender meant it.
 
     Invalid UTF-8 becomes U+FFFD, a character cut in two at the end goes; control characters but tab and line feed go;
-    what turns the direction of writing ends in its line.
+    other ends of lines become line feeds; what turns the direction of writing ends in its line.
     JSON of a dialect that wraps its texts so is unwrapped; what is not such JSON is taken as text.
     """
     if dialect.up_keys is not None:

@@ -5,6 +5,9 @@ import re
 # C0 and C1 controls but tab and line feed: what would move a cursor or ring a bell in another's terminal.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+# They end a line where they are shown, so they become what ends lines in texts: what shows one line knows one end.
+_LINE_ENDS = re.compile("[\u2028\u2029]")
+
 _CLOSE_EMBEDDING, _CLOSE_ISOLATE = "\u202c", "\u2069"
 _CLOSERS = dict.fromkeys("\u202a\u202b\u202d\u202e", _CLOSE_EMBEDDING) | dict.fromkeys(
     "\u2066\u2067\u2068", _CLOSE_ISOLATE
@@ -19,11 +22,12 @@ MAX_OPEN = 8
 def clean(text: str) -> str:
     """Return `text` without control characters, and with each turn of the direction of writing ended in its line.
 
-    What a terminal shows behind it is not touched by it. Costs next to nothing where there is nothing to do.
+    Its only line ends are line feeds. What a terminal shows behind it is not touched by it. Costs next to nothing where
+    there is nothing to do.
     """
     if text.isprintable():
         return text
-    text = _CONTROLS.sub("", text)
+    text = _LINE_ENDS.sub("\n", _CONTROLS.sub("", text))
     if _TURNS.search(text) is None:
         return text
     return "\n".join(_ended(line) for line in text.split("\n"))

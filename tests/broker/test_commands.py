@@ -124,8 +124,12 @@ def test_a_new_name_is_the_members_from_there_on(room: Room) -> None:
     assert (resumed.user, resumed.wished) == ("が", "bob")
 
 
-def test_what_one_does_is_one_line(room: Room) -> None:
-    assert told(room.does(room.bob, "/me waves\nand leaves")) == [(EntryKind.ACTED, "bob", "waves and leaves")]
+@pytest.mark.parametrize("end", ["\n", "\u2028", "\u2029"])
+def test_what_stands_in_the_servers_words_is_one_line(room: Room, end: str) -> None:
+    assert told(room.does(room.bob, f"/me waves{end}and leaves")) == [(EntryKind.ACTED, "bob", "waves and leaves")]
+    assert told(room.does(room.alice, f"/topic tea{end}bob: hi")) == [(EntryKind.TOPIC, "alice", "tea bob: hi")]
+    assert told(room.does(room.bob, f"/msg alice psst{end}psst")) == [(EntryKind.WHISPERED, "bob", "psst\npsst")]
+    assert told(room.does(room.alice, f"/kick bob no{end}tea"))[0] == (EntryKind.LEFT, "bob", "no tea")
 
 
 def test_questions_are_answered_in_pages(room: Room) -> None:

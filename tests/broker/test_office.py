@@ -101,6 +101,7 @@ def test_a_member_is_removed_with_a_reason(desk: Desk) -> None:
         (operator.Unban("bob"), "bob is not banned"),
         (operator.Announce(""), "nothing to announce"),
         (operator.Announce("a\x1bb"), "control characters"),
+        (operator.Announce("a\u2028b"), "control characters"),
         (operator.Persist("lab", "moon"), "no hash"),
         (operator.Unpersist("lab"), "lab is not persistent"),
     ],

@@ -11,7 +11,9 @@ from protocol.text import MAX_OPEN, clean, without_turns
 LRE, RLE, PDF, LRO, RLO = "\u202a", "\u202b", "\u202c", "\u202d", "\u202e"
 LRI, RLI, FSI, PDI = "\u2066", "\u2067", "\u2068", "\u2069"
 
-awkward = st.text(st.sampled_from("ab\n\t\x1b\x9b\0 \u200fあא" + LRE + RLE + PDF + LRO + RLO + LRI + RLI + FSI + PDI))
+TURNS = LRE + RLE + PDF + LRO + RLO + LRI + RLI + FSI + PDI
+
+awkward = st.text(st.sampled_from("ab\n\t\x1b\x9b\0 \u2028\u2029\u200fあא" + TURNS))
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,8 @@ awkward = st.text(st.sampled_from("ab\n\t\x1b\x9b\0 \u200fあא" + LRE + RLE + P
         (f"{RLO}a{PDI}b{PDF}", f"{RLO}ab{PDF}"),
         (f"{RLI}a{PDF}b{PDI}", f"{RLI}ab{PDI}"),
         (f"{RLO}a\nb", f"{RLO}a{PDF}\nb"),
+        ("a\u2028b\u2029\r\u2028c", "a\nb\n\nc"),
+        (f"{RLO}a\u2028b", f"{RLO}a{PDF}\nb"),
         (f"{RLO * 100}x", f"{RLO * MAX_OPEN}x{PDF * MAX_OPEN}"),
         ("\u200fא\u200e", "\u200fא\u200e"),
     ],
@@ -66,11 +70,16 @@ def test_nothing_is_left_open_in_any_line(text: str) -> None:
 def test_what_is_clean_stays_as_it_is(text: str) -> None:
     cleaned = clean(text)
     assert clean(cleaned) == cleaned
-    assert not {char for char in cleaned if unicodedata.category(char) == "Cc"} - {"\t", "\n"}
+    assert not {char for char in cleaned if unicodedata.category(char) in ("Cc", "Zl", "Zp")} - {"\t", "\n"}
+    assert cleaned.splitlines() == cleaned.split("\n")[: len(cleaned.splitlines())]
+
+
+def is_control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc" and char not in "\t\n"
 
 
 @given(awkward)
 def test_nothing_else_goes(text: str) -> None:
-    kept = [char for char in text if unicodedata.category(char) != "Cc" or char in "\t\n"]
+    kept = ["\n" if char in "\u2028\u2029" else char for char in text if not is_control(char)]
     assert without_turns(clean(text)) == without_turns("".join(kept))
-    assert not set(without_turns(text)) & set(LRE + RLE + PDF + LRO + RLO + LRI + RLI + FSI + PDI)
+    assert not set(without_turns(text)) & set(TURNS)
