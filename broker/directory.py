@@ -15,11 +15,10 @@ from broker.sanctions import Sanctions
 from broker.store import Batch, MemberRow, RoomRow, SanctionKind, Snapshot
 from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason
-from protocol.datagram import SERVER_NAME
 from protocol.errors import Full, RoomExists, RoomNotFound
 from protocol.household import household
 from protocol.manner import Manner
-from protocol.names import RoomName, UserName
+from protocol.names import SERVER_NAME, RoomName, UserName
 from protocol.phrases import Phrase
 
 NOBODY = 0

@@ -7,8 +7,7 @@ from typing import Final
 
 from broker.store import MemberRow, RoomRow
 from protocol.codes import Rights
-from protocol.datagram import SERVER_NAME
-from protocol.names import RoomName, TokenHash, UserName, told_apart
+from protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, told_apart
 
 NO_RIGHTS = Rights(0)
 

@@ -6,7 +6,7 @@ it was done hear of it whatever their listener says about notices.
 
 from typing import Any, NamedTuple
 
-from protocol import datagram, told
+from protocol import datagram, names, told
 from protocol.backbone import Entry
 from protocol.codes import EntryKind, LeaveReason
 from protocol.dialect import Dialect, DownForm, DownStyle
@@ -121,7 +121,7 @@ def farewell(entry: Entry, room: str, dialect: Dialect, manner: int) -> list[byt
     texts = [template.format(user=entry.sender, room=room, reason=reason) for template in dialect.removed]
     farewells = [datagram.notice(dialect, room, "kicked", text) for text in texts]
     if not any("{reason}" in template for template in dialect.removed):
-        farewells.insert(0, datagram.said(dialect.down, room, 0, datagram.SERVER_NAME, reason))
+        farewells.insert(0, datagram.said(dialect.down, room, 0, names.SERVER_NAME, reason))
     return farewells
 
 

@@ -10,14 +10,11 @@ import msgspec
 
 from protocol.dialect import Dialect, DownForm, DownStyle
 from protocol.errors import MalformedMessage
-from protocol.names import MAX_NAME_SIZE, TOKEN_SIZE, cut
+from protocol.names import MAX_NAME_SIZE, SERVER_NAME, TOKEN_SIZE, cut
 from protocol.text import clean, without_turns
 
 MAX_UP = 4096
 MAX_DOWN = 4094
-SERVER_NAME = "server"
-"""Who says a notice, in forms that name a sender."""
-
 _NO_WIDTH = "\u200b"
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from protocol.answers import template
-from protocol.datagram import SERVER_NAME, restored, restored_name
+from protocol.datagram import restored, restored_name
 from protocol.dialect import Dialect, DownForm
 from protocol.errors import MalformedMessage
+from protocol.names import SERVER_NAME
 from protocol.phrases import PHRASES, Phrase
 
 

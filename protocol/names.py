@@ -1,6 +1,7 @@
 """Room names, user names and tokens: limits and normal form; PROTOCOL.md, "Names" and "Tokens"."""
 
 import hashlib
+import re
 import unicodedata
 from typing import NewType
 
@@ -23,6 +24,9 @@ MAX_NAME_SIZE = 255
 
 TOKEN_SIZE = 32
 
+SERVER_NAME = "server"
+"""Who says a notice, in forms that name a sender. A member who wishes it is told apart from the server."""
+
 # NFC makes one character of at most four. To put tens of thousands of combining marks in order takes it seconds.
 _MAX_DECOMPOSED = 4 * MAX_NAME_SIZE
 
@@ -30,13 +34,22 @@ _MAX_DECOMPOSED = 4 * MAX_NAME_SIZE
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 _LINE_ENDS = frozenset("\u2028\u2029")
 
+# What leaves no mark in a line: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), which Python does
+# not have, and U+FFF9 to U+FFFB. They stay in names: emoji and Persian need joiners and variation selectors.
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+# What leaves a gap: white space, braille's blank, a musical note without a head.
+_BLANK = re.compile("[\\s\u2800\U0001d159]+")
+
 
 def normalise(name: str, what: str = "name") -> str:
     """Return `name` in NFC, without white space around it.
 
     Raises:
-        InvalidName: it is empty, longer than 255 bytes of UTF-8, or has control characters, line ends,
-            bidirectional overrides or lone surrogates. The text names `what` was wrong.
+        InvalidName: it is empty, longer than 255 bytes of UTF-8, has control characters, line ends, bidirectional
+            overrides or lone surrogates, or nothing that can be seen. The text names `what` was wrong.
     """
     if name.isascii() and name.isprintable():
         normal = name.strip()
@@ -48,6 +61,8 @@ def normalise(name: str, what: str = "name") -> str:
         for char in normal:
             if unicodedata.category(char) in ("Cc", "Cs") or char in _BIDI_CONTROLS or char in _LINE_ENDS:
                 raise InvalidName(f"{what} has a character that names may not have: U+{ord(char):04X}")
+        if normal and not _seen(normal):
+            raise InvalidName(f"{what} has nothing that can be seen")
     if not normal:
         raise InvalidName(f"{what} is empty")
     if len(normal.encode()) > MAX_NAME_SIZE:
@@ -61,8 +76,16 @@ def room_name(name: str) -> RoomName:
 
 
 def user_name(name: str) -> UserName:
-    """Return the normal form of a user's name or raise InvalidName."""
-    return UserName(normalise(name, "user name"))
+    """Return the normal form of a user's name or raise InvalidName, also if it only looks like the server's."""
+    normal = normalise(name, "user name")
+    if not normal.isascii() and _seen(normal) == SERVER_NAME:
+        raise InvalidName("user name can not be told from the server's")
+    return UserName(normal)
+
+
+def _seen(name: str) -> str:
+    """Return what people see of a name: without what leaves no mark, and with one space for each gap inside."""
+    return _BLANK.sub(" ", _IGNORABLE.sub("", name)).strip()
 
 
 def told_apart(name: UserName, number: int) -> UserName:

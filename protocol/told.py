@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from protocol.datagram import MAX_DOWN, SERVER_NAME, line, said
+from protocol.datagram import MAX_DOWN, line, said
 from protocol.dialect import DownForm, DownStyle
+from protocol.names import SERVER_NAME
 from protocol.text import without_turns
 
 ANSWER_SIZE = 1_200

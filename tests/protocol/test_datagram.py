@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from protocol.datagram import (
     MAX_DOWN,
     MAX_UP,
-    SERVER_NAME,
     cut_end,
     notice,
     parse_in_characters_untrusted,
@@ -23,6 +22,7 @@ from protocol.dialect import Dialect, DownForm, DownStyle
 from protocol.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_BARE_ACK, TCRP_NAMED, TCRP_OK, TCRP_SUCCESS, TSUDOI
 from protocol.errors import MalformedMessage
 from protocol.heard import Said, parse_down_untrusted
+from protocol.names import SERVER_NAME
 from protocol.text import without_turns
 from tests.support.strategies import TOKENS, datagrams, dialects, long_texts, names, texts
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from protocol.errors import InvalidName
 from protocol.names import (
     MAX_NAME_SIZE,
+    SERVER_NAME,
     UserName,
     cut,
     hash_token,
@@ -24,6 +25,11 @@ from tests.support.strategies import TOKENS, names, texts, wild_names
 
 REFUSED = (
     "\x00\x07\x1b\x7f\x80\x9b\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\ud800"
+)
+
+UNSEEN = (
+    " \u2800\u3000\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b\u180e\u180f\u200b\u200c\u200d\u2060\u2064\u206f\u3164"
+    "\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff9\U0001bca0\U0001d159\U0001d17a\U000e0001\U000e0020\U000e007f\U000e0100\U000e0fff"
 )
 
 
@@ -40,11 +46,18 @@ def test_any_string_is_a_name_or_invalid(name: str) -> None:
     assert unicodedata.is_normalized("NFC", normal)
     assert not any(unicodedata.category(char) in ("Cc", "Cs") for char in normal)
     assert not set(normal) & set(REFUSED)
+    assert set(normal) - set(UNSEEN)
     assert normalise(normal) == normal
 
 
 @pytest.mark.parametrize(
-    "name", ["alice", "部屋1", "a b", "😀", "👩🏽\u200d💻", 'it\'s "den"', "\\", "a,b", "#1", "-", "{}", "%s"]
+    "name",
+    [
+        *("alice", "部屋1", "a b", "😀", 'it\'s "den"', "\\", "a,b", "#1", "-", "{}", "%s"),
+        # Joiners and variation selectors: a person at a computer, a keycap, Scotland, a red heart, two Persian words.
+        *("👩🏽\u200d💻", "1\ufe0f\u20e3", "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f", "❤\ufe0f"),
+        *("می\u200cخواهم", "نامه\u200cای"),
+    ],
 )
 def test_ordinary_names_stay_as_they_are(name: str) -> None:
     assert normalise(name) == name
@@ -78,6 +91,34 @@ def test_control_characters_and_overrides_are_invalid_inside(char: str) -> None:
     for name in (f"a{char}b", f"部{char}屋"):
         with pytest.raises(InvalidName, match=rf"user name .* U\+{ord(char):04X}"):
             user_name(name)
+
+
+@pytest.mark.parametrize("unseen", UNSEEN.replace("\u3000", "").lstrip())
+def test_a_name_of_what_nobody_sees_is_invalid(unseen: str) -> None:
+    for name in (unseen, unseen * 3, f"{unseen} \u3000{unseen}", f"\u200b{unseen}"):
+        with pytest.raises(InvalidName, match="room name has nothing that can be seen"):
+            room_name(name)
+    for name in (f"{unseen}部", f"a{unseen}", f"a{unseen}b"):
+        assert normalise(name) == unicodedata.normalize("NFC", name)
+
+
+@pytest.mark.parametrize("unseen", UNSEEN.lstrip(" \u2800\u3000"))
+def test_nobody_can_look_like_the_server(unseen: str) -> None:
+    for name in (f"server{unseen}", f"{unseen} server", f" {unseen}\u2800server\u00a0{unseen}"):
+        with pytest.raises(InvalidName, match="user name can not be told from the server's"):
+            user_name(name)
+        assert "server" in room_name(name)
+
+
+@given(st.text(st.sampled_from("\u200b\u200d\ufe0f\u3164\ufff9"), min_size=1, max_size=5), st.integers(0, 6))
+def test_nobody_can_look_like_the_server_whatever_is_put_into_its_name(unseen: str, at: int) -> None:
+    with pytest.raises(InvalidName):
+        user_name(SERVER_NAME[:at] + unseen + SERVER_NAME[at:])
+
+
+@pytest.mark.parametrize("name", ["server", "Server", "server 1", "s e r v e r", "ser\u2800ver", "サーバー"])
+def test_other_names_like_the_servers_are_names(name: str) -> None:
+    assert user_name(name) == name
 
 
 def test_the_limit_is_255_bytes_of_the_normal_form() -> None:

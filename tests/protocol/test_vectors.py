@@ -115,6 +115,15 @@ def test_name(vector: Vector) -> None:
         assert normal == vector["normal"]
 
 
+@pytest.mark.parametrize("vector", vectors("user name"))
+def test_user_name(vector: Vector) -> None:
+    try:
+        normal: str | None = names.user_name(data(vector).decode())
+    except InvalidName:
+        normal = None
+    assert normal == vector["normal"]
+
+
 @pytest.mark.parametrize("vector", vectors("token"))
 def test_token(vector: Vector) -> None:
     assert names.looks_like_token(data(vector))
@@ -180,7 +189,7 @@ def test_what_is_told_reads_so(vector: Vector) -> None:
     if "fields" in vector:
         assert isinstance(found, Noticed)
         assert (found.kind, found.text, found.fields) == (NoticeKind.OTHER, vector["fields"]["text"], vector["fields"])
-    elif vector["from"] == datagram.SERVER_NAME:
+    elif vector["from"] == names.SERVER_NAME:
         assert found == Noticed(NoticeKind.OTHER, vector["text"])
     else:
         assert found == Said(vector["from"], vector["text"])
