@@ -105,7 +105,7 @@ class Dialect:
     user_key: str = "username"
     password_key: str | None = None
     bare_name: bool = False
-    """A payload that is no JSON is taken too: as the user name, without a password."""
+    """A payload that does not begin as a JSON object does is taken too: as the user name, without a password."""
     marker_key: str | None = None
     """A JSON key that a client's own request always has, with the value 1."""
     port: PortPlace = PortPlace.NOWHERE

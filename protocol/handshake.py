@@ -1,5 +1,6 @@
 """The TCP requests and answers of every dialect, read from its profile; PROTOCOL.md, "Handshake"."""
 
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from protocol.names import MAX_NAME_SIZE, cut
 _T = TypeVar("_T")
 
 PORT = struct.Struct("!H")
+
+_OBJECT = re.compile(r"[\s\ufeff]*\{")
 
 LIST_LIMIT = 4096
 """Bytes of a room list: the seed's client reads it with one recv(4096) and takes what comes next for its token."""
@@ -61,7 +64,7 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
         (port,) = PORT.unpack(payload[-trailer:])
         payload = payload[:-trailer]
     operation = Operation(header.operation)
-    if dialect.request is RequestForm.PLAIN or (dialect.bare_name and not payload.lstrip().startswith(b"{")):
+    if dialect.request is RequestForm.PLAIN or (dialect.bare_name and not is_meant_as_object(payload)):
         return Request(header, operation, room, payload.decode(), None, port or None)
     value = _json(payload)
     if dialect.request is RequestForm.JSON_STRING:
@@ -74,6 +77,15 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
     if dialect.port is PortPlace.KEY:
         port = _port(fields.get(dialect.port_key))
     return Request(header, operation, room, user, password or None, port)
+
+
+def is_meant_as_object(payload: bytes) -> bool:
+    """Say whether a payload begins as a JSON object does, behind white space or byte order marks.
+
+    It may be none for all that: with such a mark, NaN or half an escape in it. But it may hold a password all the same,
+    and to take it for a user's name would show that to the room.
+    """
+    return _OBJECT.match(payload.decode(errors="replace")) is not None
 
 
 def serialize_request(

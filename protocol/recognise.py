@@ -19,6 +19,7 @@ from protocol.dialects import (
     TSUDOI,
 )
 from protocol.errors import MalformedMessage
+from protocol.handshake import is_meant_as_object
 from protocol.header import Header, split_untrusted
 
 AUTO = "auto"
@@ -43,12 +44,21 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
     """
     if asks_for_rooms(header):
         return TCRP_OK
+    payload = _payload(header, body)
+    if is_meant_as_object(payload):
+        return _by_keys(_json(payload))
     if header.operation == Operation.JOIN and header.room_size == 0:
         return CLASSIC
-    payload = _payload(header, body)
-    match payload:
-        case str():
-            return TCRP_SUCCESS
+    if isinstance(_json(payload), str):
+        return TCRP_SUCCESS
+    if listed_before and _ends_in_port(body):
+        return TCRP_OK
+    return TCRP if header.operation == Operation.JOIN else CLASSIC
+
+
+def _by_keys(value: Any) -> Dialect:
+    """Return whose object this is; what is nobody's, or no JSON, is refused by the dialect that it looks most like."""
+    match value:
         case {"tsudoi": _}:
             return TSUDOI
         case {"user_name": _, "user_address": _}:
@@ -59,11 +69,7 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
             return TCRP_ROOM
         case {"username": _, "port": _} | {"username": _, "ip": _}:
             return TCRP_202
-        case {"username": _}:
-            return TCRP_JSON
-    if listed_before and _ends_in_port(body):
-        return TCRP_OK
-    return TCRP if header.operation == Operation.JOIN else CLASSIC
+    return TCRP_JSON
 
 
 def _ends_in_port(body: bytes) -> bool:
@@ -79,9 +85,17 @@ def _ends_in_port(body: bytes) -> bool:
     return len(text[-1:].encode()) == 2 or (text[-2:].isascii() and not text[-2:].isalnum())
 
 
-def _payload(header: Header, body: bytes) -> Any:
+def _payload(header: Header, body: bytes) -> bytes:
+    """Return the payload; nothing if it can not be told from the room, as whoever parses the request will say."""
+    try:
+        return split_untrusted(header, body)[1]
+    except MalformedMessage:
+        return b""
+
+
+def _json(payload: bytes) -> Any:
     """Return the payload's JSON value, None if it has none: a payload that only ends in JSON is a plain one."""
     try:
-        return msgspec.json.decode(split_untrusted(header, body)[1])
-    except (MalformedMessage, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -398,6 +398,22 @@ def test_auto_knows_our_own_clients(room: str, user: str) -> None:
     assert client.conversation.dialect is TSUDOI
 
 
+@pytest.mark.parametrize("door", [AUTO, "tcrp-json"])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'\xef\xbb\xbf{"username":"alice","password":"moonlight"}',
+        b' {"username":"alice","password":"moonlight","age":NaN}',
+        b'{"username":"alice","password":"\\ud83d"}',
+    ],
+)
+def test_an_object_that_went_wrong_is_not_shown_to_anybody(door: str, payload: bytes) -> None:
+    for listed_before in (False, True):
+        client = Client(door, listed_before).send(frame(b"den", CREATE, 0, payload))
+        refusal = Send([frame(b"", CREATE, 1, b"\4")], TCRP_JSON.pause_s)
+        assert [each for each in client.commands if each != WaitBriefly()] == [refusal, Finish()]
+
+
 def test_auto_takes_plain_clients_of_one_who_listed_for_tcrp_ok() -> None:
     raw = serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)
     client = Client(AUTO, listed_before=True).send(raw)

@@ -136,7 +136,9 @@ def test_a_bare_name_is_taken_where_the_dialect_has_it(payload: bytes) -> None:
     assert (found.user, found.password, found.port) == (payload.decode(), None, None)
 
 
-@pytest.mark.parametrize("payload", [b"{}", b' {"username":1}', b"{alice", b"\xff"])
+@pytest.mark.parametrize(
+    "payload", [b"{}", b' {"username":1}', b"{alice", b"\xff", b'\xef\xbb\xbf{"username":"alice"}']
+)
 def test_what_begins_as_an_object_is_no_bare_name(payload: bytes) -> None:
     with pytest.raises(MalformedMessage):
         parse_request_untrusted(TCRP_JSON, *with_payload(payload))

@@ -1,5 +1,6 @@
 """protocol/recognise.py"""
 
+import contextlib
 import json
 from typing import Any
 
@@ -22,6 +23,7 @@ from protocol.dialects import (
     TCRP_TWO_SOCKETS,
     TSUDOI,
 )
+from protocol.errors import MalformedMessage
 from protocol.handshake import parse_request_untrusted, serialize_request
 from protocol.header import HEADER_SIZE, Header
 from protocol.recognise import AUTO, asks_for_rooms, recognise
@@ -85,13 +87,36 @@ def test_a_json_string_is_tcrp_success(operation: int, room: str) -> None:
         assert ask(operation, room, payload, characters=True) == "tcrp-success"
 
 
-@pytest.mark.parametrize("user", ["alice", "アリス", 'say "hi"', "{}", '{"a"', "123", "null", "[1]", "a{}", '"', "{"])
+@pytest.mark.parametrize("user", ["alice", "アリス", 'say "hi"', "123", "null", "[1]", "a{}", '"', "}", "「{"])
 def test_a_plain_name_is_plain_whatever_it_holds(user: str) -> None:
     for room in ("den", "部屋1", 'the "den"', "{}"):
         assert ask(CREATE, room, user.encode()) == "classic"
         assert ask(JOIN, room, user.encode()) == "tcrp"
         assert ask(CREATE, room, user.encode(), characters=True) == "classic"
         assert ask(JOIN, room, user.encode(), characters=True) == "tcrp"
+
+
+@pytest.mark.parametrize("before", ["", " \r\n", "\u3000", "\ufeff", "\ufeff \ufeff"])
+@pytest.mark.parametrize(
+    "rest", ["", "}", '"a"', '"username":"alice","password":NaN}', "'username': 'alice'}", '"nick":1}']
+)
+@pytest.mark.parametrize("room", ["den", "部屋1", ""])
+def test_what_begins_as_an_object_is_nobodys_name(before: str, rest: str, room: str) -> None:
+    payload = f"{before}{{{rest}".encode()
+    for operation in (CREATE, JOIN):
+        for listed_before in (False, True):
+            assert ask(operation, room, payload, listed_before) == "tcrp-json"
+    for dialect in (TCRP_JSON, TCRP_ROOM, TSUDOI):
+        with pytest.raises(MalformedMessage):
+            parse_request_untrusted(dialect, Header(3, CREATE, 0, len(payload)), b"den" + payload)
+
+
+@given(requests(), st.booleans())
+def test_an_object_never_becomes_a_name(request: tuple[Header, bytes], listed_before: bool) -> None:
+    dialect = recognise(*request, listed_before)
+    if dialect in (CLASSIC, TCRP):
+        with contextlib.suppress(MalformedMessage):
+            assert not parse_request_untrusted(dialect, *request).user.strip().startswith("{")
 
 
 @pytest.mark.parametrize("port", [b"\xc3\x50", b'""', b"{}", b"[]", b"\0\0", b"#*"])

@@ -11,7 +11,7 @@ from protocol.errors import InvalidName, MalformedMessage
 from protocol.handshake import Request
 from protocol.header import HEADER_SIZE, Header
 from protocol.heard import Noticed, NoticeKind, Said, parse_down_untrusted
-from protocol.recognise import asks_for_rooms
+from protocol.recognise import asks_for_rooms, recognise
 from tests.protocol.vectors import Vector, data, dialect_of, files, frames, vectors, worked_example
 
 
@@ -49,6 +49,16 @@ def test_request(vector: Vector) -> None:
         room = vector["room"] or "den"
         values = (operation, room, vector["user"], vector["password"], vector["port"] or 0)
         assert handshake.serialize_request(dialect, *values) == data(vector)
+
+
+@pytest.mark.parametrize("vector", vectors("no request"))
+def test_no_request(vector: Vector) -> None:
+    dialect, raw = dialect_of(vector), data(vector)
+    header, body = Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:]
+    assert recognise(header, body, listed_before=True) is dialect
+    with pytest.raises(MalformedMessage):
+        request_in(dialect, raw)
+    assert handshake.refused(dialect, header, "", Status.BAD_REQUEST) == [bytes.fromhex(vector["answer"])]
 
 
 @pytest.mark.parametrize("vector", vectors("granted"))
