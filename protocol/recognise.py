@@ -86,11 +86,11 @@ def _ends_in_port(body: bytes) -> bool:
 
 
 def _payload(header: Header, body: bytes) -> bytes:
-    """Return the payload; nothing if it can not be told from the room, as whoever parses the request will say."""
+    """Return the payload; what is at its place if that is no text: there may be a port at its end."""
     try:
         return split_untrusted(header, body)[1]
     except MalformedMessage:
-        return b""
+        return body[header.room_size :]
 
 
 def _json(payload: bytes) -> Any:
