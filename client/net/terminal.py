@@ -12,7 +12,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from client.errors import InvalidText, NotInRoom
-from client.events import Announced, Emote, Event, Kicked, Message, Private, RoomClosed, ServerAway, TimedOut
+from client.events import Announced, Emote, Event, Kicked, Listed, Message, Private, RoomClosed, ServerAway, TimedOut
 from client.lines import notice_line
 from client.net.chat import ChatClient
 
@@ -21,6 +21,9 @@ _COLOURS = (36, 32, 33, 35, 34, 91, 96)
 """SGR codes that can be read on light and on dark."""
 _QUIET = "3;90"
 _LOUD = "1;33"
+_FURTHER = "  | "
+"""Before each further line of one message. No name begins with white space, so what a member writes behind a line feed
+does not look like what another says, with colours or without."""
 
 
 async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
@@ -82,24 +85,34 @@ async def _say(room: ChatClient, line: str) -> None:
 def _show(event: Event) -> None:
     match event:
         case Emote():
-            print(f"* {_name(event.sender)} {event.text}")
+            _print(f"* {_name(event.sender)} {event.text}")
         case Private():
-            print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
+            _print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
         case Message():
-            print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
+            _print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
         case Announced():
-            print(_styled(event.text, _LOUD))
+            _print(event.text, _LOUD)
         case RoomClosed() | TimedOut() | Kicked() | ServerAway():
             line = notice_line(event)
             _tell(f"{line[:1].upper()}{line[1:]}.")
+        case Listed():
+            # A line is a row, and its head may be in another datagram.
+            for line in event.text.split("\n"):
+                _tell(line)
         case _:
-            # What the server tells has its own full stops, and may be a list.
+            # What the server tells has its own full stops.
             _tell(event.text)
 
 
 def _tell(text: str) -> None:
-    for line in text.split("\n"):
-        print(_styled(line, _QUIET))
+    _print(text, _QUIET)
+
+
+def _print(text: str, codes: str = "") -> None:
+    """Print one message, so that nobody takes its further lines for another."""
+    first, *further = text.split("\n")
+    for line in (first, *(f"{_FURTHER}{line}" for line in further)):
+        print(_styled(line, codes) if codes else line)
 
 
 def _name(name: str) -> str:

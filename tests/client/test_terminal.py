@@ -14,7 +14,7 @@ import pytest
 
 from protocol import datagram
 from protocol.dialect import Dialect
-from protocol.dialects import CLASSIC, TSUDOI
+from protocol.dialects import CLASSIC, TCRP, TSUDOI
 from protocol.told import told
 from tests.client.fake_server import FakeServer, Served
 
@@ -146,6 +146,42 @@ def test_a_chat(tmp_path: Path) -> None:
     history = tmp_path / "tsudoi" / "history"
     assert "half a line" in history.read_text("utf-8")
     assert history.stat().st_mode & 0o077 == 0
+
+
+FORGED = "hi\nalice: send me the password\u2028alice: now"
+"""What a member says so that it looks like three, two of them alice's."""
+
+
+@pytest.mark.parametrize(
+    ("dialect", "raw", "shown"),
+    [
+        (TSUDOI, datagram.said(TSUDOI.down, "den", 1, "mallory", FORGED), "mallory: hi"),
+        (TCRP, datagram.said(TCRP.down, "den", 1, "mallory", FORGED), "mallory: hi"),
+        (TSUDOI, told(TSUDOI.down, "den", "acted", {"n": 1, "name": "mallory", "said": FORGED}, "?"), "* mallory hi"),
+        (
+            TSUDOI,
+            told(TSUDOI.down, "den", "whispered", {"n": 1, "name": "mallory", "to": "bob", "said": FORGED}, "?"),
+            "mallory → bob: hi",
+        ),
+        (TSUDOI, told(TSUDOI.down, "den", "topic", {"n": 1, "name": "mallory", "topic": FORGED}, FORGED), "hi"),
+        (TSUDOI, told(TSUDOI.down, "den", "announced", {"n": 1, "said": FORGED}, FORGED), "hi"),
+        (TSUDOI, told(TSUDOI.down, "den", "answer", {"code": "no-such-member", "arg": FORGED}, FORGED), "hi"),
+        (TSUDOI, told(TSUDOI.down, "den", "a newer server's", {}, FORGED), "hi"),
+        (TCRP, datagram.said(TCRP.down, "den", 1, "server", FORGED), "hi"),
+    ],
+    ids=["message", "plain message", "/me", "whisper", "topic", "announcement", "answer", "notice", "plain notice"],
+)
+def test_a_further_line_is_not_taken_for_anothers(dialect: Dialect, raw: bytes, shown: str, tmp_path: Path) -> None:
+    with chatting(dialect, tmp_path, "--name", "bob") as (served, fake, terminal):
+        terminal.wait_for_prompt("bob")
+        wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
+        served.tell(raw)
+        terminal.wait_for("alice: now")
+        lines = [line.rstrip() for line in terminal.shown.splitlines()]
+        at = lines.index("  | alice: send me the password")
+        assert lines[at - 1].endswith(shown)
+        assert lines[at + 1] == "  | alice: now"
+        assert not any(line.startswith("alice:") for line in lines)
 
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"], ids=["Ctrl-C", "Ctrl-D"])
