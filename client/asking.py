@@ -25,6 +25,7 @@ REFUSALS = frozenset(
         "yourself",
         "room-stays",
         "busy",
+        "too-fast",
         "no-such-page",
     }
 )

@@ -41,10 +41,18 @@ PAGE = 20
 """Members or rooms on a page."""
 HISTORY = 50
 """Messages that one `/history` tells at the most."""
-LOOKED_AT = 500
-"""Positions among which these are looked for."""
-QUESTIONS_S, QUESTIONS = 2.0, 20.0
-"""Questions a second that one member may ask in the long run, and at once: answers may be larger than questions."""
+LOOKED_AT, PORTIONS = 500, 4
+"""Positions among which these are looked for; and in how many such portions at the most: what is for one member alone
+has positions too."""
+COMMANDS_S, COMMANDS = 5.0, 50.0
+"""Commands a second that one member may give in the long run, and at once: each takes a place in the room's log, also
+one of which only that member hears."""
+QUESTION = 2.5
+"""What a question counts for among them: answers may be larger than questions."""
+QUESTIONS = COMMANDS / QUESTION
+"""Questions that one member may ask at once."""
+TOLD_S = 1.0
+"""A member that gives more is told so this often at the most."""
 
 SendTo = Callable[[Member, bytes], None]
 Leave = Callable[[Member, LeaveReason, float], None]
@@ -70,7 +78,7 @@ class Commands:
                 self._answer(member, Phrase.LEFT_ROOM, member.room.name)
                 self._leave(member, LeaveReason.LEFT, now)
             case commands.Lock(password) if password:
-                if self._may_ask(member, now):
+                if self._may(member, QUESTION, now):
                     self._ask(member, SetPassword(member.room.id, member.id, password), now, lambda answer: None)
             case (
                 commands.Whisper()
@@ -87,22 +95,30 @@ class Commands:
                 | commands.HandOver()
                 | commands.Close()
             ):
-                item = Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)
-                if not self._link.publisher.add(item):
-                    self._counters.window_full += 1
-                    self._answer(member, Phrase.BUSY)
+                if self._may(member, 1.0, now):
+                    self._publish(member, line)
             case _:
-                if self._may_ask(member, now):
+                if self._may(member, QUESTION, now):
                     self._tell(member, command, now)
         return ""
 
-    def _may_ask(self, member: Member, now: float) -> bool:
+    def _publish(self, member: Member, line: str) -> None:
+        if not self._link.publisher.add(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)):
+            self._counters.window_full += 1
+            self._answer(member, Phrase.BUSY)
+
+    def _may(self, member: Member, cost: float, now: float) -> bool:
+        """Say whether a member may give one more command, and count it; if not, tell the member, now and then."""
         voice = member.voice = member.voice or Voice(member.name)
         if voice.questions is None:
-            voice.questions = Bucket(QUESTIONS, now)
-        if voice.questions.touch(now, QUESTIONS_S, QUESTIONS):
+            voice.questions = Bucket(COMMANDS, now)
+        if voice.questions.touch(now, COMMANDS_S, COMMANDS, cost):
             return True
         self._counters.questions_limited += 1
+        if now - voice.warned_at >= TOLD_S:
+            voice.warned_at = now
+            self._counters.told_to_slow_down += 1
+            self._answer(member, Phrase.TOO_FAST)
         return False
 
     def _tell(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
@@ -124,10 +140,8 @@ class Commands:
                 bans = Bans(member.room.id, member.id, (page - 1) * PAGE, PAGE)
                 self._ask(member, bans, now, lambda answer: self._bans(member, page, answer))
             case commands.History(count):
-                room = member.room
-                after = max(max(room.known_last, member.cursor) - LOOKED_AT, 0)
-                question_ = Replay(room.id, room.epoch, after, LOOKED_AT)
-                self._ask(member, question_, now, lambda a: self._history(member, min(count, HISTORY), a))
+                newest = max(member.room.known_last, member.cursor)
+                self._look_back(member, min(count, HISTORY), newest, [], PORTIONS, now)
             case commands.Time():
                 self._ask(member, Clock(), now, lambda answer: self._time(member, answer))
 
@@ -143,6 +157,34 @@ class Commands:
                 self._answer(member, Phrase.BUSY)
 
         self._link.ask(question, now, answered)
+
+    def _look_back(self, member: Member, count: int, newest: int, said: list[Entry], portions: int, now: float) -> None:
+        """Look for what was said among the positions up to `newest`, and further back as long as that is too little.
+
+        Args:
+            member: who wants to know.
+            count: how much.
+            newest: where to begin.
+            said: what was found behind that.
+            portions: how many may be looked at.
+            now: when the member asked, so that all portions together have the time of one question.
+        """
+        room, epoch = member.room, member.room.epoch
+        after = max(newest - LOOKED_AT, 0)
+
+        def looked(answer: Answer) -> None:
+            if not isinstance(answer, Replayed):
+                return
+            # A log that was cut begins with what is known already.
+            end = said[0].offset if said else float("inf")
+            found = [entry for entry in answer.entries if entry.kind in SPOKEN and entry.offset < end] + said
+            goes_on = after > 0 and answer.first == after + 1 and answer.epoch == epoch
+            if len(found) < count and goes_on and portions > 1:
+                self._look_back(member, count, after, found, portions - 1, now)
+            else:
+                self._history(member, found[-count:])
+
+        self._ask(member, Replay(room.id, epoch, after, LOOKED_AT), now, looked)
 
     # --- answers --------------------------------------------------------------------------------------------------
 
@@ -203,10 +245,7 @@ class Commands:
         values = {"count": count, "page": page, "pages": pages}
         self._send(member, told.listed(member.dialect.down, room, notice, key, values, words, rows))
 
-    def _history(self, member: Member, count: int, answer: Answer) -> None:
-        if not isinstance(answer, Replayed):
-            return
-        said = [entry for entry in answer.entries if entry.kind in SPOKEN][-count:]
+    def _history(self, member: Member, said: list[Entry]) -> None:
         if not said:
             self._answer(member, Phrase.NO_HISTORY)
             return

@@ -28,7 +28,7 @@ class Counters:
     commands: int = 0
     """Lines with a slash that were taken for commands."""
     questions_limited: int = 0
-    """Questions of members that ask too many."""
+    """Commands of members that give too many, or ask too much by them."""
     moved_addresses: int = 0
     moves_limited: int = 0
     """Datagrams from one more address of a member that has had too many lately."""

@@ -15,14 +15,17 @@ class Bucket:
         self._left = burst
         self._at = now
 
-    def touch(self, now: float, rate: float, burst: float) -> bool:
-        """Say whether one more event is allowed at `now` (monotonic seconds), and count it if it is."""
+    def touch(self, now: float, rate: float, burst: float, cost: float = 1.0) -> bool:
+        """Say whether one more event is allowed at `now` (monotonic seconds), and count it if it is.
+
+        One that weighs more than others has a `cost` in these.
+        """
         left = min(burst, self._left + (now - self._at) * rate)
         self._at = now
-        if left < 1.0:
+        if left < cost:
             self._left = left
             return False
-        self._left = left - 1.0
+        self._left = left - cost
         return True
 
     def give_back(self, burst: float) -> bool:

@@ -38,6 +38,7 @@ class Phrase(IntEnum):
     TIME_IS = 24
     ROOM_STAYS = 25
     UNMUTED = 26
+    TOO_FAST = 27
     # Questions' longer answers.
     MEMBERS = 40
     MEMBER = 41
@@ -128,6 +129,7 @@ PHRASES: dict[Phrase, tuple[str, str]] = {
         "The server is busy. Try again in a moment.",
         "サーバーが混み合っています。しばらくしてからもう一度どうぞ。",
     ),
+    Phrase.TOO_FAST: ("Too fast: that was not done.", "速すぎます。いまのコマンドは実行されませんでした。"),
     Phrase.LEFT_ROOM: ("You have left {arg}.", "{arg} から退室しました。"),
     Phrase.UNMUTED: ("{arg} may speak again.", "{arg} さんは再び発言できます。"),
     Phrase.NOT_MUTED: ("{arg} is not muted.", "{arg} さんは発言を止められていません。"),

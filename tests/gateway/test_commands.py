@@ -7,18 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway import happenings, render
-from gateway.commands import HISTORY, PAGE, QUESTIONS
+from gateway import commands, happenings, render
+from gateway.commands import COMMANDS, HISTORY, LOOKED_AT, PAGE, PORTIONS, QUESTIONS
+from protocol import backbone
 from protocol.backbone import Entry, OnRoll, Roll
 from protocol.codes import EntryKind, LeaveReason
 from protocol.dialects import DIALECTS
 from protocol.manner import Manner
 from protocol.told import ANSWER_SIZE
 from tests.gateway.test_with_broker import STAYING
-from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry
+from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
 
 ALL = Manner.COMMANDS | Manner.NOTICES
 JAPANESE = Manner.COMMANDS | Manner.JAPANESE
+TOO_FAST = "server: Too fast: that was not done."
 
 
 class Town:
@@ -327,16 +329,140 @@ def test_history_is_what_was_said_last_oldest_first(town: Town) -> None:
     assert said == [("c1", "waves", True), ("c1", "two", False)]
 
 
-def test_too_many_questions_are_passed_over(town: Town) -> None:
+def test_too_many_questions_are_not_answered(town: Town) -> None:
     host = town.enter(town.a, "tcrp")
     for _ in range(int(QUESTIONS) + 10):
-        host.send(town.a, "/help")
+        host.send(town.a, "/time")
     town.world.run(1.0)
-    assert town.a.gateway.counters.questions_limited == 10
-    lines(host)
+    counters = town.a.gateway.counters
+    assert (counters.questions_limited, counters.told_to_slow_down) == (10, 1)
+    told = lines(host)
+    assert len(told) == QUESTIONS + 1
+    assert told.count(TOO_FAST) == 1
     town.world.run(1.0)
     town.type(host, "/time")
     assert len(lines(host)) == 1
+
+
+def test_too_many_commands_are_not_done_and_told_now_and_then(town: Town) -> None:
+    host, guest, own = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp"), town.enter(town.b)
+    town.type(host, "hello")
+    lines(guest)
+    for _ in range(520):
+        guest.send(town.b, "/kick c1")
+    town.world.run(0.1)
+    told = lines(guest)
+    assert told.count("server: Only the host can do that.") == COMMANDS
+    assert told.count(TOO_FAST) == 1
+    assert town.b.gateway.counters.questions_limited == 520 - COMMANDS
+    # So whoever asks hears what was said before.
+    town.type(host, "/history")
+    assert [line.rpartition(" ")[2] for line in lines(host)[0].split("\n")[1:]] == ["hello"]
+    town.world.run(2.0)
+    lines(guest)
+    for _ in range(520):
+        guest.send(town.b, "/me waves")
+    town.world.run(0.1)
+    assert lines(guest) == [TOO_FAST]
+    acted = lines(host)
+    assert set(acted) == {"* c2 waves"}
+    assert 5 * 2 <= len(acted) < COMMANDS
+    # One of our own is told in values; talking, and leaving, are other things.
+    objects(own)
+    for _ in range(int(COMMANDS) + 5):
+        own.send(town.b, "/r hello?")
+    town.world.run(0.1)
+    assert [fields for fields in objects(own) if "n" not in fields] == [
+        {"notice": "answer", "code": "too-fast", "arg": ""}
+    ]
+    town.type(own, "still here")
+    assert lines(host) == ["c3: still here"]
+    town.type(own, "/leave")
+    assert lines(host) == ["server: c3 has left."]
+
+
+def test_history_looks_further_back_where_little_was_said(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "COMMANDS", 10_000.0)
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", Manner.COMMANDS)
+
+    def be_answered(times: int) -> None:
+        for _ in range(times):
+            guest.send(town.b, "/kick c1")
+        town.world.run(1.0)
+
+    def history() -> list[str]:
+        lines(host)
+        town.type(host, "/history")
+        return [line.rpartition(" ")[2] for line in lines(host)[0].split("\n")[1:]]
+
+    town.type(host, "one")
+    town.type(host, "two")
+    be_answered((PORTIONS - 1) * LOOKED_AT)
+    town.type(host, "three")
+    assert history() == ["one", "two", "three"]
+    be_answered(LOOKED_AT)
+    assert history() == ["three"]
+
+
+def asked_back(gateway: ScriptedGateway, *answers: backbone.Answer) -> list[tuple[int, int]]:
+    """(position, how many from there) that are asked for while these are the answers."""
+    asked = []
+    for answer in answers:
+        (request,) = gateway.asked(backbone.Replay)
+        assert isinstance(request.body, backbone.Replay)
+        asked.append((request.body.after, request.body.limit))
+        gateway.reply(request.id, answer)
+    assert gateway.asked(backbone.Replay) == []
+    return asked
+
+
+def test_history_looks_no_further_than_it_must() -> None:
+    gateway = ScriptedGateway()
+    gateway.enter(1, "tcrp", offset=1_700, address=address_of(1)).manner = ALL
+
+    def portion(after: int, *entries: Entry, first: int = 0, epoch: int = 1) -> backbone.Replayed:
+        return backbone.Replayed(1, epoch, first or after + 1, 1_700, list(entries))
+
+    def history() -> list[str]:
+        (raw,) = gateway.doors.to(address_of(1))[-1:]
+        return [line.rpartition(" ")[2] for line in raw.decode().split("\n")[1:]]
+
+    gateway.hear(1, "/history 2", address_of(1))
+    # Enough was found.
+    assert asked_back(gateway, portion(1_200, said(1_300, 2, "a"), said(1_400, 2, "b"), said(1_500, 2, "c"))) == [
+        (1_200, 500)
+    ]
+    assert history() == ["b", "c"]
+    # To the room's beginning.
+    gateway.hear(1, "/history 5", address_of(1))
+    assert asked_back(
+        gateway,
+        portion(1_200, said(1_300, 2, "d")),
+        portion(700),
+        portion(200, said(300, 2, "b"), said(301, 2, "c")),
+        portion(0, said(100, 2, "a")),
+    ) == [(1_200, 500), (700, 500), (200, 500), (0, 500)]
+    assert history() == ["a", "b", "c", "d"]
+    # To the log's: what it holds is told once, though it may begin with what is known already.
+    gateway.hear(1, "/history 5", address_of(1))
+    known = said(1_300, 2, "d")
+    assert asked_back(gateway, portion(1_200, known), portion(700, said(1_100, 2, "c"), known, first=1_100)) == [
+        (1_200, 500),
+        (700, 500),
+    ]
+    assert history() == ["c", "d"]
+    # Not beyond another beginning of the room.
+    gateway.hear(1, "/history 5", address_of(1))
+    assert len(asked_back(gateway, portion(1_200, said(3, 2, "new"), first=1, epoch=2))) == 1
+    assert history() == ["new"]
+    # The broker goes away meanwhile: that is the answer, and the only one.
+    gateway.doors.sent.clear()
+    gateway.hear(1, "/history", address_of(1))
+    (request,) = gateway.asked(backbone.Replay)
+    gateway.reply(request.id, portion(1_200, known))
+    gateway.canaries_come_back = False
+    gateway.wait(5.0)
+    assert gateway.doors.to(address_of(1)) == [b"server: The server is busy. Try again in a moment."]
 
 
 def test_without_a_broker_a_question_is_answered_all_the_same(town: Town) -> None:

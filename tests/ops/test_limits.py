@@ -19,6 +19,13 @@ def test_a_long_silence_saves_up_no_more_than_a_burst() -> None:
     assert [bucket.touch(1e6, 2, 3) for _ in range(4)] == [True, True, True, False]
 
 
+def test_what_weighs_more_leaves_less_for_others() -> None:
+    bucket = Bucket(5, 0.0)
+    assert [bucket.touch(0.0, 1, 5, cost) for cost in (2.5, 1.0, 2.5, 1.0, 1.0)] == [True, True, False, True, False]
+    assert not bucket.touch(1.9, 1, 5, 2.5)
+    assert bucket.touch(2.0, 1, 5, 2.5)
+
+
 def test_trying_too_often_costs_nothing() -> None:
     bucket = Bucket(1, 0.0)
     assert bucket.touch(0.0, 1, 1)
