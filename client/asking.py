@@ -26,6 +26,7 @@ REFUSALS = frozenset(
         "room-stays",
         "busy",
         "too-fast",
+        "moved-away",
         "no-such-page",
     }
 )

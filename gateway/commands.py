@@ -129,6 +129,11 @@ class Commands:
             case commands.Misused(word):
                 usage, *does = HELP[word]
                 self._answer(member, Phrase.USAGE, f"{usage} — {does[_japanese(member)]}")
+            case commands.Help() | commands.Who() | commands.Rooms() | commands.Bans() | commands.History() if (
+                member.voice is not None and member.voice.elsewhere
+            ):
+                # Its address may be somebody's who never asked: answers are many times as long.
+                self._answer(member, Phrase.MOVED_AWAY)
             case commands.Help():
                 self._send(member, _help(member))
             case commands.Who(page):

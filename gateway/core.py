@@ -161,8 +161,7 @@ class Core:
             self._pass_over(member, room_name, source, now)
             return
         dialect = member.dialect
-        if voice is None:
-            voice = member.voice = Voice(member.name)
+        voice = member.voice = member.voice or Voice(member.name)
         text = readable(raw, dialect)
         if self._takes_tokens:
             text = without_token(text)
@@ -255,11 +254,17 @@ class Core:
             source = addresses.with_port(source, addresses.unpack(member.address)[1])
         if member.address is not None and source != member.address:
             self.counters.moved_addresses += 1
-        if ip != member.ip:
-            member.ip = ip
+        self._note_host(member, ip)
+        member.ip = ip
         if (source, door) != (member.address, member.door):
             self.delivery.locate(member, door, source, now)
         return True
+
+    def _note_host(self, member: Member, other: bytes) -> None:
+        """Note that a member moves between two hosts, if these are two, and if that is looked at at all."""
+        if self.settings.check_ip == "strict" and not addresses.same_host(other, member.ip):
+            member.voice = member.voice or Voice(member.name)
+            member.voice.elsewhere = True
 
     def _may_be_elsewhere(self, member: Member, now: float) -> bool:
         """Say whether a member may show itself at another host by now."""
@@ -419,8 +424,7 @@ class Core:
         self.members.add(member)
         if joined and self.settings.history:
             member.arrival = Arrival(granted.offset, self.settings.history)
-        if granted.address:
-            self.delivery.restore(member, granted.address, now)
+        self._restore(member, granted, now)
         return member
 
     def _adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
@@ -432,13 +436,20 @@ class Core:
         elif known is None:
             member = self._new_member(granted, b"", now)
             self.members.add_adopted(member, token_hash)
-            self.delivery.restore(member, granted.address, now)
+            self._restore(member, granted, now)
             # What asked for it waits no longer, or what its client says next would overtake it.
             for door, data, source in self._let_go(token_hash):
                 self.handle_datagrams(door, [(data, source)], now)
         elif known.leaving and known.id in self._leaving:
             # It was another's when we said that it leaves, so that did not count.
             self.link.publisher.add(self._leaving[known.id][2])
+
+    def _restore(self, member: Member, granted: Granted, now: float) -> None:
+        """Take up where a member was before it came to us."""
+        if granted.address:
+            ip = member.ip
+            self.delivery.restore(member, granted.address, now)
+            self._note_host(member, ip)
 
     def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
         room = self.members.rooms.get(granted.room)

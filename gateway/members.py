@@ -40,13 +40,15 @@ class Recipients(Protocol):
 class Voice:
     """What only a member has that has said something. Most listen, and do without."""
 
-    __slots__ = ("bucket", "muted_until", "own_prefixes", "questions", "warned_at", "wished")
+    __slots__ = ("bucket", "elsewhere", "muted_until", "own_prefixes", "questions", "warned_at", "wished")
 
     def __init__(self, name: str, wished: str = "") -> None:
         self.wished = wished or name
         """The name that it came with: its client may go on to write it."""
         self.bucket: Bucket | None = None
         self.questions: Bucket | None = None
+        self.elsewhere = False
+        """It has shown itself at another host than that of its handshake: nothing has proven that it is there."""
         self.muted_until = NEVER
         """Until when what it says is not read; see `core.MUTE_S`."""
         self.warned_at = NEVER

@@ -39,6 +39,7 @@ class Phrase(IntEnum):
     ROOM_STAYS = 25
     UNMUTED = 26
     TOO_FAST = 27
+    MOVED_AWAY = 28
     # Questions' longer answers.
     MEMBERS = 40
     MEMBER = 41
@@ -130,6 +131,10 @@ PHRASES: dict[Phrase, tuple[str, str]] = {
         "サーバーが混み合っています。しばらくしてからもう一度どうぞ。",
     ),
     Phrase.TOO_FAST: ("Too fast: that was not done.", "速すぎます。いまのコマンドは実行されませんでした。"),
+    Phrase.MOVED_AWAY: (
+        "You have come from another address than this one; join again to ask that.",
+        "入室したときと違うアドレスから届いています。もう一度入室するとお使いになれます。",
+    ),
     Phrase.LEFT_ROOM: ("You have left {arg}.", "{arg} から退室しました。"),
     Phrase.UNMUTED: ("{arg} may speak again.", "{arg} さんは再び発言できます。"),
     Phrase.NOT_MUTED: ("{arg} is not muted.", "{arg} さんは発言を止められていません。"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from gateway import commands, happenings, render
 from gateway.commands import COMMANDS, HISTORY, LOOKED_AT, PAGE, PORTIONS, QUESTIONS
+from gateway.config import Settings
 from protocol import backbone
 from protocol.backbone import Entry, OnRoll, Roll
 from protocol.codes import EntryKind, LeaveReason
@@ -67,6 +68,36 @@ def town() -> Town:
 
 
 # --- private ------------------------------------------------------------------------------------------------------
+
+
+def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
+    gateway = ScriptedGateway()
+    elsewhere = address_of(1, network="198.51.100.7")
+    member = gateway.enter(1, address=address_of(1))
+    member.manner = int(ALL)
+    gateway.hear(1, "/help", address_of(1))
+    assert len(gateway.doors.to(address_of(1))) > 1
+    gateway.now += gateway.settings.move_after_s
+    gateway.tick()
+    gateway.hear(1, "", elsewhere)
+    assert member.address == elsewhere
+    for line in ("/help", "/who", "/rooms", "/bans", "/history 50"):
+        gateway.hear(1, line, elsewhere)
+    told = [payload.decode() for payload in gateway.doors.to(elsewhere)]
+    assert len(told) == 5
+    assert all("join again to ask that" in text for text in told)
+    gateway.hear(1, "/time", elsewhere)
+    gateway.hear(1, "hello", elsewhere)
+    assert len(gateway.asked(backbone.Clock)) == 1
+    assert gateway.said() == ["hello"]
+
+
+def test_wherever_it_is_it_is_told_all_if_nobody_looks_at_that() -> None:
+    gateway = ScriptedGateway(Settings(check_ip="off"))
+    elsewhere = address_of(1, network="198.51.100.7")
+    gateway.enter(1, address=address_of(1)).manner = int(ALL)
+    gateway.hear(1, "/help", elsewhere)
+    assert len(gateway.doors.to(elsewhere)) > 1
 
 
 def test_a_whisper_reaches_one_and_is_shown_to_nobody_else(town: Town) -> None:
