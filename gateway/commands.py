@@ -115,11 +115,17 @@ class Commands:
         if voice.questions.touch(now, COMMANDS_S, COMMANDS, cost):
             return True
         self._counters.questions_limited += 1
-        if now - voice.warned_at >= TOLD_S:
-            voice.warned_at = now
+        if self._warn(member, voice, Phrase.TOO_FAST, now):
             self._counters.told_to_slow_down += 1
-            self._answer(member, Phrase.TOO_FAST)
         return False
+
+    def _warn(self, member: Member, voice: Voice, which: Phrase, now: float) -> bool:
+        """Tell a member why nothing comes of what it types, if it was not told so just now; say whether."""
+        is_due = now - voice.warned_at >= TOLD_S
+        if is_due:
+            voice.warned_at = now
+            self._answer(member, which)
+        return is_due
 
     def _tell(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
         """Answer a question."""
@@ -133,7 +139,7 @@ class Commands:
                 member.voice is not None and member.voice.elsewhere
             ):
                 # Its address may be somebody's who never asked: answers are many times as long.
-                self._answer(member, Phrase.MOVED_AWAY)
+                self._warn(member, member.voice, Phrase.MOVED_AWAY, now)
             case commands.Help():
                 self._send(member, _help(member))
             case commands.Who(page):
