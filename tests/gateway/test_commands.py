@@ -84,7 +84,7 @@ def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
     for line in ("/help", "/who", "/rooms", "/bans", "/history 50"):
         for _ in range(3):
             gateway.hear(1, line, elsewhere)
-        gateway.now += 1.0
+        gateway.wait(1.0)
     told = [payload.decode() for payload in gateway.doors.to(elsewhere)]
     assert len(told) == 5
     assert all("join again to ask that" in text for text in told)
