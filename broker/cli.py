@@ -360,8 +360,8 @@ async def run(config: Config) -> int:
         rooms, members = len(core.directory.rooms), len(core.directory.members)
         if keyring is not None:
             logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keys)
-            for path in keyring.unreadable:
-                logger.warning("a file holds no key", file=path)
+            for path, why in keyring.unreadable.items():
+                logger.warning("a key file is of no use", file=path, why=why)
         elif not is_loopback(config.bind):
             logger.warning("everybody who reaches it may read and write everything", endpoint=config.bind)
         logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)

@@ -9,6 +9,7 @@ The folder is the truth: who adds or removes a file adds or removes a gateway, w
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from protocol.errors import SettingError
@@ -31,6 +32,17 @@ MakePair = Callable[[], tuple[str, str]]
 """Returns a fresh (public, secret) pair."""
 
 
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the folder says that it did not say before."""
+
+    added: dict[str, Owner]
+    removed: dict[str, Owner]
+    """By public key, like `added`; a key that changed its owner is in both."""
+    unreadable: dict[str, str]
+    """Files that are newly of no use → why."""
+
+
 class Keyring:
     """Who is let in, as the folder says; look again with `refresh`."""
 
@@ -41,45 +53,101 @@ class Keyring:
             SettingError: the broker's own key is not there, or can not be used.
         """
         self._folder = folder
-        self._seen: dict[str, tuple[int, int]] = {}
         self.own = read_secret(folder / OWN)
+        self._files: dict[Path, _File] = {}
         self.owners: dict[str, Owner] = {}
         """Public key → whose it is."""
-        self.unreadable: list[str] = []
-        """Files that hold no key; whoever they were meant for stays outside."""
+        self.unreadable: dict[str, str] = {}
+        """Files and folders of no use → why; whoever they were meant for stays as it was, inside or outside."""
+        self._told: tuple[dict[str, Owner], dict[str, str]] = {}, {}
+        self._gone: dict[str, Owner] = {}
+        """Who was let in since the last `refresh`, if only for a moment, and is no more."""
         self.refresh()
 
-    def refresh(self) -> set[str]:
-        """Read again what has changed; return the public keys that are not let in any more."""
-        seen = {str(path): _mark(path) for _, path in self._files()}
-        if seen == self._seen and self.owners:
-            return set()
-        self._seen, before = seen, set(self.owners)
-        self.owners = {self.own.public: self.own.owner}
-        self.unreadable = []
-        for role, path in self._files():
+    def find(self, public: str) -> Owner | None:
+        """Return whose key it is, after another look at the folder if need be; None if it is not let in."""
+        if public not in self.owners:
+            self._read()
+        return self.owners.get(public)
+
+    def refresh(self) -> Changes:
+        """Read again what has changed; return all that has since the last call."""
+        self._read()
+        (owners, unreadable), self._told = self._told, (self.owners, self.unreadable)
+        gone, self._gone = self._gone, {}
+        return Changes(
+            _but(self.owners, owners),
+            _but(gone, self.owners),
+            {path: why for path, why in self.unreadable.items() if unreadable.get(path) != why},
+        )
+
+    def _read(self) -> None:
+        before, self._files, self.unreadable = self._files, {}, {}
+        for role, name in FOLDERS.items():
+            folder = self._folder / name
             try:
-                key = parse_public(path.read_text(encoding="ascii", errors="replace")[:MAX_FILE_SIZE], str(path))
-                self.owners[key] = Owner(role, check_name(path.stem))
-            except (OSError, SettingError):
-                self.unreadable.append(str(path))
-        return before.difference(self.owners)
+                paths = _names(folder)
+            except OSError as exc:
+                # Whoever was let in is not shut out because we can not look.
+                self.unreadable[str(folder)] = _why(exc)
+                self._files |= {path: file for path, file in before.items() if path.parent == folder}
+                continue
+            for path in paths:
+                self._files[path] = file = _look(role, path, before.get(path))
+                if file.why:
+                    self.unreadable[str(path)] = file.why
+        owners = {self.own.public: self.own.owner}
+        owners |= {file.key: file.owner for file in self._files.values() if file.owner}
+        self._gone |= _but(self.owners, owners)
+        self.owners = owners
 
-    def _files(self) -> list[tuple[Role, Path]]:
-        return [(role, path) for role, path in _public_files(self._folder)]
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file with a public key, as it was when it was read last."""
+
+    mark: tuple[int, ...]
+    """What shows that it has changed; nothing if it is to be read again in any case."""
+    key: str = ""
+    owner: Owner | None = None
+    why: str = ""
+    """It is of no use; empty if it is."""
 
 
-def _mark(path: Path) -> tuple[int, int]:
-    """Return what shows that a file has changed; nothing does if it is removed just now."""
+def _look(role: Role, path: Path, before: _File | None) -> _File:
+    """Return what is in a file now. What can not be read says nothing: then it counts as what it was before."""
     try:
         found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size
+        mark = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+        if before is not None and before.mark == mark:
+            return before
+        text = path.read_text(encoding="ascii", errors="replace")[:MAX_FILE_SIZE]
+    except FileNotFoundError:
+        return _File((), why="it is not there")  # it went just now, or is a link to nowhere
+    except OSError as exc:
+        known = before or _File(())
+        return _File((), known.key, known.owner, _why(exc))
+    try:
+        return _File(mark, parse_public(text, str(path)), Owner(role, check_name(path.stem)))
+    except SettingError as exc:
+        return _File(mark, why=str(exc))
 
 
-def _public_files(folder: Path) -> list[tuple[Role, Path]]:
-    return [(role, path) for role, name in FOLDERS.items() for path in sorted((folder / name).glob("*" + SUFFIX))]
+def _but(owners: dict[str, Owner], others: dict[str, Owner]) -> dict[str, Owner]:
+    """Return the keys that are not the same owner's among others."""
+    return {key: owner for key, owner in owners.items() if others.get(key) != owner}
+
+
+def _names(folder: Path) -> list[Path]:
+    """Return the files with public keys in a folder; raises OSError if there is one that can not be looked into."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX))
+    except FileNotFoundError:
+        return []
+
+
+def _why(exc: OSError) -> str:
+    return f"it can not be read: {exc.strerror}"
 
 
 def read_secret(path: Path) -> SecretKey:
@@ -96,13 +164,19 @@ def has_keys(folder: Path) -> bool:
 
 
 def listed(folder: Path) -> list[tuple[Owner, str]]:
-    """Return whom the folder lets in, and with which public key; raises SettingError if a file holds none."""
-    found = []
-    for role, path in _public_files(folder):
-        found.append(
+    """Return whom the folder lets in, and with which public key.
+
+    Raises:
+        SettingError: a file holds no key, or can not be read.
+    """
+    try:
+        return [
             (Owner(role, path.stem), parse_public(path.read_text(encoding="ascii", errors="replace"), str(path)))
-        )
-    return found
+            for role, name in FOLDERS.items()
+            for path in _names(folder / name)
+        ]
+    except OSError as exc:
+        raise SettingError(f"can not read {exc.filename}: {exc.strerror}") from exc
 
 
 def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:

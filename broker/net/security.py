@@ -5,13 +5,18 @@ gateway whose key is added while it runs must get in, so this one answers 300: t
 `HANDSHAKE_IVL`).
 """
 
+import time
 from typing import Any
 
 import zmq
 from zmq.utils import z85
 
 from broker.keyring import Keyring
+from ops import logs
+from ops.limits import Seldom
 from protocol.keys import Owner
+
+logger = logs.get("broker.security")
 
 DOMAIN = b"backbone"
 NOBLOCK = int(zmq.NOBLOCK)
@@ -21,6 +26,12 @@ OK, NOT_NOW = b"200", b"300"
 REQUEST_PARTS = 7
 """Version, request id, domain, address, identity, mechanism, and for CURVE one credential: the public key."""
 REQUESTS_AT_ONCE = 64
+TELL_AGAIN_S = 600.0
+"""Whoever comes, or is turned away, again and again is told of once in this time: a key that knocks does every 2 s."""
+LINES, LINES_A_SECOND = 10.0, 0.1
+"""Lines about those who are turned away, at once and in the long run: strangers may make up addresses and keys."""
+TOLD = 1_000
+"""Addresses and keys that were told of, and are remembered."""
 
 
 def make_pair() -> tuple[str, str]:
@@ -49,6 +60,9 @@ class Guard:
         """Public keys that have been let in since the sockets were bound."""
         self.denied = 0
         """Handshakes with a key that is not let in, or without one."""
+        # One of each: strangers must not use up the lines about friends.
+        self._came = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
+        self._denied = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
 
     def protect(self, socket: "zmq.Socket[bytes]") -> None:
         """Let a socket that is to be bound ask us about each connection. A missing answer keeps the door shut."""
@@ -70,6 +84,17 @@ class Guard:
             return False
         return True
 
+    def refresh(self) -> set[str]:
+        """Look at the keys again and tell what has changed; return those that are not let in any more."""
+        changes = self._keyring.refresh()
+        for owner in changes.removed.values():
+            logger.warning("a key was removed", owner=owner)
+        for owner in changes.added.values():
+            logger.info("a key was added", owner=owner)
+        for path, why in changes.unreadable.items():
+            logger.warning("a key file is of no use", file=path, why=why)
+        return set(changes.removed)
+
     def owner(self, frame: zmq.Frame) -> Owner | None:
         """Return who sent a frame; None if that key is not let in any more."""
         try:
@@ -84,11 +109,23 @@ class Guard:
     def _decide(self, request: list[bytes]) -> list[bytes]:
         request_id = request[1] if len(request) > 1 else b""
         if len(request) == REQUEST_PARTS and request[2] == DOMAIN and request[5] == b"CURVE" and len(request[6]) == 32:
-            public = z85.encode(request[6]).decode()
-            if public not in self._keyring.owners:
-                self._keyring.refresh()
-            if public in self._keyring.owners:
+            public, address = z85.encode(request[6]).decode(), _plain(request[3])
+            owner = self._keyring.find(public)
+            if owner is not None:
                 self.admitted.add(public)
+                if self._came.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
+                    logger.info("a key came in", owner=owner, address=address)
                 return [VERSION, request_id, OK, b"", public.encode(), b""]
+            self._tell_denied(public, address)
         self.denied += 1
         return [VERSION, request_id, NOT_NOW, b"", b"", b""]
+
+    def _tell_denied(self, public: str, address: str) -> None:
+        if self._denied.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
+            untold = self._denied.take_untold()
+            logger.warning("a key was turned away", public=public, address=address, not_told_before=untold)
+
+
+def _plain(address: bytes) -> str:
+    """Return an address as people write it: the socket takes IPv6 too, and shows IPv4 as a part of that."""
+    return address.decode(errors="replace").removeprefix("::ffff:")

@@ -161,7 +161,7 @@ class ZeromqTransport:
         """See `Transport.look`: keys may have been taken away."""
         if self._keyring is None or self._guard is None or self._closed:
             return []
-        revoked = self._keyring.refresh()
+        revoked = self._guard.refresh()
         return self._revoke(self._guard, self._keyring) if revoked & self._guard.admitted else []
 
     def _revoke(self, guard: Guard, keyring: Keyring) -> list[str]:

@@ -1,17 +1,20 @@
 """broker/keyring.py"""
 
+import os
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from broker import keyring
-from broker.keyring import Keyring
+from broker.keyring import Changes, Keyring
 from protocol.errors import SettingError
 from protocol.keys import Owner, Role
 
 EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
 PERSON = Owner(Role.OPERATOR, "east")
+NOTHING = Changes({}, {}, {})
 
 _numbers = count(1)
 
@@ -48,7 +51,7 @@ def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
 def test_who_is_added_later_is_seen(folder: Path) -> None:
     ring = Keyring(folder)
     keyring.add(folder, PERSON, folder.parent / "person.key", make_pair)
-    assert ring.refresh() == set()
+    assert set(ring.refresh().added.values()) == {PERSON}
     person = keyring.read_secret(folder.parent / "person.key")
     assert ring.owners[person.public] == PERSON
 
@@ -58,8 +61,8 @@ def test_who_is_removed_is_told_once(folder: Path) -> None:
     ring = Keyring(folder)
     west = keyring.read_secret(folder.parent / "west.key").public
     keyring.remove(folder, WEST)
-    assert ring.refresh() == {west}
-    assert ring.refresh() == set()
+    assert ring.refresh().removed == {west: WEST}
+    assert ring.refresh() == NOTHING
     assert set(ring.owners.values()) == {EAST, ring.own.owner}
 
 
@@ -68,14 +71,14 @@ def test_a_key_that_was_exchanged_is_removed_and_added(folder: Path) -> None:
     old = keyring.read_secret(folder.parent / "east.key").public
     keyring.remove(folder, EAST)
     keyring.add(folder, EAST, folder.parent / "new.key", make_pair)
-    assert ring.refresh() == {old}
+    assert ring.refresh().removed == {old: EAST}
     assert ring.owners[keyring.read_secret(folder.parent / "new.key").public] == EAST
 
 
 def test_a_file_without_a_key_lets_nobody_in(folder: Path) -> None:
     (folder / "gateways" / "odd.pub").write_text("nonsense\n")
     ring = Keyring(folder)
-    assert ring.unreadable == [str(folder / "gateways" / "odd.pub")]
+    assert list(ring.unreadable) == [str(folder / "gateways" / "odd.pub")]
     assert len(ring.owners) == 2
 
 
@@ -114,6 +117,87 @@ def test_a_folder_without_a_key_is_no_keyring(tmp_path: Path) -> None:
 def test_a_file_that_goes_just_now_is_none(folder: Path) -> None:
     (folder / "gateways" / "gone.pub").symlink_to(folder / "nowhere")
     ring = Keyring(folder)
-    assert ring.unreadable == [str(folder / "gateways" / "gone.pub")]
-    assert ring.refresh() == set()
+    assert list(ring.unreadable) == [str(folder / "gateways" / "gone.pub")]
+    assert ring.refresh() == NOTHING
     assert EAST in ring.owners.values()
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Files and folders that can not be read, whoever runs the tests."""
+    paths: set[Path] = set()
+    read_text, listdir = Path.read_text, os.listdir
+
+    def read(path: Path, *args: Any, **options: Any) -> str:
+        if path in paths:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *args, **options)
+
+    def names(path: Path) -> list[str]:
+        if path in paths:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(os, "listdir", names)
+    return paths
+
+
+def test_who_can_not_be_read_for_a_while_stays_in_and_is_told_once(folder: Path, locked: set[Path]) -> None:
+    ring = Keyring(folder)
+    path = folder / "gateways" / "east.pub"
+    path.touch()
+    locked.add(path)
+    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    changes = ring.refresh()
+    assert (list(changes.added.values()), changes.removed) == ([WEST], {})
+    assert changes.unreadable == {str(path): "it can not be read: Permission denied"}
+    assert ring.refresh() == NOTHING
+    locked.clear()
+    assert ring.refresh() == NOTHING
+    assert set(ring.owners.values()) == {EAST, WEST, ring.own.owner}
+    assert not ring.unreadable
+
+
+def test_who_could_not_be_read_at_first_comes_in_when_it_can(folder: Path, locked: set[Path]) -> None:
+    locked.add(folder / "gateways" / "east.pub")
+    ring = Keyring(folder)
+    assert ring.unreadable
+    assert EAST not in ring.owners.values()
+    locked.clear()  # as chmod does: neither size nor time of the file change
+    assert list(ring.refresh().added.values()) == [EAST]
+
+
+def test_a_folder_that_can_not_be_looked_into_shuts_nobody_out(folder: Path, locked: set[Path]) -> None:
+    ring = Keyring(folder)
+    locked.add(folder / "gateways")
+    changes = ring.refresh()
+    assert (changes.removed, list(changes.unreadable)) == ({}, [str(folder / "gateways")])
+    locked.clear()
+    keyring.remove(folder, EAST)
+    assert list(ring.refresh().removed.values()) == [EAST]
+
+
+def test_a_look_for_one_key_does_not_hide_that_another_was_removed(folder: Path) -> None:
+    ring = Keyring(folder)
+    east = keyring.read_secret(folder.parent / "east.key").public
+    keyring.remove(folder, EAST)
+    assert ring.find("a stranger's") is None
+    assert ring.refresh().removed == {east: EAST}
+
+
+def test_a_key_whose_role_changes_is_removed_and_added(folder: Path) -> None:
+    ring = Keyring(folder)
+    (folder / "operators").mkdir()
+    (folder / "gateways" / "east.pub").rename(folder / "operators" / "east.pub")
+    east = keyring.read_secret(folder.parent / "east.key").public
+    assert ring.refresh() == Changes({east: PERSON}, {east: EAST}, {})
+
+
+def test_who_was_let_in_for_a_moment_is_told_as_removed(folder: Path) -> None:
+    ring = Keyring(folder)
+    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    west = keyring.read_secret(folder.parent / "west.key").public
+    assert ring.find(west) == WEST
+    keyring.remove(folder, WEST)
+    assert ring.refresh() == Changes({}, {west: WEST}, {})

@@ -1,11 +1,15 @@
 """broker/net/security.py, and what broker/net/server.py does with keys"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import io
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import structlog
 import zmq
 import zmq.asyncio
 
@@ -17,6 +21,7 @@ from broker.net.ask import ping
 from broker.net.security import make_pair, present
 from broker.net.server import Server
 from broker.store_memory import MemoryStore
+from ops import logs
 from protocol import backbone
 from protocol.backbone import Canary, Granted, Hello, Publish, Reply, Request, Unknown, Welcome
 from protocol.keys import Owner, Role, SecretKey
@@ -117,6 +122,18 @@ class Guarded:
     def close(self) -> None:
         self.server.stop()
         self._context.destroy(linger=0)
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What was logged."""
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers, root.level
+    logs.set_up("info", "human", stream)
+    yield stream
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @asynccontextmanager
@@ -244,6 +261,59 @@ def test_ping_shows_the_brokers_own_key(tmp_path: Path) -> None:
             endpoint = here.server.endpoint
             assert await asyncio.to_thread(ping, endpoint, PATIENCE_S, here.own)
             assert not await asyncio.to_thread(ping, endpoint, 0.3)
+
+    asyncio.run(play())
+
+
+def test_a_key_file_that_can_not_be_read_cuts_nobody_off(
+    tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_text = Path.read_text
+
+    def read(path: Path, *args: Any, **options: Any) -> str:
+        if path.name == "east.pub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *args, **options)
+
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            east = here.peer("east/1", here.key(EAST))
+            await east.greet()
+            (here.folder / "gateways" / "east.pub").touch()
+            monkeypatch.setattr(Path, "read_text", read)
+            here.key(WEST)
+            await until(lambda: "a key was added" in log.getvalue())
+            await east.greet()
+            again = here.peer("east/2", here.key(EAST))
+            await again.greet()
+        assert log.getvalue().count("a key file is of no use") == 1
+        assert "a key was removed" not in log.getvalue()
+        assert not here.server.denied
+
+    asyncio.run(play())
+
+
+def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, log: io.StringIO) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            public, secret = make_pair()
+            stranger = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
+            await stranger.say(Hello(backbone.VERSION))
+            await until(lambda: here.server.denied > 3)
+            for number in range(3):
+                east = here.peer(f"east/{number}", here.key(EAST))
+                await east.greet()
+                await east.live()
+            await until(lambda: "a key came in" in log.getvalue())
+            assert log.getvalue().count("a key was turned away") == log.getvalue().count("a key came in") == 1
+            (told,) = (line for line in log.getvalue().splitlines() if "turned away" in line)
+            assert public in told
+            assert "127.0.0.1" in told
+            (here.folder / "gateways" / "west.pub").write_text(public)
+            await stranger.hear()
+            await until(lambda: "a key was added" in log.getvalue())
+            keyring.remove(here.folder, WEST)
+            await until(lambda: "a key was removed" in log.getvalue())
 
     asyncio.run(play())
 
