@@ -8,7 +8,7 @@ import os
 
 import zmq
 
-from broker.net.security import Guard
+from broker.net.security import ORDERS, Guard
 from broker.office import Office
 from broker.turn import Moment
 from protocol import operator
@@ -59,7 +59,7 @@ class Desk:
         ):
             self.socket.setsockopt(option, value)
         if guard is not None:
-            guard.protect(self.socket)
+            guard.protect(self.socket, ORDERS)
         # The socket file is made in this call and with these rights: there is no moment at which others could connect.
         mask = os.umask(0o177)
         try:

@@ -14,11 +14,20 @@ from zmq.utils import z85
 from broker.keyring import Keyring
 from ops import logs
 from ops.limits import Seldom
-from protocol.keys import Owner
+from protocol.keys import Owner, Role
 
 logger = logs.get("broker.security")
 
-DOMAIN = b"backbone"
+COMMANDS, NEWS, ORDERS = b"commands", b"news", b"orders"
+ROLES = {
+    # The broker's own key asks whether it is answered. An operator's is answered that it is no gateway's.
+    COMMANDS: frozenset(Role),
+    # Here a key reads all that is said: nothing that comes to this socket is looked at.
+    NEWS: frozenset({Role.GATEWAY}),
+    # Whose key an order came with is looked at, and counted.
+    ORDERS: frozenset(Role),
+}
+"""ZAP domain, one a socket → whose keys may come there."""
 NOBLOCK = int(zmq.NOBLOCK)
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 VERSION = b"1.0"
@@ -64,13 +73,13 @@ class Guard:
         self._came = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
         self._denied = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
 
-    def protect(self, socket: "zmq.Socket[bytes]") -> None:
+    def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
         """Let a socket that is to be bound ask us about each connection. A missing answer keeps the door shut."""
         own = self._keyring.own
         socket.curve_server = True
         socket.curve_publickey = own.public.encode()
         socket.curve_secretkey = own.secret.encode()
-        socket.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
+        socket.setsockopt(zmq.ZAP_DOMAIN, domain)
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 
     def answer(self) -> bool:
@@ -108,22 +117,21 @@ class Guard:
 
     def _decide(self, request: list[bytes]) -> list[bytes]:
         request_id = request[1] if len(request) > 1 else b""
-        if len(request) == REQUEST_PARTS and request[2] == DOMAIN and request[5] == b"CURVE" and len(request[6]) == 32:
+        if len(request) == REQUEST_PARTS and request[5] == b"CURVE" and len(request[6]) == 32:
             public, address = z85.encode(request[6]).decode(), _plain(request[3])
             owner = self._keyring.find(public)
-            if owner is not None:
+            if owner is not None and owner.role in ROLES.get(request[2], ()):
                 self.admitted.add(public)
                 if self._came.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
                     logger.info("a key came in", owner=owner, address=address)
                 return [VERSION, request_id, OK, b"", public.encode(), b""]
-            self._tell_denied(public, address)
+            if self._denied.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
+                # Who is known is at a socket that is not for him.
+                who = {"public": public} if owner is None else {"owner": owner, "at": request[2].decode()}
+                untold = self._denied.take_untold()
+                logger.warning("a key was turned away", **who, address=address, not_told_before=untold)
         self.denied += 1
         return [VERSION, request_id, NOT_NOW, b"", b"", b""]
-
-    def _tell_denied(self, public: str, address: str) -> None:
-        if self._denied.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
-            untold = self._denied.take_untold()
-            logger.warning("a key was turned away", public=public, address=address, not_told_before=untold)
 
 
 def _plain(address: bytes) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import zmq
 
 from broker.keyring import Keyring
-from broker.net.security import Guard
+from broker.net.security import COMMANDS, NEWS, Guard
 from broker.net.transport import Heard
 from ops import logs
 from protocol import backbone
@@ -227,8 +227,8 @@ class ZeromqTransport:
             xpub.setsockopt(zmq.RCVHWM, 0)
             xpub.setsockopt(zmq.SNDHWM, self._news_high_water)
             if self._guard is not None:
-                self._guard.protect(router)
-                self._guard.protect(xpub)
+                self._guard.protect(router, COMMANDS)
+                self._guard.protect(xpub, NEWS)
             endpoint = bind
             try:
                 router.bind(bind[:-1] + "*" if any_port else bind)

@@ -255,6 +255,22 @@ def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> N
     asyncio.run(play())
 
 
+@pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
+def test_only_gateways_hear_the_news(tmp_path: Path, log: io.StringIO, owner: Owner) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
+            east = here.peer("east/1", here.key(EAST))
+            await east.greet()
+            await east.ask(1, a_create("den", "alice"))
+            assert await east.news()
+            await until(lambda: here.server.denied > 0)
+            assert await person.hears_nothing()
+            assert f"address=127.0.0.1 at=news not_told_before=0 owner='{owner}'" in log.getvalue()
+
+    asyncio.run(play())
+
+
 def test_ping_shows_the_brokers_own_key(tmp_path: Path) -> None:
     async def play() -> None:
         async with guarded(tmp_path) as here:
