@@ -20,7 +20,7 @@ from broker.passwords import make_hash
 from protocol import backbone, operator
 from protocol.codes import Rights
 from protocol.errors import BackboneError, SettingError
-from protocol.household import household
+from protocol.household import household, looks_like_address
 from protocol.keys import SecretKey
 from protocol.operator import Done, Question, Refused
 
@@ -269,10 +269,16 @@ def remove_command(line: Line, room: str, name: str, reason: str) -> None:
 @click.argument("who")
 @click.option("--minutes", type=click.IntRange(0, 10_000_000), default=0, help="0: until it is lifted.")
 @click.option("--reason", default="", help="Told to the member and to its room.")
+@click.option("--name", "is_name", is_flag=True, help="WHO is a user's name, though it looks like an address.")
 @click.pass_obj
-def ban_command(line: Line, who: str, minutes: int, reason: str) -> None:
+def ban_command(line: Line, who: str, minutes: int, reason: str, is_name: bool) -> None:
     """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; who is in is removed."""
-    name, ip = ("", who) if household(who) else (who, "")
+    name, ip = ("", who) if household(who) and not is_name else (who, "")
+    if name and not is_name and looks_like_address(name):
+        raise click.UsageError(
+            f"{who} is no address that can be banned: write one of IPv4 (192.0.2.1), or one or 64 bits of IPv6"
+            " (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that name: --name"
+        )
     line.tell(operator.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
 
 

@@ -4,10 +4,13 @@ And when two are of one host.
 """
 
 import ipaddress
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 _BITS = 64
+_LIKE_IPV4 = re.compile(r"[0-9]+(\.([0-9]+|\*)){2,}([/:\-].*)?|[0-9]+(\.[0-9]+)*/[0-9.]+")
+_LIKE_IPV6 = re.compile(r"\[?[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*(%\w+)?\]?([/:].*)?")
 
 
 @lru_cache(10_000)
@@ -23,6 +26,11 @@ def household(ip: str) -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, _BITS), strict=False))
+
+
+def looks_like_address(text: str) -> bool:
+    """Say whether somebody who writes this means an address, a network or a range of them, right or wrong."""
+    return bool(_LIKE_IPV4.fullmatch(text) or _LIKE_IPV6.fullmatch(text))
 
 
 @lru_cache(10_000)

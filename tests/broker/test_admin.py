@@ -134,3 +134,30 @@ def test_a_mistake_is_status_2(person: Person) -> None:
     assert person.types("persist", "lobby", "--ask-password", "--no-password").exit_code == 2
     assert person.types("close").exit_code == 2
     assert person.types("ban", "bob", "--minutes", "-1").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        *("192.0.2.0/24", "192.0.2.300", "192.0.2.1:9001", "192.0.2.*", "192.0.2.1-9", "192.0.2", "10/8", "1.2.3.4.5"),
+        *("2001:db8::/32", "2001:db8::/65", "2001:db8:::1", "[2001:db8::1]:9001", "::ffff:192.0.2.300"),
+    ],
+)
+def test_what_is_no_address_is_not_banned_as_a_name_in_silence(person: Person, who: str) -> None:
+    result = person.types("ban", who)
+    assert result.exit_code == 2
+    assert f"{who} is no address that can be banned" in result.stderr
+    assert "--name" in result.stderr
+    assert not person.desk.ask(operator.ListBans()).bans
+
+
+@pytest.mark.parametrize("who", ["192.0.2.300", "192.0.2.1"])
+def test_a_user_may_be_called_like_an_address(person: Person, who: str) -> None:
+    person.reads("ban", "--name", who)
+    assert [(ban.name, ban.ip) for ban in person.desk.ask(operator.ListBans()).bans] == [(who, "")]
+
+
+@pytest.mark.parametrize("who", ["192.0.2.1", "2001:db8::/64", "2001:db8::1", "アリス", "v1.2", "a:b", "a/b", "12:30"])
+def test_other_names_and_addresses_are_banned(person: Person, who: str) -> None:
+    person.reads("ban", who)
+    assert len(person.desk.ask(operator.ListBans()).bans) == 1
