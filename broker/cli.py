@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import click
 import uvloop
+from click.core import ParameterSource
 
 from broker.admin import admin as admin_group
 from broker.backup import back_up
 from broker.config import Config, Limits, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from broker.core import Core
-from broker.keyring import OWN, Keyring, has_keys, read_secret
+from broker.keyring import OWN, Keyring, has_keys, read_secret, what_is_there
 from broker.keys_cli import Shared, keys_command
 from broker.net import metrics
 from broker.net.ask import ping
@@ -234,10 +235,13 @@ def main(
 def configure(context: click.Context) -> Config:
     """Return what flags, environment and file have settled on; raises SettingError if they do not go together."""
     but = ("log_format", "check_config", "config")
-    return _configure(**{name: value for name, value in context.params.items() if name not in but})
+    keys_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT
+    return _configure(keys_given, **{name: value for name, value in context.params.items() if name not in but})
 
 
 def _configure(
+    keys_given: bool,
+    /,
     bind: str,
     store: str,
     durability: Literal["process", "full"],
@@ -265,7 +269,9 @@ def _configure(
         rooms_per_address=rooms_per_address,
         host_leaves=host_leaves,
     )
-    guarded_by = choose_keys(bind, keys, has_keys(keys), insecure)
+    guarded_by = None
+    if bind.startswith("tcp://") and not insecure:
+        guarded_by = choose_keys(bind, keys, what_is_there(keys), keys_given)
     store_path = parse_store(store)
     admin_endpoint = parse_admin(admin) if admin else admin_beside(store_path)
     return Config(
@@ -362,8 +368,9 @@ async def run(config: Config) -> int:
             logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keys)
             for path, why in keyring.unreadable.items():
                 logger.warning("a key file is of no use", file=path, why=why)
-        elif not is_loopback(config.bind):
-            logger.warning("everybody who reaches it may read and write everything", endpoint=config.bind)
+        elif config.bind.startswith("tcp://"):
+            who = "everybody on this machine" if is_loopback(config.bind) else "everybody who reaches it"
+            logger.warning(f"no keys are used: {who} may read and write everything", endpoint=config.bind)
         logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {server.endpoint}")

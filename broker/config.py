@@ -66,27 +66,32 @@ class Config:
     """Rooms that there always are, in normal form."""
 
 
-def choose_keys(bind: str, folder: Path, made: bool, insecure: bool) -> Path | None:
-    """Return the folder whose keys guard `bind`, None if everybody who reaches it is let in.
+def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], given: bool) -> Path | None:
+    """Return the folder whose keys guard a tcp `bind`, None if everybody who reaches it is let in.
 
     Args:
         bind: where the broker listens.
         folder: where its keys are, if they have been made.
-        made: whether they have been.
-        insecure: the operator says that everybody may come.
+        found: whether they have been; part: others' keys are there, and not the broker's own.
+        given: the operator has named the folder.
 
     Raises:
-        SettingError: other machines could come, nothing would stop them, and nobody said that this is meant.
+        SettingError: there should be keys and there are none, or other machines could come, and nobody said that this
+            is meant.
     """
-    if insecure or not bind.startswith("tcp://"):
-        return None
-    if made:
+    if found == "all":
         return folder
-    if is_loopback(bind):
+    if found == "part":
+        raise SettingError(
+            f"{folder} has keys of others and not the broker's own, which they need: put it back from a copy of the"
+            " folder, or begin with a new one"
+        )
+    if not given and is_loopback(bind):
         return None
+    why = "--keys names a folder without keys" if given else f"{bind} is open to other machines, and there are no keys"
     raise SettingError(
-        f"{bind} is open to other machines, and there are no keys in {folder}: make them with"
-        f" python -m broker keys add NAME, or give --insecure if everybody who reaches the port may read and write all"
+        f"{why}, {folder}: make them with python -m broker keys add NAME, or give --insecure if everybody who reaches"
+        " the port may read and write all"
     )
 
 

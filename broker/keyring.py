@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from protocol.errors import SettingError
 from protocol.keys import (
@@ -159,8 +160,26 @@ def read_secret(path: Path) -> SecretKey:
 
 
 def has_keys(folder: Path) -> bool:
-    """Say whether a broker's key has been made there."""
-    return (folder / OWN).exists()
+    """Say whether a broker's key has been made there; raises SettingError if that can not be seen."""
+    return _exists(folder / OWN)
+
+
+def what_is_there(folder: Path) -> Literal["all", "part", "none"]:
+    """Say whether keys have been made there; part: others' without the broker's own.
+
+    Raises:
+        SettingError: that can not be seen.
+    """
+    if has_keys(folder):
+        return "all"
+    return "part" if any(_exists(folder / name) for name in FOLDERS.values()) else "none"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as exc:
+        raise SettingError(f"can not look for keys at {path}: {exc.strerror}") from exc
 
 
 def listed(folder: Path) -> list[tuple[Owner, str]]:

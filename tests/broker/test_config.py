@@ -1,6 +1,7 @@
 """broker/config.py and broker/cli.py: what can be set, and how mistakes are told."""
 
 import contextlib
+import itertools
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import admin_beside, parse_admin, parse_bind, parse_store
+from broker.config import admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from protocol.errors import SettingError
 
 
@@ -111,8 +112,9 @@ def test_a_command_of_several_lists_them(
         ),
         (
             ["--keys", "/dev/null/k", "--bind", "tcp://0.0.0.0:9003"],
-            "tcp://0.0.0.0:9003 is open to other machines, and",
+            "--keys names a folder without keys, /dev/null/k: make them",
         ),
+        (["--keys", "/dev/null/k"], "--keys names a folder without keys, /dev/null/k: make them"),
         (["--keys", "/dev/null/k", "keys", "add", "a"], "can not write /dev/null"),
         (["--keys", "/dev/null/k", "keys", "add", "../a"], "'../a' is no name"),
         (["--keys", "/dev/null/k", "keys", "remove", "a"], "there is no gateway a in /dev/null/k"),
@@ -126,6 +128,30 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     assert status == 2
     assert stderr.startswith(f"broker: {words}")
     assert stderr.count("\n") == 1
+
+
+def test_keys_that_should_be_there_are_not_done_without(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, stderr = run(monkeypatch, capfd, "--bind", "tcp://0.0.0.0:9003", "--check-config")
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert "is open to other machines, and there are no keys, data/keys: make them with" in stderr
+    (tmp_path / "data/keys/gateways").mkdir(parents=True)
+    for arguments in ([], ["--keys", "data/keys"]):
+        status, stderr = run(monkeypatch, capfd, *arguments, "--check-config")
+        assert (status, stderr.count("\n")) == (2, 1)
+        assert stderr.startswith("broker: data/keys has keys of others and not the broker's own")
+    for arguments in (["--insecure"], ["--bind", "unix://b"]):
+        monkeypatch.setattr(sys, "argv", ["broker", *arguments, "--keys", "typo", "--check-config"])
+        cli.run_program()
+
+
+def test_keys_are_found_or_needed() -> None:
+    folder, here, there = Path("keys"), "tcp://127.0.0.1:9003", "tcp://0.0.0.0:9003"
+    assert choose_keys(here, folder, "none", given=False) is None
+    for bind, is_given in itertools.product((here, there), (False, True)):
+        assert choose_keys(bind, folder, "all", is_given) == folder
 
 
 def test_a_mistake_in_the_environment_is_told_likewise(
