@@ -28,10 +28,13 @@ def back_up(store: Path, target: Path) -> None:
     Raises:
         SettingError: there is no such store, or the copy can not be written, or `target` is there already.
     """
-    if not store.is_file():
-        raise SettingError(f"there is no store {store}")
-    if target.exists():
-        raise SettingError(f"{target} is there already")
+    try:
+        if not store.is_file():
+            raise SettingError(f"there is no store {store}")
+        if target.exists():
+            raise SettingError(f"{target} is there already")
+    except OSError as exc:
+        raise SettingError(f"can not copy {store} to {target}: {exc.strerror}") from exc
     unfinished = target.with_name(target.name + NEW)
     try:
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

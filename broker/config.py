@@ -72,7 +72,7 @@ def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], 
     Args:
         bind: where the broker listens.
         folder: where its keys are, if they have been made.
-        found: whether they have been; part: others' keys are there, and not the broker's own.
+        found: whether they have been; part: there is a place for others' keys, and not the broker's own.
         given: the operator has named the folder.
 
     Raises:
@@ -83,8 +83,8 @@ def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], 
         return folder
     if found == "part":
         raise SettingError(
-            f"{folder} has keys of others and not the broker's own, which they need: put it back from a copy of the"
-            " folder, or begin with a new one"
+            f"{folder} has a place for others' keys and not the broker's own, broker.key: put it back from a copy of"
+            " the folder, or begin with a new folder"
         )
     if not given and is_loopback(bind):
         return None
@@ -120,8 +120,10 @@ def parse_store(text: str) -> Path | None:
     if text == "memory":
         return None
     kind, _, path = text.partition(":")
-    if kind != "sqlite" or not path:
+    if kind != "sqlite" or not path or "\0" in path:
         raise SettingError(f"store {text!r} is neither memory nor sqlite:PATH")
+    if not Path(path).name:
+        raise SettingError(f"store {text!r} names a folder, and no file")
     return Path(path)
 
 

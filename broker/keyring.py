@@ -7,6 +7,7 @@
 The folder is the truth: who adds or removes a file adds or removes a gateway, while all goes on.
 """
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -161,25 +162,26 @@ def read_secret(path: Path) -> SecretKey:
 
 def has_keys(folder: Path) -> bool:
     """Say whether a broker's key has been made there; raises SettingError if that can not be seen."""
-    return _exists(folder / OWN)
+    return exists(folder / OWN)
 
 
 def what_is_there(folder: Path) -> Literal["all", "part", "none"]:
-    """Say whether keys have been made there; part: others' without the broker's own.
+    """Say whether keys have been made there; part: others', or folders for them, without the broker's own.
 
     Raises:
         SettingError: that can not be seen.
     """
     if has_keys(folder):
         return "all"
-    return "part" if any(_exists(folder / name) for name in FOLDERS.values()) else "none"
+    return "part" if any(exists(folder / name) for name in FOLDERS.values()) else "none"
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Say whether a file is there; raises SettingError if that can not be seen."""
     try:
         return path.exists()
     except OSError as exc:
-        raise SettingError(f"can not look for keys at {path}: {exc.strerror}") from exc
+        raise SettingError(f"can not look for {path}: {exc.strerror}") from exc
 
 
 def listed(folder: Path) -> list[tuple[Owner, str]]:
@@ -219,16 +221,23 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
 
 
 def remove(folder: Path, owner: Owner) -> None:
-    """Let `owner` in no more; raises SettingError if there is no such key."""
+    """Let `owner` in no more; raises SettingError if there is no such key, or it can not be removed."""
     try:
         _public_file(folder, owner).unlink()
-    except OSError as exc:
+    except (FileNotFoundError, NotADirectoryError) as exc:
         raise SettingError(f"there is no {owner} in {folder}") from exc
+    except OSError as exc:
+        raise SettingError(f"can not remove {exc.filename}: {exc.strerror}") from exc
 
 
 def _own(folder: Path, make_pair: MakePair) -> SecretKey:
     if not has_keys(folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if any(_names(folder / name) for name in FOLDERS.values()):
+            # With a new one of ours, those who have keys would find a broker that is not theirs.
+            raise SettingError(f"{folder} has others' keys and not the broker's own: put {OWN} back from a copy")
+        # Beside it there may be the store: `parents` alone would let others look.
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         public, secret = make_pair()
         key = SecretKey(Owner(Role.BROKER, "broker"), public, secret, public)
         _write(folder / OWN, serialize_secret(key), 0o600)
@@ -241,12 +250,17 @@ def _public_file(folder: Path, owner: Owner) -> Path:
 
 def _write(path: Path, text: str, mode: int) -> None:
     """Write a file that is there whole or not at all, and never overwrites one."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
     try:
+        # Not over a file that came meanwhile.
         os.link(part, path)
+    except FileExistsError as exc:
+        raise FileExistsError(exc.errno, exc.strerror, str(path)) from exc
     finally:
         part.unlink()

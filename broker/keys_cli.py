@@ -44,11 +44,11 @@ def keys_command() -> None:
 def add_command(shared: Shared, name: str, operator: bool, out: Path | None, keep: bool) -> None:
     """Make a key for the gateway NAME and let it in. The first time, the broker's own key is made too."""
     out = out or Path(f"{name}.key")
-    if keep and out.exists():
-        click.echo(f"{out} is there already")
-        return
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
     try:
+        if keep and keyring.exists(out):
+            click.echo(f"{out} is there already")
+            return
         keyring.add(shared.keys, owner, out, make_pair)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc

@@ -86,6 +86,7 @@ class SqliteStore:
         """A part of what was committed was missing at the start."""
         try:
             path.touch(mode=0o600)
+            _keep_from_others(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(durability)
@@ -451,10 +452,18 @@ def _marks(columns: tuple[str, ...]) -> str:
     return ", ".join("?" * len(columns))
 
 
+def _keep_from_others(path: Path) -> None:
+    """Take others' rights from what was there, a copy that was put back perhaps; SQLite gives new files the store's."""
+    for file in (path, beside(path), *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        with contextlib.suppress(FileNotFoundError):
+            if file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+
+
 def _take(path: Path) -> int:
     """Return the descriptor of a lock on the store; the kernel gives it back when the process ends, however it does."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise SettingError(f"can not open the store {path}: {exc.strerror}") from exc

@@ -51,7 +51,7 @@ def test_stores_are_memory_or_a_file() -> None:
     assert parse_store("sqlite:C:/t.sqlite") == Path("C:/t.sqlite")
 
 
-@pytest.mark.parametrize("text", ["", "sqlite", "sqlite:", "redis:host", "Memory", ":memory:"])
+@pytest.mark.parametrize("text", ["", "sqlite", "sqlite:", "sqlite:a\0b", "redis:host", "Memory", ":memory:"])
 def test_other_stores_are_setting_errors(text: str) -> None:
     with pytest.raises(SettingError, match="neither memory nor sqlite:PATH"):
         parse_store(text)
@@ -62,6 +62,10 @@ def test_no_text_raises_anything_else(text: str) -> None:
     for parse in (parse_bind, parse_store):
         with contextlib.suppress(SettingError):
             parse(text)
+
+
+LONG = "x" * 300
+"""No path may be so long: what asks for it fails, and not because nothing is there."""
 
 
 # --- the command line ---------------------------------------------------------------------------------------------
@@ -118,6 +122,16 @@ def test_a_command_of_several_lists_them(
         (["--keys", "/dev/null/k", "keys", "add", "a"], "can not write /dev/null"),
         (["--keys", "/dev/null/k", "keys", "add", "../a"], "'../a' is no name"),
         (["--keys", "/dev/null/k", "keys", "remove", "a"], "there is no gateway a in /dev/null/k"),
+        (["--keys", LONG, "--check-config"], f"can not look for {LONG}/broker.key: File name too long"),
+        (["--keys", LONG, "keys", "list"], f"can not read {LONG}/gateways: File name too long"),
+        (["--keys", LONG, "keys", "add", "a"], f"can not look for {LONG}/broker.key: File name too long"),
+        (["--keys", LONG, "keys", "remove", "a"], f"can not remove {LONG}/gateways/a.pub: File name too long"),
+        (["keys", "add", "a", "--keep", "--out", LONG], f"can not look for {LONG}: File name too long"),
+        (["--store", f"sqlite:{LONG}", "backup", "copy"], f"can not copy {LONG} to copy: File name too long"),
+        (["--store", f"sqlite:{__file__}", "backup", LONG], f"can not copy {__file__} to {LONG}: File name too long"),
+        (["--store", "sqlite:/"], "Invalid value for '--store': store 'sqlite:/' names a folder, and no file"),
+        (["--store", "sqlite:."], "Invalid value for '--store': store 'sqlite:.' names a folder, and no file"),
+        (["--store", "sqlite:.."], "can not open the store ..:"),
         (["--store", "memory", "--bind", "ipc:///dev/null/below"], "can not listen on ipc:///dev/null/below"),
     ],
 )
@@ -141,7 +155,7 @@ def test_keys_that_should_be_there_are_not_done_without(
     for arguments in ([], ["--keys", "data/keys"]):
         status, stderr = run(monkeypatch, capfd, *arguments, "--check-config")
         assert (status, stderr.count("\n")) == (2, 1)
-        assert stderr.startswith("broker: data/keys has keys of others and not the broker's own")
+        assert stderr.startswith("broker: data/keys has a place for others' keys and not the broker's own")
     for arguments in (["--insecure"], ["--bind", "unix://b"]):
         monkeypatch.setattr(sys, "argv", ["broker", *arguments, "--keys", "typo", "--check-config"])
         cli.run_program()

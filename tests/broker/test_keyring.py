@@ -42,6 +42,9 @@ def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
     for path in (folder / "broker.key", folder.parent / "east.key"):
         assert path.stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
+    deep = folder.parent / "data" / "keys"
+    keyring.add(deep, EAST, folder.parent / "another.key", make_pair)
+    assert {path.stat().st_mode & 0o777 for path in (deep, deep.parent)} == {0o700}
     public = [path.read_text() for path in folder.rglob("*.pub")]
     secrets = [keyring.read_secret(path).secret for path in (folder / "broker.key", folder.parent / "east.key")]
     assert len(public) == 1
@@ -86,11 +89,18 @@ def test_no_key_is_ever_overwritten(folder: Path) -> None:
     before = (folder.parent / "east.key").read_text()
     with pytest.raises(SettingError, match="there is a gateway east already"):
         keyring.add(folder, EAST, folder.parent / "other.key", make_pair)
-    with pytest.raises(SettingError, match="can not write"):
+    with pytest.raises(SettingError, match=r"can not write .*/east\.key: File exists$"):
         keyring.add(folder, WEST, folder.parent / "east.key", make_pair)
     assert (folder.parent / "east.key").read_text() == before
     assert [owner for owner, _ in keyring.listed(folder)] == [EAST]
     assert not list(folder.parent.rglob("*.part"))
+
+
+def test_a_lost_key_of_the_broker_is_not_replaced_in_silence(folder: Path) -> None:
+    (folder / "broker.key").unlink()
+    with pytest.raises(SettingError, match=r"has others' keys and not the broker's own: put broker.key back"):
+        keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    assert not (folder / "broker.key").exists()
 
 
 def test_a_gateway_and_an_operator_of_one_name_are_two(folder: Path) -> None:

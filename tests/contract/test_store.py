@@ -480,6 +480,25 @@ def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
         assert {stat.S_IMODE(found.stat().st_mode) for found in files} == {0o600}
 
 
+def test_a_store_that_others_might_read_is_for_its_owner_alone_from_then_on(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "store.sqlite"
+    first = SqliteStore(path)
+    first.commit(Batch(rooms={1: a_room(1)}))
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    left = {found.name: found.read_bytes() for found in path.parent.iterdir() if found.suffix != ".lock"}
+    first.close()
+    for name, data in left.items():  # as a restored copy, or what another program left
+        (path.parent / name).write_bytes(data)
+        (path.parent / name).chmod(0o644)
+    opened = SqliteStore(path)
+    try:
+        opened.commit(Batch(rooms={2: a_room(2)}))
+        assert {f"store.sqlite{suffix}" for suffix in ("", "-wal", "-shm", ".journal")} == set(left)
+        assert {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()} == {0o600}
+    finally:
+        opened.close()
+
+
 def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     SqliteStore(path).close()
