@@ -23,6 +23,8 @@ from protocol.handshake import (
 from protocol.header import HEADER_SIZE, Header
 from protocol.recognise import AUTO, asks_for_rooms, recognise
 
+CHARACTER_SIZE = 4
+"""Bytes of the longest character in UTF-8: a request may have so many times what its header promises, in characters."""
 ROOM_SIZE_LIMIT = 1_024
 """Bytes of a bare room name: more than any valid one, so that a longer one is refused rather than cut."""
 
@@ -189,23 +191,35 @@ class JoinConversation:
         """The client's dialect, as far as it is known."""
         return self._dialect
 
+    @property
+    def held(self) -> int:
+        """How much of what the client said is kept: what is not a whole request yet, or not answered."""
+        asked = self._request
+        return len(self._buffer) + (len(asked.room) + len(asked.user) + len(asked.password or "") if asked else 0)
+
     # --- the request ----------------------------------------------------------------------------------------------
 
     def _request_bytes(self, event: Received) -> list[Command]:
         self._buffer += event.data
         self.begun = bool(self._buffer)
-        if len(self._buffer) < HEADER_SIZE:
+        size = len(self._buffer) - HEADER_SIZE
+        if size < 0:
             return []
         self._header = header = Header.parse_untrusted(bytes(self._buffer[:HEADER_SIZE]))
         if header.payload_size > self._payload_limit:
             raise MalformedMessage(f"the payload is larger than {self._payload_limit} bytes")
-        body = self._buffer[HEADER_SIZE:]
-        if len(body) > 4 * (header.room_size + self._payload_limit):
+        if size > self._most(header):
             raise MalformedMessage("more bytes came than the header can mean")
-        if len(body) < header.body_size:
+        if size < header.body_size:
             return []
         # ASCII alone leaves no doubt about how its sizes were counted; anything else might have more to come.
-        return self._request_settled(Quiet()) if len(body) == header.body_size and body.isascii() else [WaitBriefly()]
+        sure = size == header.body_size and self._buffer[HEADER_SIZE:].isascii()
+        return self._request_settled(Quiet()) if sure else [WaitBriefly()]
+
+    def _most(self, header: Header) -> int:
+        """Return how many bytes may come after a header, however its sizes were counted."""
+        room, payload = CHARACTER_SIZE * header.room_size, CHARACTER_SIZE * header.payload_size
+        return room + min(payload, self._payload_limit)
 
     def _request_settled(self, _: Quiet) -> list[Command]:
         header, body = self._header, bytes(self._buffer[HEADER_SIZE:])
@@ -271,13 +285,14 @@ class JoinConversation:
 
     def _entered(self, event: Entered) -> list[Command]:
         assert self._request is not None
-        frames = granted(self._dialect, self._request, event.room, event.user, event.token)
+        request, self._request = self._request, None
+        frames = granted(self._dialect, request, event.room, event.user, event.token)
         send = Send(frames, self._dialect.pause_s)
         if self._dialect.port is PortPlace.AFTER_TOKEN:
             self.state = State.AWAITING_PORT
             return [send]
         self.state = State.DONE
-        port: list[Command] = [Announce(self._request.port)] if self._request.port else []
+        port: list[Command] = [Announce(request.port)] if request.port else []
         return [*port, send, Finish()]
 
     def _port_bytes(self, event: Received) -> list[Command]:
@@ -293,6 +308,8 @@ class JoinConversation:
 
     def _refuse(self, status: Status, detail: str = "") -> list[Command]:
         self.refused_with = status
+        self._buffer.clear()
+        self._request = None
         send = Send(refused(self._dialect, self._header, self._room, status, detail), self._dialect.pause_s)
         if self._dialect.stays_open and self.state is State.AWAITING_GRANT:
             self.state = State.AWAITING_REQUEST

@@ -259,11 +259,48 @@ def test_a_header_that_promises_too_much_is_refused_before_its_body() -> None:
     assert again.handle(Received(Header(3, 1, 0, LIMIT).serialize())) == []
 
 
-def test_more_than_a_header_can_mean_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("header", "most"),
+    [
+        (Header(3, CREATE, 0, 5), 4 * (3 + 5)),
+        (Header(0, JOIN, 0, 3), 4 * 3),
+        (Header(255, CREATE, 0, LIMIT), 4 * 255 + LIMIT),
+    ],
+)
+def test_more_than_a_header_can_mean_is_refused(header: Header, most: int) -> None:
+    """A character has four bytes at most, and a payload as many as it may."""
     client = Client("tcrp")
-    header = Header(3, 1, 0, 5).serialize()
-    commands = client.handle(Received(header + b"x" * (4 * (3 + LIMIT) + 1)))
-    assert [type(command) for command in commands] == [Send, Finish]
+    assert client.handle(Received(header.serialize() + b"\xff" * most)) == [WaitBriefly()]
+    assert client.conversation.held == HEADER_SIZE + most
+    assert [type(command) for command in client.handle(Received(b"\xff"))] == [Send, Finish]
+    assert client.conversation.held == 0
+
+
+def test_names_of_the_longest_characters_fit_the_bound() -> None:
+    room, user = "𠮷" * 60, "𠮟" * 60
+    client = Client("tcrp").send(*counted(room, user.encode(), len(room), len(user)))
+    assert (client.asked.room, client.asked.user) == (room, user)
+
+
+def test_what_is_held_is_what_is_not_answered_yet() -> None:
+    client = Client("tcrp-no-token")
+    raw = serialize_request(TCRP, JOIN, "den", "alice")
+    client.send(raw[:-1])
+    assert client.conversation.held == len(raw) - 1
+    client.send(raw[-1:])
+    assert client.conversation.held == len("denalice")
+    client.handle(Declined(Status.ROOM_NOT_FOUND))
+    assert (client.state, client.conversation.held) == (State.AWAITING_REQUEST, 0)
+    client.send(raw).enter()
+    assert client.conversation.held == 0
+
+
+def test_a_classic_join_holds_its_name_and_not_what_came_with_it() -> None:
+    client = Client("classic").send(Header(0, JOIN, 0, 3).serialize() + b"bob" + b"\xff" * 9)
+    client.handle(Listed(Listing(["den"])))
+    assert client.conversation.held == len("bob")
+    client.send(b"den").enter()
+    assert client.conversation.held == 0
 
 
 def test_begun_says_whether_the_rest_must_come_soon() -> None:
