@@ -69,7 +69,7 @@ class Counters:
     descriptors_ran_out: int = 0
     """Times that the system gave this process no more descriptors; who came meanwhile was turned away."""
     buffers_full: int = 0
-    """Connections that were closed as too many bytes of unfinished requests were held."""
+    """Connections that were closed as too many bytes were held for all, and most of these for them."""
     handshakes_limited: int = 0
     """Connections of an address that had made too many lately: answered busy, or closed without a word."""
     creates_limited: int = 0

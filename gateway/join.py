@@ -301,6 +301,7 @@ class JoinConversation:
             return []
         self.state = State.DONE
         (port,) = PORT.unpack(self._buffer[: PORT.size])
+        self._buffer.clear()
         return [Announce(port), Finish()] if port else [Finish()]
 
     def _declined(self, event: Declined) -> list[Command]:

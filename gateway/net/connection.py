@@ -76,8 +76,8 @@ class Desk(Protocol):
     def leave(self, connection: "Connection", ip: str) -> None:
         """A connection has ended."""
 
-    def hold(self, size: int) -> bool:
-        """So many bytes of a request are held, or no more; say whether that is not too much of all."""
+    def hold(self, connection: "Connection", size: int) -> None:
+        """A connection holds so many bytes now; if that is too much of all, whoever holds most is ended at once."""
 
     def settle_soon(self) -> None:
         """Let what the core has left to do be carried out, with what else happens at this moment."""
@@ -104,13 +104,15 @@ class Connection(asyncio.Protocol):
         self._welcome = True
         """Its request may be asked of the broker; otherwise it is answered busy."""
         self._held = 0
-        """Bytes that it has said."""
+        """Bytes that are held for it, as the desk knows it."""
         self._connected = False
         self._lost = False
         self._ended = False
         """Whatever comes now comes too late."""
         self._eof = False
         """The client has said all that it will say; it may still want its answer."""
+        self._aborted = False
+        """Nothing is held for it any more: it is lost, or will be in a moment."""
         self._unread: list[bytes] = []
         self._todo: deque[Command] = deque()
         self._busy = False
@@ -138,19 +140,20 @@ class Connection(asyncio.Protocol):
             if peer is None or not self.arrive(str(peer[0])):
                 self._transport.abort()
                 return
+        # So we are told when all that was written is on its way, and not when most of it is.
+        self._transport.set_write_buffer_limits(0)
         self._desk.silent.begin(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
-        self._held += len(data)
-        if not self._desk.hold(len(data)) and self._admitted:
-            self.give_up("too much is held of unfinished requests")
+        if not self._admitted or self._ended:
             return
         if self._busy or self._todo:
             self._unread.append(data)
             if sum(map(len, self._unread)) > UNREAD:
                 self._transport.pause_reading()
-        elif self._admitted and not self._ended:
+            self._count_held()
+        else:
             self._happen(Received(data))
 
     def eof_received(self) -> bool:
@@ -166,9 +169,13 @@ class Connection(asyncio.Protocol):
         self._lost = True
         if self._admitted:
             self._end(f"the connection was lost: {exc!r}")
+            self._abort()
             self._desk.asking.end(self)
             self._desk.leave(self, self.ip)
-            self._desk.hold(-self._held)
+
+    def resume_writing(self) -> None:
+        """All that was written is on its way."""
+        self._count_held()
 
     def arrive(self, ip: str) -> bool:
         """Somebody comes from there: give it a place, or return False if it is to be turned away.
@@ -196,8 +203,7 @@ class Connection(asyncio.Protocol):
     def give_up(self, why: str) -> None:
         """End it, whatever the client still wants."""
         self._end(why)
-        if not self._lost:
-            self._transport.abort()
+        self._abort()
 
     # --- how ------------------------------------------------------------------------------------------------------
 
@@ -223,6 +229,26 @@ class Connection(asyncio.Protocol):
             self._carry_out(todo.popleft())
         if not self._busy and not self._ended:
             self._wait()
+        self._count_held()
+
+    def _count_held(self) -> None:
+        """Tell the desk what is held for this client: what it said and was not answered, what it was told and has not
+        taken. May end the connection, so this comes last."""
+        if self._aborted:
+            return
+        size = self._conversation.held + sum(map(len, self._unread)) + self._transport.get_write_buffer_size()
+        if size != self._held:
+            self._held = size
+            self._desk.hold(self, size)
+
+    def _abort(self) -> None:
+        if not self._aborted:
+            self._aborted = True
+            if not self._lost:
+                self._transport.abort()
+            if self._held:
+                self._held = 0
+                self._desk.hold(self, 0)
 
     def _wait(self) -> None:
         """Go on with what came meanwhile, or see to it that we do not wait for the client for ever."""
@@ -284,6 +310,8 @@ class Connection(asyncio.Protocol):
             self._send(frames, pause_s)
             if len(frames) == 1:
                 self._go_on()
+            else:
+                self._count_held()
 
     def _listed(self, listing: Listing | None) -> None:
         self._answered(Declined(Status.BUSY) if listing is None else Listed(listing))
@@ -374,6 +402,7 @@ class Connection(asyncio.Protocol):
         if self._ended:
             return
         self._ended = True
+        self._unread.clear()
         if why:
             logger.debug("gave up", ip=self.ip, state=self._conversation.state.name, why=why)
             self._forsake()

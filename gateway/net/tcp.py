@@ -29,7 +29,9 @@ EVICT_AFTER_S = 5.0
 SPARE_DESCRIPTORS = 64
 """What a gateway needs besides clients' connections: sockets to the broker, logs, those who ask for its health."""
 BUFFERED = 64 * 2**20
-"""Bytes of unfinished requests, of all connections together."""
+"""Bytes of requests that are not answered yet and of answers that are not taken yet, of all connections together."""
+ROOM_AGAIN = BUFFERED // 2
+"""When no more than that is held, it was enough for a while: what comes after that is told as another time."""
 
 logger = logs.get("gateway.tcp")
 
@@ -67,8 +69,12 @@ class TCPServer(Desk):
         self.asking = Waits(settings.request_s)
         self._settle = settle
         self._credentials = credentials
+        self._holding: dict[Connection, int] = {}
+        """Connection → bytes that are held for it, if there are any."""
         self._held = 0
-        """Bytes of requests that are not answered yet."""
+        """All of these."""
+        self._crowded = False
+        """More than `BUFFERED` was to be held, and not much less since."""
         self._settling: asyncio.Handle | None = None
         self._servers: list[asyncio.Server] = []
         self._tls: list[TlsListener] = []
@@ -86,11 +92,20 @@ class TCPServer(Desk):
         """How many are open."""
         return len(self._open)
 
+    @property
+    def held(self) -> int:
+        """Bytes that are held for all of them."""
+        return self._held
+
     def look(self) -> None:
-        """Say it once when no descriptor is left, and once when there is one again. To be called often.
+        """Say it once when no descriptor is left, and once when there is one again; the same of memory for what clients
+        say. To be called often.
 
         libuv accepts and closes at once what comes meanwhile, and tells nobody. Who is in needs no descriptor.
         """
+        if self._crowded and self._held <= ROOM_AGAIN:
+            self._crowded = False
+            logger.warning("there is room again for what TCP clients say and are told", held=self._held)
         if self._listening is None:
             return
         try:
@@ -172,13 +187,26 @@ class TCPServer(Desk):
         if not self._open:
             self._all_closed.set()
 
-    def hold(self, size: int) -> bool:
+    def hold(self, connection: Connection, size: int) -> None:
         """See `Desk`."""
-        self._held += size
-        if self._held > BUFFERED and size > 0:
-            self.core.counters.buffers_full += 1
-            return False
-        return True
+        self._held += size - self._holding.pop(connection, 0)
+        if size:
+            self._holding[connection] = size
+        while self._held > BUFFERED:
+            # Not who speaks just now: those who do so wait for an answer, and hold little.
+            self._cut_off(max(self._holding, key=self._holding.__getitem__))
+
+    def _cut_off(self, connection: Connection) -> None:
+        self.core.counters.buffers_full += 1
+        if not self._crowded:
+            self._crowded = True
+            logger.error(
+                "too much is held for TCP clients: whoever holds most is cut off",
+                held=self._held,
+                open=len(self._open),
+                ip=connection.ip,
+            )
+        connection.give_up("too much is held for all, and it holds most")
 
     def settle_soon(self) -> None:
         """See `Desk`."""

@@ -5,13 +5,14 @@ import re
 import resource
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic, time
 
 import jwt
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
 from gateway.admission import PASSWORDS_AT_ONCE
 from gateway.config import Door, Settings
@@ -23,7 +24,7 @@ from protocol.backbone import Create, Item, Join, ListRooms, Rooms
 from protocol.backbone import Refused as Declined
 from protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
 from protocol.dialect import Dialect
-from protocol.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_OK, TSUDOI
+from protocol.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_NO_TOKEN, TCRP_OK, TSUDOI
 from protocol.errors import MalformedMessage, SettingError
 from protocol.handshake import serialize_request
 from protocol.header import Header
@@ -40,6 +41,7 @@ class Directory(ScriptedGateway):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, now=monotonic())
         self.answers = True
+        self.rooms = ["den", "部屋1"]
         self.refusal: Declined | None = None
         self.token_hashes: list[bytes] = []
         self.entered: list[Create] = []
@@ -50,7 +52,7 @@ class Directory(ScriptedGateway):
         self.now = monotonic()
         for request in self.asked(Create, Join, ListRooms):
             if isinstance(request.body, ListRooms):
-                self.reply(request.id, Rooms(["den", "部屋1"]))
+                self.reply(request.id, Rooms(self.rooms))
                 continue
             self.asked_to_enter.set()
             assert isinstance(request.body, Create)
@@ -121,6 +123,24 @@ async def connected(door: Door, request: bytes = b"") -> AsyncIterator[Client]:
 async def until_closed(client: Client) -> None:
     while await client.read():
         pass
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def never_reading(door: Door, request: bytes) -> AsyncIterator[socket.socket]:
+    """A client that asks, and takes no more of the answer than its system does."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, (door.host, door.port))
+        await loop.sock_sendall(sock, request)
+        yield sock
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -371,20 +391,94 @@ def test_wrong_passwords_make_a_room_wait_and_who_was_right_does_not() -> None:
     uvloop.run(scenario())
 
 
-def test_bytes_of_unfinished_requests_are_bounded_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+HALF = Header(3, 1, 0, 9_000).serialize() + b"den"
+
+
+def test_whoever_holds_most_is_cut_off_and_not_who_speaks_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.net.tcp.BUFFERED", 10_000)
-    half = b"\3\1" + bytes(26) + (9_000).to_bytes(4, "big") + b"den"
+    monkeypatch.setattr("gateway.net.tcp.ROOM_AGAIN", 5_000)
 
     async def scenario() -> None:
-        async with running() as (gateway, door, _):
-            async with connected(door, half + b"x" * 6_000), connected(door, half + b"x" * 6_000) as second:
-                assert await second.read() == b""
-            assert gateway.counters.buffers_full == 1
-            # What was held for them is free again.
-            async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
-                assert isinstance(await client.answer(TSUDOI, CREATE), Granted)
+        async with running() as (gateway, door, server):
+            async with connected(door, HALF + b"x" * 6_000) as most, connected(door, HALF + b"x" * 3_925) as other:
+                await until(lambda: server.held == 9_925 + 2 * len(HALF))
+                async with connected(door, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                    assert isinstance(await client.answer(TSUDOI, CREATE), Granted)
+                assert await most.read() == b""
+                assert gateway.counters.buffers_full == 1
+                other.writer.write(b"x" * 5_000)
+                await until(lambda: server.held == 8_925 + len(HALF))
+                server.look()
+                async with connected(door, HALF + b"x" * 6_000):
+                    # It is the same time still: not said again.
+                    assert await other.read() == b""
+                assert gateway.counters.buffers_full == 2
+            await until(lambda: server.held == 0)
+            server.look()
+            server.look()
+
+    with capture_logs() as lines:
+        uvloop.run(scenario())
+    said = [line["event"] for line in lines if line["log_level"] != "debug"]
+    assert said == [
+        "too much is held for TCP clients: whoever holds most is cut off",
+        "there is room again for what TCP clients say and are told",
+    ]
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_what_is_answered_is_not_held_any_more(run: Callable[..., None]) -> None:
+    request = serialize_request(CLASSIC, JOIN, "", "bob")
+
+    async def scenario() -> None:
+        async with running("classic") as (_, door, server):
+            async with connected(door, request + b"\xff" * 9) as client:
+                assert await client.read() == "['den', '部屋1']".encode()
+                # It reads and chooses for as long as it likes.
+                assert server.held == len("bob")
+            await until(lambda: server.held == 0)
+        async with running("tcrp-no-token") as (gateway, door, server):
+            gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
+            async with connected(door, serialize_request(TCRP, JOIN, "den", "bob")) as client:
+                assert isinstance(await client.answer(TCRP_NO_TOKEN, JOIN), Refused)
+                assert (server.held, server.connections) == (0, 1)
+
+    run(scenario())
+
+
+def test_what_is_said_meanwhile_is_held() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-no-token") as (gateway, door, server):
+            gateway.answers = False
+            async with connected(door, serialize_request(TCRP, JOIN, "den", "bob")) as client:
+                await gateway.asked_to_enter.wait()
+                client.writer.write(bytes(3_000))
+                await until(lambda: server.held == 3_000 + len("denbob"))
 
     uvloop.run(scenario())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_an_answer_that_is_not_taken_is_held(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, door, server):
+            gateway.rooms = ["x" * 1_000_000] * 5
+            loop = asyncio.get_running_loop()
+            async with never_reading(door, Header(0, 2, 0, 0).serialize()) as lazy:
+                await until(lambda: server.held > 100_000)
+                # One that reads after all gets all of it.
+                read = 0
+                while part := await loop.sock_recv(lazy, 2**20):
+                    read += len(part)
+                assert read > 5_000_000
+                assert server.held == 0
+            async with never_reading(door, Header(0, 2, 0, 0).serialize()):
+                await until(lambda: server.held > 100_000)
+                monkeypatch.setattr("gateway.net.tcp.BUFFERED", server.held * 5 // 4)
+                async with never_reading(door, Header(0, 2, 0, 0).serialize()):
+                    await until(lambda: gateway.counters.buffers_full == 1 and server.connections == 1)
+
+    run(scenario())
 
 
 def test_one_connection_too_many_is_closed_at_once() -> None:
