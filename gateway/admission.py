@@ -120,14 +120,23 @@ class Admission:
             if self.has_too_many(ip):
                 self._counters.connections_refused += 1
                 return Verdict.CLOSE
-            if not self._asked.touch(address, now, *_rate_and_burst(self._settings.address_rate)):
-                self._counters.handshakes_limited += 1
-                if not self._told.touch(address, now, 1.0 / TOLD_S, 1.0):
-                    return Verdict.CLOSE
-                verdict = Verdict.BUSY
+            verdict = self._ask(address, now)
+            if verdict is Verdict.CLOSE:
+                return verdict
         self._of[household] = self._of.get(household, 0) + 1
         self._open += 1
         return verdict
+
+    def ask_again(self, ip: str, now: float) -> Verdict:
+        """A client asks once more on its connection, which costs as much as another connection, and counts as one."""
+        address = self._address(ip)
+        return self._ask(address, now) if address else Verdict.WELCOME
+
+    def _ask(self, address: str, now: float) -> Verdict:
+        if self._asked.touch(address, now, *_rate_and_burst(self._settings.address_rate)):
+            return Verdict.WELCOME
+        self._counters.handshakes_limited += 1
+        return Verdict.BUSY if self._told.touch(address, now, 1.0 / TOLD_S, 1.0) else Verdict.CLOSE
 
     def disconnect(self, ip: str) -> None:
         """A connection that was not closed at once has ended."""

@@ -284,7 +284,8 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     default=Settings.address_rate,
     metavar="PER_SECOND",
     show_envvar=True,
-    help="TCP connections that one address may open in the long run; ten times as many at once.",
+    help="TCP connections that one address may open in the long run, ten times as many at once; each further request "
+    "on one counts like another.",
 )
 @click.option(
     "--address-members",

@@ -87,7 +87,8 @@ class Settings:
     address_connections: int = 256
     """TCP connections from one address at once; beyond that a new one is closed at once."""
     address_rate: float = 50.0
-    """TCP connections a second from one address, in the long run; ten seconds' worth at once."""
+    """TCP connections a second from one address, in the long run; ten seconds' worth at once. What a refused client
+    asks again on its connection counts like another."""
     address_members: int = 1_000
     """Members here whose handshakes came from one address."""
     address_messages: float = 5_000.0

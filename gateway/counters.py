@@ -71,7 +71,8 @@ class Counters:
     buffers_full: int = 0
     """Connections that were closed as too many bytes were held for all, and most of these for them."""
     handshakes_limited: int = 0
-    """Connections of an address that had made too many lately: answered busy, or closed without a word."""
+    """Connections, and further requests on one, of an address that had made too many lately: answered busy, or closed
+    without a word."""
     creates_limited: int = 0
     members_limited: int = 0
     """Creates and joins from an address that has as many members here as it may."""

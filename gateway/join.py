@@ -66,6 +66,8 @@ class Declined:
 
     status: Status
     detail: str = ""
+    for_good: bool = False
+    """The client may not try again on this connection, though its dialect would let it."""
 
 
 Event = Received | Quiet | Listed | Entered | Declined
@@ -305,14 +307,14 @@ class JoinConversation:
         return [Announce(port), Finish()] if port else [Finish()]
 
     def _declined(self, event: Declined) -> list[Command]:
-        return self._refuse(event.status, event.detail)
+        return self._refuse(event.status, event.detail, event.for_good)
 
-    def _refuse(self, status: Status, detail: str = "") -> list[Command]:
+    def _refuse(self, status: Status, detail: str = "", for_good: bool = False) -> list[Command]:
         self.refused_with = status
         self._buffer.clear()
         self._request = None
         send = Send(refused(self._dialect, self._header, self._room, status, detail), self._dialect.pause_s)
-        if self._dialect.stays_open and self.state is State.AWAITING_GRANT:
+        if self._dialect.stays_open and self.state is State.AWAITING_GRANT and not for_good:
             self.state = State.AWAITING_REQUEST
             return [send]
         self.state = State.DONE

@@ -123,6 +123,8 @@ class Connection(asyncio.Protocol):
         self._refused_as = ""
         """Why, where the status alone does not say it."""
         self._member: Member | None = None
+        self._asked = False
+        """It has asked to enter; what it asks after a refusal counts like another connection."""
         self._tries = False
         """It tries a password, and the answer is not there yet."""
         self._told = False
@@ -318,7 +320,17 @@ class Connection(asyncio.Protocol):
 
     def _ask_to_enter(self, command: AskToEnter) -> None:
         desk, creates = self._desk, command.operation is Operation.CREATE
-        if not self._welcome or (creates and not desk.admission.may_create(self.ip, monotonic())):
+        if self._asked:
+            verdict = desk.admission.ask_again(self.ip, monotonic())
+            if verdict is Verdict.CLOSE:
+                self.give_up("its address asks too often")
+                return
+            self._welcome = verdict is Verdict.WELCOME
+        self._asked = True
+        if not self._welcome:
+            self._happen(Declined(Status.BUSY, for_good=True))
+            return
+        if creates and not desk.admission.may_create(self.ip, monotonic()):
             self._happen(Declined(Status.BUSY))
             return
         if not desk.core.may_enter(self.ip):

@@ -102,9 +102,19 @@ def test_so_often_from_an_address_and_told_once_a_second() -> None:
     assert counters.handshakes_limited == 6
 
 
+def test_what_is_asked_on_a_connection_that_stays_open_counts_like_another() -> None:
+    door, counters = made(address_rate=1.0)
+    assert door.connect(ONE, 0.0) is WELCOME
+    assert [door.ask_again(ONE, 0.0) for _ in range(12)] == [WELCOME] * 9 + [BUSY] + [CLOSE] * 2
+    assert [door.connect(ONE, 0.5), door.ask_again(OTHER, 0.5), door.ask_again(ONE, 1.1)] == [CLOSE, WELCOME, WELCOME]
+    assert counters.handshakes_limited == 4
+    assert counters.connections_refused == 0
+
+
 def test_this_machine_is_not_limited() -> None:
     door, _ = made(address_rate=1.0, address_connections=1, create_rate=0.1, password_tries=1)
     assert {door.connect("127.0.0.1", 0.0) for _ in range(100)} == {WELCOME}
+    assert {door.ask_again("127.0.0.1", 0.0) for _ in range(100)} == {WELCOME}
     assert all(door.may_create("127.0.0.1", 0.0) for _ in range(100))
     for _ in range(100):
         assert door.may_try("127.0.0.1", ROOM, 0.0)

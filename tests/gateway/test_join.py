@@ -174,6 +174,13 @@ def test_a_refusal_is_told_in_the_clients_words(dialect: Dialect, status: Status
 
 
 @EACH
+def test_a_refusal_for_good_ends_it_in_every_dialect(dialect: Dialect) -> None:
+    client = Client(dialect.name).send(serialize_request(dialect, CREATE, "den", "alice", None, 50_000))
+    assert [type(command) for command in client.handle(Declined(Status.BUSY, for_good=True))] == [Send, Finish]
+    assert client.state is State.DONE
+
+
+@EACH
 def test_bad_bytes_are_a_bad_request(dialect: Dialect) -> None:
     client = Client(dialect.name).send(frame(b"den", 7, 0, b"alice"))
     assert [type(command) for command in client.commands] == [Send, Finish]

@@ -329,6 +329,52 @@ def test_an_address_that_asks_too_often_is_answered_busy_once() -> None:
     uvloop.run(scenario())
 
 
+def test_requests_on_a_connection_that_stays_open_count_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Three at once, and nothing comes back while this runs.
+    monkeypatch.setattr("gateway.admission.BURST_S", 3_000.0)
+    monkeypatch.setattr("gateway.admission.TOLD_S", 3_000.0)
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=0.001)
+        async with running("tcrp-no-token", settings) as (gateway, door, server):
+            gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
+            request = serialize_request(TCRP_NO_TOKEN, JOIN, "den", "alice")
+            async with connected(door) as told, connected(door) as closed:
+                await until(lambda: server.connections == 2)
+                statuses = []
+                for client in (told, told, told, closed):
+                    client.writer.write(request)
+                    answer = await client.answer(TCRP_NO_TOKEN, JOIN)
+                    assert isinstance(answer, Refused)
+                    statuses.append(answer.status)
+                # Of each connection the first one is free: it was counted when it was opened.
+                assert statuses == [Status.ROOM_NOT_FOUND, Status.ROOM_NOT_FOUND, Status.BUSY, Status.ROOM_NOT_FOUND]
+                assert await told.read() == b""
+                closed.writer.write(request)
+                assert await closed.read() == b""
+            assert len(gateway.entered) == 3
+            assert gateway.counters.handshakes_limited == 2
+
+    uvloop.run(scenario())
+
+
+def test_who_came_too_often_is_answered_busy_once_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.admission.BURST_S", 1_000.0)
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=0.001)
+        async with running("tcrp-no-token", settings) as (gateway, door, _):
+            request = serialize_request(TCRP_NO_TOKEN, JOIN, "den", "alice")
+            async with connected(door), connected(door, request) as second:
+                answer = await second.answer(TCRP_NO_TOKEN, JOIN)
+                assert isinstance(answer, Refused)
+                assert answer.status == Status.BUSY
+                assert await second.read() == b""
+            assert gateway.entered == []
+
+    uvloop.run(scenario())
+
+
 def test_rooms_from_an_address_are_limited_and_joins_are_not() -> None:
     async def scenario() -> None:
         settings = Settings(unlimited=(), create_rate=0.1)
