@@ -521,7 +521,8 @@ class Core:
                     return  # asked once more before our answer was there
                 room = self.members.rooms.get(room_id)
                 member = room.members.get(member_id) if room else None
-                if elsewhere and member is not None and not self._may_be_elsewhere(member, now):
+                if elsewhere and (member is None or not self._may_be_elsewhere(member, now)):
+                    # Of one that is not known here nobody can say that it was silent: it must come from where it was.
                     self.link.publisher.add(Item(EntryKind.KEPT, room_id, member_id, handover, 0))
                     return
                 self._released[handover] = now

@@ -602,9 +602,9 @@ def test_a_member_that_shows_itself_at_another_host_is_given_up_when_it_has_been
         gateway.answer(release(1, elsewhere=True))
         assert [item.kind for item in gateway.published()] == [EntryKind.RELEASED]
         assert gateway.members.by_token == {}
-        # One that is not here has nobody who was heard lately.
+        # Of one that is not here nobody can say that.
         gateway.answer(release(7, handover="h7", elsewhere=True))
-        assert gateway.published() == [Item(EntryKind.RELEASED, 1, 7, "h7", 0)]
+        assert gateway.published() == [Item(EntryKind.KEPT, 1, 7, "h7", 0)]
 
 
 def test_what_it_said_before_goes_before_it_is_given_up(gateway: ScriptedGateway) -> None:

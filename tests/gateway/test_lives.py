@@ -7,14 +7,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gateway import addresses
 from gateway.config import Settings
 from protocol.backbone import new_instance
 from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
 
 ROOMS = ("den", "attic", "部屋")
 DEEDS = 60
-SETTINGS = Settings(idle_timeout_s=1_000.0)
-"""Nobody is timed out here: who is gone at the end has left, or its room was closed."""
+SETTINGS = Settings(idle_timeout_s=1_000.0, move_after_s=1_000.0)
+"""Nobody is timed out here: who is gone at the end has left, or its room was closed. Nor may anybody be elsewhere."""
+THIEF = addresses.pack("198.51.100.7", 666)
 
 
 class Life:
@@ -28,7 +30,7 @@ class Life:
         self.texts = 0
         for _ in range(2):
             self.world.start_gateway("g")
-        happenings: dict[str, Callable[[], None]] = {"freeze": self.freeze, "kill": self.kill}
+        happenings: dict[str, Callable[[], None]] = {"freeze": self.freeze, "kill": self.kill, "steal": self.steal}
         self.deeds = [self.enter, *[self.say] * 4, *[self.move] * 2, self.leave, self.register]
         self.deeds += [happenings[fault] for fault in faults.split()]
 
@@ -99,6 +101,13 @@ class Life:
             self.home = {
                 client: self.dice.choice(self.alive) if home is node else home for client, home in self.home.items()
             }
+
+    def steal(self) -> None:
+        """Show somebody's token from another host."""
+        if self.inside:
+            client, node = self.dice.choice(self.inside), self.dice.choice(self.alive)
+            for _ in range(self.dice.choice((1, 1, 5))):
+                client.send(node, self.dice.choice(("", "stolen", "/leave")), THIEF)
 
     # --- what must be ---------------------------------------------------------------------------------------------
 
@@ -181,3 +190,16 @@ def test_members_come_and_go_while_gateways_die(seed: int) -> None:
     life.live(Weather(delay_s=0.02, restarts=0.02))
     life.check_what_was_heard(repeats=True)
     life.check_custody()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32))
+def test_members_come_and_go_while_somebody_has_their_tokens(seed: int) -> None:
+    life = Life(seed, "steal steal steal kill freeze")
+    thief = life.world.clients[THIEF] = FakeClient(life.world, 0, "tsudoi")
+    life.live(Weather(delay_s=0.05, restarts=0.01))
+    assert thief.heard == []
+    life.check_what_was_heard(repeats=True)
+    life.check_custody()
+    logs = [life.world.broker.log(room) for room in life.world.broker.core.directory.rooms]
+    assert all(entry.text != "stolen" for log in logs for entry in log)
