@@ -103,6 +103,20 @@ def member_flood(targets: Targets) -> None:
                 pass
 
 
+def wandering_flood(targets: Targets) -> None:
+    """A member shouts from two ports in turn, to two gateways, in many forms of which nothing comes."""
+    door = targets.doors[0]
+    mallory = Person(door, "room0", "mallory", enter(door, 2, "room0", "mallory"))
+    ports = [datagram_socket("127.0.0.1") for _ in range(2)]
+    head = bytes((5, len(mallory.token))) + b"room0" + mallory.token
+    forms = [head, head + b"spam", head + b"/who", bytes((3, len(mallory.token))) + b"den" + mallory.token + b"spam"]
+    number = 0
+    while True:
+        number += 1
+        with contextlib.suppress(BlockingIOError):
+            ports[number % 2].sendto(random.choice(forms), targets.doors[number // 1_000 % len(targets.doors)].udp)
+
+
 def token_guesses(targets: Targets) -> None:
     """Tokens of nobody, and bytes that are none."""
     sockets = [datagram_socket() for _ in range(8)]
@@ -172,6 +186,22 @@ def slow_senders(targets: Targets) -> None:
                 tcp.close()
         open_ = kept
         time.sleep(1.0)
+
+
+def hoarders(targets: Targets) -> None:
+    """Requests with as much behind them as goes, whose senders then say nothing for as long as they may."""
+    open_: list[socket.socket] = []
+    while True:
+        for number in range(1, 5):
+            tcp = connection(random.choice(targets.doors).tcp, f"127.6.5.{number}")
+            select.select((), (tcp,), (), 0.01)
+            send(tcp, header(0, 2, 3) + b"bob" + b"\xff" * 260_000)
+            open_.append(tcp)
+        for each in open_:
+            send(each, b"\xff" * 16_000)
+        while len(open_) > 450:
+            open_.pop(0).close()
+        time.sleep(0.02)
 
 
 def promises(targets: Targets) -> None:
@@ -253,11 +283,13 @@ ATTACKS: dict[str, Callable[[Targets], None]] = {
     for each in (
         busy_neighbour,
         member_flood,
+        wandering_flood,
         token_guesses,
         handshake_flood,
         passwords,
         silent_connections,
         slow_senders,
+        hoarders,
         promises,
         nonsense,
         broker_strangers,
