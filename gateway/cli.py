@@ -585,9 +585,7 @@ async def run(config: Config) -> None:
                 await starting
             if stopped.is_set():
                 return
-            raise SettingError(
-                f"no broker answers at {endpoint}{' (or none that lets this key in)' if config.key else ''}"
-            )
+            raise SettingError(f"no broker answers at {endpoint}{service.trouble and f': {service.trouble}'}")
         doors = [f"{door.kind} {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):

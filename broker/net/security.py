@@ -72,6 +72,8 @@ class Guard:
         # One of each: strangers must not use up the lines about friends.
         self._came = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
         self._denied = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
+        self._removed: dict[str, Owner] = {}
+        """Whose the keys were that were let in before: they will knock."""
 
     def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
         """Let a socket that is to be bound ask us about each connection. A missing answer keeps the door shut."""
@@ -102,6 +104,9 @@ class Guard:
             logger.info("a key was added", owner=owner)
         for path, why in changes.unreadable.items():
             logger.warning("a key file is of no use", file=path, why=why)
+        self._removed |= changes.removed
+        while len(self._removed) > TOLD:
+            del self._removed[next(iter(self._removed))]
         return set(changes.removed)
 
     def owner(self, frame: zmq.Frame) -> Owner | None:
@@ -126,10 +131,11 @@ class Guard:
                     logger.info("a key came in", owner=owner, address=address)
                 return [VERSION, request_id, OK, b"", public.encode(), b""]
             if self._denied.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
-                # Who is known is at a socket that is not for him.
-                who = {"public": public} if owner is None else {"owner": owner, "at": request[2].decode()}
-                untold = self._denied.take_untold()
-                logger.warning("a key was turned away", **who, address=address, not_told_before=untold)
+                was = self._removed.get(public, "unknown") if owner is None else owner
+                at, untold = request[2].decode(errors="replace"), self._denied.take_untold()
+                logger.warning(
+                    "a key was turned away", owner=was, public=public, address=address, at=at, not_told_before=untold
+                )
         self.denied += 1
         return [VERSION, request_id, NOT_NOW, b"", b"", b""]
 

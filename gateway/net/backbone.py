@@ -15,6 +15,10 @@ class Backbone(Protocol):
     unsent: int
     """Frames that found no room: the broker is away for long. What must arrive is sent again."""
 
+    @property
+    def trouble(self) -> str:
+        """Why the broker can not be reached, for people; empty if nothing is known. Any thread may ask."""
+
     def start(self) -> None:
         """Hear from now on."""
 

@@ -75,6 +75,7 @@ class Service:
         self._healthy = asyncio.Event()
         """A canary has come back since the start."""
         self._illness_told = ""
+        self._troubles_told: set[str] = set()
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last came by: health is red if it does not."""
 
@@ -87,7 +88,13 @@ class Service:
         """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        return self.link.illness(now)
+        illness, trouble = self.link.illness(now), self.trouble
+        return f"{illness}: {trouble}" if illness and trouble else illness
+
+    @property
+    def trouble(self) -> str:
+        """Why the broker can not be reached, as far as that is known."""
+        return self._backbone.trouble
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
         """Take over what can be changed while members are here; who is in already keeps its time-out.
@@ -263,9 +270,19 @@ class Service:
         """Write a line when health turns red, and one when it is green again."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
         illness = "" if is_starting else self.link.illness(self.checked_at)
+        self._tell_trouble(bool(illness))
         if bool(illness) != bool(self._illness_told):
             if illness:
                 logger.warning("ill", why=illness, unaccepted=len(self.link.publisher))
             else:
                 logger.info("healthy again", unaccepted=len(self.link.publisher))
             self._illness_told = illness
+
+    def _tell_trouble(self, is_ill: bool) -> None:
+        """Write a line when it is known why the broker can not be reached, once each time that it is away."""
+        trouble = self.trouble if is_ill else ""
+        if not is_ill:
+            self._troubles_told.clear()
+        elif trouble and trouble not in self._troubles_told:
+            self._troubles_told.add(trouble)
+            logger.warning("the broker can not be reached", why=trouble)

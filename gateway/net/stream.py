@@ -47,6 +47,8 @@ class StreamBackbone:
         """On the loop's clock."""
         self._again: asyncio.TimerHandle | None = None
         self.unsent = 0
+        self.trouble = ""
+        """See `Backbone.trouble`."""
 
     def start(self) -> None:
         """See `Backbone.start`."""
@@ -153,10 +155,12 @@ class StreamBackbone:
         try:
             # A Unix socket connects at once or not at all.
             connection.connect(self._path)
-        except OSError:
+        except OSError as exc:
+            self.trouble = f"nobody listens at {self._path}: {exc.strerror}"
             connection.close()
             self._retry()
             return
+        self.trouble = ""
         self._socket = connection
         self._reader = Reader()
         who = (Kind.INSTANCE, self._instance.encode("latin-1"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import zmq
 
 from gateway.net.backbone import OnFrames
+from gateway.net.monitor import Monitor
 from protocol.backbone import own_topic, publish_endpoint, several
 from protocol.keys import SecretKey
 
@@ -45,12 +46,12 @@ class ZeromqBackbone:
         self._dealer = self._socket(zmq.DEALER)
         self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
         self._dealer.setsockopt(zmq.SNDHWM, COMMANDS_HIGH_WATER)
-        self._dealer.connect(endpoint)
+        self._monitors = [Monitor(self._context, self._dealer, endpoint, key is not None, "commands")]
         self._sub = self._socket(zmq.SUB)
         # Subscriptions above the high water mark are dropped in silence: there must be none.
         self._sub.setsockopt(zmq.SNDHWM, 0)
         self._sub.setsockopt(zmq.RCVHWM, NEWS_HIGH_WATER)
-        self._sub.connect(publish_endpoint(endpoint))
+        self._monitors.append(Monitor(self._context, self._sub, publish_endpoint(endpoint), key is not None, "news"))
         self._sub.setsockopt(zmq.SUBSCRIBE, own_topic(instance))
         self.unsent = 0
 
@@ -60,11 +61,20 @@ class ZeromqBackbone:
         self._loop.add_reader(self._sub, self._hear_news)
         self._hear_answers()
         self._hear_news()
+        for monitor in self._monitors:
+            monitor.start()
+
+    @property
+    def trouble(self) -> str:
+        """See `Backbone.trouble`."""
+        return next((monitor.trouble for monitor in self._monitors if monitor.trouble), "")
 
     def close(self) -> None:
         """See `Backbone.close`."""
         for handle in self._again.values():
             handle.cancel()
+        for monitor in self._monitors:
+            monitor.close()
         for socket in (self._dealer, self._sub):
             self._loop.remove_reader(socket)
         self._dealer.close(linger=250)

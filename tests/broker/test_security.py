@@ -267,6 +267,7 @@ def test_only_gateways_hear_the_news(tmp_path: Path, log: io.StringIO, owner: Ow
             await until(lambda: here.server.denied > 0)
             assert await person.hears_nothing()
             assert f"address=127.0.0.1 at=news not_told_before=0 owner='{owner}'" in log.getvalue()
+            assert "at=commands" not in log.getvalue()
 
     asyncio.run(play())
 

@@ -162,11 +162,12 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(where: str, mo
         monkeypatch.setattr("gateway.net.service.logger.warning", note)
         monkeypatch.setattr("gateway.net.service.HEALTHY_S", 0.1)
         starting = asyncio.create_task(service.start())
-        await until(lambda: bool(said))
-        assert said == {"ill": "the broker has not been reached yet"}
+        await until(lambda: len(said) == 2)
+        assert said["ill"] == "the broker has not been reached yet"
+        assert str(said["the broker can not be reached"]).startswith("nobody listens at ")
         assert not starting.done()
         starting.cancel()
-        assert "has not been reached" in service.link.illness(asyncio.get_running_loop().time())
+        assert "has not been reached yet: nobody listens at" in service.illness(asyncio.get_running_loop().time())
         await service.stop()
 
     asyncio.run(scenario())
