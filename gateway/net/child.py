@@ -5,6 +5,7 @@ It ends when we do, however that happens: its standard input is a pipe from us.
 
 import asyncio
 import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ logger = logs.get("gateway.child")
 START_S = 10.0
 RESTART_S, RESTART_MAX_S = 0.1, 5.0
 ROOT = Path(__file__).resolve().parents[2]
-"""Where the services lie: they are started by name."""
+"""Where the services lie: they are started by name, and from our own folder, where relative paths mean the same."""
 
 
 class Child:
@@ -86,7 +87,7 @@ class Child:
     async def _launch(self) -> tuple[asyncio.subprocess.Process | None, str]:
         process = await asyncio.create_subprocess_exec(
             *self._command,
-            cwd=ROOT,
+            env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=self._descriptors,
@@ -121,3 +122,9 @@ class Child:
                 started, _ = await self._launch()
             self._process = started
             delay_s = RESTART_S
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, in which the services are found, and nothing that lies in our folder and is called like them."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -3,12 +3,14 @@
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 from broker.net.ask import ping
+from gateway.net.child import Child
 from gateway.net.embedded import EmbeddedBroker, _private_directory
 from protocol.errors import SettingError
 
@@ -61,6 +63,23 @@ def test_it_ends_when_its_gateway_does_however_that_ends(tmp_path: Path) -> None
         async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0
         await broker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_child_finds_files_where_we_do_and_our_programs_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("some.toml").write_text('[broker]\nstore = "memory"\nbind = "unix://broker.socket"\n')
+    Path("broker").mkdir()
+    Path("broker/__main__.py").write_text("raise SystemExit('another program')")
+
+    async def scenario() -> None:
+        child = Child("it", (sys.executable, "-m", "broker", "--config", "some.toml", "--admin", "none"))
+        await child.start()
+        assert (tmp_path / "broker.socket").exists()
+        await child.stop()
 
     asyncio.run(scenario())
 
