@@ -7,7 +7,9 @@ read, never changed.
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import AF_INET, AF_INET6, SHUT_RDWR
+from io import BufferedReader, RawIOBase
+from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
+from time import monotonic
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -18,7 +20,7 @@ from protocol.errors import SettingError
 AT_ONCE = 16
 """Requests at once; a connection beyond that is closed."""
 REQUEST_S = 5
-"""What a request may take to come in."""
+"""What a request may take to come in, from the connection to its last byte; and the answer to go."""
 
 
 class HttpServer:
@@ -39,7 +41,11 @@ class HttpServer:
         """Connections that were closed because there were too many."""
 
         class Handler(BaseHTTPRequestHandler):
-            timeout = REQUEST_S
+            def setup(self) -> None:
+                super().setup()
+                # Its own time-out is one for each byte: who sends one a second would hold a place for ever.
+                self.rfile.close()
+                self.rfile = BufferedReader(_Until(self.connection, monotonic() + REQUEST_S))
 
             def do_GET(self) -> None:
                 if self.path == "/metrics":
@@ -54,6 +60,7 @@ class HttpServer:
             do_HEAD = do_GET
 
             def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+                self.connection.settimeout(REQUEST_S)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -80,6 +87,24 @@ class HttpServer:
 
     def _refuse(self) -> None:
         self.refused += 1
+
+
+class _Until(RawIOBase):
+    """Reads from a socket until a moment; then that raises TimeoutError."""
+
+    def __init__(self, connection: socket, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left_s = self._deadline - monotonic()
+        if left_s <= 0:
+            raise TimeoutError("the request takes too long")
+        self._connection.settimeout(left_s)
+        return self._connection.recv_into(buffer)
 
 
 def _bind(place: Place, handler: type[BaseHTTPRequestHandler], on_refused: Callable[[], None]) -> ThreadingHTTPServer:

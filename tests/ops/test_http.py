@@ -4,14 +4,17 @@ import http.client
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from time import monotonic
 
 import pytest
 
+from ops.net import http as http_module
 from ops.net.http import AT_ONCE, HttpServer
 from ops.place import Place
 from protocol.errors import SettingError
 
 HOSTS = ("127.0.0.1", "::1")
+PATIENCE_S = 10.0
 
 
 class Patient(HttpServer):
@@ -75,6 +78,34 @@ def test_a_connection_too_many_is_closed_and_the_others_are_served() -> None:
         silent[0].sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         assert silent[0].recv(100).startswith(b"HTTP/1.0 200 ")
     server.close()
+
+
+def test_who_sends_a_byte_now_and_then_is_closed_and_others_are_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_module, "REQUEST_S", 0.2)
+    server = Patient("127.0.0.1")
+    with ExitStack() as stack:
+        address = (server.place.host, server.place.port)
+        slow = [stack.enter_context(socket.create_connection(address, 5)) for _ in range(AT_ONCE)]
+        for sock in slow:
+            sock.sendall(b"GET /healthz HTTP/1.0\r\nX: ")
+            sock.settimeout(0.01)
+        until = monotonic() + PATIENCE_S
+        while slow and monotonic() < until:
+            slow = [sock for sock in slow if drips(sock)]
+        assert not slow
+        assert ask(server) == (200, "ok\n")
+    server.close()
+
+
+def drips(sock: socket.socket) -> bool:
+    """Send a byte, and say whether the other side listens still."""
+    try:
+        sock.sendall(b"x")
+        return sock.recv(1) != b""
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
 
 
 def test_a_taken_address_is_a_setting_error_of_one_line(server: Patient) -> None:
