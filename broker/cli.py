@@ -422,7 +422,7 @@ def _reload(config: Config) -> None:
 
 
 def _toggle_debug(level: str) -> None:
-    logger.warning("log level changed", level=logs.toggle_debug(level))
+    logger.warning("log level changed", to=logs.toggle_debug(level))  # `level` is the line's own
 
 
 def run_program() -> None:

@@ -645,7 +645,7 @@ def _reload(service: Service, embedded: EmbeddedBroker | None) -> None:
 
 
 def _toggle_debug(level: str) -> None:
-    logger.warning("log level changed", level=logs.toggle_debug(level))
+    logger.warning("log level changed", to=logs.toggle_debug(level))  # `level` is the line's own
 
 
 def run_program() -> None:

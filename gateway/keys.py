@@ -4,8 +4,9 @@ The key decides on the algorithm, never the token: a public key can not be taken
 algorithm of any key. Imported only where there is a key file, as the library takes its time and memory.
 """
 
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -54,6 +55,8 @@ class Keys:
     keys: tuple[Key, ...]
     secret: bool
     """One of them could also sign: nobody else may read the file."""
+    digest: bytes = field(repr=False)
+    """Of the file: other keys have another."""
 
     def verify_untrusted(self, token: str) -> bytes:
         """Return the claims in a token that one of the keys has signed: the bytes of what should be JSON.
@@ -97,7 +100,7 @@ def parse_keys(raw: bytes) -> Keys:
         keys = (_secret(None, "HS256", raw),)
     if not 0 < len(keys) <= MAX_KEYS:
         raise SettingError(f"it has {len(keys)} keys; 1 to {MAX_KEYS} are taken")
-    return Keys(keys, any(key.algorithm.startswith("HS") for key in keys))
+    return Keys(keys, any(key.algorithm.startswith("HS") for key in keys), hashlib.sha256(raw).digest())
 
 
 def _from_pem(block: bytes, label: bytes) -> Key:

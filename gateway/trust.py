@@ -31,6 +31,10 @@ _SPOKEN = re.compile(rf"{_TOKEN} ?: ")
 class Keys(Protocol):
     """What checks signatures: `gateway.keys.Keys`."""
 
+    @property
+    def digest(self) -> bytes:
+        """Return what other keys have another of."""
+
     def verify_untrusted(self, token: str) -> bytes:
         """Return the claims, or raise MalformedMessage or WrongPassword."""
 
@@ -72,9 +76,10 @@ class Gate:
         self._keys = keys
         self._strangers = strangers
 
-    def change_keys(self, keys: Keys) -> None:
-        """Trust these keys from now on, and no others. Members who are in stay in."""
-        self._keys = keys
+    def change_keys(self, keys: Keys) -> bool:
+        """Trust these keys from now on, and no others; say whether they are others. Members who are in stay in."""
+        before, self._keys = self._keys, keys
+        return keys.digest != before.digest
 
     def admit_untrusted(self, operation: Operation, room: str, user: str, password: str | None, now: float) -> Admitted:
         """Return as whom somebody comes in.

@@ -23,9 +23,13 @@ def load_gate(path: Path, auth: Literal["off", "optional", "required"]) -> Gate:
     return Gate(_read(path), strangers=auth != "required")
 
 
-def reload_gate(gate: Gate, path: Path) -> None:
-    """Let a gate trust what the file has now; if that raises SettingError, it trusts what it did before."""
-    gate.change_keys(_read(path))
+def reload_gate(gate: Gate, path: Path) -> bool:
+    """Let a gate trust what the file has now, and say whether that is something else.
+
+    Raises:
+        SettingError: the file can not be used; the gate trusts what it did before.
+    """
+    return gate.change_keys(_read(path))
 
 
 def _read(path: Path) -> "Keys":

@@ -107,13 +107,16 @@ class Service:
         """
         renewed = None if self._credentials is None or config.tls is None else load(config.tls)
         # Another file needs a restart, as is told: its keys are not taken before that.
+        has_new_keys = False
         if self.gate is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
-            reload_gate(self.gate, config.auth_key)
+            has_new_keys = reload_gate(self.gate, config.auth_key)
         settings = self._config.settings
         changed, fixed = take_over(settings, config.settings, fixed=("auth",))
         fixed += differing(self._config, config, but=("settings", "log_level", "tls"))
         if self._credentials is not None and renewed is not None and self._credentials.renew(renewed):
             changed.append("certificate")
+        if has_new_keys:
+            changed.append("keys for signed tokens")
         self.link.publisher.capacity = settings.unaccepted
         self.tcp.reload()
         return changed, fixed

@@ -238,7 +238,8 @@ def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(wh
         assert service.reload(config("new")) == ([], ["auth_key"])
         assert (knows(service, "old"), knows(service, "new")) == (True, False)
         (tmp_path / "old").write_bytes((tmp_path / "new").read_bytes())
-        service.reload(config("old"))
+        assert service.reload(config("old")) == (["keys for signed tokens"], [])
+        assert service.reload(config("old")) == ([], [])
         assert knows(service, "new")
         await service.stop()
 
