@@ -245,8 +245,14 @@ def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool)
         insecure: the operator says that the way may be read by others.
 
     Raises:
-        SettingError: the key can not be used, or there is none where one is needed.
+        SettingError: the key can not be used, or there is none where one is needed, or one where none is used.
     """
+    if path is not None and insecure:
+        raise SettingError("--key and --insecure (TSUDOI_KEY, TSUDOI_INSECURE) contradict each other: give one")
+    if path is not None and (broker is None or not broker.startswith("tcp://")):
+        raise SettingError(
+            f"--key (TSUDOI_KEY) is for a broker at tcp://HOST:PORT, and not for {broker or 'one of our own'}"
+        )
     if broker is None or not broker.startswith("tcp://") or insecure:
         return None
     if path is None:

@@ -112,8 +112,15 @@ def _check(context: click.Context, option: click.Option, entry: configfile.Entry
         value = option.type_cast_value(context, entry.value)
         if option.callback is not None:
             option.callback(context, option, value)
+        # A file to be read; a folder may be made yet.
+        if isinstance(option.type, click.Path) and not option.type.dir_okay:
+            value.open("rb").close()
     except click.BadParameter as exc:
         raise entry.error(exc.message.rstrip(".")) from exc
+    except OSError as exc:
+        raise entry.error(f"can not read {exc.filename}: {exc.strerror}") from exc
+    except ValueError as exc:  # a path with a null character
+        raise entry.error(str(exc)) from exc
 
 
 def _kinds(option: click.Option) -> tuple[str, tuple[type, ...]]:

@@ -54,11 +54,13 @@ def rows(server: Server) -> list[Row]:
             f"{PREFIX}refused_items", "Items for members that are not the sender's", _count(server, "refused_items")
         ),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
-        counter(f"{PREFIX}denied_connections", "Connections without a key on the list", lambda: server.denied),
+        counter(f"{PREFIX}denied_connections", "Handshakes with a key that is not let in there", lambda: server.denied),
         counter(
             f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.transport.undeliverable
         ),
-        counter(f"{PREFIX}dropped_news", "News dropped for a slow gateway", lambda: server.transport.dropped),
+        counter(
+            f"{PREFIX}dropped_news", "News dropped for a slow gateway of this machine", lambda: server.transport.dropped
+        ),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
         counter(f"{PREFIX}moves_refused", "Members that were not to go to another gateway, by why", kept, "reason"),
         counter(f"{PREFIX}orders", "What operators asked and ordered, by what came of it", orders, "outcome"),

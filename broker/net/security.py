@@ -68,7 +68,7 @@ class Guard:
         self.admitted: set[str] = set()
         """Public keys that have been let in since the sockets were bound."""
         self.denied = 0
-        """Handshakes with a key that is not let in, or without one."""
+        """Handshakes with a key that is not let in; who shows none is turned away before we are asked."""
         # One of each: strangers must not use up the lines about friends.
         self._came = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
         self._denied = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)

@@ -156,6 +156,8 @@ class _Believing:
     def __init__(self, claims: bytes) -> None:
         self._claims = claims
 
+    digest = b""
+
     def verify_untrusted(self, token: str) -> bytes:
         """Return the claims."""
         return self._claims

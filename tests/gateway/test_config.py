@@ -215,6 +215,14 @@ def test_this_machine_needs_none(broker: str | None) -> None:
     assert choose_key(broker, None, "", insecure=False) is None
 
 
+@pytest.mark.parametrize("broker", [None, "ipc:///run/broker", "unix:///run/broker"])
+def test_a_key_that_would_not_be_used_is_refused(key_file: Path, broker: str | None) -> None:
+    with pytest.raises(SettingError, match="is for a broker at tcp://HOST:PORT, and not for"):
+        choose_key(broker, key_file, "east", insecure=False)
+    with pytest.raises(SettingError, match="contradict each other"):
+        choose_key("tcp://broker:9003", key_file, "east", insecure=True)
+
+
 def test_a_key_fits_the_name(key_file: Path) -> None:
     with pytest.raises(SettingError, match="is the key of gateway east, so --name can not be west"):
         choose_key("tcp://broker:9003", key_file, "west", insecure=False)
