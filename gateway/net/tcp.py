@@ -14,7 +14,8 @@ from gateway.config import Door, Settings
 from gateway.core import Core
 from gateway.listing import RoomList
 from gateway.net.connection import Connection, Desk
-from gateway.net.tls import Credentials, TlsListener
+from gateway.net.tls import Credentials, Handshakes
+from gateway.net.tls_transport import TlsTransport
 from gateway.net.waits import Waits
 from gateway.steering import Steering
 from gateway.trust import Gate
@@ -68,7 +69,7 @@ class TCPServer(Desk):
         self.silent = Waits(settings.first_byte_s)
         self.asking = Waits(settings.request_s)
         self._settle = settle
-        self._credentials = credentials
+        self._handshakes = None if credentials is None else Handshakes(credentials, core.counters)
         self._holding: dict[Connection, int] = {}
         """Connection → bytes that are held for it, if there are any."""
         self._held = 0
@@ -77,7 +78,6 @@ class TCPServer(Desk):
         """More than `BUFFERED` was to be held, and not much less since."""
         self._settling: asyncio.Handle | None = None
         self._servers: list[asyncio.Server] = []
-        self._tls: list[TlsListener] = []
         self._listening: int | None = None
         """The descriptor of a door."""
         self._open: set[Connection] = set()
@@ -136,23 +136,21 @@ class TCPServer(Desk):
         sock = bind_tcp(door) if inherited is None else socket.socket(fileno=inherited)
         self._listening = sock.fileno()
         place = replace(door, port=sock.getsockname()[1])
-        if door.tls:
-            assert self._credentials is not None
-            self._tls.append(
-                TlsListener(sock, self._credentials, self.core.counters, lambda: Connection(self, door), self.look)
-            )
-        else:
-            server = await self.loop.create_server(lambda: Connection(self, door), sock=sock, backlog=BACKLOG)
-            self._servers.append(server)
+        new = self._over_tls if door.tls else Connection
+        self._servers.append(await self.loop.create_server(lambda: new(self, door), sock=sock, backlog=BACKLOG))
         return place
+
+    def _over_tls(self, desk: Desk, door: Door) -> TlsTransport:
+        assert self._handshakes is not None
+        return TlsTransport(self._handshakes, Connection(desk, door))
 
     async def close(self, grace_s: float) -> None:
         """Take no new connections, let those that asked get their answer, then end the rest."""
         self._listening = None
         for server in self._servers:
             server.close()
-        for listener in self._tls:
-            await listener.close()
+        if self._handshakes is not None:
+            self._handshakes.end_all()
         if self._open:
             self._all_closed.clear()
             try:
@@ -164,6 +162,8 @@ class TCPServer(Desk):
                 await self._all_closed.wait()
         self.silent.close()
         self.asking.close()
+        if self._handshakes is not None:
+            self._handshakes.waits.close()
 
     # --- what connections need (Desk) -----------------------------------------------------------------------------
 

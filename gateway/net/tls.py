@@ -1,30 +1,25 @@
-"""TLS at a TCP door: the certificate, and who may come in with it. What is said inside is served like any other.
-
-A connection is counted from the moment it is accepted, and not from the end of its TLS handshake: a stranger who never
-finishes that has a place like one who says nothing, and loses it as soon. So we accept by ourselves; asyncio's servers
-tell nobody of a connection before its handshake is done.
-"""
+"""TLS at a TCP door: the certificate, and whose handshake is computed when; `tls_transport.py` has one connection."""
 
 import asyncio
 import os
-import socket
 import ssl
 import stat
-from collections.abc import Callable
-from typing import NoReturn
+from collections import deque
+from typing import NoReturn, Protocol
 
 from gateway.config import TlsFiles
 from gateway.counters import Counters
-from gateway.net.connection import Connection
+from gateway.net.waits import Waiting, Waits
 from ops import logs
 from protocol.errors import SettingError
 
 HANDSHAKE_S = 5.0
-"""How long the TLS handshake may take, from the first moment of the connection."""
-CLOSE_S = 5.0
-"""How long a client may take to say goodbye."""
-RETRY_S = 0.1
-"""How long to wait when the system has no descriptor for who comes."""
+"""How long the TLS handshake may take, from the first moment of the connection; and a client's goodbye, from ours."""
+HANDSHAKES_A_TURN = 8
+"""Steps of TLS handshakes that are computed before the loop looks at what else has happened. With an EC key that is
+two milliseconds, with RSA of 4,096 bits 25; more at once would be no faster, as a turn by itself costs little."""
+HANDSHAKE_SIZE = 16_384
+"""Bytes that a client may say before its TLS handshake is done: many times as many as one takes."""
 MAX_SIZE = 2**20
 
 logger = logs.get("gateway.tls")
@@ -76,77 +71,69 @@ def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
     return context, shown
 
 
-class TlsListener:
-    """Accepts at one TLS door."""
+class Shaking(Waiting, Protocol):
+    """Whose TLS handshake is not done yet."""
 
-    def __init__(
-        self,
-        sock: socket.socket,
-        credentials: Credentials,
-        counters: Counters,
-        new_connection: Callable[[], Connection],
-        look: Callable[[], None],
-    ) -> None:
-        """Begin.
+    def shake_hands(self) -> None:
+        """Compute the next step of it."""
+
+    def abort(self) -> None:
+        """End it."""
+
+
+class Handshakes:
+    """Whose TLS handshakes are going on, for how long, and whose turn it is to be computed.
+
+    A step costs as much as a hundred chat messages, with a large RSA key as thousands: those of all who come at once
+    would hold up everybody who chats. So they take turns with all else that happens.
+    """
+
+    def __init__(self, credentials: Credentials, counters: Counters) -> None:
+        """Begin with nobody.
 
         Args:
-            sock: listens, and does not block; ours from now on.
             credentials: what is shown.
             counters: for handshakes that fail.
-            new_connection: makes what serves one.
-            look: called when the system has no descriptor left.
         """
-        self._sock = sock
-        self._credentials = credentials
-        self._counters = counters
-        self._new_connection = new_connection
-        self._look = look
+        self.credentials = credentials
+        self.counters = counters
+        self.buffer = memoryview(bytearray(HANDSHAKE_SIZE))
+        """Where what comes is read to, of all connections: it is taken from there at once."""
         self._loop = asyncio.get_running_loop()
-        self._handshakes: set[asyncio.Task[None]] = set()
-        """As many as connections are allowed, at most."""
-        self._accepting = self._loop.create_task(self._accept())
+        self.waits = Waits(HANDSHAKE_S)
+        """Also of those that wait for a client's goodbye."""
+        self._going_on: set[Shaking] = set()
+        self._ready: deque[Shaking] = deque()
+        """Each once: nothing more is read from it before its turn."""
+        self._turn: asyncio.Handle | None = None
 
-    async def close(self) -> None:
-        """Take nobody any more, and end the handshakes that are not done."""
-        self._accepting.cancel()
-        await asyncio.gather(self._accepting, return_exceptions=True)
-        # Each has begun by now, so each sees that it ends.
-        handshakes = list(self._handshakes)
-        for task in handshakes:
-            task.cancel()
-        await asyncio.gather(*handshakes, return_exceptions=True)
-        self._sock.close()
+    def begin(self, who: Shaking) -> None:
+        """It has its time from now, and is to be told when that is up."""
+        self._going_on.add(who)
+        self.waits.begin(who)
 
-    async def _accept(self) -> None:
-        while True:
-            try:
-                sock, address = await self._loop.sock_accept(self._sock)
-            except OSError:
-                self._look()
-                await asyncio.sleep(RETRY_S)
-                continue
-            connection = self._new_connection()
-            if connection.arrive(str(address[0])):
-                task = self._loop.create_task(self._shake_hands(sock, connection))
-                self._handshakes.add(task)
-                task.add_done_callback(self._handshakes.discard)
-            else:
-                sock.close()
+    def end(self, who: Shaking) -> None:
+        """It is done, or never will be."""
+        self._going_on.discard(who)
+        self.waits.end(who)
 
-    async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
+    def wait_turn(self, who: Shaking) -> None:
+        """Something came with which its handshake can go on."""
+        self._ready.append(who)
+        if self._turn is None:
+            self._turn = self._loop.call_soon(self._take_turn)
+
+    def end_all(self) -> None:
+        """End those that are not done; who is in goes on."""
+        for who in list(self._going_on):
+            who.abort()
+
+    def _take_turn(self) -> None:
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: connection,
-                sock,
-                ssl=self._credentials.context,
-                ssl_handshake_timeout=HANDSHAKE_S,
-                ssl_shutdown_timeout=CLOSE_S,
-            )
-        except OSError as exc:
-            logger.debug("no TLS handshake", ip=connection.ip, why=_why(exc))
+            for _ in range(min(len(self._ready), HANDSHAKES_A_TURN)):
+                self._ready.popleft().shake_hands()
         finally:
-            if connection.end_unless_connected():
-                self._counters.tls_failed += 1
+            self._turn = self._loop.call_soon(self._take_turn) if self._ready else None
 
 
 def _read(what: str, path: str) -> tuple[bytes, int]:

@@ -1,6 +1,7 @@
-"""gateway/net/tls.py"""
+"""gateway/net/tls.py and tls_transport.py"""
 
 import asyncio
+import gc
 import socket
 import ssl
 import subprocess
@@ -13,20 +14,24 @@ import trustme
 import uvloop
 
 from gateway.config import Door, Settings, TlsFiles
-from gateway.net import tls
+from gateway.counters import Counters
+from gateway.net import connection, tls
 from gateway.net.tcp import TCPServer
-from gateway.net.tls import Credentials, load
+from gateway.net.tls import HANDSHAKES_A_TURN, Credentials, Handshakes, load
+from gateway.net.tls_transport import TlsTransport
 from protocol.codes import Operation
 from protocol.dialect import Dialect, PortPlace
-from protocol.dialects import DIALECTS, TSUDOI
+from protocol.dialects import DIALECTS, TCRP_NO_TOKEN, TSUDOI
 from protocol.errors import SettingError
-from protocol.handshake import serialize_request
-from protocol.names import hash_token
-from tests.gateway.test_tcp import Client, Directory
+from protocol.handshake import rooms_reply, serialize_request
+from protocol.header import Header
+from protocol.names import MAX_NAME_SIZE, hash_token
+from tests.gateway.test_tcp import Client, Directory, until
 
 PATIENCE_S = 5.0
 HERE = "127.0.0.1"
 CA = trustme.CA()
+BOTH_LOOPS = pytest.mark.parametrize("run", [uvloop.run, asyncio.run], ids=["uvloop", "asyncio"])
 
 
 def files(folder: Path, certificate: trustme.LeafCert, key: trustme.LeafCert | None = None) -> TlsFiles:
@@ -68,12 +73,6 @@ async def connected(door: Door, context: ssl.SSLContext | None) -> AsyncIterator
         yield Client(reader, writer)
     finally:
         writer.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
 
 
 async def all_said(client: Client) -> bytes:
@@ -162,7 +161,7 @@ def test_the_handshake_is_the_same_inside(tmp_path: Path, dialect: Dialect) -> N
     uvloop.run(scenario())
 
 
-@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+@BOTH_LOOPS
 def test_who_never_finishes_has_a_place_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., None]
 ) -> None:
@@ -200,7 +199,7 @@ def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -> None
     uvloop.run(scenario())
 
 
-@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+@BOTH_LOOPS
 def test_a_plain_client_is_turned_away_at_once(tmp_path: Path, run: Callable[..., None]) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as (gateway, server, door, _), connected(door, None) as client:
@@ -244,3 +243,230 @@ def test_a_renewed_certificate_is_shown_to_who_comes_next(tmp_path: Path) -> Non
     assert not credentials.renew(load(TlsFiles(tmp_path / "server.pem", tmp_path / "server.key")))
     assert credentials.renew(load(files(tmp_path, CA.issue_cert(HERE))))
     assert credentials.context is not before
+
+
+# --- whose handshake is computed when -------------------------------------------------------------------------------
+
+
+class Stranger:
+    """One whose handshake goes on."""
+
+    def __init__(self, name: int, steps: list[int]) -> None:
+        self.name, self.steps = name, steps
+
+    def shake_hands(self) -> None:
+        self.steps.append(self.name)
+        if self.name < 0:
+            raise ZeroDivisionError
+
+    def time_is_up(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+def test_handshakes_that_come_at_once_take_turns_with_all_else(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        handshakes = Handshakes(Credentials(files(tmp_path, CA.issue_cert(HERE))), Counters())
+        steps: list[int] = []
+        for number in range(2 * HANDSHAKES_A_TURN + 1):
+            handshakes.wait_turn(Stranger(number, steps))
+        done: list[int] = []
+        while not done or done[-1] < 2 * HANDSHAKES_A_TURN + 1:
+            await asyncio.sleep(0)
+            done.append(len(steps))
+        assert done == [HANDSHAKES_A_TURN, 2 * HANDSHAKES_A_TURN, 2 * HANDSHAKES_A_TURN + 1]
+        assert steps == sorted(steps)
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_costs_the_one_that_met_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        handshakes = Handshakes(Credentials(files(tmp_path, CA.issue_cert(HERE))), Counters())
+        steps: list[int] = []
+        for number in (-1, 2, 3):
+            handshakes.wait_turn(Stranger(number, steps))
+        await until(lambda: steps == [-1, 2, 3])
+        handshakes.wait_turn(Stranger(4, steps))
+        await until(lambda: steps == [-1, 2, 3, 4])
+
+    asyncio.run(scenario())
+
+
+@BOTH_LOOPS
+def test_many_who_come_at_once_all_get_in(
+    tmp_path: Path, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKES_A_TURN", 1)
+
+    async def comes(door: Door, number: int) -> bytes:
+        async with connected(door, trusting()) as client:
+            client.writer.write(serialize_request(TSUDOI, Operation.CREATE, f"den{number}", "alice"))
+            return await all_said(client)
+
+    async def scenario() -> None:
+        async with running(tmp_path) as (gateway, server, door, _):
+            said = await asyncio.gather(*(comes(door, number) for number in range(30)))
+            assert all(said)
+            assert len(gateway.token_hashes) == 30
+            await until(lambda: server.connections == 0)
+            assert gateway.counters.tls_failed == 0
+
+    run(scenario())
+
+
+@BOTH_LOOPS
+def test_a_handshake_of_very_many_bytes_is_none(
+    tmp_path: Path, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKE_S", 60.0)
+    hello = b"\x01" + (100_000).to_bytes(3, "big") + bytes(16_380)
+    record = b"\x16\x03\x01" + len(hello).to_bytes(2, "big") + hello
+
+    async def scenario() -> None:
+        async with running(tmp_path) as (gateway, server, door, _), connected(door, None) as stranger:
+            stranger.writer.write(record)
+            await until(lambda: gateway.counters.tls_failed == 1 and server.connections == 0)
+
+    run(scenario())
+
+
+# --- what is inside ---------------------------------------------------------------------------------------------------
+
+
+@BOTH_LOOPS
+def test_an_answer_that_is_not_taken_is_held(tmp_path: Path, run: Callable[..., None]) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as (gateway, server, door, _):
+            gateway.rooms = ["x" * 1_000_000] * 5
+            # A reader with a limit takes no more than that before it is read from.
+            reader, writer = await asyncio.open_connection(door.host, door.port, ssl=trusting(), limit=1_024)
+            writer.write(Header(0, 2, 0, 0).serialize())
+            await until(lambda: server.held > 100_000)
+            async with asyncio.timeout(PATIENCE_S):
+                assert await reader.read(-1) == rooms_reply(gateway.rooms)
+            assert server.held == 0
+            writer.close()
+            await until(lambda: server.connections == 0)
+
+    run(scenario())
+
+
+@BOTH_LOOPS
+def test_what_is_said_while_an_answer_is_awaited_is_read_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., None]
+) -> None:
+    """Beyond some bytes nothing is read meanwhile, neither from the socket nor of what has come from there."""
+    monkeypatch.setattr(connection, "UNREAD", 100)
+    first, second = (
+        serialize_request(TCRP_NO_TOKEN, Operation.JOIN, "den", user) for user in ("alice", "b" * MAX_NAME_SIZE)
+    )
+
+    async def scenario() -> None:
+        async with running(tmp_path, dialect="tcrp-no-token") as (gateway, server, door, _):
+            gateway.answers = False
+            async with connected(door, trusting()) as client:
+                client.writer.write(first)
+                await gateway.asked_to_enter.wait()
+                for part in (second[:150], second[150:200], second[200:]):
+                    client.writer.write(part)
+                await until(lambda: server.held >= 150 + len("denalice"))
+                gateway.now += gateway.settings.request_timeout_s
+                gateway.tick()
+                await until(lambda: len(gateway.entered) == 2)
+                assert gateway.entered[1].user == "b" * MAX_NAME_SIZE
+
+    run(scenario())
+
+
+class Raw(asyncio.Transport):
+    """A socket's transport."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": (HERE, 1)})
+        self.reading = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high == 0
+
+
+def test_who_takes_nothing_is_not_read_from(tmp_path: Path) -> None:
+    """Whatever it says meanwhile might want an answer: of TLS itself, if of nothing else."""
+
+    async def scenario() -> None:
+        async with running(tmp_path) as (gateway, server, door, _):
+            credentials = Credentials(files(tmp_path, CA.issue_cert(HERE)))
+            raw, served = Raw(), connection.Connection(server, door)
+            transport = TlsTransport(Handshakes(credentials, gateway.counters), served)
+            transport.connection_made(raw)
+            reading = []
+            for step in (
+                transport.pause_writing,
+                transport.pause_reading,
+                transport.resume_writing,
+                transport.resume_reading,
+            ):
+                step()
+                reading.append(raw.reading)
+            assert reading == [False, False, False, True]
+            transport.connection_lost(None)
+
+    asyncio.run(scenario())
+
+
+@BOTH_LOOPS
+def test_who_never_says_goodbye_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(tls, "HANDSHAKE_S", 0.5)
+
+    def hears_all(door: Door, sock: socket.socket) -> ssl.SSLSocket:
+        sock.connect((door.host, door.port))
+        secure = trusting().wrap_socket(sock, server_hostname=HERE)
+        secure.sendall(Header(0, 2, 0, 0).serialize())
+        while secure.recv(4_096):
+            pass
+        return secure
+
+    async def scenario() -> None:
+        async with running(tmp_path) as (gateway, server, door, _):
+            with socket.socket() as sock, await asyncio.to_thread(hears_all, door, sock):
+                await until(lambda: server.connections == 0)
+            assert gateway.counters.tls_failed == 0
+
+    run(scenario())
+
+
+@BOTH_LOOPS
+def test_what_a_connection_took_is_free_when_it_ends(tmp_path: Path, run: Callable[..., None]) -> None:
+    """At once, and not when somebody looks for circles: a library that encrypts holds much."""
+
+    def transports() -> int:
+        return sum(isinstance(each, TlsTransport) for each in gc.get_objects())
+
+    async def scenario() -> None:
+        async with running(tmp_path) as (_, server, door, _):
+            for context in (trusting(), None):
+                async with connected(door, context) as client:
+                    client.writer.write(serialize_request(TSUDOI, Operation.CREATE, "den", "alice"))
+                    await all_said(client)
+                await until(lambda: server.connections == 0 and transports() == 0)
+
+    gc.collect()
+    gc.disable()
+    try:
+        run(scenario())
+    finally:
+        gc.enable()
