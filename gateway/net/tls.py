@@ -1,7 +1,9 @@
 """TLS at a TCP door: the certificate, and whose handshake is computed when; `tls_transport.py` has one connection."""
 
 import asyncio
+import binascii
 import os
+import re
 import ssl
 import stat
 from collections import deque
@@ -21,6 +23,13 @@ two milliseconds, with RSA of 4,096 bits 25; more at once would be no faster, as
 HANDSHAKE_SIZE = 16_384
 """Bytes that a client may say before its TLS handshake is done: many times as many as one takes."""
 MAX_SIZE = 2**20
+RSA_BITS = 2_048
+"""With twice as many, a TLS handshake takes ten times as long."""
+
+#  | rsaEncryption, NULL | BIT STRING: size | SEQUENCE: size | INTEGER: size, 0, modulus | …   in a certificate, once
+_RSA_KEY = re.compile(
+    rb"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01\x05\x00\x03\x82..\x00\x30\x82..\x02\x82(..)\x00", re.DOTALL
+)
 
 logger = logs.get("gateway.tls")
 
@@ -35,11 +44,15 @@ class Credentials:
             SettingError: as in `load`.
         """
         self.context, self._shown = load(files)
+        _warn(self._shown)
 
     def renew(self, loaded: tuple[ssl.SSLContext, bytes]) -> bool:
         """Show what `load` returned from now on; say whether it is another. Who is connected goes on with the old."""
         before, (self.context, self._shown) = self._shown, loaded
-        return self._shown != before
+        if self._shown == before:
+            return False
+        _warn(self._shown)
+        return True
 
 
 def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
@@ -69,6 +82,22 @@ def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
     except OSError as exc:
         raise SettingError(f"can not read the TLS certificate {certificate} or its key: {exc.strerror}") from exc
     return context, shown
+
+
+def rsa_bits(certificates: bytes) -> int:
+    """Return how long the RSA key of the first certificate in a PEM file is; 0 if it is very short, or no RSA key."""
+    _, _, text = certificates.partition(b"-----BEGIN CERTIFICATE-----")
+    try:
+        found = _RSA_KEY.search(binascii.a2b_base64(text.partition(b"-----END")[0]))
+    except ValueError:
+        return 0
+    return 0 if found is None else 8 * (int.from_bytes(found[1], "big") - 1)
+
+
+def _warn(certificates: bytes) -> None:
+    bits = rsa_bits(certificates)
+    if bits > RSA_BITS:
+        logger.warning("a large RSA key makes TLS handshakes slow for all; with an EC key they cost least", bits=bits)
 
 
 class Shaking(Waiting, Protocol):

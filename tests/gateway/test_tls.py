@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
+from structlog.testing import capture_logs
 
 from gateway.config import Door, Settings, TlsFiles
 from gateway.counters import Counters
 from gateway.net import connection, tls
 from gateway.net.tcp import TCPServer
-from gateway.net.tls import HANDSHAKES_A_TURN, Credentials, Handshakes, load
+from gateway.net.tls import HANDSHAKES_A_TURN, Credentials, Handshakes, load, rsa_bits
 from gateway.net.tls_transport import TlsTransport
 from protocol.codes import Operation
 from protocol.dialect import Dialect, PortPlace
@@ -470,3 +471,35 @@ def test_what_a_connection_took_is_free_when_it_ends(tmp_path: Path, run: Callab
         run(scenario())
     finally:
         gc.enable()
+
+
+# --- the key ----------------------------------------------------------------------------------------------------------
+
+
+def with_rsa(folder: Path, bits: int) -> TlsFiles:
+    folder.mkdir(exist_ok=True)
+    found = TlsFiles(folder / "server.pem", folder / "server.key")
+    command = ["openssl", "req", "-x509", "-newkey", f"rsa:{bits}", "-nodes", "-subj", "/CN=here"]
+    command += ["-out", str(found.certificate), "-keyout", str(found.key)]
+    subprocess.run(command, capture_output=True, check=True)
+    found.key.chmod(0o600)
+    return found
+
+
+def test_a_large_rsa_key_is_told_of(tmp_path: Path) -> None:
+    for found, bits in (
+        (files(tmp_path / "ec", CA.issue_cert(HERE)), 0),
+        (with_rsa(tmp_path / "1024", 1_024), 0),
+        (with_rsa(tmp_path / "2048", 2_048), 2_048),
+        (with_rsa(tmp_path / "3072", 3_072), 3_072),
+    ):
+        shown = found.certificate.read_bytes()
+        assert rsa_bits(shown) == rsa_bits(b"of this server:\n" + shown + CA.cert_pem.bytes()) == bits
+    assert rsa_bits(b"hello") == 0
+    with capture_logs() as lines:
+        credentials = Credentials(TlsFiles(tmp_path / "2048" / "server.pem", tmp_path / "2048" / "server.key"))
+        assert lines == []
+        credentials.renew(load(found))
+        credentials.renew(load(found))
+    (line,) = lines
+    assert (line["log_level"], line["bits"]) == ("warning", 3_072)
