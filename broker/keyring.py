@@ -90,9 +90,12 @@ class Keyring:
             try:
                 paths = _names(folder)
             except OSError as exc:
-                # Whoever was let in is not shut out because we can not look.
+                # Whoever was let in is not shut out because we can not look, for want of a descriptor say; whose file
+                # is gone is: to see that takes none.
                 self.unreadable[str(folder)] = _why(exc)
-                self._files |= {path: file for path, file in before.items() if path.parent == folder}
+                self._files |= {
+                    path: file for path, file in before.items() if path.parent == folder and _is_there(path)
+                }
                 continue
             for path in paths:
                 self._files[path] = file = _look(role, path, before.get(path))
@@ -146,6 +149,17 @@ def _names(folder: Path) -> list[Path]:
         return sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX))
     except FileNotFoundError:
         return []
+
+
+def _is_there(path: Path) -> bool:
+    """Say whether a file is there, as far as that can be known."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _why(exc: OSError) -> str:

@@ -1,5 +1,6 @@
 """broker/keyring.py"""
 
+import errno
 import os
 from itertools import count
 from pathlib import Path
@@ -211,3 +212,40 @@ def test_who_was_let_in_for_a_moment_is_told_as_removed(folder: Path) -> None:
     assert ring.find(west) == WEST
     keyring.remove(folder, WEST)
     assert ring.refresh() == Changes({}, {west: WEST}, {})
+
+
+def no_descriptor(*_: object, **__: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_without_descriptors_who_is_removed_is_seen_and_who_is_there_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    ring = Keyring(folder)
+    west = keyring.read_secret(folder.parent / "west.key").public
+    keyring.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    keyring.remove(folder, WEST)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", no_descriptor)
+        assert ring.refresh().removed == {west: WEST}
+        assert "Too many open files" in ring.unreadable[str(folder / "gateways")]
+        assert set(ring.owners.values()) == {EAST, ring.own.owner}
+        assert not ring.refresh().removed
+    assert not ring.refresh().removed
+    assert ring.unreadable == {}
+    assert set(ring.owners.values()) == {EAST, PERSON, ring.own.owner}
+
+
+def test_a_file_for_which_there_is_no_descriptor_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = Keyring(folder)
+    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", no_descriptor)
+        assert not ring.refresh().removed
+        assert ring.unreadable
+        # East's has not changed, and is not read again.
+        assert set(ring.owners.values()) == {EAST, ring.own.owner}
+    ring.refresh()
+    assert ring.unreadable == {}
+    assert WEST in ring.owners.values()
