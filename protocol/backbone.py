@@ -22,12 +22,17 @@ TOPIC_SIZE = 9
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """What a topic and a store's column can hold; any other number makes a frame malformed."""
 
-MAX_ITEMS = 4_096
+MAX_ITEMS = 1_024
+"""Of one publish; a gateway puts 512 into it. Also frames that one frame carries."""
 SEVERAL = b"\xc1"
 """How a frame that carries others begins: the one byte that MessagePack never uses."""
 SEVERAL_SIZE = 2**20
-MAX_MEMBERS = 500_000
-"""Of one roll or report: more than one gateway serves."""
+MAX_MEMBERS = 200_000
+"""Of one roll: more than one gateway serves."""
+MAX_ROOMS = 100_000
+"""Of one report: a gateway that was out of touch tells where all its rooms stand."""
+ROOMS_ASKED = 2_000
+"""Of one question where rooms stand; for more, a gateway asks several."""
 Text = Annotated[str, msgspec.Meta(max_length=4_096)]
 """What a datagram can hold."""
 Short = Annotated[str, msgspec.Meta(max_length=1_024)]
@@ -187,7 +192,7 @@ class Roll(Wire, tag=15):
 class Positions(Wire, tag=16):
     """Where do these rooms stand? Asked when news may have been dropped."""
 
-    rooms: Annotated[list[Number], msgspec.Meta(max_length=MAX_MEMBERS)]
+    rooms: Annotated[list[Number], msgspec.Meta(max_length=ROOMS_ASKED)]
 
 
 class Who(Wire, tag=40):
@@ -249,7 +254,7 @@ class Canary(Wire, tag=4):
 class Delivered(Wire, tag=5):
     """How far this gateway has delivered, so that another can go on from there."""
 
-    positions: Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=MAX_MEMBERS)]
+    positions: Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=MAX_ROOMS)]
     """(room, offset), for rooms that went on since the last of these."""
 
 
@@ -439,16 +444,16 @@ encode = _encoder.encode
 _PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
-def several(frames: Sequence[bytes]) -> list[bytes]:
+def several(frames: Sequence[bytes], most: int = SEVERAL_SIZE) -> list[bytes]:
     """Return what carries these commands or answers, in order: one frame for many, as each costs its way through two
-    threads of ZeroMQ. Large ones go alone."""
+    threads of ZeroMQ. Large ones, and what would be more than `most` bytes, go alone."""
     if len(frames) < 2:
         return list(frames)
     carriers: list[bytes] = []
     start = size = 0
     for at, frame in enumerate(frames):
         size += len(frame)
-        if size > SEVERAL_SIZE or at - start == MAX_ITEMS:
+        if size > most or at - start == MAX_ITEMS:
             carriers.append(_carrier(frames[start:at]))
             start, size = at, len(frame)
     carriers.append(_carrier(frames[start:]))

@@ -49,6 +49,8 @@ class Writer:
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
+        self.size = 0
+        """Bytes that wait."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -56,14 +58,17 @@ class Writer:
     def add(self, kind: int, content: bytes) -> None:
         """Let one more frame wait."""
         self._waiting.append(head(kind, len(content)) + content)
+        self.size += HEAD_SIZE + len(content)
 
     def begin(self, frames: Sequence[tuple[int, bytes]]) -> None:
         """Let these go before all others: what a connection begins with."""
         self._waiting.extendleft(head(kind, len(content)) + content for kind, content in reversed(frames))
+        self.size += sum(HEAD_SIZE + len(content) for _, content in frames)
 
     def clear(self) -> None:
         """Let nothing wait any more."""
         self._waiting.clear()
+        self.size = 0
 
     def next_bytes(self) -> bytes:
         """Return the first of what waits, about as much as one write may carry."""
@@ -81,6 +86,7 @@ class Writer:
     def sent(self, size: int) -> None:
         """So many bytes of that were written."""
         waiting = self._waiting
+        self.size -= size
         while size:
             frame = waiting.popleft()
             if size < len(frame):

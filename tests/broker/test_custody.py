@@ -416,7 +416,8 @@ def test_many_members_are_adopted_in_several_frames() -> None:
     broker = Broker(None, G1, G2)
     host = broker.create(peer=G1)
     members = [broker.join(user=f"g{number}", peer=G1, token=10 + number) for number in range(1_200)]
-    broker.publish(G1, *(addressed(member, 1) for member in (host, *members)))
+    for some in (members[:600], [*members[600:], host]):
+        broker.publish(G1, *(addressed(member, 1) for member in some))
     broker.heard.clear()
     broker.say(G1, backbone.Bye())
     frames = [message for message in broker.told(G2) if isinstance(message, Adopt)]

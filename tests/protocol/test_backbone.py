@@ -15,6 +15,8 @@ from protocol import backbone
 from protocol.backbone import (
     MAX_ITEMS,
     MAX_MEMBERS,
+    MAX_ROOMS,
+    ROOMS_ASKED,
     TOPIC_SIZE,
     Bundle,
     Create,
@@ -22,6 +24,7 @@ from protocol.backbone import (
     Downward,
     Item,
     News,
+    Positions,
     Publish,
     Request,
     Resume,
@@ -226,7 +229,8 @@ AN_ITEM = Item(1, 1, 1, "", 0)
         (Request(1, A_CREATE), Request(1, structs.replace(A_CREATE, user="u" * 1025))),
         (Request(1, A_CREATE), Request(1, structs.replace(A_CREATE, ip="1" * 1025))),
         (Request(1, Roll([1] * MAX_MEMBERS)), Request(1, Roll([1] * (MAX_MEMBERS + 1)))),
-        (Delivered([(1, 1)] * MAX_MEMBERS), Delivered([(1, 1)] * (MAX_MEMBERS + 1))),
+        (Delivered([(1, 1)] * MAX_ROOMS), Delivered([(1, 1)] * (MAX_ROOMS + 1))),
+        (Request(1, Positions([1] * ROOMS_ASKED)), Request(1, Positions([1] * (ROOMS_ASKED + 1)))),
     ],
 )
 def test_what_a_gateway_says_at_once_has_bounds(most: Upward, too_much: Upward) -> None:
