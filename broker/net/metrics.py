@@ -54,7 +54,11 @@ def rows(server: Server) -> list[Row]:
             f"{PREFIX}refused_items", "Items for members that are not the sender's", _count(server, "refused_items")
         ),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
-        counter(f"{PREFIX}denied_connections", "Handshakes with a key that is not let in there", lambda: server.denied),
+        counter(
+            f"{PREFIX}denied_connections",
+            "Handshakes with a key that is not let in there, or with none",
+            lambda: server.denied,
+        ),
         counter(
             f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.transport.undeliverable
         ),

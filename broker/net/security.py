@@ -5,6 +5,8 @@ gateway whose key is added while it runs must get in, so this one answers 300: t
 `HANDSHAKE_IVL`).
 """
 
+import contextlib
+import itertools
 import time
 from typing import Any
 
@@ -35,6 +37,8 @@ OK, NOT_NOW = b"200", b"300"
 REQUEST_PARTS = 7
 """Version, request id, domain, address, identity, mechanism, and for CURVE one credential: the public key."""
 REQUESTS_AT_ONCE = 64
+HANDSHAKE_FAILED_PROTOCOL = 0x2000
+"""ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, which pyzmq does not always have."""
 TELL_AGAIN_S = 600.0
 """Whoever comes, or is turned away, again and again is told of once in this time: a key that knocks does every 2 s."""
 LINES, LINES_A_SECOND = 10.0, 0.1
@@ -68,10 +72,15 @@ class Guard:
         self.admitted: set[str] = set()
         """Public keys that have been let in since the sockets were bound."""
         self.denied = 0
-        """Handshakes with a key that is not let in; who shows none is turned away before we are asked."""
+        """Handshakes with a key that is not let in there, or with none, or for another broker."""
+        self._monitors: dict[bytes, zmq.Socket[bytes]] = {}
+        """Domain → what libzmq tells of handshakes that end before we are asked."""
+        self._context = context
+        self._count = itertools.count()
         # One of each: strangers must not use up the lines about friends.
         self._came = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
         self._denied = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
+        self._keyless = Seldom[str](TOLD, TELL_AGAIN_S)
         self._removed: dict[str, Owner] = {}
         """Whose the keys were that were let in before: they will knock."""
 
@@ -83,6 +92,13 @@ class Guard:
         socket.curve_secretkey = own.secret.encode()
         socket.setsockopt(zmq.ZAP_DOMAIN, domain)
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        self._unwatch(domain)
+        place = f"inproc://{domain.decode()}-{next(self._count)}"
+        socket.monitor(place, HANDSHAKE_FAILED_PROTOCOL)
+        monitor = self._monitors[domain] = self._context.socket(zmq.PAIR)
+        # libzmq's I/O thread waits where there is no room for an event: there must always be.
+        monitor.setsockopt(zmq.RCVHWM, 0)
+        monitor.connect(place)
 
     def answer(self) -> bool:
         """Answer what has been asked, a bounded number; say whether more may wait."""
@@ -96,7 +112,12 @@ class Guard:
         return True
 
     def refresh(self) -> set[str]:
-        """Look at the keys again and tell what has changed; return those that are not let in any more."""
+        """Look at the keys again and tell what has changed; return those that are not let in any more.
+
+        Tell of strangers without a key as well. To be called several times a second.
+        """
+        for domain in self._monitors:
+            self._tell_keyless(domain)
         changes = self._keyring.refresh()
         for owner in changes.removed.values():
             logger.warning("a key was removed", owner=owner)
@@ -119,6 +140,27 @@ class Guard:
     def close(self) -> None:
         """Answer nobody any more: the ports are shut."""
         self.socket.close(0)
+        for domain in list(self._monitors):
+            self._unwatch(domain)
+
+    def _unwatch(self, domain: bytes) -> None:
+        if domain in self._monitors:
+            self._monitors.pop(domain).close(0)
+
+    def _tell_keyless(self, domain: bytes) -> None:
+        """Count those who were turned away before we were asked; libzmq does not tell from where they came.
+
+        Both sides see that one has keys and the other has none. If the other is the first to hang up, nothing tells it
+        from somebody who only knocked, or whom we turned away: then it is not counted.
+        """
+        found, at = 0, domain.decode()
+        with contextlib.suppress(zmq.Again):
+            while True:
+                self._monitors[domain].recv_multipart(NOBLOCK)
+                found += 1
+        self.denied += found
+        if found and self._keyless.touch(at, time.monotonic(), LINES_A_SECOND, LINES):
+            logger.warning("somebody without a key, or with one for another broker, was turned away", at=at)
 
     def _decide(self, request: list[bytes]) -> list[bytes]:
         request_id = request[1] if len(request) > 1 else b""

@@ -5,6 +5,7 @@ import io
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +332,36 @@ def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, l
             await until(lambda: "a key was added" in log.getvalue())
             keyring.remove(here.folder, WEST)
             await until(lambda: "a key was removed" in log.getvalue())
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("has_key", [False, True])
+def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
+    tmp_path: Path, log: io.StringIO, has_key: bool
+) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            east = here.key(EAST)
+            key = replace(east, broker=make_pair()[0]) if has_key else None
+
+            async def knock_until(holds: Callable[[], bool]) -> None:
+                async with asyncio.timeout(PATIENCE_S):
+                    while not holds():
+                        here.peer("east/1", key)  # who has none gives up at once, and is not seen each time
+                        await asyncio.sleep(0.1)
+
+            for at in ("commands", "news"):
+                words = f"was turned away [broker.security] at={at}"
+                await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
+            # The sockets are closed and bound again, and watched as before.
+            await here.peer("east/2", east).greet()
+            keyring.remove(here.folder, EAST)
+            await until(lambda: "a key was removed" in log.getvalue())
+            denied = here.server.denied
+            assert denied >= 2
+            await knock_until(lambda: here.server.denied > denied)
+            assert log.getvalue().count("somebody without a key, or with one for another broker") == 2
 
     asyncio.run(play())
 
