@@ -18,6 +18,7 @@ from broker.turn import Moment, Turn
 from ops.histogram import ITEMS, Histogram
 from protocol import backbone, names
 from protocol.codes import EntryKind, LeaveReason
+from protocol.datagram import MAX_UP
 from protocol.errors import MalformedMessage
 from protocol.keys import Role
 from protocol.text import clean
@@ -29,6 +30,9 @@ FEW_GATEWAYS = 4
 """For a room at more of them one frame on its topic is less than its news in a frame of each."""
 BUNDLE_SIZE = 2**20
 """Bytes of news after which another bundle is begun: a frame has a bound."""
+
+REPLAY_SIZE = 2**18
+"""Characters of an answer to a replay; for more, the gateway asks again."""
 
 CLOSED_S = 60.0
 """For so long a closed room is kept, with its log, for gateways and members that have not heard its end."""
@@ -81,17 +85,39 @@ class Core:
             # Whether it is answered is all that it may know: `python -m broker ping`.
             self._answer(peer, backbone.Unknown(self._instance))
             return
+        for each in self.parts_untrusted(frame) or (frame,):
+            self.handle_part_untrusted(peer, each, moment)
+
+    def parts_untrusted(self, frame: bytes) -> list[bytes]:
+        """Return what a frame that carries others carries, to be handled one by one; none of any other frame."""
+        if not frame.startswith(backbone.SEVERAL):
+            return []
         try:
-            for each in backbone.each_untrusted(frame):
-                self.handle(peer, backbone.parse_upward_untrusted(each), moment)
+            return backbone.each_untrusted(frame)
+        except MalformedMessage:
+            return []  # it is counted when it is handled
+
+    def handle_part_untrusted(self, peer: str, frame: bytes, moment: Moment, account: str = "") -> None:
+        """Take one message of a gateway, which carries no others; see `handle_untrusted`.
+
+        Args:
+            peer: whose connection it is.
+            frame: what came.
+            moment: when.
+            account: whose key it came with; empty where there are no keys.
+        """
+        try:
+            message = backbone.parse_upward_untrusted(frame)
         except MalformedMessage:
             self.counters.malformed += 1
+            return
+        self.handle(peer, message, moment, account)
 
-    def handle(self, peer: str, message: backbone.Upward, moment: Moment) -> None:
-        """Take one message from the gateway instance `peer`."""
+    def handle(self, peer: str, message: backbone.Upward, moment: Moment, account: str = "") -> None:
+        """Take one message from the gateway instance `peer`, whose key is that of `account`."""
         self.custody.awake(moment.now)
         if isinstance(message, backbone.Hello):
-            self._hello(peer, message, moment.now)
+            self._hello(peer, message, moment.now, account)
             return
         gateway = self.custody.known(peer, moment.now)
         if gateway is None:
@@ -114,7 +140,7 @@ class Core:
 
     def expel(self, peer: str, moment: Moment) -> None:
         """A gateway instance may speak no more: its members are others' from now on."""
-        self.custody.part(peer, moment.now)
+        self.custody.expel(peer, moment.now)
 
     def subscribed(self, topic: bytes) -> None:
         """A subscription is live: tell the room's position on it, so that the gateway knows where it stands."""
@@ -235,17 +261,27 @@ class Core:
         news = [backbone.parse_news_untrusted(chunk.news) for chunk in chunks]
         after = self.replay_after(question)
         entries = [entry for told in news for entry in told.entries if entry.offset > after][: question.limit]
+        if sum(len(chunk.news) for chunk in chunks) > REPLAY_SIZE:
+            size = 0
+            for count, entry in enumerate(entries):
+                size += len(entry.text)
+                if size > REPLAY_SIZE and count:
+                    del entries[count:]
+                    break
         first = entries[0].offset if entries else last + 1
         return backbone.Replayed(question.room, epoch, first, last, entries)
 
     # --- decisions ------------------------------------------------------------------------------------------------
 
-    def _hello(self, peer: str, hello: backbone.Hello, now: float) -> None:
+    def _hello(self, peer: str, hello: backbone.Hello, now: float, account: str) -> None:
         if hello.version != backbone.VERSION:
             self.counters.from_strangers += 1
             return
         is_new = peer not in self.custody.gateways
-        self._answer(peer, backbone.Welcome(self._instance, self.custody.greet(peer, now).accepted, is_new))
+        gateway = self.custody.greet(peer, now, account)
+        if gateway is None:
+            return
+        self._answer(peer, backbone.Welcome(self._instance, gateway.accepted, is_new))
         self.custody.inherit(now)
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], moment: Moment) -> None:
@@ -271,11 +307,11 @@ class Core:
                 # A client that has gone on elsewhere has still said what its former gateway took from it.
                 if member.muted_until_ms and commands.is_muted(self.directory, member, moment.wall_ms):
                     continue
-                self.directory.say(member, clean(item.text), moment.wall_ms)
+                self.directory.say(member, _taken(item.text), moment.wall_ms)
             elif member.room.closed_ms and item.kind in (EntryKind.SAID, EntryKind.COMMANDED):
                 self.counters.refused_items += 1
             elif item.kind == EntryKind.COMMANDED and peer in (member.gateway, member.seldom.former):
-                commands.execute(self.directory, member, clean(item.text), moment.wall_ms)
+                commands.execute(self.directory, member, _taken(item.text), moment.wall_ms)
             elif member.gateway != peer:
                 self.counters.refused_items += 1
             elif item.kind == EntryKind.LEFT:
@@ -299,3 +335,10 @@ class Core:
         """Return the news that only tell where a room stands; one that is closed says so again."""
         _, epoch, last = self.directory.standing(room_id)
         return backbone.News(epoch, last, [])
+
+
+def _taken(text: str) -> str:
+    """Return what is taken of a text: what terminals may be shown, and no more than a datagram can bring."""
+    text = clean(text)
+    # A character is four bytes at most.
+    return text if len(text) <= MAX_UP // 4 else names.cut(text, MAX_UP)

@@ -17,5 +17,7 @@ class Counters:
     """Times that a room's log was cut to its bounds."""
     passwords_refused: int = 0
     """Requests answered busy, as too many passwords waited to be hashed."""
+    creates_limited: int = 0
+    """Creates answered busy, as gateways of one key made rooms too fast."""
     full: int = 0
     """Creates and joins refused because there were as many rooms or members as may be."""

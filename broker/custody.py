@@ -27,6 +27,21 @@ ADOPTED_AT_ONCE = 500
 FORGET_S = 3600.0
 """When nothing need be known any more of a gateway that is gone and serves nobody."""
 
+EXPELLED_MS = 120_000
+"""For so long at most, members may be silent whom a gateway brought whose key was taken away: nobody else may know
+them, and what it said of their patience need not be true."""
+
+GATEWAYS_A_KEY = 256
+"""Runs of gateways that are known of one key; for another, the one that is gone for longest and serves nobody is
+forgotten."""
+
+NEWCOMERS_S, NEWCOMERS, KEYS = 2.0, 256.0, 1_000
+"""Runs of gateways of one key that may say Hello for the first time, in a second and at once; keys of which this is
+known."""
+
+EXPIRED_A_SWEEP = 2_000
+"""Members that expire, or whose patience is shortened, in one sweep: the rest is the next one's."""
+
 HANDOVERS_S, HANDOVERS, WANDERERS = 2.0, 20.0, 10_000
 """Times that a member may go to another gateway, in a second and at once; members of whom this is known."""
 
@@ -47,6 +62,10 @@ class Gateway:
     """It said Bye: it delivers nothing, whenever it was heard."""
     gone: bool = False
     """It was found to be gone, and its members were seen to."""
+    account: str = ""
+    """Whose key it came with; empty if it has not come yet, or there are no keys."""
+    expelled: bool = False
+    """Its key was taken away."""
 
 
 @dataclass(slots=True)
@@ -82,7 +101,10 @@ class Custody:
         """Times that a member was asked for from another host than the one where it was heard lately."""
         self.limited = 0
         """Times that a member was to go to another gateway too often."""
+        self.turned_away = 0
+        """Times that a gateway was not greeted, as there are too many of its key."""
         self._moves: Buckets[int] = Buckets(WANDERERS)
+        self._newcomers: Buckets[str] = Buckets(KEYS)
         self._directory = directory
         self._answer = answer
         self._run = run
@@ -112,11 +134,34 @@ class Custody:
         gateway.seen, gateway.gone = now, False
         return gateway
 
-    def greet(self, instance: str, now: float) -> Gateway:
-        """A gateway has said Hello."""
-        gateway = self.gateways.setdefault(instance, Gateway(now))
+    def greet(self, instance: str, now: float, account: str = "") -> Gateway | None:
+        """A gateway has said Hello; None if there are so many of its key already that it is not to be known."""
+        gateway = self.gateways.get(instance)
+        if gateway is None:
+            if account and not self._has_place(account, now):
+                self.turned_away += 1
+                return None
+            gateway = self.gateways[instance] = Gateway(now)
         gateway.seen, gateway.greeted, gateway.gone, gateway.stopped = now, True, False, False
+        gateway.account, gateway.expelled = account, False
         return gateway
+
+    def _has_place(self, account: str, now: float) -> bool:
+        """Say whether one more gateway of a key may be known, and make place for it."""
+        if not self._newcomers.touch(account, now, NEWCOMERS_S, NEWCOMERS):
+            return False
+        known = [instance for instance, gateway in self.gateways.items() if gateway.account == account]
+        if len(known) < GATEWAYS_A_KEY:
+            return True
+        gone = [each for each in known if not self.may_live(each, now) and not self._directory.by_gateway.get(each)]
+        if gone:
+            self._forget(min(gone, key=lambda instance: self.gateways[instance].seen))
+        return bool(gone)
+
+    def account(self, instance: str) -> str:
+        """Return whose key a gateway came with; empty if it is not known, or there are no keys."""
+        gateway = self.gateways.get(instance)
+        return gateway.account if gateway is not None else ""
 
     def inherit(self, now: float) -> None:
         """There is a new gateway: it may go on with the members of those of its name that are gone."""
@@ -130,6 +175,12 @@ class Custody:
             gateway.stopped = True
             self._lost_touch(instance, gateway)
             self._see_to(instance, gateway, now)
+
+    def expel(self, instance: str, now: float) -> None:
+        """A gateway's key was taken away: its members are for others to take, and expire soon if nobody does."""
+        self.part(instance, now)
+        if gateway := self.gateways.get(instance):
+            gateway.expelled = True
 
     def unreachable(self, instance: str) -> None:
         """A gateway has no connection, as an answer to it showed. It may live and deliver until its lease is over."""
@@ -151,17 +202,28 @@ class Custody:
 
     def sweep(self, now: float, wall_ms: int) -> None:
         """Let members expire whose gateways are gone, and forget gateways that nobody needs to know."""
+        left = EXPIRED_A_SWEEP
         for instance, gateway in list(self.gateways.items()):
             if self.may_live(instance, now):
                 continue
             silent_s = now - gateway.seen
             for member in self._directory.served_by(instance):
+                if left <= 0:
+                    return
+                if gateway.expelled and member.idle_ms > EXPELLED_MS:
+                    # Kept, as a broker that is started again does not know who was expelled.
+                    left -= 1
+                    self._directory.shorten(member, EXPELLED_MS)
                 if silent_s * 1000 > member.idle_ms:
+                    left -= 1
                     self.expired += 1
                     self._directory.leave(member, LeaveReason.IDLE, wall_ms)
             if silent_s > FORGET_S and not self._directory.by_gateway.get(instance):
-                del self.gateways[instance]
-                self._directory.forget_gateway(instance)
+                self._forget(instance)
+
+    def _forget(self, instance: str) -> None:
+        del self.gateways[instance]
+        self._directory.forget_gateway(instance)
 
     # --- members --------------------------------------------------------------------------------------------------
 
@@ -233,21 +295,16 @@ class Custody:
 
     def call_roll(self, instance: str, request_id: int, known: list[int]) -> None:
         """Tell a gateway which of its members are others' by now, and give it again whom it does not know of."""
-        members = self._directory.members
+        members, departed = self._directory.members, self._directory.departed
+        served = {member.id for member in self._directory.served_by(instance)}
         # One that it is giving up may be unknown there because it has done so: RELEASED is on its way.
-        unknown = {member.id for member in self._directory.served_by(instance)}.difference(known, self._handovers)
+        named = set(known)
+        unknown = (served - named).difference(self._handovers)
         self._give(instance, [members[member_id] for member_id in sorted(unknown) if members[member_id].address])
-        elsewhere = [
-            member_id
-            for member_id in known
-            if (
-                members[member_id].gateway
-                if member_id in members
-                else self._directory.departed.get(member_id, instance)
-            )
-            != instance
-        ]
-        self._answer(instance, backbone.Reply(request_id, backbone.OnRoll(elsewhere)))
+        # Ids that nobody has or had cost next to nothing: who asks may have made them up.
+        elsewhere = [each for each in named & members.keys() if members[each].gateway != instance]
+        elsewhere += [each for each in named & departed.keys() if departed[each] != instance]
+        self._answer(instance, backbone.Reply(request_id, backbone.OnRoll(sorted(elsewhere))))
 
     def grant(self, instance: str, request_id: int, member: Member) -> None:
         """Tell a gateway of a member that it serves."""

@@ -237,6 +237,11 @@ class Directory:
         self._attach(member)
         self.batch.members[member.id] = member.row()
 
+    def shorten(self, member: Member, idle_ms: int) -> None:
+        """Let a member be silent for so long only."""
+        member.idle_ms = idle_ms
+        self.batch.members[member.id] = member.row()
+
     def hold(self, member: Member) -> None:
         """A member is to go to another gateway: what its own reports from now on may be about others.
 

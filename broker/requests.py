@@ -15,6 +15,7 @@ from broker.rooms import Room
 from broker.sanctions import EVERYWHERE
 from broker.store import FOREVER, MemberRow, SanctionKind
 from broker.turn import Moment, PasswordJob
+from ops.limits import Buckets
 from protocol import backbone, names
 from protocol.codes import Rights, Status
 from protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists
@@ -23,7 +24,13 @@ from protocol.phrases import Phrase
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
 LISTED = 100
 """Members or rooms in one answer to who they are."""
+LISTED_ROOMS = 1_000
+"""Names in one list of rooms: as many as a gateway asks for."""
 PASSWORDS_KNOWN = 1_000
+MAX_IDLE_MS = 30 * 86_400_000
+"""A month. For so long a member may be silent, whatever its gateway says: else a room could stay for ever."""
+CREATES_S, CREATES, KEYS = 1_000.0, 5_000.0, 1_000
+"""Rooms that gateways of one key may make, in a second and at once; keys of which this is known."""
 
 
 class Requests:
@@ -46,6 +53,7 @@ class Requests:
         self.replays: list[tuple[str, int, backbone.Replay]] = []
         """See `Turn`, which takes them; likewise the next."""
         self.passwords: list[PasswordJob] = []
+        self._creates: Buckets[str] = Buckets(KEYS)
         self._passwords_set: dict[tuple[str, int], bool] = {}
         """(gateway instance, request id) of passwords → whether they are set, or being hashed still."""
 
@@ -56,7 +64,7 @@ class Requests:
                 case backbone.Join() as join:
                     self._ask_to_join(peer, request, join, moment.wall_ms)
                 case backbone.Create() as create:
-                    self._ask_to_create(peer, request, create, moment.wall_ms)
+                    self._ask_to_create(peer, request, create, moment)
                 case backbone.Resume() as resume:
                     self._resume(peer, request.id, resume, moment.now)
                 case backbone.Roll(known):
@@ -65,7 +73,7 @@ class Requests:
                     standing = [self._directory.standing(room_id) for room_id in asked]
                     self._answer(peer, backbone.Reply(request.id, backbone.Standing(standing)))
                 case backbone.ListRooms(limit):
-                    listed = list(islice(reversed(self._directory.by_name), max(limit, 1)))[::-1]
+                    listed = list(islice(reversed(self._directory.by_name), min(max(limit, 1), LISTED_ROOMS)))[::-1]
                     self._answer(peer, backbone.Reply(request.id, backbone.Rooms(listed)))
                 case backbone.Who() | backbone.Browse() | backbone.Clock():
                     self._answer(peer, backbone.Reply(request.id, self._told(request.body, moment.wall_ms)))
@@ -105,13 +113,19 @@ class Requests:
         self._passwords_set.pop((job.peer, job.request.id), None)
         self._refuse(job.peer, job.request.id, Status.BUSY)
 
-    def _ask_to_create(self, peer: str, request: backbone.Request, body: backbone.Create, wall_ms: int) -> None:
+    def _ask_to_create(self, peer: str, request: backbone.Request, body: backbone.Create, moment: Moment) -> None:
         if self._granted_before(peer, request.id, body):
             return
+        wall_ms = moment.wall_ms
         name = names.room_name(body.room)
         self._check_ban(EVERYWHERE, body, wall_ms)
         if name in self._directory.by_name:
             raise RoomExists(name)
+        account = self._custody.account(peer)
+        if account and not self._creates.touch(account, moment.now, CREATES_S, CREATES):
+            self._counters.creates_limited += 1
+            self._refuse(peer, request.id, Status.BUSY)
+            return
         if body.password:
             self.passwords.append(PasswordJob(peer, request, body.password, ""))
         else:
@@ -231,7 +245,7 @@ class Requests:
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:
-    idle_ms, rights = max(body.idle_ms, 1), body.rights & ALL_RIGHTS
+    idle_ms, rights = min(max(body.idle_ms, 1), MAX_IDLE_MS), body.rights & ALL_RIGHTS
     return MemberRow(
         0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, manner=body.manner
     )

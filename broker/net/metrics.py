@@ -26,6 +26,14 @@ def rows(server: Server) -> list[Row]:
             "malformed": server.core.counters.malformed,
             "stranger": server.core.counters.from_strangers,
             "impostor": server.transport.impostors,
+            "overrun": server.transport.overrun,
+        }
+
+    def limited() -> dict[str, float]:
+        return {
+            "create": server.core.counters.creates_limited,
+            "gateway": server.core.custody.turned_away,
+            "topics": server.transport.shut_out,
         }
 
     def kept() -> dict[str, float]:
@@ -54,6 +62,7 @@ def rows(server: Server) -> list[Row]:
             f"{PREFIX}refused_items", "Items for members that are not the sender's", _count(server, "refused_items")
         ),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
+        counter(f"{PREFIX}limited", "What gateways of one key tried too often", limited, "what"),
         counter(
             f"{PREFIX}denied_connections",
             "Handshakes with a key that is not let in there, or with none",

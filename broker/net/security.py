@@ -71,6 +71,8 @@ class Guard:
         self.socket.bind(ZAP_ENDPOINT)
         self.admitted: set[str] = set()
         """Public keys that have been let in since the sockets were bound."""
+        self.shut_out: dict[Owner, float] = {}
+        """Whose keys are not let in for a while → until when."""
         self.denied = 0
         """Handshakes with a key that is not let in there, or with none, or for another broker."""
         self._monitors: dict[bytes, zmq.Socket[bytes]] = {}
@@ -133,9 +135,14 @@ class Guard:
     def owner(self, frame: zmq.Frame) -> Owner | None:
         """Return who sent a frame; None if that key is not let in any more."""
         try:
-            return self._keyring.owners.get(frame.get("User-Id"))  # type: ignore[arg-type]
+            owner = self._keyring.owners.get(frame.get("User-Id"))  # type: ignore[arg-type]
         except zmq.ZMQError:
             return None
+        return None if owner in self.shut_out else owner
+
+    def names(self) -> set[str]:
+        """Return the names of the gateways that are let in."""
+        return {owner.name for owner in self._keyring.owners.values() if owner.role is Role.GATEWAY}
 
     def close(self) -> None:
         """Answer nobody any more: the ports are shut."""
@@ -167,7 +174,7 @@ class Guard:
         if len(request) == REQUEST_PARTS and request[5] == b"CURVE" and len(request[6]) == 32:
             public, address = z85.encode(request[6]).decode(), _plain(request[3])
             owner = self._keyring.find(public)
-            if owner is not None and owner.role in ROLES.get(request[2], ()):
+            if owner is not None and owner not in self.shut_out and owner.role in ROLES.get(request[2], ()):
                 self.admitted.add(public)
                 if self._came.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
                     logger.info("a key came in", owner=owner, address=address)

@@ -14,6 +14,7 @@ import zmq
 from broker.config import Limits
 from broker.core import Core
 from broker.keyring import Keyring
+from broker.lines import EACH, Lines
 from broker.net.desk import Desk
 from broker.net.security import Guard
 from broker.net.stream import StreamTransport
@@ -25,14 +26,31 @@ from broker.store import Store
 from broker.turn import Moment, PasswordJob, Turn
 from ops import logs
 from ops.histogram import SECONDS, Histogram
+from ops.net.descriptors import raise_descriptors
 from protocol import backbone
 from protocol.errors import SettingError, StoreError
-from protocol.keys import is_loopback
+from protocol.keys import Role, is_loopback
 from protocol.stream import STREAM
 
 logger = logs.get("broker.server")
 
+_Frame = tuple[bytes, Role | None, str, bool]
+"""(what came, as in `transport.Heard`: role and account, whether another frame carried it)."""
+
 TICK_S = 0.25
+TURN_S = 0.01
+"""After this, what has come waits for the next turn: others have said something meanwhile, and time has its duties."""
+WAITING = 32 * 2**20
+"""Bytes of what gateways of one key have said that are not handled yet; what is more is dropped, and they say again
+what matters. They have so much to say at once only after they were out of touch."""
+REPLAYS_WAITING = 20_000
+"""Replays that gateways of one key wait for; what is more is dropped, and asked for again."""
+ANSWERS_SIZE = 2**17
+"""Bytes of answers in one frame."""
+DESCRIPTORS = 65_536
+"""Wanted: strangers have one each for the two seconds in which they may show a key."""
+LINES_A_TICK = 20
+"""Gateways that came, or are gone, of which each tick tells by name."""
 HEALTHY_S = 2.0
 """An event loop that has not moved for so long turns health red."""
 TRIM_S = 10.0
@@ -73,6 +91,7 @@ class Server:
         self._hashing = 0
         keyring = keyring if bind.startswith("tcp://") else None
         self._guard = Guard(self._context, keyring) if keyring else None
+        raise_descriptors(DESCRIPTORS)
         self.commit_s = Histogram(SECONDS)
         """How long commits took."""
         self.checked_at = time.monotonic()
@@ -82,10 +101,18 @@ class Server:
             if bind.startswith(STREAM):
                 self._transport = StreamTransport(bind, limits.news_high_water)
             else:
-                self._transport = ZeromqTransport(self._context, bind, limits.news_high_water, self._guard, keyring)
+                self._transport = ZeromqTransport(
+                    self._context, bind, limits.news_high_water, self._guard, keyring, limits.rooms
+                )
         except SettingError:
             self._context.destroy(linger=0)
             raise
+        self.lines: Lines[_Frame] = Lines(WAITING)
+        """What gateways have said and is not handled yet."""
+        self._replays: Lines[tuple[int, backbone.Replay]] = Lines(REPLAYS_WAITING * EACH)
+        self._replaying: set[tuple[str, int]] = set()
+        """(gateway instance, request id) of these: who has waited for long asks again."""
+        self._moment = _read_clocks()
         self._there: set[str] = set()
         """Gateways of which was told that they came."""
         self._desk: Desk | None = None
@@ -147,6 +174,7 @@ class Server:
         if self._desk is not None:
             self._loop.add_reader(self._desk.socket, self._hear_operators)
         if self._guard is not None:
+            self._expel_removed(self._guard.names())
             self._loop.add_reader(self._guard.socket, self._admit)
             self._admit()
         self._every(TICK_S, self._tick)
@@ -174,10 +202,10 @@ class Server:
         """Take one turn, and look again until nothing is left."""
         if self._stopped or not self._transport.is_open:
             return
-        moment = _read_clocks()
-        transport, core = self._transport, self._core
-        for instance, frame, role in transport.receive():
-            core.handle_untrusted(instance, frame, moment, role)
+        moment = self._moment = _read_clocks()
+        transport, core, lines = self._transport, self._core, self.lines
+        transport.receive(lines.has_room, self._hear)
+        lines.serve(moment.now + TURN_S, time.monotonic, self._handle)
         for topic in transport.subscribed():
             core.subscribed(topic)
         if self._desk is not None and self._is_asked:
@@ -187,8 +215,22 @@ class Server:
         if self._desk is not None and self._is_asked and not self._stopped:
             self._desk.answer()
             self._is_asked = is_readable(self._desk.socket)
-        if self._is_asked or transport.has_more():
+        if self._is_asked or lines or self._replays or transport.has_more():
             self._loop.call_soon(self._pump)
+
+    def _hear(self, instance: str, frame: bytes, role: Role | None, account: str) -> None:
+        self.lines.add(account, instance, (frame, role, account, False), len(frame))
+
+    def _handle(self, peer: str, said: _Frame) -> list[tuple[_Frame, int]]:
+        """Handle what a gateway has said, or return what it is made of: one frame may carry very much."""
+        frame, role, account, is_part = said
+        if not is_part and (role is None or role is Role.GATEWAY) and (parts := self._core.parts_untrusted(frame)):
+            return [((part, role, account, True), len(part)) for part in parts]
+        if role is None or role is Role.GATEWAY:
+            self._core.handle_part_untrusted(peer, frame, self._moment, account if role is not None else "")
+        else:
+            self._core.handle_untrusted(peer, frame, self._moment, role)
+        return []
 
     def _hear_operators(self) -> None:
         # Not in each turn: to find nothing there is an exception in ZeroMQ's binding.
@@ -207,16 +249,30 @@ class Server:
             for peer, answer in turn.replies:
                 answers.setdefault(peer, []).append(backbone.encode(answer))
             for peer, frames in answers.items():
-                for frame in backbone.several(frames):
+                for frame in backbone.several(frames, ANSWERS_SIZE):
                     self._send(peer, frame)
             for peer, request_id, replay in turn.replays:
-                chunks = self._store.read(replay.room, self._core.replay_after(replay), replay.limit)
-                self._send(peer, backbone.encode(backbone.Reply(request_id, self._core.replayed(replay, chunks))))
+                account = self._core.custody.account(peer) or peer
+                if (peer, request_id) not in self._replaying and self._replays.has_room(account):
+                    self._replays.add(account, peer, (request_id, replay))
+                    self._replaying.add((peer, request_id))
+            if self._replays:
+                self._replays.serve(time.monotonic() + TURN_S, time.monotonic, self._replay)
         except StoreError as exc:
             self._fail(exc)
             return
         for job in turn.passwords:
             self._hash(job)
+
+    def _replay(self, peer: str, asked: tuple[int, backbone.Replay]) -> list[tuple[tuple[int, backbone.Replay], int]]:
+        request_id, replay = asked
+        self._replaying.discard((peer, request_id))
+        if self._transport.is_behind(peer):
+            self._transport.undeliverable += 1
+        else:
+            chunks = self._store.read(replay.room, self._core.replay_after(replay), replay.limit)
+            self._send(peer, backbone.encode(backbone.Reply(request_id, self._core.replayed(replay, chunks))))
+        return []
 
     def _send(self, peer: str, frame: bytes) -> None:
         if not self._transport.answer(peer, frame):
@@ -257,17 +313,31 @@ class Server:
             self._is_asked = True
             self._desk.office.tick(moment)
         self._tell_who_is_there()
-        for instance in self._transport.look():
-            self._core.expel(instance, moment)
+        if expelled := set(self._transport.look()):
+            self.lines.forget(expelled)
+            self._replays.forget(expelled)
+            self._replaying = {(peer, request_id) for peer, (request_id, _) in self._replays.waiting()}
+            for instance in expelled:
+                self._core.expel(instance, moment)
         self._pump()
+
+    def _expel_removed(self, names: set[str]) -> None:
+        """Keys may have been taken away while nobody looked: what the store knows of their gateways is what is left."""
+        for instance in self._core.custody.gateways:
+            name = backbone.gateway_name(instance)
+            if name and name not in names:
+                self._core.expel(instance, self._moment)
 
     def _tell_who_is_there(self) -> None:
         """Write a line for each gateway that came or is gone."""
         gateways = self._core.custody.gateways
         there = {name for name, gateway in gateways.items() if gateway.greeted and not gateway.gone}
-        for name in sorted(there - self._there):
+        came, left = sorted(there - self._there), sorted(self._there - there)
+        for name in came[:LINES_A_TICK]:
             logger.info("gateway came", gateway=name)
-        for name in sorted(self._there - there):
+        if more := len(came[LINES_A_TICK:]) + len(left[LINES_A_TICK:]):
+            logger.warning("more gateways came or are gone than are told", gateways=more)
+        for name in left[:LINES_A_TICK]:
             gateway = gateways.get(name)
             said_bye = gateway is not None and gateway.stopped
             if said_bye:

@@ -11,8 +11,9 @@ import socket
 import stat
 from collections.abc import Callable
 
-from broker.net.transport import Heard
+from broker.net.transport import HasRoom, Hear
 from ops import logs
+from protocol.backbone import TOPIC_SIZE
 from protocol.errors import MalformedMessage, SettingError
 from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
 
@@ -22,8 +23,12 @@ MAX_FRAME_SIZE = 4 * 2**20
 """Of what gateways say; as over ZeroMQ."""
 READ_SIZE = 2**18
 READS_A_TURN = 16
-ANSWERS_WAITING = 20_000
-"""Frames that wait for one slow gateway beyond the news; then answers are dropped too, and it asks again."""
+NEWS_WAITING = 256 * 2**20
+"""Bytes that wait for one slow gateway, beyond which news are dropped whatever their number."""
+ANSWERS_WAITING = 64 * 2**20
+"""Bytes beyond these, after which answers are dropped too, and it asks again."""
+TOPICS = 300_000
+"""Topics that one gateway may hear; with more it is cut off."""
 STALLED_LOOKS = 6
 """A gateway that has taken nothing of what waits for it for so many looks, 1.5 s, is cut off, and that is dropped.
 When it goes on it connects again, and reads the log."""
@@ -58,7 +63,7 @@ class StreamTransport:
         self._unfinished = False
         """Somebody has said more than a turn takes."""
         self.undeliverable = 0
-        self.impostors = 0
+        self.impostors = self.shut_out = self.overrun = 0
         self.dropped = 0
         self._is_deaf = False
         """No descriptor was left for one who wanted to connect."""
@@ -102,20 +107,25 @@ class StreamTransport:
         self._gateways[connection] = _Gateway(connection)
         self._loop.add_reader(connection, self._on_readable)
 
-    def receive(self) -> list[Heard]:
-        """See `Transport.receive`. All are read, whoever made us look: one commit serves them all."""
-        heard: list[Heard] = []
+    def receive(self, has_room: HasRoom, hear: Hear) -> None:
+        """See `Transport.receive`. All are read, whoever made us look: one commit serves them all.
+
+        Of whom no more can wait, nothing is read: here nobody is disturbed by what stays where it is.
+        """
         self._unfinished = False
         for gateway in list(self._gateways.values()):
+            if gateway.instance and not has_room(gateway.instance):
+                self._unfinished = True
+                continue
             try:
-                self._read(gateway, heard)
+                self._read(gateway, hear)
             except (MalformedMessage, OSError) as exc:
                 logger.debug("a gateway's connection ended", gateway=gateway.instance, why=exc)
                 self._part(gateway)
-        return heard
 
-    def _read(self, gateway: "_Gateway", heard: list[Heard]) -> None:
+    def _read(self, gateway: "_Gateway", hear: Hear) -> None:
         """Take what one has said; raises MalformedMessage or OSError when nothing more can come."""
+        heard = 0
         for _ in range(READS_A_TURN):
             try:
                 size = gateway.connection.recv_into(self._buffer)
@@ -125,12 +135,13 @@ class StreamTransport:
                 raise ConnectionResetError("it was closed")
             for kind, content in gateway.reader.feed_untrusted(self._buffer[:size]):
                 if kind == SAY and gateway.instance:
-                    heard.append((gateway.instance, content, None))
+                    hear(gateway.instance, content, None, gateway.instance)
+                    heard += 1
                 else:
                     self._administer(gateway, kind, content)
             if size < READ_SIZE:
                 return
-            if len(heard) > FRAMES_A_TURN:
+            if heard > FRAMES_A_TURN:
                 break
         self._unfinished = True
 
@@ -143,6 +154,8 @@ class StreamTransport:
             self._by_instance[instance] = gateway
         elif kind == Kind.SUBSCRIBE and gateway.instance:
             if content not in gateway.topics:
+                if len(gateway.topics) >= TOPICS or len(content) > TOPIC_SIZE:
+                    raise MalformedMessage(f"{len(gateway.topics)} topics, and one of {len(content)} bytes")
                 gateway.topics.add(content)
                 self._by_topic.setdefault(content, []).append(gateway)
             self._topics.append(content)
@@ -172,7 +185,7 @@ class StreamTransport:
     def publish(self, topic: bytes, body: bytes) -> None:
         """See `Transport.publish`."""
         for gateway in self._by_topic.get(topic, ()):
-            if len(gateway.waiting) < self._high_water:
+            if len(gateway.waiting) < self._high_water and gateway.waiting.size < NEWS_WAITING:
                 gateway.waiting.add(NEWS, topic + body)
             else:
                 self.dropped += 1
@@ -180,11 +193,16 @@ class StreamTransport:
     def answer(self, instance: str, frame: bytes) -> bool:
         """See `Transport.answer`."""
         gateway = self._by_instance.get(instance)
-        if gateway is not None and len(gateway.waiting) < self._high_water + ANSWERS_WAITING:
+        if gateway is not None and gateway.waiting.size < NEWS_WAITING + ANSWERS_WAITING:
             gateway.waiting.add(SAY, frame)
         else:
             self.undeliverable += 1
         return gateway is not None
+
+    def is_behind(self, instance: str) -> bool:
+        """See `Transport.is_behind`."""
+        gateway = self._by_instance.get(instance)
+        return gateway is not None and gateway.waiting.size >= NEWS_WAITING + ANSWERS_WAITING
 
     def flush(self) -> None:
         """See `Transport.flush`."""

@@ -5,8 +5,11 @@ from typing import Protocol
 
 from protocol.keys import Role
 
-Heard = tuple[str, bytes, Role | None]
-"""(gateway instance, frame, what its key may do or None where there are no keys)."""
+Hear = Callable[[str, bytes, Role | None, str], object]
+"""Called with a gateway's instance, a frame, what its key may do or None where there are no keys, and the account:
+whose key it is, or the instance where there are none."""
+HasRoom = Callable[[str], bool]
+"""Called with an account."""
 
 
 class Transport(Protocol):
@@ -18,6 +21,10 @@ class Transport(Protocol):
     """Answers to gateways that are not there (any more), or read too slowly."""
     dropped: int
     """News dropped for a gateway that reads too slowly, as far as it can be told: ZeroMQ does not tell."""
+    overrun: int
+    """Frames dropped, as gateways of one key said more than is handled in time."""
+    shut_out: int
+    """Times that a key was shut out for a while, as its gateways subscribed to too much."""
     impostors: int
     """Frames of a key that was taken away, or that may not speak in that name."""
 
@@ -31,8 +38,13 @@ class Transport(Protocol):
     def close(self, linger_ms: int) -> None:
         """Let nobody come any more; what was said goes out still, for so long at most."""
 
-    def receive(self) -> list[Heard]:
-        """Return what has come, a bounded number, in order for each gateway."""
+    def receive(self, has_room: HasRoom, hear: Hear) -> None:
+        """Hear what has come, a bounded number, in order for each gateway.
+
+        Args:
+            has_room: says whether more of an account can wait; what can not is dropped, or read later.
+            hear: called with each frame.
+        """
 
     def subscribed(self) -> list[bytes]:
         """Return the topics whose subscriptions have become live since the last call."""
@@ -42,6 +54,9 @@ class Transport(Protocol):
 
     def answer(self, instance: str, frame: bytes) -> bool:
         """Send a frame to one gateway; False if it is not there."""
+
+    def is_behind(self, instance: str) -> bool:
+        """Say whether so much waits for a gateway, or those of its key, that an answer would be dropped."""
 
     def flush(self) -> None:
         """All that a turn has to say was said: what waits for that goes now."""

@@ -2,13 +2,16 @@
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Callable
 
 import zmq
 
+from broker.config import Limits
 from broker.keyring import Keyring
 from broker.net.security import COMMANDS, NEWS, Guard
-from broker.net.transport import Heard
+from broker.net.transport import HasRoom, Hear
+from broker.topics import TopicCounts
 from ops import logs
 from protocol import backbone
 from protocol.errors import SettingError
@@ -20,17 +23,29 @@ logger = logs.get("broker.zeromq")
 NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 FRAMES_A_TURN = 512
-SUBSCRIPTIONS_A_TURN = 8192
+DROPPED_A_TURN = 2_048
+"""Frames that are read in one turn, with those for which there is no room: these cost little, and must not pile up."""
+SUBSCRIPTIONS_A_TURN = 2048
 MAX_FRAME_SIZE = 4 * 2**20
 """Of what gateways say; the largest that they have reason to is a roll of some hundred thousand members."""
-REPLIES_HIGH_WATER = 20_000
-"""Answers that wait for one slow gateway; beyond that they are dropped and counted, and it asks again."""
-COMMANDS_HIGH_WATER = 20_000
+ANSWERS_WAITING = 64 * 2**20
+"""Bytes of answers that wait for the gateways of one key; beyond that they are dropped and counted, and it asks
+again."""
+REPLIES_HIGH_WATER = 32
+"""Frames of these that ZeroMQ holds for each connection: it counts frames and not bytes, so most wait with us."""
+COMMANDS_HIGH_WATER = 4_000
 """Frames of one gateway that wait for us; beyond that its own socket keeps them back."""
+MAX_SUBSCRIPTION_SIZE = 1_024
+"""Of what comes to the news' port: a topic has nine bytes, what CURVE shakes hands with some hundred more."""
+TOPICS_A_ROOM = 3
+"""Topics that gateways of one key may hear at most, for each room that there may be: a key with more is shut out. A
+random one costs 2 kB in libzmq's trie."""
+SHUT_OUT_S = 60.0
+"""How long."""
 REBIND_S, REBIND_FOR_S = 0.005, 5.0
 """libzmq lets go of an address a moment after its socket is closed."""
-INSTANCES = 10_000
-"""Gateways' runs whose key is remembered; beyond that the oldest may be taken up by another key."""
+INSTANCES = 1_000
+"""Gateways' runs of one key that are remembered; beyond that its oldest may be taken up by another key."""
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 """A frozen peer is noticed within two seconds."""
 
@@ -45,6 +60,7 @@ class ZeromqTransport:
         news_high_water: int,
         guard: Guard | None,
         keyring: Keyring | None,
+        rooms: int = Limits.rooms,
     ) -> None:
         """Bind both sockets.
 
@@ -54,6 +70,7 @@ class ZeromqTransport:
             news_high_water: news that wait for one slow gateway; beyond that they are dropped for it.
             guard: who asks whether a key may come; None: everyone may.
             keyring: the keys that it knows.
+            rooms: that there may be: gateways of one key hear no more than so many topics, and some.
 
         Raises:
             SettingError: an address can not be bound.
@@ -66,8 +83,19 @@ class ZeromqTransport:
         self._closed = False
         self._owners: dict[str, Owner] = {}
         """Gateway instance → whose key it came with first: nobody else speaks in its name."""
+        self._runs: dict[Owner, dict[str, None]] = {}
+        """Whose key → the instances above, in the order in which they came."""
         self.dropped = self.impostors = 0
         self.undeliverable = 0
+        self.overrun = 0
+        self.shut_out = 0
+        """Times that a key was shut out for a while, as its gateways subscribed to too much."""
+        self._waiting: dict[str, deque[bytes]] = {}
+        """Gateway instance → answers that its connection has no room for now."""
+        self._sizes: dict[str, int] = {}
+        """Account → bytes of these."""
+        """The folder of keys could not be read when it was looked last."""
+        self.topics = TopicCounts(TOPICS_A_ROOM * rooms * backbone.TOPIC_SIZE)
         self.endpoint, self._router, self._xpub = self._bind(bind)
 
     @property
@@ -88,23 +116,30 @@ class ZeromqTransport:
 
     # --- frames ---------------------------------------------------------------------------------------------------
 
-    def receive(self) -> list[Heard]:
+    def receive(self, has_room: HasRoom, hear: Hear) -> None:
         """See `Transport.receive`."""
-        router, heard = self._router, list[Heard]()
+        router, left = self._router, FRAMES_A_TURN
         try:
             if self._guard is None:
                 for _ in range(FRAMES_A_TURN):
                     parts = router.recv_multipart(NOBLOCK)
-                    # What is not one frame is nothing that anybody can read, and is counted as that.
-                    heard.append((parts[0].decode("latin-1"), parts[1] if len(parts) == 2 else b"", None))
+                    peer = parts[0].decode("latin-1")
+                    if not has_room(peer):
+                        self.overrun += 1
+                    else:
+                        # What is not one frame is nothing that anybody can read, and is counted as that.
+                        hear(peer, parts[1] if len(parts) == 2 else b"", None, peer)
             else:
-                for _ in range(FRAMES_A_TURN):
-                    self._hear_known(self._guard, router.recv_multipart(NOBLOCK, copy=False), heard)
+                for _ in range(DROPPED_A_TURN):
+                    # Not copied before it is known whether it is taken: else who sends most would hold us up most.
+                    frames = router.recv_multipart(NOBLOCK, copy=False)
+                    left -= self._hear_known(self._guard, frames, has_room, hear)
+                    if not left:
+                        break
         except zmq.Again:
             pass
-        return heard
 
-    def _hear_known(self, guard: Guard, frames: list[zmq.Frame], heard: list[Heard]) -> None:
+    def _hear_known(self, guard: Guard, frames: list[zmq.Frame], has_room: HasRoom, hear: Hear) -> bool:
         """Take a frame if its key is still let in, and may speak in the name that its socket gave itself."""
         owner = guard.owner(frames[-1])
         peer = frames[0].bytes.decode("latin-1")
@@ -114,23 +149,38 @@ class ZeromqTransport:
             or not owner.may_be_called(backbone.gateway_name(peer))
         ):
             self.impostors += 1
-        elif len(frames) == 2:
-            if peer not in self._owners:
-                self._owners[peer] = owner
-                if len(self._owners) > INSTANCES:
-                    del self._owners[next(iter(self._owners))]
-            heard.append((peer, frames[1].bytes, owner.role))
-        else:
-            heard.append((peer, b"", owner.role))
+            return False
+        account = str(owner)
+        if not has_room(account):
+            self.overrun += 1
+            return False
+        if peer not in self._owners:
+            self._note_owner(peer, owner)
+        hear(peer, frames[1].bytes if len(frames) == 2 else b"", owner.role, account)
+        return True
+
+    def _note_owner(self, peer: str, owner: Owner) -> None:
+        self._owners[peer] = owner
+        runs = self._runs.setdefault(owner, {})
+        runs[peer] = None
+        if len(runs) > INSTANCES:
+            oldest = next(iter(runs))
+            del runs[oldest], self._owners[oldest]
 
     def subscribed(self) -> list[bytes]:
         """See `Transport.subscribed`."""
         xpub, topics = self._xpub, list[bytes]()
         try:
             for _ in range(SUBSCRIPTIONS_A_TURN):
-                message = xpub.recv(NOBLOCK)
+                frame = xpub.recv(NOBLOCK, copy=False)
+                message = frame.bytes
+                topic = message[1:]
                 if message[:1] == b"\x01":
-                    topics.append(message[1:])
+                    topics.append(topic)
+                    if self._guard is not None and topic not in self.topics:
+                        self.topics.add(topic, self._guard.owner(frame))
+                elif self._guard is not None:
+                    self.topics.discard(topic)
         except zmq.Again:
             pass
         return topics
@@ -141,15 +191,53 @@ class ZeromqTransport:
 
     def answer(self, instance: str, frame: bytes) -> bool:
         """See `Transport.answer`."""
+        if instance in self._waiting:
+            self._keep(instance, frame)
+            return True
         try:
             self._router.send_multipart((instance.encode("latin-1"), frame), NOBLOCK)
+        except zmq.Again:
+            self._keep(instance, frame)
         except zmq.ZMQError as exc:
             self.undeliverable += 1
             return exc.errno != zmq.EHOSTUNREACH
         return True
 
+    def is_behind(self, instance: str) -> bool:
+        """See `Transport.is_behind`."""
+        return bool(self._waiting) and self._sizes.get(self._account(instance), 0) >= ANSWERS_WAITING
+
+    def _account(self, instance: str) -> str:
+        owner = self._owners.get(instance)
+        return instance if owner is None else str(owner)
+
+    def _keep(self, instance: str, frame: bytes) -> None:
+        """Let an answer wait until its connection has room, if what waits already is not too much."""
+        account = self._account(instance)
+        size = self._sizes.get(account, 0) + len(frame)
+        if size > ANSWERS_WAITING:
+            self.undeliverable += 1
+            return
+        self._sizes[account] = size
+        self._waiting.setdefault(instance, deque()).append(frame)
+
     def flush(self) -> None:
-        """See `Transport.flush`: ZeroMQ's own thread sends at once."""
+        """See `Transport.flush`: ZeroMQ's own thread sends at once, and takes what had to wait when there is room."""
+        for instance, frames in list(self._waiting.items()):
+            account = self._account(instance)
+            try:
+                while frames:
+                    self._router.send_multipart((instance.encode("latin-1"), frames[0]), NOBLOCK)
+                    self._sizes[account] -= len(frames.popleft())
+            except zmq.Again:
+                continue
+            except zmq.ZMQError:
+                # It has gone. Whoever is back asks again.
+                self.undeliverable += len(frames)
+                self._sizes[account] -= sum(map(len, frames))
+            del self._waiting[instance]
+            if not self._sizes[account]:
+                del self._sizes[account]
 
     def has_more(self) -> bool:
         """See `Transport.has_more`: the descriptors are edge-triggered, so look again until nothing is left."""
@@ -161,17 +249,36 @@ class ZeromqTransport:
         """See `Transport.look`: keys may have been taken away."""
         if self._keyring is None or self._guard is None or self._closed:
             return []
-        revoked = self._guard.refresh()
-        return self._revoke(self._guard, self._keyring) if revoked & self._guard.admitted else []
+        revoked = self._guard.refresh() & self._guard.admitted
+        now = self._loop.time()
+        for owner in self.topics.too_many():
+            self.shut_out += 1
+            self._guard.shut_out[owner] = now + SHUT_OUT_S
+            logger.warning("a key hears too many topics: it is shut out for a while", owner=owner, seconds=SHUT_OUT_S)
+            revoked.add(str(owner))
+        for owner, until in list(self._guard.shut_out.items()):
+            if now >= until:
+                del self._guard.shut_out[owner]
+        return self._revoke(self._guard, self._keyring) if revoked else []
 
     def _revoke(self, guard: Guard, keyring: Keyring) -> list[str]:
         """A key was taken away: cut every connection. Those who may, are back in a moment; what was lost with the cut
         shows in positions and numbers, and is repaired. libzmq can not cut the connection of one.
         """
-        allowed = set(keyring.owners.values())
-        expelled = [peer for peer, owner in self._owners.items() if owner not in allowed]
+        allowed = set(keyring.owners.values()).difference(guard.shut_out)
+        expelled: list[str] = []
+        for owner in [owner for owner in self._runs if owner not in allowed]:
+            runs = self._runs.pop(owner)
+            if owner not in guard.shut_out:
+                logger.warning("a key was taken away; its members are for others to take", owner=owner)
+            expelled += runs
         for peer in expelled:
-            logger.warning("a key was taken away; its members are for others to take", owner=self._owners.pop(peer))
+            del self._owners[peer]
+        # What waits for others would come with gaps; what they still want, they ask again.
+        self.undeliverable += sum(map(len, self._waiting.values()))
+        self._waiting.clear()
+        self._sizes.clear()
+        self.topics.clear()
         guard.admitted.clear()
         self._shut(linger_ms=0)
         self._bind_again(self._loop.time() + REBIND_FOR_S)
@@ -225,6 +332,7 @@ class ZeromqTransport:
             xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
             # Subscriptions are a gateway's rooms, as many as it has.
             xpub.setsockopt(zmq.RCVHWM, 0)
+            xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SIZE)
             xpub.setsockopt(zmq.SNDHWM, self._news_high_water)
             if self._guard is not None:
                 self._guard.protect(router, COMMANDS)

@@ -13,11 +13,13 @@ import pytest
 import structlog
 import zmq
 import zmq.asyncio
+from zmq.utils.monitor import recv_monitor_message
 
 from broker import keyring
 from broker.config import Limits
 from broker.core import Core
 from broker.keyring import Keyring
+from broker.net import server, zeromq
 from broker.net.ask import ping
 from broker.net.security import make_pair, present
 from broker.net.server import Server
@@ -57,6 +59,13 @@ class Peer:
     async def say(self, message: backbone.Upward) -> None:
         await self._dealer.send(backbone.encode(message))
 
+    async def say_frame(self, frame: bytes) -> None:
+        await self._dealer.send(frame)
+
+    def close(self) -> None:
+        for socket in (self._dealer, self._sub):
+            socket.close(0)
+
     async def hear(self) -> backbone.Downward:
         async with asyncio.timeout(PATIENCE_S):
             if not self._heard:
@@ -72,6 +81,16 @@ class Peer:
     async def greet(self) -> None:
         await self.say(Hello(backbone.VERSION))
         assert isinstance(await self.hear(), Welcome)
+
+    def subscribe(self, *topics: bytes) -> None:
+        for topic in topics:
+            self._sub.setsockopt(zmq.SUBSCRIBE, topic)
+
+    async def is_disconnected_from_news(self) -> bool:
+        """Wait until its connection for the news is cut."""
+        monitor = self._sub.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        async with asyncio.timeout(PATIENCE_S):
+            return bool(await recv_monitor_message(monitor))
 
     async def news(self) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
@@ -97,10 +116,11 @@ class Peer:
 class Guarded:
     """A server with keys, and what makes keys and peers for it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits | None = None) -> None:
         self.folder = folder
         self.key(EAST)
-        store, limits = MemoryStore(), Limits()
+        self.store = store = MemoryStore()
+        limits = limits or Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
         ring = Keyring(folder)
         self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, ring)
@@ -138,8 +158,8 @@ def log() -> Iterator[io.StringIO]:
 
 
 @asynccontextmanager
-async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
-    one = Guarded(tmp_path / "keys")
+async def guarded(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[Guarded]:
+    one = Guarded(tmp_path / "keys", limits)
     one.server.start()
     try:
         yield one
@@ -219,6 +239,89 @@ def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> No
                 pass
             assert await west.hears_nothing()
             assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
+
+    asyncio.run(play())
+
+
+def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "TURN_S", 0)  # one message a turn: the others wait
+
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            west = here.peer("west/1", here.key(WEST))
+            await west.greet()
+            bob = await west.ask(1, a_create("den", "bob"))
+            assert isinstance(bob, Granted)
+            flood = backbone.several([backbone.encode(Canary(1))] * 1_000)
+            keyring.remove(here.folder, WEST)
+            while "west/1" not in here.core.custody.gateways or not here.core.custody.gateways["west/1"].stopped:
+                for frame in flood:
+                    await west.say_frame(frame)
+            assert "west/1" not in {peer for peer, _ in here.server.lines.waiting()}
+
+    asyncio.run(play())
+
+
+def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            for instance, key in (("east/1", EAST), ("west/1", WEST)):
+                peer = here.peer(instance, here.key(key))
+                await peer.greet()
+                assert isinstance(await peer.ask(1, a_create(instance, "host", token=ord(instance[0]))), Granted)
+            keyring.remove(here.folder, WEST)
+            store = here.store
+            core = Core(store.load(), "broker-2", Limits(), 0.0)
+            again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, Keyring(here.folder))
+            again.start()
+            again.stop()
+            assert {name: gateway.expelled for name, gateway in core.custody.gateways.items()} == {
+                "east/1": False,
+                "west/1": True,
+            }
+
+    asyncio.run(play())
+
+
+def test_who_hears_too_many_topics_is_shut_out_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zeromq, "SHUT_OUT_S", 1.0)
+
+    async def play() -> None:
+        async with guarded(tmp_path, Limits(rooms=10)) as here:
+            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
+            await east.greet()
+            await west.greet()
+            topics = [backbone.room_topic(room) for room in range(zeromq.TOPICS_A_ROOM * 10 + 1)]
+            east.subscribe(*topics[:-1])
+            # Who hears what others hear already costs nothing more.
+            await east.live()
+            transport = here.server.transport
+            assert isinstance(transport, zeromq.ZeromqTransport)
+            await until(lambda: len(transport.topics) == len(topics))  # with that of all news
+            west.subscribe(*topics[:-1])
+            await west.live()
+            assert here.server.transport.shut_out == 0
+            west.subscribe(*(b"r" + bytes([1]) * 7 + bytes([number]) for number in range(len(topics))))
+            await until(lambda: here.server.transport.shut_out == 1)
+            await until(lambda: here.core.custody.gateways["west/1"].stopped)
+            assert not here.core.custody.gateways["east/1"].stopped
+            await east.live()
+            # It may come again, with fewer.
+            west.close()
+            again = here.peer("west/2", here.key(WEST))
+            await again.greet()
+
+    asyncio.run(play())
+
+
+def test_who_subscribes_to_what_can_be_no_topic_is_cut_off(tmp_path: Path) -> None:
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            west = here.peer("west/1", here.key(WEST))
+            await west.greet()
+            await west.live()
+            west.subscribe(b"r" * zeromq.MAX_SUBSCRIPTION_SIZE)
+            assert await west.is_disconnected_from_news()
 
     asyncio.run(play())
 

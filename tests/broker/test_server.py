@@ -13,8 +13,10 @@ import zmq.asyncio
 
 from broker.config import Limits
 from broker.core import Core
+from broker.net import server as server_module
+from broker.net import stream, zeromq
 from broker.net.server import Server
-from broker.store import Batch
+from broker.store import Batch, Chunk
 from broker.store_memory import MemoryStore
 from protocol import backbone
 from protocol.backbone import Accepted, Canary, Create, Downward, Granted, Hello, Publish, Reply, Request, Welcome
@@ -42,6 +44,16 @@ class Reluctant(MemoryStore):
         if self.is_full:
             raise StoreError("no room")
         return super().trim(keep, before_ms)
+
+
+class Reading(MemoryStore):
+    """Counts how often a log was read."""
+
+    reads = 0
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        self.reads += 1
+        return super().read(room, after, limit)
 
 
 class Gateway:
@@ -292,6 +304,126 @@ def test_any_port_is_two_in_a_row() -> None:
             assert frame is not None
             assert frame[0] == backbone.own_topic(gateway.instance)
             assert number in backbone.parse_bundle_untrusted(frame[1]).canaries
+
+    asyncio.run(scenario())
+
+
+def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "TURN_S", 0)  # one message a turn
+
+    async def scenario() -> None:
+        async with running(MemoryStore(), where) as (server, new_gateway):
+            greedy, modest = new_gateway("1"), new_gateway("2")
+            await greedy.greet()
+            await modest.greet()
+            much = backbone.several([backbone.encode(Request(1, backbone.Positions([0] * 100)))] * 500)
+            for frame in much:
+                await greedy.say_parts(frame)
+            await greedy.hear()  # it is being served
+            assert isinstance(await modest.ask(a_create()), Granted)
+            assert server.lines, "the other was served only when nothing was left"
+
+    asyncio.run(scenario())
+
+
+def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "TURN_S", 0)
+
+    async def scenario() -> None:
+        store = Reading()
+        async with running(store, where) as (_, new_gateway):
+            greedy, modest = new_gateway("1"), new_gateway("2")
+            await greedy.greet()
+            await modest.greet()
+            host = await greedy.ask(a_create())
+            # One that is asked for again while it waits is answered once.
+            ids = [*range(1, 201), *range(1, 201)]
+            asked = [backbone.encode(Request(number, backbone.Replay(host.room, 1, 0, 100))) for number in ids]
+            for frame in backbone.several(asked):
+                await greedy.say_parts(frame)
+            heard = [await greedy.hear()]
+            assert isinstance(await modest.ask(a_create("other", token=2)), Granted)
+            read = store.reads
+            assert read < len(ids)
+            while len(heard) < 200:
+                heard.append(await greedy.hear())
+            assert {reply.id for reply in heard if isinstance(reply, Reply)} == set(ids)
+
+    asyncio.run(scenario())
+
+
+def test_answers_that_are_not_read_at_once_wait_in_order(where: str) -> None:
+    async def scenario() -> None:
+        async with running(MemoryStore(), where) as (server, new_gateway):
+            gateway, other = new_gateway("1"), new_gateway("2")
+            await gateway.greet()
+            await other.greet()
+            count, frame = 400, backbone.encode(backbone.Reply(1, backbone.Rooms(["x" * 1_000] * 50)))
+            for number in range(count):
+                assert server.transport.answer(gateway.instance, frame)
+                assert server.transport.answer(gateway.instance, backbone.encode(Accepted(number)))
+            server.transport.flush()
+            # Nobody else waits for that.
+            assert isinstance(await other.ask(a_create()), Granted)
+            numbers: list[int] = []
+            while len(numbers) < count:
+                match await gateway.hear():
+                    case Accepted(number):
+                        numbers.append(number)
+            assert numbers == list(range(count))
+            assert server.transport.undeliverable == 0
+
+    asyncio.run(scenario())
+
+
+def test_answers_that_nobody_reads_are_bounded_in_bytes(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (zeromq, stream):
+        monkeypatch.setattr(module, "ANSWERS_WAITING", 2**20)
+    monkeypatch.setattr(stream, "NEWS_WAITING", 0)
+
+    async def scenario() -> None:
+        async with running(MemoryStore(), where) as (server, new_gateway):
+            gateway, other = new_gateway("1"), new_gateway("2")
+            await gateway.greet()
+            await other.greet()
+            transport, sent = server.transport, 0
+            while not transport.undeliverable and sent < 10_000:
+                sent += transport.answer(gateway.instance, bytes(2**17))
+                transport.flush()
+            # Besides what waits with us: ZeroMQ's frames, and the system's buffers.
+            assert sent < 500
+            assert not transport.is_behind(other.instance)
+            assert isinstance(await other.ask(a_create()), Granted)
+
+    asyncio.run(scenario())
+
+
+def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "TURN_S", 0)
+    monkeypatch.setattr(server_module, "WAITING", 10_000)
+
+    async def scenario() -> None:
+        async with running(MemoryStore(), where) as (server, new_gateway):
+            greedy, modest = new_gateway("1"), new_gateway("2")
+            await greedy.greet()
+            await modest.greet()
+            for number in range(100):
+                await greedy.say(Request(number, backbone.Clock()))
+            assert isinstance(await modest.ask(a_create()), Granted)
+            if where.startswith(STREAM):
+                # Here the rest waits where it is.
+                for number in range(100):
+                    reply = await greedy.hear()
+                    assert isinstance(reply, Reply)
+                    assert reply.id == number
+            else:
+                await greedy.hear()
+                while server.lines:  # noqa: ASYNC110 (nothing tells)
+                    await asyncio.sleep(0)
+                assert server.transport.overrun > 0
+            assert isinstance(await modest.ask(a_create("again", token=2)), Granted)
 
     asyncio.run(scenario())
 

@@ -52,10 +52,11 @@ class Stage:
         self.transport = StreamTransport(f"{STREAM}{path}", news_high_water)
         self.heard: list[tuple[str, bytes]] = []
         self.topics: list[bytes] = []
+        self.has_room = True
         self.transport.start(self.read, lambda: None)
 
     def read(self) -> None:
-        self.heard += [(instance, frame) for instance, frame, _ in self.transport.receive()]
+        self.transport.receive(lambda _: self.has_room, lambda peer, frame, *_: self.heard.append((peer, frame)))
         self.topics += self.transport.subscribed()
 
     async def connect(self, instance: bytes = b"/one", topic: bytes = TOPIC) -> Peer:

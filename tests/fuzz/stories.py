@@ -31,7 +31,7 @@ from tests.support.fakes import ScriptedGateway, address_of
 
 CONVERSATION = (JoinConversation.handle,)
 GATEWAY = (GatewayCore.handle_news, GatewayCore.handle_answer, GatewayCore.handle_datagrams)
-BROKER = (BrokerCore.handle_untrusted,)
+BROKER = (BrokerCore.handle_untrusted, BrokerCore.handle_part_untrusted, BrokerCore.parts_untrusted)
 OFFICE = (Office.handle_untrusted,)
 
 PAYLOAD_LIMIT = 2_000
