@@ -94,7 +94,6 @@ class ZeromqTransport:
         """Gateway instance → answers that its connection has no room for now."""
         self._sizes: dict[str, int] = {}
         """Account → bytes of these."""
-        """The folder of keys could not be read when it was looked last."""
         self.topics = TopicCounts(TOPICS_A_ROOM * rooms * backbone.TOPIC_SIZE)
         self.endpoint, self._router, self._xpub = self._bind(bind)
 
