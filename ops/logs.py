@@ -7,6 +7,7 @@ What comes from outside stands in values, never in the event's own words, and no
 terminal's cursor: what is not printable is written as an escape.
 """
 
+import codecs
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -18,6 +19,9 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("human", "json")
 Format = Literal["human", "json"]
 Line = MutableMapping[str, Any]
+
+# Python loads it when it is used first; then, there may be no descriptor to load it with, and no line that says so.
+codecs.lookup("unicode_escape")
 
 
 def get(name: str) -> Any:

@@ -322,20 +322,7 @@ class ZeromqTransport:
     def _bind_both(self, bind: str, any_port: bool) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
         # Two free ports in a row are not promised by anyone: try until they are found.
         for _ in range(50 if any_port else 1):
-            router = self._socket(zmq.ROUTER)
-            router.setsockopt(zmq.ROUTER_HANDOVER, 1)
-            router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-            router.setsockopt(zmq.SNDHWM, REPLIES_HIGH_WATER)
-            router.setsockopt(zmq.RCVHWM, COMMANDS_HIGH_WATER)
-            xpub = self._socket(zmq.XPUB)
-            xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
-            # Subscriptions are a gateway's rooms, as many as it has.
-            xpub.setsockopt(zmq.RCVHWM, 0)
-            xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SIZE)
-            xpub.setsockopt(zmq.SNDHWM, self._news_high_water)
-            if self._guard is not None:
-                self._guard.protect(router, COMMANDS)
-                self._guard.protect(xpub, NEWS)
+            router, xpub = self._new_pair()
             endpoint = bind
             try:
                 router.bind(bind[:-1] + "*" if any_port else bind)
@@ -351,6 +338,31 @@ class ZeromqTransport:
             else:
                 return endpoint, router, xpub
         raise SettingError(f"can not listen on {bind}: no two free ports in a row")
+
+    def _new_pair(self) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
+        """Return a ROUTER and an XPUB; raises SettingError if there is no descriptor for them."""
+        sockets: list[zmq.Socket[bytes]] = []
+        try:
+            sockets += [self._socket(zmq.ROUTER)]
+            sockets += [self._socket(zmq.XPUB)]
+        except zmq.ZMQError as exc:
+            for socket in sockets:
+                socket.close(0)
+            raise SettingError(f"can not make a socket: {zmq.strerror(exc.errno or 0)}") from exc
+        router, xpub = sockets
+        router.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        router.setsockopt(zmq.SNDHWM, REPLIES_HIGH_WATER)
+        router.setsockopt(zmq.RCVHWM, COMMANDS_HIGH_WATER)
+        xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
+        # Subscriptions are a gateway's rooms, as many as it has.
+        xpub.setsockopt(zmq.RCVHWM, 0)
+        xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SIZE)
+        xpub.setsockopt(zmq.SNDHWM, self._news_high_water)
+        if self._guard is not None:
+            self._guard.protect(router, COMMANDS)
+            self._guard.protect(xpub, NEWS)
+        return router, xpub
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
         socket: zmq.Socket[bytes] = self._context.socket(kind)

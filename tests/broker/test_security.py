@@ -1,6 +1,7 @@
 """broker/net/security.py, and what broker/net/server.py does with keys"""
 
 import asyncio
+import errno
 import io
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -239,6 +240,32 @@ def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> No
                 pass
             assert await west.hears_nothing()
             assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
+
+    asyncio.run(play())
+
+
+def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([True, False, True])  # the ROUTER; then the XPUB
+    real = zeromq.ZeromqTransport._socket
+
+    def socket(transport: zeromq.ZeromqTransport, kind: int) -> "zmq.Socket[bytes]":
+        if next(failures, False):
+            raise zmq.ZMQError(errno.EMFILE)
+        return real(transport, kind)
+
+    async def play() -> None:
+        async with guarded(tmp_path) as here:
+            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
+            await east.greet()
+            await west.greet()
+            monkeypatch.setattr(zeromq.ZeromqTransport, "_socket", socket)
+            keyring.remove(here.folder, WEST)
+            await until(lambda: here.core.custody.gateways["west/1"].stopped)
+            await east.forget()
+            await east.live()
+            assert next(failures, None) is None
 
     asyncio.run(play())
 
