@@ -86,9 +86,10 @@ class Lines(Generic[_Thing]):
                 while things:
                     peer, size, thing = things.popleft()
                     line.size -= size
-                    for part, size in reversed(handle(peer, thing)):
-                        line.size += size + EACH
-                        things.appendleft((peer, size + EACH, part))
+                    if parts := handle(peer, thing):
+                        for part, size in reversed(parts):
+                            line.size += size + EACH
+                            things.appendleft((peer, size + EACH, part))
                     before, now = now, clock()
                     line.credit_s -= now - before
                     if now >= until or line.credit_s <= 0:

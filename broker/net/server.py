@@ -6,7 +6,7 @@ answer. There is no await from the first to the last, so the order on the wire i
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import zmq
@@ -221,16 +221,16 @@ class Server:
     def _hear(self, instance: str, frame: bytes, role: Role | None, account: str) -> None:
         self.lines.add(account, instance, (frame, role, account, False), len(frame))
 
-    def _handle(self, peer: str, said: _Frame) -> list[tuple[_Frame, int]]:
+    def _handle(self, peer: str, said: _Frame) -> Sequence[tuple[_Frame, int]]:
         """Handle what a gateway has said, or return what it is made of: one frame may carry very much."""
         frame, role, account, is_part = said
-        if not is_part and (role is None or role is Role.GATEWAY) and (parts := self._core.parts_untrusted(frame)):
-            return [((part, role, account, True), len(part)) for part in parts]
-        if role is None or role is Role.GATEWAY:
-            self._core.handle_part_untrusted(peer, frame, self._moment, account if role is not None else "")
-        else:
+        if role is not None and role is not Role.GATEWAY:
             self._core.handle_untrusted(peer, frame, self._moment, role)
-        return []
+        elif not is_part and (parts := self._core.parts_untrusted(frame)):
+            return [((part, role, account, True), len(part)) for part in parts]
+        else:
+            self._core.handle_part_untrusted(peer, frame, self._moment, account if role is not None else "")
+        return ()
 
     def _hear_operators(self) -> None:
         # Not in each turn: to find nothing there is an exception in ZeroMQ's binding.
