@@ -138,9 +138,18 @@ class Core:
             case backbone.Bye():
                 self.custody.part(peer, moment.now)
 
-    def expel(self, peer: str, moment: Moment) -> None:
-        """A gateway instance may speak no more: its members are others' from now on."""
-        self.custody.expel(peer, moment.now)
+    def expel(self, name: str, account: str, moment: Moment) -> None:
+        """Gateways may speak no more: their members are others' from now on.
+
+        Args:
+            name: theirs, if they have one.
+            account: whose key it is.
+            moment: when.
+        """
+        for instance, gateway in self.custody.gateways.items():
+            # One that a broker before us knew has shown no key yet.
+            if account == gateway.account or (not gateway.account and name == backbone.gateway_name(instance)):
+                self.custody.expel(instance, moment.now)
 
     def subscribed(self, topic: bytes) -> None:
         """A subscription is live: tell the room's position on it, so that the gateway knows where it stands."""

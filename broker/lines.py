@@ -6,7 +6,7 @@ as much. Who is alone has all the time, and what a gateway says stays in order.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 SLICE_S = 0.001
@@ -105,13 +105,9 @@ class Lines(Generic[_Thing]):
             # Nobody waits, so nobody is owed anything.
             self._debts.clear()
 
-    def forget(self, peers: Collection[str]) -> None:
-        """Drop all that these gateway instances wait for."""
-        for account, line in list(self._lines.items()):
-            kept = [each for each in line.things if each[0] not in peers]
-            line.things, line.size = deque(kept), sum(size for _, size, _ in kept)
-            if not kept:
-                del self._lines[account]
+    def forget(self, account: str) -> None:
+        """Drop a line with all that waits in it."""
+        self._lines.pop(account, None)
 
     def waiting(self) -> Iterable[tuple[str, _Thing]]:
         """Return (gateway instance, thing) of all that waits."""

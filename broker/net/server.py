@@ -313,12 +313,12 @@ class Server:
             self._is_asked = True
             self._desk.office.tick(moment)
         self._tell_who_is_there()
-        if expelled := set(self._transport.look()):
-            self.lines.forget(expelled)
-            self._replays.forget(expelled)
+        for owner in self._transport.look():
+            account = str(owner)
+            self.lines.forget(account)
+            self._replays.forget(account)
             self._replaying = {(peer, request_id) for peer, (request_id, _) in self._replays.waiting()}
-            for instance in expelled:
-                self._core.expel(instance, moment)
+            self._core.expel(owner.name, account, moment)
         self._pump()
 
     def _expel_removed(self, names: set[str]) -> None:
@@ -326,7 +326,7 @@ class Server:
         for instance in self._core.custody.gateways:
             name = backbone.gateway_name(instance)
             if name and name not in names:
-                self._core.expel(instance, self._moment)
+                self._core.expel(name, f"{Role.GATEWAY} {name}", self._moment)
 
     def _tell_who_is_there(self) -> None:
         """Write a line for each gateway that came or is gone."""

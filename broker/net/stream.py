@@ -15,6 +15,7 @@ from broker.net.transport import HasRoom, Hear
 from ops import logs
 from protocol.backbone import TOPIC_SIZE
 from protocol.errors import MalformedMessage, SettingError
+from protocol.keys import Owner
 from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
 
 logger = logs.get("broker.stream")
@@ -231,7 +232,7 @@ class StreamTransport:
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
-    def look(self) -> list[str]:
+    def look(self) -> list[Owner]:
         """See `Transport.look`: who takes nothing is cut off, and there may be a descriptor again."""
         if self._is_deaf:
             self._is_deaf = False

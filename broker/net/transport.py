@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from protocol.keys import Role
+from protocol.keys import Owner, Role
 
 Hear = Callable[[str, bytes, Role | None, str], object]
 """Called with a gateway's instance, a frame, what its key may do or None where there are no keys, and the account:
@@ -64,5 +64,5 @@ class Transport(Protocol):
     def has_more(self) -> bool:
         """Say whether something waits that `on_readable` may not be called for."""
 
-    def look(self) -> list[str]:
-        """Do what time brings, several times a second; return gateways that may speak no more."""
+    def look(self) -> list[Owner]:
+        """Do what time brings, several times a second; return whose gateways may speak no more."""

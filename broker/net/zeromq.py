@@ -244,7 +244,7 @@ class ZeromqTransport:
 
     # --- keys -----------------------------------------------------------------------------------------------------
 
-    def look(self) -> list[str]:
+    def look(self) -> list[Owner]:
         """See `Transport.look`: keys may have been taken away."""
         if self._keyring is None or self._guard is None or self._closed:
             return []
@@ -260,19 +260,17 @@ class ZeromqTransport:
                 del self._guard.shut_out[owner]
         return self._revoke(self._guard, self._keyring) if revoked else []
 
-    def _revoke(self, guard: Guard, keyring: Keyring) -> list[str]:
+    def _revoke(self, guard: Guard, keyring: Keyring) -> list[Owner]:
         """A key was taken away: cut every connection. Those who may, are back in a moment; what was lost with the cut
         shows in positions and numbers, and is repaired. libzmq can not cut the connection of one.
         """
         allowed = set(keyring.owners.values()).difference(guard.shut_out)
-        expelled: list[str] = []
-        for owner in [owner for owner in self._runs if owner not in allowed]:
-            runs = self._runs.pop(owner)
+        expelled = [owner for owner in self._runs if owner not in allowed]
+        for owner in expelled:
             if owner not in guard.shut_out:
                 logger.warning("a key was taken away; its members are for others to take", owner=owner)
-            expelled += runs
-        for peer in expelled:
-            del self._owners[peer]
+            for peer in self._runs.pop(owner):
+                del self._owners[peer]
         # What waits for others would come with gaps; what they still want, they ask again.
         self.undeliverable += sum(map(len, self._waiting.values()))
         self._waiting.clear()

@@ -153,10 +153,11 @@ def test_gateways_of_one_key_come_at_a_bounded_rate() -> None:
 # --- when its key is taken away ---------------------------------------------------------------------------------------
 
 
-def test_members_of_an_expelled_gateway_expire_soon_also_after_a_restart(broker: Broker) -> None:
+def test_members_of_an_expelled_gateway_expire_soon_also_after_a_restart() -> None:
+    broker = Keyed()
     granted = broker.ask(A, patient(1))
     assert isinstance(granted, Granted)
-    broker.core.expel(A, broker.moment)
+    broker.core.expel("east", KEY, broker.moment)
     broker.wait(2)
     assert broker.core.directory.members[granted.member].idle_ms == custody.EXPELLED_MS
     broker.start_again("broker-2")
@@ -167,10 +168,10 @@ def test_members_of_an_expelled_gateway_expire_soon_also_after_a_restart(broker:
 
 
 def test_members_of_an_expelled_gateway_go_on_elsewhere() -> None:
-    broker = Broker(None, A, B)
+    broker = Keyed(None, A, B)
     granted = broker.ask(A, patient(1, 100_000))
     assert isinstance(granted, Granted)
-    broker.core.expel(A, broker.moment)
+    broker.core.expel("east", KEY, broker.moment)
     resumed = broker.ask(B, backbone.Resume(a_token(1)))
     assert isinstance(resumed, Granted)
     assert resumed.idle_ms == 100_000
@@ -191,10 +192,19 @@ def test_very_many_do_not_expire_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     assert list(dict.fromkeys(left)) == [7, 4, 1, 0]
 
 
-def test_a_gateway_that_is_greeted_again_is_not_expelled_any_more(broker: Broker) -> None:
+def test_all_gateways_of_a_key_are_expelled_and_no_others() -> None:
+    broker = Keyed(None, A, B, "/c")
+    broker.core.custody.gateways |= {"east/0": custody.Gateway(broker.now), "west/0": custody.Gateway(broker.now)}
+    broker.core.expel("east", KEY, broker.moment)
+    expelled = {instance for instance, gateway in broker.core.custody.gateways.items() if gateway.expelled}
+    assert expelled == {A, "/c", "east/0"}
+
+
+def test_a_gateway_that_is_greeted_again_is_not_expelled_any_more() -> None:
+    broker = Keyed()
     granted = broker.ask(A, patient(1))
     assert isinstance(granted, Granted)
-    broker.core.expel(A, broker.moment)
+    broker.core.expel("east", KEY, broker.moment)
     broker.say(A, Hello(backbone.VERSION), Canary(1))
     broker.wait(3, A)
     assert broker.core.directory.members[granted.member].idle_ms == MAX_IDLE_MS

@@ -102,11 +102,10 @@ def test_a_line_has_a_bound_and_others_do_not_feel_it() -> None:
 
 def test_what_an_expelled_gateway_wanted_is_dropped_alone() -> None:
     desk = Desk(most=2 * EACH)
-    desk.lines.add("a", "a/1", 1)
-    desk.lines.add("a", "a/2", 2)
-    desk.lines.add("a", "a/1", 3)
-    desk.lines.add("b", "b/1", 4)
-    desk.lines.forget({"a/1", "b/1"})
-    assert list(desk.lines.waiting()) == [("a/2", 2)]
+    desk.add("a", 1, 2, 3)
+    desk.add("b", 4)
+    desk.lines.forget("a")
+    desk.lines.forget("c")
+    assert list(desk.lines.waiting()) == [("b/1", 4)]
     assert desk.lines.has_room("a")
-    assert desk.serve() == [("a", 2)]
+    assert desk.serve() == [("b", 4)]
