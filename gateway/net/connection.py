@@ -246,7 +246,8 @@ class Connection(asyncio.Protocol):
     def _abort(self) -> None:
         if not self._aborted:
             self._aborted = True
-            if not self._lost:
+            # A TLS door ends by itself who is not connected yet.
+            if self._connected and not self._lost:
                 self._transport.abort()
             if self._held:
                 self._held = 0
