@@ -40,6 +40,8 @@ _Frame = tuple[bytes, Role | None, str, bool]
 TICK_S = 0.25
 TURN_S = 0.01
 """After this, what has come waits for the next turn: others have said something meanwhile, and time has its duties."""
+REPLAYS_S = 0.01
+"""The same for reading logs, which comes after."""
 WAITING = 32 * 2**20
 """Bytes of what gateways of one key have said that are not handled yet; what is more is dropped, and they say again
 what matters. They have so much to say at once only after they were out of touch."""
@@ -257,7 +259,7 @@ class Server:
                     self._replays.add(account, peer, (request_id, replay))
                     self._replaying.add((peer, request_id))
             if self._replays:
-                self._replays.serve(time.monotonic() + TURN_S, time.monotonic, self._replay)
+                self._replays.serve(time.monotonic() + REPLAYS_S, time.monotonic, self._replay)
         except StoreError as exc:
             self._fail(exc)
             return

@@ -1,6 +1,7 @@
 """broker/net/security.py, and what broker/net/server.py does with keys"""
 
 import asyncio
+import contextlib
 import errno
 import io
 import logging
@@ -61,7 +62,10 @@ class Peer:
         await self._dealer.send(backbone.encode(message))
 
     async def say_frame(self, frame: bytes) -> None:
-        await self._dealer.send(frame)
+        """Say it if there is room, else nothing: who is cut off has none."""
+        with contextlib.suppress(zmq.Again):
+            await self._dealer.send(frame, zmq.NOBLOCK)
+        await asyncio.sleep(0)
 
     def close(self) -> None:
         for socket in (self._dealer, self._sub):
