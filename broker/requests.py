@@ -27,8 +27,6 @@ LISTED = 100
 LISTED_ROOMS = 1_000
 """Names in one list of rooms: as many as a gateway asks for."""
 PASSWORDS_KNOWN = 1_000
-MAX_IDLE_MS = 30 * 86_400_000
-"""A month. For so long a member may be silent, whatever its gateway says: else a room could stay for ever."""
 CREATES_S, CREATES, KEYS = 1_000.0, 5_000.0, 1_000
 """Rooms that gateways of one key may make, in a second and at once; keys of which this is known."""
 
@@ -245,7 +243,7 @@ class Requests:
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:
-    idle_ms, rights = min(max(body.idle_ms, 1), MAX_IDLE_MS), body.rights & ALL_RIGHTS
+    idle_ms, rights = min(max(body.idle_ms, 1), backbone.MAX_IDLE_MS), body.rights & ALL_RIGHTS
     return MemberRow(
         0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, manner=body.manner
     )

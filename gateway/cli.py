@@ -39,6 +39,7 @@ from ops.net.heap import give_back_often
 from ops.net.http import HttpServer
 from ops.options import MANY, Number, PlaceType, check_config_option, config_option
 from ops.place import Place
+from protocol.backbone import MAX_IDLE_MS
 from protocol.dialects import DIALECTS
 from protocol.errors import SettingError
 
@@ -179,7 +180,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 @click.option("--inherited", default="", hidden=True, help="Descriptors of a worker's sockets.")
 @click.option(
     "--idle-timeout",
-    type=Number(0.5),
+    type=Number(0.5, MAX_IDLE_MS / 1000),
     default=Settings.idle_timeout_s,
     metavar="SECONDS",
     show_envvar=True,

@@ -27,6 +27,8 @@ MAX_ITEMS = 1_024
 SEVERAL = b"\xc1"
 """How a frame that carries others begins: the one byte that MessagePack never uses."""
 SEVERAL_SIZE = 2**20
+MAX_IDLE_MS = 30 * 86_400_000
+"""A month. For so long a member may be silent, whatever its gateway says: else a room could stay for ever."""
 MAX_MEMBERS = 200_000
 """Of one roll: more than one gateway serves."""
 MAX_ROOMS = 100_000

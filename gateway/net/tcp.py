@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import socket
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from gateway.net.waits import Waits
 from gateway.steering import Steering
 from gateway.trust import Gate
 from ops import logs
+from ops.net.descriptors import raise_descriptors
 from protocol.errors import SettingError
 
 LISTED_S = 60.0
@@ -64,7 +64,7 @@ class TCPServer(Desk):
         self.gate = gate
         self.rooms = RoomList(core.link)
         self.steering = steering or Steering(1)
-        self.admission = Admission(settings, core.counters, raise_descriptors(settings.connections))
+        self.admission = Admission(settings, core.counters, connections_allowed(settings.connections))
         self.loop = asyncio.get_running_loop()
         self.silent = Waits(settings.first_byte_s)
         self.asking = Waits(settings.request_s)
@@ -229,19 +229,17 @@ class TCPServer(Desk):
             self._listed.popitem(last=False)
 
 
-def raise_descriptors(connections: int) -> int:
+def connections_allowed(connections: int) -> int:
     """Let this process have descriptors for so many connections, if it may; return for how many it has.
 
     Says so if that is fewer.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE_DESCRIPTORS
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    most = connections if soft == resource.RLIM_INFINITY else max(soft - SPARE_DESCRIPTORS, 1)
+    descriptors = raise_descriptors(connections + SPARE_DESCRIPTORS)
+    most = max(descriptors - SPARE_DESCRIPTORS, 1)
     if most < connections:
-        logger.warning("too few descriptors for --connections", connections=connections, descriptors=soft, most=most)
+        logger.warning(
+            "too few descriptors for --connections", connections=connections, descriptors=descriptors, most=most
+        )
     return most
 
 

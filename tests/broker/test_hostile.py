@@ -3,9 +3,22 @@
 import pytest
 
 from broker import core, custody, requests
-from broker.requests import CREATES, CREATES_S, LISTED_ROOMS, MAX_IDLE_MS
+from broker.requests import CREATES, CREATES_S, LISTED_ROOMS
 from protocol import backbone
-from protocol.backbone import Canary, Create, Granted, Hello, Item, ListRooms, Refused, Replay, Replayed, Rooms, Welcome
+from protocol.backbone import (
+    MAX_IDLE_MS,
+    Canary,
+    Create,
+    Granted,
+    Hello,
+    Item,
+    ListRooms,
+    Refused,
+    Replay,
+    Replayed,
+    Rooms,
+    Welcome,
+)
 from protocol.codes import EntryKind, Status
 from protocol.datagram import MAX_UP
 from tests.broker.scripted import A, B, Broker, a_create, a_token, said
