@@ -151,13 +151,16 @@ class Core:
             counters.wrong_rooms += 1
             self._pass_over(member, room_name, source, now)
             return
-        if (source != member.address or door != member.door) and not self._relocate(
-            member, door, room_name, source, now
-        ):
-            return
+        if source != member.address or door != member.door:
+            is_first = member.address is None
+            if not self._relocate(member, door, room_name, source, now):
+                return
+            if is_first and not raw:
+                member.seen = now  # it says where it is
+                return
         member.seen = now
         if not raw:
-            # A sign of life, of which there may be too many as well.
+            # A sign of life, of which there may be too many.
             self._pass_over(member, room_name, source, now)
             return
         dialect = member.dialect
