@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from gateway import addresses
 from gateway.admission import ADDRESSES, Households
-from gateway.commands import Commands
+from gateway.commands import TOLD_S, Commands
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
@@ -62,7 +62,6 @@ MUTE_S = 0.02
 STRANGER_MUTE_S = 0.5
 MOVES_S, MOVES, MOVING = 2.0, 20.0, 10_000
 """Other addresses of a member that are followed in a second and at once; members of whom this is known."""
-WARN_S = 1.0
 SLOW_DOWN = "Too fast: what you said was dropped."
 SILENCED = "Far too fast: nothing of what you say is heard for {:.0f} s."
 RELEASED = 10_000
@@ -236,7 +235,7 @@ class Core:
 
     def _slow_down(self, member: Member, voice: Voice, why: str, now: float) -> None:
         """Tell a member that its messages are dropped, if its dialect has words for it; once a second."""
-        if member.dialect.down.form is DownForm.NATIVE and now - voice.warned_at >= WARN_S and member.address:
+        if member.dialect.down.form is DownForm.NATIVE and now - voice.warned_at >= TOLD_S and member.address:
             voice.warned_at = now
             self.counters.told_to_slow_down += 1
             words = notice(member.dialect, member.room.name, "slow", why)
