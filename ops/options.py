@@ -119,8 +119,9 @@ def _check(context: click.Context, option: click.Option, entry: configfile.Entry
         raise entry.error(exc.message.rstrip(".")) from exc
     except OSError as exc:
         raise entry.error(f"can not read {exc.filename}: {exc.strerror}") from exc
-    except ValueError as exc:  # a path with a null character
-        raise entry.error(str(exc)) from exc
+    except ValueError as exc:
+        # Versions of Python have other words for it.
+        raise entry.error(f"{entry.value!r} has a null character, as no path has") from exc
 
 
 def _kinds(option: click.Option) -> tuple[str, tuple[type, ...]]:

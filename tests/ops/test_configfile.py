@@ -73,7 +73,7 @@ def test_a_file_is_one_for_both(path: Path, program: str) -> None:
         ('[gateway]\nname = "a b"', "FILE:2: name: 'a b' is no name"),
         ('[gateway]\nauth-key = "/no/where"', "FILE:2: auth-key: can not read /no/where: No such file or directory"),
         ('[gateway]\ntls-cert = "/"', "FILE:2: tls-cert: File '/' is a directory"),
-        ('[gateway]\n\nkey = "a\\u0000b"', "FILE:3: key: embedded null byte"),
+        ('[gateway]\n\nkey = "a\\u0000b"', "FILE:3: key: 'a\\x00b' has a null character"),
         ("[gateway]\nrate.limit = 1", "FILE:2: rate: {'limit': 1} is not a number"),
         ("[gateway]\nrate = = 1", "FILE:2: this is not TOML: "),
         ("[gateway]\nrate = 1\nrate = 2", "FILE:2: this is not TOML: Cannot overwrite"),
