@@ -5,7 +5,6 @@ hear to `link.py`, from where `net/service.py` takes it after each drain. `now` 
 """
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 from gateway import addresses
 from gateway.admission import ADDRESSES, Households
@@ -16,59 +15,37 @@ from gateway.delivery import Delivery
 from gateway.link import Link
 from gateway.members import Arrival, Member, Members, Room, Voice, without_own_name
 from gateway.silence import Silences
+from gateway.strangers import Strangers
 from gateway.trust import without_token
-from ops.limits import Bucket, Buckets
+from ops.limits import Bucket, Buckets, bound
 from protocol import backbone
-from protocol.backbone import Adopt, Answer, Granted, Item, Refused, Release, Reply
-from protocol.codes import EntryKind, LeaveReason, Status
+from protocol.backbone import Adopt, Granted, Item, Release, Reply
+from protocol.codes import EntryKind, LeaveReason
 from protocol.commands import SLASHES
-from protocol.datagram import MAX_UP, characters_end, notice, parse_in_characters_untrusted, readable
+from protocol.datagram import MAX_UP, notice, readable
 from protocol.dialect import DownForm
 from protocol.dialects import CLASSIC, DIALECTS
 from protocol.errors import MalformedMessage
-from protocol.handshake import REASONS
 from protocol.manner import Manner
-from protocol.names import hash_token, looks_like_token
+from protocol.names import hash_token
 
-HELD_TOKENS = 4_096
-HELD_DATAGRAMS = 16
-"""Datagrams of one unknown token that wait for the directory's answer; and how many such tokens there may be."""
-HELD_BYTES = 8 * 2**20
-"""Of all of those together."""
 COMMANDS = int(Manner.COMMANDS)
 """As a plain number: looked at for each message that begins with a slash."""
-REFUSED_TOKENS = 10_000
-REFUSED_S = 5.0
-"""For so long a token that the directory did not know is not asked for again."""
-REFUSAL = b"ERROR: "
-"""How a refusal begins that a seed client takes for its token."""
-REFUSALS = tuple(REFUSAL + reason.encode() for status, reason in REASONS.items() if status is not Status.OK)
-"""What it may be told of that; nothing that a stranger made up goes anywhere."""
 UNKNOWN_IP = bytes(4)
 LATE_TICK_S = 1.0
 LEAVING_S = 10.0
 """When a member that leaves is dropped even if no news of it has come: the broker did not know it any more."""
-EXIT_ADDRESSES = 10_000
-EXITS_S, EXITS = 1.0, 40.0
-"""Clients of one address that are told to end in a second, and at once: a class behind one."""
-GUESS_S = 20.0
-"""Unknown tokens of an address that are asked for at once: as many as in so long a time."""
 CROWD = 50
 """In rooms with more members here than this, each may say less in proportion: what it costs is deliveries."""
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
 """Of all dialects, as they come: whoever shouts may leave all the same."""
 MUTE_S = 0.02
 """For so long what a member says beyond its rate is passed over unread: a flood is to cost next to nothing."""
-STRANGER_MUTE_S = 0.5
 MOVES_S, MOVES, MOVING = 2.0, 20.0, 10_000
 """Other addresses of a member that are followed in a second and at once; members of whom this is known."""
 SLOW_DOWN = "Too fast: what you said was dropped."
 SILENCED = "Far too fast: nothing of what you say is heard for {:.0f} s."
 RELEASED = 10_000
-EXIT_S = 1.0
-
-_Key = TypeVar("_Key", bytes, str)
-
 Source = tuple[bytes, bytes]
 """(datagram, address it came from)."""
 
@@ -86,11 +63,8 @@ class Core:
         self.members = members
         self._takes_tokens = settings.auth != "off"
         self.commands = Commands(link, counters, delivery.send_to, self.leave)
-        self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
-        """Hash of an unknown token → datagrams (door, data, source) that wait for the directory's answer."""
-        self._held_bytes = 0
-        self._guesses: Buckets[str] = Buckets(ADDRESSES)
         self._households = Households(settings)
+        self.strangers = Strangers(members, settings, link, delivery, counters, self._households, self)
         self._moves: Buckets[int] = Buckets(MOVING)
         """Of members, by their ids."""
         self._said: Buckets[str] = Buckets(ADDRESSES)
@@ -98,22 +72,11 @@ class Core:
         self.silences = Silences()
         self.flooders: list[tuple[Member, float]] = []
         """Who was silenced and for how many seconds, until somebody writes it down; see `Silences.changed`."""
-        self._muted: dict[bytes, float] = {}
-        """Address with its port → until when nothing that is no member's is read from there."""
-        self._refused: dict[bytes, float] = {}
-        self._exited: dict[bytes, float] = {}
-        self._exits: Buckets[str] = Buckets(ADDRESSES)
-        """Of addresses, whatever the port."""
         self._released: dict[str, float] = {}
         """Handovers that were answered: a second answer would tell of a later stay of the member here."""
         self._ticked_at = float("-inf")
         self._leaving: dict[int, tuple[float, Member, Item]] = {}
         """Member id → since when it leaves, and what the broker was told."""
-
-    @property
-    def held(self) -> int:
-        """Unknown tokens whose datagrams wait for the directory's answer."""
-        return len(self._held)
 
     # --- datagrams ------------------------------------------------------------------------------------------------
 
@@ -130,11 +93,11 @@ class Core:
             text_at = token_at + data[1]
             member = by_token.get(data[token_at:text_at])
             if member is None:
-                self._unknown(door, data, source, now)
+                self.strangers.handle(door, data, source, now)
             else:
-                self._heard(member, door, data[2:token_at], data[text_at:MAX_UP], source, now)
+                self.hear(member, door, data[2:token_at], data[text_at:MAX_UP], source, now)
 
-    def _heard(self, member: Member, door: int, room_name: bytes, raw: bytes, source: bytes, now: float) -> None:
+    def hear(self, member: Member, door: int, room_name: bytes, raw: bytes, source: bytes, now: float) -> None:
         """Take the room's name and the text of a datagram whose token is a member's."""
         counters, room = self.counters, member.room
         if member.leaving:
@@ -272,131 +235,6 @@ class Core:
         """Say whether a member may show itself at another host by now."""
         return self.settings.check_ip == "off" or now - member.seen >= self.settings.move_after_s
 
-    def _unknown(self, door: int, data: bytes, source: bytes, now: float) -> None:
-        """Take a datagram whose declared token is no member's here.
-
-        Its sizes may be counted in characters, its token may be another gateway's, or a refusal's text.
-        """
-        if self._muted.get(source, 0.0) > now:
-            self.counters.guesses_limited += 1
-            return
-        token_at = 2 + data[0]
-        declared = data[token_at : token_at + data[1]]
-        try:
-            counted = parse_in_characters_untrusted(data)
-        except MalformedMessage:
-            counted = None
-        if counted is not None and counted.token in self.members.by_token:
-            self._heard(self.members.by_token[counted.token], door, counted.room, counted.text, source, now)
-        elif looks_like_token(declared):
-            self._ask_for(declared, door, data, source, now)
-        elif counted is not None and looks_like_token(counted.token):
-            self._ask_for(counted.token, door, data, source, now)
-        elif declared.startswith(REFUSAL) or data.startswith(REFUSAL, characters_end(data)):
-            self._answer_exit(door, source, data, now)
-        else:
-            self._guessed(source, now)
-            self.counters.unknown_tokens += 1
-
-    def _ask_for(self, token: bytes, door: int, data: bytes, source: bytes, now: float) -> None:
-        """Ask the directory about a token; its datagrams wait for the answer."""
-        token_hash = hash_token(token)
-        if self.members.claim_adopted(token_hash, token):
-            member = self.members.by_token[token]
-            self.handle_datagrams(door, [(data, source)], now)
-            if member.address == source:
-                self.members.unproven.pop(member.id, None)
-            return
-        if self._refused.get(token, 0.0) > now:
-            self.counters.unknown_tokens += 1
-            return
-        held = self._held.get(token_hash)
-        is_full = len(held) >= HELD_DATAGRAMS if held is not None else len(self._held) >= HELD_TOKENS
-        if is_full or self._held_bytes + len(data) > HELD_BYTES:
-            self.counters.held_dropped += 1
-            return
-        if held is not None:
-            self._held_bytes += len(data)
-            held.append((door, data, source))
-            return
-        # Who comes with tokens of members has what it cost given back.
-        guesser = self._guessed(source, now)
-        if guesser is None:
-            return
-        self._held_bytes += len(data)
-        self._held[token_hash] = [(door, data, source)]
-
-        def answered(answer: Answer | None, now: float) -> None:
-            waiting = self._let_go(token_hash)
-            if guesser and not isinstance(answer, Refused):
-                self._guesses.give_back(guesser, self._guess_burst())
-            if isinstance(answer, Granted) and self.delivery.told_end(answer.room, answer.member):
-                self.counters.unknown_tokens += len(waiting)
-            elif isinstance(answer, Granted):
-                self.counters.resumed += 1
-                member = self.enter(answer, token, now)
-                if not addresses.same_host(addresses.ip_bytes(source), member.ip):
-                    member.seen = now - self.settings.move_after_s  # it may be there, or it were not granted
-                for held_door, held_data, held_source in waiting:
-                    self.handle_datagrams(held_door, [(held_data, held_source)], now)
-            elif isinstance(answer, Refused) and answer.status == Status.BAD_REQUEST:
-                # That was not the member, or it may not be there yet. It may have come meanwhile from where it is.
-                for held_door, held_data, held_source in waiting:
-                    if addresses.same_host(addresses.ip_bytes(held_source), addresses.ip_bytes(source)):
-                        self.counters.wrong_addresses += 1
-                    else:
-                        self.handle_datagrams(held_door, [(held_data, held_source)], now)
-            elif isinstance(answer, Refused) and answer.status == Status.ROOM_NOT_FOUND:
-                self.counters.unknown_tokens += len(waiting)
-                self._refused[token] = now + REFUSED_S
-                _bound(self._refused, REFUSED_TOKENS)
-            else:
-                self.counters.held_dropped += len(waiting)
-
-        settings = self.settings
-        move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
-        self.link.ask(backbone.Resume(token_hash, addresses.unpack(source)[0], move_after_ms), now, answered)
-
-    def _let_go(self, token_hash: bytes) -> list[tuple[int, bytes, bytes]]:
-        """Return the datagrams that wait for the directory's answer about a token, and hold them no more."""
-        held = self._held.pop(token_hash, [])
-        self._held_bytes -= sum(len(data) for _, data, _ in held)
-        return held
-
-    def _guessed(self, source: bytes, now: float) -> str | None:
-        """Something came that is no member's: return whose bucket paid for it, empty if nobody's; None if it is empty.
-
-        What the source goes on with is then not even read for a moment.
-        """
-        guesser, rate = self._households.of(addresses.unpack(source)[0]), self.settings.guess_rate
-        if guesser and not self._guesses.touch(guesser, now, rate, self._guess_burst()):
-            self.counters.guesses_limited += 1
-            self._muted.pop(source, None)
-            self._muted[source] = now + STRANGER_MUTE_S
-            _bound(self._muted, ADDRESSES)
-            return None
-        return guesser
-
-    def _guess_burst(self) -> float:
-        return max(self.settings.guess_rate * GUESS_S, 1.0)
-
-    def _answer_exit(self, door: int, source: bytes, data: bytes, now: float) -> None:
-        """Tell a seed client that took a refusal's text for its token why, and to end; PROTOCOL.md, "classic"."""
-        last = self._exited.get(source, float("-inf"))
-        word = CLASSIC.closed[-1].encode()
-        if now - last >= EXIT_S and len(word) <= len(data):
-            household = self._households.of(addresses.unpack(source)[0])
-            if household and not self._exits.touch(household, now, EXITS_S, EXITS):
-                return
-            self._exited.pop(source, None)
-            self._exited[source] = now
-            _bound(self._exited, EXIT_ADDRESSES)
-            self.counters.exit_answers += 1
-            why = next((refusal for refusal in REFUSALS if refusal in data), b"")
-            if why and len(why) + len(word) <= len(data):
-                self.delivery.send(door, source, why)
-            self.delivery.send(door, source, word)
-
     # --- members --------------------------------------------------------------------------------------------------
 
     def may_enter(self, ip: str) -> bool:
@@ -440,7 +278,7 @@ class Core:
             self.members.add_adopted(member, token_hash)
             self._restore(member, granted, now)
             # What asked for it waits no longer, or what its client says next would overtake it.
-            for door, data, source in self._let_go(token_hash):
+            for door, data, source in self.strangers.let_go(token_hash):
                 self.handle_datagrams(door, [(data, source)], now)
         elif known.leaving and known.id in self._leaving:
             # It was another's when we said that it leaves, so that did not count.
@@ -528,7 +366,7 @@ class Core:
                     self.link.publisher.add(Item(EntryKind.KEPT, room_id, member_id, handover, 0))
                     return
                 self._released[handover] = now
-                _bound(self._released, RELEASED)
+                bound(self._released, RELEASED)
                 if member is not None:
                     self.delivery.release(member, handover)
                 else:
@@ -562,8 +400,3 @@ class Core:
             if member.room.members.get(member_id) is member:
                 self.link.publisher.add(left)
                 self.delivery.drop(member)
-
-
-def _bound(table: dict[_Key, float], size: int) -> None:
-    while len(table) > size:
-        del table[next(iter(table))]

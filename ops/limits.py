@@ -89,3 +89,9 @@ class Seldom(Generic[_Key]):
         """Return how many times something new was not told because there was too much; count from 0 again."""
         untold, self._untold = self._untold, 0
         return untold
+
+
+def bound(table: dict[_Key, float], size: int) -> None:
+    """Let a table have no more than so many rows: those that came first go."""
+    while len(table) > size:
+        del table[next(iter(table))]

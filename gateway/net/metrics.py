@@ -126,7 +126,7 @@ def _backbone(service: Service) -> list[Row]:
         return {
             "unaccepted": len(service.link.publisher),
             "requests": service.link.outstanding,
-            "held_tokens": service.core.held,
+            "held_tokens": service.core.strangers.held,
             "outbox": sum(server.waiting for server in service.udp),
         }
 

@@ -7,20 +7,9 @@ from hypothesis import strategies as st
 
 from gateway import addresses
 from gateway.config import Settings
-from gateway.core import (
-    CROWD,
-    EXIT_ADDRESSES,
-    EXITS,
-    EXITS_S,
-    HELD_BYTES,
-    HELD_DATAGRAMS,
-    HELD_TOKENS,
-    LEAVING_S,
-    MOVES,
-    MUTE_S,
-    REFUSED_S,
-)
+from gateway.core import CROWD, LEAVING_S, MOVES, MUTE_S
 from gateway.silence import PATIENCE
+from gateway.strangers import EXIT_ADDRESSES, EXITS, EXITS_S, HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
 from protocol import backbone
 from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
 from protocol.codes import EntryKind, LeaveReason, Status
@@ -659,7 +648,7 @@ def test_what_waits_for_answers_about_tokens_has_a_bound_in_bytes(gateway: Scrip
     fits, sources = HELD_BYTES // size, [addresses.pack(f"192.0.2.{number}", 1) for number in range(1, 100)]
     for number in range(fits + 10):
         send(gateway, raw(number, "x" * 4_000), sources[number % len(sources)])
-    assert gateway.core.held == fits
+    assert gateway.core.strangers.held == fits
     assert gateway.counters.held_dropped == 10
     # Those that were answered give their place to others.
     for request in gateway.asked(Resume)[:5]:
