@@ -18,8 +18,8 @@ from tsudoi.protocol.names import (
     hash_token,
     looks_like_token,
     normalise,
+    numbered_name,
     room_name,
-    told_apart,
     user_name,
 )
 
@@ -156,16 +156,16 @@ def test_a_name_of_marks_out_of_order_costs_no_time() -> None:
 @given(names(), st.integers(2, 10_000))
 @example("部" * 85, 2)
 def test_a_name_told_apart_is_a_name_that_shows_its_number(name: str, number: int) -> None:
-    apart = told_apart(user_name(name), number)
+    apart = numbered_name(user_name(name), number)
     assert normalise(apart) == apart
     assert apart.endswith(f"#{number}")
     assert name.startswith(apart.removesuffix(f"#{number}"))
 
 
 def test_alice_becomes_alice_2() -> None:
-    assert told_apart(UserName("alice"), 2) == "alice#2"
-    assert told_apart(UserName("a" * 255), 10) == "a" * 252 + "#10"
-    assert told_apart(UserName("部" * 85), 2) == "部" * 84 + "#2"
+    assert numbered_name(UserName("alice"), 2) == "alice#2"
+    assert numbered_name(UserName("a" * 255), 10) == "a" * 252 + "#10"
+    assert numbered_name(UserName("部" * 85), 2) == "部" * 84 + "#2"
 
 
 @given(texts(30), st.integers(-5, 130))

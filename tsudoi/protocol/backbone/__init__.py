@@ -1,10 +1,9 @@
 """Every frame between gateways and broker, as values: no I/O and no clock; ARCHITECTURE.md, "Backbone".
 
-Used as `backbone.Publish`, `backbone.encode`: the files beside this one sort what there is.
+Import the package and write `backbone.Publish`, `backbone.encode`. `admin_frames` is imported by itself.
 """
 
 from .codec import (
-    PARSE_ERRORS,
     encode,
     encode_bundle,
     parse_bundle_untrusted,
@@ -20,7 +19,6 @@ from .from_broker import (
     Answer,
     Banned,
     Browsed,
-    Clocked,
     Done,
     Downward,
     Granted,
@@ -30,8 +28,9 @@ from .from_broker import (
     Release,
     Replayed,
     Reply,
+    RoomPositions,
     Rooms,
-    Standing,
+    ServerTime,
     Unknown,
     Welcome,
 )
@@ -40,9 +39,9 @@ from .from_gateway import (
     Browse,
     Bye,
     Canary,
-    Clock,
     Create,
     Delivered,
+    GetTime,
     Hello,
     Item,
     Join,
@@ -70,7 +69,6 @@ __all__ = [
     "MAX_ROOMS",
     "PACKED",
     "PACKED_SIZE",
-    "PARSE_ERRORS",
     "ROOMS_ASKED",
     "TOPIC_SIZE",
     "VERSION",
@@ -85,13 +83,12 @@ __all__ = [
     "Bundle",
     "Bye",
     "Canary",
-    "Clock",
-    "Clocked",
     "Create",
     "Delivered",
     "Done",
     "Downward",
     "Entry",
+    "GetTime",
     "Granted",
     "Hash",
     "Hello",
@@ -113,10 +110,11 @@ __all__ = [
     "Reply",
     "Request",
     "Resume",
+    "RoomPositions",
     "Rooms",
+    "ServerTime",
     "SetPassword",
     "Short",
-    "Standing",
     "Text",
     "Unknown",
     "Upward",

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsudoi.protocol.client import notices
-from tsudoi.protocol.client.datagram import MAX_DOWN
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN
 from tsudoi.protocol.client.notices import ANSWER_SIZE
 
 TSUDOI = DIALECTS["tsudoi"].down

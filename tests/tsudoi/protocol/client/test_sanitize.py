@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsudoi.protocol.client.sanitize import MAX_OPEN, clean, without_turns
+from tsudoi.protocol.client.sanitize import MAX_OPEN, clean, strip_bidi
 
 LRE, RLE, PDF, LRO, RLO = "\u202a", "\u202b", "\u202c", "\u202d", "\u202e"
 LRI, RLI, FSI, PDI = "\u2066", "\u2067", "\u2068", "\u2069"
@@ -81,5 +81,5 @@ def is_control(char: str) -> bool:
 @given(awkward)
 def test_nothing_else_goes(text: str) -> None:
     kept = ["\n" if char in "\u2028\u2029" else char for char in text if not is_control(char)]
-    assert without_turns(clean(text)) == without_turns("".join(kept))
-    assert not set(without_turns(text)) & set(TURNS)
+    assert strip_bidi(clean(text)) == strip_bidi("".join(kept))
+    assert not set(strip_bidi(text)) & set(TURNS)
