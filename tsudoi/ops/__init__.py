@@ -1,1 +1,1 @@
-"""What gateway and broker need to be operated: their HTTP door, metrics, logs and configuration files."""
+"""What gateway and broker need to be operated: HTTP listener, metrics, logs, configuration files, limits, key files."""

@@ -1,19 +1,18 @@
-"""Decide which of many repeated incidents are logged, so that strangers can not flood the log."""
+"""Keep what strangers can cause again and again from filling the log."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from tsudoi.ops.bounded import drop_oldest
-from tsudoi.ops.token_bucket import Bucket
+from .token_bucket import Bucket
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 
 class LogThrottle(Generic[_Key]):
-    """Allows one line per key and interval, and limits the rate of all lines together."""
+    """Allow each event to be logged once in a while, and all events together at a bounded rate."""
 
     def __init__(self, size: int, again_s: float) -> None:
-        """Remember at most `size` logged keys, and allow none of them again for `again_s` seconds."""
+        """Remember the last `size` events that were logged; the same event is not logged again for `again_s`."""
         self._size = size
         self._again_s = again_s
         self._logged: dict[_Key, float] = {}
@@ -21,7 +20,7 @@ class LogThrottle(Generic[_Key]):
         self._suppressed = 0
 
     def touch(self, key: _Key, now: float, rate: float, burst: float) -> bool:
-        """Say whether to log `key` at `now` (monotonic seconds); `rate` and `burst` hold for all keys together."""
+        """Return whether to log the event `key` at `now` (monotonic seconds); `rate` and `burst` as in `Bucket`."""
         logged = self._logged.get(key)
         if logged is not None and now - logged < self._again_s:
             return False
@@ -31,10 +30,11 @@ class LogThrottle(Generic[_Key]):
             return False
         self._logged.pop(key, None)
         self._logged[key] = now
-        drop_oldest(self._logged, self._size)
+        if len(self._logged) > self._size:
+            del self._logged[next(iter(self._logged))]
         return True
 
     def take_suppressed(self) -> int:
-        """Return how many new keys were not logged because of the rate, and reset the count."""
+        """Return how many events the common rate kept out of the log since the last call."""
         suppressed, self._suppressed = self._suppressed, 0
         return suppressed

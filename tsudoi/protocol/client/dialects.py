@@ -11,7 +11,7 @@ _RESPONSE = State.RESPONSE
 
 CLASSIC = Dialect(
     name="classic",
-    summary="the seed's client: bare token, room list on join, hears its own messages",
+    summary="the seed's client: bare token, room list on join, receives its own messages",
     join_lists_rooms=True,
     created=(Reply("{token}", state=None),),
     refused=(Reply("ERROR: {reason}", state=None),),
