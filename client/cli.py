@@ -22,6 +22,7 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from .pipes import chat_by_lines
 from .terminal import chat_in_terminal
 
+
 class _Group(OneLineGroup):
     """Adds `scenario`, which is imported only when it is used: it is a package beside this one."""
 

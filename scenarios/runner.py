@@ -297,9 +297,7 @@ class Runner:
             step.ending.value,
         )
 
-    async def _each(
-        self, who: steps.People, judge: Callable[[Actor], Verdict], within_s: float, expected: str
-    ) -> None:
+    async def _each(self, who: steps.People, judge: Callable[[Actor], Verdict], within_s: float, expected: str) -> None:
         actors = self._cast(who)
         for actor, verdict in zip(actors, await self._wait(actors, judge, within_s), strict=True):
             if not isinstance(verdict, Fulfilled):

@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from client.cli import main
-from protocol.dialects import CLASSIC, DIALECTS, TSUDOI
-from tests.client.fake_server import FakeServer, Served
+from tests.tsudoi.fake_server import FakeServer, Served
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [sys.executable, "-m", "client"]
@@ -67,13 +67,6 @@ def test_an_unreachable_server_is_one_line_and_status_1(command: list[str]) -> N
     status, out, err = run(*command, "--server", f"127.0.0.1:{port}")
     assert (status, out) == (1, "")
     assert err == f"client: no server answers at 127.0.0.1:{port}:9002: connection refused\n"
-
-
-def test_watching_nobody_has_status_1() -> None:
-    place = f"127.0.0.1:{free_port()}"
-    status, out, _ = run("top", place, "--once", "--interval", "0.1")
-    assert status == 1
-    assert f"{place}: Connection refused" in out
 
 
 def test_a_bad_name_is_one_line_and_status_1() -> None:
