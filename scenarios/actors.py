@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from tsudoi import LAST, ChatClient, Event, Message, ServerAway
+from tsudoi import ChatClient, Event, Message, ServerAway
+from tsudoi.events import LAST
 
 from .expect import Failed, Pending, Verdict
 

@@ -238,7 +238,7 @@ def test_a_scenario_that_fails_says_what_came_instead(tmp_path: Path) -> None:
     ("head", "steps", "why"),
     [
         ("needs: local", "  - wait 1 ms\n", "needs local processes"),
-        ("", "  - alice creates den in tcrp\n", "needs a door of their own for tcrp"),
+        ("", "  - alice creates den in tcrp\n", "needs a listener of their own for tcrp"),
     ],
 )
 def test_a_scenario_that_can_not_be_acted_out_there_is_skipped(tmp_path: Path, head: str, steps: str, why: str) -> None:

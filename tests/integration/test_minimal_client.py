@@ -28,8 +28,8 @@ class Person:
         self._process = subprocess.Popen(
             [*python, command, room, name, f"{tcp[0]}:{tcp[1]}:{udp[1]}"],
             stdin=subprocess.PIPE,
-            stdout=self._heard,
-            stderr=self._complaints,
+            stdout=self._heard.fileno(),
+            stderr=self._complaints.fileno(),
             encoding="utf-8",
         )
 
