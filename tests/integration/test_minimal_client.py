@@ -57,7 +57,7 @@ class Person:
     @property
     def complaint(self) -> str:
         self._complaints.wait_for(lambda line: False, 0.1 if self._process.poll() is None else PATIENCE_S)
-        return self._complaints.text
+        return self._complaints.text.rstrip("\n")
 
     def _has_ended(self) -> bool:
         return self._process.poll() is not None
