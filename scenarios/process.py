@@ -109,9 +109,14 @@ class Process:
         self.check_log()
 
     @property
-    def pid(self) -> int:
+    def popen(self) -> "subprocess.Popen[bytes]":
+        """The process itself, once it has been started."""
         assert self._popen is not None
-        return self._popen.pid
+        return self._popen
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
 
     @property
     def running(self) -> bool:
@@ -169,6 +174,10 @@ class Process:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
             self._popen.wait()
+            for pipe in (self._popen.stdin, self._popen.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
 
     def close(self) -> None:
         """Kill it if it still runs, and free its files."""
