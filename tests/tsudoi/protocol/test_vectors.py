@@ -237,7 +237,7 @@ def test_every_dialect_has_vectors_of_all_it_says(dialect: Dialect) -> None:
     assert bool(dialect.down.ends_at) == any("\u200b".encode() in data(vector) for vector in of("said"))
 
 
-def test_every_form_down_has_a_vector() -> None:
+def test_every_form_of_notices_has_a_vector() -> None:
     assert {dialect.down.form for dialect in DIALECTS.values()} == set(DownForm)
     forms_of: dict[tuple[str, str], set[DownForm]] = {}
     for vector in files()["notices"]["vectors"]:
@@ -247,7 +247,7 @@ def test_every_form_down_has_a_vector() -> None:
     assert all(forms == set(DownForm) for forms in forms_of.values())
 
 
-def test_names_of_vectors_are_told_apart() -> None:
+def test_names_of_vectors_are_unique() -> None:
     for content in files().values():
         labels = [(vector["kind"], vector["name"]) for vector in content["vectors"]]
         assert len(set(labels)) == len(labels)

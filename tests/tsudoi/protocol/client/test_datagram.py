@@ -93,7 +93,7 @@ def test_a_readable_text_has_no_control_characters_but_tab_and_line_feed(raw: by
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])))
-def test_what_has_none_stays_as_it_is(text: str) -> None:
+def test_a_text_without_controls_is_unchanged(text: str) -> None:
     assert decode_text(text.encode(), CLASSIC) == text
 
 

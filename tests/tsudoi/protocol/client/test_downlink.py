@@ -54,7 +54,7 @@ def unpack(style: DownStyle, data: bytes) -> str:
 @example("den", "alice", "", 1)
 @example("den", "alice", "\u202a" * 4094, 1)
 @example("den", "alice", "\u202aaa\u202c" * 4094, 1)
-def test_what_was_said_fits_and_is_the_longest_beginning_that_does(
+def test_a_message_fits_and_is_cut_no_more_than_needed(
     style: DownStyle, room: str, sender: str, text: str, offset: int
 ) -> None:
     data = encode_message(style, room, offset, sender, text)
@@ -96,9 +96,15 @@ def test_a_text_of_quotes_only_is_cut_no_more_than_needed(style: DownStyle) -> N
     assert shown.count('"') >= 2000
 
 
+@pytest.mark.parametrize("style", FORMS, ids=str)
+def test_a_text_that_fits_without_bidi_is_not_cut_further(style: DownStyle) -> None:
+    text = "x" * 3000 + "\u202a\u202c" * 600
+    assert unpack(style, encode_message(style, "den", 1, "alice", text)) == f"alice{style.separator}{'x' * 3000}"
+
+
 @given(dialects(), names(), st.sampled_from(("closed", "timeout", "kicked")), st.one_of(texts(), long_texts()))
 @example(TSUDOI, "den", "kicked", '"' * 4094)
-def test_a_notice_fits_and_is_a_beginning(dialect: Dialect, room: str, kind: str, text: str) -> None:
+def test_closing_words_fit_and_are_cut_no_more_than_needed(dialect: Dialect, room: str, kind: str, text: str) -> None:
     data = encode_closing(dialect, room, kind, text)
     assert len(data) <= MAX_DOWN
     style = dialect.down
@@ -118,7 +124,7 @@ def test_a_notice_fits_and_is_a_beginning(dialect: Dialect, room: str, kind: str
 
 
 @given(dialects(), names(), names())
-def test_every_known_notice_goes_out_whole(dialect: Dialect, room: str, user: str) -> None:
+def test_no_dialects_closing_words_are_cut(dialect: Dialect, room: str, user: str) -> None:
     for words in (*dialect.closed, dialect.timed_out):
         text = words.format(user=user, room=room)
         data = encode_closing(dialect, room, "closed", text)
@@ -137,7 +143,7 @@ ENDS = [dialect for dialect in DIALECTS.values() if dialect.down.ends_at]
 
 @pytest.mark.parametrize("dialect", ENDS, ids=lambda dialect: dialect.name)
 @given(st.data(), names(), texts(8), texts(8))
-def test_no_member_can_say_the_words_at_which_a_client_ends(
+def test_no_message_contains_the_words_at_which_a_client_quits(
     dialect: Dialect, data: st.DataObject, room: str, before: str, after: str
 ) -> None:
     words = data.draw(st.sampled_from(dialect.down.ends_at))
@@ -155,7 +161,7 @@ def test_no_member_can_say_the_words_at_which_a_client_ends(
     )
 
 
-def test_notices_hold_the_words_at_which_a_client_ends() -> None:
+def test_closing_words_contain_the_words_at_which_a_client_quits() -> None:
     for dialect in ENDS:
         for text in (*dialect.closed, dialect.timed_out):
             raw = encode_closing(dialect, "den", "closed", text.format(user="alice", room="den")).decode()
@@ -165,14 +171,14 @@ def test_notices_hold_the_words_at_which_a_client_ends() -> None:
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 @given(names(), datagrams())
 @example("den", b"\xff" * 300)
-def test_any_bytes_down_are_heard_or_malformed(dialect: Dialect, room: str, data: bytes) -> None:
+def test_any_bytes_down_are_decoded_or_malformed(dialect: Dialect, room: str, data: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
         parse_down_untrusted(dialect, room, data)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 @given(names(), names(), st.text(st.characters(codec="utf-8", exclude_characters="\u200b"), max_size=30))
-def test_our_own_client_hears_what_was_said(dialect: Dialect, room: str, sender: str, text: str) -> None:
+def test_our_decoder_reads_every_encoded_message(dialect: Dialect, room: str, sender: str, text: str) -> None:
     assume(dialect.down.separator.strip() not in sender)
     for said_ in (text, *(text + words + text for words in dialect.down.ends_at)):
         heard = parse_down_untrusted(dialect, room, encode_message(dialect.down, room, 1, sender, said_))
@@ -194,7 +200,7 @@ def test_each_form_down_byte_by_byte(dialect: Dialect, data: bytes) -> None:
     assert encode_message(dialect.down, "den", 7, "alice", "やあ") == data
 
 
-def test_notices_are_bare_where_a_dialect_says_so() -> None:
+def test_closing_words_are_bare_where_a_dialect_says_so() -> None:
     assert encode_closing(TCRP_SUCCESS, "den", "closed", "__ROOM_CLOSED__") == b"__ROOM_CLOSED__"
     assert encode_closing(TCRP_OK, "den", "closed", "ROOM_CLOSED: x") == b"ROOM_CLOSED: x"
     assert encode_closing(TCRP_NAMED, "den", "closed", "exit!") == b"\6serverexit!"

@@ -36,16 +36,16 @@ awkward = st.text(st.sampled_from("ab\n\t\x1b\x9b\0 \u2028\u2029\u200fあא" + T
         ("\u200fא\u200e", "\u200fא\u200e"),
     ],
 )
-def test_controls_go_and_turns_end(text: str, cleaned: str) -> None:
+def test_controls_are_removed_and_bidi_is_closed(text: str, cleaned: str) -> None:
     assert clean(text) == cleaned
 
 
 def depths(line: str) -> list[int]:
     """How many turns are open before each character, and at the end: as UAX #9 counts them."""
     open_: list[str] = []
-    told = []
+    found = []
     for char in line:
-        told.append(len(open_))
+        found.append(len(open_))
         if char in LRE + RLE + LRO + RLO:
             open_.append(PDF)
         elif char in LRI + RLI + FSI:
@@ -55,15 +55,15 @@ def depths(line: str) -> list[int]:
             assert open_.pop() == PDF
         elif char == PDI:
             assert open_.pop() == PDI
-    return [*told, len(open_)]
+    return [*found, len(open_)]
 
 
 @given(awkward)
 def test_nothing_is_left_open_in_any_line(text: str) -> None:
     for line in clean(text).split("\n"):
-        told = depths(line)
-        assert told[-1] == 0
-        assert max(told) <= MAX_OPEN
+        open_at = depths(line)
+        assert open_at[-1] == 0
+        assert max(open_at) <= MAX_OPEN
 
 
 @given(awkward | st.text())
