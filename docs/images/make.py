@@ -1,5 +1,6 @@
 """Act out the chat of docs/images/chat.svg in tmux and draw its screen: python docs/images/make.py (needs tmux)."""
 
+import io
 import os
 import re
 import subprocess
@@ -75,6 +76,7 @@ def main() -> None:
 
 def wait_for(server: str, pane: str, pattern: str) -> None:
     """Wait until the pane shows what the scene expects there."""
+    screen = ""
     for _ in range(200):
         screen = tmux(server, "capture-pane", "-p", "-t", f"0.{pane}")
         if re.search(pattern, screen):
@@ -86,10 +88,10 @@ def wait_for(server: str, pane: str, pattern: str) -> None:
 
 def draw(screen: str) -> None:
     """Write the screen as an SVG that loads nothing from elsewhere."""
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(screen.rstrip("\n")))
     svg = console.export_svg(title="tsudoi")
-    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "DejaVu Sans Mono")
+    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace, Menlo, Consolas")
     Path(__file__).with_name("chat.svg").write_text(svg, encoding="utf-8")
 
 
