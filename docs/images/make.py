@@ -91,7 +91,7 @@ def draw(screen: str) -> None:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(screen.rstrip("\n")))
     svg = console.export_svg(title="tsudoi")
-    svg = re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL).replace("Fira Code", "ui-monospace, Menlo, Consolas")
+    svg = re.sub(r"(?s)@font-face \{.*?\}\s*", "", svg).replace("Fira Code", "ui-monospace, Menlo, Consolas")
     Path(__file__).with_name("chat.svg").write_text(svg, encoding="utf-8")
 
 
