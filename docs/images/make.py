@@ -1,5 +1,6 @@
 """Act out the chat of docs/images/chat.svg in tmux and draw its screen: python docs/images/make.py (needs tmux)."""
 
+import html
 import io
 import os
 import re
@@ -9,11 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS, LINES = 118, 28
+CELL = 12.2
+"""Width of a column in rich's SVG."""
 ALICE, BOB, SERVICE = "0", "1", "2"
 BOTH = ALICE + BOB
 SCENE = (  # where a line is typed, the line, what must be shown then, in which panes
@@ -92,7 +96,13 @@ def draw(screen: str) -> None:
     console.print(Text.from_ansi(screen.rstrip("\n")))
     svg = console.export_svg(title="tsudoi")
     svg = re.sub(r"(?s)@font-face \{.*?\}\s*", "", svg).replace("Fira Code", "ui-monospace, Menlo, Consolas")
+    svg = re.sub(r'textLength="[\d.]+"( clip-path="[^"]+">)([^<]+)<', widen, svg)
     Path(__file__).with_name("chat.svg").write_text(svg, encoding="utf-8")
+
+
+def widen(found: re.Match[str]) -> str:
+    """Give Japanese text the width of its cells; rich counts characters."""
+    return f'textLength="{cell_len(html.unescape(found[2])) * CELL:.1f}"{found[1]}{found[2]}<'
 
 
 if __name__ == "__main__":
