@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import admin_beside, choose_keys, parse_admin, parse_bind, parse_store
+from broker.config import Config, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from tsudoi.protocol.errors import SettingError
 
 
@@ -202,7 +202,10 @@ def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
 
 
 def test_where_operators_connect_is_an_endpoint_or_none() -> None:
-    assert parse_admin("none") is None
+    assert parse_admin("none") == "none"
+    assert Config(admin="none").admin_endpoint is None
+    assert Config(store=None).admin_endpoint is None
+    assert Config().admin_endpoint == "ipc://data/tsudoi.sqlite.admin"
     with pytest.raises(SettingError, match="operators come over tcp"):
         parse_admin("unix:///run/tsudoi/admin")
     assert parse_admin("ipc:///run/tsudoi/admin") == "ipc:///run/tsudoi/admin"

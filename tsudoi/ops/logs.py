@@ -15,8 +15,7 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("human", "json")
+Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["human", "json"]
 Line = MutableMapping[str, Any]
 
@@ -75,11 +74,11 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
 
 
-def toggle_debug(level: str) -> str:
-    """Switch between debug and `level`; return what it is now."""
+def toggle_debug(logger: Any, level: str) -> None:
+    """Switch between debug and `level`, and log it with the program's logger."""
     now = level if logging.getLogger().level == logging.DEBUG else "debug"
     set_level(now)
-    return now
+    logger.warning("log level changed", to=now)  # `level` is the line's own
 
 
 def escaped(text: str) -> str:

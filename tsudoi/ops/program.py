@@ -1,0 +1,17 @@
+"""Find the programs under either name: `gateway` in the tree is `tsudoi.gateway` where it is installed."""
+
+import sys
+from importlib.util import find_spec
+
+
+def module_name(program: str) -> str:
+    """Return the name of a program's package beside this one."""
+    installed = f"tsudoi.{program}"
+    return installed if find_spec(installed) else program
+
+
+def program_command(program: str) -> tuple[str, ...]:
+    """Return the command that starts a program from the same tree or the same site-packages as this one."""
+    module = module_name(program)
+    # -P: an installed program must not import what lies in the working directory, as a user's own client.py.
+    return (sys.executable, "-P", "-m", module) if "." in module else (sys.executable, "-m", module)
