@@ -63,7 +63,7 @@ class Limits:
 
     log_entries: int = setting(10_000, "Messages and events that each room's log keeps at least.")
     log_age_s: float = setting(
-        86_400.0, "Log entries that are older are deleted too, but for a room's last.", metavar="SECONDS"
+        86_400.0, "Seconds after which log entries are deleted too, but for a room's last.", metavar="SECONDS"
     )
     replay_entries: int = 1_000
     """Entries in one answer to a replay; for more, the gateway asks again."""

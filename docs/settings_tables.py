@@ -50,7 +50,7 @@ def _row(option: click.Option, context: click.Context, of: str) -> Row:
     extra = option.get_help_extra(context)
     default = extra.get("default", "").removesuffix(".0").strip('"')
     text = re.sub(r" \[default: .*\]$", "", option.help or "")
-    return option.opts[0], "".join(extra.get("envvars", ())), default, of + text
+    return option.opts[0], "".join(extra.get("envvars", ())), default, of + (text[0].lower() + text[1:] if of else text)
 
 
 def page(path: Path) -> str:

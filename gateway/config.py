@@ -130,24 +130,25 @@ class Settings:
 
     idle_timeout_s: float = setting(
         100.0,
-        "A member that sends nothing for so long is removed; if it is the host, its room closes.",
+        "Seconds without a datagram after which a member is removed; if it is the host, its room closes.",
         at_least=0.5,
         at_most=MAX_IDLE_MS / 1000,
         metavar="SECONDS",
     )
     check_ip: Literal["strict", "off"] = setting(
         "strict",
-        "`strict`: datagrams must come from the host of the member's handshake (all loopback addresses are one host).",
+        "`strict`: datagrams must come from the host of the member's handshake (all loopback addresses are one host);"
+        " `off`: the token is enough.",
     )
     move_after_s: float = setting(
         30.0,
-        "With `strict`: another host that has the token takes the member over when the first has been silent so long.",
+        "With `strict`: seconds of silence after which another host that has the token takes the member over.",
         at_least=0,
         metavar="SECONDS",
     )
     payload_limit: int = setting(
         65_536,
-        "The longest payload of a request, whatever its header announces.",
+        "Bytes of the longest payload of a request, whatever its header announces.",
         at_least=64,
         at_most=2**24,
         metavar="BYTES",
@@ -190,7 +191,7 @@ class Settings:
     """How long a client waits for the broker before it is told to try again."""
     first_byte_s: float = setting(
         300.0,
-        "How long a TCP connection may stay silent before its request; people type their names meanwhile.",
+        "Seconds that a TCP connection may stay silent before its request; people type their names meanwhile.",
         flag="--handshake-wait",
         metavar="SECONDS",
     )
@@ -249,9 +250,10 @@ class Settings:
     )
     notices: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Whether members are told of joins, leaves, new names and so on; `auto`: all but those who speak `classic`.",
+        "Whether members are told of joins, leaves, new names and so on, `on` or `off`; `auto`: all but those who speak"
+        " `classic`.",
     )
-    language: Literal["en", "ja"] = setting("en", "The language of the server's own texts in rooms.")
+    language: Literal["en", "ja"] = setting("en", "The language of the server's own texts in rooms: `en` or `ja`.")
     auth: Literal["off", "optional", "required"] = "off"
     """Whether a signed token may, or must, stand for a name; off without a key to verify it."""
 

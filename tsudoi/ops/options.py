@@ -121,13 +121,14 @@ def config_option(program: str) -> Callable[[Command], Command]:
 
     return click.option(
         "--config",
+        cls=MarkdownOption,
         type=click.Path(path_type=Path),
         is_eager=True,
         callback=read,
         show_envvar=True,
         metavar="FILE",
-        help=f"TOML: settings by the names of these flags in a table [{program}]. Flags and variables win. SIGHUP reads"
-        " it again.",
+        help=f"TOML: settings by the names of these flags in a table `[{program}]`. Flags and variables win. SIGHUP"
+        " reads it again.",
     )
 
 

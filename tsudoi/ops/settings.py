@@ -135,7 +135,10 @@ def http_setting(envvar: str | None = None) -> Any:
 
 def log_level_setting() -> Any:
     """Return the field `log_level: logs.Level`."""
-    return setting("info", "The least level of log lines that are written. SIGUSR1 switches between `debug` and this.")
+    levels = "`debug`, `info`, `warning` or `error`"
+    return setting(
+        "info", f"The least level of log lines that are written: {levels}. SIGUSR1 switches to `debug` and back."
+    )
 
 
 def log_format_setting() -> Any:
