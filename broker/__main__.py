@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from broker.cli import run_program
+    from .cli import run_program
 except ModuleNotFoundError as exc:
     sys.exit(f"broker: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m broker")
 

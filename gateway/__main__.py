@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from gateway.cli import run_program
+    from .cli import run_program
 except ModuleNotFoundError as exc:
     sys.exit(f"gateway: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m gateway")
 

@@ -1,6 +1,6 @@
 """`tsudoi PROGRAM …`: start one of the programs, which is imported only then.
 
-`pip install tsudoi` brings this command and the SDK. What a program needs beyond that comes with its extra.
+`pip install tsudoi` brings this command and the SDK; an extra brings what a program needs beyond that.
 """
 
 import sys
@@ -16,56 +16,56 @@ class Program:
     """A word behind `tsudoi`."""
 
     package: str
+    entry: str
+    """The function in the package's cli.py that runs the command line; it takes `prog_name`."""
     extra: str
-    """The extra with what it needs."""
+    """The extra with what the program needs."""
     help: str
     command: tuple[str, ...] = ()
-    """What goes before the arguments on the package's own command line."""
+    """The command of the package that is meant."""
 
 
 PROGRAMS = {
-    "serve": Program("gateway", "serve", "a whole chat service in one command"),
-    "gateway": Program("gateway", "serve", "the same command line, to serve clients for a running broker"),
-    "broker": Program("broker", "serve", "keep rooms for gateways; its operator's commands"),
-    "chat": Program("client", "chat", "create or join a room in the terminal or a pipe"),
-    "rooms": Program("client", "chat", "list a server's rooms", ("rooms",)),
-    "scenario": Program("client", "scenario", "act out a chat story written as YAML", ("scenario",)),
+    "serve": Program("gateway", "run_program", "serve", "run the whole chat service"),
+    "gateway": Program("gateway", "run_program", "serve", "the same, to serve clients for a --broker elsewhere"),
+    "broker": Program("broker", "run_program", "serve", "keep rooms for gateways; administer them"),
+    "chat": Program("client", "main", "chat", "create or join a room, in a terminal or a pipe"),
+    "rooms": Program("client", "main", "chat", "list a server's rooms", ("rooms",)),
+    "scenario": Program("client", "main", "scenario", "act out chat stories written in YAML", ("scenario",)),
 }
 
 
 def main() -> None:
     """Run the command `tsudoi`."""
     name, *arguments = sys.argv[1:] or [""]
-    if name == "--version":
+    if name in PROGRAMS:
+        start(name, arguments)
+    elif name == "--version":
         print(f"tsudoi {__version__}")
     elif name in ("", "--help", "-h"):
         print(usage())
         sys.exit(0 if name else 2)
-    elif name in PROGRAMS:
-        start(name, arguments)
     else:
-        sys.exit(_error(f"there is no program {name!r}; there are {', '.join(PROGRAMS)}"))
+        print(f"tsudoi: there is no program {name!r}; there are {', '.join(PROGRAMS)}", file=sys.stderr)
+        sys.exit(2)
 
 
 def usage() -> str:
     """Return the text of `tsudoi --help`."""
-    lines = (f"  {name:<10}{program.help}" for name, program in PROGRAMS.items())
-    return "\n".join(("usage: tsudoi PROGRAM [OPTIONS]", "", *lines, "", "tsudoi PROGRAM --help tells more."))
+    programs = (f"  {name:<10}{program.help}" for name, program in PROGRAMS.items())
+    return "\n".join(
+        ("usage: tsudoi PROGRAM ...", "       tsudoi --version", "", *programs, "", "tsudoi PROGRAM --help says more.")
+    )
 
 
 def start(name: str, arguments: list[str]) -> None:
-    """Run a program's command line with these arguments, as if it had been called by name."""
+    """Run a program's command line with these arguments."""
     program = PROGRAMS[name]
-    called = f"tsudoi {name}" if not program.command else "tsudoi"
-    # A reload and the workers read the command line again.
-    sys.argv = [called, *program.command, *arguments]
+    prog_name = "tsudoi" if program.command else f"tsudoi {name}"
+    # A reload reads the command line again, and workers are started with it.
+    sys.argv = [prog_name, *program.command, *arguments]
     try:
         module = import_module(f"{module_name(program.package)}.cli")
     except ModuleNotFoundError as exc:
-        sys.exit(_error(f"{name} needs {exc.name}, which is not installed: pip install 'tsudoi[{program.extra}]'", 1))
-    module.run_program(called)
-
-
-def _error(text: str, status: int = 2) -> int:
-    print(f"tsudoi: {text}", file=sys.stderr)
-    return status
+        sys.exit(f"tsudoi {name}: {exc.name} is not installed: pip install 'tsudoi[{program.extra}]'")
+    getattr(module, program.entry)(prog_name=prog_name)
