@@ -5,9 +5,8 @@
 
 import sys
 from dataclasses import dataclass
-from importlib import import_module
 
-from .ops.program import module_name
+from .ops.program import import_program
 from .version import __version__
 
 
@@ -65,7 +64,7 @@ def start(name: str, arguments: list[str]) -> None:
     # A reload reads the command line again, and workers are started with it.
     sys.argv = [prog_name, *program.command, *arguments]
     try:
-        module = import_module(f"{module_name(program.package)}.cli")
+        module = import_program(f"{program.package}.cli")
     except ModuleNotFoundError as exc:
         sys.exit(f"tsudoi {name}: {exc.name} is not installed: pip install 'tsudoi[{program.extra}]'")
     getattr(module, program.entry)(prog_name=prog_name)
