@@ -10,13 +10,13 @@ import uvloop
 from click.core import ParameterSource
 
 from tsudoi.ops import logs
+from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.options import (
     GROUP,
     Number,
     Parsed,
     check_config_option,
     config_option,
-    run_command_line,
     settings_options,
 )
 from tsudoi.ops.settings import build
@@ -31,7 +31,7 @@ from .net.ask import ping
 from .run import run
 
 
-@click.group(invoke_without_command=True, context_settings=GROUP)
+@click.group("broker", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)
 @settings_options(Config)
 @config_option("broker")
 @check_config_option()
@@ -44,7 +44,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
     stops it.
     """
     given = build(Config, context.params)
-    context.obj = Shared(given.bind, given.keys, given.insecure, given.admin_endpoint)
+    context.obj = Shared(given.bind, given.keys_folder, given.insecure, given.admin)
     if context.invoked_subcommand is not None:
         return
     try:
@@ -56,18 +56,17 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config, configure_again)))
     except (SettingError, StoreError) as exc:
-        click.echo(f"broker: {exc}", err=True)
-        sys.exit(2)
+        raise click.UsageError(str(exc)) from exc
 
 
 def configure(context: click.Context) -> Config:
     """Return the settings from flags, environment and file; raise SettingError if they do not go together."""
     config = build(Config, context.params)
-    keyring = None
+    keys = None
     if config.bind.startswith("tcp://") and not config.insecure:
         is_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT
-        keyring = choose_keys(config.bind, config.keys, what_is_there(config.keys), is_given)
-    return replace(config, keyring=keyring, persistent=tuple(dict.fromkeys(config.persistent)))
+        keys = choose_keys(config.bind, config.keys_folder, what_is_there(config.keys_folder), is_given)
+    return replace(config, keys=keys, persistent=tuple(dict.fromkeys(config.persistent)))
 
 
 def configure_again() -> Config:
@@ -111,8 +110,3 @@ def backup_command(context: click.Context, file: Path) -> None:
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{file} has all that {path} had")
-
-
-def run_program(prog_name: str = "python -m broker") -> None:
-    """Run the command line; a user's mistake is one line and exit status 2."""
-    run_command_line(main, "broker", prog_name)

@@ -94,10 +94,11 @@ class Config:
         parse=parse_bind,
         metavar="ENDPOINT",
     )
-    store: Path | None = setting(
+    store_path: Path | None = setting(
         "sqlite:data/tsudoi.sqlite",
         "Where rooms, members and logs are kept; `memory`: only as long as this process lives.",
         parse=parse_store,
+        flag="--store",
         metavar="memory|sqlite:PATH",
     )
     durability: Literal["process", "full"] = setting(
@@ -106,20 +107,22 @@ class Config:
         " synced to the disk).",
     )
     limits: Limits = field(default_factory=Limits)
-    keys: Path = setting(
+    keys_folder: Path = setting(
         Path("data/keys"),
         "The folder with the broker's key and the public keys of gateways and operators (`python -m broker keys`). If"
         " it is there, tcp is encrypted, and connections with other keys are refused.",
+        flag="--keys",
         is_folder=True,
     )
     insecure: bool = setting(False, "Use no keys: everybody who reaches the tcp ports can read and change everything.")
     persistent: tuple[str, ...] = setting(
         (), "A room that always exists and has no host; may be given several times.", parse=room_name, metavar="ROOM"
     )
-    admin: str | None = setting(
+    admin_given: str | None = setting(
         None,
         "Where operators connect (`python -m broker admin`): `ipc://PATH`, `tcp://HOST:PORT` (with an operator's key,"
         " unless it is on this machine) or `none`. Without it, a socket beside the store.",
+        flag="--admin",
         parse=parse_admin,
         metavar="ENDPOINT",
     )
@@ -129,15 +132,15 @@ class Config:
     exit_with_parent: bool = setting(
         False, "Stop when standard input ends: for a broker that another program starts.", is_hidden=True
     )
-    keyring: Path | None = None
-    """The folder `keys` if its keys are used; None: everybody who reaches `bind` is let in."""
+    keys: Path | None = None
+    """`keys_folder` if its keys are used; None: everybody who reaches `bind` is let in."""
 
     @property
-    def admin_endpoint(self) -> str | None:
+    def admin(self) -> str | None:
         """Where operators connect; None: nowhere."""
-        if self.admin is None:
-            return admin_beside(self.store)
-        return None if self.admin == "none" else self.admin
+        if self.admin_given is None:
+            return admin_beside(self.store_path)
+        return None if self.admin_given == "none" else self.admin_given
 
 
 def admin_beside(store: Path | None) -> str | None:

@@ -61,12 +61,12 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if snapshot.has_lost:
             logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
         core = Core(snapshot, instance, config.limits, time.monotonic())
-        keyring = Keyring(config.keyring) if config.keyring else None
+        keyring = Keyring(config.keys) if config.keys else None
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
         core.begin(config.persistent, int(time.time() * 1000))
-        if config.admin_endpoint is not None:
-            server.open_desk(config.admin_endpoint, Office(core))
-        elif config.store is not None:
+        if config.admin is not None:
+            server.open_desk(config.admin, Office(core))
+        elif config.store_path is not None:
             logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
         server.start()
         http = None
@@ -76,7 +76,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
         _log_keys(config, keyring)
         rooms, members = len(core.directory.rooms), len(core.directory.members)
-        logger.info("store opened", store=config.store or "memory", rooms=rooms, members=members)
+        logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {server.endpoint}")
         logger.info("ready", endpoint=server.endpoint, http=config.http)
@@ -92,7 +92,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
 
 def _log_keys(config: Config, keyring: Keyring | None) -> None:
     if keyring is not None:
-        logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keyring)
+        logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keys)
         for path, why in keyring.unreadable.items():
             logger.warning("a key file is of no use", file=path, why=why)
     elif config.bind.startswith("tcp://"):
@@ -101,9 +101,9 @@ def _log_keys(config: Config, keyring: Keyring | None) -> None:
 
 
 async def _open(config: Config) -> Store:
-    if config.store is None:
+    if config.store_path is None:
         return MemoryStore()
-    return await _open_file(config.store, config.durability)
+    return await _open_file(config.store_path, config.durability)
 
 
 async def _open_file(path: Path, durability: Literal["process", "full"]) -> SqliteStore:

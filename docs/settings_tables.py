@@ -34,10 +34,12 @@ def rows(program: click.Group) -> list[Row]:
     context = click.Context(program, **program.context_settings)
     for option in _visible(program):
         found[option.opts[0]] = _row(option, context, "")
-    for name, command in program.commands.items():
+    for name in program.list_commands(context):
+        command = program.get_command(context, name)
+        assert command is not None
         for option in _visible(command):
-            # The flags of a program that has none of its own are those of most of its commands.
-            of = f"Of `{name}`: " if (found and program.params) or name not in ("create", "join") else ""
+            # The client has no flags of its own: what people use most goes without saying.
+            of = "" if name in ("create", "join") else f"Of `{name}`: "
             found.setdefault(option.opts[0], _row(option, context, of))
     return list(found.values())
 

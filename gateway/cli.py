@@ -9,6 +9,7 @@ import uvloop
 from click.core import ParameterSource
 
 from tsudoi.ops import logs
+from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.ops.options import (
     GROUP,
@@ -16,7 +17,6 @@ from tsudoi.ops.options import (
     Parsed,
     check_config_option,
     config_option,
-    run_command_line,
     settings_options,
 )
 from tsudoi.ops.settings import build
@@ -30,7 +30,7 @@ from .net.keyfile import load_gate
 from .process.run import run
 
 
-@click.group(invoke_without_command=True, context_settings=GROUP)
+@click.group("gateway", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)
 @settings_options(Config)
 @config_option("gateway")
 @check_config_option()
@@ -58,8 +58,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(config, configure_again))
     except SettingError as exc:
-        click.echo(f"gateway: {exc}", err=True)
-        sys.exit(2)
+        raise click.UsageError(str(exc)) from exc
 
 
 def configure(context: click.Context) -> Config:
@@ -107,8 +106,3 @@ def ping_command(context: click.Context, http: HostPort | None, timeout: float) 
     healthy, text = ask(str(place), timeout)
     click.echo(text, err=not healthy)
     sys.exit(0 if healthy else 1)
-
-
-def run_program(prog_name: str = "python -m gateway") -> None:
-    """Run the command line; a user's mistake is one line and exit status 2."""
-    run_command_line(main, "gateway", prog_name)

@@ -15,8 +15,6 @@ class Program:
     """A word behind `tsudoi`."""
 
     package: str
-    entry: str
-    """The function in the package's cli.py that runs the command line; it takes `prog_name`."""
     extra: str
     """The extra with what the program needs."""
     help: str
@@ -25,12 +23,12 @@ class Program:
 
 
 PROGRAMS = {
-    "serve": Program("gateway", "run_program", "serve", "run the whole chat service"),
-    "gateway": Program("gateway", "run_program", "serve", "the same, to serve clients for a --broker elsewhere"),
-    "broker": Program("broker", "run_program", "serve", "keep rooms for gateways; administer them"),
-    "chat": Program("client", "main", "chat", "create or join a room, in a terminal or a pipe"),
-    "rooms": Program("client", "main", "chat", "list a server's rooms", ("rooms",)),
-    "scenario": Program("client", "main", "scenario", "act out chat stories written in YAML", ("scenario",)),
+    "serve": Program("gateway", "serve", "run the whole chat service"),
+    "gateway": Program("gateway", "serve", "the same, to serve clients for a --broker elsewhere"),
+    "broker": Program("broker", "serve", "keep rooms for gateways; administer them"),
+    "chat": Program("client", "chat", "create or join a room, in a terminal or a pipe"),
+    "rooms": Program("client", "chat", "list a server's rooms", ("rooms",)),
+    "scenario": Program("scenarios", "scenario", "act out chat stories written in YAML"),
 }
 
 
@@ -67,4 +65,4 @@ def start(name: str, arguments: list[str]) -> None:
         module = import_program(f"{program.package}.cli")
     except ModuleNotFoundError as exc:
         sys.exit(f"tsudoi {name}: {exc.name} is not installed: pip install 'tsudoi[{program.extra}]'")
-    getattr(module, program.entry)(prog_name=prog_name)
+    module.main(prog_name=prog_name)

@@ -104,7 +104,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
     """Run the command line; return its exit status and what it wrote to stderr."""
     monkeypatch.setattr(sys, "argv", ["gateway", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.run_program()
+        cli.main()
     assert isinstance(ended.value.code, int)
     return ended.value.code, capfd.readouterr().err
 

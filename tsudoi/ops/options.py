@@ -4,7 +4,6 @@ A setting is taken from its flag, else from its environment variable, else from 
 default.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -137,20 +136,6 @@ def check_config_option() -> Callable[[Command], Command]:
     return click.option(
         "--check-config", is_flag=True, help="Check all settings and exit: status 0, or 2 with what is wrong."
     )
-
-
-def run_command_line(command: click.Group, program: str, prog_name: str) -> None:
-    """Run a program's command line; a user's mistake is one line and exit status 2."""
-    try:
-        command.main(prog_name=prog_name, standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as exc:
-        click.echo(exc.format_message())
-        sys.exit(exc.exit_code)
-    except click.ClickException as exc:
-        click.echo(f"{program}: {exc.format_message()}", err=True)
-        sys.exit(exc.exit_code)
-    except click.Abort:
-        sys.exit(130)
 
 
 def _from_file(context: click.Context, path: Path, program: str) -> dict[str, Any]:
