@@ -1,7 +1,6 @@
 """`python -m client`: the command line."""
 
 import functools
-import importlib
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -18,6 +17,7 @@ from rich.text import Text
 from tsudoi import ChatClient, Server, create, join, rooms
 from tsudoi.ops.command_line import OneLineGroup, run_until_signal, to_server
 from tsudoi.ops.options import MarkdownOption
+from tsudoi.ops.program import import_program
 from tsudoi.protocol.client.dialects import DIALECTS
 
 from .pipes import chat_by_lines
@@ -33,9 +33,7 @@ class _Group(OneLineGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name != "scenario":
             return super().get_command(ctx, cmd_name)
-        # In the tree it is `scenarios`, beside `client`; installed it is `tsudoi.scenarios`, beside `tsudoi.client`.
-        parent = (__package__ or "").rpartition(".")[0]
-        command: click.Command = importlib.import_module(f"{parent}.scenarios.cli".removeprefix(".")).main
+        command: click.Command = import_program("scenarios.cli").main
         return command
 
 
