@@ -139,6 +139,9 @@ def test_an_installed_service_serves_installed_clients(wheel: Path, tmp_path: Pa
             assert (done.stdout, done.stderr) == ("hello\n", "")
             done = here.run("tsudoi", "rooms", "--server", server)
             assert (done.returncode, done.stderr) == (0, "")
+    # It starts a broker and gateways of its own.
+    done = here.run("tsudoi", "scenario", str(ROOT / "tests/scenarios/host-leaves.yaml"))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @contextmanager
