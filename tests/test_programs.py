@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -95,12 +96,20 @@ def test_containers_start_modules_that_exist(name: str) -> None:
     assert [module for module in modules if find_spec(module) is None] == []
 
 
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk over a module without what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from executed(node)
+
+
 @pytest.mark.parametrize("package", [*PACKAGES, "tsudoi"])
 def test_no_program_is_imported_by_its_name_in_the_tree(package: str) -> None:
     """Installed, it has another name: imports inside a program are relative, others go by `import_program`."""
     found = []
     for path in sorted((ROOT / package).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names = [node.module]
