@@ -1,1 +1,1 @@
-"""What gateway and broker need to be operated: HTTP listener, metrics, logs, configuration files, limits, key files."""
+"""What the programs share to be configured and operated: settings, command lines, logs, metrics, keys, limits."""

@@ -19,7 +19,9 @@ class Bucket:
 
     def touch(self, now: float, rate: float, burst: float, cost: float = 1.0) -> bool:
         """Say whether an event is allowed at `now` (monotonic seconds); if it is, subtract its `cost`."""
-        left = min(burst, self._left + (now - self._at) * rate)
+        left = self._left + (now - self._at) * rate
+        if left > burst:
+            left = burst
         self._at = now
         if left < cost:
             self._left = left
