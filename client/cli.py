@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -22,19 +23,24 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from .pipes import chat_by_lines
 from .terminal import chat_in_terminal
 
+# In the tree `scenarios` is beside `client`; installed, `tsudoi.scenarios` is beside `tsudoi.client`.
+_SCENARIOS = f"{(__package__ or '').rpartition('.')[0]}.scenarios".removeprefix(".")
+
 
 class _Group(OneLineGroup):
-    """Adds `scenario`, which is imported only when it is used: it is a package beside this one."""
+    """Adds `scenario`, a package beside this one, which is imported only when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*super().list_commands(ctx), "scenario"]
+        # The container image leaves it out.
+        return super().list_commands(ctx) + ["scenario"] * (importlib.util.find_spec(_SCENARIOS) is not None)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name != "scenario":
             return super().get_command(ctx, cmd_name)
-        # In the tree it is `scenarios`, beside `client`; installed it is `tsudoi.scenarios`, beside `tsudoi.client`.
-        parent = (__package__ or "").rpartition(".")[0]
-        command: click.Command = importlib.import_module(f"{parent}.scenarios.cli".removeprefix(".")).main
+        try:
+            command: click.Command = importlib.import_module(f"{_SCENARIOS}.cli").main
+        except ModuleNotFoundError as exc:
+            raise click.ClickException(f"{exc.name} is not installed here") from exc
         return command
 
 

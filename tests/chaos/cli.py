@@ -78,7 +78,8 @@ def main(seed: int, runs: int, seconds: float, keep: Path | None, results: Path 
 
     Several of these commands can run at the same time.
     """
-    # A run that is interrupted ends its processes.
+    # An interrupted run ends its processes. A shell's background job inherits that SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console()
     done: list[Result] = []
