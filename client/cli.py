@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -23,24 +22,19 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from .pipes import chat_by_lines
 from .terminal import chat_in_terminal
 
-# In the tree `scenarios` is beside `client`; installed, `tsudoi.scenarios` is beside `tsudoi.client`.
-_SCENARIOS = f"{(__package__ or '').rpartition('.')[0]}.scenarios".removeprefix(".")
-
 
 class _Group(OneLineGroup):
-    """Adds `scenario`, a package beside this one, which is imported only when it is used."""
+    """Adds `scenario`, which is imported only when it is used: it is a package beside this one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        # The container image leaves it out.
-        return super().list_commands(ctx) + ["scenario"] * (importlib.util.find_spec(_SCENARIOS) is not None)
+        return [*super().list_commands(ctx), "scenario"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name != "scenario":
             return super().get_command(ctx, cmd_name)
-        try:
-            command: click.Command = importlib.import_module(f"{_SCENARIOS}.cli").main
-        except ModuleNotFoundError as exc:
-            raise click.ClickException(f"{exc.name} is not installed here") from exc
+        # In the tree it is `scenarios`, beside `client`; installed it is `tsudoi.scenarios`, beside `tsudoi.client`.
+        parent = (__package__ or "").rpartition(".")[0]
+        command: click.Command = importlib.import_module(f"{parent}.scenarios.cli".removeprefix(".")).main
         return command
 
 
