@@ -60,7 +60,7 @@ class Bar:
 
 
 @dataclass
-class Stage:
+class Runner:
     """Where measurements take place, and how long they may be."""
 
     quick: bool
