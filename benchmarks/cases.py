@@ -1,4 +1,4 @@
-"""The measurements: each sets its runner, takes its turns and returns its rows."""
+"""The measurements: each starts its services, lets them take turns and returns its rows."""
 
 import statistics
 import time
