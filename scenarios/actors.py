@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from tsudoi import ChatClient, Event, Message, ServerAway
 from tsudoi.events import LAST
 
-from .expect import Failed, Pending, Verdict, numbered
 from .results import StepFailed
 from .steps import EVERYONE, EVERYONE_ELSE, Line, People
 from .story import Story
+from .verdicts import Failed, Pending, Verdict, numbered
 
 _COALESCE_S = 0.002
 """Events that come in so short a time are judged together."""

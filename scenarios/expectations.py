@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from . import expect, steps
+from . import steps, verdicts
 from .actors import Actor, Cast
-from .expect import Failed, Fulfilled, Verdict
 from .results import StepFailed
+from .verdicts import Failed, Fulfilled, Verdict
 
 Expectation = steps.Hear | steps.HearLines | steps.HearEnding | steps.HearTheSame | steps.HearNothing | steps.BeTold
 
@@ -30,7 +30,9 @@ class Expectations:
                 await self._hear(step, self._cast.last_lines(step.sender, step.count), False)
             case steps.HearEnding():
                 await self._read(
-                    step, lambda actor: expect.hear_ending(step.ending, actor.echo_of, actor.unread), step.ending.value
+                    step,
+                    lambda actor: verdicts.hear_ending(step.ending, actor.echo_of, actor.unread),
+                    step.ending.value,
                 )
             case steps.BeTold():
                 await self._be_told(step)
@@ -49,8 +51,8 @@ class Expectations:
     async def _hear(self, step: steps.Hear | steps.HearLines, lines: list[steps.Line], in_any_order: bool) -> None:
         await self._read(
             step,
-            lambda actor: expect.hear(lines, in_any_order, actor.echo_of, actor.unread),
-            expect.shorten([expect.show_line(line) for line in lines]),
+            lambda actor: verdicts.hear(lines, in_any_order, actor.echo_of, actor.unread),
+            verdicts.shorten([verdicts.show_line(line) for line in lines]),
         )
 
     async def _read(self, step: Expectation, judge: Callable[[Actor], Verdict], expected: str) -> None:
@@ -59,25 +61,25 @@ class Expectations:
             if isinstance(verdict, Fulfilled):
                 actor.read += verdict.read
                 continue
-            unread = expect.shorten([expect.show(event) for event in actor.unread])
+            unread = verdicts.shorten([verdicts.show(event) for event in actor.unread])
             instead = verdict.instead if isinstance(verdict, Failed) else f"{unread}, and no more within {within_s:g} s"
             raise StepFailed(f"{actor.name}: {expected}", instead)
 
     async def _be_told(self, step: steps.BeTold) -> None:
         actors = self._cast.of(step.who)
-        verdicts = await self._cast.judge(
-            actors, lambda actor: expect.be_told(step.texts, actor.told[actor.told_read :]), self._within(step)
+        found = await self._cast.judge(
+            actors, lambda actor: verdicts.be_told(step.texts, actor.told[actor.told_read :]), self._within(step)
         )
-        for actor, verdict in zip(actors, verdicts, strict=True):
+        for actor, verdict in zip(actors, found, strict=True):
             if not isinstance(verdict, Fulfilled):
-                told = expect.shorten([expect.show(event) for event in actor.told[actor.told_read :]])
-                raise StepFailed(f"{actor.name} to be told {expect.shorten(list(step.texts))}", f"told: {told}")
+                told = verdicts.shorten([verdicts.show(event) for event in actor.told[actor.told_read :]])
+                raise StepFailed(f"{actor.name} to be told {verdicts.shorten(list(step.texts))}", f"told: {told}")
             actor.told_read += verdict.read
 
     async def _hear_the_same(self, step: steps.HearTheSame) -> None:
         actors, within_s = self._cast.of(step.who), self._within(step)
         (verdict,) = await self._cast.judge(
-            actors[:1], lambda _: expect.hear_the_same(step.count, [actor.unread for actor in actors]), within_s
+            actors[:1], lambda _: verdicts.hear_the_same(step.count, [actor.unread for actor in actors]), within_s
         )
         if isinstance(verdict, Fulfilled):
             for actor in actors:
@@ -89,9 +91,9 @@ class Expectations:
 
     async def _hear_nothing(self, step: steps.HearNothing) -> None:
         actors = self._cast.of(step.who)
-        verdicts = await self._cast.judge(
-            actors, lambda actor: expect.hear_nothing(actor.echo_of, actor.unread), step.for_s
+        found = await self._cast.judge(
+            actors, lambda actor: verdicts.hear_nothing(actor.echo_of, actor.unread), step.for_s
         )
-        for actor, verdict in zip(actors, verdicts, strict=True):
+        for actor, verdict in zip(actors, found, strict=True):
             if isinstance(verdict, Failed):
                 raise StepFailed(f"{actor.name}: nothing", verdict.instead)

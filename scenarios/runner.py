@@ -9,7 +9,7 @@ import tsudoi
 from tsudoi import ChatClient, ClientError, Settings
 from tsudoi.protocol.client.dialects import DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_NAMED, TSUDOI
 
-from . import expect, steps
+from . import steps, verdicts
 from .actors import Actor, Cast
 from .cluster import Cluster, Site
 from .expectations import Expectations
@@ -230,7 +230,7 @@ class Runner:
                 return
             if loop.time() > deadline:
                 listed = ", ".join(step.rooms)
-                raise StepFailed(listed if step.there else f"no {listed}", expect.shorten(seen))
+                raise StepFailed(listed if step.there else f"no {listed}", verdicts.shorten(seen))
             await asyncio.sleep(_LIST_ROOMS_EVERY_S)
 
     # --- The stranger. ---
