@@ -208,7 +208,7 @@ class Runner:
         for actor in self._cast.of(step.who):
             match step.act:
                 case steps.Act.FALL_SILENT:
-                    actor.chat.rest()
+                    actor.chat.stop_keep_alives()
                 case act:
                     del self._cast.actors[actor.name]
                     await actor.close(polite=act is steps.Act.LEAVE)

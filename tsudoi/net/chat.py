@@ -281,7 +281,7 @@ class ChatClient(Commands):
         """Close without the leave word, as a client that crashes."""
         self._end()
 
-    def rest(self) -> None:
+    def stop_keep_alives(self) -> None:
         """Send no more keep-alives; the server then removes this member unless it sends messages."""
         if self._keep_alive is not None:
             self._keep_alive.cancel()
@@ -364,7 +364,7 @@ class ChatClient(Commands):
             return
         self._closed = True
         self._arrived.set()
-        self.rest()
+        self.stop_keep_alives()
         for channel in self._channels:
             channel.close()
         self._inbox.put_nowait(None)
