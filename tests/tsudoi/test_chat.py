@@ -142,7 +142,7 @@ def test_a_resting_client_sends_nothing() -> None:
     async def story() -> None:
         async with fake_server(TSUDOI) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)) as alice:
             await soon(lambda: len(fake.datagrams) >= 2)
-            alice.rest()
+            alice.stop_keep_alives()
             await asyncio.sleep(0.02)
             sent = len(fake.datagrams)
             await asyncio.sleep(0.05)

@@ -15,7 +15,7 @@ from tsudoi.protocol.client.reply_decoder import Granted, Refused, parse_join_li
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.session import AskRooms, Conversation, Enter, Membership, Recent, lists_first
+from tsudoi.session import Conversation, Enter, ListRooms, Membership, Recent, lists_first
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 ROOM = "部屋: [1], 'x'"
@@ -117,7 +117,7 @@ def test_a_promise_of_much_is_not_believed(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("slowly", [False, True])
 def test_rooms(slowly: bool) -> None:
-    ask = AskRooms()
+    ask = ListRooms()
     assert ask.start() == Header(0, 2, 0, 0).serialize()
     answer = handshake.encode_room_list(["den", "部屋"])
     assert not (feed_slowly(ask, answer) if slowly else ask.feed(answer))
@@ -125,7 +125,7 @@ def test_rooms(slowly: bool) -> None:
 
 
 def test_no_rooms() -> None:
-    ask = AskRooms()
+    ask = ListRooms()
     ask.feed(handshake.encode_room_list([]))
     assert ask.rooms == []
 
@@ -181,7 +181,7 @@ def test_leaving_has_the_dialects_word(dialect: Dialect) -> None:
 @every_dialect
 @pytest.mark.parametrize("text", ["hello", "a: b", "こんにちは", "Timeout!", "exit!", "two\nlines"])
 def test_messages_down(dialect: Dialect, text: str) -> None:
-    heard = place(dialect).hear(downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", text))
+    heard = place(dialect).receive(downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", text))
     assert heard == Message("ボブ", text, 7 if dialect is TSUDOI else None)
 
 
@@ -192,29 +192,29 @@ def test_notices_down(dialect: Dialect, room: str) -> None:
     told: list[Event] = []
     for words in dialect.closed:
         text = words.format(user="ボブ", room=room)
-        told.append(member.hear(downlink_encoder.encode_closing(dialect, room, "closed", text)))
+        told.append(member.receive(downlink_encoder.encode_closing(dialect, room, "closed", text)))
         assert told[-1] == RoomClosed(text)
     text = dialect.timed_out.format(user=USER, room=room)
-    told.append(member.hear(downlink_encoder.encode_closing(dialect, room, "timeout", text)))
+    told.append(member.receive(downlink_encoder.encode_closing(dialect, room, "timeout", text)))
     # Where both have the same words, the member is out in any case.
     assert told[-1] == (RoomClosed(text) if dialect.timed_out in dialect.closed else TimedOut(text))
 
 
 def test_native_notices_name_their_kind() -> None:
     member = place(TSUDOI)
-    assert member.hear(b'{"notice":"kicked","text":"bye"}') == Kicked("bye")
-    assert member.hear(b'{"notice":"moon","text":"full"}') == Notice("full")
+    assert member.receive(b'{"notice":"kicked","text":"bye"}') == Kicked("bye")
+    assert member.receive(b'{"notice":"moon","text":"full"}') == Notice("full")
 
 
 def test_no_name_makes_a_message_a_notice() -> None:
     # A bare notice has no name before it, so whoever is called like half a notice says nothing but a message.
     said = downlink_encoder.encode_message(CLASSIC.down, ROOM, 1, "ホストの", "がルームを退出しました．")
-    assert place(CLASSIC).hear(said) == Message("ホストの", "がルームを退出しました．")
+    assert place(CLASSIC).receive(said) == Message("ホストの", "がルームを退出しました．")
 
 
 def test_terminal_tricks_are_taken_out() -> None:
     said = downlink_encoder.encode_message(CLASSIC.down, ROOM, 1, "e\x1b[31mve", "\x07ring\x9b2J\ttab\nline")
-    assert place(CLASSIC).hear(said) == Message("e[31mve", "ring2J\ttab\nline")
+    assert place(CLASSIC).receive(said) == Message("e[31mve", "ring2J\ttab\nline")
     assert clean("plain") == "plain"
 
 
@@ -231,7 +231,7 @@ def test_pieces_are_all_of_the_text_and_fit_everybody(dialect: Dialect, text: st
         for other in DIALECTS.values():
             down = downlink_encoder.encode_message(other.down, ROOM, 10**12, f"{USER}#1000", piece)
             assert len(down) <= downlink_encoder.MAX_DOWN
-            heard = place(other).hear(down)
+            heard = place(other).receive(down)
             assert isinstance(heard, Message)
             assert heard.text == clean(piece)
 
@@ -302,7 +302,7 @@ def test_damaged_answers_raise_the_documented_error(
 
 @given(st.lists(st.binary(max_size=80), max_size=6))
 def test_hostile_room_lists_raise_the_documented_error(segments: list[bytes]) -> None:
-    ask = AskRooms()
+    ask = ListRooms()
     with contextlib.suppress(MalformedMessage):
         for segment in segments:
             ask.feed(segment)
@@ -311,7 +311,7 @@ def test_hostile_room_lists_raise_the_documented_error(segments: list[bytes]) ->
 @given(any_dialect, st.binary(max_size=200))
 def test_hostile_datagrams_raise_the_documented_error(dialect: Dialect, data: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
-        event = place(dialect).hear(data)
+        event = place(dialect).receive(data)
         assert not isinstance(event, Message) or clean(event.text) == event.text
 
 
@@ -322,7 +322,7 @@ def test_damaged_datagrams_raise_the_documented_error(dialect: Dialect, data: st
     )
     down[data.draw(st.integers(0, len(down) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(MalformedMessage):
-        place(dialect).hear(bytes(down))
+        place(dialect).receive(bytes(down))
 
 
 def test_every_down_form_is_covered() -> None:

@@ -94,7 +94,7 @@ def test_a_new_dialect_chats_and_is_told_of_the_end() -> None:
     assert datagram.parse_untrusted(member.leave() or b"").text.decode() in dialect.leave_words
 
     def hears(raw: bytes) -> Event:
-        return member.hear(raw)
+        return member.receive(raw)
 
     assert hears(downlink_encoder.encode_message(dialect.down, "部屋1", 1, "ボブ", "やあ")) == Message("ボブ", "やあ")
     closed, timed_out = (text.format(user="アリス", room="部屋1") for text in (*dialect.closed, dialect.timed_out))
