@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import addresses
-from gateway.members import Member, Recipients, Room
+from gateway.chat.members import Member, Recipients, Room
 from gateway.net import mmsg
 from gateway.net.mmsg import BATCH, Io, LinuxIo, PortableIo
 from tests.support.fakes import a_grant, token_of

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway import addresses, bpf
+from gateway.chat.members import Member, Room
 from gateway.config import Door
-from gateway.members import Member, Room
 from gateway.net import mmsg, udp
 from gateway.net.bpf import attach_filter
 from gateway.net.mmsg import PortableIo

@@ -9,7 +9,7 @@ dropped on the way, and connections that break, which loses all that is under wa
 import json
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from broker.config import Limits
@@ -18,12 +18,13 @@ from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
 from gateway import addresses
+from gateway.chat.dispatch import ChatCore
+from gateway.chat.members import Member, Recipients
+from gateway.chat.outbound import OnAnswer
 from gateway.config import Settings
-from gateway.core import Core as GatewayCore
 from gateway.counters import Counters
-from gateway.delivery import Delivery
-from gateway.link import CANARY_S, Link
-from gateway.members import Member, Members, Recipients
+from gateway.link.canary import CANARY_S
+from gateway.link.link import Link
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Answer,
@@ -58,13 +59,13 @@ class FakeRecipients:
         self.addresses: list[bytes] = []
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         member.slot = len(self.members)
         self.members.append(member)
         self.addresses.append(address)
 
     def remove(self, member: Member) -> None:
-        """See `gateway.members.Recipients`; the last one moves into the gap, as there."""
+        """See `gateway.chat.members.Recipients`; the last one moves into the gap, as there."""
         last, address = self.members.pop(), self.addresses.pop()
         if last is not member:
             self.members[member.slot], self.addresses[member.slot] = last, address
@@ -72,7 +73,7 @@ class FakeRecipients:
         member.slot = -1
 
     def address_in(self, slot: int) -> bytes:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         return self.addresses[slot]
 
     def __len__(self) -> int:
@@ -80,35 +81,63 @@ class FakeRecipients:
 
 
 @dataclass
-class FakeDoors:
-    """Takes down what a gateway sends, in order, and which topics it hears."""
+class FakeOutbound:
+    """Takes down what a gateway sends, in order, and which topics it hears; what is for the broker goes to its link."""
 
+    link: Link
     sent: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    """(door, address, payload)"""
+    """(listener, address, payload)"""
     topics: list[bytes] = field(default_factory=list)
     on_send: Callable[[int, bytes, bytes], None] | None = None
     on_topics: Callable[[bytes, bool], None] | None = None
+    floods: list[tuple[Member, float]] = field(default_factory=list)
+    filter: Sequence[bytes] = ()
+    """What the kernel was told to drop last."""
 
-    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """See `gateway.delivery.Doors`."""
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        """See `Outbound`."""
+        self.sent.append((listener, address, payload))
+        if self.on_send is not None:
+            self.on_send(listener, address, payload)
+
+    def new_recipients(self) -> FakeRecipients:
+        """See `Outbound`."""
+        return FakeRecipients()
+
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """See `Outbound`."""
         for slot in range(len(recipients)):
             if slot != skip:
-                self.send_to(door, recipients.address_in(slot), payload)
+                self.send(listener, recipients.address_in(slot), payload)
 
-    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
-        self.sent.append((door, address, payload))
-        if self.on_send is not None:
-            self.on_send(door, address, payload)
+    def block_flooders(self, program: Sequence[bytes]) -> None:
+        """See `Outbound`."""
+        self.filter = program
+
+    def log_flood(self, member: Member, seconds: float) -> None:
+        """See `Outbound`."""
+        self.floods.append((member, seconds))
+
+    def publish(self, item: Item) -> bool:
+        """See `Outbound`."""
+        return self.link.publish(item)
+
+    def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
+        """See `Outbound`."""
+        self.link.ask(question, now, on_answer)
+
+    def notify(self, message: backbone.Delivered) -> None:
+        """See `Outbound`."""
+        self.link.notify(message)
 
     def subscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self.topics.append(topic)
         if self.on_topics is not None:
             self.on_topics(topic, True)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self.topics.remove(topic)
         if self.on_topics is not None:
             self.on_topics(topic, False)
@@ -124,18 +153,15 @@ class FakeGateway:
     def __init__(self, instance: str = "a/1", settings: Settings | None = None, ipv6: tuple[bool, ...] = (False,)):
         self.settings = settings or Settings()
         self.instance = instance
-        self.doors = FakeDoors()
         self.counters = Counters()
-        self.members = Members()
         self.link = Link(instance, self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
-        self.delivery = Delivery(
-            self.members, self.settings, self.link, self.counters, self.doors, FakeRecipients, list(ipv6)
-        )
-        self.core = GatewayCore(self.members, self.settings, self.link, self.delivery, self.counters)
+        self.outbound = FakeOutbound(self.link)
+        self.core = ChatCore(self.settings, self.link, self.outbound, self.counters, list(ipv6))
+        self.members = self.core.members
 
     def frames(self, now: float) -> list[bytes]:
         """What it has for the broker now."""
-        self.delivery.report_if_due(now)
+        self.core.reports.report_if_due(now)
         return self.link.frames(now)
 
 
@@ -485,13 +511,13 @@ class World:
         """Start a gateway, and wait until it is healthy."""
         instance = backbone.new_instance(name, f"{len(self.nodes) + 1:016x}")
         node = self.add(Node(FakeGateway(instance, self.settings)))
-        self.run_until(lambda: not node.gateway.link.illness(self.now))
+        self.run_until(lambda: not node.gateway.link.canary.unhealthy_reason(self.now))
         return node
 
     def add(self, node: Node) -> Node:
         """Let a gateway begin, and return it."""
-        node.gateway.doors.on_send = self._on_send
-        node.gateway.doors.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
+        node.gateway.outbound.on_send = self._on_send
+        node.gateway.outbound.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
         self.nodes.append(node)
         return node
 
@@ -526,7 +552,7 @@ class World:
     def break_news(self, node: Node) -> None:
         """Lose the news that are under way; subscriptions come again by themselves."""
         node.news.frames.clear()
-        for topic in node.gateway.doors.topics:
+        for topic in node.gateway.outbound.topics:
             self._subscribed(node, topic)
 
     def enter(
@@ -673,7 +699,7 @@ class World:
         for topic, body in turn.news:
             for node in self.nodes:
                 own = backbone.own_topic(node.gateway.instance)
-                wanted = topic == own or topic in node.gateway.doors.topics
+                wanted = topic == own or topic in node.gateway.outbound.topics
                 if wanted and not node.is_dead and self.dice.random() >= self.weather.dropped_news:
                     self._put(node.news, topic + body)
                     if self.dice.random() < self.weather.repeated_news:
