@@ -4,7 +4,7 @@
 """
 
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Item, Question, Upward
+from tsudoi.protocol.backbone import Question, Upward
 
 from ..counters import Counters
 from .abandoned_joins import AbandonedJoins
@@ -32,6 +32,8 @@ class Link:
         """
         self.instance = instance
         self.publisher = Publisher(capacity)
+        self.publish = self.publisher.add
+        """Publish an item; see `Publisher.add`. The one way to it."""
         self.canary = Canary()
         self._abandoned = AbandonedJoins(counters, self._send, self.publish)
         self.requests = Requests(timeout_s, counters, self._abandoned, self._send)
@@ -41,10 +43,6 @@ class Link:
         self._frames: list[bytes] = []
 
     # --- to the broker --------------------------------------------------------------------------------------------
-
-    def publish(self, item: Item) -> bool:
-        """Publish an item, in order and until the broker has accepted it; see `Publisher.add`."""
-        return self.publisher.add(item)
 
     def ask(self, body: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask the broker; `on_answer` is called later, or at once with None if the broker is away."""

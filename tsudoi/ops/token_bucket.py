@@ -20,7 +20,9 @@ class Bucket:
 
         One that weighs more than others has a `cost` in these.
         """
-        left = min(burst, self._left + (now - self._at) * rate)
+        left = self._left + (now - self._at) * rate
+        if left > burst:
+            left = burst
         self._at = now
         if left < cost:
             self._left = left
