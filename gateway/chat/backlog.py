@@ -1,6 +1,7 @@
 """How much of the past a member is sent: a backlog if its address comes late, and a history if it has just joined."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 
@@ -14,19 +15,19 @@ HISTORY_ENTRIES = 500
 """Entries from before the joining in which the messages of its history are looked for."""
 
 
+@dataclass(slots=True, eq=False)
 class Backlog:
     """Decides what of the past waits for a member."""
 
-    def __init__(self, settings: Settings, out: Outbound, counters: Counters) -> None:
-        self._settings = settings
-        self._out = out
-        self._counters = counters
+    settings: Settings
+    out: Outbound
+    counters: Counters
 
     def skip_older(self, member: Member) -> None:
         """Skip what a member without an address has missed beyond the last few entries (`--backlog`)."""
-        oldest = member.room.position - self._settings.backlog
+        oldest = member.room.position - self.settings.backlog
         if member.cursor < oldest:
-            self._counters.backlog_skipped += oldest - member.cursor
+            self.counters.backlog_skipped += oldest - member.cursor
             member.cursor = oldest
 
     def ask_history(
@@ -55,4 +56,4 @@ class Backlog:
 
         state.replaying = True
         after = max(state.joined_at - 1 - HISTORY_ENTRIES, 0)
-        self._out.ask(Replay(room.id, room.epoch, after, HISTORY_ENTRIES), now, answered)
+        self.out.ask(Replay(room.id, room.epoch, after, HISTORY_ENTRIES), now, answered)

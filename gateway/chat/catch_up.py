@@ -4,6 +4,8 @@ All live members of a room stand at the room's position. Any other member has a 
 log holds after that, no faster than `replay_limiter` allows, until it stands where the room does and becomes live.
 """
 
+from dataclasses import dataclass
+
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
@@ -21,35 +23,24 @@ from .replay_limiter import ReplayLimiter
 from .room_events import BY_MEMBERS, RoomEvents
 
 
+@dataclass(slots=True, eq=False)
 class CatchUp:
     """Decides what members in `Room.waiting` are sent; `now` is monotonic seconds."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        members: Members,
-        out: Outbound,
-        counters: Counters,
-        groups: Groups,
-        backlog: Backlog,
-        events: RoomEvents,
-        closed_rooms: ClosedRooms,
-        fencing: Fencing,
-    ) -> None:
-        self._settings = settings
-        self._members = members
-        self._out = out
-        self._counters = counters
-        self._groups = groups
-        self._backlog = backlog
-        self._events = events
-        self._closed_rooms = closed_rooms
-        self._fencing = fencing
+    settings: Settings
+    members: Members
+    out: Outbound
+    counters: Counters
+    groups: Groups
+    backlog: Backlog
+    events: RoomEvents
+    closed_rooms: ClosedRooms
+    fencing: Fencing
 
     def begin(self, member: Member, now: float) -> None:
         """Let a member catch up that has an address and is not live."""
         member.room.waiting[member.id] = member
-        self._members.unsettled[member.room.id] = member.room
+        self.members.unsettled[member.room.id] = member.room
         self._go_on(member, now)
 
     def go_on(self, room: Room, now: float) -> None:
@@ -62,7 +53,7 @@ class CatchUp:
         for member in list(room.waiting.values()):
             state = member.catch_up
             if member.cursor == room.position and not (state and (state.replaying or state.history)):
-                self._groups.join(member)
+                self.groups.join(member)
 
     def _go_on(self, member: Member, now: float) -> None:
         room, state = member.room, member.catch_up
@@ -76,15 +67,15 @@ class CatchUp:
             room.last_not_joined <= member.cursor <= room.position and not member.options & MemberOptions.NOTICES
         )
         if member.cursor == room.position or missed_joins:
-            self._groups.join(member)
+            self.groups.join(member)
             return
         if member.cursor > room.position:
             return  # the room's own gap is being repaired
         if state is None:
             state = member.catch_up = CatchUpState()
         if state.limiter is None:
-            state.limiter = ReplayLimiter(self._settings.replay_rate, room.position, now)
-        if portion := next_portion(state.limiter, member.cursor, room.position, now, self._counters):
+            state.limiter = ReplayLimiter(self.settings.replay_rate, room.position, now)
+        if portion := next_portion(state.limiter, member.cursor, room.position, now, self.counters):
             self._ask_log(member, state, portion, now)
 
     def _ask_log(self, member: Member, state: CatchUpState, portion: int, now: float) -> None:
@@ -94,37 +85,37 @@ class CatchUp:
             state.replaying = False
             if room.members.get(member.id) is not member or member.id not in room.waiting:
                 return
-            if not isinstance(answer, Replayed) or self._fencing.is_fenced(now):
+            if not isinstance(answer, Replayed) or self.fencing.is_fenced(now):
                 return
             if answer.epoch == 0:
-                self._closed_rooms.log_is_gone(room)
+                self.closed_rooms.log_is_gone(room)
             elif answer.epoch == room.epoch:
                 self._send_replay(member, answer)
                 if room.members.get(member.id) is member:
                     self._go_on(member, now)
 
         state.replaying = True
-        self._out.ask(Replay(room.id, room.epoch, member.cursor, portion), now, answered)
+        self.out.ask(Replay(room.id, room.epoch, member.cursor, portion), now, answered)
 
     def _ask_history(self, member: Member, state: CatchUpState, now: float) -> None:
         def on_history(entries: list[Entry] | None, now: float) -> None:
-            if member.room.members.get(member.id) is not member or self._fencing.is_fenced(now):
+            if member.room.members.get(member.id) is not member or self.fencing.is_fenced(now):
                 return
             if entries is None:
-                self._closed_rooms.log_is_gone(member.room)
+                self.closed_rooms.log_is_gone(member.room)
                 return
             for entry in entries:
                 self._send(member, entry)
             state.history = 0
             self._go_on(member, now)
 
-        self._backlog.ask_history(member, state, now, on_history)
+        self.backlog.ask_history(member, state, now, on_history)
 
     def _send_replay(self, member: Member, answer: Replayed) -> None:
         """Send a member what the log holds of what it has missed, up to its room's position."""
         room = member.room
         if answer.first > member.cursor + 1:
-            self._counters.lost_entries += answer.first - member.cursor - 1
+            self.counters.lost_entries += answer.first - member.cursor - 1
             member.cursor = answer.first - 1
         begun = member.cursor
         for entry in answer.entries:
@@ -134,10 +125,10 @@ class CatchUp:
                 continue
             if entry.kind == EntryKind.LEFT and entry.member == member.id:
                 # It left before this gateway knew that it was in.
-                self._events.remove(member, entry)
+                self.events.remove(member, entry)
                 return
             if entry.kind == EntryKind.CLOSED:
-                self._closed_rooms.end_for(member, entry)
+                self.closed_rooms.end_for(member, entry)
                 return
             is_own = entry.member == member.id and not member.dialect.echo and entry.kind in BY_MEMBERS
             if not is_own and render.hears(entry, member.id, member.options):
@@ -149,7 +140,7 @@ class CatchUp:
     def _send(self, member: Member, entry: Entry) -> None:
         payload = render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
         if payload is not None:
-            send_to(self._out, member, payload)
+            send_to(self.out, member, payload)
 
 
 def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:

@@ -1,5 +1,7 @@
 """A room is closed: each of its members hears all that was said, and then once that it is closed."""
 
+from dataclasses import dataclass, field
+
 from tsudoi.protocol.backbone import Entry, Item
 from tsudoi.protocol.client.datagram import notice
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -12,15 +14,15 @@ TOLD = 100_000
 """Members that were told that their rooms are closed and are remembered, so that none is told twice."""
 
 
+@dataclass(slots=True, eq=False)
 class ClosedRooms:
     """Ends rooms for their members."""
 
-    def __init__(self, members: Members, out: Outbound, leaving: Leaving) -> None:
-        self._members = members
-        self._out = out
-        self._leaving = leaving
-        self._told: dict[int, None] = {}
-        """Ids of the members that were told last."""
+    members: Members
+    out: Outbound
+    leaving: Leaving
+    _told: dict[int, None] = field(default_factory=dict)
+    """Ids of the members that were told last."""
 
     def end(self, room: Room, entry: Entry) -> None:
         """Take the entry that closes a room: members that are behind are told when they have caught up."""
@@ -30,7 +32,7 @@ class ClosedRooms:
             if member.id not in room.waiting:
                 self.end_for(member, entry)
         if room.members:
-            self._members.unsettled[room.id] = room
+            self.members.unsettled[room.id] = room
 
     def log_is_gone(self, room: Room) -> None:
         """End a room that was closed so long ago that its log is deleted."""
@@ -48,12 +50,12 @@ class ClosedRooms:
             host = entry.sender if entry is not None else "?"
             for template in member.dialect.closed:
                 text = template.format(user=host, room=room.name)
-                send_to(self._out, member, notice(member.dialect, room.name, "closed", text))
+                send_to(self.out, member, notice(member.dialect, room.name, "closed", text))
             self._told[member.id] = None
             if len(self._told) > TOLD:
                 del self._told[next(iter(self._told))]
             self._publish_left(room.id, member.id)
-        self._leaving.drop(member)
+        self.leaving.drop(member)
 
     def was_told(self, room_id: int, member_id: int) -> bool:
         """Say whether a member was told that its room is closed; if so, repeat that to the directory."""
@@ -62,4 +64,4 @@ class ClosedRooms:
         return member_id in self._told
 
     def _publish_left(self, room_id: int, member_id: int) -> None:
-        self._out.publish(Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))
+        self.out.publish(Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))

@@ -5,6 +5,7 @@ room's order. A question is answered to the member that asked, here or by asking
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import (
     Answer,
@@ -45,25 +46,25 @@ PORTION, PORTIONS = 500, 4
 positions too."""
 
 
+@dataclass(slots=True, eq=False)
 class Commands:
     """Takes members' commands."""
 
-    def __init__(self, out: Outbound, counters: Counters, limits: RateLimits, leaving: Leaving) -> None:
-        self._out = out
-        self._counters = counters
-        self._limits = limits
-        self._leaving = leaving
+    out: Outbound
+    counters: Counters
+    limits: RateLimits
+    leaving: Leaving
 
     def take(self, member: Member, line: str, now: float) -> str:
         """Carry out a text that begins with a slash; return what the member says by it, empty if nothing."""
         if text := slash_commands.said_by(line):
             return text
-        self._counters.commands += 1
+        self.counters.commands += 1
         command = slash_commands.parse_untrusted(line)
         match command:
             case slash_commands.Leave():
                 self._answer(member, Phrase.LEFT_ROOM, member.room.name)
-                self._leaving.leave(member, LeaveReason.LEFT, now)
+                self.leaving.leave(member, LeaveReason.LEFT, now)
             case slash_commands.Lock(password) if password:
                 if self._allows(member, QUESTION, now):
                     self._ask(member, SetPassword(member.room.id, member.id, password), now, lambda answer: None)
@@ -90,16 +91,16 @@ class Commands:
         return ""
 
     def _publish(self, member: Member, line: str) -> None:
-        if not self._out.publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)):
-            self._counters.window_full += 1
+        if not self.out.publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)):
+            self.counters.window_full += 1
             self._answer(member, Phrase.BUSY)
 
     def _allows(self, member: Member, cost: float, now: float) -> bool:
         """Say whether a member may give one more command, and count it; if not, warn the member now and then."""
-        if self._limits.allows_command(member, cost, now):
+        if self.limits.allows_command(member, cost, now):
             return True
         if self._warn(member, Phrase.TOO_FAST, now):
-            self._counters.told_to_slow_down += 1
+            self.counters.told_to_slow_down += 1
         return False
 
     def _warn(self, member: Member, which: Phrase, now: float) -> bool:
@@ -153,7 +154,7 @@ class Commands:
             else:
                 self._answer(member, Phrase.BUSY)
 
-        self._out.ask(question, now, answered)
+        self.out.ask(question, now, answered)
 
     def _look_back(self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float) -> None:
         """Search the log backwards for messages.
@@ -189,11 +190,11 @@ class Commands:
 
     def _answer(self, member: Member, which: Phrase, about: str = "") -> None:
         style = member.dialect.down
-        send_to(self._out, member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
+        send_to(self.out, member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
 
     def _send(self, member: Member, datagrams: Iterable[bytes]) -> None:
         for datagram in datagrams:
-            send_to(self._out, member, datagram)
+            send_to(self.out, member, datagram)
 
     def _send_page(self, member: Member, page: int, answer: Answer) -> None:
         if not isinstance(answer, Present | Browsed | Banned):

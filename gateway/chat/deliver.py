@@ -3,6 +3,8 @@
 All live members of a room stand at the room's position, so an entry goes to all of them together and moves them on.
 """
 
+from dataclasses import dataclass
+
 from tsudoi.protocol.backbone import Answer, Entry, News, Positions, Standing
 from tsudoi.protocol.client import datagram
 from tsudoi.protocol.codes import EntryKind
@@ -16,33 +18,27 @@ from .members import Members, Room
 from .outbound import Outbound
 from .room_events import RoomEvents
 
+_SAID = int(EntryKind.SAID)
+"""A plain number: it is compared for each entry."""
 POSITIONS_AT_ONCE = 2_000
 """Rooms whose positions are asked for in one question."""
 
 
+@dataclass(slots=True, eq=False)
 class Deliver:
     """Decides what live members are sent; `now` is monotonic seconds."""
 
-    def __init__(
-        self,
-        members: Members,
-        out: Outbound,
-        gaps: Gaps,
-        catch_up: CatchUp,
-        events: RoomEvents,
-        closed_rooms: ClosedRooms,
-        fencing: Fencing,
-        reports: DeliveryReports,
-    ) -> None:
-        self._members = members
-        self._out = out
-        self._gaps = gaps
-        gaps.advance = self.advance
-        self._catch_up = catch_up
-        self._events = events
-        self._closed_rooms = closed_rooms
-        self._fencing = fencing
-        self._reports = reports
+    members: Members
+    out: Outbound
+    gaps: Gaps
+    catch_up: CatchUp
+    events: RoomEvents
+    closed_rooms: ClosedRooms
+    fencing: Fencing
+    reports: DeliveryReports
+
+    def __post_init__(self) -> None:
+        self.gaps.advance = self.advance
 
     def handle_news(self, room: Room, news: News, now: float) -> None:
         """Take news of a room that is served here: entries, or only the position of its last entry."""
@@ -52,25 +48,25 @@ class Deliver:
             # It was closed, and how was not heard here: the end of its log tells.
             room.known_last = max(room.known_last, news.last, room.position + 1)
             if not room.repairing:
-                self._gaps.repair(room, now)
+                self.gaps.repair(room, now)
             return
         if news.epoch != room.epoch:
-            self._gaps.begin_epoch(room, news.epoch, news.last)
+            self.gaps.begin_epoch(room, news.epoch, news.last)
         room.known_last = max(room.known_last, news.last)
         is_first, room.confirmed = not room.confirmed, True
         if room.repairing:
             return
-        if self._fencing.is_fenced(now):
-            self._members.unsettled[room.id] = room
+        if self.fencing.is_fenced(now):
+            self.members.unsettled[room.id] = room
             return
         if news.last > room.position:
             first = news.entries[0].offset if news.entries else news.last + 1
             if first > room.position + 1:
-                self._gaps.found(room, now, is_first)
+                self.gaps.found(room, now, is_first)
                 return
             self.advance(room, news.entries, now)
         if room.waiting:
-            self._catch_up.go_on(room, now)
+            self.catch_up.go_on(room, now)
 
     def advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
@@ -78,24 +74,24 @@ class Deliver:
             if entry.offset <= room.position:
                 continue
             if room.waiting:
-                self._catch_up.join_live(room)
-            if entry.kind == EntryKind.SAID:
+                self.catch_up.join_live(room)
+            if entry.kind == _SAID:
                 self._deliver_message(room, entry)
                 room.last_not_joined = entry.offset
             elif entry.kind == EntryKind.CLOSED:
-                self._closed_rooms.end(room, entry)
+                self.closed_rooms.end(room, entry)
                 return
             else:
-                self._events.take(room, entry)
+                self.events.take(room, entry)
                 if not room.members:
                     return  # the last one here has left
                 if entry.kind != EntryKind.JOINED:
                     room.last_not_joined = entry.offset
             room.position = entry.offset
-        self._reports.note(room)
+        self.reports.note(room)
 
     def _deliver_message(self, room: Room, entry: Entry) -> None:
-        sender = room.members.get(entry.member)
+        sender, fan_out = room.members.get(entry.member), self.out.fan_out
         payload, encoded = b"", None
         for (listener, style, _), recipients in room.groups.items():
             if style is not encoded:
@@ -104,12 +100,12 @@ class Deliver:
             skip = -1
             if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
                 skip = sender.slot
-            self._out.fan_out(listener, recipients, payload, skip)
+            fan_out(listener, recipients, payload, skip)
 
     def check_positions(self, now: float) -> None:
         """Ask where all rooms stand, and report all: news may have been dropped without a trace, and reports too."""
-        rooms = self._members.rooms
-        self._reports.repeat(rooms.values())
+        rooms = self.members.rooms
+        self.reports.repeat(rooms.values())
 
         def answered(answer: Answer | None, now: float) -> None:
             for room_id, epoch, last in answer.positions if isinstance(answer, Standing) else ():
@@ -118,24 +114,24 @@ class Deliver:
 
         ids = list(rooms)
         for start in range(0, len(ids), POSITIONS_AT_ONCE):
-            self._out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
+            self.out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
         """Go on where an answer did not come or the replay limiter said to wait."""
-        self._reports.report_if_due(now)
-        if self._fencing.tick(now):
+        self.reports.report_if_due(now)
+        if self.fencing.tick(now):
             return
-        self._events.tick(now)
-        unsettled = self._members.unsettled
+        self.events.tick(now)
+        unsettled = self.members.unsettled
         for room in list(unsettled.values()):
-            if self._members.rooms.get(room.id) is not room:
+            if self.members.rooms.get(room.id) is not room:
                 del unsettled[room.id]
             elif room.repairing:
                 if room.limiter is not None and room.limiter.waits:
-                    self._gaps.repair(room, now)
+                    self.gaps.repair(room, now)
             elif room.confirmed and room.position < room.known_last:
-                self._gaps.repair(room, now)
+                self.gaps.repair(room, now)
             elif room.waiting:
-                self._catch_up.go_on(room, now)
+                self.catch_up.go_on(room, now)
             else:
                 del unsettled[room.id]

@@ -4,6 +4,7 @@ A crash repeats to members what was delivered since the last report.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Delivered
 
@@ -16,13 +17,13 @@ FEW_ROOMS, REPORT_FEW_S = 16, 0.02
 """The same while only a few rooms move on: such a report costs little."""
 
 
+@dataclass(slots=True, eq=False)
 class DeliveryReports:
     """Collects the rooms that have moved on since the last report; `now` is monotonic seconds."""
 
-    def __init__(self, out: Outbound) -> None:
-        self._out = out
-        self._moved: dict[int, Room] = {}
-        self._reported_at = 0.0
+    out: Outbound
+    _moved: dict[int, Room] = field(default_factory=dict)
+    _reported_at: float = 0.0
 
     def note(self, room: Room) -> None:
         """Note that a room has moved on."""
@@ -45,4 +46,4 @@ class DeliveryReports:
         positions = [(room.id, room.position) for room in self._moved.values() if room.members]
         self._moved.clear()
         if positions:
-            self._out.notify(Delivered(positions))
+            self.out.notify(Delivered(positions))

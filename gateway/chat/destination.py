@@ -1,5 +1,7 @@
 """Where datagrams to a member go: the address and listener of its own datagrams, or an address announced by TCP."""
 
+from dataclasses import dataclass
+
 from .. import addresses
 from .backlog import Backlog
 from .catch_up import CatchUp
@@ -7,36 +9,34 @@ from .groups import Groups
 from .members import Member, Members
 
 
+@dataclass(slots=True, eq=False)
 class Destinations:
     """Changes members' addresses; `now` is monotonic seconds."""
 
-    def __init__(
-        self, members: Members, groups: Groups, backlog: Backlog, catch_up: CatchUp, ipv6_listeners: list[bool]
-    ) -> None:
-        """Send from the UDP listeners given, one item each: whether it is IPv6."""
-        self._members = members
-        self._groups = groups
-        self._backlog = backlog
-        self._catch_up = catch_up
-        self._ipv6_listeners = ipv6_listeners
+    members: Members
+    groups: Groups
+    backlog: Backlog
+    catch_up: CatchUp
+    ipv6_listeners: list[bool]
+    """One item for each UDP listener: whether it is IPv6."""
 
     def locate(self, member: Member, listener: int, address: bytes, now: float) -> None:
         """Send a member's datagrams to this address from now on, and from this listener."""
         was_live, is_first = member.recipients is not None, member.address is None
-        self._groups.leave(member)
-        unproven_from = self._members.unproven.get(member.id)
+        self.groups.leave(member)
+        unproven_from = self.members.unproven.get(member.id)
         if unproven_from is not None and not is_first and address != member.address:
             # The end of its last gateway may have cut the way back through a NAT: repeat what went to the old address.
             was_live = False
             member.cursor = min(member.cursor, unproven_from)
-            del self._members.unproven[member.id]
+            del self.members.unproven[member.id]
         member.address, member.listener = address, listener
         if was_live:
-            self._groups.join(member)
+            self.groups.join(member)
             return
         if is_first:
-            self._backlog.skip_older(member)
-        self._catch_up.begin(member, now)
+            self.backlog.skip_older(member)
+        self.catch_up.begin(member, now)
 
     def announce(self, member: Member, address: bytes, now: float) -> None:
         """Take an address that the client has announced by TCP; the source of its datagrams counts for more."""
@@ -53,7 +53,7 @@ class Destinations:
             address, listener = addresses.pack(ip, int(port)), int(number)
         except (ValueError, OverflowError):
             return
-        listeners = self._ipv6_listeners
+        listeners = self.ipv6_listeners
         if not 0 <= listener < len(listeners) or listeners[listener] != addresses.is_ipv6(address):
             listener = self._listener_for(address)
         member.ip = addresses.ip_bytes(address)
@@ -63,4 +63,4 @@ class Destinations:
     def _listener_for(self, address: bytes) -> int:
         """Return the first listener of an address's family; the first of all if there is none."""
         ipv6 = addresses.is_ipv6(address)
-        return self._ipv6_listeners.index(ipv6) if ipv6 in self._ipv6_listeners else 0
+        return self.ipv6_listeners.index(ipv6) if ipv6 in self.ipv6_listeners else 0

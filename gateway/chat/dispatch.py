@@ -20,6 +20,7 @@ from .deliver import Deliver
 from .delivery_reports import DeliveryReports
 from .destination import Destinations
 from .enter import Enter
+from .exit_answers import ExitAnswers
 from .fencing import Fencing
 from .flooding import Flooding
 from .gaps import Gaps
@@ -55,27 +56,29 @@ class ChatCore:
         self.members = members = Members()
         idle, groups, rate_keys = IdleWheel(), Groups(out), RateKeys(settings)
         self.leaving = leaving = Leaving(members, idle, groups, out)
-        closed_rooms = ClosedRooms(members, out, leaving)
+        closed = ClosedRooms(members, out, leaving)
+        # Broker to members.
         events = RoomEvents(out, leaving)
         fencing = Fencing(link, members, out, counters, leaving, self._check_positions)
         backlog = Backlog(settings, out, counters)
-        catch_up = CatchUp(settings, members, out, counters, groups, backlog, events, closed_rooms, fencing)
-        gaps = Gaps(settings, members, out, counters, catch_up, closed_rooms, fencing)
+        catch_up = CatchUp(settings, members, out, counters, groups, backlog, events, closed, fencing)
+        gaps = Gaps(settings, members, out, counters, catch_up, closed, fencing)
         self.reports = DeliveryReports(out)
-        self.deliver = Deliver(members, out, gaps, catch_up, events, closed_rooms, fencing, self.reports)
+        self.deliver = Deliver(members, out, gaps, catch_up, events, closed, fencing, self.reports)
+        # Members to broker.
         destinations = Destinations(members, groups, backlog, catch_up, ipv6_listeners)
         moves = AddressMoves(settings, destinations, counters)
         entering = Enter(members, idle, settings, out, counters, rate_keys, destinations, moves)
-        self.unknown_tokens = UnknownTokens(members, settings, out, counters, rate_keys, entering, closed_rooms)
+        exits = ExitAnswers(out, counters, rate_keys)
+        self.unknown_tokens = unknown = UnknownTokens(
+            members, settings, out, counters, rate_keys, entering, closed, exits
+        )
+        self._handover = Handover(members, out, counters, groups, moves, closed, leaving, entering, unknown)
         limits = RateLimits(settings, out, counters)
-        self.flooding = Flooding(out, limits, counters)
+        self.flooding = flooding = Flooding(out, limits, counters)
         commands = Commands(out, counters, limits, leaving)
-        receiver = Receiver(
-            members, settings, out, counters, moves, limits, self.flooding, commands, leaving, self.unknown_tokens
-        )
-        self._handover = Handover(
-            members, out, counters, groups, moves, closed_rooms, leaving, entering, self.unknown_tokens
-        )
+        signed = settings.auth != "off"
+        receiver = Receiver(members, out, counters, moves, limits, flooding, commands, leaving, unknown, signed)
         # Inputs that one part takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
         self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, destinations.announce

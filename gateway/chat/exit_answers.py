@@ -4,6 +4,8 @@ The only answer to an address that has proven nothing: never more bytes than cam
 have sent, and only so often.
 """
 
+from dataclasses import dataclass, field
+
 from tsudoi.ops.token_bucket import Buckets, bound
 from tsudoi.protocol.client.datagram import characters_end
 from tsudoi.protocol.client.dialects import CLASSIC
@@ -31,30 +33,30 @@ def holds_refusal(data: bytes) -> bool:
     return data.startswith(REFUSAL, 2 + data[0]) or data.startswith(REFUSAL, characters_end(data))
 
 
+@dataclass(slots=True, eq=False)
 class ExitAnswers:
     """Answers datagrams that hold a refusal; `now` is monotonic seconds."""
 
-    def __init__(self, out: Outbound, counters: Counters, rate_keys: RateKeys) -> None:
-        self._out = out
-        self._counters = counters
-        self._rate_keys = rate_keys
-        self._answered: dict[bytes, float] = {}
-        """Address with its port → when it was told last."""
-        self._exits: Buckets[str] = Buckets(ADDRESSES)
+    out: Outbound
+    counters: Counters
+    rate_keys: RateKeys
+    _answered: dict[bytes, float] = field(default_factory=dict)
+    """Address with its port → when it was told last."""
+    _exits: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
 
     def answer(self, listener: int, source: bytes, data: bytes, now: float) -> None:
         """Send the refusal and the word to exit, as far as they are no longer than the datagram."""
         last = self._answered.get(source, float("-inf"))
         if now - last < EXIT_S or len(_EXIT) > len(data):
             return
-        rate_key = self._rate_keys.of(addresses.unpack(source)[0])
+        rate_key = self.rate_keys.of(addresses.unpack(source)[0])
         if rate_key and not self._exits.touch(rate_key, now, EXITS_S, EXITS):
             return
         self._answered.pop(source, None)
         self._answered[source] = now
         bound(self._answered, EXIT_ADDRESSES)
-        self._counters.exit_answers += 1
+        self.counters.exit_answers += 1
         why = next((refusal for refusal in REFUSALS if refusal in data), b"")
         if why and len(why) + len(_EXIT) <= len(data):
-            self._out.send(listener, source, why)
-        self._out.send(listener, source, _EXIT)
+            self.out.send(listener, source, why)
+        self.out.send(listener, source, _EXIT)

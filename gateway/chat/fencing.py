@@ -6,6 +6,7 @@ it has asked the broker which of its members are still its own (reconcile), and 
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
@@ -19,40 +20,32 @@ RECONCILES = 3
 """How often the question is repeated at most because members have come in between it and its answer."""
 
 
+@dataclass(slots=True, eq=False)
 class Fencing:
     """Knows whether this gateway may deliver; `now` is monotonic seconds."""
 
-    def __init__(
-        self,
-        link: Link,
-        members: Members,
-        out: Outbound,
-        counters: Counters,
-        leaving: Leaving,
-        on_reconciled: Callable[[float], None],
-    ) -> None:
-        """Begin fenced; `on_reconciled` is called when delivery may go on."""
-        self._link = link
-        self._members = members
-        self._out = out
-        self._counters = counters
-        self._leaving = leaving
-        self._on_reconciled = on_reconciled
-        self._fenced = True
-        self._asking = False
+    link: Link
+    members: Members
+    out: Outbound
+    counters: Counters
+    leaving: Leaving
+    on_reconciled: Callable[[float], None]
+    """Called when delivery may go on."""
+    _fenced: bool = True
+    _asking: bool = False
 
     def is_fenced(self, now: float) -> bool:
         """Say whether this gateway's members may be another's by now."""
-        if not self._fenced and not self._link.canary.has_lease(now):
+        if not self._fenced and not self.link.canary.has_lease(now):
             self._fenced = True
-            self._counters.fenced += 1
+            self.counters.fenced += 1
         return self._fenced
 
     def tick(self, now: float) -> bool:
         """Reconcile if that is needed and possible; return whether this gateway is fenced."""
         is_fenced = self.is_fenced(now)
         # In doubt, the directory may count on this gateway for a member that it does not know of.
-        wanted = self._link.canary.has_lease(now) if is_fenced else self._link.requests.in_doubt
+        wanted = self.link.canary.has_lease(now) if is_fenced else self.link.requests.in_doubt
         if wanted and not self._asking:
             self._reconcile(now, RECONCILES - 1)
         return is_fenced
@@ -60,16 +53,16 @@ class Fencing:
     def _reconcile(self, now: float, repeats: int) -> None:
         """Ask the broker which members are this gateway's; a fenced gateway delivers nothing before the answer."""
         self._asking, was_fenced = True, self._fenced
-        self._link.requests.in_doubt = False
+        self.link.requests.in_doubt = False
 
         def answered(answer: Answer | None, now: float) -> None:
             self._asking = False
-            if not isinstance(answer, Reconciled) or not self._link.canary.has_lease(now):
-                self._link.requests.in_doubt = True
+            if not isinstance(answer, Reconciled) or not self.link.canary.has_lease(now):
+                self.link.requests.in_doubt = True
                 return
             if self._fenced and not was_fenced:
                 return  # the answer may be older than what fenced us; a tick asks again
-            rooms = self._members.rooms
+            rooms = self.members.rooms
             if repeats and any(not asked.issuperset(room.members) for room in rooms.values()):
                 # Granted meanwhile, but perhaps long ago on a connection that stood still, and to another since then.
                 self._reconcile(now, repeats - 1)
@@ -77,9 +70,9 @@ class Fencing:
             elsewhere = set(answer.elsewhere)
             for room in list(rooms.values()):
                 for member_id in elsewhere.intersection(room.members):
-                    self._leaving.drop(room.members[member_id])
+                    self.leaving.drop(room.members[member_id])
             self._fenced = False
-            self._on_reconciled(now)
+            self.on_reconciled(now)
 
-        asked = {member_id for room in self._members.rooms.values() for member_id in room.members}
-        self._out.ask(Reconcile(list(asked)), now, answered)
+        asked = {member_id for room in self.members.rooms.values() for member_id in room.members}
+        self.out.ask(Reconcile(list(asked)), now, answered)

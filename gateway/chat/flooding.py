@@ -4,6 +4,8 @@ Datagrams that come to nothing (beyond a rate, for another room, empty) still co
 many of these is ignored for a while, and the kernel drops its datagrams meanwhile (`flood_filter`).
 """
 
+from dataclasses import dataclass, field
+
 from tsudoi.ops.token_bucket import Bucket
 
 from .. import addresses
@@ -16,14 +18,14 @@ from .rate_limits import RateLimits
 FLOODING = "Far too fast: nothing of what you say is heard for {:.0f} s."
 
 
+@dataclass(slots=True, eq=False)
 class Flooding:
     """Counts datagrams that come to nothing; `now` is monotonic seconds."""
 
-    def __init__(self, out: Outbound, limits: RateLimits, counters: Counters) -> None:
-        self._out = out
-        self._limits = limits
-        self._counters = counters
-        self.filter = Silences()
+    out: Outbound
+    limits: RateLimits
+    counters: Counters
+    filter: Silences = field(default_factory=Silences)
 
     def ignored(self, member: Member, room_name: bytes, source: bytes, now: float) -> None:
         """Count a datagram that came to nothing; if the member sends too many of these, ignore all for a while.
@@ -34,18 +36,18 @@ class Flooding:
             return
         if not self.filter.passed_over(member.id, now):
             return
-        self._counters.silenced += 1
+        self.counters.silenced += 1
         sender = member.sender_state()
         until = self.filter.begin(member.id, room_name, member.token, now)
         sender.muted_until = until
         # Afterwards it may send its rate, but no burst.
         sender.bucket = Bucket(0.0, until)
-        self._out.log_flood(member, until - now)
-        self._out.block_flooders(self.filter.program())
-        self._limits.warn(member, sender, FLOODING.format(until - now), now)
+        self.out.log_flood(member, until - now)
+        self.out.block_flooders(self.filter.program())
+        self.limits.warn(member, sender, FLOODING.format(until - now), now)
 
     def tick(self, now: float) -> None:
         """Let the kernel pass datagrams again of members whose time is over."""
         self.filter.tick(now)
         if self.filter.changed:
-            self._out.block_flooders(self.filter.program())
+            self.out.block_flooders(self.filter.program())

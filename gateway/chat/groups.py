@@ -1,5 +1,7 @@
 """Groups of live members that get the same datagram: of one room, listener, form of datagram and set of options."""
 
+from dataclasses import dataclass
+
 from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
@@ -12,11 +14,11 @@ RENDERED_OPTIONS = MemberOptions.NOTICES | MemberOptions.JAPANESE
 """The options that change what a member is sent for the same entry."""
 
 
+@dataclass(slots=True, eq=False)
 class Groups:
     """Moves members in and out of their rooms' groups."""
 
-    def __init__(self, out: Outbound) -> None:
-        self._out = out
+    out: Outbound
 
     def join(self, member: Member) -> None:
         """Let a member that has heard its room up to the room's position hear the news live."""
@@ -28,7 +30,7 @@ class Groups:
         key = (member.listener, member.dialect.down, member.options & RENDERED_OPTIONS)
         recipients = room.groups.get(key)
         if recipients is None:
-            recipients = room.groups[key] = self._out.new_recipients()
+            recipients = room.groups[key] = self.out.new_recipients()
         recipients.add(member, member.address)
         member.recipients = recipients
         self.publish_address(member, room.position)
@@ -49,4 +51,4 @@ class Groups:
         assert member.address is not None
         ip, port = addresses.unpack(member.address)
         where = f"{ip} {port} {member.listener}"
-        self._out.publish(Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))
+        self.out.publish(Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

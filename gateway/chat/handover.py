@@ -3,6 +3,8 @@
 A gateway that is asked to release a member says how far the member has heard its room; the next one goes on from there.
 """
 
+from dataclasses import dataclass, field
+
 from tsudoi.ops.token_bucket import bound
 from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
 from tsudoi.protocol.codes import EntryKind
@@ -21,39 +23,28 @@ RELEASES = 10_000
 """Releases that are remembered once they are answered."""
 
 
+@dataclass(slots=True, eq=False)
 class Handover:
     """Releases and adopts members; `now` is monotonic seconds."""
 
-    def __init__(
-        self,
-        members: Members,
-        out: Outbound,
-        counters: Counters,
-        groups: Groups,
-        moves: AddressMoves,
-        closed_rooms: ClosedRooms,
-        leaving: Leaving,
-        enter: Enter,
-        unknown_tokens: UnknownTokens,
-    ) -> None:
-        self._members = members
-        self._out = out
-        self._counters = counters
-        self._groups = groups
-        self._moves = moves
-        self._closed_rooms = closed_rooms
-        self._leaving = leaving
-        self._enter = enter
-        self._unknown_tokens = unknown_tokens
-        self._answered: dict[str, float] = {}
-        """Handovers that were answered: a second answer would speak of a later stay of the member here."""
+    members: Members
+    out: Outbound
+    counters: Counters
+    groups: Groups
+    moves: AddressMoves
+    closed_rooms: ClosedRooms
+    leaving: Leaving
+    enter: Enter
+    unknown_tokens: UnknownTokens
+    _answered: dict[str, float] = field(default_factory=dict)
+    """Handovers that were answered: a second answer would speak of a later stay of the member here."""
 
     def release(self, message: Release, now: float) -> None:
         """Release a member to another gateway, or keep it if its client may not have moved to another host."""
         if message.handover in self._answered:
             return
         member = self._member(message.room, message.member)
-        if message.elsewhere and (member is None or not self._moves.may_change_host(member, now)):
+        if message.elsewhere and (member is None or not self.moves.may_change_host(member, now)):
             # Nobody here can say of an unknown member that nothing has come from it: its client must stay at its host.
             self._answer(EntryKind.KEPT, message, 0)
             return
@@ -63,34 +54,34 @@ class Handover:
             # The directory goes by what was reported.
             self._answer(EntryKind.RELEASED, message, 0)
             return
-        self._counters.released += 1
+        self.counters.released += 1
         if member.recipients is None and member.address is not None:
             # It still catches up, perhaps at an address that the directory does not know.
-            self._groups.publish_address(member, member.cursor)
-        self._groups.leave(member)
+            self.groups.publish_address(member, member.cursor)
+        self.groups.leave(member)
         self._answer(EntryKind.RELEASED, message, member.cursor)
-        self._leaving.drop(member)
+        self.leaving.drop(member)
 
     def _answer(self, kind: EntryKind, message: Release, heard: int) -> None:
-        self._out.publish(Item(kind, message.room, message.member, message.handover, heard))
+        self.out.publish(Item(kind, message.room, message.member, message.handover, heard))
 
     def adopt_all(self, adoptions: list[Adoption], now: float) -> None:
         """Serve members that the directory has given to this gateway."""
         for adoption in adoptions:
-            self._counters.adopted += 1
+            self.counters.adopted += 1
             self.adopt(adoption.granted, adoption.token_hash, now)
 
     def adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
         """Serve a member of whose token only the hash is known."""
-        if self._closed_rooms.was_told(granted.room, granted.member):
+        if self.closed_rooms.was_told(granted.room, granted.member):
             return
         known = self._member(granted.room, granted.member)
         if known is not None:
-            self._leaving.repeat(known)
+            self.leaving.repeat(known)
             return
-        self._enter.adopt(granted, token_hash, now)
-        self._unknown_tokens.receive_held(token_hash, now)
+        self.enter.adopt(granted, token_hash, now)
+        self.unknown_tokens.receive_held(token_hash, now)
 
     def _member(self, room_id: int, member_id: int) -> Member | None:
-        room = self._members.rooms.get(room_id)
+        room = self.members.rooms.get(room_id)
         return room.members.get(member_id) if room else None

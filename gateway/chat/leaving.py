@@ -1,5 +1,7 @@
 """How a member leaves: through the broker, so that all gateways see it in the same place of the room's order."""
 
+from dataclasses import dataclass, field
+
 from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
@@ -12,21 +14,21 @@ LEAVING_S = 10.0
 """After this time a leaving member is dropped even without news of it: the broker did not know it any more."""
 
 
+@dataclass(slots=True, eq=False)
 class Leaving:
     """Takes members out; `now` is monotonic seconds."""
 
-    def __init__(self, members: Members, idle: IdleWheel, groups: Groups, out: Outbound) -> None:
-        self._members = members
-        self._idle = idle
-        self._groups = groups
-        self._out = out
-        self._leaving: dict[int, tuple[float, Member, Item]] = {}
-        """Member id → since when it leaves, and what was published."""
+    members: Members
+    idle: IdleWheel
+    groups: Groups
+    out: Outbound
+    _leaving: dict[int, tuple[float, Member, Item]] = field(default_factory=dict)
+    """Member id → since when it leaves, and what was published."""
 
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Publish that a member leaves, and ignore its datagrams from now on; it is dropped when the news come back."""
         left = Item(EntryKind.LEFT, member.room.id, member.id, "", reason)
-        self._out.publish(left)
+        self.out.publish(left)
         member.leaving = True
         self._leaving.pop(member.id, None)
         self._leaving[member.id] = now, member, left
@@ -34,11 +36,11 @@ class Leaving:
     def repeat(self, member: Member) -> None:
         """Publish again that a member leaves, if it does: it was another gateway's then, and that did not count."""
         if member.leaving and member.id in self._leaving:
-            self._out.publish(self._leaving[member.id][2])
+            self.out.publish(self._leaving[member.id][2])
 
     def tick(self, now: float, broker_is_alive: bool) -> None:
         """Let idle members leave, and drop those that have been leaving for long."""
-        for member in self._idle.expired(now):
+        for member in self.idle.expired(now):
             self.leave(member, LeaveReason.IDLE, now)
         if broker_is_alive:
             self._drop_overdue(now)
@@ -49,21 +51,21 @@ class Leaving:
                 break
             del self._leaving[member_id]
             if member.room.members.get(member_id) is member:
-                self._out.publish(left)  # it may count now, if it did not at the time
+                self.out.publish(left)  # it may count now, if it did not at the time
                 self.drop(member)
 
     def drop(self, member: Member) -> None:
         """Stop serving a member at once, and its room if it was the last one here."""
         if member.room.members.get(member.id) is not member:
             return
-        self._groups.leave(member)
-        self._members.remove(member)
-        self._idle.removed(len(self._members))
+        self.groups.leave(member)
+        self.members.remove(member)
+        self.idle.removed(len(self.members))
         if not member.room.members:
             self.forget(member.room)
 
     def forget(self, room: Room) -> None:
         """Stop serving a room that has no members here."""
-        if self._members.rooms.get(room.id) is room:
-            del self._members.rooms[room.id]
-            self._out.unsubscribe(room.topic)
+        if self.members.rooms.get(room.id) is room:
+            del self.members.rooms[room.id]
+            self.out.unsubscribe(room.topic)

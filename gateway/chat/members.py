@@ -31,7 +31,7 @@ class Recipients(Protocol):
 class SenderState:
     """What only a member needs that has sent something. Most only listen, and do without."""
 
-    __slots__ = ("bucket", "command_bucket", "moved_host", "muted_until", "prefixes", "warned_at", "wished")
+    __slots__ = ("bucket", "command_bucket", "moved_host", "moves", "muted_until", "prefixes", "warned_at", "wished")
 
     def __init__(self, name: str, wished: str = "") -> None:
         self.wished = wished or name
@@ -40,6 +40,7 @@ class SenderState:
         """What its client may write before its texts; stripped."""
         self.bucket: Bucket | None = None
         self.command_bucket: Bucket | None = None
+        self.moves: Bucket | None = None
         self.moved_host = False
         """It has come from another host than its handshake did: nothing proves that this host is the member's."""
         self.muted_until = NEVER

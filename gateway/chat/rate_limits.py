@@ -3,6 +3,8 @@
 A message beyond a limit is dropped and counted; the member is told so, if its dialect has a notice for it.
 """
 
+from dataclasses import dataclass, field
+
 from tsudoi.ops.token_bucket import Bucket, Buckets
 from tsudoi.protocol.client.datagram import notice
 from tsudoi.protocol.client.dialect import DownForm
@@ -29,18 +31,18 @@ WARN_S = 1.0
 TOO_FAST = "Too fast: what you said was dropped."
 
 
+@dataclass(slots=True, eq=False)
 class RateLimits:
     """Decides whether a message or a command is within its limits; `now` is monotonic seconds."""
 
-    def __init__(self, settings: Settings, out: Outbound, counters: Counters) -> None:
-        self._settings = settings
-        self._out = out
-        self._counters = counters
-        self._by_address: Buckets[str] = Buckets(ADDRESSES)
+    settings: Settings
+    out: Outbound
+    counters: Counters
+    _by_address: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
 
     def allows_message(self, member: Member, sender: SenderState, now: float) -> bool:
         """Count a message; if it is beyond a limit, mute the member for a moment, warn it and return False."""
-        settings, room = self._settings, member.room
+        settings, room = self.settings, member.room
         rate, burst = settings.rate, settings.burst
         crowd = len(room.members)
         if crowd > CROWD:
@@ -49,18 +51,18 @@ class RateLimits:
         if bucket is None:
             bucket = sender.bucket = Bucket(burst, now)
         if not bucket.touch(now, rate, burst):
-            self._counters.rate_limited += 1
+            self.counters.rate_limited += 1
             return self._refuse(member, sender, now)
         rate = settings.address_messages
         if member.rate_key and not self._by_address.touch(member.rate_key, now, rate, 2.0 * rate):
-            self._counters.address_limited += 1
+            self.counters.address_limited += 1
             return self._refuse(member, sender, now)
         rate = settings.room_rate
         bucket = room.bucket
         if bucket is None:
             bucket = room.bucket = Bucket(2.0 * rate, now)
         if not bucket.touch(now, rate, 2.0 * rate):
-            self._counters.room_limited += 1
+            self.counters.room_limited += 1
             return self._refuse(member, sender, now)
         return True
 
@@ -72,8 +74,8 @@ class RateLimits:
     def warn(self, member: Member, sender: SenderState, text: str, now: float) -> None:
         """Tell a member that its messages are dropped, if its dialect has that notice and none was sent just now."""
         if member.dialect.down.form is DownForm.NATIVE and member.address and warning_is_due(sender, now):
-            self._counters.told_to_slow_down += 1
-            self._out.send(member.listener, member.address, notice(member.dialect, member.room.name, "slow", text))
+            self.counters.told_to_slow_down += 1
+            self.out.send(member.listener, member.address, notice(member.dialect, member.room.name, "slow", text))
 
     def allows_command(self, member: Member, cost: float, now: float) -> bool:
         """Count a command and say whether it is within the member's limit."""
@@ -82,7 +84,7 @@ class RateLimits:
             sender.command_bucket = Bucket(COMMANDS, now)
         if sender.command_bucket.touch(now, COMMANDS_S, COMMANDS, cost):
             return True
-        self._counters.questions_limited += 1
+        self.counters.questions_limited += 1
         return False
 
 

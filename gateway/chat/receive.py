@@ -5,6 +5,7 @@ exceptions named there. `now` is monotonic seconds.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Item
@@ -15,7 +16,6 @@ from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
-from ..config import Settings
 from ..counters import Counters
 from ..trust import without_token
 from .address_moves import AddressMoves
@@ -34,39 +34,29 @@ _COMMANDS = int(MemberOptions.COMMANDS)
 """A plain number: it is looked at for each message that begins with a slash."""
 
 
+@dataclass(slots=True, eq=False)
 class Receiver:
     """Takes datagrams of members."""
 
-    def __init__(
-        self,
-        members: Members,
-        settings: Settings,
-        out: Outbound,
-        counters: Counters,
-        moves: AddressMoves,
-        limits: RateLimits,
-        flooding: Flooding,
-        commands: Commands,
-        leaving: Leaving,
-        unknown_tokens: UnknownTokens,
-    ) -> None:
-        self._members = members
-        self._strips_tokens = settings.auth != "off"
-        """Signed tokens stand for names, so a text may begin with one."""
-        self._out = out
-        self._counters = counters
-        self._moves = moves
-        self._limits = limits
-        self._flooding = flooding
-        self._commands = commands
-        self._leaving = leaving
-        self._unknown_tokens = unknown_tokens
-        unknown_tokens.receive = self.receive
-        unknown_tokens.handle_datagrams = self.handle_datagrams
+    members: Members
+    out: Outbound
+    counters: Counters
+    moves: AddressMoves
+    limits: RateLimits
+    flooding: Flooding
+    commands: Commands
+    leaving: Leaving
+    unknown_tokens: UnknownTokens
+    strips_signed_tokens: bool
+    """Signed tokens stand for names here, so a text may begin with one."""
+
+    def __post_init__(self) -> None:
+        self.unknown_tokens.receive = self.receive
+        self.unknown_tokens.handle_datagrams = self.handle_datagrams
 
     def handle_datagrams(self, listener: int, datagrams: Iterable[tuple[bytes, bytes]], now: float) -> None:
         """Take a batch of datagrams, (data, source address) each, that came in at one listener."""
-        by_token, counters = self._members.by_token, self._counters
+        by_token, counters = self.members.by_token, self.counters
         for data, source in datagrams:
             counters.datagrams += 1
             try:
@@ -75,32 +65,32 @@ class Receiver:
                 if len(data) < MIN_UP:
                     counters.malformed_datagrams += 1
                 else:
-                    self._unknown_tokens.handle(listener, data, b"", source, now)
+                    self.unknown_tokens.handle(listener, data, b"", source, now)
                 continue
             member = by_token.get(token)
             if member is None:
-                self._unknown_tokens.handle(listener, data, token, source, now)
+                self.unknown_tokens.handle(listener, data, token, source, now)
             else:
                 self.receive(member, listener, room_name, text, source, now)
 
     def receive(self, member: Member, listener: int, room_name: bytes, raw: bytes, source: bytes, now: float) -> None:
         """Take the room's name and the raw text of a datagram whose token is a member's."""
-        counters, room, sender = self._counters, member.room, member.sender
+        counters, room, sender = self.counters, member.room, member.sender
         if member.leaving:
             counters.unknown_tokens += 1
             return
         if sender is not None and sender.muted_until > now and raw not in LEAVE_WORDS:
             counters.rate_limited += 1
-            self._flooding.ignored(member, room_name, source, now)
+            self.flooding.ignored(member, room_name, source, now)
             return
         if room_name != room.raw_name and not is_name_of(room, room_name):
             counters.wrong_rooms += 1
-            self._flooding.ignored(member, room_name, source, now)
+            self.flooding.ignored(member, room_name, source, now)
             return
         if source != member.address or listener != member.listener:
             is_first = member.address is None
-            if not self._moves.follow(member, listener, source, now):
-                self._flooding.ignored(member, room_name, source, now)
+            if not self.moves.follow(member, listener, source, now):
+                self.flooding.ignored(member, room_name, source, now)
                 return
             if is_first and not raw:
                 member.seen = now  # it shows its address
@@ -111,29 +101,29 @@ class Receiver:
             if sender is None:
                 sender = member.sender_state()
             text = readable(raw, dialect)
-            if self._strips_tokens:
+            if self.strips_signed_tokens:
                 text = without_token(text)
             text = without_own_name(text, sender.prefixes)
         else:
             text = ""
         if not text or sender is None or text in dialect.register_words:
             # A sign of life, of which there may be too many.
-            self._flooding.ignored(member, room_name, source, now)
+            self.flooding.ignored(member, room_name, source, now)
         elif text in dialect.leave_words:
-            self._leaving.leave(member, LeaveReason.LEFT, now)
-        elif self._limits.allows_message(member, sender, now):
+            self.leaving.leave(member, LeaveReason.LEFT, now)
+        elif self.limits.allows_message(member, sender, now):
             self._publish(member, text, now)
 
     def _publish(self, member: Member, text: str, now: float) -> None:
         """Carry out a command, or publish a message."""
         if text[0] in SLASHES and member.options & _COMMANDS:
-            text = self._commands.take(member, text, now)
+            text = self.commands.take(member, text, now)
             if not text:
                 return
-        if self._out.publish(Item(EntryKind.SAID, member.room.id, member.id, text, 0)):
-            self._counters.accepted_messages += 1
+        if self.out.publish(Item(EntryKind.SAID, member.room.id, member.id, text, 0)):
+            self.counters.accepted_messages += 1
         else:
-            self._counters.window_full += 1
+            self.counters.window_full += 1
 
 
 def is_name_of(room: Room, raw: bytes) -> bool:

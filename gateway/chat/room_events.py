@@ -5,6 +5,7 @@ is told in any case. In big rooms joins and leaves are counted, and told once a 
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -23,15 +24,15 @@ BY_MEMBERS = frozenset({EntryKind.SAID, EntryKind.ACTED})
 """What a member says to all: sent back to itself only in dialects that have it so (`Dialect.echo`)."""
 
 
+@dataclass(slots=True, eq=False)
 class RoomEvents:
     """Sends live members the entries of their rooms, except messages and the closing."""
 
-    def __init__(self, out: Outbound, leaving: Leaving) -> None:
-        self._out = out
-        self._leaving = leaving
-        self._counted: dict[int, tuple[Room, list[int]]] = {}
-        """Room id → the room, and [joins, leaves] that were not told yet."""
-        self._told_at = 0.0
+    out: Outbound
+    leaving: Leaving
+    _counted: dict[int, tuple[Room, list[int]]] = field(default_factory=dict)
+    """Room id → the room, and [joins, leaves] that were not told yet."""
+    _told_at: float = 0.0
 
     def take(self, room: Room, entry: Entry) -> None:
         """Take a room's next entry: note what it changes here, and tell the members that are to hear of it."""
@@ -61,8 +62,8 @@ class RoomEvents:
     def remove(self, member: Member, entry: Entry) -> None:
         """Take a member out that is in its room no more; tell it why, unless it left by itself."""
         for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
-            send_to(self._out, member, payload)
-        self._leaving.drop(member)
+            send_to(self.out, member, payload)
+        self.leaving.drop(member)
 
     def tick(self, now: float) -> None:
         """Tell big rooms how many have joined and left."""
@@ -74,7 +75,7 @@ class RoomEvents:
             for (listener, style, options), recipients in room.groups.items():
                 if options & MemberOptions.NOTICES:
                     payload = render.people(style, room.name, options, joined, left)
-                    self._out.fan_out(listener, recipients, payload, -1)
+                    self.out.fan_out(listener, recipients, payload, -1)
 
     def _fan_out(self, room: Room, entry: Entry, sender: Member | None = None, noticing: bool = False) -> None:
         """Tell all live members but the sender, or only those with notices."""
@@ -87,7 +88,7 @@ class RoomEvents:
             skip = -1
             if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
                 skip = sender.slot
-            self._out.fan_out(listener, recipients, payload, skip)
+            self.out.fan_out(listener, recipients, payload, skip)
 
     def _tell_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
         """Tell these live members, except, if so, those that get notices anyway; others hear it when they catch up."""
@@ -99,4 +100,4 @@ class RoomEvents:
                 continue
             payload = render.payload(entry, room.name, member.dialect.down, member.options, member.id)
             if payload is not None:
-                send_to(self._out, member, payload)
+                send_to(self.out, member, payload)

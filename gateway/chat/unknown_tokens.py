@@ -5,6 +5,7 @@ it answers. All that unknown senders can fill has a bound. `now` is monotonic se
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from tsudoi.ops.token_bucket import Buckets, bound
 from tsudoi.protocol import backbone
@@ -44,39 +45,29 @@ HandleDatagrams = Callable[[int, Iterable[tuple[bytes, bytes]], float], None]
 """`Receiver.handle_datagrams`."""
 
 
+@dataclass(slots=True, eq=False)
 class UnknownTokens:
     """Decides about datagrams of no member that is served here."""
 
-    receive: Receive
-    handle_datagrams: HandleDatagrams
+    members: Members
+    settings: Settings
+    out: Outbound
+    counters: Counters
+    rate_keys: RateKeys
+    enter: Enter
+    closed_rooms: ClosedRooms
+    exit_answers: ExitAnswers
+    _held: dict[bytes, list[tuple[int, bytes, bytes]]] = field(default_factory=dict)
+    """Hash of an unknown token → its datagrams (listener, data, source)."""
+    _held_bytes: int = 0
+    _guesses: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
+    _muted: dict[bytes, float] = field(default_factory=dict)
+    """Address with its port → until when it is muted."""
+    _refused: dict[bytes, float] = field(default_factory=dict)
+    """Token → until when it is not asked for."""
+    receive: Receive = field(init=False)
+    handle_datagrams: HandleDatagrams = field(init=False)
     """Both set by the receiver: datagrams go back to it when their member is known."""
-
-    def __init__(
-        self,
-        members: Members,
-        settings: Settings,
-        out: Outbound,
-        counters: Counters,
-        rate_keys: RateKeys,
-        enter: Enter,
-        closed_rooms: ClosedRooms,
-    ) -> None:
-        self._members = members
-        self._settings = settings
-        self._out = out
-        self._counters = counters
-        self._rate_keys = rate_keys
-        self._enter = enter
-        self._closed_rooms = closed_rooms
-        self._exit_answers = ExitAnswers(out, counters, rate_keys)
-        self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
-        """Hash of an unknown token → its datagrams (listener, data, source)."""
-        self._held_bytes = 0
-        self._guesses: Buckets[str] = Buckets(ADDRESSES)
-        self._muted: dict[bytes, float] = {}
-        """Address with its port → until when it is muted."""
-        self._refused: dict[bytes, float] = {}
-        """Token → until when it is not asked for."""
 
     @property
     def held(self) -> int:
@@ -90,38 +81,38 @@ class UnknownTokens:
         a seed client took for its token.
         """
         if self._muted.get(source, 0.0) > now:
-            self._counters.guesses_limited += 1
+            self.counters.guesses_limited += 1
             return
         try:
             room_name, counted, text = parse_in_characters_untrusted(data)
         except MalformedMessage:
             room_name, counted, text = b"", b"", b""
-        if (member := self._members.by_token.get(counted)) is not None:
+        if (member := self.members.by_token.get(counted)) is not None:
             self.receive(member, listener, room_name, text, source, now)
         elif looks_like_token(token):
             self._resume(token, listener, data, source, now)
         elif looks_like_token(counted):
             self._resume(counted, listener, data, source, now)
         elif holds_refusal(data):
-            self._exit_answers.answer(listener, source, data, now)
+            self.exit_answers.answer(listener, source, data, now)
         else:
             self._count_guess(source, now)
-            self._counters.unknown_tokens += 1
+            self.counters.unknown_tokens += 1
 
     # --- resuming -------------------------------------------------------------------------------------------------
 
     def _resume(self, token: bytes, listener: int, data: bytes, source: bytes, now: float) -> None:
         """Ask the directory for a token's member, and hold the datagram until it answers."""
         token_hash = hash_token(token)
-        if self._members.claim_adopted(token_hash, token):
-            member = self._members.by_token[token]
+        if self.members.claim_adopted(token_hash, token):
+            member = self.members.by_token[token]
             self.handle_datagrams(listener, [(data, source)], now)
             if member.address == source:
-                self._members.unproven.pop(member.id, None)
+                self.members.unproven.pop(member.id, None)
         elif self._refused.get(token, 0.0) > now:
-            self._counters.unknown_tokens += 1
+            self.counters.unknown_tokens += 1
         elif not self._has_place(token_hash, len(data)):
-            self._counters.held_dropped += 1
+            self.counters.held_dropped += 1
         elif (held := self._held.get(token_hash)) is not None:
             self._held_bytes += len(data)
             held.append((listener, data, source))
@@ -142,38 +133,38 @@ class UnknownTokens:
                 # It was no guess.
                 self._guesses.give_back(rate_key, self._guess_burst())
             match answer:
-                case Granted() if self._closed_rooms.was_told(answer.room, answer.member):
-                    self._counters.unknown_tokens += len(held)
+                case Granted() if self.closed_rooms.was_told(answer.room, answer.member):
+                    self.counters.unknown_tokens += len(held)
                 case Granted():
                     self._granted(answer, token, source, held, now)
                 case Refused(Status.BAD_REQUEST):
                     self._shown_elsewhere(source, held, now)
                 case Refused(Status.ROOM_NOT_FOUND):
-                    self._counters.unknown_tokens += len(held)
+                    self.counters.unknown_tokens += len(held)
                     self._refused[token] = now + REFUSED_S
                     bound(self._refused, REFUSED_TOKENS)
                 case _:
-                    self._counters.held_dropped += len(held)
+                    self.counters.held_dropped += len(held)
 
-        settings = self._settings
+        settings = self.settings
         move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
-        self._out.ask(backbone.Resume(token_hash, addresses.unpack(source)[0], move_after_ms), now, answered)
+        self.out.ask(backbone.Resume(token_hash, addresses.unpack(source)[0], move_after_ms), now, answered)
 
     def _granted(
         self, granted: Granted, token: bytes, source: bytes, held: list[tuple[int, bytes, bytes]], now: float
     ) -> None:
-        self._counters.resumed += 1
-        member = self._enter.enter(granted, token, now)
+        self.counters.resumed += 1
+        member = self.enter.enter(granted, token, now)
         if not addresses.same_host(addresses.ip_bytes(source), member.ip):
             # The directory has granted it for this host, so it may move there at once.
-            member.seen = now - self._settings.move_after_s
+            member.seen = now - self.settings.move_after_s
         self._receive_held(held, now)
 
     def _shown_elsewhere(self, source: bytes, held: list[tuple[int, bytes, bytes]], now: float) -> None:
         """Drop what came from a host where the member may not be (yet); its own datagrams may have come meanwhile."""
         ip = addresses.ip_bytes(source)
         from_there = [each for each in held if addresses.same_host(addresses.ip_bytes(each[2]), ip)]
-        self._counters.wrong_addresses += len(from_there)
+        self.counters.wrong_addresses += len(from_there)
         self._receive_held([each for each in held if each not in from_there], now)
 
     def receive_held(self, token_hash: bytes, now: float) -> None:
@@ -197,9 +188,9 @@ class UnknownTokens:
 
         Return None if that was too much; then mute the source for a moment.
         """
-        rate_key = self._rate_keys.of(addresses.unpack(source)[0])
-        if rate_key and not self._guesses.touch(rate_key, now, self._settings.guess_rate, self._guess_burst()):
-            self._counters.guesses_limited += 1
+        rate_key = self.rate_keys.of(addresses.unpack(source)[0])
+        if rate_key and not self._guesses.touch(rate_key, now, self.settings.guess_rate, self._guess_burst()):
+            self.counters.guesses_limited += 1
             self._muted.pop(source, None)
             self._muted[source] = now + MUTE_S
             bound(self._muted, ADDRESSES)
@@ -207,4 +198,4 @@ class UnknownTokens:
         return rate_key
 
     def _guess_burst(self) -> float:
-        return max(self._settings.guess_rate * GUESS_S, 1.0)
+        return max(self.settings.guess_rate * GUESS_S, 1.0)

@@ -4,7 +4,7 @@ Nobody knows the token of a member that such a request may still become, so that
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Granted, Item, Request, Resume
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -29,22 +29,22 @@ class _Abandoned:
     """The member that came of it, and was made to leave."""
 
 
+@dataclass(slots=True, eq=False)
 class AbandonedJoins:
     """Follows abandoned requests up; `now` is monotonic seconds."""
 
-    def __init__(self, counters: Counters, send: Callable[[Request], None], publish: Callable[[Item], bool]) -> None:
-        self._counters = counters
-        self._send = send
-        self._publish = publish
-        self._abandoned: dict[int, _Abandoned] = {}
-        """By the id of the request; the directory is asked for its token under the same id."""
+    counters: Counters
+    send: Callable[[Request], None]
+    publish: Callable[[Item], bool]
+    _abandoned: dict[int, _Abandoned] = field(default_factory=dict)
+    """By the id of the request; the directory is asked for its token under the same id."""
 
     def add(self, request_id: int, token_hash: bytes, now: float) -> None:
         """Follow a request up."""
         self._abandoned[request_id] = _Abandoned(token_hash, now + FOLLOW_UP_S, now)
         if len(self._abandoned) > ABANDONED:
             del self._abandoned[next(iter(self._abandoned))]
-            self._counters.requests_not_cleared_up += 1
+            self.counters.requests_not_cleared_up += 1
 
     def tick(self, now: float) -> None:
         """Ask what became of them; requests keep their order, so this comes after the requests themselves."""
@@ -52,7 +52,7 @@ class AbandonedJoins:
             if abandoned.ask_at <= now:
                 abandoned.ask_at = now + abandoned.pause_s
                 abandoned.pause_s *= 2
-                self._send(Request(request_id, Resume(abandoned.token_hash)))
+                self.send(Request(request_id, Resume(abandoned.token_hash)))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
         """Let the member leave that has come of a request, or forget a request of which nothing has come."""
@@ -64,4 +64,4 @@ class AbandonedJoins:
                 del self._abandoned[request_id]
         elif body.member != abandoned.left:
             abandoned.left = body.member
-            self._publish(Item(EntryKind.LEFT, body.room, body.member, "", LeaveReason.LEFT))
+            self.publish(Item(EntryKind.LEFT, body.room, body.member, "", LeaveReason.LEFT))

@@ -1,7 +1,7 @@
 """Questions that the broker was asked: asked again when no answer comes, and given up after `--request-timeout`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Question, Request, Resume
@@ -26,22 +26,20 @@ class _Asked:
     again_at: float
 
 
+@dataclass(slots=True, eq=False)
 class Requests:
     """Numbers questions and finds them for their answers; `now` is monotonic seconds."""
 
-    def __init__(
-        self, timeout_s: float, counters: Counters, abandoned: AbandonedJoins, send: Callable[[Request], None]
-    ) -> None:
-        self._timeout_s = timeout_s
-        self._counters = counters
-        self._abandoned = abandoned
-        self._send = send
-        self._last_id = 0
-        self._asked: dict[int, _Asked] = {}
-        self._resumes: dict[int, bytes] = {}
-        """Request id → the token's hash, of the last resumes."""
-        self.in_doubt = False
-        """A resume was not answered: the directory may count on this gateway for a member that it does not know of."""
+    timeout_s: float
+    counters: Counters
+    abandoned: AbandonedJoins
+    send: Callable[[Request], None]
+    _last_id: int = 0
+    _asked: dict[int, _Asked] = field(default_factory=dict)
+    _resumes: dict[int, bytes] = field(default_factory=dict)
+    """Request id → the token's hash, of the last resumes."""
+    in_doubt: bool = False
+    """A resume was not answered: the directory may count on this gateway for a member that it does not know of."""
 
     def __len__(self) -> int:
         """Return how many questions have no answer yet."""
@@ -50,8 +48,8 @@ class Requests:
     def ask(self, body: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask a question."""
         self._last_id += 1
-        self._asked[self._last_id] = _Asked(body, on_answer, now + self._timeout_s, now + ASK_AGAIN_S)
-        self._send(Request(self._last_id, body))
+        self._asked[self._last_id] = _Asked(body, on_answer, now + self.timeout_s, now + ASK_AGAIN_S)
+        self.send(Request(self._last_id, body))
         if isinstance(body, Resume):
             self._resumes[self._last_id] = body.token_hash
             if len(self._resumes) > RESUMES:
@@ -63,7 +61,7 @@ class Requests:
         if asked is not None:
             asked.on_answer(body, now)
         else:
-            self._abandoned.handle_reply(request_id, body, now)
+            self.abandoned.handle_reply(request_id, body, now)
 
     def late_resume(self, message: backbone.Downward) -> bytes:
         """Return the token's hash if this grants a member whose datagrams wait no more; empty otherwise.
@@ -81,11 +79,11 @@ class Requests:
             if asked.deadline > now:
                 if asked.again_at <= now:
                     asked.again_at = now + ASK_AGAIN_S
-                    self._send(Request(request_id, asked.body))
+                    self.send(Request(request_id, asked.body))
                 continue
             del self._asked[request_id]
-            self._counters.requests_timed_out += 1
+            self.counters.requests_timed_out += 1
             self.in_doubt |= isinstance(asked.body, Resume)
             if isinstance(asked.body, Create | Join):
-                self._abandoned.add(request_id, asked.body.token_hash, now)
+                self.abandoned.add(request_id, asked.body.token_hash, now)
             asked.on_answer(None, now)
