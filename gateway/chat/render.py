@@ -1,7 +1,7 @@
-"""Entries of a room's log as the datagrams that tell of them; PROTOCOL.md, "Told" and "Phrases".
+"""Encode entries of a room's log as datagrams, and decide which kinds a member hears; PROTOCOL.md, "Told" and "Phrases".
 
-What is told depends on the receiver's style and options, and on whether it is concerned: who did something and to whom
-it was done hear of it whatever their listener says about notices.
+Both depend on the form of datagram of the receiver's dialect, on its options, and on whether it is concerned: the member
+that did something, and the member to which it was done, hear of it whether their listener has notices or not.
 """
 
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ from tsudoi.protocol.client.phrases import Phrase, phrase
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 FOR_ALL = frozenset({EntryKind.SAID, EntryKind.ACTED, EntryKind.ANNOUNCED})
-"""What everybody hears, whatever a listener says about notices."""
+"""Heard by all members."""
 FOR_ONE = frozenset({EntryKind.WHISPERED, EntryKind.ANSWERED})
-"""What nobody hears but who is concerned."""
+"""Heard by the members concerned only."""
 COUNTED = frozenset({EntryKind.JOINED, EntryKind.LEFT})
-"""What big rooms are told in numbers."""
+"""Told to big rooms as numbers (`room_events`)."""
 
 _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.IDLE: (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
@@ -36,36 +36,37 @@ _YOU: dict[int, tuple[Phrase, Phrase]] = {
 
 
 class _Event(NamedTuple):
+    """What happened, in words for other clients and as a notice with values for our own."""
+
     notice: str
-    """As our own clients are told."""
     phrase: Phrase
     values: dict[str, Any]
-    """Likewise, and for the phrase."""
+    """Of the notice, and of the phrase."""
 
 
 def concerned(entry: Entry) -> tuple[int, ...]:
-    """Return the ids of the members that hear of an entry in any case, but for what everybody hears."""
+    """Return the ids of the members that an entry concerns: none if all hear it anyway."""
     if entry.kind in FOR_ALL:
         return ()
     return (entry.member, entry.peer) if entry.peer and entry.peer != entry.member else (entry.member,)
 
 
 def hears(entry: Entry, member: int, options: int) -> bool:
-    """Say whether a member with this id and options is told of an entry; what it says itself is another question."""
+    """Say whether a member with this id and these options hears an entry; its own messages are another question."""
     if entry.kind in FOR_ALL or member in concerned(entry):
         return True
     return entry.kind not in FOR_ONE and bool(options & MemberOptions.NOTICES)
 
 
 def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int = 0) -> bytes | None:
-    """Return the datagram that tells of an entry, None if there is nothing to tell.
+    """Return the datagram for an entry; None: this version has none for it.
 
     Args:
         entry: what happened.
-        room: where.
-        style: the receiver's.
-        options: likewise.
-        member: its id, 0 for all that are not concerned.
+        room: the room's name.
+        style: the form of datagram of the receiver's dialect.
+        options: the receiver's.
+        member: the receiver's id; 0: any member that is not concerned.
     """
     japanese = bool(options & MemberOptions.JAPANESE)
     kind, n = entry.kind, entry.offset
@@ -90,14 +91,14 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
 
 
 def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: str = "", n: int = 0) -> bytes:
-    """Return the datagram with an answer to the member who asked; `n` is its place in the room, 0 for none."""
+    """Return the datagram with an answer to a command; `n` is its offset in the room, 0 for none."""
     values: dict[str, Any] = {"n": n} if n else {}
     words = phrase(which, japanese, arg=about)
     return notices.encode_notice(style, room, "answer", values | {"code": which.code, "arg": about}, words)
 
 
 def people(style: DownStyle, room: str, options: int, joined: int, left: int) -> bytes:
-    """Return the datagram that tells a big room how many have come and gone."""
+    """Return the datagram that tells how many members have joined and left a big room."""
     which = Phrase.PEOPLE_BOTH if joined and left else Phrase.PEOPLE_JOINED if joined else Phrase.PEOPLE_LEFT
     values = {"joined": joined, "left": left}
     return notices.encode_notice(
@@ -106,7 +107,7 @@ def people(style: DownStyle, room: str, options: int, joined: int, left: int) ->
 
 
 def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[bytes]:
-    """Return what a member is told that is in its room no more, in its dialect's words; nothing if it went itself."""
+    """Return the datagrams that tell a member why it is in its room no more; none if it left by itself."""
     if entry.code == LeaveReason.IDLE:
         text = dialect.timed_out.format(user=entry.sender, room=room)
         return [datagram.notice(dialect, room, "timeout", text)]
@@ -141,13 +142,13 @@ def _whispered(entry: Entry, room: str, style: DownStyle, japanese: bool, member
 
 
 def _cause(entry: Entry) -> int:
-    """Return what words to use for a leaving: a ban by nobody in the room is the operator's."""
+    """Return the reason for leaving whose words are used: a ban by no member is the operator's."""
     banned_by_nobody = entry.code == LeaveReason.BANNED and not entry.peer_name
     return LeaveReason.OPERATOR if banned_by_nobody else entry.code
 
 
 def _event(entry: Entry) -> _Event | None:
-    """Return what happened in the room."""
+    """Return what an entry says has happened; None: nothing for others to hear."""
     name, by, text = entry.sender, entry.peer_name, entry.text
     match entry.kind:
         case EntryKind.JOINED:

@@ -1,4 +1,4 @@
-"""How far a gateway has delivered must reach the directory, whatever becomes of one report (gateway/delivery.py)."""
+"""How far a gateway has delivered must reach the directory, whatever becomes of one report (gateway/chat/delivery_reports.py)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""gateway/render.py against tests/vectors/told.json; the protocol's test_vectors.py reads what is written here."""
+"""gateway/chat/render.py against tests/vectors/told.json; the protocol's test_vectors.py reads what is written here."""
 
 import pytest
 
