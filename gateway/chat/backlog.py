@@ -7,9 +7,9 @@ from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 
 from ..config import Settings
 from ..counters import Counters
+from . import audience
 from .members import CatchUpState, Member
 from .outbound import Outbound
-from .room_events import BY_MEMBERS
 
 HISTORY_ENTRIES = 500
 """Entries from before the joining in which the messages of its history are looked for."""
@@ -51,7 +51,7 @@ class Backlog:
             if answer.epoch == 0:
                 on_history(None, now)
             elif answer.epoch == room.epoch:
-                before = [e for e in answer.entries if e.offset < state.joined_at and e.kind in BY_MEMBERS]
+                before = [e for e in answer.entries if e.offset < state.joined_at and e.kind in audience.BY_MEMBERS]
                 on_history(before[-state.history :], now)
 
         state.replaying = True

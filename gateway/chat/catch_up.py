@@ -12,7 +12,7 @@ from tsudoi.protocol.codes import EntryKind
 
 from ..config import Settings
 from ..counters import Counters
-from . import render
+from . import audience, render
 from .backlog import Backlog
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
@@ -20,7 +20,7 @@ from .groups import Groups
 from .members import CatchUpState, Member, Members, Room
 from .outbound import Outbound, send_to
 from .replay_limiter import ReplayLimiter
-from .room_events import BY_MEMBERS, RoomEvents
+from .room_events import RoomEvents
 
 
 @dataclass(slots=True, eq=False)
@@ -130,8 +130,8 @@ class CatchUp:
             if entry.kind == EntryKind.CLOSED:
                 self.closed_rooms.end_for(member, entry)
                 return
-            is_own = entry.member == member.id and not member.dialect.echo and entry.kind in BY_MEMBERS
-            if not is_own and render.hears(entry, member.id, member.options):
+            is_own = entry.member == member.id and not member.dialect.echo and entry.kind in audience.BY_MEMBERS
+            if not is_own and audience.hears(entry, member.id, member.options):
                 self._send(member, entry)
             member.cursor = entry.offset
         if member.catch_up is not None and member.catch_up.limiter is not None:

@@ -31,13 +31,12 @@ from tsudoi.protocol.client.slash_commands import Command, Misused, Unknown
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from ..counters import Counters
-from . import command_answers, render
+from . import audience, command_answers, render
 from .command_answers import PAGE, speaks_japanese
 from .leaving import Leaving
 from .members import Member
 from .outbound import Outbound, send_to
 from .rate_limits import QUESTION, RateLimits, warning_is_due
-from .room_events import BY_MEMBERS
 
 HISTORY = 50
 """Messages that one `/history` tells at most."""
@@ -175,7 +174,9 @@ class Commands:
                 return
             # A log that was cut may begin with what has been found already.
             before = found[0].offset if found else float("inf")
-            messages = [entry for entry in answer.entries if entry.kind in BY_MEMBERS and entry.offset < before] + found
+            messages = [
+                entry for entry in answer.entries if entry.kind in audience.BY_MEMBERS and entry.offset < before
+            ] + found
             goes_on = after > 0 and answer.first == after + 1 and answer.epoch == epoch
             if len(messages) < count and goes_on and portions > 1:
                 self._look_back(member, count, after, messages, portions - 1, now)

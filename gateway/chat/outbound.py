@@ -4,15 +4,13 @@
 the next decision.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from tsudoi.protocol.backbone import Answer, Delivered, Item, Question
+from tsudoi.protocol.backbone import Delivered, Item, Question
 
+from ..link.requests import OnAnswer
 from .members import Member, Recipients
-
-OnAnswer = Callable[[Answer | None, float], None]
-"""Called once with the answer and the time; None: no answer came in time, or the broker is away."""
 
 
 class Outbound(Protocol):

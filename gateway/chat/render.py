@@ -1,7 +1,6 @@
-"""Encode entries of a room's log as datagrams, and decide which kinds a member hears; PROTOCOL.md, "Told" and "Phrases".
+"""Encode entries of a room's log as datagrams, in the words and the form that a receiver's dialect and options say.
 
-Both depend on the form of datagram of the receiver's dialect, on its options, and on whether it is concerned: the member
-that did something, and the member to which it was done, hear of it whether their listener has notices or not.
+PROTOCOL.md, "Told" and "Phrases", has them all.
 """
 
 from typing import Any, NamedTuple
@@ -13,13 +12,6 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase
 from tsudoi.protocol.codes import EntryKind, LeaveReason
-
-FOR_ALL = frozenset({EntryKind.SAID, EntryKind.ACTED, EntryKind.ANNOUNCED})
-"""Heard by all members."""
-FOR_ONE = frozenset({EntryKind.WHISPERED, EntryKind.ANSWERED})
-"""Heard by the members concerned only."""
-COUNTED = frozenset({EntryKind.JOINED, EntryKind.LEFT})
-"""Told to big rooms as numbers (`room_events`)."""
 
 _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.IDLE: (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
@@ -42,20 +34,6 @@ class _Event(NamedTuple):
     phrase: Phrase
     values: dict[str, Any]
     """Of the notice, and of the phrase."""
-
-
-def concerned(entry: Entry) -> tuple[int, ...]:
-    """Return the ids of the members that an entry concerns: none if all hear it anyway."""
-    if entry.kind in FOR_ALL:
-        return ()
-    return (entry.member, entry.peer) if entry.peer and entry.peer != entry.member else (entry.member,)
-
-
-def hears(entry: Entry, member: int, options: int) -> bool:
-    """Say whether a member with this id and these options hears an entry; its own messages are another question."""
-    if entry.kind in FOR_ALL or member in concerned(entry):
-        return True
-    return entry.kind not in FOR_ONE and bool(options & MemberOptions.NOTICES)
 
 
 def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int = 0) -> bytes | None:

@@ -1,7 +1,6 @@
-"""What happens in a room beside talk (joins, leaves, kicks, …): who is told of it; PROTOCOL.md, "Told".
+"""Room events: what happens in a room beside messages and its closing (joins, leaves, renames, …).
 
-Members whose listener promised notices are told of all. A member that is concerned (who did it, or to whom it was done)
-is told in any case. In big rooms joins and leaves are counted, and told once a second.
+Members hear of them as `audience` says. In big rooms joins and leaves are counted, and told once a second as numbers.
 """
 
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from . import render
+from . import audience, render
 from .leaving import Leaving
 from .members import Member, Room
 from .outbound import Outbound, send_to
@@ -20,8 +19,6 @@ BIG_ROOM = 1_000
 """In a room with more members than this, joins and leaves are told as numbers."""
 COUNTED_S = 1.0
 """How often."""
-BY_MEMBERS = frozenset({EntryKind.SAID, EntryKind.ACTED})
-"""What a member says to all: sent back to itself only in dialects that have it so (`Dialect.echo`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,19 +42,19 @@ class RoomEvents:
             room.size = entry.code or room.size + 1
         elif entry.kind == EntryKind.RENAMED and member is not None:
             member.rename(entry.text)
-        if entry.kind in BY_MEMBERS:
+        if entry.kind in audience.BY_MEMBERS:
             self._fan_out(room, entry, sender=member)
-        elif entry.kind in render.FOR_ALL:
+        elif entry.kind in audience.FOR_ALL:
             self._fan_out(room, entry)
-        elif entry.kind in render.COUNTED and room.size > BIG_ROOM:
+        elif entry.kind in audience.COUNTED and room.size > BIG_ROOM:
             counts = self._counted.setdefault(room.id, (room, [0, 0]))[1]
             counts[entry.kind == EntryKind.LEFT] += 1
             self._tell_concerned(room, entry, (entry.peer,), but_noticing=False)
-        elif entry.kind in render.FOR_ONE:
-            self._tell_concerned(room, entry, render.concerned(entry), but_noticing=False)
+        elif entry.kind in audience.FOR_ONE:
+            self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=False)
         else:
             self._fan_out(room, entry, noticing=True)
-            self._tell_concerned(room, entry, render.concerned(entry), but_noticing=True)
+            self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=True)
 
     def remove(self, member: Member, entry: Entry) -> None:
         """Take a member out that is in its room no more; tell it why, unless it left by itself."""

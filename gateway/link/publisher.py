@@ -1,7 +1,7 @@
 """What the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept".
 
-The first item after a pause is sent at once. Further ones wait until `gather_s` after the last frame, so that under load
-one frame carries many.
+The first item after a pause is sent at once. Further ones wait until `gather_s` after the last frame, so that under
+load one frame carries many.
 """
 
 from collections import deque

@@ -20,11 +20,11 @@ from broker.turn import Moment, PasswordJob, Turn
 from gateway import addresses
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.members import Member, Recipients
-from gateway.chat.outbound import OnAnswer
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
 from gateway.link.link import Link
+from gateway.link.requests import OnAnswer
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Answer,
