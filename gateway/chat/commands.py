@@ -68,25 +68,20 @@ class Commands:
                 if self._allows(member, QUESTION, now):
                     self._ask(member, SetPassword(member.room.id, member.id, password), now, lambda answer: None)
             case (
-                slash_commands.Whisper()
-                | slash_commands.Reply()
-                | slash_commands.Act()
-                | slash_commands.Rename()
-                | slash_commands.Kick()
-                | slash_commands.Ban()
-                | slash_commands.Unban()
-                | slash_commands.Mute()
-                | slash_commands.Unmute()
-                | slash_commands.Lock()
-                | slash_commands.Topic()
-                | slash_commands.HandOver()
-                | slash_commands.Close()
+                slash_commands.Help()
+                | slash_commands.Who()
+                | slash_commands.Rooms()
+                | slash_commands.Bans()
+                | slash_commands.History()
+                | slash_commands.Time()
+                | slash_commands.Unknown()
+                | slash_commands.Misused()
             ):
-                if self._allows(member, 1.0, now):
-                    self._publish(member, line)
-            case _:
                 if self._allows(member, QUESTION, now):
                     self._answer_question(member, command, now)
+            case _:
+                if self._allows(member, 1.0, now):
+                    self._publish(member, line)
         return ""
 
     def _publish(self, member: Member, line: str) -> None:

@@ -70,14 +70,14 @@ class Enter:
     def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
         room = self.members.rooms.get(granted.room)
         if room is None:
-            room = self.members.rooms[granted.room] = Room(granted)
+            room = self.members.rooms[granted.room] = Room.from_grant(granted)
             # Once the subscription is live, the broker sends the room's position.
             self.out.subscribe(room.topic)
         try:
             ip, rate_key = addresses.parse_ip(granted.ip), self.rate_keys.of(granted.ip)
         except ValueError:
             ip, rate_key = UNKNOWN_IP, ""
-        return Member(granted, token, DIALECTS.get(granted.dialect, CLASSIC), ip, room, now, rate_key)
+        return Member.from_grant(granted, token, DIALECTS.get(granted.dialect, CLASSIC), ip, room, now, rate_key)
 
     def _begin(self, member: Member, granted: Granted, now: float) -> None:
         """Watch its idle time, and take up the address that it had at another gateway."""

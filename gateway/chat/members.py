@@ -1,5 +1,6 @@
 """The members and rooms that this gateway serves: their state, and the tables that find them."""
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Protocol
 
@@ -28,110 +29,89 @@ class Recipients(Protocol):
     def __len__(self) -> int: ...
 
 
+@dataclass(slots=True, eq=False)
 class SenderState:
     """What only a member needs that has sent something. Most only listen, and do without."""
 
-    __slots__ = ("bucket", "command_bucket", "moved_host", "moves", "muted_until", "prefixes", "warned_at", "wished")
-
-    def __init__(self, name: str, wished: str = "") -> None:
-        self.wished = wished or name
-        """The name that it asked for: its client may go on writing it."""
-        self.prefixes = own_prefixes(name, self.wished)
-        """What its client may write before its texts; stripped."""
-        self.bucket: Bucket | None = None
-        self.command_bucket: Bucket | None = None
-        self.moves: Bucket | None = None
-        self.moved_host = False
-        """It has come from another host than its handshake did: nothing proves that this host is the member's."""
-        self.muted_until = NEVER
-        """Until then its datagrams are ignored unread (`rate_limits`, `flooding`)."""
-        self.warned_at = NEVER
-        """When it was last told that it sends too fast."""
+    wished: str
+    """The name that it asked for: its client may go on writing it."""
+    prefixes: tuple[str, ...]
+    """What its client may write before its texts; stripped."""
+    bucket: Bucket | None = None
+    command_bucket: Bucket | None = None
+    moves: Bucket | None = None
+    moved_host: bool = False
+    """It has come from another host than its handshake did: nothing proves that this host is the member's."""
+    muted_until: float = NEVER
+    """Until then its datagrams are ignored unread (`rate_limits`, `flooding`)."""
+    warned_at: float = NEVER
+    """When it was last told that it sends too fast."""
 
 
+@dataclass(slots=True, eq=False)
 class CatchUpState:
     """What only a member needs that does not hear its room live yet."""
 
-    __slots__ = ("history", "joined_at", "limiter", "replaying")
-
-    def __init__(self, joined_at: int = 0, history: int = 0) -> None:
-        self.joined_at = joined_at
-        self.history = history
-        """How many messages from before it joined it hears first."""
-        self.replaying = False
-        """The log has been asked, and has not answered yet."""
-        self.limiter: ReplayLimiter | None = None
+    joined_at: int = 0
+    history: int = 0
+    """How many messages from before it joined it hears first."""
+    replaying: bool = False
+    """The log has been asked, and has not answered yet."""
+    limiter: ReplayLimiter | None = None
 
 
+@dataclass(slots=True, eq=False)
 class Member:
     """One member that this gateway serves. State that only few members need is kept apart."""
 
-    __slots__ = (
-        "address",
-        "catch_up",
-        "cursor",
-        "dialect",
-        "id",
-        "idle_s",
-        "ip",
-        "leaving",
-        "listener",
-        "name",
-        "options",
-        "rate_key",
-        "recipients",
-        "room",
-        "seen",
-        "sender",
-        "slot",
-        "token",
-    )
+    id: int
+    name: str
+    options: int
+    """`MemberOptions` that the listener of its handshake promised."""
+    token: bytes
+    """The token's hash instead, as long as the member was adopted and its client has shown no token here."""
+    dialect: Dialect
+    room: "Room"
+    ip: bytes
+    """The host of its handshake, or of its last accepted datagram."""
+    rate_key: str
+    """What it shares limits with (an IPv4 address or an IPv6 /64); empty: no limits by address."""
+    seen: float
+    """When something last came from it."""
+    idle_s: float
+    """For how long nothing may come from it."""
+    cursor: int
+    """While it is not live: the offset up to which it has heard its room."""
+    sender: SenderState | None = None
+    address: bytes | None = None
+    """Where datagrams to it go; None: not known yet."""
+    listener: int = 0
+    """Index of the UDP listener that it sends to; datagrams to it leave from there."""
+    recipients: Recipients | None = None
+    """The group with which it hears its room live; None: it has no address yet, or catches up."""
+    slot: int = -1
+    """Its place in that group."""
+    catch_up: CatchUpState | None = None
+    leaving: bool = False
+    """It leaves, or has been removed: its datagrams are ignored."""
 
-    def __init__(
-        self,
-        granted: Granted,
-        token: bytes,
-        dialect: Dialect,
-        ip: bytes,
-        room: "Room",
-        now: float,
-        rate_key: str = "",
-    ) -> None:
-        self.id = granted.member
-        self.name = granted.user
-        self.options = granted.options
-        """`MemberOptions` that the listener of its handshake promised."""
-        self.token = token
-        """The token's hash instead, as long as the member was adopted and its client has shown no token here."""
-        self.dialect = dialect
-        self.room = room
-        self.ip = ip
-        """The host of its handshake, or of its last accepted datagram."""
-        self.rate_key = rate_key
-        """What it shares limits with (an IPv4 address or an IPv6 /64); empty: no limits by address."""
-        self.address: bytes | None = None
-        """Where datagrams to it go; None: not known yet."""
-        self.listener = 0
-        """Index of the UDP listener that it sends to; datagrams to it leave from there."""
-        self.seen = now
-        """When something last came from it."""
-        self.idle_s = _seconds(granted.idle_ms)
-        self.sender = SenderState(granted.user, granted.wished) if granted.wished not in ("", granted.user) else None
-        """Only of a member that has sent something, or whose name is not the one that it asked for."""
-        self.cursor = granted.offset
-        """While it is not live: the offset up to which it has heard its room."""
-        self.recipients: Recipients | None = None
-        """The group with which it hears its room live; None: it has no address yet, or catches up."""
-        self.slot = -1
-        """Its place in that group."""
-        self.catch_up: CatchUpState | None = None
-        self.leaving = False
-        """It leaves, or has been removed: its datagrams are ignored."""
+    @classmethod
+    def from_grant(
+        cls, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float, rate_key: str = ""
+    ) -> "Member":
+        """Return the member that the directory has granted; the room is that of the same grant."""
+        name, idle_s = granted.user, _seconds(granted.idle_ms)
+        member = cls(
+            granted.member, name, granted.options, token, dialect, room, ip, rate_key, now, idle_s, granted.offset
+        )
+        if granted.wished not in ("", name):
+            member.sender = SenderState(granted.wished, own_prefixes(name, granted.wished))
+        return member
 
     def sender_state(self) -> SenderState:
         """Return the state of a sender, made when it is first needed."""
         if self.sender is None:
-            self.sender = SenderState(self.name)
+            self.sender = SenderState(self.name, own_prefixes(self.name))
         return self.sender
 
     def rename(self, name: str) -> None:
@@ -147,56 +127,43 @@ def _seconds(idle_ms: int) -> float:
     return idle_ms / 1000
 
 
+@dataclass(slots=True, eq=False)
 class Room:
     """One room with members here."""
 
-    __slots__ = (
-        "bucket",
-        "confirmed",
-        "epoch",
-        "groups",
-        "id",
-        "is_ended",
-        "known_last",
-        "last_not_joined",
-        "limiter",
-        "members",
-        "name",
-        "position",
-        "raw_name",
-        "repairing",
-        "size",
-        "waiting",
-    )
+    id: int
+    name: str
+    raw_name: bytes
+    epoch: int
+    position: int
+    """The offset up to which live members have heard the room."""
+    known_last: int
+    """The highest offset that is known to exist."""
+    last_not_joined: int
+    """The last offset of an entry that is not a joining: after it there is nothing for members without notices."""
+    size: int
+    """Members at all gateways, as far as the news tell."""
+    confirmed: bool = False
+    """News have come: the subscription is live."""
+    is_ended: bool = False
+    """It is closed; members that are behind still catch up with its end."""
+    repairing: bool = False
+    """Missing entries have been asked for, or wait for the limiter; news only raise `known_last` meanwhile."""
+    limiter: ReplayLimiter | None = None
+    """Of the gap that is being repaired."""
+    bucket: Bucket | None = None
+    """Limits what is said in the room; made with the first message."""
+    members: dict[int, Member] = field(default_factory=dict)
+    waiting: dict[int, Member] = field(default_factory=dict)
+    """Members with an address that are not live yet."""
+    groups: dict[tuple[int, DownStyle, int], Recipients] = field(default_factory=dict)
+    """Live members by listener, form of datagram, and the options that change what they are sent."""
 
-    def __init__(self, granted: Granted) -> None:
-        self.id = granted.room
-        self.name = granted.room_name
-        self.raw_name = self.name.encode()
-        self.epoch = granted.epoch
-        self.position = granted.offset
-        """The offset up to which live members have heard the room."""
-        self.known_last = granted.offset
-        """The highest offset that is known to exist."""
-        self.last_not_joined = granted.offset
-        """The last offset of an entry that is not a joining: after it there is nothing for members without notices."""
-        self.confirmed = False
-        """News have come: the subscription is live."""
-        self.is_ended = False
-        """It is closed; members that are behind still catch up with its end."""
-        self.repairing = False
-        """Missing entries have been asked for, or wait for the limiter; news only raise `known_last` meanwhile."""
-        self.limiter: ReplayLimiter | None = None
-        """Of the gap that is being repaired."""
-        self.bucket: Bucket | None = None
-        """Limits what is said in the room; made with the first message."""
-        self.members: dict[int, Member] = {}
-        self.waiting: dict[int, Member] = {}
-        """Members with an address that are not live yet."""
-        self.groups: dict[tuple[int, DownStyle, int], Recipients] = {}
-        """Live members by listener, form of datagram, and the options that change what they are sent."""
-        self.size = granted.size
-        """Members at all gateways, as far as the news tell."""
+    @classmethod
+    def from_grant(cls, granted: Granted) -> "Room":
+        """Return the room of a member that the directory has granted."""
+        name, offset = granted.room_name, granted.offset
+        return cls(granted.room, name, name.encode(), granted.epoch, offset, offset, offset, granted.size)
 
     @property
     def topic(self) -> bytes:

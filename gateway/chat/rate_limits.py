@@ -24,8 +24,6 @@ COMMANDS_S, COMMANDS = 5.0, 50.0
 that member hears."""
 QUESTION = 2.5
 """How many commands a question counts for: its answer may be larger than itself."""
-QUESTIONS = COMMANDS / QUESTION
-"""Questions that a member may ask at once."""
 WARN_S = 1.0
 """A member is told at most this often that it is too fast."""
 TOO_FAST = "Too fast: what you said was dropped."

@@ -70,7 +70,7 @@ def name_of(sock: socket.socket) -> bytes:
 
 def a_member(number: int) -> Member:
     granted = a_grant(number)
-    return Member(granted, token_of(number), TCRP, bytes(4), Room(granted), 0.0)
+    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), Room.from_grant(granted), 0.0)
 
 
 # --- receiving ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.chat import rate_limits, render, room_events
 from gateway.chat.command_answers import PAGE
 from gateway.chat.commands import HISTORY, PORTION, PORTIONS
-from gateway.chat.rate_limits import COMMANDS, QUESTIONS
+from gateway.chat.rate_limits import COMMANDS, QUESTION
 from gateway.config import Settings
 from tests.gateway.chat.test_with_broker import STAYING
 from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
@@ -369,13 +369,13 @@ def test_history_is_what_was_said_last_oldest_first(town: Town) -> None:
 
 def test_too_many_questions_are_not_answered(town: Town) -> None:
     host = town.enter(town.a, "tcrp")
-    for _ in range(int(QUESTIONS) + 10):
+    for _ in range(int(COMMANDS / QUESTION) + 10):
         host.send(town.a, "/time")
     town.world.run(1.0)
     counters = town.a.gateway.counters
     assert (counters.questions_limited, counters.told_to_slow_down) == (10, 1)
     told = lines(host)
-    assert len(told) == QUESTIONS + 1
+    assert len(told) == COMMANDS / QUESTION + 1
     assert told.count(TOO_FAST) == 1
     town.world.run(1.0)
     town.type(host, "/time")

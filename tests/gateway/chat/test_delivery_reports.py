@@ -1,4 +1,4 @@
-"""How far a gateway has delivered must reach the directory, whatever becomes of one report (gateway/chat/delivery_reports.py)."""
+"""gateway/chat/delivery_reports.py: how far a gateway has delivered reaches the directory, whatever becomes of a report"""
 
 import pytest
 

@@ -31,8 +31,8 @@ class Served(Members):
 def a_member(members: "Served", number: int, now: float, idle_s: float = 100.0, room: int = 1) -> Member:
     granted = a_grant(number, room=room, idle_s=idle_s)
     if room not in members.rooms:
-        members.rooms[room] = Room(granted)
-    return Member(granted, token_of(number), TCRP, bytes(4), members.rooms[room], now)
+        members.rooms[room] = Room.from_grant(granted)
+    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), members.rooms[room], now)
 
 
 def test_a_silent_member_is_found_when_its_time_is_up() -> None:

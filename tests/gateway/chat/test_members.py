@@ -11,8 +11,8 @@ from tsudoi.protocol.client.dialects import TCRP
 def a_member(members: Members, number: int, now: float, idle_s: float = 100.0, room: int = 1) -> Member:
     granted = a_grant(number, room=room, idle_s=idle_s)
     if room not in members.rooms:
-        members.rooms[room] = Room(granted)
-    return Member(granted, token_of(number), TCRP, bytes(4), members.rooms[room], now)
+        members.rooms[room] = Room.from_grant(granted)
+    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), members.rooms[room], now)
 
 
 def test_a_member_is_found_by_its_token_until_it_is_removed() -> None:

@@ -6,7 +6,6 @@ from typing import Literal
 
 import pytest
 
-from gateway.chat.members import SenderState
 from gateway.chat.own_name import own_prefixes, without_own_name
 
 
@@ -19,7 +18,7 @@ from gateway.chat.own_name import own_prefixes, without_own_name
     ],
 )
 def test_a_client_may_write_its_name_as_assigned_and_as_wished(name: str, own: set[str]) -> None:
-    assert set(SenderState(name).prefixes) == own
+    assert set(own_prefixes(name)) == own
 
 
 def test_what_no_name_can_be_is_not_brought_into_normal_form(monkeypatch: pytest.MonkeyPatch) -> None:
