@@ -4,7 +4,7 @@
 """
 
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Adopt, Granted, Release, Reply
+from tsudoi.protocol.backbone import Adopt, Release
 from tsudoi.protocol.errors import MalformedMessage
 
 from ..admission import RateKeys
@@ -119,15 +119,12 @@ class ChatCore:
             self.counters.malformed_frames += 1
 
     def _handle_answer(self, message: backbone.Downward, now: float) -> None:
-        resumed_late = self.link.requests.late_resume(message)
         self.link.handle(message, now)
         match message:
-            case Reply(_, Granted() as granted) if resumed_late:
-                self._handover.adopt(granted, resumed_late, now)
             case Release():
                 self._handover.release(message, now)
             case Adopt(adoptions):
-                self._handover.adopt_all(adoptions, now)
+                self._handover.adopt(adoptions, now)
 
     def tick(self, now: float) -> None:
         """Do what time brings. To be called every `canary.CANARY_S`."""

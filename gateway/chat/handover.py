@@ -6,7 +6,7 @@ A gateway that is asked to release a member says how far the member has heard it
 from dataclasses import dataclass, field
 
 from tsudoi.ops.token_bucket import bound
-from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
+from tsudoi.protocol.backbone import Adoption, Item, Release
 from tsudoi.protocol.codes import EntryKind
 
 from ..counters import Counters
@@ -65,22 +65,19 @@ class Handover:
     def _answer(self, kind: EntryKind, message: Release, heard: int) -> None:
         self.out.publish(Item(kind, message.room, message.member, message.handover, heard))
 
-    def adopt_all(self, adoptions: list[Adoption], now: float) -> None:
-        """Serve members that the directory has given to this gateway."""
+    def adopt(self, adoptions: list[Adoption], now: float) -> None:
+        """Serve members that the directory has given to this gateway; only the hashes of their tokens are known."""
         for adoption in adoptions:
             self.counters.adopted += 1
-            self.adopt(adoption.granted, adoption.token_hash, now)
-
-    def adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
-        """Serve a member of whose token only the hash is known."""
-        if self.closed_rooms.was_told(granted.room, granted.member):
-            return
-        known = self._member(granted.room, granted.member)
-        if known is not None:
-            self.leaving.repeat(known)
-            return
-        self.enter.adopt(granted, token_hash, now)
-        self.unknown_tokens.receive_held(token_hash, now)
+            granted, token_hash = adoption.granted, adoption.token_hash
+            if self.closed_rooms.was_told(granted.room, granted.member):
+                continue
+            known = self._member(granted.room, granted.member)
+            if known is not None:
+                self.leaving.repeat(known)
+                continue
+            self.enter.adopt(granted, token_hash, now)
+            self.unknown_tokens.receive_held(token_hash, now)
 
     def _member(self, room_id: int, member_id: int) -> Member | None:
         room = self.members.rooms.get(room_id)

@@ -54,14 +54,18 @@ class AbandonedJoins:
                 abandoned.pause_s *= 2
                 self.send(Request(request_id, Resume(abandoned.token_hash)))
 
-    def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
-        """Let the member leave that has come of a request, or forget a request of which nothing has come."""
+    def handle_reply(self, request_id: int, body: Answer, now: float) -> bool:
+        """Let the member leave that has come of a request, or forget a request of which nothing has come.
+
+        Return False if the request is none of these.
+        """
         abandoned = self._abandoned.get(request_id)
         if abandoned is None:
-            return
+            return False
         if not isinstance(body, Granted):
             if now >= abandoned.until:
                 del self._abandoned[request_id]
         elif body.member != abandoned.left:
             abandoned.left = body.member
             self.publish(Item(EntryKind.LEFT, body.room, body.member, "", LeaveReason.LEFT))
+        return True

@@ -3,6 +3,8 @@
 The broker publishes each canary back among the news, in order, so one that is missing shows that news may be missing.
 """
 
+from collections import deque
+
 from tsudoi.ops.histogram import SECONDS, Histogram
 
 CANARY_S = 0.25
@@ -13,7 +15,7 @@ LEASE_S = 1.7
 """For so long after a canary was sent that came back, the broker gives this gateway's members to no other: it heard the
 gateway then, and waits 2 s."""
 CANARIES = 100
-"""Canaries that are awaited: 25 s of them."""
+"""Canaries whose times are remembered: 25 s of them."""
 
 
 class Canary:
@@ -21,12 +23,13 @@ class Canary:
 
     def __init__(self) -> None:
         self._last = 0
-        self._sent: dict[int, float] = {}
-        """Number → when it was sent, of those that have not come back."""
-        self._back_at = float("-inf")
+        self._sent: deque[tuple[int, float]] = deque(maxlen=CANARIES)
+        """(number, when it was sent) of those that may come back."""
+        self._back = 0
+        """Number of the last one that has come back."""
+        self.back_at = float("-inf")
+        """When it did."""
         self._lease_until = float("-inf")
-        self._forgotten = False
-        """Canaries that were not back have been given up: news may be lost with them."""
         self.round_trip_s = Histogram(SECONDS)
         self.lost = 0
         """Canaries that never came back though later ones did."""
@@ -34,37 +37,31 @@ class Canary:
     def send(self, now: float) -> int:
         """Return the number of the next canary, which is sent now."""
         self._last += 1
-        self._sent[self._last] = now
-        if len(self._sent) > CANARIES:
-            del self._sent[next(iter(self._sent))]
-            self._forgotten = True
+        self._sent.append((self._last, now))
         return self._last
 
     def take_back(self, number: int, now: float) -> bool:
-        """Take a canary that has come back; return False if earlier ones have not, so that news may be lost."""
-        sent_at = self._sent.pop(number, None)
-        if sent_at is None:
+        """Take a canary that has come back; return False if earlier ones have not, so that news may be lost.
+
+        They come back in the order in which they were sent, or not at all.
+        """
+        if number > self._last:
             return True
-        self._back_at = now
+        while self._sent and self._sent[0][0] < number:
+            self._sent.popleft()
+        if not self._sent or self._sent[0][0] != number:
+            return True
+        _, sent_at = self._sent.popleft()
+        lost = number - self._back - 1
+        self._back, self.back_at = number, now
+        self.lost += lost
         self.round_trip_s.note(now - sent_at)
         self._lease_until = max(self._lease_until, sent_at + LEASE_S)
-        # They come back in the order in which they were sent, or not at all.
-        lost = [earlier for earlier in self._sent if earlier < number]
-        for earlier in lost:
-            del self._sent[earlier]
-        self.lost += len(lost)
-        is_complete = not lost and not self._forgotten
-        self._forgotten = False
-        return is_complete
-
-    def is_awaited(self, number: int) -> bool:
-        """Say whether a canary has been sent and is not back."""
-        return number in self._sent
+        return not lost
 
     def end_lease(self) -> None:
         """A broker that does not know this gateway may have given its members to others: only new canaries count."""
         self._lease_until = float("-inf")
-        self._forgotten = bool(self._sent)
         self._sent.clear()
 
     def has_lease(self, now: float) -> bool:
@@ -73,8 +70,8 @@ class Canary:
 
     def unhealthy_reason(self, now: float) -> str:
         """Return why health is red; empty: it is green."""
-        if now - self._back_at < HEALTHY_S:
+        if now - self.back_at < HEALTHY_S:
             return ""
-        if self._back_at == float("-inf"):
+        if self.back_at == float("-inf"):
             return "the broker has not been reached yet"
-        return f"nothing came back from the broker for {now - self._back_at:.1f} s"
+        return f"nothing came back from the broker for {now - self.back_at:.1f} s"

@@ -114,9 +114,9 @@ class Link:
 
     def handle_canary(self, number: int, now: float) -> bool:
         """Take a canary from the news; return False if news may have been lost before it."""
-        if self.canary.is_awaited(number):
-            self._heard_at = now
-        return self.canary.take_back(number, now)
+        is_complete = self.canary.take_back(number, now)
+        self._heard_at = max(self._heard_at, self.canary.back_at)
+        return is_complete
 
     def is_alive(self, now: float) -> bool:
         """Say whether the broker knows this gateway and was heard lately."""

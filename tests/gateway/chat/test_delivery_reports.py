@@ -1,4 +1,4 @@
-"""gateway/chat/delivery_reports.py: how far a gateway has delivered reaches the directory, whatever becomes of a report"""
+"""gateway/chat/delivery_reports.py: reports of how far was delivered reach the directory, whatever becomes of one."""
 
 import pytest
 

@@ -7,6 +7,7 @@ from tests.support.fakes import ScriptedGateway, a_grant, said, token_of
 from tsudoi.protocol.backbone import (
     Adopt,
     Adoption,
+    Granted,
     Item,
     Reconcile,
     Reconciled,
@@ -24,17 +25,29 @@ def a_datagram(number: int) -> bytes:
     return bytes((len(name), 32)) + name + token_of(number)
 
 
+def reconcile(gateway: ScriptedGateway, *granted: Granted) -> None:
+    """Let it ask which members are its own, and tell it of one that it does not know."""
+    gateway.tick()
+    (request,) = gateway.asked(Reconcile)
+    gateway.answer(Adopt([Adoption(each, hash_token(token_of(each.member))) for each in granted]))
+    gateway.reply(request.id, Reconciled([]))
+    for again in gateway.asked(Reconcile):
+        gateway.reply(again.id, Reconciled([]))
+
+
 def test_a_question_that_was_asked_twice_may_be_granted_twice() -> None:
     gateway = ScriptedGateway()
     gateway.core.handle_datagrams(0, [(a_datagram(1), ALICE)], gateway.now)
     (request,) = gateway.asked(Resume)
     gateway.reply(request.id, a_grant(1))
     gateway.reply(request.id, a_grant(1))
+    reconcile(gateway)
     assert list(gateway.members.rooms[1].members) == [1]
     # It went elsewhere and, as the question came a second time, it is ours again.
     gateway.answer(Release(1, 1, "broker.1", False))
     assert gateway.members.rooms == {}
     gateway.reply(request.id, a_grant(1, offset=3, address=WRITTEN))
+    reconcile(gateway, a_grant(1, offset=3, address=WRITTEN))
     assert list(gateway.members.rooms[1].members) == [1]
     gateway.news(last=3)
     gateway.news(said(4, 9, "hello"))
@@ -49,7 +62,9 @@ def test_a_grant_that_comes_too_late_is_taken() -> None:
     request = gateway.asked(Resume)[0]
     assert request.body == Resume(hash_token(token_of(1)), "192.0.2.1", 30_000)
     gateway.wait(gateway.settings.request_timeout_s + 1)
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
     gateway.reply(request.id, a_grant(1, address=WRITTEN))
+    reconcile(gateway, a_grant(1, address=WRITTEN))
     assert list(gateway.members.rooms[1].members) == [1]
 
 
