@@ -9,7 +9,7 @@ from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, toke
 from tsudoi.protocol.codes import EntryKind
 
 
-def test_who_comes_from_ever_other_ports_is_followed_so_fast_only() -> None:
+def test_moves_are_limited() -> None:
     gateway = ScriptedGateway()
     member = gateway.enter(1, address=ALICE)
     ports = [address_of(1, port) for port in range(5_000, 5_000 + int(MOVES) + 10)]
@@ -51,7 +51,9 @@ def test_another_port_of_the_same_host_moves_a_member_at_once(gateway: ScriptedG
     assert gateway.outbound.to(ALICE) == []
 
 
-def test_another_host_is_not_heard_before_the_old_one_was_silent_for_a_while(gateway: ScriptedGateway) -> None:
+def test_another_host_is_accepted_only_after_nothing_has_come_from_the_old_one_for_a_while(
+    gateway: ScriptedGateway,
+) -> None:
     member = gateway.enter(1, address=ALICE)
     gateway.wait(gateway.settings.move_after_s - 1)
     gateway.hear(1, "stolen?", ELSEWHERE)

@@ -9,7 +9,7 @@ from tsudoi.protocol.backbone import (
 from tsudoi.protocol.codes import EntryKind
 
 
-def test_only_so_much_waits(gateway: ScriptedGateway) -> None:
+def test_the_backlog_is_bounded(gateway: ScriptedGateway) -> None:
     gateway = ScriptedGateway(Settings(backlog=2))
     gateway.enter(1)
     log = [said(offset, 9, str(offset)) for offset in range(2, 11)]
@@ -20,7 +20,7 @@ def test_only_so_much_waits(gateway: ScriptedGateway) -> None:
     assert gateway.counters.backlog_skipped == 7
 
 
-def test_a_new_member_may_hear_what_was_said_last_before_it_joined() -> None:
+def test_history_is_the_last_messages_before_the_join() -> None:
     gateway = ScriptedGateway(Settings(history=2))
     gateway.core.enter(a_grant(1, offset=6), token_of(1), gateway.now, joined=True)
     gateway.news(last=6)
@@ -50,7 +50,7 @@ def test_history_comes_before_what_waited() -> None:
     assert texts(gateway, ALICE) == ["2", "4"]
 
 
-def test_who_comes_back_hears_no_history() -> None:
+def test_a_resumed_member_hears_no_history() -> None:
     gateway = ScriptedGateway(Settings(history=5))
     gateway.core.enter(a_grant(1, offset=3, address=b"192.0.2.1 20001 0"), token_of(1), gateway.now)
     gateway.news(last=3)

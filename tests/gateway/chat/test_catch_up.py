@@ -9,7 +9,7 @@ from tsudoi.protocol.backbone import (
 from tsudoi.protocol.codes import EntryKind
 
 
-def test_a_member_is_live_only_when_it_was_told_all_at_its_pace_and_others_wait_for_nobody() -> None:
+def test_a_member_is_live_only_after_its_paced_replay_and_delays_no_other() -> None:
     gateway = slow_gateway()
     gateway.enter(1, address=ALICE)
     gateway.enter(2, offset=1)
@@ -25,7 +25,7 @@ def test_a_member_is_live_only_when_it_was_told_all_at_its_pace_and_others_wait_
     assert gateway.counters.replays_paced > 0
 
 
-def test_a_paced_replay_is_given_up_where_it_has_come_to() -> None:
+def test_a_member_is_released_where_its_paced_replay_has_come_to() -> None:
     gateway = slow_gateway()
     gateway.enter(2, offset=1)
     log = [said(offset, 9, str(offset)) for offset in range(2, 302)]
@@ -38,7 +38,7 @@ def test_a_paced_replay_is_given_up_where_it_has_come_to() -> None:
     assert [item.code for item in gateway.published() if item.kind == EntryKind.RELEASED] == [1 + heard]
 
 
-def test_what_was_said_since_the_join_waits_for_an_address(gateway: ScriptedGateway) -> None:
+def test_messages_since_the_join_wait_for_an_address(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.enter(2, offset=1)
     gateway.news(said(2, 9, "2"), said(3, 2, "own"), said(4, 9, "4"))
@@ -60,7 +60,7 @@ def test_a_seed_client_hears_its_own_words_that_waited_too(gateway: ScriptedGate
     assert texts(gateway, ALICE) == ["own"]
 
 
-def test_nothing_waited_so_nothing_is_asked(gateway: ScriptedGateway) -> None:
+def test_a_member_without_a_backlog_asks_for_no_replay(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.hear(1, "", ALICE)
     assert gateway.asked(Replay) == []
@@ -68,7 +68,7 @@ def test_nothing_waited_so_nothing_is_asked(gateway: ScriptedGateway) -> None:
     assert texts(gateway, ALICE) == ["2"]
 
 
-def test_only_others_came_meanwhile_so_nothing_is_asked(gateway: ScriptedGateway) -> None:
+def test_missed_joins_alone_are_no_reason_for_a_replay(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.news(entry(2, EntryKind.JOINED, 2), entry(3, EntryKind.JOINED, 3))
     gateway.hear(1, "", ALICE)
@@ -77,7 +77,7 @@ def test_only_others_came_meanwhile_so_nothing_is_asked(gateway: ScriptedGateway
     assert texts(gateway, ALICE) == ["4"]
 
 
-def test_something_was_said_between_others_that_came(gateway: ScriptedGateway) -> None:
+def test_a_message_between_missed_joins_is_replayed(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     log = [entry(2, EntryKind.JOINED, 2), said(3, 9, "3"), entry(4, EntryKind.JOINED, 3)]
     gateway.news(*log)
@@ -108,7 +108,7 @@ def test_a_move_while_catching_up_goes_on_at_the_new_address(gateway: ScriptedGa
     assert texts(gateway, moved) == ["2", "3", "4"]
 
 
-def test_the_directory_is_told_where_a_live_member_is_and_how_far_it_has_heard(gateway: ScriptedGateway) -> None:
+def test_the_address_and_position_of_a_live_member_are_published(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.news(said(2, 9, "2"))
     gateway.hear(1, "", ALICE)

@@ -151,7 +151,7 @@ def test_nobody_speaks_in_a_closed_room() -> None:
     assert den.host.notices() == ["closed"]
 
 
-def test_who_sends_on_after_the_end_is_not_told_again() -> None:
+def test_a_member_is_told_once_that_its_room_is_closed() -> None:
     den = Den()
     den.close()
     for node in (den.far, den.near) * 2:
@@ -173,7 +173,7 @@ def test_after_a_while_a_closed_room_is_forgotten() -> None:
     assert den.guest.heard == []
 
 
-def test_who_is_behind_when_its_room_closes_hears_what_it_missed_first() -> None:
+def test_a_member_that_is_behind_hears_what_it_missed_before_the_closing() -> None:
     gateway = ScriptedGateway()
     gateway.enter(1, "tsudoi", address=address_of(1), offset=3)
     behind = gateway.enter(2, "tsudoi", address=address_of(2), offset=1)
@@ -188,7 +188,7 @@ def test_who_is_behind_when_its_room_closes_hears_what_it_missed_first() -> None
     assert left == [1, behind.id]
 
 
-def test_a_gateway_that_has_told_the_end_says_so_again_to_a_directory_that_does_not_know() -> None:
+def test_a_gateway_repeats_to_the_directory_that_a_member_was_told_of_the_closing() -> None:
     gateway = ScriptedGateway()
     gateway.enter(1, address=address_of(1), offset=3)
     gateway.news(CLOSED)
@@ -204,7 +204,7 @@ def test_a_gateway_that_has_told_the_end_says_so_again_to_a_directory_that_does_
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-def test_a_closed_room_is_told_in_each_members_words(gateway: ScriptedGateway, dialect: object) -> None:
+def test_closing_is_told_in_each_dialects_words(gateway: ScriptedGateway, dialect: object) -> None:
     name = getattr(dialect, "name", "")
     gateway.enter(1, name, address=ALICE)
     gateway.enter(2, name)
@@ -227,7 +227,7 @@ def test_after_its_end_a_room_has_no_news(gateway: ScriptedGateway) -> None:
     assert len(gateway.outbound.to(ALICE)) == len(DIALECTS["tcrp"].closed)
 
 
-def test_a_room_that_closed_unheard_is_read_to_its_end(gateway: ScriptedGateway) -> None:
+def test_a_room_whose_closing_was_missed_is_read_to_its_end(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.news(epoch=0, last=3)
     answer_replay(gateway, said(2, 9, "bye"), entry(3, EntryKind.CLOSED, 9, LeaveReason.HOST_LEFT, "アリス"), after=1)

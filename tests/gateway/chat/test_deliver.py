@@ -22,7 +22,7 @@ def test_all_members_hear_in_the_order_of_the_log(gateway: ScriptedGateway) -> N
     assert texts(gateway, ALICE) == texts(gateway, BOB) == ["one", "two", "three"]
 
 
-def test_who_enters_before_its_rooms_news_come_here_misses_nothing(gateway: ScriptedGateway) -> None:
+def test_a_member_that_enters_before_the_first_news_misses_nothing(gateway: ScriptedGateway) -> None:
     gateway.core.enter(a_grant(1), token_of(1), gateway.now, joined=True)
     gateway.hear(1, b"", ALICE)
     gateway.news(said(3, 9, "second"))
@@ -68,7 +68,7 @@ def test_each_dialect_hears_in_its_own_form(gateway: ScriptedGateway) -> None:
     ]
 
 
-def test_joining_is_heard_by_nobody(gateway: ScriptedGateway) -> None:
+def test_joins_are_not_sent_to_members_without_notices(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.news(entry(2, EntryKind.JOINED, 7))
     gateway.news(said(3, 7, "hi"))
@@ -106,7 +106,7 @@ def test_a_member_that_leaves_is_told_nothing(gateway: ScriptedGateway) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
-def test_a_member_that_was_too_long_silent_is_told_in_its_words(gateway: ScriptedGateway, dialect: object) -> None:
+def test_an_idle_member_is_told_in_its_dialects_words(gateway: ScriptedGateway, dialect: object) -> None:
     name = getattr(dialect, "name", "")
     gateway.enter(1, name, address=ALICE)
     gateway.enter(2, name, address=BOB)

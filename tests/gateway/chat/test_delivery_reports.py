@@ -48,7 +48,7 @@ def test_how_far_was_delivered_is_reported_at_once_and_then_now_and_then(gateway
     assert reports(gateway) == []
 
 
-def test_what_was_not_delivered_is_not_reported(gateway: ScriptedGateway) -> None:
+def test_undelivered_entries_are_not_reported(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.wait(1.0)
     reports(gateway)

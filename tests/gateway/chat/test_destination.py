@@ -9,7 +9,7 @@ from tsudoi.protocol.backbone import Resume
 from tsudoi.protocol.codes import LeaveReason
 
 
-def test_answers_leave_by_the_door_that_the_datagrams_come_in(gateway: ScriptedGateway) -> None:
+def test_datagrams_leave_from_the_listener_that_the_members_come_in_at(gateway: ScriptedGateway) -> None:
     gateway = ScriptedGateway(ipv6=(False, False))
     gateway.enter(1, address=ALICE)
     gateway.news(said(2, 9, "one"))
@@ -46,21 +46,21 @@ def test_a_port_that_would_stay_and_was_never_announced_is_learned(gateway: Scri
     assert member.address == ALICE
 
 
-def test_an_announced_address_takes_the_door_of_its_family() -> None:
+def test_an_announced_address_takes_the_listener_of_its_family() -> None:
     gateway = ScriptedGateway(ipv6=(False, True, True))
     member = gateway.enter(1, ip="2001:db8::1")
     gateway.core.announce(member, addresses.pack("2001:db8::1", 5_555), gateway.now)
     assert member.listener == 1
 
 
-def test_who_leaves_announces_nothing(gateway: ScriptedGateway) -> None:
+def test_a_leaving_member_can_not_announce_an_address(gateway: ScriptedGateway) -> None:
     member = gateway.enter(1)
     gateway.core.leave(member, LeaveReason.LEFT, gateway.now)
     gateway.core.announce(member, ALICE, gateway.now)
     assert member.address is None
 
 
-def test_a_member_that_comes_back_is_told_where_it_was(gateway: ScriptedGateway) -> None:
+def test_a_resumed_member_hears_at_its_last_address(gateway: ScriptedGateway) -> None:
     send(gateway, raw(1, ""))
     (request,) = gateway.asked(Resume)
     gateway.reply(request.id, a_grant(1, offset=5, address=b"192.0.2.1 20001 0"))
@@ -70,7 +70,7 @@ def test_a_member_that_comes_back_is_told_where_it_was(gateway: ScriptedGateway)
 
 
 @pytest.mark.parametrize("door", [-1, -9, 9, 10**30])
-def test_a_door_that_there_is_none_of_is_another(gateway: ScriptedGateway, door: int) -> None:
+def test_an_unknown_listener_is_replaced_by_another(gateway: ScriptedGateway, door: int) -> None:
     send(gateway, raw(1, ""))
     (request,) = gateway.asked(Resume)
     gateway.reply(request.id, a_grant(1, offset=5, address=f"192.0.2.1 20001 {door}".encode()))
@@ -91,7 +91,7 @@ def test_an_address_that_can_not_be_read_is_none(gateway: ScriptedGateway, writt
 
 
 @pytest.mark.parametrize(("written", "door"), [(b"192.0.2.1 5 2", 2), (b"192.0.2.1 5 1", 0), (b"2001:db8::1 5 9", 1)])
-def test_an_address_takes_its_door_again_if_there_is_one_of_its_family(written: bytes, door: int) -> None:
+def test_a_restored_address_takes_its_listener_if_the_family_fits(written: bytes, door: int) -> None:
     gateway = ScriptedGateway(ipv6=(False, True, False))
     member = gateway.core.enter(a_grant(1, address=written), token_of(1), gateway.now)
     assert member.listener == door

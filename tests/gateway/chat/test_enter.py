@@ -7,7 +7,7 @@ from tsudoi.protocol.backbone import Adopt, Adoption, Resume
 from tsudoi.protocol.names import hash_token
 
 
-def test_an_address_has_so_many_members() -> None:
+def test_members_of_an_address_are_bounded() -> None:
     gateway = ScriptedGateway(Settings(address_members=2))
     assert gateway.core.may_enter("2001:db8::1")
     gateway.enter(1, ip="2001:db8::1")
@@ -67,7 +67,7 @@ def test_a_member_that_is_adopted_while_it_is_asked_for_is_one_member(gateway: S
     assert list(gateway.members.rooms[1].members) == [1]
 
 
-def test_what_asked_for_a_member_that_is_adopted_comes_before_what_it_says_next(gateway: ScriptedGateway) -> None:
+def test_held_datagrams_of_an_adopted_member_come_before_its_next_ones(gateway: ScriptedGateway) -> None:
     send(gateway, raw(1, "one"))
     send(gateway, raw(1, "two"))
     (request,) = gateway.asked(Resume)

@@ -42,7 +42,7 @@ def test_a_seed_client_with_a_refusal_for_its_token_is_told_to_end(gateway: Scri
 
 
 @pytest.mark.parametrize("data", [refused(words="ERROR: buy at example.org"), refused("d"), refused(words="ERROR: ")])
-def test_it_is_told_only_what_we_might_have_said_and_no_more_bytes_than_it_sent(
+def test_an_exit_answer_repeats_only_our_own_refusals_and_is_no_longer_than_the_datagram(
     gateway: ScriptedGateway, data: bytes
 ) -> None:
     send(gateway, data, BOB, door=0)
@@ -50,7 +50,7 @@ def test_it_is_told_only_what_we_might_have_said_and_no_more_bytes_than_it_sent(
     assert gateway.counters.exit_answers == 1
 
 
-def test_an_address_is_told_so_once_a_second(gateway: ScriptedGateway) -> None:
+def test_an_address_is_told_to_exit_once_a_second(gateway: ScriptedGateway) -> None:
     for _ in range(5):
         send(gateway, refused(), ALICE)
         send(gateway, refused(), BOB)
@@ -80,7 +80,7 @@ def test_how_many_addresses_are_remembered_for_that_is_bounded(gateway: Scripted
     assert gateway.counters.exit_answers == EXIT_ADDRESSES + 10
 
 
-def test_many_ports_of_one_address_are_told_so_as_one(gateway: ScriptedGateway) -> None:
+def test_many_ports_of_one_address_share_a_limit(gateway: ScriptedGateway) -> None:
     for port in range(1, 1_000):
         send(gateway, refused(), addresses.pack("192.0.2.1", port))
     assert gateway.counters.exit_answers == EXITS

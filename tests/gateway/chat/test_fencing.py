@@ -12,7 +12,7 @@ from tsudoi.protocol.backbone import (
 )
 
 
-def test_a_gateway_whose_lease_is_over_delivers_nothing_before_the_roll_was_called(gateway: ScriptedGateway) -> None:
+def test_a_gateway_without_a_lease_delivers_nothing_before_it_has_reconciled(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.enter(2, address=BOB)
     gateway.canaries_come_back = False
@@ -34,7 +34,7 @@ def test_a_gateway_whose_lease_is_over_delivers_nothing_before_the_roll_was_call
     assert list(gateway.members.rooms[1].members) == [1]
 
 
-def test_who_comes_in_while_the_roll_is_called_is_asked_for_too(gateway: ScriptedGateway) -> None:
+def test_members_that_come_in_while_reconciling_are_asked_for_too(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.canaries_come_back = False
     gateway.wait(3.0)
@@ -57,7 +57,7 @@ def test_who_comes_in_while_the_roll_is_called_is_asked_for_too(gateway: Scripte
     assert (texts(gateway, ALICE), texts(gateway, BOB)) == (["2"], [])
 
 
-def test_what_was_missed_while_fenced_is_asked_for(gateway: ScriptedGateway) -> None:
+def test_entries_missed_while_fenced_are_replayed(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.canaries_come_back = False
     gateway.wait(3.0)

@@ -10,7 +10,7 @@ from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, raw
 from tests.support.fakes import ScriptedGateway
 
 
-def test_who_floods_is_not_heard_for_a_while_that_grows() -> None:
+def test_a_flooding_member_is_ignored_for_longer_each_time() -> None:
     gateway = ScriptedGateway(Settings(rate=100.0, burst=1.0))
     gateway.enter(1, "tsudoi")
     gateway.enter(2)
@@ -45,7 +45,7 @@ def test_who_floods_is_not_heard_for_a_while_that_grows() -> None:
         pytest.param(raw(1, "m1: "), "datagrams", id="nothing but a name"),
     ],
 )
-def test_who_floods_with_what_says_nothing_is_silenced_too(data: bytes, counter: str) -> None:
+def test_a_flood_of_empty_or_misdirected_datagrams_counts_too(data: bytes, counter: str) -> None:
     gateway = ScriptedGateway()
     gateway.enter(1, address=ALICE)  # what only says where it is the first time is none of these
     before = getattr(gateway.counters, counter)
@@ -56,7 +56,7 @@ def test_who_floods_with_what_says_nothing_is_silenced_too(data: bytes, counter:
     assert (gateway.said(), bool(gateway.outbound.filter)) == ([], True)
 
 
-def test_nobody_is_silenced_by_what_comes_from_elsewhere() -> None:
+def test_datagrams_from_other_hosts_have_no_member_ignored() -> None:
     gateway = ScriptedGateway(Settings(rate=100.0, burst=1.0))
     gateway.enter(1, address=ALICE)
     for _ in range(2):

@@ -10,7 +10,7 @@ from tsudoi.protocol.backbone import (
 )
 
 
-def test_what_is_missing_is_asked_for_and_told_before_what_came_later(gateway: ScriptedGateway) -> None:
+def test_missing_entries_are_replayed_before_later_ones(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.news(said(4, 9, "four"))
     assert texts(gateway, ALICE) == []
@@ -54,7 +54,7 @@ def test_news_that_come_while_a_gap_is_repaired_are_asked_for_too(gateway: Scrip
     assert texts(gateway, ALICE) == ["2", "3", "4"]
 
 
-def test_what_the_log_does_not_hold_any_more_is_counted(gateway: ScriptedGateway) -> None:
+def test_entries_that_the_log_has_lost_are_counted(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.news(last=9)
     answer_replay(gateway, said(8, 9, "8"), said(9, 9, "9"), after=1)
@@ -88,7 +88,7 @@ def test_another_epoch_begins_anew_and_is_counted(gateway: ScriptedGateway) -> N
 
 
 @given(data=st.data())
-def test_whatever_is_dropped_or_repeated_all_is_heard_once_and_in_order(data: st.DataObject) -> None:
+def test_every_entry_is_delivered_once_and_in_order_whatever_is_dropped_or_repeated(data: st.DataObject) -> None:
     gateway = ScriptedGateway()
     gateway.enter(1, address=ALICE)
     gateway.enter(2)
@@ -118,7 +118,7 @@ def test_whatever_is_dropped_or_repeated_all_is_heard_once_and_in_order(data: st
     assert gateway.counters.lost_entries == 0
 
 
-def test_a_long_gap_is_told_no_faster_than_the_rate() -> None:
+def test_a_long_gap_is_replayed_no_faster_than_the_rate() -> None:
     gateway = slow_gateway()
     log = [said(offset, 9, str(offset)) for offset in range(2, 402)]
     gateway.enter(1, address=ALICE)
@@ -134,7 +134,7 @@ def test_a_long_gap_is_told_no_faster_than_the_rate() -> None:
     assert gateway.counters.lost_entries == 0
 
 
-def test_what_is_said_while_a_gap_waits_for_its_pace_comes_after_it() -> None:
+def test_new_messages_come_after_a_paced_gap() -> None:
     gateway = slow_gateway()
     log = [said(offset, 9, str(offset)) for offset in range(2, 202)]
     gateway.enter(1, address=ALICE)

@@ -35,7 +35,7 @@ def reconcile(gateway: ScriptedGateway, *granted: Granted) -> None:
         gateway.reply(again.id, Reconciled([]))
 
 
-def test_a_question_that_was_asked_twice_may_be_granted_twice() -> None:
+def test_a_second_grant_of_a_question_asked_twice_is_reconciled() -> None:
     gateway = ScriptedGateway()
     gateway.core.handle_datagrams(0, [(a_datagram(1), ALICE)], gateway.now)
     (request,) = gateway.asked(Resume)
@@ -56,7 +56,7 @@ def test_a_question_that_was_asked_twice_may_be_granted_twice() -> None:
     assert gateway.asked(Resume) == []
 
 
-def test_a_grant_that_comes_too_late_is_taken() -> None:
+def test_a_grant_that_comes_too_late_is_reconciled() -> None:
     gateway = ScriptedGateway()
     gateway.core.handle_datagrams(0, [(a_datagram(1), ALICE)], gateway.now)
     request = gateway.asked(Resume)[0]
@@ -68,7 +68,7 @@ def test_a_grant_that_comes_too_late_is_taken() -> None:
     assert list(gateway.members.rooms[1].members) == [1]
 
 
-def test_whom_it_may_have_been_granted_without_hearing_of_it_is_asked_for() -> None:
+def test_after_a_lost_resume_the_gateway_reconciles() -> None:
     gateway = ScriptedGateway()
     gateway.enter(9)
     assert gateway.asked(Reconcile) == []
@@ -88,7 +88,7 @@ def test_whom_it_may_have_been_granted_without_hearing_of_it_is_asked_for() -> N
     assert gateway.asked(Reconcile) == []
 
 
-def test_a_member_that_is_given_up_is_told_up_to_there_and_no_further(gateway: ScriptedGateway) -> None:
+def test_a_released_member_hears_up_to_its_release_and_no_further(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.enter(2, address=BOB)
     gateway.news(said(2, 9, "2"))
@@ -100,7 +100,7 @@ def test_a_member_that_is_given_up_is_told_up_to_there_and_no_further(gateway: S
     assert token_of(1) not in gateway.members.by_token
 
 
-def test_a_member_that_shows_itself_at_another_host_is_given_up_when_it_has_been_silent() -> None:
+def test_a_member_at_another_host_is_released_when_nothing_has_come_from_it_for_a_while() -> None:
     for settings, silent_s in ((Settings(), Settings.move_after_s), (Settings(check_ip="off"), 0.0)):
         gateway = ScriptedGateway(settings)
         gateway.enter(1, address=ALICE)
@@ -121,7 +121,7 @@ def test_a_member_that_shows_itself_at_another_host_is_given_up_when_it_has_been
         assert gateway.published() == [Item(EntryKind.KEPT, 1, 7, "h7", 0)]
 
 
-def test_what_it_said_before_goes_before_it_is_given_up(gateway: ScriptedGateway) -> None:
+def test_earlier_messages_are_published_before_the_release(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.published()
     gateway.hear(1, "last", ALICE)
@@ -129,7 +129,7 @@ def test_what_it_said_before_goes_before_it_is_given_up(gateway: ScriptedGateway
     assert [item.kind for item in gateway.published()] == [EntryKind.SAID, EntryKind.RELEASED]
 
 
-def test_a_member_without_an_address_is_given_up_with_what_waits_for_it(gateway: ScriptedGateway) -> None:
+def test_a_member_without_an_address_is_released_at_its_cursor(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.enter(2)
     gateway.news(said(2, 9, "2"), said(3, 9, "3"))
@@ -138,7 +138,7 @@ def test_a_member_without_an_address_is_given_up_with_what_waits_for_it(gateway:
     assert gateway.published() == [Item(EntryKind.RELEASED, 1, 2, "h1", 1)]
 
 
-def test_one_that_catches_up_at_a_new_address_is_given_up_with_that(gateway: ScriptedGateway) -> None:
+def test_a_member_that_catches_up_is_released_with_its_new_address(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.enter(2)
     gateway.news(said(2, 9, "2"), said(3, 9, "3"))
@@ -152,7 +152,7 @@ def test_one_that_catches_up_at_a_new_address_is_given_up_with_that(gateway: Scr
     ]
 
 
-def test_a_member_that_is_not_here_is_given_up_without_a_position(gateway: ScriptedGateway) -> None:
+def test_an_unknown_member_is_released_without_a_position(gateway: ScriptedGateway) -> None:
     gateway.answer(release(7, room=3))
     assert gateway.published() == [Item(EntryKind.RELEASED, 3, 7, "h1", 0)]
 

@@ -58,7 +58,7 @@ def test_a_member_that_leaves_is_not_found() -> None:
     assert list(members.wheel.expired(100.0)) == []
 
 
-def test_those_who_went_are_let_go_of_before_their_time_would_be_up() -> None:
+def test_removed_members_are_freed_before_their_time_out() -> None:
     members = Served()
     stays = a_member(members, 0, 0.0)
     members.add(stays)

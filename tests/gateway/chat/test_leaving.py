@@ -7,7 +7,7 @@ from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 
-def test_a_silent_member_is_removed_by_way_of_the_broker_and_told(gateway: ScriptedGateway) -> None:
+def test_an_idle_member_leaves_through_the_broker_and_is_told(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.published()
     gateway.wait(99.0)

@@ -21,7 +21,7 @@ def test_a_client_may_write_its_name_as_assigned_and_as_wished(name: str, own: s
     assert set(own_prefixes(name)) == own
 
 
-def test_what_no_name_can_be_is_not_brought_into_normal_form(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_too_long_for_a_name_is_not_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths: list[int] = []
 
     def normalize(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:

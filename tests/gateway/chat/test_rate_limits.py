@@ -9,7 +9,7 @@ from tests.gateway.chat.scripting import ALICE, BOB, LOOPBACK
 from tests.support.fakes import ScriptedGateway, address_of
 
 
-def test_a_member_may_say_so_much_at_once_and_so_much_a_second() -> None:
+def test_a_member_has_a_burst_and_a_rate() -> None:
     gateway = ScriptedGateway(Settings(rate=10.0, burst=3.0))
     gateway.enter(1)
     gateway.enter(2)
@@ -29,7 +29,7 @@ def test_a_member_may_say_so_much_at_once_and_so_much_a_second() -> None:
     assert gateway.counters.rate_limited == 5
 
 
-def test_who_shouts_is_not_read_for_a_moment_but_may_leave() -> None:
+def test_a_muted_member_may_still_leave() -> None:
     gateway = ScriptedGateway(Settings(rate=100.0, burst=1.0))
     gateway.enter(1, "tcrp-json")
     for _ in range(3):
@@ -41,7 +41,7 @@ def test_who_shouts_is_not_read_for_a_moment_but_may_leave() -> None:
     assert gateway.members.rooms[1].members[1].leaving
 
 
-def test_in_a_crowd_each_may_say_less() -> None:
+def test_the_rate_falls_in_a_crowd() -> None:
     gateway = ScriptedGateway(Settings(rate=10.0, burst=8.0))
     for number in range(1, 4 * CROWD + 1):
         gateway.enter(number)
@@ -55,7 +55,7 @@ def test_in_a_crowd_each_may_say_less() -> None:
     assert gateway.said() == ["b", "d"]
 
 
-def test_a_room_has_a_rate_of_its_own() -> None:
+def test_a_room_has_a_rate() -> None:
     gateway = ScriptedGateway(Settings(room_rate=2.0))
     for number in range(1, 4):
         gateway.enter(number)
@@ -72,7 +72,7 @@ def test_a_room_has_a_rate_of_its_own() -> None:
     assert gateway.said() == ["y"]
 
 
-def test_an_address_has_a_rate_for_all_of_its_members_in_all_rooms() -> None:
+def test_an_address_has_a_rate_for_all_of_its_members() -> None:
     gateway = ScriptedGateway(Settings(address_messages=2.0))
     for number in range(1, 4):
         gateway.enter(number, room=number, ip="192.0.2.1")
@@ -94,7 +94,7 @@ def test_an_address_has_a_rate_for_all_of_its_members_in_all_rooms() -> None:
     assert gateway.said() == ["again"]
 
 
-def test_who_is_too_fast_is_told_once_a_second_if_its_dialect_has_words() -> None:
+def test_a_member_that_is_too_fast_is_warned_once_a_second() -> None:
     gateway = ScriptedGateway(Settings(rate=0.1, burst=1.0))
     gateway.enter(1, "tsudoi")
     gateway.enter(2, "tcrp")

@@ -13,7 +13,7 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 
-def test_what_a_member_says_goes_to_the_broker(gateway: ScriptedGateway) -> None:
+def test_a_message_is_published(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.hear(1, "hello", ALICE)
     gateway.hear(1, "やあ\t改行\n", ALICE)
@@ -47,14 +47,14 @@ def test_the_senders_own_name_may_be_written_in_any_normal_form(gateway: Scripte
     assert gateway.said() == ["a", "b", "がぐ: c"]
 
 
-def test_one_that_was_told_apart_may_write_the_name_that_it_wished(gateway: ScriptedGateway) -> None:
+def test_a_client_may_write_the_name_that_it_asked_for(gateway: ScriptedGateway) -> None:
     gateway.enter(1, name="alice#2")
     for text in ("alice: a", "alice#2: b", "alice : c", "alice#3: d"):
         gateway.hear(1, text, ALICE)
     assert gateway.said() == ["a", "b", "c", "alice#3: d"]
 
 
-def test_a_signed_token_before_a_text_is_not_told_where_tokens_are_names(gateway: ScriptedGateway) -> None:
+def test_a_signed_token_before_a_text_is_stripped_where_tokens_are_names(gateway: ScriptedGateway) -> None:
     text = f"eyJhbGciOiJFZERTQSJ9.{'x' * 40}.{'y' * 86}: hello"
     trusting = ScriptedGateway(Settings(auth="optional"))
     for each in (trusting, gateway):
@@ -65,7 +65,7 @@ def test_a_signed_token_before_a_text_is_not_told_where_tokens_are_names(gateway
 
 
 @pytest.mark.parametrize("text", ["", "m1: ", "m1 : ", "\x00\x1b", "m1: \x07"])
-def test_nothing_left_to_say_only_registers(gateway: ScriptedGateway, text: str) -> None:
+def test_an_empty_text_only_registers(gateway: ScriptedGateway, text: str) -> None:
     member = gateway.enter(1)
     gateway.wait(10.0)
     gateway.hear(1, text, ALICE)

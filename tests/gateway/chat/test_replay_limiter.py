@@ -26,14 +26,14 @@ def test_a_burst_comes_at_once_and_then_the_rate() -> None:
     assert told(limiter, 1_000, 10_000, NOW + 100) == 500
 
 
-def test_crumbs_are_not_asked_for() -> None:
+def test_small_portions_wait() -> None:
     limiter = ReplayLimiter(1_000, 10_000, NOW)
     told(limiter, 0, 10_000, NOW)
     assert limiter.portion(500, 10_000, NOW + 0.1) == 0
     assert limiter.waits
 
 
-def test_little_that_is_missing_is_no_crumb() -> None:
+def test_a_small_rest_does_not_wait() -> None:
     limiter = ReplayLimiter(1_000, 510, NOW)
     assert told(limiter, 0, 500, NOW) == 500
     assert limiter.portion(500, 510, NOW + 0.02) >= 10
@@ -48,7 +48,7 @@ def test_a_portion_has_a_bound() -> None:
     assert ReplayLimiter(1_000_000, 10_000, NOW).portion(0, 10_000, NOW) == PORTION
 
 
-def test_whoever_is_told_more_slowly_than_others_talk_gets_there_all_the_same() -> None:
+def test_a_replay_slower_than_the_room_still_ends() -> None:
     talked, heard, now = 1_000, 0, NOW
     limiter = ReplayLimiter(10, talked, now)
     while heard < talked:
@@ -62,7 +62,7 @@ def test_whoever_is_told_more_slowly_than_others_talk_gets_there_all_the_same() 
     rate=st.floats(0.1, 1e6),
     steps=st.lists(st.tuples(st.floats(0, 5), st.integers(0, 3_000)), max_size=60),
 )
-def test_no_more_is_told_than_the_rate_or_twice_what_is_said(rate: float, steps: list[tuple[float, int]]) -> None:
+def test_no_more_is_sent_than_the_rate_or_twice_the_new_entries(rate: float, steps: list[tuple[float, int]]) -> None:
     goal, heard, now = 5_000, 0, NOW
     limiter = ReplayLimiter(rate, goal, now)
     for seconds, said in steps:

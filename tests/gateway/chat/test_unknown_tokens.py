@@ -18,7 +18,7 @@ from tsudoi.protocol.codes import Status
 from tsudoi.protocol.names import hash_token
 
 
-def test_a_token_that_somebody_shows_elsewhere_is_no_members_there_and_does_not_stand_in_its_way(
+def test_a_token_shown_at_another_host_is_refused_and_does_not_delay_its_member(
     gateway: ScriptedGateway,
 ) -> None:
     send(gateway, raw(1, "thief"), ELSEWHERE)
@@ -35,7 +35,7 @@ def test_a_token_that_somebody_shows_elsewhere_is_no_members_there_and_does_not_
     assert gateway.said() == ["of the member"]
 
 
-def test_who_is_granted_at_another_host_is_heard_there_at_once_and_nobody_else(gateway: ScriptedGateway) -> None:
+def test_a_member_granted_at_another_host_may_send_there_at_once(gateway: ScriptedGateway) -> None:
     send(gateway, raw(1, "moved"), ELSEWHERE)
     (request,) = gateway.asked(Resume)
     gateway.reply(request.id, a_grant(1, address=b"192.0.2.1 5000 0"))
@@ -44,14 +44,14 @@ def test_who_is_granted_at_another_host_is_heard_there_at_once_and_nobody_else(g
     assert gateway.members.by_token[token_of(1)].address == ELSEWHERE
 
 
-def test_where_a_token_is_shown_does_not_matter_if_nobody_checks_it() -> None:
+def test_hosts_do_not_matter_if_they_are_not_checked() -> None:
     gateway = ScriptedGateway(Settings(check_ip="off"))
     send(gateway, raw(1, "x"), ELSEWHERE)
     (request,) = gateway.asked(Resume)
     assert request.body == Resume(hash_token(token_of(1)), "198.51.100.7", 0)
 
 
-def test_whose_guesses_are_spent_is_not_read_for_a_moment() -> None:
+def test_a_source_that_guesses_too_much_is_muted_for_a_moment() -> None:
     gateway = ScriptedGateway(Settings(guess_rate=2.0))
     gateway.core.handle_datagrams(0, [(b"\3nonsense", ALICE)] * 41, gateway.now)
     assert (gateway.counters.unknown_tokens, gateway.counters.guesses_limited) == (41, 1)
@@ -63,7 +63,7 @@ def test_whose_guesses_are_spent_is_not_read_for_a_moment() -> None:
 
 
 @pytest.mark.parametrize("token", [b"", b"short", b"G" * 32, b"0" * 31, b"0" * 33, b"A" * 32, b"\xff" * 32])
-def test_what_does_not_look_like_a_token_is_not_asked_for(gateway: ScriptedGateway, token: bytes) -> None:
+def test_only_what_looks_like_a_token_is_asked_for(gateway: ScriptedGateway, token: bytes) -> None:
     send(gateway, raw(1, "hello", token=token))
     assert gateway.asked(Resume) == []
     assert gateway.counters.unknown_tokens == 1
@@ -124,7 +124,7 @@ def test_without_an_answer_what_waited_is_dropped_and_asked_for_again(gateway: S
     assert gateway.said() == ["two"]
 
 
-def test_what_waits_is_bounded(gateway: ScriptedGateway) -> None:
+def test_held_datagrams_of_a_token_are_bounded(gateway: ScriptedGateway) -> None:
     for number in range(HELD_DATAGRAMS + 5):
         send(gateway, raw(1, str(number)))
     assert gateway.counters.held_dropped == 5
@@ -133,7 +133,7 @@ def test_what_waits_is_bounded(gateway: ScriptedGateway) -> None:
     assert gateway.said() == [str(number) for number in range(HELD_DATAGRAMS)]
 
 
-def test_how_many_unknown_tokens_wait_is_bounded(gateway: ScriptedGateway) -> None:
+def test_held_tokens_are_bounded(gateway: ScriptedGateway) -> None:
     strangers = [(raw(n, "x"), address_of(n, network=f"198.51.100.{n % 100}")) for n in range(HELD_TOKENS + 10)]
     gateway.core.handle_datagrams(0, strangers, gateway.now)
     assert gateway.counters.held_dropped == 10
@@ -156,7 +156,7 @@ def test_guessing_tokens_is_throttled_for_each_address() -> None:
     assert len(gateway.asked(Resume)) == 2
 
 
-def test_whose_tokens_are_members_comes_from_one_address_as_often_as_it_likes() -> None:
+def test_tokens_of_members_are_not_limited_by_address() -> None:
     gateway = ScriptedGateway(Settings(guess_rate=0.1))
     for number in range(1, 100):
         send(gateway, raw(number, "x"), ALICE)
@@ -171,7 +171,7 @@ def test_this_machine_is_not_throttled() -> None:
     assert len(gateway.asked(Resume)) == 100
 
 
-def test_what_waits_for_answers_about_tokens_has_a_bound_in_bytes(gateway: ScriptedGateway) -> None:
+def test_held_bytes_are_bounded(gateway: ScriptedGateway) -> None:
     size = len(raw(1, "x" * 4_000))
     fits, sources = HELD_BYTES // size, [addresses.pack(f"192.0.2.{number}", 1) for number in range(1, 100)]
     for number in range(fits + 10):

@@ -46,7 +46,7 @@ def test_a_refusal_that_comes_too_late_and_a_late_resume_are_passed_over(here: H
     assert len(here.link.publisher) == 0
 
 
-def test_only_so_many_late_grants_are_remembered(here: Here) -> None:
+def test_abandoned_requests_are_bounded(here: Here) -> None:
     for _ in range(ABANDONED + 1):
         here.ask(CREATE)
     requests = [message for message in here.said() if isinstance(message, Request)]
@@ -58,7 +58,7 @@ def test_only_so_many_late_grants_are_remembered(here: Here) -> None:
     assert here.counters.requests_not_cleared_up == 1
 
 
-def test_what_became_of_a_join_that_was_given_up_is_asked_until_nothing_can_come_of_it(here: Here) -> None:
+def test_an_abandoned_join_is_followed_up_until_nothing_can_come_of_it(here: Here) -> None:
     here.ask(CREATE)
     (request,) = here.said()
     here.wait(TIMEOUT_S, canaries_come_back=True)

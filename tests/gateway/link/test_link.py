@@ -28,7 +28,7 @@ def test_it_says_hello_again_when_nothing_is_heard(here: Here) -> None:
     assert HELLO in here.wait(2 * CANARY_S)
 
 
-def test_one_that_is_not_known_says_hello_at_once_and_once(here: Here) -> None:
+def test_an_unknown_gateway_greets_at_once_and_once(here: Here) -> None:
     here.tick()
     here.hear(*[Unknown("broker")] * 5)
     assert here.said() == [HELLO]
@@ -47,7 +47,7 @@ def test_nothing_is_published_before_the_next_welcome(here: Here) -> None:
     assert here.said() == [Publish(2, [Item(EntryKind.SAID, 1, 2, "b", 0)])]
 
 
-def test_what_may_be_lost_is_not_said_to_a_broker_that_does_not_know_us() -> None:
+def test_nothing_is_notified_to_a_broker_that_does_not_know_this_gateway() -> None:
     here = Here()
     here.link.notify(Delivered([(1, 2)]))
     assert here.said() == []
@@ -80,7 +80,7 @@ def test_a_broker_is_alive_while_it_is_heard(here: Here) -> None:
     assert not here.link.is_alive(here.now)
 
 
-def test_what_another_broker_accepted_says_nothing_of_our_numbers(here: Here) -> None:
+def test_what_an_earlier_broker_accepted_is_ignored(here: Here) -> None:
     for number in range(3):
         here.link.publisher.add(Item(EntryKind.SAID, 1, 2, str(number), 0))
     here.said()

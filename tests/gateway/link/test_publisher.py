@@ -59,7 +59,7 @@ def test_items_are_numbered_and_sent_once(publisher: Publisher) -> None:
     assert texts(publisher.frames(0.2)) == [(3, ["c"])]
 
 
-def test_what_is_accepted_is_let_go(publisher: Publisher) -> None:
+def test_accepted_items_are_forgotten(publisher: Publisher) -> None:
     for text in "abc":
         publisher.add(said(text))
         publisher.frames(0.0)
@@ -109,7 +109,7 @@ def test_a_full_window_takes_what_is_not_said() -> None:
     assert len(publisher) == 3
 
 
-def test_what_is_not_accepted_in_time_is_sent_again(publisher: Publisher) -> None:
+def test_items_that_are_not_accepted_in_time_are_sent_again(publisher: Publisher) -> None:
     publisher.add(said("a"))
     publisher.add(said("b"))
     publisher.frames(10.0)

@@ -26,7 +26,7 @@ def test_an_answer_finds_its_question(here: Here) -> None:
     assert here.answers == [(Rooms(["two"]), here.now), (Rooms(["one"]), here.now)]
 
 
-def test_who_asks_while_the_broker_is_away_is_told_at_once(here: Here) -> None:
+def test_a_question_is_answered_with_none_at_once_while_the_broker_is_away(here: Here) -> None:
     here.now += ALIVE_S
     here.ask(ListRooms(1))
     assert here.answers == [(None, here.now)]
