@@ -6,7 +6,7 @@ from tsudoi.protocol.backbone import Entry, Item
 from tsudoi.protocol.client.datagram import notice
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
-from .leaving import Leaving
+from .leave import Leaving
 from .members import Member, Members, Room
 from .outbound import Outbound, send_to
 

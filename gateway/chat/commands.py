@@ -33,7 +33,7 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 from ..counters import Counters
 from . import audience, command_answers, render
 from .command_answers import PAGE, speaks_japanese
-from .leaving import Leaving
+from .leave import Leaving
 from .members import Member
 from .outbound import Outbound, send_to
 from .rate_limits import QUESTION, RateLimits, warning_is_due

@@ -27,7 +27,7 @@ from .gaps import Gaps
 from .groups import Groups
 from .handover import Handover
 from .idle import IdleWheel
-from .leaving import Leaving
+from .leave import Leaving
 from .members import Members
 from .outbound import Outbound
 from .rate_limits import RateLimits

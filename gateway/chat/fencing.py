@@ -12,7 +12,7 @@ from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
 from ..counters import Counters
 from ..link.link import Link
-from .leaving import Leaving
+from .leave import Leaving
 from .members import Members
 from .outbound import Outbound
 

@@ -14,7 +14,7 @@ from .address_moves import AddressMoves
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .groups import Groups
-from .leaving import Leaving
+from .leave import Leaving
 from .members import Member, Members
 from .outbound import Outbound
 from .unknown_tokens import UnknownTokens

@@ -21,7 +21,7 @@ from ..trust import without_token
 from .address_moves import AddressMoves
 from .commands import Commands
 from .flooding import Flooding
-from .leaving import Leaving
+from .leave import Leaving
 from .members import Member, Members, Room
 from .outbound import Outbound
 from .own_name import without_own_name

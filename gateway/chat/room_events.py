@@ -11,7 +11,7 @@ from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
 from . import audience, render
-from .leaving import Leaving
+from .leave import Leaving
 from .members import Member, Room
 from .outbound import Outbound, send_to
 

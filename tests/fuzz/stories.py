@@ -85,7 +85,7 @@ def gateway(data: bytes) -> None:
             case 5:
                 told.core.handle_datagrams(0, [(part, address_of(kind >> 3 & 3))], told.now)
             case 6:
-                told.hear(kind >> 3 & 3, part, address_of(kind >> 5 & 3))
+                told.receive(kind >> 3 & 3, part, address_of(kind >> 5 & 3))
             case _:
                 told.wait((kind >> 3) * STEP_S)
         told.listen()

@@ -192,7 +192,7 @@ class ScriptedGateway(FakeGateway):
                 self.wait(CANARY_S)
                 for request in self.asked(backbone.Reconcile):
                     self.reply(request.id, backbone.Reconciled([]))
-            assert self.told() == [backbone.Hello(backbone.VERSION)]
+            assert self.notified() == [backbone.Hello(backbone.VERSION)]
 
     # --- time and what the gateway says ---------------------------------------------------------------------------
 
@@ -241,7 +241,7 @@ class ScriptedGateway(FakeGateway):
         self._requests = [request for request in self._requests if not isinstance(request.body, kinds)]
         return found
 
-    def told(self) -> list[Upward]:
+    def notified(self) -> list[Upward]:
         """What else it has said since this was asked last."""
         self.listen()
         others, self._others = self._others, []
@@ -282,10 +282,10 @@ class ScriptedGateway(FakeGateway):
         if not member.room.confirmed:
             self.news(room=room, last=offset)
         if address is not None:
-            self.hear(number, b"", address)
+            self.receive(number, b"", address)
         return member
 
-    def hear(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
+    def receive(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
         """Let a datagram of a member come in."""
         raw = text if isinstance(text, bytes) else text.encode()
         name = (room or self.room_of(number)).encode()

@@ -14,7 +14,7 @@ def test_the_backlog_is_bounded(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     log = [said(offset, 9, str(offset)) for offset in range(2, 11)]
     gateway.news(*log)
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     answer_replay(gateway, *log[-2:], after=8)
     assert texts(gateway, ALICE) == ["9", "10"]
     assert gateway.counters.backlog_skipped == 7
@@ -24,7 +24,7 @@ def test_history_is_the_last_messages_before_the_join() -> None:
     gateway = ScriptedGateway(Settings(history=2))
     gateway.core.enter(a_grant(1, offset=6), token_of(1), gateway.now, joined=True)
     gateway.news(last=6)
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     before = [
         said(2, 9, "2"),
         said(3, 9, "3"),
@@ -43,7 +43,7 @@ def test_history_comes_before_what_waited() -> None:
     gateway.core.enter(a_grant(1, offset=3), token_of(1), gateway.now, joined=True)
     gateway.news(last=3)
     gateway.news(said(4, 9, "4"))
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     log = [said(2, 9, "2"), entry(3, EntryKind.JOINED, 1), said(4, 9, "4")]
     while answer_all(gateway, log):
         pass

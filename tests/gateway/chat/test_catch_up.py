@@ -15,7 +15,7 @@ def test_a_member_is_live_only_after_its_paced_replay_and_delays_no_other() -> N
     gateway.enter(2, offset=1)
     log = [said(offset, 9, str(offset)) for offset in range(2, 302)]
     gateway.news(*log)
-    gateway.hear(2, "", BOB)
+    gateway.receive(2, "", BOB)
     for _ in range(40):
         log.append(said(log[-1].offset + 1, 9, str(log[-1].offset + 1)))
         gateway.news(log[-1])
@@ -30,7 +30,7 @@ def test_a_member_is_released_where_its_paced_replay_has_come_to() -> None:
     gateway.enter(2, offset=1)
     log = [said(offset, 9, str(offset)) for offset in range(2, 302)]
     gateway.news(*log)
-    gateway.hear(2, "", BOB)
+    gateway.receive(2, "", BOB)
     answer_all(gateway, log)
     heard = len(texts(gateway, BOB))
     assert 0 < heard < 300
@@ -42,7 +42,7 @@ def test_messages_since_the_join_wait_for_an_address(gateway: ScriptedGateway) -
     gateway.enter(1, address=ALICE)
     gateway.enter(2, offset=1)
     gateway.news(said(2, 9, "2"), said(3, 2, "own"), said(4, 9, "4"))
-    gateway.hear(2, "", BOB)
+    gateway.receive(2, "", BOB)
     assert texts(gateway, BOB) == []
     gateway.news(said(5, 9, "5"))
     answer_replay(gateway, said(2, 9, "2"), said(3, 2, "own"), said(4, 9, "4"), after=1, last=5)
@@ -55,14 +55,14 @@ def test_messages_since_the_join_wait_for_an_address(gateway: ScriptedGateway) -
 def test_a_seed_client_hears_its_own_words_that_waited_too(gateway: ScriptedGateway) -> None:
     gateway.enter(1, "classic")
     gateway.news(said(2, 1, "own"))
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     answer_replay(gateway, said(2, 1, "own"), after=1)
     assert texts(gateway, ALICE) == ["own"]
 
 
 def test_a_member_without_a_backlog_asks_for_no_replay(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     assert gateway.asked(Replay) == []
     gateway.news(said(2, 9, "2"))
     assert texts(gateway, ALICE) == ["2"]
@@ -71,7 +71,7 @@ def test_a_member_without_a_backlog_asks_for_no_replay(gateway: ScriptedGateway)
 def test_missed_joins_alone_are_no_reason_for_a_replay(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.news(entry(2, EntryKind.JOINED, 2), entry(3, EntryKind.JOINED, 3))
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     assert gateway.asked(Replay) == []
     gateway.news(said(4, 9, "4"))
     assert texts(gateway, ALICE) == ["4"]
@@ -81,7 +81,7 @@ def test_a_message_between_missed_joins_is_replayed(gateway: ScriptedGateway) ->
     gateway.enter(1)
     log = [entry(2, EntryKind.JOINED, 2), said(3, 9, "3"), entry(4, EntryKind.JOINED, 3)]
     gateway.news(*log)
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     answer_replay(gateway, *log, after=1)
     assert texts(gateway, ALICE) == ["3"]
 
@@ -89,7 +89,7 @@ def test_a_message_between_missed_joins_is_replayed(gateway: ScriptedGateway) ->
 def test_a_member_whose_room_is_behind_hears_nothing_from_before_its_join(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     late = gateway.core.enter(a_grant(2, offset=4), token_of(2), gateway.now)
-    gateway.hear(2, "", BOB)
+    gateway.receive(2, "", BOB)
     assert late.recipients is None
     gateway.news(said(2, 9, "2"), said(3, 9, "3"), entry(4, EntryKind.JOINED, 2), said(5, 9, "5"))
     assert texts(gateway, ALICE) == ["2", "3", "5"]
@@ -99,9 +99,9 @@ def test_a_member_whose_room_is_behind_hears_nothing_from_before_its_join(gatewa
 def test_a_move_while_catching_up_goes_on_at_the_new_address(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.news(said(2, 9, "2"), said(3, 9, "3"))
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     moved = address_of(1, port=30_000)
-    gateway.hear(1, "", moved)
+    gateway.receive(1, "", moved)
     answer_replay(gateway, said(2, 9, "2"), said(3, 9, "3"), after=1)
     gateway.news(said(4, 9, "4"))
     assert texts(gateway, ALICE) == []
@@ -111,7 +111,7 @@ def test_a_move_while_catching_up_goes_on_at_the_new_address(gateway: ScriptedGa
 def test_the_address_and_position_of_a_live_member_are_published(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
     gateway.news(said(2, 9, "2"))
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     assert gateway.published() == []
     answer_replay(gateway, said(2, 9, "2"), after=1)
     assert gateway.published() == [Item(EntryKind.ADDRESSED, 1, 1, "192.0.2.1 20001 0", 2)]

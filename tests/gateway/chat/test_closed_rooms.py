@@ -194,7 +194,7 @@ def test_a_gateway_repeats_to_the_directory_that_a_member_was_told_of_the_closin
     gateway.news(CLOSED)
     told = len(gateway.outbound.sent)
     assert [item.kind for item in gateway.published()][-1] == EntryKind.LEFT
-    gateway.hear(1, "hello?", address_of(1))
+    gateway.receive(1, "hello?", address_of(1))
     (asked,) = gateway.asked(Resume)
     gateway.reply(asked.id, a_grant(1, offset=3, address=b"192.0.2.1 20001 0"))
     assert gateway.members.rooms == {}

@@ -77,21 +77,21 @@ def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
     elsewhere = address_of(1, network="198.51.100.7")
     member = gateway.enter(1, address=address_of(1))
     member.options = int(ALL)
-    gateway.hear(1, "/help", address_of(1))
+    gateway.receive(1, "/help", address_of(1))
     assert len(gateway.outbound.to(address_of(1))) > 1
     gateway.now += gateway.settings.move_after_s
     gateway.tick()
-    gateway.hear(1, "", elsewhere)
+    gateway.receive(1, "", elsewhere)
     assert member.address == elsewhere
     for line in ("/help", "/who", "/rooms", "/bans", "/history 50"):
         for _ in range(3):
-            gateway.hear(1, line, elsewhere)
+            gateway.receive(1, line, elsewhere)
         gateway.wait(1.0)
     told = [payload.decode() for payload in gateway.outbound.to(elsewhere)]
     assert len(told) == 5
     assert all("join again to ask that" in text for text in told)
-    gateway.hear(1, "/time", elsewhere)
-    gateway.hear(1, "hello", elsewhere)
+    gateway.receive(1, "/time", elsewhere)
+    gateway.receive(1, "hello", elsewhere)
     assert len(gateway.asked(backbone.Clock)) == 1
     assert gateway.said() == ["hello"]
 
@@ -100,7 +100,7 @@ def test_wherever_it_is_it_is_told_all_if_nobody_looks_at_that() -> None:
     gateway = ScriptedGateway(Settings(check_ip="off"))
     elsewhere = address_of(1, network="198.51.100.7")
     gateway.enter(1, address=address_of(1)).options = int(ALL)
-    gateway.hear(1, "/help", elsewhere)
+    gateway.receive(1, "/help", elsewhere)
     assert len(gateway.outbound.to(elsewhere)) > 1
 
 
@@ -248,7 +248,7 @@ def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
     monkeypatch.setattr(room_events, "BIG_ROOM", 0)
     gateway = ScriptedGateway()
     gateway.enter(1, "tsudoi").options = ALL
-    gateway.hear(1, b"", address_of(1))
+    gateway.receive(1, b"", address_of(1))
     gateway.news(entry(2, EntryKind.JOINED, 9, code=2))
     gateway.canaries_come_back = False
     gateway.now += 5.0
@@ -465,14 +465,14 @@ def test_history_looks_no_further_than_it_must() -> None:
         (raw,) = gateway.outbound.to(address_of(1))[-1:]
         return [line.rpartition(" ")[2] for line in raw.decode().split("\n")[1:]]
 
-    gateway.hear(1, "/history 2", address_of(1))
+    gateway.receive(1, "/history 2", address_of(1))
     # Enough was found.
     assert asked_back(gateway, portion(1_200, said(1_300, 2, "a"), said(1_400, 2, "b"), said(1_500, 2, "c"))) == [
         (1_200, 500)
     ]
     assert history() == ["b", "c"]
     # To the room's beginning.
-    gateway.hear(1, "/history 5", address_of(1))
+    gateway.receive(1, "/history 5", address_of(1))
     assert asked_back(
         gateway,
         portion(1_200, said(1_300, 2, "d")),
@@ -482,7 +482,7 @@ def test_history_looks_no_further_than_it_must() -> None:
     ) == [(1_200, 500), (700, 500), (200, 500), (0, 500)]
     assert history() == ["a", "b", "c", "d"]
     # To the log's: what it holds is told once, though it may begin with what is known already.
-    gateway.hear(1, "/history 5", address_of(1))
+    gateway.receive(1, "/history 5", address_of(1))
     known = said(1_300, 2, "d")
     assert asked_back(gateway, portion(1_200, known), portion(700, said(1_100, 2, "c"), known, first=1_100)) == [
         (1_200, 500),
@@ -490,12 +490,12 @@ def test_history_looks_no_further_than_it_must() -> None:
     ]
     assert history() == ["c", "d"]
     # Not beyond another beginning of the room.
-    gateway.hear(1, "/history 5", address_of(1))
+    gateway.receive(1, "/history 5", address_of(1))
     assert len(asked_back(gateway, portion(1_200, said(3, 2, "new"), first=1, epoch=2))) == 1
     assert history() == ["new"]
     # The broker goes away meanwhile: that is the answer, and the only one.
     gateway.outbound.sent.clear()
-    gateway.hear(1, "/history", address_of(1))
+    gateway.receive(1, "/history", address_of(1))
     (request,) = gateway.asked(backbone.Replay)
     gateway.reply(request.id, portion(1_200, known))
     gateway.canaries_come_back = False

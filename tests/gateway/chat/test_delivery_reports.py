@@ -30,7 +30,7 @@ def test_a_report_that_got_lost_with_the_broker_is_made_again(seed: int) -> None
 
 
 def reports(gateway: ScriptedGateway) -> list[list[tuple[int, int]]]:
-    return [message.positions for message in gateway.told() if isinstance(message, Delivered)]
+    return [message.positions for message in gateway.notified() if isinstance(message, Delivered)]
 
 
 def test_how_far_was_delivered_is_reported_at_once_and_then_now_and_then(gateway: ScriptedGateway) -> None:

@@ -13,7 +13,7 @@ def test_datagrams_leave_from_the_listener_that_the_members_come_in_at(gateway: 
     gateway = ScriptedGateway(ipv6=(False, False))
     gateway.enter(1, address=ALICE)
     gateway.news(said(2, 9, "one"))
-    gateway.hear(1, "", ALICE, door=1)
+    gateway.receive(1, "", ALICE, door=1)
     gateway.news(said(3, 9, "two"))
     assert [(door, payload) for door, _, payload in gateway.outbound.sent] == [(0, b"m9: one"), (1, b"m9: two")]
 
@@ -22,7 +22,7 @@ def test_an_announced_address_counts_until_a_datagram_comes(gateway: ScriptedGat
     member = gateway.enter(1)
     gateway.core.announce(member, address_of(1, port=5_555), gateway.now)
     gateway.news(said(2, 9, "one"))
-    gateway.hear(1, "", ALICE)
+    gateway.receive(1, "", ALICE)
     gateway.core.announce(member, address_of(1, port=6_666), gateway.now)
     gateway.news(said(3, 9, "two"))
     assert gateway.outbound.to(address_of(1, port=5_555)) == [b"m9: one"]
@@ -33,8 +33,8 @@ def test_an_announced_port_may_stay_whatever_the_datagrams_come_from(gateway: Sc
     gateway = ScriptedGateway(ipv6=(False, False))
     member = gateway.enter(1, dialect="tcrp-two-sockets")
     gateway.core.announce(member, address_of(1, port=5_555), gateway.now)
-    gateway.hear(1, "a", address_of(1, port=6_666), door=1)
-    gateway.hear(1, "b", address_of(1, port=7_777), door=1)
+    gateway.receive(1, "a", address_of(1, port=6_666), door=1)
+    gateway.receive(1, "b", address_of(1, port=7_777), door=1)
     assert gateway.said() == ["a", "b"]
     assert (member.address, member.listener) == (address_of(1, port=5_555), 1)
     assert gateway.counters.moved_addresses == 0
@@ -42,7 +42,7 @@ def test_an_announced_port_may_stay_whatever_the_datagrams_come_from(gateway: Sc
 
 def test_a_port_that_would_stay_and_was_never_announced_is_learned(gateway: ScriptedGateway) -> None:
     member = gateway.enter(1, dialect="tcrp-two-sockets")
-    gateway.hear(1, "a", ALICE)
+    gateway.receive(1, "a", ALICE)
     assert member.address == ALICE
 
 

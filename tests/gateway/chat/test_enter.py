@@ -29,7 +29,7 @@ def test_nonsense_in_a_grant_from_another_gateway_does_no_harm(gateway: Scripted
     (request,) = gateway.asked(Resume)
     gateway.reply(request.id, a_grant(1, "no such dialect", ip="nonsense"))
     gateway.wait(gateway.settings.move_after_s)
-    gateway.hear(1, "hello again", ALICE)
+    gateway.receive(1, "hello again", ALICE)
     assert "hello again" in gateway.said()
 
 
@@ -50,7 +50,7 @@ def test_an_adopted_member_hears_before_it_has_said_anything(gateway: ScriptedGa
     assert gateway.outbound.to(ALICE) == [b"m9: hi"]
     assert gateway.counters.adopted == 1
     # Its token is known when it shows it, and the directory need not be asked.
-    gateway.hear(1, "hello", ALICE)
+    gateway.receive(1, "hello", ALICE)
     assert gateway.said() == ["hello"]
     assert gateway.asked(Resume) == []
 

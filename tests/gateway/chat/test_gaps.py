@@ -104,10 +104,10 @@ def test_every_entry_is_delivered_once_and_in_order_whatever_is_dropped_or_repea
         if what == "repeat":
             gateway.news(*some)
         if what == "address":
-            gateway.hear(2, "", BOB)
+            gateway.receive(2, "", BOB)
         if data.draw(st.booleans()):
             answer_all(gateway, log[:at])
-    gateway.hear(2, "", BOB)
+    gateway.receive(2, "", BOB)
     gateway.news(last=last)
     while answer_all(gateway, log):
         pass

@@ -124,7 +124,7 @@ def test_a_member_at_another_host_is_released_when_nothing_has_come_from_it_for_
 def test_earlier_messages_are_published_before_the_release(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.published()
-    gateway.hear(1, "last", ALICE)
+    gateway.receive(1, "last", ALICE)
     gateway.answer(release(1))
     assert [item.kind for item in gateway.published()] == [EntryKind.SAID, EntryKind.RELEASED]
 
@@ -143,7 +143,7 @@ def test_a_member_that_catches_up_is_released_with_its_new_address(gateway: Scri
     gateway.enter(2)
     gateway.news(said(2, 9, "2"), said(3, 9, "3"))
     gateway.published()
-    gateway.hear(2, "", BOB)
+    gateway.receive(2, "", BOB)
     gateway.answer(release(2))
     ip, port = unpack(BOB)
     assert gateway.published() == [

@@ -15,8 +15,8 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 def test_a_message_is_published(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
-    gateway.hear(1, "hello", ALICE)
-    gateway.hear(1, "やあ\t改行\n", ALICE)
+    gateway.receive(1, "hello", ALICE)
+    gateway.receive(1, "やあ\t改行\n", ALICE)
     items = [item for item in gateway.published() if item.kind == EntryKind.SAID]
     assert items == [Item(1, 1, 1, "hello", 0), Item(1, 1, 1, "やあ\t改行\n", 0)]
     assert gateway.counters.accepted_messages == 2
@@ -36,21 +36,21 @@ def test_a_message_is_published(gateway: ScriptedGateway) -> None:
 )
 def test_the_senders_own_name_is_taken_off(gateway: ScriptedGateway, text: str, heard: str) -> None:
     gateway.enter(1)
-    gateway.hear(1, text, ALICE)
+    gateway.receive(1, text, ALICE)
     assert gateway.said() == [heard]
 
 
 def test_the_senders_own_name_may_be_written_in_any_normal_form(gateway: ScriptedGateway) -> None:
     gateway.enter(1, name="がく")
     for text in ("がく: a", "か\u3099く: b", "がぐ: c"):
-        gateway.hear(1, text, ALICE)
+        gateway.receive(1, text, ALICE)
     assert gateway.said() == ["a", "b", "がぐ: c"]
 
 
 def test_a_client_may_write_the_name_that_it_asked_for(gateway: ScriptedGateway) -> None:
     gateway.enter(1, name="alice#2")
     for text in ("alice: a", "alice#2: b", "alice : c", "alice#3: d"):
-        gateway.hear(1, text, ALICE)
+        gateway.receive(1, text, ALICE)
     assert gateway.said() == ["a", "b", "c", "alice#3: d"]
 
 
@@ -59,7 +59,7 @@ def test_a_signed_token_before_a_text_is_stripped_where_tokens_are_names(gateway
     trusting = ScriptedGateway(Settings(auth="optional"))
     for each in (trusting, gateway):
         each.enter(1)
-        each.hear(1, text, ALICE)
+        each.receive(1, text, ALICE)
     assert trusting.said() == ["hello"]
     assert gateway.said() == [text]
 
@@ -68,7 +68,7 @@ def test_a_signed_token_before_a_text_is_stripped_where_tokens_are_names(gateway
 def test_an_empty_text_only_registers(gateway: ScriptedGateway, text: str) -> None:
     member = gateway.enter(1)
     gateway.wait(10.0)
-    gateway.hear(1, text, ALICE)
+    gateway.receive(1, text, ALICE)
     assert member.address == ALICE
     assert member.seen == gateway.now
     assert gateway.said() == []
@@ -80,17 +80,17 @@ def test_an_empty_text_only_registers(gateway: ScriptedGateway, text: str) -> No
 def test_words_to_register_are_never_relayed(gateway: ScriptedGateway, dialect: str, word: str) -> None:
     member = gateway.enter(1, dialect)
     for text in (word, f"m1: {word}"):
-        gateway.hear(1, text, ALICE)
+        gateway.receive(1, text, ALICE)
     assert member.address == ALICE
     assert gateway.said() == []
-    gateway.hear(1, f"{word}!", ALICE)
+    gateway.receive(1, f"{word}!", ALICE)
     assert gateway.said() == [f"{word}!"]
 
 
 def test_a_word_of_another_dialect_is_said(gateway: ScriptedGateway) -> None:
     gateway.enter(1, "tcrp")
     for text in ("@join", "@quit", "exit", "/leave", "__LEAVE__"):
-        gateway.hear(1, text, ALICE)
+        gateway.receive(1, text, ALICE)
     assert gateway.said() == ["@join", "@quit", "exit", "/leave", "__LEAVE__"]
 
 
@@ -100,9 +100,9 @@ def test_a_word_of_another_dialect_is_said(gateway: ScriptedGateway) -> None:
 def test_words_to_leave_leave_the_room(gateway: ScriptedGateway, dialect: str, word: str) -> None:
     member = gateway.enter(1, dialect, address=ALICE)
     gateway.published()
-    gateway.hear(1, f"m1: {word}", ALICE)
+    gateway.receive(1, f"m1: {word}", ALICE)
     assert gateway.published() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
-    gateway.hear(1, "one more thing", ALICE)
+    gateway.receive(1, "one more thing", ALICE)
     assert gateway.published() == []
     assert member.leaving
     gateway.news(entry(2, EntryKind.LEFT, 1, LeaveReason.LEFT))
@@ -113,15 +113,15 @@ def test_words_to_leave_leave_the_room(gateway: ScriptedGateway, dialect: str, w
 def test_messages_in_json_are_unwrapped(gateway: ScriptedGateway) -> None:
     gateway.enter(1, "tcrp-202")
     for text in ('{"sender": "mallory", "message": "hi"}', '{"sender":"m1","message":"m1: hey"}', "plain", '{"a":1}'):
-        gateway.hear(1, text, ALICE)
+        gateway.receive(1, text, ALICE)
     assert gateway.said() == ["hi", "hey", "plain", '{"a":1}']
 
 
 def test_bad_utf_8_is_replaced_and_a_cut_character_goes(gateway: ScriptedGateway) -> None:
     gateway.enter(1)
-    gateway.hear(1, b"a\xffb", ALICE)
-    gateway.hear(1, "あ".encode()[:2], ALICE)
-    gateway.hear(1, "aあ".encode()[:3], ALICE)
+    gateway.receive(1, b"a\xffb", ALICE)
+    gateway.receive(1, "あ".encode()[:2], ALICE)
+    gateway.receive(1, "aあ".encode()[:3], ALICE)
     assert gateway.said() == ["a\ufffdb", "a"]
 
 

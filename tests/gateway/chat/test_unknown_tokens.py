@@ -58,7 +58,7 @@ def test_a_source_that_guesses_too_much_is_muted_for_a_moment() -> None:
     send(gateway, raw(1, "x"))
     assert (gateway.asked(Resume), gateway.counters.guesses_limited) == ([], 2)
     gateway.enter(2, address=ALICE)
-    gateway.hear(2, "a member is heard from there", ALICE)
+    gateway.receive(2, "a member is heard from there", ALICE)
     assert gateway.said() == ["a member is heard from there"]
 
 

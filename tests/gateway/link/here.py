@@ -47,7 +47,7 @@ class Here:
                     self.link.handle_canary(message.number, self.now)
         return said
 
-    def hear(self, *messages: backbone.Downward) -> None:
+    def handle(self, *messages: backbone.Downward) -> None:
         for message in messages:
             self.link.handle(message, self.now)
 

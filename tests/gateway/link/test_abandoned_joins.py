@@ -28,8 +28,8 @@ def test_a_grant_that_comes_too_late_is_given_back(here: Here, body: Create) -> 
     assert isinstance(request, Request)
     here.wait(TIMEOUT_S, canaries_come_back=True)
     assert [answer for answer, _ in here.answers] == [None]
-    here.hear(Reply(request.id, a_grant(7, room=5)))
-    here.hear(Reply(request.id, a_grant(7, room=5)))
+    here.handle(Reply(request.id, a_grant(7, room=5)))
+    here.handle(Reply(request.id, a_grant(7, room=5)))
     (publish,) = (message for message in here.said() if isinstance(message, Publish))
     assert publish.items == [Item(EntryKind.LEFT, 5, 7, "", LeaveReason.LEFT)]
     assert len(here.answers) == 1
@@ -42,7 +42,7 @@ def test_a_refusal_that_comes_too_late_and_a_late_resume_are_passed_over(here: H
     here.wait(TIMEOUT_S, canaries_come_back=True)
     assert isinstance(one, Request)
     assert isinstance(two, Request)
-    here.hear(Reply(one.id, Refused(1, "")), Reply(two.id, a_grant(7)))
+    here.handle(Reply(one.id, Refused(1, "")), Reply(two.id, a_grant(7)))
     assert len(here.link.publisher) == 0
 
 
@@ -51,9 +51,9 @@ def test_abandoned_requests_are_bounded(here: Here) -> None:
         here.ask(CREATE)
     requests = [message for message in here.said() if isinstance(message, Request)]
     here.wait(TIMEOUT_S, canaries_come_back=True)
-    here.hear(Reply(requests[0].id, a_grant(1)))
+    here.handle(Reply(requests[0].id, a_grant(1)))
     assert len(here.link.publisher) == 0
-    here.hear(Reply(requests[1].id, a_grant(2)))
+    here.handle(Reply(requests[1].id, a_grant(2)))
     assert len(here.link.publisher) == 1
     assert here.counters.requests_not_cleared_up == 1
 
@@ -72,7 +72,7 @@ def test_an_abandoned_join_is_followed_up_until_nothing_can_come_of_it(here: Her
                 asked_at.append(here.now - began)
                 # The password was hashed in the end.
                 answer = a_grant(7, room=5) if 3.0 <= here.now - began < FOLLOW_UP_S else Refused(2, "")
-                here.hear(Reply(message.id, answer))
+                here.handle(Reply(message.id, answer))
     assert asked_at == sorted(asked_at)
     assert FOLLOW_UP_S < asked_at[-1] < 2 * FOLLOW_UP_S
     assert len(asked_at) < 6
@@ -85,6 +85,6 @@ def test_a_broker_that_is_away_is_not_asked_what_became_of_a_join(here: Here) ->
     here.wait(TIMEOUT_S, canaries_come_back=True)
     here.wait(ALIVE_S)
     assert [message for message in here.wait(20.0) if isinstance(message, Request)] == []
-    here.hear(Welcome("another", 0, True))
+    here.handle(Welcome("another", 0, True))
     (again,) = (message for message in here.wait(CANARY_S) if isinstance(message, Request))
     assert again.body == Resume(CREATE.token_hash)

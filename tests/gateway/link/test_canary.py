@@ -20,7 +20,7 @@ def test_health_is_a_canary_that_came_back_lately(here: Here) -> None:
     # Answers alone do not make it well: news must come too.
     for _ in range(10):
         here.wait(CANARY_S)
-        here.hear(Accepted(0))
+        here.handle(Accepted(0))
     assert here.link.canary.unhealthy_reason(here.now) == "nothing came back from the broker for 2.5 s"
     here.wait(CANARY_S, canaries_come_back=True)
     assert here.link.canary.unhealthy_reason(here.now) == ""
@@ -53,7 +53,7 @@ def test_a_broker_that_does_not_know_us_ends_the_lease(here: Here, message: back
     (early,) = (message for message in here.tick() if isinstance(message, Canary))
     here.wait(CANARY_S, canaries_come_back=True)
     assert here.link.canary.has_lease(here.now)
-    here.hear(message)
+    here.handle(message)
     assert not here.link.canary.has_lease(here.now)
     # A canary from before does not bring it back.
     here.link.handle_canary(early.number, here.now)
@@ -62,7 +62,7 @@ def test_a_broker_that_does_not_know_us_ends_the_lease(here: Here, message: back
 
 def test_a_welcome_of_the_same_broker_leaves_the_lease_alone(here: Here) -> None:
     here.wait(CANARY_S, canaries_come_back=True)
-    here.hear(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True))
     assert here.link.canary.has_lease(here.now)
 
 

@@ -19,7 +19,7 @@ def test_it_says_hello_until_it_is_welcome() -> None:
     assert here.tick() == [HELLO]
     assert here.wait(HELLO_S - 0.01) == []
     assert here.wait(2 * HELLO_S) == [HELLO, HELLO]
-    here.hear(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True))
     assert here.wait(ALIVE_S - CANARY_S) == []
 
 
@@ -30,7 +30,7 @@ def test_it_says_hello_again_when_nothing_is_heard(here: Here) -> None:
 
 def test_an_unknown_gateway_greets_at_once_and_once(here: Here) -> None:
     here.tick()
-    here.hear(*[Unknown("broker")] * 5)
+    here.handle(*[Unknown("broker")] * 5)
     assert here.said() == [HELLO]
     assert here.tick() == []
     here.now += HELLO_S
@@ -40,10 +40,10 @@ def test_an_unknown_gateway_greets_at_once_and_once(here: Here) -> None:
 def test_nothing_is_published_before_the_next_welcome(here: Here) -> None:
     here.link.publisher.add(Item(EntryKind.SAID, 1, 2, "a", 0))
     assert len(here.said()) == 1
-    here.hear(Unknown("other"))
+    here.handle(Unknown("other"))
     here.link.publisher.add(Item(EntryKind.SAID, 1, 2, "b", 0))
     assert here.said() == [HELLO]
-    here.hear(Welcome("other", 1, True))
+    here.handle(Welcome("other", 1, True))
     assert here.said() == [Publish(2, [Item(EntryKind.SAID, 1, 2, "b", 0)])]
 
 
@@ -51,7 +51,7 @@ def test_nothing_is_notified_to_a_broker_that_does_not_know_this_gateway() -> No
     here = Here()
     here.link.notify(Delivered([(1, 2)]))
     assert here.said() == []
-    here.hear(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True))
     here.link.notify(Delivered([(1, 2)]))
     assert here.said() == [Delivered([(1, 2)])]
 
@@ -59,7 +59,7 @@ def test_nothing_is_notified_to_a_broker_that_does_not_know_this_gateway() -> No
 def test_accepted_reaches_the_publisher(here: Here) -> None:
     here.link.publisher.add(Item(EntryKind.SAID, 1, 2, "a", 0))
     here.said()
-    here.hear(Accepted(1))
+    here.handle(Accepted(1))
     assert len(here.link.publisher) == 0
 
 
@@ -74,9 +74,9 @@ def test_a_broker_is_alive_while_it_is_heard(here: Here) -> None:
     assert here.link.is_alive(here.now + ALIVE_S - 0.01)
     assert not here.link.is_alive(here.now + ALIVE_S)
     here.now += ALIVE_S
-    here.hear(Accepted(0))
+    here.handle(Accepted(0))
     assert here.link.is_alive(here.now)
-    here.hear(Unknown("broker"))
+    here.handle(Unknown("broker"))
     assert not here.link.is_alive(here.now)
 
 
@@ -86,7 +86,7 @@ def test_what_an_earlier_broker_accepted_is_ignored(here: Here) -> None:
     here.said()
     here.link.handle_accepted("broker", 1, here.now)
     assert len(here.link.publisher) == 2
-    here.hear(Welcome("another", 0, True))
+    here.handle(Welcome("another", 0, True))
     here.link.handle_accepted("broker", 3, here.now)
     assert len(here.link.publisher) == 2
     here.link.handle_accepted("another", 2, here.now)
@@ -98,8 +98,8 @@ def test_a_welcome_that_news_have_overtaken_takes_nothing_back(here: Here) -> No
         here.link.publisher.add(Item(EntryKind.SAID, 1, 2, str(number), 0))
     here.said()
     here.link.handle_accepted("broker", 2, here.now)
-    here.hear(Welcome("broker", 1, False))
+    here.handle(Welcome("broker", 1, False))
     assert [(publish.first, len(publish.items)) for publish in here.said() if isinstance(publish, Publish)] == [(3, 1)]
     # One that has forgotten us, or is another, counts from what it says.
-    here.hear(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True))
     assert [(publish.first, len(publish.items)) for publish in here.said() if isinstance(publish, Publish)] == [(1, 1)]

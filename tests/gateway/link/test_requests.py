@@ -20,9 +20,9 @@ def test_an_answer_finds_its_question(here: Here) -> None:
     assert isinstance(one, Request)
     assert isinstance(two, Request)
     assert (one.body, two.body) == (ListRooms(1), ListRooms(2))
-    here.hear(Reply(two.id, Rooms(["two"])))
-    here.hear(Reply(one.id, Rooms(["one"])))
-    here.hear(Reply(one.id, Rooms(["again"])), Reply(999, Rooms(["nobody asked"])))
+    here.handle(Reply(two.id, Rooms(["two"])))
+    here.handle(Reply(one.id, Rooms(["one"])))
+    here.handle(Reply(one.id, Rooms(["again"])), Reply(999, Rooms(["nobody asked"])))
     assert here.answers == [(Rooms(["two"]), here.now), (Rooms(["one"]), here.now)]
 
 
@@ -39,7 +39,7 @@ def test_a_question_is_asked_again_and_then_given_up(here: Here) -> None:
     asked_again = []
     for _ in range(10):
         asked_again += [message for message in here.wait(ASK_AGAIN_S / 2) if isinstance(message, Request)]
-        here.hear(Accepted(0))
+        here.handle(Accepted(0))
     assert [request.body for request in asked_again] == [Resume(bytes(16))] * 2
     assert len({request.id for request in asked_again}) == 1
     assert [answer for answer, _ in here.answers] == [None]

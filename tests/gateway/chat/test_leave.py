@@ -1,6 +1,6 @@
-"""gateway/chat/leaving.py, in a whole gateway without I/O."""
+"""gateway/chat/leave.py, in a whole gateway without I/O."""
 
-from gateway.chat.leaving import LEAVING_S
+from gateway.chat.leave import LEAVING_S
 from tests.gateway.chat.scripting import ALICE
 from tests.support.fakes import ScriptedGateway, entry
 from tsudoi.protocol.backbone import Item
@@ -26,7 +26,7 @@ def test_any_accepted_datagram_counts_as_a_sign_of_life(gateway: ScriptedGateway
     gateway.published()
     for _ in range(5):
         gateway.wait(60.0)
-        gateway.hear(1, "", ALICE)
+        gateway.receive(1, "", ALICE)
     assert gateway.published() == []
 
 
