@@ -46,7 +46,7 @@ class Destinations:
     def restore(self, member: Member, written: bytes, now: float) -> None:
         """Take the address that the directory has for a member that another gateway served before.
 
-        All that the member has not heard waits for it, however much: only a member without an address has a backlog.
+        The member is sent all that it has missed, however much: the backlog limits only members without an address.
         """
         try:
             ip, port, number = written.decode().split(" ")

@@ -1,9 +1,9 @@
-"""Broker and gateways in one process, without sockets or clocks: their real cores, joined by a network that is a dice.
+"""Broker and gateways in one process, without sockets or clocks: their real cores, joined by a simulated network.
 
-A `World` has one broker with its store and any number of gateways; `run` lets time go by. Between them go, for each
-gateway, three streams as ZeroMQ has them: commands up, answers down, and news. A stream keeps its order; how streams
-mix, how long frames take and how many come at once is the dice's. `Weather` says what else may happen: news that are
-dropped on the way, and connections that break, which loses all that is under way and shows again where rooms stand.
+A `World` has one broker with its store and any number of gateways; `run` lets time go by. Each gateway has three streams
+to or from the broker, as over ZeroMQ: commands, answers, news. A stream keeps its order. A seeded generator decides how
+streams mix, how long frames take and how many arrive at once. `Weather` says which faults happen: news are dropped, or
+connections break, which loses what is under way and makes the broker send the rooms' positions again.
 """
 
 import json
@@ -82,7 +82,7 @@ class FakeRecipients:
 
 @dataclass
 class FakeOutbound:
-    """Takes down what a gateway sends, in order, and which topics it hears; what is for the broker goes to its link."""
+    """Records what a gateway sends to members, in order, and its topics; what is for the broker goes to its link."""
 
     link: Link
     sent: list[tuple[int, bytes, bytes]] = field(default_factory=list)
@@ -166,9 +166,9 @@ class FakeGateway:
 
 
 class ScriptedGateway(FakeGateway):
-    """A gateway whose broker is the test: what it says is read here, and answered as the test likes.
+    """A gateway whose broker is the test.
 
-    It begins alive, with a lease, and its roll has been called. Its canaries come back by themselves while
+    It begins welcomed, with a lease, and has reconciled. Its canaries come back by themselves while
     `canaries_come_back`.
     """
 
@@ -194,10 +194,10 @@ class ScriptedGateway(FakeGateway):
                     self.reply(request.id, backbone.Reconciled([]))
             assert self.notified() == [backbone.Hello(backbone.VERSION)]
 
-    # --- time and what the gateway says ---------------------------------------------------------------------------
+    # --- time, and what the gateway sends ---------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Let it do what time brings."""
+        """Let it tick."""
         self.core.tick(self.now)
         self.listen()
 
@@ -209,7 +209,7 @@ class ScriptedGateway(FakeGateway):
             self.tick()
 
     def listen(self) -> None:
-        """Take what it has to say; what it publishes is accepted."""
+        """Take what it has for the broker; accept what it publishes."""
         for frame in self.frames(self.now):
             match backbone.parse_upward_untrusted(frame):
                 case Publish(first, items):
@@ -231,7 +231,7 @@ class ScriptedGateway(FakeGateway):
         return items
 
     def said(self) -> list[str]:
-        """The texts that it has published since `published` or this was asked last, but for what is not said."""
+        """The texts of the messages that it has published since `published` or this was called last."""
         return [item.text for item in self.published() if item.kind == EntryKind.SAID]
 
     def asked(self, *kinds: type[Question]) -> list[Request]:
@@ -242,15 +242,15 @@ class ScriptedGateway(FakeGateway):
         return found
 
     def notified(self) -> list[Upward]:
-        """What else it has said since this was asked last."""
+        """What else it has sent to the broker since this was asked last."""
         self.listen()
         others, self._others = self._others, []
         return others
 
-    # --- what the broker says -------------------------------------------------------------------------------------
+    # --- what the broker sends -------------------------------------------------------------------------------------
 
     def answer(self, message: Downward) -> None:
-        """Say something on the command stream."""
+        """Send it a message of the broker."""
         self.core.handle_answer(backbone.encode(message), self.now)
 
     def reply(self, request_id: int, body: Answer) -> None:
@@ -276,7 +276,7 @@ class ScriptedGateway(FakeGateway):
         name: str = "",
         ip: str = "192.0.2.1",
     ) -> Member:
-        """Let a member in as the TCP door does, at an address if one is given; its room's news are proven to come."""
+        """Let a member enter as the TCP listener does, with an address if one is given; its room is confirmed."""
         granted = a_grant(number, dialect, room=room, offset=offset, name=name, ip=ip)
         member = self.core.enter(granted, token_of(number), self.now)
         if not member.room.confirmed:
@@ -286,7 +286,7 @@ class ScriptedGateway(FakeGateway):
         return member
 
     def receive(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
-        """Let a datagram of a member come in."""
+        """Let it receive a datagram of a member."""
         raw = text if isinstance(text, bytes) else text.encode()
         name = (room or self.room_of(number)).encode()
         head = bytes((len(name), 32)) + name + token_of(number)
@@ -485,7 +485,7 @@ class FakeClient:
 
 
 class World:
-    """A broker, gateways and clients, and a dice that says what happens when."""
+    """A broker, gateways and clients, and a seeded generator that decides what happens when."""
 
     def __init__(
         self, seed: int, weather: Weather | None = None, settings: Settings | None = None, limits: Limits | None = None
@@ -558,7 +558,7 @@ class World:
     def enter(
         self, node: Node, room: str, dialect: str = "tsudoi", password: str | None = None, options: int = 0
     ) -> FakeClient:
-        """Create the room or join it, as the TCP door does; `granted` or `refused` comes later."""
+        """Create the room or join it, as the TCP listener does; `granted` or `refused` comes later."""
         client = FakeClient(self, len(self.clients) + 1, dialect)
         exists = room in self.broker.core.directory.by_name
         name, token_hash = f"c{len(self.clients)}", hash_token(client.token)
