@@ -1,9 +1,9 @@
 """Broker and gateways in one process, without sockets or clocks: their real cores, joined by a simulated network.
 
-A `World` has one broker with its store and any number of gateways; `run` lets time go by. Each gateway has three streams
-to or from the broker, as over ZeroMQ: commands, answers, news. A stream keeps its order. A seeded generator decides how
-streams mix, how long frames take and how many arrive at once. `Weather` says which faults happen: news are dropped, or
-connections break, which loses what is under way and makes the broker send the rooms' positions again.
+A `World` has one broker with its store and any number of gateways; `run` lets time go by. Each gateway has three
+streams to or from the broker, as over ZeroMQ: commands, answers, news. A stream keeps its order. A seeded generator
+decides how streams mix, how long frames take and how many arrive at once. `Weather` says which faults happen: news are
+dropped, or connections break, which loses what is under way and makes the broker send the rooms' positions again.
 """
 
 import json
