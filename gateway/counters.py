@@ -56,7 +56,7 @@ class Counters:
     malformed_frames: int = 0
     requests_timed_out: int = 0
     requests_not_cleared_up: int = 0
-    """Abandoned creates and joins that were not followed up, as there were too many: a member without a client may stay."""
+    """Abandoned creates and joins that were not followed up, being too many: a member without a client may stay."""
     handshakes_admitted: int = 0
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     """Reason → handshakes that were refused for it."""
