@@ -16,7 +16,7 @@ from benchmarks.runner import Row, Runner
 from broker.store import Batch, Chunk, Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore
-from gateway.members import Member
+from gateway.chat.members import Member
 from gateway.net.mmsg import LinuxIo, PortableIo, is_supported
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Item, News, Publish

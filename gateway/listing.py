@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 
-from gateway.link import Link
+from gateway.link.link import Link
 from tsudoi.protocol.backbone import Answer, ListRooms, Rooms
 from tsudoi.protocol.client.handshake import encode_join_list, encode_room_list
 

@@ -11,8 +11,9 @@ from typing import Protocol, cast
 
 from gateway import addresses
 from gateway.admission import Admission, Verdict
+from gateway.chat.dispatch import ChatCore
+from gateway.chat.members import Member
 from gateway.config import Door, Settings
-from gateway.core import Core
 from gateway.counters import TOKEN_REFUSED
 from gateway.join import (
     Announce,
@@ -32,7 +33,6 @@ from gateway.join import (
     WaitBriefly,
 )
 from gateway.listing import Listing, RoomList
-from gateway.members import Member
 from gateway.net.waits import Waits
 from gateway.steering import Steering
 from gateway.trust import Gate
@@ -57,7 +57,7 @@ _STATUSES = frozenset(Status)
 class Desk(Protocol):
     """What a connection needs of its server."""
 
-    core: Core
+    core: ChatCore
     settings: Settings
     gate: Gate | None
     rooms: RoomList

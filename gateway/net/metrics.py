@@ -116,7 +116,11 @@ def _order(service: Service) -> list[Row]:
             "From a frame of messages sent to the broker to its being accepted",
             lambda: service.link.publisher.accept_s,
         ),
-        histogram(f"{PREFIX}canary_seconds", "A probe's way to the broker and back", lambda: service.link.canary_s),
+        histogram(
+            f"{PREFIX}canary_seconds",
+            "A probe's way to the broker and back",
+            lambda: service.link.canary.round_trip_s,
+        ),
         histogram(f"{PREFIX}batch_items", "Items in a frame to the broker", lambda: service.link.publisher.batches),
     ]
 
@@ -125,8 +129,8 @@ def _backbone(service: Service) -> list[Row]:
     def queues() -> dict[str, float]:
         return {
             "unaccepted": len(service.link.publisher),
-            "requests": service.link.outstanding,
-            "held_tokens": service.core.strangers.held,
+            "requests": len(service.link.requests),
+            "held_tokens": service.core.unknown_tokens.held,
             "outbox": sum(server.waiting for server in service.udp),
         }
 
@@ -134,7 +138,7 @@ def _backbone(service: Service) -> list[Row]:
         gauge(f"{PREFIX}queue_length", "What waits, by queue", queues, "queue"),
         counter(f"{PREFIX}resent_items", "Items sent to the broker again", lambda: service.link.publisher.resent),
         counter(f"{PREFIX}unsent_frames", "Frames that found the socket to the broker full", lambda: service.unsent),
-        counter(f"{PREFIX}lost_canaries", "Probes that never came back", lambda: service.link.canaries_lost),
+        counter(f"{PREFIX}lost_canaries", "Probes that never came back", lambda: service.link.canary.lost),
         counter(
             f"{PREFIX}requests_timed_out", "Questions the broker did not answer", _count(service, "requests_timed_out")
         ),

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from gateway import addresses
-from gateway.members import Member
+from gateway.chat.members import Member
 from tsudoi.protocol.client.datagram import MAX_UP
 
 BATCH = 64
@@ -71,16 +71,16 @@ class PortableRecipients(SlotTable):
         self.addresses: list[bytes] = []
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         self._append(member)
         self.addresses.append(address)
 
     def address_in(self, slot: int) -> bytes:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         return self.addresses[slot]
 
     def remove(self, member: Member) -> None:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         gap, last = self._take_out(member)
         self.addresses[gap] = self.addresses[last]
         self.addresses.pop()
@@ -164,7 +164,7 @@ class LinuxRecipients(SlotTable):
         """Where the headers are. They stay there: a block is never resized, so no object need hold it."""
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         slot = self._append(member)
         if slot == self._capacity or len(address) > self._address_size:
             old = [self.address_in(at) for at in range(slot)]
@@ -174,7 +174,7 @@ class LinuxRecipients(SlotTable):
         self._write(slot, address)
 
     def remove(self, member: Member) -> None:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         gap, last = self._take_out(member)
         if gap != last:
             self._write(gap, self.address_in(last))

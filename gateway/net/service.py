@@ -2,15 +2,17 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from time import monotonic
 
 from gateway import addresses
+from gateway.chat.delivery_reports import REPORT_FEW_S
+from gateway.chat.dispatch import ChatCore
+from gateway.chat.members import Member, Recipients
 from gateway.config import Config, Door
-from gateway.core import Core
 from gateway.counters import Counters
-from gateway.delivery import REPORT_FEW_S, Delivery
-from gateway.link import CANARY_S, HEALTHY_S, Link
-from gateway.members import Members, Recipients
+from gateway.link.canary import CANARY_S, HEALTHY_S
+from gateway.link.link import Link
 from gateway.net import mmsg
 from gateway.net.backbone import Backbone
 from gateway.net.keyfile import load_gate, reload_gate
@@ -50,13 +52,11 @@ class Service:
         inherited = config.inherited.udp if config.inherited else (None,) * len(config.udp)
         for index, (door, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
             self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind, descriptor))
-        members = Members()
         self.counters = Counters()
         self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
-        self._delivery = Delivery(
-            members, settings, self.link, self.counters, self, kind.new_recipients, [door.is_ipv6 for door in self.udp]
-        )
-        self.core = Core(members, settings, self.link, self._delivery, self.counters)
+        self.new_recipients = kind.new_recipients
+        self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
+        self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
         self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
         self._credentials = None if config.tls is None else Credentials(config.tls)
         steering = Steering(config.inherited.steered if config.inherited else 1)
@@ -88,7 +88,7 @@ class Service:
         """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        illness, trouble = self.link.illness(now), self.trouble
+        illness, trouble = self.link.canary.unhealthy_reason(now), self.trouble
         return f"{illness}: {trouble}" if illness and trouble else illness
 
     @property
@@ -149,8 +149,8 @@ class Service:
         while len(self.link.publisher) and self.link.is_alive(monotonic()) and monotonic() < deadline:
             self.settle()
             await asyncio.sleep(0.01)
-        self._delivery.report()
-        self.link.tell(backbone.Bye())
+        self.core.reports.report()
+        self.link.notify(backbone.Bye())
         self.settle()
         for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
@@ -159,25 +159,35 @@ class Service:
         for server in self.udp:
             server.close()
 
-    # --- what the core decides, carried out at once (gateway.delivery.Doors) ---------------------------------------
+    # --- what the core decides, carried out at once (gateway.chat.outbound.Outbound) --------------------------------
 
-    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """See `gateway.delivery.Doors`."""
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """See `Outbound`."""
         self.counters.deliveries += len(recipients) - (skip >= 0)
-        self.udp[door].fan_out(recipients, payload, skip)
+        self.udp[listener].fan_out(recipients, payload, skip)
 
-    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        """See `Outbound`."""
         self.counters.deliveries += 1
-        self.udp[door].send_to(address, payload)
+        self.udp[listener].send_to(address, payload)
 
     def subscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self._backbone.subscribe(topic)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self._backbone.unsubscribe(topic)
+
+    def block_flooders(self, program: Sequence[bytes]) -> None:
+        """See `Outbound`."""
+        for server in self.udp:
+            server.filter(program)
+
+    def log_flood(self, member: Member, seconds: float) -> None:
+        """See `Outbound`."""
+        ip = addresses.unpack(member.address)[0] if member.address else ""
+        logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
@@ -217,18 +227,6 @@ class Service:
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
-        if self.core.silences.changed:
-            self._filter()
-
-    def _filter(self) -> None:
-        """Let the kernel drop what flooding members send, or let it be."""
-        program = self.core.silences.program()
-        for server in self.udp:
-            server.filter(program)
-        for member, seconds in self.core.flooders:
-            ip = addresses.unpack(member.address)[0] if member.address else ""
-            logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
-        self.core.flooders.clear()
 
     def _on_drained(self) -> None:
         self.settle()
@@ -245,7 +243,7 @@ class Service:
         self.settle()
         if self._report_timer is None:
             self._report_timer = self._loop.call_later(REPORT_FEW_S, self._report)
-        if not self._healthy.is_set() and not self.link.illness(now):
+        if not self._healthy.is_set() and not self.link.canary.unhealthy_reason(now):
             self._healthy.set()
 
     def _on_answers(self, frames: list[bytes]) -> None:
@@ -256,15 +254,13 @@ class Service:
 
     def _report(self) -> None:
         self._report_timer = None
-        self._delivery.report_if_due(monotonic())
+        self.core.reports.report_if_due(monotonic())
         self.settle()
 
     def _tick(self) -> None:
         self.checked_at = monotonic()
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
-        if self.core.silences.changed:
-            self._filter()
         self.tcp.look()
         self._publish(self.checked_at)
         self._tell_illness()
@@ -272,7 +268,7 @@ class Service:
     def _tell_illness(self) -> None:
         """Write a line when health turns red, and one when it is green again."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
-        illness = "" if is_starting else self.link.illness(self.checked_at)
+        illness = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
         self._tell_trouble(bool(illness))
         if bool(illness) != bool(self._illness_told):
             if illness:

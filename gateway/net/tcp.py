@@ -9,8 +9,8 @@ from dataclasses import replace
 from time import monotonic
 
 from gateway.admission import Admission, Verdict
+from gateway.chat.dispatch import ChatCore
 from gateway.config import Door, Settings
-from gateway.core import Core
 from gateway.listing import RoomList
 from gateway.net.connection import Connection, Desk
 from gateway.net.tls import Credentials, Handshakes
@@ -42,7 +42,7 @@ class TCPServer(Desk):
 
     def __init__(
         self,
-        core: Core,
+        core: ChatCore,
         settings: Settings,
         settle: Callable[[], None],
         gate: Gate | None = None,

@@ -7,8 +7,8 @@ import struct
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from gateway.chat.members import Recipients
 from gateway.config import Door
-from gateway.members import Recipients
 from gateway.net import bpf, mmsg
 from tsudoi.protocol.errors import SettingError
 

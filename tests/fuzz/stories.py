@@ -4,7 +4,8 @@ from collections import deque
 
 from broker.core import Core as BrokerCore
 from broker.office import Office
-from gateway.core import Core as GatewayCore
+from gateway.chat.dispatch import ChatCore
+from gateway.chat.receive import Receiver
 from gateway.join import (
     AskForRooms,
     AskToEnter,
@@ -30,7 +31,7 @@ from tsudoi.protocol.client.recognise import AUTO
 from tsudoi.protocol.codes import Status
 
 CONVERSATION = (JoinConversation.handle,)
-GATEWAY = (GatewayCore.handle_news, GatewayCore.handle_answer, GatewayCore.handle_datagrams)
+GATEWAY = (ChatCore.handle_news, ChatCore.handle_answer, Receiver.handle_datagrams)
 BROKER = (BrokerCore.handle_untrusted, BrokerCore.handle_part_untrusted, BrokerCore.parts_untrusted)
 OFFICE = (Office.handle_untrusted,)
 
@@ -84,7 +85,7 @@ def gateway(data: bytes) -> None:
             case 5:
                 told.core.handle_datagrams(0, [(part, address_of(kind >> 3 & 3))], told.now)
             case 6:
-                told.hear(kind >> 3 & 3, part, address_of(kind >> 5 & 3))
+                told.receive(kind >> 3 & 3, part, address_of(kind >> 5 & 3))
             case _:
                 told.wait((kind >> 3) * STEP_S)
         told.listen()

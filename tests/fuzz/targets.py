@@ -69,10 +69,10 @@ def _datagram(data: bytes) -> None:
         datagram.decode_text(data, dialect).encode()
     for parse in (datagram.parse_untrusted, datagram.parse_in_characters_untrusted):
         try:
-            said = parse(data)
+            room, token, text = parse(data)
         except MalformedMessage:
             continue
-        assert data[2:].startswith(said.room + said.token + said.text)
+        assert data[2:].startswith(room + token + text)
 
 
 def _down(data: bytes) -> None:

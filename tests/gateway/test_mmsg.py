@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import addresses
-from gateway.members import Member, Recipients, Room
+from gateway.chat.members import Member, Recipients, Room
 from gateway.net import mmsg
 from gateway.net.mmsg import BATCH, Io, LinuxIo, PortableIo
 from tests.support.fakes import a_grant, token_of
@@ -70,7 +70,7 @@ def name_of(sock: socket.socket) -> bytes:
 
 def a_member(number: int) -> Member:
     granted = a_grant(number)
-    return Member(granted, token_of(number), TCRP, bytes(4), Room(granted), 0.0)
+    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), Room.from_grant(granted), 0.0)
 
 
 # --- receiving ----------------------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_its_doors_open_when_a_probe_has_come_back(where: str) -> None:
     async def scenario() -> None:
         async with running(where) as both:
-            assert both.service.link.illness(asyncio.get_running_loop().time()) == ""
+            assert both.service.link.canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
             with socket.create_connection((both.server.host, both.server.tcp), timeout=5):
                 pass
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from gateway import addresses, bpf
+from gateway.chat.members import Member, Room
 from gateway.config import Door
-from gateway.members import Member, Room
 from gateway.net import mmsg, udp
 from gateway.net.bpf import attach_filter
 from gateway.net.mmsg import PortableIo
@@ -67,7 +67,8 @@ def a_group(receivers: list[socket.socket]) -> Any:
     group = Narrow.new_recipients()
     for number, sock in enumerate(receivers):
         granted = a_grant(number)
-        group.add(Member(granted, token_of(number), TCRP, bytes(4), Room(granted), 0.0), name_of(sock))
+        room = Room.from_grant(granted)
+        group.add(Member.from_grant(granted, token_of(number), TCRP, bytes(4), room, 0.0), name_of(sock))
     return group
 
 

@@ -1,0 +1,123 @@
+"""The gateway's conversation with the broker: greeting, requests, publishing, canaries. No socket and no clock.
+
+`frames` returns what the I/O layer sends; `handle` takes what the broker sends on the command socket.
+"""
+
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Question, Upward
+
+from ..counters import Counters
+from .abandoned_joins import AbandonedJoins
+from .canary import Canary
+from .publisher import Publisher
+from .requests import OnAnswer, Requests
+
+ALIVE_S = 1.5
+"""A broker from which nothing has come for so long is away: questions are answered with None at once."""
+HELLO_S = 0.5
+"""How often a broker is greeted that has not answered."""
+
+
+class Link:
+    """What this gateway has for the broker; `now` is monotonic seconds."""
+
+    def __init__(self, instance: str, capacity: int, timeout_s: float, counters: Counters) -> None:
+        """Begin unknown to the broker.
+
+        Args:
+            instance: this run of this gateway.
+            capacity: see `Publisher`.
+            timeout_s: when a question is given up.
+            counters: what went wrong.
+        """
+        self.instance = instance
+        self.publisher = Publisher(capacity)
+        self.publish = self.publisher.add
+        """Publish an item; see `Publisher.add`. The one way to it."""
+        self.canary = Canary()
+        self._abandoned = AbandonedJoins(counters, self._send, self.publish)
+        self.requests = Requests(timeout_s, counters, self._abandoned, self._send)
+        self._broker = ""
+        self._welcomed = False
+        self._heard_at = self._hello_at = float("-inf")
+        self._frames: list[bytes] = []
+
+    # --- to the broker --------------------------------------------------------------------------------------------
+
+    def ask(self, body: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask the broker; `on_answer` is called later, or at once with None if the broker is away."""
+        if self.is_alive(now):
+            self.requests.ask(body, now, on_answer)
+        else:
+            on_answer(None, now)
+
+    def notify(self, message: backbone.Delivered | backbone.Bye) -> None:
+        """Send what needs no answer and may be lost."""
+        if self._welcomed:
+            self._send(message)
+
+    def _send(self, message: Upward) -> None:
+        self._frames.append(backbone.encode(message))
+
+    def frames(self, now: float, publish: bool = True) -> list[bytes]:
+        """Return what is to be sent now, in order; without `publish`, items wait for more."""
+        if publish:
+            self._frames += [backbone.encode(publish) for publish in self.publisher.frames(now)]
+        frames, self._frames = self._frames, []
+        return frames
+
+    def tick(self, now: float) -> None:
+        """Greet, send a canary, repeat and give up questions. To be called every `CANARY_S`."""
+        if (not self._welcomed or now - self._heard_at > ALIVE_S) and now - self._hello_at >= HELLO_S:
+            self._hello_at = now
+            self._send(backbone.Hello(backbone.VERSION))
+        if self._welcomed:
+            self._send(backbone.Canary(self.canary.send(now)))
+        self.requests.tick(now)
+        if self.is_alive(now):
+            self._abandoned.tick(now)
+
+    # --- from the broker ------------------------------------------------------------------------------------------
+
+    def handle(self, message: backbone.Downward, now: float) -> None:
+        """Take a message from the command socket; Release and Adopt concern members, and are not the link's."""
+        self._heard_at = now
+        match message:
+            case backbone.Accepted(number):
+                self.publisher.accept(number, now)
+            case backbone.Reply(request_id, body):
+                self.requests.handle_reply(request_id, body, now)
+            case backbone.Welcome(broker, accepted, is_new):
+                self._handle_welcome(broker, accepted, is_new, now)
+            case backbone.Unknown() if self._welcomed:
+                self._welcomed = False
+                self.canary.end_lease()
+                self.publisher.close()
+                self._hello_at = float("-inf")
+                self.tick(now)
+
+    def _handle_welcome(self, broker: str, accepted: int, is_new: bool, now: float) -> None:
+        if broker != self._broker:
+            self.canary.end_lease()
+        elif not is_new:
+            # News may have overtaken this message: what they said is accepted is accepted.
+            accepted = max(accepted, self.publisher.accepted)
+        self._broker = broker
+        self._welcomed = True
+        self.publisher.welcome(accepted, now)
+
+    def handle_accepted(self, broker: str, number: int, now: float) -> None:
+        """Take from the news what the broker has accepted; ignore it if it belongs to an earlier broker's run."""
+        if broker == self._broker and self._welcomed:
+            self._heard_at = now
+            self.publisher.accept(number, now)
+
+    def handle_canary(self, number: int, now: float) -> bool:
+        """Take a canary from the news; return False if news may have been lost before it."""
+        is_complete = self.canary.take_back(number, now)
+        self._heard_at = max(self._heard_at, self.canary.back_at)
+        return is_complete
+
+    def is_alive(self, now: float) -> bool:
+        """Say whether the broker knows this gateway and was heard lately."""
+        return self._welcomed and now - self._heard_at < ALIVE_S
