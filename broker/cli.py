@@ -13,19 +13,19 @@ import click
 import uvloop
 from click.core import ParameterSource
 
-from broker.admin import admin as admin_group
-from broker.backup import back_up
+from broker.admin.cli import admin as admin_group
+from broker.admin.service import Office
 from broker.config import Config, Limits, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from broker.core import Core
-from broker.keyring import OWN, Keyring, has_keys, read_secret, what_is_there
-from broker.keys_cli import Shared, keys_command
+from broker.keys.allow_list import OWN, Keyring, has_keys, read_secret, what_is_there
+from broker.keys.cli import Shared, keys_command
 from broker.net import metrics
 from broker.net.ask import ping
 from broker.net.server import Server
-from broker.office import Office
-from broker.store import Store
-from broker.store_memory import MemoryStore
-from broker.store_sqlite import SqliteStore, StoreInUse
+from broker.store.backup import back_up
+from broker.store.interface import Store
+from broker.store.memory import MemoryStore
+from broker.store.sqlite import SqliteStore, StoreInUse
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.metrics import exposition

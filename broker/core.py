@@ -7,13 +7,13 @@ must be kept, then published, then answered, in that order: nothing is told to a
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from broker import commands
 from broker.config import Limits
 from broker.counters import Counters
-from broker.custody import Custody, Gateway
-from broker.directory import Directory
-from broker.requests import Requests
-from broker.store import Batch, Chunk, Snapshot
+from broker.rooms import commands
+from broker.rooms.directory import Directory
+from broker.rooms.requests import Requests
+from broker.rooms.session_ownership import Custody, Gateway
+from broker.store.interface import Batch, Chunk, Snapshot
 from broker.turn import Moment, Turn
 from tsudoi.ops.histogram import ITEMS, Histogram
 from tsudoi.ops.keyfiles import Role

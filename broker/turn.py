@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from broker.store import Batch
+from broker.store.interface import Batch
 from tsudoi.protocol import backbone
 
 

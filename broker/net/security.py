@@ -13,7 +13,7 @@ from typing import Any
 import zmq
 from zmq.utils import z85
 
-from broker.keyring import Keyring
+from broker.keys.allow_list import Keyring
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.ops.token_bucket import Seldom

@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import zmq
 
+from broker.admin.server import Desk
+from broker.admin.service import Office
 from broker.config import Limits
 from broker.core import Core
-from broker.keyring import Keyring
+from broker.keys.allow_list import Keyring
 from broker.lines import EACH, Lines
-from broker.net.desk import Desk
 from broker.net.security import Guard
 from broker.net.stream import StreamTransport
 from broker.net.transport import Transport
 from broker.net.zeromq import ZeromqTransport, is_readable
-from broker.office import Office
-from broker.passwords import check_hash, make_hash
-from broker.store import Store
+from broker.rooms.passwords import check_hash, make_hash
+from broker.store.interface import Store
 from broker.turn import Moment, PasswordJob, Turn
 from tsudoi.ops import logs
 from tsudoi.ops.histogram import SECONDS, Histogram

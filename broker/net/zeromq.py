@@ -8,7 +8,7 @@ from collections.abc import Callable
 import zmq
 
 from broker.config import Limits
-from broker.keyring import Keyring
+from broker.keys.allow_list import Keyring
 from broker.net.security import COMMANDS, NEWS, Guard
 from broker.net.transport import HasRoom, Hear
 from broker.topics import TopicCounts

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from broker import keyring
+from broker.keys import allow_list as keyring
 from broker.net.security import make_pair
 from tests.attacks.attackers import ATTACKS
 from tests.attacks.watch import Measured, Watch

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from broker.admin.service import Office
 from broker.config import Limits
-from broker.office import Office
 from tests.broker.scripted import A, B, Broker
 from tsudoi.protocol.backbone import Entry, admin_frames
 from tsudoi.protocol.backbone.admin_frames import VERSION, Ask

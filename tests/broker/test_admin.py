@@ -1,4 +1,4 @@
-"""broker/admin.py"""
+"""broker/admin/cli.py"""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from broker import admin as admin_module
+from broker.admin import cli as admin_module
 from broker.cli import main
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, a_create, addressed, said

@@ -1,4 +1,4 @@
-"""broker/backup.py"""
+"""broker/store/backup.py"""
 
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +9,10 @@ from threading import Event
 
 import pytest
 
-from broker.backup import back_up
-from broker.store import Batch, Chunk, RoomRow
-from broker.store_schema import MIGRATIONS
-from broker.store_sqlite import SqliteStore
+from broker.store.backup import back_up
+from broker.store.interface import Batch, Chunk, RoomRow
+from broker.store.sqlite import SqliteStore
+from broker.store.sqlite_schema import MIGRATIONS
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 

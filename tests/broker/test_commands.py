@@ -1,14 +1,14 @@
-"""broker/commands.py and what of core.py and directory.py is for commands: what comes of a member's line."""
+"""broker/rooms/commands.py and what of core.py and directory.py is for commands: what comes of a member's line."""
 
 from collections.abc import Callable
 
 import pytest
 from msgspec import structs
 
-from broker.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.config import Limits
-from broker.requests import ALL_RIGHTS
-from broker.store import FOREVER, Sanction, SanctionKind
+from broker.rooms.commands import TOLD_MUTED_MS, TOPIC_SIZE
+from broker.rooms.requests import ALL_RIGHTS
+from broker.store.interface import FOREVER, Sanction, SanctionKind
 from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

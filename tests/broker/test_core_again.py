@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from broker.custody import ALIVE_S
-from broker.directory import Directory
+from broker.rooms.directory import Directory
+from broker.rooms.session_ownership import ALIVE_S
 from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, addressed, left, released, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

@@ -1,8 +1,8 @@
-"""broker/custody.py"""
+"""broker/rooms/session_ownership.py"""
 
 import pytest
 
-from broker.custody import ALIVE_S, FORGET_S, HANDOVERS, HANDOVERS_S
+from broker.rooms.session_ownership import ALIVE_S, FORGET_S, HANDOVERS, HANDOVERS_S
 from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

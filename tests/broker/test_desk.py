@@ -1,4 +1,4 @@
-"""broker/net/desk.py, broker/net/orders.py, and what broker/net/server.py does for operators"""
+"""broker/admin/server.py, broker/admin/client.py, and what broker/net/server.py does for operators"""
 
 import asyncio
 import stat
@@ -10,17 +10,17 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from broker import keyring
+from broker.admin.client import order
+from broker.admin.server import Desk
+from broker.admin.service import Office
 from broker.config import Limits
 from broker.core import Core
-from broker.keyring import Keyring
-from broker.net.desk import Desk
-from broker.net.orders import order
+from broker.keys import allow_list as keyring
+from broker.keys.allow_list import Keyring
 from broker.net.security import make_pair, present
 from broker.net.server import Server
-from broker.office import Office
-from broker.store import Batch
-from broker.store_memory import MemoryStore
+from broker.store.interface import Batch
+from broker.store.memory import MemoryStore
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import admin_frames

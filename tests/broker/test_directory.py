@@ -1,12 +1,12 @@
-"""broker/directory.py"""
+"""broker/rooms/directory.py"""
 
 import unicodedata
 
 import pytest
 
-from broker.directory import Directory
-from broker.rooms import NUMBERS, Member
-from broker.store import Batch, MemberRow, Snapshot
+from broker.rooms.directory import Directory
+from broker.rooms.records import NUMBERS, Member
+from broker.store.interface import Batch, MemberRow, Snapshot
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import RoomExists, RoomNotFound

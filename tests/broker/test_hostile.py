@@ -2,8 +2,10 @@
 
 import pytest
 
-from broker import core, custody, requests
-from broker.requests import CREATES, CREATES_S, LISTED_ROOMS
+from broker import core
+from broker.rooms import requests
+from broker.rooms import session_ownership as custody
+from broker.rooms.requests import CREATES, CREATES_S, LISTED_ROOMS
 from tests.broker.scripted import A, B, Broker, a_create, a_token, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

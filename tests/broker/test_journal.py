@@ -1,4 +1,4 @@
-"""broker/journal.py, and what broker/store_sqlite.py makes of a journal that is not as it left it"""
+"""broker/store/journal.py, and what broker/store/sqlite.py makes of a journal that is not as it left it"""
 
 import os
 import sqlite3
@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import DataObject, binary, data, integers, lists
 
-from broker.backup import back_up
-from broker.directory import Directory
-from broker.journal import OWNER_SIZE, Found, Journal, beside, parse
-from broker.store import Batch, Chunk, MemberRow, RoomRow
-from broker.store_sqlite import Durability, SqliteStore
+from broker.rooms.directory import Directory
+from broker.store.backup import back_up
+from broker.store.interface import Batch, Chunk, MemberRow, RoomRow
+from broker.store.journal import OWNER_SIZE, Found, Journal, beside, parse
+from broker.store.sqlite import Durability, SqliteStore
 from tsudoi.protocol.errors import StoreError
 
 OWNER, OTHER = b"owner 01", b"owner 02"
@@ -100,7 +100,7 @@ def test_a_record_that_there_is_no_room_for_does_not_count_and_is_taken_away(
 ) -> None:
     journal.append(1, b"one")
     write = os.write
-    monkeypatch.setattr("broker.journal.os.write", lambda file, data: write(file, data[:5]))
+    monkeypatch.setattr("broker.store.journal.os.write", lambda file, data: write(file, data[:5]))
     with pytest.raises(StoreError, match="can not write to the store's journal: there is no room"):
         journal.append(2, b"two")
     monkeypatch.undo()

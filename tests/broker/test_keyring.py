@@ -1,4 +1,4 @@
-"""broker/keyring.py"""
+"""broker/keys/allow_list.py"""
 
 import errno
 import os
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from broker import keyring
-from broker.keyring import Changes, Keyring
+from broker.keys import allow_list as keyring
+from broker.keys.allow_list import Changes, Keyring
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol.errors import SettingError
 

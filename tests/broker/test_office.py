@@ -1,10 +1,10 @@
-"""broker/office.py"""
+"""broker/admin/service.py"""
 
 import pytest
 from msgspec import structs
 
-from broker.office import ANNOUNCED_A_TICK, TEXT_SIZE
-from broker.sanctions import SANCTIONS_A_ROOM
+from broker.admin.service import ANNOUNCED_A_TICK, TEXT_SIZE
+from broker.rooms.bans_and_mutes import SANCTIONS_A_ROOM
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
 from tsudoi.protocol import backbone

@@ -1,8 +1,8 @@
-"""broker/passwords.py"""
+"""broker/rooms/passwords.py"""
 
 import pytest
 
-from broker.passwords import check_hash, make_hash
+from broker.rooms.passwords import check_hash, make_hash
 
 
 @pytest.mark.parametrize("password", ["secret", "秘密の部屋", "x" * 1_000, "nul\0inside"])

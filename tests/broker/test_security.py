@@ -17,15 +17,15 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
-from broker import keyring
 from broker.config import Limits
 from broker.core import Core
-from broker.keyring import Keyring
+from broker.keys import allow_list as keyring
+from broker.keys.allow_list import Keyring
 from broker.net import server, zeromq
 from broker.net.ask import ping
 from broker.net.security import make_pair, present
 from broker.net.server import Server
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey

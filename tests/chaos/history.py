@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broker.store_sqlite import SqliteStore
+from broker.store.sqlite import SqliteStore
 from tsudoi.protocol.backbone import Entry, parse_news_untrusted
 
 FOREVER = float("inf")

@@ -1,4 +1,4 @@
-"""broker/store.py: what every engine must do."""
+"""broker/store/interface.py: what every engine must do."""
 
 import contextlib
 import sqlite3
@@ -15,11 +15,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from broker import store_sqlite
-from broker.store import FOREVER, Batch, Chunk, MemberRow, RoomRow, Sanction, SanctionKind, Snapshot, Store
-from broker.store_memory import MemoryStore
-from broker.store_schema import MIGRATIONS
-from broker.store_sqlite import Durability, SqliteStore
+from broker.store import sqlite as store_sqlite
+from broker.store.interface import FOREVER, Batch, Chunk, MemberRow, RoomRow, Sanction, SanctionKind, Snapshot, Store
+from broker.store.memory import MemoryStore
+from broker.store.sqlite import Durability, SqliteStore
+from broker.store.sqlite_schema import MIGRATIONS
 from tsudoi.protocol.errors import SettingError, StoreError
 
 Opener = Callable[[], Store]
@@ -424,8 +424,8 @@ def test_a_file_that_is_gone_from_under_us_is_a_store_error(tmp_path: Path) -> N
 _COMMIT_FOR_EVER = """
 import sys
 from pathlib import Path
-from broker.store import Batch, Chunk, RoomRow
-from broker.store_sqlite import SqliteStore
+from broker.store.interface import Batch, Chunk, RoomRow
+from broker.store.sqlite import SqliteStore
 
 store = SqliteStore(Path(sys.argv[1]), sys.argv[2])
 store.commit(Batch({1: RoomRow(1, "den", 1, 5, "", 1)}))

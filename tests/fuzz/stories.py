@@ -2,8 +2,8 @@
 
 from collections import deque
 
+from broker.admin.service import Office
 from broker.core import Core as BrokerCore
-from broker.office import Office
 from gateway.core import Core as GatewayCore
 from gateway.join import (
     AskForRooms,

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from broker import keyring
 from broker.config import Limits
 from broker.core import Core
-from broker.keyring import Keyring
+from broker.keys import allow_list as keyring
+from broker.keys.allow_list import Keyring
 from broker.net.security import make_pair
 from broker.net.server import Server
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from gateway.net.zeromq import ZeromqBackbone
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol.backbone import publish_endpoint

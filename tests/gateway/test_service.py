@@ -14,7 +14,7 @@ import tsudoi
 from broker.config import Limits
 from broker.core import Core
 from broker.net.server import Server as BrokerServer
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from gateway.config import Config, Door, Settings
 from gateway.net.service import DRAIN_S, Service
 from tsudoi.protocol import backbone

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker import keyring
+from broker.keys import allow_list as keyring
 from broker.net.security import make_pair
 from tests.attacks.watch import Person, enter
 from tests.support.services import Broker, Gateway

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from broker.config import Limits
 from broker.core import Core as BrokerCore
-from broker.store import Store
-from broker.store_memory import MemoryStore
+from broker.store.interface import Store
+from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
 from gateway import addresses
 from gateway.config import Settings

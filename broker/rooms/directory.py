@@ -10,9 +10,9 @@ from dataclasses import replace
 from itertools import chain
 
 from broker.config import Limits
-from broker.rooms import TIME_SHIFT, Member, Room
-from broker.sanctions import Sanctions
-from broker.store import Batch, MemberRow, RoomRow, SanctionKind, Snapshot
+from broker.rooms.bans_and_mutes import Sanctions
+from broker.rooms.records import TIME_SHIFT, Member, Room
+from broker.store.interface import Batch, MemberRow, RoomRow, SanctionKind, Snapshot
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.member_options import MemberOptions

@@ -7,7 +7,7 @@ Times are milliseconds since 1970.
 
 from collections.abc import Iterable
 
-from broker.store import FOREVER, Sanction, SanctionKind
+from broker.store.interface import FOREVER, Sanction, SanctionKind
 from tsudoi.ops.rate_key import rate_key
 
 EVERYWHERE = 0

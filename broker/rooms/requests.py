@@ -6,14 +6,14 @@ What needs a slow hash or the store is noted, and carried out when the turn is (
 from collections.abc import Callable
 from itertools import islice
 
-from broker import commands
 from broker.config import Limits
 from broker.counters import Counters
-from broker.custody import Custody
-from broker.directory import Directory
-from broker.rooms import Room
-from broker.sanctions import EVERYWHERE
-from broker.store import FOREVER, MemberRow, SanctionKind
+from broker.rooms import commands
+from broker.rooms.bans_and_mutes import EVERYWHERE
+from broker.rooms.directory import Directory
+from broker.rooms.records import Room
+from broker.rooms.session_ownership import Custody
+from broker.store.interface import FOREVER, MemberRow, SanctionKind
 from broker.turn import Moment, PasswordJob
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone, names

@@ -8,8 +8,8 @@ import os
 
 import zmq
 
+from broker.admin.service import Office
 from broker.net.security import ORDERS, Guard
-from broker.office import Office
 from broker.turn import Moment
 from tsudoi.ops.keyfiles import Role
 from tsudoi.protocol.backbone import admin_frames

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 
-from broker.store import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
+from broker.store.interface import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
 
 
 class MemoryStore:

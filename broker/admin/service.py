@@ -11,9 +11,9 @@ from itertools import islice
 from typing import TypeVar
 
 from broker.core import Core
-from broker.rooms import Member, Room
-from broker.sanctions import EVERYWHERE, SANCTIONS_A_ROOM, end_of
-from broker.store import FOREVER, Sanction, SanctionKind
+from broker.rooms.bans_and_mutes import EVERYWHERE, SANCTIONS_A_ROOM, end_of
+from broker.rooms.records import Member, Room
+from broker.store.interface import FOREVER, Sanction, SanctionKind
 from broker.turn import Moment
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names

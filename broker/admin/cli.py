@@ -14,9 +14,9 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
-from broker.keyring import read_secret
-from broker.net.orders import order
-from broker.passwords import make_hash
+from broker.admin.client import order
+from broker.keys.allow_list import read_secret
+from broker.rooms.passwords import make_hash
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.rate_key import looks_like_address, rate_key
 from tsudoi.protocol import backbone

@@ -6,10 +6,10 @@ accepted is carried out once and told once, like a message.
 
 from dataclasses import replace
 
-from broker.directory import Directory
-from broker.rooms import Member
-from broker.sanctions import end_of
-from broker.store import FOREVER, Sanction, SanctionKind
+from broker.rooms.bans_and_mutes import end_of
+from broker.rooms.directory import Directory
+from broker.rooms.records import Member
+from broker.store.interface import FOREVER, Sanction, SanctionKind
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands

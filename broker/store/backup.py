@@ -5,8 +5,8 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from broker.journal import beside, parse
-from broker.store_sqlite import NEW_EPOCHS
+from broker.store.journal import beside, parse
+from broker.store.sqlite import NEW_EPOCHS
 from tsudoi.protocol.errors import SettingError
 
 NEW = ".new"

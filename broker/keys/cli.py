@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from broker import keyring
+from broker.keys import allow_list as keyring
 from broker.net.security import make_pair
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol.errors import SettingError

@@ -1,4 +1,4 @@
-"""The tables of the SQLite engine, as the steps that made them; `broker/store_sqlite.py` takes the missing ones.
+"""The tables of the SQLite engine, as the steps that made them; `broker/store/sqlite.py` takes the missing ones.
 
 A store's `user_version` is how many of these it has taken. Steps are appended, never changed: so a store that any
 earlier version wrote opens in this one. The other way is refused, as no step says how to undo it.

@@ -8,8 +8,8 @@ not heard from us for its lease), and then the directory's picture counts.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from broker.directory import Directory
-from broker.rooms import Member
+from broker.rooms.directory import Directory
+from broker.rooms.records import Member
 from tsudoi.ops.rate_key import same_host
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone

@@ -27,9 +27,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from broker.journal import Journal, beside
-from broker.store import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
-from broker.store_schema import MIGRATIONS
+from broker.store.interface import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
+from broker.store.journal import Journal, beside
+from broker.store.sqlite_schema import MIGRATIONS
 from tsudoi.protocol.errors import SettingError, StoreError
 
 Durability = Literal["process", "full"]

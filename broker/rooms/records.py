@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from broker.store import MemberRow, RoomRow
+from broker.store.interface import MemberRow, RoomRow
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, told_apart
 
