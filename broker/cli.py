@@ -14,7 +14,7 @@ import uvloop
 from click.core import ParameterSource
 
 from broker.admin.cli import admin as admin_group
-from broker.admin.service import Office
+from broker.admin.service import AdminService
 from broker.config import Config, Limits, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from broker.core import Core
 from broker.keys.allow_list import OWN, Keyring, has_keys, read_secret, what_is_there
@@ -25,7 +25,8 @@ from broker.net.server import Server
 from broker.store.backup import back_up
 from broker.store.interface import Store
 from broker.store.memory import MemoryStore
-from broker.store.sqlite import SqliteStore, StoreInUse
+from broker.store.sqlite import SqliteStore
+from broker.store.sqlite_file import StoreInUse
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.metrics import exposition
@@ -354,7 +355,7 @@ async def run(config: Config) -> int:
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
         core.begin(config.persistent, int(time.time() * 1000))
         if config.admin is not None:
-            server.open_desk(config.admin, Office(core))
+            server.open_admin(config.admin, AdminService(core))
         elif config.store_path is not None:
             logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
         server.start()

@@ -1,6 +1,6 @@
-"""`python -m broker admin`: what an operator sees and orders, at the command line.
+"""`python -m broker admin`: the operator's command broker.
 
-Each command is one or a few questions to the broker (`admin_frames.py`) and a table of the answers; `--json` has
+Each command is one or a few requests to the broker (`admin_frames.py`) and a table of the answers; `--json` has
 the same for scripts. Exit status 1: the broker is not there, or refuses; the reason is one line on standard error.
 """
 
@@ -14,9 +14,6 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
-from broker.admin.client import order
-from broker.keys.allow_list import read_secret
-from broker.rooms.passwords import make_hash
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.rate_key import looks_like_address, rate_key
 from tsudoi.protocol import backbone
@@ -25,22 +22,26 @@ from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.errors import BackboneError, SettingError
 
+from ..keys.allow_list import read_secret
+from ..rooms.passwords import make_hash
+from .client import ask_broker
+
 _A = TypeVar("_A")
 _R = TypeVar("_R", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """How the broker is reached, and how its answers are shown."""
+class Connection:
+    """How to reach the broker, and how to show its answers."""
 
     endpoint: str
     as_json: bool
     key: SecretKey | None
 
     def ask(self, question: Question, kind: type[_A]) -> _A:
-        """Return the answer, or end with one line."""
+        """Return the answer, or end with one broker."""
         try:
-            answer = order(self.endpoint, question, self.key)
+            answer = ask_broker(self.endpoint, question, self.key)
         except BackboneError as exc:
             _end(str(exc))
         if isinstance(answer, Refused):
@@ -101,7 +102,7 @@ def _moment(at_ms: int) -> str:
     return datetime.datetime.fromtimestamp(at_ms / 1000).astimezone().isoformat(" ", "seconds")
 
 
-# --- what there is ------------------------------------------------------------------------------------------------
+# --- lists --------------------------------------------------------------------------------------------------------
 
 
 @click.group("admin")
@@ -127,22 +128,22 @@ def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
         secret = read_secret(key) if key and endpoint.startswith("tcp://") else None
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
-    context.obj = Line(endpoint, as_json, secret)
+    context.obj = Connection(endpoint, as_json, secret)
 
 
-def _rooms(line: Line) -> Iterator[admin_frames.Room]:
+def _rooms(broker: Connection) -> Iterator[admin_frames.Room]:
     after, more = 0, True
     while more:
-        answer = line.ask(admin_frames.ListRooms(after), admin_frames.Rooms)
+        answer = broker.ask(admin_frames.ListRooms(after), admin_frames.Rooms)
         yield from answer.rooms
         more = answer.more and bool(answer.rooms)
         after = answer.rooms[-1].id if answer.rooms else 0
 
 
-def _members(line: Line, room: str) -> Iterator[admin_frames.Member]:
+def _members(broker: Connection, room: str) -> Iterator[admin_frames.Member]:
     after, more = 0, True
     while more:
-        answer = line.ask(admin_frames.ListMembers(after, room), admin_frames.Members)
+        answer = broker.ask(admin_frames.ListMembers(after, room), admin_frames.Members)
         yield from answer.members
         more = answer.more and bool(answer.members)
         after = answer.members[-1].id if answer.members else 0
@@ -182,7 +183,7 @@ def _gateway_cells(gateway: admin_frames.Gateway) -> dict[str, str | int]:
     }
 
 
-def _ban_cells(ban: admin_frames.Sanction) -> dict[str, str | int]:
+def _ban_cells(ban: admin_frames.ListedBan) -> dict[str, str | int]:
     return {"who": ban.name or ban.ip, "until": _moment(ban.until_ms) if ban.until_ms else "it is lifted"}
 
 
@@ -192,47 +193,47 @@ def _marks(**marks: bool) -> str:
 
 @admin.command("rooms")
 @click.pass_obj
-def rooms_command(line: Line) -> None:
+def rooms_command(broker: Connection) -> None:
     """List all rooms."""
-    line.show("rooms", list(_rooms(line)), _room_cells, "There are no rooms.")
+    broker.show("rooms", list(_rooms(broker)), _room_cells, "There are no rooms.")
 
 
 @admin.command("room")
 @click.argument("name")
 @click.pass_obj
-def room_command(line: Line, name: str) -> None:
+def room_command(broker: Connection, name: str) -> None:
     """Show one room and who is in it."""
-    rooms = line.ask(admin_frames.ListRooms(0, name), admin_frames.Rooms).rooms
-    members = list(_members(line, name))
-    if line.as_json:
+    rooms = broker.ask(admin_frames.ListRooms(0, name), admin_frames.Rooms).rooms
+    members = list(_members(broker, name))
+    if broker.as_json:
         _print_json(_fields(rooms[0]) | {"in_it": [_fields(member) for member in members]})
     else:
-        line.show("rooms", rooms, _room_cells, "")
-        line.show("members", members, _member_cells, "Nobody is in it.")
+        broker.show("rooms", rooms, _room_cells, "")
+        broker.show("members", members, _member_cells, "Nobody is in it.")
 
 
 @admin.command("members")
 @click.argument("room", default="")
 @click.pass_obj
-def members_command(line: Line, room: str) -> None:
+def members_command(broker: Connection, room: str) -> None:
     """List the members of ROOM, or of all rooms."""
-    line.show("members", list(_members(line, room)), _member_cells, "Nobody is there.")
+    broker.show("members", list(_members(broker, room)), _member_cells, "Nobody is there.")
 
 
 @admin.command("gateways")
 @click.pass_obj
-def gateways_command(line: Line) -> None:
+def gateways_command(broker: Connection) -> None:
     """List the gateways that are known, and whether they are there."""
-    gateways = line.ask(admin_frames.ListGateways(), admin_frames.Gateways).gateways
-    line.show("gateways", gateways, _gateway_cells, "No gateway is known.")
+    gateways = broker.ask(admin_frames.ListGateways(), admin_frames.Gateways).gateways
+    broker.show("gateways", gateways, _gateway_cells, "No gateway is known.")
 
 
 @admin.command("counters")
 @click.pass_obj
-def counters_command(line: Line) -> None:
+def counters_command(broker: Connection) -> None:
     """Show what there is, and what has happened since the broker started."""
-    counters = line.ask(admin_frames.Count(), admin_frames.Counted).counters
-    if line.as_json:
+    counters = broker.ask(admin_frames.Count(), admin_frames.Counted).counters
+    if broker.as_json:
         _print_json(dict(counters))
     else:
         _print_table([{"what": name.replace("_", " "), "number": number} for name, number in counters])
@@ -240,20 +241,20 @@ def counters_command(line: Line) -> None:
 
 @admin.command("bans")
 @click.pass_obj
-def bans_command(line: Line) -> None:
+def bans_command(broker: Connection) -> None:
     """List who may not come in anywhere."""
-    line.show("bans", line.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "Nobody is banned.")
+    broker.show("bans", broker.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "Nobody is banned.")
 
 
-# --- orders -------------------------------------------------------------------------------------------------------
+# --- changes ------------------------------------------------------------------------------------------------------
 
 
 @admin.command("close")
 @click.argument("room")
 @click.pass_obj
-def close_command(line: Line, room: str) -> None:
+def close_command(broker: Connection, room: str) -> None:
     """Close ROOM; its members are told."""
-    line.tell(admin_frames.CloseRoom(room), f"{room} is closed.")
+    broker.tell(admin_frames.CloseRoom(room), f"{room} is closed.")
 
 
 @admin.command("remove")
@@ -261,9 +262,9 @@ def close_command(line: Line, room: str) -> None:
 @click.argument("name")
 @click.option("--reason", default="", help="Told to the member and to its room.")
 @click.pass_obj
-def remove_command(line: Line, room: str, name: str, reason: str) -> None:
+def remove_command(broker: Connection, room: str, name: str, reason: str) -> None:
     """Remove the member NAME from ROOM; if it is the host, what happens is what happens when hosts leave."""
-    line.tell(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
+    broker.tell(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
 
 
 @admin.command("ban")
@@ -272,7 +273,7 @@ def remove_command(line: Line, room: str, name: str, reason: str) -> None:
 @click.option("--reason", default="", help="Told to the member and to its room.")
 @click.option("--name", "is_name", is_flag=True, help="WHO is a user's name, though it looks like an address.")
 @click.pass_obj
-def ban_command(line: Line, who: str, minutes: int, reason: str, is_name: bool) -> None:
+def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name: bool) -> None:
     """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; who is in is removed."""
     name, ip = ("", who) if rate_key(who) and not is_name else (who, "")
     if name and not is_name and looks_like_address(name):
@@ -280,24 +281,24 @@ def ban_command(line: Line, who: str, minutes: int, reason: str, is_name: bool) 
             f"{who} is no address that can be banned: write one of IPv4 (192.0.2.1), or one or 64 bits of IPv6"
             " (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that name: --name"
         )
-    line.tell(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
+    broker.tell(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
 
 
 @admin.command("unban")
 @click.argument("who")
 @click.pass_obj
-def unban_command(line: Line, who: str) -> None:
+def unban_command(broker: Connection, who: str) -> None:
     """Lift the bans of WHO, a user's name or an IP address."""
-    line.tell(admin_frames.Unban(who), f"{who} may come in again.")
+    broker.tell(admin_frames.Unban(who), f"{who} may come in again.")
 
 
 @admin.command("announce")
 @click.argument("text")
 @click.option("--room", default="", help="To this room only.")
 @click.pass_obj
-def announce_command(line: Line, text: str, room: str) -> None:
+def announce_command(broker: Connection, text: str, room: str) -> None:
     """Tell everybody in every room TEXT."""
-    line.tell(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
+    broker.tell(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
 
 
 @admin.command("persist")
@@ -306,7 +307,7 @@ def announce_command(line: Line, text: str, room: str) -> None:
 @click.option("--no-password", is_flag=True, help="The room has none from now on.")
 @click.option("--topic", default=None, help="What the room is about from now on.")
 @click.pass_obj
-def persist_command(line: Line, room: str, ask_password: bool, no_password: bool, topic: str | None) -> None:
+def persist_command(broker: Connection, room: str, ask_password: bool, no_password: bool, topic: str | None) -> None:
     """Let ROOM outlive its members and the broker; make it, if it is not there. Nobody is its host."""
     if ask_password and no_password:
         raise click.UsageError("--ask-password or --no-password, not both")
@@ -315,12 +316,12 @@ def persist_command(line: Line, room: str, ask_password: bool, no_password: bool
         password = click.prompt("Password", type=str, err=True, hide_input=sys.stdin.isatty())
         # Made here: the password itself goes nowhere.
         password_hash = make_hash(password)
-    line.tell(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
+    broker.tell(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
 
 
 @admin.command("unpersist")
 @click.argument("room")
 @click.pass_obj
-def unpersist_command(line: Line, room: str) -> None:
+def unpersist_command(broker: Connection, room: str) -> None:
     """Let ROOM close when its last member leaves; at once, if nobody is there."""
-    line.tell(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")
+    broker.tell(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")

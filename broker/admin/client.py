@@ -1,35 +1,36 @@
-"""Gives a running broker an operator's order, and waits for the answer."""
+"""Sends a running broker an operator's request, and waits for the answer."""
 
 import socket
 from contextlib import closing
 
 import zmq
 
-from broker.net.security import present
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol.backbone import admin_frames, is_loopback
 from tsudoi.protocol.errors import BackboneError, MalformedMessage
 
+from ..net.security import present
+
 CONNECT_S = 1.5
-"""Whoever is not there is found missing in this time;"""
+"""To find out whether a broker listens."""
 ANSWER_S = 5.0
-"""who is there may be busy for so long."""
+"""For a busy broker to answer."""
 MAX_FRAME_SIZE = 16 * 2**20
 
 
-def order(
+def ask_broker(
     endpoint: str, question: admin_frames.Question, key: SecretKey | None = None, patience_s: float = ANSWER_S
 ) -> admin_frames.Answer:
     """Return the broker's answer.
 
     Args:
         endpoint: where it listens for operators.
-        question: see there.
+        question: what the operator wants.
         key: an operator's, for a broker with keys.
-        patience_s: how long somebody who is there may take.
+        patience_s: how long a broker that listens may take.
 
     Raises:
-        BackboneError: nobody answers at `endpoint` in time, or not as a broker does.
+        BackboneError: no broker answers at `endpoint` in time.
     """
     _check(endpoint)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
@@ -52,7 +53,7 @@ def order(
 
 
 def _check(endpoint: str) -> None:
-    """Raise BackboneError if nobody listens at an endpoint: ZeroMQ would wait for somebody to come."""
+    """Raise BackboneError if nobody listens at an endpoint: ZeroMQ would go on connecting."""
     kind, _, place = endpoint.partition("://")
     host, _, port = place.rpartition(":")
     try:

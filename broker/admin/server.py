@@ -1,52 +1,53 @@
-"""The operators' socket: hands what comes to the office, and its answers back when the turn is kept.
+"""The operators' socket: gives frames to the admin service, and sends its answers when the turn is stored.
 
-A socket of its own, apart from the gateways': who may use it is decided where it is opened (a socket file of mode 0600,
-an address of this machine, or operators' keys), and what a gateway's socket takes can not be an operator's order.
+It is not the gateways' socket: who may use it is decided where it is opened (a socket file of mode 0600, a loopback
+address, or operators' keys), and nothing that a gateway sends can be taken for an operator's order.
 """
 
 import os
 
 import zmq
 
-from broker.admin.service import Office
-from broker.net.security import ORDERS, Guard
-from broker.turn import Moment
 from tsudoi.ops.keyfiles import Role
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import SettingError
 
+from ..net.security import ORDERS, Guard
+from ..turn import Moment
+from .service import AdminService
+
 NOBLOCK = int(zmq.NOBLOCK)
 FRAMES_A_TURN = 16
 HIGH_WATER = 100
-"""Orders, or answers, that wait for one operator; beyond that they are dropped, and its tool says that none came."""
+"""Requests, or answers, that wait for one operator; beyond that they are dropped, and the client times out."""
 MAX_FRAME_SIZE = 65_536
 
 
-class Desk:
+class AdminServer:
     """A ROUTER socket for operators."""
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, office: Office, guard: Guard | None
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, service: AdminService, guard: Guard | None
     ) -> None:
         """Listen at an endpoint.
 
         Args:
             context: the server's.
             endpoint: ipc:// or tcp://.
-            office: what answers.
-            guard: who knows whose key a frame came with; None: whoever can connect may give orders.
+            service: decides on requests.
+            guard: knows whose key a frame came with; None: everybody who can connect is an operator.
 
         Raises:
             SettingError: that can not be.
         """
-        self.office = office
+        self.service = service
         self._guard = guard
         self.answered = 0
         self.strangers = 0
         """Frames whose key is not an operator's."""
         self._answers: list[tuple[bytes, bytes]] = []
         self.undeliverable = 0
-        """Answers to operators that are not there any more."""
+        """Answers to operators that have disconnected."""
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         for option, value in (
             (zmq.IPV6, 1),
@@ -60,7 +61,7 @@ class Desk:
             self.socket.setsockopt(option, value)
         if guard is not None:
             guard.protect(self.socket, ORDERS)
-        # The socket file is made in this call and with these rights: there is no moment at which others could connect.
+        # `bind` creates the socket file with these rights: there is no moment at which other users could connect.
         mask = os.umask(0o177)
         try:
             self.socket.bind(endpoint)
@@ -72,25 +73,25 @@ class Desk:
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def read(self, moment: Moment) -> None:
-        """Let the office decide on what has come."""
+        """Give the service the requests that have come."""
         try:
             for _ in range(FRAMES_A_TURN):
-                self._hear(self.socket.recv_multipart(NOBLOCK, copy=False), moment)
+                self._receive(self.socket.recv_multipart(NOBLOCK, copy=False), moment)
         except zmq.Again:
             pass
 
-    def _hear(self, frames: list[zmq.Frame], moment: Moment) -> None:
+    def _receive(self, frames: list[zmq.Frame], moment: Moment) -> None:
         if self._guard is not None:
             owner = self._guard.owner(frames[-1])
             if owner is None or owner.role is not Role.OPERATOR:
                 self.strangers += 1
                 return
-        answer = self.office.handle_untrusted(frames[-1].bytes, moment) if len(frames) == 2 else None
+        answer = self.service.handle_untrusted(frames[-1].bytes, moment) if len(frames) == 2 else None
         if answer is not None:
             self._answers.append((frames[0].bytes, admin_frames.encode(answer)))
 
     def answer(self) -> None:
-        """What was decided is kept: say so."""
+        """Send the answers: the turn is stored."""
         answers, self._answers = self._answers, []
         for peer, body in answers:
             try:

@@ -1,80 +1,89 @@
-"""Who may not come into a room, or not speak in it; PROTOCOL.md, "Commands".
+"""Who may not join a room, or not send messages in it; PROTOCOL.md, "Commands".
 
-By name and by address: somebody who comes back under another name is known by the address, and the other way round. An
-address stands for its rate_key (`protocol/rate_key.py`): who has one address of IPv6 has very many.
+A restriction is by name and by address: a user who comes back under another name is known by the address, and the other
+way round. Of an IPv6 address the first 64 bits count (`tsudoi/ops/rate_key.py`): one user has all addresses of a /64.
 Times are milliseconds since 1970.
 """
 
 from collections.abc import Iterable
 
-from broker.store.interface import FOREVER, Sanction, SanctionKind
 from tsudoi.ops.rate_key import rate_key
+
+from ..store.interface import FOREVER, Restriction, RestrictionKind
 
 EVERYWHERE = 0
 """In place of a room: set by the operator, for all rooms."""
-SANCTIONS_A_ROOM = 1_000
-"""Bans and mutes of one room; beyond that the oldest goes."""
+RESTRICTIONS_A_ROOM = 1_000
+"""Bans and mutes of one room; beyond that the oldest is lifted."""
 
-Changes = dict[tuple[int, int, str, str], Sanction | None]
+Key = tuple[int, int, str, str]
 
 
-class Sanctions:
+class BansAndMutes:
     """All bans and mutes."""
 
-    def __init__(self, sanctions: Iterable[Sanction]) -> None:
-        self._rooms: dict[int, dict[tuple[int, int, str, str], Sanction]] = {}
-        for sanction in sanctions:
-            self._rooms.setdefault(sanction.room, {})[sanction.key] = sanction
+    def __init__(self, restrictions: Iterable[Restriction]) -> None:
+        """Begin with what the store has."""
+        self._rooms: dict[int, dict[Key, Restriction]] = {}
+        self._changes: dict[Key, Restriction | None] = {}
+        for restriction in restrictions:
+            self._rooms.setdefault(restriction.room, {})[restriction.key] = restriction
 
-    def add(self, sanction: Sanction, changes: Changes) -> None:
-        """Let a sanction hold from now on; what is to be stored is noted in `changes`."""
-        room = self._rooms.setdefault(sanction.room, {})
-        room.pop(sanction.key, None)
-        room[sanction.key] = changes[sanction.key] = sanction
-        if len(room) > SANCTIONS_A_ROOM:
-            self._drop(next(iter(room.values())), changes)
+    def take_changes(self) -> dict[Key, Restriction | None]:
+        """Return what has changed since the last call, for the store."""
+        changes, self._changes = self._changes, {}
+        return changes
 
-    def lift(self, room: int, kind: SanctionKind, who: str, changes: Changes) -> bool:
-        """Lift all sanctions of a kind on a name or an address; False if there were none."""
-        found = [s for s in self._rooms.get(room, {}).values() if s.kind == kind and _concerns(s, who, who)]
-        for sanction in found:
-            self._drop(sanction, changes)
+    def add(self, restriction: Restriction) -> None:
+        """Let a restriction hold from now on."""
+        room = self._rooms.setdefault(restriction.room, {})
+        room.pop(restriction.key, None)
+        room[restriction.key] = self._changes[restriction.key] = restriction
+        if len(room) > RESTRICTIONS_A_ROOM:
+            self._drop(next(iter(room.values())))
+
+    def lift(self, room: int, kind: RestrictionKind, who: str) -> bool:
+        """Lift all restrictions of a kind on a name or an address; say whether there were any."""
+        held = self._rooms.get(room, {}).values()
+        found = [each for each in held if each.kind == kind and _concerns(each, who, who)]
+        for restriction in found:
+            self._drop(restriction)
         return bool(found)
 
-    def until(self, room: int, kind: SanctionKind, name: str, ip: str, now_ms: int, changes: Changes) -> int:
-        """Return until when somebody may not do a thing, in this room or anywhere; 0 if it may. What is over goes."""
+    def until(self, room: int, kind: RestrictionKind, name: str, ip: str, now_ms: int) -> int:
+        """Return until when a user is restricted, in this room or everywhere; 0 if not. Drop what is over."""
         latest = 0
-        for sanctions in (self._rooms.get(EVERYWHERE), self._rooms.get(room)):
-            for sanction in list(sanctions.values()) if sanctions else ():
-                if sanction.until_ms <= now_ms:
-                    self._drop(sanction, changes)
-                elif sanction.kind == kind and _concerns(sanction, name, ip):
-                    latest = max(latest, sanction.until_ms)
+        for restrictions in (self._rooms.get(EVERYWHERE), self._rooms.get(room)):
+            for restriction in list(restrictions.values()) if restrictions else ():
+                if restriction.until_ms <= now_ms:
+                    self._drop(restriction)
+                elif restriction.kind == kind and _concerns(restriction, name, ip):
+                    latest = max(latest, restriction.until_ms)
         return latest
 
-    def of_room(self, room: int) -> list[Sanction]:
-        """Return what holds in a room, oldest first; of `EVERYWHERE`, what holds in all."""
+    def of_room(self, room: int) -> list[Restriction]:
+        """Return the restrictions of a room, oldest first; of `EVERYWHERE`, the operator's."""
         return list(self._rooms.get(room, {}).values())
 
     def forget_room(self, room: int) -> None:
-        """A room was closed: the store drops its sanctions with it."""
+        """Forget the restrictions of a room that is purged; the store drops them with the room."""
         self._rooms.pop(room, None)
 
-    def _drop(self, sanction: Sanction, changes: Changes) -> None:
-        changes[sanction.key] = None
-        room = self._rooms[sanction.room]
-        del room[sanction.key]
+    def _drop(self, restriction: Restriction) -> None:
+        self._changes[restriction.key] = None
+        room = self._rooms[restriction.room]
+        del room[restriction.key]
         if not room:
-            del self._rooms[sanction.room]
+            del self._rooms[restriction.room]
 
 
-def _concerns(sanction: Sanction, name: str, ip: str) -> bool:
-    if sanction.name and name == sanction.name:
+def _concerns(restriction: Restriction, name: str, ip: str) -> bool:
+    if restriction.name and name == restriction.name:
         return True
-    where = rate_key(ip)
-    return bool(where) and where == rate_key(sanction.ip)
+    key = rate_key(ip)
+    return bool(key) and key == rate_key(restriction.ip)
 
 
 def end_of(minutes: int, now_ms: int) -> int:
-    """Return when a time is over that begins now; 0 minutes never are."""
+    """Return when a time that begins now is over; 0 minutes: never."""
     return now_ms + minutes * 60_000 if minutes else FOREVER

@@ -1,66 +1,58 @@
-"""Members' commands, carried out; PROTOCOL.md, "Commands".
+"""Members' commands (`/kick`, `/topic`, …), carried out; PROTOCOL.md, "Commands".
 
-Whatever comes of one is an entry in the room's log: for all, or an answer to the one who gave it. So a command that was
-accepted is carried out once and told once, like a message.
+The result of a command is an entry in the room's log: for all members, or an answer to the one who gave it. So an
+accepted command is carried out once and its result is delivered once, like a message.
 """
 
-from dataclasses import replace
-
-from broker.rooms.bans_and_mutes import end_of
-from broker.rooms.directory import Directory
-from broker.rooms.records import Member
-from broker.store.interface import FOREVER, Sanction, SanctionKind
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.phrases import Phrase
-from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import InvalidName
 
+from ..store.interface import FOREVER, Restriction, RestrictionKind
+from .bans_and_mutes import end_of
+from .directory import Directory
+from .records import Member
+
 TOPIC_SIZE = 400
-"""Bytes of a topic, or of a reason to remove somebody."""
+"""Bytes of a topic, or of a reason to remove a member."""
 TOLD_MUTED_MS = 5_000
-"""A muted member that goes on speaking is told so this often at the most."""
+"""A muted member that goes on sending is told that it is muted, at most this often."""
 
 
 def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
-    """Do what a member has typed, as far as it may.
+    """Carry out a command, as far as the member may give it.
 
     Args:
-        directory: where.
-        member: who.
-        line: what, as it came from its gateway; `/password NEW` is not among these (see `Core`).
+        directory: the rooms and members.
+        member: who gave it.
+        line: the command as it came from its gateway. `/password NEW` comes as a request instead (`requests.py`).
         wall_ms: now.
     """
     command = slash_commands.parse_untrusted(line)
     if member.may_moderate or not _is_hosts(command):
-        if isinstance(
-            command, slash_commands.Whisper | slash_commands.Reply | slash_commands.Act | slash_commands.Rename
-        ) and is_muted(directory, member, wall_ms):
+        speaks = slash_commands.Whisper | slash_commands.Reply | slash_commands.Act | slash_commands.Rename
+        if isinstance(command, speaks) and is_muted(directory, member, wall_ms):
             return
         _Run(directory, member, wall_ms).do(command)
     else:
-        answer(directory, member, Phrase.NOT_HOST, "", wall_ms)
+        directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
 
 
 def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
-    """Say whether a member may not speak; if so, it is told, now and then."""
+    """Say whether a member is muted; if so, tell it, now and then."""
     left_ms = member.muted_until_ms - wall_ms
     if left_ms <= 0:
         return False
-    if wall_ms - member.seldom.told_muted_ms >= TOLD_MUTED_MS:
-        member.seldom = replace(member.seldom, told_muted_ms=wall_ms)
+    if wall_ms - member.rare.told_muted_ms >= TOLD_MUTED_MS:
+        directory.note_told_muted(member, wall_ms)
         if member.muted_until_ms == FOREVER:
-            answer(directory, member, Phrase.MUTED, "", wall_ms)
+            directory.answer(member, Phrase.MUTED, "", wall_ms)
         else:
-            answer(directory, member, Phrase.MUTED_FOR, str(-(-left_ms // 60_000)), wall_ms)
+            directory.answer(member, Phrase.MUTED_FOR, str(-(-left_ms // 60_000)), wall_ms)
     return True
-
-
-def answer(directory: Directory, member: Member, phrase: Phrase, about: str, wall_ms: int) -> None:
-    """Tell one member alone; not of a room that is closed, as its log ends with that."""
-    if not member.room.closed_ms:
-        directory.note(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
 
 
 def _is_hosts(command: slash_commands.Command | slash_commands.Unknown | slash_commands.Misused) -> bool:
@@ -94,14 +86,13 @@ class _Run:
         directory, member, room, wall_ms = self._directory, self._member, self._room, self._wall_ms
         match command:
             case slash_commands.Act(text):
-                member.spoke_ms = wall_ms
-                directory.note(room, EntryKind.ACTED, member, _one_line(text), 0, wall_ms)
+                directory.act(member, _one_line(text), wall_ms)
             case slash_commands.Whisper(name, text):
                 if target := self._find(name):
-                    self._whisper(target, text)
+                    directory.whisper(member, target, text, wall_ms)
             case slash_commands.Reply(text):
-                if target := room.members.get(member.seldom.whispered_by):
-                    self._whisper(target, text)
+                if target := room.members.get(member.rare.whispered_by):
+                    directory.whisper(member, target, text, wall_ms)
                 else:
                     self._answer(Phrase.NOBODY_WROTE)
             case slash_commands.Rename(name):
@@ -117,7 +108,7 @@ class _Run:
             case slash_commands.Ban(name, minutes):
                 self._ban(name, minutes)
             case slash_commands.Unban(name):
-                lifted = directory.sanctions.lift(room.id, SanctionKind.BAN, _normal(name), directory.batch.sanctions)
+                lifted = directory.bans_and_mutes.lift(room.id, RestrictionKind.BAN, _normal(name))
                 self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
             case slash_commands.Mute(name, minutes):
                 if target := self._find_other(name):
@@ -134,89 +125,75 @@ class _Run:
             case slash_commands.Close():
                 directory.close(room, LeaveReason.HOST_CLOSED, wall_ms)
 
-    def _whisper(self, target: Member, text: str) -> None:
-        self._member.spoke_ms = self._wall_ms
-        if target.seldom.whispered_by != self._member.id:
-            target.seldom = replace(target.seldom, whispered_by=self._member.id)
-            self._directory.batch.members[target.id] = target.row()
-        self._directory.note(self._room, EntryKind.WHISPERED, self._member, text, 0, self._wall_ms, target)
-
     def _rename(self, wished: str) -> None:
         try:
             name = names.user_name(wished)
         except InvalidName:
             self._answer(Phrase.BAD_NAME)
             return
-        if self._room.is_taken(name) or self._banned(name):
+        if self._room.is_taken(name) or self._is_banned(name):
             self._answer(Phrase.NAME_TAKEN, name)
         else:
             self._directory.rename(self._member, name, self._wall_ms)
 
-    def _banned(self, name: str) -> bool:
-        directory = self._directory
-        return bool(
-            directory.sanctions.until(
-                self._room.id, SanctionKind.BAN, name, "", self._wall_ms, directory.batch.sanctions
-            )
-        )
+    def _is_banned(self, name: str) -> bool:
+        bans = self._directory.bans_and_mutes
+        return bool(bans.until(self._room.id, RestrictionKind.BAN, name, "", self._wall_ms))
 
     def _ban(self, who: str, minutes: int) -> None:
-        """Ban by name and address, or by an address alone; who shares the host's own address, by name only."""
+        """Ban a member by name and address, or an address; a member behind the host's own address by name only."""
         until_ms = end_of(minutes, self._wall_ms)
         target = self._room.members.get(self._room.names.get(_normal(who), 0))
         if target is None:
-            ip = rate_key(who)
-            if not ip:
-                self._answer(Phrase.NO_SUCH_MEMBER, who)
-                return
-            self._sanction(SanctionKind.BAN, "", ip, until_ms)
-            self._answer(Phrase.ADDRESS_BANNED, ip)
-            for other in [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]:
-                self._directory.leave(other, LeaveReason.BANNED, self._wall_ms, "", self._member)
+            self._ban_address(who, until_ms)
             return
         if not (target := self._find_other(who)):
             return
         ip = self._address_of(target)
         for name in dict.fromkeys((target.name, target.wished)):
-            # The name that it came with may be another member's by right: bob, who was bob#2 here.
+            # The name that it asked for may be another member's: it is bob#2, and that one is bob.
             if name == target.name or not self._room.is_taken(name):
-                self._sanction(SanctionKind.BAN, name, ip, until_ms)
+                self._restrict(RestrictionKind.BAN, name, ip, until_ms)
         self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
         self._answer(Phrase.BOTH_BANNED if ip else Phrase.NAME_BANNED, target.name)
 
+    def _ban_address(self, who: str, until_ms: int) -> None:
+        ip = rate_key(who)
+        if not ip:
+            self._answer(Phrase.NO_SUCH_MEMBER, who)
+            return
+        self._restrict(RestrictionKind.BAN, "", ip, until_ms)
+        self._answer(Phrase.ADDRESS_BANNED, ip)
+        for member in [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]:
+            self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, "", self._member)
+
     def _mute(self, target: Member, minutes: int) -> None:
         until_ms = end_of(minutes, self._wall_ms)
-        self._sanction(SanctionKind.MUTE, target.wished, self._address_of(target), until_ms)
-        target.muted_until_ms = until_ms
-        target.seldom = replace(target.seldom, told_muted_ms=0)
-        self._directory.batch.members[target.id] = target.row()
-        self._directory.note(self._room, EntryKind.MUTED, target, "", minutes, self._wall_ms, self._member)
+        self._restrict(RestrictionKind.MUTE, target.wished, self._address_of(target), until_ms)
+        self._directory.mute(target, minutes, until_ms, self._member, self._wall_ms)
 
     def _unmute(self, who: str) -> None:
-        """Lift the mute of a member, or of somebody of that name who has gone."""
-        directory, name = self._directory, _normal(who)
+        """Lift the mute of a member, or of a name whose member has left."""
+        mutes, name = self._directory.bans_and_mutes, _normal(who)
         target = self._room.members.get(self._room.names.get(name, 0))
         if target is None or target.muted_until_ms <= self._wall_ms:
-            lifted = directory.sanctions.lift(self._room.id, SanctionKind.MUTE, name, directory.batch.sanctions)
+            lifted = mutes.lift(self._room.id, RestrictionKind.MUTE, name)
             self._answer(Phrase.UNMUTED if lifted else Phrase.NOT_MUTED, name)
             return
-        for who in (target.wished, target.ip):
-            directory.sanctions.lift(self._room.id, SanctionKind.MUTE, who, directory.batch.sanctions)
-        target.muted_until_ms = 0
-        directory.batch.members[target.id] = target.row()
-        directory.note(self._room, EntryKind.UNMUTED, target, "", 0, self._wall_ms, self._member)
+        for known_as in (target.wished, target.ip):
+            mutes.lift(self._room.id, RestrictionKind.MUTE, known_as)
+        self._directory.unmute(target, self._member, self._wall_ms)
 
-    def _sanction(self, kind: SanctionKind, name: str, ip: str, until_ms: int) -> None:
-        directory = self._directory
-        directory.sanctions.add(Sanction(self._room.id, kind, name, ip, until_ms), directory.batch.sanctions)
+    def _restrict(self, kind: RestrictionKind, name: str, ip: str, until_ms: int) -> None:
+        self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, name, ip, until_ms))
 
     def _address_of(self, target: Member) -> str:
-        """Return what of a member's address may be banned or muted: empty if that would be this member's own too."""
+        """Return what of a member's address may be banned or muted: empty if it is the host's own, too."""
         ip = rate_key(target.ip)
         return "" if ip == rate_key(self._member.ip) else ip
 
     def _find(self, name: str) -> Member | None:
-        """Return the member of that name; if there is none, say so."""
+        """Return the member of that name; if there is none, answer that."""
         target = self._room.members.get(self._room.names.get(_normal(name), 0))
         if target is None:
             self._answer(Phrase.NO_SUCH_MEMBER, name)
@@ -236,16 +213,16 @@ class _Run:
         return False
 
     def _answer(self, phrase: Phrase, about: str = "") -> None:
-        answer(self._directory, self._member, phrase, about, self._wall_ms)
+        self._directory.answer(self._member, phrase, about, self._wall_ms)
 
 
 def _one_line(text: str) -> str:
-    """Return a text without line feeds: what stands in the server's own words must not look like another line."""
+    """Return a text without line feeds: within the server's own words it must not look like another line."""
     return " ".join(text.split("\n"))
 
 
 def _normal(name: str) -> str:
-    """Return a name as it is compared; what can be none stays as it is and is nobody's."""
+    """Return a name in normal form; a text that can be no name stays as it is, and matches no member."""
     try:
         return names.user_name(name)
     except InvalidName:

@@ -1,37 +1,42 @@
-"""Rooms and their members, as the directory keeps them: there are many, so what few have is apart."""
+"""A room and a member, as the directory keeps them. Only the directory writes to them.
+
+There are very many members, so fields that few of them use are in an object that the others share.
+"""
 
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from broker.store.interface import MemberRow, RoomRow
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, told_apart
+
+from ..store.interface import MemberRow, RoomRow
 
 NO_RIGHTS = Rights(0)
 
 NUMBERS = 1_000
-"""Wished names of a room whose last number is known; for others it is looked for from the beginning."""
+"""Wished names of a room whose last number is remembered; for others the search begins at 2."""
 
 TIME_SHIFT = 16
 """Ids are led by the milliseconds at which they were given."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seldom:
-    """What few members have. All others share one of these."""
+class RareFields:
+    """The fields that few members use."""
 
     former: str = ""
-    """The gateway that served it before: what its client said there may still come."""
+    """The gateway that served it before: messages that the client sent there may still come from it."""
     rights: Rights = NO_RIGHTS
     told_muted_ms: int = 0
-    """When it was last told that nobody hears it."""
+    """When it was last told that it is muted."""
     whispered_by: int = 0
     """See `MemberRow`."""
 
 
-USUAL: Final = Seldom()
+UNUSED: Final = RareFields()
+"""Shared by all members that use none of them."""
 
 
 class Member:
@@ -49,8 +54,8 @@ class Member:
         "muted_until_ms",
         "name",
         "options",
+        "rare",
         "room",
-        "seldom",
         "spoke_ms",
         "token_hash",
         "wished",
@@ -70,19 +75,19 @@ class Member:
         self.live = row.live
         self.delivered = row.delivered
         self.wished = row.wished or row.name
-        """The name that it came with: its client may go on to write it before its texts."""
+        """The name that it asked for: its client may go on to write it before its texts."""
         self.options = row.options
         self.muted_until_ms = row.muted_until_ms
-        self.seldom = USUAL
+        self.rare = UNUSED
         if row.rights or row.whispered_by:
-            self.seldom = Seldom(rights=Rights(row.rights), whispered_by=row.whispered_by)
+            self.rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by)
         self.spoke_ms = row.id >> TIME_SHIFT
-        """When it last said something: as far as this run of the broker has heard, else when it came."""
+        """When it last sent a message to this run of the broker; before that, when it joined."""
 
     @property
     def may_moderate(self) -> bool:
-        """Whether it may do what a host may: it is the host, or a moderator of all rooms."""
-        return self.is_host or Rights.MODERATOR in self.seldom.rights
+        """Whether it may use the host's commands: it is the host, or a moderator of all rooms."""
+        return self.is_host or Rights.MODERATOR in self.rare.rights
 
     @property
     def is_host(self) -> bool:
@@ -94,10 +99,10 @@ class Member:
         """The IP address that its datagrams come from; that of its handshake, if nothing has come yet."""
         return self.address.decode(errors="replace").partition(" ")[0] if self.address else self.ip
 
-    def heard(self) -> int:
-        """Return the offset up to which it has heard its room, as far as its gateway has said.
+    def received(self) -> int:
+        """Return the offset up to which it has received its room's entries, as far as its gateway has reported.
 
-        Until it is live there, what the gateway reports of the room is about others.
+        A gateway's reports on a room count for its live members only.
         """
         if not self.live:
             return self.delivered
@@ -117,11 +122,11 @@ class Member:
             self.idle_ms,
             self.live,
             self.delivered,
-            int(self.seldom.rights),
+            int(self.rare.rights),
             self.wished,
             self.options,
             self.muted_until_ms,
-            self.seldom.whispered_by,
+            self.rare.whispered_by,
         )
 
 
@@ -170,11 +175,11 @@ class Room:
         self.last = last
         self.members: dict[int, Member] = {}
         self.gateways: dict[str, int] = {}
-        """Gateway instance → how many of the members it serves."""
+        """Gateway instance → number of members of this room that it serves."""
         self.names: dict[str, int] = {}
-        """Members' names, with their ids."""
+        """Member's name → its id."""
         self.numbers: dict[str, int] = {}
-        """Wished name → the number that the last one of that name was told apart by."""
+        """Wished name → the number in the last name that was made of it."""
         self.delivered: dict[str, int] = {}
         """Gateway instance → offset up to which it has delivered here."""
 
@@ -193,11 +198,11 @@ class Room:
         )
 
     def is_taken(self, name: str) -> bool:
-        """Say whether a member has this name, or the server itself, in whose name notices come."""
+        """Say whether a member has this name, or the server, which sends notices under its own."""
         return name in self.names or name == SERVER_NAME
 
     def free_name(self, wished: UserName) -> UserName:
-        """Return the wished name, told apart from the members who have it already."""
+        """Return the wished name, with a number if another member has it."""
         name, number = wished, self.numbers.get(wished, 1)
         while self.is_taken(name):
             number += 1

@@ -1,34 +1,28 @@
-"""What gateways ask of the broker, and what they are answered; ARCHITECTURE.md, "One message's way".
+"""Gateways' requests: create, join, resume, set a password, replay; `queries.py` has those that change nothing.
 
-What needs a slow hash or the store is noted, and carried out when the turn is (`turn.py`).
+A request that needs a slow hash or the store is put into the turn (`turn.py`), and carried out with it.
 """
 
 from collections.abc import Callable
-from itertools import islice
 
-from broker.config import Limits
-from broker.counters import Counters
-from broker.rooms import commands
-from broker.rooms.bans_and_mutes import EVERYWHERE
-from broker.rooms.directory import Directory
-from broker.rooms.records import Room
-from broker.rooms.session_ownership import Custody
-from broker.store.interface import FOREVER, MemberRow, SanctionKind
-from broker.turn import Moment, PasswordJob
-from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import Rights, Status
 from tsudoi.protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists
 
+from ..config import Limits
+from ..counters import Counters
+from ..store.interface import MemberRow, RestrictionKind
+from ..turn import Moment, PasswordJob
+from . import queries
+from .bans_and_mutes import EVERYWHERE
+from .directory import Directory
+from .ownership import Ownership
+from .records import Member, Room
+
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
-LISTED = 100
-"""Members or rooms in one answer to who they are."""
-LISTED_ROOMS = 1_000
-"""Names in one list of rooms: as many as a gateway asks for."""
 PASSWORDS_KNOWN = 1_000
-CREATES_S, CREATES, KEYS = 1_000.0, 5_000.0, 1_000
-"""Rooms that gateways of one key may make, in a second and at once; keys of which this is known."""
+"""Changes of passwords that are remembered, so that a repeated request does not make another notice."""
 
 
 class Requests:
@@ -37,56 +31,74 @@ class Requests:
     def __init__(
         self,
         directory: Directory,
-        custody: Custody,
+        ownership: Ownership,
         limits: Limits,
         counters: Counters,
         answer: Callable[[str, backbone.Downward], None],
     ) -> None:
-        """Answer for a directory, by `answer` (gateway instance, what it is told)."""
+        """Decide for a directory; `answer` is called with a gateway's instance and a message for it."""
         self._directory = directory
-        self._custody = custody
+        self._ownership = ownership
         self._limits = limits
         self._counters = counters
         self._answer = answer
-        self.replays: list[tuple[str, int, backbone.Replay]] = []
-        """See `Turn`, which takes them; likewise the next."""
-        self.passwords: list[PasswordJob] = []
-        self._creates: Buckets[str] = Buckets(KEYS)
+        self._replays: list[tuple[str, int, backbone.Replay]] = []
+        self._passwords: list[PasswordJob] = []
         self._passwords_set: dict[tuple[str, int], bool] = {}
-        """(gateway instance, request id) of passwords → whether they are set, or being hashed still."""
+        """(gateway instance, request id) of a SetPassword → False while its hash is being made."""
+
+    def take_replays(self) -> list[tuple[str, int, backbone.Replay]]:
+        """Return the replays of a turn; see `Turn`."""
+        replays, self._replays = self._replays, []
+        return replays
+
+    def take_passwords(self) -> list[PasswordJob]:
+        """Return the passwords to hash of a turn; see `Turn`."""
+        passwords, self._passwords = self._passwords, []
+        return passwords
 
     def handle(self, peer: str, request: backbone.Request, moment: Moment) -> None:
-        """Take one request of the gateway instance `peer`."""
+        """Handle a request of the gateway instance `peer`."""
+        wall_ms = moment.wall_ms
         try:
             match request.body:
                 case backbone.Join() as join:
-                    self._ask_to_join(peer, request, join, moment.wall_ms)
+                    self._ask_to_join(peer, request, join, wall_ms)
                 case backbone.Create() as create:
-                    self._ask_to_create(peer, request, create, moment)
+                    self._ask_to_create(peer, request, create, wall_ms)
                 case backbone.Resume() as resume:
                     self._resume(peer, request.id, resume, moment.now)
                 case backbone.Reconcile(known):
-                    self._custody.call_roll(peer, request.id, known)
-                case backbone.Positions(asked):
-                    standing = [self._directory.standing(room_id) for room_id in asked]
-                    self._answer(peer, backbone.Reply(request.id, backbone.Standing(standing)))
-                case backbone.ListRooms(limit):
-                    listed = list(islice(reversed(self._directory.by_name), min(max(limit, 1), LISTED_ROOMS)))[::-1]
-                    self._answer(peer, backbone.Reply(request.id, backbone.Rooms(listed)))
-                case backbone.Who() | backbone.Browse() | backbone.Clock():
-                    self._answer(peer, backbone.Reply(request.id, self._told(request.body, moment.wall_ms)))
-                case backbone.Bans() as question:
-                    self._answer(peer, backbone.Reply(request.id, self._bans(peer, question, moment.wall_ms)))
+                    self._ownership.reconcile(peer, request.id, known)
                 case backbone.SetPassword() as change:
-                    self._ask_for_password(peer, request, change, moment.wall_ms)
+                    self._ask_for_password(peer, request, change, wall_ms)
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)
-                    self.replays.append((peer, request.id, replay))
+                    self._replays.append((peer, request.id, replay))
+                case query:
+                    self._reply(peer, request.id, self._query(peer, query, wall_ms))
         except PeerError as exc:
             self._decline(peer, request.id, exc)
 
+    def _query(self, peer: str, query: backbone.Question, wall_ms: int) -> backbone.Answer:
+        """Return the answer to a request that changes nothing."""
+        match query:
+            case backbone.Positions(rooms):
+                return queries.standing(self._directory, rooms)
+            case backbone.ListRooms(limit):
+                return queries.list_rooms(self._directory, limit)
+            case backbone.Who() as who:
+                return queries.who(self._directory, who, wall_ms)
+            case backbone.Browse() as browse:
+                return queries.browse(self._directory, browse)
+            case backbone.Bans() as bans if self._find_moderator(peer, bans.member, bans.room, wall_ms):
+                return queries.bans(self._directory, bans, wall_ms)
+            case backbone.Clock():
+                return backbone.Clocked(wall_ms)
+        return backbone.Done()
+
     def hashed(self, job: PasswordJob, result: str | bool, moment: Moment) -> None:
-        """A password's hash is made (its text) or checked (whether it fits)."""
+        """Go on with a request whose password was hashed (`result` is the hash) or checked (whether it is right)."""
         body = job.request.body
         try:
             if isinstance(body, backbone.Create) and self._granted_before(job.peer, job.request.id, body):
@@ -96,7 +108,7 @@ class Requests:
                 if room.password_hash != job.stored or not result:
                     self._refuse(job.peer, job.request.id, Status.WRONG_PASSWORD)
                     return
-                self._check_ban(room.id, body, moment.wall_ms)  # it may be new
+                self._check_ban(room.id, body, moment.wall_ms)  # the ban may be new
                 self._join(job.peer, job.request.id, room, body, moment.wall_ms)
             elif isinstance(body, backbone.Create):
                 self._create(job.peer, job.request.id, body, str(result), moment.wall_ms)
@@ -106,26 +118,20 @@ class Requests:
             self._decline(job.peer, job.request.id, exc)
 
     def busy(self, job: PasswordJob) -> None:
-        """There are too many passwords to hash already."""
+        """Refuse a request, as too many passwords wait to be hashed."""
         self._counters.passwords_refused += 1
         self._passwords_set.pop((job.peer, job.request.id), None)
         self._refuse(job.peer, job.request.id, Status.BUSY)
 
-    def _ask_to_create(self, peer: str, request: backbone.Request, body: backbone.Create, moment: Moment) -> None:
+    def _ask_to_create(self, peer: str, request: backbone.Request, body: backbone.Create, wall_ms: int) -> None:
         if self._granted_before(peer, request.id, body):
             return
-        wall_ms = moment.wall_ms
         name = names.room_name(body.room)
         self._check_ban(EVERYWHERE, body, wall_ms)
         if name in self._directory.by_name:
             raise RoomExists(name)
-        account = self._custody.account(peer)
-        if account and not self._creates.touch(account, moment.now, CREATES_S, CREATES):
-            self._counters.creates_limited += 1
-            self._refuse(peer, request.id, Status.BUSY)
-            return
         if body.password:
-            self.passwords.append(PasswordJob(peer, request, body.password, ""))
+            self._passwords.append(PasswordJob(peer, request, body.password, ""))
         else:
             self._create(peer, request.id, body, "", wall_ms)
 
@@ -137,37 +143,44 @@ class Requests:
         if not room.password_hash:
             self._join(peer, request.id, room, body, wall_ms)
         elif body.password:
-            self.passwords.append(PasswordJob(peer, request, body.password, room.password_hash))
+            self._passwords.append(PasswordJob(peer, request, body.password, room.password_hash))
         else:
             self._refuse(peer, request.id, Status.WRONG_PASSWORD)
 
     def _check_ban(self, room: int, body: backbone.Create, wall_ms: int) -> None:
-        """Raise Banned if this user may not come into a room, or any; InvalidName if the name is none."""
-        directory, name = self._directory, names.user_name(body.user)
-        if directory.sanctions.until(EVERYWHERE, SanctionKind.BAN, name, body.ip, wall_ms, directory.batch.sanctions):
+        """Raise Banned if this user may not join a room, or any; InvalidName if the name is none."""
+        bans, name = self._directory.bans_and_mutes, names.user_name(body.user)
+        if bans.until(EVERYWHERE, RestrictionKind.BAN, name, body.ip, wall_ms):
             raise Banned("you are banned from this server")
-        if directory.sanctions.until(room, SanctionKind.BAN, name, body.ip, wall_ms, directory.batch.sanctions):
+        if bans.until(room, RestrictionKind.BAN, name, body.ip, wall_ms):
             raise Banned("you are banned from this room")
+
+    def _find_moderator(self, peer: str, member_id: int, room_id: int, wall_ms: int) -> Member | None:
+        """Return the member that asks for what only a host or moderator may; tell it if it is none."""
+        member = self._directory.members.get(member_id)
+        if member is None or member.room.id != room_id or peer not in (member.gateway, member.rare.former):
+            return None  # it has left, or is not this gateway's
+        if not member.may_moderate:
+            self._directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
+            return None
+        return member
 
     def _ask_for_password(
         self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int
     ) -> None:
-        member = self._directory.members.get(change.member)
-        if member is None or member.room.id != change.room or peer not in (member.gateway, member.seldom.former):
-            pass  # not there any more, or not for this gateway to speak for
-        elif not member.may_moderate:
-            commands.answer(self._directory, member, Phrase.NOT_HOST, "", wall_ms)
-        elif (peer, request.id) in self._passwords_set:
-            # Asked again, as the answer was lost or the hash takes its time.
-            if not self._passwords_set[peer, request.id]:
+        """Let the new password be hashed; what comes of it, the member learns from the room's log."""
+        if member := self._find_moderator(peer, change.member, change.room, wall_ms):
+            key = peer, request.id
+            if key in self._passwords_set:
+                if not self._passwords_set[key]:
+                    return  # answered when the hash is made
+            elif change.password and not member.room.closed_ms:
+                self._passwords_set[key] = False
+                if len(self._passwords_set) > PASSWORDS_KNOWN:
+                    del self._passwords_set[next(iter(self._passwords_set))]
+                self._passwords.append(PasswordJob(peer, request, change.password, ""))
                 return
-        elif change.password and not member.room.closed_ms:
-            self._passwords_set[peer, request.id] = False
-            if len(self._passwords_set) > PASSWORDS_KNOWN:
-                del self._passwords_set[next(iter(self._passwords_set))]
-            self.passwords.append(PasswordJob(peer, request, change.password, ""))
-            return
-        self._answer(peer, backbone.Reply(request.id, backbone.Done()))
+        self._reply(peer, request.id, backbone.Done())
 
     def _set_password(
         self, peer: str, request_id: int, change: backbone.SetPassword, password_hash: str, wall_ms: int
@@ -176,70 +189,43 @@ class Requests:
         if member is not None and member.may_moderate and not member.room.closed_ms:
             self._directory.set_password(member.room, password_hash, member, wall_ms)
         self._passwords_set[peer, request_id] = True
-        self._answer(peer, backbone.Reply(request_id, backbone.Done()))
-
-    def _told(self, question: backbone.Who | backbone.Browse | backbone.Clock, wall_ms: int) -> backbone.Answer:
-        """Return what a member wants to know of the room or the server."""
-        match question:
-            case backbone.Who(room_id, skip, limit):
-                room = self._directory.rooms.get(room_id)
-                members = room.members if room is not None else {}
-                some = islice(islice(members.values(), skip, None), min(limit, LISTED))
-                return backbone.Present(len(members), [(m.name, m.is_host, max(wall_ms - m.spoke_ms, 0)) for m in some])
-            case backbone.Browse(skip, limit):
-                rooms = self._directory.by_name
-                chosen = islice(islice(rooms.values(), skip, None), min(limit, LISTED))
-                return backbone.Browsed(len(rooms), [(r.name, len(r.members), bool(r.password_hash)) for r in chosen])
-            case backbone.Clock():
-                return backbone.Clocked(wall_ms)
-
-    def _bans(self, peer: str, question: backbone.Bans, wall_ms: int) -> backbone.Answer:
-        """Return what holds in a room; for who may not know, Done: what there is to say is in the log."""
-        member = self._directory.members.get(question.member)
-        if member is None or member.room.id != question.room or peer not in (member.gateway, member.seldom.former):
-            return backbone.Done()
-        if not member.may_moderate:
-            commands.answer(self._directory, member, Phrase.NOT_HOST, "", wall_ms)
-            return backbone.Done()
-        held = [each for each in self._directory.sanctions.of_room(question.room) if each.until_ms > wall_ms]
-        rows = [
-            (each.name, each.ip, each.kind == SanctionKind.MUTE, 0 if each.until_ms == FOREVER else each.until_ms)
-            for each in islice(held, question.skip, None)
-        ]
-        return backbone.Banned(len(held), rows[: min(question.limit, LISTED)])
+        self._reply(peer, request_id, backbone.Done())
 
     def _granted_before(self, peer: str, request_id: int, body: backbone.Create) -> bool:
-        """A request that is repeated because its answer was lost gets the same answer."""
+        """Answer a request that is repeated, as its answer was lost, like the first time; say whether it is one."""
         member = self._directory.by_token.get(body.token_hash)
         if member is not None:
-            self._custody.grant(peer, request_id, member)
+            self._ownership.grant(peer, request_id, member)
         return member is not None
 
     def _create(self, peer: str, request_id: int, body: backbone.Create, password_hash: str, wall_ms: int) -> None:
         wished = names.user_name(body.user)
         row = _member_row(peer, body)
         member = self._directory.create(names.room_name(body.room), password_hash, wished, row, wall_ms)
-        self._custody.grant(peer, request_id, member)
+        self._ownership.grant(peer, request_id, member)
 
     def _join(self, peer: str, request_id: int, room: Room, body: backbone.Join, wall_ms: int) -> None:
         member = self._directory.join(room, names.user_name(body.user), _member_row(peer, body), wall_ms)
-        self._custody.grant(peer, request_id, member)
+        self._ownership.grant(peer, request_id, member)
 
     def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float) -> None:
         member = self._directory.by_token.get(resume.token_hash)
         if member is None:
             self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
         else:
-            self._custody.resume(peer, request_id, member, resume, now)
+            self._ownership.resume(peer, request_id, member, resume, now)
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
-        """Refuse a request, in words where the status does not say all."""
+        """Refuse a request, with an explanation where the status is not enough."""
         in_words = isinstance(exc, InvalidName | Banned | Full)
         self._counters.full += isinstance(exc, Full)
         self._refuse(peer, request_id, exc.status, str(exc) if in_words else "")
 
     def _refuse(self, peer: str, request_id: int, status: Status, detail: str = "") -> None:
-        self._answer(peer, backbone.Reply(request_id, backbone.Refused(status, detail)))
+        self._reply(peer, request_id, backbone.Refused(status, detail))
+
+    def _reply(self, peer: str, request_id: int, answer: backbone.Answer) -> None:
+        self._answer(peer, backbone.Reply(request_id, answer))
 
 
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:

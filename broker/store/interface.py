@@ -12,38 +12,38 @@ FOREVER = 2**62
 """A time that does not come."""
 
 
-class SanctionKind(IntEnum):
-    """What somebody may not do."""
+class RestrictionKind(IntEnum):
+    """What a user may not do."""
 
     BAN = 1
-    """Come in."""
+    """Join."""
     MUTE = 2
-    """Speak."""
+    """Send messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomRow:
-    """A room, but for its members and its log."""
+    """A room, without its members and its log."""
 
     id: int
-    """Never given twice, also not to a later room of the same name."""
+    """Never used again, also not for a later room of the same name."""
     name: str
     epoch: int
     host: int
-    """The host's member id; 0: nobody is."""
+    """The host's member id; 0: there is no host."""
     password_hash: str
     """In the hash's own format; empty for an open room."""
     created_ms: int
     closed_ms: int = 0
-    """When it was closed, if it was: then others may have its name."""
+    """When it was closed; 0: it is open. Another room may have the name of a closed one."""
     topic: str = ""
     persistent: bool = False
-    """It is there also when nobody is in it, and closes only when it is closed. Its host is 0 as a rule: nobody."""
+    """It stays when its last member leaves; its host is 0, until a member is made host."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member, wherever it is served."""
+    """A member, whichever gateway serves it."""
 
     id: int
     room: int
@@ -57,29 +57,29 @@ class MemberRow:
     """Instance of the gateway that serves it."""
     idle_ms: int
     live: bool
-    """Its gateway delivers to it, so what that has reported of the room counts for it."""
+    """Its gateway delivers to it, so `Batch.delivered` of gateway and room counts for this member."""
     delivered: int
-    """Offset up to which it had heard its room when its gateway took it over or it went live; see `Batch.delivered`."""
+    """Offset up to which it had received its room's entries when its gateway took it over or it went live."""
     rights: int = 0
-    """`codes.Rights` that a signed token gave it when it came in."""
+    """`codes.Rights` from the signed token that it joined with."""
     wished: str = ""
-    """The name that it came with."""
+    """The name that it asked for when it joined."""
     options: int = 0
     """`MemberOptions`: how its listener serves it."""
     muted_until_ms: int = 0
-    """Until when it may not speak: milliseconds since 1970."""
+    """Milliseconds since 1970."""
     whispered_by: int = 0
     """The member that whispered to it last."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sanction:
-    """Who may not come in, or not speak: by name, by address, or both."""
+class Restriction:
+    """A ban or a mute, by name, by address, or both."""
 
     room: int
-    """0: all rooms, set by the operator."""
+    """0: all rooms; the operator's."""
     kind: int
-    """A SanctionKind."""
+    """A RestrictionKind."""
     name: str
     """In normal form; empty: by address only."""
     ip: str
@@ -89,7 +89,7 @@ class Sanction:
 
     @property
     def key(self) -> tuple[int, int, str, str]:
-        """What there is only one of."""
+        """What identifies it: another one with this key replaces it."""
         return self.room, self.kind, self.name, self.ip
 
 
@@ -101,7 +101,7 @@ class Chunk(NamedTuple):
     last: int
     at_ms: int
     news: bytes
-    """A serialized `protocol.backbone.News`."""
+    """A serialized `tsudoi.protocol.backbone.News`."""
 
 
 @dataclass(slots=True)
@@ -109,25 +109,25 @@ class Batch:
     """The changes of one turn: all of it is kept, or none. Of two changes to one row the later counts."""
 
     rooms: dict[int, RoomRow] = field(default_factory=dict)
-    """By id. One that is closed stays for those who have not heard its end, until it is purged."""
+    """By id. A closed room stays until it is purged, for members that have not received its end."""
     members: dict[int, MemberRow | None] = field(default_factory=dict)
-    """By id; None: gone."""
+    """By id; None: deleted."""
     chunks: list[Chunk] = field(default_factory=list)
-    """To append, each after what its room's log has."""
+    """To append, each after the end of its room's log."""
     accepted: dict[str, int] = field(default_factory=dict)
-    """Gateway instance → number of the last item taken from it."""
+    """Gateway instance → number of the last item accepted from it."""
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
-    """(room id, gateway instance) → offset up to which that gateway's members of that room have heard it."""
+    """(room id, gateway instance) → offset up to which that gateway has delivered to its live members of the room."""
     purged: set[int] = field(default_factory=set)
-    """Closed rooms of which nothing need be kept any more: they go with their members, positions and logs."""
+    """Closed rooms to delete with their members, positions, restrictions and logs."""
     forgotten: set[str] = field(default_factory=set)
-    """Gateway instances of which nothing need be known any more."""
-    sanctions: dict[tuple[int, int, str, str], Sanction | None] = field(default_factory=dict)
-    """By key; None: lifted, or its time is over. Those of a room go when it is purged."""
+    """Gateway instances to delete from `accepted` and `delivered`."""
+    restrictions: dict[tuple[int, int, str, str], Restriction | None] = field(default_factory=dict)
+    """By key; None: lifted or over."""
 
     def __bool__(self) -> bool:
         changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
-        return any(changes) or bool(self.sanctions)
+        return any(changes) or bool(self.restrictions)
 
 
 @dataclass(slots=True)
@@ -135,22 +135,22 @@ class Snapshot:
     """All that a broker must know to go on where the last one stopped."""
 
     rooms: list[RoomRow] = field(default_factory=list)
-    """Oldest first; with those that are closed and not purged."""
+    """Oldest first, with those that are closed and not purged."""
     members: list[MemberRow] = field(default_factory=list)
     ends: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Room id → (first, last) offset in its log."""
     accepted: dict[str, int] = field(default_factory=dict)
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
-    sanctions: list[Sanction] = field(default_factory=list)
+    restrictions: list[Restriction] = field(default_factory=list)
     has_lost: bool = False
-    """A part of what was committed is not there, as after a power cut; rooms have begun a new epoch."""
+    """Commits may be missing, as after a power cut; the rooms have begun a new epoch."""
 
 
 class Store(Protocol):
     """An engine. Every one passes `tests/contract/test_store.py`.
 
-    Any method may raise `protocol.errors.StoreError`; the broker then stops, without having acknowledged anything that
-    is not kept.
+    `commit` may run in another thread than the other methods, which wait for it then. Any method may raise
+    `StoreError`; the broker then stops, without having acknowledged anything that is not kept.
     """
 
     def load(self) -> Snapshot:
@@ -160,7 +160,7 @@ class Store(Protocol):
         """Keep a batch, all or nothing. When it returns, the batch is as durable as the engine promises."""
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
-        """Return the chunks that hold entries of `room` after that offset, in order, up to `limit` entries or more."""
+        """Return the chunks with entries of `room` after that offset, in order, until they hold `limit` entries."""
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         """Drop old chunks from all rooms' logs and return room id → its new first offset, for those that changed.

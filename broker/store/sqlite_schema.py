@@ -1,10 +1,14 @@
-"""The tables of the SQLite engine, as the steps that made them; `broker/store/sqlite.py` takes the missing ones.
+"""The tables of the SQLite engine, as the migrations that made them; `broker/store/sqlite.py` runs the missing ones.
 
-A store's `user_version` is how many of these it has taken. Steps are appended, never changed: so a store that any
-earlier version wrote opens in this one. The other way is refused, as no step says how to undo it.
+A store's `user_version` is the number of migrations that it has had. Migrations are appended, never changed: so this
+version opens the stores of all earlier ones. A store of a later version is refused.
 """
 
 from typing import Final
+
+NEW_EPOCHS: Final = "UPDATE rooms SET epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER))"
+"""For a store that may lack its last commits: positions will be given again, so they need an epoch that no other copy
+of the store has."""
 
 MIGRATIONS: Final = (
     """
@@ -62,4 +66,12 @@ INSERT INTO journal SELECT randomblob(8), coalesce(min(row) - 1, 0) FROM turns;
 ALTER TABLE journal ADD COLUMN opened_in TEXT NOT NULL DEFAULT '';
 """,
     "ALTER TABLE members RENAME COLUMN manner TO options;",
+    """
+-- The journal file is no more: `sqlite_import.py` has moved its turns into the table `turns` before this.
+-- opened_in: the run of the operating system in which the store is open; empty: closed, or each commit is on the disk.
+CREATE TABLE run (opened_in TEXT NOT NULL);
+INSERT INTO run SELECT opened_in FROM journal;
+DROP TABLE journal;
+ALTER TABLE sanctions RENAME TO restrictions;
+""",
 )

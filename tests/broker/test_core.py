@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.config import Limits
-from broker.core import BUNDLE_SIZE, CLOSED_S
+from broker.core import CLOSED_S
+from broker.news import BUNDLE_SIZE
 from tests.broker.scripted import (
     A,
     B,

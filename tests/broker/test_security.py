@@ -201,7 +201,7 @@ def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> 
             await friend.ask(1, a_create("den", "alice"))
             assert await friend.news()
             assert await stranger.hears_nothing()
-            assert set(here.core.custody.gateways) == {"east/2"}
+            assert set(here.core.gateways.known) == {"east/2"}
 
     asyncio.run(play())
 
@@ -233,7 +233,7 @@ def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> No
                 await peer.news()
 
             keyring.remove(here.folder, WEST)
-            await until(lambda: here.core.custody.gateways["west/1"].stopped)
+            await until(lambda: here.core.gateways.known["west/1"].stopped)
             await west.forget()
             await west.say(Publish(1, [said(bob, "I am still here")]))
             # East is back by itself: it is heard, and it hears.
@@ -266,7 +266,7 @@ def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
             await west.greet()
             monkeypatch.setattr(zeromq.ZeromqTransport, "_socket", socket)
             keyring.remove(here.folder, WEST)
-            await until(lambda: here.core.custody.gateways["west/1"].stopped)
+            await until(lambda: here.core.gateways.known["west/1"].stopped)
             await east.forget()
             await east.live()
             assert next(failures, None) is None
@@ -285,7 +285,7 @@ def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monk
             assert isinstance(bob, Granted)
             flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
             keyring.remove(here.folder, WEST)
-            while "west/1" not in here.core.custody.gateways or not here.core.custody.gateways["west/1"].stopped:
+            while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
                 for frame in flood:
                     await west.say_frame(frame)
             assert "west/1" not in {peer for peer, _ in here.server.lines.waiting()}
@@ -306,7 +306,7 @@ def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_p
             again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, Keyring(here.folder))
             again.start()
             again.stop()
-            assert {name: gateway.expelled for name, gateway in core.custody.gateways.items()} == {
+            assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
                 "east/1": False,
                 "west/1": True,
             }
@@ -334,8 +334,8 @@ def test_who_hears_too_many_topics_is_shut_out_for_a_while(tmp_path: Path, monke
             assert here.server.transport.shut_out == 0
             west.subscribe(*(b"r" + bytes([1]) * 7 + bytes([number]) for number in range(len(topics))))
             await until(lambda: here.server.transport.shut_out == 1)
-            await until(lambda: here.core.custody.gateways["west/1"].stopped)
-            assert not here.core.custody.gateways["east/1"].stopped
+            await until(lambda: here.core.gateways.known["west/1"].stopped)
+            assert not here.core.gateways.known["east/1"].stopped
             await east.live()
             # It may come again, with fewer.
             west.close()
@@ -385,7 +385,7 @@ def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> N
             person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
             await person.say(Hello(backbone.VERSION))
             assert isinstance(await person.hear(), Unknown)
-            assert not here.core.custody.gateways
+            assert not here.core.gateways.known
 
     asyncio.run(play())
 

@@ -1,7 +1,7 @@
 """What gateways say at once is what the broker takes: the bounds of both sides."""
 
 from broker.net import stream, zeromq
-from broker.rooms.requests import LISTED_ROOMS
+from broker.rooms.queries import LISTED_ROOMS
 from gateway import delivery, listing, publisher
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Delivered, Item, Publish, Reconcile, Request

@@ -15,8 +15,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from broker.store import sqlite as store_sqlite
-from broker.store.interface import FOREVER, Batch, Chunk, MemberRow, RoomRow, Sanction, SanctionKind, Snapshot, Store
+from broker.store import sqlite_log
+from broker.store.interface import (
+    FOREVER,
+    Batch,
+    Chunk,
+    MemberRow,
+    Restriction,
+    RestrictionKind,
+    RoomRow,
+    Snapshot,
+    Store,
+)
 from broker.store.memory import MemoryStore
 from broker.store.sqlite import Durability, SqliteStore
 from broker.store.sqlite_schema import MIGRATIONS
@@ -86,8 +96,8 @@ def sorted_snapshot(store: Store) -> dict[str, Any]:
     }
 
 
-def sanctions(store: Store) -> list[Sanction]:
-    return sorted(store.load().sanctions, key=lambda sanction: sanction.key)
+def restrictions(store: Store) -> list[Restriction]:
+    return sorted(store.load().restrictions, key=lambda restriction: restriction.key)
 
 
 def types(row: RoomRow | MemberRow) -> list[type]:
@@ -160,17 +170,17 @@ def test_members_go_one_by_one(store: Store) -> None:
 
 
 def test_bans_and_mutes_are_kept_until_they_are_lifted_or_their_room_is_purged(store: Store) -> None:
-    everywhere = Sanction(0, SanctionKind.BAN, "", "192.0.2.9", FOREVER)
-    ban = Sanction(1, SanctionKind.BAN, "ボブ", "192.0.2.7", 5_000)
-    mute = Sanction(1, SanctionKind.MUTE, "ボブ", "", 6_000)
+    everywhere = Restriction(0, RestrictionKind.BAN, "", "192.0.2.9", FOREVER)
+    ban = Restriction(1, RestrictionKind.BAN, "ボブ", "192.0.2.7", 5_000)
+    mute = Restriction(1, RestrictionKind.MUTE, "ボブ", "", 6_000)
     given = {row.key: row for row in (everywhere, ban, mute)}
-    store.commit(Batch({1: a_room(1)}, sanctions={**given}))
-    assert sanctions(store) == [everywhere, ban, mute]
+    store.commit(Batch({1: a_room(1)}, restrictions={**given}))
+    assert restrictions(store) == [everywhere, ban, mute]
     longer = replace(ban, until_ms=FOREVER)
-    store.commit(Batch(sanctions={longer.key: longer, mute.key: None}))
-    assert sanctions(store) == [everywhere, longer]
-    store.commit(Batch(sanctions={mute.key: mute}, purged={1}))
-    assert sanctions(store) == [everywhere]
+    store.commit(Batch(restrictions={longer.key: longer, mute.key: None}))
+    assert restrictions(store) == [everywhere, longer]
+    store.commit(Batch(restrictions={mute.key: mute}, purged={1}))
+    assert restrictions(store) == [everywhere]
 
 
 def test_what_a_room_is_about_and_how_members_are_served_is_kept(file: Opener) -> None:
@@ -493,7 +503,7 @@ def test_a_store_that_others_might_read_is_for_its_owner_alone_from_then_on(tmp_
     opened = SqliteStore(path)
     try:
         opened.commit(Batch(rooms={2: a_room(2)}))
-        assert {f"store.sqlite{suffix}" for suffix in ("", "-wal", "-shm", ".journal")} == set(left)
+        assert {f"store.sqlite{suffix}" for suffix in ("", "-wal", "-shm")} == set(left)
         assert {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()} == {0o600}
     finally:
         opened.close()
@@ -525,7 +535,7 @@ def test_a_store_that_an_earlier_version_wrote_opens_with_all_it_had(tmp_path: P
             row = MemberRow(2, 1, "alice", b"\1\2", "tcrp", "127.0.0.1", b"", "/a", 100_000, True, 1)
             assert kept.members == [row]
             assert kept.ends == {1: (1, 1)}
-            assert kept.sanctions == []
+            assert kept.restrictions == []
             assert store.read(1, 0, 10) == [Chunk(1, 1, 1, 1000, b"\x93")]
 
 
@@ -660,7 +670,7 @@ class Engines(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("folded_at", [(5, 2**22), (10**6, 300), (10**6, 2**22)], ids=["chunks", "bytes", "seldom"])
 def test_engines_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folded_at: tuple[int, int]) -> None:
-    monkeypatch.setattr(store_sqlite, "_FOLDED_AT", folded_at)
+    monkeypatch.setattr(sqlite_log, "FOLD_AT", folded_at)
 
     class Here(Engines):
         path = tmp_path

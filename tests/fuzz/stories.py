@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from broker.admin.service import Office
+from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
 from gateway.core import Core as GatewayCore
 from gateway.join import (
@@ -32,7 +32,7 @@ from tsudoi.protocol.codes import Status
 CONVERSATION = (JoinConversation.handle,)
 GATEWAY = (GatewayCore.handle_news, GatewayCore.handle_answer, GatewayCore.handle_datagrams)
 BROKER = (BrokerCore.handle_untrusted, BrokerCore.handle_part_untrusted, BrokerCore.parts_untrusted)
-OFFICE = (Office.handle_untrusted,)
+OFFICE = (AdminService.handle_untrusted,)
 
 PAYLOAD_LIMIT = 2_000
 MEMBERS = 3
@@ -118,6 +118,6 @@ def office(data: bytes) -> None:
         if kind & 1:
             desk.broker.now += STEP_S
             desk.tick()
-        desk.office.handle_untrusted(part, desk.broker.moment)
+        desk.service.handle_untrusted(part, desk.broker.moment)
         desk.broker.turn()
     desk.tick()

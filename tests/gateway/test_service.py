@@ -128,8 +128,8 @@ def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_
             await until(lambda: counters.accepted_messages == len(texts))
             await both.stop()
             await until(lambda: both.said() == texts)
-            (instance,) = both.broker._core.custody.gateways
-            await until(lambda: both.broker._core.custody.gateways[instance].stopped)
+            (instance,) = both.broker._core.gateways.known
+            await until(lambda: both.broker._core.gateways.known[instance].stopped)
             assert len(both.broker._core.directory.members) == 1
 
     asyncio.run(scenario())

@@ -683,7 +683,7 @@ class World:
             if there and there[0].away_until <= self.now:
                 self._put(there[0].down, backbone.encode(answer))
             else:
-                self.broker.core.custody.unreachable(peer)
+                self.broker.core.ownership.unreachable(peer)
         for job in turn.passwords:
             self.broker.hash(job)
 

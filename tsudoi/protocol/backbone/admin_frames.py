@@ -177,7 +177,7 @@ class Gateway(Wire):
     """For how long it was not heard."""
 
 
-class Sanction(Wire):
+class ListedBan(Wire):
     """One ban of the whole server."""
 
     name: str
@@ -216,7 +216,7 @@ class Counted(Wire, tag=4):
 class Bans(Wire, tag=5):
     """Oldest first."""
 
-    bans: list[Sanction]
+    bans: list[ListedBan]
 
 
 class Done(Wire, tag=6):

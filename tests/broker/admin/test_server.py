@@ -10,9 +10,9 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from broker.admin.client import order
-from broker.admin.server import Desk
-from broker.admin.service import Office
+from broker.admin.client import ask_broker
+from broker.admin.server import AdminServer
+from broker.admin.service import AdminService
 from broker.config import Limits
 from broker.core import Core
 from broker.keys import allow_list as keyring
@@ -41,14 +41,14 @@ class Reluctant(MemoryStore):
 @asynccontextmanager
 async def running(
     tmp_path: Path, store: MemoryStore | None = None, keys: Keyring | None = None, at: str = ""
-) -> AsyncIterator[tuple[Server, Core, Desk]]:
+) -> AsyncIterator[tuple[Server, Core, AdminServer]]:
     """A server with a desk."""
     store = store or MemoryStore()
     core = Core(store.load(), "broker", Limits(), 0.0)
     bind = "tcp://127.0.0.1:0" if keys else f"ipc://{tmp_path}/b"
     server = Server(core, store, Limits(), bind, lambda: None, keys)
     try:
-        desk = server.open_desk(at or f"ipc://{tmp_path}/b.admin", Office(core))
+        desk = server.open_admin(at or f"ipc://{tmp_path}/b.admin", AdminService(core))
         server.start()
         yield server, core, desk
     finally:
@@ -59,9 +59,9 @@ def test_an_order_is_answered_when_it_is_kept(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = MemoryStore()
         async with running(tmp_path, store) as (_, _, desk):
-            assert await asyncio.to_thread(order, desk.endpoint, admin_frames.Persist("lobby")) == Done(1)
+            assert await asyncio.to_thread(ask_broker, desk.endpoint, admin_frames.Persist("lobby")) == Done(1)
             assert [room.name for room in store.load().rooms] == ["lobby"]
-            told = await asyncio.to_thread(order, desk.endpoint, admin_frames.ListRooms())
+            told = await asyncio.to_thread(ask_broker, desk.endpoint, admin_frames.ListRooms())
             assert isinstance(told, Rooms)
             assert [room.name for room in told.rooms] == ["lobby"]
 
@@ -82,7 +82,7 @@ def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, Reluctant()) as (_, _, desk):
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(order, desk.endpoint, admin_frames.Persist("lobby"), None, 0.5)
+                await asyncio.to_thread(ask_broker, desk.endpoint, admin_frames.Persist("lobby"), None, 0.5)
 
     asyncio.run(scenario())
 
@@ -106,7 +106,7 @@ def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path:
                 await stranger.send_multipart((b"two", b"parts"))
                 await stranger.send(admin_frames.encode(LIST))
                 assert admin_frames.parse_answer_untrusted(await stranger.recv()) == Rooms([], False)
-                assert desk.office.malformed == 1
+                assert desk.service.malformed == 1
         finally:
             context.destroy(linger=0)
 
@@ -121,7 +121,7 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
         mine = keyring.read_secret(tmp_path / "operator.key")
         gateways = keyring.read_secret(tmp_path / "gateway.key")
         async with running(tmp_path, keys=Keyring(folder), at="tcp://127.0.0.1:*") as (_, _, desk):
-            assert await asyncio.to_thread(order, desk.endpoint, LIST.body, mine) == Rooms([], False)
+            assert await asyncio.to_thread(ask_broker, desk.endpoint, LIST.body, mine) == Rooms([], False)
             context = zmq.asyncio.Context()
             context.linger = 0
             try:
@@ -136,7 +136,7 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
             finally:
                 context.destroy(linger=0)
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(order, desk.endpoint, LIST.body, None, 0.5)
+                await asyncio.to_thread(ask_broker, desk.endpoint, LIST.body, None, 0.5)
 
     asyncio.run(scenario())
 
@@ -155,4 +155,4 @@ def test_a_desk_that_can_not_be_is_refused(tmp_path: Path, at: str, why: str) ->
 
 def test_a_broker_that_is_not_there_is_said_to_be_away(tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="no broker answers"):
-        order(f"ipc://{tmp_path}/nobody", LIST.body)
+        ask_broker(f"ipc://{tmp_path}/nobody", LIST.body)

@@ -1,8 +1,9 @@
-"""broker/rooms/session_ownership.py"""
+"""broker/rooms/ownership.py"""
 
 import pytest
 
-from broker.rooms.session_ownership import ALIVE_S, FORGET_S, HANDOVERS, HANDOVERS_S
+from broker.rooms.gateways import ALIVE_S
+from broker.rooms.ownership import FORGET_S, HANDOVERS, HANDOVERS_S
 from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
@@ -52,7 +53,7 @@ def test_a_living_gateway_gives_a_member_up_before_another_gets_it(broker: Broke
     broker.publish(A, released(release, 8))
     assert broker.told(B)[-1] == Reply(5, replace_address(member, offset=8))
     assert broker.core.directory.members[member.member].gateway == B
-    assert broker.core.custody.handovers == 1
+    assert broker.core.ownership.handovers == 1
     broker.publish(B, said(member, "first"))
     assert broker.texts(member.room)[-2:] == ["last", "first"]
 
@@ -86,8 +87,8 @@ def test_a_token_shown_at_another_host_takes_nobody_away_who_was_heard_lately(br
     assert broker.told(B) == [refused(5)]
     broker.say(A, Delivered([(member.room, 4)]))
     held = broker.core.directory.members[member.member]
-    assert (held.gateway, held.live, held.heard()) == (A, True, 4)
-    assert (broker.core.custody.kept_back, broker.core.custody.handovers) == (1, 0)
+    assert (held.gateway, held.live, held.received()) == (A, True, 4)
+    assert (broker.core.ownership.kept_back, broker.core.ownership.handovers) == (1, 0)
     # An answer that comes twice says nothing more.
     broker.publish(A, kept(release))
     assert broker.told(B) == []
@@ -154,7 +155,7 @@ def test_a_member_goes_from_gateway_to_gateway_so_often_only(broker: Broker) -> 
         assert isinstance(broker.told(other)[-1], Reply)
         at, other = other, at
     assert broker.ask(other, Resume(a_token(1))) == Refused(Status.BUSY, "")
-    assert broker.core.custody.limited == 1
+    assert broker.core.ownership.limited == 1
     broker.wait(1.0 / HANDOVERS_S, A, B)
     broker.told(at)
     assert broker.say(other, Request(5, Resume(a_token(1)))) == []
@@ -169,7 +170,7 @@ def test_a_gateway_that_does_not_give_up_is_not_waited_for_when_it_is_gone(broke
     broker.wait(ALIVE_S + 0.5, B)
     (reply,) = [message for message in broker.told(B) if isinstance(message, Reply)]
     assert reply == Reply(5, replace_address(member, offset=2))
-    assert broker.core.custody.takeovers == 1
+    assert broker.core.ownership.takeovers == 1
 
 
 def test_a_broker_that_stood_still_takes_no_gateway_for_dead(broker: Broker) -> None:
@@ -190,7 +191,7 @@ def test_a_broker_that_stood_still_takes_no_gateway_for_dead(broker: Broker) -> 
 
 def test_a_gateway_without_a_connection_may_deliver_until_its_lease_is_over(broker: Broker) -> None:
     member = broker.create(peer=A)
-    broker.core.custody.unreachable(A)
+    broker.core.ownership.unreachable(A)
     assert broker.say(A, Canary(1)) == [Unknown("broker-1")]
     assert broker.say(B, Request(5, Resume(a_token(1)))) == []
     broker.wait(ALIVE_S - 0.5, B)
@@ -202,7 +203,7 @@ def test_a_gateway_without_a_connection_may_deliver_until_its_lease_is_over(brok
 def test_one_that_waits_for_a_member_and_loses_its_connection_is_not_waited_for(broker: Broker) -> None:
     member = broker.create(peer=A)
     broker.say(B, Request(5, Resume(a_token(1))))
-    broker.core.custody.unreachable(B)
+    broker.core.ownership.unreachable(B)
     broker.wait(1.0, A)
     release = next(message for message in broker.told(A) if isinstance(message, Release))
     broker.publish(A, released(release, 1))
@@ -306,7 +307,7 @@ def test_members_of_dead_gateways_expire_in_their_time(broker: Broker) -> None:
     assert slow.member in members
     broker.wait(5.0, B)
     assert slow.member not in members
-    assert broker.core.custody.expired == 2
+    assert broker.core.ownership.expired == 2
     entries = broker.log(slow.room)
     assert [(entry.kind, entry.code) for entry in entries[-2:]] == [(EntryKind.LEFT, LeaveReason.IDLE)] * 2
 
@@ -369,7 +370,7 @@ def test_a_gateway_goes_on_with_members_of_one_of_its_name_that_is_gone() -> Non
     silent = broker.join(peer=G1, token=2)
     broker.publish(G1, addressed(host, 2))
     broker.heard.clear()
-    broker.core.custody.unreachable(G1)
+    broker.core.ownership.unreachable(G1)
     broker.wait(ALIVE_S + 0.5, G2, OTHER)
     (adopt,) = broker.told(G2)
     assert isinstance(adopt, Adopt)

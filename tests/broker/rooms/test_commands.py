@@ -8,7 +8,7 @@ from msgspec import structs
 from broker.config import Limits
 from broker.rooms.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.rooms.requests import ALL_RIGHTS
-from broker.store.interface import FOREVER, Sanction, SanctionKind
+from broker.store.interface import FOREVER, Restriction, RestrictionKind
 from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
@@ -290,7 +290,7 @@ def test_a_ban_removes_and_is_of_name_and_address(room: Room) -> None:
         (EntryKind.LEFT, LeaveReason.BANNED),
         (EntryKind.ANSWERED, Phrase.BOTH_BANNED),
     ]
-    bans = room.core.directory.sanctions.of_room(room.alice.room)
+    bans = room.core.directory.bans_and_mutes.of_room(room.alice.room)
     assert [(ban.name, ban.ip, ban.until_ms) for ban in bans] == [
         ("bob", "198.51.100.7", room.moment.wall_ms + 600_000)
     ]
@@ -302,7 +302,7 @@ def test_a_ban_lets_the_hosts_own_address_alone(room: Room) -> None:
     room.join(user="carol", token=3)
     room.news_since()
     assert answers(room.does(room.alice, "/ban carol")[1:]) == [("alice", Phrase.NAME_BANNED, "carol")]
-    assert [ban.ip for ban in room.core.directory.sanctions.of_room(room.alice.room)] == [""]
+    assert [ban.ip for ban in room.core.directory.bans_and_mutes.of_room(room.alice.room)] == [""]
 
 
 def test_an_address_is_banned_with_all_who_are_there_from_it(room: Room) -> None:
@@ -329,7 +329,7 @@ def test_of_ipv6_a_ban_is_of_a_household(room: Room) -> None:
         assert [code for _, code, _ in answers(room.does(room.alice, line))] == [Phrase.UNBANNED]
     assert isinstance(room.ask(B, structs.replace(body, ip="2001:db8:1:2:ffff::1")), Granted)
     entries = room.does(room.alice, "/ban erin")
-    assert [ban.ip for ban in room.core.directory.sanctions.of_room(room.alice.room)] == ["2001:db8:1:2::/64"]
+    assert [ban.ip for ban in room.core.directory.bans_and_mutes.of_room(room.alice.room)] == ["2001:db8:1:2::/64"]
 
 
 def test_who_shares_the_hosts_household_is_banned_and_muted_by_name(room: Room) -> None:
@@ -339,14 +339,14 @@ def test_who_shares_the_hosts_household_is_banned_and_muted_by_name(room: Room) 
         room.join(user=user, token=token, ip=f"2001:db8:1:2::{token}")
     room.does(room.alice, "/mute carol")
     room.does(room.alice, "/ban dave")
-    sanctions = room.core.directory.sanctions.of_room(room.alice.room)
-    assert [(each.name, each.ip) for each in sanctions] == [("carol", ""), ("dave", "")]
+    restrictions = room.core.directory.bans_and_mutes.of_room(room.alice.room)
+    assert [(each.name, each.ip) for each in restrictions] == [("carol", ""), ("dave", "")]
 
 
 def test_a_single_address_of_ipv6_in_an_older_store_stands_for_its_household(room: Room) -> None:
     directory = room.core.directory
-    old = Sanction(room.alice.room, SanctionKind.BAN, "", "2001:db8:1:2::9", FOREVER)
-    directory.sanctions.add(old, directory.batch.sanctions)
+    old = Restriction(room.alice.room, RestrictionKind.BAN, "", "2001:db8:1:2::9", FOREVER)
+    directory.bans_and_mutes.add(old)
     body = structs.replace(a_join(user="erin", token=5), ip="2001:db8:1:2::1")
     assert isinstance(room.ask(B, body), backbone.Refused)
     assert answers(room.does(room.alice, "/unban 2001:db8:1:2::1"))[0][1] == Phrase.UNBANNED

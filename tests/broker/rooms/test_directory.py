@@ -1,6 +1,7 @@
 """broker/rooms/directory.py"""
 
 import unicodedata
+from dataclasses import fields
 
 import pytest
 
@@ -21,6 +22,8 @@ class Here:
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.directory = Directory(snapshot or Snapshot())
         self.tokens = 0
+        self._batch = Batch()
+        self._entries: dict[int, list[Entry]] = {}
 
     def row(self, gateway: str = "a/1") -> MemberRow:
         self.tokens += 1
@@ -34,12 +37,24 @@ class Here:
         return self.directory.join(room, UserName(user), self.row(gateway), NOW_MS)
 
     def entries(self, room: int) -> list[Entry]:
-        return self.directory.entries.get(room, [])
+        """The entries since the batch was asked last."""
+        self._take()
+        return self._entries.get(room, [])
 
     def batch(self) -> Batch:
         """The changes since this was asked last."""
-        batch, self.directory.batch = self.directory.batch, Batch()
+        self._take()
+        self._entries.clear()
+        batch, self._batch = self._batch, Batch()
         return batch
+
+    def _take(self) -> None:
+        changes = self.directory.take_changes()
+        for room, entries in changes.entries.items():
+            self._entries.setdefault(room, []).extend(entries)
+        for field in fields(Batch):
+            mine, new = getattr(self._batch, field.name), getattr(changes.batch, field.name)
+            mine.extend(new) if isinstance(mine, list) else mine.update(new)
 
 
 @pytest.fixture
@@ -82,7 +97,7 @@ def test_who_joins_is_no_host_and_has_heard_the_room_up_to_its_joining(here: Her
     here.directory.say(host, "before", NOW_MS)
     guest = here.join()
     assert not guest.is_host
-    assert guest.heard() == guest.room.last == 3
+    assert guest.received() == guest.room.last == 3
     assert list(host.room.members.values()) == [host, guest]
 
 
@@ -282,12 +297,12 @@ def test_who_is_not_live_has_heard_nothing_of_what_its_gateway_tells_others(here
     guest = here.join()
     for _ in range(10):
         here.directory.say(host, "hi", NOW_MS)
-    here.directory.deliver(host.room, "a/1", 8)
-    assert (host.heard(), guest.heard()) == (1, 2)
+    here.directory.note_delivered([(host.room.id, 8)], "a/1")
+    assert (host.received(), guest.received()) == (1, 2)
     here.directory.locate(host, b"192.0.2.1 5 0", 8)
-    assert (host.heard(), guest.heard()) == (8, 2)
-    here.directory.deliver(host.room, "a/1", 10)
-    assert (host.heard(), guest.heard()) == (10, 2)
+    assert (host.received(), guest.received()) == (8, 2)
+    here.directory.note_delivered([(host.room.id, 10)], "a/1")
+    assert (host.received(), guest.received()) == (10, 2)
 
 
 def test_who_moves_has_heard_what_its_old_gateway_told_it_and_no_more(here: Here) -> None:
@@ -296,15 +311,15 @@ def test_who_moves_has_heard_what_its_old_gateway_told_it_and_no_more(here: Here
     here.directory.locate(host, b"192.0.2.1 5 0", 1)
     for _ in range(10):
         here.directory.say(host, "hi", NOW_MS)
-    here.directory.deliver(host.room, "a/1", 5)
-    here.directory.deliver(host.room, "b/1", 12)
-    here.directory.move(host, "b/1", host.heard())
-    assert host.heard() == 5
+    here.directory.note_delivered([(host.room.id, 5)], "a/1")
+    here.directory.note_delivered([(host.room.id, 12)], "b/1")
+    here.directory.move(host, "b/1", host.received())
+    assert host.received() == 5
     # It catches up there; what is reported meanwhile is about others still.
-    here.directory.deliver(host.room, "b/1", 12)
-    assert host.heard() == 5
+    here.directory.note_delivered([(host.room.id, 12)], "b/1")
+    assert host.received() == 5
     here.directory.locate(host, b"192.0.2.1 5 0", 12)
-    assert host.heard() == 12
+    assert host.received() == 12
 
 
 def test_what_was_delivered_never_goes_back_or_beyond_the_room(here: Here) -> None:
@@ -312,13 +327,13 @@ def test_what_was_delivered_never_goes_back_or_beyond_the_room(here: Here) -> No
     here.directory.locate(host, b"192.0.2.1 5 0", 1)
     here.directory.say(host, "hi", NOW_MS)
     here.batch()
-    here.directory.deliver(host.room, "a/1", 99)
-    assert host.heard() == 2
-    here.directory.deliver(host.room, "a/1", 1)
-    assert host.heard() == 2
+    here.directory.note_delivered([(host.room.id, 99)], "a/1")
+    assert host.received() == 2
+    here.directory.note_delivered([(host.room.id, 1)], "a/1")
+    assert host.received() == 2
     assert here.batch().delivered == {(host.room.id, "a/1"): 2}
     here.directory.locate(host, b"192.0.2.1 5 0", 99)
-    assert host.heard() == 2
+    assert host.received() == 2
 
 
 def test_members_may_go_while_those_of_a_gateway_are_looked_at(here: Here) -> None:
@@ -336,7 +351,7 @@ def test_members_may_go_while_those_of_a_gateway_are_looked_at(here: Here) -> No
 
 def test_a_forgotten_gateway_is_noted_for_the_store(here: Here) -> None:
     host = here.create()
-    here.directory.deliver(host.room, "b/1", 1)
+    here.directory.note_delivered([(host.room.id, 1)], "b/1")
     here.directory.forget_gateway("b/1")
     assert here.batch().forgotten == {"b/1"}
     assert host.room.delivered == {}
@@ -350,7 +365,7 @@ def test_a_directory_is_the_same_when_it_is_loaded_again(here: Here) -> None:
     guest = here.join(gateway="b/1")
     here.directory.locate(guest, b"192.0.2.1 5 0", 2)
     here.directory.say(guest, "hi", NOW_MS)
-    here.directory.deliver(host.room, "b/1", 3)
+    here.directory.note_delivered([(host.room.id, 3)], "b/1")
     batch = here.batch()
     room = host.room
     snapshot = Snapshot(
@@ -364,7 +379,7 @@ def test_a_directory_is_the_same_when_it_is_loaded_again(here: Here) -> None:
     directory = again.directory
     assert directory.find(RoomName("den")).row() == room.row()
     assert [member.row() for member in directory.members.values()] == [host.row(), guest.row()]
-    assert directory.members[guest.id].heard() == 3
+    assert directory.members[guest.id].received() == 3
     assert directory.members[host.id].is_host
     assert directory.by_token[guest.token_hash] is directory.members[guest.id]
     assert list(directory.served_by("b/1")) == [directory.members[guest.id]]

@@ -4,7 +4,7 @@ import pytest
 from msgspec import structs
 
 from broker.admin.service import ANNOUNCED_A_TICK, TEXT_SIZE
-from broker.rooms.bans_and_mutes import SANCTIONS_A_ROOM
+from broker.rooms.bans_and_mutes import RESTRICTIONS_A_ROOM
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
 from tsudoi.protocol import backbone
@@ -120,14 +120,14 @@ def test_what_can_not_be_is_refused_in_one_line_and_changes_nothing(
 
 def test_an_operator_of_another_version_is_told_so(desk: Desk) -> None:
     frame = admin_frames.encode(Ask(VERSION + 1, admin_frames.ListRooms()))
-    answer = desk.office.handle_untrusted(frame, desk.broker.moment)
+    answer = desk.service.handle_untrusted(frame, desk.broker.moment)
     assert isinstance(answer, Refused)
     assert f"version {VERSION}" in answer.why
 
 
 def test_bytes_that_are_no_order_are_counted_and_not_answered(desk: Desk) -> None:
-    assert desk.office.handle_untrusted(b"nonsense", desk.broker.moment) is None
-    assert desk.office.malformed == 1
+    assert desk.service.handle_untrusted(b"nonsense", desk.broker.moment) is None
+    assert desk.service.malformed == 1
 
 
 # --- bans ---------------------------------------------------------------------------------------------------------
@@ -188,11 +188,11 @@ def test_a_banned_hosts_room_closes_once_and_its_guests_hear_why_they_go(desk: D
 
 def test_no_ban_makes_an_older_one_end(desk: Desk) -> None:
     desk.broker.create()
-    for number in range(SANCTIONS_A_ROOM):
+    for number in range(RESTRICTIONS_A_ROOM):
         assert desk.ask(admin_frames.Ban(f"mallory{number}", "", 0)) == Done(0)
     assert desk.ask(admin_frames.Ban("eve", "", 0)) == Refused("1000 names and addresses are banned: unban some first")
     assert desk.ask(admin_frames.Ban("mallory0", "", 5)) == Done(0)
-    assert len(desk.ask(admin_frames.ListBans()).bans) == SANCTIONS_A_ROOM
+    assert len(desk.ask(admin_frames.ListBans()).bans) == RESTRICTIONS_A_ROOM
     desk.broker.wait(301.0, A, B)
     assert desk.ask(admin_frames.Ban("eve", "", 0)) == Done(0)
 

@@ -42,7 +42,7 @@ class Person:
 @pytest.fixture
 def person(monkeypatch: pytest.MonkeyPatch) -> Person:
     person = Person()
-    monkeypatch.setattr(admin_module, "order", person.order)
+    monkeypatch.setattr(admin_module, "ask_broker", person.order)
     return person
 
 
@@ -124,7 +124,7 @@ def test_a_broker_that_is_not_there_is_one_line_and_status_1(person: Person, mon
     def nobody(endpoint: str, question: admin_frames.Question, key: object = None) -> Any:
         raise BackboneError(f"no broker answers at {endpoint}")
 
-    monkeypatch.setattr(admin_module, "order", nobody)
+    monkeypatch.setattr(admin_module, "ask_broker", nobody)
     result = person.types("rooms")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "broker: no broker answers at ipc://some/where.sqlite.admin\n"
