@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.chaos.crowd import Voice
+from tests.chaos.clients import ChaosClient
 from tests.chaos.plan import ClientPlan
 from tests.soak.fit import MAY_GROW, MAY_GROW_MIB, WARM_UP, Trend, trend
 from tests.support.legacy.wire import Address
@@ -51,17 +51,17 @@ class Soak:
     def _heard(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
         self.heard += 1
 
-    async def _enter(self, room: str, host: bool) -> Voice | None:
+    async def _enter(self, room: str, host: bool) -> ChaosClient | None:
         at = self._dice.randrange(len(self._gateways))
         plan = ClientPlan(next(self._numbers), self._dice.choice(DIALECTS), 0, at, host, 0.0, True)
-        voice = Voice(plan, room, None, self._heard, lambda *_: None)
+        voice = ChaosClient(plan, room, None, self._heard, lambda *_: None)
         if await voice.enter(self._gateways[at].door(plan.dialect), [gateway.udp for gateway in self._gateways]):
             return voice
         voice.close()
         self.refused += 1
         return None
 
-    async def _company(self, room: str, guests: int) -> list[Voice]:
+    async def _company(self, room: str, guests: int) -> list[ChaosClient]:
         found = [await self._enter(room, True)]
         if found[0] is not None:
             found += [await self._enter(room, False) for _ in range(guests)]
@@ -93,7 +93,7 @@ class Soak:
                 voice.close()
             self.rooms += bool(voices)
 
-    def _say(self, voice: Voice) -> None:
+    def _say(self, voice: ChaosClient) -> None:
         voice.say()
         self.said += 1
 

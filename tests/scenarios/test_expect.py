@@ -1,6 +1,6 @@
 """Judging what was heard."""
 
-from client.scenario.expect import (
+from scenarios.expect import (
     Failed,
     Fulfilled,
     Pending,
@@ -12,7 +12,7 @@ from client.scenario.expect import (
     hear_the_same,
     shorten,
 )
-from client.scenario.steps import Ending, Line
+from scenarios.steps import Ending, Line
 from tsudoi.events import Event, Joined, Kicked, Message, Notice, Private, RoomClosed, TimedOut
 
 A1, A2, B1 = Message("alice", "line 1"), Message("alice", "line 2"), Message("bob", "line 1")

@@ -1,21 +1,20 @@
-"""Somebody with bytes to send and no manners, for scenarios."""
+"""The stranger of the stories: sends any bytes, and keeps no rule of the protocol."""
 
 import asyncio
 import random
 from collections.abc import Iterator
 
+from tsudoi import Server, Settings
 from tsudoi.net.sockets import Post, connected_line, udp_to
 from tsudoi.protocol.client.datagram import MAX_UP, serialize
-from tsudoi.server_address import Server
-from tsudoi.settings import Settings
 
 _BATCH = 32
 _PAUSE_S = 0.005
-"""Between two batches: this is to test what the server makes of bytes, not how many it can take."""
+"""Between two batches: stories test how a server treats bytes, not how many it can take."""
 
 
-class Stranger:
-    """Keeps what it opened until it is closed."""
+class RawSender:
+    """Sends from addresses that are no member's, and keeps its sockets open until it is closed."""
 
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
@@ -32,7 +31,7 @@ class Stranger:
         line.writer.write(data)
 
     async def send_udp(self, server: Server, datagrams: Iterator[bytes]) -> None:
-        """Send all of them from one address."""
+        """Send all datagrams from one address."""
         post = await Post.open(await udp_to(server), self._answered, lambda exc: None)
         self._posts.append(post)
         for number, data in enumerate(datagrams, 1):
@@ -41,7 +40,7 @@ class Stranger:
                 await asyncio.sleep(_PAUSE_S)
 
     async def hung_up(self, within_s: float) -> bool:
-        """Return whether the last connection ends in time; what comes on it does not count."""
+        """Say whether the server ends the last connection in time; answers on it do not count."""
         if self._last is None:
             return False
         try:
@@ -55,7 +54,7 @@ class Stranger:
         return True
 
     async def close(self) -> None:
-        """Close everything."""
+        """Close all sockets."""
         for post in self._posts:
             post.close()
         for writer in self._writers:
@@ -71,7 +70,7 @@ class Stranger:
 
 
 def random_datagrams(count: int, seed: int) -> Iterator[bytes]:
-    """Return datagrams that are always the same for a seed: noise, half-right ones, huge ones."""
+    """Yield the datagrams of a seed: noise, huge ones, well-formed ones with a wrong token, damaged ones."""
     chance = random.Random(seed)
     for _ in range(count):
         match chance.randrange(4):

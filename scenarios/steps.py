@@ -1,4 +1,4 @@
-"""What can happen in a story, as values."""
+"""The steps of a story, as values; they have the names of the sentences that they are read from."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,12 +9,12 @@ EVERYONE_ELSE = "everyone else"
 BROKER = "the broker"
 
 People: TypeAlias = tuple[str, ...]
-"""Names, or one of the two words above."""
+"""Names, or one of the first two words above."""
 
 
 @dataclass(frozen=True, slots=True)
-class HostPort:
-    """Where and how somebody enters; what is None is as `people` says, or as usual."""
+class JoinOptions:
+    """Where and how a person enters; what is None is as `people` or the story says."""
 
     room: str
     create: bool
@@ -23,19 +23,19 @@ class HostPort:
     user: str | None = None
     password: str | None = None
     silently: bool = False
-    """Shows no UDP address until something is said."""
+    """Send no datagram, and so show no UDP address, until something is said."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enter:
     who: People
-    place: HostPort
+    how: JoinOptions
 
 
 @dataclass(frozen=True, slots=True)
 class CannotEnter:
     who: People
-    place: HostPort
+    how: JoinOptions
     reason: str
 
 
@@ -47,7 +47,7 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class SayLines:
-    """Numbered lines, all speakers at the same time."""
+    """Send numbered lines, all speakers at the same time."""
 
     who: People
     count: int
@@ -56,13 +56,13 @@ class SayLines:
 @dataclass(frozen=True, slots=True)
 class Line:
     sender: str | None
-    """Somebody of the story, or a name as it is shown; None: anybody."""
+    """A person of the story, or a name as it is shown; None: anybody."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hear:
-    """These are the next messages, and nothing is between them."""
+    """Receive these as the next messages, with nothing between them."""
 
     who: People
     lines: tuple[Line, ...]
@@ -72,7 +72,7 @@ class Hear:
 
 @dataclass(frozen=True, slots=True)
 class HearLines:
-    """The last `count` numbered lines of one speaker are next, in their order."""
+    """Receive the last `count` numbered lines of one speaker next, in their order."""
 
     who: People
     count: int
@@ -82,7 +82,7 @@ class HearLines:
 
 @dataclass(frozen=True, slots=True)
 class HearTheSame:
-    """The next `count` messages are the same for all of them, and each speaker's lines are in order."""
+    """Receive the same next `count` messages as the others named, with each speaker's lines in order."""
 
     who: People
     count: int
@@ -91,7 +91,7 @@ class HearTheSame:
 
 @dataclass(frozen=True, slots=True)
 class BeTold:
-    """The server tells these: each is a part of an answer, a notice or a private word, in this order."""
+    """Get these from the server, in this order: each is a part of an answer, a notice or a private message."""
 
     who: People
     texts: tuple[str, ...]
@@ -118,13 +118,13 @@ class HearEnding:
 
 
 class Act(Enum):
-    """What people do with their place in the room."""
+    """What a person does with the membership."""
 
     LEAVE = "leave"
     VANISH = "vanish"
-    """Gone without a word, as a program that crashed."""
+    """Close the sockets without the leave word, as a program that crashed."""
     FALL_SILENT = "fall silent"
-    """Listens on, but its program shows no sign of life."""
+    """Receive on, but send no keep-alives any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +149,8 @@ class SeeRooms:
     within_s: float | None = None
 
 
-class Fate(Enum):
-    """What befalls a process."""
+class Fault(Enum):
+    """What is done to a process."""
 
     KILLED = "killed"
     STOPPED = "stopped"
@@ -160,12 +160,12 @@ class Fate(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Befall:
-    """Needs local processes."""
+class InjectFault:
+    """Do something to a process; this needs local processes."""
 
     what: str
     """A server's name, or `BROKER`."""
-    fate: Fate
+    fault: Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class Wire(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendRaw:
-    """A stranger sends these bytes; a TCP connection stays open until the story's end."""
+    """Send bytes from an address that is no member's; a TCP connection stays open until the story's end."""
 
     wire: Wire
     data: bytes
@@ -196,14 +196,14 @@ class SendRandom:
 
 @dataclass(frozen=True, slots=True)
 class HungUp:
-    """The server ends the stranger's last TCP connection."""
+    """See the server end the stranger's last TCP connection."""
 
     within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """Nothing at all has come back to the stranger by UDP."""
+    """See no datagram come back to the stranger."""
 
     for_s: float
 
@@ -222,7 +222,7 @@ Step: TypeAlias = (
     | Do
     | Move
     | SeeRooms
-    | Befall
+    | InjectFault
     | Wait
     | SendRaw
     | SendRandom

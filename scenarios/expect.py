@@ -1,35 +1,39 @@
-"""Judges what somebody has heard so far against what a step expects; asked again for each thing that comes."""
+"""Judges the events that a member has received so far against what a step expects.
+
+The runner asks again whenever another event has come.
+"""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from client.lines import is_speech, notice_line, one_line, speech_line
-from client.scenario.steps import Ending, Line
-from tsudoi.events import LAST, Event, Kicked, Message, RoomClosed, TimedOut
+from tsudoi import Event, Kicked, Message, RoomClosed, TimedOut
+from tsudoi.event_lines import is_speech, notice_line, one_line, speech_line
+
+from .steps import Ending, Line
 
 _SHOWN = 4
-"""What came instead is shown up to so many."""
+"""Events that a report shows of those that came instead."""
 _NUMBERED = re.compile(r"line (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """It may still come true."""
+    """The expectation may still be met."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fulfilled:
-    """It has come true."""
+    """The expectation is met."""
 
     read: int
-    """How many of the events it took."""
+    """Events that it took."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It can not come true any more."""
+    """The expectation can not be met any more."""
 
     instead: str
 
@@ -50,11 +54,11 @@ def numbered(number: int) -> str:
 
 
 def hear(lines: Sequence[Line], in_any_order: bool, echo_of: str | None, heard: Sequence[Event]) -> Verdict:
-    """Judge whether `lines` are the next messages, and nothing else is between them.
+    """Judge whether `lines` are the next messages, with nothing between them.
 
     Args:
-        lines: with names as they are shown.
-        echo_of: whose messages are only an echo of one's own words: passed over if nothing expects them.
+        lines: what is expected; senders have the names that members see.
+        echo_of: the member's own name if its dialect echoes; such echoes are passed over where none is expected.
         heard: events not yet read.
     """
     missing = list(lines)
@@ -73,9 +77,9 @@ def hear(lines: Sequence[Line], in_any_order: bool, echo_of: str | None, heard: 
 def hear_the_same(count: int, everybody: Sequence[Sequence[Event]]) -> Verdict:
     """Judge whether the next `count` messages are the same for all, with each speaker's numbered lines in order."""
     for events in everybody:
-        stranger = next((event for event in events[:count] if not isinstance(event, Message)), None)
-        if stranger is not None:
-            return Failed(show(stranger))
+        other = next((event for event in events[:count] if not isinstance(event, Message)), None)
+        if other is not None:
+            return Failed(show(other))
     for place in range(min(count, *(len(events) for events in everybody))):
         here = [events[place] for events in everybody]
         said = {(event.sender, event.text) for event in here if isinstance(event, Message)}
@@ -94,14 +98,14 @@ def hear_the_same(count: int, everybody: Sequence[Sequence[Event]]) -> Verdict:
 
 
 def hear_nothing(echo_of: str | None, heard: Sequence[Event]) -> Verdict:
-    """Judge whether there is nothing but one's own echo; it never is more than pending."""
+    """Judge whether nothing but the member's own echo has come; the best verdict is `Pending`."""
     if all(_is_echo(event, echo_of) for event in heard):
         return Pending()
     return Failed(_instead([event for event in heard if not _is_echo(event, echo_of)]))
 
 
 def hear_ending(ending: Ending, echo_of: str | None, heard: Sequence[Event]) -> Verdict:
-    """Judge whether the next thing is the end of this member's stay."""
+    """Judge whether the next event ends the membership."""
     wanted = _ENDINGS[ending]
     for position, event in enumerate(heard):
         if isinstance(event, wanted):
@@ -112,7 +116,7 @@ def hear_ending(ending: Ending, echo_of: str | None, heard: Sequence[Event]) -> 
 
 
 def be_told(texts: Sequence[str], told: Sequence[Event]) -> Verdict:
-    """Judge whether each of `texts` is in one of what the server has told, in this order; others may come between."""
+    """Judge whether each of `texts` is a part of one event, in this order; other events may come between."""
     missing = list(texts)
     for position, event in enumerate(told):
         if missing and missing[0] in (speech_line(event) if is_speech(event) else event.text):
@@ -150,8 +154,3 @@ def shorten(texts: Sequence[str]) -> str:
         return "nothing"
     more = f" | … {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
     return " | ".join(texts[:_SHOWN]) + more
-
-
-def has_ended(heard: Sequence[Event]) -> bool:
-    """Say whether nothing more can come."""
-    return bool(heard) and isinstance(heard[-1], LAST)

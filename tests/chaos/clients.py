@@ -1,4 +1,4 @@
-"""The clients of a run: stand-ins of many dialects, byte for byte, all on one event loop."""
+"""The clients of a run: stand-ins for clients of many dialects, all on one event loop."""
 
 import asyncio
 import json
@@ -17,11 +17,11 @@ ENTER_S = 8.0
 _KEY = re.compile(rb"<(\d+)/(\d+)>")
 
 HABITS = Habits(connects_udp=False)
-"""Nobody connects its UDP socket: what comes from the wrong door shall be heard, so that it can be complained of."""
+"""UDP sockets are not connected, so that a datagram from a wrong gateway is received too, and the checker sees it."""
 
 
 class Tsudoi(LegacyClient):
-    """The project's own dialect, written down once more: its datagrams tell positions."""
+    """The project's own dialect, written down once more; its datagrams carry positions."""
 
     dialect = "tsudoi"
     registration = ""
@@ -49,52 +49,47 @@ class Tsudoi(LegacyClient):
 
 KINDS: dict[str, type[LegacyClient]] = {**CLIENTS, "tsudoi": Tsudoi}
 
-OnUp = Callable[[float, int, int, bytes], None]
+OnSent = Callable[[float, int, int, bytes], None]
 """(time, client, gateway, datagram)"""
 
-OnHeard = Callable[[float, int, bytes, Address, int], None]
-"""(time, client, datagram, where it came from, at which of the client's ports)"""
+OnReceived = Callable[[float, int, bytes, Address, int], None]
+"""(time, client, datagram, its source, the client's port)"""
 
 
 def text_of(client: int, number: int) -> str:
-    """Return what a client says as its line of that number: like no other line of the run."""
+    """Return a client's line of that number, which is like no other line of the run."""
     return f"<{client}/{number}> " + ("hello", "こんにちは、みんな", "x" * 300, "two\tparts")[number % 4]
 
 
 def key_of(raw: bytes) -> tuple[int, int] | None:
-    """Return whose line, and which, is in a datagram."""
+    """Return client and number of the line in a datagram."""
     found = _KEY.search(raw)
     return (int(found[1]), int(found[2])) if found else None
 
 
-class Voice:
-    """One client: speaks when it is told to, writes down all that it hears."""
+class ChaosClient:
+    """One client: sends when the runner wants it, and passes on all that it receives."""
 
     def __init__(
         self,
         plan: ClientPlan,
         room: str,
-        on_up: OnUp | None,
-        on_heard: OnHeard,
+        on_sent: OnSent | None,
+        on_received: OnReceived,
         on_socket: Callable[[Address, int], None],
     ) -> None:
-        """Be nobody yet.
-
-        Args:
-            plan: who it is.
-            room: where it wants to be.
-            on_up: called for each datagram that it sends; None if a relay tells that.
-            on_heard: called for each datagram that it hears.
-            on_socket: called for each socket that it opens.
+        """Args:
+        on_sent: called for each datagram that it sends; None if a relay does that.
+        on_socket: called with address and client for each socket that it opens.
         """
         self.plan = plan
         self.room = room
         self.gateway = plan.gateway
         self.is_in = False
         self.has_left = False
-        self.said = 0
-        self._on_up = on_up
-        self._on_heard = on_heard
+        self.lines_sent = 0
+        self._on_sent = on_sent
+        self._on_received = on_received
         self._on_socket = on_socket
         self._loop = asyncio.get_running_loop()
         self._doors: list[Door] = []
@@ -107,7 +102,7 @@ class Voice:
             sock.close()
 
     async def enter(self, tcp_door: Door, udp_doors: list[Address]) -> bool:
-        """Create or join the room; False if that did not work out."""
+        """Create or join the room; return whether that worked."""
         self._doors = [Door(tcp_door.tcp, udp) for udp in udp_doors]
         stand_in = KINDS[self.plan.dialect](self.plan.name, Door(tcp_door.tcp, udp_doors[self.gateway]), HABITS)
         self._open(stand_in)
@@ -127,23 +122,23 @@ class Voice:
         return True
 
     def say(self) -> int:
-        """Say the next line; return its number."""
+        """Send the next line; return its number."""
         if self._stand_in is not None and not self.has_left:
-            self.said += 1
+            self.lines_sent += 1
             stand_in = self._stand_in
             stand_in.door = self._doors[self.gateway]
-            text = text_of(self.plan.id, self.said)
+            text = text_of(self.plan.id, self.lines_sent)
             self._record(stand_in.datagram(text))
             stand_in.say(text)
-        return self.said
+        return self.lines_sent
 
     def nudge(self) -> None:
-        """Show where we are, with a datagram that says nothing."""
+        """Send an empty datagram, which makes the address known."""
         if self._stand_in is not None and not self.has_left:
             self._send_raw(self._stand_in.datagram(""))
 
     def rebind(self) -> None:
-        """Go on from a new port; the old one still listens."""
+        """Send from a new port from now on; receive at the old one too."""
         self._sockets.append(new_udp_socket())
         if self._stand_in is not None:
             self._open(self._stand_in)
@@ -155,18 +150,18 @@ class Voice:
             self.has_left = True
 
     def _open(self, stand_in: LegacyClient) -> None:
-        """Let the newest socket be the one that it speaks from."""
+        """Let the stand-in send from the newest socket."""
         stand_in._udp = self._sockets[-1]
         self._on_socket(self._sockets[-1].getsockname(), self.plan.id)
-        heard = partial(self._heard, self._sockets[-1].getsockname()[1])
-        self._loop.add_reader(self._sockets[-1], drain, self._sockets[-1], heard)
+        received = partial(self._received, self._sockets[-1].getsockname()[1])
+        self._loop.add_reader(self._sockets[-1], drain, self._sockets[-1], received)
 
-    def _heard(self, port: int, at: float, raw: bytes, source: Address) -> None:
-        self._on_heard(at, self.plan.id, raw, source, port)
+    def _received(self, port: int, at: float, raw: bytes, source: Address) -> None:
+        self._on_received(at, self.plan.id, raw, source, port)
 
     def _record(self, raw: bytes) -> None:
-        if self._on_up is not None:
-            self._on_up(time.time(), self.plan.id, self.gateway, raw)
+        if self._on_sent is not None:
+            self._on_sent(time.time(), self.plan.id, self.gateway, raw)
 
     def _send_raw(self, raw: bytes) -> None:
         assert self._stand_in is not None

@@ -1,6 +1,7 @@
-"""Steps as a person writes them. LANGUAGE below is what `python -m client scenario --language` prints.
+"""Reads a step's sentence. LANGUAGE below is what `python -m client scenario --language` prints.
 
-Each form is a pattern for the beginning of a sentence, modifiers that may follow in any order, and what it becomes.
+Each form is a pattern for the beginning of a sentence, the modifiers that may follow in any order, and the step that it
+becomes.
 """
 
 import difflib
@@ -9,39 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from client.scenario.steps import (
-    EVERYONE,
-    EVERYONE_ELSE,
-    Act,
-    Befall,
-    BeTold,
-    CannotEnter,
-    Do,
-    Ending,
-    Enter,
-    Fate,
-    Hear,
-    HearEnding,
-    HearLines,
-    HearNothing,
-    HearTheSame,
-    HostPort,
-    HungUp,
-    Line,
-    Move,
-    People,
-    Say,
-    SayLines,
-    SeeRooms,
-    SendRandom,
-    SendRaw,
-    Step,
-    Unanswered,
-    Wait,
-    Wire,
-)
 from tsudoi.protocol.client.header import Header
 from tsudoi.protocol.codes import Operation
+
+from . import steps
+from .steps import EVERYONE, EVERYONE_ELSE, Line, People, Step
 
 LANGUAGE = """\
 A scenario is a YAML file:
@@ -109,7 +82,7 @@ REASONS = (
 )
 
 QUIET_S = 0.3
-"""How long nothing must be heard if a story does not say."""
+"""How long nothing must be received if a story names no time."""
 
 Value: TypeAlias = "str | dict[str, str] | list[str | dict[str, str]] | None"
 """What stands behind a sentence's colon."""
@@ -119,6 +92,8 @@ _WORD = r"\"[^\"]*\"|[^\s\"]+"
 _WHO = rf"(?P<who>everyone else|everyone|(?!wait\b|the\b|nobody\b){_NAME}(?:(?:, (?:and )?| and ){_NAME})*)"
 _TIME = r"\d+(?:\.\d+)? ?(?:ms|s|min)\b"
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
+_QUOTED = re.compile(r"(.*? (?:says?|hears?|(?:is|are) told)) \"([^\"]*)\"(.*)")
+"""A text may stand in quotes behind the verb instead of behind a colon."""
 
 # The longer ones first: " in any order" is no dialect.
 _MODIFIERS = {
@@ -138,12 +113,12 @@ _MODIFIERS = {
 
 
 class NotUnderstood(Exception):
-    """A step that means nothing; the text says why, in one line."""
+    """A sentence that is no step; the text is one line and gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """A sentence's parts."""
+class Sentence:
+    """The parts of one sentence."""
 
     match: re.Match[str]
     modifiers: Mapping[str, str]
@@ -153,8 +128,50 @@ class Said:
     def who(self) -> People:
         return people(self.match["who"])
 
-    def seconds(self, modifier: str) -> float | None:
-        """Return the time of a modifier that may not be there."""
+    @property
+    def count(self) -> int:
+        count = int(self.match["count"])
+        if not 0 < count < 2**231:
+            raise NotUnderstood(f"{count} is not a number that makes sense here")
+        return count
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        items: Sequence[Any] = self.value if isinstance(self.value, list) else [self.value]
+        if not items or not all(isinstance(item, str) and item for item in items):
+            raise NotUnderstood("behind the colon stands a text, or a list of texts")
+        return tuple(items)
+
+    @property
+    def to(self) -> str | None:
+        return self.modifiers.get("to")
+
+    @property
+    def within_s(self) -> float | None:
+        return self._seconds("within")
+
+    @property
+    def quiet_s(self) -> float:
+        return self._seconds("for") or QUIET_S
+
+    def word(self, modifier: str) -> str | None:
+        """Return a modifier's word without its quotes."""
+        word = self.modifiers.get(modifier)
+        return None if word is None else _unquoted(word)
+
+    def join_options(self) -> steps.JoinOptions:
+        """Return what a sentence with the modifiers `_JOIN` says about entering a room."""
+        return steps.JoinOptions(
+            _unquoted(self.match["room"]),
+            self.match["verb"].startswith("create"),
+            self.modifiers.get("at"),
+            self.modifiers.get("in"),
+            self.word("as"),
+            self.word("password"),
+            "silently" in self.modifiers,
+        )
+
+    def _seconds(self, modifier: str) -> float | None:
         written = self.modifiers.get(modifier)
         return None if written is None else seconds(written)
 
@@ -166,30 +183,18 @@ class Form:
     pattern: re.Pattern[str]
     modifiers: frozenset[str]
     takes_value: bool
-    make: Callable[[Said], Step]
+    make: Callable[[Sentence], Step]
 
 
 FORMS: list[Form] = []
 
 
-def _form(
-    pattern: str, modifiers: str = "", takes_value: bool = False
-) -> Callable[[Callable[[Said], Step]], Callable[[Said], Step]]:
-    def register(make: Callable[[Said], Step]) -> Callable[[Said], Step]:
-        compiled = re.compile(pattern.replace("WHO", _WHO).replace("NAME", _NAME).replace("WORD", _WORD))
-        FORMS.append(Form(compiled, frozenset(modifiers.split()), takes_value, make))
-        return make
-
-    return register
-
-
 def understand(sentence: str, value: Value = None) -> Step:
-    """Return the step that a sentence means.
-
-    Raises:
-        NotUnderstood: it means none.
-    """
+    """Return the step that a sentence means; raise NotUnderstood if it means none."""
     sentence = re.sub(r"\s+", " ", sentence.strip())
+    written = sentence
+    if value is None and (quoted := _QUOTED.fullmatch(sentence)):
+        sentence, value = quoted[1] + quoted[3], quoted[2]
     problem = ""
     for form in FORMS:
         match = form.pattern.match(sentence)
@@ -201,11 +206,11 @@ def understand(sentence: str, value: Value = None) -> Step:
             problem = problem or str(exc)
             continue
         if form.takes_value and value is None:
-            raise NotUnderstood(f"{sentence!r} needs a colon and what it is about: `{sentence}: …`")
+            raise NotUnderstood(f"{written!r} needs a colon and a text: `{written}: …`")
         if value is not None and not form.takes_value:
-            raise NotUnderstood(f"{sentence!r} takes nothing behind a colon")
-        return form.make(Said(match, found, value))
-    raise NotUnderstood(problem or f"{sentence!r} is no step{_suggestion(sentence)}")
+            raise NotUnderstood(f"{written!r} takes nothing behind a colon")
+        return form.make(Sentence(match, found, value))
+    raise NotUnderstood(problem or f"{written!r} is no step{_suggestion(written)}")
 
 
 def _modifiers(rest: str, allowed: frozenset[str]) -> dict[str, str]:
@@ -259,194 +264,137 @@ def _unquoted(word: str) -> str:
     return word[1:-1] if word.startswith('"') else word
 
 
-def _optional(said: Said, modifier: str) -> str | None:
-    word = said.modifiers.get(modifier)
-    return None if word is None else _unquoted(word)
+# --- The forms. A pattern ends at a blank or the end of the sentence. -------------------------------------------------
+
+_Make = Callable[[Sentence], Step]
+_JOIN = "at in as password silently"
 
 
-_PLACE = "at in as password silently"
+def _form(pattern: str, modifiers: str = "", takes_value: bool = False) -> Callable[[_Make], _Make]:
+    def register(make: _Make) -> _Make:
+        written = pattern.replace("WHO", _WHO).replace("NAME", _NAME).replace("WORD", _WORD)
+        FORMS.append(Form(re.compile(written + "(?= |$)"), frozenset(modifiers.split()), takes_value, make))
+        return make
+
+    return register
 
 
-def _place(said: Said) -> HostPort:
-    return HostPort(
-        _unquoted(said.match["room"]),
-        said.match["verb"].startswith("create"),
-        said.modifiers.get("at"),
-        said.modifiers.get("in"),
-        _optional(said, "as"),
-        _optional(said, "password"),
-        "silently" in said.modifiers,
-    )
+@_form(r"WHO (?P<verb>creates?|joins?) (?P<room>WORD)", _JOIN)
+def _enter(said: Sentence) -> Step:
+    return steps.Enter(said.who, said.join_options())
 
 
-@_form(r"WHO (?P<verb>creates?|joins?) (?P<room>WORD)(?= |$)", _PLACE)
-def _enter(said: Said) -> Step:
-    return Enter(said.who, _place(said))
+@_form(r"WHO cannot (?P<verb>create|join) (?P<room>WORD)", _JOIN, takes_value=True)
+def _cannot_enter(said: Sentence) -> Step:
+    if not isinstance(said.value, str) or said.value not in REASONS:
+        raise NotUnderstood(f"{said.value!r} is no reason; reasons are {', '.join(REASONS)}")
+    return steps.CannotEnter(said.who, said.join_options(), said.value)
 
 
-@_form(r"WHO cannot (?P<verb>create|join) (?P<room>WORD)(?= |$)", _PLACE, takes_value=True)
-def _cannot(said: Said) -> Step:
-    reason = said.value
-    if not isinstance(reason, str) or reason not in REASONS:
-        raise NotUnderstood(f"{reason!r} is no reason; reasons are {', '.join(REASONS)}")
-    return CannotEnter(said.who, _place(said), reason)
+@_form(r"WHO says? (?P<count>\d+) lines")
+def _say_lines(said: Sentence) -> Step:
+    return steps.SayLines(said.who, said.count)
 
 
-@_form(r"WHO says? (?P<count>\d+) lines$")
-def _say_lines(said: Said) -> Step:
-    return SayLines(said.who, _count(said))
+@_form(r"WHO says?", takes_value=True)
+def _say(said: Sentence) -> Step:
+    return steps.Say(said.who, said.texts)
 
 
-@_form(r"WHO says? \"(?P<text>[^\"]*)\"$")
-def _say_quoted(said: Said) -> Step:
-    return Say(said.who, (said.match["text"],))
+@_form(r"WHO (?:is|are) told", "within", takes_value=True)
+def _be_told(said: Sentence) -> Step:
+    return steps.BeTold(said.who, said.texts, said.within_s)
 
 
-@_form(r"WHO says?$", takes_value=True)
-def _say(said: Said) -> Step:
-    return Say(said.who, tuple(_texts(said.value)))
+@_form(r"WHO hears? nothing", "for")
+def _hear_nothing(said: Sentence) -> Step:
+    return steps.HearNothing(said.who, said.quiet_s)
 
 
-@_form(r"WHO hears? nothing(?= |$)", "for")
-def _hear_nothing(said: Said) -> Step:
-    return HearNothing(said.who, said.seconds("for") or QUIET_S)
+@_form(rf"WHO hears? that (?P<ending>{'|'.join(ending.value for ending in steps.Ending)})", "within")
+def _hear_ending(said: Sentence) -> Step:
+    return steps.HearEnding(said.who, steps.Ending(said.match["ending"]), said.within_s)
 
 
-@_form(r"WHO hears? that the room is closed(?= |$)", "within")
-def _hear_closed(said: Said) -> Step:
-    return HearEnding(said.who, Ending.CLOSED, said.seconds("within"))
-
-
-@_form(r"WHO hears? that they are removed(?= |$)", "within")
-def _hear_removed(said: Said) -> Step:
-    return HearEnding(said.who, Ending.REMOVED, said.seconds("within"))
-
-
-@_form(r"WHO (?:is|are) told \"(?P<text>[^\"]*)\"(?= |$)", "within")
-def _told_quoted(said: Said) -> Step:
-    return BeTold(said.who, (said.match["text"],), said.seconds("within"))
-
-
-@_form(r"WHO (?:is|are) told(?= |$)", "within", takes_value=True)
-def _told(said: Said) -> Step:
-    return BeTold(said.who, tuple(_texts(said.value)), said.seconds("within"))
-
-
-@_form(r"WHO hears? that time is up(?= |$)", "within")
-def _hear_timed_out(said: Said) -> Step:
-    return HearEnding(said.who, Ending.TIMED_OUT, said.seconds("within"))
-
-
-@_form(r"WHO hears? (?:all )?(?P<count>\d+) lines(?= |$)", "from within order")
-def _hear_lines(said: Said) -> Step:
-    sender = _optional(said, "from")
+@_form(r"WHO hears? (?:all )?(?P<count>\d+) lines", "from within order")
+def _hear_lines(said: Sentence) -> Step:
+    sender = said.word("from")
     if sender is None:
         raise NotUnderstood("say whose lines: `… lines from NAME`")
-    return HearLines(said.who, _count(said), sender, said.seconds("within"))
+    return steps.HearLines(said.who, said.count, sender, said.within_s)
 
 
-@_form(r"WHO hear the same (?P<count>\d+) messages(?= |$)", "within")
-def _hear_the_same(said: Said) -> Step:
+@_form(r"WHO hear the same (?P<count>\d+) messages", "within")
+def _hear_the_same(said: Sentence) -> Step:
     if len(said.who) < 2 and said.who[0] not in (EVERYONE, EVERYONE_ELSE):
         raise NotUnderstood("the same as who? this takes two or more people")
-    return HearTheSame(said.who, _count(said), said.seconds("within"))
+    return steps.HearTheSame(said.who, said.count, said.within_s)
 
 
-@_form(r"WHO hears? \"(?P<text>[^\"]*)\"", "from within")
-def _hear_quoted(said: Said) -> Step:
-    line = Line(_optional(said, "from"), said.match["text"])
-    return Hear(said.who, (line,), within_s=said.seconds("within"))
+@_form(r"WHO hears?", "from within any_order order", takes_value=True)
+def _hear(said: Sentence) -> Step:
+    lines = tuple(_lines(said.value, said.word("from")))
+    return steps.Hear(said.who, lines, "any_order" in said.modifiers, said.within_s)
 
 
-@_form(r"WHO hears?(?= |$)", "from within any_order order", takes_value=True)
-def _hear(said: Said) -> Step:
-    sender = _optional(said, "from")
-    return Hear(said.who, tuple(_lines(said.value, sender)), "any_order" in said.modifiers, said.seconds("within"))
+@_form(r"WHO (?:(?P<act>leave|vanish)(?:s|es)?|falls? silent)")
+def _do(said: Sentence) -> Step:
+    return steps.Do(said.who, steps.Act(said.match["act"] or "fall silent"))
 
 
-@_form(r"WHO leaves?$")
-def _leave(said: Said) -> Step:
-    return Do(said.who, Act.LEAVE)
+@_form(r"WHO moves? to (?P<server>NAME)")
+def _move(said: Sentence) -> Step:
+    return steps.Move(said.who, said.match["server"])
 
 
-@_form(r"WHO vanish(?:es)?$")
-def _vanish(said: Said) -> Step:
-    return Do(said.who, Act.VANISH)
+@_form(r"WHO (?P<verb>sees?|does not see|do not see) the rooms?", "within", takes_value=True)
+def _see_rooms(said: Sentence) -> Step:
+    return steps.SeeRooms(said.who, said.texts, said.match["verb"].startswith("see"), said.within_s)
 
 
-@_form(r"WHO falls? silent$")
-def _fall_silent(said: Said) -> Step:
-    return Do(said.who, Act.FALL_SILENT)
+@_form(rf"(?P<what>the broker|NAME) is (?P<fault>{'|'.join(fault.value for fault in steps.Fault)})(?: again)?")
+def _inject_fault(said: Sentence) -> Step:
+    return steps.InjectFault(said.match["what"], steps.Fault(said.match["fault"]))
 
 
-@_form(r"WHO moves? to (?P<server>NAME)$")
-def _move(said: Said) -> Step:
-    return Move(said.who, said.match["server"])
+@_form(rf"wait (?P<time>{_TIME})")
+def _wait(said: Sentence) -> Step:
+    return steps.Wait(seconds(said.match["time"]))
 
 
-@_form(r"WHO (?P<verb>sees?|does not see|do not see) the rooms?(?= |$)", "within", takes_value=True)
-def _see(said: Said) -> Step:
-    there = said.match["verb"].startswith("see")
-    return SeeRooms(said.who, tuple(_texts(said.value)), there, said.seconds("within"))
-
-
-@_form(rf"(?P<what>the broker|NAME) is (?P<fate>{'|'.join(fate.value for fate in Fate)})(?: again)?$")
-def _befall(said: Said) -> Step:
-    return Befall(said.match["what"], Fate(said.match["fate"]))
-
-
-@_form(rf"wait (?P<time>{_TIME})$")
-def _wait(said: Said) -> Step:
-    return Wait(seconds(said.match["time"]))
-
-
-@_form(r"a stranger sends over (?P<wire>tcp|udp)(?= |$)", "to", takes_value=True)
-def _send_raw(said: Said) -> Step:
+@_form(r"a stranger sends over (?P<wire>tcp|udp)", "to", takes_value=True)
+def _send_raw(said: Sentence) -> Step:
     try:
-        data = b"".join(bytes.fromhex(text) for text in _texts(said.value))
+        data = b"".join(bytes.fromhex(text) for text in said.texts)
     except ValueError as exc:
         raise NotUnderstood(f"this is no hex: {exc}") from exc
-    return SendRaw(Wire(said.match["wire"]), data, said.modifiers.get("to"))
+    return steps.SendRaw(steps.Wire(said.match["wire"]), data, said.to)
 
 
-@_form(r"a stranger sends half a header(?= |$)", "to")
-def _send_half(said: Said) -> Step:
-    return SendRaw(Wire.TCP, Header(3, Operation.CREATE, 0, 5).serialize()[:16], said.modifiers.get("to"))
+@_form(r"a stranger sends half a header", "to")
+def _send_half(said: Sentence) -> Step:
+    return steps.SendRaw(steps.Wire.TCP, Header(3, Operation.CREATE, 0, 5).serialize()[:16], said.to)
 
 
-@_form(r"a stranger promises (?P<count>\d+) bytes(?= |$)", "to")
-def _promise(said: Said) -> Step:
-    data = Header(3, Operation.CREATE, 0, _count(said)).serialize() + b"den"
-    return SendRaw(Wire.TCP, data, said.modifiers.get("to"))
+@_form(r"a stranger promises (?P<count>\d+) bytes", "to")
+def _promise(said: Sentence) -> Step:
+    data = Header(3, Operation.CREATE, 0, said.count).serialize() + b"den"
+    return steps.SendRaw(steps.Wire.TCP, data, said.to)
 
 
-@_form(r"a stranger sends (?P<count>\d+) random datagrams(?= |$)", "to seed")
-def _send_random(said: Said) -> Step:
-    return SendRandom(_count(said), int(said.modifiers.get("seed", "1")), said.modifiers.get("to"))
+@_form(r"a stranger sends (?P<count>\d+) random datagrams", "to seed")
+def _send_random(said: Sentence) -> Step:
+    return steps.SendRandom(said.count, int(said.modifiers.get("seed", "1")), said.to)
 
 
-@_form(r"the stranger is hung up on(?= |$)", "within")
-def _hung_up(said: Said) -> Step:
-    return HungUp(said.seconds("within"))
+@_form(r"the stranger is hung up on", "within")
+def _hung_up(said: Sentence) -> Step:
+    return steps.HungUp(said.within_s)
 
 
-@_form(r"nobody answers the stranger(?= |$)", "for")
-def _unanswered(said: Said) -> Step:
-    return Unanswered(said.seconds("for") or QUIET_S)
-
-
-def _count(said: Said) -> int:
-    count = int(said.match["count"])
-    if not 0 < count < 2**231:
-        raise NotUnderstood(f"{count} is not a number that makes sense here")
-    return count
-
-
-def _texts(value: Value) -> list[str]:
-    items: Sequence[Any] = value if isinstance(value, list) else [value]
-    if not items or not all(isinstance(item, str) and item for item in items):
-        raise NotUnderstood("behind the colon stands a text, or a list of texts")
-    return list(items)
+@_form(r"nobody answers the stranger", "for")
+def _unanswered(said: Sentence) -> Step:
+    return steps.Unanswered(said.quiet_s)
 
 
 def _lines(value: Value, sender: str | None) -> list[Line]:

@@ -7,26 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.scenario.sentences import FORMS, LANGUAGE, NotUnderstood, Value, understand
-from client.scenario.steps import (
+from scenarios.sentences import FORMS, LANGUAGE, NotUnderstood, Value, understand
+from scenarios.steps import (
     BROKER,
     EVERYONE,
     EVERYONE_ELSE,
     Act,
-    Befall,
     BeTold,
     CannotEnter,
     Do,
     Ending,
     Enter,
-    Fate,
+    Fault,
     Hear,
     HearEnding,
     HearLines,
     HearNothing,
     HearTheSame,
-    HostPort,
     HungUp,
+    InjectFault,
+    JoinOptions,
     Line,
     Move,
     Say,
@@ -42,17 +42,17 @@ from client.scenario.steps import (
 
 ALICE = ("alice",)
 UNDERSTOOD: list[tuple[str, Value, Step]] = [
-    ("alice creates den", None, Enter(ALICE, HostPort("den", True))),
+    ("alice creates den", None, Enter(ALICE, JoinOptions("den", True))),
     (
         'alice, bob and カロル join "the den" in classic at b as "a b" with password "x y" silently',
         None,
-        Enter(("alice", "bob", "カロル"), HostPort("the den", False, "b", "classic", "a b", "x y", True)),
+        Enter(("alice", "bob", "カロル"), JoinOptions("the den", False, "b", "classic", "a b", "x y", True)),
     ),
-    ("bob cannot join den", "no such room", CannotEnter(("bob",), HostPort("den", False), "no such room")),
+    ("bob cannot join den", "no such room", CannotEnter(("bob",), JoinOptions("den", False), "no such room")),
     (
         "bob cannot create den with password x",
         "room exists",
-        CannotEnter(("bob",), HostPort("den", True, password="x"), "room exists"),
+        CannotEnter(("bob",), JoinOptions("den", True, password="x"), "room exists"),
     ),
     ("alice says", "hello", Say(ALICE, ("hello",))),
     ("alice says", ["one", "two"], Say(ALICE, ("one", "two"))),
@@ -83,8 +83,8 @@ UNDERSTOOD: list[tuple[str, Value, Step]] = [
     ("bob moves to b", None, Move(("bob",), "b")),
     ("bob sees the rooms", ["x", "y"], SeeRooms(("bob",), ("x", "y"), True)),
     ("bob does not see the room within 1 s", "x", SeeRooms(("bob",), ("x",), False, 1)),
-    ("the broker is killed", None, Befall(BROKER, Fate.KILLED)),
-    ("a is started again", None, Befall("a", Fate.STARTED)),
+    ("the broker is killed", None, InjectFault(BROKER, Fault.KILLED)),
+    ("a is started again", None, InjectFault("a", Fault.STARTED)),
     ("wait 20 ms", None, Wait(0.02)),
     ("a stranger sends over udp to b", "00 ff", SendRaw(Wire.UDP, b"\x00\xff", "b")),
     ("a stranger sends over tcp", ["00", "ff"], SendRaw(Wire.TCP, b"\x00\xff")),

@@ -1,75 +1,37 @@
-"""Acts a story out: people are SDK clients, servers are processes of this machine or run somewhere already."""
+"""Acts a story out: its people are SDK clients, its servers local processes or servers that run already."""
 
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 
-from client.net.processes import ProcessTrouble, Site, Town
-from client.net.stranger import Stranger, random_datagrams
-from client.scenario import expect, steps
-from client.scenario.expect import Failed, Fulfilled, Pending, Verdict
-from client.scenario.story import Scene, Story
-from tsudoi import errors
-from tsudoi.events import LAST, Event, Message, ServerAway
-from tsudoi.net.chat import ChatClient, create, join, rooms
+import tsudoi
+from tsudoi import ChatClient, ClientError, Settings
 from tsudoi.protocol.client.dialects import DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_NAMED, TSUDOI
-from tsudoi.settings import Settings
 
-NEED_A_DOOR = tuple(dialect.name for dialect in (TCRP, TCRP_NAMED, TCRP_200, TCRP_BARE_ACK))
-"""Dialects whose first request is another's too: a door for all of them takes it for that one's."""
+from . import expect, steps
+from .actors import Actor, judged
+from .cluster import Cluster, Site
+from .expect import Failed, Fulfilled, Verdict
+from .process import ProcessError
+from .raw_sender import RawSender, random_datagrams
+from .results import StepFailed, StepResult, StoryResult
+from .story import Story
 
-_REASONS: dict[str, tuple[type[errors.ClientError], ...]] = {
-    "room exists": (errors.RoomExists,),
-    "no such room": (errors.RoomNotFound,),
-    "wrong password": (errors.WrongPassword,),
-    "bad request": (errors.BadRequest, errors.InvalidName),
-    "busy": (errors.Busy,),
-    "unreachable": (errors.ServerUnreachable,),
-    "no answer": (errors.NoAnswer,),
-    "refused": (errors.Refused,),
+AMBIGUOUS = tuple(dialect.name for dialect in (TCRP, TCRP_NAMED, TCRP_200, TCRP_BARE_ACK))
+"""Dialects whose first request looks like another dialect's: a listener for all dialects takes them for that one."""
+
+_REASONS: dict[str, tuple[type[ClientError], ...]] = {
+    "room exists": (tsudoi.RoomExists,),
+    "no such room": (tsudoi.RoomNotFound,),
+    "wrong password": (tsudoi.WrongPassword,),
+    "bad request": (tsudoi.BadRequest, tsudoi.InvalidName),
+    "busy": (tsudoi.Busy,),
+    "unreachable": (tsudoi.ServerUnreachable,),
+    "no answer": (tsudoi.NoAnswer,),
+    "refused": (tsudoi.Refused,),
 }
-_COALESCE_S = 0.002
-"""What comes in so short a time is judged together."""
-_ASK_ROOMS_EVERY_S = 0.05
-
-
-class StepFailed(Exception):
-    """What was expected did not happen."""
-
-    def __init__(self, expected: str, instead: str) -> None:
-        super().__init__(f"expected {expected}; instead: {instead}")
-        self.expected = expected
-        self.instead = instead
-
-
-@dataclass(frozen=True, slots=True)
-class StepResult:
-    scene: Scene
-    seconds: float
-    failure: StepFailed | None = None
-
-
-@dataclass(slots=True)
-class StoryResult:
-    story: Story
-    steps: list[StepResult] = field(default_factory=list)
-    seconds: float = 0.0
-    skipped: str = ""
-    """Why it was not acted out."""
-    problems: list[str] = field(default_factory=list)
-    """What was wrong outside of steps: servers that did not start or stop."""
-    logs: dict[str, list[str]] = field(default_factory=dict)
-    """What local processes wrote, by their names."""
-
-    @property
-    def passed(self) -> bool:
-        return not self.problems and not self.skipped and all(step.failure is None for step in self.steps)
-
-    @property
-    def failed(self) -> bool:
-        return not self.passed and not self.skipped
+_LIST_ROOMS_EVERY_S = 0.05
 
 
 async def act_out(
@@ -83,23 +45,23 @@ async def act_out(
     loop = asyncio.get_running_loop()
     result = StoryResult(story)
     began = loop.time()
-    result.skipped = _why_not(story, running)
+    result.skipped = _why_skipped(story, running)
     if not result.skipped:
         try:
             await _act_out(story, running, result, on_step)
-        except ProcessTrouble as exc:
+        except ProcessError as exc:
             result.problems.append(str(exc))
     result.seconds = loop.time() - began
     return result
 
 
-def _why_not(story: Story, running: Sequence[Site]) -> str:
+def _why_skipped(story: Story, running: Sequence[Site]) -> str:
     if not running:
         return ""
     if story.needs_local:
         return "needs local processes: run it without --server"
-    lacking = [dialect for dialect in story.dialects if dialect in NEED_A_DOOR and dialect not in running[0].doors]
-    return f"needs a door of their own for {', '.join(lacking)}: --door DIALECT=PORT" if lacking else ""
+    lacking = [name for name in story.dialects if name in AMBIGUOUS and name not in running[0].dialect_ports]
+    return f"needs a listener of their own for {', '.join(lacking)}: --door DIALECT=PORT" if lacking else ""
 
 
 async def _act_out(
@@ -107,27 +69,27 @@ async def _act_out(
 ) -> None:
     loop = asyncio.get_running_loop()
     async with AsyncExitStack() as stack:
-        town: Town | None = None
+        cluster: Cluster | None = None
         if running:
-            # With fewer servers than the story has, the last one plays the rest.
+            # With fewer servers than the story has, the last one stands for the rest.
             given = [*running, *[running[-1]] * len(story.servers)]
             sites = dict(zip(story.servers, given, strict=False))
         else:
-            own_doors = [dialect for dialect in story.dialects if story.own_doors and dialect != TSUDOI.name]
-            town = Town(story.broker, story.servers, own_doors)
-            stack.push_async_callback(_note_the_end, town, result)
-            await stack.enter_async_context(town)
-            sites = town.sites
-        stage = Stage(story, sites, town)
-        stack.push_async_callback(stage.close)
+            own = [dialect for dialect in story.dialects if story.own_doors and dialect != TSUDOI.name]
+            cluster = Cluster(story.broker, story.servers, own)
+            stack.push_async_callback(_end, cluster, result)
+            await asyncio.to_thread(cluster.start)
+            sites = cluster.sites
+        runner = Runner(story, sites, cluster)
+        stack.push_async_callback(runner.close)
         for scene in story.scenes:
             at = loop.time()
             failure = None
             try:
-                await stage.play(scene.step)
+                await runner.play(scene.step)
             except StepFailed as exc:
                 failure = exc
-            except (ProcessTrouble, errors.ClientError) as exc:
+            except (ProcessError, ClientError) as exc:
                 failure = StepFailed("this to be possible", str(exc))
             step = StepResult(scene, loop.time() - at, failure)
             result.steps.append(step)
@@ -136,77 +98,43 @@ async def _act_out(
                 break
 
 
-async def _note_the_end(town: Town, result: StoryResult) -> None:
-    for process in town.processes:
-        result.logs[process.name] = list(process.log)
-        if process.problem is not None:
-            result.problems.append(process.problem)
+async def _end(cluster: Cluster, result: StoryResult) -> None:
+    await asyncio.to_thread(cluster.close)
+    result.problems += cluster.problems
+    result.logs = {process.name: process.stderr.text.splitlines() for process in cluster.processes}
 
 
-class Actor:
-    """One person of the story, while in a room."""
+class Runner:
+    """Plays the steps of one story."""
 
-    def __init__(self, name: str, chat: ChatClient, silent: bool, news: asyncio.Event) -> None:
-        self.name = name
-        self.chat = chat
-        self.silent = silent
-        self.heard: list[Event] = []
-        self.read = 0
-        self.told: list[Event] = []
-        """What the server tells, and what is said in private; stories expect it apart, as it may come at any time."""
-        self.told_read = 0
-        self._news = news
-        self._listening = asyncio.create_task(self._listen(), name=f"{name} listens")
-
-    async def _listen(self) -> None:
-        async for event in self.chat:
-            # That a server is away is what a story may be about; nobody said it.
-            if isinstance(event, ServerAway):
-                continue
-            (self.heard if isinstance(event, (Message, *LAST)) else self.told).append(event)
-            self._news.set()
-
-    @property
-    def unread(self) -> list[Event]:
-        return self.heard[self.read :]
-
-    @property
-    def echo_of(self) -> str | None:
-        return self.chat.name if self.chat.dialect.echo else None
-
-    async def close(self, polite: bool) -> None:
-        await (self.chat.leave() if polite else self.chat.vanish())
-        # The iteration ends with the room; what was under way is still taken.
-        await self._listening
-
-
-class Stage:
-    """Where one story is acted out."""
-
-    def __init__(self, story: Story, sites: dict[str, Site], town: Town | None) -> None:
+    def __init__(self, story: Story, sites: dict[str, Site], cluster: Cluster | None) -> None:
+        """Args:
+        sites: by the names that the story has for its servers.
+        cluster: the local processes, if the servers are such.
+        """
         self._story = story
         self._sites = sites
-        self._town = town
+        self._cluster = cluster
         self._actors: dict[str, Actor] = {}
         self._lines_said: dict[str, int] = {}
         self._spoke_last: tuple[str, ...] = ()
-        self._stranger = Stranger()
+        self._stranger = RawSender()
         self._news = asyncio.Event()
-        # At a server that goes on running, rooms of an earlier run may still be there.
-        self._mark = "" if town is not None else f"~{secrets.token_hex(2)}"
+        # A server that runs already may still have the rooms of an earlier run.
+        self._room_suffix = "" if cluster is not None else f"~{secrets.token_hex(2)}"
 
     async def close(self) -> None:
-        """Let everybody leave, the latest first: so hosts are the last, and rooms close behind their guests."""
+        """Let all people leave, the latest first: so hosts leave last, and rooms close behind their guests."""
         for actor in reversed(self._actors.values()):
             await actor.close(polite=True)
         await self._stranger.close()
 
     async def play(self, step: steps.Step) -> None:
-        """Let one step happen; raise StepFailed, ClientError or ProcessTrouble."""
+        """Play one step; raise StepFailed, ClientError or ProcessError."""
         match step:
             case steps.Enter():
                 for name in step.who:
-                    await self._enter(name, step.place)
+                    await self._enter(name, step.how)
             case steps.CannotEnter():
                 for name in step.who:
                     await self._cannot_enter(name, step)
@@ -214,8 +142,10 @@ class Stage:
                 await self._say(dict.fromkeys(self._names(step.who), step.texts))
             case steps.SayLines():
                 await self._say({name: self._next_lines(name, step.count) for name in self._names(step.who)})
-            case steps.Hear() | steps.HearLines() | steps.HearEnding():
+            case steps.Hear() | steps.HearLines():
                 await self._each_hears(step)
+            case steps.HearEnding():
+                await self._hear_ending(step)
             case steps.BeTold():
                 await self._be_told(step)
             case steps.HearTheSame():
@@ -226,20 +156,20 @@ class Stage:
                 await self._do(step)
             case steps.Move():
                 for actor in self._cast(step.who):
-                    await actor.chat.move(self._site(step.to).server(actor.chat.dialect.name))
+                    await actor.chat.move(self._site(step.to).for_dialect(actor.chat.dialect.name))
             case steps.SeeRooms():
                 for name in step.who:
                     await self._see_rooms(name, step)
-            case steps.Befall():
-                if self._town is None:
-                    raise ProcessTrouble("this needs local processes: run it without --server")
-                await self._town.befall(step.what, step.fate)
+            case steps.InjectFault():
+                if self._cluster is None:
+                    raise ProcessError("this needs local processes: run it without --server")
+                await asyncio.to_thread(self._cluster.inject, step.what, step.fault)
             case steps.Wait():
                 await asyncio.sleep(step.for_s)
             case steps.SendRaw() | steps.SendRandom() | steps.HungUp() | steps.Unanswered():
-                await self._be_strange(step)
+                await self._send_raw(step)
 
-    # Who and where.
+    # --- People and places. ---
 
     def _names(self, who: steps.People) -> list[str]:
         if who == (steps.EVERYONE,):
@@ -259,10 +189,10 @@ class Stage:
         return self._sites[server if server is not None else next(iter(self._story.servers))]
 
     def _room(self, name: str) -> str:
-        return name + self._mark
+        return name + self._room_suffix
 
     def _shown_name(self, name: str) -> str:
-        """Return the name that others see; what is nobody's in the story is that name already."""
+        """Return the name that members see; a name that no person of the story has is one already."""
         if name in self._actors:
             return self._actors[name].chat.name
         return self._story.person(name).user or name
@@ -270,34 +200,33 @@ class Stage:
     def _patience(self, within_s: float | None) -> float:
         return self._story.patience_s if within_s is None else within_s
 
-    # Coming and going.
+    # --- Joining and leaving. ---
 
-    async def _enter(self, name: str, place: steps.HostPort) -> None:
+    async def _enter(self, name: str, how: steps.JoinOptions) -> None:
         if name in self._actors:
             if not self._actors[name].chat.closed:
                 raise StepFailed(f"{name} to be free to enter a room", f"{name} is in one already")
             await self._actors.pop(name).close(polite=False)
-        chat = await self._chat(name, place)
-        self._actors[name] = Actor(name, chat, place.silently, self._news)
+        self._actors[name] = Actor(name, await self._chat(name, how), self._news)
 
-    async def _chat(self, name: str, place: steps.HostPort) -> ChatClient:
+    async def _chat(self, name: str, how: steps.JoinOptions) -> ChatClient:
         person = self._story.person(name)
-        dialect = place.dialect or person.dialect or self._story.dialect
-        return await (create if place.create else join)(
-            self._room(place.room),
-            name=place.user or person.user or name,
-            server=self._site(place.at or person.at).server(dialect),
+        dialect = self._story.dialect_of(name, how)
+        return await (tsudoi.create if how.create else tsudoi.join)(
+            self._room(how.room),
+            name=how.user or person.user or name,
+            server=self._site(how.at or person.at).for_dialect(dialect),
             dialect=dialect,
-            password=place.password or person.password,
+            password=how.password or person.password,
             settings=Settings(
-                keep_alive_s=0 if place.silently else self._story.keep_alive_s, register_at_once=not place.silently
+                keep_alive_s=0 if how.silently else self._story.keep_alive_s, register_at_once=not how.silently
             ),
         )
 
     async def _cannot_enter(self, name: str, step: steps.CannotEnter) -> None:
         try:
-            chat = await self._chat(name, step.place)
-        except errors.ClientError as exc:
+            chat = await self._chat(name, step.how)
+        except ClientError as exc:
             if isinstance(exc, _REASONS[step.reason]):
                 return
             raise StepFailed(step.reason, str(exc)) from exc
@@ -314,26 +243,26 @@ class Stage:
                     await actor.close(polite=act is steps.Act.LEAVE)
 
     async def _see_rooms(self, name: str, step: steps.SeeRooms) -> None:
-        """Ask until it is so: a room's end takes its way through the log."""
+        """Ask until it holds: the end of a room takes its way through the log."""
         person = self._story.person(name)
         dialect = person.dialect or self._story.dialect
         profile = DIALECTS[dialect]
         if not profile.lists_rooms and not profile.join_lists_rooms:
             dialect = TSUDOI.name
-        server = self._site(person.at).server(dialect)
+        server = self._site(person.at).for_dialect(dialect)
         wanted = {self._room(room) for room in step.rooms}
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience(step.within_s)
         while True:
-            seen = await rooms(server=server, dialect=dialect)
+            seen = await tsudoi.rooms(server=server, dialect=dialect)
             if wanted <= set(seen) if step.there else wanted.isdisjoint(seen):
                 return
             if loop.time() > deadline:
                 listed = ", ".join(step.rooms)
                 raise StepFailed(listed if step.there else f"no {listed}", expect.shorten(seen))
-            await asyncio.sleep(_ASK_ROOMS_EVERY_S)
+            await asyncio.sleep(_LIST_ROOMS_EVERY_S)
 
-    # Speaking and hearing.
+    # --- Messages. ---
 
     def _next_lines(self, name: str, count: int) -> list[str]:
         first = self._lines_said.get(name, 0) + 1
@@ -350,23 +279,27 @@ class Stage:
 
         await asyncio.gather(*(speak(actor) for actor in actors))
 
-    async def _each_hears(self, step: steps.Hear | steps.HearLines | steps.HearEnding) -> None:
-        within_s = self._patience(step.within_s)
-
-        def judge(actor: Actor) -> Verdict:
-            if isinstance(step, steps.HearEnding):
-                return expect.hear_ending(step.ending, actor.echo_of, actor.unread)
-            in_any_order = isinstance(step, steps.Hear) and step.in_any_order
-            return expect.hear(lines, in_any_order, actor.echo_of, actor.unread)
-
-        lines = [] if isinstance(step, steps.HearEnding) else self._expected(step)
-        expected = (
-            step.ending.value
-            if isinstance(step, steps.HearEnding)
-            else expect.shorten([expect.show_line(line) for line in lines])
+    async def _each_hears(self, step: steps.Hear | steps.HearLines) -> None:
+        lines = self._expected(step)
+        in_any_order = isinstance(step, steps.Hear) and step.in_any_order
+        await self._each(
+            step.who,
+            lambda actor: expect.hear(lines, in_any_order, actor.echo_of, actor.unread),
+            self._patience(step.within_s),
+            expect.shorten([expect.show_line(line) for line in lines]),
         )
-        actors = self._cast(step.who)
-        for actor, verdict in zip(actors, await self._wait([*actors], judge, within_s), strict=True):
+
+    async def _hear_ending(self, step: steps.HearEnding) -> None:
+        await self._each(
+            step.who,
+            lambda actor: expect.hear_ending(step.ending, actor.echo_of, actor.unread),
+            self._patience(step.within_s),
+            step.ending.value,
+        )
+
+    async def _each(self, who: steps.People, judge: Callable[[Actor], Verdict], within_s: float, expected: str) -> None:
+        actors = self._cast(who)
+        for actor, verdict in zip(actors, await self._wait(actors, judge, within_s), strict=True):
             if not isinstance(verdict, Fulfilled):
                 raise StepFailed(f"{actor.name}: {expected}", _instead(actor, verdict, within_s))
             actor.read += verdict.read
@@ -420,33 +353,18 @@ class Stage:
                 raise StepFailed(f"{actor.name}: nothing", verdict.instead)
 
     async def _wait(self, actors: Sequence[Actor], judge: Callable[[Actor], Verdict], within_s: float) -> list[Verdict]:
-        """Judge again whenever something came, until nothing is pending, something has failed, or time is over."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + within_s
-        while True:
-            self._news.clear()
-            verdicts = [judge(actor) for actor in actors]
-            left = deadline - loop.time()
-            is_over = left <= 0 or any(isinstance(verdict, Failed) for verdict in verdicts)
-            if is_over or not any(isinstance(verdict, Pending) for verdict in verdicts):
-                return verdicts
-            try:
-                async with asyncio.timeout(left):
-                    await self._news.wait()
-                    await asyncio.sleep(_COALESCE_S)
-            except TimeoutError:
-                pass
+        return await judged(actors, self._news, judge, within_s)
 
-    # Strangers.
+    # --- The stranger. ---
 
-    async def _be_strange(self, step: steps.SendRaw | steps.SendRandom | steps.HungUp | steps.Unanswered) -> None:
+    async def _send_raw(self, step: steps.SendRaw | steps.SendRandom | steps.HungUp | steps.Unanswered) -> None:
         match step:
             case steps.SendRaw(steps.Wire.TCP, data, to):
-                await self._stranger.send_tcp(self._site(to).server(TSUDOI.name), data)
+                await self._stranger.send_tcp(self._site(to).server, data)
             case steps.SendRaw(_, data, to):
-                await self._stranger.send_udp(self._site(to).server(TSUDOI.name), iter([data]))
+                await self._stranger.send_udp(self._site(to).server, iter([data]))
             case steps.SendRandom(count, seed, to):
-                await self._stranger.send_udp(self._site(to).server(TSUDOI.name), random_datagrams(count, seed))
+                await self._stranger.send_udp(self._site(to).server, random_datagrams(count, seed))
             case steps.HungUp(within_s):
                 patience_s = self._patience(within_s)
                 if not await self._stranger.hung_up(patience_s):

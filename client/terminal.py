@@ -1,4 +1,4 @@
-"""Chat in a terminal: lines are edited below while what is heard scrolls by above."""
+"""Chat in a terminal: edit lines below while messages scroll by above."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,22 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from client.lines import notice_line
-from tsudoi.errors import InvalidText, NotInRoom
-from tsudoi.events import Announced, Emote, Event, Kicked, Listed, Message, Private, RoomClosed, ServerAway, TimedOut
-from tsudoi.net.chat import ChatClient
+from tsudoi import (
+    Announced,
+    ChatClient,
+    Emote,
+    Event,
+    InvalidText,
+    Kicked,
+    Listed,
+    Message,
+    NotInRoom,
+    Private,
+    RoomClosed,
+    ServerAway,
+    TimedOut,
+)
+from tsudoi.event_lines import notice_line
 
 HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
@@ -22,33 +34,33 @@ _COLOURS = (36, 32, 33, 35, 34, 91, 96)
 _QUIET = "3;90"
 _LOUD = "1;33"
 _FURTHER = "  | "
-"""Before each further line of one message. No name begins with white space, so what a member writes behind a line feed
-does not look like what another says, with colours or without."""
+"""Before each further line of one message. No name begins with white space, so a member can not forge another member's
+message by a line feed, with colours or without."""
 
 
 async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
-    """Let the user chat until he leaves or the room ends."""
-    # What the server sends back would stand there twice, so there the typed line goes when it is said.
+    """Let the user chat until the user leaves or the membership ends."""
+    # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
     session: PromptSession[str] = PromptSession(history=_history(), erase_when_done=room.dialect.echo)
-    # What is printed in here goes above the line being typed, in order and many lines at a time; prompt_toolkit's own
-    # way of printing keeps neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
+    # Prints go above the line being typed, in order and many lines at a time. prompt_toolkit's `print_formatted_text`
+    # does neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
     with patch_stdout(raw=True):
         _tell(greeting)
         _tell(HELP)
-        listening = asyncio.create_task(_listen(room))
+        receiving = asyncio.create_task(_receive(room))
         typing = asyncio.create_task(_type(room, session))
         try:
-            await asyncio.wait({listening, typing}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (listening, typing):
+            await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (receiving, typing):
                 if task.done():
                     task.result()
         finally:
-            for task in (listening, typing):
+            for task in (receiving, typing):
                 task.cancel()
-            await asyncio.gather(listening, typing, return_exceptions=True)
+            await asyncio.gather(receiving, typing, return_exceptions=True)
 
 
-async def _listen(room: ChatClient) -> None:
+async def _receive(room: ChatClient) -> None:
     async for event in room:
         _show(event)
 
@@ -68,7 +80,7 @@ async def _type(room: ChatClient, session: PromptSession[str]) -> None:
                 _tell(HELP)
                 await _say(room, "/help")
             case _:
-                # A line with a slash first is a command, and the server knows which there are; so it does of `//`.
+                # Commands and `//` go to the server as they are: it knows which there are.
                 await _say(room, line)
 
 
@@ -96,11 +108,11 @@ def _show(event: Event) -> None:
             line = notice_line(event)
             _tell(f"{line[:1].upper()}{line[1:]}.")
         case Listed():
-            # A line is a row, and its head may be in another datagram.
+            # Each line is a row of a table, whose head may have come in another datagram.
             for line in event.text.split("\n"):
                 _tell(line)
         case _:
-            # What the server tells has its own full stops.
+            # The server's texts have their full stops.
             _tell(event.text)
 
 
@@ -109,14 +121,14 @@ def _tell(text: str) -> None:
 
 
 def _print(text: str, codes: str = "") -> None:
-    """Print one message, so that nobody takes its further lines for another."""
+    """Print one message, its further lines marked as such."""
     first, *further = text.split("\n")
     for line in (first, *(f"{_FURTHER}{line}" for line in further)):
         print(_styled(line, codes) if codes else line)
 
 
 def _name(name: str) -> str:
-    """Return a name in the colour that is always its own."""
+    """Return a name in its colour; the same name always has the same one."""
     return _styled(name, f"1;{_COLOURS[zlib.crc32(name.encode(errors='replace')) % len(_COLOURS)]}")
 
 
@@ -127,7 +139,7 @@ def _styled(text: str, codes: str) -> str:
 
 
 def _history() -> History:
-    """Return the lines typed in earlier chats, kept where only this user can read them; none if nothing can be kept."""
+    """Return the lines typed in earlier chats, from a file that only this user can read; none if it can not be kept."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     path = state / "tsudoi" / "history"
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Reads a scenario. What is wrong with one is said with its line."""
+"""Reads a scenario. An error names the line where it was found."""
 
 import re
 from collections.abc import Iterator
@@ -8,31 +8,33 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import yaml
 
-from client.scenario.sentences import NotUnderstood, understand
-from client.scenario.steps import (
+from tsudoi.protocol.client.dialects import DIALECTS
+
+from .sentences import NotUnderstood, understand
+from .steps import (
     BROKER,
     EVERYONE,
     EVERYONE_ELSE,
-    Befall,
     CannotEnter,
     Enter,
+    InjectFault,
+    JoinOptions,
     Move,
     SeeRooms,
     SendRandom,
     SendRaw,
     Step,
 )
-from tsudoi.protocol.client.dialects import DIALECTS
 
 _T = TypeVar("_T")
 
-# A node may be named and stand in many places, even in itself.
+# YAML's aliases let a node stand in many places, even in itself.
 _DEEPEST = 8
 _MOST_NODES = 100_000
 
 
 class StoryError(Exception):
-    """A scenario that can not be acted out; the text is one line: file, line, and what is wrong."""
+    """A scenario that can not be acted out; the text is one line: file, line, and the problem."""
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,6 +44,12 @@ class GatewaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     check_ip: Literal["strict", "off"] | None = None
     move_after: float | None = None
     options: tuple[str, ...] = ()
+
+    def flags(self) -> list[str]:
+        """Return them as command-line arguments."""
+        flags = {"--idle-timeout": self.idle_timeout, "--check-ip": self.check_ip, "--move-after": self.move_after}
+        given = [(flag, str(value)) for flag, value in flags.items() if value is not None]
+        return [*(part for pair in given for part in pair), *self.options]
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,7 +61,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who somebody is, unless a step says otherwise."""
+    """What holds for a person's steps unless the step says otherwise."""
 
     at: str | None = None
     dialect: str | None = msgspec.field(default=None, name="in")
@@ -77,7 +85,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One step, where it stands and how it was written."""
+    """One step, with its line and its text in the file."""
 
     line: int
     text: str
@@ -86,10 +94,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A scenario that makes sense."""
+    """A scenario that was read and checked."""
 
     name: str
-    """The file's."""
+    """Of the file."""
     title: str
     about: str
     needs_local: bool
@@ -98,40 +106,32 @@ class Story:
     people: dict[str, Person]
     dialect: str
     own_doors: bool
-    """Each dialect has a TCP door where nothing else is spoken."""
+    """Each dialect has a TCP listener where nothing else is spoken."""
     patience_s: float
     keep_alive_s: float
     scenes: tuple[Scene, ...]
 
     @property
     def dialects(self) -> list[str]:
-        """All that are spoken, each once."""
-        return list(dict.fromkeys(dialect for scene in self.scenes for dialect in self.dialect_of(scene.step)))
+        """All dialects that the people who enter speak, each once."""
+        entries = [scene.step for scene in self.scenes if isinstance(scene.step, Enter | CannotEnter)]
+        return list(dict.fromkeys(self.dialect_of(name, step.how) for step in entries for name in step.who))
 
-    def dialect_of(self, step: Step) -> tuple[str, ...]:
-        """Return what those speak who enter in this step."""
-        if not isinstance(step, Enter | CannotEnter):
-            return ()
-        return tuple(step.place.dialect or self.person(name).dialect or self.dialect for name in step.who)
+    def dialect_of(self, name: str, how: JoinOptions) -> str:
+        """Return what a person speaks who enters with these options."""
+        return how.dialect or self.person(name).dialect or self.dialect
 
     def person(self, name: str) -> Person:
-        """Return what the story says of `name`, be it nothing."""
+        """Return the settings of `name`; the usual ones if the story has none for it."""
         return self.people.get(name, Person())
 
 
 def read(text: str, name: str) -> Story:
-    """Return the story in a file's text.
-
-    Args:
-        name: the file's, for messages.
-
-    Raises:
-        StoryError: it is none.
-    """
-    return _Reading(name).read(text)
+    """Return the story in the text of the file `name`; raise StoryError."""
+    return _Reader(name).read(text)
 
 
-class _Reading:
+class _Reader:
     def __init__(self, name: str) -> None:
         self._name = name
         self._nodes = 0
@@ -175,7 +175,7 @@ class _Reading:
             raise self._error(1, _in_one_line(str(exc) or "nested too deeply")) from exc
 
     def _value(self, node: yaml.Node, depth: int = 0) -> Any:
-        """Return what a node says, all scalars as texts: `yes` is a word here, and 0501 the start of some hex."""
+        """Return a node as lists, dicts and texts. No scalar is converted: `yes` is a word here, and 0501 hex."""
         self._nodes += 1
         if depth > _DEEPEST or self._nodes > _MOST_NODES:
             raise self._error(_line_of(node), "nested too deeply, or too much of it")
@@ -188,7 +188,7 @@ class _Reading:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._error(_line_of(key), "a key must be a plain word")
             if key.value in found:
-                # YAML takes the last of the two in silence; whoever wrote both meant both.
+                # YAML silently takes the last one.
                 raise self._error(_line_of(key), f"{key.value!r} is there twice")
             found[key.value] = self._value(value, depth + 1)
         return found
@@ -229,7 +229,7 @@ class _Reading:
                 raise self._error(line, f"{exc}{hint}") from exc
 
     def _check(self, story: Story, root: yaml.Node) -> None:
-        """Names must be known where they are used."""
+        """Raise StoryError for a name that is not known where it is used."""
         for name, person in story.people.items():
             line = _line_of(_child(_child(root, "people"), name) or root)
             self._check_place(story, line, person.at, person.dialect)
@@ -242,7 +242,7 @@ class _Reading:
         for scene in story.scenes:
             step = scene.step
             if isinstance(step, Enter | CannotEnter):
-                self._check_place(story, scene.line, step.place.at, step.place.dialect)
+                self._check_place(story, scene.line, step.how.at, step.how.dialect)
                 known |= set(step.who)
             elif isinstance(step, SeeRooms):
                 known |= set(step.who)
@@ -251,7 +251,7 @@ class _Reading:
                     raise self._error(scene.line, f"nobody called {name!r} has come into the story before this")
             if isinstance(step, Move | SendRaw | SendRandom):
                 self._check_place(story, scene.line, step.to, None)
-            if isinstance(step, Befall) and step.what != BROKER:
+            if isinstance(step, InjectFault) and step.what != BROKER:
                 self._check_place(story, scene.line, step.what, None)
 
     def _check_place(self, story: Story, line: int, server: str | None, dialect: str | None) -> None:
@@ -274,7 +274,7 @@ def _line_of(node: yaml.Node) -> int:
 
 
 def _line_at(node: yaml.Node, path: str, problem: str) -> int:
-    """Return the line at which `path` (as msgspec writes it: $.servers.a) stands, as near as can be."""
+    """Return the line of `path` (as msgspec writes it: $.servers.a), or of the nearest node above it."""
     for name, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
         if isinstance(node, yaml.SequenceNode) and index:
             node = node.value[int(index)]
@@ -287,7 +287,7 @@ def _line_at(node: yaml.Node, path: str, problem: str) -> int:
 
 
 def _plain(problem: str, where: str) -> str:
-    """Return msgspec's words as those of a person who writes YAML."""
+    """Translate a message of msgspec for a person who writes YAML."""
     problem = problem.replace("Object contains unknown field", "there is no such setting:")
     problem = problem.replace("Object missing required field", "this is missing:")
     problem = re.sub(r"Expected `(\w+)(?: \| null)?`, got `\w+`", lambda found: f"must be {_KINDS[found[1]]}", problem)

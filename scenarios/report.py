@@ -1,52 +1,18 @@
-"""Tells how scenarios went."""
+"""Prints how scenarios went."""
 
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from client.scenario.story import Scene, Story
+from .results import StepResult, StoryResult
+from .story import Story
 
 LOG_SHOWN = 15
 """Lines of each process's log that are shown under a failure."""
 _SLOW_S = 0.1
-
-
-class Failure(Protocol):
-    """Why a step failed."""
-
-    expected: str
-    instead: str
-
-
-class Step(Protocol):
-    """How one step went."""
-
-    @property
-    def scene(self) -> Scene: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def failure(self) -> Failure | None: ...
-
-
-class Result(Protocol):
-    """How one story went."""
-
-    seconds: float
-    skipped: str
-    problems: list[str]
-    logs: dict[str, list[str]]
-
-    @property
-    def story(self) -> Story: ...
-    @property
-    def steps(self) -> Sequence[Step]: ...
-    @property
-    def passed(self) -> bool: ...
 
 
 class Report:
@@ -56,11 +22,11 @@ class Report:
         self._console = console
 
     def begin(self, story: Story) -> None:
-        """A story begins."""
+        """Print the head of a story."""
         self._line((story.title, "bold"), (f"  {story.name}", "dim"))
 
-    def step(self, step: Step) -> None:
-        """A step is over."""
+    def step(self, step: StepResult) -> None:
+        """Print a step and, if it failed, why."""
         took = f"  {step.seconds:.1f} s" if step.seconds >= _SLOW_S else ""
         if step.failure is None:
             self._line(("  ✓ ", "green"), (step.scene.text, ""), (took, "dim"))
@@ -69,8 +35,8 @@ class Report:
         self._line(("      expected  ", "red"), (step.failure.expected, ""))
         self._line(("      instead   ", "red"), (step.failure.instead, ""))
 
-    def end(self, result: Result) -> None:
-        """A story is over."""
+    def end(self, result: StoryResult) -> None:
+        """Print what concerns the whole story."""
         if result.skipped:
             self._line(("  – skipped: ", "yellow"), (result.skipped, ""))
         for problem in result.problems:
@@ -84,8 +50,8 @@ class Report:
                     self._line((f"    {name}: {line}", "dim"))
         self._console.print()
 
-    def summary(self, results: Sequence[Result]) -> None:
-        """All is over."""
+    def summary(self, results: Sequence[StoryResult]) -> None:
+        """Print a table of all stories."""
         table = Table("scenario", "steps", "result", "seconds", box=None, header_style="dim", pad_edge=False)
         for result in results:
             done = sum(step.failure is None for step in result.steps)
@@ -96,12 +62,12 @@ class Report:
             table.add_row(Text(PurePath(result.story.name).stem), counts, outcome, f"{result.seconds:.1f}")
         self._console.print(table)
         skipped = sum(bool(result.skipped) for result in results)
-        failed = sum(not result.passed and not result.skipped for result in results)
+        failed = sum(result.failed for result in results)
         passed = len(results) - failed - skipped
         words = [f"{passed} passed"] + [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
         seconds = sum(result.seconds for result in results)
         self._line((f"{', '.join(words)} in {seconds:.1f} s", "bold red" if failed else "bold green"))
 
     def _line(self, *parts: tuple[str, str]) -> None:
-        # Not wrapped: a long line is the terminal's to break, and a file's to keep.
+        # Not wrapped: a terminal breaks long lines itself, and a file should keep them.
         self._console.print(Text.assemble(*parts), soft_wrap=True)

@@ -1,0 +1,5 @@
+"""Run scenarios."""
+
+from .cli import main
+
+main(prog_name="python -m scenarios")
