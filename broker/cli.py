@@ -17,8 +17,9 @@ from broker.admin.cli import admin as admin_group
 from broker.admin.service import AdminService
 from broker.config import Config, Limits, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from broker.core import Core
-from broker.keys.allow_list import OWN, Keyring, has_keys, read_secret, what_is_there
+from broker.keys.allow_list import AllowList
 from broker.keys.cli import Shared, keys_command
+from broker.keys.key_folder import OWN, has_keys, read_secret, what_is_there
 from broker.net import metrics
 from broker.net.ask import ping
 from broker.net.server import Server
@@ -351,7 +352,7 @@ async def run(config: Config) -> int:
         if snapshot.has_lost:
             logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
         core = Core(snapshot, instance, config.limits, time.monotonic())
-        keyring = Keyring(config.keys) if config.keys else None
+        keyring = AllowList(config.keys) if config.keys else None
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
         core.begin(config.persistent, int(time.time() * 1000))
         if config.admin is not None:

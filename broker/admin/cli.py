@@ -22,7 +22,7 @@ from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.errors import BackboneError, SettingError
 
-from ..keys.allow_list import read_secret
+from ..keys.key_folder import read_secret
 from ..rooms.passwords import make_hash
 from .client import ask_broker
 

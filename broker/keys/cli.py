@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from broker.keys import allow_list as keyring
-from broker.net.security import make_pair
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol.errors import SettingError
+
+from ..net.security import make_pair
+from . import key_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ def add_command(shared: Shared, name: str, operator: bool, out: Path | None, kee
     out = out or Path(f"{name}.key")
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
     try:
-        if keep and keyring.exists(out):
+        if keep and key_folder.exists(out):
             click.echo(f"{out} is there already")
             return
-        keyring.add(shared.keys, owner, out, make_pair)
+        key_folder.add(shared.keys, owner, out, make_pair)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{owner} may come, with --key {out}: take it there by a safe way, and leave no copy")
@@ -60,7 +61,7 @@ def add_command(shared: Shared, name: str, operator: bool, out: Path | None, kee
 def list_command(shared: Shared) -> None:
     """Tell who may come: role, name, public key."""
     try:
-        for owner, public in keyring.listed(shared.keys):
+        for owner, public in key_folder.listed(shared.keys):
             click.echo(f"{owner.role:<8}  {owner.name:<20}  {public}")
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
@@ -74,7 +75,7 @@ def remove_command(shared: Shared, name: str, operator: bool) -> None:
     """Let the gateway NAME in no more. A running broker ends its connections within a second."""
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
     try:
-        keyring.remove(shared.keys, owner)
+        key_folder.remove(shared.keys, owner)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{owner} may not come any more")

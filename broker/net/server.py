@@ -15,7 +15,7 @@ from broker.admin.server import AdminServer
 from broker.admin.service import AdminService
 from broker.config import Limits
 from broker.core import Core
-from broker.keys.allow_list import Keyring
+from broker.keys.allow_list import AllowList
 from broker.lines import EACH, Lines
 from broker.net.security import Guard
 from broker.net.stream import StreamTransport
@@ -69,7 +69,7 @@ class Server:
         limits: Limits,
         bind: str,
         on_failure: Callable[[], None],
-        keyring: Keyring | None = None,
+        keyring: AllowList | None = None,
     ) -> None:
         """Let gateways connect.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.keys import allow_list as keyring
+from broker.keys import key_folder
 from broker.net.security import make_pair
 from scenarios.process import Process
 from tests.attacks.attackers import ATTACKS
@@ -66,7 +66,7 @@ def attacked(town: Town, name: str) -> Iterator[None]:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("town")
     for name in ("east", "west"):
-        keyring.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
+        key_folder.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
     # Addresses of this machine count like any others here.
     flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info")
     with ExitStack() as stack:

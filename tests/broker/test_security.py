@@ -19,8 +19,8 @@ from zmq.utils.monitor import recv_monitor_message
 
 from broker.config import Limits
 from broker.core import Core
-from broker.keys import allow_list as keyring
-from broker.keys.allow_list import Keyring
+from broker.keys import key_folder
+from broker.keys.allow_list import AllowList
 from broker.net import server, zeromq
 from broker.net.ask import ping
 from broker.net.security import make_pair, present
@@ -127,7 +127,7 @@ class Guarded:
         self.store = store = MemoryStore()
         limits = limits or Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
-        ring = Keyring(folder)
+        ring = AllowList(folder)
         self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, ring)
         self.own = ring.own
         self._context = zmq.asyncio.Context()
@@ -138,8 +138,8 @@ class Guarded:
         """Return the key of `owner`, who is let in from now on."""
         path = self.folder.parent / f"{owner}.key"
         if not path.exists():
-            keyring.add(self.folder, owner, path, make_pair)
-        return keyring.read_secret(path)
+            key_folder.add(self.folder, owner, path, make_pair)
+        return key_folder.read_secret(path)
 
     def peer(self, instance: str, key: SecretKey | None) -> Peer:
         self._peers.append(Peer(self._context, self.server.endpoint, instance, key))
@@ -232,7 +232,7 @@ def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> No
             for peer in (east, west):
                 await peer.news()
 
-            keyring.remove(here.folder, WEST)
+            key_folder.remove(here.folder, WEST)
             await until(lambda: here.core.gateways.known["west/1"].stopped)
             await west.forget()
             await west.say(Publish(1, [said(bob, "I am still here")]))
@@ -265,7 +265,7 @@ def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
             await east.greet()
             await west.greet()
             monkeypatch.setattr(zeromq.ZeromqTransport, "_socket", socket)
-            keyring.remove(here.folder, WEST)
+            key_folder.remove(here.folder, WEST)
             await until(lambda: here.core.gateways.known["west/1"].stopped)
             await east.forget()
             await east.live()
@@ -284,7 +284,7 @@ def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monk
             bob = await west.ask(1, a_create("den", "bob"))
             assert isinstance(bob, Granted)
             flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
-            keyring.remove(here.folder, WEST)
+            key_folder.remove(here.folder, WEST)
             while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
                 for frame in flood:
                     await west.say_frame(frame)
@@ -300,10 +300,10 @@ def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_p
                 peer = here.peer(instance, here.key(key))
                 await peer.greet()
                 assert isinstance(await peer.ask(1, a_create(instance, "host", token=ord(instance[0]))), Granted)
-            keyring.remove(here.folder, WEST)
+            key_folder.remove(here.folder, WEST)
             store = here.store
             core = Core(store.load(), "broker-2", Limits(), 0.0)
-            again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, Keyring(here.folder))
+            again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
             again.start()
             again.stop()
             assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
@@ -464,7 +464,7 @@ def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, l
             (here.folder / "gateways" / "west.pub").write_text(public)
             await stranger.hear()
             await until(lambda: "a key was added" in log.getvalue())
-            keyring.remove(here.folder, WEST)
+            key_folder.remove(here.folder, WEST)
             await until(lambda: "a key was removed" in log.getvalue())
 
     asyncio.run(play())
@@ -490,7 +490,7 @@ def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
                 await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
             # The sockets are closed and bound again, and watched as before.
             await here.peer("east/2", east).greet()
-            keyring.remove(here.folder, EAST)
+            key_folder.remove(here.folder, EAST)
             await until(lambda: "a key was removed" in log.getvalue())
             denied = here.server.denied
             assert denied >= 2

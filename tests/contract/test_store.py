@@ -1,11 +1,13 @@
 """broker/store/interface.py: what every engine must do."""
 
 import contextlib
+import os
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -556,14 +558,43 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     with pytest.raises(SettingError, match=r"can not open the store .*notes\.txt: file is not a database"):
         SqliteStore(path)
     assert path.read_bytes().startswith(b"these are my notes")
+    assert [found.name for found in tmp_path.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize("below", ["", "file", "file/below"])
-def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, below: str) -> None:
-    (tmp_path / "file").mkdir() if below == "file" else (tmp_path / "file").touch()
+@pytest.mark.parametrize("below", ["", "file", "file/below", "..", "fifo"])
+def test_a_place_where_no_file_can_be_is_refused_and_nothing_is_created(tmp_path: Path, below: str) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "file").mkdir() if below == "file" else (here / "file").touch()
+    os.mkfifo(here / "fifo")
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SettingError, match="can not open the store") as refused:
-        SqliteStore(tmp_path / below)
+        SqliteStore(here / below)
     assert "\n" not in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+# --- threads ------------------------------------------------------------------------------------------------------
+
+
+def test_commits_in_one_thread_do_not_disturb_reads_and_trims_in_another(store: Store) -> None:
+    def commit_all() -> None:
+        for number in range(1, 1_001):
+            rooms = {number: a_room(number)} if number % 10 == 0 else {}
+            store.commit(Batch(rooms, chunks=[a_chunk(1, number, number), a_chunk(number + 1, 1, 1)]))
+
+    with ThreadPoolExecutor(1) as other:
+        committed = other.submit(commit_all)
+        while not committed.done():
+            chunks = store.read(1, 0, 2_000)
+            assert (
+                [chunk.first for chunk in chunks] == [*range(chunks[0].first, chunks[-1].first + 1)] if chunks else True
+            )
+            store.trim(50, 0)
+        committed.result()
+    store.trim(50, 0)
+    assert spans(store.read(1, 0, 2_000)) == [(number, number) for number in range(951, 1_001)]
+    assert len(store.load().rooms) == 100
 
 
 # --- engines agree ------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from broker.admin.server import AdminServer
 from broker.admin.service import AdminService
 from broker.config import Limits
 from broker.core import Core
-from broker.keys import allow_list as keyring
-from broker.keys.allow_list import Keyring
+from broker.keys import key_folder
+from broker.keys.allow_list import AllowList
 from broker.net.security import make_pair, present
 from broker.net.server import Server
 from broker.store.interface import Batch
@@ -40,7 +40,7 @@ class Reluctant(MemoryStore):
 
 @asynccontextmanager
 async def running(
-    tmp_path: Path, store: MemoryStore | None = None, keys: Keyring | None = None, at: str = ""
+    tmp_path: Path, store: MemoryStore | None = None, keys: AllowList | None = None, at: str = ""
 ) -> AsyncIterator[tuple[Server, Core, AdminServer]]:
     """A server with a desk."""
     store = store or MemoryStore()
@@ -117,10 +117,10 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
     async def scenario() -> None:
         folder = tmp_path / "keys"
         for owner in (Owner(Role.OPERATOR, "me"), Owner(Role.GATEWAY, "east")):
-            keyring.add(folder, owner, tmp_path / f"{owner.role}.key", make_pair)
-        mine = keyring.read_secret(tmp_path / "operator.key")
-        gateways = keyring.read_secret(tmp_path / "gateway.key")
-        async with running(tmp_path, keys=Keyring(folder), at="tcp://127.0.0.1:*") as (_, _, desk):
+            key_folder.add(folder, owner, tmp_path / f"{owner.role}.key", make_pair)
+        mine = key_folder.read_secret(tmp_path / "operator.key")
+        gateways = key_folder.read_secret(tmp_path / "gateway.key")
+        async with running(tmp_path, keys=AllowList(folder), at="tcp://127.0.0.1:*") as (_, _, desk):
             assert await asyncio.to_thread(ask_broker, desk.endpoint, LIST.body, mine) == Rooms([], False)
             context = zmq.asyncio.Context()
             context.linger = 0

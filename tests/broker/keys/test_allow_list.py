@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from broker.keys import allow_list as keyring
-from broker.keys.allow_list import Changes, Keyring
+from broker.keys import key_folder
+from broker.keys.allow_list import AllowList, Changes
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol.errors import SettingError
 
@@ -27,16 +27,16 @@ def make_pair() -> tuple[str, str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    keyring.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
+    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
     return tmp_path / "keys"
 
 
 def test_the_first_key_makes_the_brokers_too(folder: Path) -> None:
-    east = keyring.read_secret(folder.parent / "east.key")
-    own = Keyring(folder).own
+    east = key_folder.read_secret(folder.parent / "east.key")
+    own = AllowList(folder).own
     assert own.owner == Owner(Role.BROKER, "broker")
     assert (east.owner, east.broker) == (EAST, own.public)
-    assert Keyring(folder).owners == {own.public: own.owner, east.public: EAST}
+    assert AllowList(folder).owners == {own.public: own.owner, east.public: EAST}
 
 
 def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
@@ -44,44 +44,44 @@ def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
     deep = folder.parent / "data" / "keys"
-    keyring.add(deep, EAST, folder.parent / "another.key", make_pair)
+    key_folder.add(deep, EAST, folder.parent / "another.key", make_pair)
     assert {path.stat().st_mode & 0o777 for path in (deep, deep.parent)} == {0o700}
     public = [path.read_text() for path in folder.rglob("*.pub")]
-    secrets = [keyring.read_secret(path).secret for path in (folder / "broker.key", folder.parent / "east.key")]
+    secrets = [key_folder.read_secret(path).secret for path in (folder / "broker.key", folder.parent / "east.key")]
     assert len(public) == 1
     assert not any(secret in text for secret in secrets for text in public)
 
 
 def test_who_is_added_later_is_seen(folder: Path) -> None:
-    ring = Keyring(folder)
-    keyring.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    ring = AllowList(folder)
+    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
     assert set(ring.refresh().added.values()) == {PERSON}
-    person = keyring.read_secret(folder.parent / "person.key")
+    person = key_folder.read_secret(folder.parent / "person.key")
     assert ring.owners[person.public] == PERSON
 
 
 def test_who_is_removed_is_told_once(folder: Path) -> None:
-    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
-    ring = Keyring(folder)
-    west = keyring.read_secret(folder.parent / "west.key").public
-    keyring.remove(folder, WEST)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    ring = AllowList(folder)
+    west = key_folder.read_secret(folder.parent / "west.key").public
+    key_folder.remove(folder, WEST)
     assert ring.refresh().removed == {west: WEST}
     assert ring.refresh() == NOTHING
     assert set(ring.owners.values()) == {EAST, ring.own.owner}
 
 
 def test_a_key_that_was_exchanged_is_removed_and_added(folder: Path) -> None:
-    ring = Keyring(folder)
-    old = keyring.read_secret(folder.parent / "east.key").public
-    keyring.remove(folder, EAST)
-    keyring.add(folder, EAST, folder.parent / "new.key", make_pair)
+    ring = AllowList(folder)
+    old = key_folder.read_secret(folder.parent / "east.key").public
+    key_folder.remove(folder, EAST)
+    key_folder.add(folder, EAST, folder.parent / "new.key", make_pair)
     assert ring.refresh().removed == {old: EAST}
-    assert ring.owners[keyring.read_secret(folder.parent / "new.key").public] == EAST
+    assert ring.owners[key_folder.read_secret(folder.parent / "new.key").public] == EAST
 
 
 def test_a_file_without_a_key_lets_nobody_in(folder: Path) -> None:
     (folder / "gateways" / "odd.pub").write_text("nonsense\n")
-    ring = Keyring(folder)
+    ring = AllowList(folder)
     assert list(ring.unreadable) == [str(folder / "gateways" / "odd.pub")]
     assert len(ring.owners) == 2
 
@@ -89,45 +89,45 @@ def test_a_file_without_a_key_lets_nobody_in(folder: Path) -> None:
 def test_no_key_is_ever_overwritten(folder: Path) -> None:
     before = (folder.parent / "east.key").read_text()
     with pytest.raises(SettingError, match="there is a gateway east already"):
-        keyring.add(folder, EAST, folder.parent / "other.key", make_pair)
+        key_folder.add(folder, EAST, folder.parent / "other.key", make_pair)
     with pytest.raises(SettingError, match=r"can not write .*/east\.key: File exists$"):
-        keyring.add(folder, WEST, folder.parent / "east.key", make_pair)
+        key_folder.add(folder, WEST, folder.parent / "east.key", make_pair)
     assert (folder.parent / "east.key").read_text() == before
-    assert [owner for owner, _ in keyring.listed(folder)] == [EAST]
+    assert [owner for owner, _ in key_folder.listed(folder)] == [EAST]
     assert not list(folder.parent.rglob("*.part"))
 
 
 def test_a_lost_key_of_the_broker_is_not_replaced_in_silence(folder: Path) -> None:
     (folder / "broker.key").unlink()
     with pytest.raises(SettingError, match=r"has others' keys and not the broker's own: put broker.key back"):
-        keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+        key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
     assert not (folder / "broker.key").exists()
 
 
 def test_a_gateway_and_an_operator_of_one_name_are_two(folder: Path) -> None:
-    keyring.add(folder, PERSON, folder.parent / "person.key", make_pair)
-    keyring.remove(folder, EAST)
-    assert [owner for owner, _ in keyring.listed(folder)] == [PERSON]
+    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    key_folder.remove(folder, EAST)
+    assert [owner for owner, _ in key_folder.listed(folder)] == [PERSON]
     with pytest.raises(SettingError, match="there is no gateway east"):
-        keyring.remove(folder, EAST)
+        key_folder.remove(folder, EAST)
 
 
 @pytest.mark.parametrize("name", ["", "../east", "a/b", ".", "ea st", "x" * 65])
 def test_names_stay_in_the_folder(folder: Path, name: str) -> None:
     with pytest.raises(SettingError, match="is no name"):
-        keyring.add(folder, Owner(Role.GATEWAY, name), folder.parent / "x.key", make_pair)
+        key_folder.add(folder, Owner(Role.GATEWAY, name), folder.parent / "x.key", make_pair)
     with pytest.raises(SettingError, match="is no name"):
-        keyring.remove(folder, Owner(Role.GATEWAY, name))
+        key_folder.remove(folder, Owner(Role.GATEWAY, name))
 
 
 def test_a_folder_without_a_key_is_no_keyring(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="can not read the key"):
-        Keyring(tmp_path)
+        AllowList(tmp_path)
 
 
 def test_a_file_that_goes_just_now_is_none(folder: Path) -> None:
     (folder / "gateways" / "gone.pub").symlink_to(folder / "nowhere")
-    ring = Keyring(folder)
+    ring = AllowList(folder)
     assert list(ring.unreadable) == [str(folder / "gateways" / "gone.pub")]
     assert ring.refresh() == NOTHING
     assert EAST in ring.owners.values()
@@ -155,11 +155,11 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
 
 
 def test_who_can_not_be_read_for_a_while_stays_in_and_is_told_once(folder: Path, locked: set[Path]) -> None:
-    ring = Keyring(folder)
+    ring = AllowList(folder)
     path = folder / "gateways" / "east.pub"
     path.touch()
     locked.add(path)
-    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
     changes = ring.refresh()
     assert (list(changes.added.values()), changes.removed) == ([WEST], {})
     assert changes.unreadable == {str(path): "it can not be read: Permission denied"}
@@ -172,7 +172,7 @@ def test_who_can_not_be_read_for_a_while_stays_in_and_is_told_once(folder: Path,
 
 def test_who_could_not_be_read_at_first_comes_in_when_it_can(folder: Path, locked: set[Path]) -> None:
     locked.add(folder / "gateways" / "east.pub")
-    ring = Keyring(folder)
+    ring = AllowList(folder)
     assert ring.unreadable
     assert EAST not in ring.owners.values()
     locked.clear()  # as chmod does: neither size nor time of the file change
@@ -180,37 +180,37 @@ def test_who_could_not_be_read_at_first_comes_in_when_it_can(folder: Path, locke
 
 
 def test_a_folder_that_can_not_be_looked_into_shuts_nobody_out(folder: Path, locked: set[Path]) -> None:
-    ring = Keyring(folder)
+    ring = AllowList(folder)
     locked.add(folder / "gateways")
     changes = ring.refresh()
     assert (changes.removed, list(changes.unreadable)) == ({}, [str(folder / "gateways")])
     locked.clear()
-    keyring.remove(folder, EAST)
+    key_folder.remove(folder, EAST)
     assert list(ring.refresh().removed.values()) == [EAST]
 
 
 def test_a_look_for_one_key_does_not_hide_that_another_was_removed(folder: Path) -> None:
-    ring = Keyring(folder)
-    east = keyring.read_secret(folder.parent / "east.key").public
-    keyring.remove(folder, EAST)
+    ring = AllowList(folder)
+    east = key_folder.read_secret(folder.parent / "east.key").public
+    key_folder.remove(folder, EAST)
     assert ring.find("a stranger's") is None
     assert ring.refresh().removed == {east: EAST}
 
 
 def test_a_key_whose_role_changes_is_removed_and_added(folder: Path) -> None:
-    ring = Keyring(folder)
+    ring = AllowList(folder)
     (folder / "operators").mkdir()
     (folder / "gateways" / "east.pub").rename(folder / "operators" / "east.pub")
-    east = keyring.read_secret(folder.parent / "east.key").public
+    east = key_folder.read_secret(folder.parent / "east.key").public
     assert ring.refresh() == Changes({east: PERSON}, {east: EAST}, {})
 
 
 def test_who_was_let_in_for_a_moment_is_told_as_removed(folder: Path) -> None:
-    ring = Keyring(folder)
-    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
-    west = keyring.read_secret(folder.parent / "west.key").public
+    ring = AllowList(folder)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    west = key_folder.read_secret(folder.parent / "west.key").public
     assert ring.find(west) == WEST
-    keyring.remove(folder, WEST)
+    key_folder.remove(folder, WEST)
     assert ring.refresh() == Changes({}, {west: WEST}, {})
 
 
@@ -221,11 +221,11 @@ def no_descriptor(*_: object, **__: object) -> None:
 def test_without_descriptors_who_is_removed_is_seen_and_who_is_there_stays(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
-    ring = Keyring(folder)
-    west = keyring.read_secret(folder.parent / "west.key").public
-    keyring.add(folder, PERSON, folder.parent / "person.key", make_pair)
-    keyring.remove(folder, WEST)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    ring = AllowList(folder)
+    west = key_folder.read_secret(folder.parent / "west.key").public
+    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    key_folder.remove(folder, WEST)
     with monkeypatch.context() as patch:
         patch.setattr(os, "listdir", no_descriptor)
         assert ring.refresh().removed == {west: WEST}
@@ -238,8 +238,8 @@ def test_without_descriptors_who_is_removed_is_seen_and_who_is_there_stays(
 
 
 def test_a_file_for_which_there_is_no_descriptor_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = Keyring(folder)
-    keyring.add(folder, WEST, folder.parent / "west.key", make_pair)
+    ring = AllowList(folder)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_text", no_descriptor)
         assert not ring.refresh().removed

@@ -1,13 +1,16 @@
 """broker/rooms/directory.py"""
 
+import ast
 import unicodedata
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
+import broker as broker_package
 from broker.rooms.directory import Directory
 from broker.rooms.records import NUMBERS, Member
-from broker.store.interface import Batch, MemberRow, Snapshot
+from broker.store.interface import Batch, MemberRow, RoomRow, Snapshot
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import RoomExists, RoomNotFound
@@ -395,3 +398,29 @@ def test_numbers_of_names_are_known_for_so_many_of_them(here: Here) -> None:
         here.directory.leave(here.join("den", f"bob{number}"), LeaveReason.LEFT, NOW_MS)
     assert len(room.numbers) == NUMBERS
     assert here.join("den", "bob0").name == "bob0#2"
+
+
+# --- nobody else writes -------------------------------------------------------------------------------------------
+
+STORED = {field.name for row in (RoomRow, MemberRow) for field in fields(row)} | {"rare", "spoke_ms", "last", "first"}
+
+
+def test_nothing_but_the_directory_assigns_to_rooms_and_members() -> None:
+    broker = Path(broker_package.__file__).parent
+    own = {broker / "rooms" / name for name in ("directory.py", "index.py", "records.py")}
+    found = [
+        f"{path.name}: {ast.unparse(target)}"
+        for path in set(broker.rglob("*.py")) - own
+        for node in ast.walk(ast.parse(path.read_text()))
+        for target in _targets(node)
+        if isinstance(target, ast.Attribute) and target.attr in STORED and ast.unparse(target.value) != "self"
+    ]
+    assert found == []
+
+
+def _targets(node: ast.AST) -> list[ast.expr]:
+    """What a statement assigns to."""
+    targets = node.targets if isinstance(node, ast.Assign | ast.Delete) else []
+    if isinstance(node, ast.AugAssign | ast.AnnAssign):
+        targets = [node.target]
+    return [each for target in targets for each in (target.elts if isinstance(target, ast.Tuple) else [target])]
