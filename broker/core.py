@@ -21,6 +21,7 @@ from .counters import Counters
 from .rooms import commands, replays
 from .rooms.directory import Changes, Directory
 from .rooms.gateways import Gateway, Gateways
+from .rooms.handovers import Handovers
 from .rooms.ownership import Ownership
 from .rooms.records import Member
 from .rooms.requests import Requests
@@ -65,8 +66,9 @@ class Core:
         self.turn_entries = Histogram(ITEMS)
         """Entries in each turn that has any."""
         self._instance = instance
-        self.ownership = Ownership(self.directory, self.gateways, self._answer, instance)
-        self.requests = Requests(self.directory, self.ownership, limits, self.counters, self._answer)
+        self.handovers = Handovers(self.directory, self.gateways, self._answer, instance)
+        self.ownership = Ownership(self.directory, self.gateways, self.handovers)
+        self.requests = Requests(self.directory, self.ownership, self.handovers, limits, self.counters, self._answer)
         self._closed = dict.fromkeys(self.directory.closed, now)
         """Room id → when it was closed, or when this run of the broker began; in that order."""
         self._changed: set[int] = set()
@@ -295,11 +297,11 @@ class Core:
                 directory.leave(member, LeaveReason.IDLE if is_idle else LeaveReason.LEFT, moment.wall_ms)
             case EntryKind.ADDRESSED:
                 directory.locate(member, item.text.encode(), item.code)
-                self.ownership.located(member)
+                self.handovers.located(member)
             case EntryKind.RELEASED:
-                self.ownership.released(member, item.text, item.code, moment.now)
+                self.handovers.released(member, item.text, item.code, moment.now)
             case EntryKind.KEPT:
-                self.ownership.kept(member, item.text)
+                self.handovers.kept(member, item.text)
             case _:
                 return False
         return True

@@ -125,8 +125,8 @@ class AdminService:
             ("rooms", len(directory.rooms)),
             ("members", sum(len(room.members) for room in directory.rooms.values())),
             *asdict(core.counters).items(),
-            ("handovers", core.ownership.handovers),
-            ("takeovers", core.ownership.takeovers),
+            ("handovers", core.handovers.completed),
+            ("takeovers", core.handovers.takeovers),
             ("expired", core.ownership.expired),
             ("operator_malformed", self.malformed),
         ]

@@ -18,8 +18,8 @@ def rows(server: Server) -> list[Row]:
         return sum(not gateway.gone for gateway in list(server.core.gateways.known.values()))
 
     def moves() -> dict[str, float]:
-        ownership = server.core.ownership
-        return {"handed_over": ownership.handovers, "taken_over": ownership.takeovers, "expired": ownership.expired}
+        handovers, expired = server.core.handovers, server.core.ownership.expired
+        return {"handed_over": handovers.completed, "taken_over": handovers.takeovers, "expired": expired}
 
     def refused() -> dict[str, float]:
         return {
@@ -35,8 +35,8 @@ def rows(server: Server) -> list[Row]:
         }
 
     def kept() -> dict[str, float]:
-        ownership = server.core.ownership
-        return {"elsewhere": ownership.kept_back, "too_often": ownership.limited}
+        handovers = server.core.handovers
+        return {"elsewhere": handovers.kept_back, "too_often": handovers.limited}
 
     def orders() -> dict[str, float]:
         admin = server.admin

@@ -17,6 +17,7 @@ from ..turn import Moment, PasswordJob
 from . import queries
 from .bans_and_mutes import EVERYWHERE
 from .directory import Directory
+from .handovers import Handovers
 from .ownership import Ownership
 from .records import Member, Room
 
@@ -32,6 +33,7 @@ class Requests:
         self,
         directory: Directory,
         ownership: Ownership,
+        handovers: Handovers,
         limits: Limits,
         counters: Counters,
         answer: Callable[[str, backbone.Downward], None],
@@ -39,6 +41,7 @@ class Requests:
         """Decide for a directory; `answer` is called with a gateway's instance and a message for it."""
         self._directory = directory
         self._ownership = ownership
+        self._handovers = handovers
         self._limits = limits
         self._counters = counters
         self._answer = answer
@@ -69,7 +72,7 @@ class Requests:
                 case backbone.Resume() as resume:
                     self._resume(peer, request.id, resume, moment.now)
                 case backbone.Reconcile(known):
-                    self._ownership.reconcile(peer, request.id, known)
+                    self._reply(peer, request.id, self._ownership.reconcile(peer, known))
                 case backbone.SetPassword() as change:
                     self._ask_for_password(peer, request, change, wall_ms)
                 case backbone.Replay() as replay:
@@ -195,25 +198,25 @@ class Requests:
         """Answer a request that is repeated, as its answer was lost, like the first time; say whether it is one."""
         member = self._directory.by_token.get(body.token_hash)
         if member is not None:
-            self._ownership.grant(peer, request_id, member)
+            self._handovers.grant(peer, request_id, member)
         return member is not None
 
     def _create(self, peer: str, request_id: int, body: backbone.Create, password_hash: str, wall_ms: int) -> None:
         wished = names.user_name(body.user)
         row = _member_row(peer, body)
         member = self._directory.create(names.room_name(body.room), password_hash, wished, row, wall_ms)
-        self._ownership.grant(peer, request_id, member)
+        self._handovers.grant(peer, request_id, member)
 
     def _join(self, peer: str, request_id: int, room: Room, body: backbone.Join, wall_ms: int) -> None:
         member = self._directory.join(room, names.user_name(body.user), _member_row(peer, body), wall_ms)
-        self._ownership.grant(peer, request_id, member)
+        self._handovers.grant(peer, request_id, member)
 
     def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float) -> None:
         member = self._directory.by_token.get(resume.token_hash)
         if member is None:
             self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
         else:
-            self._ownership.resume(peer, request_id, member, resume, now)
+            self._handovers.resume(peer, request_id, member, resume, now)
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
         """Refuse a request, with an explanation where the status is not enough."""

@@ -3,7 +3,8 @@
 import pytest
 
 from broker.rooms.gateways import ALIVE_S
-from broker.rooms.ownership import FORGET_S, HANDOVERS, HANDOVERS_S
+from broker.rooms.handovers import HANDOVERS, HANDOVERS_S
+from broker.rooms.ownership import FORGET_S
 from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
@@ -53,7 +54,7 @@ def test_a_living_gateway_gives_a_member_up_before_another_gets_it(broker: Broke
     broker.publish(A, released(release, 8))
     assert broker.told(B)[-1] == Reply(5, replace_address(member, offset=8))
     assert broker.core.directory.members[member.member].gateway == B
-    assert broker.core.ownership.handovers == 1
+    assert broker.core.handovers.completed == 1
     broker.publish(B, said(member, "first"))
     assert broker.texts(member.room)[-2:] == ["last", "first"]
 
@@ -88,7 +89,7 @@ def test_a_token_shown_at_another_host_takes_nobody_away_who_was_heard_lately(br
     broker.say(A, Delivered([(member.room, 4)]))
     held = broker.core.directory.members[member.member]
     assert (held.gateway, held.live, held.received()) == (A, True, 4)
-    assert (broker.core.ownership.kept_back, broker.core.ownership.handovers) == (1, 0)
+    assert (broker.core.handovers.kept_back, broker.core.handovers.completed) == (1, 0)
     # An answer that comes twice says nothing more.
     broker.publish(A, kept(release))
     assert broker.told(B) == []
@@ -155,7 +156,7 @@ def test_a_member_goes_from_gateway_to_gateway_so_often_only(broker: Broker) -> 
         assert isinstance(broker.told(other)[-1], Reply)
         at, other = other, at
     assert broker.ask(other, Resume(a_token(1))) == Refused(Status.BUSY, "")
-    assert broker.core.ownership.limited == 1
+    assert broker.core.handovers.limited == 1
     broker.wait(1.0 / HANDOVERS_S, A, B)
     broker.told(at)
     assert broker.say(other, Request(5, Resume(a_token(1)))) == []
@@ -170,7 +171,7 @@ def test_a_gateway_that_does_not_give_up_is_not_waited_for_when_it_is_gone(broke
     broker.wait(ALIVE_S + 0.5, B)
     (reply,) = [message for message in broker.told(B) if isinstance(message, Reply)]
     assert reply == Reply(5, replace_address(member, offset=2))
-    assert broker.core.ownership.takeovers == 1
+    assert broker.core.handovers.takeovers == 1
 
 
 def test_a_broker_that_stood_still_takes_no_gateway_for_dead(broker: Broker) -> None:
