@@ -1,7 +1,6 @@
 """`python -m client`: the command line."""
 
 import functools
-import importlib
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,8 @@ from rich.text import Text
 
 from tsudoi import ChatClient, Server, create, join, rooms
 from tsudoi.ops.command_line import OneLineGroup, run_until_signal, to_server
+from tsudoi.ops.options import MarkdownOption
+from tsudoi.ops.program import import_program
 from tsudoi.protocol.client.dialects import DIALECTS
 
 from .pipes import chat_by_lines
@@ -32,13 +33,11 @@ class _Group(OneLineGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name != "scenario":
             return super().get_command(ctx, cmd_name)
-        # In the tree it is `scenarios`, beside `client`; installed it is `tsudoi.scenarios`, beside `tsudoi.client`.
-        parent = (__package__ or "").rpartition(".")[0]
-        command: click.Command = importlib.import_module(f"{parent}.scenarios.cli".removeprefix(".")).main
+        command: click.Command = import_program("scenarios.cli").main
         return command
 
 
-_option = functools.partial(click.option, show_envvar=True)
+_option = functools.partial(click.option, cls=MarkdownOption, show_envvar=True)
 
 
 def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,13 +55,13 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--tls",
             is_flag=True,
             envvar="TSUDOI_SERVER_TLS",
-            help="HOST:TCP speaks TLS, and must have a certificate for HOST. Messages go by UDP, in clear text.",
+            help="`HOST:TCP` speaks TLS, and must have a certificate for `HOST`. Messages go by UDP, in clear text.",
         ),
         _option(
             "--tls-ca",
             type=click.Path(dir_okay=False, path_type=Path),
             envvar="TSUDOI_SERVER_CA",
-            help="File with the authorities that --tls trusts (PEM). [default: the system's]",
+            help="File with the authorities that `--tls` trusts (PEM). [default: the system's]",
         ),
         _option(
             "--server",
@@ -78,7 +77,7 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default="tsudoi",
             envvar="TSUDOI_DIALECT",
             metavar="DIALECT",
-            help=f"The dialect to speak; the server must listen for it: {', '.join(DIALECTS)}.",
+            help=f"The dialect to speak; the server must listen for it: {', '.join(f'`{name}`' for name in DIALECTS)}.",
         ),
     )
 
@@ -106,7 +105,7 @@ def _chat_options(command: Callable[..., Any]) -> Callable[..., Any]:
             default=1.0,
             envvar="TSUDOI_LINGER",
             metavar="SECONDS",
-            help="How long to receive on when standard input has ended (not in a terminal).",
+            help="Seconds to receive on when standard input has ended (not in a terminal).",
         ),
     )
 

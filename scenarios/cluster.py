@@ -3,7 +3,6 @@
 Each says in its `ready` line which ports it got; started again, it takes the same ones.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tsudoi import Server
+from tsudoi.ops.program import program_command
 
 from .ports import steady_port
-from .process import Process, ProcessError, program
+from .process import Process, ProcessError
 from .steps import BROKER, Fault
 from .story import BrokerSettings, GatewaySettings
 
@@ -40,7 +40,7 @@ class Broker(Process):
         self._options = ("--store", engine, *keys, *options)
 
     def command(self) -> Sequence[str]:
-        return (sys.executable, "-m", program("broker"), "--bind", self.endpoint, *self._options)
+        return (*program_command("broker"), "--bind", self.endpoint, *self._options)
 
     def start(self) -> None:
         super().start()
@@ -77,7 +77,7 @@ class Gateway(Process):
     def command(self) -> Sequence[str]:
         listeners = [("--tcp", f"{_written(address)}={dialect}") for dialect, address in self.tcp.items()]
         parts = (part for listener in [*listeners, ("--udp", _written(self.udp))] for part in listener)
-        return (sys.executable, "-m", program("gateway"), *parts, *self._options)
+        return (*program_command("gateway"), *parts, *self._options)
 
     def start(self) -> None:
         super().start()

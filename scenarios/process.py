@@ -208,8 +208,3 @@ class Process:
 def tree_root() -> Path | None:
     """Return the directory from which the programs run by name; None where they are installed."""
     return None if __package__.count(".") else Path(__file__).resolve().parents[1]
-
-
-def program(name: str) -> str:
-    """Return the module of a program: `gateway` in the tree, `tsudoi.gateway` where it is installed."""
-    return f"{__package__.rpartition('.')[0]}.{name}".removeprefix(".")

@@ -1,4 +1,4 @@
-"""docs/minimal_client.py, the program that README.md shows, as a person runs it."""
+"""Run docs/minimal_client.py, which docs/clients.md shows, as a person does."""
 
 import signal
 import subprocess

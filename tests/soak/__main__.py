@@ -147,7 +147,7 @@ def main(minutes: float, out: Path) -> None:
             runner.run(both())
     trends = {name: trend(times, sizes) for name, sizes in series.items()}
     console.print(_table(trends))
-    told = f"{soak.rooms} rooms came and went, {soak.said:,} messages were said, {soak.heard:,} datagrams heard"
+    told = f"{soak.rooms} rooms came and went, {soak.said:,} messages were sent, {soak.heard:,} datagrams received"
     console.print(told + (f", {soak.refused} could not enter" if soak.refused else ""))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(_page(trends, minutes, len(times), told))
@@ -176,11 +176,11 @@ def _page(trends: dict[str, Trend], minutes: float, samples: int, told: str) -> 
     return f"""# Soak
 
 Written by `make soak MINUTES={minutes:g}`: one broker on a SQLite file, two gateways.
-{TALKING_ROOMS} rooms talk all the time, {PASSING_ROOMS} at a time are made, talked in and closed, one after the other.
+{TALKING_ROOMS} rooms talk all the time; {PASSING_ROOMS} others at a time are created, used and closed, again and again.
 A room's log keeps {LOG_ENTRIES:,} entries. {told}.
 
-{samples} samples; the first {WARM_UP:.0%} of the time is warm-up and not judged. *Grew* is what a straight line
-through the rest gains over its length; up to {MAY_GROW:.0%} of the mean or {MAY_GROW_MIB:g} MiB count as flat.
+{samples} samples; the first {WARM_UP:.0%} of the time is warm-up and not judged. *Grew* is the rise of a straight line
+through the rest; up to {MAY_GROW:.0%} of the mean or {MAY_GROW_MIB:g} MiB count as flat.
 
 | {" | ".join(HEADINGS)} |
 |---|{"---:|" * (len(HEADINGS) - 1)}
