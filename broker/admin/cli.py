@@ -1,4 +1,4 @@
-"""`python -m broker admin`: the operator's command broker.
+"""`python -m broker admin`: the operator's command line.
 
 Each command is one or a few requests to the broker (`admin_frames.py`) and a table of the answers; `--json` has
 the same for scripts. Exit status 1: the broker is not there, or refuses; the reason is one line on standard error.
@@ -39,7 +39,7 @@ class Connection:
     key: SecretKey | None
 
     def ask(self, question: Question, kind: type[_A]) -> _A:
-        """Return the answer, or end with one broker."""
+        """Return the answer, or end the program with one line of explanation."""
         try:
             answer = ask_broker(self.endpoint, question, self.key)
         except BackboneError as exc:
@@ -51,7 +51,7 @@ class Connection:
         return answer
 
     def tell(self, question: Question, words: str) -> None:
-        """Give an order, and say what came of it; `words` may hold {count}."""
+        """Send an order and print the result; `words` may contain {count}."""
         done = self.ask(question, Done)
         if self.as_json:
             _print_json({"done": done.count})
@@ -59,7 +59,7 @@ class Connection:
             click.echo(words.format(count=done.count))
 
     def show(self, what: str, rows: list[_R], cells: Callable[[_R], dict[str, str | int]], empty: str) -> None:
-        """Show rows: people get a table with the `cells` of each, by heading; scripts get all fields."""
+        """Print rows: a table with the `cells` of each, by heading, or all fields as JSON."""
         if self.as_json:
             _print_json({what: [_fields(row) for row in rows]})
         elif not rows:

@@ -1,4 +1,4 @@
-"""`python -m broker keys`: who may come to the broker's tcp ports."""
+"""`python -m broker keys`: the command line for the allow list of keys."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +14,13 @@ from . import key_folder
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the broker's commands take from the flags before them."""
+    """The flags that stand before a command."""
 
     bind: str
     keys: Path
     insecure: bool
     admin_endpoint: str | None
-    """Where operators connect; None: that is not known, or nowhere."""
+    """Where operators connect; None: nowhere, or it is not known."""
 
 
 @click.group("keys")
@@ -59,7 +59,7 @@ def add_command(shared: Shared, name: str, operator: bool, out: Path | None, kee
 @keys_command.command("list")
 @click.pass_obj
 def list_command(shared: Shared) -> None:
-    """Tell who may come: role, name, public key."""
+    """List the keys that are let in: role, name, public key."""
     try:
         for owner, public in key_folder.listed(shared.keys):
             click.echo(f"{owner.role:<8}  {owner.name:<20}  {public}")

@@ -1,7 +1,7 @@
-"""Frames between an operator's tool and the broker; ARCHITECTURE.md, "Operator".
+"""Frames between an operator's client and the broker's admin server; ARCHITECTURE.md, "Operator".
 
-One question, one answer, each one frame: a MessagePack array whose first item is the tag. They have a socket of their
-own: what a gateway may say (`backbone.py`) does not hold them, so a gateway can not give an operator's orders.
+A question and its answer are one frame each: a MessagePack array whose first item is the tag. They have a socket of
+their own, and gateways' frames (`from_gateway.py`) do not contain them: a gateway can not give an operator's orders.
 """
 
 from typing import Annotated, Final
@@ -13,38 +13,38 @@ from tsudoi.protocol.errors import MalformedMessage
 
 VERSION: Final = 1
 PAGE: Final = 1_000
-"""Rows in one answer at the most; for more, ask again."""
+"""The most rows in one answer; for more, ask again."""
 
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 
 
-# --- questions and orders -----------------------------------------------------------------------------------------
+# --- lists and orders -------------------------------------------------------------------------------------------
 
 
 class ListRooms(Wire, tag=1):
-    """Which rooms are there?"""
+    """List the rooms."""
 
     after: Number = 0
-    """Rooms with larger ids only."""
+    """Only rooms with larger ids."""
     name: Text = ""
     """Only the room of this name."""
 
 
 class ListMembers(Wire, tag=2):
-    """Who is there?"""
+    """List the members."""
 
     after: Number = 0
-    """Members with larger ids only."""
+    """Only members with larger ids."""
     room: Text = ""
-    """In the room of this name only."""
+    """Only members of the room of this name."""
 
 
 class ListGateways(Wire, tag=3):
-    """Which gateways are known?"""
+    """List the gateways that are known."""
 
 
 class Count(Wire, tag=4):
-    """What has happened since the broker started?"""
+    """Return the counters since the broker started."""
 
 
 class CloseRoom(Wire, tag=5):
@@ -54,7 +54,7 @@ class CloseRoom(Wire, tag=5):
 
 
 class RemoveMember(Wire, tag=6):
-    """Take a member out of its room."""
+    """Remove a member from its room."""
 
     room: Text
     name: Text
@@ -62,7 +62,7 @@ class RemoveMember(Wire, tag=6):
 
 
 class Ban(Wire, tag=7):
-    """Let nobody of this name, or from this address, into any room; who is in goes."""
+    """Ban a name or an address from all rooms, and remove the members that have it."""
 
     name: Text
     """Empty: by address."""
@@ -80,28 +80,28 @@ class Unban(Wire, tag=8):
 
 
 class ListBans(Wire, tag=9):
-    """Who may not come in anywhere?"""
+    """List the bans from all rooms."""
 
 
 class Announce(Wire, tag=10):
-    """Tell all members something, or those of one room."""
+    """Send a notice to all members, or to those of one room."""
 
     text: Text
     room: Text = ""
 
 
 class Persist(Wire, tag=11):
-    """Let a room outlive its members, and nobody be its host; make it if it is not there."""
+    """Make a room persistent and without a host; create it if there is none."""
 
     room: Text
     password_hash: Text | None = None
-    """Empty: none. None: as it is."""
+    """Empty: no password. None: leave it as it is."""
     topic: Text | None = None
-    """None: as it is."""
+    """None: leave it as it is."""
 
 
 class Unpersist(Wire, tag=12):
-    """Let a room close when its last member leaves."""
+    """Let a room close when its last member leaves; at once if it has none."""
 
     room: Text
 
@@ -123,7 +123,7 @@ Question = (
 
 
 class Ask(Wire, tag=1):
-    """A question, in the words of this version."""
+    """The frame of a question."""
 
     version: Number
     body: Question
@@ -139,13 +139,13 @@ class Room(Wire):
     name: str
     members: Number
     host: str
-    """Its name; empty: nobody is."""
+    """The host's name; empty: there is none."""
     locked: bool
     persistent: bool
     topic: str
     created_ms: Number
     entries: Number
-    """In its log."""
+    """Number of entries in its log."""
 
 
 class Member(Wire):
@@ -159,11 +159,11 @@ class Member(Wire):
     """`codes.Rights`"""
     dialect: str
     ip: str
-    """Where its handshake came from."""
+    """The address that it joined from."""
     address: str
-    """Where its datagrams go: IP address, port and its gateway's door; empty while that is not known."""
+    """Where its datagrams go: IP address, port and the gateway's listener; empty while that is not known."""
     gateway: str
-    """The instance that serves it."""
+    """The instance of the gateway that serves it."""
 
 
 class Gateway(Wire):
@@ -174,11 +174,11 @@ class Gateway(Wire):
     state: str
     """`serves`, `stopped` or `away`"""
     silent_ms: Number
-    """For how long it was not heard."""
+    """Since it was last heard."""
 
 
 class ListedBan(Wire):
-    """One ban of the whole server."""
+    """One ban from all rooms."""
 
     name: str
     ip: str
@@ -191,7 +191,7 @@ class Rooms(Wire, tag=1):
 
     rooms: list[Room]
     more: bool
-    """There are more behind the last."""
+    """There are more after the last one."""
 
 
 class Members(Wire, tag=2):
@@ -202,13 +202,13 @@ class Members(Wire, tag=2):
 
 
 class Gateways(Wire, tag=3):
-    """Living or not."""
+    """The gateways that are known, gone ones too."""
 
     gateways: list[Gateway]
 
 
 class Counted(Wire, tag=4):
-    """Names and numbers."""
+    """The counters, by name."""
 
     counters: list[tuple[str, int]]
 
@@ -220,13 +220,14 @@ class Bans(Wire, tag=5):
 
 
 class Done(Wire, tag=6):
-    """It is done, and kept; it concerned so many rooms or members."""
+    """The order was carried out and stored."""
 
     count: Number
+    """Rooms or members that it concerned."""
 
 
 class Refused(Wire, tag=7):
-    """It is not done; one line says why."""
+    """The order was refused; `why` is one line."""
 
     why: str
 
@@ -241,7 +242,7 @@ _PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def parse_ask_untrusted(frame: bytes) -> Ask:
-    """Return what an operator asks, or raise MalformedMessage."""
+    """Return an operator's question, or raise MalformedMessage."""
     try:
         ask: Ask = _questions.decode(frame)
     except _PARSE_ERRORS as exc:
@@ -250,7 +251,7 @@ def parse_ask_untrusted(frame: bytes) -> Ask:
 
 
 def parse_answer_untrusted(frame: bytes) -> Answer:
-    """Return what the broker answers, or raise MalformedMessage."""
+    """Return the broker's answer, or raise MalformedMessage."""
     try:
         answer: Answer = _answers.decode(frame)
     except _PARSE_ERRORS as exc:
