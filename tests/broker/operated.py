@@ -11,7 +11,7 @@ from tsudoi.protocol.backbone.admin_frames import VERSION, Ask
 
 
 @dataclass
-class Desk:
+class OperatedBroker:
     """A broker, two gateways, and an operator who asks one thing at a time."""
 
     limits: Limits | None = None

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from broker.admin import cli as admin_module
 from broker.cli import main
-from tests.broker.operated import Desk
+from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, a_create, addressed, said
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import BackboneError
@@ -18,13 +18,13 @@ class Person:
     """Somebody at a command line, and the broker that he operates."""
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.admin = OperatedBroker()
         self.endpoints: list[str] = []
 
     def order(self, endpoint: str, question: admin_frames.Question, key: object = None) -> Any:
         self.endpoints.append(endpoint)
-        answer = self.desk.ask(question)
-        self.desk.tick()
+        answer = self.admin.ask(question)
+        self.admin.tick()
         return admin_frames.parse_answer_untrusted(admin_frames.encode(answer))
 
     def types(self, *words: str, text: str | None = None) -> Result:
@@ -52,9 +52,9 @@ def cells(table: str) -> list[list[str]]:
 
 
 def test_tables_are_for_people_and_json_for_scripts(person: Person) -> None:
-    host = person.desk.broker.create("集会所", "アリス")
-    person.desk.broker.join("集会所", "[bold]")
-    person.desk.broker.publish(A, addressed(host, 2), said(host, "hello"))
+    host = person.admin.broker.create("集会所", "アリス")
+    person.admin.broker.join("集会所", "[bold]")
+    person.admin.broker.publish(A, addressed(host, 2), said(host, "hello"))
     (row,) = cells(person.reads("rooms"))
     assert row[:4] == ["集会所", "2", "アリス", ""]
     assert [row[:3] for row in cells(person.reads("members"))] == [
@@ -93,26 +93,26 @@ def test_with_nothing_there_it_says_so(person: Person) -> None:
 
 
 def test_orders_are_carried_out_and_told(person: Person) -> None:
-    desk = person.desk
-    desk.broker.create()
-    desk.broker.join()
+    admin = person.admin
+    admin.broker.create()
+    admin.broker.join()
     assert person.reads("remove", "den", "bob", "--reason", "spam") == "bob is no longer in den.\n"
     assert person.reads("announce", "we close at ten") == "Announced; rooms told: 1.\n"
     assert person.reads("ban", "bob", "--minutes", "5") == "bob is banned; members removed: 0.\n"
     assert person.parses("ban", "192.0.2.1") == {"done": 1}
     assert [row[0] for row in cells(person.reads("bans"))] == ["bob", "192.0.2.1"]
     assert person.reads("unban", "bob") == "bob may come in again.\n"
-    assert desk.rooms() == {}
-    desk.broker.ask(A, a_create("lab", token=7))
+    assert admin.rooms() == {}
+    admin.broker.ask(A, a_create("lab", token=7))
     assert person.types("close", "den").exit_code == 1
     assert person.reads("persist", "lobby", "--topic", "welcome") == "lobby is persistent.\n"
     assert person.reads("persist", "lobby", "--ask-password", text="moon\n") == "lobby is persistent.\n"
-    assert desk.rooms()["lobby"].locked
-    assert desk.rooms()["lobby"].topic == "welcome"
+    assert admin.rooms()["lobby"].locked
+    assert admin.rooms()["lobby"].topic == "welcome"
     person.reads("persist", "lobby", "--no-password")
-    assert not desk.rooms()["lobby"].locked
+    assert not admin.rooms()["lobby"].locked
     person.reads("unpersist", "lobby")
-    assert "lobby" not in desk.rooms()
+    assert "lobby" not in admin.rooms()
 
 
 def test_a_refusal_is_one_line_and_status_1(person: Person) -> None:
@@ -148,16 +148,16 @@ def test_what_is_no_address_is_not_banned_as_a_name_in_silence(person: Person, w
     assert result.exit_code == 2
     assert f"{who} is no address that can be banned" in result.stderr
     assert "--name" in result.stderr
-    assert not person.desk.ask(admin_frames.ListBans()).bans
+    assert not person.admin.ask(admin_frames.ListBans()).bans
 
 
 @pytest.mark.parametrize("who", ["192.0.2.300", "192.0.2.1"])
 def test_a_user_may_be_called_like_an_address(person: Person, who: str) -> None:
     person.reads("ban", "--name", who)
-    assert [(ban.name, ban.ip) for ban in person.desk.ask(admin_frames.ListBans()).bans] == [(who, "")]
+    assert [(ban.name, ban.ip) for ban in person.admin.ask(admin_frames.ListBans()).bans] == [(who, "")]
 
 
 @pytest.mark.parametrize("who", ["192.0.2.1", "2001:db8::/64", "2001:db8::1", "アリス", "v1.2", "a:b", "a/b", "12:30"])
 def test_other_names_and_addresses_are_banned(person: Person, who: str) -> None:
     person.reads("ban", who)
-    assert len(person.desk.ask(admin_frames.ListBans()).bans) == 1
+    assert len(person.admin.ask(admin_frames.ListBans()).bans) == 1

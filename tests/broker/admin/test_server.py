@@ -42,15 +42,15 @@ class Reluctant(MemoryStore):
 async def running(
     tmp_path: Path, store: MemoryStore | None = None, keys: AllowList | None = None, at: str = ""
 ) -> AsyncIterator[tuple[Server, Core, AdminServer]]:
-    """A server with a desk."""
+    """A server with an admin server."""
     store = store or MemoryStore()
     core = Core(store.load(), "broker", Limits(), 0.0)
     bind = "tcp://127.0.0.1:0" if keys else f"ipc://{tmp_path}/b"
     server = Server(core, store, Limits(), bind, lambda: None, keys)
     try:
-        desk = server.open_admin(at or f"ipc://{tmp_path}/b.admin", AdminService(core))
+        admin = server.open_admin(at or f"ipc://{tmp_path}/b.admin", AdminService(core))
         server.start()
-        yield server, core, desk
+        yield server, core, admin
     finally:
         server.stop()
 
@@ -58,10 +58,10 @@ async def running(
 def test_an_order_is_answered_when_it_is_kept(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = MemoryStore()
-        async with running(tmp_path, store) as (_, _, desk):
-            assert await asyncio.to_thread(ask_broker, desk.endpoint, admin_frames.Persist("lobby")) == Done(1)
+        async with running(tmp_path, store) as (_, _, admin):
+            assert await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby")) == Done(1)
             assert [room.name for room in store.load().rooms] == ["lobby"]
-            told = await asyncio.to_thread(ask_broker, desk.endpoint, admin_frames.ListRooms())
+            told = await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.ListRooms())
             assert isinstance(told, Rooms)
             assert [room.name for room in told.rooms] == ["lobby"]
 
@@ -80,9 +80,9 @@ def test_only_our_own_user_can_connect(tmp_path: Path) -> None:
 
 def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, Reluctant()) as (_, _, desk):
+        async with running(tmp_path, Reluctant()) as (_, _, admin):
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(ask_broker, desk.endpoint, admin_frames.Persist("lobby"), None, 0.5)
+                await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby"), None, 0.5)
 
     asyncio.run(scenario())
 
@@ -92,7 +92,7 @@ def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path:
         context = zmq.asyncio.Context()
         context.linger = 0
         try:
-            async with running(tmp_path) as (server, core, desk), asyncio.timeout(PATIENCE_S):
+            async with running(tmp_path) as (server, core, admin), asyncio.timeout(PATIENCE_S):
                 gateway, stranger = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
                 gateway.connect(server.endpoint)
                 await gateway.send(admin_frames.encode(LIST))
@@ -101,12 +101,12 @@ def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path:
                 answer = backbone.parse_downward_untrusted(await gateway.recv())
                 assert isinstance(answer, backbone.Welcome)
                 assert core.counters.malformed == 1
-                stranger.connect(desk.endpoint)
+                stranger.connect(admin.endpoint)
                 await stranger.send(backbone.encode(backbone.Hello(backbone.VERSION)))
                 await stranger.send_multipart((b"two", b"parts"))
                 await stranger.send(admin_frames.encode(LIST))
                 assert admin_frames.parse_answer_untrusted(await stranger.recv()) == Rooms([], False)
-                assert desk.service.malformed == 1
+                assert admin.service.malformed == 1
         finally:
             context.destroy(linger=0)
 
@@ -120,23 +120,23 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
             key_folder.add(folder, owner, tmp_path / f"{owner.role}.key", make_pair)
         mine = key_folder.read_secret(tmp_path / "operator.key")
         gateways = key_folder.read_secret(tmp_path / "gateway.key")
-        async with running(tmp_path, keys=AllowList(folder), at="tcp://127.0.0.1:*") as (_, _, desk):
-            assert await asyncio.to_thread(ask_broker, desk.endpoint, LIST.body, mine) == Rooms([], False)
+        async with running(tmp_path, keys=AllowList(folder), at="tcp://127.0.0.1:*") as (_, _, admin):
+            assert await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body, mine) == Rooms([], False)
             context = zmq.asyncio.Context()
             context.linger = 0
             try:
                 socket = context.socket(zmq.DEALER)
                 present(socket, gateways.public, gateways.secret, gateways.broker)
-                socket.connect(desk.endpoint)
+                socket.connect(admin.endpoint)
                 await socket.send(admin_frames.encode(LIST))
                 async with asyncio.timeout(PATIENCE_S):
-                    while not desk.strangers:  # noqa: ASYNC110 (the server tells nobody)
+                    while not admin.strangers:  # noqa: ASYNC110 (the server tells nobody)
                         await asyncio.sleep(0.01)
                 assert not await socket.poll(0)
             finally:
                 context.destroy(linger=0)
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(ask_broker, desk.endpoint, LIST.body, None, 0.5)
+                await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body, None, 0.5)
 
     asyncio.run(scenario())
 

@@ -1,4 +1,4 @@
-"""broker/rooms/ownership.py"""
+"""broker/rooms/ownership.py, handovers.py and gateways.py"""
 
 import pytest
 
