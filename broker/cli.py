@@ -22,13 +22,13 @@ from tsudoi.ops.options import (
 from tsudoi.ops.settings import build
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from .admin import admin as admin_group
-from .backup import back_up
+from .admin.cli import admin as admin_group
 from .config import Config, choose_keys, parse_bind
-from .keyring import OWN, has_keys, read_secret, what_is_there
-from .keys_cli import Shared, keys_command
+from .keys.cli import Shared, keys_command
+from .keys.key_folder import OWN, has_keys, read_secret, what_is_there
 from .net.ask import ping
 from .run import run
+from .store.backup import back_up
 
 
 @click.group("broker", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)

@@ -19,15 +19,16 @@ from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import differing, reload, take_over
 from tsudoi.protocol.backbone import is_loopback
 
+from .admin.service import AdminService
 from .config import Config
 from .core import Core
-from .keyring import Keyring
+from .keys.allow_list import AllowList
 from .net import metrics
 from .net.server import Server
-from .office import Office
-from .store import Store
-from .store_memory import MemoryStore
-from .store_sqlite import SqliteStore, StoreInUse
+from .store.interface import Store
+from .store.memory import MemoryStore
+from .store.sqlite import SqliteStore
+from .store.sqlite_file import StoreInUse
 
 TAKE_OVER_S = 3.0
 """How long to wait for an earlier broker to let go of the store."""
@@ -61,11 +62,11 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if snapshot.has_lost:
             logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
         core = Core(snapshot, instance, config.limits, time.monotonic())
-        keyring = Keyring(config.keys) if config.keys else None
+        keyring = AllowList(config.keys) if config.keys else None
         server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
         core.begin(config.persistent, int(time.time() * 1000))
         if config.admin is not None:
-            server.open_desk(config.admin, Office(core))
+            server.open_admin(config.admin, AdminService(core))
         elif config.store_path is not None:
             logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
         server.start()
@@ -90,7 +91,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         store.close()
 
 
-def _log_keys(config: Config, keyring: Keyring | None) -> None:
+def _log_keys(config: Config, keyring: AllowList | None) -> None:
     if keyring is not None:
         logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keys)
         for path, why in keyring.unreadable.items():

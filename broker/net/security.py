@@ -13,7 +13,7 @@ from typing import Any
 import zmq
 from zmq.utils import z85
 
-from broker.keyring import Keyring
+from broker.keys.allow_list import AllowList
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.ops.log_throttle import LogThrottle
@@ -63,7 +63,7 @@ def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) ->
 class Guard:
     """Answers libzmq's question whether a client's key is let in, from the keyring as it is now."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", keyring: Keyring) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", keyring: AllowList) -> None:
         """Bind the handler; must be there before the first socket of the context is bound."""
         self._keyring = keyring
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)

@@ -11,18 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import zmq
 
+from broker.admin.server import AdminServer
+from broker.admin.service import AdminService
 from broker.config import Limits
 from broker.core import Core
-from broker.keyring import Keyring
+from broker.keys.allow_list import AllowList
 from broker.lines import EACH, Lines
-from broker.net.desk import Desk
 from broker.net.security import Guard
 from broker.net.stream import StreamTransport
 from broker.net.transport import Transport
 from broker.net.zeromq import ZeromqTransport, is_readable
-from broker.office import Office
-from broker.passwords import check_hash, make_hash
-from broker.store import Store
+from broker.rooms.passwords import check_hash, make_hash
+from broker.store.interface import Store
 from broker.turn import Moment, PasswordJob, Turn
 from tsudoi.ops import logs
 from tsudoi.ops.histogram import SECONDS, Histogram
@@ -69,7 +69,7 @@ class Server:
         limits: Limits,
         bind: str,
         on_failure: Callable[[], None],
-        keyring: Keyring | None = None,
+        keyring: AllowList | None = None,
     ) -> None:
         """Let gateways connect.
 
@@ -118,9 +118,9 @@ class Server:
         self._moment = _read_clocks()
         self._there: set[str] = set()
         """Gateways of which was told that they came."""
-        self._desk: Desk | None = None
+        self._admin: AdminServer | None = None
         self._is_asked = False
-        """Something may have come to the desk."""
+        """Something may have come to the admin server."""
         self._stopped = False
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -145,9 +145,9 @@ class Server:
         return self._core
 
     @property
-    def desk(self) -> Desk | None:
+    def admin(self) -> AdminServer | None:
         """Where operators come; None: nowhere."""
-        return self._desk
+        return self._admin
 
     @property
     def hashing(self) -> int:
@@ -159,7 +159,7 @@ class Server:
         silent_s = time.monotonic() - self.checked_at
         return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else ""
 
-    def open_desk(self, endpoint: str, office: Office) -> Desk:
+    def open_admin(self, endpoint: str, service: AdminService) -> AdminServer:
         """Listen for operators too.
 
         Raises:
@@ -168,14 +168,14 @@ class Server:
         guard = self._guard if endpoint.startswith("tcp://") else None
         if guard is None and not is_loopback(endpoint):
             raise SettingError(f"{endpoint} is open to other machines: operators come there with keys only (--keys)")
-        self._desk = Desk(self._context, endpoint, office, guard)
-        return self._desk
+        self._admin = AdminServer(self._context, endpoint, service, guard)
+        return self._admin
 
     def start(self) -> None:
         """Serve from now on."""
         self._transport.start(self._pump, self._give_up)
-        if self._desk is not None:
-            self._loop.add_reader(self._desk.socket, self._hear_operators)
+        if self._admin is not None:
+            self._loop.add_reader(self._admin.socket, self._hear_operators)
         if self._guard is not None:
             self._expel_removed(self._guard.names())
             self._loop.add_reader(self._guard.socket, self._admit)
@@ -190,9 +190,9 @@ class Server:
         for timer in self._timers:
             timer.cancel()
         self._transport.close(linger_ms=500)
-        if self._desk is not None:
-            self._loop.remove_reader(self._desk.socket)
-            self._desk.socket.close(linger=500)
+        if self._admin is not None:
+            self._loop.remove_reader(self._admin.socket)
+            self._admin.socket.close(linger=500)
         if self._guard is not None:
             self._loop.remove_reader(self._guard.socket)
             self._guard.close()
@@ -211,13 +211,13 @@ class Server:
         lines.serve(moment.now + TURN_S, time.monotonic, self._handle)
         for topic in transport.subscribed():
             core.subscribed(topic)
-        if self._desk is not None and self._is_asked:
-            self._desk.read(moment)
+        if self._admin is not None and self._is_asked:
+            self._admin.read(moment)
         self._carry_out(core.take_turn(moment))
         transport.flush()
-        if self._desk is not None and self._is_asked and not self._stopped:
-            self._desk.answer()
-            self._is_asked = is_readable(self._desk.socket)
+        if self._admin is not None and self._is_asked and not self._stopped:
+            self._admin.answer()
+            self._is_asked = is_readable(self._admin.socket)
         if self._is_asked or lines or self._replays or transport.has_more():
             self._loop.call_soon(self._pump)
 
@@ -255,7 +255,7 @@ class Server:
                 for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
                     self._send(peer, frame)
             for peer, request_id, replay in turn.replays:
-                account = self._core.custody.account(peer) or peer
+                account = self._core.gateways.account(peer) or peer
                 if (peer, request_id) not in self._replaying and self._replays.has_room(account):
                     self._replays.add(account, peer, (request_id, replay))
                     self._replaying.add((peer, request_id))
@@ -279,7 +279,7 @@ class Server:
 
     def _send(self, peer: str, frame: bytes) -> None:
         if not self._transport.answer(peer, frame):
-            self._core.custody.unreachable(peer)
+            self._core.ownership.unreachable(peer)
 
     def _hash(self, job: PasswordJob) -> None:
         if self._hashing >= self._limits.password_jobs:
@@ -312,9 +312,9 @@ class Server:
         self.checked_at = time.monotonic()
         moment = _read_clocks()
         self._core.tick(moment)
-        if self._desk is not None:
+        if self._admin is not None:
             self._is_asked = True
-            self._desk.office.tick(moment)
+            self._admin.service.tick(moment)
         self._tell_who_is_there()
         for owner in self._transport.look():
             account = str(owner)
@@ -326,14 +326,14 @@ class Server:
 
     def _expel_removed(self, names: set[str]) -> None:
         """Keys may have been taken away while nobody looked: what the store knows of their gateways is what is left."""
-        for instance in self._core.custody.gateways:
+        for instance in self._core.gateways.known:
             name = backbone.gateway_name(instance)
             if name and name not in names:
                 self._core.expel(name, f"{Role.GATEWAY} {name}", self._moment)
 
     def _tell_who_is_there(self) -> None:
         """Write a line for each gateway that came or is gone."""
-        gateways = self._core.custody.gateways
+        gateways = self._core.gateways.known
         there = {name for name, gateway in gateways.items() if gateway.greeted and not gateway.gone}
         came, left = sorted(there - self._there), sorted(self._there - there)
         for name in came[:LINES_A_TICK]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import zmq
 
 from broker.config import Limits
-from broker.keyring import Keyring
+from broker.keys.allow_list import AllowList
 from broker.net.security import COMMANDS, NEWS, Guard
 from broker.net.transport import HasRoom, Hear
 from broker.topics import TopicCounts
@@ -59,7 +59,7 @@ class ZeromqTransport:
         bind: str,
         news_high_water: int,
         guard: Guard | None,
-        keyring: Keyring | None,
+        keyring: AllowList | None,
         rooms: int = Limits.rooms,
     ) -> None:
         """Bind both sockets.
@@ -260,7 +260,7 @@ class ZeromqTransport:
                 del self._guard.shut_out[owner]
         return self._revoke(self._guard, self._keyring) if revoked else []
 
-    def _revoke(self, guard: Guard, keyring: Keyring) -> list[Owner]:
+    def _revoke(self, guard: Guard, keyring: AllowList) -> list[Owner]:
         """A key was taken away: cut every connection. Those who may, are back in a moment; what was lost with the cut
         shows in positions and numbers, and is repaired. libzmq can not cut the connection of one.
         """

@@ -17,15 +17,15 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
-from broker import keyring
 from broker.config import Limits
 from broker.core import Core
-from broker.keyring import Keyring
+from broker.keys import key_folder
+from broker.keys.allow_list import AllowList
 from broker.net import server, zeromq
 from broker.net.ask import ping
 from broker.net.security import make_pair, present
 from broker.net.server import Server
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
@@ -127,7 +127,7 @@ class Guarded:
         self.store = store = MemoryStore()
         limits = limits or Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
-        ring = Keyring(folder)
+        ring = AllowList(folder)
         self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, ring)
         self.own = ring.own
         self._context = zmq.asyncio.Context()
@@ -138,8 +138,8 @@ class Guarded:
         """Return the key of `owner`, who is let in from now on."""
         path = self.folder.parent / f"{owner}.key"
         if not path.exists():
-            keyring.add(self.folder, owner, path, make_pair)
-        return keyring.read_secret(path)
+            key_folder.add(self.folder, owner, path, make_pair)
+        return key_folder.read_secret(path)
 
     def peer(self, instance: str, key: SecretKey | None) -> Peer:
         self._peers.append(Peer(self._context, self.server.endpoint, instance, key))
@@ -201,7 +201,7 @@ def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> 
             await friend.ask(1, a_create("den", "alice"))
             assert await friend.news()
             assert await stranger.hears_nothing()
-            assert set(here.core.custody.gateways) == {"east/2"}
+            assert set(here.core.gateways.known) == {"east/2"}
 
     asyncio.run(play())
 
@@ -232,8 +232,8 @@ def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> No
             for peer in (east, west):
                 await peer.news()
 
-            keyring.remove(here.folder, WEST)
-            await until(lambda: here.core.custody.gateways["west/1"].stopped)
+            key_folder.remove(here.folder, WEST)
+            await until(lambda: here.core.gateways.known["west/1"].stopped)
             await west.forget()
             await west.say(Publish(1, [said(bob, "I am still here")]))
             # East is back by itself: it is heard, and it hears.
@@ -265,8 +265,8 @@ def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
             await east.greet()
             await west.greet()
             monkeypatch.setattr(zeromq.ZeromqTransport, "_socket", socket)
-            keyring.remove(here.folder, WEST)
-            await until(lambda: here.core.custody.gateways["west/1"].stopped)
+            key_folder.remove(here.folder, WEST)
+            await until(lambda: here.core.gateways.known["west/1"].stopped)
             await east.forget()
             await east.live()
             assert next(failures, None) is None
@@ -284,8 +284,8 @@ def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monk
             bob = await west.ask(1, a_create("den", "bob"))
             assert isinstance(bob, Granted)
             flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
-            keyring.remove(here.folder, WEST)
-            while "west/1" not in here.core.custody.gateways or not here.core.custody.gateways["west/1"].stopped:
+            key_folder.remove(here.folder, WEST)
+            while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
                 for frame in flood:
                     await west.say_frame(frame)
             assert "west/1" not in {peer for peer, _ in here.server.lines.waiting()}
@@ -300,13 +300,13 @@ def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_p
                 peer = here.peer(instance, here.key(key))
                 await peer.greet()
                 assert isinstance(await peer.ask(1, a_create(instance, "host", token=ord(instance[0]))), Granted)
-            keyring.remove(here.folder, WEST)
+            key_folder.remove(here.folder, WEST)
             store = here.store
             core = Core(store.load(), "broker-2", Limits(), 0.0)
-            again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, Keyring(here.folder))
+            again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
             again.start()
             again.stop()
-            assert {name: gateway.expelled for name, gateway in core.custody.gateways.items()} == {
+            assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
                 "east/1": False,
                 "west/1": True,
             }
@@ -334,8 +334,8 @@ def test_who_hears_too_many_topics_is_shut_out_for_a_while(tmp_path: Path, monke
             assert here.server.transport.shut_out == 0
             west.subscribe(*(b"r" + bytes([1]) * 7 + bytes([number]) for number in range(len(topics))))
             await until(lambda: here.server.transport.shut_out == 1)
-            await until(lambda: here.core.custody.gateways["west/1"].stopped)
-            assert not here.core.custody.gateways["east/1"].stopped
+            await until(lambda: here.core.gateways.known["west/1"].stopped)
+            assert not here.core.gateways.known["east/1"].stopped
             await east.live()
             # It may come again, with fewer.
             west.close()
@@ -385,7 +385,7 @@ def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> N
             person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
             await person.say(Hello(backbone.VERSION))
             assert isinstance(await person.hear(), Unknown)
-            assert not here.core.custody.gateways
+            assert not here.core.gateways.known
 
     asyncio.run(play())
 
@@ -464,7 +464,7 @@ def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, l
             (here.folder / "gateways" / "west.pub").write_text(public)
             await stranger.hear()
             await until(lambda: "a key was added" in log.getvalue())
-            keyring.remove(here.folder, WEST)
+            key_folder.remove(here.folder, WEST)
             await until(lambda: "a key was removed" in log.getvalue())
 
     asyncio.run(play())
@@ -490,7 +490,7 @@ def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
                 await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
             # The sockets are closed and bound again, and watched as before.
             await here.peer("east/2", east).greet()
-            keyring.remove(here.folder, EAST)
+            key_folder.remove(here.folder, EAST)
             await until(lambda: "a key was removed" in log.getvalue())
             denied = here.server.denied
             assert denied >= 2

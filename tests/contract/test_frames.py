@@ -1,7 +1,7 @@
 """What gateways say at once is what the broker takes: the bounds of both sides."""
 
 from broker.net import stream, zeromq
-from broker.requests import LISTED_ROOMS
+from broker.rooms.queries import LISTED_ROOMS
 from gateway import listing
 from gateway.chat import deliver
 from gateway.link import publisher

@@ -14,7 +14,7 @@ import tsudoi
 from broker.config import Limits
 from broker.core import Core
 from broker.net.server import Server as BrokerServer
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from gateway.config import Config, Door, Settings
 from gateway.net.service import DRAIN_S, Service
 from tsudoi.protocol import backbone
@@ -128,8 +128,8 @@ def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_
             await until(lambda: counters.accepted_messages == len(texts))
             await both.stop()
             await until(lambda: both.said() == texts)
-            (instance,) = both.broker._core.custody.gateways
-            await until(lambda: both.broker._core.custody.gateways[instance].stopped)
+            (instance,) = both.broker._core.gateways.known
+            await until(lambda: both.broker._core.gateways.known[instance].stopped)
             assert len(both.broker._core.directory.members) == 1
 
     asyncio.run(scenario())
