@@ -7,8 +7,7 @@ COPY requirements.txt /
 RUN python -m venv --without-pip /opt/tsudoi \
  && pip --disable-pip-version-check --python /opt/tsudoi/bin/python install --no-cache-dir --no-compile \
         --require-hashes --only-binary :all: --requirement /requirements.txt
-COPY protocol /opt/tsudoi/app/protocol
-COPY ops /opt/tsudoi/app/ops
+COPY tsudoi /opt/tsudoi/app/tsudoi
 COPY broker /opt/tsudoi/app/broker
 COPY gateway /opt/tsudoi/app/gateway
 COPY client /opt/tsudoi/app/client

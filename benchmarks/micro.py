@@ -18,10 +18,11 @@ from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore
 from gateway.members import Member
 from gateway.net.mmsg import LinuxIo, PortableIo, is_supported
-from protocol import backbone, datagram
-from protocol.backbone import Entry, Item, News, Publish
-from protocol.codes import EntryKind
-from protocol.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Entry, Item, News, Publish
+from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.codes import EntryKind
 
 REPEATS = 5
 TEXT = "x" * 100

@@ -1,6 +1,6 @@
 """`python -m broker admin`: what an operator sees and orders, at the command line.
 
-Each command is one or a few questions to the broker (`protocol/operator.py`) and a table of the answers; `--json` has
+Each command is one or a few questions to the broker (`admin_frames.py`) and a table of the answers; `--json` has
 the same for scripts. Exit status 1: the broker is not there, or refuses; the reason is one line on standard error.
 """
 
@@ -17,12 +17,13 @@ import msgspec
 from broker.keyring import read_secret
 from broker.net.orders import order
 from broker.passwords import make_hash
-from protocol import backbone, operator
-from protocol.codes import Rights
-from protocol.errors import BackboneError, SettingError
-from protocol.household import household, looks_like_address
-from protocol.keys import SecretKey
-from protocol.operator import Done, Question, Refused
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.ops.rate_key import looks_like_address, rate_key
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
+from tsudoi.protocol.codes import Rights
+from tsudoi.protocol.errors import BackboneError, SettingError
 
 _A = TypeVar("_A")
 _R = TypeVar("_R", bound=msgspec.Struct)
@@ -129,25 +130,25 @@ def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     context.obj = Line(endpoint, as_json, secret)
 
 
-def _rooms(line: Line) -> Iterator[operator.Room]:
+def _rooms(line: Line) -> Iterator[admin_frames.Room]:
     after, more = 0, True
     while more:
-        answer = line.ask(operator.ListRooms(after), operator.Rooms)
+        answer = line.ask(admin_frames.ListRooms(after), admin_frames.Rooms)
         yield from answer.rooms
         more = answer.more and bool(answer.rooms)
         after = answer.rooms[-1].id if answer.rooms else 0
 
 
-def _members(line: Line, room: str) -> Iterator[operator.Member]:
+def _members(line: Line, room: str) -> Iterator[admin_frames.Member]:
     after, more = 0, True
     while more:
-        answer = line.ask(operator.ListMembers(after, room), operator.Members)
+        answer = line.ask(admin_frames.ListMembers(after, room), admin_frames.Members)
         yield from answer.members
         more = answer.more and bool(answer.members)
         after = answer.members[-1].id if answer.members else 0
 
 
-def _room_cells(room: operator.Room) -> dict[str, str | int]:
+def _room_cells(room: admin_frames.Room) -> dict[str, str | int]:
     return {
         "room": room.name,
         "members": room.members,
@@ -158,7 +159,7 @@ def _room_cells(room: operator.Room) -> dict[str, str | int]:
     }
 
 
-def _member_cells(member: operator.Member) -> dict[str, str | int]:
+def _member_cells(member: admin_frames.Member) -> dict[str, str | int]:
     rights = Rights(member.rights)
     return {
         "room": member.room,
@@ -171,7 +172,7 @@ def _member_cells(member: operator.Member) -> dict[str, str | int]:
     }
 
 
-def _gateway_cells(gateway: operator.Gateway) -> dict[str, str | int]:
+def _gateway_cells(gateway: admin_frames.Gateway) -> dict[str, str | int]:
     return {
         "gateway": backbone.gateway_name(gateway.instance) or "–",
         "run": gateway.instance.rpartition("/")[2],
@@ -181,7 +182,7 @@ def _gateway_cells(gateway: operator.Gateway) -> dict[str, str | int]:
     }
 
 
-def _ban_cells(ban: operator.Sanction) -> dict[str, str | int]:
+def _ban_cells(ban: admin_frames.Sanction) -> dict[str, str | int]:
     return {"who": ban.name or ban.ip, "until": _moment(ban.until_ms) if ban.until_ms else "it is lifted"}
 
 
@@ -201,7 +202,7 @@ def rooms_command(line: Line) -> None:
 @click.pass_obj
 def room_command(line: Line, name: str) -> None:
     """Show one room and who is in it."""
-    rooms = line.ask(operator.ListRooms(0, name), operator.Rooms).rooms
+    rooms = line.ask(admin_frames.ListRooms(0, name), admin_frames.Rooms).rooms
     members = list(_members(line, name))
     if line.as_json:
         _print_json(_fields(rooms[0]) | {"in_it": [_fields(member) for member in members]})
@@ -222,7 +223,7 @@ def members_command(line: Line, room: str) -> None:
 @click.pass_obj
 def gateways_command(line: Line) -> None:
     """List the gateways that are known, and whether they are there."""
-    gateways = line.ask(operator.ListGateways(), operator.Gateways).gateways
+    gateways = line.ask(admin_frames.ListGateways(), admin_frames.Gateways).gateways
     line.show("gateways", gateways, _gateway_cells, "No gateway is known.")
 
 
@@ -230,7 +231,7 @@ def gateways_command(line: Line) -> None:
 @click.pass_obj
 def counters_command(line: Line) -> None:
     """Show what there is, and what has happened since the broker started."""
-    counters = line.ask(operator.Count(), operator.Counted).counters
+    counters = line.ask(admin_frames.Count(), admin_frames.Counted).counters
     if line.as_json:
         _print_json(dict(counters))
     else:
@@ -241,7 +242,7 @@ def counters_command(line: Line) -> None:
 @click.pass_obj
 def bans_command(line: Line) -> None:
     """List who may not come in anywhere."""
-    line.show("bans", line.ask(operator.ListBans(), operator.Bans).bans, _ban_cells, "Nobody is banned.")
+    line.show("bans", line.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "Nobody is banned.")
 
 
 # --- orders -------------------------------------------------------------------------------------------------------
@@ -252,7 +253,7 @@ def bans_command(line: Line) -> None:
 @click.pass_obj
 def close_command(line: Line, room: str) -> None:
     """Close ROOM; its members are told."""
-    line.tell(operator.CloseRoom(room), f"{room} is closed.")
+    line.tell(admin_frames.CloseRoom(room), f"{room} is closed.")
 
 
 @admin.command("remove")
@@ -262,7 +263,7 @@ def close_command(line: Line, room: str) -> None:
 @click.pass_obj
 def remove_command(line: Line, room: str, name: str, reason: str) -> None:
     """Remove the member NAME from ROOM; if it is the host, what happens is what happens when hosts leave."""
-    line.tell(operator.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
+    line.tell(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
 
 
 @admin.command("ban")
@@ -273,13 +274,13 @@ def remove_command(line: Line, room: str, name: str, reason: str) -> None:
 @click.pass_obj
 def ban_command(line: Line, who: str, minutes: int, reason: str, is_name: bool) -> None:
     """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; who is in is removed."""
-    name, ip = ("", who) if household(who) and not is_name else (who, "")
+    name, ip = ("", who) if rate_key(who) and not is_name else (who, "")
     if name and not is_name and looks_like_address(name):
         raise click.UsageError(
             f"{who} is no address that can be banned: write one of IPv4 (192.0.2.1), or one or 64 bits of IPv6"
             " (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that name: --name"
         )
-    line.tell(operator.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
+    line.tell(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
 
 
 @admin.command("unban")
@@ -287,7 +288,7 @@ def ban_command(line: Line, who: str, minutes: int, reason: str, is_name: bool) 
 @click.pass_obj
 def unban_command(line: Line, who: str) -> None:
     """Lift the bans of WHO, a user's name or an IP address."""
-    line.tell(operator.Unban(who), f"{who} may come in again.")
+    line.tell(admin_frames.Unban(who), f"{who} may come in again.")
 
 
 @admin.command("announce")
@@ -296,7 +297,7 @@ def unban_command(line: Line, who: str) -> None:
 @click.pass_obj
 def announce_command(line: Line, text: str, room: str) -> None:
     """Tell everybody in every room TEXT."""
-    line.tell(operator.Announce(text, room), "Announced; rooms told: {count}.")
+    line.tell(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
 
 
 @admin.command("persist")
@@ -314,7 +315,7 @@ def persist_command(line: Line, room: str, ask_password: bool, no_password: bool
         password = click.prompt("Password", type=str, err=True, hide_input=sys.stdin.isatty())
         # Made here: the password itself goes nowhere.
         password_hash = make_hash(password)
-    line.tell(operator.Persist(room, password_hash, topic), f"{room} is persistent.")
+    line.tell(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
 
 
 @admin.command("unpersist")
@@ -322,4 +323,4 @@ def persist_command(line: Line, room: str, ask_password: bool, no_password: bool
 @click.pass_obj
 def unpersist_command(line: Line, room: str) -> None:
     """Let ROOM close when its last member leaves; at once, if nobody is there."""
-    line.tell(operator.Unpersist(room), f"{room} closes when nobody is in it any more.")
+    line.tell(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from broker.journal import beside, parse
 from broker.store_sqlite import NEW_EPOCHS
-from protocol.errors import SettingError
+from tsudoi.protocol.errors import SettingError
 
 NEW = ".new"
 JOURNAL_SINCE = 7

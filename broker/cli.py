@@ -26,16 +26,16 @@ from broker.office import Office
 from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore, StoreInUse
-from ops import logs
-from ops.metrics import exposition
-from ops.net.heap import give_back_often
-from ops.net.http import HttpServer
-from ops.options import MANY, Number, PlaceType, check_config_option, config_option
-from ops.place import Place
-from ops.reload import differing, take_over
-from protocol.errors import InvalidName, SettingError, StoreError
-from protocol.keys import is_loopback
-from protocol.names import room_name
+from tsudoi.ops import logs
+from tsudoi.ops.host_port import HostPort
+from tsudoi.ops.metrics import exposition
+from tsudoi.ops.net.heap import give_back_often
+from tsudoi.ops.net.http import HttpServer
+from tsudoi.ops.options import MANY, HostPortType, Number, check_config_option, config_option
+from tsudoi.ops.reload import differing, take_over
+from tsudoi.protocol.backbone import is_loopback
+from tsudoi.protocol.errors import InvalidName, SettingError, StoreError
+from tsudoi.protocol.names import room_name
 
 DEFAULT_BIND = "tcp://127.0.0.1:9003"
 TAKE_OVER_S = 3.0
@@ -129,7 +129,7 @@ def _room_names(context: click.Context, parameter: click.Parameter, values: tupl
 )
 @click.option(
     "--http",
-    type=PlaceType(),
+    type=HostPortType(),
     default=None,
     envvar="TSUDOI_BROKER_HTTP",
     show_envvar=True,
@@ -256,7 +256,7 @@ def _configure(
     insecure: bool,
     persistent: tuple[str, ...],
     admin: str | None,
-    http: Place | None,
+    http: HostPort | None,
     log_level: str,
     exit_with_parent: bool,
 ) -> Config:

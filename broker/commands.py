@@ -10,11 +10,12 @@ from broker.directory import Directory
 from broker.rooms import Member
 from broker.sanctions import end_of
 from broker.store import FOREVER, Sanction, SanctionKind
-from protocol import commands, names
-from protocol.codes import EntryKind, LeaveReason
-from protocol.errors import InvalidName
-from protocol.household import household
-from protocol.phrases import Phrase
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol import names
+from tsudoi.protocol.client import slash_commands
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import InvalidName
 
 TOPIC_SIZE = 400
 """Bytes of a topic, or of a reason to remove somebody."""
@@ -31,11 +32,11 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
         line: what, as it came from its gateway; `/password NEW` is not among these (see `Core`).
         wall_ms: now.
     """
-    command = commands.parse_untrusted(line)
+    command = slash_commands.parse_untrusted(line)
     if member.may_moderate or not _is_hosts(command):
-        if isinstance(command, commands.Whisper | commands.Reply | commands.Act | commands.Rename) and is_muted(
-            directory, member, wall_ms
-        ):
+        if isinstance(
+            command, slash_commands.Whisper | slash_commands.Reply | slash_commands.Act | slash_commands.Rename
+        ) and is_muted(directory, member, wall_ms):
             return
         _Run(directory, member, wall_ms).do(command)
     else:
@@ -62,19 +63,19 @@ def answer(directory: Directory, member: Member, phrase: Phrase, about: str, wal
         directory.note(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
 
 
-def _is_hosts(command: commands.Command | commands.Unknown | commands.Misused) -> bool:
+def _is_hosts(command: slash_commands.Command | slash_commands.Unknown | slash_commands.Misused) -> bool:
     match command:
-        case commands.Topic(text):
+        case slash_commands.Topic(text):
             return text is not None
         case (
-            commands.Kick()
-            | commands.Ban()
-            | commands.Unban()
-            | commands.Mute()
-            | commands.Unmute()
-            | commands.Lock()
-            | commands.HandOver()
-            | commands.Close()
+            slash_commands.Kick()
+            | slash_commands.Ban()
+            | slash_commands.Unban()
+            | slash_commands.Mute()
+            | slash_commands.Unmute()
+            | slash_commands.Lock()
+            | slash_commands.HandOver()
+            | slash_commands.Close()
         ):
             return True
     return False
@@ -89,48 +90,48 @@ class _Run:
         self._room = member.room
         self._wall_ms = wall_ms
 
-    def do(self, command: commands.Command | commands.Unknown | commands.Misused) -> None:
+    def do(self, command: slash_commands.Command | slash_commands.Unknown | slash_commands.Misused) -> None:
         directory, member, room, wall_ms = self._directory, self._member, self._room, self._wall_ms
         match command:
-            case commands.Act(text):
+            case slash_commands.Act(text):
                 member.spoke_ms = wall_ms
                 directory.note(room, EntryKind.ACTED, member, _one_line(text), 0, wall_ms)
-            case commands.Whisper(name, text):
+            case slash_commands.Whisper(name, text):
                 if target := self._find(name):
                     self._whisper(target, text)
-            case commands.Reply(text):
+            case slash_commands.Reply(text):
                 if target := room.members.get(member.seldom.whispered_by):
                     self._whisper(target, text)
                 else:
                     self._answer(Phrase.NOBODY_WROTE)
-            case commands.Rename(name):
+            case slash_commands.Rename(name):
                 self._rename(name)
-            case commands.Topic(None):
+            case slash_commands.Topic(None):
                 self._answer(Phrase.TOPIC_IS if room.topic else Phrase.NO_TOPIC, room.topic)
-            case commands.Topic(str() as text):
+            case slash_commands.Topic(str() as text):
                 if self._fits(text):
                     directory.set_topic(room, _one_line(text), member, wall_ms)
-            case commands.Kick(name, reason):
+            case slash_commands.Kick(name, reason):
                 if (target := self._find_other(name)) and self._fits(reason):
                     directory.leave(target, LeaveReason.KICKED, wall_ms, _one_line(reason), member)
-            case commands.Ban(name, minutes):
+            case slash_commands.Ban(name, minutes):
                 self._ban(name, minutes)
-            case commands.Unban(name):
+            case slash_commands.Unban(name):
                 lifted = directory.sanctions.lift(room.id, SanctionKind.BAN, _normal(name), directory.batch.sanctions)
                 self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
-            case commands.Mute(name, minutes):
+            case slash_commands.Mute(name, minutes):
                 if target := self._find_other(name):
                     self._mute(target, minutes)
-            case commands.Unmute(name):
+            case slash_commands.Unmute(name):
                 self._unmute(name)
-            case commands.Lock(""):
+            case slash_commands.Lock(""):
                 directory.set_password(room, "", member, wall_ms)
-            case commands.HandOver(name):
+            case slash_commands.HandOver(name):
                 if target := self._find_other(name):
                     directory.make_host(target, member, wall_ms)
-            case commands.Close() if room.persistent:
+            case slash_commands.Close() if room.persistent:
                 self._answer(Phrase.ROOM_STAYS)
-            case commands.Close():
+            case slash_commands.Close():
                 directory.close(room, LeaveReason.HOST_CLOSED, wall_ms)
 
     def _whisper(self, target: Member, text: str) -> None:
@@ -164,13 +165,13 @@ class _Run:
         until_ms = end_of(minutes, self._wall_ms)
         target = self._room.members.get(self._room.names.get(_normal(who), 0))
         if target is None:
-            ip = household(who)
+            ip = rate_key(who)
             if not ip:
                 self._answer(Phrase.NO_SUCH_MEMBER, who)
                 return
             self._sanction(SanctionKind.BAN, "", ip, until_ms)
             self._answer(Phrase.ADDRESS_BANNED, ip)
-            for other in [m for m in self._room.members.values() if household(m.ip) == ip and not m.is_host]:
+            for other in [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]:
                 self._directory.leave(other, LeaveReason.BANNED, self._wall_ms, "", self._member)
             return
         if not (target := self._find_other(who)):
@@ -211,8 +212,8 @@ class _Run:
 
     def _address_of(self, target: Member) -> str:
         """Return what of a member's address may be banned or muted: empty if that would be this member's own too."""
-        ip = household(target.ip)
-        return "" if ip == household(self._member.ip) else ip
+        ip = rate_key(target.ip)
+        return "" if ip == rate_key(self._member.ip) else ip
 
     def _find(self, name: str) -> Member | None:
         """Return the member of that name; if there is none, say so."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ops.place import Place
-from protocol.errors import SettingError
-from protocol.keys import is_loopback
-from protocol.stream import STREAM
+from tsudoi.ops.host_port import HostPort
+from tsudoi.protocol.backbone import is_loopback
+from tsudoi.protocol.backbone.stream import STREAM
+from tsudoi.protocol.errors import SettingError
 
 MAX_ENDPOINT = 100
 """Bytes of an ipc:// endpoint: a socket's path may have 107, and the news' is longer than the commands'."""
@@ -57,7 +57,7 @@ class Config:
     """The folder of those whose keys are let in at a tcp endpoint; None: everybody is."""
     exit_with_parent: bool = False
     """Stop when standard input ends: for a broker that a gateway started."""
-    http: Place | None = None
+    http: HostPort | None = None
     """Where health and metrics are served."""
     log_level: str = "info"
     admin: str | None = None

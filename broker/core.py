@@ -15,13 +15,13 @@ from broker.directory import Directory
 from broker.requests import Requests
 from broker.store import Batch, Chunk, Snapshot
 from broker.turn import Moment, Turn
-from ops.histogram import ITEMS, Histogram
-from protocol import backbone, names
-from protocol.codes import EntryKind, LeaveReason
-from protocol.datagram import MAX_UP
-from protocol.errors import MalformedMessage
-from protocol.keys import Role
-from protocol.text import clean
+from tsudoi.ops.histogram import ITEMS, Histogram
+from tsudoi.ops.keyfiles import Role
+from tsudoi.protocol import backbone, names
+from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import MalformedMessage
 
 SWEEP_S = 1.0
 """Between two looks at what is seldom."""
@@ -90,10 +90,10 @@ class Core:
 
     def parts_untrusted(self, frame: bytes) -> list[bytes]:
         """Return what a frame that carries others carries, to be handled one by one; none of any other frame."""
-        if not frame.startswith(backbone.SEVERAL):
+        if not frame.startswith(backbone.PACKED):
             return []
         try:
-            return backbone.each_untrusted(frame)
+            return backbone.unpack_frames_untrusted(frame)
         except MalformedMessage:
             return []  # it is counted when it is handled
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from broker.directory import Directory
 from broker.rooms import Member
-from ops.limits import Buckets
-from protocol import backbone
-from protocol.codes import LeaveReason, Status
-from protocol.household import same_host
+from tsudoi.ops.rate_key import same_host
+from tsudoi.ops.token_bucket import Buckets
+from tsudoi.protocol import backbone
+from tsudoi.protocol.codes import LeaveReason, Status
 
 ALIVE_S = 2.0
 """A gateway that was not heard for this long delivers nothing: its lease, which is shorter, is over."""
@@ -304,7 +304,7 @@ class Custody:
         # Ids that nobody has or had cost next to nothing: who asks may have made them up.
         elsewhere = [each for each in named & members.keys() if members[each].gateway != instance]
         elsewhere += [each for each in named & departed.keys() if departed[each] != instance]
-        self._answer(instance, backbone.Reply(request_id, backbone.OnRoll(sorted(elsewhere))))
+        self._answer(instance, backbone.Reply(request_id, backbone.Reconciled(sorted(elsewhere))))
 
     def grant(self, instance: str, request_id: int, member: Member) -> None:
         """Tell a gateway of a member that it serves."""
@@ -432,6 +432,6 @@ def _granted(member: Member) -> backbone.Granted:
         min(member.heard(), room.last - 1) if room.closed_ms else member.heard(),
         room.first,
         member.wished,
-        member.manner,
+        member.options,
         len(room.members),
     )

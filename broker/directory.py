@@ -13,13 +13,13 @@ from broker.config import Limits
 from broker.rooms import TIME_SHIFT, Member, Room
 from broker.sanctions import Sanctions
 from broker.store import Batch, MemberRow, RoomRow, SanctionKind, Snapshot
-from protocol.backbone import Entry
-from protocol.codes import EntryKind, LeaveReason
-from protocol.errors import Full, RoomExists, RoomNotFound
-from protocol.household import household
-from protocol.manner import Manner
-from protocol.names import SERVER_NAME, RoomName, UserName
-from protocol.phrases import Phrase
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import Full, RoomExists, RoomNotFound
+from tsudoi.protocol.names import SERVER_NAME, RoomName, UserName
 
 NOBODY = 0
 """The host of a room that has none: no member has this id."""
@@ -65,7 +65,7 @@ class Directory:
                 self._add_member(member)
         for room in self.rooms.values():
             if host := room.members.get(room.host):
-                self._house(room, household(host.ip))
+                self._house(room, rate_key(host.ip))
         for (room_id, gateway), offset in snapshot.delivered.items():
             if room := self.known_room(room_id):
                 room.delivered[gateway] = min(offset, room.last)
@@ -84,12 +84,12 @@ class Directory:
         if len(self.rooms) >= self._limits.rooms:
             raise Full(f"the server has its most rooms ({self._limits.rooms})")
         most = self._limits.rooms_per_address
-        if most and self._housed.get(household(member.ip), 0) >= most:
+        if most and self._housed.get(rate_key(member.ip), 0) >= most:
             raise Full(f"your address has its most rooms ({most})")
         room_id = self._new_id(wall_ms)
         room = Room(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms), 1, 0)
         self._add_room(room)
-        self._house(room, household(member.ip))
+        self._house(room, rate_key(member.ip))
         self.batch.rooms[room_id] = room.row()
         return self._enter(room, room.host, wished, member, wall_ms)
 
@@ -291,7 +291,7 @@ class Directory:
         self.note(room, EntryKind.JOINED, member, "", len(room.members), wall_ms)
         member.delivered = room.last
         self.batch.members[member.id] = member.row()
-        if room.topic and member.manner & Manner.NOTICES:
+        if room.topic and member.options & MemberOptions.NOTICES:
             # Behind what it has heard, so that it is told when it is live, and again if that was lost.
             self.note(room, EntryKind.ANSWERED, member, room.topic, Phrase.TOPIC_IS, wall_ms)
         return member

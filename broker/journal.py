@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocol.errors import StoreError
+from tsudoi.protocol.errors import StoreError
 
 SUFFIX = ".journal"
 OWNER_SIZE = 8

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from protocol.errors import SettingError
-from protocol.keys import (
+from tsudoi.ops.keyfiles import (
     MAX_FILE_SIZE,
     Owner,
     Role,
@@ -25,6 +24,7 @@ from protocol.keys import (
     parse_secret,
     serialize_secret,
 )
+from tsudoi.protocol.errors import SettingError
 
 FOLDERS = {Role.GATEWAY: "gateways", Role.OPERATOR: "operators"}
 OWN = "broker.key"

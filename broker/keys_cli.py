@@ -7,8 +7,8 @@ import click
 
 from broker import keyring
 from broker.net.security import make_pair
-from protocol.errors import SettingError
-from protocol.keys import Owner, Role
+from tsudoi.ops.keyfiles import Owner, Role
+from tsudoi.protocol.errors import SettingError
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from broker.rooms import Member, Room
 from broker.sanctions import EVERYWHERE, SANCTIONS_A_ROOM, end_of
 from broker.store import FOREVER, Sanction, SanctionKind
 from broker.turn import Moment
-from protocol import names, operator
-from protocol.codes import EntryKind, LeaveReason
-from protocol.errors import InvalidName, MalformedMessage, PeerError
-from protocol.household import household
-from protocol.operator import PAGE, Answer, Done, Question, Refused
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol import names
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError
 
 ANNOUNCED_A_TICK = 2_000
 """Rooms that an announcement goes to at once; an entry in each log of very many rooms would hold everybody up."""
@@ -42,12 +43,12 @@ class Office:
     def handle_untrusted(self, frame: bytes, moment: Moment) -> Answer | None:
         """Return the answer to one frame, to be sent when the turn is kept; None for bytes that are none."""
         try:
-            ask = operator.parse_ask_untrusted(frame)
+            ask = admin_frames.parse_ask_untrusted(frame)
         except MalformedMessage:
             self.malformed += 1
             return None
-        if ask.version != operator.VERSION:
-            return Refused(f"this broker's orders have version {operator.VERSION}, yours {ask.version}")
+        if ask.version != admin_frames.VERSION:
+            return Refused(f"this broker's orders have version {admin_frames.VERSION}, yours {ask.version}")
         try:
             return self._answer(ask.body, moment)
         except InvalidName as exc:
@@ -68,44 +69,44 @@ class Office:
     def _answer(self, question: Question, moment: Moment) -> Answer:
         directory, wall_ms = self._directory, moment.wall_ms
         match question:
-            case operator.ListRooms(after, name):
+            case admin_frames.ListRooms(after, name):
                 rooms = [self._room(name)] if name else directory.rooms.values()
                 some, more = _page(rooms, after, lambda room: room.id)
-                return operator.Rooms([_told_room(room) for room in some], more)
-            case operator.ListMembers(after, name):
+                return admin_frames.Rooms([_told_room(room) for room in some], more)
+            case admin_frames.ListMembers(after, name):
                 members = (self._room(name).members if name else directory.members).values()
                 # Those of a room that is closed are known until they have been told.
                 found, more = _page((m for m in members if not m.room.closed_ms), after, lambda member: member.id)
-                return operator.Members([_told_member(member) for member in found], more)
-            case operator.ListGateways():
-                return operator.Gateways(self._gateways(moment.now))
-            case operator.Count():
-                return operator.Counted(self._counted())
-            case operator.ListBans():
+                return admin_frames.Members([_told_member(member) for member in found], more)
+            case admin_frames.ListGateways():
+                return admin_frames.Gateways(self._gateways(moment.now))
+            case admin_frames.Count():
+                return admin_frames.Counted(self._counted())
+            case admin_frames.ListBans():
                 bans = directory.sanctions.of_room(EVERYWHERE)
                 held = [ban for ban in bans if ban.kind == SanctionKind.BAN and ban.until_ms > wall_ms]
-                return operator.Bans(
-                    [operator.Sanction(b.name, b.ip, 0 if b.until_ms == FOREVER else b.until_ms) for b in held]
+                return admin_frames.Bans(
+                    [admin_frames.Sanction(b.name, b.ip, 0 if b.until_ms == FOREVER else b.until_ms) for b in held]
                 )
-            case operator.CloseRoom(name):
+            case admin_frames.CloseRoom(name):
                 directory.close(self._room(name), LeaveReason.OPERATOR, wall_ms)
                 return Done(1)
-            case operator.RemoveMember(room_name, name, reason):
+            case admin_frames.RemoveMember(room_name, name, reason):
                 room = self._room(room_name)
                 member = next((m for m in room.members.values() if m.name == names.user_name(name)), None)
                 if member is None:
                     return Refused(f"nobody in {room.name} is called {name}")
                 directory.leave(member, LeaveReason.OPERATOR, wall_ms, _fitting(reason))
                 return Done(1)
-            case operator.Ban(name, ip, minutes, reason):
+            case admin_frames.Ban(name, ip, minutes, reason):
                 return self._ban(name, ip, minutes, _fitting(reason), wall_ms)
-            case operator.Unban(who):
+            case admin_frames.Unban(who):
                 return self._unban(who)
-            case operator.Announce(text, name):
+            case admin_frames.Announce(text, name):
                 return self._ask_to_announce(_fitting(text), name)
-            case operator.Persist(name, password_hash, topic):
+            case admin_frames.Persist(name, password_hash, topic):
                 return self._persist(name, password_hash, topic, wall_ms)
-            case operator.Unpersist(name):
+            case admin_frames.Unpersist(name):
                 room = self._room(name)
                 if not room.persistent:
                     return Refused(f"{room.name} is not persistent")
@@ -119,14 +120,14 @@ class Office:
             raise PeerError(f"there is no room called {wanted}")
         return room
 
-    def _gateways(self, now: float) -> list[operator.Gateway]:
+    def _gateways(self, now: float) -> list[admin_frames.Gateway]:
         custody, by_gateway = self._core.custody, self._directory.by_gateway
         told = []
         for instance, gateway in custody.gateways.items():
             state = "stopped" if gateway.stopped else "away" if not custody.may_live(instance, now) else "serves"
             silent_ms = int(max(now - gateway.seen, 0.0) * 1000)
             served = sum(room.gateways[instance] for room in by_gateway.get(instance, {}).values())
-            told.append(operator.Gateway(instance, served, state, silent_ms))
+            told.append(admin_frames.Gateway(instance, served, state, silent_ms))
         return told
 
     def _counted(self) -> list[tuple[str, int]]:
@@ -149,7 +150,7 @@ class Office:
         if name:
             name = names.user_name(name)
         else:
-            given, ip = ip, household(ip)
+            given, ip = ip, rate_key(ip)
             if not ip:
                 return Refused(f"{given!r} is not an IP address")
         directory = self._directory
@@ -200,9 +201,9 @@ def _page(rows: Iterable[_T], after: int, id_of: Callable[[_T], int]) -> tuple[l
     return found[:PAGE], len(found) > PAGE
 
 
-def _told_room(room: Room) -> operator.Room:
+def _told_room(room: Room) -> admin_frames.Room:
     host = room.members.get(room.host)
-    return operator.Room(
+    return admin_frames.Room(
         room.id,
         room.name,
         len(room.members),
@@ -215,8 +216,8 @@ def _told_room(room: Room) -> operator.Room:
     )
 
 
-def _told_member(member: Member) -> operator.Member:
-    return operator.Member(
+def _told_member(member: Member) -> admin_frames.Member:
+    return admin_frames.Member(
         member.id,
         member.room.name,
         member.name,
@@ -232,7 +233,7 @@ def _told_member(member: Member) -> operator.Member:
 def _is_meant(member: Member, name: str, ip: str) -> bool:
     if name:
         return name in (member.name, member.wished)
-    return ip in (household(member.ip), household(member.where))
+    return ip in (rate_key(member.ip), rate_key(member.where))
 
 
 def _fitting(text: str) -> str:

@@ -15,11 +15,11 @@ from broker.rooms import Room
 from broker.sanctions import EVERYWHERE
 from broker.store import FOREVER, MemberRow, SanctionKind
 from broker.turn import Moment, PasswordJob
-from ops.limits import Buckets
-from protocol import backbone, names
-from protocol.codes import Rights, Status
-from protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists
-from protocol.phrases import Phrase
+from tsudoi.ops.token_bucket import Buckets
+from tsudoi.protocol import backbone, names
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.codes import Rights, Status
+from tsudoi.protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists
 
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
 LISTED = 100
@@ -65,7 +65,7 @@ class Requests:
                     self._ask_to_create(peer, request, create, moment)
                 case backbone.Resume() as resume:
                     self._resume(peer, request.id, resume, moment.now)
-                case backbone.Roll(known):
+                case backbone.Reconcile(known):
                     self._custody.call_roll(peer, request.id, known)
                 case backbone.Positions(asked):
                     standing = [self._directory.standing(room_id) for room_id in asked]
@@ -245,5 +245,5 @@ class Requests:
 def _member_row(peer: str, body: backbone.Create) -> MemberRow:
     idle_ms, rights = min(max(body.idle_ms, 1), backbone.MAX_IDLE_MS), body.rights & ALL_RIGHTS
     return MemberRow(
-        0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, manner=body.manner
+        0, 0, "", body.token_hash, body.dialect, body.ip, b"", peer, idle_ms, False, 0, rights, options=body.options
     )

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Final
 
 from broker.store import MemberRow, RoomRow
-from protocol.codes import Rights
-from protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, told_apart
+from tsudoi.protocol.codes import Rights
+from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, told_apart
 
 NO_RIGHTS = Rights(0)
 
@@ -46,9 +46,9 @@ class Member:
         "idle_ms",
         "ip",
         "live",
-        "manner",
         "muted_until_ms",
         "name",
+        "options",
         "room",
         "seldom",
         "spoke_ms",
@@ -71,7 +71,7 @@ class Member:
         self.delivered = row.delivered
         self.wished = row.wished or row.name
         """The name that it came with: its client may go on to write it before its texts."""
-        self.manner = row.manner
+        self.options = row.options
         self.muted_until_ms = row.muted_until_ms
         self.seldom = USUAL
         if row.rights or row.whispered_by:
@@ -119,7 +119,7 @@ class Member:
             self.delivered,
             int(self.seldom.rights),
             self.wished,
-            self.manner,
+            self.options,
             self.muted_until_ms,
             self.seldom.whispered_by,
         )
@@ -164,7 +164,7 @@ class Room:
         self.closed_ms = row.closed_ms
         self.topic = row.topic
         self.address = ""
-        """The household that it counts for: its creator's, after a restart of the broker its host's."""
+        """The address that it counts for: its creator's, after a restart of the broker its host's."""
         self.persistent = row.persistent
         self.first = first
         self.last = last

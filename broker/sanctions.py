@@ -1,14 +1,14 @@
 """Who may not come into a room, or not speak in it; PROTOCOL.md, "Commands".
 
 By name and by address: somebody who comes back under another name is known by the address, and the other way round. An
-address stands for its household (`protocol/household.py`): who has one address of IPv6 has very many.
+address stands for its rate_key (`protocol/rate_key.py`): who has one address of IPv6 has very many.
 Times are milliseconds since 1970.
 """
 
 from collections.abc import Iterable
 
 from broker.store import FOREVER, Sanction, SanctionKind
-from protocol.household import household
+from tsudoi.ops.rate_key import rate_key
 
 EVERYWHERE = 0
 """In place of a room: set by the operator, for all rooms."""
@@ -71,8 +71,8 @@ class Sanctions:
 def _concerns(sanction: Sanction, name: str, ip: str) -> bool:
     if sanction.name and name == sanction.name:
         return True
-    where = household(ip)
-    return bool(where) and where == household(sanction.ip)
+    where = rate_key(ip)
+    return bool(where) and where == rate_key(sanction.ip)
 
 
 def end_of(minutes: int, now_ms: int) -> int:

@@ -64,8 +64,8 @@ class MemberRow:
     """`codes.Rights` that a signed token gave it when it came in."""
     wished: str = ""
     """The name that it came with."""
-    manner: int = 0
-    """`protocol.manner.Manner`: how its listener serves it."""
+    options: int = 0
+    """`MemberOptions`: how its listener serves it."""
     muted_until_ms: int = 0
     """Until when it may not speak: milliseconds since 1970."""
     whispered_by: int = 0

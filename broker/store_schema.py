@@ -61,4 +61,5 @@ INSERT INTO journal SELECT randomblob(8), coalesce(min(row) - 1, 0) FROM turns;
 -- In which run of the operating system the store is open; empty: it was closed, or each commit is on the disk.
 ALTER TABLE journal ADD COLUMN opened_in TEXT NOT NULL DEFAULT '';
 """,
+    "ALTER TABLE members RENAME COLUMN manner TO options;",
 )

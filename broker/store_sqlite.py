@@ -30,7 +30,7 @@ import msgspec
 from broker.journal import Journal, beside
 from broker.store import Batch, Chunk, MemberRow, RoomRow, Sanction, Snapshot
 from broker.store_schema import MIGRATIONS
-from protocol.errors import SettingError, StoreError
+from tsudoi.protocol.errors import SettingError, StoreError
 
 Durability = Literal["process", "full"]
 

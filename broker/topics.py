@@ -1,6 +1,6 @@
 """Who has ZeroMQ hear which topics: it keeps them for as long as somebody does, and has no bound of its own."""
 
-from protocol.keys import Owner
+from tsudoi.ops.keyfiles import Owner
 
 
 class TopicCounts:

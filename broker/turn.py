@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from broker.store import Batch
-from protocol import backbone
+from tsudoi.protocol import backbone
 
 
 class Moment(NamedTuple):

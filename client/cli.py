@@ -17,8 +17,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from client.errors import ClientError
-from client.net.chat import ChatClient, create, join, rooms
 from client.net.pipes import chat_by_lines
 from client.net.processes import Site
 from client.net.stage import StoryResult, act_out
@@ -27,8 +25,10 @@ from client.net.top import WIDE, watch
 from client.scenario.report import Report
 from client.scenario.sentences import LANGUAGE
 from client.scenario.story import StoryError, read
-from client.server import Server
-from protocol.dialects import DIALECTS
+from tsudoi.errors import ClientError
+from tsudoi.net.chat import ChatClient, create, join, rooms
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.server_address import Server
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")

@@ -2,7 +2,7 @@
 
 from typing import TypeGuard
 
-from client.events import Emote, Event, Kicked, Message, Private, RoomClosed, ServerAway, TimedOut
+from tsudoi.events import Emote, Event, Kicked, Message, Private, RoomClosed, ServerAway, TimedOut
 
 LINE_LIMIT = 1 << 20
 """Bytes of a line; what is longer is taken apart there."""

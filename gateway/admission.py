@@ -1,6 +1,6 @@
 """Who may connect, ask, create and try passwords: so many from an address, in a room, in all. No socket, no clock.
 
-An address is counted as its household (`protocol/household.py`). Addresses of `--unlimited`
+An address is counted as its rate_key (`protocol/rate_key.py`). Addresses of `--unlimited`
 networks (this machine's, until told otherwise; a proxy's, say) count in all, but not one by one.
 """
 
@@ -10,8 +10,8 @@ from enum import Enum, auto
 
 from gateway.config import Network, Settings
 from gateway.counters import Counters
-from ops.limits import Buckets
-from protocol.household import household
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.ops.token_bucket import Buckets
 
 ADDRESSES = 10_000
 """Addresses that are remembered; beyond that the one not seen for longest is forgotten."""
@@ -48,7 +48,7 @@ class _Tries:
     next_at: float = float("-inf")
 
 
-class Households:
+class RateKeys:
     """What IP addresses are counted as; remembers those that came last."""
 
     def __init__(self, settings: Settings) -> None:
@@ -91,8 +91,8 @@ class Admission:
         """Of rooms; what is being tried counts as wrong until it is known to be right."""
         self._right: dict[tuple[str, str], None] = {}
         """Rooms and addresses whose last password there was right."""
-        self._address = Households(settings).of
-        self._household = Households(replace(settings, unlimited=())).of
+        self._address = RateKeys(settings).of
+        self._household = RateKeys(replace(settings, unlimited=())).of
         """What is open or pending is counted by this: whose addresses are limited may change meanwhile."""
 
     def is_full(self) -> bool:
@@ -111,7 +111,7 @@ class Admission:
             now: when.
             place_made: another connection is being closed for it, if there are too many.
         """
-        address, household = self._address(ip), self._household(ip)
+        address, rate_key = self._address(ip), self._household(ip)
         if self.is_full() and not place_made:
             self._counters.connections_refused += 1
             return Verdict.CLOSE
@@ -123,7 +123,7 @@ class Admission:
             verdict = self._ask(address, now)
             if verdict is Verdict.CLOSE:
                 return verdict
-        self._of[household] = self._of.get(household, 0) + 1
+        self._of[rate_key] = self._of.get(rate_key, 0) + 1
         self._open += 1
         return verdict
 
@@ -141,12 +141,12 @@ class Admission:
     def disconnect(self, ip: str) -> None:
         """A connection that was not closed at once has ended."""
         self._open -= 1
-        household = self._household(ip)
-        left = self._of.get(household, 0) - 1
+        rate_key = self._household(ip)
+        left = self._of.get(rate_key, 0) - 1
         if left > 0:
-            self._of[household] = left
+            self._of[rate_key] = left
         else:
-            self._of.pop(household, None)
+            self._of.pop(rate_key, None)
 
     def may_create(self, ip: str, now: float) -> bool:
         """Say whether a room may be created from there, and count it."""
@@ -227,4 +227,4 @@ def counted_as(ip: str, unlimited: tuple[Network, ...]) -> str:
         address = address.ipv4_mapped
     if any(address in network for network in unlimited):
         return ""
-    return household(ip)
+    return rate_key(ip)

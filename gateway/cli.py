@@ -33,15 +33,15 @@ from gateway.net.embedded import EmbeddedBroker
 from gateway.net.keyfile import load_gate
 from gateway.net.service import Service
 from gateway.net.workers import Workers
-from ops import logs
-from ops.metrics import exposition
-from ops.net.heap import give_back_often
-from ops.net.http import HttpServer
-from ops.options import MANY, Number, PlaceType, check_config_option, config_option
-from ops.place import Place
-from protocol.backbone import MAX_IDLE_MS
-from protocol.dialects import DIALECTS
-from protocol.errors import SettingError
+from tsudoi.ops import logs
+from tsudoi.ops.host_port import HostPort
+from tsudoi.ops.metrics import exposition
+from tsudoi.ops.net.heap import give_back_often
+from tsudoi.ops.net.http import HttpServer
+from tsudoi.ops.options import MANY, HostPortType, Number, check_config_option, config_option
+from tsudoi.protocol.backbone import MAX_IDLE_MS
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("gateway")
 
@@ -387,7 +387,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 )
 @click.option(
     "--http",
-    type=PlaceType(),
+    type=HostPortType(),
     default=None,
     show_envvar=True,
     help="Serve GET /healthz and /metrics there. [default: nowhere]",
@@ -409,7 +409,7 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
 @config_option("gateway")
 @check_config_option()
 @click.pass_context
-def main(context: click.Context, /, http: Place | None, check_config: bool, **_: object) -> None:
+def main(context: click.Context, /, http: HostPort | None, check_config: bool, **_: object) -> None:
     """Let clients in: rooms are created and joined over TCP, chat goes by UDP.
 
     Without --broker this is a whole chat service: it starts a broker of its own, which keeps everything in --data.
@@ -487,7 +487,7 @@ def _configure(
     language: Literal["en", "ja"],
     auth_key: Path | None,
     auth: Literal["optional", "required"],
-    http: Place | None,
+    http: HostPort | None,
     log_level: str,
     log_format: logs.Format,
     config: Path | None,
@@ -536,10 +536,10 @@ def _configure(
 
 
 @main.command("ping")
-@click.option("--http", type=PlaceType(), default=None, help="Where it serves /healthz.")
+@click.option("--http", type=HostPortType(), default=None, help="Where it serves /healthz.")
 @click.option("--timeout", default=3.0, type=Number(0.1), metavar="SECONDS", help="How long to wait.")
 @click.pass_context
-def ping_command(context: click.Context, http: Place | None, timeout: float) -> None:
+def ping_command(context: click.Context, http: HostPort | None, timeout: float) -> None:
     """Ask a running gateway (at --http) whether it is healthy: exit status 0 or 1."""
     place = http or context.obj
     if place is None:

@@ -12,9 +12,8 @@ from gateway.counters import Counters
 from gateway.happenings import SPOKEN
 from gateway.link import Link
 from gateway.members import Member, Voice
-from ops.limits import Bucket
-from protocol import commands, told
-from protocol.backbone import (
+from tsudoi.ops.token_bucket import Bucket
+from tsudoi.protocol.backbone import (
     Answer,
     Banned,
     Bans,
@@ -32,10 +31,11 @@ from protocol.backbone import (
     SetPassword,
     Who,
 )
-from protocol.codes import EntryKind, LeaveReason
-from protocol.commands import HOSTS_WORDS, Command, Misused, Unknown
-from protocol.manner import Manner
-from protocol.phrases import HELP, Phrase, idle_for, phrase
+from tsudoi.protocol.client import notices, slash_commands
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
+from tsudoi.protocol.client.slash_commands import HOSTS_WORDS, Command, Misused, Unknown
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 PAGE = 20
 """Members or rooms on a page."""
@@ -69,31 +69,31 @@ class Commands:
 
     def take(self, member: Member, line: str, now: float) -> str:
         """Take a text that begins with a slash; return what the member says by it, empty if nothing."""
-        if text := commands.said_by(line):
+        if text := slash_commands.said_by(line):
             return text
         self._counters.commands += 1
-        command = commands.parse_untrusted(line)
+        command = slash_commands.parse_untrusted(line)
         match command:
-            case commands.Leave():
+            case slash_commands.Leave():
                 self._answer(member, Phrase.LEFT_ROOM, member.room.name)
                 self._leave(member, LeaveReason.LEFT, now)
-            case commands.Lock(password) if password:
+            case slash_commands.Lock(password) if password:
                 if self._may(member, QUESTION, now):
                     self._ask(member, SetPassword(member.room.id, member.id, password), now, lambda answer: None)
             case (
-                commands.Whisper()
-                | commands.Reply()
-                | commands.Act()
-                | commands.Rename()
-                | commands.Kick()
-                | commands.Ban()
-                | commands.Unban()
-                | commands.Mute()
-                | commands.Unmute()
-                | commands.Lock()
-                | commands.Topic()
-                | commands.HandOver()
-                | commands.Close()
+                slash_commands.Whisper()
+                | slash_commands.Reply()
+                | slash_commands.Act()
+                | slash_commands.Rename()
+                | slash_commands.Kick()
+                | slash_commands.Ban()
+                | slash_commands.Unban()
+                | slash_commands.Mute()
+                | slash_commands.Unmute()
+                | slash_commands.Lock()
+                | slash_commands.Topic()
+                | slash_commands.HandOver()
+                | slash_commands.Close()
             ):
                 if self._may(member, 1.0, now):
                     self._publish(member, line)
@@ -130,30 +130,34 @@ class Commands:
     def _tell(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
         """Answer a question."""
         match command:
-            case commands.Unknown(word):
+            case slash_commands.Unknown(word):
                 self._answer(member, Phrase.UNKNOWN_COMMAND, word)
-            case commands.Misused(word):
+            case slash_commands.Misused(word):
                 usage, *does = HELP[word]
                 self._answer(member, Phrase.USAGE, f"{usage} — {does[_japanese(member)]}")
-            case commands.Help() | commands.Who() | commands.Rooms() | commands.Bans() | commands.History() if (
-                member.voice is not None and member.voice.elsewhere
-            ):
+            case (
+                slash_commands.Help()
+                | slash_commands.Who()
+                | slash_commands.Rooms()
+                | slash_commands.Bans()
+                | slash_commands.History()
+            ) if member.voice is not None and member.voice.elsewhere:
                 # Its address may be somebody's who never asked: answers are many times as long.
                 self._warn(member, member.voice, Phrase.MOVED_AWAY, now)
-            case commands.Help():
+            case slash_commands.Help():
                 self._send(member, _help(member))
-            case commands.Who(page):
+            case slash_commands.Who(page):
                 question = Who(member.room.id, (page - 1) * PAGE, PAGE)
                 self._ask(member, question, now, lambda answer: self._who(member, page, answer))
-            case commands.Rooms(page):
+            case slash_commands.Rooms(page):
                 self._ask(member, Browse((page - 1) * PAGE, PAGE), now, lambda a: self._rooms(member, page, a))
-            case commands.Bans(page):
+            case slash_commands.Bans(page):
                 bans = Bans(member.room.id, member.id, (page - 1) * PAGE, PAGE)
                 self._ask(member, bans, now, lambda answer: self._bans(member, page, answer))
-            case commands.History(count):
+            case slash_commands.History(count):
                 newest = max(member.room.known_last, member.cursor)
                 self._look_back(member, min(count, HISTORY), newest, [], PORTIONS, now)
-            case commands.Time():
+            case slash_commands.Time():
                 self._ask(member, Clock(), now, lambda answer: self._time(member, answer))
 
     def _ask(self, member: Member, question: Question, now: float, on_answer: Callable[[Answer], None]) -> None:
@@ -254,7 +258,7 @@ class Commands:
         room = member.room.name
         words = phrase(head, _japanese(member), room=room, count=count, page=page, pages=pages)
         values = {"count": count, "page": page, "pages": pages}
-        self._send(member, told.listed(member.dialect.down, room, notice, key, values, words, rows))
+        self._send(member, notices.encode_list(member.dialect.down, room, notice, key, values, words, rows))
 
     def _history(self, member: Member, said: list[Entry]) -> None:
         if not said:
@@ -263,7 +267,7 @@ class Commands:
         room, japanese = member.room.name, _japanese(member)
         head = phrase(Phrase.HISTORY, japanese, count=len(said), room=room)
         rows = [(_as_said(entry), _history_line(entry, japanese)) for entry in said]
-        datagrams = told.listed(member.dialect.down, room, "history", "messages", {}, head, rows)
+        datagrams = notices.encode_list(member.dialect.down, room, "history", "messages", {}, head, rows)
         self._send(member, datagrams)
 
     def _time(self, member: Member, answer: Answer) -> None:
@@ -272,7 +276,7 @@ class Commands:
 
 
 def _japanese(member: Member) -> bool:
-    return bool(member.manner & Manner.JAPANESE)
+    return bool(member.options & MemberOptions.JAPANESE)
 
 
 def _help(member: Member) -> list[bytes]:
@@ -287,7 +291,7 @@ def _help(member: Member) -> list[bytes]:
             usage, *does = HELP[word]
             rows.append(({"usage": usage, "does": does[japanese]}, f"{usage} — {does[japanese]}"))
         style, room = member.dialect.down, member.room.name
-        datagrams += told.listed(style, room, "help", "commands", {}, phrase(head, japanese), rows)
+        datagrams += notices.encode_list(style, room, "help", "commands", {}, phrase(head, japanese), rows)
     return datagrams
 
 

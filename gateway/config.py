@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ops.place import Place, parse_place
-from protocol.dialect import Dialect
-from protocol.dialects import DIALECTS
-from protocol.errors import SettingError
-from protocol.keys import Role, SecretKey, is_loopback, parse_secret
-from protocol.manner import Manner
-from protocol.recognise import AUTO
-from protocol.stream import STREAM
+from tsudoi.ops.host_port import HostPort, parse_host_port
+from tsudoi.ops.keyfiles import Role, SecretKey, parse_secret
+from tsudoi.protocol.backbone import is_loopback
+from tsudoi.protocol.backbone.stream import STREAM
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.recognise import AUTO
+from tsudoi.protocol.errors import SettingError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
@@ -113,20 +114,20 @@ class Settings:
     language: Literal["en", "ja"] = "en"
     """What the server's own words are in."""
 
-    def manner(self, door: Door, dialect: Dialect) -> Manner:
+    def options(self, door: Door, dialect: Dialect) -> MemberOptions:
         """Return how members are served who come in at a door and speak a dialect."""
         commands = self.commands if door.commands is None else door.commands
         notices = self.notices if door.notices is None else door.notices
         if notices is None:
             notices = dialect.notices
-        manner = Manner(0)
+        options = MemberOptions(0)
         if commands:
-            manner |= Manner.COMMANDS
+            options |= MemberOptions.COMMANDS
         if notices:
-            manner |= Manner.NOTICES
+            options |= MemberOptions.NOTICES
         if (door.language or self.language) == "ja":
-            manner |= Manner.JAPANESE
-        return manner
+            options |= MemberOptions.JAPANESE
+        return options
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class Config:
     """Endpoint of a running broker; None: start one of our own."""
     data: Path
     """Where a broker of our own keeps its store."""
-    http: Place | None
+    http: HostPort | None
     name: str
     auth_key: Path | None = None
     """File with the keys that tokens are signed with."""
@@ -203,7 +204,7 @@ def parse_door(text: str, dialects: bool) -> Door:
     dialect = dialect if equals else AUTO
     if dialect != AUTO and dialect not in DIALECTS:
         raise SettingError(f"there is no dialect {dialect!r}; there are auto, {', '.join(DIALECTS)}")
-    where = parse_place(place)
+    where = parse_host_port(place)
     return replace(Door(where.host, where.port, dialect), **dict(_parse_option(option) for option in options))
 
 

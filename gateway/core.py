@@ -7,7 +7,7 @@ hear to `link.py`, from where `net/service.py` takes it after each drain. `now` 
 from collections.abc import Iterable
 
 from gateway import addresses
-from gateway.admission import ADDRESSES, Households
+from gateway.admission import ADDRESSES, RateKeys
 from gateway.commands import TOLD_S, Commands
 from gateway.config import Settings
 from gateway.counters import Counters
@@ -17,19 +17,19 @@ from gateway.members import Arrival, Member, Members, Room, Voice, without_own_n
 from gateway.silence import Silences
 from gateway.strangers import Strangers
 from gateway.trust import without_token
-from ops.limits import Bucket, Buckets, bound
-from protocol import backbone
-from protocol.backbone import Adopt, Granted, Item, Release, Reply
-from protocol.codes import EntryKind, LeaveReason
-from protocol.commands import SLASHES
-from protocol.datagram import MAX_UP, notice, readable
-from protocol.dialect import DownForm
-from protocol.dialects import CLASSIC, DIALECTS
-from protocol.errors import MalformedMessage
-from protocol.manner import Manner
-from protocol.names import hash_token
+from tsudoi.ops.token_bucket import Bucket, Buckets, bound
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Adopt, Granted, Item, Release, Reply
+from tsudoi.protocol.client.datagram import MAX_UP, notice, readable
+from tsudoi.protocol.client.dialect import DownForm
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.slash_commands import SLASHES
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import hash_token
 
-COMMANDS = int(Manner.COMMANDS)
+COMMANDS = int(MemberOptions.COMMANDS)
 """As a plain number: looked at for each message that begins with a slash."""
 UNKNOWN_IP = bytes(4)
 LATE_TICK_S = 1.0
@@ -63,7 +63,7 @@ class Core:
         self.members = members
         self._takes_tokens = settings.auth != "off"
         self.commands = Commands(link, counters, delivery.send_to, self.leave)
-        self._households = Households(settings)
+        self._households = RateKeys(settings)
         self.strangers = Strangers(members, settings, link, delivery, counters, self._households, self)
         self._moves: Buckets[int] = Buckets(MOVING)
         """Of members, by their ids."""
@@ -141,7 +141,7 @@ class Core:
             voice.muted_until = now + MUTE_S
             self._slow_down(member, voice, SLOW_DOWN, now)
             return
-        if text[0] in SLASHES and member.manner & COMMANDS:
+        if text[0] in SLASHES and member.options & COMMANDS:
             text = self.commands.take(member, text, now)
             if not text:
                 return
@@ -167,7 +167,7 @@ class Core:
             self.counters.rate_limited += 1
             return False
         rate = settings.address_messages
-        if member.household and not self._said.touch(member.household, now, rate, 2.0 * rate):
+        if member.rate_key and not self._said.touch(member.rate_key, now, rate, 2.0 * rate):
             self.counters.address_limited += 1
             return False
         bucket = room.bucket
@@ -239,7 +239,7 @@ class Core:
 
     def may_enter(self, ip: str) -> bool:
         """Say whether one more member may come from an address, and count it if not."""
-        there = self.members.households.get(self._households.of(ip), 0)
+        there = self.members.rate_keys.get(self._households.of(ip), 0)
         if there >= self.settings.address_members:
             self.counters.members_limited += 1
             return False
@@ -298,10 +298,10 @@ class Core:
             self.delivery.subscribe(room)
         dialect = DIALECTS.get(granted.dialect, CLASSIC)
         try:
-            ip, household = addresses.parse_ip(granted.ip), self._households.of(granted.ip)
+            ip, rate_key = addresses.parse_ip(granted.ip), self._households.of(granted.ip)
         except ValueError:
-            ip, household = UNKNOWN_IP, ""
-        return Member(granted, token, dialect, ip, room, now, household)
+            ip, rate_key = UNKNOWN_IP, ""
+        return Member(granted, token, dialect, ip, room, now, rate_key)
 
     def announce(self, member: Member, source: bytes, now: float) -> None:
         """A client has said by TCP where its datagrams shall go; what it sends itself counts for more."""
@@ -345,7 +345,7 @@ class Core:
     def handle_answer(self, frame: bytes, now: float) -> None:
         """Take one frame from the broker's command socket."""
         try:
-            for each in backbone.each_untrusted(frame):
+            for each in backbone.unpack_frames_untrusted(frame):
                 self._handle_answer(backbone.parse_downward_untrusted(each), now)
         except MalformedMessage:
             self.counters.malformed_frames += 1

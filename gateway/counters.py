@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from protocol.codes import Status
+from tsudoi.protocol.codes import Status
 
 TOKEN_REFUSED = "token_refused"
 """For a signed token, or for want of one."""

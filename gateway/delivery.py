@@ -14,12 +14,24 @@ from gateway.happenings import SPOKEN, TOLD, Doors, Happenings
 from gateway.link import Link
 from gateway.members import Arrival, Member, Members, Recipients, Room
 from gateway.pace import Pace
-from protocol import backbone, datagram, names
-from protocol.backbone import Answer, Entry, Item, News, OnRoll, Positions, Replay, Replayed, Roll, Standing
-from protocol.codes import EntryKind, LeaveReason
-from protocol.dialect import DownStyle
-from protocol.errors import InvalidName
-from protocol.manner import Manner
+from tsudoi.protocol import backbone, names
+from tsudoi.protocol.backbone import (
+    Answer,
+    Entry,
+    Item,
+    News,
+    Positions,
+    Reconcile,
+    Reconciled,
+    Replay,
+    Replayed,
+    Standing,
+)
+from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client.dialect import DownStyle
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import InvalidName
 
 HISTORY_ENTRIES = 500
 """Entries of before it joined among which a new member's history is looked for."""
@@ -302,7 +314,7 @@ class Delivery:
 
         def answered(answer: Answer | None, now: float) -> None:
             self._calling = False
-            if not isinstance(answer, OnRoll) or not self._link.may_deliver(now):
+            if not isinstance(answer, Reconciled) or not self._link.may_deliver(now):
                 self._link.in_doubt = True
                 return
             if self._fenced and not was_fenced:
@@ -319,7 +331,7 @@ class Delivery:
             self.check_positions(now)
 
         known = {member_id for room in self._members.rooms.values() for member_id in room.members}
-        self._link.ask(Roll(list(known)), now, answered)
+        self._link.ask(Reconcile(list(known)), now, answered)
 
     def release(self, member: Member, handover: str) -> None:
         """Another gateway goes on with a member: tell it how far we came."""
@@ -386,7 +398,7 @@ class Delivery:
         member.arrival = None
         if member.address is None:
             return
-        key = (member.door, member.dialect.down, member.manner & TOLD)
+        key = (member.door, member.dialect.down, member.options & TOLD)
         recipients = room.groups.get(key)
         if recipients is None:
             # Equal keys of thousands of rooms are kept once: there are few.
@@ -432,7 +444,7 @@ class Delivery:
             self._tell_history(member, arrival, now)
             return
         # Many join before the first of them says where it is: that others have come since is no reason to ask the log.
-        missed_joins = room.eventful <= member.cursor <= room.position and not member.manner & Manner.NOTICES
+        missed_joins = room.eventful <= member.cursor <= room.position and not member.options & MemberOptions.NOTICES
         if member.cursor == room.position or missed_joins:
             self._enliven(member)
             return
@@ -484,7 +496,7 @@ class Delivery:
         self._link.ask(Replay(room.id, room.epoch, after, HISTORY_ENTRIES), now, answered)
 
     def _tell(self, member: Member, entry: Entry) -> None:
-        payload = render.payload(entry, member.room.name, member.dialect.down, member.manner, member.id)
+        payload = render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
         if payload is not None:
             self.send_to(member, payload)
 
@@ -513,7 +525,7 @@ class Delivery:
                 self._tell_end(member, entry)
                 return
             own = entry.member == member.id and not member.dialect.echo and entry.kind in SPOKEN
-            if not own and render.hears(entry, member.id, member.manner):
+            if not own and render.hears(entry, member.id, member.options):
                 self._tell(member, entry)
             member.cursor = entry.offset
         if member.arrival is not None and member.arrival.pace is not None:

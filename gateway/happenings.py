@@ -8,15 +8,15 @@ from typing import Protocol
 
 from gateway import render
 from gateway.members import Member, Recipients, Room
-from protocol.backbone import Entry
-from protocol.codes import EntryKind
-from protocol.manner import Manner
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.codes import EntryKind
 
 BIG_ROOM = 1_000
 """Members from which on coming and going is told in numbers."""
 COUNTED_S = 1.0
-TOLD = Manner.NOTICES | Manner.JAPANESE
-"""What of a member's manner decides what it is told of the same entry."""
+TOLD = MemberOptions.NOTICES | MemberOptions.JAPANESE
+"""What of a member's options decides what it is told of the same entry."""
 SPOKEN = frozenset({EntryKind.SAID, EntryKind.ACTED})
 """What a member says to all: it hears that itself only in dialects that have it so."""
 
@@ -83,7 +83,7 @@ class Happenings:
 
     def part(self, member: Member, entry: Entry) -> None:
         """A member that is served here is in its room no more: tell it why, if it did not go itself."""
-        for payload in render.farewell(entry, member.room.name, member.dialect, member.manner):
+        for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
             self._served.send_to(member, payload)
         self._served.drop(member)
 
@@ -94,16 +94,16 @@ class Happenings:
         self._told_at = now
         counted, self._counted = self._counted, {}
         for room, (joined, left) in counted.values():
-            for (door, style, manner), recipients in room.groups.items():
-                if manner & Manner.NOTICES:
-                    self._doors.fan_out(door, recipients, render.people(style, room.name, manner, joined, left), -1)
+            for (door, style, options), recipients in room.groups.items():
+                if options & MemberOptions.NOTICES:
+                    self._doors.fan_out(door, recipients, render.people(style, room.name, options, joined, left), -1)
 
     def _fan_out(self, room: Room, entry: Entry, skip: Member | None = None, noticed: bool = False) -> None:
         """Tell the live members; only those with notices if `noticed`."""
-        for (door, style, manner), recipients in room.groups.items():
-            if noticed and not manner & Manner.NOTICES:
+        for (door, style, options), recipients in room.groups.items():
+            if noticed and not options & MemberOptions.NOTICES:
                 continue
-            payload = render.payload(entry, room.name, style, manner)
+            payload = render.payload(entry, room.name, style, options)
             if payload is not None:
                 own = skip is not None and skip.recipients is recipients and not skip.dialect.echo
                 self._doors.fan_out(door, recipients, payload, skip.slot if skip is not None and own else -1)
@@ -116,10 +116,10 @@ class Happenings:
                 continue
             if (
                 entry.kind not in render.FOR_ONE
-                and member.manner & Manner.NOTICES
+                and member.options & MemberOptions.NOTICES
                 and not (entry.kind in render.COUNTED and room.size > BIG_ROOM)
             ):
                 continue
-            payload = render.payload(entry, room.name, member.dialect.down, member.manner, member.id)
+            payload = render.payload(entry, room.name, member.dialect.down, member.options, member.id)
             if payload is not None:
                 self._served.send_to(member, payload)

@@ -8,20 +8,14 @@ from enum import Enum, auto
 
 from gateway.listing import Listing
 from gateway.trust import looks_like_token
-from protocol import names
-from protocol.codes import Operation, Status
-from protocol.dialect import Dialect, PortPlace
-from protocol.dialects import CLASSIC, DIALECTS
-from protocol.errors import MalformedMessage, PeerError
-from protocol.handshake import (
-    PORT,
-    Request,
-    granted,
-    parse_request_untrusted,
-    refused,
-)
-from protocol.header import HEADER_SIZE, Header
-from protocol.recognise import AUTO, asks_for_rooms, recognise
+from tsudoi.protocol import names
+from tsudoi.protocol.client.dialect import Dialect, PortPlace
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.handshake import PORT, Request, granted, parse_request_untrusted, refused
+from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.recognise import AUTO, asks_for_rooms, recognise
+from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 CHARACTER_SIZE = 4
 """Bytes of the longest character in UTF-8: a request may have so many times what its header promises, in characters."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from protocol.errors import MalformedMessage, SettingError, WrongPassword
+from tsudoi.protocol.errors import MalformedMessage, SettingError, WrongPassword
 
 try:
     import jwt

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import cached_property
 
 from gateway.link import Link
-from protocol.backbone import Answer, ListRooms, Rooms
-from protocol.handshake import join_list, rooms_reply
+from tsudoi.protocol.backbone import Answer, ListRooms, Rooms
+from tsudoi.protocol.client.handshake import join_list, rooms_reply
 
 NEW_S = 0.005
 """How old a list may be. Who asks for it has a person before the screen or a round trip before the next request; at

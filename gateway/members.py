@@ -8,10 +8,10 @@ from functools import lru_cache
 from typing import Protocol
 
 from gateway.pace import Pace
-from ops.limits import Bucket
-from protocol.backbone import Granted, room_topic
-from protocol.dialect import Dialect, DownStyle
-from protocol.names import MAX_NAME_SIZE
+from tsudoi.ops.token_bucket import Bucket
+from tsudoi.protocol.backbone import Granted, room_topic
+from tsudoi.protocol.client.dialect import Dialect, DownStyle
+from tsudoi.protocol.names import MAX_NAME_SIZE
 
 _LONGEST_NAME = 2 * MAX_NAME_SIZE
 """Characters of a name in any form of Unicode."""
@@ -80,13 +80,13 @@ class Member:
         "cursor",
         "dialect",
         "door",
-        "household",
         "id",
         "idle_s",
         "ip",
         "leaving",
-        "manner",
         "name",
+        "options",
+        "rate_key",
         "recipients",
         "room",
         "seen",
@@ -103,19 +103,19 @@ class Member:
         ip: bytes,
         room: "Room",
         now: float,
-        household: str = "",
+        rate_key: str = "",
     ) -> None:
         self.id = granted.member
         self.name = granted.user
-        self.manner = granted.manner
-        """A `Manner`: how its listener promised to serve it."""
+        self.options = granted.options
+        """A `MemberOptions`: how its listener promised to serve it."""
         self.token = token
         """Its hash instead, as long as the member was adopted and nothing else is known."""
         self.dialect = dialect
         self.room = room
         self.ip = ip
         """Where its handshake came from, or its last accepted datagram from elsewhere."""
-        self.household = household
+        self.rate_key = rate_key
         """What it counts for with others of its address; empty: for nothing."""
         self.address: bytes | None = None
         self.door = 0
@@ -243,7 +243,7 @@ class Members:
         self.unproven: dict[int, int] = {}
         """Id of one that was adopted → what it was told after this offset went to an address that may be none any more,
         as nothing has come from there."""
-        self.households: dict[str, int] = {}
+        self.rate_keys: dict[str, int] = {}
         """Household → how many of the members that are served count for it."""
         self._due: defaultdict[int, list[Member]] = defaultdict(list)
         """Second in which to look at a member again → those members."""
@@ -278,8 +278,8 @@ class Members:
 
     def _enrol(self, member: Member) -> None:
         member.room.members[member.id] = member
-        if member.household:
-            self.households[member.household] = self.households.get(member.household, 0) + 1
+        if member.rate_key:
+            self.rate_keys[member.rate_key] = self.rate_keys.get(member.rate_key, 0) + 1
         self._due[int(member.seen + member.idle_s) + 1].append(member)
 
     def remove(self, member: Member) -> None:
@@ -288,10 +288,10 @@ class Members:
             if table.get(member.token) is member:
                 del table[member.token]
         self.unproven.pop(member.id, None)
-        if member.room.members.pop(member.id, None) and member.household:
-            self.households[member.household] -= 1
-            if not self.households[member.household]:
-                del self.households[member.household]
+        if member.room.members.pop(member.id, None) and member.rate_key:
+            self.rate_keys[member.rate_key] -= 1
+            if not self.rate_keys[member.rate_key]:
+                del self.rate_keys[member.rate_key]
         member.room.wait_no_more(member)
         member.leaving = True
         self._removed += 1

@@ -7,9 +7,9 @@ under load one frame carries many.
 from collections import deque
 from itertools import islice
 
-from ops.histogram import ITEMS, SECONDS, Histogram
-from protocol.backbone import Item, Publish
-from protocol.codes import EntryKind
+from tsudoi.ops.histogram import ITEMS, SECONDS, Histogram
+from tsudoi.protocol.backbone import Item, Publish
+from tsudoi.protocol.codes import EntryKind
 
 GATHER_S = 0.001
 """The least time between two frames: each costs every process on the way a wake-up and the store a commit, whatever it

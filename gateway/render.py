@@ -1,17 +1,18 @@
 """Entries of a room's log as the datagrams that tell of them; PROTOCOL.md, "Told" and "Phrases".
 
-What is told depends on the receiver's style and manner, and on whether it is concerned: who did something and to whom
+What is told depends on the receiver's style and options, and on whether it is concerned: who did something and to whom
 it was done hear of it whatever their listener says about notices.
 """
 
 from typing import Any, NamedTuple
 
-from protocol import datagram, names, told
-from protocol.backbone import Entry
-from protocol.codes import EntryKind, LeaveReason
-from protocol.dialect import Dialect, DownForm, DownStyle
-from protocol.manner import Manner
-from protocol.phrases import Phrase, phrase
+from tsudoi.protocol import names
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client import datagram, notices
+from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import Phrase, phrase
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 FOR_ALL = frozenset({EntryKind.SAID, EntryKind.ACTED, EntryKind.ANNOUNCED})
 """What everybody hears, whatever a listener says about notices."""
@@ -49,29 +50,29 @@ def concerned(entry: Entry) -> tuple[int, ...]:
     return (entry.member, entry.peer) if entry.peer and entry.peer != entry.member else (entry.member,)
 
 
-def hears(entry: Entry, member: int, manner: int) -> bool:
-    """Say whether a member with this id and manner is told of an entry; what it says itself is another question."""
+def hears(entry: Entry, member: int, options: int) -> bool:
+    """Say whether a member with this id and options is told of an entry; what it says itself is another question."""
     if entry.kind in FOR_ALL or member in concerned(entry):
         return True
-    return entry.kind not in FOR_ONE and bool(manner & Manner.NOTICES)
+    return entry.kind not in FOR_ONE and bool(options & MemberOptions.NOTICES)
 
 
-def payload(entry: Entry, room: str, style: DownStyle, manner: int, member: int = 0) -> bytes | None:
+def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int = 0) -> bytes | None:
     """Return the datagram that tells of an entry, None if there is nothing to tell.
 
     Args:
         entry: what happened.
         room: where.
         style: the receiver's.
-        manner: likewise.
+        options: likewise.
         member: its id, 0 for all that are not concerned.
     """
-    japanese = bool(manner & Manner.JAPANESE)
+    japanese = bool(options & MemberOptions.JAPANESE)
     kind, n = entry.kind, entry.offset
     if kind == EntryKind.SAID:
         return datagram.said(style, room, n, entry.sender, entry.text)
     if kind == EntryKind.ACTED:
-        return told.acted(style, room, n, entry.sender, entry.text)
+        return notices.encode_action(style, room, n, entry.sender, entry.text)
     if kind == EntryKind.WHISPERED:
         return _whispered(entry, room, style, japanese, member)
     if kind == EntryKind.ANSWERED:
@@ -83,7 +84,7 @@ def payload(entry: Entry, room: str, style: DownStyle, manner: int, member: int 
     event = _event(entry)
     if event is None:
         return None
-    return told.told(
+    return notices.encode_notice(
         style, room, event.notice, {"n": n, **event.values}, phrase(event.phrase, japanese, **event.values)
     )
 
@@ -92,17 +93,19 @@ def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: st
     """Return the datagram with an answer to the member who asked; `n` is its place in the room, 0 for none."""
     values: dict[str, Any] = {"n": n} if n else {}
     words = phrase(which, japanese, arg=about)
-    return told.told(style, room, "answer", values | {"code": which.code, "arg": about}, words)
+    return notices.encode_notice(style, room, "answer", values | {"code": which.code, "arg": about}, words)
 
 
-def people(style: DownStyle, room: str, manner: int, joined: int, left: int) -> bytes:
+def people(style: DownStyle, room: str, options: int, joined: int, left: int) -> bytes:
     """Return the datagram that tells a big room how many have come and gone."""
     which = Phrase.PEOPLE_BOTH if joined and left else Phrase.PEOPLE_JOINED if joined else Phrase.PEOPLE_LEFT
     values = {"joined": joined, "left": left}
-    return told.told(style, room, "people", values, phrase(which, bool(manner & Manner.JAPANESE), **values))
+    return notices.encode_notice(
+        style, room, "people", values, phrase(which, bool(options & MemberOptions.JAPANESE), **values)
+    )
 
 
-def farewell(entry: Entry, room: str, dialect: Dialect, manner: int) -> list[bytes]:
+def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[bytes]:
     """Return what a member is told that is in its room no more, in its dialect's words; nothing if it went itself."""
     if entry.code == LeaveReason.IDLE:
         text = dialect.timed_out.format(user=entry.sender, room=room)
@@ -110,14 +113,14 @@ def farewell(entry: Entry, room: str, dialect: Dialect, manner: int) -> list[byt
     if entry.code not in _YOU:
         return []
     which = _YOU[_cause(entry)][bool(entry.text)]
-    reason = phrase(which, bool(manner & Manner.JAPANESE), by=entry.peer_name, room=room, text=entry.text)
+    reason = phrase(which, bool(options & MemberOptions.JAPANESE), by=entry.peer_name, room=room, text=entry.text)
     if dialect.down.form is DownForm.NATIVE:
         values = {
             "by": entry.peer_name,
             "reason": entry.text,
             "banned": entry.code == LeaveReason.BANNED,
         }
-        return [told.told(dialect.down, room, "kicked", values, reason)]
+        return [notices.encode_notice(dialect.down, room, "kicked", values, reason)]
     texts = [template.format(user=entry.sender, room=room, reason=reason) for template in dialect.removed]
     farewells = [datagram.notice(dialect, room, "kicked", text) for text in texts]
     if not any("{reason}" in template for template in dialect.removed):
@@ -134,7 +137,7 @@ def _whispered(entry: Entry, room: str, style: DownStyle, japanese: bool, member
         words = f"{entry.sender}: {words}"
     else:
         words = phrase(Phrase.WHISPER_SENT, japanese, name=entry.peer_name, text=entry.text)
-    return told.told(style, room, "whispered", {"n": entry.offset, **values}, words)
+    return notices.encode_notice(style, room, "whispered", {"n": entry.offset, **values}, words)
 
 
 def _cause(entry: Entry) -> int:

@@ -9,7 +9,7 @@ token and not by the address: nobody else can have a member silenced, wherever f
 """
 
 from gateway import bpf
-from ops.limits import Buckets
+from tsudoi.ops.token_bucket import Buckets
 
 PATIENCE = 1_000
 """Datagrams of a member that are passed over at once, and in a second, before it is silenced: a millisecond's work."""

@@ -8,21 +8,21 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from gateway import addresses
-from gateway.admission import ADDRESSES, Households
+from gateway.admission import ADDRESSES, RateKeys
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
 from gateway.link import Link
 from gateway.members import Member, Members
-from ops.limits import Buckets, bound
-from protocol import backbone
-from protocol.backbone import Answer, Granted, Refused
-from protocol.codes import Status
-from protocol.datagram import characters_end, parse_in_characters_untrusted
-from protocol.dialects import CLASSIC
-from protocol.errors import MalformedMessage
-from protocol.handshake import REASONS
-from protocol.names import hash_token, looks_like_token
+from tsudoi.ops.token_bucket import Buckets, bound
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Answer, Granted, Refused
+from tsudoi.protocol.client.datagram import characters_end, parse_in_characters_untrusted
+from tsudoi.protocol.client.dialects import CLASSIC
+from tsudoi.protocol.client.handshake import REASONS
+from tsudoi.protocol.codes import Status
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import hash_token, looks_like_token
 
 HELD_TOKENS = 4_096
 HELD_DATAGRAMS = 16
@@ -68,7 +68,7 @@ class Strangers:
         link: Link,
         delivery: Delivery,
         counters: Counters,
-        households: Households,
+        rate_keys: RateKeys,
         core: Hearing,
     ) -> None:
         self._members = members
@@ -76,7 +76,7 @@ class Strangers:
         self._link = link
         self._delivery = delivery
         self._counters = counters
-        self._households = households
+        self._households = rate_keys
         self._core = core
         self._held: dict[bytes, list[tuple[int, bytes, bytes]]] = {}
         """Hash of an unknown token → datagrams (door, data, source) that wait for the directory's answer."""
@@ -207,8 +207,8 @@ class Strangers:
         last = self._exited.get(source, float("-inf"))
         word = CLASSIC.closed[-1].encode()
         if now - last >= EXIT_S and len(word) <= len(data):
-            household = self._households.of(addresses.unpack(source)[0])
-            if household and not self._exits.touch(household, now, EXITS_S, EXITS):
+            rate_key = self._households.of(addresses.unpack(source)[0])
+            if rate_key and not self._exits.touch(rate_key, now, EXITS_S, EXITS):
                 return
             self._exited.pop(source, None)
             self._exited[source] = now

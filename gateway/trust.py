@@ -10,10 +10,10 @@ from typing import Protocol
 
 import msgspec
 
-from protocol import names
-from protocol.codes import Operation, Rights
-from protocol.errors import InvalidName, MalformedMessage, WrongPassword
-from protocol.names import UserName
+from tsudoi.protocol import names
+from tsudoi.protocol.codes import Operation, Rights
+from tsudoi.protocol.errors import InvalidName, MalformedMessage, WrongPassword
+from tsudoi.protocol.names import UserName
 
 AUDIENCE = "tsudoi"
 LEEWAY_S = 30.0

@@ -11,16 +11,16 @@ import pytest
 from broker.admin import admin
 from broker.cli import main as broker
 from client.cli import main as client
-from client.events import RoomClosed
 from client.lines import notice_line
 from client.net.terminal import HELP
 from gateway.cli import main as gateway
-from protocol.codes import Operation
-from protocol.dialect import PortPlace
-from protocol.dialects import DIALECTS
-from protocol.handshake import serialize_request
-from protocol.header import HEADER_SIZE, Header
-from protocol.recognise import AUTO, recognise
+from tsudoi.events import RoomClosed
+from tsudoi.protocol.client.dialect import PortPlace
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.handshake import serialize_request
+from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.recognise import AUTO, recognise
+from tsudoi.protocol.codes import Operation
 
 ROOT = Path(__file__).resolve().parents[1]
 README, IN_JAPANESE = "README.md", "README.ja.md"

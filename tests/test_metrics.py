@@ -19,8 +19,8 @@ from gateway.config import Config, Door
 from gateway.counters import Counters as GatewayCounters
 from gateway.net import metrics as gateway_metrics
 from gateway.net.service import Service
-from ops.metrics import Row, exposition
 from tests.test_documents import ROOT, code, tables
+from tsudoi.ops.metrics import Row, exposition
 
 NOBODY: object = None
 """Rows read nothing before somebody asks."""

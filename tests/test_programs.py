@@ -31,8 +31,8 @@ def test_a_client_says_so_too_where_only_the_sdk_is_at_home(tmp_path: Path) -> N
     (tmp_path / "msgspec").symlink_to(Path(msgspec.__file__).parent)
     ended = run_bare("-m", "client", path=tmp_path)
     assert ended.stderr.startswith("client: click is not installed here; ")
-    assert run_bare("-c", "import client; print(client.Message)", path=tmp_path).returncode == 0
+    assert run_bare("-c", "import tsudoi; print(tsudoi.Message)", path=tmp_path).returncode == 0
 
 
 def test_who_imports_the_sdk_is_told_what_is_missing() -> None:
-    assert "ModuleNotFoundError: No module named 'msgspec'" in run_bare("-c", "import client").stderr
+    assert "ModuleNotFoundError: No module named 'msgspec'" in run_bare("-c", "import tsudoi").stderr

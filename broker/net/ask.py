@@ -6,10 +6,10 @@ import socket
 import zmq
 
 from broker.net.security import present
-from protocol import backbone
-from protocol.errors import MalformedMessage
-from protocol.keys import SecretKey
-from protocol.stream import SAY, STREAM, Kind, Reader, head
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone.stream import SAY, STREAM, Kind, Reader, head
+from tsudoi.protocol.errors import MalformedMessage
 
 QUESTION = backbone.encode(backbone.Canary(0))
 """A request of a stranger is answered too, with Unknown: nothing is kept of the one who asks."""

@@ -11,9 +11,9 @@ import zmq
 from broker.net.security import ORDERS, Guard
 from broker.office import Office
 from broker.turn import Moment
-from protocol import operator
-from protocol.errors import SettingError
-from protocol.keys import Role
+from tsudoi.ops.keyfiles import Role
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.errors import SettingError
 
 NOBLOCK = int(zmq.NOBLOCK)
 FRAMES_A_TURN = 16
@@ -87,7 +87,7 @@ class Desk:
                 return
         answer = self.office.handle_untrusted(frames[-1].bytes, moment) if len(frames) == 2 else None
         if answer is not None:
-            self._answers.append((frames[0].bytes, operator.encode(answer)))
+            self._answers.append((frames[0].bytes, admin_frames.encode(answer)))
 
     def answer(self) -> None:
         """What was decided is kept: say so."""

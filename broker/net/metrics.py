@@ -6,7 +6,7 @@ Read in the HTTP server's thread, so nothing here walks over a table of the even
 from collections.abc import Callable
 
 from broker.net.server import Server
-from ops.metrics import Row, counter, gauge, histogram
+from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
 PREFIX = "tsudoi_broker_"
 

@@ -6,9 +6,9 @@ from contextlib import closing
 import zmq
 
 from broker.net.security import present
-from protocol import operator
-from protocol.errors import BackboneError, MalformedMessage
-from protocol.keys import SecretKey, is_loopback
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.protocol.backbone import admin_frames, is_loopback
+from tsudoi.protocol.errors import BackboneError, MalformedMessage
 
 CONNECT_S = 1.5
 """Whoever is not there is found missing in this time;"""
@@ -18,8 +18,8 @@ MAX_FRAME_SIZE = 16 * 2**20
 
 
 def order(
-    endpoint: str, question: operator.Question, key: SecretKey | None = None, patience_s: float = ANSWER_S
-) -> operator.Answer:
+    endpoint: str, question: admin_frames.Question, key: SecretKey | None = None, patience_s: float = ANSWER_S
+) -> admin_frames.Answer:
     """Return the broker's answer.
 
     Args:
@@ -42,11 +42,11 @@ def order(
             dealer.connect(endpoint)
         except zmq.ZMQError as exc:
             raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
-        dealer.send(operator.encode(operator.Ask(operator.VERSION, question)))
+        dealer.send(admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question)))
         if not dealer.poll(int(patience_s * 1000)):
             raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
         try:
-            return operator.parse_answer_untrusted(dealer.recv())
+            return admin_frames.parse_answer_untrusted(dealer.recv())
         except MalformedMessage as exc:
             raise BackboneError(f"what answers at {endpoint} is no broker: {exc}") from exc
 

@@ -14,9 +14,9 @@ import zmq
 from zmq.utils import z85
 
 from broker.keyring import Keyring
-from ops import logs
-from ops.limits import Seldom
-from protocol.keys import Owner, Role
+from tsudoi.ops import logs
+from tsudoi.ops.keyfiles import Owner, Role
+from tsudoi.ops.token_bucket import Seldom
 
 logger = logs.get("broker.security")
 

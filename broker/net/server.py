@@ -24,13 +24,14 @@ from broker.office import Office
 from broker.passwords import check_hash, make_hash
 from broker.store import Store
 from broker.turn import Moment, PasswordJob, Turn
-from ops import logs
-from ops.histogram import SECONDS, Histogram
-from ops.net.descriptors import raise_descriptors
-from protocol import backbone
-from protocol.errors import SettingError, StoreError
-from protocol.keys import Role, is_loopback
-from protocol.stream import STREAM
+from tsudoi.ops import logs
+from tsudoi.ops.histogram import SECONDS, Histogram
+from tsudoi.ops.keyfiles import Role
+from tsudoi.ops.net.descriptors import raise_descriptors
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import is_loopback
+from tsudoi.protocol.backbone.stream import STREAM
+from tsudoi.protocol.errors import SettingError, StoreError
 
 logger = logs.get("broker.server")
 
@@ -251,7 +252,7 @@ class Server:
             for peer, answer in turn.replies:
                 answers.setdefault(peer, []).append(backbone.encode(answer))
             for peer, frames in answers.items():
-                for frame in backbone.several(frames, ANSWERS_SIZE):
+                for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
                     self._send(peer, frame)
             for peer, request_id, replay in turn.replays:
                 account = self._core.custody.account(peer) or peer

@@ -12,11 +12,11 @@ import stat
 from collections.abc import Callable
 
 from broker.net.transport import HasRoom, Hear
-from ops import logs
-from protocol.backbone import TOPIC_SIZE
-from protocol.errors import MalformedMessage, SettingError
-from protocol.keys import Owner
-from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
+from tsudoi.ops import logs
+from tsudoi.ops.keyfiles import Owner
+from tsudoi.protocol.backbone import TOPIC_SIZE
+from tsudoi.protocol.backbone.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
+from tsudoi.protocol.errors import MalformedMessage, SettingError
 
 logger = logs.get("broker.stream")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from protocol.keys import Owner, Role
+from tsudoi.ops.keyfiles import Owner, Role
 
 Hear = Callable[[str, bytes, Role | None, str], object]
 """Called with a gateway's instance, a frame, what its key may do or None where there are no keys, and the account:

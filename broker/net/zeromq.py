@@ -12,10 +12,10 @@ from broker.keyring import Keyring
 from broker.net.security import COMMANDS, NEWS, Guard
 from broker.net.transport import HasRoom, Hear
 from broker.topics import TopicCounts
-from ops import logs
-from protocol import backbone
-from protocol.errors import SettingError
-from protocol.keys import Owner
+from tsudoi.ops import logs
+from tsudoi.ops.keyfiles import Owner
+from tsudoi.protocol import backbone
+from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("broker.zeromq")
 

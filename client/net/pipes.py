@@ -6,9 +6,9 @@ import threading
 from concurrent.futures import CancelledError
 from typing import TextIO
 
-from client.errors import InvalidText, NotInRoom
 from client.lines import LineReader, is_speech, notice_line, speech_line
-from client.net.chat import ChatClient
+from tsudoi.errors import InvalidText, NotInRoom
+from tsudoi.net.chat import ChatClient
 
 _READ_SIZE = 65536
 

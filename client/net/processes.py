@@ -14,7 +14,7 @@ from typing import Self
 
 from client.scenario.steps import BROKER, Fate
 from client.scenario.story import BrokerSettings, GatewaySettings
-from client.server import Server
+from tsudoi.server_address import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 20.0

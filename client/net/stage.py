@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from client import errors
-from client.events import LAST, Event, Message, ServerAway
-from client.net.chat import ChatClient, create, join, rooms
 from client.net.processes import ProcessTrouble, Site, Town
 from client.net.stranger import Stranger, random_datagrams
 from client.scenario import expect, steps
 from client.scenario.expect import Failed, Fulfilled, Pending, Verdict
 from client.scenario.story import Scene, Story
-from client.settings import Settings
-from protocol.dialects import DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_NAMED, TSUDOI
+from tsudoi import errors
+from tsudoi.events import LAST, Event, Message, ServerAway
+from tsudoi.net.chat import ChatClient, create, join, rooms
+from tsudoi.protocol.client.dialects import DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_NAMED, TSUDOI
+from tsudoi.settings import Settings
 
 NEED_A_DOOR = tuple(dialect.name for dialect in (TCRP, TCRP_NAMED, TCRP_200, TCRP_BARE_ACK))
 """Dialects whose first request is another's too: a door for all of them takes it for that one's."""
@@ -272,7 +272,7 @@ class Stage:
 
     # Coming and going.
 
-    async def _enter(self, name: str, place: steps.Place) -> None:
+    async def _enter(self, name: str, place: steps.HostPort) -> None:
         if name in self._actors:
             if not self._actors[name].chat.closed:
                 raise StepFailed(f"{name} to be free to enter a room", f"{name} is in one already")
@@ -280,7 +280,7 @@ class Stage:
         chat = await self._chat(name, place)
         self._actors[name] = Actor(name, chat, place.silently, self._news)
 
-    async def _chat(self, name: str, place: steps.Place) -> ChatClient:
+    async def _chat(self, name: str, place: steps.HostPort) -> ChatClient:
         person = self._story.person(name)
         dialect = place.dialect or person.dialect or self._story.dialect
         return await (create if place.create else join)(

@@ -4,10 +4,10 @@ import asyncio
 import random
 from collections.abc import Iterator
 
-from client.net.line import Post, connected_line, udp_to
-from client.server import Server
-from client.settings import Settings
-from protocol.datagram import MAX_UP, serialize
+from tsudoi.net.sockets import Post, connected_line, udp_to
+from tsudoi.protocol.client.datagram import MAX_UP, serialize
+from tsudoi.server_address import Server
+from tsudoi.settings import Settings
 
 _BATCH = 32
 _PAUSE_S = 0.005

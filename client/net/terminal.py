@@ -11,10 +11,10 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from client.errors import InvalidText, NotInRoom
-from client.events import Announced, Emote, Event, Kicked, Listed, Message, Private, RoomClosed, ServerAway, TimedOut
 from client.lines import notice_line
-from client.net.chat import ChatClient
+from tsudoi.errors import InvalidText, NotInRoom
+from tsudoi.events import Announced, Emote, Event, Kicked, Listed, Message, Private, RoomClosed, ServerAway, TimedOut
+from tsudoi.net.chat import ChatClient
 
 HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from client.events import LAST, Event, Kicked, Message, RoomClosed, TimedOut
 from client.lines import is_speech, notice_line, one_line, speech_line
 from client.scenario.steps import Ending, Line
+from tsudoi.events import LAST, Event, Kicked, Message, RoomClosed, TimedOut
 
 _SHOWN = 4
 """What came instead is shown up to so many."""

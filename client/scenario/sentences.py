@@ -25,11 +25,11 @@ from client.scenario.steps import (
     HearLines,
     HearNothing,
     HearTheSame,
+    HostPort,
     HungUp,
     Line,
     Move,
     People,
-    Place,
     Say,
     SayLines,
     SeeRooms,
@@ -40,8 +40,8 @@ from client.scenario.steps import (
     Wait,
     Wire,
 )
-from protocol.codes import Operation
-from protocol.header import Header
+from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.codes import Operation
 
 LANGUAGE = """\
 A scenario is a YAML file:
@@ -267,8 +267,8 @@ def _optional(said: Said, modifier: str) -> str | None:
 _PLACE = "at in as password silently"
 
 
-def _place(said: Said) -> Place:
-    return Place(
+def _place(said: Said) -> HostPort:
+    return HostPort(
         _unquoted(said.match["room"]),
         said.match["verb"].startswith("create"),
         said.modifiers.get("at"),

@@ -13,7 +13,7 @@ People: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HostPort:
     """Where and how somebody enters; what is None is as `people` says, or as usual."""
 
     room: str
@@ -29,13 +29,13 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Enter:
     who: People
-    place: Place
+    place: HostPort
 
 
 @dataclass(frozen=True, slots=True)
 class CannotEnter:
     who: People
-    place: Place
+    place: HostPort
     reason: str
 
 

@@ -22,7 +22,7 @@ from client.scenario.steps import (
     SendRaw,
     Step,
 )
-from protocol.dialects import DIALECTS
+from tsudoi.protocol.client.dialects import DIALECTS
 
 _T = TypeVar("_T")
 

@@ -11,8 +11,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from ops import logs
-from protocol.errors import SettingError
+from tsudoi.ops import logs
+from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("gateway.child")
 

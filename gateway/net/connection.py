@@ -36,11 +36,11 @@ from gateway.members import Member
 from gateway.net.waits import Waits
 from gateway.steering import Steering
 from gateway.trust import Gate
-from ops import logs
-from protocol.backbone import Answer, Create, Granted, Join, Refused
-from protocol.codes import LeaveReason, Operation, Status
-from protocol.errors import PeerError
-from protocol.names import hash_token
+from tsudoi.ops import logs
+from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused
+from tsudoi.protocol.codes import LeaveReason, Operation, Status
+from tsudoi.protocol.errors import PeerError
+from tsudoi.protocol.names import hash_token
 
 logger = logs.get("gateway.tcp")
 
@@ -362,7 +362,7 @@ class Connection(asyncio.Protocol):
             self.ip.partition("%")[0],
             int(desk.settings.idle_timeout_s * 1000),
             rights,
-            int(desk.settings.manner(self._door, command.dialect)),
+            int(desk.settings.options(self._door, command.dialect)),
         )
 
         def on_answer(answer: Answer | None, now: float) -> None:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from gateway.net.child import Child
-from protocol.errors import SettingError
+from tsudoi.protocol.errors import SettingError
 
 
 class EmbeddedBroker(Child):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gateway.trust import Gate
-from protocol.errors import SettingError
+from tsudoi.protocol.errors import SettingError
 
 if TYPE_CHECKING:
     from gateway.keys import Keys

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from gateway.net.service import Service
-from ops.metrics import Row, counter, gauge, histogram
+from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
 PREFIX = "tsudoi_gateway_"
 

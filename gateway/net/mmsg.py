@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 
 from gateway import addresses
 from gateway.members import Member
-from protocol.datagram import MAX_UP
+from tsudoi.protocol.client.datagram import MAX_UP
 
 BATCH = 64
 """Datagrams taken by one call."""

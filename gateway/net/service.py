@@ -20,10 +20,10 @@ from gateway.net.tls import Credentials, load
 from gateway.net.udp import UDPServer
 from gateway.net.zeromq import ZeromqBackbone
 from gateway.steering import Steering
-from ops import logs
-from ops.reload import differing, take_over
-from protocol import backbone
-from protocol.stream import STREAM
+from tsudoi.ops import logs
+from tsudoi.ops.reload import differing, take_over
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone.stream import STREAM
 
 logger = logs.get("gateway")
 

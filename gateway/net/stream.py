@@ -7,9 +7,9 @@ import asyncio
 import socket
 
 from gateway.net.backbone import OnFrames
-from protocol.backbone import own_topic, several
-from protocol.errors import MalformedMessage
-from protocol.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
+from tsudoi.protocol.backbone import own_topic, pack_frames
+from tsudoi.protocol.backbone.stream import NEWS, SAY, STREAM, Kind, Reader, Writer
+from tsudoi.protocol.errors import MalformedMessage
 
 READ_SIZE = 2**18
 READS_AT_ONCE = 16
@@ -65,7 +65,7 @@ class StreamBackbone:
 
     def send(self, frames: list[bytes]) -> None:
         """See `Backbone.send`."""
-        for frame in several(frames):
+        for frame in pack_frames(frames):
             if len(self._waiting) < COMMANDS_HIGH_WATER:
                 self._waiting.add(SAY, frame)
             else:

@@ -18,9 +18,9 @@ from gateway.net.tls_transport import TlsTransport
 from gateway.net.waits import Waits
 from gateway.steering import Steering
 from gateway.trust import Gate
-from ops import logs
-from ops.net.descriptors import raise_descriptors
-from protocol.errors import SettingError
+from tsudoi.ops import logs
+from tsudoi.ops.net.descriptors import raise_descriptors
+from tsudoi.protocol.errors import SettingError
 
 LISTED_S = 60.0
 LISTED_ADDRESSES = 10_000

@@ -12,8 +12,8 @@ from typing import NoReturn, Protocol
 from gateway.config import TlsFiles
 from gateway.counters import Counters
 from gateway.net.waits import Waiting, Waits
-from ops import logs
-from protocol.errors import SettingError
+from tsudoi.ops import logs
+from tsudoi.protocol.errors import SettingError
 
 HANDSHAKE_S = 5.0
 """How long the TLS handshake may take, from the first moment of the connection; and a client's goodbye, from ours."""

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from gateway.net.connection import Connection
 from gateway.net.tls import HANDSHAKE_SIZE, Handshakes
-from ops import logs
+from tsudoi.ops import logs
 
 PIECE = 16_384
 """Bytes that are encrypted at once, one record of TLS; the next when these are on their way."""

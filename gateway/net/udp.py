@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from gateway.config import Door
 from gateway.members import Recipients
 from gateway.net import bpf, mmsg
-from protocol.errors import SettingError
+from tsudoi.protocol.errors import SettingError
 
 DRAIN_BATCHES = 16
 """Batches taken before others get their turn."""

@@ -19,8 +19,8 @@ from gateway.net.child import Child
 from gateway.net.tcp import bind_tcp
 from gateway.net.udp import bind_udp
 from gateway.steering import program
-from ops import logs
-from protocol.errors import SettingError
+from tsudoi.ops import logs
+from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("gateway.workers")
 

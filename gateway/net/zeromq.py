@@ -7,8 +7,8 @@ import zmq
 
 from gateway.net.backbone import OnFrames
 from gateway.net.monitor import Monitor
-from protocol.backbone import own_topic, publish_endpoint, several
-from protocol.keys import SecretKey
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.protocol.backbone import own_topic, pack_frames, publish_endpoint
 
 FRAMES_A_DRAIN = 512
 COMMANDS_HIGH_WATER = 10_000
@@ -83,7 +83,7 @@ class ZeromqBackbone:
 
     def send(self, frames: list[bytes]) -> None:
         """See `Backbone.send`."""
-        for frame in several(frames):
+        for frame in pack_frames(frames):
             try:
                 self._dealer.send(frame, NOBLOCK)
             except zmq.Again:

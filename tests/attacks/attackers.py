@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import zmq
 
-from protocol import backbone
 from tests.attacks.watch import Person, enter
 from tests.support.legacy.wire import Door
+from tsudoi.protocol import backbone
 
-Place = tuple[str, int]
+HostPort = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Targets:
         return cls([Door((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs], told["broker"])
 
     @property
-    def broker_ports(self) -> list[Place]:
+    def broker_ports(self) -> list[HostPort]:
         host, _, port = self.broker.removeprefix("tcp://").rpartition(":")
         return [(host, int(port)), (host, int(port) + 1)]
 
@@ -55,7 +55,7 @@ def datagram_socket(source: str = "") -> socket.socket:
     return udp
 
 
-def connection(place: Place, source: str = "") -> socket.socket:
+def connection(place: HostPort, source: str = "") -> socket.socket:
     """One that is being opened."""
     tcp = socket.socket()
     tcp.setblocking(False)

@@ -17,10 +17,10 @@ import pytest
 
 from broker import keyring
 from broker.net.security import make_pair
-from protocol.keys import Owner, Role
 from tests.attacks.attackers import ATTACKS
 from tests.attacks.watch import Measured, Watch
 from tests.support.services import ROOT, Broker, Gateway, Service
+from tsudoi.ops.keyfiles import Owner, Role
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

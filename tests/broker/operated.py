@@ -5,10 +5,9 @@ from typing import Any
 
 from broker.config import Limits
 from broker.office import Office
-from protocol import operator
-from protocol.backbone import Entry
-from protocol.operator import VERSION, Ask
 from tests.broker.scripted import A, B, Broker
+from tsudoi.protocol.backbone import Entry, admin_frames
+from tsudoi.protocol.backbone.admin_frames import VERSION, Ask
 
 
 @dataclass
@@ -22,8 +21,8 @@ class Desk:
         self.broker = Broker(self.limits, A, B)
         self.office = Office(self.broker.core)
 
-    def ask(self, question: operator.Question) -> Any:
-        answer = self.office.handle_untrusted(operator.encode(Ask(VERSION, question)), self.broker.moment)
+    def ask(self, question: admin_frames.Question) -> Any:
+        answer = self.office.handle_untrusted(admin_frames.encode(Ask(VERSION, question)), self.broker.moment)
         self.broker.turn()
         return answer
 
@@ -35,11 +34,11 @@ class Desk:
         self.broker.start_again("broker-2")
         self.office = Office(self.broker.core)
 
-    def rooms(self) -> dict[str, operator.Room]:
-        return {room.name: room for room in self.ask(operator.ListRooms()).rooms}
+    def rooms(self) -> dict[str, admin_frames.Room]:
+        return {room.name: room for room in self.ask(admin_frames.ListRooms()).rooms}
 
     def names(self, room: str = "") -> list[str]:
-        return [member.name for member in self.ask(operator.ListMembers(room=room)).members]
+        return [member.name for member in self.ask(admin_frames.ListMembers(room=room)).members]
 
     def kinds(self, room: int) -> list[int]:
         return [entry.kind for entry in self.broker.log(room)]

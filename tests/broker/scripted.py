@@ -2,8 +2,9 @@
 
 from broker.config import Limits
 from broker.turn import Turn
-from protocol import backbone
-from protocol.backbone import (
+from tests.support.fakes import FakeBroker
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
     Accepted,
     Answer,
     Bundle,
@@ -22,8 +23,7 @@ from protocol.backbone import (
     Request,
     Welcome,
 )
-from protocol.codes import EntryKind, LeaveReason
-from tests.support.fakes import FakeBroker
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 A, B = "/000000000000000a", "/000000000000000b"
 

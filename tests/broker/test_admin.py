@@ -8,10 +8,10 @@ from click.testing import CliRunner, Result
 
 from broker import admin as admin_module
 from broker.cli import main
-from protocol import operator
-from protocol.errors import BackboneError
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, a_create, addressed, said
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.errors import BackboneError
 
 
 class Person:
@@ -21,11 +21,11 @@ class Person:
         self.desk = Desk()
         self.endpoints: list[str] = []
 
-    def order(self, endpoint: str, question: operator.Question, key: object = None) -> Any:
+    def order(self, endpoint: str, question: admin_frames.Question, key: object = None) -> Any:
         self.endpoints.append(endpoint)
         answer = self.desk.ask(question)
         self.desk.tick()
-        return operator.parse_answer_untrusted(operator.encode(answer))
+        return admin_frames.parse_answer_untrusted(admin_frames.encode(answer))
 
     def types(self, *words: str, text: str | None = None) -> Result:
         return CliRunner().invoke(main, ["--store", "sqlite:some/where.sqlite", "admin", *words], input=text)
@@ -121,7 +121,7 @@ def test_a_refusal_is_one_line_and_status_1(person: Person) -> None:
 
 
 def test_a_broker_that_is_not_there_is_one_line_and_status_1(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(endpoint: str, question: operator.Question, key: object = None) -> Any:
+    def nobody(endpoint: str, question: admin_frames.Question, key: object = None) -> Any:
         raise BackboneError(f"no broker answers at {endpoint}")
 
     monkeypatch.setattr(admin_module, "order", nobody)
@@ -148,16 +148,16 @@ def test_what_is_no_address_is_not_banned_as_a_name_in_silence(person: Person, w
     assert result.exit_code == 2
     assert f"{who} is no address that can be banned" in result.stderr
     assert "--name" in result.stderr
-    assert not person.desk.ask(operator.ListBans()).bans
+    assert not person.desk.ask(admin_frames.ListBans()).bans
 
 
 @pytest.mark.parametrize("who", ["192.0.2.300", "192.0.2.1"])
 def test_a_user_may_be_called_like_an_address(person: Person, who: str) -> None:
     person.reads("ban", "--name", who)
-    assert [(ban.name, ban.ip) for ban in person.desk.ask(operator.ListBans()).bans] == [(who, "")]
+    assert [(ban.name, ban.ip) for ban in person.desk.ask(admin_frames.ListBans()).bans] == [(who, "")]
 
 
 @pytest.mark.parametrize("who", ["192.0.2.1", "2001:db8::/64", "2001:db8::1", "アリス", "v1.2", "a:b", "a/b", "12:30"])
 def test_other_names_and_addresses_are_banned(person: Person, who: str) -> None:
     person.reads("ban", who)
-    assert len(person.desk.ask(operator.ListBans()).bans) == 1
+    assert len(person.desk.ask(admin_frames.ListBans()).bans) == 1

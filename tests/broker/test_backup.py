@@ -13,8 +13,8 @@ from broker.backup import back_up
 from broker.store import Batch, Chunk, RoomRow
 from broker.store_schema import MIGRATIONS
 from broker.store_sqlite import SqliteStore
-from protocol import backbone
-from protocol.errors import SettingError
+from tsudoi.protocol import backbone
+from tsudoi.protocol.errors import SettingError
 
 
 def a_batch(number: int) -> Batch:

@@ -9,8 +9,9 @@ from broker.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.config import Limits
 from broker.requests import ALL_RIGHTS
 from broker.store import FOREVER, Sanction, SanctionKind
-from protocol import backbone
-from protocol.backbone import (
+from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
     Banned,
     Bans,
     Browse,
@@ -27,9 +28,8 @@ from protocol.backbone import (
     SetPassword,
     Who,
 )
-from protocol.codes import EntryKind, LeaveReason, Status
-from protocol.phrases import Phrase
-from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, said
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
 class Room(Broker):

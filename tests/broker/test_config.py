@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from broker import cli
 from broker.config import admin_beside, choose_keys, parse_admin, parse_bind, parse_store
-from protocol.errors import SettingError
+from tsudoi.protocol.errors import SettingError
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,19 @@ from hypothesis import strategies as st
 
 from broker.config import Limits
 from broker.core import BUNDLE_SIZE, CLOSED_S
-from protocol import backbone
-from protocol.backbone import (
+from tests.broker.scripted import (
+    A,
+    B,
+    Broker,
+    a_create,
+    a_join,
+    a_token,
+    addressed,
+    left,
+    said,
+)
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
     Accepted,
     Answer,
     Canary,
@@ -34,18 +45,7 @@ from protocol.backbone import (
     Unknown,
     Welcome,
 )
-from protocol.codes import EntryKind, LeaveReason, Status
-from tests.broker.scripted import (
-    A,
-    B,
-    Broker,
-    a_create,
-    a_join,
-    a_token,
-    addressed,
-    left,
-    said,
-)
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
 @pytest.fixture

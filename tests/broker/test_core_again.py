@@ -7,8 +7,9 @@ from msgspec import structs
 
 from broker.custody import ALIVE_S
 from broker.directory import Directory
-from protocol import backbone
-from protocol.backbone import (
+from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, addressed, left, released, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
     Accepted,
     Answer,
     Canary,
@@ -25,8 +26,7 @@ from protocol.backbone import (
     Unknown,
     Welcome,
 )
-from protocol.codes import Rights
-from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, addressed, left, released, said
+from tsudoi.protocol.codes import Rights
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 import pytest
 
 from broker.custody import ALIVE_S, FORGET_S, HANDOVERS, HANDOVERS_S
-from protocol import backbone
-from protocol.backbone import (
+from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
     Adopt,
     Canary,
     Delivered,
@@ -12,18 +13,17 @@ from protocol.backbone import (
     Hello,
     Item,
     Join,
-    OnRoll,
+    Reconcile,
+    Reconciled,
     Refused,
     Release,
     Reply,
     Request,
     Resume,
-    Roll,
     Unknown,
     Welcome,
 )
-from protocol.codes import EntryKind, LeaveReason, Status
-from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
 @pytest.fixture
@@ -437,7 +437,7 @@ def test_a_gateway_that_was_out_of_touch_is_told_who_left_elsewhere(broker: Brok
     broker.publish(B, left(member))
     broker.say(A, Hello(backbone.VERSION))
     # The room is closed: its host was served elsewhere to the end, the others were not.
-    assert broker.ask(A, Roll([member.member, stayed.member, guest.member])) == OnRoll([member.member])
+    assert broker.ask(A, Reconcile([member.member, stayed.member, guest.member])) == Reconciled([member.member])
 
 
 def test_a_gateway_may_ask_whom_it_serves(broker: Broker) -> None:
@@ -446,8 +446,8 @@ def test_a_gateway_may_ask_whom_it_serves(broker: Broker) -> None:
     broker.publish(A, addressed(host, 2))
     broker.heard.clear()
     # Whom it does not know is given to it first; whom it knows and another serves is named.
-    broker.handle(A, Request(5, Roll([guest.member, far.member, 99])))
+    broker.handle(A, Request(5, Reconcile([guest.member, far.member, 99])))
     adopt, answer = (message for to, message in broker.turn().replies if to == A)
     assert isinstance(adopt, Adopt)
     assert [one.granted.member for one in adopt.members] == [host.member]
-    assert answer == Reply(5, OnRoll([far.member]))
+    assert answer == Reply(5, Reconciled([far.member]))

@@ -21,13 +21,14 @@ from broker.net.server import Server
 from broker.office import Office
 from broker.store import Batch
 from broker.store_memory import MemoryStore
-from protocol import backbone, operator
-from protocol.errors import BackboneError, SettingError, StoreError
-from protocol.keys import Owner, Role
-from protocol.operator import VERSION, Ask, Done, Rooms
+from tsudoi.ops.keyfiles import Owner, Role
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.backbone.admin_frames import VERSION, Ask, Done, Rooms
+from tsudoi.protocol.errors import BackboneError, SettingError, StoreError
 
 PATIENCE_S = 5.0
-LIST = Ask(VERSION, operator.ListRooms())
+LIST = Ask(VERSION, admin_frames.ListRooms())
 
 
 class Reluctant(MemoryStore):
@@ -58,9 +59,9 @@ def test_an_order_is_answered_when_it_is_kept(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = MemoryStore()
         async with running(tmp_path, store) as (_, _, desk):
-            assert await asyncio.to_thread(order, desk.endpoint, operator.Persist("lobby")) == Done(1)
+            assert await asyncio.to_thread(order, desk.endpoint, admin_frames.Persist("lobby")) == Done(1)
             assert [room.name for room in store.load().rooms] == ["lobby"]
-            told = await asyncio.to_thread(order, desk.endpoint, operator.ListRooms())
+            told = await asyncio.to_thread(order, desk.endpoint, admin_frames.ListRooms())
             assert isinstance(told, Rooms)
             assert [room.name for room in told.rooms] == ["lobby"]
 
@@ -81,7 +82,7 @@ def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, Reluctant()) as (_, _, desk):
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(order, desk.endpoint, operator.Persist("lobby"), None, 0.5)
+                await asyncio.to_thread(order, desk.endpoint, admin_frames.Persist("lobby"), None, 0.5)
 
     asyncio.run(scenario())
 
@@ -94,7 +95,7 @@ def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path:
             async with running(tmp_path) as (server, core, desk), asyncio.timeout(PATIENCE_S):
                 gateway, stranger = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
                 gateway.connect(server.endpoint)
-                await gateway.send(operator.encode(LIST))
+                await gateway.send(admin_frames.encode(LIST))
                 await gateway.send(backbone.encode(backbone.Hello(backbone.VERSION)))
                 # The answer to what came second is the first that comes.
                 answer = backbone.parse_downward_untrusted(await gateway.recv())
@@ -103,8 +104,8 @@ def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path:
                 stranger.connect(desk.endpoint)
                 await stranger.send(backbone.encode(backbone.Hello(backbone.VERSION)))
                 await stranger.send_multipart((b"two", b"parts"))
-                await stranger.send(operator.encode(LIST))
-                assert operator.parse_answer_untrusted(await stranger.recv()) == Rooms([], False)
+                await stranger.send(admin_frames.encode(LIST))
+                assert admin_frames.parse_answer_untrusted(await stranger.recv()) == Rooms([], False)
                 assert desk.office.malformed == 1
         finally:
             context.destroy(linger=0)
@@ -127,7 +128,7 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
                 socket = context.socket(zmq.DEALER)
                 present(socket, gateways.public, gateways.secret, gateways.broker)
                 socket.connect(desk.endpoint)
-                await socket.send(operator.encode(LIST))
+                await socket.send(admin_frames.encode(LIST))
                 async with asyncio.timeout(PATIENCE_S):
                     while not desk.strangers:  # noqa: ASYNC110 (the server tells nobody)
                         await asyncio.sleep(0.01)

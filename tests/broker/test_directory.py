@@ -7,10 +7,10 @@ import pytest
 from broker.directory import Directory
 from broker.rooms import NUMBERS, Member
 from broker.store import Batch, MemberRow, Snapshot
-from protocol.backbone import Entry
-from protocol.codes import EntryKind, LeaveReason
-from protocol.errors import RoomExists, RoomNotFound
-from protocol.names import MAX_NAME_SIZE, RoomName, UserName, room_name, user_name
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import RoomExists, RoomNotFound
+from tsudoi.protocol.names import MAX_NAME_SIZE, RoomName, UserName, room_name, user_name
 
 NOW_MS = 1_700_000_000_000
 

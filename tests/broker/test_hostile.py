@@ -4,8 +4,9 @@ import pytest
 
 from broker import core, custody, requests
 from broker.requests import CREATES, CREATES_S, LISTED_ROOMS
-from protocol import backbone
-from protocol.backbone import (
+from tests.broker.scripted import A, B, Broker, a_create, a_token, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
     MAX_IDLE_MS,
     Canary,
     Create,
@@ -19,9 +20,8 @@ from protocol.backbone import (
     Rooms,
     Welcome,
 )
-from protocol.codes import EntryKind, Status
-from protocol.datagram import MAX_UP
-from tests.broker.scripted import A, B, Broker, a_create, a_token, said
+from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.codes import EntryKind, Status
 
 KEY, OTHER = "gateway east", "gateway west"
 
@@ -117,12 +117,12 @@ def test_a_replay_has_a_bound_and_goes_on_from_there(broker: Broker, monkeypatch
 
 
 def test_what_carries_others_is_taken_apart_and_what_is_wrong_in_it_costs_itself_alone(broker: Broker) -> None:
-    (carrier,) = backbone.several([b"nonsense", backbone.encode(backbone.Request(1, backbone.Clock()))])
+    (carrier,) = backbone.pack_frames([b"nonsense", backbone.encode(backbone.Request(1, backbone.Clock()))])
     assert len(broker.core.parts_untrusted(carrier)) == 2
     broker.core.handle_untrusted(A, carrier, broker.moment)
     assert len(broker.turn().replies) == 1
     assert broker.core.counters.malformed == 1
-    (nested,) = backbone.several([carrier, carrier])
+    (nested,) = backbone.pack_frames([carrier, carrier])
     broker.core.handle_untrusted(A, nested, broker.moment)
     assert broker.core.counters.malformed == 3
 

@@ -16,7 +16,7 @@ from broker.directory import Directory
 from broker.journal import OWNER_SIZE, Found, Journal, beside, parse
 from broker.store import Batch, Chunk, MemberRow, RoomRow
 from broker.store_sqlite import Durability, SqliteStore
-from protocol.errors import StoreError
+from tsudoi.protocol.errors import StoreError
 
 OWNER, OTHER = b"owner 01", b"owner 02"
 
@@ -244,7 +244,10 @@ def test_a_store_without_a_journal_that_an_earlier_version_left_opens(path: Path
         store.load()
         join(store, 5)
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE journal; UPDATE turns SET row=1; PRAGMA user_version=6")
+        db.executescript(
+            "DROP TABLE journal; UPDATE turns SET row=1; ALTER TABLE members RENAME COLUMN options TO manner;"
+            "PRAGMA user_version=6"
+        )
     beside(path).unlink()
     assert kept(path) == (5, 5, False)
 

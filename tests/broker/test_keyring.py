@@ -10,8 +10,8 @@ import pytest
 
 from broker import keyring
 from broker.keyring import Changes, Keyring
-from protocol.errors import SettingError
-from protocol.keys import Owner, Role
+from tsudoi.ops.keyfiles import Owner, Role
+from tsudoi.protocol.errors import SettingError
 
 EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
 PERSON = Owner(Role.OPERATOR, "east")

@@ -5,14 +5,14 @@ from msgspec import structs
 
 from broker.office import ANNOUNCED_A_TICK, TEXT_SIZE
 from broker.sanctions import SANCTIONS_A_ROOM
-from protocol import backbone, operator
-from protocol.backbone import Bye, Granted, Hello, Item, Join
-from protocol.backbone import Refused as Denied
-from protocol.codes import EntryKind, LeaveReason, Rights
-from protocol.operator import PAGE, VERSION, Ask, Done, Refused
-from protocol.phrases import Phrase
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Bye, Granted, Hello, Item, Join, admin_frames
+from tsudoi.protocol.backbone import Refused as Denied
+from tsudoi.protocol.backbone.admin_frames import PAGE, VERSION, Ask, Done, Refused
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Rights
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def test_rooms_and_members_are_listed(desk: Desk) -> None:
     guest = desk.broker.ask(B, structs.replace(a_join(), rights=int(Rights.MODERATOR)))
     assert isinstance(guest, Granted)
     desk.broker.publish(A, addressed(host, 2), said(host, "hello"))
-    (room,) = desk.ask(operator.ListRooms()).rooms
+    (room,) = desk.ask(admin_frames.ListRooms()).rooms
     assert (room.name, room.members, room.host, room.locked, room.persistent) == ("den", 2, "alice", False, False)
     assert room.entries == 3
-    alice, bob = desk.ask(operator.ListMembers()).members
+    alice, bob = desk.ask(admin_frames.ListMembers()).members
     assert (alice.room, alice.name, alice.host, alice.rights, alice.gateway) == ("den", "alice", True, 0, A)
     assert (alice.dialect, alice.ip, alice.address) == ("tcrp", "192.0.2.1", "192.0.2.1 5000 0")
     assert (bob.name, bob.host, bob.rights, bob.address) == ("bob", False, Rights.MODERATOR, "")
@@ -41,27 +41,27 @@ def test_rooms_and_members_are_listed(desk: Desk) -> None:
 def test_very_many_rooms_come_in_pages(desk: Desk) -> None:
     for number in range(PAGE + 5):
         desk.broker.ask(A, a_create(f"room {number}", token=number + 1))
-    first = desk.ask(operator.ListRooms())
+    first = desk.ask(admin_frames.ListRooms())
     assert (len(first.rooms), first.more) == (PAGE, True)
-    rest = desk.ask(operator.ListRooms(first.rooms[-1].id))
+    rest = desk.ask(admin_frames.ListRooms(first.rooms[-1].id))
     assert ([room.name for room in rest.rooms], rest.more) == ([f"room {PAGE + n}" for n in range(5)], False)
-    assert len(desk.ask(operator.ListMembers()).members) == PAGE
+    assert len(desk.ask(admin_frames.ListMembers()).members) == PAGE
 
 
 def test_gateways_are_listed_with_how_they_are(desk: Desk) -> None:
     desk.broker.create(peer=A)
     desk.broker.say(B, Bye())
-    told = {gateway.instance: gateway for gateway in desk.ask(operator.ListGateways()).gateways}
+    told = {gateway.instance: gateway for gateway in desk.ask(admin_frames.ListGateways()).gateways}
     assert (told[A].members, told[A].state, told[B].state) == (1, "serves", "stopped")
     desk.broker.now += 10.0
-    told = {gateway.instance: gateway for gateway in desk.ask(operator.ListGateways()).gateways}
+    told = {gateway.instance: gateway for gateway in desk.ask(admin_frames.ListGateways()).gateways}
     assert (told[A].state, told[A].silent_ms) == ("away", 10_000)
 
 
 def test_counters_are_told_by_name(desk: Desk) -> None:
     desk.broker.create()
     desk.broker.core.handle_untrusted(A, b"nonsense", desk.broker.moment)
-    counted = dict(desk.ask(operator.Count()).counters)
+    counted = dict(desk.ask(admin_frames.Count()).counters)
     assert (counted["rooms"], counted["members"], counted["malformed"]) == (1, 1, 1)
 
 
@@ -71,7 +71,7 @@ def test_counters_are_told_by_name(desk: Desk) -> None:
 def test_a_room_is_closed_and_everybody_hears_it(desk: Desk) -> None:
     host = desk.broker.create()
     desk.broker.join()
-    assert desk.ask(operator.CloseRoom(" den ")) == Done(1)
+    assert desk.ask(admin_frames.CloseRoom(" den ")) == Done(1)
     entry = desk.last(host.room)
     assert (entry.kind, entry.code) == (EntryKind.CLOSED, LeaveReason.OPERATOR)
     assert desk.rooms() == {}
@@ -81,7 +81,7 @@ def test_a_room_is_closed_and_everybody_hears_it(desk: Desk) -> None:
 def test_a_member_is_removed_with_a_reason(desk: Desk) -> None:
     desk.broker.create()
     guest = desk.broker.join()
-    assert desk.ask(operator.RemoveMember("den", "bob", "spam")) == Done(1)
+    assert desk.ask(admin_frames.RemoveMember("den", "bob", "spam")) == Done(1)
     entry = desk.last(guest.room)
     assert (entry.kind, entry.code, entry.text, entry.sender) == (EntryKind.LEFT, LeaveReason.OPERATOR, "spam", "bob")
     assert desk.names() == ["alice"]
@@ -90,24 +90,24 @@ def test_a_member_is_removed_with_a_reason(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("question", "why"),
     [
-        (operator.CloseRoom("den"), "there is no room called den"),
-        (operator.CloseRoom(""), "room name is empty"),
-        (operator.ListMembers(room="den"), "there is no room called den"),
-        (operator.RemoveMember("lab", "bob"), "nobody in lab is called bob"),
-        (operator.RemoveMember("lab", "carol", "x" * (TEXT_SIZE + 1)), f"more than {TEXT_SIZE} bytes"),
-        (operator.Ban("", "", 0), "either a name or an address"),
-        (operator.Ban("bob", "192.0.2.1", 0), "either a name or an address"),
-        (operator.Ban("", "somewhere", 0), "'somewhere' is not an IP address"),
-        (operator.Unban("bob"), "bob is not banned"),
-        (operator.Announce(""), "nothing to announce"),
-        (operator.Announce("a\x1bb"), "control characters"),
-        (operator.Announce("a\u2028b"), "control characters"),
-        (operator.Persist("lab", "moon"), "no hash"),
-        (operator.Unpersist("lab"), "lab is not persistent"),
+        (admin_frames.CloseRoom("den"), "there is no room called den"),
+        (admin_frames.CloseRoom(""), "room name is empty"),
+        (admin_frames.ListMembers(room="den"), "there is no room called den"),
+        (admin_frames.RemoveMember("lab", "bob"), "nobody in lab is called bob"),
+        (admin_frames.RemoveMember("lab", "carol", "x" * (TEXT_SIZE + 1)), f"more than {TEXT_SIZE} bytes"),
+        (admin_frames.Ban("", "", 0), "either a name or an address"),
+        (admin_frames.Ban("bob", "192.0.2.1", 0), "either a name or an address"),
+        (admin_frames.Ban("", "somewhere", 0), "'somewhere' is not an IP address"),
+        (admin_frames.Unban("bob"), "bob is not banned"),
+        (admin_frames.Announce(""), "nothing to announce"),
+        (admin_frames.Announce("a\x1bb"), "control characters"),
+        (admin_frames.Announce("a\u2028b"), "control characters"),
+        (admin_frames.Persist("lab", "moon"), "no hash"),
+        (admin_frames.Unpersist("lab"), "lab is not persistent"),
     ],
 )
 def test_what_can_not_be_is_refused_in_one_line_and_changes_nothing(
-    desk: Desk, question: operator.Question, why: str
+    desk: Desk, question: admin_frames.Question, why: str
 ) -> None:
     desk.broker.ask(A, a_create("lab", "carol"))
     before = desk.rooms()
@@ -119,7 +119,7 @@ def test_what_can_not_be_is_refused_in_one_line_and_changes_nothing(
 
 
 def test_an_operator_of_another_version_is_told_so(desk: Desk) -> None:
-    frame = operator.encode(Ask(VERSION + 1, operator.ListRooms()))
+    frame = admin_frames.encode(Ask(VERSION + 1, admin_frames.ListRooms()))
     answer = desk.office.handle_untrusted(frame, desk.broker.moment)
     assert isinstance(answer, Refused)
     assert f"version {VERSION}" in answer.why
@@ -141,7 +141,7 @@ def test_who_is_banned_goes_and_does_not_come_back_also_after_a_restart(desk: De
     host = desk.broker.create()
     desk.broker.ask(A, a_join_from("198.51.100.7", "mallory", 2))
     desk.broker.ask(A, a_join_from("198.51.100.7", "eve", 3))
-    assert desk.ask(operator.Ban("", "198.51.100.7", 0, "flood")) == Done(2)
+    assert desk.ask(admin_frames.Ban("", "198.51.100.7", 0, "flood")) == Done(2)
     assert desk.names() == ["alice"]
     entry = desk.last(host.room)
     assert (entry.kind, entry.code, entry.text) == (EntryKind.LEFT, LeaveReason.BANNED, "flood")
@@ -150,38 +150,38 @@ def test_who_is_banned_goes_and_does_not_come_back_also_after_a_restart(desk: De
     assert isinstance(desk.broker.ask(A, a_join_from("198.51.100.7", "peggy", 4)), Denied)
     assert isinstance(desk.broker.ask(A, structs.replace(a_create("lab", "eve", token=5), ip="198.51.100.7")), Denied)
     assert isinstance(desk.broker.ask(A, a_join_from("198.51.100.8", "peggy", 6)), Granted)
-    assert [ban.ip for ban in desk.ask(operator.ListBans()).bans] == ["198.51.100.7"]
-    assert desk.ask(operator.Unban("198.51.100.7")) == Done(1)
+    assert [ban.ip for ban in desk.ask(admin_frames.ListBans()).bans] == ["198.51.100.7"]
+    assert desk.ask(admin_frames.Unban("198.51.100.7")) == Done(1)
     assert isinstance(desk.broker.ask(A, a_join_from("198.51.100.7", "eve", 7)), Granted)
 
 
 def test_of_ipv6_a_household_is_banned(desk: Desk) -> None:
     desk.broker.create()
     desk.broker.ask(A, a_join_from("2001:db8:1:2::7", "mallory", 2))
-    assert desk.ask(operator.Ban("", "2001:db8:1:2::9", 0)) == Done(1)
+    assert desk.ask(admin_frames.Ban("", "2001:db8:1:2::9", 0)) == Done(1)
     assert isinstance(desk.broker.ask(A, a_join_from("2001:db8:1:2:3::", "eve", 3)), Denied)
     assert isinstance(desk.broker.ask(A, a_join_from("2001:db8:1:3::", "eve", 4)), Granted)
-    assert [ban.ip for ban in desk.ask(operator.ListBans()).bans] == ["2001:db8:1:2::/64"]
-    assert desk.ask(operator.Ban("", "2001:db8:1:2::/48", 0)) == Refused("'2001:db8:1:2::/48' is not an IP address")
-    assert desk.ask(operator.Unban("2001:db8:1:2::/64")) == Done(1)
+    assert [ban.ip for ban in desk.ask(admin_frames.ListBans()).bans] == ["2001:db8:1:2::/64"]
+    assert desk.ask(admin_frames.Ban("", "2001:db8:1:2::/48", 0)) == Refused("'2001:db8:1:2::/48' is not an IP address")
+    assert desk.ask(admin_frames.Unban("2001:db8:1:2::/64")) == Done(1)
     assert isinstance(desk.broker.ask(A, a_join_from("2001:db8:1:2:3::", "eve", 5)), Granted)
 
 
 def test_a_name_is_banned_for_a_time(desk: Desk) -> None:
     desk.broker.create()
-    assert desk.ask(operator.Ban("ボブ", "", 5)) == Done(0)
+    assert desk.ask(admin_frames.Ban("ボブ", "", 5)) == Done(0)
     assert isinstance(desk.broker.ask(A, a_join(user="ボブ")), Denied)
-    (ban,) = desk.ask(operator.ListBans()).bans
+    (ban,) = desk.ask(admin_frames.ListBans()).bans
     assert ban.until_ms == desk.broker.moment.wall_ms + 300_000
     desk.broker.wait(301.0, A, B)
-    assert desk.ask(operator.ListBans()).bans == []
+    assert desk.ask(admin_frames.ListBans()).bans == []
     assert isinstance(desk.broker.ask(A, a_join(user="ボブ")), Granted)
 
 
 def test_a_banned_hosts_room_closes_once_and_its_guests_hear_why_they_go(desk: Desk) -> None:
     host = desk.broker.create()
     desk.broker.join()
-    assert desk.ask(operator.Ban("", "192.0.2.1", 0)) == Done(2)
+    assert desk.ask(admin_frames.Ban("", "192.0.2.1", 0)) == Done(2)
     assert desk.rooms() == {}
     assert desk.kinds(host.room)[-2:] == [EntryKind.LEFT, EntryKind.CLOSED]
 
@@ -189,12 +189,12 @@ def test_a_banned_hosts_room_closes_once_and_its_guests_hear_why_they_go(desk: D
 def test_no_ban_makes_an_older_one_end(desk: Desk) -> None:
     desk.broker.create()
     for number in range(SANCTIONS_A_ROOM):
-        assert desk.ask(operator.Ban(f"mallory{number}", "", 0)) == Done(0)
-    assert desk.ask(operator.Ban("eve", "", 0)) == Refused("1000 names and addresses are banned: unban some first")
-    assert desk.ask(operator.Ban("mallory0", "", 5)) == Done(0)
-    assert len(desk.ask(operator.ListBans()).bans) == SANCTIONS_A_ROOM
+        assert desk.ask(admin_frames.Ban(f"mallory{number}", "", 0)) == Done(0)
+    assert desk.ask(admin_frames.Ban("eve", "", 0)) == Refused("1000 names and addresses are banned: unban some first")
+    assert desk.ask(admin_frames.Ban("mallory0", "", 5)) == Done(0)
+    assert len(desk.ask(admin_frames.ListBans()).bans) == SANCTIONS_A_ROOM
     desk.broker.wait(301.0, A, B)
-    assert desk.ask(operator.Ban("eve", "", 0)) == Done(0)
+    assert desk.ask(admin_frames.Ban("eve", "", 0)) == Done(0)
 
 
 # --- announcements ------------------------------------------------------------------------------------------------
@@ -202,8 +202,8 @@ def test_no_ban_makes_an_older_one_end(desk: Desk) -> None:
 
 def test_an_announcement_goes_to_every_room_that_has_members(desk: Desk) -> None:
     host = desk.broker.create()
-    desk.ask(operator.Persist("empty"))
-    assert desk.ask(operator.Announce("at 22:00 we go")) == Done(1)
+    desk.ask(admin_frames.Persist("empty"))
+    assert desk.ask(admin_frames.Announce("at 22:00 we go")) == Done(1)
     desk.tick()
     entry = desk.last(host.room)
     assert (entry.kind, entry.text, entry.member) == (EntryKind.ANNOUNCED, "at 22:00 we go", 0)
@@ -213,7 +213,7 @@ def test_an_announcement_goes_to_every_room_that_has_members(desk: Desk) -> None
 def test_an_announcement_may_be_for_one_room(desk: Desk) -> None:
     den, lab = desk.broker.create(), desk.broker.ask(A, a_create("lab", token=9))
     assert isinstance(lab, Granted)
-    assert desk.ask(operator.Announce("lights out", "lab")) == Done(1)
+    assert desk.ask(admin_frames.Announce("lights out", "lab")) == Done(1)
     desk.tick()
     assert EntryKind.ANNOUNCED not in desk.kinds(den.room)
     assert desk.last(lab.room).text == "lights out"
@@ -222,8 +222,8 @@ def test_an_announcement_may_be_for_one_room(desk: Desk) -> None:
 def test_very_many_rooms_are_told_a_part_at_a_time(desk: Desk) -> None:
     for number in range(ANNOUNCED_A_TICK + 1):
         desk.broker.ask(A, a_create(f"room {number}", token=number + 1))
-    desk.ask(operator.Announce("one"))
-    desk.ask(operator.Announce("two"))
+    desk.ask(admin_frames.Announce("one"))
+    desk.ask(admin_frames.Announce("two"))
     desk.tick()
     rooms = list(desk.broker.core.directory.rooms)
     told = [desk.kinds(room).count(EntryKind.ANNOUNCED) for room in rooms]
@@ -240,14 +240,14 @@ def commanded(member: Granted, line: str) -> Item:
 
 
 def test_a_persistent_room_is_there_without_anybody_and_after_a_restart(desk: Desk) -> None:
-    assert desk.ask(operator.Persist("lobby", "$argon2id$…", "welcome")) == Done(1)
+    assert desk.ask(admin_frames.Persist("lobby", "$argon2id$…", "welcome")) == Done(1)
     desk.start_again()
     room = desk.rooms()["lobby"]
     assert (room.members, room.host, room.locked, room.persistent, room.topic) == (0, "", True, True, "welcome")
 
 
 def test_a_persistent_room_outlives_its_members_and_nobody_is_its_host(desk: Desk) -> None:
-    desk.ask(operator.Persist("lobby"))
+    desk.ask(admin_frames.Persist("lobby"))
     assert isinstance(desk.broker.ask(A, a_create("lobby")), Denied)
     guest = desk.broker.ask(A, a_join("lobby", "alice", token=1))
     assert isinstance(guest, Granted)
@@ -260,7 +260,7 @@ def test_a_persistent_room_outlives_its_members_and_nobody_is_its_host(desk: Des
 
 
 def test_a_moderator_may_make_a_host_there_whose_leaving_closes_nothing(desk: Desk) -> None:
-    desk.ask(operator.Persist("lobby"))
+    desk.ask(admin_frames.Persist("lobby"))
     moderator = desk.broker.ask(A, structs.replace(a_join("lobby", "carol"), rights=int(Rights.MODERATOR)))
     guest = desk.broker.ask(A, a_join("lobby", "bob", token=3))
     assert isinstance(moderator, Granted)
@@ -290,17 +290,17 @@ def test_a_moderator_is_one_in_a_room_of_somebody_elses(desk: Desk) -> None:
 
 def test_a_room_that_becomes_persistent_loses_its_host(desk: Desk) -> None:
     host, _ = desk.broker.create(), desk.broker.join()
-    desk.ask(operator.Persist("den"))
+    desk.ask(admin_frames.Persist("den"))
     desk.broker.publish(A, left(host))
     room = desk.rooms()["den"]
     assert (room.members, room.host, room.persistent) == (1, "", True)
 
 
 def test_a_room_that_is_no_longer_persistent_closes_with_its_last_member(desk: Desk) -> None:
-    desk.ask(operator.Persist("lobby"))
+    desk.ask(admin_frames.Persist("lobby"))
     guest = desk.broker.ask(A, a_join("lobby", "alice", token=1))
     assert isinstance(guest, Granted)
-    assert desk.ask(operator.Unpersist("lobby")) == Done(1)
+    assert desk.ask(admin_frames.Unpersist("lobby")) == Done(1)
     assert desk.rooms()["lobby"].members == 1
     desk.broker.publish(A, left(guest))
     assert desk.rooms() == {}
@@ -308,8 +308,8 @@ def test_a_room_that_is_no_longer_persistent_closes_with_its_last_member(desk: D
 
 
 def test_an_empty_room_that_is_no_longer_persistent_closes_at_once(desk: Desk) -> None:
-    desk.ask(operator.Persist("lobby"))
-    assert desk.ask(operator.Unpersist("lobby")) == Done(1)
+    desk.ask(admin_frames.Persist("lobby"))
+    assert desk.ask(admin_frames.Unpersist("lobby")) == Done(1)
     assert desk.rooms() == {}
 
 
@@ -318,6 +318,6 @@ def test_configured_rooms_are_made_once(desk: Desk) -> None:
         desk.broker.core.begin(["lobby", "集会所"], desk.broker.moment.wall_ms)
         desk.broker.turn()
         assert sorted(desk.rooms()) == ["lobby", "集会所"]
-        desk.ask(operator.Persist("lobby", topic="welcome"))
+        desk.ask(admin_frames.Persist("lobby", topic="welcome"))
         desk.start_again()
     assert desk.rooms()["lobby"].topic == "welcome"

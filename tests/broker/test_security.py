@@ -26,11 +26,11 @@ from broker.net.ask import ping
 from broker.net.security import make_pair, present
 from broker.net.server import Server
 from broker.store_memory import MemoryStore
-from ops import logs
-from protocol import backbone
-from protocol.backbone import Canary, Granted, Hello, Publish, Reply, Request, Unknown, Welcome
-from protocol.keys import Owner, Role, SecretKey
 from tests.broker.scripted import a_create, a_join, said
+from tsudoi.ops import logs
+from tsudoi.ops.keyfiles import Owner, Role, SecretKey
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Canary, Granted, Hello, Publish, Reply, Request, Unknown, Welcome
 
 PATIENCE_S = 5.0
 EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
@@ -74,7 +74,7 @@ class Peer:
     async def hear(self) -> backbone.Downward:
         async with asyncio.timeout(PATIENCE_S):
             if not self._heard:
-                self._heard += backbone.each_untrusted(await self._dealer.recv())
+                self._heard += backbone.unpack_frames_untrusted(await self._dealer.recv())
             return backbone.parse_downward_untrusted(self._heard.pop(0))
 
     async def ask(self, number: int, body: backbone.Question) -> backbone.Answer:
@@ -283,7 +283,7 @@ def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monk
             await west.greet()
             bob = await west.ask(1, a_create("den", "bob"))
             assert isinstance(bob, Granted)
-            flood = backbone.several([backbone.encode(Canary(1))] * 1_000)
+            flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
             keyring.remove(here.folder, WEST)
             while "west/1" not in here.core.custody.gateways or not here.core.custody.gateways["west/1"].stopped:
                 for frame in flood:

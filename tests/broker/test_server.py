@@ -18,12 +18,23 @@ from broker.net import stream, zeromq
 from broker.net.server import Server
 from broker.store import Batch, Chunk
 from broker.store_memory import MemoryStore
-from protocol import backbone
-from protocol.backbone import Accepted, Canary, Create, Downward, Granted, Hello, Publish, Reply, Request, Welcome
-from protocol.codes import EntryKind
-from protocol.errors import SettingError, StoreError
-from protocol.stream import STREAM, Kind, Reader, head
 from tests.broker.scripted import a_create, a_join, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
+    Accepted,
+    Canary,
+    Create,
+    Downward,
+    Granted,
+    Hello,
+    Publish,
+    Reply,
+    Request,
+    Welcome,
+)
+from tsudoi.protocol.backbone.stream import STREAM, Kind, Reader, head
+from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.errors import SettingError, StoreError
 
 PATIENCE_S = 5.0
 
@@ -83,7 +94,7 @@ class Gateway:
     async def hear(self, patience_s: float = PATIENCE_S) -> Downward:
         async with asyncio.timeout(patience_s):
             if not self._heard:
-                self._heard += backbone.each_untrusted(await self._dealer.recv())
+                self._heard += backbone.unpack_frames_untrusted(await self._dealer.recv())
             return backbone.parse_downward_untrusted(self._heard.pop(0))
 
     async def ask(self, body: Create) -> Any:
@@ -136,7 +147,7 @@ class StreamGateway(Gateway):
                 self._published.append(content)
             else:
                 assert kind == Kind.SAY
-                self._heard += backbone.each_untrusted(content)
+                self._heard += backbone.unpack_frames_untrusted(content)
 
     async def say(self, message: backbone.Upward) -> None:
         self._write(Kind.SAY, backbone.encode(message))
@@ -321,7 +332,7 @@ def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkeypatch:
             greedy, modest = new_gateway("1"), new_gateway("2")
             await greedy.greet()
             await modest.greet()
-            much = backbone.several([backbone.encode(Request(1, backbone.Positions([0] * 100)))] * 500)
+            much = backbone.pack_frames([backbone.encode(Request(1, backbone.Positions([0] * 100)))] * 500)
             for frame in much:
                 await greedy.say_parts(frame)
             await greedy.hear()  # it is being served
@@ -345,7 +356,7 @@ def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.MonkeyPatch
             # One that is asked for again while it waits is answered once.
             ids = [*range(1, 201), *range(1, 201)]
             asked = [backbone.encode(Request(number, backbone.Replay(host.room, 1, 0, 100))) for number in ids]
-            for frame in backbone.several(asked):
+            for frame in backbone.pack_frames(asked):
                 await greedy.say_parts(frame)
             heard = [await greedy.hear()]
             assert isinstance(await modest.ask(a_create("other", token=2)), Granted)

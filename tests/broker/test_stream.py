@@ -13,8 +13,8 @@ import pytest
 from broker.net import stream
 from broker.net.ask import ping
 from broker.net.stream import STALLED_LOOKS, StreamTransport
-from protocol.errors import SettingError
-from protocol.stream import STREAM, Kind, Reader, head
+from tsudoi.protocol.backbone.stream import STREAM, Kind, Reader, head
+from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 5.0
 TOPIC = b"r12345678"

@@ -1,7 +1,7 @@
 """broker/topics.py"""
 
 from broker.topics import TopicCounts
-from protocol.keys import Owner, Role
+from tsudoi.ops.keyfiles import Owner, Role
 
 EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
 

@@ -11,12 +11,12 @@ from itertools import pairwise
 
 import msgspec
 
-from protocol.backbone import Entry
-from protocol.codes import EntryKind
 from tests.chaos.crowd import HABITS, KINDS, key_of
 from tests.chaos.history import FOREVER, Heard, History, Logged, Outage, Person, Sent
 from tests.support.legacy.client import LegacyClient
 from tests.support.legacy.wire import Door
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.codes import EntryKind
 
 REPEATED_S = 0.5
 """What a gateway delivered in so long before it was killed, frozen or cut off may be told again by who goes on for it.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker.store_sqlite import SqliteStore
-from protocol.backbone import Entry, parse_news_untrusted
+from tsudoi.protocol.backbone import Entry, parse_news_untrusted
 
 FOREVER = float("inf")
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from protocol.backbone import Entry
-from protocol.codes import EntryKind, LeaveReason
 from tests.chaos.checker import check, count_kinds
 from tests.chaos.crowd import HABITS, KINDS, key_of, text_of
 from tests.chaos.history import Heard, History, Knock, Logged, Outage, Person, Sent
 from tests.support.legacy.wire import Door
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 START = 1_000.0
 DIALECTS = ("classic", "tsudoi", "tcrp-named")

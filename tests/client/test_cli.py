@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from client.cli import main
-from protocol.dialects import CLASSIC, DIALECTS, TSUDOI
-from tests.client.fake_server import FakeServer, Served
+from tests.tsudoi.fake_server import FakeServer, Served
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [sys.executable, "-m", "client"]

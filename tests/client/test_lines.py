@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.events import Emote, Event, Joined, Kicked, Message, Notice, Private, RoomClosed, ServerAway, TimedOut
 from client.lines import LINE_LIMIT, LineReader, notice_line, speech_line
+from tsudoi.events import Emote, Event, Joined, Kicked, Message, Notice, Private, RoomClosed, ServerAway, TimedOut
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r")), max_size=8), st.integers(1, 9))

@@ -1,6 +1,5 @@
 """Judging what was heard."""
 
-from client.events import Event, Joined, Kicked, Message, Notice, Private, RoomClosed, TimedOut
 from client.scenario.expect import (
     Failed,
     Fulfilled,
@@ -14,6 +13,7 @@ from client.scenario.expect import (
     shorten,
 )
 from client.scenario.steps import Ending, Line
+from tsudoi.events import Event, Joined, Kicked, Message, Notice, Private, RoomClosed, TimedOut
 
 A1, A2, B1 = Message("alice", "line 1"), Message("alice", "line 2"), Message("bob", "line 1")
 CLOSED = RoomClosed("exit!")

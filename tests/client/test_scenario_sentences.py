@@ -25,10 +25,10 @@ from client.scenario.steps import (
     HearLines,
     HearNothing,
     HearTheSame,
+    HostPort,
     HungUp,
     Line,
     Move,
-    Place,
     Say,
     SayLines,
     SeeRooms,
@@ -42,17 +42,17 @@ from client.scenario.steps import (
 
 ALICE = ("alice",)
 UNDERSTOOD: list[tuple[str, Value, Step]] = [
-    ("alice creates den", None, Enter(ALICE, Place("den", True))),
+    ("alice creates den", None, Enter(ALICE, HostPort("den", True))),
     (
         'alice, bob and カロル join "the den" in classic at b as "a b" with password "x y" silently',
         None,
-        Enter(("alice", "bob", "カロル"), Place("the den", False, "b", "classic", "a b", "x y", True)),
+        Enter(("alice", "bob", "カロル"), HostPort("the den", False, "b", "classic", "a b", "x y", True)),
     ),
-    ("bob cannot join den", "no such room", CannotEnter(("bob",), Place("den", False), "no such room")),
+    ("bob cannot join den", "no such room", CannotEnter(("bob",), HostPort("den", False), "no such room")),
     (
         "bob cannot create den with password x",
         "room exists",
-        CannotEnter(("bob",), Place("den", True, password="x"), "room exists"),
+        CannotEnter(("bob",), HostPort("den", True, password="x"), "room exists"),
     ),
     ("alice says", "hello", Say(ALICE, ("hello",))),
     ("alice says", ["one", "two"], Say(ALICE, ("one", "two"))),

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from protocol import datagram
-from protocol.dialect import Dialect
-from protocol.dialects import CLASSIC, TCRP, TSUDOI
-from protocol.told import told
-from tests.client.fake_server import FakeServer, Served
+from tests.tsudoi.fake_server import FakeServer, Served
+from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TSUDOI
+from tsudoi.protocol.client.notices import encode_notice as notice
 
 if sys.platform == "win32":
     pytest.skip("no such terminals", allow_module_level=True)
@@ -127,17 +127,17 @@ def test_a_chat(tmp_path: Path) -> None:
         wait_for(lambda: fake.datagrams[-1].endswith(b"half a line"), lambda: repr(fake.datagrams))
         terminal.type("/who 1\r")
         wait_for(lambda: fake.datagrams[-1].endswith(b"/who 1"), lambda: repr(fake.datagrams))
-        served.tell(told(TSUDOI.down, "den", "answer", {"code": "busy", "arg": ""}, "Row one\nrow two."))
+        served.tell(notice(TSUDOI.down, "den", "answer", {"code": "busy", "arg": ""}, "Row one\nrow two."))
         terminal.wait_for("Row one")
         terminal.wait_for("row two.")
-        served.tell(told(TSUDOI.down, "den", "acted", {"n": 400, "name": "bob", "said": "waves"}, "?"))
+        served.tell(notice(TSUDOI.down, "den", "acted", {"n": 400, "name": "bob", "said": "waves"}, "?"))
         terminal.wait_for("* bob waves")
         served.tell(
-            told(TSUDOI.down, "den", "whispered", {"n": 401, "name": "bob", "to": "アリス", "said": "psst"}, "?")
+            notice(TSUDOI.down, "den", "whispered", {"n": 401, "name": "bob", "to": "アリス", "said": "psst"}, "?")
         )
         terminal.wait_for("bob → アリス: psst")
         served.tell(
-            told(TSUDOI.down, "den", "renamed", {"n": 402, "name": "アリス", "to": "ハナ"}, "アリス is now ハナ.")
+            notice(TSUDOI.down, "den", "renamed", {"n": 402, "name": "アリス", "to": "ハナ"}, "アリス is now ハナ.")
         )
         terminal.wait_for("ハナ:")
         terminal.type("/quit\r")
@@ -157,16 +157,24 @@ FORGED = "hi\nalice: send me the password\u2028alice: now"
     [
         (TSUDOI, datagram.said(TSUDOI.down, "den", 1, "mallory", FORGED), "mallory: hi"),
         (TCRP, datagram.said(TCRP.down, "den", 1, "mallory", FORGED), "mallory: hi"),
-        (TSUDOI, told(TSUDOI.down, "den", "acted", {"n": 1, "name": "mallory", "said": FORGED}, "?"), "* mallory hi"),
         (
             TSUDOI,
-            told(TSUDOI.down, "den", "whispered", {"n": 1, "name": "mallory", "to": "bob", "said": FORGED}, "?"),
+            notice(TSUDOI.down, "den", "acted", {"n": 1, "name": "mallory", "said": FORGED}, "?"),
+            "* mallory hi",
+        ),
+        (
+            TSUDOI,
+            notice(TSUDOI.down, "den", "whispered", {"n": 1, "name": "mallory", "to": "bob", "said": FORGED}, "?"),
             "mallory → bob: hi",
         ),
-        (TSUDOI, told(TSUDOI.down, "den", "topic", {"n": 1, "name": "mallory", "topic": FORGED}, FORGED), "hi"),
-        (TSUDOI, told(TSUDOI.down, "den", "announced", {"n": 1, "said": FORGED}, FORGED), "hi"),
-        (TSUDOI, told(TSUDOI.down, "den", "answer", {"code": "no-such-member", "arg": FORGED}, FORGED), "hi"),
-        (TSUDOI, told(TSUDOI.down, "den", "a newer server's", {}, FORGED), "hi"),
+        (
+            TSUDOI,
+            notice(TSUDOI.down, "den", "topic", {"n": 1, "name": "mallory", "topic": FORGED}, FORGED),
+            "hi",
+        ),
+        (TSUDOI, notice(TSUDOI.down, "den", "announced", {"n": 1, "said": FORGED}, FORGED), "hi"),
+        (TSUDOI, notice(TSUDOI.down, "den", "answer", {"code": "no-such-member", "arg": FORGED}, FORGED), "hi"),
+        (TSUDOI, notice(TSUDOI.down, "den", "a newer server's", {}, FORGED), "hi"),
         (TCRP, datagram.said(TCRP.down, "den", 1, "server", FORGED), "hi"),
     ],
     ids=["message", "plain message", "/me", "whisper", "topic", "announcement", "answer", "notice", "plain notice"],

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from broker.net import metrics as broker_metrics
 from client.watch import Pair, Reading, names_read, view
 from gateway.net import metrics as gateway_metrics
-from ops.histogram import SECONDS, Histogram
-from ops.metrics import Row, counter, exposition, gauge, histogram
+from tsudoi.ops.histogram import SECONDS, Histogram
+from tsudoi.ops.metrics import Row, counter, exposition, gauge, histogram
 
 NOBODY: object = None
 

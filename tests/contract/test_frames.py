@@ -3,8 +3,8 @@
 from broker.net import stream, zeromq
 from broker.requests import LISTED_ROOMS
 from gateway import delivery, listing, publisher
-from protocol import backbone
-from protocol.backbone import Delivered, Item, Publish, Request, Roll
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Delivered, Item, Publish, Reconcile, Request
 
 ID = 2**56
 """As ids are: led by the time."""
@@ -19,9 +19,9 @@ def test_gateways_put_no_more_into_a_frame_than_is_taken() -> None:
 def test_the_largest_frames_are_taken_by_the_transports() -> None:
     text = "\u3042" * 1_365  # as many bytes as a datagram has
     for message in (
-        Request(1, Roll([ID] * backbone.MAX_MEMBERS)),
+        Request(1, Reconcile([ID] * backbone.MAX_MEMBERS)),
         Delivered([(ID, 2**31)] * backbone.MAX_ROOMS),
         Publish(1, [Item(1, ID, ID, text, 0)] * publisher.ITEMS_A_FRAME),
     ):
         assert len(backbone.encode(message)) < min(zeromq.MAX_FRAME_SIZE, stream.MAX_FRAME_SIZE)
-    assert backbone.SEVERAL_SIZE + 2**16 < zeromq.MAX_FRAME_SIZE
+    assert backbone.PACKED_SIZE + 2**16 < zeromq.MAX_FRAME_SIZE

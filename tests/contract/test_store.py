@@ -20,7 +20,7 @@ from broker.store import FOREVER, Batch, Chunk, MemberRow, RoomRow, Sanction, Sa
 from broker.store_memory import MemoryStore
 from broker.store_schema import MIGRATIONS
 from broker.store_sqlite import Durability, SqliteStore
-from protocol.errors import SettingError, StoreError
+from tsudoi.protocol.errors import SettingError, StoreError
 
 Opener = Callable[[], Store]
 FILES: tuple[Durability, ...] = ("process", "full")
@@ -175,7 +175,7 @@ def test_bans_and_mutes_are_kept_until_they_are_lifted_or_their_room_is_purged(s
 
 def test_what_a_room_is_about_and_how_members_are_served_is_kept(file: Opener) -> None:
     room = replace(a_room(1), topic="今日の話")
-    member = replace(a_member(2, 1), wished="ボブ", manner=7, muted_until_ms=FOREVER, whispered_by=3)
+    member = replace(a_member(2, 1), wished="ボブ", options=7, muted_until_ms=FOREVER, whispered_by=3)
     file().commit(Batch({1: room}, {2: member}))
     kept = file().load()
     assert (kept.rooms, kept.members) == ([room], [member])

@@ -8,15 +8,15 @@ from typing import Any
 import jwt
 from msgspec import structs
 
-from protocol import backbone, operator, stream
-from protocol.backbone import Wire
-from protocol.codes import EntryKind, LeaveReason
-from protocol.dialects import DIALECTS
 from tests.broker.scripted import a_create, a_join
 from tests.fuzz.pieces import written
 from tests.fuzz.targets import NOW, SECRET
-from tests.protocol.vectors import data, files, frames
 from tests.support.fakes import a_grant, entry, said, token_of
+from tests.tsudoi.protocol.vectors import data, files, frames
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Wire, admin_frames, stream
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 _numbers = {name: bytes((number,)) for number, name in enumerate(DIALECTS)}
 
@@ -50,7 +50,7 @@ QUESTIONS: list[backbone.Question] = [
     backbone.Resume(HASH),
     backbone.ListRooms(5),
     backbone.Replay(1, 1, 0, 10),
-    backbone.Roll([1]),
+    backbone.Reconcile([1]),
     backbone.Positions([1, 2]),
     backbone.Who(1, 0, 5),
     backbone.Browse(0, 5),
@@ -94,7 +94,7 @@ ANSWERS: list[backbone.Answer] = [
     backbone.Refused(4, "why"),
     backbone.Rooms(["den"]),
     backbone.Replayed(1, 1, 2, 3, [said(2, 1, "hello"), said(3, 2, "you")]),
-    backbone.OnRoll([]),
+    backbone.Reconciled([]),
     backbone.Done(),
 ]
 DOWNWARD: list[backbone.Downward] = [
@@ -105,20 +105,20 @@ DOWNWARD: list[backbone.Downward] = [
     backbone.Release(1, 1, "handover", True),
     backbone.Adopt([backbone.Adoption(a_grant(12), HASH)]),
 ]
-ORDERS: list[operator.Question] = [
-    operator.ListRooms(),
-    operator.ListMembers(room="den"),
-    operator.ListGateways(),
-    operator.Count(),
-    operator.ListBans(),
-    operator.Announce("hello", ""),
-    operator.Persist("hall", "", "topic"),
-    operator.Unpersist("hall"),
-    operator.RemoveMember("den", "alice", "why"),
-    operator.Ban("bob", "", 5, "why"),
-    operator.Ban("", "192.0.2.1", 0, ""),
-    operator.Unban("bob"),
-    operator.CloseRoom("den"),
+ORDERS: list[admin_frames.Question] = [
+    admin_frames.ListRooms(),
+    admin_frames.ListMembers(room="den"),
+    admin_frames.ListGateways(),
+    admin_frames.Count(),
+    admin_frames.ListBans(),
+    admin_frames.Announce("hello", ""),
+    admin_frames.Persist("hall", "", "topic"),
+    admin_frames.Unpersist("hall"),
+    admin_frames.RemoveMember("den", "alice", "why"),
+    admin_frames.Ban("bob", "", 5, "why"),
+    admin_frames.Ban("", "192.0.2.1", 0, ""),
+    admin_frames.Unban("bob"),
+    admin_frames.CloseRoom("den"),
 ]
 
 
@@ -167,9 +167,9 @@ def seeds(target: str) -> list[bytes]:
         case "command":
             return [line.encode() for line in COMMANDS]
         case "upward":
-            return [*upward, *backbone.several(upward)]
+            return [*upward, *backbone.pack_frames(upward)]
         case "downward":
-            return [*downward, *backbone.several(downward)]
+            return [*downward, *backbone.pack_frames(downward)]
         case "published":
             body = backbone.encode(NEWS)
             return [body, backbone.encode_bundle("broker", 1, [7], [(1, body)])]
@@ -181,11 +181,16 @@ def seeds(target: str) -> list[bytes]:
                 written((0, b"\xff" * 9)),
             ]
         case "orders" | "office":
-            asks = [operator.encode(operator.Ask(operator.VERSION, order)) for order in ORDERS]
+            asks = [admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, order)) for order in ORDERS]
             if target == "office":
                 return [written((1, ask)) for ask in asks] + [written(*((1, ask) for ask in asks))]
-            told = [operator.Refused("why"), operator.Done(1), operator.Rooms([], False), operator.Bans([])]
-            return asks + [operator.encode(answer) for answer in told]
+            told = [
+                admin_frames.Refused("why"),
+                admin_frames.Done(1),
+                admin_frames.Rooms([], False),
+                admin_frames.Bans([]),
+            ]
+            return asks + [admin_frames.encode(answer) for answer in told]
         case "token" | "signature":
             return _tokens()
         case "claims":

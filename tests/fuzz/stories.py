@@ -20,14 +20,14 @@ from gateway.join import (
     WaitBriefly,
 )
 from gateway.listing import Listing
-from protocol import backbone
-from protocol.codes import Status
-from protocol.dialects import DIALECTS
-from protocol.recognise import AUTO
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces
 from tests.support.fakes import ScriptedGateway, address_of
+from tsudoi.protocol import backbone
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.recognise import AUTO
+from tsudoi.protocol.codes import Status
 
 CONVERSATION = (JoinConversation.handle,)
 GATEWAY = (GatewayCore.handle_news, GatewayCore.handle_answer, GatewayCore.handle_datagrams)

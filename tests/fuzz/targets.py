@@ -11,14 +11,16 @@ from typing import Any
 from client.watch import Reading
 from gateway.keys import Keys, parse_keys
 from gateway.trust import Gate
-from ops import configfile
-from protocol import answers, backbone, commands, datagram, handshake, header, heard, operator, stream
-from protocol.codes import Operation
-from protocol.dialects import DIALECTS
-from protocol.errors import InvalidName, MalformedMessage, SettingError, WrongPassword
-from protocol.header import HEADER_SIZE, Header
 from tests.fuzz import stories
 from tests.fuzz.pieces import Pieces
+from tsudoi.ops import configfile
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import admin_frames, stream
+from tsudoi.protocol.client import datagram, downlink, handshake, header, replies, slash_commands
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.codes import Operation
+from tsudoi.protocol.errors import InvalidName, MalformedMessage, SettingError, WrongPassword
 
 NOW = 1_800_000_000.0
 SECRET = b"a secret of at least thirty-two bytes"
@@ -77,21 +79,21 @@ def _datagram(data: bytes) -> None:
 def _down(data: bytes) -> None:
     pieces = Pieces(data)
     dialect = pieces.one_of(list(DIALECTS.values()))
-    heard.parse_down_untrusted(dialect, pieces.one_of(("den", "部屋", "{room}")), pieces.rest())
+    downlink.parse_down_untrusted(dialect, pieces.one_of(("den", "部屋", "{room}")), pieces.rest())
 
 
 def _answer(data: bytes) -> None:
     pieces = Pieces(data)
-    reader = answers.AnswerReader(pieces.one_of(list(DIALECTS.values())), pieces.one_of(list(Operation)))
+    reader = replies.AnswerReader(pieces.one_of(list(DIALECTS.values())), pieces.one_of(list(Operation)))
     for _, part in pieces.each():
         if (answer := reader.feed_untrusted(part)) is not None:
-            assert isinstance(answer, answers.Refused) or answer.token.isascii()
+            assert isinstance(answer, replies.Refused) or answer.token.isascii()
             return
     reader.settle_untrusted()
 
 
 def _rooms(data: bytes) -> None:
-    reader = answers.RoomsReader()
+    reader = replies.RoomsReader()
     for _, part in Pieces(data).each():
         if (rooms := reader.feed_untrusted(part)) is not None:
             assert all(rooms)
@@ -99,8 +101,8 @@ def _rooms(data: bytes) -> None:
 
 
 def _join_list(data: bytes) -> None:
-    answers.parse_join_list_untrusted(data)
-    reader = answers.JoinListReader()
+    replies.parse_join_list_untrusted(data)
+    reader = replies.JoinListReader()
     for _, part in Pieces(data).each():
         if reader.feed_untrusted(part) is not None:
             return
@@ -109,18 +111,18 @@ def _join_list(data: bytes) -> None:
 
 def _command(data: bytes) -> None:
     line = data.decode(errors="replace")
-    command = commands.parse_untrusted(line)
-    if not isinstance(command, commands.Unknown | commands.Misused):
-        assert commands.parse_untrusted(commands.serialize(command)) == command
+    command = slash_commands.parse_untrusted(line)
+    if not isinstance(command, slash_commands.Unknown | slash_commands.Misused):
+        assert slash_commands.parse_untrusted(slash_commands.serialize(command)) == command
 
 
 def _upward(data: bytes) -> None:
-    for each in backbone.each_untrusted(data):
+    for each in backbone.unpack_frames_untrusted(data):
         backbone.encode(backbone.parse_upward_untrusted(each))
 
 
 def _downward(data: bytes) -> None:
-    for each in backbone.each_untrusted(data):
+    for each in backbone.unpack_frames_untrusted(data):
         backbone.encode(backbone.parse_downward_untrusted(each))
 
 
@@ -142,9 +144,9 @@ def _stream(data: bytes) -> None:
 
 def _orders(data: bytes) -> None:
     try:
-        operator.parse_ask_untrusted(data)
+        admin_frames.parse_ask_untrusted(data)
     except MalformedMessage:
-        operator.parse_answer_untrusted(data)
+        admin_frames.parse_answer_untrusted(data)
 
 
 # --- tokens and files ---------------------------------------------------------------------------------------------
@@ -203,30 +205,30 @@ TARGETS = {
     "body": Target(_body, (header.split_untrusted,)),
     "request": Target(_request, (handshake.parse_request_untrusted,)),
     "datagram": Target(_datagram, (datagram.parse_untrusted, datagram.parse_in_characters_untrusted)),
-    "down": Target(_down, (heard.parse_down_untrusted,)),
+    "down": Target(_down, (downlink.parse_down_untrusted,)),
     "answer": Target(
         _answer,
         (
-            answers.FrameReader.next_untrusted,
-            answers.AnswerReader.feed_untrusted,
-            answers.AnswerReader.settle_untrusted,
+            replies.FrameReader.next_untrusted,
+            replies.AnswerReader.feed_untrusted,
+            replies.AnswerReader.settle_untrusted,
         ),
     ),
-    "rooms": Target(_rooms, (answers.RoomsReader.feed_untrusted,)),
+    "rooms": Target(_rooms, (replies.RoomsReader.feed_untrusted,)),
     "join_list": Target(
         _join_list,
         (
-            answers.parse_join_list_untrusted,
-            answers.JoinListReader.feed_untrusted,
-            answers.JoinListReader.settle_untrusted,
+            replies.parse_join_list_untrusted,
+            replies.JoinListReader.feed_untrusted,
+            replies.JoinListReader.settle_untrusted,
         ),
     ),
-    "command": Target(_command, (commands.parse_untrusted,), ()),
-    "upward": Target(_upward, (backbone.each_untrusted, backbone.parse_upward_untrusted)),
+    "command": Target(_command, (slash_commands.parse_untrusted,), ()),
+    "upward": Target(_upward, (backbone.unpack_frames_untrusted, backbone.parse_upward_untrusted)),
     "downward": Target(_downward, (backbone.parse_downward_untrusted,)),
     "published": Target(_published, (backbone.parse_news_untrusted, backbone.parse_bundle_untrusted)),
     "stream": Target(_stream, (stream.Reader.feed_untrusted,)),
-    "orders": Target(_orders, (operator.parse_ask_untrusted, operator.parse_answer_untrusted)),
+    "orders": Target(_orders, (admin_frames.parse_ask_untrusted, admin_frames.parse_answer_untrusted)),
     "token": Target(_token, (Gate.admit_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
     "signature": Target(_signature, (Keys.verify_untrusted,), (MalformedMessage, WrongPassword)),
     "claims": Target(_claims, (Gate._claims_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),

@@ -17,7 +17,7 @@ from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import TARGETS, Target
 from tests.support.services import ROOT
 
-PACKAGES = ("protocol", "ops", "broker", "gateway", "client")
+PACKAGES = ("tsudoi", "broker", "gateway", "client")
 MOST_KEPT = 300_000
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admission import ADDRESSES, FORGET_S, PASSWORDS_AT_ONCE, ROOMS, Admission, Households, Verdict, counted_as
+from gateway.admission import ADDRESSES, FORGET_S, PASSWORDS_AT_ONCE, ROOMS, Admission, RateKeys, Verdict, counted_as
 from gateway.config import LOOPBACK, Settings
 from gateway.counters import Counters
 
@@ -45,13 +45,13 @@ def test_networks_are_left_out_as_told() -> None:
 
 def test_what_is_counted_can_be_changed() -> None:
     settings = Settings()
-    households = Households(settings)
-    assert households.of("127.0.0.1") == ""
+    rate_keys = RateKeys(settings)
+    assert rate_keys.of("127.0.0.1") == ""
     settings.unlimited = ()
-    assert households.of("127.0.0.1") == "127.0.0.1"
+    assert rate_keys.of("127.0.0.1") == "127.0.0.1"
     for number in range(ADDRESSES + 9):
-        households.of(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(households) == ADDRESSES
+        rate_keys.of(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
+    assert len(rate_keys) == ADDRESSES
 
 
 def test_what_is_open_is_counted_whatever_networks_are_limited_meanwhile() -> None:

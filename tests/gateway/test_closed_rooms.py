@@ -4,9 +4,9 @@ import pytest
 
 from broker.core import CLOSED_S
 from gateway.config import Settings
-from protocol.backbone import Replay, Replayed, Resume
-from protocol.codes import EntryKind, LeaveReason
 from tests.support.fakes import FakeClient, ScriptedGateway, World, a_grant, address_of, entry, said, token_of
+from tsudoi.protocol.backbone import Replay, Replayed, Resume
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 SETTINGS = Settings(idle_timeout_s=1_000.0)
 CLOSED = entry(4, EntryKind.CLOSED, 9, LeaveReason.HOST_LEFT)

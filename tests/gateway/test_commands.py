@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from gateway import commands, happenings, render
 from gateway.commands import COMMANDS, HISTORY, LOOKED_AT, PAGE, PORTIONS, QUESTIONS
 from gateway.config import Settings
-from protocol import backbone
-from protocol.backbone import Entry, OnRoll, Roll
-from protocol.codes import EntryKind, LeaveReason
-from protocol.dialects import DIALECTS
-from protocol.manner import Manner
-from protocol.told import ANSWER_SIZE
 from tests.gateway.test_with_broker import STAYING
 from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Entry, Reconcile, Reconciled
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.notices import ANSWER_SIZE
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
-ALL = Manner.COMMANDS | Manner.NOTICES
-JAPANESE = Manner.COMMANDS | Manner.JAPANESE
+ALL = MemberOptions.COMMANDS | MemberOptions.NOTICES
+JAPANESE = MemberOptions.COMMANDS | MemberOptions.JAPANESE
 TOO_FAST = "server: Too fast: that was not done."
 
 
@@ -32,9 +32,9 @@ class Town:
         self.a, self.b = (self.world.start_gateway(name) for name in names)
         self.home: dict[FakeClient, Node] = {}
 
-    def enter(self, node: Node, dialect: str = "tsudoi", manner: int = ALL) -> FakeClient:
+    def enter(self, node: Node, dialect: str = "tsudoi", options: int = ALL) -> FakeClient:
         """One more comes into the room `den`; the first is the host. They are called c1, c2, …"""
-        client = self.world.enter_now(node, "den", dialect, manner=manner)
+        client = self.world.enter_now(node, "den", dialect, options=options)
         self.home[client] = node
         self.world.run(1.0)
         for each in self.home:
@@ -74,7 +74,7 @@ def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
     gateway = ScriptedGateway()
     elsewhere = address_of(1, network="198.51.100.7")
     member = gateway.enter(1, address=address_of(1))
-    member.manner = int(ALL)
+    member.options = int(ALL)
     gateway.hear(1, "/help", address_of(1))
     assert len(gateway.doors.to(address_of(1))) > 1
     gateway.now += gateway.settings.move_after_s
@@ -97,7 +97,7 @@ def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
 def test_wherever_it_is_it_is_told_all_if_nobody_looks_at_that() -> None:
     gateway = ScriptedGateway(Settings(check_ip="off"))
     elsewhere = address_of(1, network="198.51.100.7")
-    gateway.enter(1, address=address_of(1)).manner = int(ALL)
+    gateway.enter(1, address=address_of(1)).options = int(ALL)
     gateway.hear(1, "/help", elsewhere)
     assert len(gateway.doors.to(elsewhere)) > 1
 
@@ -135,8 +135,11 @@ def test_who_is_away_is_told_what_is_for_it_when_it_comes_back(town: Town) -> No
 
 
 def test_notices_are_for_those_who_want_them_and_those_concerned(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", Manner.COMMANDS)
-    bare, noticed = town.enter(town.b, "tcrp", Manner(0)), town.enter(town.a, "tcrp", ALL | Manner.JAPANESE)
+    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
+    bare, noticed = (
+        town.enter(town.b, "tcrp", MemberOptions(0)),
+        town.enter(town.a, "tcrp", ALL | MemberOptions.JAPANESE),
+    )
     town.type(host, "/topic 今日の話")
     assert lines(host) == ["server: c1 さんがトピックを変えました: 今日の話"]
     assert lines(noticed) == ["server: c1 さんがトピックを変えました: 今日の話"]
@@ -153,7 +156,7 @@ def test_notices_are_for_those_who_want_them_and_those_concerned(town: Town) -> 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_who_is_removed_is_told_in_its_dialects_words(dialect: str, town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, dialect, Manner.COMMANDS)
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, dialect, MemberOptions.COMMANDS)
     town.type(host, "/kick c2")
     told = DIALECTS[dialect].removed
     reason = "c1 has removed you from den."
@@ -181,16 +184,16 @@ def test_who_is_banned_by_the_operator_is_told_by_whom_and_why() -> None:
 def test_who_comes_is_told_the_topic_once_wherever_it_goes_live(town: Town) -> None:
     host = town.enter(town.a, "tcrp")
     town.type(host, "/topic 今日の話")
-    plain = town.world.enter_now(town.b, "den", "tcrp", manner=ALL | Manner.JAPANESE)
-    own = town.world.enter_now(town.a, "den", manner=ALL)
-    bare = town.world.enter_now(town.a, "den", "tcrp", manner=Manner.COMMANDS)
+    plain = town.world.enter_now(town.b, "den", "tcrp", options=ALL | MemberOptions.JAPANESE)
+    own = town.world.enter_now(town.a, "den", options=ALL)
+    bare = town.world.enter_now(town.a, "den", "tcrp", options=MemberOptions.COMMANDS)
     town.world.run(2.0)
     assert lines(plain)[0] == "server: トピック: 今日の話"
     (topic,) = [fields for fields in objects(own) if fields["notice"] == "answer"]
     assert topic == {"n": topic["n"], "notice": "answer", "code": "topic-is", "arg": "今日の話"}
     assert lines(bare) == []
     # Who has not been heard yet when its gateway dies is told at the next one.
-    late = town.world.enter_now(town.b, "den", "tcrp", register=False, manner=ALL)
+    late = town.world.enter_now(town.b, "den", "tcrp", register=False, options=ALL)
     town.world.kill(town.b)
     node = town.home[late] = town.world.start_gateway()
     late.send(node)
@@ -242,7 +245,7 @@ def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
 ) -> None:
     monkeypatch.setattr(happenings, "BIG_ROOM", 0)
     gateway = ScriptedGateway()
-    gateway.enter(1, "tsudoi").manner = ALL
+    gateway.enter(1, "tsudoi").options = ALL
     gateway.hear(1, b"", address_of(1))
     gateway.news(entry(2, EntryKind.JOINED, 9, code=2))
     gateway.canaries_come_back = False
@@ -251,7 +254,7 @@ def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
     assert gateway.doors.to(address_of(1)) == []
     gateway.canaries_come_back = True
     gateway.wait(1.0)
-    gateway.reply(gateway.asked(Roll)[-1].id, OnRoll([]))
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
     gateway.tick()
     (told,) = gateway.doors.to(address_of(1))
     assert json.loads(told)["notice"] == "people"
@@ -260,7 +263,7 @@ def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
 def test_in_a_big_room_coming_and_going_is_counted(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(happenings, "BIG_ROOM", 3)
     host, own = town.enter(town.a, "tcrp", ALL), town.enter(town.a)
-    bare = town.enter(town.a, "tcrp", Manner.COMMANDS)
+    bare = town.enter(town.a, "tcrp", MemberOptions.COMMANDS)
     for _ in range(4):
         town.world.enter_now(town.b, "den", "tcrp")
     town.world.run(2.0)
@@ -280,7 +283,7 @@ def test_in_a_big_room_coming_and_going_is_counted(town: Town, monkeypatch: pyte
 
 
 def test_who_is_there_comes_in_pages_and_small_datagrams(town: Town) -> None:
-    host = town.enter(town.a, "tcrp", Manner.COMMANDS)
+    host = town.enter(town.a, "tcrp", MemberOptions.COMMANDS)
     for _ in range(PAGE):
         town.world.enter_now(town.b, "den", "tcrp")
     town.type(host, "/who")
@@ -296,7 +299,7 @@ def test_who_is_there_comes_in_pages_and_small_datagrams(town: Town) -> None:
 
 
 def test_the_host_sees_who_is_kept_out(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", Manner.COMMANDS)
+    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
     town.type(host, "/mute c2")
     town.type(host, "/ban 203.0.113.9 5")
     lines(host), lines(guest)
@@ -323,9 +326,9 @@ def test_own_hosts_are_told_in_values_who_is_kept_out(town: Town) -> None:
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("manner", [Manner.COMMANDS, JAPANESE])
-def test_every_answer_is_small_and_only_for_who_asked(dialect: str, manner: Manner, town: Town) -> None:
-    other, asker = town.enter(town.a, "tcrp", ALL), town.enter(town.b, dialect, manner)
+@pytest.mark.parametrize("options", [MemberOptions.COMMANDS, JAPANESE])
+def test_every_answer_is_small_and_only_for_who_asked(dialect: str, options: MemberOptions, town: Town) -> None:
+    other, asker = town.enter(town.a, "tcrp", ALL), town.enter(town.b, dialect, options)
     for number in range(HISTORY):
         town.world.run(0.01)
         other.send(town.a, f"{number} " + "あ" * 90)
@@ -416,7 +419,7 @@ def test_too_many_commands_are_not_done_and_told_now_and_then(town: Town) -> Non
 
 def test_history_looks_further_back_where_little_was_said(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "COMMANDS", 10_000.0)
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", Manner.COMMANDS)
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
 
     def be_answered(times: int) -> None:
         for _ in range(times):
@@ -451,7 +454,7 @@ def asked_back(gateway: ScriptedGateway, *answers: backbone.Answer) -> list[tupl
 
 def test_history_looks_no_further_than_it_must() -> None:
     gateway = ScriptedGateway()
-    gateway.enter(1, "tcrp", offset=1_700, address=address_of(1)).manner = ALL
+    gateway.enter(1, "tcrp", offset=1_700, address=address_of(1)).options = ALL
 
     def portion(after: int, *entries: Entry, first: int = 0, epoch: int = 1) -> backbone.Replayed:
         return backbone.Replayed(1, epoch, first or after + 1, 1_700, list(entries))
@@ -507,7 +510,7 @@ def test_without_a_broker_a_question_is_answered_all_the_same(town: Town) -> Non
 
 
 def test_a_second_slash_says_the_first(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", Manner(0))
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions(0))
     town.type(host, "//who")
     assert lines(guest) == ["c1: /who"]
     town.type(guest, "//who")
@@ -515,7 +518,7 @@ def test_a_second_slash_says_the_first(town: Town) -> None:
 
 
 def test_a_full_width_slash_is_a_slash(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", Manner(0))
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions(0))
     town.type(host, "／who")
     town.type(host, "／topic お茶")
     assert [line.partition("\n")[0] for line in lines(host)] == [

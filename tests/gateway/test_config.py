@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from gateway import cli
 from gateway.config import Door, Inherited, choose_key, parse_broker, parse_door, parse_inherited, parse_name
-from protocol.dialects import DIALECTS
-from protocol.errors import SettingError
-from protocol.keys import Owner, Role, SecretKey, serialize_secret
+from tsudoi.ops.keyfiles import Owner, Role, SecretKey, serialize_secret
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.errors import SettingError
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from gateway.config import Settings
 from gateway.core import CROWD, LEAVING_S, MOVES, MUTE_S
 from gateway.silence import PATIENCE
 from gateway.strangers import EXIT_ADDRESSES, EXITS, EXITS_S, HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
-from protocol import backbone
-from protocol.backbone import Adopt, Adoption, Item, Refused, Resume
-from protocol.codes import EntryKind, LeaveReason, Status
-from protocol.dialects import DIALECTS
-from protocol.handshake import REASONS
-from protocol.names import hash_token
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
 from tests.support.strategies import datagrams
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Adopt, Adoption, Item, Refused, Resume
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.handshake import REASONS
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
+from tsudoi.protocol.names import hash_token
 
 ALICE, BOB = address_of(1), address_of(2)
 ELSEWHERE = address_of(1, network="198.51.100.7")
@@ -385,7 +385,7 @@ def test_an_address_has_so_many_members() -> None:
     gateway.core.delivery.drop(gateway.members.rooms[1].members[1])
     gateway.core.delivery.drop(gateway.members.rooms[1].members[3])
     assert gateway.core.may_enter("2001:db8::3")
-    assert gateway.members.households == {"2001:db8::/64": 1}
+    assert gateway.members.rate_keys == {"2001:db8::/64": 1}
 
 
 def test_who_is_too_fast_is_told_once_a_second_if_its_dialect_has_words() -> None:

@@ -9,11 +9,22 @@ from hypothesis import strategies as st
 from gateway.addresses import unpack
 from gateway.config import Settings
 from gateway.delivery import REPORT_S
-from protocol import backbone
-from protocol.backbone import Delivered, Entry, Item, OnRoll, Positions, Release, Replay, Replayed, Roll, Standing
-from protocol.codes import EntryKind, LeaveReason
-from protocol.dialects import DIALECTS
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
+    Delivered,
+    Entry,
+    Item,
+    Positions,
+    Reconcile,
+    Reconciled,
+    Release,
+    Replay,
+    Replayed,
+    Standing,
+)
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 ALICE, BOB, CAROL = (address_of(number) for number in (1, 2, 3))
 
@@ -664,10 +675,10 @@ def test_a_gateway_whose_lease_is_over_delivers_nothing_before_the_roll_was_call
     gateway.canaries_come_back = True
     gateway.answer(backbone.Accepted(0))
     gateway.wait(1.0)
-    request = gateway.asked(Roll)[-1]
-    assert isinstance(request.body, Roll)
+    request = gateway.asked(Reconcile)[-1]
+    assert isinstance(request.body, Reconcile)
     assert sorted(request.body.members) == [1, 2]
-    gateway.reply(request.id, OnRoll([2]))
+    gateway.reply(request.id, Reconciled([2]))
     gateway.tick()
     while answer_all(gateway, [said(2, 9, "2")]):
         pass
@@ -682,16 +693,16 @@ def test_who_comes_in_while_the_roll_is_called_is_asked_for_too(gateway: Scripte
     gateway.canaries_come_back = True
     gateway.answer(backbone.Accepted(0))
     gateway.wait(1.0)
-    first = gateway.asked(Roll)[-1]
+    first = gateway.asked(Reconcile)[-1]
     # The answer to a question of long ago: the member may be another's by now.
     gateway.enter(2, address=BOB)
-    gateway.reply(first.id, OnRoll([]))
-    second = gateway.asked(Roll)[-1]
-    assert isinstance(second.body, Roll)
+    gateway.reply(first.id, Reconciled([]))
+    second = gateway.asked(Reconcile)[-1]
+    assert isinstance(second.body, Reconcile)
     assert sorted(second.body.members) == [1, 2]
     gateway.news(said(2, 9, "2"))
     assert gateway.doors.sent == []
-    gateway.reply(second.id, OnRoll([2]))
+    gateway.reply(second.id, Reconciled([2]))
     gateway.tick()
     while answer_all(gateway, [said(2, 9, "2")]):
         pass
@@ -705,7 +716,7 @@ def test_what_was_missed_while_fenced_is_asked_for(gateway: ScriptedGateway) -> 
     gateway.canaries_come_back = True
     gateway.answer(backbone.Accepted(0))
     gateway.wait(1.0)
-    gateway.reply(gateway.asked(Roll)[-1].id, OnRoll([]))
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
     request = gateway.asked(Positions)[-1]
     assert request.body == Positions([1])
     gateway.reply(request.id, Standing([(1, 1, 3)]))

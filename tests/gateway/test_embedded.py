@@ -12,7 +12,7 @@ import pytest
 from broker.net.ask import ping
 from gateway.net.child import Child
 from gateway.net.embedded import EmbeddedBroker, _private_directory
-from protocol.errors import SettingError
+from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 20.0
 

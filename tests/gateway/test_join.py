@@ -26,15 +26,15 @@ from gateway.join import (
     WaitBriefly,
 )
 from gateway.listing import Listing
-from protocol.answers import AnswerReader, Granted, Refused
-from protocol.codes import Operation, Status
-from protocol.dialect import Dialect, PortPlace
-from protocol.dialects import CLASSIC, DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_JSON, TCRP_OK, TSUDOI
-from protocol.handshake import join_list, rooms_reply, serialize_request
-from protocol.header import HEADER_SIZE, Header, frame
-from protocol.names import MAX_NAME_SIZE
-from protocol.recognise import AUTO
 from tests.support.strategies import names, payloads, requests
+from tsudoi.protocol.client.dialect import Dialect, PortPlace
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_JSON, TCRP_OK, TSUDOI
+from tsudoi.protocol.client.handshake import join_list, rooms_reply, serialize_request
+from tsudoi.protocol.client.header import HEADER_SIZE, Header, frame
+from tsudoi.protocol.client.recognise import AUTO
+from tsudoi.protocol.client.replies import AnswerReader, Granted, Refused
+from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.names import MAX_NAME_SIZE
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 TOKEN = "0123456789abcdef0123456789abcdef"

@@ -1,8 +1,8 @@
 """The directory counts on a gateway that it has granted a member, also when nobody waits for that grant any more."""
 
-from protocol.backbone import Adopt, Adoption, OnRoll, Release, Resume, Roll
-from protocol.names import hash_token
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, token_of
+from tsudoi.protocol.backbone import Adopt, Adoption, Reconcile, Reconciled, Release, Resume
+from tsudoi.protocol.names import hash_token
 
 ALICE = address_of(1)
 WRITTEN = b"192.0.2.1 40001 0"
@@ -45,18 +45,18 @@ def test_a_grant_that_comes_too_late_is_taken() -> None:
 def test_whom_it_may_have_been_granted_without_hearing_of_it_is_asked_for() -> None:
     gateway = ScriptedGateway()
     gateway.enter(9)
-    assert gateway.asked(Roll) == []
+    assert gateway.asked(Reconcile) == []
     gateway.core.handle_datagrams(0, [(a_datagram(1), ALICE)], gateway.now)
     gateway.wait(gateway.settings.request_timeout_s + 0.25)
-    (request,) = {request.id: request for request in gateway.asked(Roll)}.values()
+    (request,) = {request.id: request for request in gateway.asked(Reconcile)}.values()
     # Each call that is not answered is followed by another.
     gateway.wait(gateway.settings.request_timeout_s + 1)
-    again = gateway.asked(Roll)[-1]
+    again = gateway.asked(Reconcile)[-1]
     assert again.id != request.id
     gateway.answer(Adopt([Adoption(a_grant(1, address=WRITTEN), hash_token(token_of(1)))]))
-    gateway.reply(again.id, OnRoll([]))
+    gateway.reply(again.id, Reconciled([]))
     # One came in meanwhile: may it be another's by now?
-    gateway.reply(gateway.asked(Roll)[-1].id, OnRoll([]))
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
     assert sorted(gateway.members.rooms[1].members) == [1, 9]
     gateway.wait(gateway.settings.request_timeout_s + 1)
-    assert gateway.asked(Roll) == []
+    assert gateway.asked(Reconcile) == []

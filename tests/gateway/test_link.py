@@ -4,8 +4,9 @@ import pytest
 
 from gateway.counters import Counters
 from gateway.link import ALIVE_S, ASK_AGAIN_S, CANARY_S, CLEARED_UP_S, GIVEN_UP, HEALTHY_S, HELLO_S, LEASE_S, Link
-from protocol import backbone
-from protocol.backbone import (
+from tests.support.fakes import a_grant
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
     Accepted,
     Answer,
     Canary,
@@ -24,8 +25,7 @@ from protocol.backbone import (
     Upward,
     Welcome,
 )
-from protocol.codes import EntryKind, LeaveReason
-from tests.support.fakes import a_grant
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 HELLO = Hello(backbone.VERSION)
 TIMEOUT_S = 3.0

@@ -3,9 +3,9 @@
 import pytest
 
 from gateway.listing import NEW_S, Listing, RoomList
-from protocol.backbone import ListRooms, Refused, Rooms
-from protocol.codes import Status
 from tests.support.fakes import ScriptedGateway
+from tsudoi.protocol.backbone import ListRooms, Refused, Rooms
+from tsudoi.protocol.codes import Status
 
 
 @pytest.fixture

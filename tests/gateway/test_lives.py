@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from gateway import addresses
 from gateway.config import Settings
-from protocol.backbone import new_instance
 from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
+from tsudoi.protocol.backbone import new_instance
 
 ROOMS = ("den", "attic", "部屋")
 DEEDS = 60

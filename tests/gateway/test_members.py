@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.members import WHEEL_SLACK, Member, Members, Room, Voice, own_prefixes, without_own_name
-from protocol.dialects import TCRP
 from tests.support.fakes import FakeRecipients, a_grant, address_of, token_of
+from tsudoi.protocol.client.dialects import TCRP
 
 
 def a_member(members: Members, number: int, now: float, idle_s: float = 100.0, room: int = 1) -> Member:

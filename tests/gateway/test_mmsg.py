@@ -15,9 +15,9 @@ from gateway import addresses
 from gateway.members import Member, Recipients, Room
 from gateway.net import mmsg
 from gateway.net.mmsg import BATCH, Io, LinuxIo, PortableIo
-from protocol.datagram import MAX_UP
-from protocol.dialects import TCRP
 from tests.support.fakes import a_grant, token_of
+from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.dialects import TCRP
 
 pytestmark = pytest.mark.skipif(not mmsg.is_supported(), reason="not 64-bit Linux")
 

@@ -16,8 +16,8 @@ from broker.net.security import make_pair
 from broker.net.server import Server
 from broker.store_memory import MemoryStore
 from gateway.net.zeromq import ZeromqBackbone
-from protocol.backbone import publish_endpoint
-from protocol.keys import Owner, Role, SecretKey
+from tsudoi.ops.keyfiles import Owner, Role, SecretKey
+from tsudoi.protocol.backbone import publish_endpoint
 
 PATIENCE_S = 20.0
 EAST = Owner(Role.GATEWAY, "east")

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.publisher import FRAMES_OUTSTANDING, ITEMS_A_FRAME, RESEND_S, Publisher
-from protocol.backbone import Item, Publish
-from protocol.codes import EntryKind
+from tsudoi.protocol.backbone import Item, Publish
+from tsudoi.protocol.codes import EntryKind
 
 
 def said(text: object) -> Item:

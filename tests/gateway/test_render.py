@@ -1,12 +1,12 @@
-"""gateway/render.py against tests/vectors/told.json; tests/protocol/test_vectors.py reads what is written here."""
+"""gateway/render.py against tests/vectors/told.json; the protocol's test_vectors.py reads what is written here."""
 
 import pytest
 
 from gateway import render
-from protocol.backbone import Entry
-from protocol.codes import EntryKind
-from protocol.manner import Manner
-from tests.protocol.vectors import Vector, data, dialect_of, frames, vectors
+from tests.tsudoi.protocol.vectors import Vector, data, dialect_of, frames, vectors
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.codes import EntryKind
 
 
 def entry_of(vector: Vector) -> Entry:
@@ -17,9 +17,9 @@ def entry_of(vector: Vector) -> Entry:
     return Entry(offset, EntryKind[fields["kind"]], 1, sender, text, code, 0, 2 if peer else 0, peer)
 
 
-def manner_of(vector: Vector) -> Manner:
+def manner_of(vector: Vector) -> MemberOptions:
     """How the vector's receiver is served."""
-    return Manner.JAPANESE if vector["language"] == "ja" else Manner(0)
+    return MemberOptions.JAPANESE if vector["language"] == "ja" else MemberOptions(0)
 
 
 @pytest.mark.parametrize("vector", vectors("told"))

@@ -10,17 +10,17 @@ from pathlib import Path
 import jwt
 import pytest
 
-import client
+import tsudoi
 from broker.config import Limits
 from broker.core import Core
 from broker.net.server import Server as BrokerServer
 from broker.store_memory import MemoryStore
 from gateway.config import Config, Door, Settings
 from gateway.net.service import DRAIN_S, Service
-from protocol import backbone
-from protocol.backbone import Entry
-from protocol.codes import EntryKind, Operation
-from protocol.errors import InvalidName, SettingError, WrongPassword
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.codes import EntryKind, Operation
+from tsudoi.protocol.errors import InvalidName, SettingError, WrongPassword
 
 PATIENCE_S = 10.0
 ANY = Door("127.0.0.1", 0)
@@ -45,12 +45,12 @@ class Both:
         self.broker = BrokerServer(core, self.store, Limits(), endpoint, lambda: None)
         self.broker.start()
         self.service = Service(a_config(), endpoint)
-        self.server = client.Server()
+        self.server = tsudoi.Server()
         self.is_stopped = False
 
     async def start(self) -> None:
         (door,) = await self.service.start()
-        self.server = client.Server("127.0.0.1", door.port, self.service.udp[0].door.port)
+        self.server = tsudoi.Server("127.0.0.1", door.port, self.service.udp[0].door.port)
 
     async def stop(self) -> None:
         """Stop the gateway, once."""
@@ -100,13 +100,13 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
     async def scenario() -> None:
         async with (
             running(where) as both,
-            await client.create("den", name="alice", server=both.server) as alice,
-            await client.join("den", name="bob", server=both.server) as bob,
+            await tsudoi.create("den", name="alice", server=both.server) as alice,
+            await tsudoi.join("den", name="bob", server=both.server) as bob,
         ):
             await alice.say("hello")
             async with asyncio.timeout(PATIENCE_S):
                 async for event in bob:
-                    if isinstance(event, client.Message) and event.text == "hello":
+                    if isinstance(event, tsudoi.Message) and event.text == "hello":
                         break
             counters = both.service.counters
             assert (counters.handshakes, counters.handshakes_refused) == (2, 0)
@@ -120,7 +120,7 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
 
 def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_it_has_gone(where: str) -> None:
     async def scenario() -> None:
-        async with running(where) as both, await client.create("den", name="alice", server=both.server) as alice:
+        async with running(where) as both, await tsudoi.create("den", name="alice", server=both.server) as alice:
             counters = both.service.counters
             texts = [f"text {number}" for number in range(200)]
             for text in texts:
@@ -139,7 +139,7 @@ def test_a_broker_that_is_gone_does_not_hold_the_end_up(where: str) -> None:
     async def scenario() -> None:
         both = Both(where)
         await both.start()
-        async with await client.create("den", name="alice", server=both.server) as alice:
+        async with await tsudoi.create("den", name="alice", server=both.server) as alice:
             both.broker.stop()
             for _ in range(10):
                 await alice.say("to nobody")
@@ -194,7 +194,7 @@ def test_a_fault_of_ours_while_datagrams_wait_does_not_close_the_doors(
     async def scenario() -> None:
         faults: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
-        async with running(where) as both, await client.create("den", name="alice", server=both.server) as alice:
+        async with running(where) as both, await tsudoi.create("den", name="alice", server=both.server) as alice:
             core, service = both.service.core, both.service
             take = core.handle_datagrams
 

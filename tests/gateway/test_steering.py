@@ -15,7 +15,7 @@ from gateway.config import Door
 from gateway.net.udp import bind_udp
 from gateway.net.workers import steer
 from gateway.steering import CROWD, CROWDED_ROOMS, Steering, program, worker_of
-from protocol.names import looks_like_token
+from tsudoi.protocol.names import looks_like_token
 
 WORKERS = 3
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gateway.net import stream
 from gateway.net.stream import StreamBackbone
-from protocol.backbone import each_untrusted, own_topic
-from protocol.stream import STREAM, Kind, Reader, head
+from tsudoi.protocol.backbone import own_topic, unpack_frames_untrusted
+from tsudoi.protocol.backbone.stream import STREAM, Kind, Reader, head
 
 PATIENCE_S = 5.0
 INSTANCE = "east/1"
@@ -91,7 +91,7 @@ async def staged(path: Path, *, is_there: bool = True) -> AsyncIterator[tuple[Ga
 
 def said(frames: list[tuple[int, bytes]]) -> list[bytes]:
     """All that was said, taken out of what carries several."""
-    return [each for kind, content in frames if kind == Kind.SAY for each in each_untrusted(content)]
+    return [each for kind, content in frames if kind == Kind.SAY for each in unpack_frames_untrusted(content)]
 
 
 def test_a_connection_begins_with_who_it_is_and_what_it_hears(tmp_path: Path) -> None:

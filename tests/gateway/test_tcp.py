@@ -19,17 +19,17 @@ from gateway.config import Door, Settings
 from gateway.keys import parse_keys
 from gateway.net.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allowed
 from gateway.trust import Gate
-from protocol.answers import AnswerReader, Granted, Refused
-from protocol.backbone import Create, Item, Join, ListRooms, Rooms
-from protocol.backbone import Refused as Declined
-from protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
-from protocol.dialect import Dialect
-from protocol.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_NO_TOKEN, TCRP_OK, TSUDOI
-from protocol.errors import MalformedMessage, SettingError
-from protocol.handshake import serialize_request
-from protocol.header import Header
-from protocol.names import hash_token
 from tests.support.fakes import ScriptedGateway, a_grant, room_name
+from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Rooms
+from tsudoi.protocol.backbone import Refused as Declined
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_NO_TOKEN, TCRP_OK, TSUDOI
+from tsudoi.protocol.client.handshake import serialize_request
+from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.client.replies import AnswerReader, Granted, Refused
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
+from tsudoi.protocol.errors import MalformedMessage, SettingError
+from tsudoi.protocol.names import hash_token
 
 PATIENCE_S = 5.0
 CREATE, JOIN = Operation.CREATE, Operation.JOIN

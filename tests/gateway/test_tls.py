@@ -20,14 +20,14 @@ from gateway.net import connection, tls
 from gateway.net.tcp import TCPServer
 from gateway.net.tls import HANDSHAKES_A_TURN, Credentials, Handshakes, load, rsa_bits
 from gateway.net.tls_transport import TlsTransport
-from protocol.codes import Operation
-from protocol.dialect import Dialect, PortPlace
-from protocol.dialects import DIALECTS, TCRP_NO_TOKEN, TSUDOI
-from protocol.errors import SettingError
-from protocol.handshake import rooms_reply, serialize_request
-from protocol.header import Header
-from protocol.names import MAX_NAME_SIZE, hash_token
 from tests.gateway.test_tcp import Client, Directory, until
+from tsudoi.protocol.client.dialect import Dialect, PortPlace
+from tsudoi.protocol.client.dialects import DIALECTS, TCRP_NO_TOKEN, TSUDOI
+from tsudoi.protocol.client.handshake import rooms_reply, serialize_request
+from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.codes import Operation
+from tsudoi.protocol.errors import SettingError
+from tsudoi.protocol.names import MAX_NAME_SIZE, hash_token
 
 PATIENCE_S = 5.0
 HERE = "127.0.0.1"

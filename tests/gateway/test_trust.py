@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from gateway.keys import MAX_KEYS, Keys, parse_keys
 from gateway.net.keyfile import load_gate, reload_gate
 from gateway.trust import LEEWAY_S, MAX_ROOMS, MAX_TOKEN, Admitted, Gate, looks_like_token, without_token
-from protocol.codes import Operation, Rights, Status
-from protocol.errors import InvalidName, MalformedMessage, PeerError, SettingError, WrongPassword
 from tests.support import strategies
+from tsudoi.protocol.codes import Operation, Rights, Status
+from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError, SettingError, WrongPassword
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
 NOW = 1_800_000_000.0

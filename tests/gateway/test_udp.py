@@ -16,9 +16,9 @@ from gateway.net import mmsg, udp
 from gateway.net.bpf import attach_filter
 from gateway.net.mmsg import PortableIo
 from gateway.net.udp import UDPServer
-from protocol.dialects import TCRP
-from protocol.errors import SettingError
 from tests.support.fakes import a_grant, token_of
+from tsudoi.protocol.client.dialects import TCRP
+from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 5.0
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from broker.config import Limits
 from gateway.config import Settings
-from protocol.codes import EntryKind
-from protocol.dialects import CLASSIC
 from tests.support.fakes import FakeClient, Node, Weather, World
+from tsudoi.protocol.client.dialects import CLASSIC
+from tsudoi.protocol.codes import EntryKind
 
 SEEDS = st.integers(0, 2**32)
 ROOMS = ("den", "部屋")

@@ -5,24 +5,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-import client
+import tsudoi
 from tests.support.services import ROOT, Broker, Gateway
 
 PATIENCE_S = 30.0
-SETTINGS = client.Settings(rate_per_s=0)
+SETTINGS = tsudoi.Settings(rate_per_s=0)
 
 
-def at(gateway: Gateway) -> client.Server:
+def at(gateway: Gateway) -> tsudoi.Server:
     door = gateway.door("auto")
-    return client.Server(door.tcp[0], door.tcp[1], door.udp[1])
+    return tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
 
 
-async def hear(chat: client.ChatClient, text: str) -> list[str]:
+async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
     """Everything up to and with a text."""
     heard: list[str] = []
     async with asyncio.timeout(PATIENCE_S):
         async for event in chat:
-            if isinstance(event, client.Message):
+            if isinstance(event, tsudoi.Message):
                 heard.append(event.text)
                 if event.text == text:
                     return heard
@@ -33,7 +33,7 @@ def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) -> None:
     store, copy = tmp_path / "rooms.sqlite", tmp_path / "copy.sqlite"
     before = [f"before {number}" for number in range(100)]
 
-    async def talk(alice: client.ChatClient, stop: asyncio.Event) -> None:
+    async def talk(alice: tsudoi.ChatClient, stop: asyncio.Event) -> None:
         number = 0
         while not stop.is_set():
             number += 1
@@ -42,8 +42,8 @@ def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         with Broker(store) as broker, Gateway("--history", "200", broker=broker, doors=["auto"]) as gateway:
-            alice = await client.create("den", name="alice", server=at(gateway), settings=SETTINGS, password="secret")
-            bob = await client.join("den", name="bob", server=at(gateway), settings=SETTINGS, password="secret")
+            alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, password="secret")
+            bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS, password="secret")
             for text in before:
                 await alice.say(text)
             assert await hear(bob, before[-1]) == before
@@ -67,7 +67,7 @@ def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) -> None:
                         continue
                 await alice.say("and on")
                 await hear(bob, "and on")
-                carol = await client.join("den", name="carol", server=at(gateway), settings=SETTINGS, password="secret")
+                carol = await tsudoi.join("den", name="carol", server=at(gateway), settings=SETTINGS, password="secret")
                 heard = await hear(carol, "and on")
                 kept = [text for text in heard if text.startswith("before")]
                 assert kept

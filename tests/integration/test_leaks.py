@@ -10,9 +10,9 @@ import pytest
 
 from broker import keyring
 from broker.net.security import make_pair
-from protocol.keys import Owner, Role
 from tests.attacks.watch import Person, enter
 from tests.support.services import Broker, Gateway
+from tsudoi.ops.keyfiles import Owner, Role
 
 PASSWORD = "correct-horse-battery"
 TEXT = "nobody-else-should-read-this"

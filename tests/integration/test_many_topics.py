@@ -10,8 +10,8 @@ import pytest
 import zmq
 
 from gateway.net.stream import StreamBackbone
-from protocol.backbone import TOPIC_SIZE, publish_endpoint, room_topic
 from tests.support.services import Broker
+from tsudoi.protocol.backbone import TOPIC_SIZE, publish_endpoint, room_topic
 
 TOPICS = 100_000
 PATIENCE_S = 60.0

@@ -11,9 +11,9 @@ from typing import Any
 import jwt
 import pytest
 
-import client
-from client import Kicked, Left, Server
+import tsudoi
 from tests.support.services import ROOT, Gateway
+from tsudoi import Kicked, Left, Server
 
 SECRET = "a secret of at least thirty-two bytes"
 PATIENCE_S = 10.0
@@ -36,7 +36,7 @@ def listed(store: Path, what: str) -> Any:
     return json.loads(told)[what]
 
 
-async def until_heard(place: client.ChatClient, kind: type) -> Any:
+async def until_heard(place: tsudoi.ChatClient, kind: type) -> Any:
     async with asyncio.timeout(PATIENCE_S):
         async for event in place:
             if isinstance(event, kind):
@@ -53,14 +53,14 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
     async def story(gateway: Gateway) -> None:
         host, tcp = gateway.door("tsudoi").tcp
         server = Server(host, tcp, gateway.udp[1])
-        with pytest.raises(client.WrongPassword, match="a token is needed"):
-            await client.create("den", name="eve", server=server)
+        with pytest.raises(tsudoi.WrongPassword, match="a token is needed"):
+            await tsudoi.create("den", name="eve", server=server)
         hers = a_token("アリス", create=True)
-        async with await client.create("den", signed_token=hers, server=server) as alice:
+        async with await tsudoi.create("den", signed_token=hers, server=server) as alice:
             assert alice.name == "アリス"
             # The oldest kind of client has one place for it: the name.
-            bobs = await client.join("den", signed_token=a_token("bob"), server=classic(gateway), dialect="classic")
-            carol = await client.join("den", name="x", password=a_token("carol", moderator=True), server=server)
+            bobs = await tsudoi.join("den", signed_token=a_token("bob"), server=classic(gateway), dialect="classic")
+            carol = await tsudoi.join("den", name="x", password=a_token("carol", moderator=True), server=server)
             await carol.set_topic("お茶")
             assert [person.name for person in await alice.who()] == ["アリス", "bob", "carol"]
             rooms = await asyncio.to_thread(listed, store, "rooms")
@@ -71,11 +71,11 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
             gone = await until_heard(alice, Left)
             assert (gone.name, gone.reason, gone.why) == ("carol", "operator", "enough")
             assert (await asyncio.to_thread(operate, store, "ban", "bob"))[0] == 0
-            with pytest.raises(client.BadRequest, match="you are banned from this server"):
-                await client.join("den", signed_token=a_token("bob"), server=server)
+            with pytest.raises(tsudoi.BadRequest, match="you are banned from this server"):
+                await tsudoi.join("den", signed_token=a_token("bob"), server=server)
             await bobs.vanish()
             assert (await asyncio.to_thread(operate, store, "close", "den"))[0] == 0
-            await until_heard(alice, client.RoomClosed)
+            await until_heard(alice, tsudoi.RoomClosed)
         assert await asyncio.to_thread(listed, store, "rooms") == []
 
     doors = ("tsudoi", "classic")

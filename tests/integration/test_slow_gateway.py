@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import client
+import tsudoi
 from gateway.config import Config, Door, Settings
 from gateway.net.service import Service
 from tests.chaos.relay import NEWS, BackboneRelay
@@ -27,7 +27,7 @@ ROUNDS = 20
 """Each drops something, unless the machine is so busy that too little is said, or a connection ends after all."""
 PATIENCE_S = 30.0
 BULK = "x" * 3_500
-SETTINGS = client.Settings(rate_per_s=0, queue_size=1_000_000, keep_alive_s=1.0)
+SETTINGS = tsudoi.Settings(rate_per_s=0, queue_size=1_000_000, keep_alive_s=1.0)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -37,7 +37,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneRelay, client.Server]]:
+async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneRelay, tsudoi.Server]]:
     """A gateway in this process, so that its counters can be read, with a relay between it and its broker."""
     relay = BackboneRelay()
     await relay.start(broker.endpoint)
@@ -46,7 +46,7 @@ async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneR
     service = Service(config, relay.endpoint)
     try:
         (tcp,) = await service.start()
-        yield service, relay, client.Server("127.0.0.1", tcp.port, service.udp[0].door.port)
+        yield service, relay, tsudoi.Server("127.0.0.1", tcp.port, service.udp[0].door.port)
     finally:
         await service.stop()
         await relay.close()
@@ -55,14 +55,14 @@ async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneR
 class Witness:
     """Writes down what one member hears."""
 
-    def __init__(self, chat: client.ChatClient) -> None:
+    def __init__(self, chat: tsudoi.ChatClient) -> None:
         self.heard: list[str] = []
         self._chat = chat
         self._task = asyncio.create_task(self._listen())
 
     async def _listen(self) -> None:
         async for event in self._chat:
-            if isinstance(event, client.Message):
+            if isinstance(event, tsudoi.Message):
                 self.heard.append(event.text)
 
     async def stop(self) -> None:
@@ -75,12 +75,12 @@ class Witness:
 def test_what_the_broker_drops_for_a_slow_gateway_is_seen_and_repaired_and_others_notice_nothing() -> None:
     async def scenario(broker: Broker, fast: Gateway) -> None:
         door = fast.door("auto")
-        at_fast = client.Server(door.tcp[0], door.tcp[1], door.udp[1])
+        at_fast = tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
         async with contextlib.AsyncExitStack() as stack:
             slow, relay, at_slow = await stack.enter_async_context(slow_gateway(broker))
 
-            async def enter(create: bool, room: str, name: str, server: client.Server) -> client.ChatClient:
-                way = client.create if create else client.join
+            async def enter(create: bool, room: str, name: str, server: tsudoi.Server) -> tsudoi.ChatClient:
+                way = tsudoi.create if create else tsudoi.join
                 chat = await way(room, name=name, server=server, settings=SETTINGS)
                 return await stack.enter_async_context(chat)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-import client
+import tsudoi
 from tests.support.services import ROOT, Gateway
 
 PATIENCE_S = 15.0
@@ -36,7 +36,7 @@ class Office:
         issued.private_key_pem.write_to_path(self.key)
         self.key.chmod(0o600)
 
-    def serial(self, server: client.Server) -> str:
+    def serial(self, server: tsudoi.Server) -> str:
         """The number of the certificate that the server shows now."""
         context = ssl.create_default_context(cafile=self.trusted)
         with (
@@ -48,9 +48,9 @@ class Office:
             return str(shown["serialNumber"])
 
 
-def at(gateway: Gateway, authority: Path) -> client.Server:
+def at(gateway: Gateway, authority: Path) -> tsudoi.Server:
     (address,) = gateway.addresses("tls")
-    return client.Server(HERE, address[1], gateway.udp[1], tls=True, tls_ca=authority)
+    return tsudoi.Server(HERE, address[1], gateway.udp[1], tls=True, tls_ca=authority)
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -59,7 +59,7 @@ def run(*words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-async def hears(place: client.ChatClient, text: str) -> None:
+async def hears(place: tsudoi.ChatClient, text: str) -> None:
     async with asyncio.timeout(PATIENCE_S):
         async for message in place.messages():
             if message.text == text:
@@ -73,8 +73,8 @@ def test_people_chat_while_the_certificate_is_renewed(tmp_path: Path) -> None:
         server = at(gateway, office.trusted)
         with socket.create_connection((server.host, server.tcp), PATIENCE_S) as silent:
             async with (
-                await client.create("den", name="alice", password="secret", server=server) as alice,
-                await client.join("den", name="bob", password="secret", server=server) as bob,
+                await tsudoi.create("den", name="alice", password="secret", server=server) as alice,
+                await tsudoi.join("den", name="bob", password="secret", server=server) as bob,
             ):
                 await alice.say("before")
                 await hears(bob, "before")
@@ -95,7 +95,7 @@ def test_people_chat_while_the_certificate_is_renewed(tmp_path: Path) -> None:
 
                 await bob.say("after")
                 await hears(alice, "after")
-                async with await client.join("den", name="carol", password="secret", server=server) as carol:
+                async with await tsudoi.join("den", name="carol", password="secret", server=server) as carol:
                     await carol.say("late")
                     await hears(alice, "late")
             # Who connected and never said a word of TLS is let go of.
@@ -125,15 +125,15 @@ def test_who_is_not_trusted_is_told_why_in_one_line(tmp_path: Path) -> None:
         assert problem.count("\n") == 1
 
         elsewhere = replace(server, host="localhost")
-        with pytest.raises(client.ServerNotTrusted, match="'localhost'"):
-            asyncio.run(client.rooms(server=elsewhere))
+        with pytest.raises(tsudoi.ServerNotTrusted, match="'localhost'"):
+            asyncio.run(tsudoi.rooms(server=elsewhere))
 
         # Neither kind of client hangs at the other's door.
-        with pytest.raises(client.ClientError):
-            asyncio.run(client.rooms(server=replace(server, tls=False, tls_ca=None)))
+        with pytest.raises(tsudoi.ClientError):
+            asyncio.run(tsudoi.rooms(server=replace(server, tls=False, tls_ca=None)))
         plain = replace(server, tcp=gateway.door("tsudoi").tcp[1])
-        with pytest.raises(client.ServerUnreachable, match="no TLS server answers"):
-            asyncio.run(client.rooms(server=plain, settings=client.Settings(connect_timeout_s=1.0)))
+        with pytest.raises(tsudoi.ServerUnreachable, match="no TLS server answers"):
+            asyncio.run(tsudoi.rooms(server=plain, settings=tsudoi.Settings(connect_timeout_s=1.0)))
 
 
 def test_workers_share_a_tls_door(tmp_path: Path) -> None:
@@ -143,8 +143,8 @@ def test_workers_share_a_tls_door(tmp_path: Path) -> None:
 
         async def story() -> None:
             async with (
-                await client.create("den", name="alice", server=server) as alice,
-                await client.join("den", name="bob", server=server) as bob,
+                await tsudoi.create("den", name="alice", server=server) as alice,
+                await tsudoi.join("den", name="bob", server=server) as bob,
             ):
                 await bob.say("hello")
                 await hears(alice, "hello")

@@ -24,12 +24,25 @@ from gateway.counters import Counters
 from gateway.delivery import Delivery
 from gateway.link import CANARY_S, Link
 from gateway.members import Member, Members, Recipients
-from protocol import backbone, datagram
-from protocol.backbone import Answer, Create, Downward, Entry, Granted, Item, Join, Publish, Question, Request, Upward
-from protocol.codes import EntryKind
-from protocol.dialects import DIALECTS
-from protocol.errors import BackboneError
-from protocol.names import hash_token
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import (
+    Answer,
+    Create,
+    Downward,
+    Entry,
+    Granted,
+    Item,
+    Join,
+    Publish,
+    Question,
+    Request,
+    Upward,
+)
+from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.errors import BackboneError
+from tsudoi.protocol.names import hash_token
 
 STEP_S = 0.01
 TICK_S = 0.25
@@ -151,8 +164,8 @@ class ScriptedGateway(FakeGateway):
             self.answer(backbone.Welcome("broker", 0, True))
             for _ in range(3):
                 self.wait(CANARY_S)
-                for request in self.asked(backbone.Roll):
-                    self.reply(request.id, backbone.OnRoll([]))
+                for request in self.asked(backbone.Reconcile):
+                    self.reply(request.id, backbone.Reconciled([]))
             assert self.told() == [backbone.Hello(backbone.VERSION)]
 
     # --- time and what the gateway says ---------------------------------------------------------------------------
@@ -517,7 +530,7 @@ class World:
             self._subscribed(node, topic)
 
     def enter(
-        self, node: Node, room: str, dialect: str = "tsudoi", password: str | None = None, manner: int = 0
+        self, node: Node, room: str, dialect: str = "tsudoi", password: str | None = None, options: int = 0
     ) -> FakeClient:
         """Create the room or join it, as the TCP door does; `granted` or `refused` comes later."""
         client = FakeClient(self, len(self.clients) + 1, dialect)
@@ -525,7 +538,7 @@ class World:
         name, token_hash = f"c{len(self.clients)}", hash_token(client.token)
         kind = Join if exists else Create
         idle_ms = int(self.settings.idle_timeout_s * 1000)
-        body = kind(room, name, password, token_hash, dialect, "127.0.0.1", idle_ms, manner=manner)
+        body = kind(room, name, password, token_hash, dialect, "127.0.0.1", idle_ms, options=options)
 
         def answered(answer: Answer | None, now: float) -> None:
             if isinstance(answer, Granted) and not node.is_dead:
@@ -540,10 +553,10 @@ class World:
         return client
 
     def enter_now(
-        self, node: Node, room: str, dialect: str = "tsudoi", *, register: bool = True, manner: int = 0
+        self, node: Node, room: str, dialect: str = "tsudoi", *, register: bool = True, options: int = 0
     ) -> FakeClient:
         """Create or join, let time go by until the client is told, and let it send an empty datagram."""
-        client = self.enter(node, room, dialect, manner=manner)
+        client = self.enter(node, room, dialect, options=options)
         self.run_until(lambda: client.is_ready)
         if register:
             client.send(node)

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from protocol.backbone import Wire
-from protocol.dialect import Dialect
-from protocol.dialects import DIALECTS
-from protocol.header import Header
-from protocol.names import MAX_NAME_SIZE, Token, cut
+from tsudoi.protocol.backbone import Wire
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.names import MAX_NAME_SIZE, Token, cut
 
 TOKENS = st.integers(0, 2**128 - 1).map(lambda number: Token(f"{number:032x}"))
 

@@ -1,0 +1,108 @@
+"""tsudoi/ops/logs.py"""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsudoi.ops import logs
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(form: logs.Format, level: str = "info") -> io.StringIO:
+    stream = io.StringIO()
+    logs.set_up(level, form, stream)
+    return stream
+
+
+def test_a_line_for_people_has_the_event_and_its_values() -> None:
+    stream = lines("human")
+    logs.get("gateway").info("broker is back", after_s=2.5, name="東京")
+    (line,) = stream.getvalue().splitlines()
+    for part in ("[info", "broker is back", "after_s=2.5", "name=東京", "gateway"):
+        assert part in line
+    assert "\x1b" not in line
+
+
+def test_a_line_for_machines_is_one_object() -> None:
+    stream = lines("json")
+    logs.get("broker").warning("gateway is gone", gateway="a/1", members=3)
+    told = json.loads(stream.getvalue())
+    told.pop("timestamp")
+    assert told == {"event": "gateway is gone", "gateway": "a/1", "level": "warning", "logger": "broker", "members": 3}
+
+
+def test_lines_of_libraries_go_the_same_way() -> None:
+    stream = lines("json")
+    logging.getLogger("asyncio").error("it %s\nbroke", "really")
+    told = json.loads(stream.getvalue())
+    assert (told["event"], told["logger"]) == ("it really\\nbroke", "asyncio")
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+@given(text=st.text(max_size=40))
+def test_whatever_is_in_a_value_a_line_stays_a_line_and_is_printable(form: logs.Format, text: str) -> None:
+    stream = lines(form)
+    logs.get("gateway").info("said", by=text)
+    written = stream.getvalue()
+    assert written.endswith("\n")
+    assert written[:-1].isprintable()
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\x00", "\u202eevil", "\x9b31m", "\ud800"])
+def test_what_is_not_printable_is_an_escape(text: str) -> None:
+    assert logs.escaped(text).isprintable()
+    assert logs.escaped(text) != text
+
+
+def test_the_level_can_change_at_any_time() -> None:
+    stream = lines("human")
+    logger = logs.get("gateway")
+    logger.debug("one")
+    assert logs.toggle_debug("info") == "debug"
+    logger.debug("two")
+    assert logs.toggle_debug("info") == "info"
+    logger.debug("three")
+    logs.set_level("error")
+    logger.warning("four")
+    logger.error("five")
+    assert [word for word in ("one", "two", "three", "four", "five") if word in stream.getvalue()] == ["two", "five"]
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_our_own_bugs_have_their_traceback(form: logs.Format) -> None:
+    stream = lines(form)
+    try:
+        raise ZeroDivisionError("why")
+    except ZeroDivisionError:
+        logs.get("gateway").exception("a bug of ours")
+    assert "ZeroDivisionError" in stream.getvalue()
+    assert "test_logs.py" in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_a_traceback_tells_no_secrets(form: logs.Format) -> None:
+    def check(password: str) -> None:
+        raise ZeroDivisionError
+
+    stream = lines(form)
+    try:
+        check("".join(("hun", "ter2")))
+    except ZeroDivisionError:
+        logs.get("gateway").exception("a bug of ours")
+    assert "check" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()

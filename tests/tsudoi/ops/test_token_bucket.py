@@ -1,0 +1,73 @@
+"""tsudoi/ops/token_bucket.py"""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsudoi.ops.token_bucket import Bucket, Buckets, Seldom
+
+
+def test_a_burst_goes_at_once_and_then_a_rate() -> None:
+    bucket = Bucket(3, 10.0)
+    assert [bucket.touch(10.0, 2, 3) for _ in range(4)] == [True, True, True, False]
+    assert not bucket.touch(10.4, 2, 3)
+    assert bucket.touch(10.5, 2, 3)
+    assert not bucket.touch(10.6, 2, 3)
+
+
+def test_a_long_silence_saves_up_no_more_than_a_burst() -> None:
+    bucket = Bucket(3, 0.0)
+    assert [bucket.touch(1e6, 2, 3) for _ in range(4)] == [True, True, True, False]
+
+
+def test_what_weighs_more_leaves_less_for_others() -> None:
+    bucket = Bucket(5, 0.0)
+    assert [bucket.touch(0.0, 1, 5, cost) for cost in (2.5, 1.0, 2.5, 1.0, 1.0)] == [True, True, False, True, False]
+    assert not bucket.touch(1.9, 1, 5, 2.5)
+    assert bucket.touch(2.0, 1, 5, 2.5)
+
+
+def test_trying_too_often_costs_nothing() -> None:
+    bucket = Bucket(1, 0.0)
+    assert bucket.touch(0.0, 1, 1)
+    assert not any(bucket.touch(tenth / 10, 1, 1) for tenth in range(1, 10))
+    assert bucket.touch(1.01, 1, 1)
+
+
+def test_what_is_given_back_is_never_more_than_a_burst() -> None:
+    buckets: Buckets[str] = Buckets(2)
+    assert [buckets.touch("one", 0.0, 1, 2) for _ in range(3)] == [True, True, False]
+    buckets.give_back("one", 2)
+    assert len(buckets) == 1
+    buckets.give_back("one", 2)
+    assert len(buckets) == 0
+    buckets.give_back("one", 2)
+    assert [buckets.touch("one", 0.0, 1, 2) for _ in range(3)] == [True, True, False]
+
+
+@given(
+    steps=st.lists(st.floats(0, 5), min_size=1, max_size=100),
+    rate=st.floats(0.1, 1_000),
+    burst=st.floats(1, 100),
+)
+def test_in_any_time_no_more_than_burst_and_rate_allow(steps: list[float], rate: float, burst: float) -> None:
+    bucket, now, passed = Bucket(burst, 0.0), 0.0, 0
+    for step in steps:
+        now += step
+        passed += bucket.touch(now, rate, burst)
+        assert passed <= burst + now * rate + 1e-6
+
+
+def test_the_same_is_told_once_in_a_while_and_all_of_it_has_a_rate() -> None:
+    seldom = Seldom[str](2, again_s=100.0)
+    assert [seldom.touch(key, 0.0, 0.1, 2.0) for key in ("a", "a", "b", "c", "c")] == [True, False, True, False, False]
+    assert (seldom.take_untold(), seldom.take_untold()) == (2, 0)
+    assert seldom.touch("c", 10.0, 0.1, 2.0)
+    assert not seldom.touch("b", 99.0, 0.1, 2.0)
+    assert seldom.touch("b", 100.0, 0.1, 2.0)
+
+
+def test_what_was_told_longest_ago_is_forgotten() -> None:
+    seldom = Seldom[int](10, again_s=100.0)
+    for number in range(1000):
+        seldom.touch(number, 0.0, 1.0, 1000.0)
+    assert len(seldom._told) == 10

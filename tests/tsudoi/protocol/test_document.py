@@ -1,0 +1,212 @@
+"""PROTOCOL.md against the vectors and the profiles, so that document and code can not drift apart."""
+
+import re
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from tests.tsudoi.protocol.vectors import DOCUMENT, ROOT, all_bytes, blocks, files, in_bytes, section, worked_example
+from tsudoi.protocol import names
+from tsudoi.protocol.client import datagram, handshake, header, phrases, slash_commands
+from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace, RequestForm
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.recognise import AUTO
+from tsudoi.protocol.codes import Operation, State, Status
+
+LINES = [line for block in blocks("bytes") for line in block.splitlines()]
+ALL = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
+
+
+# --- every example is a vector ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_example_is_a_vector(line: str) -> None:
+    assert line[:2] in ("→ ", "← ")
+    assert in_bytes(line[2:]) in all_bytes(), f"{line} is {in_bytes(line[2:]).hex()}, which no vector is"
+
+
+@pytest.mark.parametrize("block", blocks("hex"))
+def test_every_dump_is_a_vector(block: str) -> None:
+    assert bytes.fromhex(block) in all_bytes()
+
+
+def test_every_run_of_hexadecimal_in_the_text_is_a_vector() -> None:
+    prose = re.sub(r"^```.*?^```$", "", DOCUMENT, flags=re.MULTILINE | re.DOTALL)
+    runs = re.findall(r"`((?:[0-9a-f]{2} )+[0-9a-f]{2})`", prose)
+    assert len(runs) > 4
+    for run in runs:
+        raw = bytes.fromhex(run)
+        assert raw in all_bytes() or raw.decode(errors="replace") in normal_forms(), run
+
+
+def normal_forms() -> set[str]:
+    """What names become in their vectors."""
+    return {vector["normal"] for vector in files()["names"]["vectors"] if vector.get("normal")}
+
+
+def test_the_notation_knows_its_errors() -> None:
+    assert (
+        in_bytes("H32(3, 1, 0, 5) «den» 0a T")
+        == b"\3\1\0" + (5).to_bytes(29, "big") + b"den\n" + b"0123456789abcdef" * 2
+    )
+    for wrong in ("«den", "H32(1, 2)", "xyz", "0", "0A"):
+        with pytest.raises(AssertionError):
+            in_bytes(wrong)
+
+
+# --- the tables are the code's ------------------------------------------------------------------------------------
+
+
+def row(*cells: str) -> str:
+    """A line of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def code(texts: frozenset[str] | tuple[str, ...]) -> str:
+    """Texts as they are, or a dash."""
+    return ", ".join(f"`{text}`" for text in texts) or "–"
+
+
+def profile_row(dialect: Dialect) -> str:
+    """What the table of dialects says about one."""
+    keys = [dialect.marker_key, dialect.user_key, dialect.password_key]
+    payload = {
+        RequestForm.PLAIN: "user",
+        RequestForm.JSON_STRING: "user as a JSON string",
+        RequestForm.JSON_OBJECT: ", ".join(f'`"{key}"`' for key in keys if key),
+    }[dialect.request]
+    port = {
+        PortPlace.NOWHERE: "–",
+        PortPlace.PAYLOAD_END: "at the payload's end",
+        PortPlace.AFTER_TOKEN: "after the token",
+        PortPlace.KEY: f'`"{dialect.port_key}"`',
+    }[dialect.port]
+    separator = "" if dialect.down.separator == ": " else f", `{dialect.down.separator}`"
+    down = {
+        DownForm.RAW: f"plain{separator}",
+        DownForm.NAMED: "named",
+        DownForm.U1: f"U1{separator}",
+        DownForm.JSON_U1: "JSON after 00 00",
+        DownForm.NATIVE: "JSON",
+    }[dialect.down.form]
+    name = f"[`{dialect.name}`](#{dialect.name})"
+    echo = "yes" if dialect.echo else "no"
+    return row(name, payload, port, down, echo, code(dialect.register_words), code(dialect.leave_words))
+
+
+def notice_row(dialect: Dialect) -> str:
+    """What the table of notices says about one."""
+    bare = " *bare*" if dialect.notices_raw else ""
+    return row(f"`{dialect.name}`{bare}", code(dialect.closed), code((dialect.timed_out,)), code(dialect.removed))
+
+
+def error_row(dialect: Dialect) -> str:
+    """What the table of refusals says about one: the answer with a `?`, and what that stands for in each."""
+    answers = []
+    for status in list(Status)[1:]:
+        frames = handshake.refused(dialect, header.Header(1, 1, 0, 1), "R", status)
+        answers.append("; ".join(in_words(dialect, frame, status) for frame in frames))
+    head = common_start(answers)
+    tail = common_start([answer[len(head) :][::-1] for answer in answers])[::-1]
+    if head == answers[0]:
+        return row(f"`{dialect.name}`", head, *5 * ["–"])
+    return row(
+        f"`{dialect.name}`", f"{head}?{tail}", *(answer[len(head) : len(answer) - len(tail)] for answer in answers)
+    )
+
+
+def common_start(texts: list[str]) -> str:
+    """What all of `texts` begin with."""
+    same = takewhile(lambda column: len(set(column)) == 1, zip(*texts, strict=False))
+    return "".join(column[0] for column in same)
+
+
+def in_words(dialect: Dialect, frame: bytes, status: Status) -> str:
+    """One frame of a refusal, in the few characters that a table's cell has."""
+    if dialect.refused[0].state is None:
+        return f"`{frame.decode()}`".replace(handshake.REASONS[status], "…")
+    head, body = header.Header.parse_untrusted(frame[:32]), frame[32:]
+    if not body:
+        return f"state {head.state}, no body"
+    room, payload = body[: head.room_size].decode(), body[head.room_size :]
+    text = f"byte {payload[0]:02x}" if len(payload) == 1 else f"`{payload.decode()}`"
+    return f"state {head.state}, {'R + ' if room else ''}{text.replace(handshake.REASONS[status], '…')}"
+
+
+@ALL
+def test_every_dialect_has_its_rows_and_its_section(dialect: Dialect) -> None:
+    for wanted in (profile_row(dialect), notice_row(dialect), error_row(dialect)):
+        assert f"\n{wanted}\n" in DOCUMENT, f"PROTOCOL.md lacks:\n{wanted}"
+    if dialect.down.ends_at:
+        assert f"\n{row(f'`{dialect.name}`', code(dialect.down.ends_at))}\n" in DOCUMENT
+    assert section(dialect.name)
+
+
+def test_no_table_has_a_row_of_a_dialect_that_is_not_there() -> None:
+    tables = section("Dialects") + section("Errors")
+    listed = re.findall(r"^\| \[?`([a-z0-9-]+)`", tables, re.MULTILINE)
+    assert set(listed) == set(DIALECTS)
+    assert set(re.findall(r"^### (\S+)$", DOCUMENT, re.MULTILINE)) == set(DIALECTS)
+
+
+@pytest.mark.parametrize(("title", "codes"), [("operation", Operation), ("state", State), ("status", Status)])
+def test_the_tables_of_codes_are_the_codes(title: str, codes: type[Operation | State | Status]) -> None:
+    (table,) = re.findall(rf"^\| {title} \| meaning \|\n\|.*\n((?:\|.*\n)+)", section("Codes"), re.MULTILINE)
+    assert [int(number) for number in re.findall(r"^\| (\d+) ", table, re.MULTILINE)] == sorted(codes)
+
+
+def test_the_words_for_a_person_are_the_codes() -> None:
+    for status, words in handshake.REASONS.items():
+        assert status is Status.OK or row(str(int(status)), f"`{words}`") in section("Errors")
+
+
+def test_every_command_and_every_word_of_the_server_is_there() -> None:
+    for word, (usage, english, japanese) in phrases.HELP.items():
+        who = "the host" if word in slash_commands.HOSTS_WORDS else "everyone"
+        assert row(f"`{usage}`".replace("|", "\\|"), who, english, japanese) in section("Commands")
+    for phrase, words in phrases.PHRASES.items():
+        assert row(f"`{phrase.code}`", *words) in section("Phrases")
+    for unit_ms, *idle in phrases.IDLE:
+        assert row(f"{unit_ms // 1000} s", *idle) in section("Phrases")
+    codes = re.findall(r"^\| `([a-z-]+)` \|", section("Phrases"), re.MULTILINE)
+    assert codes == [phrase.code for phrase in phrases.PHRASES]
+    assert set(phrases.PHRASES) == set(phrases.Phrase)
+
+
+def test_numbers_in_the_text_are_the_codes() -> None:
+    assert f"| datagram up | {datagram.MAX_UP} bytes |" in DOCUMENT
+    assert f"| datagram down | {datagram.MAX_DOWN} bytes |" in DOCUMENT
+    assert f"| list in a `classic` join | {handshake.LIST_LIMIT} bytes |" in DOCUMENT
+    assert f"| room name, user name | 1 to {names.MAX_NAME_SIZE} bytes |" in DOCUMENT
+    assert f"**{names.TOKEN_SIZE} lower-case hexadecimal characters**" in DOCUMENT
+    assert header.PROMISE_LIMIT == 2**29
+    assert all(dialect.pause_s == (0.3 if dialect.name == "tcrp-200" else 0.02) for dialect in DIALECTS.values())
+
+
+def test_every_section_that_the_code_refers_to_is_there() -> None:
+    headings = set(re.findall(r"^#+ (.+)$", DOCUMENT, re.MULTILINE))
+    assert AUTO in headings
+    wanted: set[tuple[Path, str]] = set()
+    for folder in ("protocol", "broker", "gateway", "client"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for titles in re.findall(r'PROTOCOL\.md,\s+((?:"[^"]+"(?:\s+and\s+|,\s+)?)+)', path.read_text("utf-8")):
+                wanted |= {(path.relative_to(ROOT), title) for title in re.findall(r'"([^"]+)"', titles)}
+    assert len(wanted) > 8
+    assert not {(path, title) for path, title in wanted if title not in headings}
+
+
+def test_every_link_leads_to_a_section() -> None:
+    anchors = {
+        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", DOCUMENT, re.M)
+    }
+    assert set(re.findall(r"\]\(#([^)]+)\)", DOCUMENT)) <= anchors
+
+
+def test_the_worked_example_costs_less_than_60_lines() -> None:
+    (source,) = blocks("python")
+    example = worked_example()
+    mine = [block for block in re.findall(r"^```bytes\n.*?^```$", DOCUMENT, re.M | re.S) if "nick" in block]
+    assert len(source.splitlines()) + sum(len(block.splitlines()) for block in mine) < 60
+    assert example.name not in DIALECTS

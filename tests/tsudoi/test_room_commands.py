@@ -1,0 +1,282 @@
+"""tsudoi/net/room_commands.py, notice_events.py, pending.py: commands of members, and the notices that answer them"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tsudoi
+from gateway.render import farewell
+from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
+from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, Settings
+from tsudoi.events import (
+    Announced,
+    Answered,
+    CommandHelp,
+    Emote,
+    HostChanged,
+    Joined,
+    Kicked,
+    Left,
+    Listed,
+    LockChanged,
+    Muted,
+    Notice,
+    Past,
+    PeopleChanged,
+    Person,
+    Private,
+    Renamed,
+    RoomClosed,
+    RoomInfo,
+    Sanction,
+    TopicChanged,
+    Unmuted,
+)
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.notices import encode_list, encode_notice
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.session import Membership
+
+BRIEF = Settings(connect_timeout_s=2, answer_timeout_s=0.2, settle_s=0.05)
+
+
+def tell(notice: str, **values: Any) -> bytes:
+    return encode_notice(TSUDOI.down, "den", notice, values, f"words of {notice}")
+
+
+def say_no(code: str, arg: str = "") -> bytes:
+    return tell("answer", code=code, arg=arg)
+
+
+def hear(data: bytes) -> Event:
+    return Membership(TSUDOI, "den", "alice", "0" * 32).hear(data)
+
+
+# --- what is told ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("notice", "values", "event"),
+    [
+        ("acted", {"n": 7, "name": "bob", "said": "waves"}, Emote("bob", "waves", 7)),
+        ("whispered", {"n": 7, "name": "bob", "to": "alice", "said": "psst"}, Private("bob", "alice", "psst", 7)),
+        ("joined", {"n": 7, "name": "ボブ"}, Joined("ボブ", 7, "words of joined")),
+        (
+            "left",
+            {"n": 7, "name": "bob", "reason": "kicked", "by": "alice", "why": "spam"},
+            Left("bob", "kicked", "alice", "spam", 7, "words of left"),
+        ),
+        ("people", {"joined": 3, "left": 2}, PeopleChanged(3, 2, "words of people")),
+        ("renamed", {"n": 7, "name": "bob", "to": "rob"}, Renamed("bob", "rob", 7, "words of renamed")),
+        ("topic", {"n": 7, "name": "bob", "topic": "tea"}, TopicChanged("bob", "tea", 7, "words of topic")),
+        ("host", {"n": 7, "name": "bob", "by": ""}, HostChanged("bob", "", 7, "words of host")),
+        ("muted", {"n": 7, "name": "bob", "by": "a", "minutes": 5}, Muted("bob", "a", 5, 7, "words of muted")),
+        ("unmuted", {"n": 7, "name": "bob", "by": "a"}, Unmuted("bob", "a", 7, "words of unmuted")),
+        ("locked", {"n": 7, "name": "a"}, LockChanged("a", True, 7, "words of locked")),
+        ("unlocked", {"n": 7, "name": "a"}, LockChanged("a", False, 7, "words of unlocked")),
+        ("announced", {"n": 7, "said": "at ten"}, Announced("at ten", 7, "words of announced")),
+        ("kicked", {"by": "a", "reason": "spam", "banned": True}, Kicked("words of kicked", "a", "spam", True)),
+        ("answer", {"code": "busy", "arg": ""}, Answered("busy", "", None, "words of answer")),
+        ("answer", {"n": 9, "code": "not-host", "arg": ""}, Answered("not-host", "", 9, "words of answer")),
+        ("of another day", {"n": 7, "name": "bob"}, Notice("words of of another day")),
+        ("joined", {"n": 7, "name": 8}, Notice("words of joined")),
+        (
+            "who",
+            {"count": 2, "page": 1, "pages": 1, "members": [{"name": "bob", "host": True, "idle": 3}]},
+            Listed("who", (Person("bob", True, 3),), 2, 1, 1, "words of who"),
+        ),
+        ("who", {"members": [{"name": "bob"}]}, Notice("words of who")),
+    ],
+)
+def test_a_notice_is_an_event_with_its_values(notice: str, values: dict[str, Any], event: Event) -> None:
+    assert hear(tell(notice, **values)) == event
+
+
+def test_nothing_that_is_told_plays_tricks_in_a_terminal() -> None:
+    event = hear(tell("joined", n=7, name="b\x1b[2Job"))
+    assert event == Joined("b[2Job", 7, "words of joined")
+
+
+@given(st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=4)))
+def test_whatever_is_told_is_an_event(values: dict[str, Any]) -> None:
+    values = {key: value for key, value in values.items() if key not in ("notice", "text")}
+    for notice in ("joined", "who", "answer", "kicked", "history"):
+        event = hear(tell(notice, **values))
+        assert not isinstance(event, tsudoi.Message)
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+Order = Callable[[ChatClient], Awaitable[object]]
+
+ORDERS: list[tuple[str, Order, bytes]] = [
+    ('/msg "b b" psst', lambda r: r.msg("b b", "psst"), tell("whispered", n=1, name="alice", to="b b", said="psst")),
+    ("/r psst", lambda r: r.reply("psst"), tell("whispered", n=1, name="alice", to="bob", said="psst")),
+    ("/nick rob", lambda r: r.nick("rob"), tell("renamed", n=1, name="alice", to="rob")),
+    (
+        "/kick bob spam",
+        lambda r: r.kick("bob", "spam"),
+        tell("left", n=1, name="bob", reason="kicked", by="alice", why=""),
+    ),
+    ("/ban bob 5", lambda r: r.ban("bob", 5), say_no("both-banned", "bob")),
+    ("/unban bob", lambda r: r.unban("bob"), say_no("unbanned", "bob")),
+    ("/mute bob", lambda r: r.mute("bob"), tell("muted", n=1, name="bob", by="alice", minutes=0)),
+    ("/unmute bob", lambda r: r.unmute("bob"), tell("unmuted", n=1, name="bob", by="alice")),
+    ("/unmute carol", lambda r: r.unmute("carol"), say_no("unmuted", "carol")),
+    ("/topic tea", lambda r: r.set_topic("tea"), tell("topic", n=1, name="alice", topic="tea")),
+    ("/topic -", lambda r: r.set_topic(""), tell("topic", n=1, name="alice", topic="")),
+    ("/password moon", lambda r: r.set_password("moon"), tell("locked", n=1, name="alice")),
+    ("/host bob", lambda r: r.hand_over("bob"), tell("host", n=1, name="bob", by="alice")),
+    ("/close", lambda r: r.close_room(), tell("closed")),
+]
+
+
+async def alone(fake: FakeServer, settings: Settings = QUICK) -> ChatClient:
+    dialect = fake.dialect.name
+    return await tsudoi.create("den", name="alice", server=fake.address, dialect=dialect, settings=settings)
+
+
+@pytest.mark.parametrize(("line", "order", "answer"), ORDERS, ids=[line for line, _, _ in ORDERS])
+def test_an_order_returns_when_it_is_done(line: str, order: Order, answer: bytes) -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+            # What others do meanwhile is no answer.
+            fake.answers[line] = [tell("left", n=9, name="carol", reason="left", by="", why=""), answer]
+            async with asyncio.timeout(3):
+                await order(room)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("line", "order", "answer"), ORDERS, ids=[line for line, _, _ in ORDERS])
+def test_an_order_that_is_not_carried_out_raises(line: str, order: Order, answer: bytes) -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+            fake.answers[line] = [say_no("not-host")]
+            with pytest.raises(CommandRefused, match="words of answer") as caught:
+                await order(room)
+            assert caught.value.code == "not-host"
+
+    asyncio.run(story())
+
+
+def test_what_is_not_answered_raises() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await alone(fake, BRIEF) as room:
+            with pytest.raises(NoAnswer, match="/kick"):
+                await room.kick("bob")
+            with pytest.raises(NoAnswer, match="/who"):
+                await room.who()
+
+    asyncio.run(story())
+
+
+def test_one_that_has_another_name_knows_it() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+            fake.answers["/nick rob"] = [tell("renamed", n=1, name="alice", to="rob")]
+            await room.nick("rob")
+            assert room.name == "rob"
+            assert await anext(room) == Renamed("alice", "rob", 1, "words of renamed")
+
+    asyncio.run(story())
+
+
+# --- questions ------------------------------------------------------------------------------------------------------
+
+
+def people(first: int, last: int) -> list[tuple[Any, str]]:
+    names = [(number, f"{'member' * 10}{number}") for number in range(first, last)]
+    return [({"name": name, "host": number == 1, "idle": number}, name) for number, name in names]
+
+
+def test_who_is_here_comes_in_pages_and_parts() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+            for page, rows in ((1, people(1, 21)), (2, people(21, 24))):
+                values = {"count": 23, "page": page, "pages": 2}
+                fake.answers[f"/who {page}"] = encode_list(TSUDOI.down, "den", "who", "members", values, "head", rows)
+            assert len(fake.answers["/who 1"]) > 1
+            found = await room.who()
+            assert found == [Person(f"{'member' * 10}{number}", number == 1, number) for number in range(1, 24)]
+
+    asyncio.run(story())
+
+
+def test_other_questions() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+            rows = [({"name": "部屋", "members": 2, "locked": True}, "")]
+            fake.answers["/rooms 1"] = [tell("rooms", count=1, page=1, pages=1, rooms=[row for row, _ in rows])]
+            assert await room.rooms() == [RoomInfo("部屋", 2, True)]
+            row = {"name": "bob", "address": "192.0.2.1", "muted": False, "until": 1_000}
+            fake.answers["/bans 1"] = [tell("bans", count=1, page=1, pages=1, bans=[row])]
+            assert await room.bans() == [Sanction("bob", "192.0.2.1", False, 1_000)]
+            fake.answers["/bans 1"] = [say_no("not-host")]
+            with pytest.raises(CommandRefused):
+                await room.bans()
+            fake.answers["/history 5"] = [
+                tell("history", messages=[{"n": 3, "from": "bob", "said": "hi", "at": 1_000}]),
+                tell("history", messages=[{"n": 4, "from": "bob", "said": "waves", "at": 2_000, "acted": True}]),
+            ]
+            assert await room.history(5) == [Past("bob", "hi", 3, 1_000, False), Past("bob", "waves", 4, 2_000, True)]
+            fake.answers["/history 20"] = [say_no("no-history")]
+            assert await room.history() == []
+            fake.answers["/help"] = [tell("help", commands=[{"usage": "/who", "does": "who is here"}])]
+            assert await room.help() == [CommandHelp("/who", "who is here")]
+            fake.answers["/topic"] = [say_no("topic-is", "tea")]
+            assert await room.topic() == "tea"
+            fake.answers["/topic"] = [say_no("no-topic")]
+            assert await room.topic() == ""
+
+    asyncio.run(story())
+
+
+def test_what_nobody_waits_for_is_an_event() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as fake, await alone(fake) as room:
+            fake.answers["/who"] = [tell("who", count=1, page=1, pages=1, members=[])]
+            fake.answers["/dance"] = [say_no("unknown-command", "/dance")]
+            await room.command("/who")
+            assert await anext(room) == Listed("who", (), 1, 1, 1, "words of who")
+            await room.command("/dance")
+            assert await anext(room) == Answered("unknown-command", "/dance", None, "words of answer")
+
+    asyncio.run(story())
+
+
+def test_other_dialects_send_orders_and_read_words() -> None:
+    async def story() -> None:
+        async with fake_server(CLASSIC) as fake, await alone(fake) as room:
+            fake.answers["/kick bob"] = [encode_notice(CLASSIC.down, "den", "answer", {}, "Only the host can do that.")]
+            await room.kick("bob")
+            assert await anext(room) == Notice("Only the host can do that.")
+            with pytest.raises(NotInDialect):
+                await room.who()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("dialect", [d for d in DIALECTS.values() if d is not TSUDOI], ids=lambda d: d.name)
+@pytest.mark.parametrize("japanese", [False, True])
+def test_who_is_removed_knows_why_also_where_the_end_has_no_word_for_it(dialect: Dialect, japanese: bool) -> None:
+    entry = Entry(7, EntryKind.LEFT, 2, "bob", "too: loud", LeaveReason.KICKED, 0)
+    entry.peer, entry.peer_name = 1, "アリス"
+    place = Membership(dialect, "d{e}n", "bob", "0" * 32)
+    *_, end = [place.hear(raw) for raw in farewell(entry, "d{e}n", dialect, MemberOptions.JAPANESE if japanese else 0)]
+    assert isinstance(end, Kicked)
+    assert "アリス" in end.text
+    assert end.text.endswith(": too: loud")
+    # The same end without these words before it, and after others.
+    place = Membership(dialect, "den", "bob", "0" * 32)
+    place.hear(datagram.said(dialect.down, "den", 1, "carol", "alice has removed you from den."))
+    closed = dialect.closed[-1].format(room="den", user="")
+    assert isinstance(place.hear(datagram.notice(dialect, "den", "closed", closed)), RoomClosed)

@@ -1,0 +1,327 @@
+"""Every dialect's client side against the server forms of `protocol.handshake` and `protocol.datagram`."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsudoi.events import Event, Kicked, Message, Notice, RoomClosed, TimedOut
+from tsudoi.protocol.client import datagram, handshake
+from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_JSON, TCRP_OK, TSUDOI
+from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.replies import Granted, Refused, parse_join_list_untrusted
+from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.session import AskRooms, Conversation, Enter, Membership, Recent, lists_first
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+ROOM = "部屋: [1], 'x'"
+USER = "アリス"
+OPERATIONS = (Operation.CREATE, Operation.JOIN)
+
+every_dialect = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+every_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+any_dialect = st.sampled_from(list(DIALECTS.values()))
+
+
+def request_of(dialect: Dialect, data: bytes) -> handshake.Request:
+    header = Header.parse_untrusted(data[:HEADER_SIZE])
+    return handshake.parse_request_untrusted(dialect, header, data[HEADER_SIZE:])
+
+
+def feed_slowly(conversation: Conversation, data: bytes) -> bytes:
+    """One byte at a time; return all that the client sent meanwhile."""
+    return b"".join(conversation.feed(data[at : at + 1]) for at in range(len(data)))
+
+
+def entered(dialect: Dialect, operation: Operation, room: str = ROOM) -> tuple[Enter, handshake.Request]:
+    """A conversation that has sent all of its request, past the list where there is one."""
+    enter = Enter(dialect, operation, room, USER, port=40000)
+    request = request_of(dialect, enter.start())
+    if dialect.join_lists_rooms and operation is Operation.JOIN:
+        assert request.room == ""
+        assert feed_slowly(enter, handshake.join_list(["den", room, "a]b"])) == room.encode()
+        assert enter.rooms == ["den", room, "a]b"]
+    else:
+        assert request.room == room
+    return enter, request
+
+
+@every_dialect
+@every_operation
+@pytest.mark.parametrize("slowly", [False, True])
+def test_granted_gives_the_token(dialect: Dialect, operation: Operation, slowly: bool) -> None:
+    enter, request = entered(dialect, operation)
+    assert request.user == USER
+    answer = b"".join(handshake.granted(dialect, request, ROOM, f"{USER}#2", TOKEN))
+    sent = feed_slowly(enter, answer) if slowly else enter.feed(answer)
+    assert isinstance(enter.result, Granted)
+    assert enter.result.token == TOKEN
+    assert enter.result.user == (f"{USER}#2" if "{user}" in str(dialect.created) else None)
+    announced = handshake.PORT.unpack(sent)[0] if sent else request.port
+    assert announced == (None if dialect.port is PortPlace.NOWHERE else 40000)
+
+
+@every_dialect
+@every_operation
+@pytest.mark.parametrize("status", [status for status in Status if status], ids=lambda status: status.name)
+@pytest.mark.parametrize("slowly", [False, True])
+def test_refused_gives_the_status(dialect: Dialect, operation: Operation, status: Status, slowly: bool) -> None:
+    enter, request = entered(dialect, operation)
+    answer = b"".join(handshake.refused(dialect, request.header, ROOM, status, "so it is"))
+    assert not (feed_slowly(enter, answer) if slowly else enter.feed(answer))
+    if not enter.done:
+        assert enter.waits_for_silence
+        enter.settle()
+    assert isinstance(enter.result, Refused)
+    silent = dialect.name == "tcrp-success"
+    assert enter.result.status == (None if silent else status)
+    assert enter.result.reason in ("", f"{handshake.REASONS[status]}: so it is")
+
+
+def test_classic_may_be_refused_in_place_of_the_list() -> None:
+    enter = Enter(CLASSIC, Operation.JOIN, "den", "a" * 300)
+    assert enter.feed(b"ERROR: Bad request: user name is longer") == b""
+    assert enter.waits_for_silence
+    enter.settle()
+    assert enter.result == Refused(Status.BAD_REQUEST, "Bad request: user name is longer")
+
+
+def test_a_bare_token_of_another_form_is_taken_when_no_more_comes() -> None:
+    enter, _ = entered(CLASSIC, Operation.CREATE)
+    enter.feed(b"token-")
+    enter.feed(b"7")
+    assert not enter.done
+    enter.settle()
+    assert enter.result == Granted("token-7", None)
+
+
+@every_dialect
+def test_an_end_before_the_answer_is_malformed(dialect: Dialect) -> None:
+    enter, _ = entered(dialect, Operation.CREATE)
+    with pytest.raises(MalformedMessage):
+        enter.settle()
+
+
+@pytest.mark.parametrize("dialect", [dialect for dialect in DIALECTS.values() if dialect.created[0].state is not None])
+def test_a_promise_of_much_is_not_believed(dialect: Dialect) -> None:
+    enter, _ = entered(dialect, Operation.CREATE)
+    header_only = dialect.created[0].header_only
+    data = Header(0, 1, 1, 0).serialize() if header_only else b""
+    with pytest.raises(MalformedMessage):
+        enter.feed(data + Header(0, 1, 2 if header_only else 1, 2**29).serialize())
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+def test_rooms(slowly: bool) -> None:
+    ask = AskRooms()
+    assert ask.start() == Header(0, 2, 0, 0).serialize()
+    answer = handshake.rooms_reply(["den", "部屋"])
+    assert not (feed_slowly(ask, answer) if slowly else ask.feed(answer))
+    assert ask.rooms == ["den", "部屋"]
+
+
+def test_no_rooms() -> None:
+    ask = AskRooms()
+    ask.feed(handshake.rooms_reply([]))
+    assert ask.rooms == []
+
+
+def test_only_who_has_no_mark_of_its_own_lists_first() -> None:
+    assert [dialect.name for dialect in DIALECTS.values() if lists_first(dialect)] == [TCRP_OK.name]
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=10))
+def test_join_list_is_pythons_own(rooms: list[str]) -> None:
+    written = str(rooms).encode()
+    assert parse_join_list_untrusted(written) == rooms
+    for end in range(len(written)):
+        assert parse_join_list_untrusted(written[:end]) is None
+
+
+@pytest.mark.parametrize(
+    "raw", [b"['a'", b"[a]", b"['a' 'b']", b"[1]", b"['\\ud800']", b"['\\Uffffffff']", b"['\xff']"]
+)
+def test_join_list_takes_nothing_else(raw: bytes) -> None:
+    assert parse_join_list_untrusted(raw) is None
+
+
+# Datagrams.
+
+
+def place(dialect: Dialect, user: str = USER, room: str = ROOM) -> Membership:
+    return Membership(dialect, room, user, TOKEN)
+
+
+@every_dialect
+def test_what_is_said_comes_up_as_said(dialect: Dialect) -> None:
+    up = datagram.parse_untrusted(place(dialect).say("こんにちは: hi"))
+    assert (up.room.decode(), up.token.decode()) == (ROOM, TOKEN)
+    assert datagram.readable(up.text, dialect) == "こんにちは: hi"
+
+
+@every_dialect
+def test_registering_says_nothing(dialect: Dialect) -> None:
+    text = datagram.parse_untrusted(place(dialect).register()).text.decode()
+    assert text == "" or text in dialect.register_words
+
+
+@every_dialect
+def test_leaving_has_the_dialects_word(dialect: Dialect) -> None:
+    leave = place(dialect).leave()
+    if leave is None:
+        assert not dialect.leave_words
+    else:
+        assert datagram.parse_untrusted(leave).text.decode() in dialect.leave_words
+
+
+@every_dialect
+@pytest.mark.parametrize("text", ["hello", "a: b", "こんにちは", "Timeout!", "exit!", "two\nlines"])
+def test_messages_down(dialect: Dialect, text: str) -> None:
+    heard = place(dialect).hear(datagram.said(dialect.down, ROOM, 7, "ボブ", text))
+    assert heard == Message("ボブ", text, 7 if dialect is TSUDOI else None)
+
+
+@every_dialect
+@pytest.mark.parametrize("room", [ROOM, "{user}", "{{room}} (.*) ["])
+def test_notices_down(dialect: Dialect, room: str) -> None:
+    member = place(dialect, room=room)
+    told: list[Event] = []
+    for words in dialect.closed:
+        text = words.format(user="ボブ", room=room)
+        told.append(member.hear(datagram.notice(dialect, room, "closed", text)))
+        assert told[-1] == RoomClosed(text)
+    text = dialect.timed_out.format(user=USER, room=room)
+    told.append(member.hear(datagram.notice(dialect, room, "timeout", text)))
+    # Where both have the same words, the member is out in any case.
+    assert told[-1] == (RoomClosed(text) if dialect.timed_out in dialect.closed else TimedOut(text))
+
+
+def test_native_notices_name_their_kind() -> None:
+    member = place(TSUDOI)
+    assert member.hear(b'{"notice":"kicked","text":"bye"}') == Kicked("bye")
+    assert member.hear(b'{"notice":"moon","text":"full"}') == Notice("full")
+
+
+def test_no_name_makes_a_message_a_notice() -> None:
+    # A bare notice has no name before it, so whoever is called like half a notice says nothing but a message.
+    said = datagram.said(CLASSIC.down, ROOM, 1, "ホストの", "がルームを退出しました．")
+    assert place(CLASSIC).hear(said) == Message("ホストの", "がルームを退出しました．")
+
+
+def test_terminal_tricks_are_taken_out() -> None:
+    said = datagram.said(CLASSIC.down, ROOM, 1, "e\x1b[31mve", "\x07ring\x9b2J\ttab\nline")
+    assert place(CLASSIC).hear(said) == Message("e[31mve", "ring2J\ttab\nline")
+    assert clean("plain") == "plain"
+
+
+@given(any_dialect, st.text(st.characters(codec="utf-8"), max_size=3000), st.sampled_from(["", "\\", '"', "\n", "語"]))
+def test_pieces_are_all_of_the_text_and_fit_everybody(dialect: Dialect, text: str, filler: str) -> None:
+    text += filler * 5000
+    member = place(dialect)
+    pieces = member.pieces(text)
+    assert "".join(pieces) == text
+    for piece in pieces:
+        assert 0 < member.size(piece) <= member.text_limit
+        up = datagram.parse_untrusted(member.say(piece))
+        assert datagram.readable(up.text, dialect) == clean(piece)
+        for other in DIALECTS.values():
+            down = datagram.said(other.down, ROOM, 10**12, f"{USER}#1000", piece)
+            assert len(down) <= datagram.MAX_DOWN
+            heard = place(other).hear(down)
+            assert isinstance(heard, Message)
+            assert heard.text == clean(piece)
+
+
+def test_pieces_end_at_spaces() -> None:
+    member = place(TSUDOI)
+    assert all(piece.endswith("word ") for piece in member.pieces("word " * 3000))
+
+
+def test_json_up_leaves_room_for_its_keys() -> None:
+    assert place(TCRP_202).text_limit < place(TCRP_JSON).text_limit
+
+
+def test_only_the_same_message_at_the_same_place_is_a_repetition() -> None:
+    recent = Recent(size=2)
+    one = Message("bob", "hi", 1)
+    assert not recent.has_seen(one)
+    assert recent.has_seen(Message("bob", "hi", 1))
+    assert not recent.has_seen(Message("bob", "hi", 2))
+    assert not recent.has_seen(Message("bob", "another history", 2))
+    assert not recent.has_seen(one)  # too long ago
+    assert not recent.has_seen(Message("bob", "hi"))
+    assert not recent.has_seen(Message("bob", "hi"))
+
+
+# Hostile servers.
+
+
+@given(any_dialect, st.sampled_from(OPERATIONS), st.lists(st.binary(max_size=80), max_size=6), st.booleans())
+def test_hostile_answers_raise_the_documented_error(
+    dialect: Dialect, operation: Operation, segments: list[bytes], listed: bool
+) -> None:
+    enter = Enter(dialect, operation, "den", "alice", port=1)
+    enter.start()
+    with contextlib.suppress(MalformedMessage):
+        if listed and dialect.join_lists_rooms:
+            enter.feed(b"['den']")
+        for segment in segments:
+            enter.feed(segment)
+            if enter.done:
+                break
+        else:
+            enter.settle()
+    assert isinstance(enter.result, Granted | Refused | None)
+
+
+@given(any_dialect, st.sampled_from(OPERATIONS), st.data())
+def test_damaged_answers_raise_the_documented_error(
+    dialect: Dialect, operation: Operation, data: st.DataObject
+) -> None:
+    enter, request = entered(dialect, operation, "den")
+    frames = data.draw(
+        st.sampled_from(
+            [
+                handshake.granted(dialect, request, "den", "alice", TOKEN),
+                handshake.refused(dialect, request.header, "den", Status.ROOM_EXISTS),
+            ]
+        )
+    )
+    answer = bytearray(b"".join(frames))
+    for _ in range(data.draw(st.integers(1, 4))):
+        answer[data.draw(st.integers(0, len(answer) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(MalformedMessage):
+        enter.feed(bytes(answer))
+        if not enter.done:
+            enter.settle()
+
+
+@given(st.lists(st.binary(max_size=80), max_size=6))
+def test_hostile_room_lists_raise_the_documented_error(segments: list[bytes]) -> None:
+    ask = AskRooms()
+    with contextlib.suppress(MalformedMessage):
+        for segment in segments:
+            ask.feed(segment)
+
+
+@given(any_dialect, st.binary(max_size=200))
+def test_hostile_datagrams_raise_the_documented_error(dialect: Dialect, data: bytes) -> None:
+    with contextlib.suppress(MalformedMessage):
+        event = place(dialect).hear(data)
+        assert not isinstance(event, Message) or clean(event.text) == event.text
+
+
+@given(any_dialect, st.data())
+def test_damaged_datagrams_raise_the_documented_error(dialect: Dialect, data: st.DataObject) -> None:
+    down = bytearray(datagram.said(dialect.down, ROOM, 7, "ボブ", data.draw(st.text(st.characters(codec="utf-8")))))
+    down[data.draw(st.integers(0, len(down) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(MalformedMessage):
+        place(dialect).hear(bytes(down))
+
+
+def test_every_down_form_is_covered() -> None:
+    assert {dialect.down.form for dialect in DIALECTS.values()} == set(DownForm)

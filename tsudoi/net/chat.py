@@ -1,0 +1,375 @@
+"""The SDK: rooms, as an asyncio program has them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from tsudoi import errors
+from tsudoi.events import LAST, Event, Message, Renamed, ServerAway
+from tsudoi.net.room_commands import Commands
+from tsudoi.net.sockets import Post, connected, reason, udp_to
+from tsudoi.protocol import names
+from tsudoi.protocol.client.dialect import Dialect, DownForm
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.replies import Refused
+from tsudoi.protocol.codes import Operation
+from tsudoi.protocol.errors import InvalidName, MalformedMessage
+from tsudoi.server_address import Server
+from tsudoi.session import AskRooms, Enter, Membership, Recent, lists_first
+from tsudoi.settings import Settings
+
+DEFAULT_SERVER = Server()
+DEFAULT_SETTINGS = Settings()
+_REGISTER_AGAIN_S = 1.0
+"""The first datagram may be lost, and until one has come the server knows no address to send to."""
+
+
+async def create(
+    room: str,
+    *,
+    name: str = "",
+    server: Server = DEFAULT_SERVER,
+    dialect: str = "tsudoi",
+    password: str | None = None,
+    signed_token: str | None = None,
+    settings: Settings = DEFAULT_SETTINGS,
+) -> "ChatClient":
+    """Create a room and return the place in it. Its creator is the host: the room closes when the host leaves.
+
+    Args:
+        room: its name.
+        name: yours; may be left out if a signed token has it.
+        server: where.
+        dialect: what to speak.
+        password: the room's.
+        signed_token: what a website gave you to show who you are, for servers that trust it; goes in the name's place.
+        settings: see there.
+
+    Raises:
+        ClientError: RoomExists, ServerUnreachable, or another of `client.errors`.
+    """
+    return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings, signed_token)
+
+
+async def join(
+    room: str,
+    *,
+    name: str = "",
+    server: Server = DEFAULT_SERVER,
+    dialect: str = "tsudoi",
+    password: str | None = None,
+    signed_token: str | None = None,
+    settings: Settings = DEFAULT_SETTINGS,
+) -> "ChatClient":
+    """Join a room and return the place in it; see `create`.
+
+    Raises:
+        ClientError: RoomNotFound, WrongPassword, ServerUnreachable, or another of `client.errors`.
+    """
+    return await _enter(Operation.JOIN, room, name, server, _dialect(dialect), password, settings, signed_token)
+
+
+async def rooms(
+    *, server: Server = DEFAULT_SERVER, dialect: str = "tsudoi", settings: Settings = DEFAULT_SETTINGS
+) -> list[str]:
+    """Return the names of the server's rooms.
+
+    Raises:
+        NotInDialect: the dialect has no way to ask.
+        ClientError: ServerUnreachable, or another of `client.errors`.
+    """
+    profile = _dialect(dialect)
+    if not profile.lists_rooms and not profile.join_lists_rooms:
+        raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
+    async with connected(server, settings) as line:
+        if profile.lists_rooms:
+            ask = AskRooms()
+            await line.converse(ask, settings)
+            return ask.rooms or []
+        # A join that ends when the list has come.
+        enter = Enter(profile, Operation.JOIN, "", "rooms")
+        await line.converse(_UpToTheList(enter), settings)
+        if isinstance(enter.result, Refused):
+            raise errors.refusal(enter.result.status, enter.result.reason, "")
+        return enter.rooms or []
+
+
+class _UpToTheList:
+    """A join, left when it has named the rooms."""
+
+    def __init__(self, enter: Enter) -> None:
+        self._enter = enter
+        self.start = enter.start
+        self.settle = enter.settle
+
+    @property
+    def done(self) -> bool:
+        return self._enter.rooms is not None or self._enter.done
+
+    @property
+    def waits_for_silence(self) -> bool:
+        return self._enter.waits_for_silence
+
+    def feed(self, data: bytes) -> bytes:
+        self._enter.feed(data)
+        return b""
+
+
+def _dialect(name: str) -> Dialect:
+    try:
+        return DIALECTS[name]
+    except KeyError:
+        raise errors.NotInDialect(f"there is no dialect {name!r}; there are {', '.join(DIALECTS)}") from None
+
+
+async def _enter(
+    operation: Operation,
+    room: str,
+    name: str,
+    server: Server,
+    dialect: Dialect,
+    password: str | None,
+    settings: Settings,
+    signed_token: str | None,
+) -> "ChatClient":
+    try:
+        room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
+    except InvalidName as exc:
+        raise errors.InvalidName(str(exc)) from exc
+    if password is not None and dialect.password_key is None:
+        raise errors.NotInDialect(f"{dialect.name} has no passwords")
+    if lists_first(dialect):
+        await rooms(server=server, dialect=dialect.name, settings=settings)
+    async with connected(server, settings) as line:
+        try:
+            udp = line.udp_beside(server.udp)
+        except OSError as exc:
+            raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
+        try:
+            enter = Enter(dialect, operation, room, signed_token or name, password, udp.getsockname()[1])
+            await line.converse(enter, settings)
+            if isinstance(enter.result, Refused):
+                raise errors.refusal(enter.result.status, enter.result.reason, room)
+            assert enter.result is not None
+        except BaseException:
+            udp.close()
+            raise
+    assigned = enter.result.user or name
+    chat = ChatClient(dialect, room, assigned, enter.result.token, server, settings)
+    await chat._open(await Post.open(udp, chat._received, chat._failed))
+    return chat
+
+
+class ChatClient(Commands):
+    """A place in a room. Iterate over it for what is heard; leave the `async with` block, and it leaves the room.
+
+    Events wait in a queue of `settings.queue_size`. When it is full the oldest goes for each that comes, and
+    `dropped` counts it: who reads too slowly misses the past, not the present. The last event is never dropped.
+    """
+
+    def __init__(self, dialect: Dialect, room: str, name: str, token: str, server: Server, settings: Settings) -> None:
+        """For `create` and `join` only."""
+        self.room = room
+        self.name = name
+        """As the server assigned it, where the dialect tells: `alice#2` when there is an alice already."""
+        self.dialect = dialect
+        self.server = server
+        self.dropped = 0
+        """Events that went because the queue was full."""
+        self.repeated = 0
+        """Events that came a second time and were left out; only where the dialect tells their place in the room."""
+        self.malformed = 0
+        """Datagrams that were not understood."""
+        self.unreachable = 0
+        """Times that the server's machine said that nobody listens there."""
+        self._waiting = []
+        self._arrived = asyncio.Event()
+        self._answer_timeout_s = settings.answer_timeout_s
+        self._is_native = dialect.down.form is DownForm.NATIVE
+        self._settings = settings
+        self._place = Membership(dialect, room, name, token)
+        self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._posts: list[Post] = []
+        self._recent = Recent()
+        self._away = False
+        self._closed = False
+        self._pulse: asyncio.Task[None] | None = None
+        self._allowance = float(settings.burst)
+        self._paid_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"<{self.name!r} in {self.room!r} at {self.server}, {self.dialect.name}>"
+
+    @property
+    def closed(self) -> bool:
+        """Nothing can be said any more; what was heard before can still be read."""
+        return self._closed
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.leave()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self._inbox.get()
+        if event is None:
+            self._inbox.put_nowait(None)
+            raise StopAsyncIteration
+        return event
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """Iterate over what people say, and nothing else."""
+        async for event in self:
+            if isinstance(event, Message):
+                yield event
+
+    @property
+    def text_limit(self) -> int:
+        """The longest text that `say` takes, as `size` counts: no member's dialect needs to cut it."""
+        return self._place.text_limit
+
+    def pieces(self, text: str) -> list[str]:
+        """Return `text` in pieces that `say` takes; cut behind a space where there is one."""
+        return self._place.pieces(text)
+
+    async def say(self, text: str) -> None:
+        """Send `text` to the others of the room; waits a little when much is said at once.
+
+        It is one datagram: on its way to the server it may get lost, as UDP is.
+
+        Raises:
+            InvalidText: empty, too long (see `pieces`), not Unicode, or a word that the dialect keeps for itself.
+            NotInRoom: the room was left or is closed.
+        """
+        if not text:
+            raise errors.InvalidText("there is nothing to say: the text is empty")
+        try:
+            size = self._place.size(text)
+        except UnicodeEncodeError as exc:
+            raise errors.InvalidText("the text has half a character (a lone surrogate)") from exc
+        if size > self.text_limit:
+            raise errors.InvalidText(f"the text has {size} bytes and must have at most {self.text_limit}")
+        if text in self._place.reserved:
+            raise errors.InvalidText(f"{text!r} has a meaning of its own in the dialect {self.dialect.name}")
+        await self._wait_for_turn()
+        await self._post().send(self._place.say(text))
+
+    async def _send_line(self, line: str) -> None:
+        await self.say(line)
+
+    def _me(self) -> str:
+        return self.name
+
+    def _has_ended(self) -> bool:
+        return self._closed
+
+    async def leave(self) -> None:
+        """Leave the room and close. In a dialect that has no word for it, this client's silence tells the server."""
+        if not self._closed:
+            word = self._place.leave()
+            if word is not None:
+                self._posts[-1].send_now(word)
+        self._end()
+
+    async def vanish(self) -> None:
+        """Close and say nothing to the server, as a client that crashes."""
+        self._end()
+
+    def rest(self) -> None:
+        """Send no more keep-alives; who says nothing then is removed by the server in time."""
+        if self._pulse is not None:
+            self._pulse.cancel()
+
+    async def move(self, server: Server) -> None:
+        """Go on at another gateway of the same service, in the same place: it knows the token too.
+
+        Raises:
+            NotInRoom, ServerUnreachable
+        """
+        self._post()
+        post = await Post.open(await udp_to(server), self._received, self._failed)
+        # What is under way to the old address is still heard.
+        self._posts = [*self._posts[-1:], post]
+        self.server = server
+        post.send_now(self._place.register())
+
+    async def _open(self, post: Post) -> None:
+        self._posts.append(post)
+        if self._settings.register_at_once:
+            post.send_now(self._place.register())
+        if self._settings.keep_alive_s:
+            self._pulse = asyncio.create_task(self._beat(), name=f"keep-alive of {self.name}")
+
+    async def _beat(self) -> None:
+        pause_s = min(_REGISTER_AGAIN_S, self._settings.keep_alive_s)
+        while True:
+            await asyncio.sleep(pause_s)
+            self._posts[-1].send_now(self._place.register())
+            pause_s = self._settings.keep_alive_s
+
+    async def _wait_for_turn(self) -> None:
+        """Hold to `burst` and `rate_per_s`."""
+        rate, burst = self._settings.rate_per_s, self._settings.burst
+        if not rate:
+            await asyncio.sleep(0)
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._allowance = min(float(burst), self._allowance + (now - self._paid_at) * rate) - 1
+        self._paid_at = now
+        if self._allowance < 0:
+            await asyncio.sleep(-self._allowance / rate)
+
+    def _post(self) -> Post:
+        if self._closed:
+            raise errors.NotInRoom(f"not in {self.room} any more")
+        return self._posts[-1]
+
+    def _received(self, data: bytes) -> None:
+        self._away = False
+        try:
+            event = self._place.hear(data)
+        except MalformedMessage:
+            self.malformed += 1
+            return
+        if self._closed:
+            return
+        if self._recent.has_seen(event):
+            self.repeated += 1
+            return
+        if not self._offer(event):
+            self._keep(event)
+        if isinstance(event, Renamed) and event.name == self.name:
+            self.name = event.to
+            self._place.renamed(event.to)
+        if isinstance(event, LAST):
+            self._end()
+
+    def _failed(self, exc: OSError) -> None:
+        self.unreachable += 1
+        if not self._away and not self._closed:
+            self._away = True
+            self._keep(ServerAway(f"the server at {self.server} does not answer: {reason(exc)}"))
+
+    def _keep(self, event: Event) -> None:
+        if self._inbox.qsize() >= self._settings.queue_size:
+            self._inbox.get_nowait()
+            self.dropped += 1
+        self._inbox.put_nowait(event)
+
+    def _end(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._arrived.set()
+        self.rest()
+        for post in self._posts:
+            post.close()
+        self._inbox.put_nowait(None)

@@ -1,0 +1,218 @@
+"""The client's TCP connections and UDP sockets."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tsudoi.errors import ClientError, NoAnswer, ProtocolViolation, ServerNotTrusted, ServerUnreachable
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.server_address import Server
+from tsudoi.session import Conversation
+from tsudoi.settings import Settings
+
+RECEIVE_BUFFER = 1 << 20
+"""What a burst may fill while this process does something else; the kernel may give less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One TCP connection."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def converse(self, conversation: Conversation, settings: Settings) -> None:
+        """Carry the conversation to its result.
+
+        Raises:
+            NoAnswer, ProtocolViolation, ServerUnreachable
+        """
+        try:
+            async with asyncio.timeout(settings.answer_timeout_s):
+                self.writer.write(conversation.start())
+                while not conversation.done:
+                    data = await self._read(settings.settle_s if conversation.waits_for_silence else None)
+                    if data:
+                        self.writer.write(conversation.feed(data))
+                    else:
+                        conversation.settle()
+                await self.writer.drain()
+        except TimeoutError as exc:
+            raise NoAnswer(f"the server did not answer within {settings.answer_timeout_s:g} s") from exc
+        except MalformedMessage as exc:
+            raise ProtocolViolation(f"the server's answer is not understood: {exc}") from exc
+        except OSError as exc:
+            raise ServerUnreachable(f"the server hung up: {reason(exc)}") from exc
+
+    async def _read(self, patience_s: float | None) -> bytes:
+        """Return what came; nothing at the connection's end, or when nothing came for as long as that."""
+        limit = asyncio.timeout(patience_s)
+        try:
+            async with limit:
+                return await self.reader.read(65536)
+        except TimeoutError:
+            if limit.expired():
+                return b""
+            raise
+        except ConnectionError:
+            # Hung up with something of ours unread: what the server said before may still be its whole answer.
+            if patience_s is not None:
+                return b""
+            raise
+
+    def udp_beside(self, port: int) -> socket.socket:
+        """Return a UDP socket to `port` of the same server, from the same address as this connection: a server may
+        take no other."""
+        peer, local = self.writer.get_extra_info("peername"), self.writer.get_extra_info("sockname")
+        family = self.writer.get_extra_info("socket").family
+        return connected_udp(family, (peer[0], port, *peer[2:]), (local[0], 0, *local[2:]))
+
+
+async def connected_line(server: Server, settings: Settings) -> Line:
+    """Return a connection; the caller closes it.
+
+    Raises:
+        ServerUnreachable, ServerNotTrusted; ClientError: the file with the authorities can not be used.
+    """
+    context = tls_context(server.tls_ca) if server.tls else None
+    what = "TLS server" if server.tls else "server"
+    try:
+        async with asyncio.timeout(settings.connect_timeout_s):
+            return Line(*await asyncio.open_connection(server.host, server.tcp, ssl=context))
+    except TimeoutError as exc:
+        raise ServerUnreachable(f"no {what} answers at {server} within {settings.connect_timeout_s:g} s") from exc
+    except ssl.SSLCertVerificationError as exc:
+        raise ServerNotTrusted(f"the certificate of {server} is not accepted: {exc.verify_message}") from exc
+    except ssl.SSLError as exc:
+        raise ServerUnreachable(f"no TLS server answers at {server}: {reason(exc)}") from exc
+    except (OSError, UnicodeError) as exc:
+        raise ServerUnreachable(f"no {what} answers at {server}: {reason(exc)}") from exc
+
+
+def tls_context(authorities: Path | None) -> ssl.SSLContext:
+    """Return what verifies a server: TLS 1.2 or newer, its name, and an authority of this file or the system's.
+
+    Raises:
+        ClientError: the file can not be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except ssl.SSLError as exc:
+        raise ClientError(f"there are no certificates (PEM) in {authorities}") from exc
+    except OSError as exc:
+        raise ClientError(f"can not read {authorities}: {reason(exc)}") from exc
+
+
+@asynccontextmanager
+async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
+    """Connect, and close at the end; raises as `connected_line` does."""
+    line = await connected_line(server, settings)
+    try:
+        yield line
+    finally:
+        line.writer.close()
+        try:
+            async with asyncio.timeout(settings.connect_timeout_s):
+                await line.writer.wait_closed()
+        except OSError:
+            line.writer.transport.abort()
+
+
+def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None = None) -> socket.socket:
+    """Return a UDP socket that hears nobody but `to`."""
+    udp = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        udp.setblocking(False)
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if here is not None:
+            udp.bind(here)
+        udp.connect(to)
+    except OSError:
+        udp.close()
+        raise
+    return udp
+
+
+async def udp_to(server: Server) -> socket.socket:
+    """Return a UDP socket to a server that this client has no connection to.
+
+    Raises:
+        ServerUnreachable
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        family, _, _, _, address = (await loop.getaddrinfo(server.host, server.udp, type=socket.SOCK_DGRAM))[0]
+        return connected_udp(family, address)
+    except (OSError, UnicodeError) as exc:
+        raise ServerUnreachable(f"no way to {server}: {reason(exc)}") from exc
+
+
+class Post(asyncio.DatagramProtocol):
+    """A UDP socket that waits when the kernel can take no more."""
+
+    def __init__(self, received: Callable[[bytes], None], failed: Callable[[OSError], None]) -> None:
+        self._received = received
+        self._failed = failed
+        self._transport: asyncio.DatagramTransport | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    @classmethod
+    async def open(
+        cls, udp: socket.socket, received: Callable[[bytes], None], failed: Callable[[OSError], None]
+    ) -> "Post":
+        """Take over `udp`."""
+        loop = asyncio.get_running_loop()
+        transport, post = await loop.create_datagram_endpoint(lambda: cls(received, failed), sock=udp)
+        post._transport = transport
+        return post
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        self._received(data)
+
+    def error_received(self, exc: Exception) -> None:
+        if isinstance(exc, OSError):
+            self._failed(exc)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def send_now(self, data: bytes) -> None:
+        """Send, or let the transport keep it for a moment."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(data)
+
+    async def send(self, data: bytes) -> None:
+        """Send when there is room."""
+        await self._writable.wait()
+        self.send_now(data)
+
+    def close(self) -> None:
+        """Send what waits and close."""
+        if self._transport is not None:
+            self._transport.close()
+        self._writable.set()
+
+
+def reason(exc: Exception) -> str:
+    """Return why, in a few words of the system's."""
+    if isinstance(exc, socket.gaierror):
+        return "its name is not known"
+    if isinstance(exc, ssl.SSLError):
+        # Its number is none of the system's.
+        return (exc.reason or "TLS failed").lower().replace("_", " ")
+    if isinstance(exc, OSError) and exc.errno:
+        return os.strerror(exc.errno).lower()
+    if isinstance(exc, OSError) and "Connect call failed" in str(exc):
+        # Several addresses were tried; asyncio puts the texts of all into one.
+        return "connection refused"
+    return str(exc).splitlines()[0] if str(exc) else type(exc).__name__

@@ -1,0 +1,41 @@
+"""HOST:PORT, where a program listens for its operator."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+from tsudoi.protocol.errors import SettingError
+
+_PORT = re.compile("[0-9]{1,5}")
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """An IP address of this machine and a port; 0 is any that is free."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_host_port(text: str) -> HostPort:
+    """Return the place in HOST:PORT, [HOST]:PORT for IPv6.
+
+    Raises:
+        SettingError: it is not that; the text says what is wrong.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host:
+        raise SettingError(f"{text!r} is not HOST:PORT")
+    if not _PORT.fullmatch(port) or int(port) > 65535:
+        raise SettingError(f"{text!r} has no port from 0 to 65535")
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise SettingError(f"{text!r}: {host!r} is not an IP address (0.0.0.0 or [::] for all)") from None
+    return HostPort(host, int(port))

@@ -1,0 +1,90 @@
+"""What a program tells in numbers: rows that say where each is read, in Prometheus' text format when somebody asks.
+
+Nothing is done here while messages go by: they count in plain integers, which are read at each scrape, in the HTTP
+server's thread. Readers must not walk over a table that the event loop changes meanwhile; `list(table.values())` is
+one step of the interpreter, and safe.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from tsudoi.ops.histogram import Histogram
+
+Number = Callable[[], float]
+Numbers = Callable[[], Mapping[str, float]]
+
+MOST_LABELS = 100
+"""Values of a label that are told; more, which only a bug could bring, are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric. Names of counters end in `_total`, units are base units."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    read: Number | Numbers | Callable[[], Histogram]
+    """Returns the number, or with a label one for each of its values."""
+    label: str = ""
+
+
+def counter(name: str, help: str, read: Number | Numbers, label: str = "") -> Row:
+    """Return a row for what only grows; `name` is without `_total`."""
+    return Row(f"{name}_total", "counter", help, read, label)
+
+
+def gauge(name: str, help: str, read: Number | Numbers, label: str = "") -> Row:
+    """Return a row for what goes up and down."""
+    return Row(name, "gauge", help, read, label)
+
+
+def histogram(name: str, help: str, read: Callable[[], Histogram]) -> Row:
+    """Return a row for how values are spread."""
+    return Row(name, "histogram", help, read)
+
+
+class _Rows(Collector):
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = tuple(rows)
+
+    def collect(self) -> Iterable[Metric]:
+        """See prometheus_client."""
+        for row in self._rows:
+            yield _family(row, row.read())
+
+    def describe(self) -> Iterable[Metric]:
+        """Tell nothing beforehand: so nothing is read when this is registered."""
+        return ()
+
+
+def _family(row: Row, value: float | Mapping[str, float] | Histogram) -> Metric:
+    if isinstance(value, Histogram):
+        spread = HistogramMetricFamily(row.name, row.help)
+        counts = list(value.counts)
+        bounds = [*(f"{bound:g}" for bound in value.bounds), "+Inf"]
+        spread.add_metric([], list(zip(bounds, accumulate(counts), strict=True)), value.total)
+        return spread
+    family = (CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily)(
+        row.name, row.help, labels=[row.label] if row.label else []
+    )
+    if isinstance(value, Mapping):
+        for label, number in list(value.items())[:MOST_LABELS]:
+            family.add_metric([label], number)
+    else:
+        family.add_metric([], value)
+    return family
+
+
+def exposition(rows: Iterable[Row]) -> Callable[[], bytes]:
+    """Return what reads all rows, and the process's own numbers, as text."""
+    registry = CollectorRegistry()
+    registry.register(_Rows(rows))
+    ProcessCollector(registry=registry)
+    return lambda: generate_latest(registry)

@@ -1,0 +1,355 @@
+"""A server's answers on TCP, read by a client of any dialect; PROTOCOL.md, "Handshake".
+
+`handshake.py` writes answers from a dialect's `Reply` templates; here the same templates are read backwards. Answers
+come in any number of segments, so a reader is fed whatever has come and says when it knows.
+"""
+
+import re
+import string
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from tsudoi.protocol.client.dialect import Dialect, Reply
+from tsudoi.protocol.client.handshake import LIST_LIMIT, REASONS
+from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import MAX_NAME_SIZE, looks_like_token
+
+ANSWER_LIMIT = 65536
+"""Bytes of one frame's body; no known server comes near it."""
+ROOMS_LIMIT = 16 * 1024 * 1024
+"""Bytes of a framed room list: 65,000 rooms with the longest of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The client is in."""
+
+    token: str
+    user: str | None
+    """The name as assigned, where the dialect tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The client is not in."""
+
+    status: Status | None
+    """None where the dialect does not say why."""
+    reason: str
+    """Words for a person; may be empty."""
+
+
+class FrameReader:
+    """Takes bytes as they come and gives whole frames."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._header: Header | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come."""
+        self._buffer += data
+
+    def next_untrusted(self, header_only: bool = False) -> tuple[Header, bytes] | None:
+        """Return the next frame as (header, payload), or None if it is not there in full.
+
+        Args:
+            header_only: this frame has no body, whatever sizes its header gives.
+
+        Raises:
+            MalformedMessage: a header that promises more than the limit.
+        """
+        if self._header is None:
+            if len(self._buffer) < HEADER_SIZE:
+                return None
+            self._header = Header.parse_untrusted(bytes(self._buffer[:HEADER_SIZE]))
+            del self._buffer[:HEADER_SIZE]
+        header = self._header
+        size = 0 if header_only else header.body_size
+        if size > self._limit:
+            raise MalformedMessage(f"the answer promises {size} bytes")
+        if len(self._buffer) < size:
+            return None
+        payload = bytes(self._buffer[header.room_size : size])
+        del self._buffer[:size]
+        self._header = None
+        return header, payload
+
+
+class AnswerReader:
+    """Reads the answer to a create or join, up to the token or the refusal.
+
+    The frames that come are held against what the dialect's `created` (or `joined`) and `refused` say; the one whose
+    last frame came first is the answer. Where both fit, the refusal wins: a token is any text.
+    """
+
+    def __init__(self, dialect: Dialect, operation: Operation) -> None:
+        granted = dialect.created
+        if operation is Operation.JOIN and dialect.joined is not None:
+            granted = dialect.joined
+        self._dialect = dialect
+        self._granted = granted
+        self._may_be_granted = True
+        self._may_be_refused = True
+        self._read = 0
+        self._values: dict[str, Any] = {}
+        self._objections: dict[str, Any] = {}
+        """What a refusal's frames have said so far, if it is one."""
+        self._bare = bytearray() if granted[0].state is None else None
+        self._frames = FrameReader(ANSWER_LIMIT)
+
+    @property
+    def waits_for_silence(self) -> bool:
+        """An answer without a frame has come, and only silence will tell that it is whole."""
+        return bool(self._bare)
+
+    def feed_untrusted(self, data: bytes) -> Granted | Refused | None:
+        """Take what has come; return the answer when it is there in full.
+
+        Raises:
+            MalformedMessage: this is no answer of the dialect.
+        """
+        if self._bare is not None:
+            self._bare += data
+            if len(self._bare) > ANSWER_LIMIT:
+                raise MalformedMessage("the answer has no end")
+            return Granted(self._bare.decode(), None) if looks_like_token(bytes(self._bare)) else None
+        self._frames.feed(data)
+        while True:
+            here = self._granted[self._read : self._read + 1] or self._dialect.refused[self._read :]
+            frame = self._frames.next_untrusted(here[0].header_only)
+            if frame is None:
+                return None
+            answer = self._judge(*frame)
+            self._read += 1
+            if answer is not None:
+                return answer
+
+    def settle_untrusted(self) -> Granted | Refused:
+        """Return the answer when no more will come: the connection ended, or has long been silent.
+
+        Raises:
+            MalformedMessage: it is not there in full.
+        """
+        if not self._bare:
+            raise MalformedMessage("the connection ended before the answer")
+        answer = self._judge(None, bytes(self._bare))
+        if answer is None:
+            raise MalformedMessage("the connection ended before the answer")
+        return answer
+
+    def _judge(self, header: Header | None, payload: bytes) -> Granted | Refused | None:
+        dialect, at = self._dialect, self._read
+        if self._may_be_refused and at < len(dialect.refused):
+            last = at + 1 == len(dialect.refused)
+            states: Collection[int | None] = set(dialect.refused_states.values()) if last else ()
+            found = _match(dialect, dialect.refused[at], states, header, payload)
+            self._may_be_refused = found is not None and _says_no(dialect, found)
+            if found is not None and self._may_be_refused:
+                self._objections |= found
+                if last:
+                    return _refusal(dialect, header, self._objections)
+        if self._may_be_granted and at < len(self._granted):
+            found = _match(dialect, self._granted[at], (), header, payload)
+            self._may_be_granted = found is not None and found.get("status", 0) == Status.OK
+            if found is not None and self._may_be_granted:
+                self._values |= found
+                return self._grant() if at + 1 == len(self._granted) else None
+        if not self._may_be_refused:
+            raise MalformedMessage("an answer that the dialect does not know")
+        return None
+
+    def _grant(self) -> Granted:
+        token = self._values.get("token", "")
+        # It goes into every datagram behind a one-byte size; and one that breaks a log is nobody's token.
+        if not (0 < len(token) <= MAX_NAME_SIZE and token.isascii() and token.isprintable()):
+            raise MalformedMessage("the token is empty, too long or not plain text")
+        return Granted(token, self._values.get("user"))
+
+
+class RoomsReader:
+    """Reads the answer to H32(0, 2, 0, 0): the names, joined by commas."""
+
+    def __init__(self) -> None:
+        self._frames = FrameReader(ROOMS_LIMIT)
+
+    def feed_untrusted(self, data: bytes) -> list[str] | None:
+        """Take what has come; return the rooms when all are there.
+
+        Raises:
+            MalformedMessage: too long, or not UTF-8.
+        """
+        self._frames.feed(data)
+        frame = self._frames.next_untrusted()
+        if frame is None:
+            return None
+        return [name for name in _text(frame[1]).split(",") if name]
+
+
+class JoinListReader:
+    """Reads the list of rooms that the seed's kind of join is answered with: Python's `str(list)`, bare."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def waits_for_silence(self) -> bool:
+        """A refusal has come in the list's place, and only silence will tell that it is whole."""
+        return self._buffer.startswith(b"E")
+
+    def feed_untrusted(self, data: bytes) -> list[str] | None:
+        """Take what has come; return the rooms when all are there.
+
+        Raises:
+            MalformedMessage: no list begins so, or it is too long.
+        """
+        self._buffer += data
+        if len(self._buffer) > LIST_LIMIT:
+            raise MalformedMessage("the room list has no end")
+        if not self._buffer.startswith((b"[", b"E")):
+            raise MalformedMessage("the room list is no list")
+        return parse_join_list_untrusted(bytes(self._buffer)) if self._buffer.endswith(b"]") else None
+
+    def settle_untrusted(self) -> Refused:
+        """Return the refusal that came in the list's place, when no more will come.
+
+        Raises:
+            MalformedMessage: something else came, or nothing.
+        """
+        word, _, reason = _text(bytes(self._buffer)).partition(": ")
+        if word != "ERROR":
+            raise MalformedMessage("the connection ended before the room list")
+        return Refused(_status_of(reason), reason)
+
+
+# One string as `repr` writes it, in either kind of quotes, escapes not yet undone.
+_QUOTED = r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\""
+_JOIN_LIST = re.compile(rf"\[(?:(?:{_QUOTED})(?:, (?:{_QUOTED}))*)?\]", re.DOTALL)
+_ITEM = re.compile(_QUOTED, re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.DOTALL)
+_LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def parse_join_list_untrusted(raw: bytes) -> list[str] | None:
+    """Return the names in Python's `str(list)`, or None if `raw` is not the whole of one.
+
+    Read by hand, not by Python's own parser: that one can be made to run out of stack.
+    """
+    try:
+        text = raw.decode()
+        if _JOIN_LIST.fullmatch(text) is None:
+            return None
+        rooms = [_ESCAPE.sub(_unescape, item[1] or item[2] or "") for item in _ITEM.finditer(text)]
+        "".join(rooms).encode()
+    except (ValueError, OverflowError):
+        # Not UTF-8, or escapes of what is no character.
+        return None
+    return rooms
+
+
+def _unescape(found: re.Match[str]) -> str:
+    digits = found[1] or found[2] or found[3]
+    return chr(int(digits, 16)) if digits else _LETTERS.get(found[4], found[4])
+
+
+def _match(
+    dialect: Dialect, reply: Reply, states: Collection[int | None], header: Header | None, payload: bytes
+) -> dict[str, Any] | None:
+    """Return the values that stand in the placeholders of `reply`, or None if this frame is not that reply."""
+    if header is not None and header.state not in (states or (reply.state,)):
+        return None
+    if reply.header_only:
+        return {}
+    if reply.status_byte:
+        return {"status": payload[0]} if len(payload) == 1 else None
+    if reply.json is not None:
+        return _match_json(reply.json, payload)
+    found = template(reply.text, tuple(dialect.words.values())).fullmatch(_text(payload))
+    return None if found is None else found.groupdict()
+
+
+def _match_json(wanted: Mapping[str, str | int], payload: bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    found: dict[str, Any] = {}
+    for key, expected in wanted.items():
+        got = value.get(key)
+        if isinstance(expected, int):
+            if got != expected:
+                return None
+            continue
+        name = expected.strip("{}")
+        if not isinstance(got, int if name in ("status", "code") else str):
+            return None
+        found[name] = got
+    return found
+
+
+def _says_no(dialect: Dialect, found: Mapping[str, Any]) -> bool:
+    """Say whether these values can be a refusal's: success is spelled in the same place."""
+    if "code" in found:
+        return _key_of(dialect.codes, found["code"]) not in (None, Status.OK)
+    return "status" not in found or found["status"] != Status.OK
+
+
+def _refusal(dialect: Dialect, header: Header | None, found: Mapping[str, Any]) -> Refused:
+    """Return what the refusal says, by the most exact of its ways to say it."""
+    reason = str(found.get("reason", ""))
+    status: Status | None = None
+    if "status" in found:
+        status = next((status for status in Status if status == found["status"]), None)
+    elif "code" in found:
+        status = _key_of(dialect.codes, found["code"])
+    elif "word" in found:
+        status = _key_of(dialect.words, found["word"])
+    if status is None:
+        status = _status_of(reason)
+    if status is None and header is not None:
+        status = _key_of(dialect.refused_states, header.state)
+    return Refused(status, reason)
+
+
+def _status_of(reason: str) -> Status | None:
+    """Return the status whose words begin `reason`."""
+    return next((status for status, words in REASONS.items() if status and reason.startswith(words)), None)
+
+
+def _key_of(mapping: Mapping[Status, Any], value: Any) -> Status | None:
+    return next((status for status, spelled in mapping.items() if spelled == value), None)
+
+
+@lru_cache(maxsize=256)
+def template(text: str, words: tuple[str, ...] = (), without: str = "") -> re.Pattern[str]:
+    """Return a pattern with a group for each placeholder of `text`.
+
+    Args:
+        text: a template as `Reply` and the notices have it.
+        words: what {word} may be; anything if empty.
+        without: what no placeholder may hold; anything if empty.
+    """
+    anything = f"(?:(?!{re.escape(without)}).)*" if without else ".*"
+    pattern = ""
+    for literal, name, _, _ in string.Formatter().parse(text):
+        pattern += re.escape(literal)
+        if name is not None:
+            values = "|".join(map(re.escape, words)) if name == "word" and words else anything
+            pattern += f"(?P<{name}>{values})"
+    return re.compile(pattern, re.DOTALL)
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as exc:
+        raise MalformedMessage("the answer is not UTF-8") from exc

@@ -1,0 +1,250 @@
+"""The client's side of every dialect, without I/O: what to send, and what the server's bytes mean.
+
+A conversation is one TCP connection: send what `start` returns, feed it what comes and send what that returns, until
+it has a `result`. Then a Membership makes the datagrams to send and reads those that come. Which of these there are,
+and in which order, a dialect's profile says; there is no code for any one dialect in here.
+"""
+
+from collections import OrderedDict
+from typing import Any, Protocol
+
+import msgspec
+
+from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
+from tsudoi.notice_events import event_of
+from tsudoi.protocol.client.datagram import MAX_DOWN, MAX_UP, serialize
+from tsudoi.protocol.client.dialect import Dialect, PortPlace
+from tsudoi.protocol.client.downlink import NoticeKind, Said, parse_down_untrusted, tells_removal
+from tsudoi.protocol.client.handshake import PORT, serialize_request
+from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.client.replies import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
+from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol.codes import Operation
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import cut
+
+_LONGEST_FRAME = 64
+"""Bytes that any dialect puts around a text and a name, with some to spare (`{"n":…,"from":"","text":""}` is 46)."""
+
+
+class Conversation(Protocol):
+    """One TCP connection, as a client has it."""
+
+    @property
+    def waits_for_silence(self) -> bool:
+        """What came may be all; call `settle` when the server has been silent for a while, or has hung up."""
+
+    def start(self) -> bytes:
+        """Return what to send first."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what came and return what to send next; raise MalformedMessage."""
+
+    def settle(self) -> None:
+        """Take note that no more comes; raise MalformedMessage if there should have been more."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there."""
+
+
+class AskRooms:
+    """Asks for the names of all rooms, on a connection of its own."""
+
+    def __init__(self) -> None:
+        self._reader = RoomsReader()
+        self.rooms: list[str] | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.rooms is not None
+
+    @property
+    def waits_for_silence(self) -> bool:
+        return False
+
+    def start(self) -> bytes:
+        return Header(0, Operation.JOIN, 0, 0).serialize()
+
+    def feed(self, data: bytes) -> bytes:
+        self.rooms = self._reader.feed_untrusted(data)
+        return b""
+
+    def settle(self) -> None:
+        raise MalformedMessage("the connection ended before the room list")
+
+
+class Enter:
+    """Creates or joins a room."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        operation: Operation,
+        room: str,
+        user: str,
+        password: str | None = None,
+        port: int = 0,
+    ) -> None:
+        """Args:
+        port: the UDP port at which this client listens, for dialects that announce it.
+        """
+        self._dialect = dialect
+        self._room = room
+        self._port = port
+        self._request = serialize_request(dialect, operation, room, user, password, port)
+        self._list = JoinListReader() if dialect.join_lists_rooms and operation is Operation.JOIN else None
+        self._answer = AnswerReader(dialect, operation)
+        self.rooms: list[str] | None = None
+        """The rooms that the server named on the way, where the dialect has it so."""
+        self.result: Granted | Refused | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.result is not None
+
+    @property
+    def waits_for_silence(self) -> bool:
+        return (self._list or self._answer).waits_for_silence
+
+    def start(self) -> bytes:
+        return self._request
+
+    def feed(self, data: bytes) -> bytes:
+        if self._list is not None:
+            self.rooms = self._list.feed_untrusted(data)
+            if self.rooms is None:
+                return b""
+            self._list = None
+            return self._room.encode()
+        self.result = self._answer.feed_untrusted(data)
+        return self._farewell()
+
+    def settle(self) -> None:
+        self.result = (self._list or self._answer).settle_untrusted()
+
+    def _farewell(self) -> bytes:
+        """Return what the dialect sends when it has the token."""
+        if isinstance(self.result, Granted) and self._dialect.port is PortPlace.AFTER_TOKEN:
+            return PORT.pack(self._port)
+        return b""
+
+
+def lists_first(dialect: Dialect) -> bool:
+    """Say whether a client asks for the rooms before it enters one: a server may know the dialect by that alone."""
+    return dialect.lists_rooms and dialect.marker_key is None
+
+
+class Membership:
+    """A place in a room: datagrams up, datagrams down."""
+
+    def __init__(self, dialect: Dialect, room: str, user: str, token: str) -> None:
+        """Args:
+        user: the name as assigned.
+        """
+        self._dialect = dialect
+        self._room = room
+        self._user = user
+        self._token = token
+        self.reserved = dialect.register_words | dialect.leave_words
+        """Texts that nobody hears: to a server of this dialect they mean something else."""
+        self._before = ""
+        """What was heard last: where the end has the same words for all, why it came stands there."""
+        # Names of one kind are told apart by a mark that not every dialect tells us; it has room in `_LONGEST_FRAME`.
+        names = len(room.encode()) + _size(user)
+        self.text_limit = min(MAX_UP - 2 - len(room.encode()) - len(token) - self._overhead(), MAX_DOWN - names)
+        self.text_limit -= _LONGEST_FRAME
+        """The size (as `size` counts it) up to which no server needs to cut a text for anyone."""
+
+    def _overhead(self) -> int:
+        return 0 if self._dialect.up_keys is None else _size(self._user) + len("".join(self._dialect.up_keys))
+
+    @staticmethod
+    def size(text: str) -> int:
+        """Return the bytes that `text` takes in the form that needs most of them."""
+        return _size(text)
+
+    def pieces(self, text: str) -> list[str]:
+        """Return `text` in pieces that may all be said; cut behind a space where there is one."""
+        pieces: list[str] = []
+        while _size(text) > self.text_limit:
+            end = len(cut(text, self.text_limit))
+            while _size(text[:end]) > self.text_limit:
+                # Escapes: each costs at most six bytes for one.
+                end -= max(1, (_size(text[:end]) - self.text_limit) // 6)
+            space = text.rfind(" ", end // 2, end)
+            end = space + 1 if space > 0 else end
+            pieces.append(text[:end])
+            text = text[end:]
+        return [*pieces, text] if text else pieces
+
+    def register(self) -> bytes:
+        """Return the datagram that makes this client's address known, and keeps it so."""
+        return self._up(min(self._dialect.register_words, default=""))
+
+    def say(self, text: str) -> bytes:
+        """Return the datagram that says `text`."""
+        keys = self._dialect.up_keys
+        return self._up(text if keys is None else msgspec.json.encode({keys[0]: self._user, keys[1]: text}).decode())
+
+    def leave(self) -> bytes | None:
+        """Return the datagram that leaves the room; None where the dialect has no word for it."""
+        word = min(self._dialect.leave_words, default=None)
+        return None if word is None else self._up(word)
+
+    def hear(self, data: bytes) -> Event:
+        """Return what a datagram says.
+
+        Raises:
+            MalformedMessage: it is not one of the dialect.
+        """
+        heard = parse_down_untrusted(self._dialect, self._room, data)
+        text, before = clean(heard.text), self._before
+        sender = heard.sender if isinstance(heard, Said) else ""
+        self._before = f"{clean(sender)}{self._dialect.down.separator}{text}" if sender else text
+        if isinstance(heard, Said):
+            return Message(clean(heard.sender).replace("\n", " "), text, heard.offset)
+        match heard.kind:
+            case NoticeKind.CLOSED if tells_removal(self._dialect, self._room, before):
+                return Kicked(before)
+            case NoticeKind.CLOSED:
+                return RoomClosed(text)
+            case NoticeKind.TIMED_OUT:
+                return TimedOut(text)
+            case NoticeKind.KICKED if not heard.fields:
+                return Kicked(text)
+            case _:
+                return event_of(str(heard.fields.get("notice", "")), {**heard.fields, "text": text}, clean)
+
+    def renamed(self, user: str) -> None:
+        """This member is called so from now on."""
+        self._user = user
+
+    def _up(self, text: str) -> bytes:
+        return serialize(self._room, self._token, text)
+
+
+class Recent:
+    """Knows the last events again: a gateway that takes another's place may tell the newest once more.
+
+    By the whole event, not by its place alone: places begin anew when a room's history was lost.
+    """
+
+    def __init__(self, size: int = 1024) -> None:
+        self._size = size
+        self._seen: OrderedDict[Event, None] = OrderedDict()
+
+    def has_seen(self, event: Event) -> bool:
+        """Say whether this one came lately, and remember it. An event without a place is always new."""
+        if getattr(event, "offset", None) is None:
+            return False
+        if event in self._seen:
+            return True
+        self._seen[event] = None
+        if len(self._seen) > self._size:
+            self._seen.popitem(last=False)
+        return False
+
+
+def _size(value: Any) -> int:
+    return len(msgspec.json.encode(value)) - len('""')
