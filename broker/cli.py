@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import secrets
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,30 +14,17 @@ from click.core import ParameterSource
 from broker.admin import admin as admin_group
 from broker.backup import back_up
 from broker.config import Config, Limits, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
-from broker.core import Core
-from broker.keyring import OWN, Keyring, has_keys, read_secret, what_is_there
+from broker.keyring import OWN, has_keys, read_secret, what_is_there
 from broker.keys_cli import Shared, keys_command
-from broker.net import metrics
-from broker.net.ask import ping
-from broker.net.server import Server
-from broker.office import Office
-from broker.store import Store
-from broker.store_memory import MemoryStore
-from broker.store_sqlite import SqliteStore, StoreInUse
+from broker.net.ping import ping
+from broker.net.service import BrokerService
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
-from tsudoi.ops.metrics import exposition
-from tsudoi.ops.net.heap import give_back_often
-from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.options import MANY, HostPortType, Number, check_config_option, config_option
-from tsudoi.ops.reload import differing, take_over
-from tsudoi.protocol.backbone import is_loopback
 from tsudoi.protocol.errors import InvalidName, SettingError, StoreError
 from tsudoi.protocol.names import room_name
 
 DEFAULT_BIND = "tcp://127.0.0.1:9003"
-TAKE_OVER_S = 3.0
-"""How long to wait for a broker before us to let go of the store."""
 
 logger = logs.get("broker")
 
@@ -73,7 +58,7 @@ def _room_names(context: click.Context, parameter: click.Parameter, values: tupl
     callback=_setting(parse_bind),
     show_envvar=True,
     help="Where gateways connect: tcp://HOST:PORT, whose next port sends the news (0: any two), or on one machine"
-    " unix://PATH.",
+    " ipc://PATH.",
 )
 @click.option(
     "--store",
@@ -338,68 +323,22 @@ async def run(config: Config) -> int:
         if not stopped.done():
             stopped.set_result(status)
 
-    give_back_often()
     loop.add_signal_handler(signal.SIGUSR1, _toggle_debug, config.log_level)
-    loop.add_signal_handler(signal.SIGHUP, _reload, config)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, 0)
-    store = await _open(config)
+    service = await BrokerService.open(config, lambda: stop(1))
     try:
-        instance = secrets.token_hex(8)
-        snapshot = store.load()
-        if snapshot.has_lost:
-            logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
-        core = Core(snapshot, instance, config.limits, time.monotonic())
-        keyring = Keyring(config.keys) if config.keys else None
-        server = Server(core, store, config.limits, config.bind, lambda: stop(1), keyring)
-        core.begin(config.persistent, int(time.time() * 1000))
-        if config.admin is not None:
-            server.open_desk(config.admin, Office(core))
-        elif config.store_path is not None:
-            logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
-        server.start()
-        http = None
-        if config.http is not None:
-            http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
+        loop.add_signal_handler(signal.SIGHUP, _reload, service)
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
-        rooms, members = len(core.directory.rooms), len(core.directory.members)
-        if keyring is not None:
-            logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keys)
-            for path, why in keyring.unreadable.items():
-                logger.warning("a key file is of no use", file=path, why=why)
-        elif config.bind.startswith("tcp://"):
-            who = "everybody on this machine" if is_loopback(config.bind) else "everybody who reaches it"
-            logger.warning(f"no keys are used: {who} may read and write everything", endpoint=config.bind)
-        logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
         with contextlib.suppress(BrokenPipeError):
-            click.echo(f"ready {server.endpoint}")
-        logger.info("ready", endpoint=server.endpoint, http=config.http)
+            click.echo(f"ready {service.endpoint}")
+        logger.info("ready", endpoint=service.endpoint, http=config.http)
         status = await stopped
-        logger.info("stopping", status=status, entries=core.counters.entries)
-        if http is not None:
-            http.close()
-        server.stop()
+        logger.info("stopping", status=status, entries=service.entries)
         return status
     finally:
-        store.close()
-
-
-async def _open(config: Config) -> Store:
-    if config.store_path is None:
-        return MemoryStore()
-    return await _open_file(config.store_path, config.durability)
-
-
-async def _open_file(path: Path, durability: Literal["process", "full"]) -> SqliteStore:
-    deadline = time.monotonic() + TAKE_OVER_S
-    while True:
-        try:
-            return SqliteStore(path, durability)
-        except StoreInUse:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.1)
+        service.stop()
 
 
 def _read_again() -> Config:
@@ -407,7 +346,7 @@ def _read_again() -> Config:
     return configure(main.make_context("python -m broker", sys.argv[1:]))
 
 
-def _reload(config: Config) -> None:
+def _reload(service: BrokerService) -> None:
     """Read the settings again, and change what can be changed while gateways are there."""
     try:
         new = _read_again()
@@ -415,8 +354,7 @@ def _reload(config: Config) -> None:
         why = exc.format_message() if isinstance(exc, click.ClickException) else str(exc)
         logger.error("not reloaded, all stays as it was", why=why)
         return
-    changed, fixed = take_over(config.limits, new.limits, fixed=("news_high_water",))
-    fixed += differing(config, new, but=("limits", "log_level"))
+    changed, fixed = service.reload(new)
     logs.set_level(new.log_level)
     logger.info("reloaded", changed=", ".join(changed) or "nothing", needs_restart=", ".join(fixed) or "nothing")
 

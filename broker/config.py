@@ -1,18 +1,13 @@
 """The broker's settings, read once; nobody else looks at the environment."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tsudoi.ops.host_port import HostPort
-from tsudoi.protocol.backbone import is_loopback
-from tsudoi.protocol.backbone.stream import STREAM
+from tsudoi.protocol.backbone import is_loopback, parse_to_bind
 from tsudoi.protocol.errors import SettingError
-
-MAX_ENDPOINT = 100
-"""Bytes of an ipc:// endpoint: a socket's path may have 107, and the news' is longer than the commands'."""
 
 MAX_SOCKET_PATH = 107
 """Bytes; unix(7)."""
@@ -97,8 +92,6 @@ def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], 
 
 def parse_admin(text: str) -> str | None:
     """Return where operators connect, None for `none`; raises SettingError if it is neither that nor an endpoint."""
-    if text.startswith(STREAM):
-        raise SettingError(f"{text!r}: operators come over tcp://HOST:PORT or ipc://PATH")
     return None if text == "none" else parse_bind(text)
 
 
@@ -128,14 +121,5 @@ def parse_store(text: str) -> Path | None:
 
 
 def parse_bind(text: str) -> str:
-    """Return a tcp://, ipc:// or unix:// endpoint as it came; raises SettingError for anything else."""
-    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
-        if len(text.encode()) > MAX_ENDPOINT:
-            raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
-        return text
-    host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not text.startswith("tcp://") or not host or not re.fullmatch("[0-9]{1,5}", port):
-        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
-    if int(port) > 65534:
-        raise SettingError(f"{text!r} leaves no port for the news: they go out at the next one")
-    return text
+    """Return a tcp:// or ipc:// endpoint as it came; raises SettingError for anything else."""
+    return parse_to_bind(text)

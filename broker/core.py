@@ -184,6 +184,12 @@ class Core:
             if room := self.directory.known_room(room_id):
                 room.first = first
 
+    @property
+    def changes_rows(self) -> bool:
+        """Whether the next turn changes rooms, members or sanctions, and not only logs."""
+        batch = self.directory.batch
+        return bool(batch.rooms or batch.members or batch.sanctions)
+
     # --- one turn out ---------------------------------------------------------------------------------------------
 
     def take_turn(self, moment: Moment) -> Turn:
@@ -267,6 +273,9 @@ class Core:
         """Return the answer to a replay, given what the store has."""
         room = self.directory.known_room(question.room)
         epoch, last = (room.epoch, room.last) if room else (0, 0)
+        if not_committed := self.directory.entries.get(question.room):
+            # Entries of the turn that is being collected have positions already, and are not told yet.
+            last = not_committed[0].offset - 1
         news = [backbone.parse_news_untrusted(chunk.news) for chunk in chunks]
         after = self.replay_after(question)
         entries = [entry for told in news for entry in told.entries if entry.offset > after][: question.limit]

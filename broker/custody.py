@@ -31,9 +31,6 @@ EXPELLED_MS = 120_000
 """For so long at most, members may be silent whom a gateway brought whose key was taken away: nobody else may know
 them, and what it said of their patience need not be true."""
 
-GATEWAYS_A_KEY = 256
-"""Runs of gateways that are known of one key; for another, the one that is gone for longest and serves nobody is
-forgotten."""
 
 NEWCOMERS_S, NEWCOMERS, KEYS = 2.0, 256.0, 1_000
 """Runs of gateways of one key that may say Hello for the first time, in a second and at once; keys of which this is
@@ -135,28 +132,16 @@ class Custody:
         return gateway
 
     def greet(self, instance: str, now: float, account: str = "") -> Gateway | None:
-        """A gateway has said Hello; None if there are so many of its key already that it is not to be known."""
+        """A gateway has said Hello; None if too many new ones of its key come at a time."""
         gateway = self.gateways.get(instance)
         if gateway is None:
-            if account and not self._has_place(account, now):
+            if account and not self._newcomers.touch(account, now, NEWCOMERS_S, NEWCOMERS):
                 self.turned_away += 1
                 return None
             gateway = self.gateways[instance] = Gateway(now)
         gateway.seen, gateway.greeted, gateway.gone, gateway.stopped = now, True, False, False
         gateway.account, gateway.expelled = account, False
         return gateway
-
-    def _has_place(self, account: str, now: float) -> bool:
-        """Say whether one more gateway of a key may be known, and make place for it."""
-        if not self._newcomers.touch(account, now, NEWCOMERS_S, NEWCOMERS):
-            return False
-        known = [instance for instance, gateway in self.gateways.items() if gateway.account == account]
-        if len(known) < GATEWAYS_A_KEY:
-            return True
-        gone = [each for each in known if not self.may_live(each, now) and not self._directory.by_gateway.get(each)]
-        if gone:
-            self._forget(min(gone, key=lambda instance: self.gateways[instance].seen))
-        return bool(gone)
 
     def account(self, instance: str) -> str:
         """Return whose key a gateway came with; empty if it is not known, or there are no keys."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from broker import keyring
-from broker.net.security import make_pair
+from broker.net.allow_list import make_pair
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol.errors import SettingError
 

@@ -27,16 +27,17 @@ from gateway.config import (
     parse_name,
     parse_network,
 )
-from gateway.net import metrics, tls
-from gateway.net.ask import ask
-from gateway.net.embedded import EmbeddedBroker
+from gateway.net import tls
 from gateway.net.keyfile import load_gate
-from gateway.net.service import Service
-from gateway.net.workers import Workers
+from gateway.process import metrics
+from gateway.process.broker_process import BrokerProcess
+from gateway.process.health import ask
+from gateway.process.service import Service
+from gateway.process.single import LocalBroker
+from gateway.process.workers import Workers
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.metrics import exposition
-from tsudoi.ops.net.heap import give_back_often
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.options import MANY, HostPortType, Number, check_config_option, config_option
 from tsudoi.protocol.backbone import MAX_IDLE_MS
@@ -44,6 +45,9 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("gateway")
+
+Broker = BrokerProcess | LocalBroker
+"""One of our own."""
 
 STARTING_S = 30.0
 """How long to wait at the start for a broker that is not there yet."""
@@ -139,7 +143,8 @@ def _check_name(context: click.Context, parameter: click.Parameter, value: str) 
     metavar="ENDPOINT",
     callback=_check_broker,
     show_envvar=True,
-    help="A running broker, tcp://HOST:PORT or unix://PATH. Without it the gateway starts one of its own.",
+    help="A running broker, tcp://HOST:PORT or ipc://PATH. Without it the gateway has one of its own."
+    " It is in the same process, or with --workers in one that the gateway starts.",
 )
 @click.option(
     "--key",
@@ -431,7 +436,7 @@ def main(context: click.Context, /, http: HostPort | None, check_config: bool, *
             return
         logs.set_up(config.log_level, config.log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(config))
+            sys.exit(runner.run(run(config)))
     except SettingError as exc:
         click.echo(f"gateway: {exc}", err=True)
         sys.exit(2)
@@ -549,30 +554,43 @@ def ping_command(context: click.Context, http: HostPort | None, timeout: float) 
     sys.exit(0 if healthy else 1)
 
 
-async def run(config: Config) -> None:
-    """Serve until a signal; raises SettingError if it can not begin."""
+async def run(config: Config) -> int:
+    """Serve until a signal (returns 0) or until a broker in this process fails (returns 1).
+
+    Raises:
+        SettingError: it can not begin.
+    """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    give_back_often()
     loop.add_signal_handler(signal.SIGUSR1, _toggle_debug, config.log_level)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    embedded: EmbeddedBroker | None = None
+    broker: Broker | None = None
     endpoint = config.broker
+    status = 0
+
+    def fail() -> None:
+        nonlocal status
+        status = 1
+        stopped.set()
+
     async with contextlib.AsyncExitStack() as stack:
         if endpoint is None:
-            embedded = EmbeddedBroker(config.data, config.file, config.log_format)
-            stack.push_async_callback(embedded.stop)
-            await embedded.start()
-            endpoint = embedded.endpoint
+            if config.workers > 1:
+                broker = BrokerProcess(config.data, config.file, config.log_format)
+            else:
+                broker = LocalBroker(config.data, config.file, config.log_format, fail)
+            stack.push_async_callback(broker.stop)
+            await broker.start()
+            endpoint = broker.endpoint
         if config.workers > 1:
-            await _run_workers(config, endpoint, stopped, embedded)
-            return
+            await _run_workers(config, endpoint, stopped, broker)
+            return 0
         if config.inherited is not None:
             # Who started us holds the other end, and says nothing on it.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
-        service = Service(config, endpoint)
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, embedded)
+        service = Service(config, endpoint, broker.context if isinstance(broker, LocalBroker) else None)
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, broker)
         stack.push_async_callback(service.stop)
         if config.http is not None:
             http = HttpServer(config.http, lambda: service.illness(monotonic()), exposition(metrics.rows(service)))
@@ -585,7 +603,7 @@ async def run(config: Config) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
             if stopped.is_set():
-                return
+                return status
             raise SettingError(f"no broker answers at {endpoint}{service.trouble and f': {service.trouble}'}")
         doors = [f"{door.kind} {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
@@ -593,9 +611,10 @@ async def run(config: Config) -> None:
             click.echo(f"ready {' '.join(doors)}")
         await stopping
         logger.info("stopping", members=len(service.core.members))
+    return status
 
 
-async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, embedded: EmbeddedBroker | None) -> None:
+async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, broker: Broker | None) -> None:
     """Let others serve until `stopped`; raises SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
     workers = Workers(config, endpoint)
@@ -612,8 +631,8 @@ async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, em
 
         def reload() -> None:
             workers.send_signal(signal.SIGHUP)
-            if embedded is not None:
-                embedded.reload()
+            if broker is not None:
+                broker.reload()
 
         loop.add_signal_handler(signal.SIGHUP, reload)
         logger.info("ready", doors=" ".join(workers.doors), broker=endpoint, workers=config.workers)
@@ -630,7 +649,7 @@ def _read_again() -> Config:
     return configure(main.make_context("python -m gateway", sys.argv[1:]))
 
 
-def _reload(service: Service, embedded: EmbeddedBroker | None) -> None:
+def _reload(service: Service, broker: Broker | None) -> None:
     """Read the settings again, and change what can be changed without losing anybody."""
     try:
         config = _read_again()
@@ -641,8 +660,8 @@ def _reload(service: Service, embedded: EmbeddedBroker | None) -> None:
         return
     logs.set_level(config.log_level)
     logger.info("reloaded", changed=", ".join(changed) or "nothing", needs_restart=", ".join(fixed) or "nothing")
-    if embedded is not None:
-        embedded.reload()
+    if broker is not None:
+        broker.reload()
 
 
 def _toggle_debug(level: str) -> None:

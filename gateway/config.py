@@ -1,15 +1,13 @@
 """The gateway's settings, read once; nobody else looks at the environment."""
 
 import ipaddress
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.ops.keyfiles import Role, SecretKey, parse_secret
-from tsudoi.protocol.backbone import is_loopback
-from tsudoi.protocol.backbone.stream import STREAM
+from tsudoi.protocol.backbone import is_loopback, is_tcp, parse_to_connect
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -24,7 +22,6 @@ _DOOR_OPTIONS: dict[str, dict[str, Any]] = {
     "notices": {"on": True, "off": False},
     "language": {"en": "en", "ja": "ja"},
 }
-_PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,13 +216,8 @@ def _parse_option(text: str) -> tuple[str, Any]:
 
 
 def parse_broker(text: str) -> str:
-    """Return the broker's endpoint as it came; raises SettingError if it is not tcp://HOST:PORT or a socket's path."""
-    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
-        return text
-    host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not text.startswith("tcp://") or not host or not _PORT.fullmatch(port) or not 0 < int(port) < 65535:
-        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
-    return text
+    """Return the endpoint of a running broker as it came; raises SettingError if it is not tcp:// or ipc://."""
+    return parse_to_connect(text)
 
 
 def parse_network(text: str) -> Network:
@@ -250,11 +242,11 @@ def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool)
     """
     if path is not None and insecure:
         raise SettingError("--key and --insecure (TSUDOI_KEY, TSUDOI_INSECURE) contradict each other: give one")
-    if path is not None and (broker is None or not broker.startswith("tcp://")):
+    if path is not None and (broker is None or not is_tcp(broker)):
         raise SettingError(
             f"--key (TSUDOI_KEY) is for a broker at tcp://HOST:PORT, and not for {broker or 'one of our own'}"
         )
-    if broker is None or not broker.startswith("tcp://") or insecure:
+    if broker is None or not is_tcp(broker) or insecure:
         return None
     if path is None:
         if is_loopback(broker):

@@ -8,7 +8,7 @@ import os
 
 import zmq
 
-from broker.net.security import ORDERS, Guard
+from broker.net.allow_list import ORDERS, AllowList
 from broker.office import Office
 from broker.turn import Moment
 from tsudoi.ops.keyfiles import Role
@@ -26,7 +26,7 @@ class Desk:
     """A ROUTER socket for operators."""
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, office: Office, guard: Guard | None
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, office: Office, guard: AllowList | None
     ) -> None:
         """Listen at an endpoint.
 

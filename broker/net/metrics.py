@@ -25,15 +25,14 @@ def rows(server: Server) -> list[Row]:
         return {
             "malformed": server.core.counters.malformed,
             "stranger": server.core.counters.from_strangers,
-            "impostor": server.transport.impostors,
-            "overrun": server.transport.overrun,
+            "impostor": server.sockets.impostors,
+            "overrun": server.sockets.overrun,
         }
 
     def limited() -> dict[str, float]:
         return {
             "create": server.core.counters.creates_limited,
             "gateway": server.core.custody.turned_away,
-            "topics": server.transport.shut_out,
         }
 
     def kept() -> dict[str, float]:
@@ -69,10 +68,7 @@ def rows(server: Server) -> list[Row]:
             lambda: server.denied,
         ),
         counter(
-            f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.transport.undeliverable
-        ),
-        counter(
-            f"{PREFIX}dropped_news", "News dropped for a slow gateway of this machine", lambda: server.transport.dropped
+            f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.sockets.undeliverable
         ),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
         counter(f"{PREFIX}moves_refused", "Members that were not to go to another gateway, by why", kept, "reason"),
@@ -86,7 +82,7 @@ def rows(server: Server) -> list[Row]:
         counter(f"{PREFIX}full", "Creates and joins refused, as there were as many as may be", _count(server, "full")),
         gauge(f"{PREFIX}passwords_waiting", "Passwords that are being hashed or wait for it", lambda: server.hashing),
         histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.core.turn_entries),
-        histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.commit_s),
+        histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.committer.seconds),
     ]
 
 

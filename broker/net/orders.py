@@ -5,7 +5,7 @@ from contextlib import closing
 
 import zmq
 
-from broker.net.security import present
+from broker.net.allow_list import present
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol.backbone import admin_frames, is_loopback
 from tsudoi.protocol.errors import BackboneError, MalformedMessage

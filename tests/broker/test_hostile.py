@@ -130,35 +130,12 @@ def test_what_carries_others_is_taken_apart_and_what_is_wrong_in_it_costs_itself
 # --- gateways of one key ----------------------------------------------------------------------------------------------
 
 
-def test_gateways_of_one_key_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(custody, "GATEWAYS_A_KEY", 3)
-    broker = Keyed(None, A, B)
-    for peer in ("/1", "/2"):
-        assert broker.say(peer, Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True)]
-    assert broker.say("/3", Hello(backbone.VERSION)) == []
-    assert broker.core.custody.turned_away == 1
-    # One that is known may say it again, and others' keys are not concerned.
-    assert broker.say("/2", Hello(backbone.VERSION)) == [Welcome("broker-1", 0, False)]
-    broker.accounts = {**broker.accounts, "/4": OTHER}
-    assert broker.say("/4", Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True)]
-    # One that is gone and serves nobody makes place; one that serves somebody does not.
-    host = broker.create(peer="/1")
-    broker.say("/1", backbone.Bye())
-    broker.wait(1, A, B, "/2", "/4")
-    assert broker.say("/3", Hello(backbone.VERSION)) == []
-    broker.say("/2", backbone.Bye())
-    assert broker.say("/3", Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True)]
-    assert {"/2"}.isdisjoint(broker.core.custody.gateways)
-    assert host.member in broker.core.directory.members
-
-
 def test_gateways_of_one_key_come_at_a_bounded_rate() -> None:
     broker = Keyed(None, A, B)
     for number in range(int(custody.NEWCOMERS)):
         broker.say(f"/{number}", Hello(backbone.VERSION))
         broker.say(f"/{number}", backbone.Bye())
     assert broker.core.custody.turned_away == 1
-    assert len(broker.core.custody.gateways) <= custody.GATEWAYS_A_KEY + 1
     broker.wait(1 / custody.NEWCOMERS_S, A)
     assert broker.say("/late", Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True)]
 

@@ -12,7 +12,7 @@ from .codec import (
     parse_news_untrusted,
     parse_upward_untrusted,
 )
-from .endpoint import is_loopback, publish_endpoint
+from .endpoint import is_ip, is_loopback, is_tcp, parse_to_bind, parse_to_connect, publish_endpoint, split_tcp
 from .from_broker import (
     Accepted,
     Adopt,
@@ -126,16 +126,21 @@ __all__ = [
     "encode",
     "encode_bundle",
     "gateway_name",
+    "is_ip",
     "is_loopback",
+    "is_tcp",
     "new_instance",
     "own_topic",
     "pack_frames",
     "parse_bundle_untrusted",
     "parse_downward_untrusted",
     "parse_news_untrusted",
+    "parse_to_bind",
+    "parse_to_connect",
     "parse_upward_untrusted",
     "publish_endpoint",
     "room_topic",
+    "split_tcp",
     "topic_room",
     "unpack_frames_untrusted",
 ]

@@ -15,12 +15,13 @@ from dataclasses import replace
 
 from gateway.config import Config, Door, Inherited
 from gateway.net.bpf import attach_chooser
-from gateway.net.child import Child
 from gateway.net.tcp import bind_tcp
 from gateway.net.udp import bind_udp
 from gateway.steering import program
 from tsudoi.ops import logs
 from tsudoi.protocol.errors import SettingError
+
+from .child import Child, package_of
 
 logger = logs.get("gateway.workers")
 
@@ -59,7 +60,7 @@ class Workers:
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]
-            command = (sys.executable, "-m", "gateway", *sys.argv[1:], *more)
+            command = (sys.executable, "-m", package_of("gateway"), *sys.argv[1:], *more)
             what, descriptors = f"worker {number + 1}", (*inherited.tcp, *inherited.udp)
             self._children.append(Child(what, command, descriptors=descriptors, start_s=START_S, stop_s=STOP_S))
 

@@ -4,26 +4,25 @@ import asyncio
 import secrets
 from time import monotonic
 
+import zmq
+
 from gateway import addresses
 from gateway.config import Config, Door
 from gateway.core import Core
 from gateway.counters import Counters
 from gateway.delivery import REPORT_FEW_S, Delivery
 from gateway.link import CANARY_S, HEALTHY_S, Link
+from gateway.link.broker_sockets import BrokerSockets
 from gateway.members import Members, Recipients
 from gateway.net import mmsg
-from gateway.net.backbone import Backbone
 from gateway.net.keyfile import load_gate, reload_gate
-from gateway.net.stream import StreamBackbone
 from gateway.net.tcp import TCPServer
 from gateway.net.tls import Credentials, load
 from gateway.net.udp import UDPServer
-from gateway.net.zeromq import ZeromqBackbone
 from gateway.steering import Steering
 from tsudoi.ops import logs
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone.stream import STREAM
 
 logger = logs.get("gateway")
 
@@ -34,8 +33,13 @@ DRAIN_S = 2.0
 class Service:
     """A whole gateway but for its signals."""
 
-    def __init__(self, config: Config, endpoint: str) -> None:
-        """Bind the UDP doors and connect to the broker at `endpoint`.
+    def __init__(self, config: Config, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]] | None" = None) -> None:
+        """Bind the UDP doors and connect to the broker.
+
+        Args:
+            config: see there.
+            endpoint: of the broker.
+            context: of a broker in this process, at inproc://; None: it is in another.
 
         Raises:
             SettingError: a door can not be bound, or a file with keys can not be used.
@@ -61,11 +65,7 @@ class Service:
         self._credentials = None if config.tls is None else Credentials(config.tls)
         steering = Steering(config.inherited.steered if config.inherited else 1)
         self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials, steering)
-        self._backbone: Backbone
-        if endpoint.startswith(STREAM):
-            self._backbone = StreamBackbone(endpoint, instance, self._on_news, self._on_answers)
-        else:
-            self._backbone = ZeromqBackbone(endpoint, instance, self._on_news, self._on_answers, config.key)
+        self._broker = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
         self._published_at = 0.0
         self._resting = False
         """Datagrams are taken at each flush and not when they come."""
@@ -82,7 +82,7 @@ class Service:
     @property
     def unsent(self) -> int:
         """Frames that found the socket to the broker full."""
-        return self._backbone.unsent
+        return self._broker.unsent
 
     def illness(self, now: float) -> str:
         """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
@@ -94,7 +94,7 @@ class Service:
     @property
     def trouble(self) -> str:
         """Why the broker can not be reached, as far as that is known."""
-        return self._backbone.trouble
+        return self._broker.connect_error
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
         """Take over what can be changed while members are here; who is in already keeps its time-out.
@@ -127,7 +127,7 @@ class Service:
         Raises:
             SettingError: a TCP door can not be bound.
         """
-        self._backbone.start()
+        self._broker.start()
         self._tick()
         config, doors = self._config, list[Door]()
         if config.inherited is None:
@@ -155,7 +155,7 @@ class Service:
         for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
                 timer.cancel()
-        self._backbone.close()
+        self._broker.close()
         for server in self.udp:
             server.close()
 
@@ -173,11 +173,11 @@ class Service:
 
     def subscribe(self, topic: bytes) -> None:
         """See `gateway.delivery.Doors`."""
-        self._backbone.subscribe(topic)
+        self._broker.subscribe(topic)
 
     def unsubscribe(self, topic: bytes) -> None:
         """See `gateway.delivery.Doors`."""
-        self._backbone.unsubscribe(topic)
+        self._broker.unsubscribe(topic)
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Service:
         link, now = self.link, monotonic()
         wait_s = self._published_at + link.publisher.gather_s - now
         if not link.publisher.waiting or wait_s > 0:
-            self._backbone.send(link.frames(now, publish=False))
+            self._broker.send(link.frames(now, publish=False))
             if link.publisher.waiting and self._flush_timer is None:
                 self._flush_timer = self._loop.call_later(wait_s, self._flush)
         else:
@@ -213,7 +213,7 @@ class Service:
 
     def _publish(self, now: float) -> None:
         self._published_at = now
-        self._backbone.send(self.link.frames(now))
+        self._broker.send(self.link.frames(now))
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
