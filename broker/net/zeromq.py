@@ -91,6 +91,10 @@ class GatewaySockets:
         """Gateway instance → answers that its connection has no room for now."""
         self._sizes: dict[str, int] = {}
         """Account → bytes of these."""
+        self._may_have_frames = self._may_have_topics = True
+        """A descriptor has told so, and nothing has been found missing since."""
+        self._has_answered = self._has_published = False
+        """Sending may swallow what a descriptor had to tell (they are edge-triggered): look at the socket's events."""
         self.endpoint, self._router, self._xpub = self._bind(bind)
         """Where gateways connect, with the port that was chosen."""
 
@@ -114,16 +118,17 @@ class GatewaySockets:
 
     def receive(self, has_room: HasRoom, on_frame: OnFrame) -> None:
         """Give a bounded number of frames to `on_frame`, in order for each gateway; drop those that have no room."""
-        router = self._router
-        if not is_readable(router):
+        if not self._may_have_frames:
             return
         if self._allow_list is not None:
             self._receive_guarded(self._allow_list, has_room, on_frame)
             return
+        router = self._router
         try:
             for count in range(FRAMES_A_TURN):
                 # At rest one frame comes alone, and an exception at the end would cost as much as the frame.
                 if count == 1 and not is_readable(router):
+                    self._may_have_frames = False
                     return
                 parts = router.recv_multipart(NOBLOCK)
                 peer = parts[0].decode("latin-1")
@@ -133,7 +138,7 @@ class GatewaySockets:
                     # A message of several parts is none of ours; empty, it is counted as malformed.
                     on_frame(peer, parts[1] if len(parts) == 2 else b"", None, peer)
         except zmq.Again:
-            pass
+            self._may_have_frames = False
 
     def _receive_guarded(self, allow_list: AllowList, has_room: HasRoom, on_frame: OnFrame) -> None:
         router, left = self._router, FRAMES_A_TURN
@@ -145,7 +150,7 @@ class GatewaySockets:
                 if not left:
                     return
         except zmq.Again:
-            pass
+            self._may_have_frames = False
 
     def _take_guarded(
         self, allow_list: AllowList, frames: list[zmq.Frame], has_room: HasRoom, on_frame: OnFrame
@@ -171,7 +176,7 @@ class GatewaySockets:
     def subscribed(self) -> list[bytes]:
         """Return the topics whose subscriptions have become live since the last call."""
         xpub, topics = self._xpub, list[bytes]()
-        if not is_readable(xpub):
+        if not self._may_have_topics:
             return topics
         try:
             for _ in range(SUBSCRIPTIONS_A_TURN):
@@ -179,11 +184,12 @@ class GatewaySockets:
                 if message[:1] == b"\x01":
                     topics.append(message[1:])
         except zmq.Again:
-            pass
+            self._may_have_topics = False
         return topics
 
     def publish(self, topic: bytes, body: bytes) -> None:
         """Send news to all that subscribe to their topic; dropped only for those that do not read."""
+        self._has_published = True
         self._xpub.send(topic + body, NOBLOCK)
 
     def answer(self, instance: str, frame: bytes) -> bool:
@@ -191,6 +197,7 @@ class GatewaySockets:
         if instance in self._waiting:
             self._keep(instance, frame)
             return True
+        self._has_answered = True
         try:
             self._router.send_multipart((instance.encode("latin-1"), frame), NOBLOCK)
         except zmq.Again:
@@ -220,6 +227,7 @@ class GatewaySockets:
 
     def flush(self) -> None:
         """Send answers that had to wait, as far as their connections have room now."""
+        self._has_answered |= bool(self._waiting)
         for instance, frames in list(self._waiting.items()):
             account = self._account(instance)
             try:
@@ -237,8 +245,14 @@ class GatewaySockets:
                 del self._sizes[account]
 
     def has_more(self) -> bool:
-        """Say whether frames wait: the descriptors are edge-triggered, so look again after every send and receive."""
-        return is_readable(self._router) or is_readable(self._xpub)
+        """Say whether frames or topics wait of which no descriptor will tell."""
+        if self._has_answered:
+            self._has_answered = False
+            self._may_have_frames |= is_readable(self._router)
+        if self._has_published:
+            self._has_published = False
+            self._may_have_topics |= is_readable(self._xpub)
+        return self._may_have_frames or self._may_have_topics
 
     # --- revoked keys ---------------------------------------------------------------------------------------------
 
@@ -284,8 +298,17 @@ class GatewaySockets:
     # --- sockets --------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        for socket in (self._router, self._xpub):
-            self._loop.add_reader(socket, self._on_readable)
+        self._may_have_frames = self._may_have_topics = True
+        self._loop.add_reader(self._router, self._note_frames)
+        self._loop.add_reader(self._xpub, self._note_topics)
+
+    def _note_frames(self) -> None:
+        self._may_have_frames = True
+        self._on_readable()
+
+    def _note_topics(self) -> None:
+        self._may_have_topics = True
+        self._on_readable()
 
     def _shut(self, linger_ms: int) -> None:
         for socket in (self._router, self._xpub):
@@ -359,5 +382,5 @@ class GatewaySockets:
 
 
 def is_readable(socket: "zmq.Socket[bytes]") -> bool:
-    """Say whether a message waits in a socket; half as dear as the exception of a receive that finds none."""
+    """Say whether a message waits in a socket; it costs half as much as the exception of a receive that finds none."""
     return bool(int(socket.getsockopt(EVENTS)) & POLLIN)

@@ -172,8 +172,6 @@ def _is_readable(socket: "zmq.Socket[bytes]") -> bool:
 def _drain(socket: "zmq.Socket[bytes]") -> list[bytes]:
     """Return what has come, a bounded number. At rest one frame comes alone: an exception would cost as much as it."""
     frames: list[bytes] = []
-    if not _is_readable(socket):
-        return frames
     try:
         while len(frames) < FRAMES_A_DRAIN:
             frames.append(socket.recv(NOBLOCK))
