@@ -14,9 +14,9 @@ from broker import keyring
 from broker.config import Limits
 from broker.core import Core
 from broker.keyring import Keyring
+from broker.net.allow_list import make_pair, present
 from broker.net.desk import Desk
 from broker.net.orders import order
-from broker.net.security import make_pair, present
 from broker.net.server import Server
 from broker.office import Office
 from broker.store import Batch

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from broker.net import metrics as broker_metrics
 from client.watch import Pair, Reading, names_read, view
-from gateway.net import metrics as gateway_metrics
+from gateway.process import metrics as gateway_metrics
 from tsudoi.ops.histogram import SECONDS, Histogram
 from tsudoi.ops.metrics import Row, counter, exposition, gauge, histogram
 
