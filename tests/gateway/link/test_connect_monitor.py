@@ -1,4 +1,4 @@
-"""gateway/link/connect_monitor.py, by the sockets that have it: with real brokers, as only those show what libzmq sees."""
+"""gateway/link/connect_monitor.py, by its sockets: with real brokers, as only those show what libzmq sees."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
