@@ -22,7 +22,7 @@ ANNOUNCING = frozenset({"tcrp-json", "tcrp-ok", "tcrp-single", "tcrp-202"})
 """They tell their port by TCP, so a gateway would send past a relay."""
 LEAVING = frozenset({"tsudoi", "tcrp-json", "tcrp-ok", "tcrp-bare-ack", "tcrp-success", "tcrp-single"})
 
-PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everything")
+PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everything", "single")
 """What a run is mostly about; each seed takes the next."""
 
 
@@ -103,13 +103,18 @@ class Plan:
         return self.seed // len(PROFILES) % 2 == 1
 
     @property
+    def is_single(self) -> bool:
+        """Whether the whole service is one process."""
+        return self.profile == "single"
+
+    @property
     def faults(self) -> list[Action]:
         """What is done to processes and connections."""
         return [action for action in self.actions if action.kind in ("kill", "freeze", "drain", "cut", "stall")]
 
     def __str__(self) -> str:
         udp = f", relay {self.udp}" if self.udp else ""
-        way = "unix" if self.is_local else "tcp"
+        way = "inproc" if self.is_single else "ipc" if self.is_local else "tcp"
         head = (
             f"seed {self.seed} ({self.profile}, {way}): gateways {list(self.names)}, {self.rooms} rooms,"
             f" {len(self.clients)} clients{udp}"
@@ -125,6 +130,8 @@ def draw(seed: int, lasts: float = 4.0, profile: str = "") -> Plan:
     names: tuple[str, ...] = ("", "") if dice.random() < 0.5 else ("", "", "")
     if profile == "pair" or (profile == "everything" and dice.random() < 0.5):
         names = ("one", "one") if dice.random() < 0.5 else ("one", "one", "")
+    elif profile == "single":
+        names = ("embedded",)  # as a gateway with a broker of its own is called
     elif dice.random() < 0.3:
         names = tuple(f"g{number}" for number in range(len(names)))
     wide = dice.random() < 0.25
@@ -183,6 +190,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "cuts": ("cut", "stall", "cut news", "stall news", "cut commands"),
     "freezes": ("freeze", "freeze", "broker freeze"),
     "weather": ("kill", "broker kill", "cut", "rest"),
+    "single": ("kill", "kill", "freeze", "drain"),
     "everything": (
         "kill",
         "freeze",

@@ -1,4 +1,4 @@
-"""Relays in this process, which can misbehave: TCP or a Unix socket to the broker, UDP between clients and gateways."""
+"""Relays in this process, which can misbehave: TCP or Unix sockets to the broker, UDP between clients and gateways."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.chaos.plan import UdpFaults
 from tests.support.legacy.wire import Address
 from tests.support.ports import steady_port
+from tsudoi.protocol.backbone import publish_endpoint
+from tsudoi.protocol.backbone.endpoint import IPC
 
 COMMANDS, NEWS = 1, 2
 READ_SIZE = 65_536
@@ -49,26 +51,23 @@ def drain(sock: socket.socket, take: OnDatagram) -> None:
 
 
 class BackboneRelay:
-    """What one gateway takes for its broker: two ports in a row, or one Unix socket that carries commands and news."""
+    """What one gateway takes for its broker: two ports in a row, or two Unix sockets, for commands and for news."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Listen at a path, or at two free ports."""
-        kinds: tuple[int, ...]
-        listeners: tuple[socket.socket, ...]
         if path is None:
-            kinds, port = (COMMANDS, NEWS), steady_port(2)
-            listeners = (_listening(port), _listening(port + 1))
+            port = steady_port(2)
+            self._listeners = {COMMANDS: _listening(port), NEWS: _listening(port + 1)}
             self.endpoint = f"tcp://127.0.0.1:{port}"
         else:
-            kinds = (COMMANDS | NEWS,)
-            listeners = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),)
-            listeners[0].bind(str(path))
-            self.endpoint = f"unix://{path}"
-        self._listeners = dict(zip(kinds, listeners, strict=True))
+            self.endpoint = f"{IPC}{path}"
+            self._listeners = {kind: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for kind in (COMMANDS, NEWS)}
+            self._listeners[COMMANDS].bind(str(path))
+            self._listeners[NEWS].bind(publish_endpoint(self.endpoint).removeprefix(IPC))
         self._broker = ""
         self._servers: list[asyncio.Server] = []
-        self._writers: dict[int, set[asyncio.StreamWriter]] = {kind: set() for kind in kinds}
-        self.connections = dict.fromkeys(kinds, 0)
+        self._writers: dict[int, set[asyncio.StreamWriter]] = {kind: set() for kind in self._listeners}
+        self.connections = dict.fromkeys(self._listeners, 0)
         """How many were carried to the broker since the start."""
         self._cut = 0
         self._gates = {COMMANDS: asyncio.Event(), NEWS: asyncio.Event()}
@@ -89,9 +88,10 @@ class BackboneRelay:
             self._servers.append(await start(serve, sock=listener))
 
     async def _connect(self, which: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._broker.startswith("unix://"):
-            return await asyncio.open_unix_connection(self._broker.removeprefix("unix://"))
-        return await asyncio.open_connection("127.0.0.1", int(self._broker.rpartition(":")[2]) + (which == NEWS))
+        endpoint = publish_endpoint(self._broker) if which == NEWS else self._broker
+        if endpoint.startswith(IPC):
+            return await asyncio.open_unix_connection(endpoint.removeprefix(IPC))
+        return await asyncio.open_connection("127.0.0.1", int(endpoint.rpartition(":")[2]))
 
     async def _flows(self, which: int) -> None:
         """Wait until connections of these kinds carry something."""

@@ -35,10 +35,10 @@ def record(history: History, heard: Heard) -> None:
 class PinnedGateway(Service):
     """A gateway whose ports stay the same when it is started again."""
 
-    def __init__(self, name: str, broker: str, dialects: list[str], pinned: list[Address]) -> None:
+    def __init__(self, name: str, broker: tuple[str, ...], dialects: list[str], pinned: list[Address]) -> None:
         ports = [port for _, port in pinned] or [steady_port() for _ in range(len(dialects) + 1)]
         # Whoever comes and goes is in the log; the checker reads it there, and expects of datagrams only what was said.
-        arguments = ["--broker", broker, "--backlog", "10000", "--notices", "off"]
+        arguments = [*broker, "--backlog", "10000", "--notices", "off"]
         if name:
             arguments += ["--name", name]
         for dialect, port in zip(dialects, ports, strict=False):
@@ -54,11 +54,12 @@ class Stage:
     def __init__(self, plan: Plan, directory: Path, recorder: Recorder = record) -> None:
         self.plan = plan
         self.history = History(plan.seed, plan.names, plan.udp is not None)
-        self._store = directory / "chaos.sqlite"
+        self._store = directory / ("tsudoi.sqlite" if plan.is_single else "chaos.sqlite")
+        self._settings = directory / "tsudoi.toml"
         self._recorder = recorder
         self._dialects = sorted({client.dialect for client in plan.clients})
         self._broker: Broker | None = None
-        self._endpoint = f"unix://{directory}/broker" if plan.is_local else f"tcp://127.0.0.1:{steady_port(2)}"
+        self._endpoint = f"ipc://{directory}/broker" if plan.is_local else f"tcp://127.0.0.1:{steady_port(2)}"
         self._gateways: list[PinnedGateway | None] = [None] * len(plan.names)
         self._pins: list[list[Address]] = [[] for _ in plan.names]
         paths = [directory / f"link{number}" if plan.is_local else None for number in range(len(plan.names))]
@@ -96,9 +97,12 @@ class Stage:
     # --- before ---------------------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        await self._start_broker()
-        for link in self._links:
-            await link.start(self._endpoint)
+        if self.plan.is_single:
+            self._settings.write_text("[broker]\nlog-entries = 1000000\n")
+        else:
+            await self._start_broker()
+            for link in self._links:
+                await link.start(self._endpoint)
         await asyncio.gather(*(self._start_gateway(number) for number in range(len(self._gateways))))
         udp = [pins[-1] for pins in self._pins]
         self._door_of = {address: number for number, address in enumerate(udp)}
@@ -133,7 +137,9 @@ class Stage:
         self._endpoint = self._broker.endpoint
 
     async def _start_gateway(self, number: int) -> None:
-        broker = self._links[number].endpoint
+        broker: tuple[str, ...] = ("--broker", self._links[number].endpoint)
+        if self.plan.is_single:
+            broker = ("--data", str(self._store.parent), "--config", str(self._settings))
         name, pins = self.plan.names[number], self._pins[number]
         gateway = await self._start(lambda: PinnedGateway(name, broker, self._dialects, pins))
         self._gateways[number], self._pins[number] = gateway, gateway.addresses

@@ -23,7 +23,7 @@ def run(plan: Plan, directory: Path, recorder: Recorder = record) -> History:
         return runner.run(Stage(plan, directory, recorder).run())
 
 
-@pytest.mark.parametrize("seed", [3, 9])
+@pytest.mark.parametrize("seed", [3, 7, 9])
 def test_nothing_accepted_is_lost_or_doubled(seed: int, tmp_path: Path) -> None:
     plan = draw(seed, lasts=1.5)
     verdict = check(run(plan, tmp_path))
