@@ -6,15 +6,15 @@ accepted.
 
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
+from tsudoi.ops.program import program_command
 from tsudoi.protocol.backbone.endpoint import IPC
 from tsudoi.protocol.errors import SettingError
 
 from .broker_arguments import broker_arguments
-from .child import Child, package_of
+from .child import Child
 
 
 class BrokerProcess(Child):
@@ -38,8 +38,7 @@ class BrokerProcess(Child):
             raise SettingError(f"can not make a directory for the broker's socket: {exc.strerror}") from exc
         self.endpoint = f"{IPC}{self._directory}/broker"
         arguments = broker_arguments(self.endpoint, data, config, log_format)
-        command = (sys.executable, "-m", package_of("broker"), "--exit-with-parent", *arguments)
-        super().__init__("the embedded broker", command)
+        super().__init__("the embedded broker", (*program_command("broker"), "--exit-with-parent", *arguments))
 
     def reload(self) -> None:
         """Let it read its settings again."""

@@ -18,15 +18,9 @@ logger = logs.get("gateway.child")
 
 START_S = 10.0
 RESTART_S, RESTART_MAX_S = 0.1, 5.0
-_PACKAGE = __package__.split(".")
-ROOT = Path(__file__).resolve().parents[len(_PACKAGE)]
+ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
 """Where the top-level package lies: programs are started by name, and in our own working directory, where relative
 paths mean the same."""
-
-
-def package_of(name: str) -> str:
-    """Return the package of a program beside this one: `broker` in the tree, `tsudoi.broker` when installed."""
-    return ".".join((*_PACKAGE[:-2], name))
 
 
 class Child:

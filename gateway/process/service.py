@@ -75,7 +75,7 @@ class Service:
         self._healthy = asyncio.Event()
         """A canary has come back since the start."""
         self._illness_told = ""
-        self._troubles_told: set[str] = set()
+        self._connect_errors_logged: set[str] = set()
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last came by: health is red if it does not."""
 
@@ -88,11 +88,11 @@ class Service:
         """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        illness, trouble = self.link.illness(now), self.trouble
-        return f"{illness}: {trouble}" if illness and trouble else illness
+        illness, why = self.link.illness(now), self.connect_error
+        return f"{illness}: {why}" if illness and why else illness
 
     @property
-    def trouble(self) -> str:
+    def connect_error(self) -> str:
         """Why the broker can not be reached, as far as that is known."""
         return self._broker.connect_error
 
@@ -273,7 +273,7 @@ class Service:
         """Write a line when health turns red, and one when it is green again."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
         illness = "" if is_starting else self.link.illness(self.checked_at)
-        self._tell_trouble(bool(illness))
+        self._log_connect_error(bool(illness))
         if bool(illness) != bool(self._illness_told):
             if illness:
                 logger.warning("ill", why=illness, unaccepted=len(self.link.publisher))
@@ -281,11 +281,11 @@ class Service:
                 logger.info("healthy again", unaccepted=len(self.link.publisher))
             self._illness_told = illness
 
-    def _tell_trouble(self, is_ill: bool) -> None:
+    def _log_connect_error(self, is_ill: bool) -> None:
         """Write a line when it is known why the broker can not be reached, once each time that it is away."""
-        trouble = self.trouble if is_ill else ""
+        error = self.connect_error if is_ill else ""
         if not is_ill:
-            self._troubles_told.clear()
-        elif trouble and trouble not in self._troubles_told:
-            self._troubles_told.add(trouble)
-            logger.warning("the broker can not be reached", why=trouble)
+            self._connect_errors_logged.clear()
+        elif error and error not in self._connect_errors_logged:
+            self._connect_errors_logged.add(error)
+            logger.warning("the broker can not be reached", why=error)

@@ -4,20 +4,19 @@ They share an event loop and a ZeroMQ context, and talk over inproc:// by the sa
 the process dies, it takes its broker with it, and is whole again when it is started: the store has what was accepted.
 """
 
-import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import zmq
 
 from tsudoi.ops import logs
+from tsudoi.ops.program import import_program
 from tsudoi.protocol.backbone.endpoint import INPROC
 from tsudoi.protocol.errors import SettingError, StoreError
 
 from .broker_arguments import broker_arguments
-from .child import package_of
 
 if TYPE_CHECKING:
     import click
@@ -55,7 +54,7 @@ class LocalBroker:
         logging.getLogger("broker").setLevel(logging.WARNING)
         try:
             config = self._configure()
-            service: type[BrokerService] = _broker("net.service").BrokerService
+            service: type[BrokerService] = import_program("broker.net.service").BrokerService
             self._service = await service.open(config, self._on_failure, self.context)
         except StoreError as exc:
             raise SettingError(str(exc)) from exc
@@ -80,7 +79,7 @@ class LocalBroker:
 
     def _configure(self) -> "BrokerConfig":
         """Return the broker's settings from its arguments, the environment and its table of the file."""
-        cli = _broker("cli")
+        cli = import_program("broker.cli")
         try:
             context: click.Context = cli.main.make_context("python -m broker", list(self._arguments))
             config: BrokerConfig = cli.configure(context)
@@ -89,8 +88,3 @@ class LocalBroker:
                 raise
             raise SettingError(f"the broker's settings: {exc.format_message()}") from exc
         return config
-
-
-def _broker(module: str) -> Any:
-    """Return a module of the broker's package, which lies beside ours in the tree and when installed."""
-    return importlib.import_module(f"{package_of('broker')}.{module}")

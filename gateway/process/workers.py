@@ -19,9 +19,10 @@ from gateway.net.tcp import bind_tcp
 from gateway.net.udp import bind_udp
 from gateway.steering import program
 from tsudoi.ops import logs
+from tsudoi.ops.program import program_command
 from tsudoi.protocol.errors import SettingError
 
-from .child import Child, package_of
+from .child import Child
 
 logger = logs.get("gateway.workers")
 
@@ -60,7 +61,7 @@ class Workers:
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]
-            command = (sys.executable, "-m", package_of("gateway"), *sys.argv[1:], *more)
+            command = (*program_command("gateway"), *sys.argv[1:], *more)
             what, descriptors = f"worker {number + 1}", (*inherited.tcp, *inherited.udp)
             self._children.append(Child(what, command, descriptors=descriptors, start_s=START_S, stop_s=STOP_S))
 

@@ -17,9 +17,10 @@ import pytest
 
 from broker import keyring
 from broker.net.allow_list import make_pair
+from scenarios.process import Process
 from tests.attacks.attackers import ATTACKS
 from tests.attacks.watch import Measured, Watch
-from tests.support.services import ROOT, Broker, Gateway, Service
+from tests.support.services import ROOT, Broker, Gateway
 from tsudoi.ops.keyfiles import Owner, Role
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -83,7 +84,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield town
 
 
-def memory_mb(service: Service) -> float:
+def memory_mb(service: Process) -> float:
     status = Path(f"/proc/{service.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import admin_beside, choose_keys, parse_admin, parse_bind, parse_store
+from broker.config import Config, admin_beside, choose_keys, parse_admin, parse_store
+from tsudoi.protocol.backbone import parse_to_bind
 from tsudoi.protocol.errors import SettingError
 
 
@@ -24,11 +25,12 @@ from tsudoi.protocol.errors import SettingError
         "tcp://*:9003",
         "tcp://broker.example:9003",
         "ipc:///run/tsudoi/broker",
+        "unix:///run/tsudoi/broker",
         "ipc://" + "x" * 90,
     ],
 )
 def test_endpoints_are_taken_as_they_come(text: str) -> None:
-    assert parse_bind(text) == text
+    assert parse_to_bind(text) == text
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_endpoints_are_taken_as_they_come(text: str) -> None:
 )
 def test_anything_else_is_a_setting_error(text: str) -> None:
     with pytest.raises(SettingError, match=r"tcp://HOST:PORT|too long|no port for the news"):
-        parse_bind(text)
+        parse_to_bind(text)
 
 
 def test_stores_are_memory_or_a_file() -> None:
@@ -58,7 +60,7 @@ def test_other_stores_are_setting_errors(text: str) -> None:
 
 @given(st.text(max_size=30))
 def test_no_text_raises_anything_else(text: str) -> None:
-    for parse in (parse_bind, parse_store):
+    for parse in (parse_to_bind, parse_store):
         with contextlib.suppress(SettingError):
             parse(text)
 
@@ -74,7 +76,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
     """Run the command line; return its exit status and what it wrote to stderr."""
     monkeypatch.setattr(sys, "argv", ["broker", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.run_program()
+        cli.main()
     assert isinstance(ended.value.code, int)
     return ended.value.code, capfd.readouterr().err
 
@@ -85,7 +87,7 @@ def test_a_command_of_several_lists_them(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["broker", group])
     with pytest.raises(SystemExit) as ended:
-        cli.run_program()
+        cli.main(prog_name="python -m broker")
     assert ended.value.code == 2
     assert capfd.readouterr().out.startswith(f"Usage: python -m broker {group} ")
 
@@ -156,8 +158,7 @@ def test_keys_that_should_be_there_are_not_done_without(
         assert (status, stderr.count("\n")) == (2, 1)
         assert stderr.startswith("broker: data/keys has a place for others' keys and not the broker's own")
     for arguments in (["--insecure"], ["--bind", "ipc://b"]):
-        monkeypatch.setattr(sys, "argv", ["broker", *arguments, "--keys", "typo", "--check-config"])
-        cli.run_program()
+        assert run(monkeypatch, capfd, *arguments, "--keys", "typo", "--check-config") == (0, "")
 
 
 def test_keys_are_found_or_needed() -> None:
@@ -201,7 +202,10 @@ def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
 
 
 def test_where_operators_connect_is_an_endpoint_or_none() -> None:
-    assert parse_admin("none") is None
+    assert parse_admin("none") == "none"
+    assert Config(admin_given="none").admin is None
+    assert Config(store_path=None).admin is None
+    assert Config().admin == "ipc://data/tsudoi.sqlite.admin"
     with pytest.raises(SettingError, match="is not tcp://HOST:PORT or ipc://PATH"):
         parse_admin("unix:///run/tsudoi/admin")
     assert parse_admin("ipc:///run/tsudoi/admin") == "ipc:///run/tsudoi/admin"

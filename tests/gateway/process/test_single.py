@@ -12,15 +12,16 @@ import pytest
 import tsudoi
 from broker.store import Batch
 from broker.store_sqlite import SqliteStore
-from gateway.config import Config, Door
+from gateway.config import Config, Listener
 from gateway.process.service import Service as GatewayService
 from gateway.process.single import LocalBroker
-from tests.support.services import ROOT, Gateway, Service
+from tests.support.services import Gateway
 from tsudoi.protocol.errors import SettingError, StoreError
 
 PATIENCE_S = 30.0
+ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = tsudoi.Settings(rate_per_s=0)
-ANY = Door("127.0.0.1", 0)
+ANY = Listener("127.0.0.1", 0)
 
 
 def at(gateway: Gateway) -> tsudoi.Server:
@@ -67,7 +68,7 @@ def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
 def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
     async def scenario() -> None:
         with Gateway("--history", "200", data=tmp_path, doors=["auto"]) as gateway:
-            server, port = at(gateway), gateway.door("auto").tcp[1]
+            server = at(gateway)
             alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS)
             bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS)
             before = [f"before {number}" for number in range(50)]
@@ -75,8 +76,7 @@ def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
                 await alice.say(text)
             assert await hear(bob, before[-1]) == before
             gateway.kill()
-        places = ("--tcp", f"127.0.0.1:{port}", "--udp", f"127.0.0.1:{server.udp}")
-        with Service("gateway", (*places, "--history", "200", "--notices", "off", "--data", str(tmp_path))):
+            gateway.start()
             # They go on with the tokens that they have.
             await alice.say("after it")
             assert await hear(bob, "after it") == ["after it"]
@@ -152,7 +152,7 @@ def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest
         broker = LocalBroker(tmp_path, None, "human", failed.set)
         await broker.start()
         service = GatewayService(
-            Config((ANY,), (ANY,), None, tmp_path, None, "embedded"), broker.endpoint, broker.context
+            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), broker.endpoint, broker.context
         )
         (door,) = await service.start()
         server = tsudoi.Server("127.0.0.1", door.port, service.udp[0].door.port)
