@@ -12,10 +12,11 @@ from typing import Any
 import zmq
 from zmq.utils import z85
 
-from broker.keyring import Keyring
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.ops.log_throttle import LogThrottle
+
+from ..keyring import Keyring
 
 logger = logs.get("broker.allow_list")
 

@@ -8,12 +8,13 @@ import os
 
 import zmq
 
-from broker.net.allow_list import ORDERS, AllowList
-from broker.office import Office
-from broker.turn import Moment
 from tsudoi.ops.keyfiles import Role
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import SettingError
+
+from ..office import Office
+from ..turn import Moment
+from .allow_list import ORDERS, AllowList
 
 NOBLOCK = int(zmq.NOBLOCK)
 FRAMES_A_TURN = 16

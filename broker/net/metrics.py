@@ -5,8 +5,9 @@ Read in the HTTP server's thread, so nothing here walks over a table of the even
 
 from collections.abc import Callable
 
-from broker.net.server import Server
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
+
+from .server import Server
 
 PREFIX = "tsudoi_broker_"
 

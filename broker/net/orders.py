@@ -5,10 +5,11 @@ from contextlib import closing
 
 import zmq
 
-from broker.net.allow_list import present
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol.backbone import admin_frames, is_loopback
 from tsudoi.protocol.errors import BackboneError, MalformedMessage
+
+from .allow_list import present
 
 CONNECT_S = 1.5
 """Whoever is not there is found missing in this time;"""

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.counters import Counters
-from gateway.publisher import Publisher
 from tsudoi.ops.histogram import SECONDS, Histogram
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Create, Granted, Item, Join, Question
 from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+from ..counters import Counters
+from ..publisher import Publisher
 
 OnAnswer = Callable[[Answer | None, float], None]
 """Called once with the answer, or None when it did not come in time or the broker is away; and the time."""

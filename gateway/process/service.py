@@ -6,23 +6,24 @@ from time import monotonic
 
 import zmq
 
-from gateway import addresses
-from gateway.config import Config, Door
-from gateway.core import Core
-from gateway.counters import Counters
-from gateway.delivery import REPORT_FEW_S, Delivery
-from gateway.link import CANARY_S, HEALTHY_S, Link
-from gateway.link.broker_sockets import BrokerSockets
-from gateway.members import Members, Recipients
-from gateway.net import mmsg
-from gateway.net.keyfile import load_gate, reload_gate
-from gateway.net.tcp import TCPServer
-from gateway.net.tls import Credentials, load
-from gateway.net.udp import UDPServer
-from gateway.steering import Steering
 from tsudoi.ops import logs
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol import backbone
+
+from .. import addresses
+from ..config import Config, Door
+from ..core import Core
+from ..counters import Counters
+from ..delivery import REPORT_FEW_S, Delivery
+from ..link import CANARY_S, HEALTHY_S, Link
+from ..link.broker_sockets import BrokerSockets
+from ..members import Members, Recipients
+from ..net import mmsg
+from ..net.keyfile import load_gate, reload_gate
+from ..net.tcp import TCPServer
+from ..net.tls import Credentials, load
+from ..net.udp import UDPServer
+from ..steering import Steering
 
 logger = logs.get("gateway")
 

@@ -25,7 +25,6 @@ from tsudoi.protocol.errors import SettingError
         "tcp://*:9003",
         "tcp://broker.example:9003",
         "ipc:///run/tsudoi/broker",
-        "unix:///run/tsudoi/broker",
         "ipc://" + "x" * 90,
     ],
 )
