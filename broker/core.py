@@ -190,6 +190,11 @@ class Core:
         self.counters.trimmed_rooms += len(firsts)
         self.directory.note_trimmed(firsts)
 
+    @property
+    def changes_rows(self) -> bool:
+        """Whether the next turn changes rooms or members, and not only logs."""
+        return self.directory.changes_rows
+
     # --- one turn out ---------------------------------------------------------------------------------------------
 
     def take_turn(self, moment: Moment) -> Turn:

@@ -17,8 +17,8 @@ from broker.net.server import Server
 from broker.store.memory import MemoryStore
 from gateway.config import Config, Door
 from gateway.counters import Counters as GatewayCounters
-from gateway.net import metrics as gateway_metrics
-from gateway.net.service import Service
+from gateway.process import metrics as gateway_metrics
+from gateway.process.service import Service
 from tests.test_documents import ROOT, code, tables
 from tsudoi.ops.metrics import Row, exposition
 

@@ -9,7 +9,7 @@ from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol.backbone import admin_frames, is_loopback
 from tsudoi.protocol.errors import BackboneError, MalformedMessage
 
-from ..net.security import present
+from ..net.zap import present
 
 CONNECT_S = 1.5
 """To find out whether a broker listens."""

@@ -12,7 +12,7 @@ from tsudoi.ops.keyfiles import Role
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import SettingError
 
-from ..net.security import ORDERS, Guard
+from ..net.zap import ORDERS, ZapHandler
 from ..turn import Moment
 from .service import AdminService
 
@@ -27,7 +27,7 @@ class AdminServer:
     """A ROUTER socket for operators."""
 
     def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, service: AdminService, guard: Guard | None
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, service: AdminService, zap: ZapHandler | None
     ) -> None:
         """Listen at an endpoint.
 
@@ -35,13 +35,13 @@ class AdminServer:
             context: the server's.
             endpoint: ipc:// or tcp://.
             service: decides on requests.
-            guard: knows whose key a frame came with; None: everybody who can connect is an operator.
+            zap: knows whose key a frame came with; None: everybody who can connect is an operator.
 
         Raises:
             SettingError: that can not be.
         """
         self.service = service
-        self._guard = guard
+        self._zap = zap
         self.answered = 0
         self.strangers = 0
         """Frames whose key is not an operator's."""
@@ -59,8 +59,8 @@ class AdminServer:
             (zmq.HANDSHAKE_IVL, 2000),
         ):
             self.socket.setsockopt(option, value)
-        if guard is not None:
-            guard.protect(self.socket, ORDERS)
+        if zap is not None:
+            zap.protect(self.socket, ORDERS)
         # `bind` creates the socket file with these rights: there is no moment at which other users could connect.
         mask = os.umask(0o177)
         try:
@@ -81,8 +81,8 @@ class AdminServer:
             pass
 
     def _receive(self, frames: list[zmq.Frame], moment: Moment) -> None:
-        if self._guard is not None:
-            owner = self._guard.owner(frames[-1])
+        if self._zap is not None:
+            owner = self._zap.owner(frames[-1])
             if owner is None or owner.role is not Role.OPERATOR:
                 self.strangers += 1
                 return

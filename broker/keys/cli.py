@@ -8,7 +8,7 @@ import click
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol.errors import SettingError
 
-from ..net.security import make_pair
+from ..net.zap import make_pair
 from . import key_folder
 
 

@@ -64,6 +64,11 @@ class Directory(Index):
             if room := self.known_room(room_id):
                 room.delivered[gateway] = min(offset, room.last)
 
+    @property
+    def changes_rows(self) -> bool:
+        """Whether rooms or members have changed since `take_changes`."""
+        return bool(self._changes.batch.rooms or self._changes.batch.members)
+
     def take_changes(self) -> Changes:
         """Return what has changed since the last call."""
         changes, self._changes = self._changes, Changes()

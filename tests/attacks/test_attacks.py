@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from broker.keys import key_folder
-from broker.net.security import make_pair
+from broker import keyring
+from broker.net.zap import make_pair
 from scenarios.process import Process
 from tests.attacks.attackers import ATTACKS
 from tests.attacks.watch import Measured, Watch
@@ -66,7 +66,7 @@ def attacked(cluster: Cluster, name: str) -> Iterator[None]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     for name in ("east", "west"):
-        key_folder.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
+        keyring.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
     # Addresses of this machine count like any others here.
     flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info")
     with ExitStack() as stack:

@@ -148,7 +148,7 @@ class FakeOutbound:
 
 
 class FakeGateway:
-    """A gateway's parts put together as `gateway.net.service` does it, but for sockets and timers."""
+    """A gateway's parts put together as `gateway.process.service` does it, but for sockets and timers."""
 
     def __init__(self, instance: str = "a/1", settings: Settings | None = None, ipv6: tuple[bool, ...] = (False,)):
         self.settings = settings or Settings()

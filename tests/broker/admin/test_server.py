@@ -17,8 +17,8 @@ from broker.config import Limits
 from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
-from broker.net.security import make_pair, present
 from broker.net.server import Server
+from broker.net.zap import make_pair, present
 from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
 from tsudoi.ops.keyfiles import Owner, Role

@@ -6,8 +6,9 @@ Read in the HTTP server's thread, so nothing here walks over a table of the even
 from collections.abc import Callable
 from time import monotonic
 
-from gateway.net.service import Service
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
+
+from .service import Service
 
 PREFIX = "tsudoi_gateway_"
 

@@ -1,22 +1,22 @@
-"""Why a socket does not reach the broker, from what libzmq tells of its connections (zmq_socket_monitor).
+"""Find out why a socket does not reach the broker, from libzmq's connection events (zmq_socket_monitor).
 
-libzmq tries again for ever and says nothing. What its client sees of a broker that does not want it:
+libzmq tries again for ever and reports nothing by itself. What its client sees of a broker that does not let it in:
 
     the key is not on the list (ZAP 300)      silence, until HANDSHAKE_IVL is over
     another broker's key                      the connection ends during the handshake
     a key here and none there, or vice versa  sometimes the same, in the end "mechanism mismatch": then it gives up
-    nobody listens, or no such host           it tries again without having been connected
+    no listener, or no such host              it tries again without having been connected
 """
 
 import asyncio
 import contextlib
 import errno
-import ipaddress
-import socket
 from typing import Any
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
+
+from tsudoi.protocol.backbone import is_ip, is_tcp, split_tcp
 
 CONNECTED, RETRIED, SUCCEEDED = int(zmq.EVENT_CONNECTED), int(zmq.EVENT_CONNECT_RETRIED), 0x1000
 NO_DETAIL, PROTOCOL, AUTH = 0x0800, 0x2000, 0x4000
@@ -27,37 +27,37 @@ MISMATCH = 0x11000002
 NOBLOCK = int(zmq.NOBLOCK)
 CONNECT_AGAIN_S = 1.0
 """After libzmq gave up: a broker that was started without its keys may be started again with them."""
-RESOLVE_S = 2.0
-"""Between two questions for a host's address, at least."""
 
 
-class Monitor:
-    """Watches one connecting socket; `trouble` says why it is not connected, for people, empty if nothing is known."""
+class ConnectMonitor:
+    """Watches one connecting socket."""
 
     def __init__(
         self, context: "zmq.Context[Any]", watched: "zmq.Socket[bytes]", endpoint: str, has_key: bool, name: str
     ) -> None:
-        """Watch from before it connects, which is done here.
+        """Watch a socket, which is to be connected after that.
 
         Args:
             context: the socket's.
             watched: it.
-            endpoint: where it connects.
-            has_key: it shows a key.
-            name: of it, unlike that of any other in the context.
+            endpoint: where it will connect.
+            has_key: whether it shows a key.
+            name: unlike that of any other monitor in the context.
         """
-        self.trouble = ""
+        self.connect_error = ""
+        """Why it is not connected, for people; empty if nothing is known."""
         self.is_connected = False
-        """As far as is known; of a connection that ended, that shows when the next is tried."""
+        """As far as is known: that a connection has ended shows when the next is tried."""
         self._watched = watched
         self._endpoint = endpoint
         self._has_key = has_key
         self._loop = asyncio.get_running_loop()
         self._was_connected = False
+        host = split_tcp(endpoint)[0] if is_tcp(endpoint) else ""
+        self._doubt = ", or the host is not known here" if host and not is_ip(host) else ""
+        """libzmq does not tell the one from the other."""
         self._is_mismatch = False
         """It is known that the other side has keys and we have none, or vice versa."""
-        self._resolving: asyncio.Task[None] | None = None
-        self._resolve_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         place = f"inproc://monitor-{name}"
         watched.monitor(place, EVENTS)
@@ -66,7 +66,6 @@ class Monitor:
         # libzmq's I/O thread waits where there is no room for an event: there must always be.
         self._events.setsockopt(zmq.RCVHWM, 0)
         self._events.connect(place)
-        watched.connect(endpoint)
 
     def start(self) -> None:
         """Look from now on, whenever something happens."""
@@ -78,8 +77,6 @@ class Monitor:
         self._loop.remove_reader(self._events)
         if self._timer is not None:
             self._timer.cancel()
-        if self._resolving is not None:
-            self._resolving.cancel()
         self._watched.monitor(None, 0)
         self._events.close(0)
 
@@ -92,7 +89,7 @@ class Monitor:
 
     def _note(self, event: int, value: int) -> None:
         if event == SUCCEEDED:
-            self.trouble = ""
+            self.connect_error = ""
             self.is_connected = True
             self._is_mismatch = False
         elif event == CONNECTED:
@@ -101,30 +98,30 @@ class Monitor:
             self.is_connected = False
             if not self._was_connected:
                 self._is_mismatch = False
-                self._ask_for_host()
+                self.connect_error = f"nobody listens at {self._endpoint}{self._doubt}"
             self._was_connected = False
         else:
             self._note_failure(event, value)
 
     def _note_failure(self, event: int, value: int) -> None:
-        """A handshake failed: say what that means."""
+        """Say what a failed handshake means."""
         what, has_key = f"what listens at {self._endpoint}", self._has_key
         if event == NO_DETAIL and value == errno.EAGAIN:
             if has_key:
-                self.trouble = (
+                self.connect_error = (
                     f"the broker at {self._endpoint} lets this key in no more, or not yet (there: python -m broker keys"
                     " list), or stands still"
                 )
             else:
-                self.trouble = f"{what} says nothing: the broker stands still, or it is something else"
+                self.connect_error = f"{what} says nothing: the broker stands still, or it is something else"
         elif event == PROTOCOL and value == MISMATCH:
             wanted = "uses no keys, and we have one" if has_key else "wants a key: --key FILE"
-            self.trouble = f"the broker at {self._endpoint} {wanted}"
-        elif not self._is_mismatch:  # who hangs up before it has said so, may do it after that too
+            self.connect_error = f"the broker at {self._endpoint} {wanted}"
+        elif not self._is_mismatch:  # a broker that hangs up before the mismatch is known may do so after that too
             if has_key:
-                self.trouble = f"{what} is not the broker that this key is for, or uses no keys"
+                self.connect_error = f"{what} is not the broker that this key is for, or uses no keys"
             else:
-                self.trouble = f"{what} hangs up: it is no broker, or wants a key (--key FILE)"
+                self.connect_error = f"{what} hangs up: it is no broker, or wants a key (--key FILE)"
         self._is_mismatch = self._is_mismatch or (event == PROTOCOL and value == MISMATCH)
         if event == PROTOCOL and self._timer is None:
             self._timer = self._loop.call_later(CONNECT_AGAIN_S, self._connect_again)
@@ -134,29 +131,3 @@ class Monitor:
         with contextlib.suppress(zmq.ZMQError):
             self._watched.disconnect(self._endpoint)
         self._watched.connect(self._endpoint)
-
-    def _ask_for_host(self) -> None:
-        """Nobody is there: find out whether the host is known; libzmq does not tell."""
-        if self._resolving is None and self._loop.time() >= self._resolve_at:
-            self._resolve_at = self._loop.time() + RESOLVE_S
-            self._resolving = self._loop.create_task(self._resolve())
-
-    async def _resolve(self) -> None:
-        host, _, port = self._endpoint.removeprefix("tcp://").rpartition(":")
-        trouble = f"nobody listens at {self._endpoint}"
-        if self._endpoint.startswith("tcp://") and not _is_address(host):
-            try:
-                await self._loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
-            except OSError as exc:
-                trouble = f"the broker's host {host} is not known here: {exc.strerror}"
-        self._resolving = None
-        if not self._was_connected:
-            self.trouble = trouble
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True

@@ -1,6 +1,7 @@
-"""Asks a running gateway for its health; `python -m gateway.net.ask` is the containers' check.
+"""Ask a running gateway for its health; `python -m gateway.process.health` is the containers' check.
 
-Run every other second, so it imports next to nothing: `python -m gateway ping` says the same at four times the cost.
+That runs every other second, so it imports next to nothing: `python -m gateway ping` does the same at four times the
+cost.
 """
 
 import http.client

@@ -1,8 +1,7 @@
-"""Who may come to the broker's tcp ports: CURVE, and a ZAP handler with an allow-list (rfc.zeromq.org/spec/27).
+"""Decide which keys may connect to the broker's tcp ports: CURVE, and a ZAP handler (rfc.zeromq.org/spec/27).
 
-pyzmq's own authenticator answers a key that it does not know with 400, at which libzmq's client gives up for good. A
-gateway whose key is added while it runs must get in, so this one answers 300: try again (libzmq does so after
-`HANDSHAKE_IVL`).
+pyzmq's own authenticator answers an unknown key with 400, at which libzmq's client gives up for good. A gateway whose
+key is added while it runs must get in, so this one answers 300: try again (libzmq does so after `HANDSHAKE_IVL`).
 """
 
 import contextlib
@@ -13,23 +12,24 @@ from typing import Any
 import zmq
 from zmq.utils import z85
 
-from broker.keys.allow_list import AllowList
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.ops.log_throttle import LogThrottle
 
-logger = logs.get("broker.security")
+from ..keys.allow_list import AllowList
+
+logger = logs.get("broker.zap")
 
 COMMANDS, NEWS, ORDERS = b"commands", b"news", b"orders"
 ROLES = {
-    # The broker's own key asks whether it is answered. An operator's is answered that it is no gateway's.
+    # The broker's own key may ask whether the broker answers. An operator's key is told that it is no gateway's.
     COMMANDS: frozenset(Role),
-    # Here a key reads all that is said: nothing that comes to this socket is looked at.
+    # A key that connects here reads all messages: nothing that comes to this socket is checked again.
     NEWS: frozenset({Role.GATEWAY}),
-    # Whose key an order came with is looked at, and counted.
+    # The owner of an order's key is checked later, and counted.
     ORDERS: frozenset(Role),
 }
-"""ZAP domain, one a socket → whose keys may come there."""
+"""ZAP domain, one a socket → roles of the keys that may connect."""
 NOBLOCK = int(zmq.NOBLOCK)
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 VERSION = b"1.0"
@@ -40,11 +40,11 @@ REQUESTS_AT_ONCE = 64
 HANDSHAKE_FAILED_PROTOCOL = 0x2000
 """ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, which pyzmq does not always have."""
 TELL_AGAIN_S = 600.0
-"""Whoever comes, or is turned away, again and again is told of once in this time: a key that knocks does every 2 s."""
+"""A key that connects, or is turned away, again and again is logged once in this time: libzmq tries every 2 s."""
 LINES, LINES_A_SECOND = 10.0, 0.1
-"""Lines about those who are turned away, at once and in the long run: strangers may make up addresses and keys."""
+"""Log lines about keys that are turned away, at once and in the long run: attackers may make up addresses and keys."""
 TOLD = 1_000
-"""Addresses and keys that were told of, and are remembered."""
+"""Addresses and keys whose log line is remembered."""
 
 
 def make_pair() -> tuple[str, str]:
@@ -54,41 +54,39 @@ def make_pair() -> tuple[str, str]:
 
 
 def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) -> None:
-    """Let a connecting socket show this key, and accept nobody but the broker with that public key."""
+    """Let a connecting socket show this key, and accept only the broker with that public key."""
     socket.curve_publickey = public.encode()
     socket.curve_secretkey = secret.encode()
     socket.curve_serverkey = broker.encode()
 
 
-class Guard:
-    """Answers libzmq's question whether a client's key is let in, from the keyring as it is now."""
+class ZapHandler:
+    """Answers libzmq's question whether a client's key may connect, from the allow_list as it is now."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", keyring: AllowList) -> None:
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allow_list: AllowList) -> None:
         """Bind the handler; must be there before the first socket of the context is bound."""
-        self._keyring = keyring
+        self._allow_list = allow_list
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.bind(ZAP_ENDPOINT)
         self.admitted: set[str] = set()
         """Public keys that have been let in since the sockets were bound."""
-        self.shut_out: dict[Owner, float] = {}
-        """Whose keys are not let in for a while → until when."""
         self.denied = 0
-        """Handshakes with a key that is not let in there, or with none, or for another broker."""
+        """Handshakes with a key that may not connect there, or with none, or for another broker."""
         self._monitors: dict[bytes, zmq.Socket[bytes]] = {}
-        """Domain → what libzmq tells of handshakes that end before we are asked."""
+        """Domain → socket with libzmq's events of handshakes that end before it asks us."""
         self._context = context
         self._count = itertools.count()
-        # One of each: strangers must not use up the lines about friends.
+        # One of each: keys that are turned away must not use up the lines about those that connect.
         self._came = LogThrottle[tuple[str, str]](TOLD, TELL_AGAIN_S)
         self._denied = LogThrottle[tuple[str, str]](TOLD, TELL_AGAIN_S)
         self._keyless = LogThrottle[str](TOLD, TELL_AGAIN_S)
         self._removed: dict[str, Owner] = {}
-        """Whose the keys were that were let in before: they will knock."""
+        """Owners of keys that were revoked, for the log: their gateways go on trying."""
 
     def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
-        """Let a socket that is to be bound ask us about each connection. A missing answer keeps the door shut."""
-        own = self._keyring.own
+        """Let a socket that will be bound ask us about each connection. Without an answer, none is let in."""
+        own = self._allow_list.own
         socket.curve_server = True
         socket.curve_publickey = own.public.encode()
         socket.curve_secretkey = own.secret.encode()
@@ -114,13 +112,13 @@ class Guard:
         return True
 
     def refresh(self) -> set[str]:
-        """Look at the keys again and tell what has changed; return those that are not let in any more.
+        """Read the keys again and log what has changed; return the keys that were revoked.
 
-        Tell of strangers without a key as well. To be called several times a second.
+        Log clients without a key as well. To be called several times a second.
         """
         for domain in self._monitors:
             self._tell_keyless(domain)
-        changes = self._keyring.refresh()
+        changes = self._allow_list.refresh()
         for owner in changes.removed.values():
             logger.warning("a key was removed", owner=owner)
         for owner in changes.added.values():
@@ -133,19 +131,18 @@ class Guard:
         return set(changes.removed)
 
     def owner(self, frame: zmq.Frame) -> Owner | None:
-        """Return who sent a frame; None if that key is not let in any more."""
+        """Return the owner of the key that a frame came with; None if the key was revoked."""
         try:
-            owner = self._keyring.owners.get(frame.get("User-Id"))  # type: ignore[arg-type]
+            return self._allow_list.owners.get(frame.get("User-Id"))  # type: ignore[arg-type]
         except zmq.ZMQError:
             return None
-        return None if owner in self.shut_out else owner
 
     def names(self) -> set[str]:
-        """Return the names of the gateways that are let in."""
-        return {owner.name for owner in self._keyring.owners.values() if owner.role is Role.GATEWAY}
+        """Return the names of the gateways whose keys may connect."""
+        return {owner.name for owner in self._allow_list.owners.values() if owner.role is Role.GATEWAY}
 
     def close(self) -> None:
-        """Answer nobody any more: the ports are shut."""
+        """Answer no more: the ports are shut."""
         self.socket.close(0)
         for domain in list(self._monitors):
             self._unwatch(domain)
@@ -155,10 +152,10 @@ class Guard:
             self._monitors.pop(domain).close(0)
 
     def _tell_keyless(self, domain: bytes) -> None:
-        """Count those who were turned away before we were asked; libzmq does not tell from where they came.
+        """Count clients that were turned away before libzmq asked us; it does not tell their addresses.
 
-        Both sides see that one has keys and the other has none. If the other is the first to hang up, nothing tells it
-        from somebody who only knocked, or whom we turned away: then it is not counted.
+        Both sides see that one has keys and the other has none. If the client hangs up first, it looks like any other
+        closed connection, and is not counted.
         """
         found, at = 0, domain.decode()
         with contextlib.suppress(zmq.Again):
@@ -173,8 +170,8 @@ class Guard:
         request_id = request[1] if len(request) > 1 else b""
         if len(request) == REQUEST_PARTS and request[5] == b"CURVE" and len(request[6]) == 32:
             public, address = z85.encode(request[6]).decode(), _plain(request[3])
-            owner = self._keyring.find(public)
-            if owner is not None and owner not in self.shut_out and owner.role in ROLES.get(request[2], ()):
+            owner = self._allow_list.find(public)
+            if owner is not None and owner.role in ROLES.get(request[2], ()):
                 self.admitted.add(public)
                 if self._came.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
                     logger.info("a key came in", owner=owner, address=address)
@@ -190,5 +187,5 @@ class Guard:
 
 
 def _plain(address: bytes) -> str:
-    """Return an address as people write it: the socket takes IPv6 too, and shows IPv4 as a part of that."""
+    """Return an address as people write it: the socket takes IPv6 too, and shows IPv4 as mapped addresses."""
     return address.decode(errors="replace").removeprefix("::ffff:")

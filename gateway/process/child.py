@@ -1,4 +1,4 @@
-"""A process of our own that says `ready`, and is started again when it dies.
+"""Run a program as a child process: wait until it prints `ready`, start it again when it dies.
 
 It ends when we do, however that happens: its standard input is a pipe from us.
 """
@@ -18,8 +18,9 @@ logger = logs.get("gateway.child")
 
 START_S = 10.0
 RESTART_S, RESTART_MAX_S = 0.1, 5.0
-ROOT = Path(__file__).resolve().parents[2]
-"""Where the services lie: they are started by name, and from our own folder, where relative paths mean the same."""
+ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
+"""Where the top-level package lies: programs are started by name, and in our own working directory, where relative
+paths mean the same."""
 
 
 class Child:
@@ -34,7 +35,7 @@ class Child:
         start_s: float = START_S,
         stop_s: float = 3.0,
     ) -> None:
-        """Get to know it.
+        """Prepare to start it.
 
         Args:
             what: its name in logs and errors.

@@ -1,4 +1,4 @@
-"""gateway/net/service.py: a whole gateway, with a broker on the same loop."""
+"""gateway/process/service.py: a whole gateway, with a broker on the same loop."""
 
 import asyncio
 import socket
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+import zmq
 
 import tsudoi
 from broker.config import Limits
@@ -16,9 +17,10 @@ from broker.core import Core
 from broker.net.server import Server as BrokerServer
 from broker.store.memory import MemoryStore
 from gateway.config import Config, Door, Settings
-from gateway.net.service import DRAIN_S, Service
+from gateway.process.service import DRAIN_S, Service
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.backbone.endpoint import INPROC, IPC
 from tsudoi.protocol.codes import EntryKind, Operation
 from tsudoi.protocol.errors import InvalidName, SettingError, WrongPassword
 
@@ -42,9 +44,10 @@ class Both:
     def __init__(self, endpoint: str) -> None:
         self.store = MemoryStore()
         core = Core(self.store.load(), "broker", Limits(), 0.0)
-        self.broker = BrokerServer(core, self.store, Limits(), endpoint, lambda: None)
+        self.context: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context() if endpoint.startswith(INPROC) else None
+        self.broker = BrokerServer(core, self.store, Limits(), endpoint, lambda: None, context=self.context)
         self.broker.start()
-        self.service = Service(a_config(), endpoint)
+        self.service = Service(a_config(), endpoint, self.context)
         self.server = tsudoi.Server()
         self.is_stopped = False
 
@@ -79,9 +82,11 @@ async def running(where: str) -> AsyncIterator[Both]:
     finally:
         await both.stop()
         both.broker.stop()
+        if both.context is not None:
+            both.context.term()
 
 
-@pytest.fixture(params=["ipc://", "unix://"])
+@pytest.fixture(params=[IPC, INPROC])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{request.param}{tmp_path}/b"
 
@@ -135,9 +140,9 @@ def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_
     asyncio.run(scenario())
 
 
-def test_a_broker_that_is_gone_does_not_hold_the_end_up(where: str) -> None:
+def test_a_broker_that_is_gone_does_not_hold_the_end_up(tmp_path: Path) -> None:
     async def scenario() -> None:
-        both = Both(where)
+        both = Both(f"{IPC}{tmp_path}/b")
         await both.start()
         async with await tsudoi.create("den", name="alice", server=both.server) as alice:
             both.broker.stop()
@@ -151,16 +156,18 @@ def test_a_broker_that_is_gone_does_not_hold_the_end_up(where: str) -> None:
     asyncio.run(scenario())
 
 
-def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     said: dict[str, object] = {}
 
     def note(event: str, **values: object) -> None:
         said[event] = values.get("why")
 
     async def scenario() -> None:
-        service = Service(a_config(), where)
-        monkeypatch.setattr("gateway.net.service.logger.warning", note)
-        monkeypatch.setattr("gateway.net.service.HEALTHY_S", 0.1)
+        service = Service(a_config(), f"{IPC}{tmp_path}/b")
+        monkeypatch.setattr("gateway.process.service.logger.warning", note)
+        monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
         starting = asyncio.create_task(service.start())
         await until(lambda: len(said) == 2)
         assert said["ill"] == "the broker has not been reached yet"
@@ -173,14 +180,14 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(where: str, mo
     asyncio.run(scenario())
 
 
-def test_a_taken_door_is_a_setting_error(where: str) -> None:
+def test_a_taken_door_is_a_setting_error(tmp_path: Path) -> None:
     async def scenario() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))
             with pytest.raises(SettingError, match="can not listen on UDP"):
-                Service(a_config(udp=Door("127.0.0.1", taken.getsockname()[1])), where)
+                Service(a_config(udp=Door("127.0.0.1", taken.getsockname()[1])), f"{IPC}{tmp_path}/b")
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            service = Service(a_config(tcp=Door("127.0.0.1", listener.getsockname()[1])), where)
+            service = Service(a_config(tcp=Door("127.0.0.1", listener.getsockname()[1])), f"{IPC}{tmp_path}/b")
             with pytest.raises(SettingError, match="can not listen on TCP"):
                 await service.start()
             await service.stop()
@@ -214,7 +221,7 @@ def test_a_fault_of_ours_while_datagrams_wait_does_not_close_the_doors(
     asyncio.run(scenario())
 
 
-def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(where: str, tmp_path: Path) -> None:
+def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(tmp_path: Path) -> None:
     for name in ("old", "new"):
         (tmp_path / name).write_text(f"the {name} secret of at least thirty-two bytes")
         (tmp_path / name).chmod(0o600)
@@ -234,7 +241,7 @@ def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(wh
         raise AssertionError
 
     async def scenario() -> None:
-        service = Service(config("old"), where)
+        service = Service(config("old"), f"{IPC}{tmp_path}/b")
         assert service.reload(config("new")) == ([], ["auth_key"])
         assert (knows(service, "old"), knows(service, "new")) == (True, False)
         (tmp_path / "old").write_bytes((tmp_path / "new").read_bytes())

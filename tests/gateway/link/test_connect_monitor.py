@@ -1,4 +1,4 @@
-"""gateway/net/monitor.py, through the backbone that has it: with real brokers, as only those say what libzmq tells."""
+"""gateway/link/connect_monitor.py, by its sockets: with real brokers, as only those show what libzmq sees."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,10 +12,10 @@ from broker.config import Limits
 from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
-from broker.net.security import make_pair
 from broker.net.server import Server
+from broker.net.zap import make_pair
 from broker.store.memory import MemoryStore
-from gateway.net.zeromq import ZeromqBackbone
+from gateway.link.broker_sockets import BrokerSockets
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol.backbone import publish_endpoint
 
@@ -30,8 +30,8 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def connecting(endpoint: str, key: SecretKey | None) -> AsyncIterator[ZeromqBackbone]:
-    backbone = ZeromqBackbone(endpoint, "east/1", lambda frames: None, lambda frames: None, key)
+async def connecting(endpoint: str, key: SecretKey | None) -> AsyncIterator[BrokerSockets]:
+    backbone = BrokerSockets(endpoint, "east/1", lambda frames: None, lambda frames: None, key)
     backbone.start()
     try:
         yield backbone
@@ -57,7 +57,7 @@ def key(tmp_path: Path) -> SecretKey:
     return key_folder.read_secret(tmp_path / "east.key")
 
 
-def is_in(backbone: ZeromqBackbone) -> bool:
+def is_in(backbone: BrokerSockets) -> bool:
     return all(monitor.is_connected for monitor in backbone._monitors)
 
 
@@ -65,7 +65,7 @@ def test_who_comes_in_has_no_trouble(key: SecretKey, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
             await until(lambda: is_in(backbone))
-            assert backbone.trouble == ""
+            assert backbone.connect_error == ""
 
     asyncio.run(scenario())
 
@@ -78,10 +78,10 @@ def test_a_key_that_is_not_let_in_is_told_until_it_is(key: SecretKey, tmp_path: 
             serving(tmp_path / "keys") as server,
             connecting(server.endpoint, replace(key, public=public, secret=secret)) as backbone,
         ):
-            await until(lambda: "lets this key in no more, or not yet" in backbone.trouble)
+            await until(lambda: "lets this key in no more, or not yet" in backbone.connect_error)
             (tmp_path / "keys" / "gateways" / "west.pub").write_text(public)
             await until(lambda: is_in(backbone))
-            assert backbone.trouble == ""
+            assert backbone.connect_error == ""
 
     asyncio.run(scenario())
 
@@ -92,7 +92,7 @@ def test_another_brokers_key_is_told(key: SecretKey, tmp_path: Path) -> None:
             serving(tmp_path / "keys") as server,
             connecting(server.endpoint, replace(key, broker=make_pair()[0])) as backbone,
         ):
-            await until(lambda: "is not the broker that this key is for" in backbone.trouble)
+            await until(lambda: "is not the broker that this key is for" in backbone.connect_error)
 
     asyncio.run(scenario())
 
@@ -100,7 +100,7 @@ def test_another_brokers_key_is_told(key: SecretKey, tmp_path: Path) -> None:
 def test_a_key_that_is_missing_is_told(key: SecretKey, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path / "keys") as server, connecting(server.endpoint, None) as backbone:
-            await until(lambda: "wants a key: --key FILE" in backbone.trouble)
+            await until(lambda: "wants a key: --key FILE" in backbone.connect_error)
 
     asyncio.run(scenario())
 
@@ -112,11 +112,11 @@ def test_a_broker_without_keys_is_told_and_one_that_comes_back_with_them_is_foun
         async with serving(None) as server:
             endpoint = server.endpoint
             async with connecting(endpoint, key) as backbone:
-                await until(lambda: "uses no keys, and we have one" in backbone.trouble)
+                await until(lambda: "uses no keys, and we have one" in backbone.connect_error)
                 server.stop()
                 async with serving(tmp_path / "keys", endpoint):
                     await until(lambda: is_in(backbone))
-                    assert backbone.trouble == ""
+                    assert backbone.connect_error == ""
 
     asyncio.run(scenario())
 
@@ -126,14 +126,14 @@ def test_a_broker_without_keys_is_told_and_one_that_comes_back_with_them_is_foun
     [
         ("tcp://127.0.0.1:1", "nobody listens at tcp://127.0.0.1:1"),
         ("tcp://localhost:1", "nobody listens at tcp://localhost:1"),
-        ("tcp://no-such-host.invalid:9003", "the broker's host no-such-host.invalid is not known here: "),
+        ("tcp://no-such-host.invalid:9003", "nobody listens at tcp://no-such-host.invalid:9003, or the host is not"),
         ("ipc:///nowhere/at/all", "nobody listens at ipc:///nowhere/at/all"),
     ],
 )
 def test_where_nobody_is_that_is_told(endpoint: str, words: str) -> None:
     async def scenario() -> None:
         async with connecting(endpoint, None) as backbone:
-            await until(lambda: backbone.trouble.startswith(words))
+            await until(lambda: backbone.connect_error.startswith(words))
 
     asyncio.run(scenario())
 
@@ -145,6 +145,6 @@ def test_the_way_of_the_news_is_watched_as_well(key: SecretKey, tmp_path: Path) 
             backbone._sub.disconnect(publish_endpoint(server.endpoint))
             backbone._monitors[1]._endpoint = "tcp://127.0.0.1:1"
             backbone._sub.connect("tcp://127.0.0.1:1")
-            await until(lambda: backbone.trouble == "nobody listens at tcp://127.0.0.1:1")
+            await until(lambda: backbone.connect_error == "nobody listens at tcp://127.0.0.1:1")
 
     asyncio.run(scenario())

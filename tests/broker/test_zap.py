@@ -1,4 +1,4 @@
-"""broker/net/security.py, and what broker/net/server.py does with keys"""
+"""broker/net/zap.py, and what broker/net/server.py does with keys"""
 
 import asyncio
 import contextlib
@@ -22,9 +22,9 @@ from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
 from broker.net import server, zeromq
-from broker.net.ask import ping
-from broker.net.security import make_pair, present
+from broker.net.ping import ping
 from broker.net.server import Server
+from broker.net.zap import make_pair, present
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tsudoi.ops import logs
@@ -118,7 +118,7 @@ class Peer:
         return not await self._dealer.poll(for_s * 1000) and not await self._sub.poll(0)
 
 
-class Guarded:
+class KeyedBroker:
     """A server with keys, and what makes keys and peers for it."""
 
     def __init__(self, folder: Path, limits: Limits | None = None) -> None:
@@ -163,8 +163,8 @@ def log() -> Iterator[io.StringIO]:
 
 
 @asynccontextmanager
-async def guarded(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[Guarded]:
-    one = Guarded(tmp_path / "keys", limits)
+async def guarded(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator[KeyedBroker]:
+    one = KeyedBroker(tmp_path / "keys", limits)
     one.server.start()
     try:
         yield one
@@ -252,9 +252,9 @@ def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([True, False, True])  # the ROUTER; then the XPUB
-    real = zeromq.ZeromqTransport._socket
+    real = zeromq.GatewaySockets._socket
 
-    def socket(transport: zeromq.ZeromqTransport, kind: int) -> "zmq.Socket[bytes]":
+    def socket(transport: zeromq.GatewaySockets, kind: int) -> "zmq.Socket[bytes]":
         if next(failures, False):
             raise zmq.ZMQError(errno.EMFILE)
         return real(transport, kind)
@@ -264,7 +264,7 @@ def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
             east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
             await east.greet()
             await west.greet()
-            monkeypatch.setattr(zeromq.ZeromqTransport, "_socket", socket)
+            monkeypatch.setattr(zeromq.GatewaySockets, "_socket", socket)
             key_folder.remove(here.folder, WEST)
             await until(lambda: here.core.gateways.known["west/1"].stopped)
             await east.forget()
@@ -288,7 +288,7 @@ def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monk
             while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
                 for frame in flood:
                     await west.say_frame(frame)
-            assert "west/1" not in {peer for peer, _ in here.server.lines.waiting()}
+            assert "west/1" not in {peer for peer, _ in here.server.queue.waiting()}
 
     asyncio.run(play())
 
@@ -310,37 +310,6 @@ def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_p
                 "east/1": False,
                 "west/1": True,
             }
-
-    asyncio.run(play())
-
-
-def test_who_hears_too_many_topics_is_shut_out_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zeromq, "SHUT_OUT_S", 1.0)
-
-    async def play() -> None:
-        async with guarded(tmp_path, Limits(rooms=10)) as here:
-            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
-            await east.greet()
-            await west.greet()
-            topics = [backbone.room_topic(room) for room in range(zeromq.TOPICS_A_ROOM * 10 + 1)]
-            east.subscribe(*topics[:-1])
-            # Who hears what others hear already costs nothing more.
-            await east.live()
-            transport = here.server.transport
-            assert isinstance(transport, zeromq.ZeromqTransport)
-            await until(lambda: len(transport.topics) == len(topics))  # with that of all news
-            west.subscribe(*topics[:-1])
-            await west.live()
-            assert here.server.transport.shut_out == 0
-            west.subscribe(*(b"r" + bytes([1]) * 7 + bytes([number]) for number in range(len(topics))))
-            await until(lambda: here.server.transport.shut_out == 1)
-            await until(lambda: here.core.gateways.known["west/1"].stopped)
-            assert not here.core.gateways.known["east/1"].stopped
-            await east.live()
-            # It may come again, with fewer.
-            west.close()
-            again = here.peer("west/2", here.key(WEST))
-            await again.greet()
 
     asyncio.run(play())
 
@@ -371,7 +340,7 @@ def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
                 thief = here.peer(instance, west)
                 await thief.say(Hello(backbone.VERSION))
                 await thief.say(Publish(1, [said(alice, "I am alice")]))
-            await until(lambda: here.server.transport.impostors == 6)
+            await until(lambda: here.server.sockets.impostors == 6)
             assert here.core.directory.find(alice.room_name).last == 1  # type: ignore[arg-type]
             assert here.core.counters.refused_items == 0
 
@@ -486,7 +455,7 @@ def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
                         await asyncio.sleep(0.1)
 
             for at in ("commands", "news"):
-                words = f"was turned away [broker.security] at={at}"
+                words = f"was turned away [broker.zap] at={at}"
                 await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
             # The sockets are closed and bound again, and watched as before.
             await here.peer("east/2", east).greet()

@@ -13,15 +13,16 @@ import socket
 import sys
 from dataclasses import replace
 
-from gateway.config import Config, Door, Inherited
-from gateway.net.bpf import attach_chooser
-from gateway.net.child import Child
-from gateway.net.tcp import bind_tcp
-from gateway.net.udp import bind_udp
-from gateway.steering import program
 from tsudoi.ops import logs
 from tsudoi.ops.program import program_command
 from tsudoi.protocol.errors import SettingError
+
+from ..config import Config, Door, Inherited
+from ..net.bpf import attach_chooser
+from ..net.tcp import bind_tcp
+from ..net.udp import bind_udp
+from ..steering import program
+from .child import Child
 
 logger = logs.get("gateway.workers")
 

@@ -5,27 +5,27 @@ import secrets
 from collections.abc import Sequence
 from time import monotonic
 
-from gateway import addresses
-from gateway.chat.delivery_reports import REPORT_FEW_S
-from gateway.chat.dispatch import ChatCore
-from gateway.chat.members import Member, Recipients
-from gateway.config import Config, Door
-from gateway.counters import Counters
-from gateway.link.canary import CANARY_S, HEALTHY_S
-from gateway.link.link import Link
-from gateway.net import mmsg
-from gateway.net.backbone import Backbone
-from gateway.net.keyfile import load_gate, reload_gate
-from gateway.net.stream import StreamBackbone
-from gateway.net.tcp import TCPServer
-from gateway.net.tls import Credentials, load
-from gateway.net.udp import UDPServer
-from gateway.net.zeromq import ZeromqBackbone
-from gateway.steering import Steering
+import zmq
+
 from tsudoi.ops import logs
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone.stream import STREAM
+
+from .. import addresses
+from ..chat.delivery_reports import REPORT_FEW_S
+from ..chat.dispatch import ChatCore
+from ..chat.members import Member, Recipients
+from ..config import Config, Door
+from ..counters import Counters
+from ..link.broker_sockets import BrokerSockets
+from ..link.canary import CANARY_S, HEALTHY_S
+from ..link.link import Link
+from ..net import mmsg
+from ..net.keyfile import load_gate, reload_gate
+from ..net.tcp import TCPServer
+from ..net.tls import Credentials, load
+from ..net.udp import UDPServer
+from ..steering import Steering
 
 logger = logs.get("gateway")
 
@@ -36,8 +36,13 @@ DRAIN_S = 2.0
 class Service:
     """A whole gateway but for its signals."""
 
-    def __init__(self, config: Config, endpoint: str) -> None:
-        """Bind the UDP doors and connect to the broker at `endpoint`.
+    def __init__(self, config: Config, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]] | None" = None) -> None:
+        """Bind the UDP doors and connect to the broker.
+
+        Args:
+            config: see there.
+            endpoint: of the broker.
+            context: of a broker in this process, at inproc://; None: it is in another.
 
         Raises:
             SettingError: a door can not be bound, or a file with keys can not be used.
@@ -61,11 +66,7 @@ class Service:
         self._credentials = None if config.tls is None else Credentials(config.tls)
         steering = Steering(config.inherited.steered if config.inherited else 1)
         self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials, steering)
-        self._backbone: Backbone
-        if endpoint.startswith(STREAM):
-            self._backbone = StreamBackbone(endpoint, instance, self._on_news, self._on_answers)
-        else:
-            self._backbone = ZeromqBackbone(endpoint, instance, self._on_news, self._on_answers, config.key)
+        self._broker = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
         self._published_at = 0.0
         self._resting = False
         """Datagrams are taken at each flush and not when they come."""
@@ -75,26 +76,26 @@ class Service:
         self._healthy = asyncio.Event()
         """A canary has come back since the start."""
         self._illness_told = ""
-        self._troubles_told: set[str] = set()
+        self._connect_errors_logged: set[str] = set()
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last came by: health is red if it does not."""
 
     @property
     def unsent(self) -> int:
         """Frames that found the socket to the broker full."""
-        return self._backbone.unsent
+        return self._broker.unsent
 
     def illness(self, now: float) -> str:
         """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        illness, trouble = self.link.canary.unhealthy_reason(now), self.trouble
-        return f"{illness}: {trouble}" if illness and trouble else illness
+        illness, why = self.link.canary.unhealthy_reason(now), self.connect_error
+        return f"{illness}: {why}" if illness and why else illness
 
     @property
-    def trouble(self) -> str:
+    def connect_error(self) -> str:
         """Why the broker can not be reached, as far as that is known."""
-        return self._backbone.trouble
+        return self._broker.connect_error
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
         """Take over what can be changed while members are here; who is in already keeps its time-out.
@@ -127,7 +128,7 @@ class Service:
         Raises:
             SettingError: a TCP door can not be bound.
         """
-        self._backbone.start()
+        self._broker.start()
         self._tick()
         config, doors = self._config, list[Door]()
         if config.inherited is None:
@@ -155,7 +156,7 @@ class Service:
         for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
                 timer.cancel()
-        self._backbone.close()
+        self._broker.close()
         for server in self.udp:
             server.close()
 
@@ -173,11 +174,11 @@ class Service:
 
     def subscribe(self, topic: bytes) -> None:
         """See `Outbound`."""
-        self._backbone.subscribe(topic)
+        self._broker.subscribe(topic)
 
     def unsubscribe(self, topic: bytes) -> None:
         """See `Outbound`."""
-        self._backbone.unsubscribe(topic)
+        self._broker.unsubscribe(topic)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         """See `Outbound`."""
@@ -196,7 +197,7 @@ class Service:
         link, now = self.link, monotonic()
         wait_s = self._published_at + link.publisher.gather_s - now
         if not link.publisher.waiting or wait_s > 0:
-            self._backbone.send(link.frames(now, publish=False))
+            self._broker.send(link.frames(now, publish=False))
             if link.publisher.waiting and self._flush_timer is None:
                 self._flush_timer = self._loop.call_later(wait_s, self._flush)
         else:
@@ -223,7 +224,7 @@ class Service:
 
     def _publish(self, now: float) -> None:
         self._published_at = now
-        self._backbone.send(self.link.frames(now))
+        self._broker.send(self.link.frames(now))
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
@@ -269,7 +270,7 @@ class Service:
         """Write a line when health turns red, and one when it is green again."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
         illness = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
-        self._tell_trouble(bool(illness))
+        self._log_connect_error(bool(illness))
         if bool(illness) != bool(self._illness_told):
             if illness:
                 logger.warning("ill", why=illness, unaccepted=len(self.link.publisher))
@@ -277,11 +278,11 @@ class Service:
                 logger.info("healthy again", unaccepted=len(self.link.publisher))
             self._illness_told = illness
 
-    def _tell_trouble(self, is_ill: bool) -> None:
+    def _log_connect_error(self, is_ill: bool) -> None:
         """Write a line when it is known why the broker can not be reached, once each time that it is away."""
-        trouble = self.trouble if is_ill else ""
+        error = self.connect_error if is_ill else ""
         if not is_ill:
-            self._troubles_told.clear()
-        elif trouble and trouble not in self._troubles_told:
-            self._troubles_told.add(trouble)
-            logger.warning("the broker can not be reached", why=trouble)
+            self._connect_errors_logged.clear()
+        elif error and error not in self._connect_errors_logged:
+            self._connect_errors_logged.add(error)
+            logger.warning("the broker can not be reached", why=error)
