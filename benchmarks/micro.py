@@ -16,8 +16,8 @@ from benchmarks.stage import Row, Stage
 from broker.store import Batch, Chunk, Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore
+from gateway.listeners.sendmmsg import LinuxIo, PortableIo, is_supported
 from gateway.members import Member
-from gateway.net.mmsg import LinuxIo, PortableIo, is_supported
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Item, News, Publish
 from tsudoi.protocol.client import datagram

@@ -27,10 +27,11 @@ from gateway.config import (
     parse_name,
     parse_network,
 )
-from gateway.net import metrics, tls
+from gateway.join.signed_tokens import load_verifier
+from gateway.listeners import tls
+from gateway.net import metrics
 from gateway.net.ask import ask
 from gateway.net.embedded import EmbeddedBroker
-from gateway.net.keyfile import load_gate
 from gateway.net.service import Service
 from gateway.net.workers import Workers
 from tsudoi.ops import logs
@@ -426,7 +427,7 @@ def main(context: click.Context, /, http: HostPort | None, check_config: bool, *
             tls.load(config.tls)
         if check_config:
             if config.auth_key is not None:
-                load_gate(config.auth_key, config.settings.auth)
+                load_verifier(config.auth_key, config.settings.auth)
             click.echo("gateway: all settings are fine")
             return
         logs.set_up(config.log_level, config.log_format)
@@ -587,7 +588,8 @@ async def run(config: Config) -> None:
             if stopped.is_set():
                 return
             raise SettingError(f"no broker answers at {endpoint}{service.trouble and f': {service.trouble}'}")
-        doors = [f"{door.kind} {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
+        doors = [f"{door.kind} {door}" for door in starting.result()]
+        doors += [f"udp {server.listener}" for server in service.udp]
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")

@@ -51,6 +51,9 @@ class Door:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+Listener = Door
+
+
 @dataclass
 class Settings:
     """What the gateway's decisions depend on. All parts look into the same object, so a reload changes it in place."""

@@ -6,17 +6,17 @@ hear to `link.py`, from where `net/service.py` takes it after each drain. `now` 
 
 from collections.abc import Iterable
 
-from gateway import addresses
-from gateway.admission import ADDRESSES, RateKeys
 from gateway.commands import TOLD_S, Commands
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
+from gateway.join.rate_keys import ADDRESSES, RateKeys
+from gateway.join.signed_tokens import without_token
 from gateway.link import Link
+from gateway.listeners import sockaddr as addresses
+from gateway.listeners.flood_filter import FloodFilter
 from gateway.members import Arrival, Member, Members, Room, Voice, without_own_name
-from gateway.silence import Silences
 from gateway.strangers import Strangers
-from gateway.trust import without_token
 from tsudoi.ops.token_bucket import Bucket, Buckets, bound
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Adopt, Granted, Item, Release, Reply
@@ -69,9 +69,9 @@ class Core:
         """Of members, by their ids."""
         self._said: Buckets[str] = Buckets(ADDRESSES)
         """What is said from addresses."""
-        self.silences = Silences()
+        self.flood_filter = FloodFilter()
         self.flooders: list[tuple[Member, float]] = []
-        """Who was silenced and for how many seconds, until somebody writes it down; see `Silences.changed`."""
+        """Who was silenced and for how many seconds, until somebody writes it down; see `FloodFilter.changed`."""
         self._released: dict[str, float] = {}
         """Handovers that were answered: a second answer would tell of a later stay of the member here."""
         self._ticked_at = float("-inf")
@@ -183,14 +183,14 @@ class Core:
 
         Those from elsewhere do not count: nobody else can have a member silenced.
         """
-        if addresses.same_host(addresses.ip_bytes(source), member.ip) and self.silences.passed_over(member.id, now):
+        if addresses.same_host(addresses.ip_bytes(source), member.ip) and self.flood_filter.is_flood(member.id, now):
             self._silence(member, room_name, now)
 
     def _silence(self, member: Member, room_name: bytes, now: float) -> None:
         """Hear nothing of a member that floods, for a while; then it may say its rate, but nothing at once."""
         self.counters.silenced += 1
         voice = member.voice = member.voice or Voice(member.name)
-        until = self.silences.begin(member.id, room_name, member.token, now)
+        until = self.flood_filter.shut_out(member.id, member.token, now)
         voice.muted_until = until
         voice.bucket = Bucket(0.0, until)
         self.flooders.append((member, until - now))
@@ -380,7 +380,7 @@ class Core:
     def tick(self, now: float) -> None:
         """Do what time brings. To be called every `link.CANARY_S`."""
         self.link.tick(now)
-        self.silences.tick(now)
+        self.flood_filter.tick(now)
         if now - self._ticked_at > LATE_TICK_S:
             # We stood still, and sent no canary that could have been lost with the news of that time.
             self.delivery.check_positions(now)

@@ -7,11 +7,12 @@ member that is not live has a cursor of its own and catches up from the log unti
 
 from collections.abc import Callable
 
-from gateway import addresses, render
+from gateway import render
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.happenings import SPOKEN, TOLD, Doors, Happenings
 from gateway.link import Link
+from gateway.listeners import sockaddr as addresses
 from gateway.members import Arrival, Member, Members, Recipients, Room
 from gateway.pace import Pace
 from tsudoi.protocol import backbone, names

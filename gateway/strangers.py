@@ -7,12 +7,12 @@ answer. All that strangers can fill has a bound. `now` is monotonic seconds.
 from collections.abc import Iterable
 from typing import Protocol
 
-from gateway import addresses
-from gateway.admission import ADDRESSES, RateKeys
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.delivery import Delivery
+from gateway.join.rate_keys import ADDRESSES, RateKeys
 from gateway.link import Link
+from gateway.listeners import sockaddr as addresses
 from gateway.members import Member, Members
 from tsudoi.ops.token_bucket import Buckets, bound
 from tsudoi.protocol import backbone

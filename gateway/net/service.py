@@ -4,22 +4,21 @@ import asyncio
 import secrets
 from time import monotonic
 
-from gateway import addresses
 from gateway.config import Config, Door
 from gateway.core import Core
 from gateway.counters import Counters
 from gateway.delivery import REPORT_FEW_S, Delivery
+from gateway.join.session_tokens import SessionTokens
+from gateway.join.signed_tokens import load_verifier, reload_verifier
 from gateway.link import CANARY_S, HEALTHY_S, Link
+from gateway.listeners import sendmmsg, sockaddr
+from gateway.listeners.tcp import TCPServer
+from gateway.listeners.tls import Certificate, load
+from gateway.listeners.udp import UDPServer
 from gateway.members import Members, Recipients
-from gateway.net import mmsg
 from gateway.net.backbone import Backbone
-from gateway.net.keyfile import load_gate, reload_gate
 from gateway.net.stream import StreamBackbone
-from gateway.net.tcp import TCPServer
-from gateway.net.tls import Credentials, load
-from gateway.net.udp import UDPServer
 from gateway.net.zeromq import ZeromqBackbone
-from gateway.steering import Steering
 from tsudoi.ops import logs
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol import backbone
@@ -43,7 +42,7 @@ class Service:
         settings = config.settings
         self._loop = asyncio.get_running_loop()
         self._config = config
-        kind = mmsg.choose()
+        kind = sendmmsg.choose()
         instance = backbone.new_instance(config.name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
         self.udp: list[UDPServer] = []
@@ -57,10 +56,12 @@ class Service:
             members, settings, self.link, self.counters, self, kind.new_recipients, [door.is_ipv6 for door in self.udp]
         )
         self.core = Core(members, settings, self.link, self._delivery, self.counters)
-        self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
-        self._credentials = None if config.tls is None else Credentials(config.tls)
-        steering = Steering(config.inherited.steered if config.inherited else 1)
-        self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials, steering)
+        self.verifier = None if config.auth_key is None else load_verifier(config.auth_key, settings.auth)
+        self._certificate = None if config.tls is None else Certificate(config.tls)
+        tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
+        self.tcp = TCPServer(
+            settings, self.counters, self.core, self.link, self.settle, self.verifier, self._certificate, tokens
+        )
         self._backbone: Backbone
         if endpoint.startswith(STREAM):
             self._backbone = StreamBackbone(endpoint, instance, self._on_news, self._on_answers)
@@ -105,15 +106,15 @@ class Service:
         Raises:
             SettingError: the keys for signed tokens or the certificate can not be read; then nothing has changed.
         """
-        renewed = None if self._credentials is None or config.tls is None else load(config.tls)
+        renewed = None if self._certificate is None or config.tls is None else load(config.tls)
         # Another file needs a restart, as is told: its keys are not taken before that.
         has_new_keys = False
-        if self.gate is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
-            has_new_keys = reload_gate(self.gate, config.auth_key)
+        if self.verifier is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
+            has_new_keys = reload_verifier(self.verifier, config.auth_key)
         settings = self._config.settings
         changed, fixed = take_over(settings, config.settings, fixed=("auth",))
         fixed += differing(self._config, config, but=("settings", "log_level", "tls"))
-        if self._credentials is not None and renewed is not None and self._credentials.renew(renewed):
+        if self._certificate is not None and renewed is not None and self._certificate.replace(renewed):
             changed.append("certificate")
         if has_new_keys:
             changed.append("keys for signed tokens")
@@ -217,16 +218,16 @@ class Service:
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
-        if self.core.silences.changed:
+        if self.core.flood_filter.changed:
             self._filter()
 
     def _filter(self) -> None:
         """Let the kernel drop what flooding members send, or let it be."""
-        program = self.core.silences.program()
+        program = self.core.flood_filter.program()
         for server in self.udp:
             server.filter(program)
         for member, seconds in self.core.flooders:
-            ip = addresses.unpack(member.address)[0] if member.address else ""
+            ip = sockaddr.unpack(member.address)[0] if member.address else ""
             logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
         self.core.flooders.clear()
 
@@ -263,7 +264,7 @@ class Service:
         self.checked_at = monotonic()
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
-        if self.core.silences.changed:
+        if self.core.flood_filter.changed:
             self._filter()
         self.tcp.look()
         self._publish(self.checked_at)

@@ -5,7 +5,7 @@ from collections import deque
 from broker.core import Core as BrokerCore
 from broker.office import Office
 from gateway.core import Core as GatewayCore
-from gateway.join import (
+from gateway.join.conversation import (
     AskForRooms,
     AskToEnter,
     Declined,
@@ -19,7 +19,7 @@ from gateway.join import (
     State,
     WaitBriefly,
 )
-from gateway.listing import Listing
+from gateway.join.room_list import Listing
 from tests.broker.operated import Desk
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway import addresses
 from gateway.config import Settings
 from gateway.core import CROWD, LEAVING_S, MOVES, MUTE_S
-from gateway.silence import PATIENCE
+from gateway.listeners import sockaddr as addresses
+from gateway.listeners.flood_filter import PATIENCE
 from gateway.strangers import EXIT_ADDRESSES, EXITS, EXITS_S, HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
 from tests.support.strategies import datagrams
@@ -201,8 +201,8 @@ def test_who_floods_is_not_heard_for_a_while_that_grows() -> None:
     for seconds in (1, 2, 4):
         for _ in range(PATIENCE + 3):
             gateway.hear(1, "x", ALICE)
-        assert gateway.core.silences.changed
-        assert gateway.core.silences.program()
+        assert gateway.core.flood_filter.changed
+        assert gateway.core.flood_filter.program()
         gateway.hear(1, "y", ALICE)
         gateway.hear(2, "another", BOB)
         assert gateway.said() == ["x", "another"]
@@ -210,9 +210,9 @@ def test_who_floods_is_not_heard_for_a_while_that_grows() -> None:
         assert (member.id, length) == (1, seconds)
         gateway.wait(seconds - 0.1)
         gateway.hear(1, "z", ALICE)
-        assert (gateway.said(), gateway.core.silences.changed) == ([], False)
+        assert (gateway.said(), gateway.core.flood_filter.changed) == ([], False)
         gateway.wait(0.2)
-        assert (gateway.core.silences.changed, gateway.core.silences.program()) == (True, [])
+        assert (gateway.core.flood_filter.changed, gateway.core.flood_filter.program()) == (True, [])
     assert gateway.counters.silenced == 3
     # It was told so, unless it had been told less a moment before; and after a silence it may say its rate.
     words = [msgspec.json.decode(told)["text"] for told in gateway.doors.to(ALICE)]
@@ -237,7 +237,7 @@ def test_who_floods_with_what_says_nothing_is_silenced_too(data: bytes, counter:
     assert getattr(gateway.counters, counter) == before + PATIENCE + 1
     assert gateway.counters.silenced == 1
     gateway.hear(1, "hello", ALICE)
-    assert (gateway.said(), len(gateway.core.silences)) == ([], 1)
+    assert (gateway.said(), len(gateway.core.flood_filter)) == ([], 1)
 
 
 def test_nobody_is_silenced_by_what_comes_from_elsewhere() -> None:

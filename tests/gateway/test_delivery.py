@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.addresses import unpack
 from gateway.config import Settings
 from gateway.delivery import REPORT_S
+from gateway.listeners.sockaddr import unpack
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

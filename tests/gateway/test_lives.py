@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway import addresses
 from gateway.config import Settings
+from gateway.listeners import sockaddr as addresses
 from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
 from tsudoi.protocol.backbone import new_instance
 

@@ -17,12 +17,12 @@ from broker.core import Core as BrokerCore
 from broker.store import Store
 from broker.store_memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
-from gateway import addresses
 from gateway.config import Settings
 from gateway.core import Core as GatewayCore
 from gateway.counters import Counters
 from gateway.delivery import Delivery
 from gateway.link import CANARY_S, Link
+from gateway.listeners import sockaddr as addresses
 from gateway.members import Member, Members, Recipients
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
