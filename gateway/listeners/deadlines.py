@@ -18,7 +18,7 @@ class Deadlines:
     def __init__(self, wait_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         self.wait_s = wait_s
-        """May change; deadlines that have begun keep their time."""
+        """May change. A deadline that has begun keeps its time, and no later one passes before it."""
         self._until: dict[Waiting, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 

@@ -59,6 +59,7 @@ class TlsListener:
         self._connect = connect
         self._loop = asyncio.get_running_loop()
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._next = asyncio.Lock()
         self._accepting = self._loop.create_task(self._accept())
 
     async def close(self) -> None:
@@ -85,15 +86,28 @@ class TlsListener:
             else:
                 handshake.cancel()
                 sock.close()
-            # Accept the next one when all else that happens has had its turn: a handshake costs the loop as much as a
-            # hundred chat messages.
+            # One in each turn of the event loop, however many wait.
             await asyncio.sleep(0)
 
     async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
-        """Let asyncio call `connection_made` once the handshake is done."""
-        await self._loop.connect_accepted_socket(
-            lambda: connection, sock, ssl=self._certificate.context, ssl_handshake_timeout=HANDSHAKE_S
-        )
+        """Let asyncio call `connection_made` once the handshake is done; raise OSError if it fails."""
+        async with asyncio.timeout(HANDSHAKE_S):
+            await self._readable(sock)
+            # asyncio computes the answer to a client's first bytes as soon as it has them, which costs as much as a
+            # hundred chat messages, with an RSA key as thousands. So handshakes begin one by one, and the event loop
+            # does all else that is to be done between two of them.
+            async with self._next:
+                await asyncio.sleep(0)
+            await self._loop.connect_accepted_socket(lambda: connection, sock, ssl=self._certificate.context)
+
+    async def _readable(self, sock: socket.socket) -> None:
+        """Wait for a client's first bytes; until then its connection takes no memory for TLS."""
+        came = asyncio.Event()
+        self._loop.add_reader(sock, came.set)
+        try:
+            await came.wait()
+        finally:
+            self._loop.remove_reader(sock)
 
     def _done(self, sock: socket.socket, connection: Connection, handshake: asyncio.Task[None]) -> None:
         """Free the place of a connection whose handshake failed or was ended."""
@@ -104,7 +118,7 @@ class TlsListener:
         if not isinstance(why, OSError | None):
             logger.error("a TLS handshake failed by a fault of ours", exc_info=why)
         self._counters.tls_failed += 1
-        connection.connection_lost(None if why is None else ConnectionError(str(why)))
+        connection.connection_lost(why if isinstance(why, Exception) else None)
         sock.close()
 
 

@@ -245,6 +245,30 @@ def test_a_renewed_certificate_is_shown_to_who_comes_next(tmp_path: Path) -> Non
     assert certificate.context is not before
 
 
+def test_handshakes_that_come_at_once_begin_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        loop, turn, begun = asyncio.get_running_loop(), 0, list[int]()
+
+        async def begin(*_: object, **__: object) -> None:
+            begun.append(turn)
+            raise ConnectionResetError
+
+        monkeypatch.setattr(loop, "connect_accepted_socket", begin)
+        async with running(tmp_path) as (_, server, door, _), AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connected(door, None)) for _ in range(10)]
+            await until(lambda: server.connections == len(clients))
+            assert begun == []
+            for client in clients:
+                client.writer.write(b"\x16")
+            async with asyncio.timeout(PATIENCE_S):
+                while len(begun) < len(clients):
+                    turn += 1
+                    await asyncio.sleep(0)
+            assert len(set(begun)) == len(clients)
+
+    asyncio.run(scenario())
+
+
 @BOTH_LOOPS
 def test_many_who_come_at_once_all_get_in(tmp_path: Path, run: Callable[..., None]) -> None:
     context = trusting()
