@@ -42,6 +42,7 @@ class Town:
     def targets(self) -> str:
         doors = [gateway.door("auto") for gateway in self.gateways]
         places = {"tcp": [door.tcp for door in doors], "udp": [door.udp for door in doors]}
+        places["tls"] = [next(iter(gateway.addresses("tls"))) for gateway in self.gateways]
         return json.dumps(places | {"broker": self.broker.endpoint})
 
 
@@ -67,7 +68,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     for name in ("east", "west"):
         keyring.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
     # Addresses of this machine count like any others here.
-    flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info")
+    flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info", *tls_flags(folder))
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(folder / "rooms.sqlite", "--keys", str(folder / "keys")))
         gateways = [
@@ -81,6 +82,15 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         with attacked(town, "busy_neighbour"):
             town.busy = watch.measure(CALM_S)
         yield town
+
+
+def tls_flags(folder: Path) -> tuple[str, ...]:
+    """A TLS listener with the kind of key that costs most."""
+    certificate, key = folder / "server.pem", folder / "server.key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:4096", "-nodes", "-subj", "/CN=here"]
+    subprocess.run([*command, "-out", str(certificate), "-keyout", str(key)], capture_output=True, check=True)
+    key.chmod(0o600)
+    return "--tls", "127.0.0.1:0", "--tls-cert", str(certificate), "--tls-key", str(key)
 
 
 def memory_mb(service: Service) -> float:
