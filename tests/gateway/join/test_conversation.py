@@ -46,16 +46,16 @@ EACH = pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 
 @dataclass
 class Client:
-    """A conversation, and a client who is heard as the TCP door hears it: in segments, then silence."""
+    """A conversation, and a client who is heard as the TCP listener hears it: in segments, then silence."""
 
-    door: str
+    listener: str
     listed_before: bool = False
     accepts_tokens: bool = False
     commands: list[Command] = field(default_factory=list)
     rooms: tuple[str, ...] = ("den", "部屋1")
 
     def __post_init__(self) -> None:
-        self.conversation = JoinConversation(self.door, LIMIT, self.listed_before, self.accepts_tokens)
+        self.conversation = JoinConversation(self.listener, LIMIT, self.listed_before, self.accepts_tokens)
 
     @property
     def state(self) -> State:
@@ -228,10 +228,10 @@ def counted(room: str, payload: bytes, room_size: int, payload_size: int, operat
     return [Header(room_size, operation, 0, payload_size).serialize(), room.encode(), payload]
 
 
-@pytest.mark.parametrize("door", ["tcrp", "classic", AUTO])
+@pytest.mark.parametrize("listener", ["tcrp", "classic", AUTO])
 @pytest.mark.parametrize(("room_size", "payload_size"), [(7, 9), (3, 3), (3, 9), (7, 3)])
 @pytest.mark.parametrize("cut", ["whole", "header", "three", "late"])
-def test_sizes_may_be_counted_in_characters(door: str, room_size: int, payload_size: int, cut: str) -> None:
+def test_sizes_may_be_counted_in_characters(listener: str, room_size: int, payload_size: int, cut: str) -> None:
     header, room, payload = counted("部屋1", "アリス".encode(), room_size, payload_size)
     segments = {
         "whole": [header + room + payload],
@@ -239,7 +239,7 @@ def test_sizes_may_be_counted_in_characters(door: str, room_size: int, payload_s
         "three": [header, room, payload],
         "late": [header + room + payload[:-1], payload[-1:]],
     }
-    client = Client(door).send(*segments[cut])
+    client = Client(listener).send(*segments[cut])
     assert (client.asked.room, client.asked.user) == ("部屋1", "アリス")
 
 
@@ -340,9 +340,9 @@ def test_begun_says_whether_the_rest_must_come_soon() -> None:
 LIST = Header(0, JOIN, 0, 0).serialize()
 
 
-@pytest.mark.parametrize("door", [AUTO, "tsudoi", "tcrp-ok"])
-def test_a_list_is_asked_for_on_a_connection_of_its_own(door: str) -> None:
-    client = Client(door).send(LIST)
+@pytest.mark.parametrize("listener", [AUTO, "tsudoi", "tcrp-ok"])
+def test_a_list_is_asked_for_on_a_connection_of_its_own(listener: str) -> None:
+    client = Client(listener).send(LIST)
     assert client.commands == [AskForRooms(alone=True)]
     assert client.handle(Listed(Listing(["den", "部屋1"]))) == [Send([rooms_reply(["den", "部屋1"])], 0.0), Finish()]
     assert client.state is State.DONE
@@ -354,7 +354,7 @@ def test_an_empty_list_is_a_list() -> None:
     assert client.sent == [frame(b"", 2, 1, b"")]
 
 
-def test_other_doors_have_no_list() -> None:
+def test_other_listeners_have_no_list() -> None:
     client = Client("tcrp").send(LIST)
     assert [type(command) for command in client.commands] == [CountRefusal, Send, Finish]
 
@@ -453,7 +453,7 @@ def test_auto_knows_our_own_clients(room: str, user: str) -> None:
     assert (client.asked.dialect, client.asked.room, client.asked.user) == (TSUDOI, room, user)
 
 
-@pytest.mark.parametrize("door", [AUTO, "tcrp-json"])
+@pytest.mark.parametrize("listener", [AUTO, "tcrp-json"])
 @pytest.mark.parametrize(
     "payload",
     [
@@ -462,9 +462,9 @@ def test_auto_knows_our_own_clients(room: str, user: str) -> None:
         b'{"username":"alice","password":"\\ud83d"}',
     ],
 )
-def test_an_object_that_went_wrong_is_not_shown_to_anybody(door: str, payload: bytes) -> None:
+def test_an_object_that_went_wrong_is_not_shown_to_anybody(listener: str, payload: bytes) -> None:
     for listed_before in (False, True):
-        client = Client(door, listed_before).send(frame(b"den", CREATE, 0, payload))
+        client = Client(listener, listed_before).send(frame(b"den", CREATE, 0, payload))
         refusal = Send([frame(b"", CREATE, 1, b"\4")], TCRP_JSON.pause_s)
         commands = [each for each in client.commands if each != WaitBriefly()]
         assert commands == [CountRefusal("bad_request"), refusal, Finish()]
@@ -480,7 +480,7 @@ def test_auto_takes_plain_clients_of_one_who_listed_for_tcrp_ok() -> None:
 
 
 def drive(client: Client, segments: list[bytes], answers: list[str]) -> None:
-    """Give a conversation all of this, whatever it says, as the TCP door would."""
+    """Give a conversation all of this, whatever it says, as the TCP listener would."""
     todo = list(segments)
     for _ in range(200):
         state = client.state
@@ -511,21 +511,24 @@ def drive(client: Client, segments: list[bytes], answers: list[str]) -> None:
     assert sum(len(raw) for raw in client.sent) <= 200 * 2_000
 
 
-DOORS = st.sampled_from([AUTO, *DIALECTS])
+LISTENERS = st.sampled_from([AUTO, *DIALECTS])
 ANSWERS = st.lists(st.sampled_from(["yes", "no", "more"]), max_size=10)
 
 
 @given(
-    door=DOORS, listed=st.booleans(), segments=st.lists(st.binary(min_size=1, max_size=60), max_size=8), answers=ANSWERS
+    listener=LISTENERS,
+    listed=st.booleans(),
+    segments=st.lists(st.binary(min_size=1, max_size=60), max_size=8),
+    answers=ANSWERS,
 )
 @example(AUTO, True, [b"\0\2\0" + bytes(29)], ["yes"])
 @example("classic", False, [b"\0\2\0" + bytes(28) + b"\1", b"a", b"\xff" * 60], ["yes"])
-def test_no_bytes_raise(door: str, listed: bool, segments: list[bytes], answers: list[str]) -> None:
-    drive(Client(door, listed), segments, answers)
+def test_no_bytes_raise(listener: str, listed: bool, segments: list[bytes], answers: list[str]) -> None:
+    drive(Client(listener, listed), segments, answers)
 
 
-@given(door=DOORS, listed=st.booleans(), data=st.data(), answers=ANSWERS)
-def test_no_request_raises(door: str, listed: bool, data: st.DataObject, answers: list[str]) -> None:
+@given(listener=LISTENERS, listed=st.booleans(), data=st.data(), answers=ANSWERS)
+def test_no_request_raises(listener: str, listed: bool, data: st.DataObject, answers: list[str]) -> None:
     segments: list[bytes] = []
     for _ in range(data.draw(st.integers(1, 3))):
         header, body = data.draw(requests())
@@ -535,7 +538,7 @@ def test_no_request_raises(door: str, listed: bool, data: st.DataObject, answers
         raw = header.serialize() + body
         cut = data.draw(st.integers(0, len(raw)))
         segments += [part for part in (raw[:cut], raw[cut:]) if part]
-    drive(Client(door, listed), segments, answers)
+    drive(Client(listener, listed), segments, answers)
 
 
 @given(

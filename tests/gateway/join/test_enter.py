@@ -28,7 +28,7 @@ WALL_NOW = 1_800_000_000.0
 
 
 @dataclass
-class Door:
+class Entrance:
     """A gateway's rules, and clients that ask to enter."""
 
     settings: Settings = field(default_factory=lambda: Settings(unlimited=()))
@@ -60,124 +60,124 @@ class Door:
 def test_a_granted_client_is_a_member_with_a_token_of_which_the_directory_has_the_hash(
     operation: Operation, kind: type[Create]
 ) -> None:
-    door = Door()
-    entry = door.client()
-    question = door.decide(entry, operation, password="moon")
+    entrance = Entrance()
+    entry = entrance.client()
+    question = entrance.decide(entry, operation, password="moon")
     assert type(question) is kind
     assert (question.room, question.user, question.password, question.ip) == ("den", "alice", "moon", IP)
     grant = a_grant(1)
-    entered = entry.answered(grant, door.gateway.now)
+    entered = entry.answered(grant, entrance.gateway.now)
     assert isinstance(entered, Entered)
     assert (entered.room, entered.user) == (grant.room_name, grant.user)
     assert hash_token(entered.token.encode()) == question.token_hash
-    assert list(door.gateway.members.by_token) == [entered.token.encode()]
-    assert door.counters.handshakes_admitted == 1
+    assert list(entrance.gateway.members.by_token) == [entered.token.encode()]
+    assert entrance.counters.handshakes_admitted == 1
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ANSWER_BUSY, Verdict.CLOSE])
 def test_a_connection_that_is_not_served_is_asked_about_nothing(verdict: Verdict) -> None:
-    door = Door()
-    entry = door.client(verdict)
+    entrance = Entrance()
+    entry = entrance.client(verdict)
     assert not entry.may_list
     expected = Declined(Status.BUSY, close=True) if verdict is Verdict.ANSWER_BUSY else None
-    assert door.decide(entry) == expected
+    assert entrance.decide(entry) == expected
 
 
 def test_a_further_request_counts_like_a_connection() -> None:
-    door = Door(Settings(unlimited=(), address_rate=0.1))
-    entry = door.client()
+    entrance = Entrance(Settings(unlimited=(), address_rate=0.1))
+    entry = entrance.client()
     for _ in range(2):
-        assert isinstance(door.decide(entry), Join)
-        assert isinstance(entry.answered(Refused(Status.ROOM_NOT_FOUND, ""), door.gateway.now), Declined)
-    assert door.decide(entry) == Declined(Status.BUSY, close=True)
-    assert door.decide(entry) is None
-    assert door.counters.handshakes_limited == 2
+        assert isinstance(entrance.decide(entry), Join)
+        assert isinstance(entry.answered(Refused(Status.ROOM_NOT_FOUND, ""), entrance.gateway.now), Declined)
+    assert entrance.decide(entry) == Declined(Status.BUSY, close=True)
+    assert entrance.decide(entry) is None
+    assert entrance.counters.handshakes_limited == 2
 
 
 def test_rooms_and_members_of_an_address_are_limited() -> None:
-    door = Door(Settings(unlimited=(), create_rate=0.1, address_members=1))
-    assert isinstance(door.decide(door.client(), CREATE), Create)
-    assert door.decide(door.client(), CREATE) == Declined(Status.BUSY)
-    entry = door.client()
-    assert isinstance(door.decide(entry), Join)
-    entry.answered(a_grant(1, ip=IP), door.gateway.now)
-    assert door.decide(door.client()) == Declined(Status.BUSY, "your address has its most members (1)")
-    assert isinstance(door.decide(door.client(ip="192.0.2.2")), Join)
+    entrance = Entrance(Settings(unlimited=(), create_rate=0.1, address_members=1))
+    assert isinstance(entrance.decide(entrance.client(), CREATE), Create)
+    assert entrance.decide(entrance.client(), CREATE) == Declined(Status.BUSY)
+    entry = entrance.client()
+    assert isinstance(entrance.decide(entry), Join)
+    entry.answered(a_grant(1, ip=IP), entrance.gateway.now)
+    assert entrance.decide(entrance.client()) == Declined(Status.BUSY, "your address has its most members (1)")
+    assert isinstance(entrance.decide(entrance.client(ip="192.0.2.2")), Join)
 
 
 def test_passwords_are_limited_for_joins_alone() -> None:
-    door = Door(Settings(unlimited=(), password_tries=1, create_rate=1_000.0))
-    entry = door.client()
-    assert isinstance(door.decide(entry, password="moon"), Join)
-    wrong = entry.answered(Refused(Status.WRONG_PASSWORD, ""), door.gateway.now)
+    entrance = Entrance(Settings(unlimited=(), password_tries=1, create_rate=1_000.0))
+    entry = entrance.client()
+    assert isinstance(entrance.decide(entry, password="moon"), Join)
+    wrong = entry.answered(Refused(Status.WRONG_PASSWORD, ""), entrance.gateway.now)
     assert wrong == Declined(Status.WRONG_PASSWORD)
-    assert door.decide(door.client(), password="sun") == Declined(Status.BUSY)
-    assert isinstance(door.decide(door.client()), Join)
-    assert isinstance(door.decide(door.client(), CREATE, password="sun"), Create)
-    assert door.counters.passwords_limited == 1
+    assert entrance.decide(entrance.client(), password="sun") == Declined(Status.BUSY)
+    assert isinstance(entrance.decide(entrance.client()), Join)
+    assert isinstance(entrance.decide(entrance.client(), CREATE, password="sun"), Create)
+    assert entrance.counters.passwords_limited == 1
 
 
 def test_a_password_that_nobody_checked_frees_its_place() -> None:
-    door = Door()
+    entrance = Entrance()
     for _ in range(3 * PENDING):
-        entry = door.client()
-        assert isinstance(door.decide(entry, password="moon"), Join)
-        assert entry.answered(None, door.gateway.now) == Declined(Status.BUSY)
+        entry = entrance.client()
+        assert isinstance(entrance.decide(entry, password="moon"), Join)
+        assert entry.answered(None, entrance.gateway.now) == Declined(Status.BUSY)
 
 
 def test_a_signed_token_gives_name_and_rights_or_a_refusal_of_its_own() -> None:
-    door = Door(verifier=TokenVerifier(parse_keys(SECRET), required=True))
-    refusal = door.decide(door.client())
+    entrance = Entrance(verifier=TokenVerifier(parse_keys(SECRET), required=True))
+    refusal = entrance.decide(entrance.client())
     assert refusal == Declined(Status.WRONG_PASSWORD, "a token is needed here", counted_as="token_refused")
     token = jwt.encode({"name": "carol", "moderator": True, "exp": WALL_NOW + 60}, SECRET)
-    question = door.decide(door.client(), user=token, password="moon")
+    question = entrance.decide(entrance.client(), user=token, password="moon")
     assert isinstance(question, Join)
     assert (question.user, question.password) == ("carol", "moon")
     assert question.rights == Rights.VERIFIED | Rights.MODERATOR
     late = jwt.encode({"name": "carol", "exp": WALL_NOW - 60}, SECRET)
-    assert isinstance(door.decide(door.client(), user=late), Declined)
+    assert isinstance(entrance.decide(entrance.client(), user=late), Declined)
 
 
 @pytest.mark.parametrize(
     ("number", "status"), [(int(Status.ROOM_EXISTS), Status.ROOM_EXISTS), (99, Status.BAD_REQUEST)]
 )
 def test_a_refusal_is_passed_on_and_an_unknown_one_is_a_bad_request(number: int, status: Status) -> None:
-    door = Door()
-    entry = door.client()
-    door.decide(entry)
-    assert entry.answered(Refused(number, "words"), door.gateway.now) == Declined(status, "words")
+    entrance = Entrance()
+    entry = entrance.client()
+    entrance.decide(entry)
+    assert entry.answered(Refused(number, "words"), entrance.gateway.now) == Declined(status, "words")
 
 
 def test_a_new_room_is_in_the_next_list() -> None:
-    door = Door()
-    door.rooms.ask(door.gateway.now, lambda _: None)
-    entry = door.client()
-    door.decide(entry, CREATE)
-    entry.answered(a_grant(1), door.gateway.now)
-    door.rooms.ask(door.gateway.now, lambda _: None)
-    assert len(door.gateway.asked(ListRooms)) == 2
+    entrance = Entrance()
+    entrance.rooms.ask(entrance.gateway.now, lambda _: None)
+    entry = entrance.client()
+    entrance.decide(entry, CREATE)
+    entry.answered(a_grant(1), entrance.gateway.now)
+    entrance.rooms.ask(entrance.gateway.now, lambda _: None)
+    assert len(entrance.gateway.asked(ListRooms)) == 2
 
 
 def test_a_member_whose_client_was_never_sent_its_token_leaves() -> None:
-    door = Door()
+    entrance = Entrance()
     for is_sent in (True, False):
-        entry = door.client()
-        door.decide(entry)
-        entry.answered(a_grant(1 + is_sent), door.gateway.now)
+        entry = entrance.client()
+        entrance.decide(entry)
+        entry.answered(a_grant(1 + is_sent), entrance.gateway.now)
         if is_sent:
             entry.token_sent()
-        assert entry.abandon(door.gateway.now) is not is_sent
-        assert not entry.abandon(door.gateway.now)
-    assert door.left() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
-    assert not door.client().abandon(door.gateway.now)
+        assert entry.abandon(entrance.gateway.now) is not is_sent
+        assert not entry.abandon(entrance.gateway.now)
+    assert entrance.left() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
+    assert not entrance.client().abandon(entrance.gateway.now)
 
 
 def test_a_port_is_where_the_members_datagrams_go() -> None:
-    door = Door()
-    entry = door.client()
-    entry.announce(50_000, door.gateway.now)
-    door.decide(entry)
-    entry.answered(a_grant(1), door.gateway.now)
-    entry.announce(50_000, door.gateway.now)
-    (member,) = door.gateway.members.by_token.values()
+    entrance = Entrance()
+    entry = entrance.client()
+    entry.announce(50_000, entrance.gateway.now)
+    entrance.decide(entry)
+    entry.answered(a_grant(1), entrance.gateway.now)
+    entry.announce(50_000, entrance.gateway.now)
+    (member,) = entrance.gateway.members.by_token.values()
     assert member.address == sockaddr.pack(IP, 50_000)

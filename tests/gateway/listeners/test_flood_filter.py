@@ -74,7 +74,7 @@ def test_many_who_flood_are_known_and_some_dropped() -> None:
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
-def door(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+def bound(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
     if sys.platform != "linux":
         pytest.skip("another kernel")
     with socket.socket(socket.AF_INET6 if ":" in request.param else socket.AF_INET, socket.SOCK_DGRAM) as sock:
@@ -83,26 +83,26 @@ def door(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
         yield sock
 
 
-def passed(door: socket.socket, *datagrams: bytes) -> list[bytes]:
+def passed(bound: socket.socket, *datagrams: bytes) -> list[bytes]:
     """Of these datagrams, those that come through."""
-    with socket.socket(door.family, socket.SOCK_DGRAM) as sender:
+    with socket.socket(bound.family, socket.SOCK_DGRAM) as sender:
         for data in datagrams:
-            sender.sendto(data, door.getsockname())
+            sender.sendto(data, bound.getsockname())
     found = []
     try:
         while True:
-            found.append(door.recv(4096))
+            found.append(bound.recv(4096))
     except BlockingIOError:
         return found
 
 
 @pytest.mark.parametrize("count", [1, 2, FILTERED])
-def test_the_kernel_drops_what_silenced_members_send_and_nothing_else(door: socket.socket, count: int) -> None:
+def test_the_kernel_drops_what_silenced_members_send_and_nothing_else(bound: socket.socket, count: int) -> None:
     flood_filter = FloodFilter()
     for member in range(1, count + 1):
         flood(flood_filter, member, 0.0)
     program = flood_filter.program()
-    assert bpf.attach_filter(door, program)
+    assert bpf.attach_filter(bound, program)
     dropped = [
         data
         for member in range(1, count + 1)
@@ -115,9 +115,9 @@ def test_the_kernel_drops_what_silenced_members_send_and_nothing_else(door: sock
     kept += [*OTHERS, datagram(token_of(1)[:31]), b"\0\x20" + datagram(token_of(1))[1:], b"x" + datagram(token_of(1))]
     # With whatever room's name.
     dropped += [datagram(token_of(count), room=b"x" * size) for size in (0, 1, 100, 255)]
-    assert passed(door, *dropped, *kept, *dropped) == kept
-    assert bpf.attach_filter(door, ())
-    assert passed(door, *dropped, *kept) == [*dropped, *kept]
+    assert passed(bound, *dropped, *kept, *dropped) == kept
+    assert bpf.attach_filter(bound, ())
+    assert passed(bound, *dropped, *kept) == [*dropped, *kept]
 
 
 def test_another_kernel_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def new_socket(family: tuple[socket.AddressFamily, str]) -> Iterator[NewSocket]:
 
 
 @pytest.fixture
-def door(new_socket: NewSocket) -> socket.socket:
+def sock(new_socket: NewSocket) -> socket.socket:
     """The socket that an engine works on."""
     sock = new_socket()
     sock.setblocking(False)
@@ -75,51 +75,51 @@ def a_member(number: int) -> Member:
 # --- receiving ----------------------------------------------------------------------------------------------------
 
 
-def test_nothing_there_is_nothing_received(engine: type[Io], door: socket.socket) -> None:
-    assert engine(door).receive() == []
+def test_nothing_there_is_nothing_received(engine: type[Io], sock: socket.socket) -> None:
+    assert engine(sock).receive() == []
 
 
 def test_datagrams_come_with_their_addresses_in_order(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
 ) -> None:
     one, two = new_socket(), new_socket()
     sent = []
     for number in range(20):
         sender = (one, two)[number % 3 == 0]
         data = b"%d" % number * (number % 5)
-        sender.sendto(data, door.getsockname())
+        sender.sendto(data, sock.getsockname())
         sent.append((data, name_of(sender)))
-    assert engine(door).receive() == sent
+    assert engine(sock).receive() == sent
 
 
 def test_a_batch_has_a_bound_and_the_rest_comes_next(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
 ) -> None:
     sender = new_socket()
     for number in range(BATCH + 7):
-        sender.sendto(b"%d" % number, door.getsockname())
-    io = engine(door)
+        sender.sendto(b"%d" % number, sock.getsockname())
+    io = engine(sock)
     assert [data for data, _ in io.receive()] == [b"%d" % number for number in range(BATCH)]
     assert [data for data, _ in io.receive()] == [b"%d" % number for number in range(BATCH, BATCH + 7)]
     assert io.receive() == []
 
 
 def test_what_is_beyond_the_largest_datagram_is_cut_off(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
 ) -> None:
     sender = new_socket()
     for size in (MAX_UP - 1, MAX_UP, MAX_UP + 1, 9_000, 3):
-        sender.sendto(b"x" * size, door.getsockname())
-    assert [len(data) for data, _ in engine(door).receive()] == [MAX_UP - 1, MAX_UP, MAX_UP, MAX_UP, 3]
+        sender.sendto(b"x" * size, sock.getsockname())
+    assert [len(data) for data, _ in engine(sock).receive()] == [MAX_UP - 1, MAX_UP, MAX_UP, MAX_UP, 3]
 
 
 def test_what_was_received_stays_when_more_is_received(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
 ) -> None:
-    sender, io = new_socket(), engine(door)
-    sender.sendto(b"first", door.getsockname())
+    sender, io = new_socket(), engine(sock)
+    sender.sendto(b"first", sock.getsockname())
     received = io.receive()
-    sender.sendto(b"other", door.getsockname())
+    sender.sendto(b"other", sock.getsockname())
     io.receive()
     assert received == [(b"first", name_of(sender))]
 
@@ -129,19 +129,19 @@ def test_what_was_received_stays_when_more_is_received(
 
 @pytest.mark.parametrize("size", [0, 1, 1_200, 4_094])
 def test_one_datagram_is_sent_from_the_door(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket, size: int
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int
 ) -> None:
     receiver = new_socket()
-    assert engine(door).send_to(b"x" * size, name_of(receiver))
-    assert receiver.recvfrom(9_000) == (b"x" * size, door.getsockname())
+    assert engine(sock).send_to(b"x" * size, name_of(receiver))
+    assert receiver.recvfrom(9_000) == (b"x" * size, sock.getsockname())
 
 
-def test_what_the_kernel_refuses_for_good_is_counted(engine: type[Io], door: socket.socket) -> None:
-    io = engine(door)
-    other = sockaddr.pack("192.0.2.1" if door.family == socket.AF_INET6 else "2001:db8::1", 5000)
+def test_what_the_kernel_refuses_for_good_is_counted(engine: type[Io], sock: socket.socket) -> None:
+    io = engine(sock)
+    other = sockaddr.pack("192.0.2.1" if sock.family == socket.AF_INET6 else "2001:db8::1", 5000)
     assert io.send_to(b"wrong family", other)
     assert io.failed == 1
-    assert io.send_to(b"no port", sockaddr.with_port(name_of(door), 0))
+    assert io.send_to(b"no port", sockaddr.with_port(name_of(sock), 0))
     assert io.failed == 2
 
 
@@ -173,8 +173,8 @@ class Group:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 4, 5, 8, 9, 100])
-def test_all_of_a_group_hear(engine: type[Io], door: socket.socket, new_socket: NewSocket, size: int) -> None:
-    group, io = Group(engine, new_socket, size), engine(door)
+def test_all_of_a_group_hear(engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int) -> None:
+    group, io = Group(engine, new_socket, size), engine(sock)
     assert io.send(b"one", group.recipients, -1) == []  # type: ignore[arg-type]
     assert io.send("二".encode(), group.recipients, -1) == []  # type: ignore[arg-type]
     assert group.heard() == [[b"one", "二".encode()]] * size
@@ -182,8 +182,8 @@ def test_all_of_a_group_hear(engine: type[Io], door: socket.socket, new_socket: 
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_all_but_one_hear(engine: type[Io], door: socket.socket, new_socket: NewSocket, size: int) -> None:
-    group, io = Group(engine, new_socket, size), engine(door)
+def test_all_but_one_hear(engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int) -> None:
+    group, io = Group(engine, new_socket, size), engine(sock)
     for skip in range(size):
         assert io.send(b"%d" % skip, group.recipients, skip) == []  # type: ignore[arg-type]
     for number, got in enumerate(group.heard()):
@@ -191,19 +191,19 @@ def test_all_but_one_hear(engine: type[Io], door: socket.socket, new_socket: New
 
 
 def test_a_shorter_payload_has_nothing_of_the_one_before(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
 ) -> None:
-    group, io = Group(engine, new_socket, 2), engine(door)
+    group, io = Group(engine, new_socket, 2), engine(sock)
     for payload in (b"x" * 4_094, b"y", b""):
         io.send(payload, group.recipients, -1)  # type: ignore[arg-type]
     assert group.heard() == [[b"x" * 4_094, b"y", b""]] * 2
 
 
 def test_one_that_can_not_be_reached_does_not_keep_the_others_from_hearing(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
 ) -> None:
-    group, io = Group(engine, new_socket, 5), engine(door)
-    nowhere = sockaddr.with_port(name_of(door), 0)
+    group, io = Group(engine, new_socket, 5), engine(sock)
+    nowhere = sockaddr.with_port(name_of(sock), 0)
     group.recipients.remove(group.members[1])
     group.recipients.add(group.members[1], nowhere)
     group.recipients.remove(group.members[3])
@@ -214,9 +214,9 @@ def test_one_that_can_not_be_reached_does_not_keep_the_others_from_hearing(
 
 
 def test_the_last_one_takes_the_slot_of_one_that_goes(
-    engine: type[Io], door: socket.socket, new_socket: NewSocket
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
 ) -> None:
-    group, io = Group(engine, new_socket, 6), engine(door)
+    group, io = Group(engine, new_socket, 6), engine(sock)
     for number in (0, 3, 5):
         group.recipients.remove(group.members[number])
         assert group.members[number].slot == -1
@@ -266,7 +266,7 @@ class Clogged:
         self.addresses: list[bytes] = []
         self.clogged: set[int] = set()
         if engine is LinuxIo:
-            self.door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             for _ in range(size):
                 sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
                 # The kernel makes up an abstract name: | family: 2 | 0 | five characters |
@@ -274,23 +274,23 @@ class Clogged:
                 self.sockets.append(sock)
                 self.addresses.append(struct.pack("=H", socket.AF_UNIX) + sock.getsockname())
         else:
-            self.door = _Reluctant(self)
+            self.sock = _Reluctant(self)
             for _ in range(size):
                 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 sock.bind(("127.0.0.1", 0))
                 self.sockets.append(sock)
                 self.addresses.append(name_of(sock))
-        self.door.setblocking(False)
+        self.sock.setblocking(False)
         for sock in self.sockets:
             sock.setblocking(False)
-        self.io = engine(self.door)
+        self.io = engine(self.sock)
         for member, address in zip(self.members, self.addresses, strict=True):
             self.recipients.add(member, address)
 
     def clog(self, number: int) -> None:
         """Let one take nothing more."""
         self.clogged.add(number)
-        if self.door.family == socket.AF_UNIX:
+        if self.sock.family == socket.AF_UNIX:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
                 other.setblocking(False)
                 while True:
@@ -309,7 +309,7 @@ class Clogged:
         return heard
 
     def close(self) -> None:
-        for sock in (self.door, *self.sockets):
+        for sock in (self.sock, *self.sockets):
             sock.close()
 
 

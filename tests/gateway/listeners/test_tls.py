@@ -51,7 +51,7 @@ def trusting() -> ssl.SSLContext:
 async def running(
     folder: Path, settings: Settings | None = None, dialect: str = "auto"
 ) -> AsyncIterator[tuple[Directory, TCPServer, Listener, Listener]]:
-    """A TLS door, and a plain one beside it."""
+    """A TLS listener, and a plain one beside it."""
     gateway = Directory(settings or Settings())
     certificate = Certificate(files(folder, CA.issue_cert(HERE)))
     server = TCPServer(
@@ -66,8 +66,8 @@ async def running(
 
 
 @asynccontextmanager
-async def connected(door: Listener, context: ssl.SSLContext | None) -> AsyncIterator[Client]:
-    reader, writer = await asyncio.open_connection(door.host, door.port, ssl=context)
+async def connected(listener: Listener, context: ssl.SSLContext | None) -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection(listener.host, listener.port, ssl=context)
     try:
         yield Client(reader, writer)
     finally:
@@ -140,8 +140,8 @@ def test_what_can_not_be_used_is_said_in_one_line(tmp_path: Path, harm: Callable
     "dialect", [dialect for dialect in DIALECTS.values() if dialect.port is PortPlace.NOWHERE], ids=lambda one: one.name
 )
 def test_the_handshake_is_the_same_inside(tmp_path: Path, dialect: Dialect) -> None:
-    async def answer(gateway: Directory, door: Listener, context: ssl.SSLContext | None) -> bytes:
-        async with connected(door, context) as client:
+    async def answer(gateway: Directory, listener: Listener, context: ssl.SSLContext | None) -> bytes:
+        async with connected(listener, context) as client:
             client.writer.write(serialize_request(dialect, Operation.CREATE, "den", "alice"))
             await until(lambda: bool(gateway.token_hashes))
             said = await all_said(client)
@@ -153,8 +153,8 @@ def test_the_handshake_is_the_same_inside(tmp_path: Path, dialect: Dialect) -> N
         answers = []
         for secure in (True, False):
             async with running(tmp_path, dialect=dialect.name) as (gateway, _, over_tls, plain):
-                door, context = (over_tls, trusting()) if secure else (plain, None)
-                answers.append(await answer(gateway, door, context))
+                listener, context = (over_tls, trusting()) if secure else (plain, None)
+                answers.append(await answer(gateway, listener, context))
         assert answers[0] == answers[1]
 
     uvloop.run(scenario())
@@ -168,18 +168,21 @@ def test_who_never_finishes_has_a_place_for_a_while(
     monkeypatch.setattr(tls, "HANDSHAKE_S", 0.3)
 
     async def scenario() -> None:
-        async with running(tmp_path, Settings(connections=3)) as (gateway, server, door, _), AsyncExitStack() as stack:
-            strangers = [await stack.enter_async_context(connected(door, None)) for _ in range(3)]
+        async with (
+            running(tmp_path, Settings(connections=3)) as (gateway, server, listener, _),
+            AsyncExitStack() as stack,
+        ):
+            strangers = [await stack.enter_async_context(connected(listener, None)) for _ in range(3)]
             strangers[1].writer.write(b"\x16\x03\x01\x02\x00\x01")
             await until(lambda: server.connections == 3)
-            one_more = await stack.enter_async_context(connected(door, None))
+            one_more = await stack.enter_async_context(connected(listener, None))
             assert await all_said(one_more) == b""
             assert gateway.counters.connections_refused == 1
             for stranger in strangers:
                 await all_said(stranger)
             await until(lambda: server.connections == 0)
             assert gateway.counters.tls_failed == 3
-            client = await stack.enter_async_context(connected(door, trusting()))
+            client = await stack.enter_async_context(connected(listener, trusting()))
             client.writer.write(serialize_request(TSUDOI, Operation.CREATE, "den", "alice"))
             assert await all_said(client)
 
@@ -189,9 +192,9 @@ def test_who_never_finishes_has_a_place_for_a_while(
 def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -> None:
     async def scenario() -> None:
         settings = Settings(address_connections=1, unlimited=())
-        async with running(tmp_path, settings) as (gateway, server, door, _), connected(door, None):
+        async with running(tmp_path, settings) as (gateway, server, listener, _), connected(listener, None):
             await until(lambda: server.connections == 1)
-            async with connected(door, None) as second:
+            async with connected(listener, None) as second:
                 assert await all_said(second) == b""
             assert gateway.counters.connections_refused == 1
 
@@ -201,7 +204,7 @@ def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -> None
 @BOTH_LOOPS
 def test_a_plain_client_is_turned_away_at_once(tmp_path: Path, run: Callable[..., None]) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as (gateway, server, door, _), connected(door, None) as client:
+        async with running(tmp_path) as (gateway, server, listener, _), connected(listener, None) as client:
             client.writer.write(serialize_request(TSUDOI, Operation.CREATE, "den", "alice"))
             await all_said(client)
             await until(lambda: gateway.counters.tls_failed == 1 and server.connections == 0)
@@ -211,24 +214,24 @@ def test_a_plain_client_is_turned_away_at_once(tmp_path: Path, run: Callable[...
 
 
 @pytest.mark.parametrize("grace_s", [0.0, 60.0])
-def test_the_door_closes_while_handshakes_are_going_on(tmp_path: Path, grace_s: float) -> None:
+def test_the_listener_closes_while_handshakes_are_going_on(tmp_path: Path, grace_s: float) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as (_, server, door, _), connected(door, None) as stranger:
+        async with running(tmp_path) as (_, server, listener, _), connected(listener, None) as stranger:
             await until(lambda: server.connections == 1)
             async with asyncio.timeout(PATIENCE_S):
                 await server.close(grace_s)
             await all_said(stranger)
             assert server.connections == 0
             with socket.socket() as probe:
-                assert probe.connect_ex((door.host, door.port)) != 0
+                assert probe.connect_ex((listener.host, listener.port)) != 0
 
     uvloop.run(scenario())
 
 
 def test_a_client_that_ends_its_half_has_ended_all(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as (gateway, server, door, _):
-            async with connected(door, trusting()):
+        async with running(tmp_path) as (gateway, server, listener, _):
+            async with connected(listener, trusting()):
                 await until(lambda: server.connections == 1)
             await until(lambda: server.connections == 0)
             assert gateway.counters.tls_failed == 0
@@ -254,8 +257,8 @@ def test_handshakes_that_come_at_once_begin_one_by_one(tmp_path: Path, monkeypat
             raise ConnectionResetError
 
         monkeypatch.setattr(loop, "connect_accepted_socket", begin)
-        async with running(tmp_path) as (_, server, door, _), AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(connected(door, None)) for _ in range(10)]
+        async with running(tmp_path) as (_, server, listener, _), AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connected(listener, None)) for _ in range(10)]
             await until(lambda: server.connections == len(clients))
             assert begun == []
             for client in clients:
@@ -273,14 +276,14 @@ def test_handshakes_that_come_at_once_begin_one_by_one(tmp_path: Path, monkeypat
 def test_many_who_come_at_once_all_get_in(tmp_path: Path, run: Callable[..., None]) -> None:
     context = trusting()
 
-    async def comes(door: Listener, number: int) -> bytes:
-        async with connected(door, context) as client:
+    async def comes(listener: Listener, number: int) -> bytes:
+        async with connected(listener, context) as client:
             client.writer.write(serialize_request(TSUDOI, Operation.CREATE, f"den{number}", "alice"))
             return await all_said(client)
 
     async def scenario() -> None:
-        async with running(tmp_path) as (gateway, server, door, _):
-            said = await asyncio.gather(*(comes(door, number) for number in range(30)))
+        async with running(tmp_path) as (gateway, server, listener, _):
+            said = await asyncio.gather(*(comes(listener, number) for number in range(30)))
             assert all(said)
             assert len(gateway.token_hashes) == 30
             await until(lambda: server.connections == 0)
@@ -295,12 +298,12 @@ def test_many_who_come_at_once_all_get_in(tmp_path: Path, run: Callable[..., Non
 @BOTH_LOOPS
 def test_an_answer_that_is_not_taken_is_held(tmp_path: Path, run: Callable[..., None]) -> None:
     async def scenario() -> None:
-        async with running(tmp_path) as (gateway, server, door, _):
+        async with running(tmp_path) as (gateway, server, listener, _):
             gateway.rooms = ["x" * 1_000_000] * 8  # more than the system takes for us
             with socket.socket() as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
                 sock.setblocking(False)
-                await asyncio.get_running_loop().sock_connect(sock, (door.host, door.port))
+                await asyncio.get_running_loop().sock_connect(sock, (listener.host, listener.port))
                 # A reader with a limit takes no more than that before it is read from.
                 reader, writer = await asyncio.open_connection(
                     sock=sock, ssl=trusting(), server_hostname=HERE, limit=65_536
@@ -327,9 +330,9 @@ def test_what_is_said_while_an_answer_is_awaited_is_read_after_it(
     )
 
     async def scenario() -> None:
-        async with running(tmp_path, dialect="tcrp-no-token") as (gateway, server, door, _):
+        async with running(tmp_path, dialect="tcrp-no-token") as (gateway, server, listener, _):
             gateway.answers = False
-            async with connected(door, trusting()) as client:
+            async with connected(listener, trusting()) as client:
                 client.writer.write(first)
                 await gateway.asked_to_enter.wait()
                 for part in (second[:150], second[150:200], second[200:]):
@@ -347,8 +350,8 @@ def test_what_is_said_while_an_answer_is_awaited_is_read_after_it(
 def test_who_never_says_goodbye_is_let_go(tmp_path: Path, run: Callable[..., None]) -> None:
     settings = Settings(request_s=0.5)
 
-    def hears_all(door: Listener, sock: socket.socket) -> ssl.SSLSocket:
-        sock.connect((door.host, door.port))
+    def hears_all(listener: Listener, sock: socket.socket) -> ssl.SSLSocket:
+        sock.connect((listener.host, listener.port))
         secure = trusting().wrap_socket(sock, server_hostname=HERE)
         secure.sendall(Header(0, 2, 0, 0).serialize())
         while secure.recv(4_096):
@@ -356,8 +359,8 @@ def test_who_never_says_goodbye_is_let_go(tmp_path: Path, run: Callable[..., Non
         return secure
 
     async def scenario() -> None:
-        async with running(tmp_path, settings) as (gateway, server, door, _):
-            with socket.socket() as sock, await asyncio.to_thread(hears_all, door, sock):
+        async with running(tmp_path, settings) as (gateway, server, listener, _):
+            with socket.socket() as sock, await asyncio.to_thread(hears_all, listener, sock):
                 await until(lambda: server.connections == 0)
             assert gateway.counters.tls_failed == 0
 

@@ -92,10 +92,12 @@ async def until(done: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("kind", [sendmmsg.choose(), PortableIo], ids=["best", "portable"])
-def test_a_door_hears_and_answers(host: str, kind: type[sendmmsg.Io]) -> None:
+def test_a_listener_hears_and_answers(host: str, kind: type[sendmmsg.Io]) -> None:
     async def scenario() -> None:
         batches: list[tuple[int, list[tuple[bytes, bytes]]]] = []
-        server = UDPServer(7, Listener(host, 0), lambda door, batch: batches.append((door, batch)), nothing, kind)
+        server = UDPServer(
+            7, Listener(host, 0), lambda listener, batch: batches.append((listener, batch)), nothing, kind
+        )
         assert server.is_ipv6 == (host == "::1")
         assert server.listener.port
         server.start()
@@ -120,7 +122,7 @@ def test_a_door_hears_and_answers(host: str, kind: type[sendmmsg.Io]) -> None:
     asyncio.run(scenario())
 
 
-def test_a_resting_door_is_emptied_when_it_is_asked() -> None:
+def test_a_resting_listener_is_emptied_when_it_is_asked() -> None:
     async def scenario() -> None:
         got: list[bytes] = []
         drained: list[int] = []
@@ -206,7 +208,7 @@ def test_what_finds_no_room_goes_later_and_before_what_comes_after_it(receivers:
     asyncio.run(scenario())
 
 
-def test_what_waits_is_sent_when_the_door_closes(receivers: list[socket.socket]) -> None:
+def test_what_waits_is_sent_when_the_listener_closes(receivers: list[socket.socket]) -> None:
     async def scenario() -> None:
         server = UDPServer(0, Listener("127.0.0.1", 0), nothing, nothing, Narrow)
         Narrow.room = 0
@@ -288,8 +290,8 @@ def test_a_filter_that_another_left_in_a_socket_is_taken_out() -> None:
     async def scenario() -> None:
         with udp.bind_udp(Listener("127.0.0.1", 0)) as inherited:
             assert attach_filter(inherited, one_step(0))
-            door = Listener(*inherited.getsockname())
-            server = UDPServer(0, door, nothing, nothing, sendmmsg.choose(), os.dup(inherited.fileno()))
+            listener = Listener(*inherited.getsockname())
+            server = UDPServer(0, listener, nothing, nothing, sendmmsg.choose(), os.dup(inherited.fileno()))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
                 client.sendto(b"hello", inherited.getsockname())
             assert server.receive() == 1
