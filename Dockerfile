@@ -1,5 +1,4 @@
-# One image for both programs: `python -m gateway` (the default) and `python -m broker`. The client's SDK is there too;
-# its terminal needs requirements-client.txt, which a service does not.
+# One image for both services: `python -m gateway` (the default) and `python -m broker`.
 
 FROM python:3.13-slim AS build
 COPY requirements.txt /
@@ -10,7 +9,6 @@ RUN python -m venv --without-pip /opt/tsudoi \
 COPY tsudoi /opt/tsudoi/app/tsudoi
 COPY broker /opt/tsudoi/app/broker
 COPY gateway /opt/tsudoi/app/gateway
-COPY client /opt/tsudoi/app/client
 # Compiled here, since the service runs as a user who may not write beside the sources.
 RUN /opt/tsudoi/bin/python -m compileall -q /opt/tsudoi
 

@@ -10,12 +10,12 @@ pip := $(python) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test style types imports tests slow coverage container-test bench chaos attack soak fuzz format lock clean
+.PHONY: help run test style types imports tests slow coverage container-test bench chaos attack soak fuzz format lock settings clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-run: $(VENV)/run.stamp ## a gateway with a broker of its own; ARGS='--tcp 127.0.0.1:9001' passes flags on
+run: $(VENV)/run.stamp ## the whole service; ARGS='--tcp 127.0.0.1:9001' passes flags on
 	@exec $(python) -m gateway $(ARGS)
 
 test: style types imports tests ## the checks below, in this order: style types imports tests
@@ -71,10 +71,13 @@ compile = $(python) -m uv pip compile pyproject.toml -qq --universal --python-ve
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requirements*.txt
 	$(pip) install -qq uv
-	$(compile) --upgrade --extra auth --extra client --extra dev --output-file requirements-dev.txt
-	$(compile) --constraint requirements-dev.txt --extra auth --extra client --output-file requirements-client.txt
-	$(compile) --constraint requirements-dev.txt --extra auth --output-file requirements.txt
-	$(compile) --constraint requirements-dev.txt --extra auth --extra client --extra fuzz --output-file requirements-fuzz.txt
+	$(compile) --upgrade --extra auth --extra scenario --extra dev --output-file requirements-dev.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --extra scenario --output-file requirements-client.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --extra serve --output-file requirements.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --extra scenario --extra fuzz --output-file requirements-fuzz.txt
+
+settings: $(VENV)/dev.stamp ## write the tables of docs/settings.md and docs/settings.ja.md, from the settings' fields
+	$(python) -m docs.settings_tables
 
 clean: ## remove what the targets above made (not data/)
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis htmlcov .coverage .coverage.*

@@ -27,6 +27,7 @@ ROOMS, SIZE = 200, 5
 DELIVERIES = 20_000
 TEXT_SIZE = 100
 START_S = 5.0
+SERVERS_PLOT = f"µs of CPU a delivery, {ROOMS} rooms × {SIZE}, {DELIVERIES:,} deliveries/s"
 PATH = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 
@@ -171,10 +172,12 @@ def _compare(stage: Stage, peer: Peer) -> Row:
             their_runs.append(stage.run(theirs.load, theirs.service, their_rate))
     lost = sum(run.lost for run in their_runs)
     ours_p99, their_p99 = (median_of(runs, lambda run: run.p99) / 1e3 for runs in (ours_runs, their_runs))
+    ours_us, their_us = median_of(ours_runs, us), median_of(their_runs, us)
+    stage.plot(SERVERS_PLOT, peer.name, ours_us, their_us)
     return Row(
         f"200 rooms × 5, {DELIVERIES:,} deliveries/s, beside {peer.name}",
-        f"{median_of(ours_runs, us):.2f} µs CPU a delivery, p99 {ours_p99:.1f} ms",
-        f"{median_of(their_runs, us):.2f} µs, p99 {their_p99:.1f} ms",
+        f"{ours_us:.2f} µs CPU a delivery, p99 {ours_p99:.1f} ms",
+        f"{their_us:.2f} µs, p99 {their_p99:.1f} ms",
         ratio_of(ours_runs, their_runs, us),
         f"{_version(peer)}; lost {lost}",
     )

@@ -22,7 +22,8 @@ def draw(path: Path, title: str, bars: Sequence[Bar], beside: str) -> None:
         for color, figure in figures:
             width = figure / most * (WIDTH - LABEL - FIGURE)
             shapes.append(_rectangle(LABEL, top, width, color))
-            shapes.append(_text(LABEL + width + 6, top + BAR - 5, f"{figure:,.0f}"))
+            written = f"{figure:,.1f}" if figure < 50 else f"{figure:,.0f}"
+            shapes.append(_text(LABEL + width + 6, top + BAR - 5, written))
             top += BAR
         top += GAP
     head = (

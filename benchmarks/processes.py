@@ -1,19 +1,20 @@
-"""Processes under measurement: started, pinned, weighed and ended, with all that they start themselves."""
+"""Processes under measurement: pinned to cores, their processor time and memory measured, children included."""
 
 import contextlib
 import ctypes
 import json
 import os
+import select
 import signal
 import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
+
+from scenarios import process
+from scenarios.cluster import Gateway
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = Path(__file__).resolve().parent / "native"
@@ -22,7 +23,7 @@ BUILT = ROOT / "build" / "benchmarks"
 READY_S = 30.0
 CORES = sorted(os.sched_getaffinity(0))
 SERVICE_CORE = CORES[0]
-"""Where a service is put when it shall have one core; load comes from `LOAD_CORE`."""
+"""The core of a service that gets one core; load comes from `LOAD_CORE`."""
 LOAD_CORE = CORES[-1]
 
 
@@ -49,25 +50,20 @@ def build(name: str) -> Path:
     return program
 
 
-class Process:
-    """One process that talks by lines; ended with its children when the context is left."""
+class Process(process.Process):
+    """A program that talks by lines, pinned to some cores; killed with its children when the context is left."""
 
     def __init__(
         self, command: Sequence[str], cores: Iterable[int] = CORES, pass_fds: Sequence[int] = (), listen: bool = True
     ) -> None:
-        """Start it; unless we `listen`, what it says is lost and can not fill a pipe."""
-        self._command = command
-        # What goes wrong is told with the words of the process; a file never fills up as a pipe would.
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
+        """Start it; unless we `listen`, its standard output is lost."""
+        super().__init__(command[0])
+        self.launch(
             command,
-            cwd=ROOT,
-            env={name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")},
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE if listen else subprocess.DEVNULL,
-            stderr=self._errors,
             pass_fds=pass_fds,
-            start_new_session=True,
             preexec_fn=_end_with_parent,
         )
         self.pin(cores)
@@ -76,20 +72,11 @@ class Process:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        # What it keeps is thrown away, so there is nothing to end in good order.
+        # Killed at once: its data is thrown away.
         for pid in self.family():
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout, self._errors):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-
-    @property
-    def pid(self) -> int:
-        """The process itself, without its children."""
-        return self._process.pid
+        self.close()
 
     def family(self) -> list[int]:
         """Return the process and all its descendants, as they are now."""
@@ -112,37 +99,27 @@ class Process:
 
     def say(self, line: str) -> None:
         """Write a line to its standard input."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(line.encode() + b"\n")
-        self._process.stdin.flush()
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(line.encode() + b"\n")
 
     def hear(self, patience_s: float) -> str:
-        """Return the next line of its standard output.
-
-        Raises:
-            BenchmarkError: none came in time, or it has ended.
-        """
-        assert self._process.stdout is not None
-        watchdog = threading.Timer(patience_s, self._process.kill)
-        watchdog.start()
-        try:
-            line = self._process.stdout.readline().decode().rstrip("\n")
-        finally:
-            watchdog.cancel()
+        """Return the next line of its standard output; raise BenchmarkError if none comes in time."""
+        assert self.popen.stdout is not None
+        readable, _, _ = select.select([self.popen.stdout], [], [], patience_s)
+        line: bytes = self.popen.stdout.readline() if readable else b""
         if not line:
-            self._errors.seek(0)
-            raise BenchmarkError(f"{self._command[0]} said nothing:\n{self._errors.read().decode(errors='replace')}")
-        return line
+            raise BenchmarkError(f"{self.name} printed no line:\n{self.stderr.text}")
+        return line.decode().rstrip("\n")
 
     def ask(self, line: str, patience_s: float) -> dict[str, Any]:
-        """Say a line and return its answer, a line of JSON."""
+        """Write a line and return the answer, a line of JSON."""
         self.say(line)
         answer: dict[str, Any] = json.loads(self.hear(patience_s))
         return answer
 
 
 class Service(Process):
-    """A process that says `ready … udp HOST:PORT` when it can be used."""
+    """A process that prints `ready … udp HOST:PORT` when it can be used."""
 
     def __init__(self, command: Sequence[str], cores: Iterable[int] = CORES) -> None:
         super().__init__(command, cores)
@@ -171,18 +148,16 @@ class Tsudoi(Service):
     """`python -m gateway` with a broker of its own, which keeps everything in a file; nothing is limited by rate."""
 
     def __init__(self, data: Path, *arguments: str, cores: Iterable[int] = CORES, dialect: str = "classic") -> None:
-        super().__init__(
-            (
-                *(sys.executable, "-m", "gateway", "--tcp", f"127.0.0.1:0={dialect}", "--udp", "127.0.0.1:0"),
-                *("--data", str(data), "--idle-timeout", "7200", "--rate", "1000000", "--burst", "1000000"),
-                *("--room-rate", "1000000"),
-                *("--log-level", "warning", *arguments),
-            ),
-            cores,
+        gateway = Gateway(
+            *("--idle-timeout", "7200", "--rate", "1000000", "--burst", "1000000", "--room-rate", "1000000"),
+            *("--log-level", "warning", *arguments),
+            data=data,
+            dialects=(dialect,),
         )
+        super().__init__(gateway.command(), cores)
 
     def gateways(self) -> list[int]:
-        """Return its processes but for the broker."""
+        """Return its processes without a broker that runs as a child."""
         return [pid for pid in self.family() if b"\0broker\0" not in _command(pid)]
 
 

@@ -13,13 +13,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cases import DELIVERIES_PLOT, LATENCY_PLOT
+from benchmarks.peers import SERVERS_PLOT
 from benchmarks.plot import draw
 from benchmarks.processes import CORES, LOAD_CORE, ROOT, SERVICE_CORE
 from benchmarks.stage import DISTURBED, HELD_LOSS, HELD_S, Row, Stage
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
-PLOTS = {"deliveries.svg": DELIVERIES_PLOT, "latency.svg": LATENCY_PLOT}
-"""Beside it, by file."""
+PLOTS = {
+    "deliveries.svg": (DELIVERIES_PLOT, "C relay"),
+    "latency.svg": (LATENCY_PLOT, "C relay"),
+    "servers.svg": (SERVERS_PLOT, "the other server"),
+}
+"""Titles of the plots beside RESULTS.md, and what each compares with, by file."""
 
 METHOD = f"""\
 How it is measured:
@@ -63,9 +68,9 @@ def write(rows: Sequence[Row], micro: Sequence[Row], stage: Stage, own_network: 
     if stage.foreign:
         mean, most = sum(stage.foreign) / len(stage.foreign), max(stage.foreign)
         lines += ["", f"Others used {mean:.2f} cores on average, {most:.2f} at worst."]
-    for name, title in PLOTS.items():
+    for name, (title, beside) in PLOTS.items():
         if title in stage.plots:
-            draw(RESULTS.with_name(name), title, stage.plots[title], "C relay")
+            draw(RESULTS.with_name(name), title, stage.plots[title], beside)
             lines += ["", f"![{title}]({name})"]
     lines += _not_held(rows)
     if micro:

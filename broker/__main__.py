@@ -3,8 +3,8 @@
 import sys
 
 try:
-    from broker.cli import run_program
+    from .cli import main
 except ModuleNotFoundError as exc:
     sys.exit(f"broker: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m broker")
 
-run_program()
+main(prog_name="python -m broker")

@@ -1,15 +1,21 @@
-"""The broker's settings, read once; nobody else looks at the environment."""
+"""The broker's settings: flags, environment variables and configuration file end in one `Config`.
+
+`Limits` can change while the broker runs (but for one); the rest of `Config` needs a restart.
+"""
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
+from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
 from tsudoi.protocol.backbone import is_loopback
 from tsudoi.protocol.backbone.stream import STREAM
 from tsudoi.protocol.errors import SettingError
+from tsudoi.protocol.names import room_name
 
 MAX_ENDPOINT = 100
 """Bytes of an ipc:// endpoint: a socket's path may have 107, and the news' is longer than the commands'."""
@@ -18,52 +24,136 @@ MAX_SOCKET_PATH = 107
 """Bytes; unix(7)."""
 
 
+def parse_store(text: str) -> Path | None:
+    """Return the path in `sqlite:PATH`, None for `memory`; raise SettingError for anything else."""
+    if text == "memory":
+        return None
+    kind, _, path = text.partition(":")
+    if kind != "sqlite" or not path or "\0" in path:
+        raise SettingError(f"store {text!r} is neither memory nor sqlite:PATH")
+    if not Path(path).name:
+        raise SettingError(f"store {text!r} names a folder, and no file")
+    return Path(path)
+
+
+def parse_bind(text: str) -> str:
+    """Return the endpoint unchanged; raise SettingError if the broker can not listen there."""
+    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
+        if len(text.encode()) > MAX_ENDPOINT:
+            raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
+        return text
+    host, _, port = text.removeprefix("tcp://").rpartition(":")
+    if not text.startswith("tcp://") or not host or not re.fullmatch("[0-9]{1,5}", port):
+        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
+    if int(port) > 65534:
+        raise SettingError(f"{text!r} leaves no port for the news: they go out at the next one")
+    return text
+
+
+def parse_admin(text: str) -> str:
+    """Return where operators connect, an endpoint or `none`, unchanged; raise SettingError for anything else."""
+    if text.startswith(STREAM):
+        raise SettingError(f"{text!r}: operators come over tcp://HOST:PORT or ipc://PATH")
+    return text if text == "none" else parse_bind(text)
+
+
 @dataclass
 class Limits:
     """Bounds of what the broker keeps and does at once. A reload changes them in place."""
 
-    log_entries: int = 10_000
-    """Entries that each room's log keeps at least; what is older goes, and a replay of it answers with a gap."""
-    log_age_s: float = 86_400.0
-    """Entries older than this go as well, but for a room's last."""
+    log_entries: int = setting(10_000, "Messages and events that each room's log keeps at least.")
+    log_age_s: float = setting(
+        86_400.0, "Seconds after which log entries are deleted too, but for a room's last.", metavar="SECONDS"
+    )
     replay_entries: int = 1_000
     """Entries in one answer to a replay; for more, the gateway asks again."""
     password_jobs: int = 64
     """Passwords that wait to be hashed; beyond that a request is answered busy."""
-    news_high_water: int = 200_000
-    """Frames of news that wait for one slow gateway; beyond that they are dropped for it alone: positions show it the
-    gap, the log repairs it."""
-    room_members: int = 100_000
-    """Members of one room; who comes beyond that is refused."""
-    rooms: int = 100_000
-    """Rooms; beyond that none is created."""
-    rooms_per_address: int = 0
-    """Rooms whose hosts come from one IP address; 0: as many as there may be."""
-    host_leaves: Literal["close", "inherit"] = "close"
-    """What becomes of a room when its host leaves: it closes, or the member that was there longest is the host."""
+    room_members: int = setting(100_000, "Members of one room; more are refused.")
+    rooms: int = setting(100_000, "Rooms; more are refused.")
+    rooms_per_address: int = setting(
+        0, "Rooms whose hosts come from one IP address; `0`: as many as `--rooms`.", at_least=0
+    )
+    host_leaves: Literal["close", "inherit"] = setting(
+        "close", "What a host's leaving does: `close` the room, or `inherit`: the member that joined first is the host."
+    )
+    news_high_water: int = setting(
+        200_000,
+        "Frames that wait for one slow gateway. More are dropped for it alone; it then reads the log.",
+        metavar="FRAMES",
+    )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Config:
-    """All of the command line."""
+    """The whole command line."""
 
-    bind: str
-    """Where gateways come in. Over tcp the news go out one port further, over ipc at the path with `.pub`."""
-    store_path: Path | None
-    """The SQLite file; None: memory."""
-    durability: Literal["process", "full"]
-    limits: Limits
+    bind: str = setting(
+        "tcp://127.0.0.1:9003",
+        "Where gateways connect: `tcp://HOST:PORT`, with the next port too (0: any two), or on one machine `ipc://PATH`.",
+        parse=parse_bind,
+        metavar="ENDPOINT",
+    )
+    store_path: Path | None = setting(
+        "sqlite:data/tsudoi.sqlite",
+        "Where rooms, members and logs are kept; `memory`: only as long as this process lives.",
+        parse=parse_store,
+        flag="--store",
+        metavar="memory|sqlite:PATH",
+    )
+    durability: Literal["process", "full"] = setting(
+        "process",
+        "What accepted messages survive: `process`, that the broker is killed; `full`, a power cut too (each batch is"
+        " synced to the disk).",
+    )
+    limits: Limits = field(default_factory=Limits)
+    keys_folder: Path = setting(
+        Path("data/keys"),
+        "The folder with the broker's key and the public keys of gateways and operators (`python -m broker keys`). If"
+        " it is there, tcp is encrypted, and connections with other keys are refused.",
+        flag="--keys",
+        is_folder=True,
+    )
+    insecure: bool = setting(False, "Use no keys: everybody who reaches the tcp ports can read and change everything.")
+    persistent: tuple[str, ...] = setting(
+        (), "A room that always exists and has no host; may be given several times.", parse=room_name, metavar="ROOM"
+    )
+    admin_given: str | None = setting(
+        None,
+        "Where operators connect (`python -m broker admin`): `ipc://PATH`, `tcp://HOST:PORT` (with an operator's key,"
+        " unless it is on this machine) or `none`. Without it, a socket beside the store.",
+        flag="--admin",
+        parse=parse_admin,
+        metavar="ENDPOINT",
+    )
+    http: HostPort | None = http_setting(envvar="TSUDOI_BROKER_HTTP")
+    log_level: logs.Level = log_level_setting()
+    log_format: logs.Format = log_format_setting()
+    exit_with_parent: bool = setting(
+        False, "Stop when standard input ends: for a broker that another program starts.", is_hidden=True
+    )
     keys: Path | None = None
-    """The folder of those whose keys are let in at a tcp endpoint; None: everybody is."""
-    exit_with_parent: bool = False
-    """Stop when standard input ends: for a broker that a gateway started."""
-    http: HostPort | None = None
-    """Where health and metrics are served."""
-    log_level: str = "info"
-    admin: str | None = None
-    """Where operators connect; None: nowhere."""
-    persistent: tuple[str, ...] = ()
-    """Rooms that there always are, in normal form."""
+    """`keys_folder` if its keys are used; None: everybody who reaches `bind` is let in."""
+
+    @property
+    def admin(self) -> str | None:
+        """Where operators connect; None: nowhere."""
+        if self.admin_given is None:
+            return admin_beside(self.store_path)
+        return None if self.admin_given == "none" else self.admin_given
+
+
+def admin_beside(store: Path | None) -> str | None:
+    """Return the endpoint of operators beside the store, a socket named after it.
+
+    None if there is no store, or no way to write the socket's path within the length that the system allows.
+    """
+    if store is None:
+        return None
+    for path in (store, Path(os.path.relpath(store))):
+        if len(os.fsencode(f"{path}.admin")) <= MAX_SOCKET_PATH:
+            return f"ipc://{path}.admin"
+    return None
 
 
 def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], given: bool) -> Path | None:
@@ -72,12 +162,12 @@ def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], 
     Args:
         bind: where the broker listens.
         folder: where its keys are, if they have been made.
-        found: whether they have been; part: there is a place for others' keys, and not the broker's own.
+        found: whether they have been; part: the folder has others' keys or a place for them, not the broker's own.
         given: the operator has named the folder.
 
     Raises:
-        SettingError: there should be keys and there are none, or other machines could come, and nobody said that this
-            is meant.
+        SettingError: keys are missing that the operator expects, or other machines could connect without any and the
+            operator has not allowed it.
     """
     if found == "all":
         return folder
@@ -93,49 +183,3 @@ def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], 
         f"{why}, {folder}: make them with python -m broker keys add NAME, or give --insecure if everybody who reaches"
         " the port may read and write all"
     )
-
-
-def parse_admin(text: str) -> str | None:
-    """Return where operators connect, None for `none`; raises SettingError if it is neither that nor an endpoint."""
-    if text.startswith(STREAM):
-        raise SettingError(f"{text!r}: operators come over tcp://HOST:PORT or ipc://PATH")
-    return None if text == "none" else parse_bind(text)
-
-
-def admin_beside(store: Path | None) -> str | None:
-    """Return where operators connect if nothing else is said: a socket beside the store, named after it.
-
-    A socket's path has a limit; None if there is no store, or no short enough way to write its place.
-    """
-    if store is None:
-        return None
-    for path in (store, Path(os.path.relpath(store))):
-        if len(os.fsencode(f"{path}.admin")) <= MAX_SOCKET_PATH:
-            return f"ipc://{path}.admin"
-    return None
-
-
-def parse_store(text: str) -> Path | None:
-    """Return the path in `sqlite:PATH`, None for `memory`; raises SettingError for anything else."""
-    if text == "memory":
-        return None
-    kind, _, path = text.partition(":")
-    if kind != "sqlite" or not path or "\0" in path:
-        raise SettingError(f"store {text!r} is neither memory nor sqlite:PATH")
-    if not Path(path).name:
-        raise SettingError(f"store {text!r} names a folder, and no file")
-    return Path(path)
-
-
-def parse_bind(text: str) -> str:
-    """Return a tcp://, ipc:// or unix:// endpoint as it came; raises SettingError for anything else."""
-    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
-        if len(text.encode()) > MAX_ENDPOINT:
-            raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
-        return text
-    host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not text.startswith("tcp://") or not host or not re.fullmatch("[0-9]{1,5}", port):
-        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
-    if int(port) > 65534:
-        raise SettingError(f"{text!r} leaves no port for the news: they go out at the next one")
-    return text

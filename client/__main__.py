@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from client.cli import main
+    from .cli import main
 except ModuleNotFoundError as exc:
     sys.exit(f"client: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m client")
 

@@ -1,4 +1,4 @@
-"""What a website does for those who are logged in: python3 docs/issue_token.py SECRET_FILE NAME [ROOM...] > token"""
+"""Sign a token for a user, as a website does: python3 docs/issue_token.py SECRET_FILE NAME [ROOM...] > token"""
 
 import sys
 import time

@@ -28,22 +28,22 @@ udp.connect((host, int(udp_port)))
 print(f"You are in {room}, {answer['name']}.", flush=True)
 
 
-def say(text: bytes) -> None:
-    with suppress(ConnectionRefusedError):  # nobody listens there, just now
+def send(text: bytes) -> None:
+    with suppress(ConnectionRefusedError):  # the server is down just now
         udp.send(bytes((size, 32)) + f"{room}{answer['token']}".encode() + text)
 
 
-line, heard, here_until = b"...", answer, 0.0
+line, received, keepalive_at = b"...", answer, 0.0
 with suppress(KeyboardInterrupt), open(0, "rb", buffering=0) as typed:
-    while line and heard.get("notice") not in ("closed", "timeout", "kicked"):
-        if time.monotonic() > here_until:
-            say(b"")  # tells where we are, and keeps our place
-            here_until = time.monotonic() + 20
+    while line and received.get("notice") not in ("closed", "timeout", "kicked"):
+        if time.monotonic() > keepalive_at:
+            send(b"")  # registers our address, and keeps the server from removing us
+            keepalive_at = time.monotonic() + 20
         ready = select.select((udp.fileno(), 0), (), (), 1)[0]
         if udp.fileno() in ready:
             with suppress(ConnectionRefusedError):
-                heard = json.loads(udp.recv(4096))
-                print(f"{heard['from']}: {heard['text']}" if "from" in heard else heard["text"], flush=True)
+                received = json.loads(udp.recv(4096))
+                print(f"{received['from']}: {received['text']}" if "from" in received else received["text"], flush=True)
         if 0 in ready:
-            say((line := typed.readline()).rstrip(b"\n"))
-say(b"/leave")
+            send((line := typed.readline()).rstrip(b"\n"))
+send(b"/leave")

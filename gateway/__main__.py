@@ -3,8 +3,8 @@
 import sys
 
 try:
-    from gateway.cli import run_program
+    from .cli import main
 except ModuleNotFoundError as exc:
     sys.exit(f"gateway: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m gateway")
 
-run_program()
+main(prog_name="python -m gateway")

@@ -1,14 +1,20 @@
-"""The gateway's settings, read once; nobody else looks at the environment."""
+"""The gateway's settings: flags, environment variables and configuration file end in one `Config`.
+
+`Settings` are what its decisions depend on; a reload changes them in place. The rest of `Config` needs a restart.
+"""
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort, parse_host_port
-from tsudoi.ops.keyfiles import Role, SecretKey, parse_secret
-from tsudoi.protocol.backbone import is_loopback
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
+from tsudoi.protocol.backbone import MAX_IDLE_MS
 from tsudoi.protocol.backbone.stream import STREAM
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -17,9 +23,8 @@ from tsudoi.protocol.client.recognise import AUTO
 from tsudoi.protocol.errors import SettingError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-LOOPBACK: tuple[Network, ...] = (ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128"))
 
-_DOOR_OPTIONS: dict[str, dict[str, Any]] = {
+_LISTENER_OPTIONS: dict[str, dict[str, Any]] = {
     "commands": {"on": True, "off": False},
     "notices": {"on": True, "off": False},
     "language": {"en": "en", "ja": "ja"},
@@ -28,201 +33,85 @@ _PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Where clients come in."""
+class Listener:
+    """An address where clients connect or send datagrams, and how those who use it are served."""
 
     host: str
     port: int
     dialect: str = AUTO
-    """Of a TCP door: what its clients speak, or `auto`."""
+    """TCP only: the dialect of its clients, or `auto`."""
     commands: bool | None = None
-    """Of a TCP door, like the next two: see `Settings`, whose value holds if this is None."""
+    """TCP only, like the next two; None: as `Settings` has it."""
     notices: bool | None = None
     language: Literal["en", "ja"] | None = None
     tls: bool = False
-    """Of a TCP door: its clients speak TLS first."""
+    """TCP only: its clients speak TLS."""
 
     @property
     def kind(self) -> str:
-        """What a TCP door is called."""
+        """What the `ready` line calls a TCP listener."""
         return "tls" if self.tls else "tcp"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-Listener = Door
+Door = Listener
 
 
-@dataclass
-class Settings:
-    """What the gateway's decisions depend on. All parts look into the same object, so a reload changes it in place."""
-
-    idle_timeout_s: float = 100.0
-    """A member that is not heard for so long is removed."""
-    check_ip: Literal["strict", "off"] = "strict"
-    """strict: datagrams come from the host of the handshake, unless that has been silent for `move_after_s`."""
-    move_after_s: float = 30.0
-    """How long an address must have been silent before another host may take its place."""
-    payload_limit: int = 65_536
-    """Bytes of payload that a request may really have."""
-    backlog: int = 100
-    """Messages that wait for a member whose address is not known yet."""
-    history: int = 0
-    """Messages of before it joined that a new member hears first; the documented behaviour is none."""
-    replay_rate: float = 5_000.0
-    """Entries a second that a member is told of what it has missed, in the long run; half of that at once."""
-    rate: float = 1_000.0
-    """Messages a second from one member, in the long run."""
-    burst: float = 2_000.0
-    """Messages from one member at once."""
-    unaccepted: int = 20_000
-    """Messages that wait for the broker; beyond that new ones are dropped and counted."""
-    request_timeout_s: float = 3.0
-    """How long a client waits for the broker before it is told to try again."""
-    first_byte_s: float = 300.0
-    """How long a connection may say nothing; people type their names meanwhile."""
-    request_s: float = 10.0
-    """How long a request may take from its first byte to its last."""
-    auth: Literal["off", "optional", "required"] = "off"
-    """Whether a signed token may, or must, stand for a name; off without a key to check it with."""
-    connections: int = 4_096
-    """TCP connections at once; beyond that the one that has been silent for longest is closed, or the new one."""
-    address_connections: int = 256
-    """TCP connections from one address at once; beyond that a new one is closed at once."""
-    address_rate: float = 50.0
-    """TCP connections a second from one address, in the long run; ten seconds' worth at once. What a refused client
-    asks again on its connection counts like another."""
-    address_members: int = 1_000
-    """Members here whose handshakes came from one address."""
-    address_messages: float = 5_000.0
-    """Messages a second of all of those, in the long run; two seconds' worth at once."""
-    create_rate: float = 5.0
-    """Rooms a second from one address, likewise."""
-    password_tries: int = 5
-    """Wrong passwords from one address before it has to wait, twice as long after each further one."""
-    room_password_rate: float = 1.0
-    """Wrong passwords a second that may be tried in one room from anywhere, in the long run; a minute's at once."""
-    guess_rate: float = 100.0
-    """Tokens a second from one address that the directory is asked about though it does not know them; twenty seconds'
-    worth at once."""
-    room_rate: float = 5_000.0
-    """Messages a second in one room from members here, in the long run; two seconds' worth at once."""
-    unlimited: tuple[Network, ...] = LOOPBACK
-    """Networks whose addresses are not limited one by one."""
-    commands: bool = True
-    """A text that begins with a slash is a command; else it is said like any other."""
-    notices: bool | None = None
-    """Members are told who comes, goes and so on; None: as their dialect has it."""
-    language: Literal["en", "ja"] = "en"
-    """What the server's own words are in."""
-
-    def options(self, door: Door, dialect: Dialect) -> MemberOptions:
-        """Return how members are served who come in at a door and speak a dialect."""
-        commands = self.commands if door.commands is None else door.commands
-        notices = self.notices if door.notices is None else door.notices
-        if notices is None:
-            notices = dialect.notices
-        options = MemberOptions(0)
-        if commands:
-            options |= MemberOptions.COMMANDS
-        if notices:
-            options |= MemberOptions.NOTICES
-        if (door.language or self.language) == "ja":
-            options |= MemberOptions.JAPANESE
-        return options
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """Where the certificate for TLS doors lies, PEM."""
-
-    certificate: Path
-    """With those that lead to the authority behind it."""
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Inherited:
-    """Descriptors of the sockets that a worker gets from who started it, one a door."""
-
-    tcp: tuple[int, ...]
-    udp: tuple[int, ...]
-    steered: int
-    """How many workers tokens are to lead to; 1: datagrams do not go by tokens here."""
-
-    def __str__(self) -> str:
-        return "/".join(",".join(map(str, numbers)) for numbers in (self.tcp, self.udp, (self.steered,)))
-
-
-def parse_inherited(text: str) -> Inherited:
-    """Return what `str` made of them; raises SettingError if it is something else."""
-    try:
-        tcp, udp, (steered,) = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
-    except ValueError:
-        raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp, steered)
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """All of the command line."""
-
-    tcp: tuple[Door, ...]
-    """The plain ones, then those with TLS."""
-    udp: tuple[Door, ...]
-    broker: str | None
-    """Endpoint of a running broker; None: start one of our own."""
-    data: Path
-    """Where a broker of our own keeps its store."""
-    http: HostPort | None
-    name: str
-    auth_key: Path | None = None
-    """File with the keys that tokens are signed with."""
-    key: SecretKey | None = None
-    """What the broker is shown; None: nothing is encrypted on the way to it."""
-    tls: TlsFiles | None = None
-    """Not None if there are TLS doors."""
-    settings: Settings = field(default_factory=Settings)
-    log_level: str = "info"
-    log_format: Literal["human", "json"] = "human"
-    file: Path | None = None
-    """The configuration file, which a broker of our own reads too."""
-    workers: int = 1
-    """Processes that do this, on the same ports."""
-    inherited: Inherited | None = None
-    """Set in one that another has started."""
-
-
-def parse_door(text: str, dialects: bool) -> Door:
-    """Return the door in HOST:PORT or, if `dialects` are allowed, HOST:PORT=DIALECT,OPTION=VALUE…; [HOST] for IPv6.
+def parse_listener(text: str, takes_options: bool = True, tls: bool = False) -> Listener:
+    """Return the listener in HOST:PORT or, if it `takes_options`, HOST:PORT=DIALECT,OPTION=VALUE…; [HOST] for IPv6.
 
     Raises:
-        SettingError: it is not that; the text says what is wrong.
+        SettingError: the text is something else; it says what is wrong.
     """
-    listener, *options = text.split(",")
-    place, equals, dialect = listener.partition("=")
-    if (equals or options) and not dialects:
+    address, *options = text.split(",")
+    address, equals, dialect = address.partition("=")
+    if (equals or options) and not takes_options:
         raise SettingError(f"{text!r}: only a TCP door has {'a dialect' if equals else 'options'}")
     dialect = dialect if equals else AUTO
     if dialect != AUTO and dialect not in DIALECTS:
         raise SettingError(f"there is no dialect {dialect!r}; there are auto, {', '.join(DIALECTS)}")
-    where = parse_host_port(place)
-    return replace(Door(where.host, where.port, dialect), **dict(_parse_option(option) for option in options))
+    place = parse_host_port(address)
+    listener = Listener(place.host, place.port, dialect, tls=tls)
+    return replace(listener, **dict(_parse_listener_option(option) for option in options))
 
 
-def _parse_option(text: str) -> tuple[str, Any]:
+def _parse_listener_option(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
-    values = _DOOR_OPTIONS.get(name)
+    values = _LISTENER_OPTIONS.get(name)
     if values is None:
-        raise SettingError(f"{text!r} is no option of a door; there are {', '.join(_DOOR_OPTIONS)}")
+        raise SettingError(f"{text!r} is no option of a door; there are {', '.join(_LISTENER_OPTIONS)}")
     if value not in values:
         raise SettingError(f"{text!r}: {name} is {' or '.join(values)}")
     return name, values[value]
 
 
+def _parse_tls(text: str) -> Listener:
+    return parse_listener(text, tls=True)
+
+
+def _parse_udp(text: str) -> Listener:
+    return parse_listener(text, takes_options=False)
+
+
+def parse_network(text: str) -> Network:
+    """Return an IP network or address; raise SettingError if the text is neither."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise SettingError(f"{text!r} is no network: 192.0.2.0/24, or an address") from None
+
+
+def parse_name(text: str) -> str:
+    """Return a gateway's name unchanged; raise SettingError if it has other characters than names may have."""
+    if len(text) > 64 or not text.isascii() or not text.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise SettingError(f"{text!r} is no name: letters, digits, '-', '_' and '.', 64 at most")
+    return text
+
+
 def parse_broker(text: str) -> str:
-    """Return the broker's endpoint as it came; raises SettingError if it is not tcp://HOST:PORT or a socket's path."""
+    """Return the broker's endpoint unchanged; raise SettingError if it is none."""
     if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
         return text
     host, _, port = text.removeprefix("tcp://").rpartition(":")
@@ -231,51 +120,272 @@ def parse_broker(text: str) -> str:
     return text
 
 
-def parse_network(text: str) -> Network:
-    """Return an IP network or address; raises SettingError if it is none."""
+def _or_empty(parse: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: parse(text) if text else ""
+
+
+@dataclass
+class Settings:
+    """What the gateway's decisions depend on. All parts hold the same object, so that a reload changes it in place."""
+
+    idle_timeout_s: float = setting(
+        100.0,
+        "Seconds without a datagram after which a member is removed; if it is the host, its room closes.",
+        at_least=0.5,
+        at_most=MAX_IDLE_MS / 1000,
+        metavar="SECONDS",
+    )
+    check_ip: Literal["strict", "off"] = setting(
+        "strict",
+        "`strict`: datagrams must come from the host of the member's handshake (all loopback addresses are one host);"
+        " `off`: the token is enough.",
+    )
+    move_after_s: float = setting(
+        30.0,
+        "With `strict`: seconds of silence after which another host that has the token takes the member over.",
+        at_least=0,
+        metavar="SECONDS",
+    )
+    payload_limit: int = setting(
+        65_536,
+        "Bytes of the longest payload of a request, whatever its header announces.",
+        at_least=64,
+        at_most=2**24,
+        metavar="BYTES",
+    )
+    backlog: int = setting(
+        100,
+        "Messages that are kept for a member whose UDP address is not known yet.",
+        at_least=0,
+        at_most=10_000,
+        metavar="MESSAGES",
+    )
+    history: int = setting(
+        0,
+        "The room's last messages that a new member gets first.",
+        at_least=0,
+        at_most=200,
+        metavar="MESSAGES",
+    )
+    replay_rate: float = setting(
+        5_000.0,
+        "Missed messages a second that are sent to one member; half a second's worth at once.",
+        metavar="PER_SECOND",
+    )
+    rate: float = setting(
+        1_000.0,
+        "Messages a second from one member, in the long run; more are dropped.",
+        at_least=0.1,
+        metavar="PER_SECOND",
+    )
+    burst: float = setting(2_000.0, "Messages from one member at once.", metavar="MESSAGES")
+    room_rate: float = setting(
+        5_000.0,
+        "Messages a second in one room from all members here, in the long run; twice as many at once.",
+        metavar="PER_SECOND",
+    )
+    unaccepted: int = setting(
+        20_000, "Messages that wait while the broker is away; more are dropped.", metavar="MESSAGES"
+    )
+    request_timeout_s: float = 3.0
+    """How long a client waits for the broker before it is told to try again."""
+    first_byte_s: float = setting(
+        300.0,
+        "Seconds that a TCP connection may stay silent before its request; people type their names meanwhile.",
+        flag="--handshake-wait",
+        metavar="SECONDS",
+    )
+    request_s: float = 10.0
+    """How long a request may take from its first byte to its last."""
+    connections: int = setting(
+        4_096, "TCP connections at once. One more closes the one that has been silent for longest, or itself."
+    )
+    address_connections: int = setting(
+        256, "TCP connections at once from one address (of IPv6, from one network of 64 bits)."
+    )
+    address_rate: float = setting(
+        50.0,
+        "TCP connections a second from one address, in the long run; ten times as many at once. Each further request on"
+        " a connection counts like a connection.",
+        at_least=0.1,
+        metavar="PER_SECOND",
+    )
+    address_members: int = setting(1_000, "Members here from one address.", metavar="MEMBERS")
+    address_messages: float = setting(
+        5_000.0,
+        "Messages a second from all members of one address, in the long run; twice as many at once.",
+        metavar="PER_SECOND",
+    )
+    create_rate: float = setting(
+        5.0,
+        "Rooms a second that one address creates, in the long run; ten times as many at once.",
+        at_least=0.1,
+        metavar="PER_SECOND",
+    )
+    password_tries: int = setting(
+        5, "Wrong passwords from one address before it has to wait, twice as long after each further one."
+    )
+    room_password_rate: float = setting(
+        1.0,
+        "Wrong passwords a second in one room from all addresses, in the long run; a minute's worth at once. An address"
+        " that gave the right one before is let in all the same.",
+        at_least=0.01,
+        metavar="PER_SECOND",
+    )
+    guess_rate: float = setting(
+        100.0,
+        "Unknown tokens a second from one address, in the long run; twenty times as many at once.",
+        at_least=0.1,
+        metavar="PER_SECOND",
+    )
+    unlimited: tuple[Network, ...] = setting(
+        ("127.0.0.0/8", "::1/128"),
+        "A network whose addresses have no limits of their own, of a proxy for example; may be given several times.",
+        parse=parse_network,
+        metavar="NETWORK",
+    )
+    commands: bool = setting(
+        True,
+        "A text that begins with `/` is sent like any other; without this flag it is a command (`/help` lists them).",
+    )
+    notices: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Whether members are told of joins, leaves, new names and so on, `on` or `off`; `auto`: all but those who speak"
+        " `classic`.",
+    )
+    language: Literal["en", "ja"] = setting("en", "The language of the server's own texts in rooms: `en` or `ja`.")
+    auth: Literal["off", "optional", "required"] = "off"
+    """Whether a signed token may, or must, stand for a name; off without a key to verify it."""
+
+    def options(self, listener: Listener, dialect: Dialect) -> MemberOptions:
+        """Return how members are served that join at a listener in a dialect."""
+        commands = self.commands if listener.commands is None else listener.commands
+        notices = {"on": True, "off": False, "auto": dialect.notices}[self.notices]
+        if listener.notices is not None:
+            notices = listener.notices
+        options = MemberOptions(0)
+        if commands:
+            options |= MemberOptions.COMMANDS
+        if notices:
+            options |= MemberOptions.NOTICES
+        if (listener.language or self.language) == "ja":
+            options |= MemberOptions.JAPANESE
+        return options
+
+
+LOOPBACK = Settings.unlimited
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where the certificate of TLS listeners lies, PEM."""
+
+    certificate: Path
+    """With those that lead to the authority behind it."""
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Descriptors of the sockets that a worker gets from the process that starts it, one a listener."""
+
+    tcp: tuple[int, ...]
+    udp: tuple[int, ...]
+    steered: int
+    """The number of workers among which the kernel divides datagrams by their tokens; 1: it does not."""
+
+    def __str__(self) -> str:
+        return "/".join(",".join(map(str, numbers)) for numbers in (self.tcp, self.udp, (self.steered,)))
+
+
+def parse_inherited(text: str) -> Inherited:
+    """Return what `str` made this text of; raise SettingError for another text."""
     try:
-        return ipaddress.ip_network(text, strict=False)
+        tcp, udp, (steered,) = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
     except ValueError:
-        raise SettingError(f"{text!r} is no network: 192.0.2.0/24, or an address") from None
+        raise SettingError(f"{text!r} is no list of descriptors") from None
+    return Inherited(tcp, udp, steered)
 
 
-def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool) -> SecretKey | None:
-    """Return the key to show the broker, None if nothing is encrypted on the way to it.
+@dataclass(frozen=True)
+class Config:
+    """The whole command line."""
 
-    Args:
-        broker: its endpoint; None for one of our own.
-        path: the key's file, if there is one.
-        name: of this gateway.
-        insecure: the operator says that the way may be read by others.
+    tcp: tuple[Listener, ...] = setting(
+        ("0.0.0.0:9001",),
+        "Where clients create and join rooms, `HOST:PORT` or `HOST:PORT=DIALECT`; may be given several times. Port 0 is"
+        f" any free one. `DIALECT` is `auto` (the default) or one of {', '.join(f'`{name}`' for name in DIALECTS)}."
+        " `--no-commands`, `--notices` and `--language` can differ for one listener:"
+        " `HOST:PORT=DIALECT,commands=off,notices=on,language=ja`. With `--tls` this has no default.",
+        parse=parse_listener,
+        metavar="HOST:PORT[=DIALECT][,OPTION=VALUE...]",
+    )
+    """In `configure`'s result the TLS listeners too, behind the others."""
+    tls_listeners: tuple[Listener, ...] = setting(
+        (),
+        "Like `--tcp`, for clients that speak TLS (1.2 or newer). Needs `--tls-cert` and `--tls-key`. The chat itself"
+        " goes by UDP, in clear text.",
+        flag="--tls",
+        parse=_parse_tls,
+        metavar="HOST:PORT[=DIALECT][,OPTION=VALUE...]",
+    )
+    tls_certificate: Path | None = setting(
+        None,
+        "The server's certificate, followed by those that lead to its authority (PEM). SIGHUP reads it again.",
+        flag="--tls-cert",
+    )
+    tls_key: Path | None = setting(None, "The certificate's key (PEM, mode 0600, no passphrase).")
+    udp: tuple[Listener, ...] = setting(
+        ("0.0.0.0:9002",), "Where clients chat; may be given several times.", parse=_parse_udp, metavar="HOST:PORT"
+    )
+    broker: str | None = setting(
+        None,
+        "A running broker, `tcp://HOST:PORT` or `ipc://PATH`. Without it the gateway has a broker of its own.",
+        parse=_or_empty(parse_broker),
+        metavar="ENDPOINT",
+    )
+    key_file: Path | None = setting(
+        None, "The file with this gateway's key for `--broker` (`python -m broker keys add`).", flag="--key"
+    )
+    insecure: bool = setting(
+        False, "Use no key, although others can read and change what goes between this gateway and `--broker`."
+    )
+    data: Path = setting(
+        Path("data"), "The folder where a broker of its own keeps rooms and messages between runs.", is_folder=True
+    )
+    name: str = setting(
+        "",
+        "Gateways of one name stand behind one address, or one is the other, started again: when one is gone, another"
+        " serves its members at once, also those who only listen.",
+        parse=_or_empty(parse_name),
+    )
+    workers: int = setting(
+        1,
+        "Processes that share the ports, to use as many cores. One that dies is started again. With `--http` each has a"
+        " port of its own, in a row.",
+        at_most=64,
+    )
+    inherited: Inherited | None = setting(
+        None, "Descriptors of a worker's sockets.", parse=parse_inherited, is_hidden=True
+    )
+    settings: Settings = field(default_factory=Settings)
+    auth_key: Path | None = setting(
+        None,
+        "Names may be signed tokens (JWT): the file with the issuer's public keys (PEM, JWK set) or shared secret."
+        " Without it names are free.",
+    )
+    auth: Literal["optional", "required"] = setting(
+        "optional", "With `--auth-key`: whether clients without a token may come in (`optional`) or not (`required`)."
+    )
+    http: HostPort | None = http_setting()
+    log_level: logs.Level = log_level_setting()
+    log_format: logs.Format = log_format_setting()
+    file: Path | None = None
+    """The configuration file; a broker of this gateway's own reads it too."""
+    key: SecretKey | None = None
+    """The key in `key_file`; None: the connection to the broker is not encrypted."""
 
-    Raises:
-        SettingError: the key can not be used, or there is none where one is needed, or one where none is used.
-    """
-    if path is not None and insecure:
-        raise SettingError("--key and --insecure (TSUDOI_KEY, TSUDOI_INSECURE) contradict each other: give one")
-    if path is not None and (broker is None or not broker.startswith("tcp://")):
-        raise SettingError(
-            f"--key (TSUDOI_KEY) is for a broker at tcp://HOST:PORT, and not for {broker or 'one of our own'}"
-        )
-    if broker is None or not broker.startswith("tcp://") or insecure:
-        return None
-    if path is None:
-        if is_loopback(broker):
-            return None
-        raise SettingError(f"{broker} is another machine: give --key FILE, or --insecure if the way there is safe")
-    try:
-        key = parse_secret(path.read_text(encoding="ascii", errors="replace"), path.stat().st_mode, str(path))
-    except OSError as exc:
-        raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
-    if key.owner.role is not Role.GATEWAY:
-        raise SettingError(f"{path} is the key of {key.owner}, and no gateway's")
-    if not key.owner.may_be_called(name):
-        raise SettingError(f"{path} is the key of {key.owner}, so --name can not be {name}")
-    return key
-
-
-def parse_name(text: str) -> str:
-    """Return a gateway's name as it came; raises SettingError if it has what names may not have."""
-    if len(text) > 64 or not text.isascii() or not text.replace("-", "").replace("_", "").replace(".", "").isalnum():
-        raise SettingError(f"{text!r} is no name: letters, digits, '-', '_' and '.', 64 at most")
-    return text
+    @property
+    def tls(self) -> TlsFiles | None:
+        """The files for TLS listeners, if there are such."""
+        return TlsFiles(self.tls_certificate, self.tls_key) if self.tls_certificate and self.tls_key else None

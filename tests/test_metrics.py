@@ -46,7 +46,7 @@ def check_labels(rows: list[Row]) -> None:
 def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
     async def scenario() -> None:
         door = Door("127.0.0.1", 0)
-        service = Service(Config((door,), (door,), None, Path("unused"), None, ""), f"ipc://{tmp_path}/b")
+        service = Service(Config(tcp=(door,), udp=(door,), data=Path("unused")), f"ipc://{tmp_path}/b")
         rows = gateway_metrics.rows(service)
         check_labels(rows)
         for reason in service.counters.refusals:

@@ -1,13 +1,22 @@
-"""`python -m` gateway, broker and client where what they need is not installed: one line, and no traceback."""
+"""The programs as commands: `python -m gateway` in the tree, `tsudoi serve`, and what they need to be installed."""
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests.test_documents import ROOT
+from tsudoi.cli import PROGRAMS
+from tsudoi.ops.program import import_program, module_name, program_command
+from tsudoi.version import __version__
+
+PACKAGES = sorted({program.package for program in PROGRAMS.values()})
 
 
 def run_bare(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -18,8 +27,22 @@ def run_bare(*arguments: str, path: Path | None = None) -> subprocess.CompletedP
     )
 
 
-@pytest.mark.parametrize("program", ["gateway", "broker", "client"])
-def test_a_program_says_in_one_line_what_is_not_installed(program: str) -> None:
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in the tree."""
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.fixture
+def sdk_alone(tmp_path: Path) -> Path:
+    """A folder with what the SDK needs, and no more."""
+    (tmp_path / "msgspec").symlink_to(Path(msgspec.__file__).parent)
+    return tmp_path
+
+
+@pytest.mark.parametrize("program", PACKAGES)
+def test_a_program_names_in_one_line_what_is_not_installed(program: str) -> None:
     ended = run_bare("-m", program)
     assert (ended.returncode, ended.stdout) == (1, "")
     (line,) = ended.stderr.splitlines()
@@ -27,12 +50,69 @@ def test_a_program_says_in_one_line_what_is_not_installed(program: str) -> None:
     assert line.endswith(f" is not installed here; `make run` installs all: then .venv/bin/python -m {program}")
 
 
-def test_a_client_says_so_too_where_only_the_sdk_is_at_home(tmp_path: Path) -> None:
-    (tmp_path / "msgspec").symlink_to(Path(msgspec.__file__).parent)
-    ended = run_bare("-m", "client", path=tmp_path)
-    assert ended.stderr.startswith("client: click is not installed here; ")
-    assert run_bare("-c", "import tsudoi; print(tsudoi.Message)", path=tmp_path).returncode == 0
-
-
-def test_who_imports_the_sdk_is_told_what_is_missing() -> None:
+def test_the_sdk_needs_no_programs_packages(sdk_alone: Path) -> None:
+    assert run_bare("-m", "client", path=sdk_alone).stderr.startswith("client: click is not installed here; ")
+    assert run_bare("-c", "import tsudoi; print(tsudoi.Message)", path=sdk_alone).returncode == 0
     assert "ModuleNotFoundError: No module named 'msgspec'" in run_bare("-c", "import tsudoi").stderr
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_command_names_the_extra_that_is_missing(name: str, sdk_alone: Path) -> None:
+    ended = run_bare("-m", "tsudoi", name, path=sdk_alone)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert re.fullmatch(
+        rf"tsudoi {name}: \w+ is not installed: pip install 'tsudoi\[{PROGRAMS[name].extra}\]'\n", ended.stderr
+    )
+
+
+def test_the_command_tells_its_version_and_programs(sdk_alone: Path) -> None:
+    assert run_bare("-m", "tsudoi", "--version", path=sdk_alone).stdout == f"tsudoi {__version__}\n"
+    for arguments, status in ((["--help"], 0), ([], 2)):
+        ended = run_bare("-m", "tsudoi", *arguments, path=sdk_alone)
+        assert ended.returncode == status
+        assert all(f"  {name} " in ended.stdout for name in PROGRAMS)
+    ended = run_bare("-m", "tsudoi", "nonsense", path=sdk_alone)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith("tsudoi: there is no program 'nonsense'; there are serve, ")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_command_starts_each_program(name: str) -> None:
+    ended = run("-m", "tsudoi", name, "--help")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith(f"Usage: tsudoi {name} ")
+
+
+def test_a_program_starts_others_from_its_own_tree() -> None:
+    assert module_name("broker") == "broker"
+    assert import_program("broker.cli") is sys.modules["broker.cli"]
+    assert program_command("broker") == (sys.executable, "-m", "broker")
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "docker-compose.yml"])
+def test_containers_start_modules_that_exist(name: str) -> None:
+    modules = re.findall(r'"-m", "([\w.]+)"', (ROOT / name).read_text(encoding="utf-8"))
+    assert modules
+    assert [module for module in modules if find_spec(module) is None] == []
+
+
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk over a module without what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from executed(node)
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tsudoi"])
+def test_no_program_is_imported_by_its_name_in_the_tree(package: str) -> None:
+    """Installed, it has another name: imports inside a program are relative, others go by `import_program`."""
+    found = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            if any(name.split(".")[0] in PACKAGES for name in names):
+                found.append(f"{path.relative_to(ROOT)}: {ast.unparse(node)}")
+    assert found == []

@@ -16,7 +16,7 @@ from zmq.utils import z85
 from broker.keyring import Keyring
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role
-from tsudoi.ops.token_bucket import Seldom
+from tsudoi.ops.log_throttle import LogThrottle
 
 logger = logs.get("broker.security")
 
@@ -80,9 +80,9 @@ class Guard:
         self._context = context
         self._count = itertools.count()
         # One of each: strangers must not use up the lines about friends.
-        self._came = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
-        self._denied = Seldom[tuple[str, str]](TOLD, TELL_AGAIN_S)
-        self._keyless = Seldom[str](TOLD, TELL_AGAIN_S)
+        self._came = LogThrottle[tuple[str, str]](TOLD, TELL_AGAIN_S)
+        self._denied = LogThrottle[tuple[str, str]](TOLD, TELL_AGAIN_S)
+        self._keyless = LogThrottle[str](TOLD, TELL_AGAIN_S)
         self._removed: dict[str, Owner] = {}
         """Whose the keys were that were let in before: they will knock."""
 
@@ -181,7 +181,7 @@ class Guard:
                 return [VERSION, request_id, OK, b"", public.encode(), b""]
             if self._denied.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
                 was = self._removed.get(public, "unknown") if owner is None else owner
-                at, untold = request[2].decode(errors="replace"), self._denied.take_untold()
+                at, untold = request[2].decode(errors="replace"), self._denied.take_suppressed()
                 logger.warning(
                     "a key was turned away", owner=was, public=public, address=address, at=at, not_told_before=untold
                 )

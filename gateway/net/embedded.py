@@ -8,11 +8,11 @@ import os
 import shutil
 import signal
 import stat
-import sys
 import tempfile
 from pathlib import Path
 
 from gateway.net.child import Child
+from tsudoi.ops.program import program_command
 from tsudoi.protocol.errors import SettingError
 
 
@@ -24,7 +24,7 @@ class EmbeddedBroker(Child):
         self._directory = _private_directory(data)
         self.endpoint = f"unix://{self._directory}/broker"
         command = (
-            *(sys.executable, "-m", "broker", "--exit-with-parent", "--log-level", "warning"),
+            *(*program_command("broker"), "--exit-with-parent", "--log-level", "warning"),
             *("--log-format", log_format),
             *("--bind", self.endpoint, "--store", f"sqlite:{(data / 'tsudoi.sqlite').resolve()}"),
             *(("--config", str(config.resolve())) if config else ()),

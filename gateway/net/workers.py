@@ -20,6 +20,7 @@ from gateway.listeners.tcp import bind_tcp
 from gateway.listeners.udp import bind_udp
 from gateway.net.child import Child
 from tsudoi.ops import logs
+from tsudoi.ops.program import program_command
 from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("gateway.workers")
@@ -59,7 +60,7 @@ class Workers:
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]
-            command = (sys.executable, "-m", "gateway", *sys.argv[1:], *more)
+            command = (*program_command("gateway"), *sys.argv[1:], *more)
             what, descriptors = f"worker {number + 1}", (*inherited.tcp, *inherited.udp)
             self._children.append(Child(what, command, descriptors=descriptors, start_s=START_S, stop_s=STOP_S))
 

@@ -17,9 +17,10 @@ import pytest
 
 from broker import keyring
 from broker.net.security import make_pair
+from scenarios.process import Process
 from tests.attacks.attackers import ATTACKS
 from tests.attacks.watch import Measured, Watch
-from tests.support.services import ROOT, Broker, Gateway, Service
+from tests.support.services import ROOT, Broker, Gateway
 from tsudoi.ops.keyfiles import Owner, Role
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -93,7 +94,7 @@ def tls_flags(folder: Path) -> tuple[str, ...]:
     return "--tls", "127.0.0.1:0", "--tls-cert", str(certificate), "--tls-key", str(key)
 
 
-def memory_mb(service: Service) -> float:
+def memory_mb(service: Process) -> float:
     status = Path(f"/proc/{service.pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 

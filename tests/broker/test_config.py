@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import admin_beside, choose_keys, parse_admin, parse_bind, parse_store
+from broker.config import Config, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
 from tsudoi.protocol.errors import SettingError
 
 
@@ -75,7 +75,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
     """Run the command line; return its exit status and what it wrote to stderr."""
     monkeypatch.setattr(sys, "argv", ["broker", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.run_program()
+        cli.main()
     assert isinstance(ended.value.code, int)
     return ended.value.code, capfd.readouterr().err
 
@@ -86,7 +86,7 @@ def test_a_command_of_several_lists_them(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["broker", group])
     with pytest.raises(SystemExit) as ended:
-        cli.run_program()
+        cli.main(prog_name="python -m broker")
     assert ended.value.code == 2
     assert capfd.readouterr().out.startswith(f"Usage: python -m broker {group} ")
 
@@ -157,8 +157,7 @@ def test_keys_that_should_be_there_are_not_done_without(
         assert (status, stderr.count("\n")) == (2, 1)
         assert stderr.startswith("broker: data/keys has a place for others' keys and not the broker's own")
     for arguments in (["--insecure"], ["--bind", "unix://b"]):
-        monkeypatch.setattr(sys, "argv", ["broker", *arguments, "--keys", "typo", "--check-config"])
-        cli.run_program()
+        assert run(monkeypatch, capfd, *arguments, "--keys", "typo", "--check-config") == (0, "")
 
 
 def test_keys_are_found_or_needed() -> None:
@@ -202,7 +201,10 @@ def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
 
 
 def test_where_operators_connect_is_an_endpoint_or_none() -> None:
-    assert parse_admin("none") is None
+    assert parse_admin("none") == "none"
+    assert Config(admin_given="none").admin is None
+    assert Config(store_path=None).admin is None
+    assert Config().admin == "ipc://data/tsudoi.sqlite.admin"
     with pytest.raises(SettingError, match="operators come over tcp"):
         parse_admin("unix:///run/tsudoi/admin")
     assert parse_admin("ipc:///run/tsudoi/admin") == "ipc:///run/tsudoi/admin"

@@ -1,4 +1,4 @@
-"""`make chaos`: seeded runs, a progress bar, a table, and all there is to know about a run that went wrong."""
+"""`make chaos`: seeded runs, a table of them, and for a run that failed its violations and its schedule."""
 
 import asyncio
 import json
@@ -20,25 +20,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from scenarios.process import ProcessError
 from tests.chaos.checker import check
 from tests.chaos.plan import draw
-from tests.chaos.stage import Stage
+from tests.chaos.runner import Runner
 
 ENDED = 128 + signal.SIGTERM
-"""Exit status of one that was told to end."""
+"""Exit status after SIGTERM."""
 SHOWN = 5
 """Violations of one run that are printed in full."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What one seed came to."""
+    """The outcome of one seed."""
 
     seed: int
     profile: str
     took_s: float
     accepted: int = 0
-    heard: int = 0
+    received: int = 0
     repeats: int = 0
     sure: int = 0
     members: int = 0
@@ -48,52 +49,52 @@ class Result:
 
 
 def run_seed(seed: int, lasts: float, keep: Path | None = None) -> Result:
-    """Run one seed in a directory of its own and check it; the history of one that fails is kept."""
+    """Run one seed in a directory of its own and check it; write the history into `keep` if it fails."""
     plan = draw(seed, lasts)
     began = time.monotonic()
     result = Result(seed, plan.profile, 0.0, schedule=str(plan))
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-") as directory:
-        stage = Stage(plan, Path(directory))
+        run = Runner(plan, Path(directory))
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                history = runner.run(stage.run())
-        except (AssertionError, OSError) as exc:
+                history = runner.run(run.run())
+        except (AssertionError, OSError, ProcessError) as exc:
             result.violations = [f"the run itself failed: {exc!r}"]
         else:
             verdict = check(history)
-            result.accepted, result.heard, result.repeats = verdict.accepted, verdict.heard, verdict.repeats
+            result.accepted, result.received, result.repeats = verdict.accepted, verdict.received, verdict.repeats
             result.sure, result.members = verdict.surely_accepted, verdict.members
             result.violations = [str(violation) for violation in verdict.violations]
             if keep is not None and result.violations:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"seed-{seed}.json").write_bytes(msgspec.json.encode(history))
-        result.faults = stage.counts
+        result.faults = dict(run.counts)
     result.took_s = time.monotonic() - began
     return result
 
 
 def _run_in_worker(seed: int, lasts: float, keep: Path | None) -> Result:
-    """Run one seed; a worker that is told to end leaves no process behind."""
+    """Run one seed; on SIGTERM end what it has started."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return run_seed(seed, lasts, keep)
     except KeyboardInterrupt:
         os._exit(ENDED)
     finally:
-        _wait_for_work()
+        _exit_on_sigterm()
 
 
 def _interrupt(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the pool tells its workers again, which would break the end off
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the pool sends it again, which would interrupt the end
     signal.raise_signal(signal.SIGINT)
 
 
-def _wait_for_work() -> None:
+def _exit_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ENDED))
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    """End the workers, and with them what they have started; leaving the pool waits for that."""
+    """End the workers and what they have started; leaving the pool waits for that."""
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in active_children():
         worker.terminate()
@@ -114,7 +115,7 @@ def main(seed: int, runs: int, jobs: int, seconds: float, keep: Path | None, res
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with (
         Progress(*columns, console=console) as progress,
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_wait_for_work) as pool,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_exit_on_sigterm) as pool,
     ):
         signal.signal(signal.SIGTERM, lambda *_: _end(pool))
         bar = progress.add_task("chaos", total=runs)
@@ -127,12 +128,12 @@ def main(seed: int, runs: int, jobs: int, seconds: float, keep: Path | None, res
                 with results.open("a") as out:
                     out.write(json.dumps({name: getattr(result, name) for name in Result.__slots__}) + "\n")
             if result.violations:
-                _tell(console, result)
+                _print_failure(console, result)
     console.print(_table(done))
     sys.exit(1 if any(result.violations for result in done) else 0)
 
 
-def _tell(console: Console, result: Result) -> None:
+def _print_failure(console: Console, result: Result) -> None:
     console.rule(f"seed {result.seed}: {len(result.violations)} violations")
     for text in result.violations[:SHOWN]:
         console.print(text, markup=False, highlight=False)
@@ -142,7 +143,7 @@ def _tell(console: Console, result: Result) -> None:
 
 def _table(done: list[Result]) -> Table:
     table = Table(title="chaos")
-    for heading in ("about", "runs", "failed", "members", "accepted", "heard", "allowed repeats", "s a run"):
+    for heading in ("about", "runs", "failed", "members", "accepted", "received", "allowed repeats", "s a run"):
         table.add_column(heading, justify="left" if heading == "about" else "right")
     for profile in dict.fromkeys(result.profile for result in sorted(done, key=lambda result: result.profile)):
         _add_row(table, profile, [result for result in done if result.profile == profile])
@@ -162,7 +163,7 @@ def _add_row(table: Table, name: str, results: list[Result]) -> None:
         f"{sum(bool(result.violations) for result in results)}",
         f"{sum(result.members for result in results)}",
         f"{sum(result.accepted for result in results):,}",
-        f"{sum(result.heard for result in results):,}",
+        f"{sum(result.received for result in results):,}",
         f"{sum(result.repeats for result in results)}",
         f"{sum(result.took_s for result in results) / max(len(results), 1):.1f}",
     )

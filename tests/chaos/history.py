@@ -1,46 +1,49 @@
-"""What a run leaves behind: what clients sent and heard, what was done to whom, and the broker's log.
+"""The history of a run: datagrams that clients sent and received, faults, and the broker's log.
 
-All times are `time.time()`; what was heard carries the kernel's own time of arrival, so that datagrams at different
-sockets compare.
+All times are `time.time()`. Received datagrams have the kernel's time of arrival, so that different sockets compare.
 """
 
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from broker.store_sqlite import SqliteStore
 from tsudoi.protocol.backbone import Entry, parse_news_untrusted
 
 FOREVER = float("inf")
 
+Key: TypeAlias = tuple[int, int]
+"""Client and number of a line."""
+
 
 @dataclass(slots=True)
 class Sent:
-    """One datagram with a text, as it reached a gateway's door."""
+    """One datagram with a line, as it went to a gateway."""
 
     at: float
     client: int
     text: str
     gateway: int
     copies: int = 1
-    """How many of it the relay let through; 1 where there is no relay."""
+    """Copies that the relay let through; 1 where there is no relay."""
 
 
 @dataclass(slots=True)
-class Heard:
-    """One datagram at a client's socket or, in a run with a relay, at the gateway's side of it."""
+class Received:
+    """One datagram at a client's socket or, in a run with a relay, at the relay's socket for that client."""
 
     at: float
     client: int
     gateway: int
     raw: bytes
     port: int = 0
-    """Where the gateway sent it: the client's own, or the relay's that stands for it at one gateway."""
+    """The port to which the gateway sent it."""
 
 
 @dataclass(slots=True)
-class Knock:
-    """A client's datagram of any kind, also an empty one, went to a gateway."""
+class Uplink:
+    """Any datagram of a client, also an empty one, went to a gateway."""
 
     at: float
     client: int
@@ -49,7 +52,7 @@ class Knock:
 
 @dataclass(slots=True)
 class Outage:
-    """Something was done to a process or a connection."""
+    """A fault of a process or a connection."""
 
     kind: str
     """kill, freeze, drain, cut, stall"""
@@ -59,13 +62,13 @@ class Outage:
     end: float = FOREVER
 
     def touches(self, start: float, end: float) -> bool:
-        """Say whether it was going on at some time between."""
+        """Say whether it lasted at some time between."""
         return self.start <= end and start <= self.end
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """One client as the checker must know it."""
+class Member:
+    """One client that entered its room."""
 
     id: int
     name: str
@@ -78,7 +81,7 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
+class RoomLog:
     """One room's log."""
 
     room_id: int
@@ -88,32 +91,32 @@ class Logged:
 
 @dataclass(slots=True)
 class History:
-    """All of one run."""
+    """One run."""
 
     seed: int
     names: tuple[str, ...]
-    """Of the gateways, in their order; empty: it has none."""
+    """Of the gateways, in their order; empty where it has none."""
     relayed: bool = False
-    """A relay stood between clients and gateways and lost, doubled or swapped their datagrams."""
-    people: dict[int, Person] = field(default_factory=dict)
+    """A relay between clients and gateways dropped, doubled and swapped datagrams."""
+    members: dict[int, Member] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
-    heard: list[Heard] = field(default_factory=list)
-    knocks: list[Knock] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+    uplinks: list[Uplink] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     leavers: set[int] = field(default_factory=set)
-    """Clients that have sent their leave word, which may have got lost: they say nothing any more."""
-    log: dict[int, Logged] = field(default_factory=dict)
+    """Clients that have sent their leave word, which may have got lost."""
+    log: dict[int, RoomLog] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
-    """What went wrong apart from messages: tracebacks, processes that did not stop, markers that never came."""
+    """Problems apart from messages: tracebacks, processes that did not stop, markers that never came."""
     ended_at: float = FOREVER
 
 
-def read_log(path: Path) -> dict[int, Logged]:
-    """Return what a stopped broker's store has of each room, by the room's id."""
-    logs: dict[int, Logged] = {}
+def read_log(path: Path) -> dict[int, RoomLog]:
+    """Return the rooms' logs out of a stopped broker's store, by room id."""
+    logs: dict[int, RoomLog] = {}
     with closing(SqliteStore(path)) as store:
         for room_id, (_, last) in store.load().ends.items():
             news = [parse_news_untrusted(chunk.news) for chunk in store.read(room_id, 0, last)]
             epochs = frozenset(piece.epoch for piece in news)
-            logs[room_id] = Logged(room_id, epochs, tuple(entry for piece in news for entry in piece.entries))
+            logs[room_id] = RoomLog(room_id, epochs, tuple(entry for piece in news for entry in piece.entries))
     return logs

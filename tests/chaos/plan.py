@@ -19,16 +19,16 @@ DIALECTS = (
     "tcrp-202",
 )
 ANNOUNCING = frozenset({"tcrp-json", "tcrp-ok", "tcrp-single", "tcrp-202"})
-"""They tell their port by TCP, so a gateway would send past a relay."""
+"""Dialects that announce their UDP port by TCP, so that a gateway would send past a relay."""
 LEAVING = frozenset({"tsudoi", "tcrp-json", "tcrp-ok", "tcrp-bare-ack", "tcrp-success", "tcrp-single"})
 
-PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everything")
+PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everything", "one process")
 """What a run is mostly about; each seed takes the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPlan:
-    """One client: who it is and where it enters."""
+    """One client."""
 
     id: int
     dialect: str
@@ -36,9 +36,9 @@ class ClientPlan:
     gateway: int
     host: bool
     enters_at: float
-    """0: before anything happens."""
+    """0: before the first action."""
     speaks: bool
-    """False: it only listens, once it has shown its address."""
+    """False: it only receives, once its address is known."""
 
     @property
     def name(self) -> str:
@@ -98,20 +98,19 @@ class Plan:
         return f"部屋{number}" if number % 2 else f"room{number}"
 
     @property
-    def is_local(self) -> bool:
-        """Whether gateways reach the broker over Unix sockets: in every other round of the profiles."""
-        return self.seed // len(PROFILES) % 2 == 1
+    def in_one_process(self) -> bool:
+        """Say whether one process is gateway and broker, as in the service of one command."""
+        return self.profile == "one process"
 
     @property
     def faults(self) -> list[Action]:
-        """What is done to processes and connections."""
+        """The actions on processes and connections."""
         return [action for action in self.actions if action.kind in ("kill", "freeze", "drain", "cut", "stall")]
 
     def __str__(self) -> str:
         udp = f", relay {self.udp}" if self.udp else ""
-        way = "unix" if self.is_local else "tcp"
         head = (
-            f"seed {self.seed} ({self.profile}, {way}): gateways {list(self.names)}, {self.rooms} rooms,"
+            f"seed {self.seed} ({self.profile}): gateways {list(self.names)}, {self.rooms} rooms,"
             f" {len(self.clients)} clients{udp}"
         )
         quiet = [str(action) for action in self.actions if action.kind != "say"]
@@ -127,19 +126,21 @@ def draw(seed: int, lasts: float = 4.0, profile: str = "") -> Plan:
         names = ("one", "one") if dice.random() < 0.5 else ("one", "one", "")
     elif dice.random() < 0.3:
         names = tuple(f"g{number}" for number in range(len(names)))
+    if profile == "one process":
+        names = ("",)
     wide = dice.random() < 0.25
     udp = None
     if profile == "weather":
         udp = UdpFaults(dice.uniform(0, 0.1), dice.uniform(0, 0.1), dice.uniform(0, 0.2), dice.uniform(0.01, 0.2))
     plan = Plan(seed, profile, names, 20 if wide else dice.randint(2, 5), lasts, udp)
-    _people(plan, dice, wide)
-    _talk(plan, dice)
-    _faults(plan, dice)
+    _draw_clients(plan, dice, wide)
+    _draw_actions(plan, dice)
+    _draw_faults(plan, dice)
     plan.actions.sort(key=lambda action: action.at)
     return plan
 
 
-def _people(plan: Plan, dice: random.Random, wide: bool) -> None:
+def _draw_clients(plan: Plan, dice: random.Random, wide: bool) -> None:
     dialects = [name for name in DIALECTS if not (plan.udp and name in ANNOUNCING)]
     for room in range(plan.rooms):
         for place in range(3 if wide else dice.randint(3, 6)):
@@ -157,8 +158,8 @@ def _people(plan: Plan, dice: random.Random, wide: bool) -> None:
             )
 
 
-def _talk(plan: Plan, dice: random.Random) -> None:
-    """Bursts and pauses: some things show only when a room falls silent, others only when it does not."""
+def _draw_actions(plan: Plan, dice: random.Random) -> None:
+    """Draw bursts and pauses: some bugs show only when a room falls silent, others only when it does not."""
     for client in plan.clients:
         at = client.enters_at + dice.uniform(0.05, 0.3)
         rate = dice.choice((2.0, 8.0, 20.0)) * (0.5 if plan.rooms > 10 else 1.0)
@@ -182,6 +183,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "pair": ("kill", "kill", "freeze", "drain", "cut"),
     "cuts": ("cut", "stall", "cut news", "stall news", "cut commands"),
     "freezes": ("freeze", "freeze", "broker freeze"),
+    "one process": ("kill", "kill", "freeze", "drain"),
     "weather": ("kill", "broker kill", "cut", "rest"),
     "everything": (
         "kill",
@@ -197,7 +199,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _faults(plan: Plan, dice: random.Random) -> None:
+def _draw_faults(plan: Plan, dice: random.Random) -> None:
     for _ in range(dice.randint(1, 5 if plan.profile == "everything" else 3)):
         kind = dice.choice(_KINDS[plan.profile])
         at = dice.uniform(0.3, plan.lasts - 0.3)

@@ -1,4 +1,4 @@
-"""Relays in this process, which can misbehave: TCP or a Unix socket to the broker, UDP between clients and gateways."""
+"""Relays in this process that inject faults: TCP between gateways and broker, UDP between clients and gateways."""
 
 import asyncio
 import contextlib
@@ -7,11 +7,10 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from pathlib import Path
 
+from scenarios.ports import steady_port
 from tests.chaos.plan import UdpFaults
 from tests.support.legacy.wire import Address
-from tests.support.ports import steady_port
 
 COMMANDS, NEWS = 1, 2
 READ_SIZE = 65_536
@@ -24,7 +23,7 @@ OnDown = Callable[[float, bytes, Address, Address, Address], None]
 
 
 def new_udp_socket() -> socket.socket:
-    """Return a socket on loopback that says when each datagram came."""
+    """Return a socket on loopback on which the kernel notes the time of each datagram."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -34,7 +33,7 @@ def new_udp_socket() -> socket.socket:
 
 
 def drain(sock: socket.socket, take: OnDatagram) -> None:
-    """Give all that has come to `take`, with the kernel's time of it."""
+    """Pass each datagram that has come to `take`, with the kernel's time of arrival."""
     while True:
         try:
             raw, notes, _, source = sock.recvmsg(READ_SIZE, 64)
@@ -49,27 +48,17 @@ def drain(sock: socket.socket, take: OnDatagram) -> None:
 
 
 class BackboneRelay:
-    """What one gateway takes for its broker: two ports in a row, or one Unix socket that carries commands and news."""
+    """Stands between one gateway and the broker: two ports in a row, for commands and for news."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        """Listen at a path, or at two free ports."""
-        kinds: tuple[int, ...]
-        listeners: tuple[socket.socket, ...]
-        if path is None:
-            kinds, port = (COMMANDS, NEWS), steady_port(2)
-            listeners = (_listening(port), _listening(port + 1))
-            self.endpoint = f"tcp://127.0.0.1:{port}"
-        else:
-            kinds = (COMMANDS | NEWS,)
-            listeners = (socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),)
-            listeners[0].bind(str(path))
-            self.endpoint = f"unix://{path}"
-        self._listeners = dict(zip(kinds, listeners, strict=True))
-        self._broker = ""
+    def __init__(self) -> None:
+        port = steady_port(2)
+        self.endpoint = f"tcp://127.0.0.1:{port}"
+        self._listeners = {COMMANDS: _listening(port), NEWS: _listening(port + 1)}
+        self._broker_port = 0
         self._servers: list[asyncio.Server] = []
-        self._writers: dict[int, set[asyncio.StreamWriter]] = {kind: set() for kind in kinds}
-        self.connections = dict.fromkeys(kinds, 0)
-        """How many were carried to the broker since the start."""
+        self._writers: dict[int, set[asyncio.StreamWriter]] = {kind: set() for kind in self._listeners}
+        self.connections = dict.fromkeys(self._listeners, 0)
+        """Connections carried to the broker since the start."""
         self._cut = 0
         self._gates = {COMMANDS: asyncio.Event(), NEWS: asyncio.Event()}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -77,30 +66,17 @@ class BackboneRelay:
             gate.set()
 
     async def start(self, broker: str) -> None:
-        """Carry connections on to the broker at that endpoint, of the same kind as ours."""
-        self._broker = broker
+        """Carry connections on to the broker at that endpoint."""
+        self._broker_port = int(broker.rpartition(":")[2])
         for which, listener in self._listeners.items():
 
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int = which) -> None:
                 await self._serve(reader, writer, which)
 
-            is_unix = listener.family == socket.AF_UNIX
-            start = asyncio.start_unix_server if is_unix else asyncio.start_server
-            self._servers.append(await start(serve, sock=listener))
-
-    async def _connect(self, which: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if self._broker.startswith("unix://"):
-            return await asyncio.open_unix_connection(self._broker.removeprefix("unix://"))
-        return await asyncio.open_connection("127.0.0.1", int(self._broker.rpartition(":")[2]) + (which == NEWS))
-
-    async def _flows(self, which: int) -> None:
-        """Wait until connections of these kinds carry something."""
-        for kind, gate in self._gates.items():
-            if kind & which:
-                await gate.wait()
+            self._servers.append(await asyncio.start_server(serve, sock=listener))
 
     def cut(self, which: int) -> None:
-        """End connections of these kinds, and let no new one come about."""
+        """End connections of these kinds, and refuse new ones; `which` is COMMANDS, NEWS or both."""
         self._cut |= which
         for kind, writers in self._writers.items():
             if kind & which:
@@ -108,7 +84,7 @@ class BackboneRelay:
                     writer.transport.abort()
 
     def stall(self, which: int) -> None:
-        """Carry nothing any more over connections of these kinds; they stay open."""
+        """Stop carrying data over connections of these kinds; they stay open."""
         for kind, gate in self._gates.items():
             if kind & which:
                 gate.clear()
@@ -132,10 +108,10 @@ class BackboneRelay:
         self._tasks.add(task)
         writers = [writer]
         try:
-            await self._flows(which)
+            await self._gates[which].wait()
             if self._cut & which:
                 return
-            onward, back = await self._connect(which)
+            onward, back = await asyncio.open_connection("127.0.0.1", self._broker_port + (which == NEWS))
             writers.append(back)
             self.connections[which] += 1
             self._writers[which].update(writers)
@@ -160,7 +136,7 @@ class BackboneRelay:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(READ_SIZE):
-                await self._flows(which)
+                await self._gates[which].wait()
                 writer.write(data)
                 await writer.drain()
 
@@ -173,18 +149,17 @@ def _listening(port: int) -> socket.socket:
 
 
 class UdpRelay:
-    """What clients take for one gateway's UDP door. It tells what passes at the gateway's side of it."""
+    """Stands between clients and the UDP socket of one gateway."""
 
     def __init__(self, door: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDown) -> None:
         """Relay to `door`.
 
         Args:
-            door: of the gateway.
             faults: what to do to datagrams, both ways.
             seed: of the dice.
             on_up: called for each datagram that is sent on to the gateway, with the client's address.
-            on_down: called for each that came from a gateway, before anything is done to it: when, what, whose it
-                is, and from where to where it came. Another gateway may know a client at this relay's address.
+            on_down: called for each datagram from a gateway, before any fault, with the addresses of the client, of
+                the gateway (it may be another one than `door`) and of the relay's socket for that client.
         """
         self.faulty = True
         self._door = door
@@ -205,7 +180,7 @@ class UdpRelay:
             sock.close()
 
     def _upward(self) -> None:
-        drain(self._sock, lambda _, raw, source: self._weather(lambda: self._send_up(raw, source)))
+        drain(self._sock, lambda _, raw, source: self._with_faults(lambda: self._send_up(raw, source)))
 
     def _send_up(self, raw: bytes, source: Address) -> None:
         session = self._sessions.get(source)
@@ -219,7 +194,7 @@ class UdpRelay:
     def _downward(self, session: socket.socket, client: Address) -> None:
         def take(at: float, raw: bytes, source: Address) -> None:
             self._on_down(at, raw, client, source, session.getsockname())
-            self._weather(lambda: self._send_down(raw, client))
+            self._with_faults(lambda: self._send_down(raw, client))
 
         drain(session, take)
 
@@ -227,8 +202,8 @@ class UdpRelay:
         with contextlib.suppress(OSError):
             self._sock.sendto(raw, client)
 
-    def _weather(self, send: Callable[[], None]) -> None:
-        """Let a datagram through as the faults allow. What is delayed is overtaken by others."""
+    def _with_faults(self, send: Callable[[], None]) -> None:
+        """Drop, double or delay a datagram; others overtake a delayed one."""
         dice, faults = self._dice, self._faults
         if not self.faulty:
             send()

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tests.chaos.checker import check, count_kinds
-from tests.chaos.crowd import HABITS, KINDS, key_of, text_of
-from tests.chaos.history import Heard, History, Knock, Logged, Outage, Person, Sent
+from tests.chaos.clients import HABITS, KINDS, key_of, text_of
+from tests.chaos.history import History, Member, Outage, Received, RoomLog, Sent, Uplink
 from tests.support.legacy.wire import Door
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -22,7 +22,7 @@ def a_history() -> History:
     history = History(7, ("", ""))
     for room_id, room in ((1, "den"), (2, "部屋")):
         members = [
-            Person(room_id * 10 + at, f"user{room_id}{at}", dialect, room, at % 2, KINDS[dialect].echoes, START - 1)
+            Member(room_id * 10 + at, f"user{room_id}{at}", dialect, room, at % 2, KINDS[dialect].echoes, START - 1)
             for at, dialect in enumerate(DIALECTS)
         ]
         entries = [
@@ -30,75 +30,75 @@ def a_history() -> History:
             for at, person in enumerate(members)
         ]
         for person in members:
-            history.people[person.id] = person
-            history.knocks.append(Knock(START - 0.5, person.id, person.home))
+            history.members[person.id] = person
+            history.uplinks.append(Uplink(START - 0.5, person.id, person.home))
         for line in range(1, LINES + 1):
             person = members[line % 3]
             at, text = START + line * 0.1, text_of(person.id, line)
             history.sent.append(Sent(at, person.id, text, person.home))
-            history.knocks.append(Knock(at, person.id, person.home))
+            history.uplinks.append(Uplink(at, person.id, person.home))
             entry = Entry(len(entries) + 1, EntryKind.SAID, person.id, person.name, text, 0, int(at * 1000))
             entries.append(entry)
             for hearer in members:
                 if hearer is not person or hearer.echo:
-                    history.heard.append(Heard(at + 0.001, hearer.id, hearer.home, down(hearer, entry)))
-        history.log[room_id] = Logged(room_id, frozenset({1}), tuple(entries))
+                    history.received.append(Received(at + 0.001, hearer.id, hearer.home, down(hearer, entry)))
+        history.log[room_id] = RoomLog(room_id, frozenset({1}), tuple(entries))
     history.ended_at = START + 10
     return history
 
 
-def down(hearer: Person, entry: Entry) -> bytes:
+def down(hearer: Member, entry: Entry) -> bytes:
     stand_in = KINDS[hearer.dialect](hearer.name, Door(("", 0), ("", 0)), HABITS)
     stand_in.room = hearer.room
     return stand_in.down(entry.sender, entry.text).replace(b'"n": 0', b'"n": %d' % entry.offset)
 
 
-def heard_by(history: History, client: int) -> list[Heard]:
-    return [heard for heard in history.heard if heard.client == client]
+def received_by(history: History, client: int) -> list[Received]:
+    return [heard for heard in history.received if heard.client == client]
 
 
 def test_a_true_history_is_not_blamed() -> None:
     verdict = check(a_history())
     assert verdict.violations == []
     assert (verdict.members, verdict.accepted, verdict.surely_accepted, verdict.repeats) == (6, 40, 40, 0)
-    assert verdict.heard == len(a_history().heard)
+    assert verdict.received == len(a_history().received)
 
 
 def drop(history: History) -> None:
-    history.heard.remove(heard_by(history, 11)[5])
+    history.received.remove(received_by(history, 11)[5])
 
 
 def drop_the_last(history: History) -> None:
-    history.heard.remove(heard_by(history, 11)[-1])
+    history.received.remove(received_by(history, 11)[-1])
 
 
 def double(history: History) -> None:
-    heard = heard_by(history, 12)[4]
-    history.heard.append(replace(heard, at=heard.at + 0.002))
+    heard = received_by(history, 12)[4]
+    history.received.append(replace(heard, at=heard.at + 0.002))
 
 
 def swap(history: History) -> None:
-    first, second = heard_by(history, 20)[3:5]
+    first, second = received_by(history, 20)[3:5]
     first.at, second.at = second.at, first.at
 
 
 def misroute(history: History) -> None:
-    heard = heard_by(history, 11)[5]
-    history.heard.append(replace(heard, client=21, at=heard.at + 0.01))
+    heard = received_by(history, 11)[5]
+    history.received.append(replace(heard, client=21, at=heard.at + 0.01))
 
 
 def invent(history: History) -> None:
-    heard = heard_by(history, 12)[4]
-    history.heard.append(replace(heard, raw=b"\x06user11" + text_of(11, 999).encode()))
+    heard = received_by(history, 12)[4]
+    history.received.append(replace(heard, raw=b"\x06user11" + text_of(11, 999).encode()))
 
 
 def alter(history: History) -> None:
-    heard = heard_by(history, 12)[4]
+    heard = received_by(history, 12)[4]
     heard.raw += b"!"
 
 
 def tell_a_wrong_position(history: History) -> None:
-    heard = heard_by(history, 11)[5]
+    heard = received_by(history, 11)[5]
     heard.raw = heard.raw.replace(b'"n": 1', b'"n": 2')
 
 
@@ -106,7 +106,7 @@ def echo(history: History) -> None:
     """A member hears itself though its dialect does not want that."""
     room = history.log[1]
     entry = next(entry for entry in room.entries if entry.kind == EntryKind.SAID and entry.member == 12)
-    history.heard.append(Heard(entry.at_ms / 1000 + 0.001, 12, 0, down(history.people[12], entry)))
+    history.received.append(Received(entry.at_ms / 1000 + 0.001, 12, 0, down(history.members[12], entry)))
 
 
 def tell_who_has_left(history: History) -> None:
@@ -122,10 +122,10 @@ def put(history: History, at: int, entry: Entry) -> None:
         one.offset = offset
     history.log[1] = replace(history.log[1], entries=tuple(entries))
     told = {one.text: one for one in entries}
-    for heard in heard_by(history, 11):
+    for heard in received_by(history, 11):
         key = key_of(heard.raw)
         assert key is not None
-        heard.raw = down(history.people[11], told[text_of(*key)])
+        heard.raw = down(history.members[11], told[text_of(*key)])
 
 
 def lose_from_the_log(history: History) -> None:
@@ -190,7 +190,7 @@ def test_a_violation_shows_the_history_around_it() -> None:
     (violation,) = check(history).violations
     text = str(violation)
     assert "client 11 (tsudoi, user11 in den)" in text
-    assert "1 before it were not heard" in text
+    assert "1 before it did not come" in text
     assert "log 11:" in text
     assert len(violation.evidence) < 30
 
@@ -200,24 +200,24 @@ def test_a_violation_shows_the_history_around_it() -> None:
 
 def repeat(history: History, client: int, first: int, count: int, at: float, gateway: int) -> None:
     """Let another gateway tell a member some of what it has heard again."""
-    for number, heard in enumerate(heard_by(history, client)[first:][:count]):
-        history.heard.append(replace(heard, at=at + number * 0.001, gateway=gateway))
+    for number, heard in enumerate(received_by(history, client)[first:][:count]):
+        history.received.append(replace(heard, at=at + number * 0.001, gateway=gateway))
 
 
 def cut_off_after(history: History, client: int, count: int) -> float:
     """Let a member have heard no more than its first `count` lines, and return when the last came."""
-    heard = heard_by(history, client)
-    history.heard = [one for one in history.heard if one not in heard[count:]]
+    heard = received_by(history, client)
+    history.received = [one for one in history.received if one not in heard[count:]]
     return heard[count - 1].at
 
 
 def test_what_a_killed_gateway_told_last_may_be_told_again_by_the_next() -> None:
     history = a_history()
-    whole = heard_by(history, 11)
+    whole = received_by(history, 11)
     at = cut_off_after(history, 11, 10)
     history.outages.append(Outage("kill", "gateway 1", at + 0.1))
     for number, heard in enumerate(whole[8:]):
-        history.heard.append(replace(heard, at=START + 5 + number * 0.001, gateway=0))
+        history.received.append(replace(heard, at=START + 5 + number * 0.001, gateway=0))
     verdict = check(history)
     assert verdict.violations == []
     assert verdict.repeats == 2
@@ -230,7 +230,7 @@ def test_what_a_killed_gateway_told_last_may_be_told_again_by_the_next() -> None
 )
 def test_no_other_repeat_is_allowed(killed: str, from_gateway: int, before_s: float) -> None:
     history = a_history()
-    last = heard_by(history, 11)[-1].at
+    last = received_by(history, 11)[-1].at
     history.outages.append(Outage("kill", killed, last + before_s))
     repeat(history, 11, -2, 2, last + 3, from_gateway)
     assert count_kinds(check(history))["doubled"] >= 1
@@ -238,11 +238,11 @@ def test_no_other_repeat_is_allowed(killed: str, from_gateway: int, before_s: fl
 
 def test_a_repeat_that_skips_something_is_a_loss() -> None:
     history = a_history()
-    whole = heard_by(history, 11)
+    whole = received_by(history, 11)
     at = cut_off_after(history, 11, 10)
     history.outages.append(Outage("kill", "gateway 1", at + 0.05))
     for number, heard in enumerate((whole[8], *whole[10:])):
-        history.heard.append(replace(heard, at=START + 5 + number * 0.001, gateway=0))
+        history.received.append(replace(heard, at=START + 5 + number * 0.001, gateway=0))
     assert count_kinds(check(history)) == {"lost": 1}
 
 

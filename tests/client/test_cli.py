@@ -69,13 +69,6 @@ def test_an_unreachable_server_is_one_line_and_status_1(command: list[str]) -> N
     assert err == f"client: no server answers at 127.0.0.1:{port}:9002: connection refused\n"
 
 
-def test_watching_nobody_has_status_1() -> None:
-    place = f"127.0.0.1:{free_port()}"
-    status, out, _ = run("top", place, "--once", "--interval", "0.1")
-    assert status == 1
-    assert f"{place}: Connection refused" in out
-
-
 def test_a_bad_name_is_one_line_and_status_1() -> None:
     status, _, err = run("create", "den", "--name", "a\nb")
     assert status == 1
@@ -245,7 +238,7 @@ def test_a_scenario_that_fails_says_what_came_instead(tmp_path: Path) -> None:
     ("head", "steps", "why"),
     [
         ("needs: local", "  - wait 1 ms\n", "needs local processes"),
-        ("", "  - alice creates den in tcrp\n", "needs a door of their own for tcrp"),
+        ("", "  - alice creates den in tcrp\n", "needs a listener of their own for tcrp"),
     ],
 )
 def test_a_scenario_that_can_not_be_acted_out_there_is_skipped(tmp_path: Path, head: str, steps: str, why: str) -> None:

@@ -1,11 +1,9 @@
-"""Chat as lines of text."""
+"""Lines out of bytes."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client.lines import LINE_LIMIT, LineReader, notice_line, speech_line
-from tsudoi.events import Emote, Event, Joined, Kicked, Message, Notice, Private, RoomClosed, ServerAway, TimedOut
+from client.lines import LINE_LIMIT, LineReader
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n\r")), max_size=8), st.integers(1, 9))
@@ -32,33 +30,3 @@ def test_a_line_without_an_end_is_not_kept_for_ever() -> None:
     reader = LineReader()
     assert [len(line) for line in reader.feed(b"x" * (LINE_LIMIT + 1))] == [LINE_LIMIT + 1]
     assert reader.end() == []
-
-
-@pytest.mark.parametrize(
-    ("message", "line"),
-    [
-        (Message("alice", "hello"), "alice: hello"),
-        (Message("alice", "two\nlines"), "alice: two lines"),
-        (Message("", "a line of nobody's"), "a line of nobody's"),
-        (Emote("alice", "waves\nagain", 1), "* alice waves again"),
-        (Private("alice", "bob", "psst", 1), "alice → bob: psst"),
-    ],
-)
-def test_messages(message: Message | Emote | Private, line: str) -> None:
-    assert speech_line(message) == line
-
-
-@pytest.mark.parametrize(
-    ("event", "words"),
-    [
-        (RoomClosed("exit!"), "the room is closed (exit!)"),
-        (TimedOut("Timeout!"), "silent for too long"),
-        (Kicked("out"), "you were removed from the room (out)"),
-        (Joined("bob", 3, "bob has joined."), "bob has joined."),
-        (ServerAway("nobody there"), "nobody there; what you say may be lost"),
-        (Notice("full\nmoon"), "full moon"),
-    ],
-)
-def test_notices(event: Event, words: str) -> None:
-    assert words in notice_line(event)
-    assert "\n" not in notice_line(event)

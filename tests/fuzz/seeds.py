@@ -201,8 +201,6 @@ def seeds(target: str) -> list[bytes]:
             return [SECRET, PEM, json.dumps(jwk).encode(), json.dumps({"keys": [jwk, okp]}).encode()]
         case "settings":
             return [b'[gateway]\nrate = 500\ntcp = ["0.0.0.0:9001"]\n[broker]\nlog-entries = 50_000\n', b"rate = 1\n"]
-        case "metrics":
-            return [b'# TYPE a counter\na_total{b="c\\n"} 1.0\n# HELP a b\nh_bucket{le="+Inf"} 2\n']
         case "conversation":
             return _conversations()
         case "gateway":

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from client.watch import Reading
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys, parse_keys
 from tests.fuzz import stories
@@ -195,11 +194,6 @@ def _settings(data: bytes) -> None:
         configfile.parse(data.decode(errors="replace"), "tsudoi.toml", program)
 
 
-def _metrics(data: bytes) -> None:
-    reading = Reading.parse_untrusted(data.decode(errors="replace"), 0.0)
-    assert not (reading.error and reading.numbers)
-
-
 TARGETS = {
     "header": Target(_header, (Header.parse_untrusted,)),
     "body": Target(_body, (header.split_untrusted,)),
@@ -234,7 +228,6 @@ TARGETS = {
     "claims": Target(_claims, (TokenVerifier._claims_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
     "keys_file": Target(_keys_file, (parse_keys,), (SettingError,)),
     "settings": Target(_settings, (configfile.parse,), (SettingError,)),
-    "metrics": Target(_metrics, (Reading.parse_untrusted,), ()),
     # These have bounds and counters for what is wrong, and never an exception.
     "conversation": Target(stories.conversation, stories.CONVERSATION, ()),
     "gateway": Target(stories.gateway, stories.GATEWAY, ()),

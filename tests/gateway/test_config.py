@@ -11,31 +11,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway import cli
-from gateway.config import Door, Inherited, choose_key, parse_broker, parse_door, parse_inherited, parse_name
+from gateway.broker_key import choose_key
+from gateway.config import Inherited, Listener, parse_broker, parse_inherited, parse_listener, parse_name
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, serialize_secret
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.errors import SettingError
 
 
 @pytest.mark.parametrize(
-    ("text", "door"),
+    ("text", "listener"),
     [
-        ("0.0.0.0:9001", Door("0.0.0.0", 9001)),
-        ("127.0.0.1:0", Door("127.0.0.1", 0)),
-        ("localhost:65535", Door("127.0.0.1", 65535)),
-        ("[::]:9001", Door("::", 9001)),
-        ("::1:9001", Door("::1", 9001)),
-        ("0.0.0.0:9001=auto", Door("0.0.0.0", 9001)),
-        ("[::1]:9001=tcrp-200", Door("::1", 9001, "tcrp-200")),
+        ("0.0.0.0:9001", Listener("0.0.0.0", 9001)),
+        ("127.0.0.1:0", Listener("127.0.0.1", 0)),
+        ("localhost:65535", Listener("127.0.0.1", 65535)),
+        ("[::]:9001", Listener("::", 9001)),
+        ("::1:9001", Listener("::1", 9001)),
+        ("0.0.0.0:9001=auto", Listener("0.0.0.0", 9001)),
+        ("[::1]:9001=tcrp-200", Listener("::1", 9001, "tcrp-200")),
     ],
 )
-def test_doors_are_host_and_port(text: str, door: Door) -> None:
-    assert parse_door(text, dialects=True) == door
+def test_doors_are_host_and_port(text: str, listener: Listener) -> None:
+    assert parse_listener(text) == listener
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_tcp_door_may_have_any_dialect(name: str) -> None:
-    assert parse_door(f"127.0.0.1:1={name}", dialects=True).dialect == name
+    assert parse_listener(f"127.0.0.1:1={name}").dialect == name
 
 
 @pytest.mark.parametrize(
@@ -48,18 +49,18 @@ def test_a_tcp_door_may_have_any_dialect(name: str) -> None:
 )
 def test_anything_else_is_a_setting_error(text: str) -> None:
     with pytest.raises(SettingError):
-        parse_door(text, dialects=True)
+        parse_listener(text)
 
 
 def test_only_tcp_doors_have_a_dialect() -> None:
     with pytest.raises(SettingError, match="only a TCP door has a dialect"):
-        parse_door("127.0.0.1:9002=tcrp", dialects=False)
+        parse_listener("127.0.0.1:9002=tcrp", takes_options=False)
 
 
 @given(ip=st.ip_addresses(), port=st.integers(0, 65535))
 def test_a_door_is_written_as_it_is_read(ip: object, port: int) -> None:
-    door = Door(str(ip), port)
-    assert parse_door(str(door), dialects=False) == door
+    door = Listener(str(ip), port)
+    assert parse_listener(str(door), takes_options=False) == door
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_other_names_are_setting_errors(text: str) -> None:
 
 @given(st.text(max_size=30))
 def test_no_text_raises_anything_else(text: str) -> None:
-    for parse in (parse_broker, parse_name, lambda text: parse_door(text, True), lambda text: parse_door(text, False)):
+    for parse in (parse_broker, parse_name, parse_listener, lambda text: parse_listener(text, takes_options=False)):
         with contextlib.suppress(SettingError):
             parse(text)
 
@@ -103,7 +104,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
     """Run the command line; return its exit status and what it wrote to stderr."""
     monkeypatch.setattr(sys, "argv", ["gateway", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.run_program()
+        cli.main()
     assert isinstance(ended.value.code, int)
     return ended.value.code, capfd.readouterr().err
 

@@ -33,7 +33,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 def a_config(tcp: Door = ANY, udp: Door = ANY) -> Config:
-    return Config((tcp,), (udp,), None, Path("unused"), None, "")
+    return Config(tcp=(tcp,), udp=(udp,), data=Path("unused"))
 
 
 class Both:

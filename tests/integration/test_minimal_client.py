@@ -1,4 +1,4 @@
-"""docs/minimal_client.py, the program that README.md shows, as a person runs it."""
+"""Run docs/minimal_client.py, which docs/clients.md shows, as a person does."""
 
 import signal
 import subprocess
@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.process import Output
 from tests.integration.conftest import Enter, NewRoom
 from tests.support.legacy.wire import PATIENCE_S
-from tests.support.services import Gateway, Lines
+from tests.support.services import Gateway
 
 PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client.py"
 
@@ -23,17 +24,14 @@ class Person:
         tcp, udp = gateway.door("auto")
         # -I and -S: the standard library is there, and nothing else.
         python = [sys.executable, "-I", "-S", "-X", "utf8", str(PROGRAM)]
+        self._heard, self._complaints = Output(self._has_ended), Output(self._has_ended)
         self._process = subprocess.Popen(
             [*python, command, room, name, f"{tcp[0]}:{tcp[1]}:{udp[1]}"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=self._heard.fileno(),
+            stderr=self._complaints.fileno(),
             encoding="utf-8",
         )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._heard = Lines(self._process.stdout)
-        self._complaints = Lines(self._process.stderr)
 
     def types(self, line: str) -> None:
         assert self._process.stdin is not None
@@ -59,13 +57,16 @@ class Person:
     @property
     def complaint(self) -> str:
         self._complaints.wait_for(lambda line: False, 0.1 if self._process.poll() is None else PATIENCE_S)
-        return self._complaints.text
+        return self._complaints.text.rstrip("\n")
+
+    def _has_ended(self) -> bool:
+        return self._process.poll() is not None
 
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
-        self._heard.join()
-        self._complaints.join()
+        self._heard.close()
+        self._complaints.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
 

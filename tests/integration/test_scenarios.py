@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from client.net.stage import act_out
-from client.scenario.report import Report
-from client.scenario.story import read
+from scenarios.report import Report
+from scenarios.runner import act_out
+from scenarios.story import read
 
 SCENARIOS = sorted((Path(__file__).resolve().parents[1] / "scenarios").glob("*.yaml"))
 

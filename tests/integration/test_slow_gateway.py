@@ -42,7 +42,7 @@ async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneR
     relay = BackboneRelay()
     await relay.start(broker.endpoint)
     door = Door("127.0.0.1", 0)
-    config = Config((door,), (door,), None, Path("unused"), None, "", settings=Settings(replay_rate=MANY))
+    config = Config(tcp=(door,), udp=(door,), data=Path("unused"), settings=Settings(replay_rate=MANY))
     service = Service(config, relay.endpoint)
     try:
         (tcp,) = await service.start()

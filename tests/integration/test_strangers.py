@@ -93,7 +93,7 @@ def test_openings_do_not_disturb_a_chat(
     company.chat()
     company.join(client("classic", "キャロル", town.a))
     company.chat()
-    town.a.check_quiet()
+    town.a.check_log()
 
 
 def test_random_openings_do_not_disturb_a_chat(town: Town, stranger: Stranger, company: Company, client: Enter) -> None:
@@ -106,7 +106,7 @@ def test_random_openings_do_not_disturb_a_chat(town: Town, stranger: Stranger, c
     company.chat()
     company.join(client("classic", "キャロル", town.a))
     company.chat()
-    town.a.check_quiet()
+    town.a.check_log()
 
 
 def test_random_datagrams_are_answered_with_nothing(town: Town, stranger: Stranger, company: Company) -> None:
@@ -128,7 +128,7 @@ def test_random_datagrams_are_answered_with_nothing(town: Town, stranger: Strang
     stranger.udp.sendto(b"", town.a.udp)
     company.chat()
     heard_nothing(stranger)
-    town.a.check_quiet()
+    town.a.check_log()
 
 
 def test_a_members_nonsense_is_its_own(town: Town, company: Company) -> None:
@@ -142,4 +142,4 @@ def test_a_members_nonsense_is_its_own(town: Town, company: Company) -> None:
         assert each.shown.startswith(f"{alice.name}: ")
         assert "\x1b" not in each.shown
         assert "\0" not in each.shown
-    town.a.check_quiet()
+    town.a.check_log()

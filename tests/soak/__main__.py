@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tests.chaos.crowd import Voice
+from tests.chaos.clients import ChaosClient
 from tests.chaos.plan import ClientPlan
 from tests.soak.fit import MAY_GROW, MAY_GROW_MIB, WARM_UP, Trend, trend
 from tests.support.legacy.wire import Address
@@ -51,17 +51,17 @@ class Soak:
     def _heard(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
         self.heard += 1
 
-    async def _enter(self, room: str, host: bool) -> Voice | None:
+    async def _enter(self, room: str, host: bool) -> ChaosClient | None:
         at = self._dice.randrange(len(self._gateways))
         plan = ClientPlan(next(self._numbers), self._dice.choice(DIALECTS), 0, at, host, 0.0, True)
-        voice = Voice(plan, room, None, self._heard, lambda *_: None)
+        voice = ChaosClient(plan, room, None, self._heard, lambda *_: None)
         if await voice.enter(self._gateways[at].door(plan.dialect), [gateway.udp for gateway in self._gateways]):
             return voice
         voice.close()
         self.refused += 1
         return None
 
-    async def _company(self, room: str, guests: int) -> list[Voice]:
+    async def _company(self, room: str, guests: int) -> list[ChaosClient]:
         found = [await self._enter(room, True)]
         if found[0] is not None:
             found += [await self._enter(room, False) for _ in range(guests)]
@@ -93,7 +93,7 @@ class Soak:
                 voice.close()
             self.rooms += bool(voices)
 
-    def _say(self, voice: Voice) -> None:
+    def _say(self, voice: ChaosClient) -> None:
         voice.say()
         self.said += 1
 
@@ -147,7 +147,7 @@ def main(minutes: float, out: Path) -> None:
             runner.run(both())
     trends = {name: trend(times, sizes) for name, sizes in series.items()}
     console.print(_table(trends))
-    told = f"{soak.rooms} rooms came and went, {soak.said:,} messages were said, {soak.heard:,} datagrams heard"
+    told = f"{soak.rooms} rooms came and went, {soak.said:,} messages were sent, {soak.heard:,} datagrams received"
     console.print(told + (f", {soak.refused} could not enter" if soak.refused else ""))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(_page(trends, minutes, len(times), told))
@@ -176,11 +176,11 @@ def _page(trends: dict[str, Trend], minutes: float, samples: int, told: str) -> 
     return f"""# Soak
 
 Written by `make soak MINUTES={minutes:g}`: one broker on a SQLite file, two gateways.
-{TALKING_ROOMS} rooms talk all the time, {PASSING_ROOMS} at a time are made, talked in and closed, one after the other.
+{TALKING_ROOMS} rooms talk all the time; {PASSING_ROOMS} others at a time are created, used and closed, again and again.
 A room's log keeps {LOG_ENTRIES:,} entries. {told}.
 
-{samples} samples; the first {WARM_UP:.0%} of the time is warm-up and not judged. *Grew* is what a straight line
-through the rest gains over its length; up to {MAY_GROW:.0%} of the mean or {MAY_GROW_MIB:g} MiB count as flat.
+{samples} samples; the first {WARM_UP:.0%} of the time is warm-up and not judged. *Grew* is the rise of a straight line
+through the rest; up to {MAY_GROW:.0%} of the mean or {MAY_GROW_MIB:g} MiB count as flat.
 
 | {" | ".join(HEADINGS)} |
 |---|{"---:|" * (len(HEADINGS) - 1)}

@@ -1,1 +1,1 @@
-"""What gateway and broker need to be operated: their HTTP door, metrics, logs and configuration files."""
+"""What the programs share to be configured and operated: settings, command lines, logs, metrics, keys, limits."""

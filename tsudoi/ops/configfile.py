@@ -1,4 +1,4 @@
-"""A configuration file: TOML, a table for each program, with the names of the flags.
+"""Read a configuration file: TOML, a table for each program, with the names of the flags.
 
     [gateway]
     rate = 500
@@ -7,8 +7,7 @@
     [broker]
     log-entries = 50_000
 
-A file is one for all programs of a machine; each reads its own table. Whoever wrote it is told of a mistake with the
-file's name, the line and the key.
+One file serves all programs of a machine; each reads its own table. An error names the file, the line and the key.
 """
 
 import re
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from tsudoi.protocol.errors import SettingError
+from ..protocol.errors import SettingError
 
 PROGRAMS = ("gateway", "broker")
 MAX_SIZE = 2**20
@@ -29,7 +28,7 @@ _WHERE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)\Z")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One setting, and where it stands."""
+    """One setting, and its line."""
 
     key: str
     value: Any
@@ -37,7 +36,7 @@ class Entry:
     """FILE:LINE."""
 
     def error(self, why: str) -> SettingError:
-        """Return what to tell who wrote it."""
+        """Return an error about this setting."""
         return SettingError(f"{self.where}: {self.key}: {why}")
 
 
@@ -45,12 +44,12 @@ def parse(text: str, name: str, program: str) -> list[Entry]:
     """Return the settings in the table of `program`.
 
     Args:
-        text: of the file.
-        name: of the file, for errors.
+        text: the file's.
+        name: the file's, for errors.
         program: one of `PROGRAMS`.
 
     Raises:
-        SettingError: it is not TOML, or has something outside of the programs' tables.
+        SettingError: the text is not TOML, or has settings outside of the programs' tables.
     """
     try:
         tables = tomllib.loads(text)
@@ -72,13 +71,13 @@ def parse(text: str, name: str, program: str) -> list[Entry]:
 
 
 def unknown(entry: Entry, known: list[str]) -> SettingError:
-    """Return what to tell who wrote a key that there is not."""
+    """Return an error about a key that no flag has; it names the most similar flag."""
     close = get_close_matches(entry.key.replace("_", "-"), known, 1)
     return entry.error(f"there is no such setting{f'; {close[0]}?' if close else ''}")
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:
-    """Return where each (table, key) stands, and each table with an empty key; the parser does not tell."""
+    """Return the line of each (table, key), and of each table with an empty key; the TOML parser does not tell."""
     lines: dict[tuple[str, str], int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,17 +1,17 @@
-"""HOST:PORT, where a program listens for its operator."""
+"""Parse HOST:PORT, an address to listen at."""
 
 import ipaddress
 import re
 from dataclasses import dataclass
 
-from tsudoi.protocol.errors import SettingError
+from ..protocol.errors import SettingError
 
 _PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """An IP address of this machine and a port; 0 is any that is free."""
+    """An IP address of this machine and a port; port 0 is any free one."""
 
     host: str
     port: int
@@ -21,10 +21,10 @@ class HostPort:
 
 
 def parse_host_port(text: str) -> HostPort:
-    """Return the place in HOST:PORT, [HOST]:PORT for IPv6.
+    """Return the address in HOST:PORT, [HOST]:PORT for IPv6.
 
     Raises:
-        SettingError: it is not that; the text says what is wrong.
+        SettingError: the text is something else; the error says what is wrong.
     """
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")

@@ -1,10 +1,10 @@
-"""What a program says about its life: one line a step, none a message; for people, or as JSON for machines.
+"""Log the steps of a program's life, never a message: lines for people, or JSON for machines.
 
     log = logs.get("gateway")
     log.info("broker is back", after_s=2.1)
 
-What comes from outside stands in values, never in the event's own words, and nothing in a line can break it or move a
-terminal's cursor: what is not printable is written as an escape.
+Data from outside goes into values, never into the event's text. Unprintable characters are written as escapes, so that
+they can not break a line or move a terminal's cursor.
 """
 
 import codecs
@@ -15,12 +15,11 @@ from typing import Any, Literal, TextIO
 
 import structlog
 
-LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("human", "json")
+Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["human", "json"]
 Line = MutableMapping[str, Any]
 
-# Python loads it when it is used first; then, there may be no descriptor to load it with, and no line that says so.
+# Python loads a codec when it is used first. By then no descriptor may be left to load it with.
 codecs.lookup("unicode_escape")
 
 
@@ -30,7 +29,7 @@ def get(name: str) -> Any:
 
 
 def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
-    """Say where lines go: `stream`, from `level` on. To be called once, before anything is said."""
+    """Write lines from `level` on to `stream`. Call it once, before anything is logged."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -48,7 +47,7 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
     ]
     last: list[Any] = [structlog.processors.JSONRenderer(ensure_ascii=False)]
     if form == "json":
-        # Without the variables of each function: there are passwords, tokens and texts among them.
+        # Without local variables: passwords, tokens and texts are among them.
         transform = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         last.insert(0, structlog.processors.ExceptionRenderer(transform))
     else:
@@ -60,7 +59,7 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            # Lines of libraries, which know only the standard library, go the same way.
+            # For lines that libraries log by the standard library.
             foreign_pre_chain=common,
             processors=[*common, structlog.stdlib.ProcessorFormatter.remove_processors_meta, _escape_all, *last],
         )
@@ -71,19 +70,19 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
 
 
 def set_level(level: str) -> None:
-    """Say from which level on lines are written; at any time."""
+    """Write lines from this level on."""
     logging.getLogger().setLevel(level.upper())
 
 
-def toggle_debug(level: str) -> str:
-    """Switch between debug and `level`; return what it is now."""
+def toggle_debug(logger: Any, level: str) -> None:
+    """Switch between debug and `level`, and log it with the program's logger."""
     now = level if logging.getLogger().level == logging.DEBUG else "debug"
     set_level(now)
-    return now
+    logger.warning("log level changed", to=now)  # `level` is the line's own
 
 
 def escaped(text: str) -> str:
-    """Return a text in which everything is printable; what was not stands there as an escape."""
+    """Return a text with its unprintable characters as escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,8 +1,8 @@
-"""What a program tells in numbers: rows that say where each is read, in Prometheus' text format when somebody asks.
+"""Export a program's numbers in Prometheus' text format.
 
-Nothing is done here while messages go by: they count in plain integers, which are read at each scrape, in the HTTP
-server's thread. Readers must not walk over a table that the event loop changes meanwhile; `list(table.values())` is
-one step of the interpreter, and safe.
+A `Row` names a metric and the function that reads it. The program counts in plain integers; they are read at each
+scrape, in a thread of the HTTP server. A reader must not iterate over a table that the event loop changes meanwhile:
+`list(table.values())` is one step of the interpreter, and safe.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -14,39 +14,39 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tsudoi.ops.histogram import Histogram
+from .histogram import Histogram
 
 Number = Callable[[], float]
 Numbers = Callable[[], Mapping[str, float]]
 
 MOST_LABELS = 100
-"""Values of a label that are told; more, which only a bug could bring, are left out."""
+"""Values of one label that are exported; only a bug could make more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One metric. Names of counters end in `_total`, units are base units."""
+    """One metric. The name of a counter ends in `_total`; units are base units."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     read: Number | Numbers | Callable[[], Histogram]
-    """Returns the number, or with a label one for each of its values."""
+    """Returns the number, or with a label one number for each of the label's values."""
     label: str = ""
 
 
 def counter(name: str, help: str, read: Number | Numbers, label: str = "") -> Row:
-    """Return a row for what only grows; `name` is without `_total`."""
+    """Return a row for a number that only grows; `name` is without `_total`."""
     return Row(f"{name}_total", "counter", help, read, label)
 
 
 def gauge(name: str, help: str, read: Number | Numbers, label: str = "") -> Row:
-    """Return a row for what goes up and down."""
+    """Return a row for a number that goes up and down."""
     return Row(name, "gauge", help, read, label)
 
 
 def histogram(name: str, help: str, read: Callable[[], Histogram]) -> Row:
-    """Return a row for how values are spread."""
+    """Return a row for a distribution."""
     return Row(name, "histogram", help, read)
 
 
@@ -60,7 +60,7 @@ class _Rows(Collector):
             yield _family(row, row.read())
 
     def describe(self) -> Iterable[Metric]:
-        """Tell nothing beforehand: so nothing is read when this is registered."""
+        """Return nothing, so that registering this reads nothing."""
         return ()
 
 
@@ -83,7 +83,7 @@ def _family(row: Row, value: float | Mapping[str, float] | Histogram) -> Metric:
 
 
 def exposition(rows: Iterable[Row]) -> Callable[[], bytes]:
-    """Return what reads all rows, and the process's own numbers, as text."""
+    """Return a function that reads all rows and the process's own numbers, as text."""
     registry = CollectorRegistry()
     registry.register(_Rows(rows))
     ProcessCollector(registry=registry)

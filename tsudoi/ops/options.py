@@ -1,16 +1,22 @@
-"""What the command lines of gateway and broker share."""
+"""Make command-line options of settings, and the options --config and --check-config.
+
+A setting is taken from its flag, else from its environment variable, else from the configuration file, else it has its
+default.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from tsudoi.ops import configfile
-from tsudoi.ops.host_port import HostPort, parse_host_port
-from tsudoi.protocol.errors import SettingError
+from ..protocol.errors import InvalidName, SettingError
+from . import configfile
+from .settings import MANY, Setting, each_setting
 
-MANY = 1_000_000_000
+GROUP = {"auto_envvar_prefix": "TSUDOI", "show_default": True}
+"""Context settings of a program's group of commands."""
+
 NOT_IN_FILES = ("config", "check_config", "help")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,23 +35,80 @@ class Number(click.FloatRange):
         return number
 
 
-class HostPortType(click.ParamType[HostPort]):
-    """HOST:PORT."""
+class Parsed(click.ParamType[Any]):
+    """A text that a function makes a value of; its SettingError becomes click's error of one line."""
 
-    name = "HOST:PORT"
+    def __init__(self, parse: Callable[[str], Any], metavar: str | None = None) -> None:
+        """`metavar` is the form of the text, for `--help`."""
+        self._parse = parse
+        self.name = metavar or "text"
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> HostPort:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """See click."""
-        if isinstance(value, HostPort):
+        if not isinstance(value, str):
             return value
         try:
-            return parse_host_port(str(value))
-        except SettingError as exc:
+            return self._parse(value)
+        except (SettingError, InvalidName) as exc:
             self.fail(str(exc), param, ctx)
 
 
+class MarkdownOption(click.Option):
+    """An option whose help is Markdown: in docs/settings.md code stands between backquotes, in `--help` it does not."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """See click."""
+        record = super().get_help_record(ctx)
+        return record and (record[0], record[1].replace("`", ""))
+
+
+def settings_options(config: type) -> Callable[[Command], Command]:
+    """Return a decorator that adds an option for each setting of a dataclass; see `settings.build`."""
+
+    def decorate(command: Command) -> Command:
+        for each in reversed(list(each_setting(config))):
+            command = _option(each)(command)
+        return command
+
+    return decorate
+
+
+def _option(each: Setting) -> Callable[[Command], Command]:
+    is_flag = each.kind is bool
+    return click.option(
+        each.flag,
+        each.parameter,
+        cls=MarkdownOption,
+        type=None if is_flag else _type(each),
+        is_flag=is_flag,
+        multiple=each.is_many,
+        default=False if is_flag else each.default,
+        metavar=None if is_flag else each.metavar,
+        envvar=each.envvar,
+        show_envvar=True,
+        show_default=each.default != "",
+        hidden=each.is_hidden,
+        help=each.help,
+    )
+
+
+def _type(each: Setting) -> click.ParamType[Any]:
+    if each.parse is not None:
+        return Parsed(each.parse, each.metavar)
+    if get_origin(each.kind) is Literal:
+        return click.Choice(get_args(each.kind))
+    if each.kind is int:
+        return click.IntRange(int(each.at_least), int(each.at_most))
+    if each.kind is float:
+        return Number(each.at_least, each.at_most)
+    if each.kind is Path:
+        return click.Path(file_okay=not each.is_folder, dir_okay=each.is_folder, path_type=Path)
+    assert each.kind is str, f"{each.name} is {each.kind}"
+    return click.STRING
+
+
 def config_option(program: str) -> Callable[[Command], Command]:
-    """Return the option --config: a file whose settings count where neither flag nor environment says otherwise."""
+    """Return the option --config, which names the configuration file."""
 
     def read(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
         if path is not None:
@@ -57,25 +120,26 @@ def config_option(program: str) -> Callable[[Command], Command]:
 
     return click.option(
         "--config",
+        cls=MarkdownOption,
         type=click.Path(path_type=Path),
         is_eager=True,
         callback=read,
         show_envvar=True,
         metavar="FILE",
-        help=f"TOML: settings by the names of these flags in a table [{program}]. Flags and variables win. SIGHUP reads"
-        " it again.",
+        help=f"TOML: settings by the names of these flags in a table `[{program}]`. Flags and variables win. SIGHUP"
+        " reads it again.",
     )
 
 
 def check_config_option() -> Callable[[Command], Command]:
     """Return the option --check-config."""
     return click.option(
-        "--check-config", is_flag=True, help="Say whether all settings are fine, and go: exit status 0 or 2."
+        "--check-config", is_flag=True, help="Check all settings and exit: status 0, or 2 with what is wrong."
     )
 
 
 def _from_file(context: click.Context, path: Path, program: str) -> dict[str, Any]:
-    """Return the parameters that a file sets, each checked as a flag would be; raises SettingError."""
+    """Return the parameters that a file sets, each checked as a flag is; raise SettingError."""
     try:
         with path.open("rb") as file:
             raw = file.read(configfile.MAX_SIZE + 1)
@@ -103,16 +167,14 @@ def _from_file(context: click.Context, path: Path, program: str) -> dict[str, An
 
 
 def _check(context: click.Context, option: click.Option, entry: configfile.Entry) -> None:
-    """Raise SettingError if a flag would not take the value, or if it is of another kind of TOML's."""
-    wanted, kinds = _kinds(option)
+    """Raise SettingError if the flag refuses the value, or if the value has another type of TOML's."""
+    wanted, kinds = _toml_types(option)
     values = entry.value if option.multiple and isinstance(entry.value, list) else [entry.value]
     if (option.multiple and not isinstance(entry.value, list)) or not all(type(value) in kinds for value in values):
         raise entry.error(f"{entry.value!r} is not {wanted}")
     try:
         value = option.type_cast_value(context, entry.value)
-        if option.callback is not None:
-            option.callback(context, option, value)
-        # A file to be read; a folder may be made yet.
+        # A file is there to be read; a folder may be made later.
         if isinstance(option.type, click.Path) and not option.type.dir_okay:
             value.open("rb").close()
     except click.BadParameter as exc:
@@ -120,11 +182,11 @@ def _check(context: click.Context, option: click.Option, entry: configfile.Entry
     except OSError as exc:
         raise entry.error(f"can not read {exc.filename}: {exc.strerror}") from exc
     except ValueError as exc:
-        # Versions of Python have other words for it.
+        # Python's words for it differ between versions.
         raise entry.error(f"{entry.value!r} has a null character, as no path has") from exc
 
 
-def _kinds(option: click.Option) -> tuple[str, tuple[type, ...]]:
+def _toml_types(option: click.Option) -> tuple[str, tuple[type, ...]]:
     if option.multiple:
         return 'a list of texts: ["…"]', (str,)
     if option.is_flag:

@@ -59,38 +59,6 @@ class Buckets(Generic[_Key]):
             del self._of[key]
 
 
-class Seldom(Generic[_Key]):
-    """Says what to tell of what happens again and again: the same only once in a while, and not too much in all."""
-
-    def __init__(self, size: int, again_s: float) -> None:
-        """Remember at most `size` things that were told, and tell none of them again for `again_s` seconds."""
-        self._size = size
-        self._again_s = again_s
-        self._told: dict[_Key, float] = {}
-        self._bucket: Bucket | None = None
-        self._untold = 0
-
-    def touch(self, key: _Key, now: float, rate: float, burst: float) -> bool:
-        """Say whether to tell of `key` at `now`; in all, no more than a `Bucket` lets through."""
-        told = self._told.get(key)
-        if told is not None and now - told < self._again_s:
-            return False
-        self._bucket = self._bucket or Bucket(burst, now)
-        if not self._bucket.touch(now, rate, burst):
-            self._untold += 1
-            return False
-        self._told.pop(key, None)
-        self._told[key] = now
-        if len(self._told) > self._size:
-            del self._told[next(iter(self._told))]
-        return True
-
-    def take_untold(self) -> int:
-        """Return how many times something new was not told because there was too much; count from 0 again."""
-        untold, self._untold = self._untold, 0
-        return untold
-
-
 def bound(table: dict[_Key, float], size: int) -> None:
     """Let a table have no more than so many rows: those that came first go."""
     while len(table) > size:

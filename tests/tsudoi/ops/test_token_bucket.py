@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsudoi.ops.token_bucket import Bucket, Buckets, Seldom
+from tsudoi.ops.token_bucket import Bucket, Buckets
 
 
 def test_a_burst_goes_at_once_and_then_a_rate() -> None:
@@ -55,19 +55,3 @@ def test_in_any_time_no_more_than_burst_and_rate_allow(steps: list[float], rate:
         now += step
         passed += bucket.touch(now, rate, burst)
         assert passed <= burst + now * rate + 1e-6
-
-
-def test_the_same_is_told_once_in_a_while_and_all_of_it_has_a_rate() -> None:
-    seldom = Seldom[str](2, again_s=100.0)
-    assert [seldom.touch(key, 0.0, 0.1, 2.0) for key in ("a", "a", "b", "c", "c")] == [True, False, True, False, False]
-    assert (seldom.take_untold(), seldom.take_untold()) == (2, 0)
-    assert seldom.touch("c", 10.0, 0.1, 2.0)
-    assert not seldom.touch("b", 99.0, 0.1, 2.0)
-    assert seldom.touch("b", 100.0, 0.1, 2.0)
-
-
-def test_what_was_told_longest_ago_is_forgotten() -> None:
-    seldom = Seldom[int](10, again_s=100.0)
-    for number in range(1000):
-        seldom.touch(number, 0.0, 1.0, 1000.0)
-    assert len(seldom._told) == 10

@@ -1,1 +1,1 @@
-"""What touches the world."""
+"""I/O of the programs' operation."""

@@ -1,10 +1,10 @@
-"""How many descriptors this process may have."""
+"""Raise the number of descriptors that this process may have."""
 
 import resource
 
 
 def raise_descriptors(wanted: int) -> int:
-    """Let this process have so many descriptors, or as many as it may; return how many that are."""
+    """Raise the limit to `wanted`, or as near as the system allows; return the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return wanted

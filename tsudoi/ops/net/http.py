@@ -1,58 +1,52 @@
-"""GET /healthz and GET /metrics: how a program is, for those who watch it.
+"""Serve GET /healthz and GET /metrics.
 
-Served by threads of its own, so that a stuck event loop shows as red instead of as silence. What is asked here is only
-read, never changed.
+In threads, so that a program whose event loop is stuck is reported as unhealthy instead of not at all. Nothing changes
+by a request.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BufferedReader, RawIOBase
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
-from time import monotonic
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from tsudoi.ops.host_port import HostPort
-from tsudoi.protocol.errors import SettingError
+from ...protocol.errors import SettingError
+from ..host_port import HostPort
 
 AT_ONCE = 16
-"""Requests at once; a connection beyond that is closed."""
+"""Connections at once; one more is closed."""
 REQUEST_S = 5
-"""What a request may take to come in, from the connection to its last byte; and the answer to go."""
+"""How long a connection may last. Else a peer that sends a byte now and then keeps its place for ever, and sixteen of
+those keep the health check out."""
 
 
 class HttpServer:
-    """A small HTTP server for those who watch a program."""
+    """A small HTTP server for monitoring."""
 
-    def __init__(self, place: HostPort, illness: Callable[[], str], metrics: Callable[[], bytes]) -> None:
+    def __init__(self, place: HostPort, unhealthy_reason: Callable[[], str], metrics: Callable[[], bytes]) -> None:
         """Bind and serve.
 
         Args:
             place: where; port 0 takes a free one.
-            illness: returns why health is red, empty if it is green. Called in a thread of the server's.
-            metrics: returns the metrics in Prometheus' text format. Likewise.
+            unhealthy_reason: returns an empty text if all is well; called in a thread, as is `metrics`.
+            metrics: returns the metrics in Prometheus' text format.
 
         Raises:
             SettingError: the address can not be bound.
         """
         self.refused = 0
-        """Connections that were closed because there were too many."""
+        """Connections closed because there were too many."""
 
         class Handler(BaseHTTPRequestHandler):
-            def setup(self) -> None:
-                super().setup()
-                # Its own time-out is one for each byte: who sends one a second would hold a place for ever.
-                self.rfile.close()
-                self.rfile = BufferedReader(_Until(self.connection, monotonic() + REQUEST_S))
-
             def do_GET(self) -> None:
                 if self.path == "/metrics":
                     self._answer(200, metrics(), CONTENT_TYPE_LATEST)
                 elif self.path != "/healthz":
                     self._answer(404, b"there are only /healthz and /metrics here\n")
-                elif reason := illness():
+                elif reason := unhealthy_reason():
                     self._answer(503, f"{reason}\n".encode())
                 else:
                     self._answer(200, b"ok\n")
@@ -60,7 +54,6 @@ class HttpServer:
             do_HEAD = do_GET
 
             def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
-                self.connection.settimeout(REQUEST_S)
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -76,10 +69,10 @@ class HttpServer:
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
 
     def close(self) -> None:
-        """Serve no more. The address is refused at once; the thread ends by itself within half a second."""
-        # Who has a connection already may get an answer still. shutdown() waits for the thread's next look around.
+        """Refuse new connections from now on. Requests that are under way are answered."""
+        # shutdown() waits up to half a second for the serving thread.
         self._server.socket.shutdown(SHUT_RDWR)
-        threading.Thread(target=self._finish, name="http's end", daemon=True).start()
+        threading.Thread(target=self._finish, name="http-close", daemon=True).start()
 
     def _finish(self) -> None:
         self._server.shutdown()
@@ -87,24 +80,6 @@ class HttpServer:
 
     def _refuse(self) -> None:
         self.refused += 1
-
-
-class _Until(RawIOBase):
-    """Reads from a socket until a moment; then that raises TimeoutError."""
-
-    def __init__(self, connection: socket, deadline: float) -> None:
-        self._connection = connection
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left_s = self._deadline - monotonic()
-        if left_s <= 0:
-            raise TimeoutError("the request takes too long")
-        self._connection.settimeout(left_s)
-        return self._connection.recv_into(buffer)
 
 
 def _bind(
@@ -124,15 +99,24 @@ def _bind(
                 self.shutdown_request(request)
 
         def process_request_thread(self, request: Any, client_address: Any) -> None:
+            deadline = threading.Timer(REQUEST_S, _shut_down, (request,))
+            deadline.daemon = True
+            deadline.start()
             try:
                 super().process_request_thread(request, client_address)
             finally:
+                deadline.cancel()
                 free.release()
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            pass  # the client went away
+            """Ignore that the client has closed the connection."""
 
     try:
         return Server((place.host, place.port), handler)
     except OSError as exc:
         raise SettingError(f"can not listen on HTTP {place}: {exc.strerror}") from exc
+
+
+def _shut_down(connection: socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(SHUT_RDWR)

@@ -1,1 +1,0 @@
-"""All of the client that touches the world."""

@@ -1,0 +1,149 @@
+"""Chat in a terminal: edit lines below while messages scroll by above."""
+
+import asyncio
+import contextlib
+import os
+import zlib
+from pathlib import Path
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.patch_stdout import patch_stdout
+
+from tsudoi import (
+    Announced,
+    ChatClient,
+    Emote,
+    Event,
+    InvalidText,
+    Kicked,
+    Listed,
+    Message,
+    NotInRoom,
+    Private,
+    RoomClosed,
+    ServerAway,
+    TimedOut,
+)
+from tsudoi.event_lines import notice_line
+
+HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
+_COLOURS = (36, 32, 33, 35, 34, 91, 96)
+"""SGR codes that can be read on light and on dark."""
+_QUIET = "3;90"
+_LOUD = "1;33"
+_FURTHER = "  | "
+"""Before each further line of one message. No name begins with white space, so a member can not forge another member's
+message by a line feed, with colours or without."""
+
+
+async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
+    """Let the user chat until the user leaves or the membership ends."""
+    # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
+    session: PromptSession[str] = PromptSession(history=_history(), erase_when_done=room.dialect.echo)
+    # Prints go above the line being typed, in order and many lines at a time. prompt_toolkit's `print_formatted_text`
+    # does neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
+    with patch_stdout(raw=True):
+        _tell(greeting)
+        _tell(HELP)
+        receiving = asyncio.create_task(_receive(room))
+        typing = asyncio.create_task(_type(room, session))
+        try:
+            await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (receiving, typing):
+                if task.done():
+                    task.result()
+        finally:
+            for task in (receiving, typing):
+                task.cancel()
+            await asyncio.gather(receiving, typing, return_exceptions=True)
+
+
+async def _receive(room: ChatClient) -> None:
+    async for event in room:
+        _show(event)
+
+
+async def _type(room: ChatClient, session: PromptSession[str]) -> None:
+    while True:
+        try:
+            line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
+        except (EOFError, KeyboardInterrupt):
+            return
+        match line.strip().replace("／", "/").split():
+            case []:
+                continue
+            case ["/quit" | "/exit" | "/leave"]:
+                return
+            case ["/help"]:
+                _tell(HELP)
+                await _say(room, "/help")
+            case _:
+                # Commands and `//` go to the server as they are: it knows which there are.
+                await _say(room, line)
+
+
+async def _say(room: ChatClient, line: str) -> None:
+    try:
+        for piece in room.pieces(line):
+            await room.say(piece)
+    except InvalidText as exc:
+        _tell(f"Not said: {exc}")
+    except NotInRoom:
+        return
+
+
+def _show(event: Event) -> None:
+    match event:
+        case Emote():
+            _print(f"* {_name(event.sender)} {event.text}")
+        case Private():
+            _print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
+        case Message():
+            _print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
+        case Announced():
+            _print(event.text, _LOUD)
+        case RoomClosed() | TimedOut() | Kicked() | ServerAway():
+            line = notice_line(event)
+            _tell(f"{line[:1].upper()}{line[1:]}.")
+        case Listed():
+            # Each line is a row of a table, whose head may have come in another datagram.
+            for line in event.text.split("\n"):
+                _tell(line)
+        case _:
+            # The server's texts have their full stops.
+            _tell(event.text)
+
+
+def _tell(text: str) -> None:
+    _print(text, _QUIET)
+
+
+def _print(text: str, codes: str = "") -> None:
+    """Print one message, its further lines marked as such."""
+    first, *further = text.split("\n")
+    for line in (first, *(f"{_FURTHER}{line}" for line in further)):
+        print(_styled(line, codes) if codes else line)
+
+
+def _name(name: str) -> str:
+    """Return a name in its colour; the same name always has the same one."""
+    return _styled(name, f"1;{_COLOURS[zlib.crc32(name.encode(errors='replace')) % len(_COLOURS)]}")
+
+
+def _styled(text: str, codes: str) -> str:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def _history() -> History:
+    """Return the lines typed in earlier chats, from a file that only this user can read; none if it can not be kept."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    path = state / "tsudoi" / "history"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        return FileHistory(path)
+    return InMemoryHistory()

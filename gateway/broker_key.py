@@ -1,0 +1,42 @@
+"""Decide which key the gateway shows its broker, if any."""
+
+from pathlib import Path
+
+from tsudoi.ops.keyfiles import Role, SecretKey, parse_secret
+from tsudoi.protocol.backbone import is_loopback
+from tsudoi.protocol.errors import SettingError
+
+
+def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool) -> SecretKey | None:
+    """Return the key to show the broker, None if the connection to it is not encrypted.
+
+    Args:
+        broker: its endpoint; None for one of our own.
+        path: the key's file, if there is one.
+        name: of this gateway.
+        insecure: the operator allows a connection that others can read.
+
+    Raises:
+        SettingError: the key can not be used, or is missing where it is needed, or given where it is not used.
+    """
+    if path is not None and insecure:
+        raise SettingError("--key and --insecure (TSUDOI_KEY, TSUDOI_INSECURE) contradict each other: give one")
+    if path is not None and (broker is None or not broker.startswith("tcp://")):
+        raise SettingError(
+            f"--key (TSUDOI_KEY) is for a broker at tcp://HOST:PORT, and not for {broker or 'one of our own'}"
+        )
+    if broker is None or not broker.startswith("tcp://") or insecure:
+        return None
+    if path is None:
+        if is_loopback(broker):
+            return None
+        raise SettingError(f"{broker} is another machine: give --key FILE, or --insecure if the way there is safe")
+    try:
+        key = parse_secret(path.read_text(encoding="ascii", errors="replace"), path.stat().st_mode, str(path))
+    except OSError as exc:
+        raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
+    if key.owner.role is not Role.GATEWAY:
+        raise SettingError(f"{path} is the key of {key.owner}, and no gateway's")
+    if not key.owner.may_be_called(name):
+        raise SettingError(f"{path} is the key of {key.owner}, so --name can not be {name}")
+    return key

@@ -1,0 +1,1 @@
+"""Processes: what one gateway process starts, reloads and stops."""

@@ -1,0 +1,115 @@
+"""Start what the settings ask for, reload them on SIGHUP, stop on a signal."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from time import monotonic
+
+import click
+
+from tsudoi.ops import logs
+from tsudoi.ops.metrics import exposition
+from tsudoi.ops.net.heap import give_back_often
+from tsudoi.ops.net.http import HttpServer
+from tsudoi.ops.reload import reload
+from tsudoi.protocol.errors import SettingError
+
+from ..config import Config
+from ..net import metrics
+from ..net.embedded import EmbeddedBroker
+from ..net.service import Service
+from ..net.workers import Workers
+
+logger = logs.get("gateway")
+
+STARTING_S = 30.0
+"""How long to wait at the start for a broker that is not there yet."""
+
+
+async def run(config: Config, configure_again: Callable[[], Config]) -> None:
+    """Serve until a signal; raise SettingError if that can not begin.
+
+    Args:
+        config: the settings at the start.
+        configure_again: reads them again; raises SettingError or click.ClickException.
+    """
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    give_back_often()
+    loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger, config.log_level)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    embedded: EmbeddedBroker | None = None
+    endpoint = config.broker
+    async with contextlib.AsyncExitStack() as stack:
+        if endpoint is None:
+            embedded = EmbeddedBroker(config.data, config.file, config.log_format)
+            stack.push_async_callback(embedded.stop)
+            await embedded.start()
+            endpoint = embedded.endpoint
+        if config.workers > 1:
+            await _run_workers(config, endpoint, stopped, embedded)
+            return
+        if config.inherited is not None:
+            # The process that started us holds the other end, and sends nothing.
+            loop.add_reader(sys.stdin.fileno(), stopped.set)
+        service = Service(config, endpoint)
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, embedded, configure_again)
+        stack.push_async_callback(service.stop)
+        if config.http is not None:
+            http = HttpServer(config.http, lambda: service.illness(monotonic()), exposition(metrics.rows(service)))
+            stack.callback(http.close)
+        starting = asyncio.create_task(service.start())
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait({starting, stopping}, timeout=STARTING_S, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            if stopped.is_set():
+                return
+            raise SettingError(f"no broker answers at {endpoint}{service.trouble and f': {service.trouble}'}")
+        doors = [f"{door.kind} {door}" for door in starting.result()]
+        doors += [f"udp {server.listener}" for server in service.udp]
+        logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"ready {' '.join(doors)}")
+        await stopping
+        logger.info("stopping", members=len(service.core.members))
+
+
+async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, embedded: EmbeddedBroker | None) -> None:
+    """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
+    loop = asyncio.get_running_loop()
+    workers = Workers(config, endpoint)
+    try:
+        starting, stopping = asyncio.create_task(workers.start()), asyncio.create_task(stopped.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await starting
+            return
+        starting.result()
+        loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
+
+        def reload_all() -> None:
+            workers.send_signal(signal.SIGHUP)
+            if embedded is not None:
+                embedded.reload()
+
+        loop.add_signal_handler(signal.SIGHUP, reload_all)
+        logger.info("ready", doors=" ".join(workers.doors), broker=endpoint, workers=config.workers)
+        with contextlib.suppress(BrokenPipeError):
+            click.echo(f"ready {' '.join(workers.doors)}")
+        await stopping
+        logger.info("stopping")
+    finally:
+        await workers.stop()
+
+
+def _reload(service: Service, embedded: EmbeddedBroker | None, configure_again: Callable[[], Config]) -> None:
+    if reload(logger, configure_again, service.reload) and embedded is not None:
+        embedded.reload()

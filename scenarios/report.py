@@ -1,0 +1,73 @@
+"""Prints how scenarios went."""
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .results import StepResult, StoryResult
+from .story import Story
+
+LOG_SHOWN = 15
+"""Lines of each process's log that are shown under a failure."""
+_SLOW_S = 0.1
+
+
+class Report:
+    """Prints each story as it is acted out, and a table of all at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def begin(self, story: Story) -> None:
+        """Print the head of a story."""
+        self._line((story.title, "bold"), (f"  {story.name}", "dim"))
+
+    def step(self, step: StepResult) -> None:
+        """Print a step and, if it failed, why."""
+        took = f"  {step.seconds:.1f} s" if step.seconds >= _SLOW_S else ""
+        if step.failure is None:
+            self._line(("  ✓ ", "green"), (step.scene.text, ""), (took, "dim"))
+            return
+        self._line(("  ✗ ", "red"), (step.scene.text, "bold"), (f"  (line {step.scene.line}){took}", "dim"))
+        self._line(("      expected  ", "red"), (step.failure.expected, ""))
+        self._line(("      instead   ", "red"), (step.failure.instead, ""))
+
+    def end(self, result: StoryResult) -> None:
+        """Print what concerns the whole story."""
+        if result.skipped:
+            self._line(("  – skipped: ", "yellow"), (result.skipped, ""))
+        for problem in result.problems:
+            self._line(("  ✗ ", "red"), (problem, "bold"))
+        left = len(result.story.scenes) - len(result.steps)
+        if left and result.steps:
+            self._line((f"    {left} more step{'s' if left > 1 else ''} not acted out", "dim"))
+        if not result.passed:
+            for name, lines in result.logs.items():
+                for line in lines[-LOG_SHOWN:]:
+                    self._line((f"    {name}: {line}", "dim"))
+        self._console.print()
+
+    def summary(self, results: Sequence[StoryResult]) -> None:
+        """Print a table of all stories."""
+        table = Table("scenario", "steps", "result", "seconds", box=None, header_style="dim", pad_edge=False)
+        for result in results:
+            done = sum(step.failure is None for step in result.steps)
+            outcome = Text("passed", "green") if result.passed else Text("failed", "bold red")
+            if result.skipped:
+                outcome = Text("skipped", "yellow")
+            counts = f"{done}/{len(result.story.scenes)}"
+            table.add_row(Text(PurePath(result.story.name).stem), counts, outcome, f"{result.seconds:.1f}")
+        self._console.print(table)
+        skipped = sum(bool(result.skipped) for result in results)
+        failed = sum(result.failed for result in results)
+        passed = len(results) - failed - skipped
+        words = [f"{passed} passed"] + [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
+        seconds = sum(result.seconds for result in results)
+        self._line((f"{', '.join(words)} in {seconds:.1f} s", "bold red" if failed else "bold green"))
+
+    def _line(self, *parts: tuple[str, str]) -> None:
+        # Not wrapped: a terminal breaks long lines itself, and a file should keep them.
+        self._console.print(Text.assemble(*parts), soft_wrap=True)

@@ -1,0 +1,413 @@
+"""Reads a step's sentence. LANGUAGE below is what `python -m client scenario --language` prints.
+
+Each form is a pattern for the beginning of a sentence, the modifiers that may follow in any order, and the step that it
+becomes.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.codes import Operation
+
+from . import steps
+from .steps import EVERYONE, EVERYONE_ELSE, Line, People, Step
+
+LANGUAGE = """\
+A scenario is a YAML file:
+
+  story: Two friends meet            what it is about, in one line
+  about: why this matters            (optional) more words
+  needs: local                       (optional) it kills or freezes processes, or counts on their settings
+  servers:                           gateways that share one broker; without this there is one, called a
+    a: {idle_timeout: 2, check_ip: off, move_after: 5, options: [--backlog, "10"]}
+    b: {}
+  broker: {store: sqlite}            (optional) or memory; durability: process or full; options: [...]
+  people:                            (optional) who is not just a name, speaking tsudoi at the first server
+    bob: {at: b, in: classic, as: ボブ, password: moon}
+  dialect: tsudoi                    (optional) what those speak who do not say `in`
+  door: auto                         (optional) all use the door for all dialects; if not, each has a door of its own
+  patience: 3                        (optional) seconds that an expectation waits for
+  keep_alive: 20                     (optional) seconds between the signs of life of people's programs
+  steps: [...]
+
+A step is a sentence, or a sentence, a colon, and what it is about. WHO is a name, several (alice, bob and carol),
+everyone, or everyone else (all but who spoke last). Times are written 2 s, 300 ms, 1 min.
+
+  WHO creates ROOM                   [at SERVER] [in DIALECT] [as NAME] [with password WORD]
+  WHO joins ROOM                     the same; [silently]: shows no UDP address before something is said
+  WHO cannot join ROOM: WHY          the same; also `cannot create`. WHY: room exists, no such room, wrong password,
+                                     bad request, busy, unreachable, no answer, or refused (for any reason)
+  WHO says: TEXT                     or a list of texts
+  WHO says 1000 lines                numbered; several speakers speak at the same time
+  WHO hears: TEXT                    [from NAME] [within TIME] [in any order]; or a list, of texts or of NAME: TEXT.
+                                     These are the very next messages: anything else before or between them fails.
+                                     (A dialect's echo of one's own words need not be listed.)
+  WHO hears 1000 lines from NAME     [within TIME]: the last 1000 numbered lines of that speaker, in their order
+  WHO hear the same 400 messages     [within TIME]: one order for all of them
+  WHO hears nothing                  [for TIME]: 300 ms if not said
+  WHO hears that the room is closed  [within TIME]
+  WHO hears that time is up          [within TIME]: removed for silence
+  WHO hears that they are removed    [within TIME]: kicked or banned
+  WHO is told: TEXT                  [within TIME]; or a list. What the server tells, and what is said in private: each
+                                     TEXT is a part of one of these, in this order; what else it tells does not matter.
+                                     Commands are said: alice says "/kick bob". `//` says a text that begins with /.
+  WHO leaves                         with the dialect's word for it
+  WHO vanishes                       without a word, as a program that crashed
+  WHO falls silent                   listens on, but sends no more signs of life
+  WHO moves to SERVER                goes on there with the same token
+  WHO sees the rooms: NAMES          [within TIME]; also `does not see the rooms`
+  SERVER is killed                   or stopped, frozen, continued, started; also `the broker is …`. Needs local runs.
+  wait TIME
+  a stranger sends over tcp: HEX     [to SERVER]; `over udp` too. The connection stays open.
+  a stranger sends half a header     [to SERVER]
+  a stranger promises N bytes        [to SERVER]: in a TCP header
+  a stranger sends N random datagrams  [to SERVER] [with seed N]
+  the stranger is hung up on         [within TIME]
+  nobody answers the stranger        [for TIME]: not one datagram has come back
+"""
+
+REASONS = (
+    "room exists",
+    "no such room",
+    "wrong password",
+    "bad request",
+    "busy",
+    "unreachable",
+    "no answer",
+    "refused",
+)
+
+QUIET_S = 0.3
+"""How long nothing must be received if a story names no time."""
+
+Value: TypeAlias = "str | dict[str, str] | list[str | dict[str, str]] | None"
+"""What stands behind a sentence's colon."""
+
+_NAME = r"[\w#.~'-]+"
+_WORD = r"\"[^\"]*\"|[^\s\"]+"
+_WHO = rf"(?P<who>everyone else|everyone|(?!wait\b|the\b|nobody\b){_NAME}(?:(?:, (?:and )?| and ){_NAME})*)"
+_TIME = r"\d+(?:\.\d+)? ?(?:ms|s|min)\b"
+_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0}
+_QUOTED = re.compile(r"(.*? (?:says?|hears?|(?:is|are) told)) \"([^\"]*)\"(.*)")
+"""A text may stand in quotes behind the verb instead of behind a colon."""
+
+# The longer ones first: " in any order" is no dialect.
+_MODIFIERS = {
+    "any_order": r" (in any order)",
+    "order": r" (in order)",
+    "password": rf" with password ({_WORD})",
+    "seed": r" with seed (\d+)",
+    "at": rf" at ({_NAME})",
+    "in": rf" in ({_NAME})",
+    "as": rf" as ({_WORD})",
+    "silently": r" (silently)",
+    "from": rf" from ({_WORD})",
+    "to": rf" to ({_NAME})",
+    "within": rf" within ({_TIME})",
+    "for": rf" for ({_TIME})",
+}
+
+
+class NotUnderstood(Exception):
+    """A sentence that is no step; the text is one line and gives the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """The parts of one sentence."""
+
+    match: re.Match[str]
+    modifiers: Mapping[str, str]
+    value: Value
+
+    @property
+    def who(self) -> People:
+        return people(self.match["who"])
+
+    @property
+    def count(self) -> int:
+        count = int(self.match["count"])
+        if not 0 < count < 2**231:
+            raise NotUnderstood(f"{count} is not a number that makes sense here")
+        return count
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        items: Sequence[Any] = self.value if isinstance(self.value, list) else [self.value]
+        if not items or not all(isinstance(item, str) and item for item in items):
+            raise NotUnderstood("behind the colon stands a text, or a list of texts")
+        return tuple(items)
+
+    @property
+    def to(self) -> str | None:
+        return self.modifiers.get("to")
+
+    @property
+    def within_s(self) -> float | None:
+        return self._seconds("within")
+
+    @property
+    def quiet_s(self) -> float:
+        return self._seconds("for") or QUIET_S
+
+    def word(self, modifier: str) -> str | None:
+        """Return a modifier's word without its quotes."""
+        word = self.modifiers.get(modifier)
+        return None if word is None else _unquoted(word)
+
+    def join_options(self) -> steps.JoinOptions:
+        """Return what a sentence with the modifiers `_JOIN` says about entering a room."""
+        return steps.JoinOptions(
+            _unquoted(self.match["room"]),
+            self.match["verb"].startswith("create"),
+            self.modifiers.get("at"),
+            self.modifiers.get("in"),
+            self.word("as"),
+            self.word("password"),
+            "silently" in self.modifiers,
+        )
+
+    def _seconds(self, modifier: str) -> float | None:
+        written = self.modifiers.get(modifier)
+        return None if written is None else seconds(written)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One kind of sentence."""
+
+    pattern: re.Pattern[str]
+    modifiers: frozenset[str]
+    takes_value: bool
+    make: Callable[[Sentence], Step]
+
+
+FORMS: list[Form] = []
+
+
+def understand(sentence: str, value: Value = None) -> Step:
+    """Return the step that a sentence means; raise NotUnderstood if it means none."""
+    sentence = re.sub(r"\s+", " ", sentence.strip())
+    written = sentence
+    if value is None and (quoted := _QUOTED.fullmatch(sentence)):
+        sentence, value = quoted[1] + quoted[3], quoted[2]
+    problem = ""
+    for form in FORMS:
+        match = form.pattern.match(sentence)
+        if match is None:
+            continue
+        try:
+            found = _modifiers(sentence[match.end() :], form.modifiers)
+        except NotUnderstood as exc:
+            problem = problem or str(exc)
+            continue
+        if form.takes_value and value is None:
+            raise NotUnderstood(f"{written!r} needs a colon and a text: `{written}: …`")
+        if value is not None and not form.takes_value:
+            raise NotUnderstood(f"{written!r} takes nothing behind a colon")
+        return form.make(Sentence(match, found, value))
+    raise NotUnderstood(problem or f"{written!r} is no step{_suggestion(written)}")
+
+
+def _modifiers(rest: str, allowed: frozenset[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    while rest:
+        for name in _MODIFIERS:
+            match = re.match(_MODIFIERS[name] + r"(?= |$)", rest)
+            if match is not None and name in allowed:
+                if name in found:
+                    raise NotUnderstood(f"{match[0].strip()!r} is there twice")
+                found[name] = match[1]
+                rest = rest[match.end() :]
+                break
+        else:
+            raise NotUnderstood(f"{rest.strip()!r} makes no sense here")
+    return found
+
+
+_VERBS = (
+    *("creates", "joins", "cannot join", "cannot create", "says", "hears", "hears nothing", "leaves", "vanishes"),
+    *("falls silent", "is told", "moves to", "sees the rooms", "does not see the rooms"),
+    *("is killed", "is frozen", "is started"),
+)
+
+
+def _suggestion(sentence: str) -> str:
+    _, _, rest = sentence.partition(" ")
+    words = rest.split(" ")
+    for count in (3, 2, 1):
+        close = difflib.get_close_matches(" ".join(words[:count]), _VERBS, 1, 0.7)
+        if close:
+            return f"; did you mean {close[0]!r}?"
+    return " (`python -m client scenario --language` lists them)"
+
+
+def seconds(written: str) -> float:
+    """Return the seconds in `2 s`, `300 ms` or `1 min`."""
+    match = re.fullmatch(r"([\d.]+) ?(\w+)", written)
+    assert match is not None
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def people(written: str) -> People:
+    """Return the names in `alice, bob and carol`."""
+    if written in (EVERYONE, EVERYONE_ELSE):
+        return (written,)
+    return tuple(re.split(r", and |, | and ", written))
+
+
+def _unquoted(word: str) -> str:
+    return word[1:-1] if word.startswith('"') else word
+
+
+# --- The forms. A pattern ends at a blank or the end of the sentence. -------------------------------------------------
+
+_Make = Callable[[Sentence], Step]
+_JOIN = "at in as password silently"
+
+
+def _form(pattern: str, modifiers: str = "", takes_value: bool = False) -> Callable[[_Make], _Make]:
+    def register(make: _Make) -> _Make:
+        written = pattern.replace("WHO", _WHO).replace("NAME", _NAME).replace("WORD", _WORD)
+        FORMS.append(Form(re.compile(written + "(?= |$)"), frozenset(modifiers.split()), takes_value, make))
+        return make
+
+    return register
+
+
+@_form(r"WHO (?P<verb>creates?|joins?) (?P<room>WORD)", _JOIN)
+def _enter(said: Sentence) -> Step:
+    return steps.Enter(said.who, said.join_options())
+
+
+@_form(r"WHO cannot (?P<verb>create|join) (?P<room>WORD)", _JOIN, takes_value=True)
+def _cannot_enter(said: Sentence) -> Step:
+    if not isinstance(said.value, str) or said.value not in REASONS:
+        raise NotUnderstood(f"{said.value!r} is no reason; reasons are {', '.join(REASONS)}")
+    return steps.CannotEnter(said.who, said.join_options(), said.value)
+
+
+@_form(r"WHO says? (?P<count>\d+) lines")
+def _say_lines(said: Sentence) -> Step:
+    return steps.SayLines(said.who, said.count)
+
+
+@_form(r"WHO says?", takes_value=True)
+def _say(said: Sentence) -> Step:
+    return steps.Say(said.who, said.texts)
+
+
+@_form(r"WHO (?:is|are) told", "within", takes_value=True)
+def _be_told(said: Sentence) -> Step:
+    return steps.BeTold(said.who, said.texts, said.within_s)
+
+
+@_form(r"WHO hears? nothing", "for")
+def _hear_nothing(said: Sentence) -> Step:
+    return steps.HearNothing(said.who, said.quiet_s)
+
+
+@_form(rf"WHO hears? that (?P<ending>{'|'.join(ending.value for ending in steps.Ending)})", "within")
+def _hear_ending(said: Sentence) -> Step:
+    return steps.HearEnding(said.who, steps.Ending(said.match["ending"]), said.within_s)
+
+
+@_form(r"WHO hears? (?:all )?(?P<count>\d+) lines", "from within order")
+def _hear_lines(said: Sentence) -> Step:
+    sender = said.word("from")
+    if sender is None:
+        raise NotUnderstood("say whose lines: `… lines from NAME`")
+    return steps.HearLines(said.who, said.count, sender, said.within_s)
+
+
+@_form(r"WHO hear the same (?P<count>\d+) messages", "within")
+def _hear_the_same(said: Sentence) -> Step:
+    if len(said.who) < 2 and said.who[0] not in (EVERYONE, EVERYONE_ELSE):
+        raise NotUnderstood("the same as who? this takes two or more people")
+    return steps.HearTheSame(said.who, said.count, said.within_s)
+
+
+@_form(r"WHO hears?", "from within any_order order", takes_value=True)
+def _hear(said: Sentence) -> Step:
+    lines = tuple(_lines(said.value, said.word("from")))
+    return steps.Hear(said.who, lines, "any_order" in said.modifiers, said.within_s)
+
+
+@_form(r"WHO (?:(?P<act>leave|vanish)(?:s|es)?|falls? silent)")
+def _do(said: Sentence) -> Step:
+    return steps.Do(said.who, steps.Act(said.match["act"] or "fall silent"))
+
+
+@_form(r"WHO moves? to (?P<server>NAME)")
+def _move(said: Sentence) -> Step:
+    return steps.Move(said.who, said.match["server"])
+
+
+@_form(r"WHO (?P<verb>sees?|does not see|do not see) the rooms?", "within", takes_value=True)
+def _see_rooms(said: Sentence) -> Step:
+    return steps.SeeRooms(said.who, said.texts, said.match["verb"].startswith("see"), said.within_s)
+
+
+@_form(rf"(?P<what>the broker|NAME) is (?P<fault>{'|'.join(fault.value for fault in steps.Fault)})(?: again)?")
+def _inject_fault(said: Sentence) -> Step:
+    return steps.InjectFault(said.match["what"], steps.Fault(said.match["fault"]))
+
+
+@_form(rf"wait (?P<time>{_TIME})")
+def _wait(said: Sentence) -> Step:
+    return steps.Wait(seconds(said.match["time"]))
+
+
+@_form(r"a stranger sends over (?P<wire>tcp|udp)", "to", takes_value=True)
+def _send_raw(said: Sentence) -> Step:
+    try:
+        data = b"".join(bytes.fromhex(text) for text in said.texts)
+    except ValueError as exc:
+        raise NotUnderstood(f"this is no hex: {exc}") from exc
+    return steps.SendRaw(steps.Wire(said.match["wire"]), data, said.to)
+
+
+@_form(r"a stranger sends half a header", "to")
+def _send_half(said: Sentence) -> Step:
+    return steps.SendRaw(steps.Wire.TCP, Header(3, Operation.CREATE, 0, 5).serialize()[:16], said.to)
+
+
+@_form(r"a stranger promises (?P<count>\d+) bytes", "to")
+def _promise(said: Sentence) -> Step:
+    data = Header(3, Operation.CREATE, 0, said.count).serialize() + b"den"
+    return steps.SendRaw(steps.Wire.TCP, data, said.to)
+
+
+@_form(r"a stranger sends (?P<count>\d+) random datagrams", "to seed")
+def _send_random(said: Sentence) -> Step:
+    return steps.SendRandom(said.count, int(said.modifiers.get("seed", "1")), said.to)
+
+
+@_form(r"the stranger is hung up on", "within")
+def _hung_up(said: Sentence) -> Step:
+    return steps.HungUp(said.within_s)
+
+
+@_form(r"nobody answers the stranger", "for")
+def _unanswered(said: Sentence) -> Step:
+    return steps.Unanswered(said.quiet_s)
+
+
+def _lines(value: Value, sender: str | None) -> list[Line]:
+    items: Sequence[Any] = value if isinstance(value, list) else [value]
+    lines: list[Line] = []
+    for item in items:
+        match item:
+            case str() if item:
+                lines.append(Line(sender, item))
+            case dict() if len(item) == 1 and all(isinstance(text, str) for text in item.values()):
+                lines += [Line(name, text) for name, text in item.items()]
+            case _:
+                raise NotUnderstood("behind the colon stands a text, or a list of texts and of `NAME: TEXT`")
+    if not lines:
+        raise NotUnderstood("behind the colon stands what is heard; for silence there is `hears nothing`")
+    return lines

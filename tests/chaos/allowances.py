@@ -1,0 +1,153 @@
+"""What faults excuse: datagrams that need not be accepted, messages that may come twice or not at all.
+
+docs/chaos.md has the rules in words.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from tests.chaos.evidence import Membership
+from tests.chaos.history import History, Outage, Received, Sent
+from tsudoi.protocol.codes import EntryKind
+
+REPEATED_S = 0.5
+"""Messages that a gateway delivered in this time before it was killed, frozen or cut off may come once more from its
+successor. The documented time is 0.25 s; the rest is for a busy machine."""
+LEASE_S = 1.8
+"""A gateway whose reports alone do not reach the broker goes on delivering for this time, by its lease."""
+CALM_S = 2.0
+"""Traces of a fault may last for this time: a gateway is taken for dead after 2 s."""
+ASKS_S = 4.0
+"""A gateway's question about a token may be under way for this time."""
+SURE_S = 0.6
+"""A datagram is in the log if a healthy gateway with a healthy broker has had it for this time."""
+
+
+class Allowances:
+    """Answers for one history what its faults excuse."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+
+    def stay(self, sent: Sent) -> int:
+        """Number the times that a client came to a gateway, to one that ends, or to a new run of it."""
+        uplinks = [uplink for uplink in self._history.uplinks if uplink.client == sent.client and uplink.at <= sent.at]
+        moves = sum(1 for before, after in pairwise(uplinks) if before.gateway != after.gateway)
+        deaths = self._deaths(sent.gateway)
+        return moves + sum((outage.start <= sent.at) + (outage.end <= sent.at) for outage in deaths)
+
+    def must_be_accepted(self, sent: Sent, served: bool) -> bool:
+        """Say whether a datagram must be in the log.
+
+        Args:
+            served: the gateway knew the sender.
+        """
+        if not served or sent.copies == 0 or self._may_have_left(sent) or self._is_contested(sent):
+            return False
+        ends = [outage.start for outage in self._deaths(sent.gateway) if outage.end >= sent.at]
+        ends += [
+            uplink.at
+            for uplink in self._history.uplinks
+            if uplink.client == sent.client and uplink.at > sent.at and uplink.gateway != sent.gateway
+        ]
+        if self._has_twin(sent.gateway):
+            # The twin may have taken the sender over; what this gateway still has of it is refused then.
+            ends += [outage.start for outage in self._outages(sent.gateway) if outage.end >= sent.at - CALM_S]
+        ends.append(self._history.ended_at)
+        end = min(ends)
+        if end == self._history.ended_at:
+            return True
+        return end - sent.at >= SURE_S and not any(
+            outage.touches(sent.at - CALM_S, end) and outage.start < end for outage in self._outages(sent.gateway)
+        )
+
+    def may_repeat(self, before: Received, again: Received) -> bool:
+        """Say whether the gateway that sent the first one was killed, frozen or cut off right after it."""
+        if self._was_readdressed(before, again):
+            return True
+        for outage in self._history.outages:
+            target, _, number = outage.target.partition(" ")
+            if target == "broker" or int(number) != before.gateway:
+                continue
+            if not outage.start - REPEATED_S <= before.at <= outage.start + LEASE_S or outage.start > again.at:
+                continue
+            if again.gateway != before.gateway or outage.kind in ("kill", "drain"):
+                return True
+            if any(outage.start <= death.start <= again.at for death in self._deaths(before.gateway)):
+                return True  # its reports were held up, and then it was killed
+            # Frozen or cut off, it may have got the member back from a gateway that had taken it over and sent nothing.
+            if self._has_twin(before.gateway):
+                return True
+            if any(one.client == again.client and one.gateway != before.gateway for one in self._history.uplinks):
+                return True
+        return False
+
+    def must_receive_the_end(self, membership: Membership) -> bool:
+        """Say whether the last messages before the end of a membership, or of the run, must have come."""
+        if membership.ends is None:
+            # A member whose leave word got lost sends nothing that would show another gateway where it is.
+            return membership.member.id not in self._history.leavers
+        ended = membership.ends.at_ms / 1000
+        return (
+            not any(outage.touches(ended - CALM_S, ended + CALM_S) for outage in self._history.outages)
+            and not (self._history.relayed or membership.ends.kind == EntryKind.LEFT)
+            and any(one.client == membership.member.id and one.at < ended - SURE_S for one in self._history.uplinks)
+        )
+
+    def _is_contested(self, sent: Sent) -> bool:
+        """Say whether another gateway may have asked for the sender before, and got it as this one was away."""
+        elsewhere = any(
+            uplink.client == sent.client and uplink.gateway != sent.gateway and sent.at - ASKS_S < uplink.at < sent.at
+            for uplink in self._history.uplinks
+        )
+        return elsewhere and any(
+            outage.touches(sent.at - ASKS_S, sent.at + ASKS_S) for outage in self._outages(sent.gateway)
+        )
+
+    def _may_have_left(self, sent: Sent) -> bool:
+        """Say whether the sender may have been out of its room already."""
+        member = self._history.members.get(sent.client)
+        if member is None:
+            return True
+        for room in self._history.log.values():
+            for entry in room.entries:
+                gone = entry.kind == EntryKind.CLOSED or (entry.kind == EntryKind.LEFT and entry.sender == member.name)
+                if gone and any(e.sender == member.name and e.kind == EntryKind.JOINED for e in room.entries):
+                    at = entry.at_ms / 1000
+                    # After an outage, datagrams of another gateway may have been taken first.
+                    waited = any(outage.touches(sent.at, at) for outage in self._outages(sent.gateway))
+                    return at < sent.at + CALM_S or waited or self._history.relayed
+        return False
+
+    def _was_readdressed(self, before: Received, again: Received) -> bool:
+        """Say whether a gateway repeated messages that it had sent to an address that was no longer the member's.
+
+        It had taken the member over from a gateway that was out, or the broker's answer was late, and the next datagram
+        of the member came from another socket.
+        """
+        if before.gateway != again.gateway or before.port == again.port:
+            return False
+        for outage in self._history.outages:
+            target, _, number = outage.target.partition(" ")
+            if outage.start > before.at:
+                continue
+            if target == "broker":
+                if outage.touches(before.at - ASKS_S, before.at):
+                    return True
+            elif int(number) != again.gateway or self._has_twin(again.gateway):
+                return True
+        return False
+
+    def _deaths(self, gateway: int) -> Iterator[Outage]:
+        for outage in self._history.outages:
+            if outage.target == f"gateway {gateway}" and outage.kind in ("kill", "drain"):
+                yield outage
+
+    def _outages(self, gateway: int) -> Iterator[Outage]:
+        targets = ("broker", f"gateway {gateway}", f"link {gateway}")
+        return (outage for outage in self._history.outages if outage.target in targets)
+
+    def _has_twin(self, gateway: int) -> bool:
+        """Say whether another gateway has the same name, so that each is the other's successor."""
+        name = self._history.names[gateway]
+        return bool(name) and self._history.names.count(name) > 1

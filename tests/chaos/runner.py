@@ -1,0 +1,143 @@
+"""Carries a plan out with real processes, waits until all is well again, and returns the history."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from tests.chaos.clients import KINDS, ChaosClient
+from tests.chaos.faults import Faults
+from tests.chaos.history import History, Member, read_log
+from tests.chaos.plan import Action, Plan
+from tests.chaos.recording import Record, Recording, record
+from tests.chaos.relay import UdpRelay
+from tests.chaos.servers import Servers
+from tests.chaos.settling import Settling
+from tests.support.legacy.wire import Address, Door
+
+
+class Runner:
+    """One run."""
+
+    def __init__(self, plan: Plan, directory: Path, record: Record = record) -> None:
+        self.plan = plan
+        self.history = History(plan.seed, plan.names, plan.udp is not None)
+        self._servers = Servers(plan, directory)
+        self._faults = Faults(self._servers, self.history.outages)
+        self.counts = self._faults.counts
+        """Fault or move → how often it was carried out."""
+        self._recording = Recording(self.history, record)
+        self._relays: list[UdpRelay] = []
+        self._clients: dict[int, ChaosClient] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> History:
+        """Do it all; processes are gone when it returns."""
+        try:
+            await self._open()
+            await self._act()
+            # Some of these start a process again.
+            await asyncio.gather(*self._tasks)
+            for relay in self._relays:
+                relay.faulty = False
+            await Settling(self._clients, self._servers, self._recording).settle()
+        except asyncio.CancelledError:
+            for task in self._tasks:
+                task.cancel()
+            raise
+        finally:
+            await self._close()
+        self.history.log = read_log(self._servers.store)
+        return self.history
+
+    async def _open(self) -> None:
+        await self._servers.start()
+        for number, gateway in enumerate(self._servers.gateways):
+            self._recording.gateway_at[gateway.udp] = number
+            if self.plan.udp is not None:
+                self._relays.append(self._new_relay(number, gateway.udp))
+        for plan in self.plan.clients:
+            note_sent = None if self._relays else self._recording.note_sent
+            self._clients[plan.id] = ChaosClient(
+                plan,
+                self.plan.room_name(plan.room),
+                note_sent,
+                self._recording.note_received,
+                self._recording.client_at.__setitem__,
+            )
+        early = [client for client in self._clients.values() if client.plan.enters_at == 0]
+        await asyncio.gather(*(self._enter(client) for client in early if client.plan.host))
+        await asyncio.gather(*(self._enter(client) for client in early if not client.plan.host))
+        missing = [client.plan.id for client in early if not client.is_in]
+        if missing:
+            raise AssertionError(f"seed {self.plan.seed}: clients {missing} could not enter before anything happened")
+
+    def _new_relay(self, gateway: int, door: Address) -> UdpRelay:
+        assert self.plan.udp is not None
+
+        def note_sent(at: float, raw: bytes, source: Address) -> None:
+            self._recording.note_sent(at, self._recording.client_at[source], gateway, raw)
+
+        seed = f"relay {self.plan.seed} {gateway}"
+        return UdpRelay(door, self.plan.udp, seed, note_sent, self._recording.note_relayed)
+
+    async def _enter(self, client: ChaosClient) -> None:
+        gateway = client.gateway
+        if not self._servers.is_up(gateway):
+            return
+        plan = client.plan
+        tcp = self._servers.door(gateway, plan.dialect).tcp
+        udp = [relay.address for relay in self._relays] or [gateway.udp for gateway in self._servers.gateways]
+        if await client.enter(Door(tcp, udp[gateway]), udp):
+            self.history.members[plan.id] = Member(
+                plan.id, plan.name, plan.dialect, client.room, gateway, KINDS[plan.dialect].echoes, time.time()
+            )
+
+    async def _act(self) -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        late = [Action(client.enters_at, "enter", client.id) for client in self.plan.clients if client.enters_at > 0]
+        for action in sorted((*self.plan.actions, *late), key=lambda action: action.at):
+            await asyncio.sleep(max(0.0, start + action.at - loop.time()))
+            is_fault = action.kind in ("kill", "freeze", "drain", "cut", "stall")
+            task = asyncio.create_task(self._faults.inject(action) if is_fault else self._let_client(action))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await asyncio.sleep(max(0.0, start + self.plan.lasts - loop.time()))
+
+    async def _let_client(self, action: Action) -> None:
+        client = self._clients[action.target]
+        if action.kind == "enter":
+            await self._enter(client)
+        elif not client.is_in:
+            pass
+        elif action.kind == "say":
+            client.say()
+        elif action.kind == "leave":
+            client.leave()
+            self.history.leavers.add(client.plan.id)
+        elif action.kind == "rebind":
+            self.counts["new socket"] += 1
+            client.rebind()
+            client.say()
+        elif action.kind == "move":
+            self.counts["other gateway"] += 1
+            client.gateway = action.other
+            client.say()
+        elif action.kind == "roam":
+            self.counts["to and fro"] += 1
+            for step in range(4):
+                client.gateway = (action.other + step) % len(self._servers.gateways)
+                client.say()
+                await asyncio.sleep(0.02 * step)
+
+    async def _close(self) -> None:
+        # Not cancelled: a process may be starting just now.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.history.ended_at = time.time()
+        # The sockets close before the gateways stop: what these send then, other tests check.
+        for client in self._clients.values():
+            client.close()
+        for relay in self._relays:
+            relay.close()
+        await self._servers.close()
+        self.history.complaints += self._servers.complaints

@@ -1,0 +1,95 @@
+"""The processes of a run: a broker, gateways, and relays between them; or one process that is both."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from scenarios.cluster import Broker, Gateway
+from scenarios.ports import steady_port
+from scenarios.process import Process, ProcessError
+from tests.chaos.plan import Plan
+from tests.chaos.relay import BackboneRelay
+from tests.support.legacy.wire import Door
+
+# Without notices: the checker reads in the log who came and went, and expects only messages as datagrams.
+GATEWAY_OPTIONS = ("--backlog", "10000", "--notices", "off")
+BROKER_OPTIONS = ("--log-entries", "1000000", "--log-level", "warning")
+
+
+class Servers:
+    """Starts, starts again and ends what a plan wants."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self.store = directory / "tsudoi.sqlite"
+        self.dialects = sorted({client.dialect for client in plan.clients})
+        self.broker: Broker | None = None
+        self.links: list[BackboneRelay] = []
+        self.complaints: list[str] = []
+        """Processes that did not stop well or logged a bug."""
+        self._starting: set[asyncio.Future[None]] = set()
+        if plan.in_one_process:
+            self.gateways = [Gateway(*GATEWAY_OPTIONS, data=directory, dialects=self.dialects, steady=True)]
+            return
+        self.broker = Broker(self.store, *BROKER_OPTIONS, bind=f"tcp://127.0.0.1:{steady_port(2)}")
+        self.links = [BackboneRelay() for _ in plan.names]
+        self.gateways = [
+            Gateway(
+                *(*GATEWAY_OPTIONS, *(("--name", name) if name else ())),
+                broker=link.endpoint,
+                dialects=self.dialects,
+                steady=True,
+                name=f"gateway {number}",
+            )
+            for number, (name, link) in enumerate(zip(plan.names, self.links, strict=True))
+        ]
+
+    async def start(self) -> None:
+        """Start all; raise ProcessError."""
+        if self.broker is not None:
+            await self.start_one(self.broker)
+            for link in self.links:
+                await link.start(self.broker.endpoint)
+        await asyncio.gather(*map(self.start_one, self.gateways))
+
+    async def start_one(self, process: Process) -> None:
+        """Start a process. It goes on starting if the run is ended meanwhile; `close` waits for that and ends it."""
+        starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+        self._starting.add(starting)
+        await asyncio.shield(starting)
+
+    async def stop_one(self, process: Process) -> None:
+        """Stop a process, and complain if it does not stop well."""
+        with self._complaining():
+            await asyncio.to_thread(process.stop)
+
+    def is_up(self, gateway: int) -> bool:
+        return bool(self.gateways[gateway].ready)
+
+    @property
+    def down(self) -> list[int]:
+        """The gateways that are not up."""
+        return [number for number in range(len(self.gateways)) if not self.is_up(number)]
+
+    def door(self, gateway: int, dialect: str) -> Door:
+        """Return where clients of a dialect go."""
+        return Door(self.gateways[gateway].tcp[dialect], self.gateways[gateway].udp)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*map(self.stop_one, self.gateways))
+        if self.broker is not None:
+            await self.stop_one(self.broker)
+        for process in (*self.gateways, *([self.broker] if self.broker else [])):
+            process.close()
+            with self._complaining():
+                process.check_log()
+        for link in self.links:
+            await link.close()
+
+    @contextlib.contextmanager
+    def _complaining(self) -> Iterator[None]:
+        try:
+            yield
+        except ProcessError as exc:
+            self.complaints.append("\n".join((str(exc), *getattr(exc, "__notes__", ()))))

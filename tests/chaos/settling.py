@@ -1,0 +1,120 @@
+"""The end of a run: all faults are over, and each message that is sent now must reach everyone."""
+
+import asyncio
+import time
+
+from tests.chaos.clients import ChaosClient
+from tests.chaos.history import Uplink
+from tests.chaos.recording import Recording
+from tests.chaos.servers import Servers
+
+SETTLE_S = 12.0
+"""How long it may take until a marker has reached everyone."""
+MARK_AGAIN_S = 1.5
+LINGER_S = 0.6
+"""After the last marker, for datagrams that must not come."""
+
+
+class Settling:
+    """Sends markers, one from each room and gateway, until all members have received one of each."""
+
+    def __init__(self, clients: dict[int, ChaosClient], servers: Servers, recording: Recording) -> None:
+        self._clients = clients
+        self._servers = servers
+        self._recording = recording
+        self._history = recording.history
+
+    async def settle(self) -> None:
+        """Return when all is received; after `SETTLE_S` complain of what is not."""
+        self._nudge()
+        await asyncio.sleep(0.1)
+        deadline = time.time() + SETTLE_S
+        missing: list[str] = []
+        while time.time() < deadline:
+            speakers = self._mark()
+            again = min(time.time() + MARK_AGAIN_S, deadline)
+            missing = self._missing(speakers)
+            while missing and time.time() < again:
+                await asyncio.sleep(0.02)
+                missing = self._missing(speakers)
+            if not missing:
+                break
+        self._history.complaints += missing
+        await asyncio.sleep(LINGER_S)
+
+    def _inside(self) -> list[ChaosClient]:
+        return [client for client in self._clients.values() if client.is_in and not client.has_left]
+
+    def _staying(self) -> list[ChaosClient]:
+        """Return the members of rooms whose host has not left."""
+        closed = {client.room for client in self._clients.values() if client.plan.host and client.has_left}
+        return [client for client in self._inside() if client.room not in closed]
+
+    def _nudge(self) -> None:
+        """Let clients send a datagram whose gateway can not know them any more: it makes them known again.
+
+        This includes rooms whose host has left: its leave word may have gone to a gateway that was dead.
+        """
+        down = self._servers.down
+        for client in self._inside():
+            must_send = self._must_send(client, down)
+            if client.gateway in down:
+                if not must_send:
+                    continue  # it only listens, at the successor of its gateway
+                client.gateway = 0
+            if must_send:
+                client.nudge()
+
+    def _must_send(self, client: ChaosClient, down: list[int]) -> bool:
+        history = self._history
+        if history.relayed:
+            return True
+        uplinks = [uplink for uplink in history.uplinks if uplink.client == client.plan.id]
+        calm = [uplink for uplink in uplinks if not self._was_disturbed(uplink)]
+        if not calm:
+            return True
+        since = calm[-1].at
+        for number in {calm[-1].gateway, *(uplink.gateway for uplink in uplinks if uplink.at > since)}:
+            name = history.names[number]
+            died = any(
+                outage.kind in ("kill", "drain") and outage.target == f"gateway {number}" and outage.start >= since
+                for outage in history.outages
+            )
+            successors = [other for other, its in enumerate(history.names) if its == name and other not in down]
+            if died and not (name and successors):
+                return True
+        return False
+
+    def _was_disturbed(self, uplink: Uplink) -> bool:
+        targets = ("broker", f"gateway {uplink.gateway}", f"link {uplink.gateway}")
+        return any(
+            outage.target in targets and outage.touches(uplink.at - 2.0, uplink.at + 1.0)
+            for outage in self._history.outages
+        )
+
+    def _mark(self) -> dict[int, list[int]]:
+        """Let one member of each room at each gateway send a marker; return room → senders."""
+        speakers: dict[int, list[int]] = {}
+        down = self._servers.down
+        taken: set[tuple[int, int]] = set()
+        for client in self._staying():
+            place = (client.plan.room, client.gateway)
+            if place in taken or client.gateway in down:
+                continue
+            taken.add(place)
+            self._recording.markers[client.plan.id, client.lines_sent + 1] = set()
+            client.say()
+            speakers.setdefault(client.plan.room, []).append(client.plan.id)
+        return speakers
+
+    def _missing(self, speakers: dict[int, list[int]]) -> list[str]:
+        reached: dict[int, set[int]] = {}
+        for (speaker, _), by in self._recording.markers.items():
+            reached.setdefault(speaker, set()).update(by)
+        return [
+            f"client {client.plan.id} ({client.plan.dialect}, at gateway {client.gateway}) receives nothing from"
+            f" client {speaker} in {client.room} after all faults are over"
+            for client in self._staying()
+            for speaker in speakers.get(client.plan.room, ())
+            if speaker != client.plan.id and client.plan.id not in reached.get(speaker, ())
+        ]

@@ -1,0 +1,68 @@
+"""`tsudoi PROGRAM …`: start one of the programs, which is imported only then.
+
+`pip install tsudoi` brings this command and the SDK; an extra brings what a program needs beyond that.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from .ops.program import import_program
+from .version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A word behind `tsudoi`."""
+
+    package: str
+    extra: str
+    """The extra with what the program needs."""
+    help: str
+    command: tuple[str, ...] = ()
+    """The command of the package that is meant."""
+
+
+PROGRAMS = {
+    "serve": Program("gateway", "serve", "run the whole chat service"),
+    "gateway": Program("gateway", "serve", "the same, to serve clients for a --broker elsewhere"),
+    "broker": Program("broker", "serve", "keep rooms for gateways; administer them"),
+    "chat": Program("client", "chat", "create or join a room, in a terminal or a pipe"),
+    "rooms": Program("client", "chat", "list a server's rooms", ("rooms",)),
+    "scenario": Program("scenarios", "scenario", "act out chat stories written in YAML"),
+}
+
+
+def main() -> None:
+    """Run the command `tsudoi`."""
+    name, *arguments = sys.argv[1:] or [""]
+    if name in PROGRAMS:
+        start(name, arguments)
+    elif name == "--version":
+        print(f"tsudoi {__version__}")
+    elif name in ("", "--help", "-h"):
+        print(usage())
+        sys.exit(0 if name else 2)
+    else:
+        print(f"tsudoi: there is no program {name!r}; there are {', '.join(PROGRAMS)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def usage() -> str:
+    """Return the text of `tsudoi --help`."""
+    programs = (f"  {name:<10}{program.help}" for name, program in PROGRAMS.items())
+    return "\n".join(
+        ("usage: tsudoi PROGRAM ...", "       tsudoi --version", "", *programs, "", "tsudoi PROGRAM --help says more.")
+    )
+
+
+def start(name: str, arguments: list[str]) -> None:
+    """Run a program's command line with these arguments."""
+    program = PROGRAMS[name]
+    prog_name = "tsudoi" if program.command else f"tsudoi {name}"
+    # A reload reads the command line again, and workers are started with it.
+    sys.argv = [prog_name, *program.command, *arguments]
+    try:
+        module = import_program(f"{program.package}.cli")
+    except ModuleNotFoundError as exc:
+        sys.exit(f"tsudoi {name}: {exc.name} is not installed: pip install 'tsudoi[{program.extra}]'")
+    module.main(prog_name=prog_name)
