@@ -524,6 +524,9 @@ def test_an_answer_that_is_not_taken_is_held(run: Callable[..., None], monkeypat
                     read += len(part)
                 assert read > 8_000_000
                 assert server.held == 0
+        # Another gateway, as the first has had no word of its broker meanwhile.
+        async with running() as (gateway, listener, server):
+            gateway.rooms = ["x" * 1_000_000] * 8
             async with never_reading(listener, Header(0, 2, 0, 0).serialize()):
                 await until(lambda: server.held > 100_000)
                 monkeypatch.setattr("gateway.listeners.tcp.HELD", server.held * 5 // 4)
