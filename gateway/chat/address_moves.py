@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from tsudoi.ops.token_bucket import Bucket
 
-from .. import addresses
 from ..config import Settings
 from ..counters import Counters
+from ..listeners import sockaddr
 from .destination import Destinations
 from .members import Member
 
@@ -24,8 +24,8 @@ class AddressMoves:
 
     def follow(self, member: Member, listener: int, source: bytes, now: float) -> bool:
         """Follow a member to the address of its datagram, or return False if the datagram is not to be accepted."""
-        ip = addresses.ip_bytes(source)
-        if not addresses.same_host(ip, member.ip) and not self.may_change_host(member, now):
+        ip = sockaddr.ip_bytes(source)
+        if not sockaddr.same_host(ip, member.ip) and not self.may_change_host(member, now):
             self.counters.wrong_addresses += 1
             return False
         if member.address is not None:
@@ -36,7 +36,7 @@ class AddressMoves:
                 self.counters.moves_limited += 1
                 return False
             if member.dialect.port_stays:
-                source = addresses.with_port(source, addresses.unpack(member.address)[1])
+                source = sockaddr.with_port(source, sockaddr.unpack(member.address)[1])
             if source != member.address:
                 self.counters.moved_addresses += 1
         self.note_host(member, ip)
@@ -51,5 +51,5 @@ class AddressMoves:
 
     def note_host(self, member: Member, other: bytes) -> None:
         """Note that a member has come from another host than its present one, if so and if hosts are checked."""
-        if self.settings.check_ip == "strict" and not addresses.same_host(other, member.ip):
+        if self.settings.check_ip == "strict" and not sockaddr.same_host(other, member.ip):
             member.sender_state().moved_host = True

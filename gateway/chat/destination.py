@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .. import addresses
+from ..listeners import sockaddr
 from .backlog import Backlog
 from .catch_up import CatchUp
 from .groups import Groups
@@ -50,17 +50,17 @@ class Destinations:
         """
         try:
             ip, port, number = written.decode().split(" ")
-            address, listener = addresses.pack(ip, int(port)), int(number)
+            address, listener = sockaddr.pack(ip, int(port)), int(number)
         except (ValueError, OverflowError):
             return
         listeners = self.ipv6_listeners
-        if not 0 <= listener < len(listeners) or listeners[listener] != addresses.is_ipv6(address):
+        if not 0 <= listener < len(listeners) or listeners[listener] != sockaddr.is_ipv6(address):
             listener = self._listener_for(address)
-        member.ip = addresses.ip_bytes(address)
+        member.ip = sockaddr.ip_bytes(address)
         member.address = address
         self.locate(member, listener, address, now)
 
     def _listener_for(self, address: bytes) -> int:
         """Return the first listener of an address's family; the first of all if there is none."""
-        ipv6 = addresses.is_ipv6(address)
+        ipv6 = sockaddr.is_ipv6(address)
         return self.ipv6_listeners.index(ipv6) if ipv6 in self.ipv6_listeners else 0

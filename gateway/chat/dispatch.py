@@ -7,9 +7,9 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Adopt, Release
 from tsudoi.protocol.errors import MalformedMessage
 
-from ..admission import RateKeys
 from ..config import Settings
 from ..counters import Counters
+from ..join.rate_keys import RateKeys
 from ..link.link import Link
 from .address_moves import AddressMoves
 from .backlog import Backlog

@@ -6,10 +6,10 @@ from tsudoi.protocol.backbone import Granted
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.names import hash_token
 
-from .. import addresses
-from ..admission import RateKeys
 from ..config import Settings
 from ..counters import Counters
+from ..join.rate_keys import RateKeys
+from ..listeners import sockaddr
 from .address_moves import AddressMoves
 from .destination import Destinations
 from .idle import IdleWheel
@@ -74,7 +74,7 @@ class Enter:
             # Once the subscription is live, the broker sends the room's position.
             self.out.subscribe(room.topic)
         try:
-            ip, rate_key = addresses.parse_ip(granted.ip), self.rate_keys.of(granted.ip)
+            ip, rate_key = sockaddr.parse_ip(granted.ip), self.rate_keys.of(granted.ip)
         except ValueError:
             ip, rate_key = UNKNOWN_IP, ""
         return Member.from_grant(granted, token, DIALECTS.get(granted.dialect, CLASSIC), ip, room, now, rate_key)

@@ -13,9 +13,9 @@ from tsudoi.protocol.client.dialects import CLASSIC
 from tsudoi.protocol.client.handshake import REASONS
 from tsudoi.protocol.codes import Status
 
-from .. import addresses
-from ..admission import ADDRESSES, RateKeys
 from ..counters import Counters
+from ..join.rate_keys import ADDRESSES, RateKeys
+from ..listeners import sockaddr
 from .outbound import Outbound
 
 REFUSAL = b"ERROR: "
@@ -50,7 +50,7 @@ class ExitAnswers:
         last = self._answered.get(source, float("-inf"))
         if now - last < EXIT_S or len(_EXIT) > len(data):
             return
-        rate_key = self.rate_keys.of(addresses.unpack(source)[0])
+        rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
         if rate_key and not self._exits.touch(rate_key, now, EXITS_S, EXITS):
             return
         self._answered.pop(source, None)

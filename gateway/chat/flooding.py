@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from tsudoi.ops.token_bucket import Bucket
 
-from .. import addresses
 from ..counters import Counters
-from ..silence import Silences
+from ..listeners import sockaddr
+from ..listeners.flood_filter import FloodFilter
 from .members import Member
 from .outbound import Outbound
 from .rate_limits import RateLimits
@@ -25,20 +25,20 @@ class Flooding:
     out: Outbound
     limits: RateLimits
     counters: Counters
-    filter: Silences = field(default_factory=Silences)
+    filter: FloodFilter = field(default_factory=FloodFilter)
 
     def ignored(self, member: Member, room_name: bytes, source: bytes, now: float) -> None:
         """Count a datagram that came to nothing; if the member sends too many of these, ignore all for a while.
 
         Datagrams from other hosts do not count: nobody else can have a member ignored.
         """
-        if not addresses.same_host(addresses.ip_bytes(source), member.ip):
+        if not sockaddr.same_host(sockaddr.ip_bytes(source), member.ip):
             return
-        if not self.filter.passed_over(member.id, now):
+        if not self.filter.is_flood(member.id, now):
             return
         self.counters.silenced += 1
         sender = member.sender_state()
-        until = self.filter.begin(member.id, room_name, member.token, now)
+        until = self.filter.shut_out(member.id, member.token, now)
         sender.muted_until = until
         # Afterwards it may send its rate, but no burst.
         sender.bucket = Bucket(0.0, until)

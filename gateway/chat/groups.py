@@ -6,7 +6,7 @@ from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from .. import addresses
+from ..listeners import sockaddr
 from .members import Member
 from .outbound import Outbound
 
@@ -49,6 +49,6 @@ class Groups:
     def publish_address(self, member: Member, heard: int) -> None:
         """Tell the directory where a member's datagrams go, and how far it has heard its room."""
         assert member.address is not None
-        ip, port = addresses.unpack(member.address)
+        ip, port = sockaddr.unpack(member.address)
         where = f"{ip} {port} {member.listener}"
         self.out.publish(Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

@@ -9,9 +9,9 @@ from tsudoi.ops.token_bucket import Bucket, Buckets
 from tsudoi.protocol.client.dialect import DownForm
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 
-from ..admission import ADDRESSES
 from ..config import Settings
 from ..counters import Counters
+from ..join.rate_keys import ADDRESSES
 from .members import Member, SenderState
 from .outbound import Outbound
 

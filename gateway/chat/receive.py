@@ -17,7 +17,7 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
 from ..counters import Counters
-from ..trust import without_token
+from ..join.signed_tokens import without_token
 from .address_moves import AddressMoves
 from .commands import Commands
 from .flooding import Flooding

@@ -16,10 +16,10 @@ from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import hash_token, looks_like_token
 
-from .. import addresses
-from ..admission import ADDRESSES, RateKeys
 from ..config import Settings
 from ..counters import Counters
+from ..join.rate_keys import ADDRESSES, RateKeys
+from ..listeners import sockaddr
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .exit_answers import ExitAnswers, holds_refusal
@@ -149,22 +149,22 @@ class UnknownTokens:
 
         settings = self.settings
         move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
-        self.out.ask(backbone.Resume(token_hash, addresses.unpack(source)[0], move_after_ms), now, answered)
+        self.out.ask(backbone.Resume(token_hash, sockaddr.unpack(source)[0], move_after_ms), now, answered)
 
     def _granted(
         self, granted: Granted, token: bytes, source: bytes, held: list[tuple[int, bytes, bytes]], now: float
     ) -> None:
         self.counters.resumed += 1
         member = self.enter.enter(granted, token, now)
-        if not addresses.same_host(addresses.ip_bytes(source), member.ip):
+        if not sockaddr.same_host(sockaddr.ip_bytes(source), member.ip):
             # The directory has granted it for this host, so it may move there at once.
             member.seen = now - self.settings.move_after_s
         self._receive_held(held, now)
 
     def _shown_elsewhere(self, source: bytes, held: list[tuple[int, bytes, bytes]], now: float) -> None:
         """Drop what came from a host where the member may not be (yet); its own datagrams may have come meanwhile."""
-        ip = addresses.ip_bytes(source)
-        from_there = [each for each in held if addresses.same_host(addresses.ip_bytes(each[2]), ip)]
+        ip = sockaddr.ip_bytes(source)
+        from_there = [each for each in held if sockaddr.same_host(sockaddr.ip_bytes(each[2]), ip)]
         self.counters.wrong_addresses += len(from_there)
         self._receive_held([each for each in held if each not in from_there], now)
 
@@ -189,7 +189,7 @@ class UnknownTokens:
 
         Return None if that was too much; then mute the source for a moment.
         """
-        rate_key = self.rate_keys.of(addresses.unpack(source)[0])
+        rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
         if rate_key and not self._guesses.touch(rate_key, now, self.settings.guess_rate, self._guess_burst()):
             self.counters.guesses_limited += 1
             self._muted.pop(source, None)

@@ -87,7 +87,7 @@ def _datagrams(service: Service) -> list[Row]:
             "held": counters.held_dropped,
             "outbox_full": sum(server.dropped for server in service.udp),
             "unsendable": sum(server.failed for server in service.udp),
-            "silenced": sum(server.unread for server in service.udp),
+            "silenced": sum(server.filtered for server in service.udp),
             "kernel_buffer": sum(server.overflowed for server in service.udp),
         }
 

@@ -11,21 +11,20 @@ from tsudoi.ops import logs
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol import backbone
 
-from .. import addresses
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
 from ..chat.members import Member, Recipients
 from ..config import Config, Door
 from ..counters import Counters
+from ..join.session_tokens import SessionTokens
+from ..join.signed_tokens import load_verifier, reload_verifier
 from ..link.broker_sockets import BrokerSockets
 from ..link.canary import CANARY_S, HEALTHY_S
 from ..link.link import Link
-from ..net import mmsg
-from ..net.keyfile import load_gate, reload_gate
-from ..net.tcp import TCPServer
-from ..net.tls import Credentials, load
-from ..net.udp import UDPServer
-from ..steering import Steering
+from ..listeners import sendmmsg, sockaddr
+from ..listeners.tcp import TCPServer
+from ..listeners.tls import Certificate, load
+from ..listeners.udp import UDPServer
 
 logger = logs.get("gateway")
 
@@ -50,7 +49,7 @@ class Service:
         settings = config.settings
         self._loop = asyncio.get_running_loop()
         self._config = config
-        kind = mmsg.choose()
+        kind = sendmmsg.choose()
         instance = backbone.new_instance(config.name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
         self.udp: list[UDPServer] = []
@@ -62,10 +61,12 @@ class Service:
         self.new_recipients = kind.new_recipients
         self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
         self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
-        self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
-        self._credentials = None if config.tls is None else Credentials(config.tls)
-        steering = Steering(config.inherited.steered if config.inherited else 1)
-        self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials, steering)
+        self.verifier = None if config.auth_key is None else load_verifier(config.auth_key, settings.auth)
+        self._certificate = None if config.tls is None else Certificate(config.tls)
+        tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
+        self.tcp = TCPServer(
+            settings, self.counters, self.core, self.link, self.settle, self.verifier, self._certificate, tokens
+        )
         self._broker = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
         self._published_at = 0.0
         self._resting = False
@@ -106,15 +107,15 @@ class Service:
         Raises:
             SettingError: the keys for signed tokens or the certificate can not be read; then nothing has changed.
         """
-        renewed = None if self._credentials is None or config.tls is None else load(config.tls)
+        renewed = None if self._certificate is None or config.tls is None else load(config.tls)
         # Another file needs a restart, as is told: its keys are not taken before that.
         has_new_keys = False
-        if self.gate is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
-            has_new_keys = reload_gate(self.gate, config.auth_key)
+        if self.verifier is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
+            has_new_keys = reload_verifier(self.verifier, config.auth_key)
         settings = self._config.settings
         changed, fixed = take_over(settings, config.settings, fixed=("auth",))
         fixed += differing(self._config, config, but=("settings", "log_level", "tls"))
-        if self._credentials is not None and renewed is not None and self._credentials.renew(renewed):
+        if self._certificate is not None and renewed is not None and self._certificate.replace(renewed):
             changed.append("certificate")
         if has_new_keys:
             changed.append("keys for signed tokens")
@@ -187,7 +188,7 @@ class Service:
 
     def log_flood(self, member: Member, seconds: float) -> None:
         """See `Outbound`."""
-        ip = addresses.unpack(member.address)[0] if member.address else ""
+        ip = sockaddr.unpack(member.address)[0] if member.address else ""
         logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
 
     # --- what happens ----------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from broker.net import zeromq
 from broker.rooms.queries import LISTED_ROOMS
-from gateway import listing
 from gateway.chat import deliver
+from gateway.join import room_list
 from gateway.link import publisher
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Delivered, Item, Publish, Reconcile, Request
@@ -15,7 +15,7 @@ ID = 2**56
 def test_gateways_put_no_more_into_a_frame_than_is_taken() -> None:
     assert publisher.ITEMS_A_FRAME <= backbone.MAX_ITEMS
     assert deliver.POSITIONS_AT_ONCE <= backbone.ROOMS_ASKED
-    assert listing.LISTED_ROOMS <= LISTED_ROOMS
+    assert room_list.LISTED_ROOMS <= LISTED_ROOMS
 
 
 def test_the_largest_frames_are_taken_by_the_sockets() -> None:

@@ -6,7 +6,7 @@ from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.receive import Receiver
-from gateway.join import (
+from gateway.join.conversation import (
     AskForRooms,
     AskToEnter,
     Declined,
@@ -20,7 +20,7 @@ from gateway.join import (
     State,
     WaitBriefly,
 )
-from gateway.listing import Listing
+from gateway.join.room_list import Listing
 from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces

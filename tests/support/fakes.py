@@ -17,7 +17,6 @@ from broker.core import Core as BrokerCore
 from broker.store.interface import Store
 from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
-from gateway import addresses
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.members import Member, Recipients
 from gateway.config import Settings
@@ -25,6 +24,7 @@ from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
 from gateway.link.link import Link
 from gateway.link.requests import OnAnswer
+from gateway.listeners import sockaddr
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Answer,
@@ -310,7 +310,7 @@ def room_name(room: int) -> str:
 
 def address_of(number: int, port: int = 0, network: str = "192.0.2.1") -> bytes:
     """An address for a test's member; all of one network have the same IP."""
-    return addresses.pack(network, port or 20_000 + number)
+    return sockaddr.pack(network, port or 20_000 + number)
 
 
 def a_grant(
@@ -453,7 +453,7 @@ class FakeClient:
         self.world = world
         self.dialect = dialect
         self.token = b"%032x" % random.Random(number).getrandbits(128)
-        self.address = addresses.pack("127.0.0.1", 10_000 + number)
+        self.address = sockaddr.pack("127.0.0.1", 10_000 + number)
         self.granted: Granted | None = None
         self.refused = False
         self.is_ready = False

@@ -1,13 +1,13 @@
 """What tests of one gateway without a broker have in common: datagrams, and answers of the log."""
 
-from gateway import addresses
 from gateway.config import Settings
+from gateway.listeners import sockaddr
 from tests.support.fakes import ScriptedGateway, address_of, room_name, token_of
 from tsudoi.protocol.backbone import Entry, Release, Replay, Replayed
 
 ALICE, BOB, CAROL = (address_of(number) for number in (1, 2, 3))
 ELSEWHERE = address_of(1, network="198.51.100.7")
-LOOPBACK = addresses.pack("127.0.0.1", 4000)
+LOOPBACK = sockaddr.pack("127.0.0.1", 4000)
 
 
 def raw(number: int, text: str | bytes = b"", *, room: bytes | None = None, token: bytes | None = None) -> bytes:

@@ -1,9 +1,9 @@
 """gateway/chat/address_moves.py, in a whole gateway without I/O."""
 
-from gateway import addresses
 from gateway.chat.address_moves import MOVES
 from gateway.config import Settings
-from gateway.silence import PATIENCE
+from gateway.listeners import sockaddr
+from gateway.listeners.flood_filter import PATIENCE
 from tests.gateway.chat.scripting import ALICE, ELSEWHERE, LOOPBACK, raw
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, token_of
 from tsudoi.protocol.codes import EntryKind
@@ -93,8 +93,8 @@ def test_loopback_addresses_count_as_one_host() -> None:
     gateway = ScriptedGateway(ipv6=(False, True))
     member = gateway.enter(1, ip="::1")
     gateway.receive(1, "a", LOOPBACK)
-    gateway.receive(1, "b", addresses.pack("127.9.9.9", 4001))
-    gateway.receive(1, "c", addresses.pack("::1", 4002), door=1)
+    gateway.receive(1, "b", sockaddr.pack("127.9.9.9", 4001))
+    gateway.receive(1, "c", sockaddr.pack("::1", 4002), door=1)
     assert gateway.said() == ["a", "b", "c"]
     assert member.listener == 1
 
@@ -107,7 +107,7 @@ def test_a_port_that_stays_moves_to_another_host_with_its_member(gateway: Script
     gateway.wait(gateway.settings.move_after_s)
     gateway.receive(1, "b", ELSEWHERE)
     assert gateway.said() == ["b"]
-    assert member.address == addresses.with_port(ELSEWHERE, 5_555)
+    assert member.address == sockaddr.with_port(ELSEWHERE, 5_555)
 
 
 def test_a_member_that_comes_back_may_change_its_port_where_it_was_last(gateway: ScriptedGateway) -> None:

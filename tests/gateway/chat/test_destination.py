@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway import addresses
+from gateway.listeners import sockaddr
 from tests.gateway.chat.scripting import ALICE, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, token_of
 from tsudoi.protocol.backbone import Resume
@@ -49,7 +49,7 @@ def test_a_port_that_would_stay_and_was_never_announced_is_learned(gateway: Scri
 def test_an_announced_address_takes_the_listener_of_its_family() -> None:
     gateway = ScriptedGateway(ipv6=(False, True, True))
     member = gateway.enter(1, ip="2001:db8::1")
-    gateway.core.announce(member, addresses.pack("2001:db8::1", 5_555), gateway.now)
+    gateway.core.announce(member, sockaddr.pack("2001:db8::1", 5_555), gateway.now)
     assert member.listener == 1
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway import addresses
 from gateway.chat.exit_answers import EXIT_ADDRESSES, EXITS, EXITS_S
+from gateway.listeners import sockaddr
 from tests.gateway.chat.scripting import ALICE, BOB, send
 from tests.support.fakes import ScriptedGateway, address_of
 from tsudoi.protocol.backbone import Resume
@@ -74,17 +74,17 @@ def test_no_answer_is_larger_than_what_it_answers(gateway: ScriptedGateway) -> N
 
 def test_how_many_addresses_are_remembered_for_that_is_bounded(gateway: ScriptedGateway) -> None:
     for number in range(EXIT_ADDRESSES + 10):
-        send(gateway, refused(), addresses.pack("127.0.0.1", 1 + number % 60_000))
+        send(gateway, refused(), sockaddr.pack("127.0.0.1", 1 + number % 60_000))
     assert gateway.counters.exit_answers == EXIT_ADDRESSES + 10
-    send(gateway, refused(), addresses.pack("127.0.0.1", EXIT_ADDRESSES + 10))
+    send(gateway, refused(), sockaddr.pack("127.0.0.1", EXIT_ADDRESSES + 10))
     assert gateway.counters.exit_answers == EXIT_ADDRESSES + 10
 
 
 def test_many_ports_of_one_address_share_a_limit(gateway: ScriptedGateway) -> None:
     for port in range(1, 1_000):
-        send(gateway, refused(), addresses.pack("192.0.2.1", port))
+        send(gateway, refused(), sockaddr.pack("192.0.2.1", port))
     assert gateway.counters.exit_answers == EXITS
     gateway.now += 1.0
     for port in range(1_000, 1_010):
-        send(gateway, refused(), addresses.pack("192.0.2.1", port))
+        send(gateway, refused(), sockaddr.pack("192.0.2.1", port))
     assert gateway.counters.exit_answers == EXITS + EXITS_S

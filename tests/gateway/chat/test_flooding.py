@@ -5,7 +5,7 @@ import pytest
 
 from gateway.chat.rate_limits import MUTE_S
 from gateway.config import Settings
-from gateway.silence import PATIENCE
+from gateway.listeners.flood_filter import PATIENCE
 from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, raw
 from tests.support.fakes import ScriptedGateway
 

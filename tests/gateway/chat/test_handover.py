@@ -1,7 +1,7 @@
 """The directory counts on a gateway that it has granted a member, also when nobody waits for that grant any more."""
 
-from gateway.addresses import unpack
 from gateway.config import Settings
+from gateway.listeners.sockaddr import unpack
 from tests.gateway.chat.scripting import ALICE, BOB, release, texts
 from tests.support.fakes import ScriptedGateway, a_grant, said, token_of
 from tsudoi.protocol.backbone import (

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway import addresses
 from gateway.config import Settings
+from gateway.listeners import sockaddr
 from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
 from tsudoi.protocol.backbone import new_instance
 
@@ -16,7 +16,7 @@ ROOMS = ("den", "attic", "部屋")
 DEEDS = 60
 SETTINGS = Settings(idle_timeout_s=1_000.0, move_after_s=1_000.0)
 """Nobody is timed out here: who is gone at the end has left, or its room was closed. Nor may anybody be elsewhere."""
-THIEF = addresses.pack("198.51.100.7", 666)
+THIEF = sockaddr.pack("198.51.100.7", 666)
 
 
 class Life:

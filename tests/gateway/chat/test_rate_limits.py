@@ -2,9 +2,9 @@
 
 import msgspec
 
-from gateway import addresses
 from gateway.chat.rate_limits import CROWD, MUTE_S
 from gateway.config import Settings
+from gateway.listeners import sockaddr
 from tests.gateway.chat.scripting import ALICE, BOB, LOOPBACK
 from tests.support.fakes import ScriptedGateway, address_of
 
@@ -81,7 +81,7 @@ def test_an_address_has_a_rate_for_all_of_its_members() -> None:
     for _ in range(3):
         for number in range(1, 4):
             gateway.receive(number, f"of {number}", address_of(number))
-        gateway.receive(9, "another's", addresses.pack("192.0.2.9", 4000))
+        gateway.receive(9, "another's", sockaddr.pack("192.0.2.9", 4000))
     for _ in range(9):
         gateway.receive(10, "this machine's", LOOPBACK)
     said = gateway.said()

@@ -2,7 +2,6 @@
 
 import pytest
 
-from gateway import addresses
 from gateway.chat.unknown_tokens import (
     HELD_BYTES,
     HELD_DATAGRAMS,
@@ -10,6 +9,7 @@ from gateway.chat.unknown_tokens import (
     REFUSED_S,
 )
 from gateway.config import Settings
+from gateway.listeners import sockaddr
 from tests.gateway.chat.scripting import ALICE, ELSEWHERE, LOOPBACK, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, room_name, token_of
 from tsudoi.protocol import backbone
@@ -22,7 +22,7 @@ def test_a_token_shown_at_another_host_is_refused_and_does_not_delay_its_member(
     gateway: ScriptedGateway,
 ) -> None:
     send(gateway, raw(1, "thief"), ELSEWHERE)
-    send(gateway, raw(1, "more"), addresses.pack("198.51.100.7", 9))
+    send(gateway, raw(1, "more"), sockaddr.pack("198.51.100.7", 9))
     send(gateway, raw(1, "of the member"), ALICE)
     (request,) = gateway.asked(Resume)
     assert request.body == Resume(hash_token(token_of(1)), "198.51.100.7", 30_000)
@@ -173,7 +173,7 @@ def test_this_machine_is_not_throttled() -> None:
 
 def test_held_bytes_are_bounded(gateway: ScriptedGateway) -> None:
     size = len(raw(1, "x" * 4_000))
-    fits, sources = HELD_BYTES // size, [addresses.pack(f"192.0.2.{number}", 1) for number in range(1, 100)]
+    fits, sources = HELD_BYTES // size, [sockaddr.pack(f"192.0.2.{number}", 1) for number in range(1, 100)]
     for number in range(fits + 10):
         send(gateway, raw(number, "x" * 4_000), sources[number % len(sources)])
     assert gateway.core.unknown_tokens.held == fits

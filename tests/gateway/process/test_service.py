@@ -53,7 +53,7 @@ class Both:
 
     async def start(self) -> None:
         (door,) = await self.service.start()
-        self.server = tsudoi.Server("127.0.0.1", door.port, self.service.udp[0].door.port)
+        self.server = tsudoi.Server("127.0.0.1", door.port, self.service.udp[0].listener.port)
 
     async def stop(self) -> None:
         """Stop the gateway, once."""
@@ -231,9 +231,9 @@ def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(tm
 
     def knows(service: Service, name: str) -> bool:
         token = jwt.encode({"exp": 2**40}, (tmp_path / name).read_bytes())
-        assert service.gate is not None
+        assert service.verifier is not None
         try:
-            service.gate.admit_untrusted(Operation.JOIN, "den", token, None, 0.0)
+            service.verifier.identify_untrusted(Operation.JOIN, "den", token, None, 0.0)
         except InvalidName:  # the token says none, but its signature holds
             return True
         except WrongPassword:
