@@ -20,7 +20,7 @@ from gateway.members import Member
 from gateway.net.mmsg import LinuxIo, PortableIo, is_supported
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Item, News, Publish
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client import datagram, downlink_encoder
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.codes import EntryKind
 
@@ -60,11 +60,11 @@ def _codec(runner: Runner) -> list[Row]:
     text = f"user-1: {TEXT}".encode()
     rows = [
         Row("parse a datagram", f"{_ns(runner, lambda: datagram.parse_untrusted(raw)):.0f} ns"),
-        Row("read its text", f"{_ns(runner, lambda: datagram.readable(text, CLASSIC)):.0f} ns"),
+        Row("read its text", f"{_ns(runner, lambda: datagram.decode_text(text, CLASSIC)):.0f} ns"),
     ]
     for name in ("classic", "tcrp-named", "tsudoi"):
         style = DIALECTS[name].down
-        cost = _ns(runner, lambda style=style: datagram.said(style, "room-1", 7, "user-1", TEXT))  # type: ignore[misc]
+        cost = _ns(runner, lambda style=style: downlink_encoder.encode_message(style, "room-1", 7, "user-1", TEXT))  # type: ignore[misc]
         rows.append(Row(f"encode a message for members who speak {name}", f"{cost:.0f} ns"))
     return rows
 

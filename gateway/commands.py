@@ -19,22 +19,22 @@ from tsudoi.protocol.backbone import (
     Bans,
     Browse,
     Browsed,
-    Clock,
-    Clocked,
     Done,
     Entry,
+    GetTime,
     Item,
     Present,
     Question,
     Replay,
     Replayed,
+    ServerTime,
     SetPassword,
     Who,
 )
 from tsudoi.protocol.client import notices, slash_commands
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
-from tsudoi.protocol.client.slash_commands import HOSTS_WORDS, Command, Misused, Unknown
+from tsudoi.protocol.client.slash_commands import HOST_COMMANDS, Command, Misused, Unknown
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 PAGE = 20
@@ -69,7 +69,7 @@ class Commands:
 
     def take(self, member: Member, line: str, now: float) -> str:
         """Take a text that begins with a slash; return what the member says by it, empty if nothing."""
-        if text := slash_commands.said_by(line):
+        if text := slash_commands.escaped_text(line):
             return text
         self._counters.commands += 1
         command = slash_commands.parse_untrusted(line)
@@ -158,7 +158,7 @@ class Commands:
                 newest = max(member.room.known_last, member.cursor)
                 self._look_back(member, min(count, HISTORY), newest, [], PORTIONS, now)
             case slash_commands.Time():
-                self._ask(member, Clock(), now, lambda answer: self._time(member, answer))
+                self._ask(member, GetTime(), now, lambda answer: self._time(member, answer))
 
     def _ask(self, member: Member, question: Question, now: float, on_answer: Callable[[Answer], None]) -> None:
         """Ask the broker; if it is away, that is the answer. A member that has gone meanwhile is told nothing."""
@@ -166,7 +166,7 @@ class Commands:
         def answered(answer: Answer | None, now: float) -> None:
             if member.leaving:
                 return
-            if isinstance(answer, Present | Browsed | Banned | Replayed | Clocked | Done):
+            if isinstance(answer, Present | Browsed | Banned | Replayed | ServerTime | Done):
                 on_answer(answer)
             else:
                 self._answer(member, Phrase.BUSY)
@@ -271,7 +271,7 @@ class Commands:
         self._send(member, datagrams)
 
     def _time(self, member: Member, answer: Answer) -> None:
-        if isinstance(answer, Clocked):
+        if isinstance(answer, ServerTime):
             self._answer(member, Phrase.TIME_IS, f"{_utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
 
 
@@ -283,8 +283,8 @@ def _help(member: Member) -> list[bytes]:
     japanese = _japanese(member)
     datagrams = []
     for head, words in (
-        (Phrase.HELP_ALL, [word for word in HELP if word not in HOSTS_WORDS]),
-        (Phrase.HELP_HOST, [word for word in HELP if word in HOSTS_WORDS]),
+        (Phrase.HELP_ALL, [word for word in HELP if word not in HOST_COMMANDS]),
+        (Phrase.HELP_HOST, [word for word in HELP if word in HOST_COMMANDS]),
     ):
         rows = []
         for word in words:

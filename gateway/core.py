@@ -17,12 +17,14 @@ from gateway.members import Arrival, Member, Members, Room, Voice, without_own_n
 from gateway.silence import Silences
 from gateway.strangers import Strangers
 from gateway.trust import without_token
-from tsudoi.ops.token_bucket import Bucket, Buckets, bound
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Bucket, Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Adopt, Granted, Item, Release, Reply
-from tsudoi.protocol.client.datagram import MAX_UP, notice, readable
+from tsudoi.protocol.client.datagram import MAX_UP, decode_text
 from tsudoi.protocol.client.dialect import DownForm
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -127,7 +129,7 @@ class Core:
             return
         dialect = member.dialect
         voice = member.voice = member.voice or Voice(member.name)
-        text = readable(raw, dialect)
+        text = decode_text(raw, dialect)
         if self._takes_tokens:
             text = without_token(text)
         text = without_own_name(text, voice.own_prefixes)
@@ -201,7 +203,7 @@ class Core:
         if member.dialect.down.form is DownForm.NATIVE and now - voice.warned_at >= TOLD_S and member.address:
             voice.warned_at = now
             self.counters.told_to_slow_down += 1
-            words = notice(member.dialect, member.room.name, "slow", why)
+            words = encode_closing(member.dialect, member.room.name, "slow", why)
             self.delivery.send(member.door, member.address, words)
 
     def _relocate(self, member: Member, door: int, room_name: bytes, source: bytes, now: float) -> bool:
@@ -366,7 +368,7 @@ class Core:
                     self.link.publisher.add(Item(EntryKind.KEPT, room_id, member_id, handover, 0))
                     return
                 self._released[handover] = now
-                bound(self._released, RELEASED)
+                drop_oldest(self._released, RELEASED)
                 if member is not None:
                     self.delivery.release(member, handover)
                 else:

@@ -25,9 +25,9 @@ from tsudoi.protocol.backbone import (
     Reconciled,
     Replay,
     Replayed,
-    Standing,
+    RoomPositions,
 )
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -158,7 +158,7 @@ class Delivery:
     def _say(self, room: Room, entry: Entry) -> None:
         sender = room.members.get(entry.member)
         for (door, style, _), recipients in room.groups.items():
-            payload = datagram.said(style, room.name, entry.offset, entry.sender, entry.text)
+            payload = downlink_encoder.encode_message(style, room.name, entry.offset, entry.sender, entry.text)
             skip = -1
             if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
                 skip = sender.slot
@@ -187,7 +187,7 @@ class Delivery:
             host = entry.sender if entry is not None else "?"
             for template in member.dialect.closed:
                 text = template.format(user=host, room=room.name)
-                payload = datagram.notice(member.dialect, room.name, "closed", text)
+                payload = downlink_encoder.encode_closing(member.dialect, room.name, "closed", text)
                 self._doors.send_to(member.door, member.address, payload)
             self._ended[member.id] = None
             if len(self._ended) > ENDED:
@@ -290,7 +290,7 @@ class Delivery:
         self._unreported.update(self._members.rooms)
 
         def answered(answer: Answer | None, now: float) -> None:
-            for room_id, epoch, last in answer.positions if isinstance(answer, Standing) else ():
+            for room_id, epoch, last in answer.positions if isinstance(answer, RoomPositions) else ():
                 if room := self._members.rooms.get(room_id):
                     self.handle_news(room, News(epoch, last, []), now)
 

@@ -14,7 +14,8 @@ from gateway.counters import Counters
 from gateway.delivery import Delivery
 from gateway.link import Link
 from gateway.members import Member, Members
-from tsudoi.ops.token_bucket import Buckets, bound
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Granted, Refused
 from tsudoi.protocol.client.datagram import characters_end, parse_in_characters_untrusted
@@ -151,7 +152,7 @@ class Strangers:
         def answered(answer: Answer | None, now: float) -> None:
             waiting = self.let_go(token_hash)
             if guesser and not isinstance(answer, Refused):
-                self._guesses.give_back(guesser, self._guess_burst())
+                self._guesses.refund(guesser, self._guess_burst())
             if isinstance(answer, Granted) and self._delivery.told_end(answer.room, answer.member):
                 self._counters.unknown_tokens += len(waiting)
             elif isinstance(answer, Granted):
@@ -171,7 +172,7 @@ class Strangers:
             elif isinstance(answer, Refused) and answer.status == Status.ROOM_NOT_FOUND:
                 self._counters.unknown_tokens += len(waiting)
                 self._refused[token] = now + REFUSED_S
-                bound(self._refused, REFUSED_TOKENS)
+                drop_oldest(self._refused, REFUSED_TOKENS)
             else:
                 self._counters.held_dropped += len(waiting)
 
@@ -195,7 +196,7 @@ class Strangers:
             self._counters.guesses_limited += 1
             self._muted.pop(source, None)
             self._muted[source] = now + STRANGER_MUTE_S
-            bound(self._muted, ADDRESSES)
+            drop_oldest(self._muted, ADDRESSES)
             return None
         return guesser
 
@@ -212,7 +213,7 @@ class Strangers:
                 return
             self._exited.pop(source, None)
             self._exited[source] = now
-            bound(self._exited, EXIT_ADDRESSES)
+            drop_oldest(self._exited, EXIT_ADDRESSES)
             self._counters.exit_answers += 1
             why = next((refusal for refusal in REFUSALS if refusal in data), b"")
             if why and len(why) + len(word) <= len(data):

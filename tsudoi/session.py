@@ -12,12 +12,13 @@ import msgspec
 
 from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
 from tsudoi.notice_events import event_of
-from tsudoi.protocol.client.datagram import MAX_DOWN, MAX_UP, serialize
+from tsudoi.protocol.client.datagram import MAX_UP, serialize
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
-from tsudoi.protocol.client.downlink import NoticeKind, Said, parse_down_untrusted, tells_removal
+from tsudoi.protocol.client.downlink_decoder import NoticeKind, Said, parse_down_untrusted, tells_removal
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN
 from tsudoi.protocol.client.handshake import PORT, serialize_request
 from tsudoi.protocol.client.header import Header
-from tsudoi.protocol.client.replies import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage

@@ -37,7 +37,7 @@ from tsudoi.events import (
     Unmuted,
 )
 from tsudoi.protocol.backbone import Entry
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -279,6 +279,6 @@ def test_who_is_removed_knows_why_also_where_the_end_has_no_word_for_it(dialect:
     assert end.text.endswith(": too: loud")
     # The same end without these words before it, and after others.
     place = Membership(dialect, "den", "bob", "0" * 32)
-    place.receive(datagram.said(dialect.down, "den", 1, "carol", "alice has removed you from den."))
+    place.receive(downlink_encoder.encode_message(dialect.down, "den", 1, "carol", "alice has removed you from den."))
     closed = dialect.closed[-1].format(room="den", user="")
-    assert isinstance(place.receive(datagram.notice(dialect, "den", "closed", closed)), RoomClosed)
+    assert isinstance(place.receive(downlink_encoder.encode_closing(dialect, "den", "closed", closed)), RoomClosed)

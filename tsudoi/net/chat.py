@@ -12,7 +12,7 @@ from tsudoi.net.sockets import UdpChannel, connected, reason, udp_to
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect, DownForm
 from tsudoi.protocol.client.dialects import DIALECTS
-from tsudoi.protocol.client.replies import Refused
+from tsudoi.protocol.client.reply_decoder import Refused
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.server_address import Server
