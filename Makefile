@@ -47,9 +47,8 @@ bench: $(VENV)/dev.stamp ## measure on this machine, write benchmarks/RESULTS.md
 
 SEED ?= 1
 RUNS ?= 20
-JOBS ?= 1
-chaos: $(VENV)/dev.stamp ## real processes under faults, histories checked; SEED=7 RUNS=1 plays seed 7 again, JOBS=2 two at a time
-	$(python) -m tests.chaos --seed $(SEED) --runs $(RUNS) --jobs $(JOBS) $(ARGS)
+chaos: $(VENV)/dev.stamp ## real processes under faults, histories checked; SEED=7 RUNS=1 plays seed 7 again
+	$(python) -m tests.chaos --seed $(SEED) --runs $(RUNS) $(ARGS)
 
 MINUTES ?= 10
 attack: $(VENV)/dev.stamp ## real processes under attack, while people chat: what they lose, how late they hear

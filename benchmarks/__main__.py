@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import cases, micro, peers, report
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
-from benchmarks.stage import DISTURBED, Row, Stage
+from benchmarks.runner import DISTURBED, Row, Runner
 
 INSIDE = "TSUDOI_BENCH_INSIDE"
 """Set in the process that has a network of its own."""
@@ -58,7 +58,7 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
             if verbose:
                 progress.console.print(line, markup=False, soft_wrap=True)
 
-        stage = Stage(quick, log)
+        runner = Runner(quick, log)
         task = progress.add_task("compile", total=len(names))
         try:
             for program in ("load", "join", "relay", "sendmmsg", "nothing"):
@@ -66,22 +66,22 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
             for name in names:
                 progress.update(task, description=name)
                 if name == "micro":
-                    parts += micro.micro(stage)
+                    parts += micro.micro(runner)
                 else:
                     if not quick:
                         wait_until_quiet()
-                    first = len(stage.foreign)
+                    first = len(runner.foreign)
                     at = time.monotonic()
-                    made = ALL[name](stage)
+                    made = ALL[name](runner)
                     log(f"{name} took {time.monotonic() - at:.0f} s")
-                    rows += [_marked(row, stage.foreign[first:]) for row in made]
+                    rows += [_marked(row, runner.foreign[first:]) for row in made]
                 progress.advance(task)
         except BenchmarkError as exc:
             console.print(f"benchmarks: {exc}", markup=False)
             sys.exit(1)
     report.show(console, [*rows, *parts])
     if not keep:
-        report.write(rows, parts, stage, own_network)
+        report.write(rows, parts, runner, own_network)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
 
 

@@ -1,4 +1,4 @@
-"""The measurements: each sets its stage, takes its turns and returns its rows."""
+"""The measurements: each starts its services, lets them take turns and returns its rows."""
 
 import statistics
 import time
@@ -10,14 +10,14 @@ from tempfile import TemporaryDirectory
 from benchmarks.joining import join_all, seats, write_members
 from benchmarks.load import Load, Run
 from benchmarks.processes import CORES, LOAD_CORE, SERVICE_CORE, Nothing, Sendmmsg, Tsudoi, dropped_at
-from benchmarks.stage import Company, Row, Stage, median_of, ratio_of, relay, tsudoi
+from benchmarks.runner import Company, Row, Runner, median_of, ratio_of, relay, tsudoi
 
 TEXT_SIZE = 100
 DELIVERIES_PLOT = "deliveries a second, the highest rate held on one core"
 LATENCY_PLOT = "latency in microseconds"
 DOWN_SIZE = TEXT_SIZE + len("user-0: ")
 
-Case = Callable[[Stage], list[Row]]
+Case = Callable[[Runner], list[Row]]
 
 
 def us(run: Run) -> float:
@@ -42,7 +42,7 @@ def verdict(run: Run) -> str:
     return ", ".join(words)
 
 
-def exercise(stage: Stage) -> list[Row]:
+def exercise(runner: Runner) -> list[Row]:
     """500 rooms of 10, each member two messages a second."""
     rows = []
     with TemporaryDirectory() as folder, Tsudoi(Path(folder, "data")) as service:
@@ -54,7 +54,7 @@ def exercise(stage: Stage) -> list[Row]:
             dropped = dropped_at(service.udp)
             with Load(members, service.udp, spin=pinned, core=LOAD_CORE if pinned else None) as load:
                 load.register()
-                run = stage.run(load, service, 10_000, stage.pick(60, 1.5), warm=stage.pick(1.0, 0.5))
+                run = runner.run(load, service, 10_000, runner.pick(60, 1.5), warm=runner.pick(1.0, 0.5))
             parts = " + ".join(f"{used / run.wall:.2f}" for used, _ in run.cpu)
             dropped = dropped_at(service.udp) - dropped
             rows.append(
@@ -68,7 +68,7 @@ def exercise(stage: Stage) -> list[Row]:
 
 
 @contextmanager
-def bare_floor(stage: Stage, size: int) -> Iterator[Callable[[float], float]]:
+def bare_floor(runner: Runner, size: int) -> Iterator[Callable[[float], float]]:
     """Yield what tells the CPU in µs of one datagram of bare `sendmmsg` to so many, at a rate of messages a second."""
     with TemporaryDirectory() as folder, Sendmmsg(size, DOWN_SIZE, (SERVICE_CORE,)) as bare:
         write_members(Path(folder, "members"), seats(1, size), ["0" * 32] * size)
@@ -76,7 +76,7 @@ def bare_floor(stage: Stage, size: int) -> Iterator[Callable[[float], float]]:
             ears.register()
 
             def floor(rate: float) -> float:
-                seconds = stage.pick(2.0, 0.5)
+                seconds = runner.pick(2.0, 0.5)
                 ears.say(f"run 1 0 {seconds + 0.3} 0.1 0 {bare.pid}")
                 time.sleep(0.1)
                 answer = bare.ask(f"run {rate} {seconds}", 30)
@@ -87,29 +87,29 @@ def bare_floor(stage: Stage, size: int) -> Iterator[Callable[[float], float]]:
 
 
 def _above_floor(
-    stage: Stage, floor: Callable[[float], float], ours: Company, rate: float
+    runner: Runner, floor: Callable[[float], float], ours: Company, rate: float
 ) -> tuple[list[Run], float, float]:
     """Take turns with bare sendmmsg; return our runs, its CPU in µs a datagram, and the ratio."""
     floors, runs = [], []
-    for _ in range(stage.rounds):
+    for _ in range(runner.rounds):
         floors.append(floor(rate))
-        runs.append(stage.run(ours.load, ours.service, rate))
+        runs.append(runner.run(ours.load, ours.service, rate))
     ratio = statistics.median(us(run) / bare_us for run, bare_us in zip(runs, floors, strict=True))
     return runs, statistics.median(floors), ratio
 
 
-def one_large_room(stage: Stage) -> list[Row]:
+def one_large_room(runner: Runner) -> list[Row]:
     """One room of 1000, a few of whom talk."""
     size = 1000
-    with tsudoi(seats(1, size, senders=50)) as ours, bare_floor(stage, size) as floor:
-        rate, _ = stage.highest_rate(ours.load, ours.service, 250)
-        stage.plot(DELIVERIES_PLOT, "one room of 1000", rate * size)
+    with tsudoi(seats(1, size, senders=50)) as ours, bare_floor(runner, size) as floor:
+        rate, _ = runner.highest_rate(ours.load, ours.service, 250)
+        runner.plot(DELIVERIES_PLOT, "one room of 1000", rate * size)
         rows = []
         for title, speed, aim in (
             ("highest rate held", rate, "large highest"),
             ("20,000 deliveries/s", 20.0, "large steady"),
         ):
-            runs, bare_us, ratio = _above_floor(stage, floor, ours, speed)
+            runs, bare_us, ratio = _above_floor(runner, floor, ours, speed)
             rows.append(
                 Row(
                     f"one room of 1000, {title}",
@@ -124,15 +124,15 @@ def one_large_room(stage: Stage) -> list[Row]:
 
 
 def _against_relay(
-    stage: Stage, ours: Company, title: str, rooms: int, size: int, start: float, rate: float, aim: str
+    runner: Runner, ours: Company, title: str, rooms: int, size: int, start: float, rate: float, aim: str
 ) -> tuple[float, list[Row]]:
     """Return the highest rate that is held on one core, and rows for that and for a rate at which both keep up."""
     with relay(seats(rooms, size)) as theirs:
-        highest, held = stage.highest_rate(ours.load, ours.service, start)
+        highest, held = runner.highest_rate(ours.load, ours.service, start)
         # Without time for it, the relay's limit is left out; ours are what a change may have moved.
-        most = 0.0 if stage.quick else stage.highest_rate(theirs.load, theirs.service, 1.5 * start)[0]
-        runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], rate)
-    stage.plot(DELIVERIES_PLOT, title, highest * size, most * size)
+        most = 0.0 if runner.quick else runner.highest_rate(theirs.load, theirs.service, 1.5 * start)[0]
+        runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], rate)
+    runner.plot(DELIVERIES_PLOT, title, highest * size, most * size)
     return highest, [
         Row(
             f"{title}, highest rate on one core",
@@ -154,13 +154,13 @@ def _against_relay(
     ]
 
 
-def one_small_room(stage: Stage) -> list[Row]:
+def one_small_room(runner: Runner) -> list[Row]:
     """One room of 10, all of whom talk."""
     title = "one room of 10, all send"
     with tsudoi(seats(1, 10)) as ours:
-        highest, rows = _against_relay(stage, ours, title, 1, 10, 16_000, 6_000, "small")
-        with bare_floor(stage, 10) as floor:
-            runs, bare_us, ratio = _above_floor(stage, floor, ours, highest)
+        highest, rows = _against_relay(runner, ours, title, 1, 10, 16_000, 6_000, "small")
+        with bare_floor(runner, 10) as floor:
+            runs, bare_us, ratio = _above_floor(runner, floor, ours, highest)
     cost = Row(
         f"{title}, CPU at that rate",
         f"{median_of(runs, us):.2f} µs CPU a delivery",
@@ -171,21 +171,21 @@ def one_small_room(stage: Stage) -> list[Row]:
     return [rows[0], cost, rows[1]]
 
 
-def many_small_rooms(stage: Stage) -> list[Row]:
+def many_small_rooms(runner: Runner) -> list[Row]:
     """200 rooms of 5, all of whom talk."""
     with tsudoi(seats(200, 5)) as ours:
-        return _against_relay(stage, ours, "200 rooms × 5, all send", 200, 5, 20_000, 12_000, "many")[1]
+        return _against_relay(runner, ours, "200 rooms × 5, all send", 200, 5, 20_000, 12_000, "many")[1]
 
 
-def latency(stage: Stage) -> list[Row]:
+def latency(runner: Runner) -> list[Row]:
     """How long a message takes: in a room of 500, and between two in a quiet room."""
     rows = []
     with tsudoi(seats(1, 500, senders=20)) as ours, relay(seats(1, 500, senders=20)) as theirs:
-        runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40)
+        runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40)
     figures: list[tuple[str, Callable[[Run], float]]] = [("p50", p50), ("p99", p99)]
     for name, figure in figures:
         mine, floor = (median_of(turn, figure) for turn in runs)
-        stage.plot(LATENCY_PLOT, f"room of 500, {name}", mine, floor)
+        runner.plot(LATENCY_PLOT, f"room of 500, {name}", mine, floor)
         rows.append(
             Row(
                 f"one room of 500, 20,000 deliveries/s, latency {name}",
@@ -196,9 +196,9 @@ def latency(stage: Stage) -> list[Row]:
             )
         )
     with tsudoi(seats(1, 2)) as ours, relay(seats(1, 2)) as theirs:
-        runs = stage.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, stage.pick(4.0, 1.0))
+        runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], 40, runner.pick(4.0, 1.0))
     mine, floor = (median_of(turn, p50) for turn in runs)
-    stage.plot(LATENCY_PLOT, "two in a quiet room, p50", mine, floor)
+    runner.plot(LATENCY_PLOT, "two in a quiet room, p50", mine, floor)
     rows.append(
         Row(
             "two members in a quiet room, latency p50",
@@ -213,7 +213,7 @@ def latency(stage: Stage) -> list[Row]:
     return rows
 
 
-def joining(stage: Stage) -> list[Row]:
+def joining(runner: Runner) -> list[Row]:
     """Handshakes a second, beside those of a server that does nothing."""
     rows = []
     rooms = 50
@@ -228,10 +228,10 @@ def joining(stage: Stage) -> list[Row]:
                 ("200 at once", 200, 40, "joins many"),
             ):
                 rates, costs, floors = [], [], []
-                for _ in range(stage.rounds):
+                for _ in range(runner.rounds):
                     wanted = seats(rooms, members, first=first)
                     first += rooms
-                    with stage.watch(service, nothing):
+                    with runner.watch(service, nothing):
                         floors.append(join_all(nothing.tcp, wanted, at_once, clients)[1])
                         before = service.cpu_s()
                         rates.append(join_all(service.tcp, wanted, at_once, clients)[1])
@@ -250,13 +250,13 @@ def joining(stage: Stage) -> list[Row]:
     return rows
 
 
-def idle_members(stage: Stage) -> list[Row]:
+def idle_members(runner: Runner) -> list[Row]:
     """What 10,000 members cost who say nothing."""
     count = 10_000
     with TemporaryDirectory() as folder, Tsudoi(Path(folder, "data")) as service:
         empty = service.memory()
         at, used = time.monotonic(), service.cpu_s()
-        time.sleep(stage.pick(5, 1.5))
+        time.sleep(runner.pick(5, 1.5))
         rest = (service.cpu_s() - used) / (time.monotonic() - at)
         wanted = seats(count // 10, 10)
         tokens, _ = join_all(service.tcp, wanted)
@@ -265,8 +265,8 @@ def idle_members(stage: Stage) -> list[Row]:
             load.register()
             time.sleep(0.5)
             at, used = time.monotonic(), service.cpu_s()
-            with stage.watch(service, load):
-                time.sleep(stage.pick(10, 3))
+            with runner.watch(service, load):
+                time.sleep(runner.pick(10, 3))
             idle = (service.cpu_s() - used) / (time.monotonic() - at)
             full = service.memory()
     return [
@@ -287,19 +287,19 @@ def idle_members(stage: Stage) -> list[Row]:
     ]
 
 
-def growth(stage: Stage) -> list[Row]:
+def growth(runner: Runner) -> list[Row]:
     """The same traffic beside more and more rooms, of one member each, in which nothing is said."""
     rows: list[Row] = []
     talking = 20
     with tsudoi(seats(talking, 10)) as ours:
         assert isinstance(ours.service, Tsudoi)
         known, first = talking, 0.0
-        for rooms in (100, 5_000) if stage.quick else (100, 10_000, 100_000):
+        for rooms in (100, 5_000) if runner.quick else (100, 10_000, 100_000):
             ours.service.pin(CORES)
             _, joins = join_all(ours.service.tcp, seats(rooms - known, 1, first=known))
             known = rooms
             ours.service.pin((SERVICE_CORE,))
-            runs = [stage.run(ours.load, ours.service, 2_000) for _ in range(stage.rounds)]
+            runs = [runner.run(ours.load, ours.service, 2_000) for _ in range(runner.rounds)]
             cost = median_of(runs, us)
             first = first or cost
             rows.append(
@@ -315,7 +315,7 @@ def growth(stage: Stage) -> list[Row]:
     return rows
 
 
-def second_worker(stage: Stage) -> list[Row]:
+def second_worker(runner: Runner) -> list[Row]:
     """What a delivery costs the gateways when there are two of them."""
     rows = []
     wanted = seats(200, 5)
@@ -324,8 +324,8 @@ def second_worker(stage: Stage) -> list[Row]:
         tsudoi(wanted, "--workers", "2", cores=CORES, spin=False) as two,
     ):
         # The second is what a machine at its limit does; what two workers cost is less there, as turns are fuller.
-        for rate in (24_000,) if stage.quick else (16_000, 24_000):
-            runs = stage.turns([(one.load, one.service), (two.load, two.service)], rate)
+        for rate in (24_000,) if runner.quick else (16_000, 24_000):
+            runs = runner.turns([(one.load, one.service), (two.load, two.service)], rate)
             costs: list[list[float]] = []
             for company, made in zip((one, two), runs, strict=True):
                 assert isinstance(company.service, Tsudoi)

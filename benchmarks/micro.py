@@ -12,7 +12,7 @@ from typing import cast
 from benchmarks.joining import seats, write_members
 from benchmarks.load import Load
 from benchmarks.processes import LOAD_CORE, SERVICE_CORE
-from benchmarks.stage import Row, Stage
+from benchmarks.runner import Row, Runner
 from broker.store import Batch, Chunk, Store
 from broker.store_memory import MemoryStore
 from broker.store_sqlite import SqliteStore
@@ -20,7 +20,7 @@ from gateway.chat.members import Member
 from gateway.net.mmsg import LinuxIo, PortableIo, is_supported
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Item, News, Publish
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client import datagram, downlink_encoder
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.codes import EntryKind
 
@@ -29,20 +29,20 @@ TEXT = "x" * 100
 TOKEN = "0123456789abcdef" * 2
 
 
-def micro(stage: Stage) -> list[Row]:
+def micro(runner: Runner) -> list[Row]:
     """Measure all parts, on the core where services are put."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, (SERVICE_CORE,))
     try:
-        return [*_codec(stage), *_frames(stage), *_store(stage), *_fan_out(stage)]
+        return [*_codec(runner), *_frames(runner), *_store(runner), *_fan_out(runner)]
     finally:
         os.sched_setaffinity(0, allowed)
 
 
-def _ns(stage: Stage, action: Callable[[], object]) -> float:
+def _ns(runner: Runner, action: Callable[[], object]) -> float:
     """Return nanoseconds for one call, the median over some repeats."""
     count, took = 1, 0.0
-    while took < stage.pick(0.02, 0.005):
+    while took < runner.pick(0.02, 0.005):
         count *= 2
         took = _timed(action, count)
     return statistics.median(_timed(action, count) for _ in range(REPEATS)) / count * 1e9
@@ -55,21 +55,21 @@ def _timed(action: Callable[[], object], count: int) -> float:
     return time.perf_counter() - start
 
 
-def _codec(stage: Stage) -> list[Row]:
+def _codec(runner: Runner) -> list[Row]:
     raw = datagram.serialize("room-1", TOKEN, "user-1: " + TEXT)
     text = f"user-1: {TEXT}".encode()
     rows = [
-        Row("parse a datagram", f"{_ns(stage, lambda: datagram.parse_untrusted(raw)):.0f} ns"),
-        Row("read its text", f"{_ns(stage, lambda: datagram.readable(text, CLASSIC)):.0f} ns"),
+        Row("parse a datagram", f"{_ns(runner, lambda: datagram.parse_untrusted(raw)):.0f} ns"),
+        Row("read its text", f"{_ns(runner, lambda: datagram.decode_text(text, CLASSIC)):.0f} ns"),
     ]
     for name in ("classic", "tcrp-named", "tsudoi"):
         style = DIALECTS[name].down
-        cost = _ns(stage, lambda style=style: datagram.said(style, "room-1", 7, "user-1", TEXT))  # type: ignore[misc]
+        cost = _ns(runner, lambda style=style: downlink_encoder.encode_message(style, "room-1", 7, "user-1", TEXT))  # type: ignore[misc]
         rows.append(Row(f"encode a message for members who speak {name}", f"{cost:.0f} ns"))
     return rows
 
 
-def _frames(stage: Stage) -> list[Row]:
+def _frames(runner: Runner) -> list[Row]:
     rows = []
     for count in (1, 32):
         publish = Publish(1, [Item(EntryKind.SAID, 1 << 56, 2 << 56, TEXT, 0) for _ in range(count)])
@@ -80,7 +80,7 @@ def _frames(stage: Stage) -> list[Row]:
             ("publish", lambda: backbone.encode(publish), lambda: backbone.parse_upward_untrusted(up)),  # noqa: B023
             ("news", lambda: backbone.encode(news), lambda: backbone.parse_news_untrusted(down)),  # noqa: B023
         ):
-            written, read = _ns(stage, encode) / count, _ns(stage, decode) / count
+            written, read = _ns(runner, encode) / count, _ns(runner, decode) / count
             rows.append(
                 Row(
                     f"{name} frame of {count}",
@@ -91,7 +91,7 @@ def _frames(stage: Stage) -> list[Row]:
     return rows
 
 
-def _store(stage: Stage) -> list[Row]:
+def _store(runner: Runner) -> list[Row]:
     rows = []
     with TemporaryDirectory() as folder:
         engines: tuple[tuple[str, Callable[[], Store]], ...] = (
@@ -104,7 +104,7 @@ def _store(stage: Stage) -> list[Row]:
             for size in (1, 32, 512):
                 body = backbone.encode(News(1, 1, [Entry(1, 1, 2 << 56, "user-1", TEXT, 0, 1 << 40)]))
                 took, commits = 0.0, 0
-                while took < stage.pick(0.4, 0.1):
+                while took < runner.pick(0.4, 0.1):
                     offset += 1
                     chunks = [Chunk(room, offset, offset, 1 << 40, body) for room in range(1, size + 1)]
                     batch = Batch(chunks=chunks, accepted={"gateway": offset})
@@ -120,12 +120,12 @@ def _store(stage: Stage) -> list[Row]:
     return rows
 
 
-def _fan_out(stage: Stage) -> list[Row]:
+def _fan_out(runner: Runner) -> list[Row]:
     if not is_supported():
         return []
     rows = []
-    for count in (10,) if stage.quick else (10, 100, 1000):
-        costs = {kind.name: _sending(stage, kind, count) for kind in (LinuxIo, PortableIo)}
+    for count in (10,) if runner.quick else (10, 100, 1000):
+        costs = {kind.name: _sending(runner, kind, count) for kind in (LinuxIo, PortableIo)}
         mmsg, portable = costs[LinuxIo.name], costs[PortableIo.name]
         rows.append(
             Row(
@@ -138,7 +138,7 @@ def _fan_out(stage: Stage) -> list[Row]:
     return rows
 
 
-def _sending(stage: Stage, kind: type[LinuxIo] | type[PortableIo], count: int) -> float:
+def _sending(runner: Runner, kind: type[LinuxIo] | type[PortableIo], count: int) -> float:
     """Return the CPU time in µs for one datagram of a fan-out, which the load generator really receives."""
     with TemporaryDirectory() as folder, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
@@ -156,7 +156,7 @@ def _sending(stage: Stage, kind: type[LinuxIo] | type[PortableIo], count: int) -
                     group.add(cast(Member, _Slot()), address)
             ears.hear(10)
             payload = f"user-1: {TEXT}".encode()
-            seconds = stage.pick(1.0, 0.4)
+            seconds = runner.pick(1.0, 0.4)
             ears.say(f"run 1 0 {seconds + 0.2} 0.1 0")
             sent, end, used = 0, time.monotonic() + seconds, time.process_time()
             while time.monotonic() < end:

@@ -21,7 +21,7 @@ from benchmarks.cases import us
 from benchmarks.joining import seats
 from benchmarks.load import Load
 from benchmarks.processes import SERVICE_CORE, BenchmarkError, Process
-from benchmarks.stage import Company, Row, Stage, median_of, ratio_of, tsudoi
+from benchmarks.runner import Company, Row, Runner, median_of, ratio_of, tsudoi
 
 ROOMS, SIZE = 200, 5
 DELIVERIES = 20_000
@@ -146,14 +146,14 @@ PEERS = (
 )
 
 
-def peers(stage: Stage) -> list[Row]:
+def peers(runner: Runner) -> list[Row]:
     """Compare with whatever of the above is installed."""
     rows = []
     found = [peer for peer in PEERS if shutil.which(peer.program, path=PATH)]
     missing = [peer.program for peer in PEERS if peer not in found]
     for peer in found:
         try:
-            rows.append(_compare(stage, peer))
+            rows.append(_compare(runner, peer))
         except (BenchmarkError, OSError) as exc:
             rows.append(Row(f"beside {peer.name}", "not measured", note=str(exc).splitlines()[0]))
     if missing:
@@ -161,19 +161,19 @@ def peers(stage: Stage) -> list[Row]:
     return rows
 
 
-def _compare(stage: Stage, peer: Peer) -> Row:
+def _compare(runner: Runner, peer: Peer) -> Row:
     rate = DELIVERIES / SIZE
     # Who does not hear itself makes one delivery less of a message, so such a peer gets more of them.
     their_rate = rate if peer.echo else DELIVERIES / (SIZE - 1)
     with tsudoi(seats(ROOMS, SIZE)) as ours, _running(peer) as theirs:
         ours_runs, their_runs = [], []
-        for _ in range(stage.rounds):
-            ours_runs.append(stage.run(ours.load, ours.service, rate))
-            their_runs.append(stage.run(theirs.load, theirs.service, their_rate))
+        for _ in range(runner.rounds):
+            ours_runs.append(runner.run(ours.load, ours.service, rate))
+            their_runs.append(runner.run(theirs.load, theirs.service, their_rate))
     lost = sum(run.lost for run in their_runs)
     ours_p99, their_p99 = (median_of(runs, lambda run: run.p99) / 1e3 for runs in (ours_runs, their_runs))
     ours_us, their_us = median_of(ours_runs, us), median_of(their_runs, us)
-    stage.plot(SERVERS_PLOT, peer.name, ours_us, their_us)
+    runner.plot(SERVERS_PLOT, peer.name, ours_us, their_us)
     return Row(
         f"200 rooms × 5, {DELIVERIES:,} deliveries/s, beside {peer.name}",
         f"{ours_us:.2f} µs CPU a delivery, p99 {ours_p99:.1f} ms",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from benchmarks.stage import Bar
+from benchmarks.runner import Bar
 
 WIDTH, LABEL, BAR, GAP = 900, 230, 18, 14
 FIGURE = 90

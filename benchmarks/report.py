@@ -16,7 +16,7 @@ from benchmarks.cases import DELIVERIES_PLOT, LATENCY_PLOT
 from benchmarks.peers import SERVERS_PLOT
 from benchmarks.plot import draw
 from benchmarks.processes import CORES, LOAD_CORE, ROOT, SERVICE_CORE
-from benchmarks.stage import DISTURBED, HELD_LOSS, HELD_S, Row, Stage
+from benchmarks.runner import DISTURBED, HELD_LOSS, HELD_S, Row, Runner
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 PLOTS = {
@@ -59,18 +59,18 @@ def show(console: Console, rows: Sequence[Row]) -> None:
     console.print(table)
 
 
-def write(rows: Sequence[Row], micro: Sequence[Row], stage: Stage, own_network: bool) -> None:
+def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network: bool) -> None:
     """Write RESULTS.md and its plots."""
     lines = ["# Results", "", *_machine(own_network), ""]
-    if stage.quick:
+    if runner.quick:
         lines += ["A quick run: shorter windows and fewer rounds than `make bench` takes.", ""]
     lines += _markdown(rows)
-    if stage.foreign:
-        mean, most = sum(stage.foreign) / len(stage.foreign), max(stage.foreign)
+    if runner.foreign:
+        mean, most = sum(runner.foreign) / len(runner.foreign), max(runner.foreign)
         lines += ["", f"Others used {mean:.2f} cores on average, {most:.2f} at worst."]
     for name, (title, beside) in PLOTS.items():
-        if title in stage.plots:
-            draw(RESULTS.with_name(name), title, stage.plots[title], beside)
+        if title in runner.plots:
+            draw(RESULTS.with_name(name), title, runner.plots[title], beside)
             lines += ["", f"![{title}]({name})"]
     lines += _not_held(rows)
     if micro:

@@ -17,8 +17,9 @@ import msgspec
 from broker.keyring import read_secret
 from broker.net.orders import order
 from broker.passwords import make_hash
+from tsudoi.ops.ip_address import looks_like_address
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.ops.rate_key import looks_like_address, rate_key
+from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused

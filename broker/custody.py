@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from broker.directory import Directory
 from broker.rooms import Member
-from tsudoi.ops.rate_key import same_host
+from tsudoi.ops.ip_address import same_host
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import LeaveReason, Status

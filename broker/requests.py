@@ -69,11 +69,11 @@ class Requests:
                     self._custody.call_roll(peer, request.id, known)
                 case backbone.Positions(asked):
                     standing = [self._directory.standing(room_id) for room_id in asked]
-                    self._answer(peer, backbone.Reply(request.id, backbone.Standing(standing)))
+                    self._answer(peer, backbone.Reply(request.id, backbone.RoomPositions(standing)))
                 case backbone.ListRooms(limit):
                     listed = list(islice(reversed(self._directory.by_name), min(max(limit, 1), LISTED_ROOMS)))[::-1]
                     self._answer(peer, backbone.Reply(request.id, backbone.Rooms(listed)))
-                case backbone.Who() | backbone.Browse() | backbone.Clock():
+                case backbone.Who() | backbone.Browse() | backbone.GetTime():
                     self._answer(peer, backbone.Reply(request.id, self._told(request.body, moment.wall_ms)))
                 case backbone.Bans() as question:
                     self._answer(peer, backbone.Reply(request.id, self._bans(peer, question, moment.wall_ms)))
@@ -178,7 +178,7 @@ class Requests:
         self._passwords_set[peer, request_id] = True
         self._answer(peer, backbone.Reply(request_id, backbone.Done()))
 
-    def _told(self, question: backbone.Who | backbone.Browse | backbone.Clock, wall_ms: int) -> backbone.Answer:
+    def _told(self, question: backbone.Who | backbone.Browse | backbone.GetTime, wall_ms: int) -> backbone.Answer:
         """Return what a member wants to know of the room or the server."""
         match question:
             case backbone.Who(room_id, skip, limit):
@@ -190,8 +190,8 @@ class Requests:
                 rooms = self._directory.by_name
                 chosen = islice(islice(rooms.values(), skip, None), min(limit, LISTED))
                 return backbone.Browsed(len(rooms), [(r.name, len(r.members), bool(r.password_hash)) for r in chosen])
-            case backbone.Clock():
-                return backbone.Clocked(wall_ms)
+            case backbone.GetTime():
+                return backbone.ServerTime(wall_ms)
 
     def _bans(self, peer: str, question: backbone.Bans, wall_ms: int) -> backbone.Answer:
         """Return what holds in a room; for who may not know, Done: what there is to say is in the log."""

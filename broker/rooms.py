@@ -7,7 +7,7 @@ from typing import Final
 
 from broker.store import MemberRow, RoomRow
 from tsudoi.protocol.codes import Rights
-from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, told_apart
+from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, numbered_name
 
 NO_RIGHTS = Rights(0)
 
@@ -201,7 +201,7 @@ class Room:
         name, number = wished, self.numbers.get(wished, 1)
         while self.is_taken(name):
             number += 1
-            name = told_apart(wished, number)
+            name = numbered_name(wished, number)
         if name != wished:
             self.numbers[wished] = number
             if len(self.numbers) > NUMBERS:

@@ -192,7 +192,7 @@ class Admission:
         """
         place = room, self._address(ip)
         if place not in self._right and right is not False:
-            self._wrong.give_back(room, self._room_rate_and_burst()[1])
+            self._wrong.refund(room, self._room_rate_and_burst()[1])
         if right is not None:
             self._right.pop(place, None)
         if right and place[1]:  # not of those who come through one proxy, strangers among them

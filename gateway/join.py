@@ -11,7 +11,7 @@ from gateway.trust import looks_like_token
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
-from tsudoi.protocol.client.handshake import PORT, Request, granted, parse_request_untrusted, refused
+from tsudoi.protocol.client.handshake import PORT, Request, encode_grant, encode_refusal, parse_request_untrusted
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import AUTO, asks_for_rooms, recognise
 from tsudoi.protocol.codes import Operation, Status
@@ -282,7 +282,7 @@ class JoinConversation:
     def _entered(self, event: Entered) -> list[Command]:
         assert self._request is not None
         request, self._request = self._request, None
-        frames = granted(self._dialect, request, event.room, event.user, event.token)
+        frames = encode_grant(self._dialect, request, event.room, event.user, event.token)
         send = Send(frames, self._dialect.pause_s)
         if self._dialect.port is PortPlace.AFTER_TOKEN:
             self.state = State.AWAITING_PORT
@@ -307,7 +307,7 @@ class JoinConversation:
         self.refused_with = status
         self._buffer.clear()
         self._request = None
-        send = Send(refused(self._dialect, self._header, self._room, status, detail), self._dialect.pause_s)
+        send = Send(encode_refusal(self._dialect, self._header, self._room, status, detail), self._dialect.pause_s)
         if self._dialect.stays_open and self.state is State.AWAITING_GRANT and not for_good:
             self.state = State.AWAITING_REQUEST
             return [send]

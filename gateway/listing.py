@@ -5,7 +5,7 @@ from functools import cached_property
 
 from gateway.link.link import Link
 from tsudoi.protocol.backbone import Answer, ListRooms, Rooms
-from tsudoi.protocol.client.handshake import join_list, rooms_reply
+from tsudoi.protocol.client.handshake import encode_join_list, encode_room_list
 
 NEW_S = 0.005
 """How old a list may be. Who asks for it has a person before the screen or a round trip before the next request; at
@@ -28,12 +28,12 @@ class Listing:
     @cached_property
     def seed(self) -> bytes:
         """What a classic join is told."""
-        return join_list(self.names)
+        return encode_join_list(self.names)
 
     @cached_property
     def framed(self) -> bytes:
         """The answer to H32(0, 2, 0, 0)."""
-        return rooms_reply(self.names)
+        return encode_room_list(self.names)
 
 
 OnListing = Callable[[Listing | None], None]

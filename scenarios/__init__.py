@@ -1,5 +1,6 @@
 """Scenarios: stories in YAML that are acted out against real servers, and judged.
 
-`sentences.py` is the language, `story.py` reads a file, `runner.py` acts it out, `expect.py` judges what members
-received, `report.py` prints. `cluster.py` and `process.py` start the servers; tests, chaos and benchmarks use them too.
+`sentences.py` is the language, which `story_file.py` reads into `steps.py` and `story.py`. `runner.py` plays the steps
+with `actors.py`; `expectations.py` waits for what members must receive, and `verdicts.py` judges it. `cluster.py` and
+`process.py` start the servers; tests, chaos and benchmarks use them too.
 """

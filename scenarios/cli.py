@@ -15,7 +15,8 @@ from .report import Report
 from .results import StoryResult
 from .runner import act_out
 from .sentences import LANGUAGE
-from .story import Story, StoryError, read
+from .story import Story
+from .story_file import StoryError, read
 
 
 def _to_servers(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> list[Server]:

@@ -4,7 +4,9 @@ Each says in its `ready` line which ports it got; started again, it takes the sa
 """
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -139,12 +141,15 @@ class Cluster:
             for name, settings in gateways.items()
         }
         self.problems: list[str] = []
-        """What was wrong with processes that were stopped."""
+        """Processes that did not stop well or logged a bug."""
+        self._busy = threading.Lock()
+        """Held while processes are started or stopped: `close` waits for a start that a cancelled task has left."""
 
     def start(self) -> None:
         """Start all; raise ProcessError."""
-        for process in self.processes:
-            process.start()
+        with self._busy, ThreadPoolExecutor() as pool:
+            self._broker.start()
+            list(pool.map(Gateway.start, self._gateways.values()))
 
     @property
     def processes(self) -> list[Process]:
@@ -158,30 +163,30 @@ class Cluster:
     def inject(self, what: str, fault: Fault) -> None:
         """Do something to a process; raise ProcessError."""
         process = self._broker if what == BROKER else self._gateways[what]
-        match fault:
-            case Fault.FROZEN:
-                process.freeze()
-            case Fault.CONTINUED:
-                process.resume()
-            case Fault.KILLED:
-                process.resume()
-                process.kill()
-            case Fault.STOPPED:
-                process.resume()
-                self._stop(process)
-            case Fault.STARTED:
-                process.start()
+        with self._busy:
+            match fault:
+                case Fault.FROZEN:
+                    process.freeze()
+                case Fault.CONTINUED:
+                    process.resume()
+                case Fault.KILLED:
+                    process.resume()
+                    process.kill()
+                case Fault.STOPPED:
+                    process.resume()
+                    self._note(process.stop)
+                case Fault.STARTED:
+                    process.start()
 
     def close(self) -> None:
         """End all processes, gateways first, and remove their data."""
-        for process in reversed(self.processes):
-            self._stop(process)
-            process.close()
-            self._note(process.check_log)
+        with self._busy, ThreadPoolExecutor() as pool:
+            list(pool.map(self._note, [gateway.stop for gateway in self._gateways.values()]))
+            self._note(self._broker.stop)
+            for process in self.processes:
+                process.close()
+                self._note(process.check_log)
         self._directory.cleanup()
-
-    def _stop(self, process: Process) -> None:
-        self._note(process.stop)
 
     def _note(self, check: Callable[[], None]) -> None:
         try:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 
 from tsudoi import Server, Settings
-from tsudoi.net.sockets import Post, connected_line, udp_to
+from tsudoi.net.sockets import UdpChannel, connected_line, udp_to
 from tsudoi.protocol.client.datagram import MAX_UP, serialize
 
 _BATCH = 32
@@ -19,7 +19,7 @@ class RawSender:
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
         self._last: asyncio.StreamReader | None = None
-        self._posts: list[Post] = []
+        self._channels: list[UdpChannel] = []
         self.answers = 0
         """Datagrams that came back."""
 
@@ -32,10 +32,10 @@ class RawSender:
 
     async def send_udp(self, server: Server, datagrams: Iterator[bytes]) -> None:
         """Send all datagrams from one address."""
-        post = await Post.open(await udp_to(server), self._answered, lambda exc: None)
-        self._posts.append(post)
+        channel = await UdpChannel.open(await udp_to(server), self._answered, lambda exc: None)
+        self._channels.append(channel)
         for number, data in enumerate(datagrams, 1):
-            await post.send(data)
+            await channel.send(data)
             if number % _BATCH == 0:
                 await asyncio.sleep(_PAUSE_S)
 
@@ -55,8 +55,8 @@ class RawSender:
 
     async def close(self) -> None:
         """Close all sockets."""
-        for post in self._posts:
-            post.close()
+        for channel in self._channels:
+            channel.close()
         for writer in self._writers:
             writer.close()
         for writer in self._writers:

@@ -9,10 +9,10 @@ import tsudoi
 from tsudoi import ChatClient, ClientError, Settings
 from tsudoi.protocol.client.dialects import DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_NAMED, TSUDOI
 
-from . import expect, steps
-from .actors import Actor, judged
+from . import steps, verdicts
+from .actors import Actor, Cast
 from .cluster import Cluster, Site
-from .expect import Failed, Fulfilled, Verdict
+from .expectations import Expectations
 from .process import ProcessError
 from .raw_sender import RawSender, random_datagrams
 from .results import StepFailed, StepResult, StoryResult
@@ -115,17 +115,15 @@ class Runner:
         self._story = story
         self._sites = sites
         self._cluster = cluster
-        self._actors: dict[str, Actor] = {}
-        self._lines_said: dict[str, int] = {}
-        self._spoke_last: tuple[str, ...] = ()
+        self._cast = Cast(story)
+        self._expectations = Expectations(self._cast, story.patience_s)
         self._stranger = RawSender()
-        self._news = asyncio.Event()
         # A server that runs already may still have the rooms of an earlier run.
         self._room_suffix = "" if cluster is not None else f"~{secrets.token_hex(2)}"
 
     async def close(self) -> None:
         """Let all people leave, the latest first: so hosts leave last, and rooms close behind their guests."""
-        for actor in reversed(self._actors.values()):
+        for actor in reversed(self._cast.actors.values()):
             await actor.close(polite=True)
         await self._stranger.close()
 
@@ -139,23 +137,14 @@ class Runner:
                 for name in step.who:
                     await self._cannot_enter(name, step)
             case steps.Say():
-                await self._say(dict.fromkeys(self._names(step.who), step.texts))
+                await self._cast.say(dict.fromkeys(self._cast.names(step.who), step.texts))
             case steps.SayLines():
-                await self._say({name: self._next_lines(name, step.count) for name in self._names(step.who)})
-            case steps.Hear() | steps.HearLines():
-                await self._each_hears(step)
-            case steps.HearEnding():
-                await self._hear_ending(step)
-            case steps.BeTold():
-                await self._be_told(step)
-            case steps.HearTheSame():
-                await self._hear_the_same(step)
-            case steps.HearNothing():
-                await self._hear_nothing(step)
+                names = self._cast.names(step.who)
+                await self._cast.say({name: self._cast.next_lines(name, step.count) for name in names})
             case steps.Do():
                 await self._do(step)
             case steps.Move():
-                for actor in self._cast(step.who):
+                for actor in self._cast.of(step.who):
                     await actor.chat.move(self._site(step.to).for_dialect(actor.chat.dialect.name))
             case steps.SeeRooms():
                 for name in step.who:
@@ -168,22 +157,10 @@ class Runner:
                 await asyncio.sleep(step.for_s)
             case steps.SendRaw() | steps.SendRandom() | steps.HungUp() | steps.Unanswered():
                 await self._send_raw(step)
+            case _:
+                await self._expectations.check(step)
 
-    # --- People and places. ---
-
-    def _names(self, who: steps.People) -> list[str]:
-        if who == (steps.EVERYONE,):
-            return list(self._actors)
-        if who == (steps.EVERYONE_ELSE,):
-            return [name for name in self._actors if name not in self._spoke_last]
-        return list(who)
-
-    def _cast(self, who: steps.People) -> list[Actor]:
-        names = self._names(who)
-        for name in names:
-            if name not in self._actors:
-                raise StepFailed(f"{name} to be in a room", f"{name} is in none")
-        return [self._actors[name] for name in names]
+    # --- Places and times. ---
 
     def _site(self, server: str | None) -> Site:
         return self._sites[server if server is not None else next(iter(self._story.servers))]
@@ -191,23 +168,17 @@ class Runner:
     def _room(self, name: str) -> str:
         return name + self._room_suffix
 
-    def _shown_name(self, name: str) -> str:
-        """Return the name that members see; a name that no person of the story has is one already."""
-        if name in self._actors:
-            return self._actors[name].chat.name
-        return self._story.person(name).user or name
-
     def _patience(self, within_s: float | None) -> float:
         return self._story.patience_s if within_s is None else within_s
 
     # --- Joining and leaving. ---
 
     async def _enter(self, name: str, how: steps.JoinOptions) -> None:
-        if name in self._actors:
-            if not self._actors[name].chat.closed:
+        if name in self._cast.actors:
+            if not self._cast.actors[name].chat.closed:
                 raise StepFailed(f"{name} to be free to enter a room", f"{name} is in one already")
-            await self._actors.pop(name).close(polite=False)
-        self._actors[name] = Actor(name, await self._chat(name, how), self._news)
+            await self._cast.actors.pop(name).close(polite=False)
+        self._cast.actors[name] = Actor(name, await self._chat(name, how), self._cast.news)
 
     async def _chat(self, name: str, how: steps.JoinOptions) -> ChatClient:
         person = self._story.person(name)
@@ -234,12 +205,12 @@ class Runner:
         raise StepFailed(step.reason, f"{name} was let in")
 
     async def _do(self, step: steps.Do) -> None:
-        for actor in self._cast(step.who):
+        for actor in self._cast.of(step.who):
             match step.act:
                 case steps.Act.FALL_SILENT:
-                    actor.chat.rest()
+                    actor.chat.stop_keep_alives()
                 case act:
-                    del self._actors[actor.name]
+                    del self._cast.actors[actor.name]
                     await actor.close(polite=act is steps.Act.LEAVE)
 
     async def _see_rooms(self, name: str, step: steps.SeeRooms) -> None:
@@ -259,101 +230,8 @@ class Runner:
                 return
             if loop.time() > deadline:
                 listed = ", ".join(step.rooms)
-                raise StepFailed(listed if step.there else f"no {listed}", expect.shorten(seen))
+                raise StepFailed(listed if step.there else f"no {listed}", verdicts.shorten(seen))
             await asyncio.sleep(_LIST_ROOMS_EVERY_S)
-
-    # --- Messages. ---
-
-    def _next_lines(self, name: str, count: int) -> list[str]:
-        first = self._lines_said.get(name, 0) + 1
-        self._lines_said[name] = first + count - 1
-        return [expect.numbered(number) for number in range(first, first + count)]
-
-    async def _say(self, texts: dict[str, Sequence[str]]) -> None:
-        actors = self._cast(tuple(texts))
-        self._spoke_last = tuple(texts)
-
-        async def speak(actor: Actor) -> None:
-            for text in texts[actor.name]:
-                await actor.chat.say(text)
-
-        await asyncio.gather(*(speak(actor) for actor in actors))
-
-    async def _each_hears(self, step: steps.Hear | steps.HearLines) -> None:
-        lines = self._expected(step)
-        in_any_order = isinstance(step, steps.Hear) and step.in_any_order
-        await self._each(
-            step.who,
-            lambda actor: expect.hear(lines, in_any_order, actor.echo_of, actor.unread),
-            self._patience(step.within_s),
-            expect.shorten([expect.show_line(line) for line in lines]),
-        )
-
-    async def _hear_ending(self, step: steps.HearEnding) -> None:
-        await self._each(
-            step.who,
-            lambda actor: expect.hear_ending(step.ending, actor.echo_of, actor.unread),
-            self._patience(step.within_s),
-            step.ending.value,
-        )
-
-    async def _each(self, who: steps.People, judge: Callable[[Actor], Verdict], within_s: float, expected: str) -> None:
-        actors = self._cast(who)
-        for actor, verdict in zip(actors, await self._wait(actors, judge, within_s), strict=True):
-            if not isinstance(verdict, Fulfilled):
-                raise StepFailed(f"{actor.name}: {expected}", _instead(actor, verdict, within_s))
-            actor.read += verdict.read
-
-    def _expected(self, step: steps.Hear | steps.HearLines) -> list[steps.Line]:
-        if isinstance(step, steps.Hear):
-            return [
-                steps.Line(None if line.sender is None else self._shown_name(line.sender), line.text)
-                for line in step.lines
-            ]
-        last = self._lines_said.get(step.sender, 0)
-        shown = self._shown_name(step.sender)
-        return [steps.Line(shown, expect.numbered(number)) for number in range(last - step.count + 1, last + 1)]
-
-    async def _be_told(self, step: steps.BeTold) -> None:
-        actors, within_s = self._cast(step.who), self._patience(step.within_s)
-
-        def judge(actor: Actor) -> Verdict:
-            return expect.be_told(step.texts, actor.told[actor.told_read :])
-
-        for actor, verdict in zip(actors, await self._wait(actors, judge, within_s), strict=True):
-            if not isinstance(verdict, Fulfilled):
-                told = expect.shorten([expect.show(event) for event in actor.told[actor.told_read :]])
-                raise StepFailed(f"{actor.name} to be told {expect.shorten(list(step.texts))}", f"told: {told}")
-            actor.told_read += verdict.read
-
-    async def _hear_the_same(self, step: steps.HearTheSame) -> None:
-        actors = self._cast(step.who)
-        within_s = self._patience(step.within_s)
-
-        def judge(actor: Actor) -> Verdict:
-            return expect.hear_the_same(step.count, [actor.unread for actor in actors])
-
-        verdict = (await self._wait(actors[:1], judge, within_s))[0]
-        if isinstance(verdict, Fulfilled):
-            for actor in actors:
-                actor.read += step.count
-            return
-        counts = ", ".join(f"{actor.name} {len(actor.unread)}" for actor in actors)
-        instead = verdict.instead if isinstance(verdict, Failed) else f"heard within {within_s:g} s: {counts}"
-        raise StepFailed(f"{step.count} messages in one order", instead)
-
-    async def _hear_nothing(self, step: steps.HearNothing) -> None:
-        actors = self._cast(step.who)
-
-        def judge(actor: Actor) -> Verdict:
-            return expect.hear_nothing(actor.echo_of, actor.unread)
-
-        for actor, verdict in zip(actors, await self._wait(actors, judge, step.for_s), strict=True):
-            if isinstance(verdict, Failed):
-                raise StepFailed(f"{actor.name}: nothing", verdict.instead)
-
-    async def _wait(self, actors: Sequence[Actor], judge: Callable[[Actor], Verdict], within_s: float) -> list[Verdict]:
-        return await judged(actors, self._news, judge, within_s)
 
     # --- The stranger. ---
 
@@ -373,9 +251,3 @@ class Runner:
                 await asyncio.sleep(for_s)
                 if self._stranger.answers:
                     raise StepFailed("no datagram", f"{self._stranger.answers} came back")
-
-
-def _instead(actor: Actor, verdict: Verdict, within_s: float) -> str:
-    if isinstance(verdict, Failed):
-        return verdict.instead
-    return f"{expect.shorten([expect.show(event) for event in actor.unread])}, and no more within {within_s:g} s"

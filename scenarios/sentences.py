@@ -21,53 +21,53 @@ A scenario is a YAML file:
 
   story: Two friends meet            what it is about, in one line
   about: why this matters            (optional) more words
-  needs: local                       (optional) it kills or freezes processes, or counts on their settings
+  needs: local                       (optional) it kills or freezes processes, or depends on their settings
   servers:                           gateways that share one broker; without this there is one, called a
     a: {idle_timeout: 2, check_ip: off, move_after: 5, options: [--backlog, "10"]}
     b: {}
   broker: {store: sqlite}            (optional) or memory; durability: process or full; options: [...]
-  people:                            (optional) who is not just a name, speaking tsudoi at the first server
+  people:                            (optional) for people with more than a name; all others use the first server
     bob: {at: b, in: classic, as: ボブ, password: moon}
-  dialect: tsudoi                    (optional) what those speak who do not say `in`
-  door: auto                         (optional) all use the door for all dialects; if not, each has a door of its own
-  patience: 3                        (optional) seconds that an expectation waits for
-  keep_alive: 20                     (optional) seconds between the signs of life of people's programs
+  dialect: tsudoi                    (optional) the dialect of people without `in`
+  door: auto                         (optional) all dialects share one TCP listener; else each has its own
+  patience: 3                        (optional) seconds to wait until an expectation is met
+  keep_alive: 20                     (optional) seconds between keep-alives
   steps: [...]
 
-A step is a sentence, or a sentence, a colon, and what it is about. WHO is a name, several (alice, bob and carol),
-everyone, or everyone else (all but who spoke last). Times are written 2 s, 300 ms, 1 min.
+A step is a sentence, or a sentence, a colon and a text. WHO is a name, several (alice, bob and carol), everyone, or
+everyone else (all but the last speakers). Times are written 2 s, 300 ms, 1 min.
 
   WHO creates ROOM                   [at SERVER] [in DIALECT] [as NAME] [with password WORD]
-  WHO joins ROOM                     the same; [silently]: shows no UDP address before something is said
+  WHO joins ROOM                     the same; [silently]: send no datagram before the first message
   WHO cannot join ROOM: WHY          the same; also `cannot create`. WHY: room exists, no such room, wrong password,
                                      bad request, busy, unreachable, no answer, or refused (for any reason)
   WHO says: TEXT                     or a list of texts
   WHO says 1000 lines                numbered; several speakers speak at the same time
   WHO hears: TEXT                    [from NAME] [within TIME] [in any order]; or a list, of texts or of NAME: TEXT.
-                                     These are the very next messages: anything else before or between them fails.
-                                     (A dialect's echo of one's own words need not be listed.)
+                                     These are the next messages: any other before or between them fails the step.
+                                     (The echo of a member's own messages need not be listed.)
   WHO hears 1000 lines from NAME     [within TIME]: the last 1000 numbered lines of that speaker, in their order
-  WHO hear the same 400 messages     [within TIME]: one order for all of them
-  WHO hears nothing                  [for TIME]: 300 ms if not said
+  WHO hear the same 400 messages     [within TIME]: in one order for all
+  WHO hears nothing                  [for TIME]: usually 300 ms
   WHO hears that the room is closed  [within TIME]
   WHO hears that time is up          [within TIME]: removed for silence
   WHO hears that they are removed    [within TIME]: kicked or banned
-  WHO is told: TEXT                  [within TIME]; or a list. What the server tells, and what is said in private: each
-                                     TEXT is a part of one of these, in this order; what else it tells does not matter.
-                                     Commands are said: alice says "/kick bob". `//` says a text that begins with /.
-  WHO leaves                         with the dialect's word for it
-  WHO vanishes                       without a word, as a program that crashed
-  WHO falls silent                   listens on, but sends no more signs of life
+  WHO is told: TEXT                  [within TIME]; or a list. Notices and private messages: each TEXT is a part of one,
+                                     in this order; others may come between. Commands are sent as messages:
+                                     alice says "/kick bob". `//` sends a text that begins with /.
+  WHO leaves                         with the dialect's leave word
+  WHO vanishes                       without the leave word, as a program that crashed
+  WHO falls silent                   receives on, but sends no keep-alives any more
   WHO moves to SERVER                goes on there with the same token
   WHO sees the rooms: NAMES          [within TIME]; also `does not see the rooms`
   SERVER is killed                   or stopped, frozen, continued, started; also `the broker is …`. Needs local runs.
   wait TIME
-  a stranger sends over tcp: HEX     [to SERVER]; `over udp` too. The connection stays open.
+  a stranger sends over tcp: HEX     [to SERVER]; also `over udp`. A stranger is no member; its connection stays open.
   a stranger sends half a header     [to SERVER]
   a stranger promises N bytes        [to SERVER]: in a TCP header
   a stranger sends N random datagrams  [to SERVER] [with seed N]
-  the stranger is hung up on         [within TIME]
-  nobody answers the stranger        [for TIME]: not one datagram has come back
+  the stranger is hung up on         [within TIME]: the server ends the connection
+  nobody answers the stranger        [for TIME]: no datagram comes back
 """
 
 REASONS = (

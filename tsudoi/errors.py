@@ -1,11 +1,11 @@
-"""What can go wrong for a client; one base class, and every message is one line for a person."""
+"""The errors of the SDK: one base class; each message is one line for a person."""
 
 from tsudoi.protocol import errors
 from tsudoi.protocol.codes import Status
 
 
 class ClientError(errors.ChatError):
-    """Root of all that the SDK raises."""
+    """The base class of all errors that the SDK raises."""
 
 
 class ServerUnreachable(ClientError):
@@ -13,7 +13,7 @@ class ServerUnreachable(ClientError):
 
 
 class ServerNotTrusted(ClientError):
-    """The server's certificate is not for its name, not of a trusted authority, or not valid now."""
+    """The server's certificate is not for its name, from no trusted authority, or not valid now."""
 
 
 class NoAnswer(ClientError):
@@ -21,48 +21,48 @@ class NoAnswer(ClientError):
 
 
 class ProtocolViolation(ClientError):
-    """The server's answer is not one of the dialect; perhaps the server speaks another one."""
+    """The server's answer does not belong to the dialect; perhaps the server speaks another one."""
 
 
 class Refused(ClientError):
-    """The server said no."""
+    """The server refused the request."""
 
     def __init__(self, message: str, status: Status | None = None) -> None:
         super().__init__(message)
         self.status = status
-        """None where the dialect does not say why."""
+        """None where the dialect gives no reason."""
 
 
 class RoomExists(Refused):
-    """Create of a room that is there already."""
+    """A room of that name exists already."""
 
 
 class RoomNotFound(Refused):
-    """Join of a room that is not there."""
+    """There is no room of that name."""
 
 
 class WrongPassword(Refused):
-    """Join of a locked room without its password."""
+    """The room is locked, and the password is missing or wrong."""
 
 
 class BadRequest(Refused):
-    """The server did not understand the request, or does not take the name."""
+    """The server did not understand the request, or does not accept the name."""
 
 
 class Busy(Refused):
-    """Try again: the server can not serve the request just now."""
+    """The server can not serve the request now; try again."""
 
 
 class InvalidName(ClientError, errors.InvalidName):
-    """A room or user name that no server would take."""
+    """No server would accept this room or user name."""
 
 
 class InvalidText(ClientError):
-    """A text that can not be said as it is: empty, too long, or a word that the dialect keeps for itself."""
+    """The text can not be sent: it is empty, too long, or a word that the dialect reserves."""
 
 
 class CommandRefused(ClientError):
-    """The server does not do what it was asked; the message is its own."""
+    """The server refused a command; the message is the server's."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)
@@ -71,11 +71,11 @@ class CommandRefused(ClientError):
 
 
 class NotInRoom(ClientError):
-    """The room was left, closed, or the member removed."""
+    """The member has left or was removed, or the room is closed."""
 
 
 class NotInDialect(ClientError):
-    """The dialect has no way to say this."""
+    """The dialect has no way to express this."""
 
 
 _BY_STATUS: dict[Status, tuple[type[Refused], str]] = {
@@ -88,11 +88,11 @@ _BY_STATUS: dict[Status, tuple[type[Refused], str]] = {
 
 
 def refusal(status: Status | None, reason: str, room: str) -> Refused:
-    """Return the error for a refusal; `reason` is told too where it says more than the status."""
+    """Return the error for a refusal, with `reason` where it says more than the status."""
     kind, words = _BY_STATUS.get(status, (Refused, "the server refused")) if status else (Refused, "the server refused")
     _, _, detail = reason.partition(": ")
     if kind is WrongPassword and detail:
-        words = "the server does not let you into {room}"  # Not for a password: for a signed token.
+        words = "the server does not let you into {room}"  # The reason is about a signed token.
     text = words.format(room=room)
     if kind is Refused:
         detail = reason

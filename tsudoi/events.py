@@ -1,4 +1,4 @@
-"""What a member hears, as values."""
+"""The events of a room, as values."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -6,19 +6,19 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Somebody said something."""
+    """A member sent a text to the room."""
 
     sender: str
-    """The name as the server gave it; empty where the dialect's datagram has none."""
+    """The name as the server shows it; empty where the dialect's datagram has none."""
     text: str
     """Without control characters but tab and line feed."""
     offset: int | None = None
-    """The message's place in its room; places between may be joins and leaves. None where the dialect does not tell."""
+    """The position in the room's log, where joins and leaves have positions too. None where the dialect has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomClosed:
-    """The room is no more. The last event."""
+    """The room was closed. The last event."""
 
     text: str
     """The server's words."""
@@ -26,29 +26,29 @@ class RoomClosed:
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """This member was removed for silence. The last event."""
+    """The server removed this member because it had been silent for too long. The last event."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Kicked:
-    """This member was removed by somebody. The last event."""
+    """The host or the operator removed this member. The last event."""
 
     text: str
     by: str = ""
-    """Who did it; empty: the operator, or the dialect does not tell."""
+    """The host's name; empty: the operator, or the dialect does not say."""
     reason: str = ""
     banned: bool = False
-    """It can not come back, at least for a time."""
+    """The member is banned, at least for a time."""
 
 
-# What follows is told in `tsudoi` only; members of other dialects hear the same as a Notice, in words.
+# The following exist in `tsudoi` only; members of other dialects get the same as a Notice.
 
 
 @dataclass(frozen=True, slots=True)
 class Emote:
-    """Somebody says what it does, in the third person."""
+    """A member sent an action (`/me waves`)."""
 
     sender: str
     text: str
@@ -58,7 +58,7 @@ class Emote:
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """Something said to one member alone: to this one, or by it."""
+    """A private message to this member, or from it."""
 
     sender: str
     to: str
@@ -68,7 +68,7 @@ class Private:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Somebody has come."""
+    """A member joined."""
 
     name: str
     offset: int
@@ -77,22 +77,22 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """Somebody has gone."""
+    """A member left or was removed."""
 
     name: str
     reason: str
     """`left`, `idle`, `kicked`, `banned` or `operator`."""
     by: str
-    """Who removed it; empty: nobody, or the operator."""
+    """The host who removed it; empty: it left by itself, or the operator removed it."""
     why: str
-    """What was said about it."""
+    """The reason that the host gave."""
     offset: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleChanged:
-    """In a big room: so many have come and gone lately."""
+    """In a big room, instead of single events: how many joined and left lately."""
 
     joined: int
     left: int
@@ -101,7 +101,7 @@ class PeopleChanged:
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
-    """Somebody has another name."""
+    """A member changed its name."""
 
     name: str
     """The old one."""
@@ -112,30 +112,30 @@ class Renamed:
 
 @dataclass(frozen=True, slots=True)
 class TopicChanged:
-    """The room is about something else."""
+    """A member changed the topic."""
 
     name: str
-    """Who has said so."""
+    """The member who did it."""
     topic: str
-    """Empty: about nothing any more."""
+    """Empty: the topic was removed."""
     offset: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class HostChanged:
-    """Somebody else is the host."""
+    """Another member is the host now."""
 
     name: str
     by: str
-    """Who handed over; empty: the one before has left."""
+    """The former host; empty: it has left."""
     offset: int
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Muted:
-    """Somebody may not speak."""
+    """The host muted a member."""
 
     name: str
     by: str
@@ -147,7 +147,7 @@ class Muted:
 
 @dataclass(frozen=True, slots=True)
 class Unmuted:
-    """Somebody may speak again."""
+    """The host unmuted a member."""
 
     name: str
     by: str
@@ -157,10 +157,10 @@ class Unmuted:
 
 @dataclass(frozen=True, slots=True)
 class LockChanged:
-    """The room has a password, another one, or none any more."""
+    """The host set, changed or removed the room's password."""
 
     name: str
-    """Who has said so."""
+    """The host's name."""
     locked: bool
     offset: int
     text: str
@@ -168,7 +168,7 @@ class LockChanged:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The operator says something to everybody."""
+    """The operator sent a text to everybody."""
 
     said: str
     offset: int
@@ -177,30 +177,30 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The server answers what this member has asked or ordered, in one line."""
+    """The server's answer to a command of this member, in one line."""
 
     code: str
     """PROTOCOL.md, "Phrases": `no-such-member`, `not-host`, …"""
     about: str
-    """The name, say, that there is not."""
+    """The value that the answer is about, such as an unknown name."""
     offset: int | None
-    """Its place in the room, where it has one."""
+    """The position in the room's log, where the answer has one."""
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A row of who is here."""
+    """A row of the list of members."""
 
     name: str
     is_host: bool
     idle_s: int
-    """Since it last said something."""
+    """Seconds since its last message."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomInfo:
-    """A row of which rooms there are."""
+    """A row of the list of rooms."""
 
     name: str
     members: int
@@ -209,21 +209,21 @@ class RoomInfo:
 
 @dataclass(frozen=True, slots=True)
 class Sanction:
-    """A row of who is kept out, or muted."""
+    """A row of the list of bans and mutes."""
 
     name: str
     """Empty: the address alone is banned."""
     address: str
     """IP address; empty: the name alone."""
     muted: bool
-    """It may be there, but not speak; else it is banned."""
+    """True: a mute. False: a ban."""
     until_ms: int
     """Milliseconds since 1970, UTC; 0: until the room closes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A row of what was said last."""
+    """A row of the history."""
 
     sender: str
     text: str
@@ -231,12 +231,12 @@ class Past:
     at_ms: int
     """Milliseconds since 1970, UTC."""
     acted: bool
-    """It was said in the third person."""
+    """An action (`/me`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommandHelp:
-    """A row of which commands there are."""
+    """A row of the list of commands."""
 
     usage: str
     does: str
@@ -247,13 +247,13 @@ Row: TypeAlias = Person | RoomInfo | Sanction | Past | CommandHelp
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A long answer, or a part of one."""
+    """A list that answers a command of this member, or a part of it."""
 
     what: str
     """`who`, `rooms`, `bans`, `history` or `help`."""
     rows: tuple[Row, ...]
     count: int
-    """All rows that there are; 0 where that is not told."""
+    """The number of rows on all pages; 0 where the server does not say."""
     page: int
     pages: int
     text: str
@@ -261,14 +261,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The server says something that this client has no other name for."""
+    """A text of the server for which this version has no other event."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAway:
-    """The server's machine says that nobody listens there. Told once until the server is heard again."""
+    """The server's machine refuses datagrams. Comes once until a datagram of the server arrives again."""
 
     text: str
 
@@ -287,9 +287,9 @@ RoomEvent: TypeAlias = (
     | Answered
     | Listed
 )
-"""What the server tells: each has its words for a person as `text`."""
+"""Events with the server's words for a person in `text`."""
 
 Event: TypeAlias = Message | Emote | Private | RoomEvent | RoomClosed | TimedOut | Kicked | Notice | ServerAway
 
 LAST: tuple[type[Event], ...] = (RoomClosed, TimedOut, Kicked)
-"""After one of these nothing more comes."""
+"""The membership ends with one of these; no event follows."""

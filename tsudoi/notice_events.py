@@ -1,4 +1,4 @@
-"""Notices of the native dialect as events; PROTOCOL.md, "Told". Nobody parses text here: values come as values."""
+"""Notices of the dialect `tsudoi` as events; they carry values beside their text, which is never parsed."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -33,7 +33,7 @@ from tsudoi.events import (
 
 
 class _Fields(msgspec.Struct):
-    """What a notice may have; what is of another type makes it a Notice with its words alone."""
+    """The fields that a notice may have. If one has another type, the event is a `Notice` with the text alone."""
 
     text: str = ""
     n: int | None = None
@@ -119,12 +119,12 @@ _EVENTS: dict[str, Callable[[_Fields, int], Event]] = {
 
 
 def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]) -> Event:
-    """Return what a notice says.
+    """Return the event for a notice.
 
     Args:
-        notice: what it is about.
-        fields: the object that came, with the notice and its text.
-        clean: takes out of a text what could play tricks in a terminal.
+        notice: its kind.
+        fields: the JSON object that came.
+        clean: removes control characters from a text.
     """
     cleaned = {key: _clean(value, clean) for key, value in fields.items()}
     text = cleaned.get("text", "")

@@ -1,7 +1,4 @@
-"""Who waits for which answer: an order is done when its event comes, and refused when the server says why not.
-
-Without I/O and without a clock: `tsudoi/net/room_commands.py` does the waiting.
-"""
+"""Commands that wait for their answers. `tsudoi/net/room_commands.py` does the waiting; nothing here does I/O."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,20 +27,20 @@ REFUSALS = frozenset(
         "no-such-page",
     }
 )
-"""Codes of answers that say that something was not done."""
+"""Codes of answers that refuse a command."""
 
 
 @dataclass
-class Order:
-    """Something that a member has asked to be done."""
+class PendingCommand:
+    """A command that is done when its event comes, or refused by an answer."""
 
     is_done: Callable[[Event], bool]
-    """Says whether an event shows that it is."""
+    """Says whether an event shows that the command is done."""
     done: bool = False
     refusal: Answered | None = None
 
     def offer(self, event: Event) -> bool:
-        """Take an event; say whether it was for nobody else."""
+        """Take an event; say whether it belongs to this command alone."""
         if self.is_done(event):
             self.done = True
             return isinstance(event, Answered)
@@ -54,13 +51,13 @@ class Order:
 
     @property
     def over(self) -> bool:
-        """Nothing more need be waited for."""
+        """Whether the waiting is over."""
         return self.done or self.refusal is not None
 
 
 @dataclass
-class Question:
-    """A list that a member has asked for; it comes in parts, of which some may be lost."""
+class PendingList:
+    """A command that a list answers; the list comes in parts, of which some may be lost."""
 
     what: str
     page: int = 1
@@ -68,15 +65,15 @@ class Question:
     pages: int = 1
     refusal: Answered | None = None
     expected: int | None = None
-    """Rows of this page; None: that is not known."""
-    heard: bool = False
-
+    """Rows of this page; None: not known."""
+    has_begun: bool = False
+    """A part of the list has come."""
     page_size: int = 20
 
     def offer(self, event: Event) -> bool:
-        """Take an event; say whether it was for nobody else."""
+        """Take an event; say whether it belongs to this command alone."""
         if isinstance(event, Listed) and event.what == self.what and event.page == self.page:
-            self.heard = True
+            self.has_begun = True
             self.rows += [row for row in event.rows if row not in self.rows]
             self.pages = event.pages
             if event.count:
@@ -89,5 +86,5 @@ class Question:
 
     @property
     def over(self) -> bool:
-        """Nothing more need be waited for."""
+        """Whether the waiting is over."""
         return self.refusal is not None or (self.expected is not None and len(self.rows) >= self.expected)

@@ -1,4 +1,4 @@
-"""Where a server is."""
+"""The address of a server."""
 
 import re
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ TCP, UDP = 9001, 9002
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A gateway's two doors."""
+    """Host and ports of a gateway."""
 
     host: str = "127.0.0.1"
     tcp: int = TCP
-    """Rooms are created and joined here."""
+    """Port for creating and joining rooms."""
     udp: int = UDP
-    """Messages go here."""
+    """Port for messages."""
     tls: bool = False
-    """`tcp` is a TLS door: the certificate must be for `host`, and of an authority that is trusted here."""
+    """`tcp` speaks TLS: the certificate must be for `host`, and from an authority that is trusted here."""
     tls_ca: Path | None = None
-    """File with the authorities to trust (PEM); None: those of the system."""
+    """File with the authorities to trust (PEM); None: the system's."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the server written as HOST[:TCP[:UDP]]; an IPv6 address stands in brackets.
 
         Raises:
-            ValueError: it is not written so; the message says what is wrong.
+            ValueError: with a message for a person.
         """
         found = _WRITTEN.fullmatch(text.strip())
         if found is None:

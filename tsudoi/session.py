@@ -1,8 +1,8 @@
-"""The client's side of every dialect, without I/O: what to send, and what the server's bytes mean.
+"""The client's side of every dialect, without I/O.
 
-A conversation is one TCP connection: send what `start` returns, feed it what comes and send what that returns, until
-it has a `result`. Then a Membership makes the datagrams to send and reads those that come. Which of these there are,
-and in which order, a dialect's profile says; there is no code for any one dialect in here.
+A conversation is one TCP connection: send the bytes that `start` returns; feed received bytes and send those that
+`feed` returns, until it is `done`. Then a Membership makes the datagrams to send, and parses received ones. A dialect's
+profile says which of these there are, and in which order; no code here is for one dialect.
 """
 
 from collections import OrderedDict
@@ -12,43 +12,44 @@ import msgspec
 
 from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
 from tsudoi.notice_events import event_of
-from tsudoi.protocol.client.datagram import MAX_DOWN, MAX_UP, serialize
+from tsudoi.protocol.client.datagram import MAX_UP, serialize
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
-from tsudoi.protocol.client.downlink import NoticeKind, Said, parse_down_untrusted, tells_removal
+from tsudoi.protocol.client.downlink_decoder import NoticeKind, Said, parse_down_untrusted, tells_removal
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN
 from tsudoi.protocol.client.handshake import PORT, serialize_request
 from tsudoi.protocol.client.header import Header
-from tsudoi.protocol.client.replies import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import cut
 
 _LONGEST_FRAME = 64
-"""Bytes that any dialect puts around a text and a name, with some to spare (`{"n":…,"from":"","text":""}` is 46)."""
+"""Bytes that any dialect puts around a text and a name, and some more (`{"n":…,"from":"","text":""}` has 46)."""
 
 
 class Conversation(Protocol):
-    """One TCP connection, as a client has it."""
+    """One request and its answer on a TCP connection."""
 
     @property
     def waits_for_silence(self) -> bool:
-        """What came may be all; call `settle` when the server has been silent for a while, or has hung up."""
+        """Whether the answer may be complete; call `settle` when the server is silent for a while, or hangs up."""
 
     def start(self) -> bytes:
-        """Return what to send first."""
+        """Return the bytes to send first."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take what came and return what to send next; raise MalformedMessage."""
+        """Take received bytes and return the bytes to send next; raise MalformedMessage."""
 
     def settle(self) -> None:
-        """Take note that no more comes; raise MalformedMessage if there should have been more."""
+        """Note that no more bytes come; raise MalformedMessage if the answer is not complete."""
 
     @property
     def done(self) -> bool:
-        """Whether the result is there."""
+        """Whether the answer is complete."""
 
 
-class AskRooms:
+class ListRooms:
     """Asks for the names of all rooms, on a connection of its own."""
 
     def __init__(self) -> None:
@@ -96,7 +97,7 @@ class Enter:
         self._list = JoinListReader() if dialect.join_lists_rooms and operation is Operation.JOIN else None
         self._answer = AnswerReader(dialect, operation)
         self.rooms: list[str] | None = None
-        """The rooms that the server named on the way, where the dialect has it so."""
+        """The rooms that the server listed before its answer, in dialects where it does."""
         self.result: Granted | Refused | None = None
 
     @property
@@ -124,19 +125,19 @@ class Enter:
         self.result = (self._list or self._answer).settle_untrusted()
 
     def _farewell(self) -> bytes:
-        """Return what the dialect sends when it has the token."""
+        """Return the bytes that the dialect sends after it got the token."""
         if isinstance(self.result, Granted) and self._dialect.port is PortPlace.AFTER_TOKEN:
             return PORT.pack(self._port)
         return b""
 
 
 def lists_first(dialect: Dialect) -> bool:
-    """Say whether a client asks for the rooms before it enters one: a server may know the dialect by that alone."""
+    """Say whether clients of a dialect list the rooms before they join: a server may recognise the dialect by that."""
     return dialect.lists_rooms and dialect.marker_key is None
 
 
 class Membership:
-    """A place in a room: datagrams up, datagrams down."""
+    """A member's datagrams, to and from the server."""
 
     def __init__(self, dialect: Dialect, room: str, user: str, token: str) -> None:
         """Args:
@@ -147,30 +148,30 @@ class Membership:
         self._user = user
         self._token = token
         self.reserved = dialect.register_words | dialect.leave_words
-        """Texts that nobody hears: to a server of this dialect they mean something else."""
+        """Texts that a server of this dialect does not deliver: they are commands."""
         self._before = ""
-        """What was heard last: where the end has the same words for all, why it came stands there."""
-        # Names of one kind are told apart by a mark that not every dialect tells us; it has room in `_LONGEST_FRAME`.
+        """The last text received: in some dialects it has the reason for a removal, which looks like a closing."""
+        # A second `alice` becomes `alice#2`, and not every dialect says so; `_LONGEST_FRAME` has room for the suffix.
         names = len(room.encode()) + _size(user)
         self.text_limit = min(MAX_UP - 2 - len(room.encode()) - len(token) - self._overhead(), MAX_DOWN - names)
         self.text_limit -= _LONGEST_FRAME
-        """The size (as `size` counts it) up to which no server needs to cut a text for anyone."""
+        """The size (in the sense of `size`) up to which no server needs to cut a text for any member."""
 
     def _overhead(self) -> int:
         return 0 if self._dialect.up_keys is None else _size(self._user) + len("".join(self._dialect.up_keys))
 
     @staticmethod
     def size(text: str) -> int:
-        """Return the bytes that `text` takes in the form that needs most of them."""
+        """Return the bytes of `text` as JSON, the longest form that a dialect gives it."""
         return _size(text)
 
     def pieces(self, text: str) -> list[str]:
-        """Return `text` in pieces that may all be said; cut behind a space where there is one."""
+        """Split `text` into pieces that are short enough to be sent; behind a space where there is one."""
         pieces: list[str] = []
         while _size(text) > self.text_limit:
             end = len(cut(text, self.text_limit))
             while _size(text[:end]) > self.text_limit:
-                # Escapes: each costs at most six bytes for one.
+                # An escape takes at most six bytes for one.
                 end -= max(1, (_size(text[:end]) - self.text_limit) // 6)
             space = text.rfind(" ", end // 2, end)
             end = space + 1 if space > 0 else end
@@ -183,7 +184,7 @@ class Membership:
         return self._up(min(self._dialect.register_words, default=""))
 
     def say(self, text: str) -> bytes:
-        """Return the datagram that says `text`."""
+        """Return the datagram that sends `text`."""
         keys = self._dialect.up_keys
         return self._up(text if keys is None else msgspec.json.encode({keys[0]: self._user, keys[1]: text}).decode())
 
@@ -192,12 +193,8 @@ class Membership:
         word = min(self._dialect.leave_words, default=None)
         return None if word is None else self._up(word)
 
-    def hear(self, data: bytes) -> Event:
-        """Return what a datagram says.
-
-        Raises:
-            MalformedMessage: it is not one of the dialect.
-        """
+    def receive(self, data: bytes) -> Event:
+        """Return the event of a received datagram; raise MalformedMessage if it is not one of the dialect."""
         heard = parse_down_untrusted(self._dialect, self._room, data)
         text, before = clean(heard.text), self._before
         sender = heard.sender if isinstance(heard, Said) else ""
@@ -217,7 +214,7 @@ class Membership:
                 return event_of(str(heard.fields.get("notice", "")), {**heard.fields, "text": text}, clean)
 
     def renamed(self, user: str) -> None:
-        """This member is called so from now on."""
+        """Note this member's new name."""
         self._user = user
 
     def _up(self, text: str) -> bytes:
@@ -225,9 +222,9 @@ class Membership:
 
 
 class Recent:
-    """Knows the last events again: a gateway that takes another's place may tell the newest once more.
+    """Recognises the last events: a gateway that takes another's place may send the newest again.
 
-    By the whole event, not by its place alone: places begin anew when a room's history was lost.
+    It compares whole events, not positions alone: positions begin anew when a room's log was lost.
     """
 
     def __init__(self, size: int = 1024) -> None:
@@ -235,7 +232,7 @@ class Recent:
         self._seen: OrderedDict[Event, None] = OrderedDict()
 
     def has_seen(self, event: Event) -> bool:
-        """Say whether this one came lately, and remember it. An event without a place is always new."""
+        """Say whether this event came lately, and remember it. An event without a position is always new."""
         if getattr(event, "offset", None) is None:
             return False
         if event in self._seen:

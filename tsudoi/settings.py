@@ -1,4 +1,4 @@
-"""How patient and how busy a client is."""
+"""Time-outs and limits of a client."""
 
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ class Settings:
     """All times in seconds."""
 
     connect_timeout_s: float = 5.0
-    """For a TCP connection to be there."""
+    """Until a TCP connection is made."""
     answer_timeout_s: float = 10.0
-    """For the server's whole answer to one request; a password costs it a moment of thinking."""
+    """Until the whole answer to one request has come; the server hashes a password slowly on purpose."""
     settle_s: float = 0.5
-    """Silence after which an answer without a length is taken to be whole."""
+    """Silence after which an answer that tells no length counts as complete."""
     keep_alive_s: float = 20.0
-    """An empty datagram is sent so often: NAT forgets a mapping after 30 to 120 s of silence, servers a member after
-    15 or more. 0: never."""
+    """Time between two empty datagrams: NAT forgets a mapping after 30 to 120 s of silence, a server a member after
+    15 s or more. 0: send none."""
     register_at_once: bool = True
-    """Make this client's address known when it has entered. If not, the first message does, and what others said before
-    then comes late or, when it is much, in part."""
+    """Send a datagram after joining, so that the server knows this client's UDP address. If not, the first message does
+    that, and earlier messages of others come late or, if there are many, in part."""
     queue_size: int = 10_000
-    """Events that wait to be read. When so many wait, the oldest goes for each that comes, and is counted."""
+    """Events that may wait to be read. When the queue is full, the oldest is dropped and counted."""
     burst: int = 64
-    """Messages that may be sent at once; a server's socket holds some hundred."""
+    """Messages that may be sent at once; a server's socket holds some hundreds."""
     rate_per_s: float = 800.0
-    """Messages a second after such a burst: less than servers let through, which drop what is more. `say` waits where
-    it must. 0: as fast as the machine can."""
+    """Messages a second after a burst, less than the limit at which servers drop; `say` waits where it must. 0: no
+    limit."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Entry, Item
-from tsudoi.protocol.client.datagram import notice
+from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from .leave import Leaving
@@ -50,7 +50,7 @@ class ClosedRooms:
             host = entry.sender if entry is not None else "?"
             for template in member.dialect.closed:
                 text = template.format(user=host, room=room.name)
-                send_to(self.out, member, notice(member.dialect, room.name, "closed", text))
+                send_to(self.out, member, encode_closing(member.dialect, room.name, "closed", text))
             self._told[member.id] = None
             if len(self._told) > TOLD:
                 del self._told[next(iter(self._told))]

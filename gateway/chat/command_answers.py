@@ -7,7 +7,7 @@ from tsudoi.protocol.backbone import Banned, Browsed, Entry, Present
 from tsudoi.protocol.client import notices
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
-from tsudoi.protocol.client.slash_commands import HOSTS_WORDS
+from tsudoi.protocol.client.slash_commands import HOST_COMMANDS
 from tsudoi.protocol.codes import EntryKind
 
 from .members import Member
@@ -68,8 +68,8 @@ def help_datagrams(member: Member) -> list[bytes]:
     japanese = speaks_japanese(member)
     datagrams = []
     for head, words in (
-        (Phrase.HELP_ALL, [word for word in HELP if word not in HOSTS_WORDS]),
-        (Phrase.HELP_HOST, [word for word in HELP if word in HOSTS_WORDS]),
+        (Phrase.HELP_ALL, [word for word in HELP if word not in HOST_COMMANDS]),
+        (Phrase.HELP_HOST, [word for word in HELP if word in HOST_COMMANDS]),
     ):
         rows = []
         for word in words:

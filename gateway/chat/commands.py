@@ -13,15 +13,15 @@ from tsudoi.protocol.backbone import (
     Bans,
     Browse,
     Browsed,
-    Clock,
-    Clocked,
     Done,
     Entry,
+    GetTime,
     Item,
     Present,
     Question,
     Replay,
     Replayed,
+    ServerTime,
     SetPassword,
     Who,
 )
@@ -56,7 +56,7 @@ class Commands:
 
     def take(self, member: Member, line: str, now: float) -> str:
         """Carry out a text that begins with a slash; return what the member says by it, empty if nothing."""
-        if text := slash_commands.said_by(line):
+        if text := slash_commands.escaped_text(line):
             return text
         self.counters.commands += 1
         command = slash_commands.parse_untrusted(line)
@@ -135,7 +135,7 @@ class Commands:
                 newest = max(member.room.known_last, member.cursor)
                 self._look_back(member, min(count, HISTORY), newest, [], PORTIONS, now)
             case slash_commands.Time():
-                self._ask(member, Clock(), now, lambda answer: self._send_time(member, answer))
+                self._ask(member, GetTime(), now, lambda answer: self._send_time(member, answer))
 
     def _ask(self, member: Member, question: Question, now: float, on_answer: Callable[[Answer], None]) -> None:
         """Ask the broker; if it is away, the member is told so. A member that has left meanwhile is told nothing."""
@@ -143,7 +143,7 @@ class Commands:
         def answered(answer: Answer | None, now: float) -> None:
             if member.leaving:
                 return
-            if isinstance(answer, Present | Browsed | Banned | Replayed | Clocked | Done):
+            if isinstance(answer, Present | Browsed | Banned | Replayed | ServerTime | Done):
                 on_answer(answer)
             else:
                 self._answer(member, Phrase.BUSY)
@@ -202,5 +202,5 @@ class Commands:
             self._send(member, command_answers.page_datagrams(member, answer, page, pages))
 
     def _send_time(self, member: Member, answer: Answer) -> None:
-        if isinstance(answer, Clocked):
+        if isinstance(answer, ServerTime):
             self._answer(member, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")

@@ -5,8 +5,8 @@ All live members of a room stand at the room's position, so an entry goes to all
 
 from dataclasses import dataclass
 
-from tsudoi.protocol.backbone import Answer, Entry, News, Positions, Standing
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.backbone import Answer, Entry, News, Positions, RoomPositions
+from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.codes import EntryKind
 
 from .catch_up import CatchUp
@@ -95,7 +95,7 @@ class Deliver:
         payload, encoded = b"", None
         for (listener, style, _), recipients in room.groups.items():
             if style is not encoded:
-                payload = datagram.said(style, room.name, entry.offset, entry.sender, entry.text)
+                payload = downlink_encoder.encode_message(style, room.name, entry.offset, entry.sender, entry.text)
                 encoded = style
             skip = -1
             if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
@@ -108,7 +108,7 @@ class Deliver:
         self.reports.repeat(rooms.values())
 
         def answered(answer: Answer | None, now: float) -> None:
-            for room_id, epoch, last in answer.positions if isinstance(answer, Standing) else ():
+            for room_id, epoch, last in answer.positions if isinstance(answer, RoomPositions) else ():
                 if room := rooms.get(room_id):
                     self.handle_news(room, News(epoch, last, []), now)
 

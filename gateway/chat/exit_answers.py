@@ -6,7 +6,8 @@ have sent, and only so often.
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.token_bucket import Buckets, bound
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol.client.datagram import characters_end
 from tsudoi.protocol.client.dialects import CLASSIC
 from tsudoi.protocol.client.handshake import REASONS
@@ -54,7 +55,7 @@ class ExitAnswers:
             return
         self._answered.pop(source, None)
         self._answered[source] = now
-        bound(self._answered, EXIT_ADDRESSES)
+        drop_oldest(self._answered, EXIT_ADDRESSES)
         self.counters.exit_answers += 1
         why = next((refusal for refusal in REFUSALS if refusal in data), b"")
         if why and len(why) + len(_EXIT) <= len(data):

@@ -5,7 +5,7 @@ A gateway that is asked to release a member says how far the member has heard it
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.token_bucket import bound
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Adoption, Item, Release
 from tsudoi.protocol.codes import EntryKind
 
@@ -49,7 +49,7 @@ class Handover:
             self._answer(EntryKind.KEPT, message, 0)
             return
         self._answered[message.handover] = now
-        bound(self._answered, RELEASES)
+        drop_oldest(self._answered, RELEASES)
         if member is None:
             # The directory goes by what was reported.
             self._answer(EntryKind.RELEASED, message, 0)

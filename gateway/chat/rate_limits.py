@@ -6,8 +6,8 @@ A message beyond a limit is dropped and counted; the member is told so, if its d
 from dataclasses import dataclass, field
 
 from tsudoi.ops.token_bucket import Bucket, Buckets
-from tsudoi.protocol.client.datagram import notice
 from tsudoi.protocol.client.dialect import DownForm
+from tsudoi.protocol.client.downlink_encoder import encode_closing
 
 from ..admission import ADDRESSES
 from ..config import Settings
@@ -73,7 +73,9 @@ class RateLimits:
         """Tell a member that its messages are dropped, if its dialect has that notice and none was sent just now."""
         if member.dialect.down.form is DownForm.NATIVE and member.address and warning_is_due(sender, now):
             self.counters.told_to_slow_down += 1
-            self.out.send(member.listener, member.address, notice(member.dialect, member.room.name, "slow", text))
+            self.out.send(
+                member.listener, member.address, encode_closing(member.dialect, member.room.name, "slow", text)
+            )
 
     def allows_command(self, member: Member, cost: float, now: float) -> bool:
         """Count a command and say whether it is within the member's limit."""

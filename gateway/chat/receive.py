@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Item
-from tsudoi.protocol.client.datagram import MIN_UP, parse_untrusted, readable
+from tsudoi.protocol.client.datagram import MIN_UP, decode_text, parse_untrusted
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.slash_commands import SLASHES
@@ -100,7 +100,7 @@ class Receiver:
         if raw:
             if sender is None:
                 sender = member.sender_state()
-            text = readable(raw, dialect)
+            text = decode_text(raw, dialect)
             if self.strips_signed_tokens:
                 text = without_token(text)
             text = without_own_name(text, sender.prefixes)

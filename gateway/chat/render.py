@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Entry
-from tsudoi.protocol.client import datagram, notices
+from tsudoi.protocol.client import downlink_encoder, notices
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase
@@ -49,7 +49,7 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
     japanese = bool(options & MemberOptions.JAPANESE)
     kind, n = entry.kind, entry.offset
     if kind == EntryKind.SAID:
-        return datagram.said(style, room, n, entry.sender, entry.text)
+        return downlink_encoder.encode_message(style, room, n, entry.sender, entry.text)
     if kind == EntryKind.ACTED:
         return notices.encode_action(style, room, n, entry.sender, entry.text)
     if kind == EntryKind.WHISPERED:
@@ -88,7 +88,7 @@ def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[by
     """Return the datagrams that tell a member why it is in its room no more; none if it left by itself."""
     if entry.code == LeaveReason.IDLE:
         text = dialect.timed_out.format(user=entry.sender, room=room)
-        return [datagram.notice(dialect, room, "timeout", text)]
+        return [downlink_encoder.encode_closing(dialect, room, "timeout", text)]
     if entry.code not in _YOU:
         return []
     which = _YOU[_cause(entry)][bool(entry.text)]
@@ -101,9 +101,9 @@ def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[by
         }
         return [notices.encode_notice(dialect.down, room, "kicked", values, reason)]
     texts = [template.format(user=entry.sender, room=room, reason=reason) for template in dialect.removed]
-    farewells = [datagram.notice(dialect, room, "kicked", text) for text in texts]
+    farewells = [downlink_encoder.encode_closing(dialect, room, "kicked", text) for text in texts]
     if not any("{reason}" in template for template in dialect.removed):
-        farewells.insert(0, datagram.said(dialect.down, room, 0, names.SERVER_NAME, reason))
+        farewells.insert(0, downlink_encoder.encode_message(dialect.down, room, 0, names.SERVER_NAME, reason))
     return farewells
 
 
@@ -112,7 +112,7 @@ def _whispered(entry: Entry, room: str, style: DownStyle, japanese: bool, member
     if member == entry.peer:
         words = phrase(Phrase.WHISPERED, japanese, text=entry.text)
         if style.form is not DownForm.NATIVE:
-            return datagram.said(style, room, entry.offset, entry.sender, words)
+            return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, words)
         words = f"{entry.sender}: {words}"
     else:
         words = phrase(Phrase.WHISPER_SENT, japanese, name=entry.peer_name, text=entry.text)

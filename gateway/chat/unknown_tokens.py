@@ -7,7 +7,8 @@ it answers. All that unknown senders can fill has a bound. `now` is monotonic se
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from tsudoi.ops.token_bucket import Buckets, bound
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Granted, Refused
 from tsudoi.protocol.client.datagram import parse_in_characters_untrusted
@@ -131,7 +132,7 @@ class UnknownTokens:
             held = self._release(token_hash)
             if rate_key and not isinstance(answer, Refused):
                 # It was no guess.
-                self._guesses.give_back(rate_key, self._guess_burst())
+                self._guesses.refund(rate_key, self._guess_burst())
             match answer:
                 case Granted() if self.closed_rooms.was_told(answer.room, answer.member):
                     self.counters.unknown_tokens += len(held)
@@ -142,7 +143,7 @@ class UnknownTokens:
                 case Refused(Status.ROOM_NOT_FOUND):
                     self.counters.unknown_tokens += len(held)
                     self._refused[token] = now + REFUSED_S
-                    bound(self._refused, REFUSED_TOKENS)
+                    drop_oldest(self._refused, REFUSED_TOKENS)
                 case _:
                     self.counters.held_dropped += len(held)
 
@@ -193,7 +194,7 @@ class UnknownTokens:
             self.counters.guesses_limited += 1
             self._muted.pop(source, None)
             self._muted[source] = now + MUTE_S
-            bound(self._muted, ADDRESSES)
+            drop_oldest(self._muted, ADDRESSES)
             return None
         return rate_key
 

@@ -2,7 +2,7 @@
 
 Fan-out costs what the kernel costs only if nothing is built per recipient: each group of recipients keeps an array of
 prepared `mmsghdr`, all of which point at one shared payload, so that a message is one memmove and one call. Measured in
-benchmarks/RESULTS.md, "Fan-out".
+benchmarks/RESULTS.md, "Parts".
 
     struct mmsghdr, 64-bit Linux: | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | size: 8 |
                                   | flags: 4 | - 4 | length: 4 | - 4 |                                          = 64

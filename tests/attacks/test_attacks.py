@@ -31,7 +31,7 @@ LATER_MS = 50.0
 
 
 @dataclass
-class Town:
+class Cluster:
     """A broker with keys, two gateways, and people who chat at both."""
 
     broker: Broker
@@ -47,13 +47,13 @@ class Town:
 
 
 @contextmanager
-def attacked(town: Town, name: str) -> Iterator[None]:
+def attacked(cluster: Cluster, name: str) -> Iterator[None]:
     """Attack as long as this lasts; fails if the attacker gave up, or was told anything."""
-    command = [sys.executable, "-m", "tests.attacks.attackers", name, town.targets()]
+    command = [sys.executable, "-m", "tests.attacks.attackers", name, cluster.targets()]
     attacker = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     os.setpriority(os.PRIO_PROCESS, attacker.pid, 10)
     try:
-        town.watch.measure(1.0)
+        cluster.watch.measure(1.0)
         yield
         assert attacker.poll() is None, "the attacker gave up"
     finally:
@@ -63,8 +63,8 @@ def attacked(town: Town, name: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    folder = tmp_path_factory.mktemp("town")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
     for name in ("east", "west"):
         keyring.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
     # Addresses of this machine count like any others here.
@@ -78,10 +78,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         watch = Watch([gateway.door("auto") for gateway in gateways])
         stack.callback(watch.close)
         watch.measure(1.0)
-        town = Town(broker, gateways, watch, watch.measure(CALM_S))
-        with attacked(town, "busy_neighbour"):
-            town.busy = watch.measure(CALM_S)
-        yield town
+        cluster = Cluster(broker, gateways, watch, watch.measure(CALM_S))
+        with attacked(cluster, "busy_neighbour"):
+            cluster.busy = watch.measure(CALM_S)
+        yield cluster
 
 
 def memory_mb(service: Process) -> float:
@@ -96,22 +96,22 @@ def dropped_by_the_kernel(ports: set[int]) -> int:
 
 
 @pytest.mark.parametrize("name", [name for name in ATTACKS if name != "busy_neighbour"])
-def test_people_chat_on_under(town: Town, name: str) -> None:
-    services = [town.broker, *town.gateways]
+def test_people_chat_on_under(cluster: Cluster, name: str) -> None:
+    services = [cluster.broker, *cluster.gateways]
     before = [memory_mb(service) for service in services]
-    ports = {gateway.udp[1] for gateway in town.gateways}
+    ports = {gateway.udp[1] for gateway in cluster.gateways}
     dropped = dropped_by_the_kernel(ports)
-    with attacked(town, name):
-        under = town.watch.measure(ATTACK_S)
+    with attacked(cluster, name):
+        under = cluster.watch.measure(ATTACK_S)
     grown = [round(memory_mb(service) - mb, 1) for service, mb in zip(services, before, strict=True)]
     print(
-        f"\n{name}\n  calm   {town.calm}\n  busy   {town.busy}\n  under  {under}"
+        f"\n{name}\n  calm   {cluster.calm}\n  busy   {cluster.busy}\n  under  {under}"
         f"\n  memory grown (broker, gateways): {grown} MB"
     )
     print(f"  dropped by the kernel before the gateways: {dropped_by_the_kernel(ports) - dropped}")
-    after = town.watch.measure(1.0)
+    after = cluster.watch.measure(1.0)
     assert under.lost == 0
-    assert under.percentile(0.99) <= town.busy.percentile(0.99) + LATER_MS
+    assert under.percentile(0.99) <= cluster.busy.percentile(0.99) + LATER_MS
     assert under.joins_failed == 0
     assert after.lost == 0
     assert max(grown) < 150

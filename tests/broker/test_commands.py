@@ -16,15 +16,15 @@ from tsudoi.protocol.backbone import (
     Bans,
     Browse,
     Browsed,
-    Clock,
-    Clocked,
     Done,
     Entry,
+    GetTime,
     Granted,
     Item,
     Present,
     Question,
     Request,
+    ServerTime,
     SetPassword,
     Who,
 )
@@ -144,7 +144,7 @@ def test_questions_are_answered_in_pages(room: Room) -> None:
     room.create("部屋", token=4)
     assert room.ask(A, Browse(0, 20)) == Browsed(2, [("den", 2, False), ("部屋", 1, False)])
     assert room.ask(A, Browse(1, 20)) == Browsed(2, [("部屋", 1, False)])
-    assert room.ask(A, Clock()) == Clocked(room.moment.wall_ms)
+    assert room.ask(A, GetTime()) == ServerTime(room.moment.wall_ms)
 
 
 # --- for the host -------------------------------------------------------------------------------------------------

@@ -40,8 +40,8 @@ from tsudoi.protocol.backbone import (
     Reply,
     Request,
     Resume,
+    RoomPositions,
     Rooms,
-    Standing,
     Unknown,
     Welcome,
 )
@@ -544,7 +544,7 @@ def test_a_gateway_may_ask_where_rooms_stand(broker: Broker) -> None:
     one, two = broker.create(), broker.create("attic", token=2)
     broker.publish(A, said(one, "hi"), left(two))
     answer = broker.ask(B, Positions([one.room, two.room, 99]))
-    assert answer == Standing([(one.room, 1, 2), (two.room, 0, 2), (99, 0, 0)])
+    assert answer == RoomPositions([(one.room, 1, 2), (two.room, 0, 2), (99, 0, 0)])
 
 
 def test_a_rooms_position_is_told_once_more_as_its_last_news_may_be_dropped(broker: Broker) -> None:

@@ -117,7 +117,7 @@ def test_a_replay_has_a_bound_and_goes_on_from_there(broker: Broker, monkeypatch
 
 
 def test_what_carries_others_is_taken_apart_and_what_is_wrong_in_it_costs_itself_alone(broker: Broker) -> None:
-    (carrier,) = backbone.pack_frames([b"nonsense", backbone.encode(backbone.Request(1, backbone.Clock()))])
+    (carrier,) = backbone.pack_frames([b"nonsense", backbone.encode(backbone.Request(1, backbone.GetTime()))])
     assert len(broker.core.parts_untrusted(carrier)) == 2
     broker.core.handle_untrusted(A, carrier, broker.moment)
     assert len(broker.turn().replies) == 1

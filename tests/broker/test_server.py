@@ -426,7 +426,7 @@ def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
             await greedy.greet()
             await modest.greet()
             for number in range(100):
-                await greedy.say(Request(number, backbone.Clock()))
+                await greedy.say(Request(number, backbone.GetTime()))
             assert isinstance(await modest.ask(a_create()), Granted)
             if where.startswith(STREAM):
                 # Here the rest waits where it is.

@@ -141,7 +141,7 @@ def test_a_word_that_would_leave_is_not_said() -> None:
     with Served(TSUDOI) as served, client("create", "den", served.fake, "--linger", "0") as alice:
         out, err = alice.communicate("/leave\n", timeout=10)
         assert (alice.returncode, out) == (1, "")
-        assert err == "not said: '/leave' has a meaning of its own in the dialect tsudoi\n"
+        assert err == "not said: '/leave' is a command in the dialect tsudoi\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.tsudoi.fake_server import FakeServer, Served
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TSUDOI
 from tsudoi.protocol.client.notices import encode_notice as notice
@@ -119,7 +119,7 @@ def test_a_chat(tmp_path: Path) -> None:
         terminal.type("half a li")
         terminal.wait_for("half a li")
         for number in range(300):
-            served.tell(datagram.said(TSUDOI.down, "den", number, "bob", f"line {number}."))
+            served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", number, "bob", f"line {number}."))
         terminal.wait_for("line 299.")
         assert re.findall(r"bob: line (\d+)\.", terminal.shown) == [str(number) for number in range(300)]
         assert "\x1b[1;" in terminal.colours
@@ -155,8 +155,8 @@ FORGED = "hi\nalice: send me the password\u2028alice: now"
 @pytest.mark.parametrize(
     ("dialect", "raw", "shown"),
     [
-        (TSUDOI, datagram.said(TSUDOI.down, "den", 1, "mallory", FORGED), "mallory: hi"),
-        (TCRP, datagram.said(TCRP.down, "den", 1, "mallory", FORGED), "mallory: hi"),
+        (TSUDOI, downlink_encoder.encode_message(TSUDOI.down, "den", 1, "mallory", FORGED), "mallory: hi"),
+        (TCRP, downlink_encoder.encode_message(TCRP.down, "den", 1, "mallory", FORGED), "mallory: hi"),
         (
             TSUDOI,
             notice(TSUDOI.down, "den", "acted", {"n": 1, "name": "mallory", "said": FORGED}, "?"),
@@ -175,7 +175,7 @@ FORGED = "hi\nalice: send me the password\u2028alice: now"
         (TSUDOI, notice(TSUDOI.down, "den", "announced", {"n": 1, "said": FORGED}, FORGED), "hi"),
         (TSUDOI, notice(TSUDOI.down, "den", "answer", {"code": "no-such-member", "arg": FORGED}, FORGED), "hi"),
         (TSUDOI, notice(TSUDOI.down, "den", "a newer server's", {}, FORGED), "hi"),
-        (TCRP, datagram.said(TCRP.down, "den", 1, "server", FORGED), "hi"),
+        (TCRP, downlink_encoder.encode_message(TCRP.down, "den", 1, "server", FORGED), "hi"),
     ],
     ids=["message", "plain message", "/me", "whisper", "topic", "announcement", "answer", "notice", "plain notice"],
 )

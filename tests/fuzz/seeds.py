@@ -54,7 +54,7 @@ QUESTIONS: list[backbone.Question] = [
     backbone.Positions([1, 2]),
     backbone.Who(1, 0, 5),
     backbone.Browse(0, 5),
-    backbone.Clock(),
+    backbone.GetTime(),
     backbone.SetPassword(1, 1, "secret"),
 ]
 COMMANDS = [

@@ -13,9 +13,9 @@ from gateway.trust import Gate
 from tests.fuzz import stories
 from tests.fuzz.pieces import Pieces
 from tsudoi.ops import configfile
-from tsudoi.protocol import backbone
+from tsudoi.protocol import backbone, untrusted
 from tsudoi.protocol.backbone import admin_frames, stream
-from tsudoi.protocol.client import datagram, downlink, handshake, header, replies, slash_commands
+from tsudoi.protocol.client import datagram, downlink_decoder, handshake, header, reply_decoder, slash_commands
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.codes import Operation
@@ -66,7 +66,7 @@ def _request(data: bytes) -> None:
 
 def _datagram(data: bytes) -> None:
     for dialect in DIALECTS.values():
-        datagram.readable(data, dialect).encode()
+        datagram.decode_text(data, dialect).encode()
     for parse in (datagram.parse_untrusted, datagram.parse_in_characters_untrusted):
         try:
             room, token, text = parse(data)
@@ -78,21 +78,21 @@ def _datagram(data: bytes) -> None:
 def _down(data: bytes) -> None:
     pieces = Pieces(data)
     dialect = pieces.one_of(list(DIALECTS.values()))
-    downlink.parse_down_untrusted(dialect, pieces.one_of(("den", "部屋", "{room}")), pieces.rest())
+    downlink_decoder.parse_down_untrusted(dialect, pieces.one_of(("den", "部屋", "{room}")), pieces.rest())
 
 
 def _answer(data: bytes) -> None:
     pieces = Pieces(data)
-    reader = replies.AnswerReader(pieces.one_of(list(DIALECTS.values())), pieces.one_of(list(Operation)))
+    reader = reply_decoder.AnswerReader(pieces.one_of(list(DIALECTS.values())), pieces.one_of(list(Operation)))
     for _, part in pieces.each():
         if (answer := reader.feed_untrusted(part)) is not None:
-            assert isinstance(answer, replies.Refused) or answer.token.isascii()
+            assert isinstance(answer, reply_decoder.Refused) or answer.token.isascii()
             return
     reader.settle_untrusted()
 
 
 def _rooms(data: bytes) -> None:
-    reader = replies.RoomsReader()
+    reader = reply_decoder.RoomsReader()
     for _, part in Pieces(data).each():
         if (rooms := reader.feed_untrusted(part)) is not None:
             assert all(rooms)
@@ -100,8 +100,8 @@ def _rooms(data: bytes) -> None:
 
 
 def _join_list(data: bytes) -> None:
-    replies.parse_join_list_untrusted(data)
-    reader = replies.JoinListReader()
+    reply_decoder.parse_join_list_untrusted(data)
+    reader = reply_decoder.JoinListReader()
     for _, part in Pieces(data).each():
         if reader.feed_untrusted(part) is not None:
             return
@@ -198,23 +198,25 @@ TARGETS = {
     "header": Target(_header, (Header.parse_untrusted,)),
     "body": Target(_body, (header.split_untrusted,)),
     "request": Target(_request, (handshake.parse_request_untrusted,)),
-    "datagram": Target(_datagram, (datagram.parse_untrusted, datagram.parse_in_characters_untrusted)),
-    "down": Target(_down, (downlink.parse_down_untrusted,)),
+    "datagram": Target(
+        _datagram, (datagram.parse_untrusted, datagram.parse_in_characters_untrusted, untrusted.parse_json_untrusted)
+    ),
+    "down": Target(_down, (downlink_decoder.parse_down_untrusted,)),
     "answer": Target(
         _answer,
         (
-            replies.FrameReader.next_untrusted,
-            replies.AnswerReader.feed_untrusted,
-            replies.AnswerReader.settle_untrusted,
+            reply_decoder.FrameReader.next_untrusted,
+            reply_decoder.AnswerReader.feed_untrusted,
+            reply_decoder.AnswerReader.settle_untrusted,
         ),
     ),
-    "rooms": Target(_rooms, (replies.RoomsReader.feed_untrusted,)),
+    "rooms": Target(_rooms, (reply_decoder.RoomsReader.feed_untrusted,)),
     "join_list": Target(
         _join_list,
         (
-            replies.parse_join_list_untrusted,
-            replies.JoinListReader.feed_untrusted,
-            replies.JoinListReader.settle_untrusted,
+            reply_decoder.parse_join_list_untrusted,
+            reply_decoder.JoinListReader.feed_untrusted,
+            reply_decoder.JoinListReader.settle_untrusted,
         ),
     ),
     "command": Target(_command, (slash_commands.parse_untrusted,), ()),

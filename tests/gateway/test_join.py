@@ -29,10 +29,10 @@ from gateway.listing import Listing
 from tests.support.strategies import names, payloads, requests
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_200, TCRP_BARE_ACK, TCRP_JSON, TCRP_OK, TSUDOI
-from tsudoi.protocol.client.handshake import join_list, rooms_reply, serialize_request
+from tsudoi.protocol.client.handshake import encode_join_list, encode_room_list, serialize_request
 from tsudoi.protocol.client.header import HEADER_SIZE, Header, frame
 from tsudoi.protocol.client.recognise import AUTO
-from tsudoi.protocol.client.replies import AnswerReader, Granted, Refused
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, Refused
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.names import MAX_NAME_SIZE
 
@@ -94,7 +94,7 @@ class Client:
         if dialect.join_lists_rooms and operation is JOIN:
             assert self.state is State.AWAITING_LIST
             self.handle(Listed(Listing(list(self.rooms))))
-            assert self.sent == [join_list(list(self.rooms))]
+            assert self.sent == [encode_join_list(list(self.rooms))]
             self.commands.clear()
             self.send(room.encode())
         return self
@@ -330,7 +330,10 @@ def test_a_list_is_asked_for_on_a_connection_of_its_own(door: str) -> None:
     client = Client(door).send(LIST)
     assert client.commands == [AskForRooms()]
     assert client.conversation.listed
-    assert client.handle(Listed(Listing(["den", "部屋1"]))) == [Send([rooms_reply(["den", "部屋1"])], 0.0), Finish()]
+    assert client.handle(Listed(Listing(["den", "部屋1"]))) == [
+        Send([encode_room_list(["den", "部屋1"])], 0.0),
+        Finish(),
+    ]
     assert client.state is State.DONE
 
 

@@ -26,7 +26,7 @@ from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_NO_TOKEN, TCRP_OK, TSUDOI
 from tsudoi.protocol.client.handshake import serialize_request
 from tsudoi.protocol.client.header import Header
-from tsudoi.protocol.client.replies import AnswerReader, Granted, Refused
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, Refused
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
 from tsudoi.protocol.errors import MalformedMessage, SettingError
 from tsudoi.protocol.names import hash_token

@@ -23,7 +23,7 @@ from gateway.net.tls_transport import TlsTransport
 from tests.gateway.test_tcp import Client, Directory, until
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import DIALECTS, TCRP_NO_TOKEN, TSUDOI
-from tsudoi.protocol.client.handshake import rooms_reply, serialize_request
+from tsudoi.protocol.client.handshake import encode_room_list, serialize_request
 from tsudoi.protocol.client.header import Header
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import SettingError
@@ -356,7 +356,7 @@ def test_an_answer_that_is_not_taken_is_held(tmp_path: Path, run: Callable[..., 
                 writer.write(Header(0, 2, 0, 0).serialize())
                 await until(lambda: server.held > 100_000)
                 async with asyncio.timeout(PATIENCE_S):
-                    assert await reader.read(-1) == rooms_reply(gateway.rooms)
+                    assert await reader.read(-1) == encode_room_list(gateway.rooms)
                 await until(lambda: server.held == 0)
                 writer.close()
                 await until(lambda: server.connections == 0)

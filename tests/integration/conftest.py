@@ -23,7 +23,7 @@ Enter = Callable[..., LegacyClient]
 
 
 @dataclass(frozen=True, slots=True)
-class Town:
+class Cluster:
     """One broker and two gateways on it."""
 
     broker: Broker
@@ -32,18 +32,18 @@ class Town:
 
 
 @pytest.fixture(scope="session")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ExitStack() as stack:
-        broker = stack.enter_context(Broker(tmp_path_factory.mktemp("town") / "rooms.sqlite"))
+        broker = stack.enter_context(Broker(tmp_path_factory.mktemp("cluster") / "rooms.sqlite"))
         a = stack.enter_context(Gateway(broker=broker))
         b = stack.enter_context(Gateway(broker=broker))
-        yield Town(broker, a, b)
+        yield Cluster(broker, a, b)
 
 
 @pytest.fixture
-def gateway(town: Town) -> Gateway:
+def gateway(cluster: Cluster) -> Gateway:
     """A door for each dialect, and `auto`; shared by all tests, so take a room name of your own."""
-    return town.a
+    return cluster.a
 
 
 @pytest.fixture(scope="session")

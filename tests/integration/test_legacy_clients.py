@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import Enter, NewRoom, Town
+from tests.integration.conftest import Cluster, Enter, NewRoom
 from tests.support.legacy.answers import check, granted
 from tests.support.legacy.client import Habits
 from tests.support.legacy.company import Company
@@ -76,13 +76,13 @@ class TestChat:
     @pytest.mark.parametrize("ports", PORTS.values(), ids=PORTS)
     @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
     def test_auto_door_knows_who_has_asked_for_the_list(
-        self, names: Names, ports: range, town: Town, client: Enter, new_room: NewRoom
+        self, names: Names, ports: range, cluster: Cluster, client: Enter, new_room: NewRoom
     ) -> None:
         # On the second gateway: from now on it takes this address for one of these clients, for a while.
         habits = Habits(counts=names.counts, udp_ports=ports)
         company = Company(new_room(names.room))
-        host = client("tcrp-ok", names.host, town.b, habits, door="auto")
-        guest = client("tcrp-ok", names.guest, town.b, habits, door="auto")
+        host = client("tcrp-ok", names.host, cluster.b, habits, door="auto")
+        guest = client("tcrp-ok", names.guest, cluster.b, habits, door="auto")
         company.create(host)
         company.join(guest)
         assert isinstance(guest, TcrpOk)
@@ -138,11 +138,11 @@ class TestChat:
         company.chat(alice, bob)
 
     def test_everyone_hears_each_of_the_others_once_and_in_one_order(
-        self, town: Town, client: Enter, new_room: NewRoom
+        self, cluster: Cluster, client: Enter, new_room: NewRoom
     ) -> None:
         company = Company(new_room("広場"))
         for number, dialect in enumerate(CHATTING):
-            member = client(dialect, f"{dialect}さん", (town.a, town.b)[number % 2])
+            member = client(dialect, f"{dialect}さん", (cluster.a, cluster.b)[number % 2])
             company.join(member) if company.members else company.create(member)
         for member in company.members:
             company.say(member, "おはよう")
@@ -327,14 +327,14 @@ class TestAddress:
             assert moved.hear().shown == "alice: there"
 
     @pytest.mark.parametrize("dialect", ["classic", "tcrp-json", "tcrp-200"])
-    def test_of_the_gateway_may_be_any(self, dialect: str, town: Town, client: Enter, new_room: NewRoom) -> None:
+    def test_of_the_gateway_may_be_any(self, dialect: str, cluster: Cluster, client: Enter, new_room: NewRoom) -> None:
         """A token is good at every gateway, and what was said before is not said again there."""
         company = Company(new_room("den"))
-        host, guest = client(dialect, "alice", town.a), client(dialect, "bob", town.b)
+        host, guest = client(dialect, "alice", cluster.a), client(dialect, "bob", cluster.b)
         company.create(host)
         company.join(guest)
         company.chat()
-        for wanderer, gateway in ((guest, town.a), (host, town.b), (guest, town.b), (host, town.a)):
+        for wanderer, gateway in ((guest, cluster.a), (host, cluster.b), (guest, cluster.b), (host, cluster.a)):
             wanderer.door = gateway.door(dialect)
             wanderer.move().close()
             company.say(wanderer, "somewhere else")

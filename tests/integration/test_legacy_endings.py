@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.conftest import Enter, NewRoom, Town
+from tests.integration.conftest import Cluster, Enter, NewRoom
 from tests.support.legacy.client import LegacyClient
 from tests.support.legacy.company import Company
 from tests.support.legacy.dialects import CHATTING, CLIENTS
@@ -73,12 +73,14 @@ def timed_out_notice(guest: LegacyClient) -> bytes:
 class TestEnd:
     LEAVING = tuple(name for name in CHATTING if CLIENTS[name].leave_word is not None)
 
-    def test_of_the_host_is_told_to_each_in_its_own_words(self, town: Town, client: Enter, new_room: NewRoom) -> None:
+    def test_of_the_host_is_told_to_each_in_its_own_words(
+        self, cluster: Cluster, client: Enter, new_room: NewRoom
+    ) -> None:
         company = Company(new_room("部屋"))
-        host = client("tcrp-json", HOST, town.a)
+        host = client("tcrp-json", HOST, cluster.a)
         company.create(host)
         for number, dialect in enumerate(CHATTING):
-            company.join(client(dialect, f"{dialect}さん", (town.b, town.a)[number % 2]))
+            company.join(client(dialect, f"{dialect}さん", (cluster.b, cluster.a)[number % 2]))
         for member in company.members:
             company.say(member, "やあ")
         company.check()
@@ -88,8 +90,8 @@ class TestEnd:
             assert [as_told(guest, guest.hear().raw) for _ in expected] == expected, guest
             assert (guest.stopped is not None) == (guest.dialect in ENDS_BY_ITSELF), guest
         again = Company(company.room)
-        again.create(client("classic", "alice", town.b))
-        again.join(client("tcrp-json", "bob", town.a))
+        again.create(client("classic", "alice", cluster.b))
+        again.join(client("tcrp-json", "bob", cluster.a))
         for guest in company.members:
             guest.send("ghost")
         again.chat()

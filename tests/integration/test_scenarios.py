@@ -9,7 +9,7 @@ from rich.console import Console
 
 from scenarios.report import Report
 from scenarios.runner import act_out
-from scenarios.story import read
+from scenarios.story_file import read
 
 SCENARIOS = sorted((Path(__file__).resolve().parents[1] / "scenarios").glob("*.yaml"))
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from tests.integration.conftest import Enter, NewRoom, Town
+from tests.integration.conftest import Cluster, Enter, NewRoom
 from tests.support.legacy.company import Company
 from tests.support.legacy.wire import CREATE, JOIN, PATIENCE_S, Address, Counts, datagram, header
 from tests.support.services import ALL_DOORS
@@ -51,11 +51,11 @@ def stranger() -> Iterator[Stranger]:
 
 
 @pytest.fixture
-def company(town: Town, client: Enter, new_room: NewRoom) -> Company:
+def company(cluster: Cluster, client: Enter, new_room: NewRoom) -> Company:
     """Two who chat across both gateways."""
     company = Company(new_room("部屋"))
-    company.create(client("classic", "アリス", town.a))
-    company.join(client("tcrp-json", "ボブ", town.b))
+    company.create(client("classic", "アリス", cluster.a))
+    company.join(client("tcrp-json", "ボブ", cluster.b))
     company.chat()
     return company
 
@@ -85,31 +85,33 @@ OPENINGS = {
 
 @pytest.mark.parametrize("opening", OPENINGS.values(), ids=OPENINGS)
 def test_openings_do_not_disturb_a_chat(
-    opening: tuple[bytes, ...], town: Town, stranger: Stranger, company: Company, client: Enter
+    opening: tuple[bytes, ...], cluster: Cluster, stranger: Stranger, company: Company, client: Enter
 ) -> None:
     for door in ALL_DOORS:
-        stranger.connect(town.a.door(door).tcp, *opening)
-        stranger.reset(town.a.door(door).tcp, *opening)
+        stranger.connect(cluster.a.door(door).tcp, *opening)
+        stranger.reset(cluster.a.door(door).tcp, *opening)
     company.chat()
-    company.join(client("classic", "キャロル", town.a))
+    company.join(client("classic", "キャロル", cluster.a))
     company.chat()
-    town.a.check_log()
+    cluster.a.check_log()
 
 
-def test_random_openings_do_not_disturb_a_chat(town: Town, stranger: Stranger, company: Company, client: Enter) -> None:
+def test_random_openings_do_not_disturb_a_chat(
+    cluster: Cluster, stranger: Stranger, company: Company, client: Enter
+) -> None:
     chance = random.Random(SEED)
     for number in range(10):
         for door in ALL_DOORS:
             numbers = (chance.randrange(256), chance.randrange(4), chance.randrange(3), chance.randrange(300))
             head = header(*numbers) if number % 2 else chance.randbytes(32)
-            stranger.reset(town.a.door(door).tcp, head + chance.randbytes(chance.randrange(600)))
+            stranger.reset(cluster.a.door(door).tcp, head + chance.randbytes(chance.randrange(600)))
     company.chat()
-    company.join(client("classic", "キャロル", town.a))
+    company.join(client("classic", "キャロル", cluster.a))
     company.chat()
-    town.a.check_log()
+    cluster.a.check_log()
 
 
-def test_random_datagrams_are_answered_with_nothing(town: Town, stranger: Stranger, company: Company) -> None:
+def test_random_datagrams_are_answered_with_nothing(cluster: Cluster, stranger: Stranger, company: Company) -> None:
     chance = random.Random(SEED)
     token = company.members[0].token
     for number in range(300):
@@ -120,18 +122,18 @@ def test_random_datagrams_are_answered_with_nothing(town: Town, stranger: Strang
             datagram("別の部屋", token, "I am somebody", Counts.BYTES),
             datagram(company.room, token, "", Counts.BYTES)[: chance.randrange(2 + len(company.room.encode()) + 32)],
         )
-        stranger.udp.sendto(nonsense[number % len(nonsense)], town.a.udp)
+        stranger.udp.sendto(nonsense[number % len(nonsense)], cluster.a.udp)
         if number % 25 == 0:
             # Also waits until all that has been read: a queue that overflows would prove nothing.
             company.say(company.members[0], f"undisturbed: {number}")
-    stranger.udp.sendto(chance.randbytes(LARGEST), town.a.udp)
-    stranger.udp.sendto(b"", town.a.udp)
+    stranger.udp.sendto(chance.randbytes(LARGEST), cluster.a.udp)
+    stranger.udp.sendto(b"", cluster.a.udp)
     company.chat()
     heard_nothing(stranger)
-    town.a.check_log()
+    cluster.a.check_log()
 
 
-def test_a_members_nonsense_is_its_own(town: Town, company: Company) -> None:
+def test_a_members_nonsense_is_its_own(cluster: Cluster, company: Company) -> None:
     """Bytes that are not text reach the others as text, or not at all."""
     alice, bob = company.members
     for tail in (b"\xff\xfe", "半".encode()[:2], b"\x1b[2J", b"\0", b"\xed\xa0\x80"):
@@ -142,4 +144,4 @@ def test_a_members_nonsense_is_its_own(town: Town, company: Company) -> None:
         assert each.shown.startswith(f"{alice.name}: ")
         assert "\x1b" not in each.shown
         assert "\0" not in each.shown
-    town.a.check_log()
+    cluster.a.check_log()

@@ -54,10 +54,10 @@ class Soak:
     async def _enter(self, room: str, host: bool) -> ChaosClient | None:
         at = self._dice.randrange(len(self._gateways))
         plan = ClientPlan(next(self._numbers), self._dice.choice(DIALECTS), 0, at, host, 0.0, True)
-        voice = ChaosClient(plan, room, None, self._heard, lambda *_: None)
-        if await voice.enter(self._gateways[at].door(plan.dialect), [gateway.udp for gateway in self._gateways]):
-            return voice
-        voice.close()
+        client = ChaosClient(plan, room, None, self._heard, lambda *_: None)
+        if await client.enter(self._gateways[at].door(plan.dialect), [gateway.udp for gateway in self._gateways]):
+            return client
+        client.close()
         self.refused += 1
         return None
 
@@ -65,36 +65,36 @@ class Soak:
         found = [await self._enter(room, True)]
         if found[0] is not None:
             found += [await self._enter(room, False) for _ in range(guests)]
-        return [voice for voice in found if voice is not None]
+        return [client for client in found if client is not None]
 
     async def _talk(self, room: str) -> None:
         """A room that stays: its log is trimmed, its members are the same all the time."""
-        voices = await self._company(room, TALKERS - 1)
+        clients = await self._company(room, TALKERS - 1)
         while not self.ended:
-            for voice in voices:
-                self._say(voice)
+            for client in clients:
+                self._say(client)
             await asyncio.sleep(TALK_S)
-        for voice in voices:
-            voice.close()
+        for client in clients:
+            client.close()
 
     async def _pass(self) -> None:
         """One room after another; in every second one the guests leave first, else the host closes it."""
         while not self.ended:
             number = next(self._numbers)
-            voices = await self._company(f"passes{number}", GUESTS)
+            clients = await self._company(f"passes{number}", GUESTS)
             for _ in range(LINES):
-                for voice in voices:
-                    self._say(voice)
+                for client in clients:
+                    self._say(client)
                 await asyncio.sleep(LINE_S)
-            for voice in voices[::-1] if number % 2 else voices[:1]:
-                voice.leave()
+            for client in clients[::-1] if number % 2 else clients[:1]:
+                client.leave()
             await asyncio.sleep(LINE_S)
-            for voice in voices:
-                voice.close()
-            self.rooms += bool(voices)
+            for client in clients:
+                client.close()
+            self.rooms += bool(clients)
 
-    def _say(self, voice: ChaosClient) -> None:
-        voice.say()
+    def _say(self, client: ChaosClient) -> None:
+        client.say()
         self.said += 1
 
 

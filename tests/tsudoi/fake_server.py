@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from tsudoi import Server, Settings
-from tsudoi.protocol.client import datagram, handshake
+from tsudoi.protocol.client import datagram, downlink_encoder, handshake
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import asks_for_rooms
@@ -48,7 +48,7 @@ class FakeServer(asyncio.DatagramProtocol):
         if room is None or token not in room.names:
             return
         room.addresses[token] = addr
-        text = datagram.readable(raw_text, self.dialect)
+        text = datagram.decode_text(raw_text, self.dialect)
         if not text or text in self.dialect.register_words:
             return
         if text in self.dialect.leave_words:
@@ -59,7 +59,7 @@ class FakeServer(asyncio.DatagramProtocol):
                 self.udp.sendto(answer, addr)
             return
         room.said += 1
-        down = datagram.said(self.dialect.down, raw_room.decode(), room.said, room.names[token], text)
+        down = downlink_encoder.encode_message(self.dialect.down, raw_room.decode(), room.said, room.names[token], text)
         for other, address in room.addresses.items():
             if other != token or self.dialect.echo:
                 self.udp.sendto(down, address)
@@ -81,22 +81,22 @@ class FakeServer(asyncio.DatagramProtocol):
         body = await reader.readexactly(header.body_size)
         if asks_for_rooms(header):
             self.asked_for_rooms += 1
-            writer.write(handshake.rooms_reply(list(self.rooms)))
+            writer.write(handshake.encode_room_list(list(self.rooms)))
             return
         request = handshake.parse_request_untrusted(self.dialect, header, body)
         name = request.room
         if self.dialect.join_lists_rooms and request.operation is Operation.JOIN:
-            writer.write(handshake.join_list(list(self.rooms)))
+            writer.write(handshake.encode_join_list(list(self.rooms)))
             name = (await reader.read(255)).decode()
         status = self._status(request, name)
         if status is not Status.OK:
-            await self._write(writer, handshake.refused(self.dialect, header, name, status))
+            await self._write(writer, handshake.encode_refusal(self.dialect, header, name, status))
             return
         room = self.rooms.setdefault(name, Room(request.password))
         user = f"{request.user}#2" if request.user in room.names.values() else request.user
         token = secrets.token_hex(16)
         room.names[token] = user
-        await self._write(writer, handshake.granted(self.dialect, request, name, user, token))
+        await self._write(writer, handshake.encode_grant(self.dialect, request, name, user, token))
         self.ports.append(
             handshake.PORT.unpack(await reader.readexactly(2))[0]
             if self.dialect.port is PortPlace.AFTER_TOKEN

@@ -11,7 +11,7 @@ import tsudoi
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, Event, Message, RoomClosed, Server, ServerAway, Settings, TimedOut
 from tsudoi.errors import refusal
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client import datagram, downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_JSON, TCRP_OK, TSUDOI
 from tsudoi.protocol.codes import Status
@@ -142,7 +142,7 @@ def test_a_resting_client_sends_nothing() -> None:
     async def story() -> None:
         async with fake_server(TSUDOI) as fake, await create(fake, settings=Settings(keep_alive_s=0.01)) as alice:
             await soon(lambda: len(fake.datagrams) >= 2)
-            alice.rest()
+            alice.stop_keep_alives()
             await asyncio.sleep(0.02)
             sent = len(fake.datagrams)
             await asyncio.sleep(0.05)
@@ -175,7 +175,7 @@ def test_notices_are_the_last_event(dialect: Dialect, kind: str) -> None:
         async with two(dialect) as (fake, _, bob):
             for words in dialect.closed if kind == "closed" else (dialect.timed_out,):
                 text = words.format(user="alice", room="部屋1")
-                fake.tell("部屋1", datagram.notice(dialect, "部屋1", kind, text))
+                fake.tell("部屋1", downlink_encoder.encode_closing(dialect, "部屋1", kind, text))
             await soon(lambda: bob.closed)
             (event,) = [event async for event in bob]
             has_own_words = dialect.timed_out not in dialect.closed
@@ -209,7 +209,7 @@ def test_a_full_queue_drops_the_oldest_and_counts() -> None:
             for number in range(10):
                 await alice.say(str(number))
             await soon(lambda: bob.dropped == 7)
-            fake.tell("部屋1", datagram.notice(TSUDOI, "部屋1", "closed", "gone"))
+            fake.tell("部屋1", downlink_encoder.encode_closing(TSUDOI, "部屋1", "closed", "gone"))
             await soon(lambda: bob.closed)
             events = [event.text async for event in bob]
             assert events == ["8", "9", "gone"]
@@ -234,7 +234,7 @@ def test_what_comes_twice_is_heard_once() -> None:
     async def story() -> None:
         async with two(TSUDOI) as (fake, _, bob):
             for number in (1, 1, 2):
-                fake.tell("部屋1", datagram.said(TSUDOI.down, "部屋1", number, "eve", "hi"))
+                fake.tell("部屋1", downlink_encoder.encode_message(TSUDOI.down, "部屋1", number, "eve", "hi"))
             await soon(lambda: bob.repeated == 1)
             assert [await hear(bob) for _ in range(2)] == [Message("eve", "hi", 1), Message("eve", "hi", 2)]
 

@@ -37,7 +37,7 @@ from tsudoi.events import (
     Unmuted,
 )
 from tsudoi.protocol.backbone import Entry
-from tsudoi.protocol.client import datagram
+from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -57,7 +57,7 @@ def say_no(code: str, arg: str = "") -> bytes:
 
 
 def hear(data: bytes) -> Event:
-    return Membership(TSUDOI, "den", "alice", "0" * 32).hear(data)
+    return Membership(TSUDOI, "den", "alice", "0" * 32).receive(data)
 
 
 # --- what is told ---------------------------------------------------------------------------------------------------
@@ -271,12 +271,14 @@ def test_who_is_removed_knows_why_also_where_the_end_has_no_word_for_it(dialect:
     entry = Entry(7, EntryKind.LEFT, 2, "bob", "too: loud", LeaveReason.KICKED, 0)
     entry.peer, entry.peer_name = 1, "アリス"
     place = Membership(dialect, "d{e}n", "bob", "0" * 32)
-    *_, end = [place.hear(raw) for raw in farewell(entry, "d{e}n", dialect, MemberOptions.JAPANESE if japanese else 0)]
+    *_, end = [
+        place.receive(raw) for raw in farewell(entry, "d{e}n", dialect, MemberOptions.JAPANESE if japanese else 0)
+    ]
     assert isinstance(end, Kicked)
     assert "アリス" in end.text
     assert end.text.endswith(": too: loud")
     # The same end without these words before it, and after others.
     place = Membership(dialect, "den", "bob", "0" * 32)
-    place.hear(datagram.said(dialect.down, "den", 1, "carol", "alice has removed you from den."))
+    place.receive(downlink_encoder.encode_message(dialect.down, "den", 1, "carol", "alice has removed you from den."))
     closed = dialect.closed[-1].format(room="den", user="")
-    assert isinstance(place.hear(datagram.notice(dialect, "den", "closed", closed)), RoomClosed)
+    assert isinstance(place.receive(downlink_encoder.encode_closing(dialect, "den", "closed", closed)), RoomClosed)

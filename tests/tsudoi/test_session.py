@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsudoi.events import Event, Kicked, Message, Notice, RoomClosed, TimedOut
-from tsudoi.protocol.client import datagram, handshake
+from tsudoi.protocol.client import datagram, downlink_encoder, handshake
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_JSON, TCRP_OK, TSUDOI
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
-from tsudoi.protocol.client.replies import Granted, Refused, parse_join_list_untrusted
+from tsudoi.protocol.client.reply_decoder import Granted, Refused, parse_join_list_untrusted
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.session import AskRooms, Conversation, Enter, Membership, Recent, lists_first
+from tsudoi.session import Conversation, Enter, ListRooms, Membership, Recent, lists_first
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 ROOM = "部屋: [1], 'x'"
@@ -43,7 +43,7 @@ def entered(dialect: Dialect, operation: Operation, room: str = ROOM) -> tuple[E
     request = request_of(dialect, enter.start())
     if dialect.join_lists_rooms and operation is Operation.JOIN:
         assert request.room == ""
-        assert feed_slowly(enter, handshake.join_list(["den", room, "a]b"])) == room.encode()
+        assert feed_slowly(enter, handshake.encode_join_list(["den", room, "a]b"])) == room.encode()
         assert enter.rooms == ["den", room, "a]b"]
     else:
         assert request.room == room
@@ -56,7 +56,7 @@ def entered(dialect: Dialect, operation: Operation, room: str = ROOM) -> tuple[E
 def test_granted_gives_the_token(dialect: Dialect, operation: Operation, slowly: bool) -> None:
     enter, request = entered(dialect, operation)
     assert request.user == USER
-    answer = b"".join(handshake.granted(dialect, request, ROOM, f"{USER}#2", TOKEN))
+    answer = b"".join(handshake.encode_grant(dialect, request, ROOM, f"{USER}#2", TOKEN))
     sent = feed_slowly(enter, answer) if slowly else enter.feed(answer)
     assert isinstance(enter.result, Granted)
     assert enter.result.token == TOKEN
@@ -71,7 +71,7 @@ def test_granted_gives_the_token(dialect: Dialect, operation: Operation, slowly:
 @pytest.mark.parametrize("slowly", [False, True])
 def test_refused_gives_the_status(dialect: Dialect, operation: Operation, status: Status, slowly: bool) -> None:
     enter, request = entered(dialect, operation)
-    answer = b"".join(handshake.refused(dialect, request.header, ROOM, status, "so it is"))
+    answer = b"".join(handshake.encode_refusal(dialect, request.header, ROOM, status, "so it is"))
     assert not (feed_slowly(enter, answer) if slowly else enter.feed(answer))
     if not enter.done:
         assert enter.waits_for_silence
@@ -117,16 +117,16 @@ def test_a_promise_of_much_is_not_believed(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("slowly", [False, True])
 def test_rooms(slowly: bool) -> None:
-    ask = AskRooms()
+    ask = ListRooms()
     assert ask.start() == Header(0, 2, 0, 0).serialize()
-    answer = handshake.rooms_reply(["den", "部屋"])
+    answer = handshake.encode_room_list(["den", "部屋"])
     assert not (feed_slowly(ask, answer) if slowly else ask.feed(answer))
     assert ask.rooms == ["den", "部屋"]
 
 
 def test_no_rooms() -> None:
-    ask = AskRooms()
-    ask.feed(handshake.rooms_reply([]))
+    ask = ListRooms()
+    ask.feed(handshake.encode_room_list([]))
     assert ask.rooms == []
 
 
@@ -160,7 +160,7 @@ def place(dialect: Dialect, user: str = USER, room: str = ROOM) -> Membership:
 def test_what_is_said_comes_up_as_said(dialect: Dialect) -> None:
     room, token, text = datagram.parse_untrusted(place(dialect).say("こんにちは: hi"))
     assert (room.decode(), token.decode()) == (ROOM, TOKEN)
-    assert datagram.readable(text, dialect) == "こんにちは: hi"
+    assert datagram.decode_text(text, dialect) == "こんにちは: hi"
 
 
 @every_dialect
@@ -181,7 +181,7 @@ def test_leaving_has_the_dialects_word(dialect: Dialect) -> None:
 @every_dialect
 @pytest.mark.parametrize("text", ["hello", "a: b", "こんにちは", "Timeout!", "exit!", "two\nlines"])
 def test_messages_down(dialect: Dialect, text: str) -> None:
-    heard = place(dialect).hear(datagram.said(dialect.down, ROOM, 7, "ボブ", text))
+    heard = place(dialect).receive(downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", text))
     assert heard == Message("ボブ", text, 7 if dialect is TSUDOI else None)
 
 
@@ -192,29 +192,29 @@ def test_notices_down(dialect: Dialect, room: str) -> None:
     told: list[Event] = []
     for words in dialect.closed:
         text = words.format(user="ボブ", room=room)
-        told.append(member.hear(datagram.notice(dialect, room, "closed", text)))
+        told.append(member.receive(downlink_encoder.encode_closing(dialect, room, "closed", text)))
         assert told[-1] == RoomClosed(text)
     text = dialect.timed_out.format(user=USER, room=room)
-    told.append(member.hear(datagram.notice(dialect, room, "timeout", text)))
+    told.append(member.receive(downlink_encoder.encode_closing(dialect, room, "timeout", text)))
     # Where both have the same words, the member is out in any case.
     assert told[-1] == (RoomClosed(text) if dialect.timed_out in dialect.closed else TimedOut(text))
 
 
 def test_native_notices_name_their_kind() -> None:
     member = place(TSUDOI)
-    assert member.hear(b'{"notice":"kicked","text":"bye"}') == Kicked("bye")
-    assert member.hear(b'{"notice":"moon","text":"full"}') == Notice("full")
+    assert member.receive(b'{"notice":"kicked","text":"bye"}') == Kicked("bye")
+    assert member.receive(b'{"notice":"moon","text":"full"}') == Notice("full")
 
 
 def test_no_name_makes_a_message_a_notice() -> None:
     # A bare notice has no name before it, so whoever is called like half a notice says nothing but a message.
-    said = datagram.said(CLASSIC.down, ROOM, 1, "ホストの", "がルームを退出しました．")
-    assert place(CLASSIC).hear(said) == Message("ホストの", "がルームを退出しました．")
+    said = downlink_encoder.encode_message(CLASSIC.down, ROOM, 1, "ホストの", "がルームを退出しました．")
+    assert place(CLASSIC).receive(said) == Message("ホストの", "がルームを退出しました．")
 
 
 def test_terminal_tricks_are_taken_out() -> None:
-    said = datagram.said(CLASSIC.down, ROOM, 1, "e\x1b[31mve", "\x07ring\x9b2J\ttab\nline")
-    assert place(CLASSIC).hear(said) == Message("e[31mve", "ring2J\ttab\nline")
+    said = downlink_encoder.encode_message(CLASSIC.down, ROOM, 1, "e\x1b[31mve", "\x07ring\x9b2J\ttab\nline")
+    assert place(CLASSIC).receive(said) == Message("e[31mve", "ring2J\ttab\nline")
     assert clean("plain") == "plain"
 
 
@@ -227,11 +227,11 @@ def test_pieces_are_all_of_the_text_and_fit_everybody(dialect: Dialect, text: st
     for piece in pieces:
         assert 0 < member.size(piece) <= member.text_limit
         up = datagram.parse_untrusted(member.say(piece))
-        assert datagram.readable(up[2], dialect) == clean(piece)
+        assert datagram.decode_text(up[2], dialect) == clean(piece)
         for other in DIALECTS.values():
-            down = datagram.said(other.down, ROOM, 10**12, f"{USER}#1000", piece)
-            assert len(down) <= datagram.MAX_DOWN
-            heard = place(other).hear(down)
+            down = downlink_encoder.encode_message(other.down, ROOM, 10**12, f"{USER}#1000", piece)
+            assert len(down) <= downlink_encoder.MAX_DOWN
+            heard = place(other).receive(down)
             assert isinstance(heard, Message)
             assert heard.text == clean(piece)
 
@@ -286,8 +286,8 @@ def test_damaged_answers_raise_the_documented_error(
     frames = data.draw(
         st.sampled_from(
             [
-                handshake.granted(dialect, request, "den", "alice", TOKEN),
-                handshake.refused(dialect, request.header, "den", Status.ROOM_EXISTS),
+                handshake.encode_grant(dialect, request, "den", "alice", TOKEN),
+                handshake.encode_refusal(dialect, request.header, "den", Status.ROOM_EXISTS),
             ]
         )
     )
@@ -302,7 +302,7 @@ def test_damaged_answers_raise_the_documented_error(
 
 @given(st.lists(st.binary(max_size=80), max_size=6))
 def test_hostile_room_lists_raise_the_documented_error(segments: list[bytes]) -> None:
-    ask = AskRooms()
+    ask = ListRooms()
     with contextlib.suppress(MalformedMessage):
         for segment in segments:
             ask.feed(segment)
@@ -311,16 +311,18 @@ def test_hostile_room_lists_raise_the_documented_error(segments: list[bytes]) ->
 @given(any_dialect, st.binary(max_size=200))
 def test_hostile_datagrams_raise_the_documented_error(dialect: Dialect, data: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
-        event = place(dialect).hear(data)
+        event = place(dialect).receive(data)
         assert not isinstance(event, Message) or clean(event.text) == event.text
 
 
 @given(any_dialect, st.data())
 def test_damaged_datagrams_raise_the_documented_error(dialect: Dialect, data: st.DataObject) -> None:
-    down = bytearray(datagram.said(dialect.down, ROOM, 7, "ボブ", data.draw(st.text(st.characters(codec="utf-8")))))
+    down = bytearray(
+        downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", data.draw(st.text(st.characters(codec="utf-8"))))
+    )
     down[data.draw(st.integers(0, len(down) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(MalformedMessage):
-        place(dialect).hear(bytes(down))
+        place(dialect).receive(bytes(down))
 
 
 def test_every_down_form_is_covered() -> None:

@@ -1,4 +1,4 @@
-"""The SDK: rooms, as an asyncio program has them."""
+"""The SDK for asyncio programs: create, join and list rooms; chat in one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,21 +8,21 @@ from typing import Self
 from tsudoi import errors
 from tsudoi.events import LAST, Event, Message, Renamed, ServerAway
 from tsudoi.net.room_commands import Commands
-from tsudoi.net.sockets import Post, connected, reason, udp_to
+from tsudoi.net.sockets import UdpChannel, connected, reason, udp_to
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect, DownForm
 from tsudoi.protocol.client.dialects import DIALECTS
-from tsudoi.protocol.client.replies import Refused
+from tsudoi.protocol.client.reply_decoder import Refused
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.server_address import Server
-from tsudoi.session import AskRooms, Enter, Membership, Recent, lists_first
+from tsudoi.session import Enter, ListRooms, Membership, Recent, lists_first
 from tsudoi.settings import Settings
 
 DEFAULT_SERVER = Server()
 DEFAULT_SETTINGS = Settings()
 _REGISTER_AGAIN_S = 1.0
-"""The first datagram may be lost, and until one has come the server knows no address to send to."""
+"""The first datagram may be lost, and the server knows no address to send to until one has come."""
 
 
 async def create(
@@ -35,19 +35,18 @@ async def create(
     signed_token: str | None = None,
     settings: Settings = DEFAULT_SETTINGS,
 ) -> "ChatClient":
-    """Create a room and return the place in it. Its creator is the host: the room closes when the host leaves.
+    """Create a room and join it as its host: the room closes when the host leaves.
 
     Args:
         room: its name.
         name: yours; may be left out if a signed token has it.
-        server: where.
-        dialect: what to speak.
+        dialect: the dialect to speak.
         password: the room's.
-        signed_token: what a website gave you to show who you are, for servers that trust it; goes in the name's place.
-        settings: see there.
+        signed_token: a token in which a website says who you are, for servers that trust it; replaces the name.
+        settings: time-outs and limits.
 
     Raises:
-        ClientError: RoomExists, ServerUnreachable, or another of `client.errors`.
+        ClientError: RoomExists, ServerUnreachable, or another of `tsudoi.errors`.
     """
     return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings, signed_token)
 
@@ -62,10 +61,10 @@ async def join(
     signed_token: str | None = None,
     settings: Settings = DEFAULT_SETTINGS,
 ) -> "ChatClient":
-    """Join a room and return the place in it; see `create`.
+    """Join a room; see `create`.
 
     Raises:
-        ClientError: RoomNotFound, WrongPassword, ServerUnreachable, or another of `client.errors`.
+        ClientError: RoomNotFound, WrongPassword, ServerUnreachable, or another of `tsudoi.errors`.
     """
     return await _enter(Operation.JOIN, room, name, server, _dialect(dialect), password, settings, signed_token)
 
@@ -77,17 +76,17 @@ async def rooms(
 
     Raises:
         NotInDialect: the dialect has no way to ask.
-        ClientError: ServerUnreachable, or another of `client.errors`.
+        ClientError: ServerUnreachable, or another of `tsudoi.errors`.
     """
     profile = _dialect(dialect)
     if not profile.lists_rooms and not profile.join_lists_rooms:
         raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
     async with connected(server, settings) as line:
         if profile.lists_rooms:
-            ask = AskRooms()
-            await line.converse(ask, settings)
-            return ask.rooms or []
-        # A join that ends when the list has come.
+            listing = ListRooms()
+            await line.converse(listing, settings)
+            return listing.rooms or []
+        # In this dialect the list comes with a join, which is broken off then.
         enter = Enter(profile, Operation.JOIN, "", "rooms")
         await line.converse(_UpToTheList(enter), settings)
         if isinstance(enter.result, Refused):
@@ -96,7 +95,7 @@ async def rooms(
 
 
 class _UpToTheList:
-    """A join, left when it has named the rooms."""
+    """A join that is broken off when the list of rooms has come."""
 
     def __init__(self, enter: Enter) -> None:
         self._enter = enter
@@ -157,44 +156,44 @@ async def _enter(
             raise
     assigned = enter.result.user or name
     chat = ChatClient(dialect, room, assigned, enter.result.token, server, settings)
-    await chat._open(await Post.open(udp, chat._received, chat._failed))
+    await chat._open(await UdpChannel.open(udp, chat._received, chat._failed))
     return chat
 
 
 class ChatClient(Commands):
-    """A place in a room. Iterate over it for what is heard; leave the `async with` block, and it leaves the room.
+    """A member of a room. Iterate over it for events; at the end of an `async with` block it leaves the room.
 
-    Events wait in a queue of `settings.queue_size`. When it is full the oldest goes for each that comes, and
-    `dropped` counts it: who reads too slowly misses the past, not the present. The last event is never dropped.
+    Events wait in a queue of `settings.queue_size`. When it is full, the oldest is dropped for each that comes, and
+    `dropped` counts it: a slow reader misses old events, not new ones. The last event is never dropped.
     """
 
     def __init__(self, dialect: Dialect, room: str, name: str, token: str, server: Server, settings: Settings) -> None:
-        """For `create` and `join` only."""
+        """Use `create` or `join` instead."""
         self.room = room
         self.name = name
-        """As the server assigned it, where the dialect tells: `alice#2` when there is an alice already."""
+        """As the server assigned it, where the dialect says so: `alice#2` if there is an alice already."""
         self.dialect = dialect
         self.server = server
         self.dropped = 0
-        """Events that went because the queue was full."""
+        """Events that were dropped because the queue was full."""
         self.repeated = 0
-        """Events that came a second time and were left out; only where the dialect tells their place in the room."""
+        """Events that came a second time and were left out, in dialects that have positions."""
         self.malformed = 0
-        """Datagrams that were not understood."""
+        """Datagrams that could not be parsed."""
         self.unreachable = 0
-        """Times that the server's machine said that nobody listens there."""
+        """Times that the server's machine refused a datagram."""
         self._waiting = []
         self._arrived = asyncio.Event()
         self._answer_timeout_s = settings.answer_timeout_s
         self._is_native = dialect.down.form is DownForm.NATIVE
         self._settings = settings
-        self._place = Membership(dialect, room, name, token)
+        self._membership = Membership(dialect, room, name, token)
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._posts: list[Post] = []
+        self._channels: list[UdpChannel] = []
         self._recent = Recent()
         self._away = False
         self._closed = False
-        self._pulse: asyncio.Task[None] | None = None
+        self._keep_alive: asyncio.Task[None] | None = None
         self._allowance = float(settings.burst)
         self._paid_at = 0.0
 
@@ -203,7 +202,7 @@ class ChatClient(Commands):
 
     @property
     def closed(self) -> bool:
-        """Nothing can be said any more; what was heard before can still be read."""
+        """Whether the membership has ended; events that came before can still be read."""
         return self._closed
 
     async def __aenter__(self) -> Self:
@@ -225,41 +224,41 @@ class ChatClient(Commands):
         return event
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Iterate over what people say, and nothing else."""
+        """Iterate over the members' messages alone."""
         async for event in self:
             if isinstance(event, Message):
                 yield event
 
     @property
     def text_limit(self) -> int:
-        """The longest text that `say` takes, as `size` counts: no member's dialect needs to cut it."""
-        return self._place.text_limit
+        """The largest size, in bytes, of a text that `say` accepts: no member's dialect needs to cut it."""
+        return self._membership.text_limit
 
     def pieces(self, text: str) -> list[str]:
-        """Return `text` in pieces that `say` takes; cut behind a space where there is one."""
-        return self._place.pieces(text)
+        """Split `text` into pieces that `say` accepts; behind a space where there is one."""
+        return self._membership.pieces(text)
 
     async def say(self, text: str) -> None:
-        """Send `text` to the others of the room; waits a little when much is said at once.
+        """Send `text` to the room, at the rate that the settings allow.
 
-        It is one datagram: on its way to the server it may get lost, as UDP is.
+        It is one datagram, which may get lost on its way to the server.
 
         Raises:
-            InvalidText: empty, too long (see `pieces`), not Unicode, or a word that the dialect keeps for itself.
-            NotInRoom: the room was left or is closed.
+            InvalidText: empty, too long (see `pieces`), not Unicode, or a word that the dialect reserves.
+            NotInRoom: the membership has ended.
         """
         if not text:
             raise errors.InvalidText("there is nothing to say: the text is empty")
         try:
-            size = self._place.size(text)
+            size = self._membership.size(text)
         except UnicodeEncodeError as exc:
             raise errors.InvalidText("the text has half a character (a lone surrogate)") from exc
         if size > self.text_limit:
             raise errors.InvalidText(f"the text has {size} bytes and must have at most {self.text_limit}")
-        if text in self._place.reserved:
-            raise errors.InvalidText(f"{text!r} has a meaning of its own in the dialect {self.dialect.name}")
+        if text in self._membership.reserved:
+            raise errors.InvalidText(f"{text!r} is a command in the dialect {self.dialect.name}")
         await self._wait_for_turn()
-        await self._post().send(self._place.say(text))
+        await self._channel().send(self._membership.say(text))
 
     async def _send_line(self, line: str) -> None:
         await self.say(line)
@@ -271,51 +270,47 @@ class ChatClient(Commands):
         return self._closed
 
     async def leave(self) -> None:
-        """Leave the room and close. In a dialect that has no word for it, this client's silence tells the server."""
+        """Leave the room and close. In a dialect without a leave word the server notices the silence."""
         if not self._closed:
-            word = self._place.leave()
+            word = self._membership.leave()
             if word is not None:
-                self._posts[-1].send_now(word)
+                self._channels[-1].send_now(word)
         self._end()
 
     async def vanish(self) -> None:
-        """Close and say nothing to the server, as a client that crashes."""
+        """Close without the leave word, as a client that crashes."""
         self._end()
 
-    def rest(self) -> None:
-        """Send no more keep-alives; who says nothing then is removed by the server in time."""
-        if self._pulse is not None:
-            self._pulse.cancel()
+    def stop_keep_alives(self) -> None:
+        """Send no more keep-alives; the server then removes this member unless it sends messages."""
+        if self._keep_alive is not None:
+            self._keep_alive.cancel()
 
     async def move(self, server: Server) -> None:
-        """Go on at another gateway of the same service, in the same place: it knows the token too.
-
-        Raises:
-            NotInRoom, ServerUnreachable
-        """
-        self._post()
-        post = await Post.open(await udp_to(server), self._received, self._failed)
-        # What is under way to the old address is still heard.
-        self._posts = [*self._posts[-1:], post]
+        """Go on at another gateway of the same service, with the same token; raise NotInRoom or ServerUnreachable."""
+        self._channel()
+        channel = await UdpChannel.open(await udp_to(server), self._received, self._failed)
+        # Datagrams that are under way to the old socket are still received.
+        self._channels = [*self._channels[-1:], channel]
         self.server = server
-        post.send_now(self._place.register())
+        channel.send_now(self._membership.register())
 
-    async def _open(self, post: Post) -> None:
-        self._posts.append(post)
+    async def _open(self, channel: UdpChannel) -> None:
+        self._channels.append(channel)
         if self._settings.register_at_once:
-            post.send_now(self._place.register())
+            channel.send_now(self._membership.register())
         if self._settings.keep_alive_s:
-            self._pulse = asyncio.create_task(self._beat(), name=f"keep-alive of {self.name}")
+            self._keep_alive = asyncio.create_task(self._send_keep_alives(), name=f"keep-alive of {self.name}")
 
-    async def _beat(self) -> None:
+    async def _send_keep_alives(self) -> None:
         pause_s = min(_REGISTER_AGAIN_S, self._settings.keep_alive_s)
         while True:
             await asyncio.sleep(pause_s)
-            self._posts[-1].send_now(self._place.register())
+            self._channels[-1].send_now(self._membership.register())
             pause_s = self._settings.keep_alive_s
 
     async def _wait_for_turn(self) -> None:
-        """Hold to `burst` and `rate_per_s`."""
+        """Wait as `burst` and `rate_per_s` demand."""
         rate, burst = self._settings.rate_per_s, self._settings.burst
         if not rate:
             await asyncio.sleep(0)
@@ -327,15 +322,15 @@ class ChatClient(Commands):
         if self._allowance < 0:
             await asyncio.sleep(-self._allowance / rate)
 
-    def _post(self) -> Post:
+    def _channel(self) -> UdpChannel:
         if self._closed:
             raise errors.NotInRoom(f"not in {self.room} any more")
-        return self._posts[-1]
+        return self._channels[-1]
 
     def _received(self, data: bytes) -> None:
         self._away = False
         try:
-            event = self._place.hear(data)
+            event = self._membership.receive(data)
         except MalformedMessage:
             self.malformed += 1
             return
@@ -348,7 +343,7 @@ class ChatClient(Commands):
             self._keep(event)
         if isinstance(event, Renamed) and event.name == self.name:
             self.name = event.to
-            self._place.renamed(event.to)
+            self._membership.renamed(event.to)
         if isinstance(event, LAST):
             self._end()
 
@@ -369,7 +364,7 @@ class ChatClient(Commands):
             return
         self._closed = True
         self._arrived.set()
-        self.rest()
-        for post in self._posts:
-            post.close()
+        self.stop_keep_alives()
+        for channel in self._channels:
+            channel.close()
         self._inbox.put_nowait(None)

@@ -1,4 +1,4 @@
-"""What a member can ask and order, typed: the SDK's side of PROTOCOL.md, "Commands"."""
+"""The commands of a member as methods: the SDK's side of PROTOCOL.md, "Commands"."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -25,62 +25,63 @@ from tsudoi.events import (
     TopicChanged,
     Unmuted,
 )
-from tsudoi.pending import Order, Question
+from tsudoi.pending import PendingCommand, PendingList
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.slash_commands import Command, serialize
 from tsudoi.protocol.errors import InvalidName
 
 QUIET_S = 0.3
-"""A list whose length is not told is whole when nothing of it came for so long."""
+"""A list of unknown length counts as complete when no part of it has come for this time."""
 _R = TypeVar("_R", Person, RoomInfo, Sanction, Past, CommandHelp)
 
 
 class Commands(ABC):
-    """Commands for `ChatClient`, whose part this is.
+    """The commands of `ChatClient`, its subclass.
 
-    In the dialect `tsudoi`, orders return when they are done, and questions return values; errors are CommandRefused
-    (its `code` says why) and NoAnswer. In other dialects orders are only sent, what comes of them is a Notice in words,
-    and questions raise NotInDialect. A listener may take no commands (`--no-commands`): then they are said to the room.
+    In the dialect `tsudoi`, a command returns when the server has carried it out, with a value if it asks for one; it
+    raises CommandRefused (`code` has the reason) or NoAnswer. In other dialects a command is only sent, its answer is a
+    Notice, and commands that ask for a value raise NotInDialect. A listener may have commands switched off
+    (`--no-commands`): then they go to the room as messages.
     """
 
-    _waiting: list[Order | Question]
+    _waiting: list[PendingCommand | PendingList]
     _arrived: asyncio.Event
     _answer_timeout_s: float
     _is_native: bool
 
     async def command(self, line: str) -> None:
-        """Send a line that begins with a slash, as a person types it; what comes of it is an event.
+        """Send a line that begins with a slash, as a person types it; the answer is an event.
 
         Raises:
             InvalidText, NotInRoom: as `say`.
         """
         await self._send_line(line)
 
-    # --- questions ------------------------------------------------------------------------------------------------
+    # --- commands that ask ---
 
     async def who(self) -> list[Person]:
-        """Return who is in the room."""
+        """Return the members of the room."""
         return await self._ask_pages("who", slash_commands.Who, Person)
 
     async def rooms(self) -> list[RoomInfo]:
-        """Return which rooms there are on the server."""
+        """Return the rooms of the server."""
         return await self._ask_pages("rooms", slash_commands.Rooms, RoomInfo)
 
     async def bans(self) -> list[Sanction]:
-        """Return who is kept out of this room, or muted in it. For the host."""
+        """Return the bans and mutes of this room. For the host."""
         return await self._ask_pages("bans", slash_commands.Bans, Sanction)
 
     async def history(self, count: int = 20) -> list[Past]:
-        """Return what was said last, oldest first; at most 50."""
-        return self._of_kind(await self._ask(slash_commands.History(count), Question("history")), Past)
+        """Return the last messages, oldest first; at most 50."""
+        return self._of_kind(await self._ask(slash_commands.History(count), PendingList("history")), Past)
 
     async def help(self) -> list[CommandHelp]:
-        """Return which commands the server knows."""
-        return self._of_kind(await self._ask(slash_commands.Help(), Question("help")), CommandHelp)
+        """Return the commands that the server knows."""
+        return self._of_kind(await self._ask(slash_commands.Help(), PendingList("help")), CommandHelp)
 
     async def topic(self) -> str:
-        """Return what the room is about; empty if about nothing."""
+        """Return the topic of the room; empty if it has none."""
         self._check_native()
         answers: list[Answered] = []
 
@@ -90,90 +91,88 @@ class Commands(ABC):
                 return True
             return False
 
-        await self._order(slash_commands.Topic(), is_it)
+        await self._act(slash_commands.Topic(), is_it)
         return answers[0].about if answers[0].code == "topic-is" else ""
 
-    # --- orders ---------------------------------------------------------------------------------------------------
+    # --- commands that act ---
 
     async def msg(self, name: str, text: str) -> None:
-        """Say something to one member alone."""
+        """Send a private message to a member."""
         name = _normal(name)
-        await self._order(
+        await self._act(
             slash_commands.Whisper(name, text),
             lambda e: isinstance(e, Private) and (e.sender, e.text) == (self._me(), text),
         )
 
     async def reply(self, text: str) -> None:
-        """Answer who said something to this member alone last."""
-        await self._order(
+        """Answer the last private message."""
+        await self._act(
             slash_commands.Reply(text), lambda e: isinstance(e, Private) and (e.sender, e.text) == (self._me(), text)
         )
 
     async def me(self, text: str) -> None:
-        """Say what this member does, in the third person: `waves`. Not waited for, as `say`."""
+        """Send an action, such as `waves`. As `say`, it does not wait for the server."""
         await self._send_line(serialize(slash_commands.Act(text)))
 
     async def nick(self, name: str) -> None:
-        """Take another name."""
-        await self._order(slash_commands.Rename(name), lambda e: isinstance(e, Renamed) and e.name == self._me())
+        """Change this member's name."""
+        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, Renamed) and e.name == self._me())
 
     async def kick(self, name: str, reason: str = "") -> None:
         """Remove a member. For the host."""
         name = _normal(name)
-        await self._order(
+        await self._act(
             slash_commands.Kick(name, reason), lambda e: isinstance(e, Left) and (e.name, e.reason) == (name, "kicked")
         )
 
     async def ban(self, who: str, minutes: int = 0) -> None:
-        """Remove a member, or whoever comes from an IP address, and keep it out. For the host."""
-        await self._order(slash_commands.Ban(who, minutes), _answers("name-banned", "address-banned", "both-banned"))
+        """Remove a member, or all members at an IP address, and keep them out. For the host."""
+        await self._act(slash_commands.Ban(who, minutes), _answers("name-banned", "address-banned", "both-banned"))
 
     async def unban(self, who: str) -> None:
-        """Let a name or an IP address in again. For the host."""
-        await self._order(slash_commands.Unban(who), _answers("unbanned"))
+        """Lift the ban of a name or an IP address. For the host."""
+        await self._act(slash_commands.Unban(who), _answers("unbanned"))
 
     async def mute(self, name: str, minutes: int = 0) -> None:
-        """Let nobody hear a member, for some minutes or (0) until the room closes. For the host."""
+        """Mute a member for some minutes, or (0) until the room closes. For the host."""
         name = _normal(name)
-        await self._order(slash_commands.Mute(name, minutes), lambda e: isinstance(e, Muted) and e.name == name)
+        await self._act(slash_commands.Mute(name, minutes), lambda e: isinstance(e, Muted) and e.name == name)
 
     async def unmute(self, name: str) -> None:
-        """Let a member speak again, or somebody who has gone. For the host."""
+        """Unmute a member, also one that has left. For the host."""
         name, lifted = _normal(name), _answers("unmuted")
-        await self._order(
-            slash_commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, Unmuted) and e.name == name)
-        )
+        await self._act(slash_commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, Unmuted) and e.name == name))
 
     async def set_topic(self, topic: str) -> None:
-        """Let the room be about something; empty: about nothing. For the host."""
-        await self._order(slash_commands.Topic(topic), lambda e: isinstance(e, TopicChanged) and e.topic == topic)
+        """Set the topic; empty: remove it. For the host."""
+        await self._act(slash_commands.Topic(topic), lambda e: isinstance(e, TopicChanged) and e.topic == topic)
 
     async def set_password(self, password: str) -> None:
-        """Let nobody in without this from now on; empty: everybody. For the host."""
+        """Set the password that joining needs from now on; empty: none. For the host."""
         locked = bool(password)
-        await self._order(slash_commands.Lock(password), lambda e: isinstance(e, LockChanged) and e.locked == locked)
+        await self._act(slash_commands.Lock(password), lambda e: isinstance(e, LockChanged) and e.locked == locked)
 
     async def hand_over(self, name: str) -> None:
         """Make another member the host. For the host."""
         name = _normal(name)
-        await self._order(slash_commands.HandOver(name), lambda e: isinstance(e, HostChanged) and e.name == name)
+        await self._act(slash_commands.HandOver(name), lambda e: isinstance(e, HostChanged) and e.name == name)
 
     async def close_room(self) -> None:
         """Close the room for all. For the host."""
-        await self._order(slash_commands.Close(), lambda e: isinstance(e, RoomClosed))
+        await self._act(slash_commands.Close(), lambda e: isinstance(e, RoomClosed))
 
-    # --- how ------------------------------------------------------------------------------------------------------
+    # --- sending and waiting ---
 
     @abstractmethod
     async def _send_line(self, line: str) -> None:
-        """Say a line as the member would type it."""
+        """Send a line as the member would type it."""
 
     @abstractmethod
     def _me(self) -> str:
         """Return the member's name as it is now."""
 
     def _offer(self, event: Event) -> bool:
-        """Give an event to those who wait; say whether it was for one of them alone."""
+        """Offer an event to the pending commands; say whether it belongs to one of them alone."""
         taken = False
         for waiting in self._waiting:
             if waiting.offer(event):
@@ -185,28 +184,28 @@ class Commands(ABC):
 
     def _check_native(self) -> None:
         if not self._is_native:
-            raise errors.NotInDialect("only in tsudoi does the server answer in values")
+            raise errors.NotInDialect("the server answers with values in the dialect tsudoi only")
 
-    async def _order(self, command: Command, is_done: Callable[[Event], bool]) -> None:
+    async def _act(self, command: Command, is_done: Callable[[Event], bool]) -> None:
         line = serialize(command)
         if not self._is_native:
             await self._send_line(line)
             return
-        order = Order(is_done)
-        await self._wait_for(line, order)
-        if order.refusal is not None:
-            raise errors.CommandRefused(order.refusal.text, order.refusal.code)
-        if not order.done:
+        pending = PendingCommand(is_done)
+        await self._wait_for(line, pending)
+        if pending.refusal is not None:
+            raise errors.CommandRefused(pending.refusal.text, pending.refusal.code)
+        if not pending.done:
             raise errors.NoAnswer(f"the server did not answer {line.split()[0]} in time")
 
-    async def _ask(self, command: Command, question: Question) -> Question:
+    async def _ask(self, command: Command, pending: PendingList) -> PendingList:
         self._check_native()
-        await self._wait_for(serialize(command), question)
-        if question.refusal is not None and question.refusal.code != "no-history":
-            raise errors.CommandRefused(question.refusal.text, question.refusal.code)
-        if question.refusal is None and not question.heard:
-            raise errors.NoAnswer(f"the server did not answer /{question.what} in time")
-        return question
+        await self._wait_for(serialize(command), pending)
+        if pending.refusal is not None and pending.refusal.code != "no-history":
+            raise errors.CommandRefused(pending.refusal.text, pending.refusal.code)
+        if pending.refusal is None and not pending.has_begun:
+            raise errors.NoAnswer(f"the server did not answer /{pending.what} in time")
+        return pending
 
     async def _ask_pages(
         self,
@@ -217,25 +216,25 @@ class Commands(ABC):
         rows: list[_R] = []
         page, pages = 1, 1
         while page <= pages:
-            question = await self._ask(command(page), Question(what, page))
-            rows += self._of_kind(question, kind)
-            page, pages = page + 1, question.pages
+            pending = await self._ask(command(page), PendingList(what, page))
+            rows += self._of_kind(pending, kind)
+            page, pages = page + 1, pending.pages
         return rows
 
     @staticmethod
-    def _of_kind(question: Question, kind: type[_R]) -> list[_R]:
-        rows: list[Row] = question.rows
+    def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:
+        rows: list[Row] = pending.rows
         return [row for row in rows if isinstance(row, kind)]
 
-    async def _wait_for(self, line: str, waiting: Order | Question) -> None:
-        """Send a line and wait until its answer is there, or no more of it comes."""
+    async def _wait_for(self, line: str, waiting: PendingCommand | PendingList) -> None:
+        """Send a line and wait until the answer is complete, or the time is over."""
         self._waiting.append(waiting)
         try:
             await self._send_line(line)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._answer_timeout_s
             while not waiting.over and not self._has_ended():
-                open_end = isinstance(waiting, Question) and waiting.heard and waiting.expected is None
+                open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
                 left_s = min(QUIET_S, deadline - loop.time()) if open_end else deadline - loop.time()
                 self._arrived.clear()
                 try:
@@ -248,7 +247,7 @@ class Commands(ABC):
 
     @abstractmethod
     def _has_ended(self) -> bool:
-        """Say whether nothing more will be heard."""
+        """Say whether the membership has ended."""
 
 
 def _normal(name: str) -> str:

@@ -17,7 +17,7 @@ from tsudoi.session import Conversation
 from tsudoi.settings import Settings
 
 RECEIVE_BUFFER = 1 << 20
-"""What a burst may fill while this process does something else; the kernel may give less."""
+"""Bytes of datagrams that may wait while this process is busy; the kernel may grant less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Line:
     writer: asyncio.StreamWriter
 
     async def converse(self, conversation: Conversation, settings: Settings) -> None:
-        """Carry the conversation to its result.
+        """Carry a conversation to its end.
 
         Raises:
             NoAnswer, ProtocolViolation, ServerUnreachable
@@ -51,7 +51,7 @@ class Line:
             raise ServerUnreachable(f"the server hung up: {reason(exc)}") from exc
 
     async def _read(self, patience_s: float | None) -> bytes:
-        """Return what came; nothing at the connection's end, or when nothing came for as long as that."""
+        """Return received bytes; none at the connection's end, or when none came in that time."""
         limit = asyncio.timeout(patience_s)
         try:
             async with limit:
@@ -61,7 +61,7 @@ class Line:
                 return b""
             raise
         except ConnectionError:
-            # Hung up with something of ours unread: what the server said before may still be its whole answer.
+            # The server closed with bytes of ours unread; the bytes before may still be its whole answer.
             if patience_s is not None:
                 return b""
             raise
@@ -96,7 +96,7 @@ async def connected_line(server: Server, settings: Settings) -> Line:
 
 
 def tls_context(authorities: Path | None) -> ssl.SSLContext:
-    """Return what verifies a server: TLS 1.2 or newer, its name, and an authority of this file or the system's.
+    """Return a context that demands TLS 1.2, the server's name, and an authority of this file or the system's.
 
     Raises:
         ClientError: the file can not be used.
@@ -125,7 +125,7 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
 
 
 def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None = None) -> socket.socket:
-    """Return a UDP socket that hears nobody but `to`."""
+    """Return a UDP socket that sends to, and receives from, `to` alone."""
     udp = socket.socket(family, socket.SOCK_DGRAM)
     try:
         udp.setblocking(False)
@@ -153,8 +153,8 @@ async def udp_to(server: Server) -> socket.socket:
         raise ServerUnreachable(f"no way to {server}: {reason(exc)}") from exc
 
 
-class Post(asyncio.DatagramProtocol):
-    """A UDP socket that waits when the kernel can take no more."""
+class UdpChannel(asyncio.DatagramProtocol):
+    """A UDP socket whose `send` waits while the kernel's buffer is full."""
 
     def __init__(self, received: Callable[[bytes], None], failed: Callable[[OSError], None]) -> None:
         self._received = received
@@ -166,12 +166,12 @@ class Post(asyncio.DatagramProtocol):
     @classmethod
     async def open(
         cls, udp: socket.socket, received: Callable[[bytes], None], failed: Callable[[OSError], None]
-    ) -> "Post":
+    ) -> "UdpChannel":
         """Take over `udp`."""
         loop = asyncio.get_running_loop()
-        transport, post = await loop.create_datagram_endpoint(lambda: cls(received, failed), sock=udp)
-        post._transport = transport
-        return post
+        transport, channel = await loop.create_datagram_endpoint(lambda: cls(received, failed), sock=udp)
+        channel._transport = transport
+        return channel
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         self._received(data)
@@ -187,28 +187,28 @@ class Post(asyncio.DatagramProtocol):
         self._writable.set()
 
     def send_now(self, data: bytes) -> None:
-        """Send, or let the transport keep it for a moment."""
+        """Send at once, or let the transport keep the datagram."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(data)
 
     async def send(self, data: bytes) -> None:
-        """Send when there is room."""
+        """Send when the buffer has room."""
         await self._writable.wait()
         self.send_now(data)
 
     def close(self) -> None:
-        """Send what waits and close."""
+        """Send the datagrams that wait, and close."""
         if self._transport is not None:
             self._transport.close()
         self._writable.set()
 
 
 def reason(exc: Exception) -> str:
-    """Return why, in a few words of the system's."""
+    """Describe an error in a few words, the system's where it has some."""
     if isinstance(exc, socket.gaierror):
         return "its name is not known"
     if isinstance(exc, ssl.SSLError):
-        # Its number is none of the system's.
+        # Its errno is not one of the system's.
         return (exc.reason or "TLS failed").lower().replace("_", " ")
     if isinstance(exc, OSError) and exc.errno:
         return os.strerror(exc.errno).lower()

@@ -1,4 +1,4 @@
-"""How values are spread, in plain integers: cheap to note, read when somebody asks."""
+"""Count values in buckets, for histograms of the metrics endpoint."""
 
 from bisect import bisect_left
 
@@ -7,12 +7,12 @@ ITEMS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
 
 class Histogram:
-    """Counts of values up to each bound; above the last one, in a count of their own."""
+    """Counts of values up to each bound, and of values above the last bound."""
 
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        """Begin empty; the bounds rise."""
+        """Begin empty; `bounds` must be in ascending order."""
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0

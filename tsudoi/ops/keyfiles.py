@@ -1,7 +1,7 @@
-"""Key files of the backbone: who may speak on its tcp ports; ARCHITECTURE.md, "Keys".
+"""Parse and serialize key files, which admit processes to the backbone's tcp ports; ARCHITECTURE.md, "Keys".
 
-A secret key file is TOML: role, name, public, secret, and the broker's public key, so that a gateway needs one file and
-no more. A public key file is the key alone, in one line; its role and name are its folder's and its own.
+A secret key file is TOML with role, name, public key, secret key and the broker's public key: a gateway needs no other
+file. A public key file is one line, the key; its folder's name is the role, its own name the owner's name.
 """
 
 import re
@@ -18,23 +18,23 @@ MAX_FILE_SIZE = 4_096
 
 
 class Role(StrEnum):
-    """What the owner of a key may do on the backbone."""
+    """What a key allows its owner on the backbone."""
 
     BROKER = "broker"
-    """It answers; as a client it may only ask whether it is answered."""
+    """Serves; as a client it may only check that a broker replies."""
     GATEWAY = "gateway"
     OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose key it is."""
+    """The owner of a key."""
 
     role: Role
     name: str
 
     def may_be_called(self, name: str) -> bool:
-        """Say whether a socket of this owner may go by a gateway's name: another's members would come to it."""
+        """Say whether this owner's socket may use a gateway's name. Another name would get it another's members."""
         return name in ("", self.name)
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class SecretKey:
-    """One side's pair and the broker's public key; never printed, never logged."""
+    """A key pair, and the broker's public key. Never printed, never logged."""
 
     owner: Owner
     public: str
@@ -52,14 +52,14 @@ class SecretKey:
 
 
 def check_name(name: str) -> str:
-    """Return a key's name as it came; raises SettingError if it can be none."""
+    """Return `name` unchanged, or raise SettingError if it is not a valid name of a key."""
     if not NAME.fullmatch(name):
         raise SettingError(f"{name!r} is no name: letters, digits, '-', '_' and '.', 64 at most")
     return name
 
 
 def parse_public(text: str, where: str) -> str:
-    """Return the key in a public key file; raises SettingError, with `where` in its text, if there is none."""
+    """Return the key in a public key file; raise SettingError, with the path `where` in its text, if there is none."""
     key = text.strip()
     if not KEY.fullmatch(key):
         raise SettingError(f"{where} holds no public key: 40 characters of Z85 in one line")
@@ -67,15 +67,15 @@ def parse_public(text: str, where: str) -> str:
 
 
 def parse_secret(text: str, mode: int, where: str) -> SecretKey:
-    """Return the pair in a secret key file.
+    """Return the keys in a secret key file.
 
     Args:
-        text: its content.
-        mode: its permissions, as in st_mode.
-        where: its path, for the error.
+        text: the content.
+        mode: the permissions, as in st_mode.
+        where: the path, for the error.
 
     Raises:
-        SettingError: it is not one, or others than its owner may read it. The text says nothing of its content.
+        SettingError: not a secret key file, or users other than its owner may read it. The error has no content of it.
     """
     if mode & 0o077:
         raise SettingError(f"{where} is open to others: chmod 600 {where}")
@@ -91,7 +91,7 @@ def parse_secret(text: str, mode: int, where: str) -> SecretKey:
 
 
 def serialize_secret(key: SecretKey) -> str:
-    """Return a secret key file's content. Z85 has no quotes and no backslashes: TOML's strings hold it as it is."""
+    """Return a secret key file's content. Z85 has no quotes and no backslashes, so TOML needs no escapes."""
     return (
         f"# The {key.owner}'s key for tsudoi's backbone. Whoever has this file is that {key.owner.role}.\n"
         f'role = "{key.owner.role}"\nname = "{key.owner.name}"\n'

@@ -1,13 +1,15 @@
-"""How fast somebody may do something: token buckets, asked with `touch(now)`."""
+"""Limit rates with token buckets: `touch(now)` counts an event and says whether it is allowed."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
+
+from tsudoi.ops.bounded import drop_oldest
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 
 class Bucket:
-    """Lets `burst` events through at once and `rate` a second in the long run."""
+    """Allows `burst` events at once and `rate` per second in the long run."""
 
     __slots__ = ("_at", "_left")
 
@@ -16,10 +18,7 @@ class Bucket:
         self._at = now
 
     def touch(self, now: float, rate: float, burst: float, cost: float = 1.0) -> bool:
-        """Say whether one more event is allowed at `now` (monotonic seconds), and count it if it is.
-
-        One that weighs more than others has a `cost` in these.
-        """
+        """Say whether an event is allowed at `now` (monotonic seconds); if it is, subtract its `cost`."""
         left = self._left + (now - self._at) * rate
         if left > burst:
             left = burst
@@ -30,17 +29,16 @@ class Bucket:
         self._left = left - cost
         return True
 
-    def give_back(self, burst: float) -> bool:
-        """One event that was counted has turned out to cost nothing; say whether all of `burst` is left now."""
+    def refund(self, burst: float) -> bool:
+        """Add one event's cost again; say whether the bucket is full now."""
         self._left = min(burst, self._left + 1.0)
         return self._left >= burst
 
 
 class Buckets(Generic[_Key]):
-    """A bucket for each of many, of which strangers may make up new ones: the one longest not touched is dropped."""
+    """One bucket per key. When there are more than `size`, the one that was not touched for longest is dropped."""
 
     def __init__(self, size: int) -> None:
-        """Know at most `size` of them."""
         self._size = size
         self._of: dict[_Key, Bucket] = {}
 
@@ -48,20 +46,13 @@ class Buckets(Generic[_Key]):
         return len(self._of)
 
     def touch(self, key: _Key, now: float, rate: float, burst: float) -> bool:
-        """Say whether one more event of `key` is allowed at `now`, and count it if it is; see `Bucket`."""
+        """Say whether an event of `key` is allowed at `now`, and count it if it is; see `Bucket.touch`."""
         bucket = self._of.pop(key, None) or Bucket(burst, now)
         self._of[key] = bucket
-        if len(self._of) > self._size:
-            del self._of[next(iter(self._of))]
+        drop_oldest(self._of, self._size)
         return bucket.touch(now, rate, burst)
 
-    def give_back(self, key: _Key, burst: float) -> None:
-        """One event of `key` that was counted has turned out to cost nothing; one that owes nothing is forgotten."""
-        if (bucket := self._of.get(key)) and bucket.give_back(burst):
+    def refund(self, key: _Key, burst: float) -> None:
+        """Add one event's cost to the bucket of `key` again; forget the bucket if it is full."""
+        if (bucket := self._of.get(key)) and bucket.refund(burst):
             del self._of[key]
-
-
-def bound(table: dict[_Key, float], size: int) -> None:
-    """Let a table have no more than so many rows: those that came first go."""
-    while len(table) > size:
-        del table[next(iter(table))]

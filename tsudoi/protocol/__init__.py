@@ -1,4 +1,5 @@
-"""Every byte on every wire, as values: no I/O and no clock in here.
+"""Every byte on every wire, as values: no I/O and no clock.
 
-The client protocol is described in PROTOCOL.md, the gateway-broker frames in ARCHITECTURE.md, "Backbone".
+`client/` is the client protocol (PROTOCOL.md); `backbone/` the frames between gateways and broker (ARCHITECTURE.md,
+"Backbone"). The modules here serve both.
 """

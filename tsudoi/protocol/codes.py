@@ -1,17 +1,17 @@
-"""Every number that crosses a wire; PROTOCOL.md, "Codes"."""
+"""Define the numbers in messages: PROTOCOL.md, "Codes", for clients; kinds and reasons of log entries for gateways."""
 
 from enum import IntEnum, IntFlag
 
 
 class Operation(IntEnum):
-    """Second byte of the TCP header."""
+    """Second byte of the TCP header: what the client asks for."""
 
     CREATE = 1
     JOIN = 2
 
 
 class State(IntEnum):
-    """Third byte of the TCP header."""
+    """Third byte of the TCP header: which step of the handshake this is."""
 
     REQUEST = 0
     RESPONSE = 1
@@ -19,7 +19,7 @@ class State(IntEnum):
 
 
 class Status(IntEnum):
-    """What became of a request. The first four are the survey's common ground; dialects spell them in their own way."""
+    """Result of a request. Each dialect spells it in its own way."""
 
     OK = 0
     ROOM_EXISTS = 1
@@ -30,43 +30,46 @@ class Status(IntEnum):
 
 
 class EntryKind(IntEnum):
-    """What an entry of a room's log says."""
+    """Kind of an entry in a room's log; a few kinds are only sent from gateway to broker.
+
+    Fields are those of `backbone.Entry`: the member, `peer`, `text`, `code`.
+    """
 
     SAID = 1
     JOINED = 2
     LEFT = 3
     CLOSED = 4
     ADDRESSED = 5
-    """Only from gateway to broker, never in a log: where a member's datagrams go."""
+    """Only from gateway to broker: the address to which the member's datagrams go."""
     RELEASED = 6
-    """Likewise: the gateway serves the member no more."""
+    """Only from gateway to broker: the gateway has released the member."""
     COMMANDED = 7
-    """Likewise: a line that a member typed, to be parsed by `commands.py` and carried out."""
+    """Only from gateway to broker: a slash command (`client/slash_commands.py`), to be carried out by the broker."""
     ACTED = 8
-    """Said in the third person."""
+    """A message in the third person (`/me`)."""
     WHISPERED = 9
-    """Said to one member alone: the peer."""
+    """A message to `peer` alone."""
     RENAMED = 10
     """`sender` is the old name, `text` the new one."""
     TOPIC = 11
-    """What the room is about; empty when it was taken off."""
+    """`text` is the new topic; empty: there is none any more."""
     HOST = 12
-    """The member is the host now; the peer handed over, or nobody did."""
+    """The member is the new host; `peer` handed over, or is 0 if the former host left."""
     MUTED = 13
-    """The member may not speak; `code` is the minutes, 0: until the room closes."""
+    """The member is muted for `code` minutes; 0: until the room closes."""
     UNMUTED = 14
     LOCKED = 15
-    """`code` 1: the room has a password (another one); 0: none any more."""
+    """`code` 1: the room has a new password; 0: it has none any more."""
     ANSWERED = 16
-    """Told to the member alone: `code` is a `phrases.Phrase`, `text` what it is about."""
+    """An answer to the member alone: `code` is a `phrases.Phrase`, `text` its {arg}."""
     ANNOUNCED = 17
-    """From the operator, to everybody."""
+    """An announcement of the operator."""
     KEPT = 18
-    """Only from gateway to broker, as an answer to Release: it serves the member still."""
+    """Only from gateway to broker, in reply to Release: the gateway goes on serving the member."""
 
 
 class LeaveReason(IntEnum):
-    """Why a member is no longer in its room, or why the room is no more."""
+    """Why a member is no longer in its room, or why the room has closed."""
 
     LEFT = 1
     IDLE = 2
@@ -78,13 +81,13 @@ class LeaveReason(IntEnum):
     OPERATOR = 8
     """The operator removed the member, or closed the room."""
     HOST_CLOSED = 9
-    """The host closed the room and did not just leave it."""
+    """The host closed the room with `/close`."""
 
 
 class Rights(IntFlag):
-    """What a member may do that others may not, because a signed token said so; PROTOCOL.md, "Trust"."""
+    """Rights that a signed token gives a member; PROTOCOL.md, "Trust"."""
 
     VERIFIED = 1
-    """The name is the one that the token's issuer vouches for."""
+    """The token's issuer vouches for the member's name."""
     MODERATOR = 2
-    """May do in any room what its host may."""
+    """May do whatever the room's host may."""

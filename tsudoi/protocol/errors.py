@@ -1,4 +1,4 @@
-"""The exception tree: whose fault is it? Peer, us, or the world (ARCHITECTURE.md, "Errors")."""
+"""Define the exceptions by whose fault they are: the peer's, the network's or our own; ARCHITECTURE.md, "Errors"."""
 
 from typing import ClassVar
 
@@ -6,60 +6,60 @@ from tsudoi.protocol.codes import Status
 
 
 class ChatError(Exception):
-    """Root of all; caught only at a process's edge."""
+    """Base of all our exceptions; caught only at a process's edge."""
 
 
 class PeerError(ChatError):
-    """They broke the rules: count it, answer `status` or stay silent; never a traceback."""
+    """The peer broke the rules: count it, and reply with `status` or stay silent; no traceback."""
 
     status: ClassVar[Status] = Status.BAD_REQUEST
 
 
 class MalformedMessage(PeerError):
-    """Bytes that are not what PROTOCOL.md describes. The only exception of every `parse_untrusted`."""
+    """Bytes from outside that are not a valid message. The only exception of every `…_untrusted` parser."""
 
 
 class InvalidName(PeerError):
-    """A room or user name that is empty, too long, or has characters that names may not have."""
+    """A room or user name that breaks the rules of PROTOCOL.md, "Names"."""
 
 
 class RoomExists(PeerError):
-    """Create of a room that is there already."""
+    """Create of a room that exists."""
 
     status = Status.ROOM_EXISTS
 
 
 class RoomNotFound(PeerError):
-    """Join of a room that is not there."""
+    """Join of a room that does not exist."""
 
     status = Status.ROOM_NOT_FOUND
 
 
 class WrongPassword(PeerError):
-    """Join of a locked room without its password."""
+    """Join of a locked room with a wrong password or none; or a signed token that does not hold."""
 
     status = Status.WRONG_PASSWORD
 
 
 class Full(PeerError):
-    """A room with its most members, or a server or an address with its most rooms; the text says which."""
+    """A limit on members or rooms is reached; the text says which."""
 
     status = Status.BUSY
 
 
 class Banned(PeerError):
-    """A host or the operator has said that this name or address may not come in."""
+    """The room's host or the operator has banned this name or address."""
 
 
 class BackboneError(ChatError):
-    """The world failed (broker away, time-out): tell the client to try again."""
+    """The broker does not answer: tell the client to try again."""
 
     status: ClassVar[Status] = Status.BUSY
 
 
 class StoreError(ChatError):
-    """The store could not keep what it must keep; the broker stops rather than acknowledge."""
+    """The store could not commit: the broker stops and acknowledges nothing."""
 
 
 class SettingError(ChatError):
-    """A setting that can not work; one line to the operator, exit status 2."""
+    """A setting that can not work: one line to the operator, exit status 2."""

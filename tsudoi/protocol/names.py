@@ -1,4 +1,4 @@
-"""Room names, user names and tokens: limits and normal form; PROTOCOL.md, "Names" and "Tokens"."""
+"""Normalise room names and user names, and hash tokens; PROTOCOL.md, "Names" and "Tokens"."""
 
 import hashlib
 import re
@@ -8,48 +8,48 @@ from typing import NewType
 from tsudoi.protocol.errors import InvalidName
 
 RoomName = NewType("RoomName", str)
-"""A room's name in NFC, as its creator wrote it otherwise."""
+"""A room's name in normal form."""
 
 UserName = NewType("UserName", str)
-"""A user's name in NFC."""
+"""A user's name in normal form."""
 
 Token = NewType("Token", str)
-"""32 lower-case hexadecimal characters: a member's only credential. Never logged, never stored."""
+"""32 lower-case hexadecimal characters, a member's only credential. Never logged, never stored."""
 
 TokenHash = NewType("TokenHash", bytes)
-"""The first 16 bytes of SHA-256(token): what the directory knows a member by."""
+"""The first 16 bytes of SHA-256(token), by which the directory finds a member."""
 
 MAX_NAME_SIZE = 255
-"""Bytes of UTF-8: the header has one byte for the size."""
+"""Bytes of UTF-8; the header has one byte for the size."""
 
 TOKEN_SIZE = 32
 
 SERVER_NAME = "server"
-"""Who says a notice, in forms that name a sender. A member who wishes it is told apart from the server."""
+"""The sender of notices, in forms that name one. No member can have this name."""
 
-# NFC makes one character of at most four. To put tens of thousands of combining marks in order takes it seconds.
+# NFC joins four characters at most. Longer texts are refused before: sorting 10,000 combining marks takes seconds.
 _MAX_DECOMPOSED = 4 * MAX_NAME_SIZE
 
-# Cc breaks terminals and logs; the bidirectional overrides make a name read as another; U+2028/9 end lines.
+# Control characters break terminals and logs, bidi characters make a name look like another, U+2028/9 end lines.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
 _LINE_ENDS = frozenset("\u2028\u2029")
 
-# What leaves no mark in a line: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), which Python does
-# not have, and U+FFF9 to U+FFFB. They stay in names: emoji and Persian need joiners and variation selectors.
+# Invisible characters: Unicode's Default_Ignorable_Code_Point (DerivedCoreProperties.txt), which Python lacks, and
+# U+FFF9 to U+FFFB. Names may contain them: emoji and Persian need joiners and variation selectors.
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-# What leaves a gap: white space, braille's blank, a musical note without a head.
+# Visible only as a gap: white space, the braille blank, the musical null notehead.
 _BLANK = re.compile("[\\s\u2800\U0001d159]+")
 
 
 def normalise(name: str, what: str = "name") -> str:
-    """Return `name` in NFC, without white space around it.
+    """Return the normal form of a name: NFC, without white space around it. `what` names it in the error.
 
     Raises:
-        InvalidName: it is empty, longer than 255 bytes of UTF-8, has control characters, line ends, bidirectional
-            overrides or lone surrogates, or nothing that can be seen. The text names `what` was wrong.
+        InvalidName: empty; longer than 255 bytes of UTF-8; without a visible character; or with a control character, a
+            line end, a bidi character or a lone surrogate.
     """
     if name.isascii() and name.isprintable():
         normal = name.strip()
@@ -71,12 +71,12 @@ def normalise(name: str, what: str = "name") -> str:
 
 
 def room_name(name: str) -> RoomName:
-    """Return the normal form of a room's name or raise InvalidName."""
+    """Return the normal form of a room's name, or raise InvalidName; see `normalise`."""
     return RoomName(normalise(name, "room name"))
 
 
 def user_name(name: str) -> UserName:
-    """Return the normal form of a user's name or raise InvalidName, also if it only looks like the server's."""
+    """Return the normal form of a user's name, or raise InvalidName, also if it only looks like the server's."""
     normal = normalise(name, "user name")
     if not normal.isascii() and _seen(normal) == SERVER_NAME:
         raise InvalidName("user name can not be told from the server's")
@@ -84,27 +84,27 @@ def user_name(name: str) -> UserName:
 
 
 def _seen(name: str) -> str:
-    """Return what people see of a name: without what leaves no mark, and with one space for each gap inside."""
+    """Return what people see of a name: without invisible characters, and with one space for each gap inside."""
     return _BLANK.sub(" ", _IGNORABLE.sub("", name)).strip()
 
 
-def told_apart(name: UserName, number: int) -> UserName:
-    """Return `name` marked as the `number`th of that name, within the size limit: `alice` → `alice#2`."""
+def numbered_name(name: UserName, number: int) -> UserName:
+    """Return the name of the `number`th member called `name`: `alice#2`. Cuts a long name so that the mark fits."""
     mark = f"#{number}"
     return UserName(cut(name, MAX_NAME_SIZE - len(mark)) + mark)
 
 
 def cut(text: str, size: int) -> str:
-    """Return the longest beginning of `text` that fits `size` bytes of UTF-8, cut at a character's border."""
+    """Return the longest beginning of `text` that has at most `size` bytes of UTF-8."""
     raw = text.encode()
     return text if len(raw) <= size else raw[: max(size, 0)].decode(errors="ignore")
 
 
 def hash_token(token: bytes) -> TokenHash:
-    """Return what the directory stores in place of a token. 128 random bits need no salt and no slow hash."""
+    """Return the hash that the directory stores. A token has 128 random bits, so it needs no salt and no slow hash."""
     return TokenHash(hashlib.sha256(token).digest()[:16])
 
 
 def looks_like_token(raw: bytes) -> bool:
-    """Say whether `raw` has the form of a token; most of what strangers send has not."""
+    """Say whether `raw` has the form of a token."""
     return len(raw) == TOKEN_SIZE and not raw.translate(None, b"0123456789abcdef")

@@ -92,7 +92,7 @@ def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
     assert all("join again to ask that" in text for text in told)
     gateway.receive(1, "/time", elsewhere)
     gateway.receive(1, "hello", elsewhere)
-    assert len(gateway.asked(backbone.Clock)) == 1
+    assert len(gateway.asked(backbone.GetTime)) == 1
     assert gateway.said() == ["hello"]
 
 

@@ -8,7 +8,7 @@ from tsudoi.protocol.backbone import (
     Reconcile,
     Reconciled,
     Replay,
-    Standing,
+    RoomPositions,
 )
 
 
@@ -67,7 +67,7 @@ def test_entries_missed_while_fenced_are_replayed(gateway: ScriptedGateway) -> N
     gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
     request = gateway.asked(Positions)[-1]
     assert request.body == Positions([1])
-    gateway.reply(request.id, Standing([(1, 1, 3)]))
+    gateway.reply(request.id, RoomPositions([(1, 1, 3)]))
     while answer_all(gateway, [said(2, 9, "2"), said(3, 9, "3")]):
         pass
     assert texts(gateway, ALICE) == ["2", "3"]
@@ -81,5 +81,5 @@ def test_a_lost_canary_makes_it_ask_where_rooms_stand(gateway: ScriptedGateway) 
     gateway.canaries_come_back = True
     gateway.wait(0.25)
     (request,) = gateway.asked(Positions)
-    gateway.reply(request.id, Standing([(1, 1, 1)]))
+    gateway.reply(request.id, RoomPositions([(1, 1, 1)]))
     assert gateway.asked(Replay) == []

@@ -1,4 +1,4 @@
-"""gateway/chat/render.py against tests/vectors/told.json; the protocol's test_vectors.py reads what is written here."""
+"""gateway/chat/render.py against tests/vectors/notices.json; the protocol's test_vectors.py reads what it writes."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def manner_of(vector: Vector) -> MemberOptions:
     return MemberOptions.JAPANESE if vector["language"] == "ja" else MemberOptions(0)
 
 
-@pytest.mark.parametrize("vector", vectors("told"))
+@pytest.mark.parametrize("vector", vectors("notice"))
 def test_told(vector: Vector) -> None:
     entry, style = entry_of(vector), dialect_of(vector).down
     member = {entry.sender: 1, entry.peer_name: 2}.get(vector["to"], 0)

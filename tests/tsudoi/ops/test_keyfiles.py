@@ -17,7 +17,7 @@ def test_a_key_file_is_read_as_it_was_written() -> None:
 
 
 @given(st.from_regex(KEY, fullmatch=True), st.sampled_from(Role))
-def test_so_is_any_key(key: str, role: Role) -> None:
+def test_any_key_is_read_as_it_was_written(key: str, role: Role) -> None:
     one = SecretKey(Owner(role, "x"), key, key[::-1], key)
     assert parse_secret(serialize_secret(one), 0o600, "x") == one
 
@@ -29,7 +29,7 @@ def test_a_secret_that_others_may_read_is_not_used(mode: int) -> None:
 
 
 @given(st.text() | st.text("roleabc =\"'[]{}.\n0:"))
-def test_what_is_no_key_file_is_said_to_be_none(text: str) -> None:
+def test_other_files_are_refused_as_key_files(text: str) -> None:
     with pytest.raises(SettingError) as caught:
         parse_secret(text, 0o600, "a.key")
     assert str(caught.value) == "a.key is no key file (python -m broker keys add makes them)"
@@ -78,5 +78,5 @@ def test_a_gateway_goes_by_its_own_name_or_by_none(name: str, may: bool) -> None
         ("tcp://192.0.2.1:9003", False),
     ],
 )
-def test_what_stays_on_this_machine_needs_no_keys(endpoint: str, stays: bool) -> None:
+def test_endpoints_of_this_machine_need_no_keys(endpoint: str, stays: bool) -> None:
     assert is_loopback(endpoint) is stays

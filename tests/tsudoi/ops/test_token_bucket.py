@@ -33,14 +33,14 @@ def test_trying_too_often_costs_nothing() -> None:
     assert bucket.touch(1.01, 1, 1)
 
 
-def test_what_is_given_back_is_never_more_than_a_burst() -> None:
+def test_refunds_never_exceed_the_burst() -> None:
     buckets: Buckets[str] = Buckets(2)
     assert [buckets.touch("one", 0.0, 1, 2) for _ in range(3)] == [True, True, False]
-    buckets.give_back("one", 2)
+    buckets.refund("one", 2)
     assert len(buckets) == 1
-    buckets.give_back("one", 2)
+    buckets.refund("one", 2)
     assert len(buckets) == 0
-    buckets.give_back("one", 2)
+    buckets.refund("one", 2)
     assert [buckets.touch("one", 0.0, 1, 2) for _ in range(3)] == [True, True, False]
 
 

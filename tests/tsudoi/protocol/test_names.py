@@ -18,8 +18,8 @@ from tsudoi.protocol.names import (
     hash_token,
     looks_like_token,
     normalise,
+    numbered_name,
     room_name,
-    told_apart,
     user_name,
 )
 
@@ -94,7 +94,7 @@ def test_control_characters_and_overrides_are_invalid_inside(char: str) -> None:
 
 
 @pytest.mark.parametrize("unseen", UNSEEN.replace("\u3000", "").lstrip())
-def test_a_name_of_what_nobody_sees_is_invalid(unseen: str) -> None:
+def test_a_name_of_invisible_characters_is_invalid(unseen: str) -> None:
     for name in (unseen, unseen * 3, f"{unseen} \u3000{unseen}", f"\u200b{unseen}"):
         with pytest.raises(InvalidName, match="room name has nothing that can be seen"):
             room_name(name)
@@ -155,17 +155,17 @@ def test_a_name_of_marks_out_of_order_costs_no_time() -> None:
 
 @given(names(), st.integers(2, 10_000))
 @example("部" * 85, 2)
-def test_a_name_told_apart_is_a_name_that_shows_its_number(name: str, number: int) -> None:
-    apart = told_apart(user_name(name), number)
+def test_a_numbered_name_is_a_name_and_shows_its_number(name: str, number: int) -> None:
+    apart = numbered_name(user_name(name), number)
     assert normalise(apart) == apart
     assert apart.endswith(f"#{number}")
     assert name.startswith(apart.removesuffix(f"#{number}"))
 
 
 def test_alice_becomes_alice_2() -> None:
-    assert told_apart(UserName("alice"), 2) == "alice#2"
-    assert told_apart(UserName("a" * 255), 10) == "a" * 252 + "#10"
-    assert told_apart(UserName("部" * 85), 2) == "部" * 84 + "#2"
+    assert numbered_name(UserName("alice"), 2) == "alice#2"
+    assert numbered_name(UserName("a" * 255), 10) == "a" * 252 + "#10"
+    assert numbered_name(UserName("部" * 85), 2) == "部" * 84 + "#2"
 
 
 @given(texts(30), st.integers(-5, 130))

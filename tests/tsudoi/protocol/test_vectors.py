@@ -4,14 +4,14 @@ import pytest
 
 from tests.tsudoi.protocol.vectors import Vector, data, dialect_of, files, frames, vectors, worked_example
 from tsudoi.protocol import names
-from tsudoi.protocol.client import datagram, handshake, notices
+from tsudoi.protocol.client import datagram, downlink_encoder, handshake, notices
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
-from tsudoi.protocol.client.downlink import Noticed, NoticeKind, Said, parse_down_untrusted
+from tsudoi.protocol.client.downlink_decoder import Noticed, NoticeKind, Said, parse_down_untrusted
 from tsudoi.protocol.client.handshake import Request
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import asks_for_rooms, recognise
-from tsudoi.protocol.client.replies import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
@@ -59,14 +59,14 @@ def test_no_request(vector: Vector) -> None:
     assert recognise(header, body, listed_before=True) is dialect
     with pytest.raises(MalformedMessage):
         request_in(dialect, raw)
-    assert handshake.refused(dialect, header, "", Status.BAD_REQUEST) == [bytes.fromhex(vector["answer"])]
+    assert handshake.encode_refusal(dialect, header, "", Status.BAD_REQUEST) == [bytes.fromhex(vector["answer"])]
 
 
 @pytest.mark.parametrize("vector", vectors("granted"))
 def test_granted(vector: Vector) -> None:
     dialect = dialect_of(vector)
     request = request_in(dialect, bytes.fromhex(vector["request"]))
-    assert handshake.granted(dialect, request, request.room, vector["user"], vector["token"]) == frames(vector)
+    assert handshake.encode_grant(dialect, request, request.room, vector["user"], vector["token"]) == frames(vector)
     answer = AnswerReader(dialect, request.operation).feed_untrusted(b"".join(frames(vector)))
     assert isinstance(answer, Granted)
     assert answer.token == vector["token"]
@@ -77,7 +77,7 @@ def test_granted(vector: Vector) -> None:
 def test_refused(vector: Vector) -> None:
     dialect, status = dialect_of(vector), Status(vector["status"])
     request = request_in(dialect, bytes.fromhex(vector["request"]))
-    assert handshake.refused(dialect, request.header, vector["room"], status) == frames(vector)
+    assert handshake.encode_refusal(dialect, request.header, vector["room"], status) == frames(vector)
     reader = AnswerReader(dialect, request.operation)
     answer = reader.feed_untrusted(b"".join(frames(vector))) or reader.settle_untrusted()
     assert isinstance(answer, Refused)
@@ -98,13 +98,13 @@ def test_ask_for_rooms(vector: Vector) -> None:
 
 @pytest.mark.parametrize("vector", vectors("rooms"))
 def test_rooms(vector: Vector) -> None:
-    assert handshake.rooms_reply(vector["rooms"]) == data(vector)
+    assert handshake.encode_room_list(vector["rooms"]) == data(vector)
     assert RoomsReader().feed_untrusted(data(vector)) == vector["rooms"]
 
 
 @pytest.mark.parametrize("vector", vectors("join list"))
 def test_join_list(vector: Vector) -> None:
-    assert handshake.join_list(vector["rooms"]) == data(vector)
+    assert handshake.encode_join_list(vector["rooms"]) == data(vector)
     assert JoinListReader().feed_untrusted(data(vector)) == vector["rooms"]
 
 
@@ -150,7 +150,7 @@ def test_up(vector: Vector) -> None:
     in_bytes = vector["counted"] == "bytes"
     room, token, text = (datagram.parse_untrusted if in_bytes else datagram.parse_in_characters_untrusted)(raw)
     assert (room.decode(), token.decode()) == (vector["room"], vector["token"])
-    assert datagram.readable(text, dialect) == vector["text"]
+    assert datagram.decode_text(text, dialect) == vector["text"]
     if in_bytes and vector.get("written", True):
         assert datagram.serialize(vector["room"], vector["token"], text.decode()) == raw
 
@@ -175,27 +175,27 @@ def test_error_token(vector: Vector) -> None:
 def test_said(vector: Vector) -> None:
     dialect = dialect_of(vector)
     values = tuple(vector[key] for key in ("room", "offset", "sender", "text"))
-    assert datagram.said(dialect.down, *values) == data(vector)
+    assert downlink_encoder.encode_message(dialect.down, *values) == data(vector)
     found = parse_down_untrusted(dialect, vector["room"], data(vector))
     assert found == Said(vector["sender"], vector["text"], found.offset if isinstance(found, Said) else None)
     assert found.offset in (None, vector["offset"])
 
 
 @pytest.mark.parametrize("vector", [*vectors("closed"), *vectors("timed out")])
-def test_notice(vector: Vector) -> None:
+def test_closing_words(vector: Vector) -> None:
     dialect, closed = dialect_of(vector), vector["kind"] == "closed"
     kind = NoticeKind.CLOSED if closed else NoticeKind.TIMED_OUT
     texts = dialect.closed if closed else (dialect.timed_out,)
     filled = [text.format(user=vector["user"], room=vector["room"]) for text in texts]
-    written = [datagram.notice(dialect, vector["room"], kind.value, text) for text in filled]
+    written = [downlink_encoder.encode_closing(dialect, vector["room"], kind.value, text) for text in filled]
     assert written == frames(vector)
     for raw, text in zip(written, filled, strict=True):
         heard = NoticeKind.CLOSED if text in dialect.closed else kind
         assert parse_down_untrusted(dialect, vector["room"], raw) == Noticed(heard, text)
 
 
-@pytest.mark.parametrize("vector", vectors("told"))
-def test_what_is_told_reads_so(vector: Vector) -> None:
+@pytest.mark.parametrize("vector", vectors("notice"))
+def test_notice_is_decoded(vector: Vector) -> None:
     found = parse_down_untrusted(dialect_of(vector), vector["room"], data(vector))
     if "fields" in vector:
         assert isinstance(found, Noticed)
@@ -206,8 +206,8 @@ def test_what_is_told_reads_so(vector: Vector) -> None:
         assert found == Said(vector["from"], vector["text"])
 
 
-@pytest.mark.parametrize("vector", vectors("listed"))
-def test_listed(vector: Vector) -> None:
+@pytest.mark.parametrize("vector", vectors("list"))
+def test_list(vector: Vector) -> None:
     values = tuple(vector[key] for key in ("room", "notice", "rows_key", "values", "head", "rows"))
     assert notices.encode_list(dialect_of(vector).down, *values) == frames(vector)
 
@@ -237,17 +237,17 @@ def test_every_dialect_has_vectors_of_all_it_says(dialect: Dialect) -> None:
     assert bool(dialect.down.ends_at) == any("\u200b".encode() in data(vector) for vector in of("said"))
 
 
-def test_every_form_down_has_a_vector() -> None:
+def test_every_form_of_notices_has_a_vector() -> None:
     assert {dialect.down.form for dialect in DIALECTS.values()} == set(DownForm)
-    told_in: dict[tuple[str, str], set[DownForm]] = {}
-    for vector in files()["told"]["vectors"]:
+    forms_of: dict[tuple[str, str], set[DownForm]] = {}
+    for vector in files()["notices"]["vectors"]:
         about = vector["kind"], vector["name"].partition(": ")[0]
-        told_in.setdefault(about, set()).add(dialect_of(vector).down.form)
-    assert {kind for kind, _ in told_in} == {"told", "listed", "removed"}
-    assert all(forms == set(DownForm) for forms in told_in.values())
+        forms_of.setdefault(about, set()).add(dialect_of(vector).down.form)
+    assert {kind for kind, _ in forms_of} == {"notice", "list", "removed"}
+    assert all(forms == set(DownForm) for forms in forms_of.values())
 
 
-def test_names_of_vectors_are_told_apart() -> None:
+def test_names_of_vectors_are_unique() -> None:
     for content in files().values():
         labels = [(vector["kind"], vector["name"]) for vector in content["vectors"]]
         assert len(set(labels)) == len(labels)

@@ -7,7 +7,7 @@ import sys
 EVERY_S = 2.0
 """glibc gives back by itself only what lies at the heap's end. To look for all that is free takes 0.2 ms in a gateway
 with 10,000 members, so it is not worth finding out whether a burst has just passed. After their joins it is 1 to 4 MiB
-(benchmarks/RESULTS.md, "memory")."""
+(benchmarks/RESULTS.md, "Parts")."""
 
 
 def give_back_often() -> None:

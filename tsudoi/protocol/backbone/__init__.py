@@ -1,141 +1,15 @@
 """Every frame between gateways and broker, as values: no I/O and no clock; ARCHITECTURE.md, "Backbone".
 
-Used as `backbone.Publish`, `backbone.encode`: the files beside this one sort what there is.
+Write `backbone.Publish`, `backbone.encode`: the package exports all names of the modules below. `admin_frames` is
+imported by itself.
 """
 
-from .codec import (
-    PARSE_ERRORS,
-    encode,
-    encode_bundle,
-    parse_bundle_untrusted,
-    parse_downward_untrusted,
-    parse_news_untrusted,
-    parse_upward_untrusted,
-)
-from .endpoint import is_loopback, publish_endpoint
-from .from_broker import (
-    Accepted,
-    Adopt,
-    Adoption,
-    Answer,
-    Banned,
-    Browsed,
-    Clocked,
-    Done,
-    Downward,
-    Granted,
-    Present,
-    Reconciled,
-    Refused,
-    Release,
-    Replayed,
-    Reply,
-    Rooms,
-    Standing,
-    Unknown,
-    Welcome,
-)
-from .from_gateway import (
-    Bans,
-    Browse,
-    Bye,
-    Canary,
-    Clock,
-    Create,
-    Delivered,
-    Hello,
-    Item,
-    Join,
-    ListRooms,
-    Positions,
-    Publish,
-    Question,
-    Reconcile,
-    Replay,
-    Request,
-    Resume,
-    SetPassword,
-    Upward,
-    Who,
-)
-from .log import Bundle, Entry, News
-from .packing import PACKED, PACKED_SIZE, pack_frames, unpack_frames_untrusted
-from .topics import TOPIC_SIZE, gateway_name, new_instance, own_topic, room_topic, topic_room
-from .wire import MAX_IDLE_MS, MAX_ITEMS, MAX_MEMBERS, MAX_ROOMS, ROOMS_ASKED, VERSION, Hash, Number, Short, Text, Wire
-
-__all__ = [
-    "MAX_IDLE_MS",
-    "MAX_ITEMS",
-    "MAX_MEMBERS",
-    "MAX_ROOMS",
-    "PACKED",
-    "PACKED_SIZE",
-    "PARSE_ERRORS",
-    "ROOMS_ASKED",
-    "TOPIC_SIZE",
-    "VERSION",
-    "Accepted",
-    "Adopt",
-    "Adoption",
-    "Answer",
-    "Banned",
-    "Bans",
-    "Browse",
-    "Browsed",
-    "Bundle",
-    "Bye",
-    "Canary",
-    "Clock",
-    "Clocked",
-    "Create",
-    "Delivered",
-    "Done",
-    "Downward",
-    "Entry",
-    "Granted",
-    "Hash",
-    "Hello",
-    "Item",
-    "Join",
-    "ListRooms",
-    "News",
-    "Number",
-    "Positions",
-    "Present",
-    "Publish",
-    "Question",
-    "Reconcile",
-    "Reconciled",
-    "Refused",
-    "Release",
-    "Replay",
-    "Replayed",
-    "Reply",
-    "Request",
-    "Resume",
-    "Rooms",
-    "SetPassword",
-    "Short",
-    "Standing",
-    "Text",
-    "Unknown",
-    "Upward",
-    "Welcome",
-    "Who",
-    "Wire",
-    "encode",
-    "encode_bundle",
-    "gateway_name",
-    "is_loopback",
-    "new_instance",
-    "own_topic",
-    "pack_frames",
-    "parse_bundle_untrusted",
-    "parse_downward_untrusted",
-    "parse_news_untrusted",
-    "parse_upward_untrusted",
-    "publish_endpoint",
-    "room_topic",
-    "topic_room",
-    "unpack_frames_untrusted",
-]
+# ruff: noqa: F403
+from .codec import *
+from .endpoint import *
+from .from_broker import *
+from .from_gateway import *
+from .log import *
+from .packing import *
+from .topics import *
+from .wire import *

@@ -1,7 +1,7 @@
-"""Frames between an operator's tool and the broker; ARCHITECTURE.md, "Operator".
+"""Define the frames between an admin client and the broker; ARCHITECTURE.md, "Operator".
 
 One question, one answer, each one frame: a MessagePack array whose first item is the tag. They have a socket of their
-own: what a gateway may say (`backbone.py`) does not hold them, so a gateway can not give an operator's orders.
+own, so that a gateway can not send them.
 """
 
 from typing import Annotated, Final
@@ -10,51 +10,52 @@ import msgspec
 
 from tsudoi.protocol.backbone import Number, Wire
 from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.untrusted import PARSE_ERRORS
 
 VERSION: Final = 1
 PAGE: Final = 1_000
-"""Rows in one answer at the most; for more, ask again."""
+"""Most rows in one answer; for more, ask again."""
 
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 
 
-# --- questions and orders -----------------------------------------------------------------------------------------
+# --- questions ----------------------------------------------------------------------------------------------------
 
 
 class ListRooms(Wire, tag=1):
-    """Which rooms are there?"""
+    """List rooms."""
 
     after: Number = 0
-    """Rooms with larger ids only."""
+    """Only rooms with larger ids."""
     name: Text = ""
-    """Only the room of this name."""
+    """Only the room with this name, if not empty."""
 
 
 class ListMembers(Wire, tag=2):
-    """Who is there?"""
+    """List members."""
 
     after: Number = 0
-    """Members with larger ids only."""
+    """Only members with larger ids."""
     room: Text = ""
-    """In the room of this name only."""
+    """Only members of the room with this name, if not empty."""
 
 
 class ListGateways(Wire, tag=3):
-    """Which gateways are known?"""
+    """List gateways."""
 
 
 class Count(Wire, tag=4):
-    """What has happened since the broker started?"""
+    """Read the broker's counters."""
 
 
 class CloseRoom(Wire, tag=5):
-    """Close a room, also a persistent one."""
+    """Close a room; a persistent one too."""
 
     room: Text
 
 
 class RemoveMember(Wire, tag=6):
-    """Take a member out of its room."""
+    """Remove a member from its room."""
 
     room: Text
     name: Text
@@ -62,46 +63,46 @@ class RemoveMember(Wire, tag=6):
 
 
 class Ban(Wire, tag=7):
-    """Let nobody of this name, or from this address, into any room; who is in goes."""
+    """Ban a name or an IP address from all rooms, and remove its members."""
 
     name: Text
-    """Empty: by address."""
+    """Empty: ban the address."""
     ip: Text
-    """One IP address; empty: by name."""
+    """An IP address; empty: ban the name."""
     minutes: Number
-    """0: until it is lifted."""
+    """0: until an Unban."""
     reason: Text = ""
 
 
 class Unban(Wire, tag=8):
-    """Lift the bans of a name or an address."""
+    """Lift the bans of a name or an IP address."""
 
     who: Text
 
 
 class ListBans(Wire, tag=9):
-    """Who may not come in anywhere?"""
+    """List the bans of the whole server."""
 
 
 class Announce(Wire, tag=10):
-    """Tell all members something, or those of one room."""
+    """Send an announcement to all members, or to those of one room."""
 
     text: Text
     room: Text = ""
 
 
 class Persist(Wire, tag=11):
-    """Let a room outlive its members, and nobody be its host; make it if it is not there."""
+    """Make a room persistent: it outlives its members and has no host. Creates the room if there is none."""
 
     room: Text
     password_hash: Text | None = None
-    """Empty: none. None: as it is."""
+    """Empty: no password. None: unchanged."""
     topic: Text | None = None
-    """None: as it is."""
+    """None: unchanged."""
 
 
 class Unpersist(Wire, tag=12):
-    """Let a room close when its last member leaves."""
+    """Make a room close when its last member leaves."""
 
     room: Text
 
@@ -123,7 +124,7 @@ Question = (
 
 
 class Ask(Wire, tag=1):
-    """A question, in the words of this version."""
+    """A question, with the version of these frames."""
 
     version: Number
     body: Question
@@ -139,13 +140,13 @@ class Room(Wire):
     name: str
     members: Number
     host: str
-    """Its name; empty: nobody is."""
+    """The host's name; empty: there is none."""
     locked: bool
     persistent: bool
     topic: str
     created_ms: Number
     entries: Number
-    """In its log."""
+    """Number of entries in the room's log."""
 
 
 class Member(Wire):
@@ -159,11 +160,11 @@ class Member(Wire):
     """`codes.Rights`"""
     dialect: str
     ip: str
-    """Where its handshake came from."""
+    """IP address of its TCP connection."""
     address: str
-    """Where its datagrams go: IP address, port and its gateway's door; empty while that is not known."""
+    """IP address, UDP port and its gateway's listener, to which its datagrams go; empty while unknown."""
     gateway: str
-    """The instance that serves it."""
+    """Instance of the gateway that serves it."""
 
 
 class Gateway(Wire):
@@ -172,9 +173,9 @@ class Gateway(Wire):
     instance: str
     members: Number
     state: str
-    """`serves`, `stopped` or `away`"""
+    """`serves`, `stopped` or `away`."""
     silent_ms: Number
-    """For how long it was not heard."""
+    """Time since its last frame."""
 
 
 class Sanction(Wire):
@@ -183,50 +184,50 @@ class Sanction(Wire):
     name: str
     ip: str
     until_ms: Number
-    """Milliseconds since 1970; 0: until it is lifted."""
+    """Milliseconds since 1970; 0: until an Unban."""
 
 
 class Rooms(Wire, tag=1):
-    """In the order of their ids."""
+    """Rooms, in the order of their ids."""
 
     rooms: list[Room]
     more: bool
-    """There are more behind the last."""
+    """There are more after the last one."""
 
 
 class Members(Wire, tag=2):
-    """In the order of their ids."""
+    """Members, in the order of their ids."""
 
     members: list[Member]
     more: bool
 
 
 class Gateways(Wire, tag=3):
-    """Living or not."""
+    """All known gateways, also stopped ones."""
 
     gateways: list[Gateway]
 
 
 class Counted(Wire, tag=4):
-    """Names and numbers."""
+    """Counters since the broker's start: (name, value)."""
 
     counters: list[tuple[str, int]]
 
 
 class Bans(Wire, tag=5):
-    """Oldest first."""
+    """Bans of the whole server, oldest first."""
 
     bans: list[Sanction]
 
 
 class Done(Wire, tag=6):
-    """It is done, and kept; it concerned so many rooms or members."""
+    """The order is carried out and committed; `count` is the number of rooms or members that it concerned."""
 
     count: Number
 
 
 class Refused(Wire, tag=7):
-    """It is not done; one line says why."""
+    """The order is not carried out; one line says why."""
 
     why: str
 
@@ -237,22 +238,20 @@ _questions = msgspec.msgpack.Decoder(Ask)
 _answers = msgspec.msgpack.Decoder(Answer)
 encode = msgspec.msgpack.Encoder().encode
 
-_PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
 
 def parse_ask_untrusted(frame: bytes) -> Ask:
-    """Return what an operator asks, or raise MalformedMessage."""
+    """Return an admin client's question, or raise MalformedMessage."""
     try:
         ask: Ask = _questions.decode(frame)
-    except _PARSE_ERRORS as exc:
+    except PARSE_ERRORS as exc:
         raise MalformedMessage(f"not an operator's frame: {exc}") from exc
     return ask
 
 
 def parse_answer_untrusted(frame: bytes) -> Answer:
-    """Return what the broker answers, or raise MalformedMessage."""
+    """Return the broker's answer, or raise MalformedMessage."""
     try:
         answer: Answer = _answers.decode(frame)
-    except _PARSE_ERRORS as exc:
+    except PARSE_ERRORS as exc:
         raise MalformedMessage(f"not an answer to an operator: {exc}") from exc
     return answer

@@ -1,8 +1,9 @@
-"""Frames as bytes: MessagePack arrays whose first item is the message's tag (msgpack.org)."""
+"""Encode and parse frames: MessagePack arrays (msgpack.org) whose first item is the frame's tag."""
 
 import msgspec
 
 from ..errors import MalformedMessage
+from ..untrusted import PARSE_ERRORS
 from .from_broker import Downward
 from .from_gateway import Upward
 from .log import Bundle, News
@@ -14,12 +15,9 @@ _news = msgspec.msgpack.Decoder(News)
 _bundle = msgspec.msgpack.Decoder(Bundle)
 encode = _encoder.encode
 
-PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""All that msgspec raises for bytes of strangers."""
-
 
 def parse_upward_untrusted(frame: bytes) -> Upward:
-    """Return what a gateway says, or raise MalformedMessage."""
+    """Return a frame from a gateway, or raise MalformedMessage."""
     try:
         message: Upward = _upward.decode(frame)
     except PARSE_ERRORS as exc:
@@ -28,7 +26,7 @@ def parse_upward_untrusted(frame: bytes) -> Upward:
 
 
 def parse_downward_untrusted(frame: bytes) -> Downward:
-    """Return what the broker says, or raise MalformedMessage."""
+    """Return a frame from the broker, or raise MalformedMessage."""
     try:
         message: Downward = _downward.decode(frame)
     except PARSE_ERRORS as exc:
@@ -37,12 +35,12 @@ def parse_downward_untrusted(frame: bytes) -> Downward:
 
 
 def encode_bundle(broker: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]) -> bytes:
-    """Return a Bundle of news that are encoded already, (room, News) each."""
+    """Return an encoded Bundle; `news` are (room, encoded News)."""
     return encode((broker, accepted, canaries, [(room, msgspec.Raw(body)) for room, body in news]))
 
 
 def parse_bundle_untrusted(body: bytes) -> Bundle:
-    """Return what comes after a gateway's own topic, or raise MalformedMessage."""
+    """Return the Bundle that follows a gateway's own topic, or raise MalformedMessage."""
     try:
         bundle: Bundle = _bundle.decode(body)
     except PARSE_ERRORS as exc:
@@ -51,7 +49,7 @@ def parse_bundle_untrusted(body: bytes) -> Bundle:
 
 
 def parse_news_untrusted(body: bytes) -> News:
-    """Return what comes after a room's topic, or raise MalformedMessage."""
+    """Return the News that follow a room's topic, or raise MalformedMessage."""
     try:
         news: News = _news.decode(body)
     except PARSE_ERRORS as exc:

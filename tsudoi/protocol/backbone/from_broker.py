@@ -1,34 +1,34 @@
-"""Frames that the broker sends to a gateway; ARCHITECTURE.md, "Backbone"."""
+"""Define the frames that the broker sends to a gateway; ARCHITECTURE.md, "Backbone"."""
 
 from .log import Entry
 from .wire import Number, Wire
 
 
 class Welcome(Wire, tag=1):
-    """The broker knows the gateway from here on."""
+    """The broker knows the gateway from now on."""
 
     broker: str
-    """Of this run of the broker: another value means that it was started again."""
+    """Name of this run of the broker; it changes when the broker is started again."""
     accepted: Number
-    """The last number that it has taken from this instance; 0 for none."""
+    """Number of the last item taken from this instance; 0: none."""
     is_new: bool
-    """It knew nothing of this instance, or does not any more."""
+    """The broker did not know this instance."""
 
 
 class Accepted(Wire, tag=2):
-    """All items up to this number are in the log, or are refused for good (no such member)."""
+    """All items up to this number are committed, or refused for good (their member does not exist)."""
 
     number: Number
 
 
 class Granted(Wire, tag=20):
-    """The member that a create, join or resume is about."""
+    """The member of a Create, Join or Resume."""
 
     room: Number
     room_name: str
     member: Number
     user: str
-    """As assigned: told apart from others of the same name."""
+    """The assigned name, which is unique in the room."""
     dialect: str
     ip: str
     address: bytes
@@ -36,132 +36,140 @@ class Granted(Wire, tag=20):
     is_host: bool
     epoch: Number
     offset: Number
-    """What the member has heard already, or need not hear; what comes after is to be delivered."""
+    """Last offset that the member has received or does not get; delivery begins after it."""
     first: Number
-    """The oldest offset that the room's log still holds."""
+    """The oldest offset in the room's log."""
     wished: str = ""
-    """The name that it came with: its client may write that before its texts for ever."""
+    """The wished name, which the client may write in front of its texts."""
     options: Number = 0
     size: Number = 0
-    """Members of the room."""
+    """Number of the room's members."""
 
 
 class Refused(Wire, tag=21):
-    """Why not."""
+    """The question is refused; the status and its detail say why."""
 
     status: Number
     detail: str
 
 
 class Rooms(Wire, tag=22):
-    """Names, oldest room first."""
+    """Names of rooms, oldest first."""
 
     names: list[str]
 
 
 class Replayed(Wire, tag=23):
-    """Entries after the offset that was asked for, in order.
+    """Entries after the requested offset, in order; exactly one of four cases:
 
-    Exactly one of: complete (`first` is the offset asked for plus one, same epoch), a gap (`first` is later: what is
-    between is lost), a reset (another epoch: all that its log holds), or gone (`epoch` 0: the room and its log are no
-    more). A closed room's log is answered as a living one's for a while; its last entry is CLOSED.
+    complete: `first` is the requested offset plus one, in the same epoch;
+    gap: `first` is later, and the entries between are lost;
+    reset: another epoch, with all entries of its log;
+    gone: `epoch` is 0, the room and its log no longer exist.
+
+    The log of a closed room is kept for a while, with CLOSED as its last entry.
     """
 
     room: Number
     epoch: Number
     first: Number
-    """The offset of the first entry that could be told; with no entries, the room's last offset plus one."""
+    """Offset of the first available entry; without entries, the room's last offset plus one."""
     last: Number
-    """The room's last offset: more is to be asked for if the entries end before it."""
+    """The room's last offset. If the entries end before it, ask again."""
     entries: list[Entry]
 
 
 class Reconciled(Wire, tag=24):
-    """Of the members that the gateway named, those that another serves.
+    """Those of the named members that another gateway serves.
 
-    What became of the rest is in their rooms' logs.
+    The rooms' logs tell which of the others have left.
     """
 
     elsewhere: list[Number]
 
 
-class Standing(Wire, tag=25):
-    """(room, epoch, last offset) of the rooms that were asked for; epoch 0 for one that is closed."""
+class RoomPositions(Wire, tag=25):
+    """(room, epoch, last offset) of each requested room; epoch 0 for a closed one."""
 
     positions: list[tuple[Number, Number, Number]]
 
 
 class Present(Wire, tag=44):
-    """Who is in the room."""
+    """Members of a room."""
 
     count: Number
-    """Members in all."""
+    """Number of all members."""
     members: list[tuple[str, bool, Number]]
-    """(name, is the host, milliseconds since it last spoke), of those that were asked for."""
+    """(name, is the host, milliseconds since its last message) of the requested members."""
 
 
 class Browsed(Wire, tag=45):
-    """Which rooms there are."""
+    """Rooms; `count` is the number of all."""
 
     count: Number
     rooms: list[tuple[str, Number, bool]]
-    """(name, members, has a password), of those that were asked for."""
+    """(name, number of members, has a password) of the requested rooms."""
 
 
 class Banned(Wire, tag=49):
-    """Who is kept out, or muted."""
+    """Bans and mutes of a room; `count` is the number of all."""
 
     count: Number
     sanctions: list[tuple[str, str, bool, Number]]
-    """(name, IP address, is muted, until when in milliseconds since 1970 or 0), of those that were asked for."""
+    """(name, IP address, is a mute, end in milliseconds since 1970 or 0) of the requested ones."""
 
 
-class Clocked(Wire, tag=46):
-    """Milliseconds since 1970, UTC."""
+class ServerTime(Wire, tag=46):
+    """The broker's time, in milliseconds since 1970, UTC."""
 
     at_ms: Number
 
 
 class Done(Wire, tag=47):
-    """What was asked for is kept, or refused; the room's log tells which."""
+    """The question is carried out or refused; an entry in the room's log tells which."""
 
 
-Answer = Granted | Refused | Rooms | Replayed | Reconciled | Standing | Present | Browsed | Banned | Clocked | Done
+Answer = (
+    Granted | Refused | Rooms | Replayed | Reconciled | RoomPositions | Present | Browsed | Banned | ServerTime | Done
+)
 
 
 class Reply(Wire, tag=3):
-    """The answer to the request of that number."""
+    """The answer to the Request of the same number."""
 
     id: Number
     body: Answer
 
 
 class Unknown(Wire, tag=4):
-    """The broker does not know this gateway (any more): say Hello."""
+    """The broker does not know this gateway: send Hello."""
 
     broker: str
 
 
 class Release(Wire, tag=5):
-    """Another gateway wants to serve this member: stop, and publish RELEASED, or KEPT. Repeated until that has come."""
+    """Another gateway wants to serve this member: stop serving it and publish RELEASED, or publish KEPT.
+
+    Repeated until one of the two has come.
+    """
 
     room: Number
     member: Number
     handover: str
-    """What this handover is called, in this and in RELEASED: no other is ever called so."""
+    """Unique name of this handover; RELEASED and KEPT repeat it."""
     elsewhere: bool
-    """The member has shown itself at another host: only if it has been silent for so long that it may be there."""
+    """The member has sent from another IP address: release it only if it has been silent for long enough to move."""
 
 
 class Adoption(Wire):
-    """A member that a gateway takes over although its client has not sent it anything yet."""
+    """A member that a gateway takes over before its client has sent it anything."""
 
     granted: Granted
     token_hash: bytes
 
 
 class Adopt(Wire, tag=6):
-    """Serve these members from now on: the gateway of your name that did is gone."""
+    """Serve these members from now on: the earlier gateway of your name is gone."""
 
     members: list[Adoption]
 

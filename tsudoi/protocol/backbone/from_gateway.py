@@ -1,4 +1,4 @@
-"""Frames that a gateway sends to the broker; ARCHITECTURE.md, "Backbone"."""
+"""Define the frames that a gateway sends to the broker; ARCHITECTURE.md, "Backbone"."""
 
 from typing import Annotated
 
@@ -8,22 +8,23 @@ from .wire import MAX_ITEMS, MAX_MEMBERS, MAX_ROOMS, ROOMS_ASKED, Hash, Number, 
 
 
 class Hello(Wire, tag=1):
-    """A gateway says who it is: first thing on a connection, and whenever the broker does not know it.
+    """Introduce the gateway: the first frame on a connection, and the reply to Unknown.
 
-    The name of this run of the process, its instance, is the identity of its socket; publishes are numbered within it.
+    The socket's identity is the gateway's instance, the name of this run of its process. Items are numbered per
+    instance.
     """
 
     version: Number
-    """Of these frames."""
+    """`wire.VERSION`."""
 
 
 class Item(Wire):
-    """One thing that happened to a member, to be put into its room's order."""
+    """One event of a member, to be placed in its room's order."""
 
     kind: Number
-    """EntryKind.SAID; COMMANDED; LEFT, with the reason in `code` (of a member of a closed room: it has been told so);
-    ADDRESSED, with the address in `text`; RELEASED, with the offset up to which the member has heard its room in `code`
-    and the handover in `text`; KEPT, with the handover in `text`."""
+    """EntryKind.SAID or COMMANDED, with `text`; LEFT, with the reason in `code` (in a closed room: the member has got
+    its closing words); ADDRESSED, with the address in `text`; RELEASED, with the last offset delivered to the member in
+    `code` and the handover in `text`; KEPT, with the handover in `text`."""
     room: Number
     member: Number
     text: Text
@@ -31,84 +32,84 @@ class Item(Wire):
 
 
 class Publish(Wire, tag=2):
-    """Items numbered `first`, `first + 1`, …: sent again until they are accepted, taken once."""
+    """Publish items numbered `first`, `first + 1`, …. Sent again until accepted; the broker takes each number once."""
 
     first: Number
     items: Annotated[list[Item], msgspec.Meta(max_length=MAX_ITEMS)]
 
 
 class Create(Wire, tag=10):
-    """Make a room with this member as its host."""
+    """Create a room with this member as its host."""
 
     room: Short
     user: Short
     password: str | None
     token_hash: Hash
-    """Also what makes a repeated request harmless: the member is there already, so the answer is the same."""
+    """A repeated request has the same hash, finds its member and gets the same answer."""
     dialect: Short
     ip: Short
-    """Where the client's TCP connection came from."""
+    """IP address of the client's TCP connection."""
     idle_ms: Number
-    """How long it may be silent."""
+    """The member's idle time-out."""
     rights: Number = 0
-    """`codes.Rights` that a signed token gave it."""
+    """`codes.Rights` from a signed token."""
     options: Number = 0
-    """`MemberOptions` of the listener."""
+    """`client.member_options.MemberOptions` of the listener."""
 
 
 class Join(Create, tag=11):
-    """Become a member of a room; the same fields."""
+    """Join a room; the fields are those of Create."""
 
 
 class Resume(Wire, tag=12):
-    """A datagram came with a token that this gateway does not know: is it a member, and whose?
+    """Ask for the member whose token came in a datagram and is unknown to this gateway.
 
-    Refused as ROOM_NOT_FOUND if it is nobody's; as BAD_REQUEST if the member is at another host, where it was heard
-    lately; as BUSY if it goes from gateway to gateway too often.
+    Refused as ROOM_NOT_FOUND if no member has the token; as BAD_REQUEST if the member was active lately at another IP
+    address; as BUSY if the member changes its gateway too often.
     """
 
     token_hash: Hash
     ip: Short = ""
-    """Where the datagram came from; empty: that does not matter."""
+    """IP address of the datagram; empty: do not check it."""
     move_after_ms: Number = 0
-    """How long a member must have been silent before it may be at another host; 0: that does not matter."""
+    """How long the member must have been silent before its IP address may change; 0: do not check it."""
 
 
 class ListRooms(Wire, tag=13):
-    """Which rooms are there?"""
+    """Ask for the names of rooms."""
 
     limit: Number
-    """Names at most; the newest rooms are kept."""
+    """Most names; of more rooms, the newest."""
 
 
 class Replay(Wire, tag=14):
-    """What came in this room after an offset?"""
+    """Ask for a room's entries after an offset."""
 
     room: Number
     epoch: Number
     after: Number
     limit: Number
-    """Entries at most."""
+    """Most entries."""
 
 
 class Reconcile(Wire, tag=15):
-    """Which members do I serve still? Asked by a gateway that was out of touch, so that others may have some by now.
+    """Ask which members this gateway still serves, after an outage in which other gateways may have taken some.
 
-    Members that it serves without knowing so come as Adopt before the answer.
+    Members that the gateway serves but does not name come in an Adopt before the answer.
     """
 
     members: Annotated[list[Number], msgspec.Meta(max_length=MAX_MEMBERS)]
-    """Whom it thinks that it serves."""
+    """Members that the gateway believes to serve."""
 
 
 class Positions(Wire, tag=16):
-    """Where do these rooms stand? Asked when news may have been dropped."""
+    """Ask for the positions of rooms, when news may have been dropped."""
 
     rooms: Annotated[list[Number], msgspec.Meta(max_length=ROOMS_ASKED)]
 
 
 class Who(Wire, tag=40):
-    """Who is in this room? Members in the order in which they came."""
+    """Ask for the members of a room, in the order in which they joined."""
 
     room: Number
     skip: Number
@@ -116,14 +117,17 @@ class Who(Wire, tag=40):
 
 
 class Browse(Wire, tag=41):
-    """What is there to know of the rooms? The oldest first."""
+    """Ask for the rooms with their numbers of members, oldest first."""
 
     skip: Number
     limit: Number
 
 
 class Bans(Wire, tag=48):
-    """A member wants to know who is kept out of its room or muted there; told to who may change that, oldest first."""
+    """Ask for a room's bans and mutes, oldest first, for a member.
+
+    If the member may not change them, the answer is Done, and an ANSWERED entry in the log says why.
+    """
 
     room: Number
     member: Number
@@ -131,15 +135,15 @@ class Bans(Wire, tag=48):
     limit: Number
 
 
-class Clock(Wire, tag=42):
-    """What time is it?"""
+class GetTime(Wire, tag=42):
+    """Ask for the broker's time."""
 
 
 class SetPassword(Wire, tag=43):
-    """A member wants its room to have this password, or none.
+    """Set a room's password for a member; an empty one removes it.
 
-    Not an item: the hash takes its time off the loop, and nothing is accepted before it is kept. Asked again, it does
-    the same again.
+    A question and not an item: hashing runs in another thread, and no item may be accepted before it is committed.
+    Repeating it is harmless.
     """
 
     room: Number
@@ -148,32 +152,32 @@ class SetPassword(Wire, tag=43):
 
 
 Question = (
-    Create | Join | Resume | ListRooms | Replay | Reconcile | Positions | Who | Browse | Bans | Clock | SetPassword
+    Create | Join | Resume | ListRooms | Replay | Reconcile | Positions | Who | Browse | Bans | GetTime | SetPassword
 )
 
 
 class Request(Wire, tag=3):
-    """A question with a number that its answer repeats."""
+    """A question with a number, which the Reply repeats."""
 
     id: Number
     body: Question
 
 
 class Canary(Wire, tag=4):
-    """Comes back in a Bundle, on the gateway's own topic: health is that it did, lately."""
+    """Probe the way to the broker and back: the number returns in a Bundle. A gateway is healthy if one did lately."""
 
     number: Number
 
 
 class Delivered(Wire, tag=5):
-    """How far this gateway has delivered, so that another can go on from there."""
+    """Report how far this gateway has delivered its rooms, so that another gateway can continue from there."""
 
     positions: Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=MAX_ROOMS)]
-    """(room, offset), for rooms that went on since the last of these."""
+    """(room, offset) of rooms with deliveries since the last report."""
 
 
 class Bye(Wire, tag=6):
-    """The gateway stops in good order."""
+    """Announce that the gateway stops regularly."""
 
 
 Upward = Hello | Publish | Request | Canary | Delivered | Bye

@@ -1,48 +1,48 @@
-"""Entries of a room's log, and how news of them travel from the broker to the gateways."""
+"""Define the entries of a room's log, and the frames that publish them from the broker to the gateways."""
 
 from .wire import Number, Wire
 
 
 class Entry(Wire):
-    """One entry of a room's log. The room's order is the order of `offset`, which has no gaps."""
+    """One entry of a room's log. Offsets give the room's order and have no gaps."""
 
     offset: Number
-    """From 1, the creation."""
+    """1 is the entry of the room's creation."""
     kind: Number
-    """An EntryKind. A number that is not one is passed over: a newer broker may say more."""
+    """An EntryKind. Gateways ignore entries of an unknown kind, which a newer broker may send."""
     member: Number
-    """Who said, joined, left, was muted…; for CLOSED the host."""
+    """The member that wrote, joined, left, was muted…; for CLOSED the host."""
     sender: str
-    """That member's name as assigned."""
+    """The member's assigned name."""
     text: str
-    """What was said; for LEFT, why the member was removed; else see EntryKind."""
+    """The message; for LEFT, the reason for a removal; else see EntryKind."""
     code: Number
     """A LeaveReason for LEFT and CLOSED, the number of members for JOINED, else see EntryKind, or 0."""
     at_ms: Number
-    """When the broker stamped it: milliseconds since 1970, UTC."""
+    """When the broker stamped the entry, in milliseconds since 1970, UTC."""
     peer: Number = 0
-    """The second person: whom a WHISPERED is for; who removed, muted or handed over. 0: nobody, or the server."""
+    """The second member: the receiver of WHISPERED; the member that removed, muted or handed over. 0: none."""
     peer_name: str = ""
 
 
 class News(Wire):
-    """Entries of one room, in order; without entries it only tells the position."""
+    """New entries of one room, in order. Without entries it only reports the room's position."""
 
     epoch: Number
-    """Positions of different epochs do not compare: history was lost in between."""
+    """Offsets of different epochs can not be compared: history was lost in between."""
     last: Number
-    """The room's last offset when this was sent; that of the last entry if there are any."""
+    """The room's last offset; that of the last entry if there are entries."""
     entries: list[Entry]
 
 
 class Bundle(Wire):
-    """What a turn of the broker has for one gateway, in order: on its own topic."""
+    """Everything that one turn of the broker has for one gateway, in order, on the gateway's own topic."""
 
     broker: str
-    """Of this run of the broker, as in Welcome."""
+    """This run of the broker, as in Welcome."""
     accepted: Number
-    """As in Accepted, which need not come then; 0 if nothing is to be said of it."""
+    """The number of an Accepted, which is then not sent; 0: none."""
     canaries: list[Number]
-    """Its canaries, come back."""
+    """Numbers of the gateway's canaries, returned."""
     news: list[tuple[Number, News]]
-    """(room, news) of rooms that a few gateways have members in; those of more come on the rooms' topics."""
+    """(room, news) of rooms with members at few gateways. News of other rooms come on the rooms' topics."""

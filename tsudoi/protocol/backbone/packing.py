@@ -1,6 +1,6 @@
-"""Several frames in one: each frame that ZeroMQ carries costs its way through two threads.
+"""Pack several frames into one, because ZeroMQ passes each frame through two threads.
 
-| 0xC1: 1 | MessagePack array of frames |      0xC1 is the one byte that MessagePack never uses
+| 0xC1: 1 | MessagePack array of frames |      MessagePack itself never uses the byte 0xC1
 """
 
 from collections.abc import Sequence
@@ -9,18 +9,19 @@ from typing import Annotated
 import msgspec
 
 from ..errors import MalformedMessage
-from .codec import PARSE_ERRORS, encode
+from ..untrusted import PARSE_ERRORS
+from .codec import encode
 from .wire import MAX_ITEMS
 
 PACKED = b"\xc1"
 PACKED_SIZE = 2**20
+"""Bytes of the frames in one packed frame."""
 
 _packed = msgspec.msgpack.Decoder(Annotated[list[bytes], msgspec.Meta(max_length=MAX_ITEMS)])
 
 
 def pack_frames(frames: Sequence[bytes], most: int = PACKED_SIZE) -> list[bytes]:
-    """Return what carries these commands or answers, in order: one frame for many, as each costs its way through two
-    threads of ZeroMQ. Large ones, and what would be more than `most` bytes, go alone."""
+    """Return frames that carry `frames`, in order: packed ones with at most `most` bytes, and single ones unchanged."""
     if len(frames) < 2:
         return list(frames)
     carriers: list[bytes] = []
@@ -39,7 +40,7 @@ def _carrier(frames: Sequence[bytes]) -> bytes:
 
 
 def unpack_frames_untrusted(carrier: bytes) -> list[bytes]:
-    """Return the frames that `pack_frames` put together, or raise MalformedMessage. They may be anything still."""
+    """Return the frames in a packed or single frame, unparsed; raise MalformedMessage if they can not be unpacked."""
     if not carrier.startswith(PACKED):
         return [carrier]
     try:

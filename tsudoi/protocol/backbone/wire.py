@@ -1,31 +1,31 @@
-"""Types and limits that all frames between gateways and broker share."""
+"""Define the types and limits that all frames between gateways and broker share."""
 
 from typing import Annotated, Final
 
 import msgspec
 
 VERSION: Final = 3
-"""Of these frames. A broker refuses a gateway of another version by name, so that nobody guesses."""
+"""Version of these frames. A broker refuses a gateway of another version, with an error that names both."""
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""What a topic and a store's column can hold; any other number makes a frame malformed."""
+"""A number that fits 8 bytes of a topic and a store's column; any other makes the frame malformed."""
 
 MAX_ITEMS = 1_024
-"""Of one publish; a gateway puts 512 into it. Also frames that one frame carries."""
+"""Items in one Publish (a gateway sends at most 512), and frames in one packed frame."""
 MAX_IDLE_MS = 30 * 86_400_000
-"""A month. For so long a member may be silent, whatever its gateway says: else a room could stay for ever."""
+"""Longest idle time-out of a member that a broker accepts: 30 days, so that no room stays forever."""
 MAX_MEMBERS = 200_000
-"""Of one roll: more than one gateway serves."""
+"""Members in one Reconcile; more than one gateway serves."""
 MAX_ROOMS = 100_000
-"""Of one report: a gateway that was out of touch tells where all its rooms stand."""
+"""Rooms in one Delivered: after an outage a gateway reports the positions of all its rooms."""
 ROOMS_ASKED = 2_000
-"""Of one question where rooms stand; for more, a gateway asks several."""
+"""Rooms in one Positions; a gateway with more rooms asks several times."""
 Text = Annotated[str, msgspec.Meta(max_length=4_096)]
-"""What a datagram can hold."""
+"""A text that fits one datagram."""
 Short = Annotated[str, msgspec.Meta(max_length=1_024)]
-"""A name as its client wrote it, an address, a dialect: what they may be is looked at where they are used."""
+"""A name as the client wrote it, an address or a dialect. Each is checked where it is used."""
 Hash = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 
 
 class Wire(msgspec.Struct, array_like=True, gc=False, forbid_unknown_fields=True):
-    """What all frames have in common: fields by position, no more than are known."""
+    """Base of all frames: an array of fields by position, without unknown fields at the end."""

@@ -1,7 +1,7 @@
-"""What may differ between clients, as fields. The known dialects are rows of `dialects.py`; PROTOCOL.md, "Dialects".
+"""Describe a dialect as data: everything in which clients differ; PROTOCOL.md, "Dialects".
 
-A dialect has no code of its own: `handshake.py` and `datagram.py` read a profile and act on it, on either side of the
-wire. Texts are templates, filled by `str.format` with the names listed at `Reply`.
+The known dialects are in `dialects.py`. No dialect has code of its own: the encoders and decoders of this package
+follow the fields of its profile. Texts are templates for `str.format`, with the placeholders listed at `Reply`.
 """
 
 from collections.abc import Mapping
@@ -12,37 +12,37 @@ from tsudoi.protocol.codes import State, Status
 
 
 class RequestForm(Enum):
-    """What the payload of a request is."""
+    """Form of a request's payload."""
 
     PLAIN = auto()
-    """The user name, bare."""
+    """The user name, and nothing else."""
     JSON_OBJECT = auto()
-    """An object; the profile names its keys."""
+    """A JSON object with the keys that the profile names."""
     JSON_STRING = auto()
     """The user name as a JSON string."""
 
 
 class PortPlace(Enum):
-    """Where a client announces the UDP port on which it will listen, if it does so on TCP at all."""
+    """Where a client announces over TCP the UDP port at which it receives."""
 
     NOWHERE = auto()
     PAYLOAD_END = auto()
     """The last two bytes of the request's payload."""
     AFTER_TOKEN = auto()
-    """Two bytes, sent when the token has come."""
+    """Two bytes that the client sends after it has received the token."""
     KEY = auto()
-    """The JSON key `port_key`: a number, or a list [ip, port] of which the port counts."""
+    """The JSON key `port_key`: a number, or a list [ip, port], of which the server uses the port."""
 
 
 class DownForm(Enum):
-    """What a datagram to a member looks like."""
+    """Form of a datagram from server to client."""
 
     RAW = auto()
-    """`user: text`, bare."""
+    """user: text"""
     NAMED = auto()
     """| name size: 1 | user | text |"""
     U1 = auto()
-    """| room size: 1 | 0 | room | `user: text` |: no token is ever sent to anyone else."""
+    """| room size: 1 | 0 | room | user: text |; the token size is 0, as no token is ever sent down"""
     JSON_U1 = auto()
     """| 0 | 0 | {"sender": …, "message": …} |"""
     NATIVE = auto()
@@ -53,32 +53,32 @@ class DownForm(Enum):
 class Reply:
     """One frame from server to client.
 
-    Placeholders of `text` and of the strings in `json`: {token} {room} {user} (the name as assigned) {reason} (words
-    for a person) {status} {code} {word} (the status as the profile spells it). A JSON string that is one placeholder
-    and no more becomes that value itself, so "{status}" becomes a number.
+    Placeholders in `text` and in the strings of `json`: {token}, {room}, {user} (the assigned name), {reason} (words
+    for a person), {status}, {code} and {word} (the status as `codes` and `words` spell it). A JSON string that is one
+    placeholder becomes the value itself: "{status}" becomes a number.
     """
 
     text: str = ""
     json: Mapping[str, str | int] | None = None
     state: int | None = State.COMPLETE
-    """The header's state; None: no header at all, the payload goes bare."""
+    """The header's state; None: the payload goes without a header."""
     status_byte: bool = False
-    """The payload is the status as one byte."""
+    """The payload is one byte, the status."""
     header_only: bool = False
-    """No body follows, though the header repeats the request's sizes."""
+    """The frame is a header with the request's sizes, and no body follows."""
     room: bool = False
-    """The room's name is repeated before the payload."""
+    """The room's name comes before the payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownStyle:
-    """All that decides how a message is encoded for a member; members who share one share the encoded bytes."""
+    """How a message is encoded; members with the same style get the same bytes."""
 
     form: DownForm
     separator: str = ": "
     ends_at: tuple[str, ...] = ()
-    """Words at which the client ends: anywhere in a line, or, of NAMED, where the datagram begins with them. Members
-    can not say them: a space of no width parts the first character from the rest."""
+    """Words at which the client quits: anywhere in a line, or with NAMED at the datagram's beginning. In a member's
+    message a zero-width space breaks them, so that no member can end another's client."""
 
 
 _SEED_CLOSED = ("ホストの{user}がルームを退出しました．", "exit!")
@@ -95,67 +95,66 @@ _HTTP_CODES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """One kind of client. Every field has the meaning that most surveyed clients share as its default."""
+    """Profile of one kind of client. Each default is what most surveyed clients have in common."""
 
     name: str
     summary: str
-    """Who speaks it, in one line."""
+    """How its clients can be recognised, in one line."""
 
     request: RequestForm = RequestForm.PLAIN
     user_key: str = "username"
     password_key: str | None = None
     bare_name: bool = False
-    """A payload that does not begin as a JSON object does is taken too: as the user name, without a password."""
+    """A payload that does not begin like a JSON object is the user name, without a password."""
     marker_key: str | None = None
-    """A JSON key that a client's own request always has, with the value 1."""
+    """A JSON key that each request has, with the value 1."""
     port: PortPlace = PortPlace.NOWHERE
     port_key: str = "port"
     port_stays: bool = False
-    """Its datagrams come from another socket than it listens with: answers go to the announced port for good."""
+    """The client sends from another socket than it receives with: datagrams to it always go to the announced port."""
 
     join_lists_rooms: bool = False
-    """A join names no room; it is answered with the rooms' names, and the client then sends one of them."""
+    """A join names no room: the server replies with the room names, and the client sends one of them."""
     lists_rooms: bool = False
-    """A connection of its own, H32(0, 2, 0, 0), asks for the rooms' names."""
+    """The request H32(0, 2, 0, 0), on a connection of its own, asks for the room names."""
 
     created: tuple[Reply, ...] = (
         Reply(state=State.RESPONSE, status_byte=True),
         Reply("{token}"),
     )
     joined: tuple[Reply, ...] | None = None
-    """As `created` if None."""
+    """None: as `created`."""
     refused: tuple[Reply, ...] = (Reply(state=State.RESPONSE, status_byte=True),)
     refused_states: Mapping[Status, int] = field(default_factory=dict)
-    """The header's state of a refusal's last frame, where the client reads the status from there."""
+    """Status → the header's state in a refusal's last frame, for clients that read the status there."""
     words: Mapping[Status, str] = field(default_factory=dict)
-    """What {word} stands for."""
+    """Status → {word}."""
     codes: Mapping[Status, int] = field(default_factory=lambda: _HTTP_CODES)
-    """What {code} stands for."""
+    """Status → {code}."""
     pause_s: float = 0.02
-    """Between two frames of an answer, so that each comes in a segment of its own."""
+    """Pause between two frames of a reply, so that each leaves in a segment of its own."""
     stays_open: bool = False
-    """After a refusal the client may try again on the same connection."""
+    """After a refusal the client may send another request on the same connection."""
     error_is_token: bool = False
-    """The client takes a refusal's text for its token: its datagrams are answered with the last `closed` text."""
+    """The client takes a refusal's text for its token. Its datagrams are answered with the last text of `closed`."""
 
     down: DownStyle = DownStyle(DownForm.RAW)
     up_keys: tuple[str, str] | None = None
-    """A message up is a JSON object with these keys for (sender, text)."""
+    """The text of a datagram up is a JSON object with these keys for (sender, text)."""
     echo: bool = False
-    """A sender hears its own messages."""
+    """A member receives its own messages."""
     register_words: frozenset[str] = frozenset()
-    """Messages that only make an address known."""
+    """Texts that only make the member's address known."""
     leave_words: frozenset[str] = frozenset()
-    """Messages by which a member leaves."""
+    """Texts with which a member leaves."""
     closed: tuple[str, ...] = _SEED_CLOSED
-    """Notices when the room closes; {user} is the host, {room} the room."""
+    """Closing words, one datagram each, when the room closes. {user} is the host, {room} the room."""
     timed_out: str = _SEED_TIMED_OUT
-    """Notice to a member removed for silence; {user} is itself, {room} the room."""
+    """Closing words to a member that was removed for its idle time. {user} is the member, {room} the room."""
     removed: tuple[str, ...] = ("{reason}", "exit!")
-    """Notices to a member that somebody removed; {reason} is who and why, {user} and {room} as in `timed_out`.
-
-    Where none has {reason}, it is told before them, as the server's message."""
+    """Closing words, one datagram each, to a member that was kicked, banned or removed. {reason} says by whom and why;
+    {user} and {room} as in `timed_out`. If no text has {reason}, it goes first, as a message from the server."""
     notices: bool = True
-    """Members are told who comes, goes and so on, where the listener does not say otherwise."""
+    """Members get notices about others by default; a listener's setting may say otherwise."""
     notices_raw: bool = False
-    """Notices go as bare text whatever the form of messages."""
+    """Closing words go as bare text, whatever the form of messages."""

@@ -1,4 +1,8 @@
-"""The known dialects: data, no code; PROTOCOL.md, "Dialects", says how to add one."""
+"""List the known dialects, as data; PROTOCOL.md, "Adding a dialect", says how to add one.
+
+A dialect's closing words (`closed`, `timed_out`, `removed`) are here, in one language each: clients act on them. All
+other words of the server are in `phrases.py`.
+"""
 
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle, PortPlace, Reply, RequestForm
 from tsudoi.protocol.codes import State, Status
@@ -7,13 +11,13 @@ _RESPONSE = State.RESPONSE
 
 CLASSIC = Dialect(
     name="classic",
-    summary="the seed's client: bare token, room list on join, hears its own messages",
+    summary="the seed's client: bare token, room list on join, receives its own messages",
     join_lists_rooms=True,
     created=(Reply("{token}", state=None),),
     refused=(Reply("ERROR: {reason}", state=None),),
     error_is_token=True,
     echo=True,
-    # Its own server tells nobody who comes or goes.
+    # Its own server sends no notices about others.
     notices=False,
 )
 
@@ -134,7 +138,7 @@ TCRP_SUCCESS = Dialect(
     register_words=frozenset({"__REGISTER__"}),
     leave_words=frozenset({"__LEAVE__"}),
     closed=("__ROOM_CLOSED__",),
-    # Its client knows no other notice, and would take any other text for a name and what that says.
+    # Its client knows no other notice: it would read any other text as a sender and a message.
     timed_out="__ROOM_CLOSED__",
     removed=("__ROOM_CLOSED__",),
     notices_raw=True,
@@ -169,7 +173,7 @@ TCRP_TWO_SOCKETS = Dialect(
     down=DownStyle(DownForm.RAW, ends_at=("ホストが退出したため",)),
     leave_words=frozenset({"/quit"}),
     closed=("ホストが退出したため、ルームが閉じられました",),
-    # Its client ends at the words for a closed room and at no others, so they have to be in here as well.
+    # Its client quits only at the words for a closed room, so the other closing words contain them.
     timed_out="「ホストが退出したため」ではなく、発言がなかったため、ルームから退出しました",
     removed=("{reason}", "ホストが退出したため、ルームが閉じられました"),
 )
@@ -234,4 +238,4 @@ DIALECTS: dict[str, Dialect] = {
         TSUDOI,
     )
 }
-"""By name. `auto` is not one of them: it is the choice among them that `recognise.py` makes."""
+"""Name → dialect. `auto` is not a dialect: it means that `recognise.py` chooses one."""

@@ -1,4 +1,7 @@
-"""The TCP requests and answers of every dialect, read from its profile; PROTOCOL.md, "Handshake"."""
+"""Parse TCP requests and encode the replies, as a dialect's profile says; PROTOCOL.md, "Handshake".
+
+Also encodes requests, for the SDK; `reply_decoder.py` reads the replies there.
+"""
 
 import re
 import struct
@@ -13,6 +16,7 @@ from tsudoi.protocol.client.header import Header, frame, split_untrusted
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import MAX_NAME_SIZE, cut
+from tsudoi.protocol.untrusted import parse_json_untrusted
 
 _T = TypeVar("_T")
 
@@ -21,7 +25,7 @@ PORT = struct.Struct("!H")
 _OBJECT = re.compile(r"[\s\ufeff]*\{")
 
 LIST_LIMIT = 4096
-"""Bytes of a room list: the seed's client reads it with one recv(4096) and takes what comes next for its token."""
+"""Bytes of the room list in a `classic` join: its client reads it with one recv(4096), then the token with another."""
 
 REASONS: Mapping[Status, str] = {
     Status.OK: "ok",
@@ -31,27 +35,28 @@ REASONS: Mapping[Status, str] = {
     Status.BAD_REQUEST: "Bad request",
     Status.BUSY: "Busy, try again",
 }
+"""Status → words for a person; the same in every dialect that sends words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked for, as it wrote it: names are not yet in normal form."""
+    """A create or join as the client wrote it; its names are not yet in normal form."""
 
     header: Header
     operation: Operation
     room: str
-    """Empty for a join that first wants the list."""
+    """Empty in a `classic` join, which asks for the room list first."""
     user: str
     password: str | None = None
     port: int | None = None
-    """The UDP port that it announced, 1 to 65535."""
+    """The announced UDP port, 1 to 65535; None if there is none."""
 
 
 def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Request:
-    """Return the request in a header and all the bytes that came after it at once.
+    """Return the request in a header and the bytes that came with it.
 
     Raises:
-        MalformedMessage: not a create or join; sizes, UTF-8, JSON or its keys are not what the dialect wants.
+        MalformedMessage: neither create nor join; or sizes, UTF-8, JSON or its keys do not fit the dialect.
     """
     if header.operation not in (Operation.CREATE, Operation.JOIN):
         raise MalformedMessage(f"operation {header.operation} is neither create (1) nor join (2)")
@@ -66,7 +71,7 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
     operation = Operation(header.operation)
     if dialect.request is RequestForm.PLAIN or (dialect.bare_name and not is_meant_as_object(payload)):
         return Request(header, operation, room, payload.decode(), None, port or None)
-    value = _json(payload)
+    value = parse_json_untrusted(payload, "the payload")
     if dialect.request is RequestForm.JSON_STRING:
         return Request(header, operation, room, _typed(value, str, "the payload"))
     fields = _typed(value, dict, "the payload")
@@ -80,10 +85,10 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
 
 
 def is_meant_as_object(payload: bytes) -> bool:
-    """Say whether a payload begins as a JSON object does, behind white space or byte order marks.
+    """Say whether a payload begins like a JSON object, after white space and byte order marks.
 
-    It may be none for all that: with such a mark, NaN or half an escape in it. But it may hold a password all the same,
-    and to take it for a user's name would show that to the room.
+    It may still not be JSON. But it must not be taken for a user name: it may contain a password, which would then be
+    shown to the room.
     """
     return _OBJECT.match(payload.decode(errors="replace")) is not None
 
@@ -91,7 +96,7 @@ def is_meant_as_object(payload: bytes) -> bool:
 def serialize_request(
     dialect: Dialect, operation: Operation, room: str, user: str, password: str | None = None, port: int = 0
 ) -> bytes:
-    """Return the bytes that a client of `dialect` sends first. A classic join leaves the room out."""
+    """Return the first bytes that a client of `dialect` sends. A `classic` join leaves the room out."""
     if dialect.request is RequestForm.PLAIN:
         payload = user.encode()
     elif dialect.request is RequestForm.JSON_STRING:
@@ -110,8 +115,8 @@ def serialize_request(
     return frame(named, operation, 0, payload)
 
 
-def granted(dialect: Dialect, request: Request, room: str, user: str, token: str) -> list[bytes]:
-    """Return the frames that tell a client its token; `room` and `user` as assigned."""
+def encode_grant(dialect: Dialect, request: Request, room: str, user: str, token: str) -> list[bytes]:
+    """Return the frames with a client's token. `room` and `user` are the names as assigned."""
     replies = dialect.created
     if request.operation is Operation.JOIN and dialect.joined is not None:
         replies = dialect.joined
@@ -119,8 +124,8 @@ def granted(dialect: Dialect, request: Request, room: str, user: str, token: str
     return [_frame(reply, request.header, request.room, values) for reply in replies]
 
 
-def refused(dialect: Dialect, header: Header, room: str, status: Status, detail: str = "") -> list[bytes]:
-    """Return the frames that tell a client why not; `detail` says more than the status does, where there are words."""
+def encode_refusal(dialect: Dialect, header: Header, room: str, status: Status, detail: str = "") -> list[bytes]:
+    """Return the frames of a refusal. `detail` follows the status' words, in dialects that send words."""
     reason = f"{REASONS[status]}: {detail}" if detail else REASONS[status]
     values = _values(dialect, status, reason) | {"token": "", "room": room, "user": ""}
     frames = [_frame(reply, header, room, values) for reply in dialect.refused]
@@ -132,8 +137,8 @@ def refused(dialect: Dialect, header: Header, room: str, status: Status, detail:
     return frames
 
 
-def join_list(rooms: list[str]) -> bytes:
-    """Return the seed's room list, Python's `str(list)`, with as many of the newest rooms as fit 4096 bytes.
+def encode_join_list(rooms: list[str]) -> bytes:
+    """Return the room list in a `classic` join: Python's `str(list)`, with the newest rooms that fit 4096 bytes.
 
     Args:
         rooms: names, oldest first.
@@ -148,8 +153,8 @@ def join_list(rooms: list[str]) -> bytes:
     return str(kept[::-1]).encode()
 
 
-def rooms_reply(rooms: list[str]) -> bytes:
-    """Return the answer to H32(0, 2, 0, 0): the names, joined by commas."""
+def encode_room_list(rooms: list[str]) -> bytes:
+    """Return the reply to H32(0, 2, 0, 0): the room names, joined by commas."""
     return frame(b"", Operation.JOIN, 1, ",".join(rooms).encode())
 
 
@@ -171,7 +176,7 @@ def _frame(reply: Reply, header: Header, room: str, values: Mapping[str, Any]) -
         payload = msgspec.json.encode({key: _fill(value, values) for key, value in reply.json.items()})
     else:
         text = reply.text.format_map(values)
-        # Without a header, one recv(255) takes it for a token, whose size then goes into one byte.
+        # Without a header, the client takes the text for a token, and has one byte for its size in datagrams.
         payload = (text if reply.state is not None else cut(text, MAX_NAME_SIZE)).encode()
     if reply.state is None:
         return payload
@@ -187,13 +192,6 @@ def _fill(template: str | int, values: Mapping[str, Any]) -> Any:
     return template.format_map(values)
 
 
-def _json(payload: bytes) -> Any:
-    try:
-        return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise MalformedMessage("the payload is not JSON") from exc
-
-
 def _typed(value: Any, kind: type[_T], what: str) -> _T:
     if not isinstance(value, kind):
         raise MalformedMessage(f"{what} is not {'an object' if kind is dict else 'a string'}")
@@ -201,10 +199,10 @@ def _typed(value: Any, kind: type[_T], what: str) -> _T:
 
 
 def _port(value: Any) -> int | None:
-    """Return the port in a number, a string of digits or [ip, port]; None if it is none: it was only a hint."""
+    """Return the port in a number, a string of digits or a list [ip, port]; None for anything else."""
     if isinstance(value, list) and len(value) == 2:
         value = value[1]
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:
         value = int(value)
-    # Not isinstance: JSON's true is an int to Python.
+    # Not isinstance: JSON's true is an int in Python.
     return value if type(value) is int and 0 < value < 65536 else None

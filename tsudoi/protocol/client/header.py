@@ -1,4 +1,4 @@
-"""The 32-byte TCP header and how a body falls apart into room and payload; PROTOCOL.md, "TCP"."""
+"""Parse and serialize the 32-byte TCP header, and split a body into room and payload; PROTOCOL.md, "TCP"."""
 
 import struct
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tsudoi.protocol.errors import MalformedMessage
 
 HEADER_SIZE = 32
 PROMISE_LIMIT = 2**29
-"""The text's limit on a payload. What is really read is bounded by a setting, far below."""
+"""Bytes that a header may promise. A setting limits what a gateway really reads, far below."""
 
 #  | room size: 1 | operation: 1 | state: 1 | payload size: 29, big-endian |
 _HEADER = struct.Struct("!BBB29s")
@@ -16,7 +16,7 @@ _HEADER = struct.Struct("!BBB29s")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One TCRP header, H32(room_size, operation, state, payload_size); all sizes as the sender counted them."""
+    """A header, H32(room_size, operation, state, payload_size), with its sizes as the sender counted them."""
 
     room_size: int
     operation: int
@@ -28,7 +28,7 @@ class Header:
         """Return the header in exactly 32 bytes.
 
         Raises:
-            MalformedMessage: not 32 bytes, or it promises more than 2^29 bytes.
+            MalformedMessage: not 32 bytes, or a payload size above 2^29.
         """
         if len(data) != HEADER_SIZE:
             raise MalformedMessage("a header has 32 bytes")
@@ -44,30 +44,30 @@ class Header:
 
     @property
     def body_size(self) -> int:
-        """Bytes to read before anything else, if the sizes are bytes (they are at least characters)."""
+        """Bytes of the body if the sizes are bytes; its least number of bytes if they are characters."""
         return self.room_size + self.payload_size
 
 
 def frame(room: bytes, operation: int, state: int, payload: bytes) -> bytes:
-    """Return a whole TCP frame: header, room, payload."""
+    """Return a frame: header, room, payload."""
     return Header(len(room), operation, state, len(payload)).serialize() + room + payload
 
 
 def split_untrusted(header: Header, body: bytes, trailer: int = 0) -> tuple[str, bytes]:
-    """Return (room, payload) of a body whose sizes may have been counted in characters.
+    """Return (room, payload) of a body whose sizes may be counted in characters.
 
-    Nine of thirty surveyed clients put `len(str)` where bytes belong, some for both fields, some for the room only. The
-    split is the first of these that uses up all of `body`: sizes in bytes; room in characters and payload in bytes or
-    characters; room in bytes and payload in characters. Bytes left over after that belong to nobody: an exact
-    split in bytes is then taken from the front.
+    Nine of thirty surveyed clients put `len(str)` where bytes belong, some in both fields, some in the room's only.
+    Tries these splits and returns the first that is UTF-8 and uses all of `body`: both sizes in bytes; the room's in
+    characters and the payload's in bytes or characters; the room's in bytes and the payload's in characters. If none
+    does, returns the split by bytes and ignores what follows it.
 
     Args:
-        header: what was announced.
-        body: everything that came with the request at once.
-        trailer: bytes at the payload's end that are not text (a port), counted one by one in any case.
+        header: the frame's.
+        body: all bytes that came with the header.
+        trailer: bytes at the payload's end that are not text (a port); they always count as bytes.
 
     Raises:
-        MalformedMessage: no split is valid UTF-8, or `body` is less than the header promises.
+        MalformedMessage: no split is UTF-8, or `body` is shorter than the header says.
     """
     room_size, payload_size = header.room_size, header.payload_size
     if len(body) < header.body_size:

@@ -1,18 +1,17 @@
-"""How a listener serves its clients, as bits: fixed when a member joins, and kept with it by the directory.
+"""What a member's listener has promised it, as bits; the directory stores them with the member.
 
-Any gateway may come to serve a member, also one whose own listeners are set up otherwise, so what the member's listener
-promised travels with it.
+Another gateway, whose listeners have other settings, may serve the member later. It follows these bits.
 """
 
 from enum import IntFlag
 
 
 class MemberOptions(IntFlag):
-    """0 is the bare protocol: texts pass unchanged, and nobody is told who comes and goes."""
+    """0 is the bare protocol: texts are never commands, and the member gets no notices about others."""
 
     COMMANDS = 1
     """A text that begins with a slash is a command."""
     NOTICES = 2
-    """The member is told who joins, leaves, is renamed and so on."""
+    """The member gets notices: joins, leaves, renames and so on."""
     JAPANESE = 4
-    """The server's words are Japanese; English without it."""
+    """The server's words are in Japanese; without this bit in English."""

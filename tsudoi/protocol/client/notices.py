@@ -1,7 +1,7 @@
-"""Datagrams by which the server tells a member something: answers, and what happens in its room; PROTOCOL.md, "Told".
+"""Encode notices, answers to commands, and actions as datagrams; PROTOCOL.md, "Told".
 
-Our own clients get JSON with a notice and its values; all others a line that `server` says, so that no program has to
-know more than it did. Words come from `phrases.py`.
+The dialect `tsudoi` gets JSON with the notice's name and values. Every other dialect gets a line from `server`, which
+its client shows like any message. The words come from `phrases.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,77 +9,42 @@ from typing import Any
 
 import msgspec
 
-from tsudoi.protocol.client.datagram import MAX_DOWN, line, said
 from tsudoi.protocol.client.dialect import DownForm, DownStyle
-from tsudoi.protocol.client.sanitize import without_turns
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_line, encode_message, longest_fit
+from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME
 
 ANSWER_SIZE = 1_200
-"""Bytes of one datagram of a long answer: no network cuts those into pieces."""
+"""Bytes of one datagram of a long answer, so that networks do not fragment it."""
 
 
 def encode_notice(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> bytes:
-    """Return one datagram.
+    """Return the datagram of a notice.
 
     Args:
-        style: the receiver's.
-        room: where it is.
-        notice: what it is about, for our own clients.
-        values: what else those are told.
-        words: for a person.
+        style: of the receiver.
+        room: the receiver's.
+        notice: its name, for NATIVE only.
+        values: its keys and values, for NATIVE only.
+        words: the text for a person.
     """
     if style.form is not DownForm.NATIVE:
-        return said(style, room, 0, SERVER_NAME, words)
+        return encode_message(style, room, 0, SERVER_NAME, words)
     fields = _fields(notice, values, words)
     raw = msgspec.json.encode(fields)
-    return raw if len(raw) <= MAX_DOWN else _fitting(fields)
-
-
-def _fields(notice: str, values: dict[str, Any], words: str) -> dict[str, Any]:
-    return {**({"n": values["n"]} if "n" in values else {}), "notice": notice, **values, "text": words}
-
-
-def _fitting(fields: dict[str, Any]) -> bytes:
-    """Return `fields` as JSON of at most `MAX_DOWN` bytes: the longest texts give way, no more than they must.
-
-    Escapes, and texts that stand there twice, make it longer than what came up.
-    """
-    bare = _each_text(fields, without_turns)
-
-    def cut_to(size: int) -> bytes:
-        return msgspec.json.encode(_each_text(bare, lambda text: text[:size]))
-
-    fits, too_long = 0, MAX_DOWN
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if len(cut_to(middle)) <= MAX_DOWN:
-            fits = middle
-        else:
-            too_long = middle
-    return cut_to(fits)
-
-
-def _each_text(value: Any, change: Callable[[str], str]) -> Any:
-    """Return what JSON is made of with each text in it changed, but for the keys."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_each_text(item, change) for item in value]
-    if isinstance(value, dict):
-        return {key: _each_text(item, change) for key, item in value.items()}
-    return value
+    return raw if len(raw) <= MAX_DOWN else _cut_texts(fields)
 
 
 def encode_action(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
-    """Return the datagram that tells what `sender` does: `* alice waves`, or where a sender is named, `* waves`."""
+    """Return the datagram of `/me`: `* alice waves`, or `* waves` in a form that names the sender."""
     words = f"* {sender} {text}"
     match style.form:
         case DownForm.NATIVE:
             return encode_notice(style, room, "acted", {"n": offset, "name": sender, "said": text}, words)
         case DownForm.RAW | DownForm.U1:
-            return line(style, room, words)
+            return encode_line(style, room, words)
         case _:
-            return said(style, room, offset, sender, f"* {text}")
+            return encode_message(style, room, offset, sender, f"* {text}")
 
 
 def encode_list(
@@ -91,16 +56,16 @@ def encode_list(
     head: str,
     rows: Sequence[tuple[Any, str]],
 ) -> list[bytes]:
-    """Return a long answer as datagrams of at most 1,200 bytes each (one row may be longer), each complete in itself.
+    """Return a long answer as datagrams of at most 1,200 bytes, or of one row where that is longer.
 
     Args:
-        style: the receiver's.
-        room: where it is.
-        notice: what it is about, for our own clients.
-        key: under which those get the rows.
-        values: what else they are told.
+        style: of the receiver.
+        room: the receiver's.
+        notice: its name, for NATIVE only.
+        key: the key of the rows, for NATIVE only.
+        values: its other keys and values, for NATIVE only.
         head: the first line.
-        rows: (for our own clients, as a line for all others).
+        rows: (the value for NATIVE, the line for all other forms).
     """
     datagrams: list[bytes] = []
     kept: list[tuple[Any, str]] = []
@@ -120,8 +85,31 @@ def encode_list(
     return datagrams
 
 
+def _fields(notice: str, values: dict[str, Any], words: str) -> dict[str, Any]:
+    return {**({"n": values["n"]} if "n" in values else {}), "notice": notice, **values, "text": words}
+
+
 def _size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
-    """Return the bytes of what `encode_notice` would return if it did not have to cut anything."""
+    """Return the bytes that `encode_notice` would need without cutting anything."""
     if style.form is not DownForm.NATIVE:
-        return len(said(style, room, 0, SERVER_NAME, words))
+        return len(encode_message(style, room, 0, SERVER_NAME, words))
     return len(msgspec.json.encode(_fields(notice, values, words)))
+
+
+def _cut_texts(fields: dict[str, Any]) -> bytes:
+    """Return `fields` as JSON of at most MAX_DOWN bytes, with the longest texts cut no more than they must be."""
+    bare = _map_texts(fields, strip_bidi)
+    return longest_fit(
+        lambda length: msgspec.json.encode(_map_texts(bare, lambda text: text[:length])), MAX_DOWN, MAX_DOWN
+    )
+
+
+def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a JSON value with `change` applied to each string in it, except keys."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_map_texts(item, change) for item in value]
+    if isinstance(value, dict):
+        return {key: _map_texts(item, change) for key, item in value.items()}
+    return value

@@ -1,17 +1,18 @@
-"""Every word that the server says in a room of its own accord, in English and Japanese; PROTOCOL.md, "Phrases".
+"""Hold the server's words to members, in English and Japanese; PROTOCOL.md, "Phrases".
 
-Only the dialects' closing words are elsewhere (`dialects.py`): clients act on those, whatever the language.
+A dialect's closing words (room closed, timed out, removed) are in `dialects.py`, the words of a refused handshake in
+`handshake.REASONS`. Clients act on both, so they are not translated.
 """
 
 from enum import IntEnum
 
-from tsudoi.protocol.client.slash_commands import WORDS
+from tsudoi.protocol.client.slash_commands import COMMANDS
 
 
 class Phrase(IntEnum):
-    """What the server has to say. The numbers of answers go from broker to gateways and are never given anew."""
+    """One phrase. The numbers of answers go from broker to gateways, so a number never gets another meaning."""
 
-    # Answers, to the one who asked; {arg} is what the answer is about.
+    # Short answers to a command; {arg} is its subject.
     UNKNOWN_COMMAND = 1
     USAGE = 2
     NO_SUCH_MEMBER = 3
@@ -40,7 +41,7 @@ class Phrase(IntEnum):
     UNMUTED = 26
     TOO_FAST = 27
     MOVED_AWAY = 28
-    # Questions' longer answers.
+    # Heads and rows of long answers.
     MEMBERS = 40
     MEMBER = 41
     HOST_MEMBER = 42
@@ -56,7 +57,7 @@ class Phrase(IntEnum):
     BAN_UNTIL = 52
     MUTE = 53
     MUTE_UNTIL = 54
-    # What happens in the room.
+    # Room events.
     JOINED = 60
     LEFT = 61
     LEFT_IDLE = 62
@@ -79,7 +80,7 @@ class Phrase(IntEnum):
     PEOPLE_JOINED = 79
     PEOPLE_LEFT = 80
     PEOPLE_BOTH = 81
-    # What is said to one.
+    # To one member: whispers, actions, removals.
     WHISPERED = 90
     WHISPER_SENT = 91
     ACTED = 92
@@ -91,7 +92,7 @@ class Phrase(IntEnum):
 
     @property
     def code(self) -> str:
-        """As our own clients are told it: `no-such-member`."""
+        """The phrase's name in notices of the dialect `tsudoi`: `no-such-member`."""
         return self.name.lower().replace("_", "-")
 
 
@@ -212,7 +213,7 @@ IDLE: tuple[tuple[int, str, str], ...] = (
     (60_000, "silent for {n} min", "{n} 分発言なし"),
     (1_000, "silent for {n} s", "{n} 秒発言なし"),
 )
-"""(unit in milliseconds, English, Japanese), longest first; `{n}` is how many whole ones."""
+"""(unit in milliseconds, English, Japanese), longest first; `{n}` is the number of whole units."""
 
 HELP: dict[str, tuple[str, str, str]] = {
     "help": ("/help", "this list", "この一覧"),
@@ -240,17 +241,17 @@ HELP: dict[str, tuple[str, str, str]] = {
     "host": ("/host NAME", "make somebody else the host", "ホストを譲る"),
     "close": ("/close", "close the room", "ルームを閉じる"),
 }
-"""Command → (its usage, what it does in English, in Japanese)."""
+"""Command → (usage, English, Japanese)."""
 
-assert HELP.keys() == WORDS.keys()
+assert HELP.keys() == COMMANDS.keys()
 
 
 def phrase(which: Phrase, japanese: bool, **values: str | int) -> str:
-    """Return what the server says. Values are put in as they are, also with braces in them."""
+    """Return a phrase with its placeholders filled in. Braces in a value stay as they are."""
     return PHRASES[which][japanese].format_map(values)
 
 
 def idle_for(milliseconds: int, japanese: bool) -> str:
-    """Return how long somebody was silent, in the largest unit that fits: `silent for 3 min`."""
+    """Return the words for an idle time, in the largest unit that it reaches: `silent for 3 min`."""
     unit_ms, *words = next((row for row in IDLE if milliseconds >= row[0]), IDLE[-1])
     return words[japanese].format(n=milliseconds // unit_ms)

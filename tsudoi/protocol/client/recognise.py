@@ -1,8 +1,6 @@
-"""Which dialect a client speaks, as far as its first request shows; PROTOCOL.md, "auto"."""
+"""Recognise a client's dialect by its first request; PROTOCOL.md, "auto"."""
 
 from typing import Any
-
-import msgspec
 
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import (
@@ -21,26 +19,27 @@ from tsudoi.protocol.client.handshake import is_meant_as_object
 from tsudoi.protocol.client.header import Header, split_untrusted
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.untrusted import parse_json_untrusted
 
 AUTO = "auto"
 
 
 def asks_for_rooms(header: Header) -> bool:
-    """Say whether the request is H32(0, 2, 0, 0): a list of rooms, on a connection of its own."""
+    """Say whether the request is H32(0, 2, 0, 0): it asks for the room names."""
     return header.operation == Operation.JOIN and header.room_size == 0 and header.payload_size == 0
 
 
 def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
     """Return the dialect of a request.
 
-    Create requests of classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack, tcrp-empty-ack and tcrp-no-token are the
-    same bytes; the seed's clients are the most, so classic it is. A join that names its room can not be classic's.
+    Create requests of classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack, tcrp-empty-ack and tcrp-no-token are the same
+    bytes: this returns classic, the most frequent. A join that names its room can not be classic: this returns tcrp.
 
     Args:
-        header: of the request.
-        body: all that came after the header at once.
-        listed_before: this address lately asked for the room list on a connection of its own, as tcrp-ok's clients do;
-            others behind the same address do not, so the payload must also end in what may be a port.
+        header: the request's.
+        body: all bytes that came with the header.
+        listed_before: this IP address has lately asked for the room names, as clients of tcrp-ok do first. Others may
+            share the address, so the payload must also end in a plausible port.
     """
     if asks_for_rooms(header):
         return TCRP_OK
@@ -57,7 +56,7 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
 
 
 def _by_keys(value: Any) -> Dialect:
-    """Return whose object this is; what is nobody's, or no JSON, is refused by the dialect that it looks most like."""
+    """Return the dialect that has these JSON keys; tcrp-json, which then refuses the request, if none has."""
     match value:
         case {"tsudoi": _}:
             return TSUDOI
@@ -73,10 +72,10 @@ def _by_keys(value: Any) -> Dialect:
 
 
 def _ends_in_port(body: bytes) -> bool:
-    """Say whether the last two bytes are rather a port than the end of a name.
+    """Say whether the last two bytes are more likely a port than the end of a name.
 
-    Most ports do not leave UTF-8, or are no letters. Those that are two letters or digits of ASCII count as a name's
-    end; one letter of two bytes counts as a port, as many clients' ports look so and few names do.
+    A port if the body is not UTF-8, if its last character has two bytes (many ports look so, few names do), or if its
+    last two characters are ASCII and not both letters or digits.
     """
     try:
         text = body.decode()
@@ -86,7 +85,7 @@ def _ends_in_port(body: bytes) -> bool:
 
 
 def _payload(header: Header, body: bytes) -> bytes:
-    """Return the payload; what is at its place if that is no text: there may be a port at its end."""
+    """Return the payload; by the sizes in bytes if it is not UTF-8, since a port may be at its end."""
     try:
         return split_untrusted(header, body)[1]
     except MalformedMessage:
@@ -94,8 +93,8 @@ def _payload(header: Header, body: bytes) -> bytes:
 
 
 def _json(payload: bytes) -> Any:
-    """Return the payload's JSON value, None if it has none: a payload that only ends in JSON is a plain one."""
+    """Return the JSON value that the whole payload is, or None."""
     try:
-        return msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return parse_json_untrusted(payload)
+    except MalformedMessage:
         return None

@@ -1,48 +1,50 @@
-"""What a text may hold that others' terminals will show; PROTOCOL.md, "Datagrams"."""
+"""Remove from texts what could harm another member's terminal; PROTOCOL.md, "Datagrams".
+
+Those are control characters, and characters that set the direction of writing ("bidi") beyond their own line.
+"""
 
 import re
 
-# C0 and C1 controls but tab and line feed: what would move a cursor or ring a bell in another's terminal.
+# C0 and C1 controls except tab and line feed: they move cursors and ring bells.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
-# They end a line where they are shown, so they become what ends lines in texts: what shows one line knows one end.
+# Line and paragraph separators become line feeds, so that a text has one kind of line end.
 _LINE_ENDS = re.compile("[\u2028\u2029]")
 
 _CLOSE_EMBEDDING, _CLOSE_ISOLATE = "\u202c", "\u2069"
 _CLOSERS = dict.fromkeys("\u202a\u202b\u202d\u202e", _CLOSE_EMBEDDING) | dict.fromkeys(
     "\u2066\u2067\u2068", _CLOSE_ISOLATE
 )
-"""What turns the direction of writing → what ends it (Unicode, UAX #9, 2.1 to 2.5)."""
-_TURNS = re.compile("([\u202a-\u202e\u2066-\u2069])")
+"""Character that opens an embedding, override or isolate → the character that closes it (Unicode, UAX #9, 2.1–2.5)."""
+_BIDI = re.compile("([\u202a-\u202e\u2066-\u2069])")
 
 MAX_OPEN = 8
-"""Turns within each other; people need one or two, and a text must not grow much by their ends."""
+"""Nested openings that are kept. People need one or two, and closing them must not make a text much longer."""
 
 
 def clean(text: str) -> str:
-    """Return `text` without control characters, and with each turn of the direction of writing ended in its line.
+    """Return `text` with line feeds as its only line ends, no control characters, and bidi closed in each line.
 
-    Its only line ends are line feeds. What a terminal shows behind it is not touched by it. Costs next to nothing where
-    there is nothing to do.
+    Returns a printable text at once, so that the common case costs nearly nothing.
     """
     if text.isprintable():
         return text
     text = _LINE_ENDS.sub("\n", _CONTROLS.sub("", text))
-    if _TURNS.search(text) is None:
+    if _BIDI.search(text) is None:
         return text
-    return "\n".join(_ended(line) for line in text.split("\n"))
+    return "\n".join(_close_bidi(line) for line in text.split("\n"))
 
 
-def without_turns(text: str) -> str:
-    """Return `text` without what turns the direction of writing: to be cut, which might lose the ends."""
-    return text if text.isprintable() else _TURNS.sub("", text)
+def strip_bidi(text: str) -> str:
+    """Return `text` without bidi characters. For texts that are cut: the cut might remove the closing ones."""
+    return text if text.isprintable() else _BIDI.sub("", text)
 
 
-def _ended(line: str) -> str:
-    """Return a line with what it opens closed, and without closing what it has not opened."""
+def _close_bidi(line: str) -> str:
+    """Return `line` with each opening closed, and without closings that close nothing."""
     out: list[str] = []
     ends: list[str] = []
-    for part in _TURNS.split(line):
+    for part in _BIDI.split(line):
         if part in _CLOSERS:
             if len(ends) == MAX_OPEN:
                 continue
@@ -54,7 +56,7 @@ def _ended(line: str) -> str:
         elif part == _CLOSE_ISOLATE:
             if part not in ends:
                 continue
-            # It ends what was opened within it too.
+            # Closing an isolate closes the embeddings inside it too.
             while ends[-1] != part:
                 out.append(ends.pop())
             ends.pop()

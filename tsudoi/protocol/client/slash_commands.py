@@ -1,10 +1,9 @@
-"""Slash commands: what a member may type, as values; PROTOCOL.md, "Commands".
+"""Parse and serialize slash commands; PROTOCOL.md, "Commands".
 
-    /word argument argument …
+    /command argument argument …
 
-A name with white space in it stands in double quotes, in which a backslash goes before a quote and a backslash. Quotes
-may be left out where a name is all that follows, or all but a number. What is not a command of this table becomes
-`Unknown` or `Misused`: it is answered, not refused.
+A name that contains white space is in double quotes, where a backslash escapes a quote or a backslash. It needs no
+quotes if nothing follows it, or only a number. A line that is no valid command parses as `Unknown` or `Misused`.
 """
 
 import re
@@ -12,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 SLASHES = ("/", "／")
-"""What a command may begin with: Japanese input methods write the second."""
+"""First character of a command; Japanese input methods write the second."""
 MAX_MINUTES = 525_600
-"""A year: for longer, leave the time out."""
+"""Longest time of a ban or mute: one year. Without a time it lasts until the room closes."""
 MAX_PAGE = 1_000_000_000
 
 _SPACE = re.compile(r"\s+")
@@ -22,31 +21,31 @@ _NUMBER_LAST = re.compile(r"(?s)(.*\S)\s+(\d{1,9})\Z")
 _QUOTED = re.compile(r'(?s)"((?:[^"\\]|\\.)*)"(?:\s+|\Z)')
 _ESCAPED = re.compile(r"(?s)\\(.)")
 SHOWN_SIZE = 40
-"""Characters of an unknown command's name that its answer repeats."""
+"""Characters of an unknown command that the answer repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """Which commands are there?"""
+    """List the commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who is in the room?"""
+    """List the members of the room."""
 
     page: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """Which rooms are there?"""
+    """List the rooms."""
 
     page: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Whisper:
-    """Say something to one member alone."""
+    """Send a message to one member alone."""
 
     name: str
     text: str
@@ -54,14 +53,14 @@ class Whisper:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Whisper to the member that whispered last."""
+    """Whisper to the member that has whispered last."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Say what one does, in the third person."""
+    """Send a message in the third person."""
 
     text: str
 
@@ -75,7 +74,7 @@ class Rename:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was said last?"""
+    """List the last messages."""
 
     count: int = 20
 
@@ -87,7 +86,7 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """What time is it at the server?"""
+    """Tell the server's time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class Kick:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """Remove a member, or an address, and let it not come back."""
+    """Remove a member or an IP address, and keep it out."""
 
     name: str
     """Or an IP address."""
@@ -110,21 +109,21 @@ class Ban:
 
 @dataclass(frozen=True, slots=True)
 class Unban:
-    """Let a name or an address in again."""
+    """Lift the ban of a name or an IP address."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Bans:
-    """Who is kept out, or muted?"""
+    """List bans and mutes."""
 
     page: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """Let a member not speak."""
+    """Drop what a member sends."""
 
     name: str
     minutes: int = 0
@@ -133,21 +132,21 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class Unmute:
-    """Let a member speak again."""
+    """End a mute."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Set the room's password; take it off if it is empty."""
+    """Set the room's password; an empty one removes it."""
 
     password: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Set what the room is about; `None` asks for it, empty takes it off."""
+    """Set the room's topic; empty removes it, None asks for it."""
 
     text: str | None = None
 
@@ -166,18 +165,18 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """There is no such command."""
+    """A line with a slash that is no command."""
 
     word: str
-    """As it was written, with its slash, cut."""
+    """The command as written, with its slash; at most 40 characters."""
 
 
 @dataclass(frozen=True, slots=True)
 class Misused:
-    """There is such a command, but what follows it is not what it needs."""
+    """A command with wrong arguments."""
 
     word: str
-    """A key of `WORDS`."""
+    """A key of `COMMANDS`."""
 
 
 Command = (
@@ -205,7 +204,7 @@ Command = (
 
 
 class _Misfit(Exception):
-    """What follows a command's name is not what it needs."""
+    """The arguments do not fit the command."""
 
 
 def _nothing(kind: type[Help | Leave | Time | Close]) -> Callable[[str], Command]:
@@ -254,7 +253,7 @@ def _kick(rest: str) -> Command:
 def _timed(kind: type[Ban | Mute]) -> Callable[[str], Command]:
     def read(rest: str) -> Command:
         found = _NUMBER_LAST.match(rest)
-        # "bob 2" in quotes is a name with a number in it.
+        # In quotes, "bob 2" is a name.
         if found is None or _QUOTED.fullmatch(rest):
             return kind(_whole_name(rest))
         return kind(_whole_name(found[1]), _number(found[2], MAX_MINUTES))
@@ -267,7 +266,7 @@ def _topic(rest: str) -> Command:
 
 
 def _whole_name(rest: str) -> str:
-    """Return the name that all of `rest` is."""
+    """Return the name that is the whole of `rest`."""
     if rest.startswith('"'):
         name, after = _name_first(rest)
         if after:
@@ -279,7 +278,7 @@ def _whole_name(rest: str) -> str:
 
 
 def _name_first(rest: str) -> tuple[str, str]:
-    """Return the name that `rest` begins with, and what follows it."""
+    """Return the name at the beginning of `rest`, and the text after it."""
     if rest.startswith('"'):
         quoted = _QUOTED.match(rest)
         name = _ESCAPED.sub(r"\1", quoted[1]).strip() if quoted else ""
@@ -297,7 +296,7 @@ def _number(text: str, highest: int) -> int:
     return int(text)
 
 
-WORDS: dict[str, Callable[[str], Command]] = {
+COMMANDS: dict[str, Callable[[str], Command]] = {
     "help": _nothing(Help),
     "who": _page(Who, MAX_PAGE),
     "rooms": _page(Rooms, MAX_PAGE),
@@ -319,21 +318,21 @@ WORDS: dict[str, Callable[[str], Command]] = {
     "host": _one(HandOver),
     "close": _nothing(Close),
 }
-"""Every command's name without its slash, and what reads the rest of the line; in the order of `/help`."""
+"""Command without its slash → parser of the rest of the line; in the order of `/help`."""
 
-HOSTS_WORDS = frozenset({"kick", "ban", "unban", "bans", "mute", "unmute", "password", "host", "close"})
-"""Commands that only the host may give; of `topic`, the part that changes it."""
+HOST_COMMANDS = frozenset({"kick", "ban", "unban", "bans", "mute", "unmute", "password", "host", "close"})
+"""Commands for the host only. (`topic` is for everybody, but only the host may set it.)"""
 
 
-def said_by(line: str) -> str:
-    """Return what is said by a line that begins with a slash: with two, all from the second; with one, nothing."""
+def escaped_text(line: str) -> str:
+    """Return the message in a line that begins with two slashes, from the second on; empty if it begins with one."""
     return line[1:] if line[1:].startswith(SLASHES) else ""
 
 
 def parse_untrusted(line: str) -> Command | Unknown | Misused:
-    """Return what a line that begins with a slash asks for; never raises."""
+    """Return the command in a line that begins with a slash; never raises."""
     word, _, _ = _SPACE.sub(" ", line[1:], count=1).partition(" ")
-    read = WORDS.get(word.lower())
+    read = COMMANDS.get(word.lower())
     if read is None:
         return Unknown(line[:1] + word[:SHOWN_SIZE])
     try:
@@ -343,9 +342,9 @@ def parse_untrusted(line: str) -> Command | Unknown | Misused:
 
 
 def serialize(command: Command) -> str:
-    """Return the line that `parse_untrusted` reads as this command.
+    """Return the line that `parse_untrusted` parses as this command.
 
-    Names and texts are to have no white space around them, and texts not to be empty: nobody can type such.
+    Names and texts must have no white space around them, and texts must not be empty.
     """
     match command:
         case Who(page) | Rooms(page) | Bans(page):

@@ -51,7 +51,7 @@ def test_other_bytes_are_malformed_and_nothing_worse(frame: bytes, data: st.Data
 @pytest.mark.parametrize("kind", QUESTIONS)
 @patiently
 @given(data=st.data())
-def test_what_operators_say_no_gateway_can(kind: type[Wire], data: st.DataObject) -> None:
+def test_no_operators_question_parses_as_a_gateways_frame(kind: type[Wire], data: st.DataObject) -> None:
     with pytest.raises(MalformedMessage):
         backbone.parse_upward_untrusted(encode(Ask(VERSION, data.draw(messages(kind)))))
 
@@ -59,7 +59,7 @@ def test_what_operators_say_no_gateway_can(kind: type[Wire], data: st.DataObject
 @pytest.mark.parametrize("kind", GATEWAYS)
 @patiently
 @given(data=st.data())
-def test_what_gateways_say_is_no_order(kind: type[Wire], data: st.DataObject) -> None:
+def test_no_gateways_frame_parses_as_an_operators_question(kind: type[Wire], data: st.DataObject) -> None:
     with pytest.raises(MalformedMessage):
         parse_ask_untrusted(backbone.encode(data.draw(messages(kind))))
 

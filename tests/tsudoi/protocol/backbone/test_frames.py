@@ -233,20 +233,20 @@ AN_ITEM = Item(1, 1, 1, "", 0)
         (Request(1, Positions([1] * ROOMS_ASKED)), Request(1, Positions([1] * (ROOMS_ASKED + 1)))),
     ],
 )
-def test_what_a_gateway_says_at_once_has_bounds(most: Upward, too_much: Upward) -> None:
+def test_frames_of_gateways_have_bounds(most: Upward, too_much: Upward) -> None:
     assert parse_upward_untrusted(encode(most)) == most
     with pytest.raises(MalformedMessage):
         parse_upward_untrusted(encode(too_much))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40).filter(lambda frame: not frame.startswith(b"\xc1")), max_size=30))
-def test_several_frames_in_one_come_out_as_they_went_in(frames: list[bytes]) -> None:
+def test_packed_frames_are_unpacked_unchanged(frames: list[bytes]) -> None:
     carriers = backbone.pack_frames(frames)
     assert len(carriers) <= 1
     assert [frame for carrier in carriers for frame in backbone.unpack_frames_untrusted(carrier)] == frames
 
 
-def test_what_carries_others_is_not_too_large() -> None:
+def test_a_packed_frame_has_a_size_limit() -> None:
     large, small = bytes(backbone.PACKED_SIZE), b"small"
     frames = [small, large, small, small, *[small] * backbone.MAX_ITEMS, large]
     carriers = backbone.pack_frames(frames)
@@ -255,13 +255,13 @@ def test_what_carries_others_is_not_too_large() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_several_frames_one_or_malformed(raw: bytes) -> None:
+def test_any_bytes_are_packed_frames_one_frame_or_malformed(raw: bytes) -> None:
     for frame in (raw, backbone.PACKED + raw):
         with contextlib.suppress(MalformedMessage):
             assert all(isinstance(each, bytes) for each in backbone.unpack_frames_untrusted(frame))
 
 
-def test_what_carries_carriers_is_malformed_to_those_who_read_it() -> None:
+def test_a_packed_frame_inside_another_is_malformed() -> None:
     inner = backbone.pack_frames([encode(backbone.Bye()), encode(backbone.Bye())])
     (outer,) = backbone.pack_frames([*inner, *inner])
     for each in backbone.unpack_frames_untrusted(outer):

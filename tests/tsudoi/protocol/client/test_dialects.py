@@ -6,12 +6,12 @@ import pytest
 
 from tests.tsudoi.protocol.vectors import TOKEN, blocks, worked_example
 from tsudoi.events import Event, Message, RoomClosed, TimedOut
-from tsudoi.protocol.client import datagram, handshake
+from tsudoi.protocol.client import datagram, downlink_encoder, handshake
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace, RequestForm
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import AUTO
-from tsudoi.protocol.client.replies import Granted, Refused
+from tsudoi.protocol.client.reply_decoder import Granted, Refused
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.session import Enter, Membership
 
@@ -70,7 +70,7 @@ def test_a_new_dialect_enters_a_room(operation: Operation) -> None:
     request = request_of(client.start())
     assert (request.operation, request.room, request.user) == (operation, "部屋1", "アリス")
     assert (request.password, request.port) == ("ひみつ", 50000)
-    for frame in handshake.granted(worked_example(), request, "部屋1", "アリス#2", TOKEN):
+    for frame in handshake.encode_grant(worked_example(), request, "部屋1", "アリス#2", TOKEN):
         client.feed(frame)
     assert client.result == Granted(TOKEN, "アリス#2")
 
@@ -79,7 +79,7 @@ def test_a_new_dialect_enters_a_room(operation: Operation) -> None:
 def test_a_new_dialect_is_refused(status: Status) -> None:
     client = Enter(worked_example(), Operation.JOIN, "den", "bob")
     request = request_of(client.start())
-    for frame in handshake.refused(worked_example(), request.header, "den", status, "so it is"):
+    for frame in handshake.encode_refusal(worked_example(), request.header, "den", status, "so it is"):
         client.feed(frame)
     assert client.result == Refused(status, f"{handshake.REASONS[status]}: so it is")
 
@@ -89,14 +89,14 @@ def test_a_new_dialect_chats_and_is_told_of_the_end() -> None:
     member = Membership(dialect, "部屋1", "アリス", TOKEN)
     room, token, text = datagram.parse_untrusted(member.say("やあ"))
     assert (room.decode(), token.decode()) == ("部屋1", TOKEN)
-    assert datagram.readable(text, dialect) == "やあ"
+    assert datagram.decode_text(text, dialect) == "やあ"
     assert datagram.parse_untrusted(member.register())[2].decode() in dialect.register_words
     assert datagram.parse_untrusted(member.leave() or b"")[2].decode() in dialect.leave_words
 
     def hears(raw: bytes) -> Event:
-        return member.hear(raw)
+        return member.receive(raw)
 
-    assert hears(datagram.said(dialect.down, "部屋1", 1, "ボブ", "やあ")) == Message("ボブ", "やあ")
+    assert hears(downlink_encoder.encode_message(dialect.down, "部屋1", 1, "ボブ", "やあ")) == Message("ボブ", "やあ")
     closed, timed_out = (text.format(user="アリス", room="部屋1") for text in (*dialect.closed, dialect.timed_out))
-    assert hears(datagram.notice(dialect, "部屋1", "closed", closed)) == RoomClosed("* 部屋1 is closed")
-    assert hears(datagram.notice(dialect, "部屋1", "timeout", timed_out)) == TimedOut("* アリス slept")
+    assert hears(downlink_encoder.encode_closing(dialect, "部屋1", "closed", closed)) == RoomClosed("* 部屋1 is closed")
+    assert hears(downlink_encoder.encode_closing(dialect, "部屋1", "timeout", timed_out)) == TimedOut("* アリス slept")

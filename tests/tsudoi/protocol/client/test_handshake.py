@@ -30,11 +30,11 @@ from tsudoi.protocol.client.handshake import (
     LIST_LIMIT,
     REASONS,
     Request,
-    granted,
-    join_list,
+    encode_grant,
+    encode_join_list,
+    encode_refusal,
+    encode_room_list,
     parse_request_untrusted,
-    refused,
-    rooms_reply,
     serialize_request,
 )
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
@@ -211,7 +211,7 @@ def test_a_grant_tells_the_token_and_its_headers_are_true(
     dialect: Dialect, operation: Operation, room: str, user: str, token: str
 ) -> None:
     request = ask(dialect, operation, room, user)
-    frames = granted(dialect, request, room, user, token)
+    frames = encode_grant(dialect, request, room, user, token)
     assert token.encode() in frames[-1]
     assert all(token.encode() not in frame for frame in frames[:-1])
     check_headers(dialect, request.header, frames)
@@ -223,7 +223,7 @@ def test_a_refusal_of_anything_is_well_formed(
 ) -> None:
     header, body = request
     room = body[: header.room_size].decode(errors="replace")
-    check_headers(dialect, header, refused(dialect, header, room, status, detail))
+    check_headers(dialect, header, encode_refusal(dialect, header, room, status, detail))
 
 
 def check_headers(dialect: Dialect, request: Header, frames: list[bytes]) -> None:
@@ -249,21 +249,21 @@ def check_headers(dialect: Dialect, request: Header, frames: list[bytes]) -> Non
 def test_a_refusal_is_told_from_a_grant_by_its_first_or_last_frame(dialect: Dialect, status: Status) -> None:
     for operation in Operation:
         request = ask(dialect, operation)
-        yes = granted(dialect, request, "den", "alice", TOKEN)
-        no = refused(dialect, request.header, "den", status)
+        yes = encode_grant(dialect, request, "den", "alice", TOKEN)
+        no = encode_refusal(dialect, request.header, "den", status)
         assert no[0] != yes[0] or no[-1] != yes[-1]
         assert TOKEN.encode() not in b"".join(no)
 
 
 @pytest.mark.parametrize("status", FAILURES)
 def test_words_for_a_person_come_with_the_detail(status: Status) -> None:
-    (frame,) = refused(CLASSIC, Header(0, 2, 0, 3), "", status, "it is {token} late")
+    (frame,) = encode_refusal(CLASSIC, Header(0, 2, 0, 3), "", status, "it is {token} late")
     assert frame.decode() == f"ERROR: {REASONS[status]}: it is {{token}} late"
-    assert refused(CLASSIC, Header(0, 2, 0, 3), "", status) == [f"ERROR: {REASONS[status]}".encode()]
+    assert encode_refusal(CLASSIC, Header(0, 2, 0, 3), "", status) == [f"ERROR: {REASONS[status]}".encode()]
 
 
 def test_a_refusal_without_a_header_fits_the_one_recv_of_255_that_reads_it() -> None:
-    (frame,) = refused(CLASSIC, Header(0, 2, 0, 3), "", Status.BAD_REQUEST, "部" * 300)
+    (frame,) = encode_refusal(CLASSIC, Header(0, 2, 0, 3), "", Status.BAD_REQUEST, "部" * 300)
     assert len(frame) <= 255
     assert ("ERROR: Bad request: " + "部" * 300).startswith(frame.decode())
 
@@ -271,7 +271,7 @@ def test_a_refusal_without_a_header_fits_the_one_recv_of_255_that_reads_it() -> 
 @pytest.mark.parametrize("room", ["部" * 255, "か\u3099" * 80, "a" + "部" * 100])
 def test_a_room_name_too_long_to_repeat_is_cut_between_characters(room: str) -> None:
     for dialect in (TCRP_ROOM, TCRP_OK, TCRP_200):
-        for frame in refused(dialect, Header(255, 1, 0, 5), room, Status.BAD_REQUEST):
+        for frame in encode_refusal(dialect, Header(255, 1, 0, 5), room, Status.BAD_REQUEST):
             size = frame[0]
             assert 250 < size <= 255
             assert room.startswith(frame[HEADER_SIZE : HEADER_SIZE + size].decode())
@@ -279,14 +279,14 @@ def test_a_room_name_too_long_to_repeat_is_cut_between_characters(room: str) -> 
 
 def test_the_repeated_room_is_the_one_that_the_client_wrote() -> None:
     request = ask(TCRP_ROOM, CREATE, "か\u3099")
-    frames = granted(TCRP_ROOM, request, "が", "alice", TOKEN)
+    frames = encode_grant(TCRP_ROOM, request, "が", "alice", TOKEN)
     assert all(frame[HEADER_SIZE:].startswith("か\u3099".encode()) for frame in frames)
 
 
 def test_a_join_is_answered_as_a_create_but_where_the_dialect_says_otherwise() -> None:
     for dialect in DIALECTS.values():
         create, join = (
-            [frame[3:] for frame in granted(dialect, ask(dialect, operation, "den"), "den", "bob", TOKEN)]
+            [frame[3:] for frame in encode_grant(dialect, ask(dialect, operation, "den"), "den", "bob", TOKEN)]
             for operation in (CREATE, JOIN)
         )
         if dialect is TCRP_202:
@@ -297,13 +297,13 @@ def test_a_join_is_answered_as_a_create_but_where_the_dialect_says_otherwise() -
 
 
 def test_the_name_as_assigned_is_told_where_the_dialect_has_room_for_it() -> None:
-    frames = granted(TSUDOI, ask(TSUDOI, JOIN), "den", "alice#2", TOKEN)
+    frames = encode_grant(TSUDOI, ask(TSUDOI, JOIN), "den", "alice#2", TOKEN)
     assert json.loads(frames[1][HEADER_SIZE:]) == {"token": TOKEN, "name": "alice#2"}
 
 
 @pytest.mark.parametrize("status", FAILURES)
 def test_tcrp_bare_ack_reads_the_status_from_the_second_header(status: Status) -> None:
-    first, second = refused(TCRP_BARE_ACK, Header(9, 1, 0, 5), "部屋1", status)
+    first, second = encode_refusal(TCRP_BARE_ACK, Header(9, 1, 0, 5), "部屋1", status)
     assert Header.parse_untrusted(first) == Header(9, 1, State.RESPONSE, 5)
     assert second[2] == {Status.ROOM_EXISTS: 3, Status.ROOM_NOT_FOUND: 4}.get(status, 5)
 
@@ -311,7 +311,7 @@ def test_tcrp_bare_ack_reads_the_status_from_the_second_header(status: Status) -
 @given(headers(), names(), st.sampled_from(FAILURES), st.text(max_size=30))
 def test_a_status_byte_is_the_status(header: Header, room: str, status: Status, detail: str) -> None:
     for dialect in (TCRP, TCRP_ROOM):
-        (frame,) = refused(dialect, header, room, status, detail)
+        (frame,) = encode_refusal(dialect, header, room, status, detail)
         assert frame[-1] == status
         assert frame[1:3] == bytes((header.operation, State.RESPONSE))
 
@@ -323,7 +323,7 @@ def test_a_status_byte_is_the_status(header: Header, room: str, status: Status, 
 @example(["it's", 'the "den"', "'\"", "\\", "a, b", "[x]", "\ufeff", "部屋1"])
 @example([])
 def test_a_join_list_is_pythons_own(rooms: list[str]) -> None:
-    raw = join_list(rooms)
+    raw = encode_join_list(rooms)
     assert len(raw) <= LIST_LIMIT
     kept = ast.literal_eval(raw.decode())
     assert kept == rooms[len(rooms) - len(kept) :]
@@ -334,17 +334,17 @@ def test_a_join_list_is_pythons_own(rooms: list[str]) -> None:
 
 def test_a_join_list_keeps_the_newest_rooms_and_all_that_fit() -> None:
     rooms = [f"room{number:04}" for number in range(1000)]
-    assert ast.literal_eval(join_list(rooms).decode())[-1] == "room0999"
+    assert ast.literal_eval(encode_join_list(rooms).decode())[-1] == "room0999"
     # 341 names of 8 characters in quotes, with ", " between them and brackets around: 4092 bytes.
-    assert len(join_list(rooms)) == 341 * 12
+    assert len(encode_join_list(rooms)) == 341 * 12
     exact = ["a" * (LIST_LIMIT - 1998 - 8), "b" * 1998]
     assert len(str(exact)) == LIST_LIMIT
-    assert ast.literal_eval(join_list(exact).decode()) == exact
+    assert ast.literal_eval(encode_join_list(exact).decode()) == exact
 
 
 @given(st.lists(names(), max_size=30))
 def test_a_rooms_reply_is_a_frame_of_names_and_commas(rooms: list[str]) -> None:
-    raw = rooms_reply(rooms)
+    raw = encode_room_list(rooms)
     payload = raw[HEADER_SIZE:]
     assert Header.parse_untrusted(raw[:HEADER_SIZE]) == Header(0, 2, 1, len(payload))
     assert payload.decode() == ",".join(rooms)

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsudoi.protocol.client import notices
-from tsudoi.protocol.client.datagram import MAX_DOWN
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN
 from tsudoi.protocol.client.notices import ANSWER_SIZE
 
 TSUDOI = DIALECTS["tsudoi"].down
@@ -18,7 +18,7 @@ LONG = ['"' * 4_000, "x" * 4_050, "日" * 1_350, "\u202e" * 8 + "日" * 1_340 + 
 
 @pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("text", LONG, ids=lambda text: ascii(text[-1]))
-def test_whatever_is_told_fits_a_datagram(dialect: Dialect, text: str) -> None:
+def test_every_notice_fits_a_datagram(dialect: Dialect, text: str) -> None:
     rows = [({"n": n, "from": "bob", "said": text}, f"12:00 bob: {text}") for n in range(1, 4)]
     datagrams = notices.encode_list(dialect.down, "den", "history", "messages", {}, "what was said", rows)
     assert len(datagrams) == 3
@@ -29,7 +29,7 @@ def test_whatever_is_told_fits_a_datagram(dialect: Dialect, text: str) -> None:
 
 
 @given(said=st.text(max_size=4_000), words=st.text(max_size=4_000))
-def test_what_is_cut_is_cut_no_more_than_it_must(said: str, words: str) -> None:
+def test_a_notice_is_cut_no_more_than_needed(said: str, words: str) -> None:
     raw = notices.encode_notice(TSUDOI, "den", "whispered", {"n": 7, "name": "bob", "said": said}, words)
     fields = json.loads(raw)
     assert (fields["n"], fields["notice"], fields["name"]) == (7, "whispered", "bob")

@@ -70,7 +70,7 @@ JSON_ROWS: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("room", ["den", "部屋1", "部屋{1}", 'the "den"'])
 @pytest.mark.parametrize("operation", [CREATE, JOIN])
 @pytest.mark.parametrize(("value", "dialect"), JSON_ROWS)
-def test_json_is_told_by_its_keys(
+def test_a_json_object_is_recognised_by_its_keys(
     value: dict[str, Any], dialect: str, operation: int, room: str, characters: bool, escaped: bool
 ) -> None:
     payload = json.dumps(value, ensure_ascii=escaped).encode()
@@ -179,7 +179,7 @@ def test_what_a_dialects_own_client_sends_is_recognised(
     parse_request_untrusted(dialect, header, body)
 
 
-def test_what_can_not_be_told_apart_goes_to_classic_or_tcrp() -> None:
+def test_ambiguous_requests_are_classic_or_tcrp() -> None:
     for dialect in DIALECTS.values():
         if dialect.request is RequestForm.PLAIN and dialect is not TCRP_OK:
             for operation, expected in ((CREATE, CLASSIC), (JOIN, CLASSIC if dialect.join_lists_rooms else TCRP)):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support import strategies
 from tsudoi.protocol.client.slash_commands import (
-    WORDS,
+    COMMANDS,
     Act,
     Ban,
     Bans,
@@ -30,8 +30,8 @@ from tsudoi.protocol.client.slash_commands import (
     Unmute,
     Whisper,
     Who,
+    escaped_text,
     parse_untrusted,
-    said_by,
     serialize,
 )
 
@@ -40,7 +40,7 @@ NAMES = strategies.names().map(str.strip).filter(bool)
 PAGES = st.integers(1, 1_000_000_000)
 MINUTES = st.integers(0, 525_600)
 
-COMMANDS: st.SearchStrategy[Command] = st.one_of(
+ANY_COMMAND: st.SearchStrategy[Command] = st.one_of(
     st.sampled_from([Help(), Leave(), Time(), Close(), Topic(None), Topic(""), Lock("")]),
     st.builds(Who, PAGES),
     st.builds(Rooms, PAGES),
@@ -61,31 +61,31 @@ COMMANDS: st.SearchStrategy[Command] = st.one_of(
 )
 
 
-@given(COMMANDS)
+@given(ANY_COMMAND)
 def test_every_command_can_be_typed(command: Command) -> None:
     assert parse_untrusted(serialize(command)) == command
 
 
-@given(COMMANDS)
+@given(ANY_COMMAND)
 def test_a_full_width_slash_is_a_slash(command: Command) -> None:
     assert parse_untrusted("／" + serialize(command)[1:]) == command
 
 
 def test_a_line_with_two_slashes_says_what_begins_with_the_second() -> None:
     lines = {"//a": "/a", "／／a": "／a", "/／a": "／a", "///": "//", "/a": "", "／": "", "/": "", "/ /": ""}
-    assert {line: said_by(line) for line in lines} == lines
+    assert {line: escaped_text(line) for line in lines} == lines
 
 
 @given(strategies.texts(200))
 def test_any_line_is_a_command_or_says_what_is_wrong(text: str) -> None:
     found = parse_untrusted("/" + text)
     if isinstance(found, Misused):
-        assert found.word in WORDS
+        assert found.word in COMMANDS
     elif not isinstance(found, Unknown):
         assert parse_untrusted(serialize(found)) == found
 
 
-@given(st.sampled_from(list(WORDS)), strategies.texts(60))
+@given(st.sampled_from(list(COMMANDS)), strategies.texts(60))
 def test_what_follows_a_command_never_breaks_it(word: str, rest: str) -> None:
     assert not isinstance(parse_untrusted(f"/{word} {rest}"), Unknown)
 

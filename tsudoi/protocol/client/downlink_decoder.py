@@ -1,22 +1,24 @@
-"""Datagrams from a server, read by a client of any dialect; PROTOCOL.md, "Datagrams". `datagram.py` writes them."""
+"""Decode datagrams from server to client, for a client of any dialect; PROTOCOL.md, "Datagrams".
+
+`downlink_encoder.py` and `notices.py` encode them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-import msgspec
-
-from tsudoi.protocol.client.datagram import restored, restored_name
 from tsudoi.protocol.client.dialect import Dialect, DownForm
+from tsudoi.protocol.client.downlink_encoder import restore_closing_words, restore_name
 from tsudoi.protocol.client.phrases import PHRASES, Phrase
-from tsudoi.protocol.client.replies import template
+from tsudoi.protocol.client.templates import template_pattern
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import SERVER_NAME
+from tsudoi.protocol.untrusted import parse_json_untrusted
 
 
 class NoticeKind(Enum):
-    """What a notice tells its member; PROTOCOL.md spells them so for our own clients."""
+    """Notices that end a membership, by their names in the dialect `tsudoi`; OTHER is any other notice."""
 
     CLOSED = "closed"
     TIMED_OUT = "timeout"
@@ -26,30 +28,30 @@ class NoticeKind(Enum):
 
 @dataclass(slots=True)
 class Said:
-    """Somebody said something."""
+    """A message of a member."""
 
     sender: str
-    """Empty where the datagram names nobody."""
+    """Empty if the datagram names no sender."""
     text: str
     offset: int | None = None
-    """The message's place in its room, where the dialect tells it."""
+    """The message's offset in its room; None if the dialect does not send it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Noticed:
-    """The server itself has something to say."""
+    """A notice of the server."""
 
     kind: NoticeKind
     text: str
     fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """All that came with it, with its own name as `notice`, where the dialect has it in values."""
+    """All keys and values of the datagram, if it is a JSON object; `notice` is the notice's name."""
 
 
 def parse_down_untrusted(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
-    """Return what a datagram to a member of `room` says. Invalid UTF-8 in a text becomes U+FFFD.
+    """Return the message or notice in a datagram to a member of `room`. Invalid UTF-8 becomes U+FFFD.
 
-    Where a dialect has no form of their own for notices, a text is one if it is what the dialect's templates make;
-    where a message could be that too, a bare one is only a notice if nobody's name stands before it.
+    In dialects whose notices look like messages, a text is a notice if it matches one of the dialect's templates. In
+    RAW and U1, where a member could write such a text, it is a notice only without a sender's name in front.
 
     Raises:
         MalformedMessage: not a datagram of this dialect.
@@ -92,20 +94,20 @@ def _raw(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
     notice = _notice(dialect, room, text, without=separator)
     if notice is not None:
         return notice
-    text = restored(dialect.down, text)
+    text = restore_closing_words(dialect.down, text)
     sender, found, said = text.partition(separator)
     return _said(sender, said) if found else Said("", text)
 
 
 def _said(sender: str, text: str) -> Said | Noticed:
-    """Nobody is called as the server is: what it says is no message."""
+    """Return a message, or a notice if the sender is the server: no member can have its name."""
     return Noticed(NoticeKind.OTHER, text) if sender == SERVER_NAME else Said(sender, text)
 
 
 def _named(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
     if not data or 1 + data[0] > len(data):
         raise MalformedMessage("sizes disagree")
-    sender = restored_name(dialect.down, data[1 : 1 + data[0]].decode(errors="replace"))
+    sender = restore_name(dialect.down, data[1 : 1 + data[0]].decode(errors="replace"))
     return _from_server(dialect, room, sender, data[1 + data[0] :].decode(errors="replace"))
 
 
@@ -116,13 +118,13 @@ def _from_server(dialect: Dialect, room: str, sender: str, text: str) -> Said | 
 
 def _notice(dialect: Dialect, room: str, text: str, without: str = "") -> Noticed | None:
     for kind, known in (
-        # One dialect has the same words for both: its clients only know the former.
+        # tcrp-success has the same words for both: then CLOSED it is.
         (NoticeKind.CLOSED, dialect.closed),
         (NoticeKind.TIMED_OUT, (dialect.timed_out,)),
     ):
         for words in known:
-            # The room is this one, and its name may hold what no placeholder may.
-            pattern = template(words.replace("{room}", _literal(room)), (), without)
+            # The room is known, and its name may contain the separator, which a placeholder may not.
+            pattern = template_pattern(words.replace("{room}", _literal(room)), (), without)
             if pattern.fullmatch(text):
                 return Noticed(kind, text)
     for words in dialect.removed:
@@ -142,14 +144,14 @@ _REMOVALS = (
 
 
 def tells_removal(dialect: Dialect, room: str, words: str) -> bool:
-    """Say whether these are the words by which a member of `room` is told that somebody removed it.
+    """Say whether `words` tell a member of `room` that somebody has removed it.
 
-    They only mean something if the end follows: a member can come to look like that.
+    A member can write such words too. They count only if the dialect's closing words follow.
     """
     for which in _REMOVALS:
         for text in PHRASES[which]:
-            found = template(text.replace("{room}", _literal(room))).fullmatch(words)
-            # Behind a sender's name it is a message.
+            found = template_pattern(text.replace("{room}", _literal(room))).fullmatch(words)
+            # A separator in the name means that this is a message with its sender's name in front.
             if found is not None and dialect.down.separator not in found.groupdict().get("by", ""):
                 return True
     return False
@@ -160,10 +162,7 @@ def _literal(text: str) -> str:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise MalformedMessage("not JSON") from exc
+    value = parse_json_untrusted(raw)
     if not isinstance(value, dict):
         raise MalformedMessage("not a JSON object")
     return value

@@ -1,6 +1,7 @@
 """Judging what was heard."""
 
-from scenarios.expect import (
+from scenarios.steps import Ending, Line
+from scenarios.verdicts import (
     Failed,
     Fulfilled,
     Pending,
@@ -12,7 +13,6 @@ from scenarios.expect import (
     hear_the_same,
     shorten,
 )
-from scenarios.steps import Ending, Line
 from tsudoi.events import Event, Joined, Kicked, Message, Notice, Private, RoomClosed, TimedOut
 
 A1, A2, B1 = Message("alice", "line 1"), Message("alice", "line 2"), Message("bob", "line 1")

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scenarios.steps import Say
-from scenarios.story import BrokerSettings, GatewaySettings, Person, StoryError, read
+from scenarios.story import BrokerSettings, GatewaySettings, Person
+from scenarios.story_file import StoryError, read
 
 GOOD = """\
 story: Two meet

@@ -1,52 +1,50 @@
-"""A server's answers on TCP, read by a client of any dialect; PROTOCOL.md, "Handshake".
+"""Decode the server's replies on TCP, for a client of any dialect; PROTOCOL.md, "Handshake".
 
-`handshake.py` writes answers from a dialect's `Reply` templates; here the same templates are read backwards. Answers
-come in any number of segments, so a reader is fed whatever has come and says when it knows.
+`handshake.py` encodes replies from a dialect's `Reply` templates; this file matches replies with the same templates.
+A reply arrives in any number of segments: feed a reader each of them until it returns a result.
 """
 
 import re
-import string
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
-
-import msgspec
 
 from tsudoi.protocol.client.dialect import Dialect, Reply
 from tsudoi.protocol.client.handshake import LIST_LIMIT, REASONS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.templates import template_pattern
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import MAX_NAME_SIZE, looks_like_token
+from tsudoi.protocol.untrusted import parse_json_untrusted
 
 ANSWER_LIMIT = 65536
-"""Bytes of one frame's body; no known server comes near it."""
+"""Bytes of one frame's body; known servers send a few hundred."""
 ROOMS_LIMIT = 16 * 1024 * 1024
-"""Bytes of a framed room list: 65,000 rooms with the longest of names."""
+"""Bytes of a room list in a frame: 65,000 rooms with names of the maximum size."""
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The client is in."""
+    """The server has accepted the request."""
 
     token: str
     user: str | None
-    """The name as assigned, where the dialect tells it."""
+    """The assigned name; None if the dialect does not send it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The client is not in."""
+    """The server has refused the request."""
 
     status: Status | None
-    """None where the dialect does not say why."""
+    """None if the dialect does not send the reason."""
     reason: str
     """Words for a person; may be empty."""
 
 
 class FrameReader:
-    """Takes bytes as they come and gives whole frames."""
+    """Collects bytes and returns whole frames."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -54,17 +52,17 @@ class FrameReader:
         self._header: Header | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take what has come."""
+        """Add received bytes."""
         self._buffer += data
 
     def next_untrusted(self, header_only: bool = False) -> tuple[Header, bytes] | None:
-        """Return the next frame as (header, payload), or None if it is not there in full.
+        """Return the next frame as (header, payload), or None if it is incomplete.
 
         Args:
-            header_only: this frame has no body, whatever sizes its header gives.
+            header_only: this frame has no body, whatever sizes its header has.
 
         Raises:
-            MalformedMessage: a header that promises more than the limit.
+            MalformedMessage: the header promises more bytes than the limit.
         """
         if self._header is None:
             if len(self._buffer) < HEADER_SIZE:
@@ -84,10 +82,10 @@ class FrameReader:
 
 
 class AnswerReader:
-    """Reads the answer to a create or join, up to the token or the refusal.
+    """Reads the reply to a create or join, up to the token or the refusal.
 
-    The frames that come are held against what the dialect's `created` (or `joined`) and `refused` say; the one whose
-    last frame came first is the answer. Where both fit, the refusal wins: a token is any text.
+    Matches each frame with the dialect's `created` (or `joined`) and `refused` templates; the sequence that is complete
+    first is the reply. If both match, the refusal wins, since any text could be a token.
     """
 
     def __init__(self, dialect: Dialect, operation: Operation) -> None:
@@ -101,20 +99,20 @@ class AnswerReader:
         self._read = 0
         self._values: dict[str, Any] = {}
         self._objections: dict[str, Any] = {}
-        """What a refusal's frames have said so far, if it is one."""
+        """Values of the refusal's frames so far, if this is a refusal."""
         self._bare = bytearray() if granted[0].state is None else None
         self._frames = FrameReader(ANSWER_LIMIT)
 
     @property
     def waits_for_silence(self) -> bool:
-        """An answer without a frame has come, and only silence will tell that it is whole."""
+        """True if a reply without a header has begun: only silence or the end shows that it is complete."""
         return bool(self._bare)
 
     def feed_untrusted(self, data: bytes) -> Granted | Refused | None:
-        """Take what has come; return the answer when it is there in full.
+        """Add received bytes; return the result when the reply is complete.
 
         Raises:
-            MalformedMessage: this is no answer of the dialect.
+            MalformedMessage: not a reply of this dialect.
         """
         if self._bare is not None:
             self._bare += data
@@ -133,10 +131,10 @@ class AnswerReader:
                 return answer
 
     def settle_untrusted(self) -> Granted | Refused:
-        """Return the answer when no more will come: the connection ended, or has long been silent.
+        """Return the result after the connection has ended or has been silent for long.
 
         Raises:
-            MalformedMessage: it is not there in full.
+            MalformedMessage: the reply is incomplete.
         """
         if not self._bare:
             raise MalformedMessage("the connection ended before the answer")
@@ -163,25 +161,25 @@ class AnswerReader:
                 self._values |= found
                 return self._grant() if at + 1 == len(self._granted) else None
         if not self._may_be_refused:
-            raise MalformedMessage("an answer that the dialect does not know")
+            raise MalformedMessage("not a reply of this dialect")
         return None
 
     def _grant(self) -> Granted:
         token = self._values.get("token", "")
-        # It goes into every datagram behind a one-byte size; and one that breaks a log is nobody's token.
+        # Each datagram has one byte for the token's size; and control characters in a token could break a log.
         if not (0 < len(token) <= MAX_NAME_SIZE and token.isascii() and token.isprintable()):
             raise MalformedMessage("the token is empty, too long or not plain text")
         return Granted(token, self._values.get("user"))
 
 
 class RoomsReader:
-    """Reads the answer to H32(0, 2, 0, 0): the names, joined by commas."""
+    """Reads the reply to H32(0, 2, 0, 0): room names, joined by commas."""
 
     def __init__(self) -> None:
         self._frames = FrameReader(ROOMS_LIMIT)
 
     def feed_untrusted(self, data: bytes) -> list[str] | None:
-        """Take what has come; return the rooms when all are there.
+        """Add received bytes; return the room names when the reply is complete.
 
         Raises:
             MalformedMessage: too long, or not UTF-8.
@@ -194,21 +192,21 @@ class RoomsReader:
 
 
 class JoinListReader:
-    """Reads the list of rooms that the seed's kind of join is answered with: Python's `str(list)`, bare."""
+    """Reads the room list in a `classic` join: Python's `str(list)`, without a header."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     @property
     def waits_for_silence(self) -> bool:
-        """A refusal has come in the list's place, and only silence will tell that it is whole."""
+        """True if a refusal has begun in place of the list: only silence or the end shows that it is complete."""
         return self._buffer.startswith(b"E")
 
     def feed_untrusted(self, data: bytes) -> list[str] | None:
-        """Take what has come; return the rooms when all are there.
+        """Add received bytes; return the room names when the list is complete.
 
         Raises:
-            MalformedMessage: no list begins so, or it is too long.
+            MalformedMessage: too long, or no list begins like this.
         """
         self._buffer += data
         if len(self._buffer) > LIST_LIMIT:
@@ -218,10 +216,10 @@ class JoinListReader:
         return parse_join_list_untrusted(bytes(self._buffer)) if self._buffer.endswith(b"]") else None
 
     def settle_untrusted(self) -> Refused:
-        """Return the refusal that came in the list's place, when no more will come.
+        """Return the refusal in place of the list, after the connection has ended or has been silent for long.
 
         Raises:
-            MalformedMessage: something else came, or nothing.
+            MalformedMessage: nothing has come, or something other than a refusal.
         """
         word, _, reason = _text(bytes(self._buffer)).partition(": ")
         if word != "ERROR":
@@ -229,7 +227,7 @@ class JoinListReader:
         return Refused(_status_of(reason), reason)
 
 
-# One string as `repr` writes it, in either kind of quotes, escapes not yet undone.
+# One string as Python's `repr` writes it, in either kind of quotes, with its escapes.
 _QUOTED = r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\""
 _JOIN_LIST = re.compile(rf"\[(?:(?:{_QUOTED})(?:, (?:{_QUOTED}))*)?\]", re.DOTALL)
 _ITEM = re.compile(_QUOTED, re.DOTALL)
@@ -238,9 +236,9 @@ _LETTERS = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def parse_join_list_untrusted(raw: bytes) -> list[str] | None:
-    """Return the names in Python's `str(list)`, or None if `raw` is not the whole of one.
+    """Return the names in Python's `str(list)`, or None if `raw` is not one complete list.
 
-    Read by hand, not by Python's own parser: that one can be made to run out of stack.
+    Does not use Python's own parser, since hostile input can make that run out of stack.
     """
     try:
         text = raw.decode()
@@ -249,7 +247,7 @@ def parse_join_list_untrusted(raw: bytes) -> list[str] | None:
         rooms = [_ESCAPE.sub(_unescape, item[1] or item[2] or "") for item in _ITEM.finditer(text)]
         "".join(rooms).encode()
     except (ValueError, OverflowError):
-        # Not UTF-8, or escapes of what is no character.
+        # Not UTF-8, or an escape that is not a character.
         return None
     return rooms
 
@@ -262,7 +260,7 @@ def _unescape(found: re.Match[str]) -> str:
 def _match(
     dialect: Dialect, reply: Reply, states: Collection[int | None], header: Header | None, payload: bytes
 ) -> dict[str, Any] | None:
-    """Return the values that stand in the placeholders of `reply`, or None if this frame is not that reply."""
+    """Return the values of the placeholders in `reply`, or None if the frame does not match it."""
     if header is not None and header.state not in (states or (reply.state,)):
         return None
     if reply.header_only:
@@ -271,14 +269,14 @@ def _match(
         return {"status": payload[0]} if len(payload) == 1 else None
     if reply.json is not None:
         return _match_json(reply.json, payload)
-    found = template(reply.text, tuple(dialect.words.values())).fullmatch(_text(payload))
+    found = template_pattern(reply.text, tuple(dialect.words.values())).fullmatch(_text(payload))
     return None if found is None else found.groupdict()
 
 
 def _match_json(wanted: Mapping[str, str | int], payload: bytes) -> dict[str, Any] | None:
     try:
-        value = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = parse_json_untrusted(payload)
+    except MalformedMessage:
         return None
     if not isinstance(value, dict):
         return None
@@ -297,14 +295,14 @@ def _match_json(wanted: Mapping[str, str | int], payload: bytes) -> dict[str, An
 
 
 def _says_no(dialect: Dialect, found: Mapping[str, Any]) -> bool:
-    """Say whether these values can be a refusal's: success is spelled in the same place."""
+    """Say whether these values can be a refusal's: some dialects put success and failure in the same field."""
     if "code" in found:
         return _key_of(dialect.codes, found["code"]) not in (None, Status.OK)
     return "status" not in found or found["status"] != Status.OK
 
 
 def _refusal(dialect: Dialect, header: Header | None, found: Mapping[str, Any]) -> Refused:
-    """Return what the refusal says, by the most exact of its ways to say it."""
+    """Return the refusal, with its status from the most exact field that the frames have."""
     reason = str(found.get("reason", ""))
     status: Status | None = None
     if "status" in found:
@@ -321,31 +319,12 @@ def _refusal(dialect: Dialect, header: Header | None, found: Mapping[str, Any]) 
 
 
 def _status_of(reason: str) -> Status | None:
-    """Return the status whose words begin `reason`."""
+    """Return the status whose words `reason` begins with."""
     return next((status for status, words in REASONS.items() if status and reason.startswith(words)), None)
 
 
 def _key_of(mapping: Mapping[Status, Any], value: Any) -> Status | None:
     return next((status for status, spelled in mapping.items() if spelled == value), None)
-
-
-@lru_cache(maxsize=256)
-def template(text: str, words: tuple[str, ...] = (), without: str = "") -> re.Pattern[str]:
-    """Return a pattern with a group for each placeholder of `text`.
-
-    Args:
-        text: a template as `Reply` and the notices have it.
-        words: what {word} may be; anything if empty.
-        without: what no placeholder may hold; anything if empty.
-    """
-    anything = f"(?:(?!{re.escape(without)}).)*" if without else ".*"
-    pattern = ""
-    for literal, name, _, _ in string.Formatter().parse(text):
-        pattern += re.escape(literal)
-        if name is not None:
-            values = "|".join(map(re.escape, words)) if name == "word" and words else anything
-            pattern += f"(?P<{name}>{values})"
-    return re.compile(pattern, re.DOTALL)
 
 
 def _text(raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What every measurement stands on: services and members set up, runs repeated when somebody else used the machine."""
+"""Starts services with members, and makes runs; a run that other programs disturbed is made again."""
 
 import contextlib
 import os
@@ -16,10 +16,10 @@ from benchmarks.processes import LOAD_CORE, SERVICE_CORE, Process, Relay, Tsudoi
 from benchmarks.targets import TARGETS, Target
 
 DISTURBED = 0.15
-"""A run is made again when others used more of a core than this meanwhile."""
+"""A run is made again if other programs used more of a core than this."""
 HELD_LOSS = 0.001
 HELD_S = 0.25
-"""A rate is held if less than that is lost and 99 in 100 deliveries come in this time: nothing piles up."""
+"""A rate is held if less than that share is lost and 99 of 100 deliveries come within this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +29,30 @@ class Row:
     what: str
     ours: str
     beside: str = ""
-    """What it is compared with, on the same work."""
+    """The figure of the service that it is compared with, on the same work."""
     ratio: float | None = None
-    """Ours divided by that."""
+    """Ours divided by theirs."""
     note: str = ""
     aim: str = ""
-    """Which of `TARGETS` it is held against, if any."""
+    """Its target, a key of `TARGETS`, if it has one."""
     figure: float | None = None
-    """What is held against that, if it is not the ratio."""
+    """The figure to compare with the target, if it is not the ratio."""
 
     @property
     def target(self) -> Target | None:
-        """What it is held against."""
+        """The target, if it has one."""
         return TARGETS[self.aim] if self.aim else None
 
     @property
     def held(self) -> bool | None:
-        """Whether that is reached; None if there is none."""
+        """Whether the target is reached; None if there is none."""
         figure = self.ratio if self.figure is None else self.figure
         return None if self.target is None or figure is None else self.target.is_held(figure)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Two figures of a plot, ours and what it is compared with (0: nothing)."""
+    """Two figures of a plot, ours and theirs (0: there is none)."""
 
     label: str
     ours: float
@@ -60,15 +60,15 @@ class Bar:
 
 
 @dataclass
-class Stage:
-    """Where measurements take place, and how long they may be."""
+class Runner:
+    """Makes the runs of a measurement."""
 
     quick: bool
     log: Callable[[str], None] = lambda line: None
     foreign: list[float] = field(default_factory=list)
-    """Per run, the share of a core that others used."""
+    """Per run, the share of a core that other programs used."""
     plots: dict[str, list[Bar]] = field(default_factory=dict)
-    """By title, what is to be drawn."""
+    """Title of a plot → its bars."""
 
     def pick(self, usual: float, quick: float) -> float:
         """Return one of two values, by how long it may take."""
@@ -81,7 +81,7 @@ class Stage:
 
     @property
     def tries(self) -> int:
-        """How often a run is made if others disturb it."""
+        """How often a run is made if it is disturbed."""
         return int(self.pick(2, 1))
 
     @property
@@ -90,12 +90,12 @@ class Stage:
         return self.pick(2.0, 0.6)
 
     def plot(self, title: str, label: str, ours: float, beside: float = 0.0) -> None:
-        """Have two figures drawn in the plot of that title."""
+        """Add two figures to the plot of that title."""
         self.plots.setdefault(title, []).append(Bar(label, ours, beside))
 
     @contextmanager
     def watch(self, *processes: Process) -> Iterator[None]:
-        """Note what others than these processes and we use of the machine meanwhile."""
+        """Note how much of the machine other programs use meanwhile."""
         family = [os.getpid(), *(pid for process in processes for pid in process.family())]
         at, own, busy = time.monotonic(), _used_s(family), sum(busy_s().values())
         yield

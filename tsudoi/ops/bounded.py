@@ -1,0 +1,13 @@
+"""Keep tables bounded whose keys strangers can make up."""
+
+from collections.abc import Hashable
+from typing import TypeVar
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Value = TypeVar("_Value")
+
+
+def drop_oldest(table: dict[_Key, _Value], size: int) -> None:
+    """Delete the rows that were inserted first until the table has at most `size`."""
+    while len(table) > size:
+        del table[next(iter(table))]

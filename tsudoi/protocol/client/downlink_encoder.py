@@ -1,0 +1,132 @@
+"""Encode datagrams from server to client, one form per dialect; PROTOCOL.md, "Datagrams".
+
+`downlink_decoder.py` reads them. Notices with values, answers and actions are in `notices.py`.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
+from tsudoi.protocol.client.sanitize import strip_bidi
+from tsudoi.protocol.names import MAX_NAME_SIZE, SERVER_NAME, cut
+
+MAX_DOWN = 4094
+"""Bytes of one datagram; a text that does not fit is cut between two characters."""
+
+_ZERO_WIDTH_SPACE = "\u200b"
+
+
+def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
+    """Return the datagram with what `sender` wrote."""
+    match style.form:
+        case DownForm.RAW:
+            return _cut_text(_message_line(style, sender, text), MAX_DOWN)
+        case DownForm.NAMED:
+            name = _sized(_ZERO_WIDTH_SPACE + sender if _starts_with_closing_word(style, sender) else sender)
+            return name + _cut_text(text, MAX_DOWN - len(name))
+        case DownForm.U1:
+            head = _u1_head(room)
+            return head + _cut_text(_message_line(style, sender, text), MAX_DOWN - len(head))
+        case DownForm.JSON_U1:
+            return b"\0\0" + _cut_json({"sender": sender, "message": text}, "message", MAX_DOWN - 2)
+        case DownForm.NATIVE:
+            return _cut_json({"n": offset, "from": sender, "text": text}, "text", MAX_DOWN)
+
+
+def encode_line(style: DownStyle, room: str, text: str) -> bytes:
+    """Return the datagram with a line that has no sender in front; for RAW and U1 only."""
+    head = _u1_head(room) if style.form is DownForm.U1 else b""
+    return head + _cut_text(_break_closing_words(style, text), MAX_DOWN - len(head))
+
+
+def encode_closing(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
+    """Return the datagram with the dialect's words for a closed room, a time-out or a removal.
+
+    The words at which the client ends stay whole. NATIVE gets `kind` ("closed", "timeout", "kicked", "slow") too.
+    """
+    style = dialect.down
+    if style.form is DownForm.NATIVE:
+        return _cut_json({"notice": kind, "text": text}, "text", MAX_DOWN)
+    if style.form is DownForm.RAW or dialect.notices_raw:
+        return cut(text, MAX_DOWN).encode()
+    if style.form is DownForm.U1:
+        head = _u1_head(room)
+        return head + cut(text, MAX_DOWN - len(head)).encode()
+    return encode_message(style, room, 0, SERVER_NAME, text)
+
+
+# --- words at which a client ends ----------------------------------------------------------------------------------
+
+
+def restore_closing_words(style: DownStyle, line: str) -> str:
+    """Return a line as it was before `encode_message` broke the words at which the client ends."""
+    for words in style.ends_at:
+        line = line.replace(words[0] + _ZERO_WIDTH_SPACE + words[1:], words)
+    return line
+
+
+def restore_name(style: DownStyle, name: str) -> str:
+    """Return the sender's name in a NAMED datagram as it was before `encode_message` changed it."""
+    bare = name.removeprefix(_ZERO_WIDTH_SPACE)
+    return bare if _starts_with_closing_word(style, bare) else name
+
+
+def _break_closing_words(style: DownStyle, line: str) -> str:
+    for words in style.ends_at:
+        line = line.replace(words, words[0] + _ZERO_WIDTH_SPACE + words[1:])
+    return line
+
+
+def _starts_with_closing_word(style: DownStyle, sender: str) -> bool:
+    """Say whether the size byte and the name together begin as a word at which the client ends."""
+    if not style.ends_at or len(sender.encode()) > MAX_NAME_SIZE:
+        return False
+    return _sized(sender).startswith(tuple(words.encode() for words in style.ends_at))
+
+
+# --- pieces of datagrams -------------------------------------------------------------------------------------------
+
+
+def _message_line(style: DownStyle, sender: str, text: str) -> str:
+    return _break_closing_words(style, f"{sender}{style.separator}{text}")
+
+
+def _sized(name: str) -> bytes:
+    raw = name.encode()
+    return bytes((len(raw),)) + raw
+
+
+def _u1_head(room: str) -> bytes:
+    raw = room.encode()
+    return bytes((len(raw), 0)) + raw
+
+
+def _cut_text(text: str, size: int) -> bytes:
+    """Return the longest beginning of a text that fits `size` bytes."""
+    raw = text.encode()
+    return raw if len(raw) <= size else cut(strip_bidi(text), size).encode()
+
+
+def _cut_json(fields: dict[str, str | int], key: str, size: int) -> bytes:
+    """Return `fields` as JSON of at most `size` bytes, with the text under `key` cut no more than it must be."""
+    raw = msgspec.json.encode(fields)
+    if len(raw) <= size:
+        return raw
+    text = strip_bidi(str(fields[key]))
+    return longest_fit(lambda length: msgspec.json.encode(fields | {key: text[:length]}), len(text), size)
+
+
+def longest_fit(encode: Callable[[int], bytes], longest: int, size: int) -> bytes:
+    """Return `encode(length)` for the largest length up to `longest` that gives at most `size` bytes.
+
+    Escapes make the size of JSON unpredictable, so this searches; the length 0 must fit.
+    """
+    fits, too_long = 0, longest + 1
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if len(encode(middle)) <= size:
+            fits = middle
+        else:
+            too_long = middle
+    return encode(fits)

@@ -1,0 +1,24 @@
+"""Turn templates of dialects and phrases into patterns that read what was made from them."""
+
+import re
+import string
+from functools import lru_cache
+
+
+@lru_cache(maxsize=256)
+def template_pattern(text: str, words: tuple[str, ...] = (), without: str = "") -> re.Pattern[str]:
+    """Return a pattern that matches what `text` becomes when it is filled in, with a group for each placeholder.
+
+    Args:
+        text: a template of `dialect.Reply`, of a dialect's closing words, or of `phrases.PHRASES`.
+        words: what {word} may be; anything if empty.
+        without: what no placeholder may contain; anything is allowed if empty.
+    """
+    anything = f"(?:(?!{re.escape(without)}).)*" if without else ".*"
+    pattern = ""
+    for literal, name, _, _ in string.Formatter().parse(text):
+        pattern += re.escape(literal)
+        if name is not None:
+            values = "|".join(map(re.escape, words)) if name == "word" and words else anything
+            pattern += f"(?P<{name}>{values})"
+    return re.compile(pattern, re.DOTALL)
