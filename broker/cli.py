@@ -20,15 +20,16 @@ from tsudoi.ops.options import (
     settings_options,
 )
 from tsudoi.ops.settings import build
+from tsudoi.protocol.backbone import is_tcp, parse_to_bind
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from .admin import admin as admin_group
-from .backup import back_up
-from .config import Config, choose_keys, parse_bind
-from .keyring import OWN, has_keys, read_secret, what_is_there
-from .keys_cli import Shared, keys_command
-from .net.ask import ping
+from .admin.cli import admin as admin_group
+from .config import Config, choose_keys
+from .keys.cli import Shared, keys_command
+from .keys.key_folder import OWN, has_keys, read_secret, what_is_there
+from .net.ping import ping
 from .run import run
+from .store.backup import back_up
 
 
 @click.group("broker", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)
@@ -63,7 +64,7 @@ def configure(context: click.Context) -> Config:
     """Return the settings from flags, environment and file; raise SettingError if they do not go together."""
     config = build(Config, context.params)
     keys = None
-    if config.bind.startswith("tcp://") and not config.insecure:
+    if is_tcp(config.bind) and not config.insecure:
         is_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT
         keys = choose_keys(config.bind, config.keys_folder, what_is_there(config.keys_folder), is_given)
     return replace(config, keys=keys, persistent=tuple(dict.fromkeys(config.persistent)))
@@ -79,7 +80,7 @@ main.add_command(admin_group)
 
 
 @main.command("ping")
-@click.option("--bind", type=Parsed(parse_bind, "ENDPOINT"), help="Where it listens.")
+@click.option("--bind", type=Parsed(parse_to_bind, "ENDPOINT"), help="Where it listens.")
 @click.option("--timeout", default=3.0, type=Number(0.1), metavar="SECONDS", help="How long to wait.")
 @click.pass_obj
 def ping_command(shared: Shared, bind: str | None, timeout: float) -> None:
@@ -87,7 +88,7 @@ def ping_command(shared: Shared, bind: str | None, timeout: float) -> None:
     endpoint = bind or shared.bind
     try:
         guarded_by = None if shared.insecure or not has_keys(shared.keys) else shared.keys
-        key = read_secret(guarded_by / OWN) if guarded_by and endpoint.startswith("tcp://") else None
+        key = read_secret(guarded_by / OWN) if guarded_by and is_tcp(endpoint) else None
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     if not ping(endpoint, timeout, key):

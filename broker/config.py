@@ -4,7 +4,6 @@
 """
 
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,13 +11,9 @@ from typing import Literal
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
-from tsudoi.protocol.backbone import is_loopback
-from tsudoi.protocol.backbone.stream import STREAM
+from tsudoi.protocol.backbone import is_loopback, parse_to_bind
 from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.names import room_name
-
-MAX_ENDPOINT = 100
-"""Bytes of an ipc:// endpoint: a socket's path may have 107, and the news' is longer than the commands'."""
 
 MAX_SOCKET_PATH = 107
 """Bytes; unix(7)."""
@@ -36,25 +31,9 @@ def parse_store(text: str) -> Path | None:
     return Path(path)
 
 
-def parse_bind(text: str) -> str:
-    """Return the endpoint unchanged; raise SettingError if the broker can not listen there."""
-    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
-        if len(text.encode()) > MAX_ENDPOINT:
-            raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
-        return text
-    host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not text.startswith("tcp://") or not host or not re.fullmatch("[0-9]{1,5}", port):
-        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
-    if int(port) > 65534:
-        raise SettingError(f"{text!r} leaves no port for the news: they go out at the next one")
-    return text
-
-
 def parse_admin(text: str) -> str:
     """Return where operators connect, an endpoint or `none`, unchanged; raise SettingError for anything else."""
-    if text.startswith(STREAM):
-        raise SettingError(f"{text!r}: operators come over tcp://HOST:PORT or ipc://PATH")
-    return text if text == "none" else parse_bind(text)
+    return text if text == "none" else parse_to_bind(text)
 
 
 @dataclass
@@ -91,7 +70,7 @@ class Config:
     bind: str = setting(
         "tcp://127.0.0.1:9003",
         "Where gateways connect: `tcp://HOST:PORT`, with the next port too (0: any two), or on one machine `ipc://PATH`.",
-        parse=parse_bind,
+        parse=parse_to_bind,
         metavar="ENDPOINT",
     )
     store_path: Path | None = setting(

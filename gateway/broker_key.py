@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tsudoi.ops.keyfiles import Role, SecretKey, parse_secret
-from tsudoi.protocol.backbone import is_loopback
+from tsudoi.protocol.backbone import is_loopback, is_tcp
 from tsudoi.protocol.errors import SettingError
 
 
@@ -21,11 +21,11 @@ def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool)
     """
     if path is not None and insecure:
         raise SettingError("--key and --insecure (TSUDOI_KEY, TSUDOI_INSECURE) contradict each other: give one")
-    if path is not None and (broker is None or not broker.startswith("tcp://")):
+    if path is not None and (broker is None or not is_tcp(broker)):
         raise SettingError(
             f"--key (TSUDOI_KEY) is for a broker at tcp://HOST:PORT, and not for {broker or 'one of our own'}"
         )
-    if broker is None or not broker.startswith("tcp://") or insecure:
+    if broker is None or not is_tcp(broker) or insecure:
         return None
     if path is None:
         if is_loopback(broker):

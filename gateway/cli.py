@@ -25,8 +25,8 @@ from tsudoi.protocol.errors import SettingError
 from .broker_key import choose_key
 from .config import Config
 from .net import tls
-from .net.ask import ask
 from .net.keyfile import load_gate
+from .process.health import ask
 from .process.run import run
 
 
@@ -56,7 +56,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
             return
         logs.set_up(config.log_level, config.log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run(config, configure_again))
+            sys.exit(runner.run(run(config, configure_again)))
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
 

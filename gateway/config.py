@@ -4,7 +4,6 @@
 """
 
 import ipaddress
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +13,7 @@ from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
-from tsudoi.protocol.backbone import MAX_IDLE_MS
-from tsudoi.protocol.backbone.stream import STREAM
+from tsudoi.protocol.backbone import MAX_IDLE_MS, parse_to_connect
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -29,7 +27,6 @@ _LISTENER_OPTIONS: dict[str, dict[str, Any]] = {
     "notices": {"on": True, "off": False},
     "language": {"en": "en", "ja": "ja"},
 }
-_PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +104,6 @@ def parse_name(text: str) -> str:
     """Return a gateway's name unchanged; raise SettingError if it has other characters than names may have."""
     if len(text) > 64 or not text.isascii() or not text.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise SettingError(f"{text!r} is no name: letters, digits, '-', '_' and '.', 64 at most")
-    return text
-
-
-def parse_broker(text: str) -> str:
-    """Return the broker's endpoint unchanged; raise SettingError if it is none."""
-    if text.startswith(("ipc://", STREAM)) and not text.endswith("//"):
-        return text
-    host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not text.startswith("tcp://") or not host or not _PORT.fullmatch(port) or not 0 < int(port) < 65535:
-        raise SettingError(f"{text!r} is not tcp://HOST:PORT, ipc://PATH or unix://PATH")
     return text
 
 
@@ -341,7 +328,7 @@ class Config:
     broker: str | None = setting(
         None,
         "A running broker, `tcp://HOST:PORT` or `ipc://PATH`. Without it the gateway has a broker of its own.",
-        parse=_or_empty(parse_broker),
+        parse=_or_empty(parse_to_connect),
         metavar="ENDPOINT",
     )
     key_file: Path | None = setting(

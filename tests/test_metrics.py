@@ -14,11 +14,11 @@ from broker.core import Core
 from broker.counters import Counters as BrokerCounters
 from broker.net import metrics as broker_metrics
 from broker.net.server import Server
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from gateway.config import Config, Door
 from gateway.counters import Counters as GatewayCounters
-from gateway.net import metrics as gateway_metrics
-from gateway.net.service import Service
+from gateway.process import metrics as gateway_metrics
+from gateway.process.service import Service
 from tests.test_documents import ROOT, code, tables
 from tsudoi.ops.metrics import Row, exposition
 

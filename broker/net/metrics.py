@@ -5,8 +5,9 @@ Read in the HTTP server's thread, so nothing here walks over a table of the even
 
 from collections.abc import Callable
 
-from broker.net.server import Server
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
+
+from .server import Server
 
 PREFIX = "tsudoi_broker_"
 
@@ -15,40 +16,33 @@ def rows(server: Server) -> list[Row]:
     """Return what is told of a broker; nothing is read before somebody asks."""
 
     def gateways() -> float:
-        return sum(not gateway.gone for gateway in list(server.core.custody.gateways.values()))
+        return sum(not gateway.gone for gateway in list(server.core.gateways.known.values()))
 
     def moves() -> dict[str, float]:
-        custody = server.core.custody
-        return {"handed_over": custody.handovers, "taken_over": custody.takeovers, "expired": custody.expired}
+        handovers, expired = server.core.handovers, server.core.ownership.expired
+        return {"handed_over": handovers.completed, "taken_over": handovers.takeovers, "expired": expired}
 
     def refused() -> dict[str, float]:
         return {
             "malformed": server.core.counters.malformed,
             "stranger": server.core.counters.from_strangers,
-            "impostor": server.transport.impostors,
-            "overrun": server.transport.overrun,
-        }
-
-    def limited() -> dict[str, float]:
-        return {
-            "create": server.core.counters.creates_limited,
-            "gateway": server.core.custody.turned_away,
-            "topics": server.transport.shut_out,
+            "impostor": server.sockets.impostors,
+            "overrun": server.sockets.overrun,
         }
 
     def kept() -> dict[str, float]:
-        custody = server.core.custody
-        return {"elsewhere": custody.kept_back, "too_often": custody.limited}
+        handovers = server.core.handovers
+        return {"elsewhere": handovers.kept_back, "too_often": handovers.limited}
 
     def orders() -> dict[str, float]:
-        desk = server.desk
-        if desk is None:
+        admin = server.admin
+        if admin is None:
             return {"answered": 0, "malformed": 0, "stranger": 0, "undeliverable": 0}
         return {
-            "answered": desk.answered,
-            "malformed": desk.office.malformed,
-            "stranger": desk.strangers,
-            "undeliverable": desk.undeliverable,
+            "answered": admin.answered,
+            "malformed": admin.service.malformed,
+            "stranger": admin.strangers,
+            "undeliverable": admin.undeliverable,
         }
 
     return [
@@ -62,17 +56,13 @@ def rows(server: Server) -> list[Row]:
             f"{PREFIX}refused_items", "Items for members that are not the sender's", _count(server, "refused_items")
         ),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
-        counter(f"{PREFIX}limited", "What gateways of one key tried too often", limited, "what"),
         counter(
             f"{PREFIX}denied_connections",
             "Handshakes with a key that is not let in there, or with none",
             lambda: server.denied,
         ),
         counter(
-            f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.transport.undeliverable
-        ),
-        counter(
-            f"{PREFIX}dropped_news", "News dropped for a slow gateway of this machine", lambda: server.transport.dropped
+            f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.sockets.undeliverable
         ),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
         counter(f"{PREFIX}moves_refused", "Members that were not to go to another gateway, by why", kept, "reason"),
@@ -86,7 +76,7 @@ def rows(server: Server) -> list[Row]:
         counter(f"{PREFIX}full", "Creates and joins refused, as there were as many as may be", _count(server, "full")),
         gauge(f"{PREFIX}passwords_waiting", "Passwords that are being hashed or wait for it", lambda: server.hashing),
         histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.core.turn_entries),
-        histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.commit_s),
+        histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.committer.seconds),
     ]
 
 

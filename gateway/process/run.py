@@ -11,52 +11,67 @@ import click
 
 from tsudoi.ops import logs
 from tsudoi.ops.metrics import exposition
-from tsudoi.ops.net.heap import give_back_often
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import reload
 from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
-from ..net import metrics
-from ..net.embedded import EmbeddedBroker
-from ..net.service import Service
-from ..net.workers import Workers
+from . import metrics
+from .broker_process import BrokerProcess
+from .service import Service
+from .single import LocalBroker
+from .workers import Workers
 
 logger = logs.get("gateway")
+
+Broker = BrokerProcess | LocalBroker
+"""A broker of this gateway's own."""
 
 STARTING_S = 30.0
 """How long to wait at the start for a broker that is not there yet."""
 
 
-async def run(config: Config, configure_again: Callable[[], Config]) -> None:
-    """Serve until a signal; raise SettingError if that can not begin.
+async def run(config: Config, configure_again: Callable[[], Config]) -> int:
+    """Serve until a signal (returns 0) or until the broker in this process can keep nothing any more (returns 1).
 
     Args:
         config: the settings at the start.
         configure_again: reads them again; raises SettingError or click.ClickException.
+
+    Raises:
+        SettingError: it can not begin.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    give_back_often()
     loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger, config.log_level)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    embedded: EmbeddedBroker | None = None
+    broker: Broker | None = None
     endpoint = config.broker
+    status = 0
+
+    def fail() -> None:
+        nonlocal status
+        status = 1
+        stopped.set()
+
     async with contextlib.AsyncExitStack() as stack:
         if endpoint is None:
-            embedded = EmbeddedBroker(config.data, config.file, config.log_format)
-            stack.push_async_callback(embedded.stop)
-            await embedded.start()
-            endpoint = embedded.endpoint
+            if config.workers > 1:
+                broker = BrokerProcess(config.data, config.file, config.log_format)
+            else:
+                broker = LocalBroker(config.data, config.file, config.log_format, fail)
+            stack.push_async_callback(broker.stop)
+            await broker.start()
+            endpoint = broker.endpoint
         if config.workers > 1:
-            await _run_workers(config, endpoint, stopped, embedded)
-            return
+            await _run_workers(config, endpoint, stopped, broker)
+            return 0
         if config.inherited is not None:
             # The process that started us holds the other end, and sends nothing.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
-        service = Service(config, endpoint)
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, embedded, configure_again)
+        service = Service(config, endpoint, broker.context if isinstance(broker, LocalBroker) else None)
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, broker, configure_again)
         stack.push_async_callback(service.stop)
         if config.http is not None:
             http = HttpServer(config.http, lambda: service.illness(monotonic()), exposition(metrics.rows(service)))
@@ -69,17 +84,19 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await starting
             if stopped.is_set():
-                return
-            raise SettingError(f"no broker answers at {endpoint}{service.trouble and f': {service.trouble}'}")
+                return status
+            why = service.connect_error and f": {service.connect_error}"
+            raise SettingError(f"no broker answers at {endpoint}{why}")
         doors = [f"{door.kind} {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")
         await stopping
         logger.info("stopping", members=len(service.core.members))
+    return status
 
 
-async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, embedded: EmbeddedBroker | None) -> None:
+async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, broker: Broker | None) -> None:
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
     workers = Workers(config, endpoint)
@@ -96,8 +113,8 @@ async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, em
 
         def reload_all() -> None:
             workers.send_signal(signal.SIGHUP)
-            if embedded is not None:
-                embedded.reload()
+            if broker is not None:
+                broker.reload()
 
         loop.add_signal_handler(signal.SIGHUP, reload_all)
         logger.info("ready", doors=" ".join(workers.doors), broker=endpoint, workers=config.workers)
@@ -109,6 +126,6 @@ async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, em
         await workers.stop()
 
 
-def _reload(service: Service, embedded: EmbeddedBroker | None, configure_again: Callable[[], Config]) -> None:
-    if reload(logger, configure_again, service.reload) and embedded is not None:
-        embedded.reload()
+def _reload(service: Service, broker: Broker | None, configure_again: Callable[[], Config]) -> None:
+    if reload(logger, configure_again, service.reload) and broker is not None:
+        broker.reload()

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from broker import keyring
-from broker.net.security import make_pair
+from broker.net.zap import make_pair
 from scenarios.process import Process
 from tests.attacks.attackers import ATTACKS
 from tests.attacks.watch import Measured, Watch

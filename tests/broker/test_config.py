@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import Config, admin_beside, choose_keys, parse_admin, parse_bind, parse_store
+from broker.config import Config, admin_beside, choose_keys, parse_admin, parse_store
+from tsudoi.protocol.backbone import parse_to_bind
 from tsudoi.protocol.errors import SettingError
 
 
@@ -24,12 +25,11 @@ from tsudoi.protocol.errors import SettingError
         "tcp://*:9003",
         "tcp://broker.example:9003",
         "ipc:///run/tsudoi/broker",
-        "unix:///run/tsudoi/broker",
         "ipc://" + "x" * 90,
     ],
 )
 def test_endpoints_are_taken_as_they_come(text: str) -> None:
-    assert parse_bind(text) == text
+    assert parse_to_bind(text) == text
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_endpoints_are_taken_as_they_come(text: str) -> None:
 )
 def test_anything_else_is_a_setting_error(text: str) -> None:
     with pytest.raises(SettingError, match=r"tcp://HOST:PORT|too long|no port for the news"):
-        parse_bind(text)
+        parse_to_bind(text)
 
 
 def test_stores_are_memory_or_a_file() -> None:
@@ -59,7 +59,7 @@ def test_other_stores_are_setting_errors(text: str) -> None:
 
 @given(st.text(max_size=30))
 def test_no_text_raises_anything_else(text: str) -> None:
-    for parse in (parse_bind, parse_store):
+    for parse in (parse_to_bind, parse_store):
         with contextlib.suppress(SettingError):
             parse(text)
 
@@ -156,7 +156,7 @@ def test_keys_that_should_be_there_are_not_done_without(
         status, stderr = run(monkeypatch, capfd, *arguments, "--check-config")
         assert (status, stderr.count("\n")) == (2, 1)
         assert stderr.startswith("broker: data/keys has a place for others' keys and not the broker's own")
-    for arguments in (["--insecure"], ["--bind", "unix://b"]):
+    for arguments in (["--insecure"], ["--bind", "ipc://b"]):
         assert run(monkeypatch, capfd, *arguments, "--keys", "typo", "--check-config") == (0, "")
 
 
@@ -205,7 +205,7 @@ def test_where_operators_connect_is_an_endpoint_or_none() -> None:
     assert Config(admin_given="none").admin is None
     assert Config(store_path=None).admin is None
     assert Config().admin == "ipc://data/tsudoi.sqlite.admin"
-    with pytest.raises(SettingError, match="operators come over tcp"):
+    with pytest.raises(SettingError, match="is not tcp://HOST:PORT or ipc://PATH"):
         parse_admin("unix:///run/tsudoi/admin")
     assert parse_admin("ipc:///run/tsudoi/admin") == "ipc:///run/tsudoi/admin"
     with pytest.raises(SettingError):

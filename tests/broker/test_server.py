@@ -1,7 +1,6 @@
 """broker/net/server.py"""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,10 +13,10 @@ import zmq.asyncio
 from broker.config import Limits
 from broker.core import Core
 from broker.net import server as server_module
-from broker.net import stream, zeromq
+from broker.net import zeromq
 from broker.net.server import Server
-from broker.store import Batch, Chunk
-from broker.store_memory import MemoryStore
+from broker.store.interface import Batch, Chunk
+from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
@@ -32,7 +31,7 @@ from tsudoi.protocol.backbone import (
     Request,
     Welcome,
 )
-from tsudoi.protocol.backbone.stream import STREAM, Kind, Reader, head
+from tsudoi.protocol.backbone.endpoint import INPROC, IPC
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.errors import SettingError, StoreError
 
@@ -85,6 +84,10 @@ class Gateway:
         self._ids = iter(range(1, 1_000))
         self._heard: list[bytes] = []
 
+    def close(self) -> None:
+        self._dealer.close(linger=0)
+        self._sub.close(linger=0)
+
     async def say(self, message: backbone.Upward) -> None:
         await self._dealer.send(backbone.encode(message))
 
@@ -122,60 +125,6 @@ class Gateway:
         return topic, backbone.parse_news_untrusted(body)
 
 
-class StreamGateway(Gateway):
-    """The same over a Unix socket."""
-
-    def __init__(self, endpoint: str, instance: str) -> None:
-        self.instance = instance
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.connect(endpoint.removeprefix(STREAM))
-        self._socket.setblocking(False)
-        self._reader = Reader()
-        self._ids = iter(range(1, 1_000))
-        self._heard: list[bytes] = []
-        self._published: list[bytes] = []
-        self._write(Kind.INSTANCE, instance.encode())
-
-    def _write(self, kind: Kind, content: bytes) -> None:
-        # Nothing that is said in these tests is more than the kernel takes at once.
-        self._socket.sendall(head(kind, len(content)) + content)
-
-    async def _read(self) -> None:
-        data = await asyncio.get_running_loop().sock_recv(self._socket, 65_536)
-        for kind, content in self._reader.feed_untrusted(data):
-            if kind == Kind.NEWS:
-                self._published.append(content)
-            else:
-                assert kind == Kind.SAY
-                self._heard += backbone.unpack_frames_untrusted(content)
-
-    async def say(self, message: backbone.Upward) -> None:
-        self._write(Kind.SAY, backbone.encode(message))
-
-    async def say_parts(self, *parts: bytes) -> None:
-        for part in parts:
-            self._write(Kind.SAY, part)
-
-    async def hear(self, patience_s: float = PATIENCE_S) -> Downward:
-        async with asyncio.timeout(patience_s):
-            while not self._heard:
-                await self._read()
-        return backbone.parse_downward_untrusted(self._heard.pop(0))
-
-    def subscribe(self, topic: bytes) -> None:
-        self._write(Kind.SUBSCRIBE, topic)
-
-    async def frame(self) -> tuple[bytes, bytes]:
-        async with asyncio.timeout(PATIENCE_S):
-            while not self._published:
-                await self._read()
-        frame = self._published.pop(0)
-        return frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 NewGateway = Callable[[str], Gateway]
 
 
@@ -185,29 +134,27 @@ async def running(
 ) -> AsyncIterator[tuple[Server, NewGateway]]:
     """A server on a socket, and what makes gateways for it."""
     limits = limits or Limits()
-    server = Server(Core(store.load(), "broker", limits, 0.0), store, limits, where, on_failure)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    shared = context if where.startswith(INPROC) else None
+    server = Server(Core(store.load(), "broker", limits, 0.0), store, limits, where, on_failure, context=shared)
     server.start()
-    context = zmq.asyncio.Context()
-    context.linger = 0
-    streams: list[StreamGateway] = []
+    of_gateways = zmq.asyncio.Context(shadow=context)
+    sockets: list[Gateway] = []
 
     def new_gateway(name: str) -> Gateway:
-        instance = backbone.new_instance("", name)
-        if not where.startswith(STREAM):
-            return Gateway(context, server.endpoint, instance)
-        streams.append(StreamGateway(server.endpoint, instance))
-        return streams[-1]
+        sockets.append(Gateway(of_gateways, server.endpoint, backbone.new_instance("", name)))
+        return sockets[-1]
 
     try:
         yield server, new_gateway
     finally:
         server.stop()
-        context.destroy(linger=0)
-        for stream in streams:
-            stream.close()
+        for gateway in sockets:
+            gateway.close()
+        context.term()
 
 
-@pytest.fixture(params=["ipc://", STREAM])
+@pytest.fixture(params=[IPC, INPROC])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{request.param}{tmp_path}/b"
 
@@ -337,7 +284,7 @@ def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkeypatch:
                 await greedy.say_parts(frame)
             await greedy.hear()  # it is being served
             assert isinstance(await modest.ask(a_create()), Granted)
-            assert server.lines, "the other was served only when nothing was left"
+            assert server.queue, "the other was served only when nothing was left"
 
     asyncio.run(scenario())
 
@@ -376,9 +323,9 @@ def test_answers_that_are_not_read_at_once_wait_in_order(where: str) -> None:
             await other.greet()
             count, frame = 400, backbone.encode(backbone.Reply(1, backbone.Rooms(["x" * 1_000] * 50)))
             for number in range(count):
-                assert server.transport.answer(gateway.instance, frame)
-                assert server.transport.answer(gateway.instance, backbone.encode(Accepted(number)))
-            server.transport.flush()
+                assert server.sockets.answer(gateway.instance, frame)
+                assert server.sockets.answer(gateway.instance, backbone.encode(Accepted(number)))
+            server.sockets.flush()
             # Nobody else waits for that.
             assert isinstance(await other.ask(a_create()), Granted)
             numbers: list[int] = []
@@ -387,28 +334,26 @@ def test_answers_that_are_not_read_at_once_wait_in_order(where: str) -> None:
                     case Accepted(number):
                         numbers.append(number)
             assert numbers == list(range(count))
-            assert server.transport.undeliverable == 0
+            assert server.sockets.undeliverable == 0
 
     asyncio.run(scenario())
 
 
 def test_answers_that_nobody_reads_are_bounded_in_bytes(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (zeromq, stream):
-        monkeypatch.setattr(module, "ANSWERS_WAITING", 2**20)
-    monkeypatch.setattr(stream, "NEWS_WAITING", 0)
+    monkeypatch.setattr(zeromq, "ANSWERS_WAITING", 2**20)
 
     async def scenario() -> None:
         async with running(MemoryStore(), where) as (server, new_gateway):
             gateway, other = new_gateway("1"), new_gateway("2")
             await gateway.greet()
             await other.greet()
-            transport, sent = server.transport, 0
-            while not transport.undeliverable and sent < 10_000:
-                sent += transport.answer(gateway.instance, bytes(2**17))
-                transport.flush()
+            sockets, sent = server.sockets, 0
+            while not sockets.undeliverable and sent < 10_000:
+                sent += sockets.answer(gateway.instance, bytes(2**17))
+                sockets.flush()
             # Besides what waits with us: ZeroMQ's frames, and the system's buffers.
-            assert sent < 500
-            assert not transport.is_behind(other.instance)
+            assert sent < 1_100
+            assert not sockets.is_behind(other.instance)
             assert isinstance(await other.ask(a_create()), Granted)
 
     asyncio.run(scenario())
@@ -428,17 +373,10 @@ def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
             for number in range(100):
                 await greedy.say(Request(number, backbone.GetTime()))
             assert isinstance(await modest.ask(a_create()), Granted)
-            if where.startswith(STREAM):
-                # Here the rest waits where it is.
-                for number in range(100):
-                    reply = await greedy.hear()
-                    assert isinstance(reply, Reply)
-                    assert reply.id == number
-            else:
-                await greedy.hear()
-                while server.lines:  # noqa: ASYNC110 (nothing tells)
-                    await asyncio.sleep(0)
-                assert server.transport.overrun > 0
+            await greedy.hear()
+            while server.queue:  # noqa: ASYNC110 (nothing tells)
+                await asyncio.sleep(0)
+            assert server.sockets.overrun > 0
             assert isinstance(await modest.ask(a_create("again", token=2)), Granted)
 
     asyncio.run(scenario())

@@ -1,7 +1,7 @@
 """What gateways say at once is what the broker takes: the bounds of both sides."""
 
-from broker.net import stream, zeromq
-from broker.requests import LISTED_ROOMS
+from broker.net import zeromq
+from broker.rooms.queries import LISTED_ROOMS
 from gateway import listing
 from gateway.chat import deliver
 from gateway.link import publisher
@@ -18,12 +18,12 @@ def test_gateways_put_no_more_into_a_frame_than_is_taken() -> None:
     assert listing.LISTED_ROOMS <= LISTED_ROOMS
 
 
-def test_the_largest_frames_are_taken_by_the_transports() -> None:
+def test_the_largest_frames_are_taken_by_the_sockets() -> None:
     text = "\u3042" * 1_365  # as many bytes as a datagram has
     for message in (
         Request(1, Reconcile([ID] * backbone.MAX_MEMBERS)),
         Delivered([(ID, 2**31)] * backbone.MAX_ROOMS),
         Publish(1, [Item(1, ID, ID, text, 0)] * publisher.ITEMS_A_FRAME),
     ):
-        assert len(backbone.encode(message)) < min(zeromq.MAX_FRAME_SIZE, stream.MAX_FRAME_SIZE)
+        assert len(backbone.encode(message)) < zeromq.MAX_FRAME_SIZE
     assert backbone.PACKED_SIZE + 2**16 < zeromq.MAX_FRAME_SIZE

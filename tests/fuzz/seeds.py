@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from itertools import cycle, product
+from itertools import product
 from typing import Any
 
 import jwt
@@ -14,7 +14,7 @@ from tests.fuzz.targets import NOW, SECRET
 from tests.support.fakes import a_grant, entry, said, token_of
 from tests.tsudoi.protocol.vectors import data, files, frames
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Wire, admin_frames, stream
+from tsudoi.protocol.backbone import Wire, admin_frames
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
@@ -173,13 +173,6 @@ def seeds(target: str) -> list[bytes]:
         case "published":
             body = backbone.encode(NEWS)
             return [body, backbone.encode_bundle("broker", 1, [7], [(1, body)])]
-        case "stream":
-            framed = [stream.head(kind, len(frame)) + frame for kind, frame in zip(cycle(stream.Kind), upward)]
-            return [
-                written((0, b"".join(framed))),
-                written(*((0, frame) for frame in framed)),
-                written((0, b"\xff" * 9)),
-            ]
         case "orders" | "office":
             asks = [admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, order)) for order in ORDERS]
             if target == "office":

@@ -2,8 +2,8 @@
 
 from collections import deque
 
+from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
-from broker.office import Office
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.receive import Receiver
 from gateway.join import (
@@ -21,7 +21,7 @@ from gateway.join import (
     WaitBriefly,
 )
 from gateway.listing import Listing
-from tests.broker.operated import Desk
+from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces
 from tests.support.fakes import ScriptedGateway, address_of
@@ -33,7 +33,7 @@ from tsudoi.protocol.codes import Status
 CONVERSATION = (JoinConversation.handle,)
 GATEWAY = (ChatCore.handle_news, ChatCore.handle_answer, Receiver.handle_datagrams)
 BROKER = (BrokerCore.handle_untrusted, BrokerCore.handle_part_untrusted, BrokerCore.parts_untrusted)
-OFFICE = (Office.handle_untrusted,)
+OFFICE = (AdminService.handle_untrusted,)
 
 PAYLOAD_LIMIT = 2_000
 MEMBERS = 3
@@ -94,7 +94,7 @@ def gateway(data: bytes) -> None:
 
 def broker(data: bytes) -> None:
     """A broker with two gateways and a room, to which they and a stranger say anything."""
-    core = Desk().broker
+    core = OperatedBroker().broker
     core.create(peer=A)
     core.ask(B, a_join())
     for kind, part in Pieces(data).each():
@@ -113,12 +113,12 @@ def broker(data: bytes) -> None:
 
 def office(data: bytes) -> None:
     """A broker whose operator says anything."""
-    desk = Desk()
-    desk.broker.create(peer=A)
+    admin = OperatedBroker()
+    admin.broker.create(peer=A)
     for kind, part in Pieces(data).each():
         if kind & 1:
-            desk.broker.now += STEP_S
-            desk.tick()
-        desk.office.handle_untrusted(part, desk.broker.moment)
-        desk.broker.turn()
-    desk.tick()
+            admin.broker.now += STEP_S
+            admin.tick()
+        admin.service.handle_untrusted(part, admin.broker.moment)
+        admin.broker.turn()
+    admin.tick()

@@ -14,7 +14,7 @@ from tests.fuzz import stories
 from tests.fuzz.pieces import Pieces
 from tsudoi.ops import configfile
 from tsudoi.protocol import backbone, untrusted
-from tsudoi.protocol.backbone import admin_frames, stream
+from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.client import datagram, downlink_decoder, handshake, header, reply_decoder, slash_commands
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
@@ -132,15 +132,6 @@ def _published(data: bytes) -> None:
         backbone.parse_bundle_untrusted(data)
 
 
-def _stream(data: bytes) -> None:
-    reader, size = stream.Reader(1_000), 0
-    for _, part in Pieces(data).each():
-        for kind, content in reader.feed_untrusted(part):
-            size += stream.HEAD_SIZE + len(content)
-            assert kind < 256
-    assert size <= len(data)
-
-
 def _orders(data: bytes) -> None:
     try:
         admin_frames.parse_ask_untrusted(data)
@@ -223,7 +214,6 @@ TARGETS = {
     "upward": Target(_upward, (backbone.unpack_frames_untrusted, backbone.parse_upward_untrusted)),
     "downward": Target(_downward, (backbone.parse_downward_untrusted,)),
     "published": Target(_published, (backbone.parse_news_untrusted, backbone.parse_bundle_untrusted)),
-    "stream": Target(_stream, (stream.Reader.feed_untrusted,)),
     "orders": Target(_orders, (admin_frames.parse_ask_untrusted, admin_frames.parse_answer_untrusted)),
     "token": Target(_token, (Gate.admit_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
     "signature": Target(_signature, (Keys.verify_untrusted,), (MalformedMessage, WrongPassword)),

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from gateway import cli
 from gateway.broker_key import choose_key
-from gateway.config import Inherited, Listener, parse_broker, parse_inherited, parse_listener, parse_name
+from gateway.config import Inherited, Listener, parse_inherited, parse_listener, parse_name
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, serialize_secret
+from tsudoi.protocol.backbone import parse_to_connect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.errors import SettingError
 
@@ -63,20 +64,21 @@ def test_a_door_is_written_as_it_is_read(ip: object, port: int) -> None:
     assert parse_listener(str(door), takes_options=False) == door
 
 
-@pytest.mark.parametrize(
-    "text", ["tcp://127.0.0.1:9003", "tcp://broker:1", "tcp://[::1]:65534", "ipc:///run/b", "unix://b"]
-)
+@pytest.mark.parametrize("text", ["tcp://127.0.0.1:9003", "tcp://broker:1", "tcp://[::1]:65534", "ipc:///run/b"])
 def test_a_broker_is_an_endpoint(text: str) -> None:
-    assert parse_broker(text) == text
+    assert parse_to_connect(text) == text
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "broker", "broker:9003", "tcp://", "tcp://:1", "tcp://b:0", "tcp://b:65535", "tcp://b:²", "ipc://", "unix://"],
+    [
+        *("", "broker", "broker:9003", "tcp://", "tcp://:1", "tcp://b:0", "tcp://b:65535", "tcp://b:²"),
+        *("ipc://", "unix://b", "inproc://b"),
+    ],
 )
 def test_other_brokers_are_setting_errors(text: str) -> None:
-    with pytest.raises(SettingError, match=r"not tcp://HOST:PORT, ipc://PATH or unix://PATH"):
-        parse_broker(text)
+    with pytest.raises(SettingError, match=r"not tcp://HOST:PORT or ipc://PATH|no port for the news"):
+        parse_to_connect(text)
 
 
 @pytest.mark.parametrize("text", ["a", "gateway-1", "eu.west_2", "x" * 64])
@@ -92,7 +94,7 @@ def test_other_names_are_setting_errors(text: str) -> None:
 
 @given(st.text(max_size=30))
 def test_no_text_raises_anything_else(text: str) -> None:
-    for parse in (parse_broker, parse_name, parse_listener, lambda text: parse_listener(text, takes_options=False)):
+    for parse in (parse_to_connect, parse_name, parse_listener, lambda text: parse_listener(text, takes_options=False)):
         with contextlib.suppress(SettingError):
             parse(text)
 
@@ -216,7 +218,7 @@ def test_this_machine_needs_none(broker: str | None) -> None:
     assert choose_key(broker, None, "", insecure=False) is None
 
 
-@pytest.mark.parametrize("broker", [None, "ipc:///run/broker", "unix:///run/broker"])
+@pytest.mark.parametrize("broker", [None, "ipc:///run/broker"])
 def test_a_key_that_would_not_be_used_is_refused(key_file: Path, broker: str | None) -> None:
     with pytest.raises(SettingError, match="is for a broker at tcp://HOST:PORT, and not for"):
         choose_key(broker, key_file, "east", insecure=False)

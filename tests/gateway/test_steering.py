@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gateway.config import Door
 from gateway.net.udp import bind_udp
-from gateway.net.workers import steer
+from gateway.process.workers import steer
 from gateway.steering import CROWD, CROWDED_ROOMS, Steering, program, worker_of
 from tsudoi.protocol.names import looks_like_token
 

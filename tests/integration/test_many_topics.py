@@ -1,15 +1,12 @@
 """A broker that is started again knows every subscription of a gateway with very many rooms."""
 
-import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import zmq
 
-from gateway.net.stream import StreamBackbone
 from tests.support.services import Broker
 from tsudoi.protocol.backbone import TOPIC_SIZE, publish_endpoint, room_topic
 
@@ -49,35 +46,3 @@ def test_every_topic_is_live_again_after_the_broker_was_killed() -> None:
             broker.kill()
             with Broker(bind=endpoint):
                 assert topics_told(socket) == TOPICS
-
-
-@pytest.mark.slow
-def test_every_topic_is_live_again_on_one_machine(tmp_path: Path) -> None:
-    async def scenario(endpoint: str) -> None:
-        told: set[bytes] = set()
-        backbone = StreamBackbone(
-            endpoint, "g/1", lambda news: told.update(each[:TOPIC_SIZE] for each in news), lambda _: None
-        )
-        backbone.start()
-
-        async def all_are_told() -> None:
-            async with asyncio.timeout(PATIENCE_S):
-                while len(told) < TOPICS:  # noqa: ASYNC110 (nothing tells)
-                    await asyncio.sleep(0.01)
-
-        try:
-            with Broker(bind=endpoint) as broker:
-                for room in range(TOPICS):
-                    backbone.subscribe(room_topic(room))
-                backbone.send([])
-                await all_are_told()
-                broker.kill()
-            told.clear()
-            with Broker(bind=endpoint):
-                begun = time.monotonic()
-                await all_are_told()
-                print(f"live again in {time.monotonic() - begun:.2f} s")
-        finally:
-            backbone.close()
-
-    asyncio.run(scenario(f"unix://{tmp_path}/b"))

@@ -16,7 +16,7 @@ import pytest
 
 import tsudoi
 from gateway.config import Config, Door, Settings
-from gateway.net.service import Service
+from gateway.process.service import Service
 from tests.chaos.relay import NEWS, BackboneRelay
 from tests.support.services import Broker, Gateway
 

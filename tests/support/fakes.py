@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from broker.config import Limits
 from broker.core import Core as BrokerCore
-from broker.store import Store
-from broker.store_memory import MemoryStore
+from broker.store.interface import Store
+from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
 from gateway import addresses
 from gateway.chat.dispatch import ChatCore
@@ -148,7 +148,7 @@ class FakeOutbound:
 
 
 class FakeGateway:
-    """A gateway's parts put together as `gateway.net.service` does it, but for sockets and timers."""
+    """A gateway's parts put together as `gateway.process.service` does it, but for sockets and timers."""
 
     def __init__(self, instance: str = "a/1", settings: Settings | None = None, ipv6: tuple[bool, ...] = (False,)):
         self.settings = settings or Settings()
@@ -709,7 +709,7 @@ class World:
             if there and there[0].away_until <= self.now:
                 self._put(there[0].down, backbone.encode(answer))
             else:
-                self.broker.core.custody.unreachable(peer)
+                self.broker.core.ownership.unreachable(peer)
         for job in turn.passwords:
             self.broker.hash(job)
 

@@ -133,7 +133,7 @@ class Life:
                 assert once == expected
                 assert set(notices) == (set() if client.member.room in directory.rooms else {"closed"})
 
-    def check_custody(self) -> None:
+    def check_ownership(self) -> None:
         """Each member is served by the one gateway that the directory says, and nobody else is."""
         directory = self.world.broker.core.directory
         # Of closed rooms, those are kept who were not told because nobody knows where they are.
@@ -160,7 +160,7 @@ def test_members_come_and_go(weather: Weather, seed: int) -> None:
     life = Life(seed, "")
     life.live(weather)
     life.check_what_was_heard(repeats=False)
-    life.check_custody()
+    life.check_ownership()
 
 
 @settings(max_examples=20)
@@ -170,7 +170,7 @@ def test_members_come_and_go_while_connections_break(seed: int) -> None:
     life = Life(seed, "")
     life.live(Weather(delay_s=0.05, dropped_news=0.05, breaks=0.3))
     life.check_what_was_heard(repeats=True)
-    life.check_custody()
+    life.check_ownership()
 
 
 @settings(max_examples=20)
@@ -180,7 +180,7 @@ def test_members_come_and_go_while_gateways_freeze(seed: int) -> None:
     life = Life(seed, "freeze")
     life.live(Weather(delay_s=0.02))
     life.check_what_was_heard(repeats=True)
-    life.check_custody()
+    life.check_ownership()
 
 
 @settings(max_examples=20)
@@ -189,7 +189,7 @@ def test_members_come_and_go_while_gateways_die(seed: int) -> None:
     life = Life(seed, "kill freeze")
     life.live(Weather(delay_s=0.02, restarts=0.02))
     life.check_what_was_heard(repeats=True)
-    life.check_custody()
+    life.check_ownership()
 
 
 @settings(max_examples=20)
@@ -200,6 +200,6 @@ def test_members_come_and_go_while_somebody_has_their_tokens(seed: int) -> None:
     life.live(Weather(delay_s=0.05, restarts=0.01))
     assert thief.heard == []
     life.check_what_was_heard(repeats=True)
-    life.check_custody()
+    life.check_ownership()
     logs = [life.world.broker.log(room) for room in life.world.broker.core.directory.rooms]
     assert all(entry.text != "stolen" for log in logs for entry in log)

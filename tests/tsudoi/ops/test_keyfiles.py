@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsudoi.ops.keyfiles import KEY, Owner, Role, SecretKey, parse_public, parse_secret, serialize_secret
-from tsudoi.protocol.backbone import is_loopback
 from tsudoi.protocol.errors import SettingError
 
 PUBLIC, SECRET, BROKER = "P" * 40, "S" * 39 + "#", "B" * 38 + "[]"
@@ -59,24 +58,3 @@ def test_a_public_key_is_forty_characters_in_one_line(text: str) -> None:
 )
 def test_a_gateway_goes_by_its_own_name_or_by_none(name: str, may: bool) -> None:
     assert KEY_A.owner.may_be_called(name) is may
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "stays"),
-    [
-        ("ipc:///run/broker", True),
-        ("unix:///run/broker", True),
-        ("tcp://127.0.0.1:9003", True),
-        ("tcp://127.8.8.8:9003", True),
-        ("tcp://localhost:9003", True),
-        ("tcp://[::1]:9003", True),
-        ("tcp://0.0.0.0:9003", False),
-        ("tcp://*:9003", False),
-        ("tcp://[::]:9003", False),
-        ("tcp://127.example.org:9003", False),
-        ("tcp://broker:9003", False),
-        ("tcp://192.0.2.1:9003", False),
-    ],
-)
-def test_endpoints_of_this_machine_need_no_keys(endpoint: str, stays: bool) -> None:
-    assert is_loopback(endpoint) is stays

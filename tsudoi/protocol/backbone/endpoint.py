@@ -1,21 +1,82 @@
-"""Where a broker's sockets are: tcp://HOST:PORT, ipc://PATH or inproc://NAME."""
+"""Parse the address of a broker, and derive the address of its news.
 
+    tcp://HOST:PORT   between machines                   news: the next port
+    ipc://PATH        between processes of one machine   news: PATH.pub
+    inproc://NAME     inside one process                 news: NAME.pub
+
+A broker has two sockets. Everybody names the one for commands, and derives the one for news from it.
+"""
+
+import ipaddress
 import re
 
-from .stream import STREAM
+from ..errors import SettingError
 
-_LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}")
+INPROC, IPC, TCP = "inproc://", "ipc://", "tcp://"
+MAX_IPC_SIZE = 100
+"""Bytes of an ipc:// endpoint: a socket's path may have 107 (unix(7)), and the one of the news is longer."""
+
+_PORT = re.compile("[0-9]{1,5}")
 
 
-def publish_endpoint(endpoint: str) -> str:
-    """Return where the news come from, given where the commands go: the next port, or the path with `.pub`."""
-    if endpoint.startswith("ipc://"):
-        return endpoint + ".pub"
-    head, _, port = endpoint.rpartition(":")
-    return f"{head}:{int(port) + 1}"
+def parse_to_connect(text: str) -> str:
+    """Return the endpoint of a running broker unchanged; raise SettingError if it is not tcp:// or ipc://."""
+    return _check(text, first_port=1)
+
+
+def parse_to_bind(text: str) -> str:
+    """Return the endpoint where a broker shall listen, unchanged; tcp port 0 stands for any two free ports in a row.
+
+    Raises:
+        SettingError: it is no endpoint, or the news would not fit beside it.
+    """
+    return text if text.startswith(INPROC) else _check(text, first_port=0)
+
+
+def _check(text: str, first_port: int) -> str:
+    if text.startswith(IPC) and text != IPC:
+        if len(text.encode()) > MAX_IPC_SIZE:
+            raise SettingError(f"the path in {text} is too long for a socket: at most 90 bytes")
+        return text
+    host, _, port = text.removeprefix(TCP).rpartition(":")
+    if not text.startswith(TCP) or not host or not _PORT.fullmatch(port) or int(port) < first_port:
+        raise SettingError(f"{text!r} is not tcp://HOST:PORT or ipc://PATH")
+    if int(port) > 65534:
+        raise SettingError(f"{text!r} leaves no port for the news: they go out at the next one")
+    return text
+
+
+def is_tcp(endpoint: str) -> bool:
+    """Say whether an endpoint is reached by network addresses, so that keys may guard it."""
+    return endpoint.startswith(TCP)
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Say whether an endpoint stays on this machine: a socket's path, or tcp at a loopback address."""
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    return endpoint.startswith(("ipc://", STREAM)) or host in ("localhost", "::1") or bool(_LOOPBACK.fullmatch(host))
+    """Say whether an endpoint can be reached from this machine only."""
+    if not is_tcp(endpoint):
+        return True
+    host, _ = split_tcp(endpoint)
+    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def is_ip(host: str) -> bool:
+    """Say whether a host is an IP address, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def split_tcp(endpoint: str) -> tuple[str, str]:
+    """Return host (IPv6 without brackets) and port of a tcp:// endpoint."""
+    host, _, port = endpoint.removeprefix(TCP).rpartition(":")
+    return host.strip("[]"), port
+
+
+def publish_endpoint(endpoint: str) -> str:
+    """Return where the news come from, given where the commands go."""
+    if not is_tcp(endpoint):
+        return endpoint + ".pub"
+    head, _, port = endpoint.rpartition(":")
+    return f"{head}:{int(port) + 1}"

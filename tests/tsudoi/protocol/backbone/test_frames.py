@@ -39,7 +39,6 @@ from tsudoi.protocol.backbone import (
     parse_downward_untrusted,
     parse_news_untrusted,
     parse_upward_untrusted,
-    publish_endpoint,
     room_topic,
     topic_room,
 )
@@ -196,19 +195,6 @@ def test_no_topic_is_anothers_prefix_or_a_subscription(one: int, other: int) -> 
     for topic in topics:
         assert topic[0] > 1
         assert [found for found in topics if found.startswith(topic)] == [topic]
-
-
-@pytest.mark.parametrize(
-    ("commands", "news"),
-    [
-        ("tcp://127.0.0.1:9003", "tcp://127.0.0.1:9004"),
-        ("tcp://[::1]:9003", "tcp://[::1]:9004"),
-        ("tcp://broker:9003", "tcp://broker:9004"),
-        ("ipc:///run/tsudoi/broker", "ipc:///run/tsudoi/broker.pub"),
-    ],
-)
-def test_news_come_from_the_next_port_or_path(commands: str, news: str) -> None:
-    assert publish_endpoint(commands) == news
 
 
 # --- what a gateway may say at once ---------------------------------------------------------------------------------

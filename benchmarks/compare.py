@@ -1,0 +1,212 @@
+"""Compare this tree with another, or one backbone with another, on the same work, taking turns.
+
+`python -m benchmarks.compare --against /path/to/other` measures the default service of both trees;
+`python -m benchmarks.compare` measures inproc, ipc and tcp of this tree. Rivals take turns within each row, so that
+what else the machine does meets all of them alike. On a busy machine only the processor time is worth comparing: one
+process gets a smaller share of a core than two.
+"""
+
+import contextlib
+import socket
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from benchmarks.joining import join_all, seats, write_members
+from benchmarks.load import Load, Run
+from benchmarks.processes import LOAD_CORE, ROOT, SERVICE_CORE, Process, Service
+
+WITHOUT_LIMITS = (
+    *("--rate", "1000000", "--burst", "1000000", "--room-rate", "1000000", "--idle-timeout", "7200"),
+    *("--log-level", "warning"),
+)
+STEADY = (
+    ("a room of 10", 1, 10, None),
+    ("a room of 100", 1, 100, None),
+    ("a room of 1000", 1, 1000, 50),
+    ("200 rooms of 5", 200, 5, None),
+)
+"""Title, rooms, members of each, senders of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A tree, and how its gateway reaches its broker."""
+
+    name: str
+    tree: Path
+    backbone: str
+    """default, ipc or tcp."""
+
+
+@contextmanager
+def serve(rival: Rival) -> Iterator[list[Process]]:
+    """Yield a rival's processes, its gateway first, pinned to the service's core."""
+    python = ("env", "-C", str(rival.tree), sys.executable, "-m")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="tsudoi-bench-")))
+        way = ["--data", str(folder / "data")]
+        processes: list[Process] = []
+        if rival.backbone != "default":
+            endpoint = f"ipc://{folder}/broker" if rival.backbone == "ipc" else f"tcp://127.0.0.1:{_two_free_ports()}"
+            store = ("--store", f"sqlite:{folder}/data/tsudoi.sqlite", "--log-level", "warning")
+            broker = stack.enter_context(Process((*python, "broker", "--bind", endpoint, *store), (SERVICE_CORE,)))
+            broker.hear(30)
+            broker.pin((SERVICE_CORE,))
+            processes.append(broker)
+            way = ["--broker", endpoint]
+        door = ("--tcp", "127.0.0.1:0=classic", "--udp", "127.0.0.1:0")
+        command = (*python, "gateway", *door, *way, *WITHOUT_LIMITS)
+        yield [stack.enter_context(Service(command, (SERVICE_CORE,))), *processes]
+
+
+def family(processes: Sequence[Process]) -> list[int]:
+    """Return all processes with their children."""
+    return [pid for process in processes for pid in process.family()]
+
+
+@contextmanager
+def company(rival: Rival, rooms: int, size: int, senders: int | None) -> Iterator[tuple[Load, list[Process]]]:
+    """Yield a rival with members, and the load that comes from these."""
+    with ExitStack() as stack:
+        processes = stack.enter_context(serve(rival))
+        assert isinstance(processes[0], Service)
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="tsudoi-bench-")))
+        wanted = seats(rooms, size, senders)
+        tokens, _ = join_all(processes[0].tcp, wanted)
+        write_members(folder / "members", wanted, tokens)
+        load = Load(folder / "members", processes[0].udp, spin=True, core=LOAD_CORE)
+        yield stack.enter_context(load).register(), processes
+
+
+def steady(rivals: Sequence[Rival], rounds: int, seconds: float, rates: Sequence[int], only: str) -> None:
+    """Print the processor time of a delivery and the latencies, by size of room and rate."""
+    for title, rooms, size, senders in STEADY:
+        if only not in title:
+            continue
+        with ExitStack() as stack:
+            there = [stack.enter_context(company(rival, rooms, size, senders)) for rival in rivals]
+            for rate in rates:
+                runs: list[list[Run]] = [[] for _ in rivals]
+                for _ in range(rounds):
+                    for made, (load, processes) in zip(runs, there, strict=True):
+                        made.append(load.run(rate / size, seconds, family(processes), warm=0.3, drain=1.0))
+                _show_runs(f"{title}, {rate:,} deliveries/s", rivals, runs)
+
+
+def quiet(rivals: Sequence[Rival], rounds: int, seconds: float) -> None:
+    """Print what a lone message costs: two members at 40/s, five at 100/s."""
+    for title, size, rate in (("two members, 40 messages/s", 2, 40), ("a room of 5, 100 messages/s", 5, 100)):
+        with ExitStack() as stack:
+            there = [stack.enter_context(company(rival, 1, size, None)) for rival in rivals]
+            runs: list[list[Run]] = [[] for _ in rivals]
+            for _ in range(rounds):
+                for made, (load, processes) in zip(runs, there, strict=True):
+                    made.append(load.run(rate, max(seconds, 2.0), family(processes), warm=0.3, drain=0.5))
+            _show_runs(title, rivals, runs, size)
+
+
+def joins(rivals: Sequence[Rival], rounds: int) -> None:
+    """Print joins a second and the processor time of each, one after another and 200 at once."""
+    with ExitStack() as stack:
+        there = [stack.enter_context(serve(rival)) for rival in rivals]
+        first = 0
+        for title, at_once, members in (("one after another", 1, 100), ("200 at once", 200, 400)):
+            rates: list[list[float]] = [[] for _ in rivals]
+            costs: list[list[float]] = [[] for _ in rivals]
+            for _ in range(rounds):
+                # Few rooms: the list of rooms, made anew every few milliseconds, would be most of the cost.
+                wanted = seats(5, members, first=first)
+                first += 5
+                for processes, rate, cost in zip(there, rates, costs, strict=True):
+                    assert isinstance(processes[0], Service)
+                    used = sum(process.cpu_s() for process in processes)
+                    rate.append(join_all(processes[0].tcp, wanted, at_once, (LOAD_CORE,))[1])
+                    used = sum(process.cpu_s() for process in processes) - used
+                    cost.append(1e6 * used / len(wanted))
+            _show(f"joins, {title}, joins/s", rivals, rates, "{:,.0f}", more_is_better=True)
+            _show(f"joins, {title}, µs CPU each", rivals, costs, "{:,.0f}")
+
+
+def memory(rivals: Sequence[Rival], count: int = 10_000) -> None:
+    """Print the memory of all processes, empty and with silent members, and the processor time at rest."""
+    with ExitStack() as stack:
+        there = [stack.enter_context(serve(rival)) for rival in rivals]
+        empty = [[sum(process.memory() for process in processes) / 2**20] for processes in there]
+        for processes in there:
+            assert isinstance(processes[0], Service)
+            join_all(processes[0].tcp, seats(count // 10, 10))
+        full = [[sum(process.memory() for process in processes) / 2**20] for processes in there]
+    _show("memory at the start, MiB", rivals, empty, "{:.1f}")
+    _show(f"memory with {count:,} members, MiB", rivals, full, "{:.1f}")
+
+
+def _show_runs(title: str, rivals: Sequence[Rival], runs: Sequence[Sequence[Run]], times: int = 1) -> None:
+    _show(f"{title}, µs CPU", rivals, [[times * run.us_per_delivery for run in made] for made in runs], "{:.2f}")
+    _show(f"{title}, p50 µs", rivals, [[run.p50 for run in made] for made in runs], "{:,.0f}")
+    _show(f"{title}, p99 µs", rivals, [[run.p99 for run in made] for made in runs], "{:,.0f}")
+    lost = [sum(run.lost for run in made) for made in runs]
+    if any(lost):
+        click.echo(f"  lost: {lost}")
+
+
+def _show(
+    title: str, rivals: Sequence[Rival], figures: Sequence[Sequence[float]], form: str, more_is_better: bool = False
+) -> None:
+    """Print the medians, and each one's ratio to the first rival, taken within the rounds."""
+    parts = []
+    for rival, mine in zip(rivals, figures, strict=True):
+        ratio = statistics.median(a / max(b, 1e-9) for a, b in zip(mine, figures[0], strict=True))
+        parts.append(f"{rival.name} {form.format(statistics.median(mine))} (× {ratio:.2f})")
+    click.echo(f"{title + (' ↑' if more_is_better else ''):<55} " + "   ".join(parts))
+
+
+def _two_free_ports() -> int:
+    while True:
+        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError, OverflowError):
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            second.bind(("127.0.0.1", port + 1))
+            return port
+
+
+@click.command()
+@click.option("--against", "tree", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another tree.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--seconds", default=2.0, show_default=True)
+@click.option("--rate", "rates", multiple=True, type=int, default=(20_000, 60_000), show_default=True)
+@click.option("--only", multiple=True, type=click.Choice(["steady", "quiet", "joins", "memory"]))
+@click.option("--room", default="", help="Of the steady rows, those whose title has this in it.")
+@click.option("--backbone", "backbones", multiple=True, type=click.Choice(["default", "ipc", "tcp"]))
+def main(
+    tree: Path | None,
+    rounds: int,
+    seconds: float,
+    rates: tuple[int, ...],
+    only: tuple[str, ...],
+    room: str,
+    backbones: tuple[str, ...],
+) -> None:
+    """Print medians, and ratios to the first column."""
+    rivals = [Rival("before", tree.resolve(), "default")] if tree else []
+    chosen = backbones or (("default",) if tree else ("default", "ipc", "tcp"))
+    rivals += [Rival(backbone, ROOT, backbone) for backbone in chosen]
+    wanted = only or ("steady", "quiet", "joins", "memory")
+    if "steady" in wanted:
+        steady(rivals, rounds, seconds, rates, room)
+    if "quiet" in wanted:
+        quiet(rivals, rounds, seconds)
+    if "joins" in wanted:
+        joins(rivals, rounds)
+    if "memory" in wanted:
+        memory(rivals)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Serve gateways fairly by the time that their requests take; everything that one gateway sends stays in order.
+
+A gateway whose key was stolen may send what costs the broker most, as fast as it can. So accounts (one a key) are not
+served by the number of their requests but by the clock: each has a slice of time, what it takes beyond that is its
+debt, and it waits until all others have had as much. An account that is alone has all the time.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+SLICE_S = 0.001
+"""How long one account is served before it is the next one's turn."""
+EACH = 200
+"""Bytes that each queued thing costs beside its own."""
+
+_Thing = TypeVar("_Thing")
+
+
+class _Account(Generic[_Thing]):
+    __slots__ = ("credit_s", "size", "things")
+
+    def __init__(self) -> None:
+        self.things: deque[tuple[str, int, _Thing]] = deque()
+        """(gateway instance, bytes, request)"""
+        self.size = 0
+        self.credit_s = 0.0
+        """Below zero: it has had more than its share."""
+
+
+class FairQueue(Generic[_Thing]):
+    """A queue for each account. Knows no clock but the one it is given."""
+
+    def __init__(self, capacity: int) -> None:
+        """Give each account room for `capacity` bytes."""
+        self._capacity = capacity
+        self._accounts: dict[str, _Account[_Thing]] = {}
+        """Account → what waits; the first is served next. None is empty."""
+        self._debts: dict[str, float] = {}
+        """Account → credit below zero of one whose queue became empty while others waited."""
+
+    def __len__(self) -> int:
+        """Return how many accounts wait."""
+        return len(self._accounts)
+
+    def has_room(self, account: str) -> bool:
+        """Say whether one more thing may wait, however large it is."""
+        waiting = self._accounts.get(account)
+        return waiting is None or waiting.size <= self._capacity
+
+    def add(self, account: str, peer: str, thing: _Thing, size: int = 0) -> None:
+        """Queue a thing; the caller asks `has_room` first.
+
+        Args:
+            account: all gateways of a key share one.
+            peer: the gateway instance that sent it.
+            thing: what to handle.
+            size: bytes that it holds.
+        """
+        waiting = self._accounts.get(account)
+        if waiting is None:
+            waiting = self._accounts[account] = _Account()
+            waiting.credit_s = self._debts.pop(account, 0.0)
+        size += EACH
+        waiting.size += size
+        waiting.things.append((peer, size, thing))
+
+    def serve(
+        self, until: float, clock: Callable[[], float], handle: Callable[[str, _Thing], Sequence[tuple[_Thing, int]]]
+    ) -> None:
+        """Handle what waits, until nothing does or the clock says `until`; at least one thing.
+
+        Args:
+            until: see above.
+            clock: monotonic seconds.
+            handle: takes (gateway instance, thing), and returns (thing, size) of the parts that shall be handled
+                instead: these come next in the account's queue.
+        """
+        accounts, now = self._accounts, clock()
+        while accounts:
+            name = next(iter(accounts))
+            account = accounts[name]
+            account.credit_s = min(account.credit_s + SLICE_S, SLICE_S)
+            things = account.things
+            if account.credit_s > 0 or len(accounts) == 1:
+                while things:
+                    peer, size, thing = things.popleft()
+                    account.size -= size
+                    if parts := handle(peer, thing):
+                        for part, size in reversed(parts):
+                            account.size += size + EACH
+                            things.appendleft((peer, size + EACH, part))
+                    before, now = now, clock()
+                    account.credit_s -= now - before
+                    if now >= until or account.credit_s <= 0:
+                        break
+            del accounts[name]
+            if things:
+                accounts[name] = account
+            elif account.credit_s < 0:
+                self._debts[name] = account.credit_s
+            if now >= until:
+                break
+        if not accounts:
+            # Nothing waits, so no account is owed anything.
+            self._debts.clear()
+
+    def forget(self, account: str) -> None:
+        """Drop all that waits for an account."""
+        self._accounts.pop(account, None)
+
+    def waiting(self) -> Iterable[tuple[str, _Thing]]:
+        """Return (gateway instance, thing) of all that waits."""
+        return [(peer, thing) for account in self._accounts.values() for peer, _, thing in account.things]

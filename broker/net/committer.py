@@ -1,0 +1,78 @@
+"""Commit turns to the store, one at a time and in order.
+
+A commit that takes microseconds runs in the event loop: to hand it to a thread and back would cost as much. One that
+takes milliseconds (an fsync, a round trip to a database) runs in a worker thread, and the loop collects the next turn
+meanwhile. Whether an engine is slow is measured, so no engine needs to say so.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+from tsudoi.ops.histogram import SECONDS, Histogram
+
+from ..store.interface import Batch, Store
+
+SLOW_S = 0.001
+"""Commits that take longer than this, averaged over the last few, run in the thread."""
+SMOOTHING = 8
+
+OnCommitted = Callable[[BaseException | None], None]
+"""Called in the event loop, with the error if the batch was not kept."""
+
+
+class Committer:
+    """Runs the store's commits. While `is_busy`, nothing else may use the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "commit")
+        self._running: Future[None] | None = None
+        self._on_committed: OnCommitted | None = None
+        self._usual_s = 0.0
+        self.seconds = Histogram(SECONDS)
+        """How long commits took."""
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether the next commit is worth a hand-over to the thread."""
+        return self._usual_s > SLOW_S
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a commit is running in the thread, or its end has not been reported yet."""
+        return self._running is not None
+
+    def commit(self, batch: Batch) -> None:
+        """Commit a batch before returning; raise StoreError if it was not kept."""
+        begun = time.monotonic()
+        self._store.commit(batch)
+        took_s = time.monotonic() - begun
+        self._usual_s += (took_s - self._usual_s) / SMOOTHING
+        self.seconds.note(took_s)
+
+    def start(self, batch: Batch, on_committed: OnCommitted) -> None:
+        """Commit a batch in the thread, and call `on_committed` when that is done; none may be running."""
+        assert self._running is None
+        self._on_committed = on_committed
+        self._running = self._thread.submit(self.commit, batch)
+        self._running.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._report))
+
+    def wait(self) -> None:
+        """Block until no commit is running, and report its end."""
+        if self._running is not None:
+            wait([self._running])
+            self._report()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    def _report(self) -> None:
+        """Report the end of a commit, unless `wait` has done so."""
+        running, on_committed = self._running, self._on_committed
+        if running is not None and running.done() and on_committed is not None:
+            self._running = self._on_committed = None
+            on_committed(running.exception())

@@ -1,0 +1,34 @@
+"""Ask a running broker from outside whether it answers, for health checks."""
+
+import zmq
+
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.protocol import backbone
+from tsudoi.protocol.errors import MalformedMessage
+
+from .zap import present
+
+QUESTION = backbone.encode(backbone.Canary(0))
+"""An unknown gateway's frame is answered too, with Unknown, and leaves nothing behind in the broker."""
+
+
+def ping(endpoint: str, timeout_s: float, key: SecretKey | None = None) -> bool:
+    """Say whether the broker at `endpoint` answers within the time.
+
+    Args:
+        endpoint: tcp://HOST:PORT or ipc://PATH.
+        timeout_s: how long to wait.
+        key: what to show it; None where it has no keys.
+    """
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.setsockopt(zmq.LINGER, 0)
+        dealer.setsockopt(zmq.IPV6, 1)
+        if key is not None:
+            present(dealer, key.public, key.secret, key.broker)
+        dealer.connect(endpoint)
+        dealer.send(QUESTION)
+        answer = dealer.recv() if dealer.poll(int(timeout_s * 1000)) else b""
+    try:
+        return isinstance(backbone.parse_downward_untrusted(answer), backbone.Unknown)
+    except MalformedMessage:
+        return False

@@ -1,0 +1,182 @@
+"""The two sockets to the broker: DEALER for commands and answers, SUB for news.
+
+The same for every endpoint (inproc://, ipc://, tcp://). Drains are bounded, and nothing is awaited for a frame.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import zmq
+
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.protocol.backbone import own_topic, pack_frames, publish_endpoint
+from tsudoi.protocol.backbone.endpoint import INPROC
+
+from .connect_monitor import ConnectMonitor
+
+FRAMES_A_DRAIN = 512
+COMMANDS_HIGH_WATER = 10_000
+NEWS_HIGH_WATER = 200_000
+"""News that wait here while we are busy; more are dropped, and the positions show it."""
+MAX_FRAME_SIZE = 16 * 2**20
+HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
+RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
+
+# As plain numbers: pyzmq's enumerations cost a microsecond at each use.
+NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
+
+OnFrames = Callable[[list[bytes]], None]
+
+
+class BrokerSockets:
+    """Brings frames and subscriptions to the broker, its answers and news here. Never waits, decides nothing.
+
+    Made at once, whether the broker is there or not; libzmq connects again as long as the sockets are open.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        instance: str,
+        on_news: OnFrames,
+        on_answers: OnFrames,
+        key: SecretKey | None = None,
+        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+    ) -> None:
+        """Connect.
+
+        Args:
+            endpoint: of the broker's command socket.
+            instance: this run of the gateway, as the broker shall know it.
+            on_news: called with the frames that a drain of the SUB socket found.
+            on_answers: likewise for the DEALER socket.
+            key: what to show the broker, and how to know that it is the broker; None: nothing is encrypted.
+            context: of the broker in the same process, for inproc://, which is closed by its owner; None: our own.
+        """
+        self._key = key
+        self._loop = asyncio.get_running_loop()
+        self._on_news = on_news
+        self._on_answers = on_answers
+        self._again: dict[Callable[[], None], asyncio.Handle] = {}
+        self._owns_context = context is None
+        self._context = zmq.Context() if context is None else context
+        self._monitors: list[ConnectMonitor] = []
+        self._dealer = self._socket(zmq.DEALER)
+        self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
+        self._dealer.setsockopt(zmq.SNDHWM, COMMANDS_HIGH_WATER)
+        self._connect(self._dealer, endpoint, "commands")
+        self._sub = self._socket(zmq.SUB)
+        # Subscriptions above the high water mark are dropped in silence: there must be none.
+        self._sub.setsockopt(zmq.SNDHWM, 0)
+        self._sub.setsockopt(zmq.RCVHWM, NEWS_HIGH_WATER)
+        self._connect(self._sub, publish_endpoint(endpoint), "news")
+        self._sub.setsockopt(zmq.SUBSCRIBE, own_topic(instance))
+        self.unsent = 0
+        """Frames that found no room: the broker is away for long. What must arrive is sent again."""
+
+    def start(self) -> None:
+        """Receive from now on."""
+        self._loop.add_reader(self._dealer, self._receive_answers)
+        self._loop.add_reader(self._sub, self._receive_news)
+        self._receive_answers()
+        self._receive_news()
+        for monitor in self._monitors:
+            monitor.start()
+
+    @property
+    def connect_error(self) -> str:
+        """Why the broker can not be reached, for people; empty if nothing is known. Any thread may ask."""
+        return next((monitor.connect_error for monitor in self._monitors if monitor.connect_error), "")
+
+    def close(self) -> None:
+        """Close; frames that were sent go out still, if the broker takes them in a quarter of a second."""
+        for handle in self._again.values():
+            handle.cancel()
+        for monitor in self._monitors:
+            monitor.close()
+        for socket in (self._dealer, self._sub):
+            self._loop.remove_reader(socket)
+        self._dealer.close(linger=250)
+        self._sub.close(linger=0)
+        if self._owns_context:
+            self._context.term()
+
+    def send(self, frames: list[bytes]) -> None:
+        """Send frames, several in one. Those that can not be sent now are counted and dropped."""
+        for frame in pack_frames(frames):
+            try:
+                self._dealer.send(frame, NOBLOCK)
+            except zmq.Again:
+                self.unsent += 1
+        if frames:
+            self._look_again(self._dealer, self._receive_answers)
+
+    def subscribe(self, topic: bytes) -> None:
+        """Ask for a topic's news."""
+        self._sub.setsockopt(zmq.SUBSCRIBE, topic)
+        self._look_again(self._sub, self._receive_news)
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """Ask for them no more."""
+        self._sub.setsockopt(zmq.UNSUBSCRIBE, topic)
+        self._look_again(self._sub, self._receive_news)
+
+    def _look_again(self, socket: "zmq.Socket[bytes]", receive: Callable[[], None]) -> None:
+        # The descriptors are edge-triggered, and any call on a socket may swallow the edge. A drain that found it empty
+        # need not look: what comes after that shows.
+        if receive not in self._again and _is_readable(socket):
+            self._again[receive] = self._loop.call_soon(receive)
+
+    def _receive_answers(self) -> None:
+        self._receive(self._dealer, self._receive_answers, self._on_answers)
+
+    def _receive_news(self) -> None:
+        self._receive(self._sub, self._receive_news, self._on_news)
+
+    def _receive(self, socket: "zmq.Socket[bytes]", receive: Callable[[], None], on_frames: OnFrames) -> None:
+        if again := self._again.pop(receive, None):
+            again.cancel()
+        frames = _drain(socket)
+        if frames:
+            on_frames(frames)
+        if len(frames) == FRAMES_A_DRAIN:
+            self._look_again(socket, receive)
+
+    def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str, name: str) -> None:
+        # Inside one process a connection is there at once, and nothing can be in its way.
+        if not endpoint.startswith(INPROC):
+            self._monitors.append(ConnectMonitor(self._context, socket, endpoint, self._key is not None, name))
+        socket.connect(endpoint)
+
+    def _socket(self, kind: int) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.setsockopt(zmq.IPV6, 1)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MAX_MS)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+        if self._key is not None:
+            socket.curve_publickey = self._key.public.encode()
+            socket.curve_secretkey = self._key.secret.encode()
+            socket.curve_serverkey = self._key.broker.encode()
+        return socket
+
+
+def _is_readable(socket: "zmq.Socket[bytes]") -> bool:
+    return bool(int(socket.getsockopt(EVENTS)) & POLLIN)
+
+
+def _drain(socket: "zmq.Socket[bytes]") -> list[bytes]:
+    """Return what has come, a bounded number. At rest one frame comes alone: an exception would cost as much as it."""
+    frames: list[bytes] = []
+    try:
+        while len(frames) < FRAMES_A_DRAIN:
+            frames.append(socket.recv(NOBLOCK))
+            if len(frames) == 1 and not _is_readable(socket):
+                break
+    except zmq.Again:
+        pass
+    return frames

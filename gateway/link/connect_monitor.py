@@ -1,0 +1,133 @@
+"""Find out why a socket does not reach the broker, from libzmq's connection events (zmq_socket_monitor).
+
+libzmq tries again for ever and reports nothing by itself. What its client sees of a broker that does not let it in:
+
+    the key is not on the list (ZAP 300)      silence, until HANDSHAKE_IVL is over
+    another broker's key                      the connection ends during the handshake
+    a key here and none there, or vice versa  sometimes the same, in the end "mechanism mismatch": then it gives up
+    no listener, or no such host              it tries again without having been connected
+"""
+
+import asyncio
+import contextlib
+import errno
+from typing import Any
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from tsudoi.protocol.backbone import is_ip, is_tcp, split_tcp
+
+CONNECTED, RETRIED, SUCCEEDED = int(zmq.EVENT_CONNECTED), int(zmq.EVENT_CONNECT_RETRIED), 0x1000
+NO_DETAIL, PROTOCOL, AUTH = 0x0800, 0x2000, 0x4000
+"""EVENT_HANDSHAKE_…; pyzmq has names for them only where it was built with them."""
+EVENTS = CONNECTED | RETRIED | SUCCEEDED | NO_DETAIL | PROTOCOL | AUTH
+MISMATCH = 0x11000002
+"""ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH"""
+NOBLOCK = int(zmq.NOBLOCK)
+CONNECT_AGAIN_S = 1.0
+"""After libzmq gave up: a broker that was started without its keys may be started again with them."""
+
+
+class ConnectMonitor:
+    """Watches one connecting socket."""
+
+    def __init__(
+        self, context: "zmq.Context[Any]", watched: "zmq.Socket[bytes]", endpoint: str, has_key: bool, name: str
+    ) -> None:
+        """Watch a socket, which is to be connected after that.
+
+        Args:
+            context: the socket's.
+            watched: it.
+            endpoint: where it will connect.
+            has_key: whether it shows a key.
+            name: unlike that of any other monitor in the context.
+        """
+        self.connect_error = ""
+        """Why it is not connected, for people; empty if nothing is known."""
+        self.is_connected = False
+        """As far as is known: that a connection has ended shows when the next is tried."""
+        self._watched = watched
+        self._endpoint = endpoint
+        self._has_key = has_key
+        self._loop = asyncio.get_running_loop()
+        self._was_connected = False
+        host = split_tcp(endpoint)[0] if is_tcp(endpoint) else ""
+        self._doubt = ", or the host is not known here" if host and not is_ip(host) else ""
+        """libzmq does not tell the one from the other."""
+        self._is_mismatch = False
+        """It is known that the other side has keys and we have none, or vice versa."""
+        self._timer: asyncio.TimerHandle | None = None
+        place = f"inproc://monitor-{name}"
+        watched.monitor(place, EVENTS)
+        self._events: zmq.Socket[bytes] = context.socket(zmq.PAIR)
+        self._events.setsockopt(zmq.LINGER, 0)
+        # libzmq's I/O thread waits where there is no room for an event: there must always be.
+        self._events.setsockopt(zmq.RCVHWM, 0)
+        self._events.connect(place)
+
+    def start(self) -> None:
+        """Look from now on, whenever something happens."""
+        self._loop.add_reader(self._events, self._read)
+        self._read()
+
+    def close(self) -> None:
+        """Watch no more; the socket may be closed after that."""
+        self._loop.remove_reader(self._events)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._watched.monitor(None, 0)
+        self._events.close(0)
+
+    def _read(self) -> None:
+        # All of them: the descriptor is edge-triggered.
+        with contextlib.suppress(zmq.Again):
+            while True:
+                happened = parse_monitor_message(self._events.recv_multipart(NOBLOCK))
+                self._note(happened["event"], happened["value"])
+
+    def _note(self, event: int, value: int) -> None:
+        if event == SUCCEEDED:
+            self.connect_error = ""
+            self.is_connected = True
+            self._is_mismatch = False
+        elif event == CONNECTED:
+            self._was_connected = True
+        elif event == RETRIED:
+            self.is_connected = False
+            if not self._was_connected:
+                self._is_mismatch = False
+                self.connect_error = f"nobody listens at {self._endpoint}{self._doubt}"
+            self._was_connected = False
+        else:
+            self._note_failure(event, value)
+
+    def _note_failure(self, event: int, value: int) -> None:
+        """Say what a failed handshake means."""
+        what, has_key = f"what listens at {self._endpoint}", self._has_key
+        if event == NO_DETAIL and value == errno.EAGAIN:
+            if has_key:
+                self.connect_error = (
+                    f"the broker at {self._endpoint} lets this key in no more, or not yet (there: python -m broker keys"
+                    " list), or stands still"
+                )
+            else:
+                self.connect_error = f"{what} says nothing: the broker stands still, or it is something else"
+        elif event == PROTOCOL and value == MISMATCH:
+            wanted = "uses no keys, and we have one" if has_key else "wants a key: --key FILE"
+            self.connect_error = f"the broker at {self._endpoint} {wanted}"
+        elif not self._is_mismatch:  # a broker that hangs up before the mismatch is known may do so after that too
+            if has_key:
+                self.connect_error = f"{what} is not the broker that this key is for, or uses no keys"
+            else:
+                self.connect_error = f"{what} hangs up: it is no broker, or wants a key (--key FILE)"
+        self._is_mismatch = self._is_mismatch or (event == PROTOCOL and value == MISMATCH)
+        if event == PROTOCOL and self._timer is None:
+            self._timer = self._loop.call_later(CONNECT_AGAIN_S, self._connect_again)
+
+    def _connect_again(self) -> None:
+        self._timer = None
+        with contextlib.suppress(zmq.ZMQError):
+            self._watched.disconnect(self._endpoint)
+        self._watched.connect(self._endpoint)

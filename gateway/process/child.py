@@ -1,0 +1,131 @@
+"""Run a program as a child process: wait until it prints `ready`, start it again when it dies.
+
+It ends when we do, however that happens: its standard input is a pipe from us.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from tsudoi.ops import logs
+from tsudoi.protocol.errors import SettingError
+
+logger = logs.get("gateway.child")
+
+START_S = 10.0
+RESTART_S, RESTART_MAX_S = 0.1, 5.0
+ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
+"""Where the top-level package lies: programs are started by name, and in our own working directory, where relative
+paths mean the same."""
+
+
+class Child:
+    """Starts a program and keeps it running."""
+
+    def __init__(
+        self,
+        what: str,
+        command: Sequence[str],
+        *,
+        descriptors: Sequence[int] = (),
+        start_s: float = START_S,
+        stop_s: float = 3.0,
+    ) -> None:
+        """Prepare to start it.
+
+        Args:
+            what: its name in logs and errors.
+            command: its arguments.
+            descriptors: ours that it gets, under their numbers.
+            start_s: how long it may take to be ready.
+            stop_s: how long it may take to end before it is killed.
+        """
+        self._what = what
+        self._command = command
+        self._descriptors = descriptors
+        self._start_s = start_s
+        self._stop_s = stop_s
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            SettingError: it did not start; the text is its own.
+        """
+        self._process, why = await self._launch()
+        if self._process is None:
+            raise SettingError(f"{self._what} did not start: {why}")
+        self._watcher = asyncio.create_task(self._watch())
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Pass a signal on, if it runs."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    async def stop(self) -> None:
+        """End it."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        process = self._process
+        if process is not None and process.returncode is None:
+            self.send_signal(signal.SIGTERM)
+            try:
+                async with asyncio.timeout(self._stop_s):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+    async def _launch(self) -> tuple[asyncio.subprocess.Process | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=self._descriptors,
+            # A Ctrl-C in the terminal is for us, who then end it in good order.
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(self._start_s):
+                line = await process.stdout.readline()
+        except (TimeoutError, asyncio.CancelledError) as exc:
+            process.kill()
+            await process.wait()
+            if isinstance(exc, asyncio.CancelledError):
+                raise
+            return None, f"it was not ready within {self._start_s:g} s"
+        if line.startswith(b"ready "):
+            return process, ""
+        await process.wait()
+        return None, "see above"
+
+    async def _watch(self) -> None:
+        delay_s = RESTART_S
+        while True:
+            assert self._process is not None
+            status = await self._process.wait()
+            logger.warning(f"{self._what} ended; starting it again", status=status)
+            started = None
+            while started is None:
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, RESTART_MAX_S)
+                started, _ = await self._launch()
+            self._process = started
+            delay_s = RESTART_S
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, in which the services are found, and nothing that lies in our folder and is called like them."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -1,0 +1,90 @@
+"""Run gateway and broker in one process: the service of one command. The one file that knows both.
+
+They share an event loop and a ZeroMQ context, and talk over inproc:// by the same sockets and frames as elsewhere. If
+the process dies, it takes its broker with it, and is whole again when it is started: the store has what was accepted.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import zmq
+
+from tsudoi.ops import logs
+from tsudoi.ops.program import import_program
+from tsudoi.protocol.backbone.endpoint import INPROC
+from tsudoi.protocol.errors import SettingError, StoreError
+
+from .broker_arguments import broker_arguments
+
+if TYPE_CHECKING:
+    import click
+
+    from broker.config import Config as BrokerConfig
+    from broker.net.service import BrokerService
+
+logger = logs.get("gateway")
+
+ENDPOINT = f"{INPROC}broker"
+
+
+class LocalBroker:
+    """A broker in this process, for the gateway that connects with `context`."""
+
+    def __init__(self, data: Path, config: Path | None, log_format: str, on_failure: Callable[[], None]) -> None:
+        """Prepare it.
+
+        Args:
+            data: the directory of its store.
+            config: a file with settings, of which the broker reads its own table.
+            log_format: of its log.
+            on_failure: called once if it can keep nothing any more: the process must end then.
+        """
+        self.endpoint = ENDPOINT
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        """One I/O thread, which inproc:// does not use: operators connect by ipc:// or tcp://."""
+        self._arguments = broker_arguments(ENDPOINT, data, config, log_format)
+        self._on_failure = on_failure
+        self._service: BrokerService | None = None
+
+    async def start(self) -> None:
+        """Open the store and serve; raise SettingError if that can not be."""
+        # Its own log lines begin at warning, as those of a broker in a process of its own.
+        logging.getLogger("broker").setLevel(logging.WARNING)
+        try:
+            config = self._configure()
+            service: type[BrokerService] = import_program("broker.net.service").BrokerService
+            self._service = await service.open(config, self._on_failure, self.context)
+        except StoreError as exc:
+            raise SettingError(str(exc)) from exc
+
+    def reload(self) -> None:
+        """Read its settings again, and change what can be changed while members are here."""
+        assert self._service is not None
+        try:
+            config = self._configure()
+        except SettingError as exc:
+            logger.error("the broker's settings are not reloaded, all stays as it was", why=exc)
+            return
+        changed, fixed = self._service.reload(config)
+        told = {"changed": ", ".join(changed) or "nothing", "needs_restart": ", ".join(fixed) or "nothing"}
+        logger.info("the broker's settings are reloaded", **told)
+
+    async def stop(self) -> None:
+        """Take a last turn with all that the gateway has sent, and close."""
+        if self._service is not None:
+            self._service.stop()
+        self.context.term()
+
+    def _configure(self) -> "BrokerConfig":
+        """Return the broker's settings from its arguments, the environment and its table of the file."""
+        cli = import_program("broker.cli")
+        try:
+            context: click.Context = cli.main.make_context("python -m broker", list(self._arguments))
+            config: BrokerConfig = cli.configure(context)
+        except Exception as exc:
+            if isinstance(exc, SettingError) or not hasattr(exc, "format_message"):
+                raise
+            raise SettingError(f"the broker's settings: {exc.format_message()}") from exc
+        return config

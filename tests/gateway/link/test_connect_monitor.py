@@ -1,0 +1,150 @@
+"""gateway/link/connect_monitor.py, by its sockets: with real brokers, as only those show what libzmq sees."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from broker.config import Limits
+from broker.core import Core
+from broker.keys import key_folder
+from broker.keys.allow_list import AllowList
+from broker.net.server import Server
+from broker.net.zap import make_pair
+from broker.store.memory import MemoryStore
+from gateway.link.broker_sockets import BrokerSockets
+from tsudoi.ops.keyfiles import Owner, Role, SecretKey
+from tsudoi.protocol.backbone import publish_endpoint
+
+PATIENCE_S = 20.0
+EAST = Owner(Role.GATEWAY, "east")
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def connecting(endpoint: str, key: SecretKey | None) -> AsyncIterator[BrokerSockets]:
+    backbone = BrokerSockets(endpoint, "east/1", lambda frames: None, lambda frames: None, key)
+    backbone.start()
+    try:
+        yield backbone
+    finally:
+        backbone.close()
+
+
+@asynccontextmanager
+async def serving(folder: Path | None, bind: str = "tcp://127.0.0.1:0") -> AsyncIterator[Server]:
+    store, limits = MemoryStore(), Limits()
+    ring = AllowList(folder) if folder else None
+    server = Server(Core(store.load(), "broker", limits, 0.0), store, limits, bind, lambda: None, ring)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> SecretKey:
+    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
+    return key_folder.read_secret(tmp_path / "east.key")
+
+
+def is_in(backbone: BrokerSockets) -> bool:
+    return all(monitor.is_connected for monitor in backbone._monitors)
+
+
+def test_who_comes_in_has_no_trouble(key: SecretKey, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
+            await until(lambda: is_in(backbone))
+            assert backbone.connect_error == ""
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_is_not_let_in_is_told_until_it_is(key: SecretKey, tmp_path: Path) -> None:
+    public, secret = make_pair()
+
+    async def scenario() -> None:
+        async with (
+            serving(tmp_path / "keys") as server,
+            connecting(server.endpoint, replace(key, public=public, secret=secret)) as backbone,
+        ):
+            await until(lambda: "lets this key in no more, or not yet" in backbone.connect_error)
+            (tmp_path / "keys" / "gateways" / "west.pub").write_text(public)
+            await until(lambda: is_in(backbone))
+            assert backbone.connect_error == ""
+
+    asyncio.run(scenario())
+
+
+def test_another_brokers_key_is_told(key: SecretKey, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with (
+            serving(tmp_path / "keys") as server,
+            connecting(server.endpoint, replace(key, broker=make_pair()[0])) as backbone,
+        ):
+            await until(lambda: "is not the broker that this key is for" in backbone.connect_error)
+
+    asyncio.run(scenario())
+
+
+def test_a_key_that_is_missing_is_told(key: SecretKey, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, None) as backbone:
+            await until(lambda: "wants a key: --key FILE" in backbone.connect_error)
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_without_keys_is_told_and_one_that_comes_back_with_them_is_found(
+    key: SecretKey, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with serving(None) as server:
+            endpoint = server.endpoint
+            async with connecting(endpoint, key) as backbone:
+                await until(lambda: "uses no keys, and we have one" in backbone.connect_error)
+                server.stop()
+                async with serving(tmp_path / "keys", endpoint):
+                    await until(lambda: is_in(backbone))
+                    assert backbone.connect_error == ""
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("tcp://127.0.0.1:1", "nobody listens at tcp://127.0.0.1:1"),
+        ("tcp://localhost:1", "nobody listens at tcp://localhost:1"),
+        ("tcp://no-such-host.invalid:9003", "nobody listens at tcp://no-such-host.invalid:9003, or the host is not"),
+        ("ipc:///nowhere/at/all", "nobody listens at ipc:///nowhere/at/all"),
+    ],
+)
+def test_where_nobody_is_that_is_told(endpoint: str, words: str) -> None:
+    async def scenario() -> None:
+        async with connecting(endpoint, None) as backbone:
+            await until(lambda: backbone.connect_error.startswith(words))
+
+    asyncio.run(scenario())
+
+
+def test_the_way_of_the_news_is_watched_as_well(key: SecretKey, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
+            await until(lambda: is_in(backbone))
+            backbone._sub.disconnect(publish_endpoint(server.endpoint))
+            backbone._monitors[1]._endpoint = "tcp://127.0.0.1:1"
+            backbone._sub.connect("tcp://127.0.0.1:1")
+            await until(lambda: backbone.connect_error == "nobody listens at tcp://127.0.0.1:1")
+
+    asyncio.run(scenario())

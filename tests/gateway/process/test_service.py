@@ -1,0 +1,253 @@
+"""gateway/process/service.py: a whole gateway, with a broker on the same loop."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+import pytest
+import zmq
+
+import tsudoi
+from broker.config import Limits
+from broker.core import Core
+from broker.net.server import Server as BrokerServer
+from broker.store.memory import MemoryStore
+from gateway.config import Config, Door, Settings
+from gateway.process.service import DRAIN_S, Service
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.backbone.endpoint import INPROC, IPC
+from tsudoi.protocol.codes import EntryKind, Operation
+from tsudoi.protocol.errors import InvalidName, SettingError, WrongPassword
+
+PATIENCE_S = 10.0
+ANY = Door("127.0.0.1", 0)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.005)
+
+
+def a_config(tcp: Door = ANY, udp: Door = ANY) -> Config:
+    return Config(tcp=(tcp,), udp=(udp,), data=Path("unused"))
+
+
+class Both:
+    """A broker and a gateway."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.store = MemoryStore()
+        core = Core(self.store.load(), "broker", Limits(), 0.0)
+        self.context: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context() if endpoint.startswith(INPROC) else None
+        self.broker = BrokerServer(core, self.store, Limits(), endpoint, lambda: None, context=self.context)
+        self.broker.start()
+        self.service = Service(a_config(), endpoint, self.context)
+        self.server = tsudoi.Server()
+        self.is_stopped = False
+
+    async def start(self) -> None:
+        (door,) = await self.service.start()
+        self.server = tsudoi.Server("127.0.0.1", door.port, self.service.udp[0].door.port)
+
+    async def stop(self) -> None:
+        """Stop the gateway, once."""
+        if not self.is_stopped:
+            self.is_stopped = True
+            await self.service.stop()
+
+    def log(self) -> list[Entry]:
+        return [
+            entry
+            for room in self.broker._core.directory.rooms
+            for chunk in self.store.read(room, 0, 2**31)
+            for entry in backbone.parse_news_untrusted(chunk.news).entries
+        ]
+
+    def said(self) -> list[str]:
+        return [entry.text for entry in self.log() if entry.kind == EntryKind.SAID]
+
+
+@asynccontextmanager
+async def running(where: str) -> AsyncIterator[Both]:
+    both = Both(where)
+    try:
+        await both.start()
+        yield both
+    finally:
+        await both.stop()
+        both.broker.stop()
+        if both.context is not None:
+            both.context.term()
+
+
+@pytest.fixture(params=[IPC, INPROC])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"{request.param}{tmp_path}/b"
+
+
+def test_its_doors_open_when_a_probe_has_come_back(where: str) -> None:
+    async def scenario() -> None:
+        async with running(where) as both:
+            assert both.service.link.canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
+            with socket.create_connection((both.server.host, both.server.tcp), timeout=5):
+                pass
+
+    asyncio.run(scenario())
+
+
+def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
+    async def scenario() -> None:
+        async with (
+            running(where) as both,
+            await tsudoi.create("den", name="alice", server=both.server) as alice,
+            await tsudoi.join("den", name="bob", server=both.server) as bob,
+        ):
+            await alice.say("hello")
+            async with asyncio.timeout(PATIENCE_S):
+                async for event in bob:
+                    if isinstance(event, tsudoi.Message) and event.text == "hello":
+                        break
+            counters = both.service.counters
+            assert (counters.handshakes, counters.handshakes_refused) == (2, 0)
+            assert counters.accepted_messages == 1
+            # And alice has been told that bob is here.
+            await until(lambda: counters.deliveries == 2)
+            await until(lambda: not len(both.service.link.publisher))
+
+    asyncio.run(scenario())
+
+
+def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_it_has_gone(where: str) -> None:
+    async def scenario() -> None:
+        async with running(where) as both, await tsudoi.create("den", name="alice", server=both.server) as alice:
+            counters = both.service.counters
+            texts = [f"text {number}" for number in range(200)]
+            for text in texts:
+                await alice.say(text)
+            await until(lambda: counters.accepted_messages == len(texts))
+            await both.stop()
+            await until(lambda: both.said() == texts)
+            (instance,) = both.broker._core.gateways.known
+            await until(lambda: both.broker._core.gateways.known[instance].stopped)
+            assert len(both.broker._core.directory.members) == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_that_is_gone_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        both = Both(f"{IPC}{tmp_path}/b")
+        await both.start()
+        async with await tsudoi.create("den", name="alice", server=both.server) as alice:
+            both.broker.stop()
+            for _ in range(10):
+                await alice.say("to nobody")
+            await until(lambda: len(both.service.link.publisher) >= 10)
+            async with asyncio.timeout(2 * DRAIN_S + 3):
+                await both.service.stop()
+            assert len(both.service.link.publisher) >= 10
+
+    asyncio.run(scenario())
+
+
+def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[str, object] = {}
+
+    def note(event: str, **values: object) -> None:
+        said[event] = values.get("why")
+
+    async def scenario() -> None:
+        service = Service(a_config(), f"{IPC}{tmp_path}/b")
+        monkeypatch.setattr("gateway.process.service.logger.warning", note)
+        monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
+        starting = asyncio.create_task(service.start())
+        await until(lambda: len(said) == 2)
+        assert said["ill"] == "the broker has not been reached yet"
+        assert str(said["the broker can not be reached"]).startswith("nobody listens at ")
+        assert not starting.done()
+        starting.cancel()
+        assert "has not been reached yet: nobody listens at" in service.illness(asyncio.get_running_loop().time())
+        await service.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_taken_door_is_a_setting_error(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+            taken.bind(("127.0.0.1", 0))
+            with pytest.raises(SettingError, match="can not listen on UDP"):
+                Service(a_config(udp=Door("127.0.0.1", taken.getsockname()[1])), f"{IPC}{tmp_path}/b")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            service = Service(a_config(tcp=Door("127.0.0.1", listener.getsockname()[1])), f"{IPC}{tmp_path}/b")
+            with pytest.raises(SettingError, match="can not listen on TCP"):
+                await service.start()
+            await service.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_fault_of_ours_while_datagrams_wait_does_not_close_the_doors(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        faults: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+        async with running(where) as both, await tsudoi.create("den", name="alice", server=both.server) as alice:
+            core, service = both.service.core, both.service
+            take = core.handle_datagrams
+
+            def fail_once(door: int, datagrams: list[tuple[bytes, bytes]], now: float) -> None:
+                if service._resting and not faults:
+                    raise ZeroDivisionError
+                take(door, datagrams, now)
+
+            monkeypatch.setattr(core, "handle_datagrams", fail_once)
+            while not faults:
+                await alice.say("many")
+                await asyncio.sleep(0)
+            await alice.say("after it")
+            await until(lambda: "after it" in both.said())
+            assert [type(fault) for fault in faults] == [ZeroDivisionError]
+
+    asyncio.run(scenario())
+
+
+def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).write_text(f"the {name} secret of at least thirty-two bytes")
+        (tmp_path / name).chmod(0o600)
+
+    def config(name: str) -> Config:
+        return replace(a_config(), auth_key=tmp_path / name, settings=Settings(auth="optional"))
+
+    def knows(service: Service, name: str) -> bool:
+        token = jwt.encode({"exp": 2**40}, (tmp_path / name).read_bytes())
+        assert service.gate is not None
+        try:
+            service.gate.admit_untrusted(Operation.JOIN, "den", token, None, 0.0)
+        except InvalidName:  # the token says none, but its signature holds
+            return True
+        except WrongPassword:
+            return False
+        raise AssertionError
+
+    async def scenario() -> None:
+        service = Service(config("old"), f"{IPC}{tmp_path}/b")
+        assert service.reload(config("new")) == ([], ["auth_key"])
+        assert (knows(service, "old"), knows(service, "new")) == (True, False)
+        (tmp_path / "old").write_bytes((tmp_path / "new").read_bytes())
+        assert service.reload(config("old")) == (["keys for signed tokens"], [])
+        assert service.reload(config("old")) == ([], [])
+        assert knows(service, "new")
+        await service.stop()
+
+    asyncio.run(scenario())

@@ -1,0 +1,192 @@
+"""gateway/process/single.py: gateway and broker in one process, as real ones."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tsudoi
+from broker.store.interface import Batch
+from broker.store.sqlite import SqliteStore
+from gateway.config import Config, Listener
+from gateway.process.service import Service as GatewayService
+from gateway.process.single import LocalBroker
+from tests.support.services import Gateway
+from tsudoi.protocol.errors import SettingError, StoreError
+
+PATIENCE_S = 30.0
+ROOT = Path(__file__).resolve().parents[3]
+SETTINGS = tsudoi.Settings(rate_per_s=0)
+ANY = Listener("127.0.0.1", 0)
+
+
+def at(gateway: Gateway) -> tsudoi.Server:
+    door = gateway.door("auto")
+    return tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
+
+
+async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
+    """Everything up to and with a text."""
+    heard: list[str] = []
+    async with asyncio.timeout(PATIENCE_S):
+        async for event in chat:
+            if isinstance(event, tsudoi.Message):
+                heard.append(event.text)
+                if event.text == text:
+                    return heard
+    raise AssertionError(f"{text} never came, only {heard}")
+
+
+def admin(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, "-m", "broker", "--store", f"sqlite:{data}/tsudoi.sqlite", "admin", *arguments)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+
+
+def children(pid: int) -> str:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text()
+
+
+def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+            assert children(gateway.pid) == ""
+            async with await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS) as alice:
+                done = await asyncio.to_thread(admin, tmp_path, "announce", "from above")
+                assert done.returncode == 0, done.stderr
+                async with asyncio.timeout(PATIENCE_S):
+                    async for event in alice:
+                        if isinstance(event, tsudoi.Announced):
+                            break
+
+    asyncio.run(scenario())
+
+
+def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with Gateway("--history", "200", data=tmp_path, doors=["auto"]) as gateway:
+            server = at(gateway)
+            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS)
+            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS)
+            before = [f"before {number}" for number in range(50)]
+            for text in before:
+                await alice.say(text)
+            assert await hear(bob, before[-1]) == before
+            gateway.kill()
+            gateway.start()
+            # They go on with the tokens that they have.
+            await alice.say("after it")
+            assert await hear(bob, "after it") == ["after it"]
+            async with await tsudoi.join("den", name="carol", server=server, settings=SETTINGS) as carol:
+                await alice.say("hello carol")
+                heard = await hear(carol, "hello carol")
+                assert heard == [*before, "after it", "hello carol"]
+            await alice.leave()
+            await bob.leave()
+
+    asyncio.run(scenario())
+
+
+def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the_first(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+            command = (sys.executable, "-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
+            done = await asyncio.to_thread(
+                subprocess.run,
+                (*command, "--data", str(tmp_path), "--log-level", "warning"),
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE_S,
+            )
+            assert (done.returncode, done.stdout) == (2, "")
+            assert done.stderr == f"gateway: another broker has the store {tmp_path}/tsudoi.sqlite open\n"
+            async with await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS):
+                assert (await asyncio.to_thread(admin, tmp_path, "rooms")).stdout.count("den") == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_mistake_in_the_brokers_table_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tsudoi.toml").write_text('[broker]\nlog-entries = "many"\n')
+    command = (sys.executable, "-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", str(tmp_path))
+    done = subprocess.run(
+        (*command, "--config", str(tmp_path / "tsudoi.toml"), "--log-level", "warning"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "log-entries" in done.stderr
+
+
+def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+            alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS)
+            bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS)
+            texts = [f"text {number}" for number in range(100)]
+            for text in texts:
+                await alice.say(text)
+            assert await hear(bob, texts[-1]) == texts
+        store = SqliteStore(tmp_path / "tsudoi.sqlite")
+        ends = store.load().ends
+        store.close()
+        (last,) = (last for _, last in ends.values())
+        assert last >= len(texts) + 2
+
+    asyncio.run(scenario())
+
+
+def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(store: SqliteStore, batch: Batch) -> None:
+        raise StoreError("no room")
+
+    async def scenario() -> None:
+        failed = asyncio.Event()
+        broker = LocalBroker(tmp_path, None, "human", failed.set)
+        await broker.start()
+        service = GatewayService(
+            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), broker.endpoint, broker.context
+        )
+        (door,) = await service.start()
+        server = tsudoi.Server("127.0.0.1", door.port, service.udp[0].door.port)
+        monkeypatch.setattr(SqliteStore, "commit", fail)
+        joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server))
+        async with asyncio.timeout(PATIENCE_S):
+            await failed.wait()
+        joining.cancel()
+        await asyncio.gather(joining, return_exceptions=True)
+        await service.stop()
+        await broker.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_store_in_use_is_a_setting_error(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        first, second = (LocalBroker(tmp_path, None, "human", lambda: None) for _ in range(2))
+        await first.start()
+        with pytest.raises(SettingError, match="another broker has the store"):
+            await second.start()
+        await second.stop()
+        await first.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_signal_to_read_the_settings_again_is_for_the_broker_too(tmp_path: Path) -> None:
+    file = tmp_path / "tsudoi.toml"
+    file.write_text("[broker]\nlog-entries = 1000\n")
+    with Gateway("--config", str(file), data=tmp_path / "data", doors=["auto"]) as gateway:
+        file.write_text("[broker]\nlog-entries = 7\npersistent = ['lobby']\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        line = gateway.stderr.wait_for(lambda line: "the broker's settings are reloaded" in line, PATIENCE_S)
+        assert line is not None
+        assert "changed=log_entries" in line
+        assert "needs_restart=persistent" in line
