@@ -1,4 +1,4 @@
-"""gateway/chat/render.py against tests/vectors/notices.json (test_vectors.py of the protocol reads these)."""
+"""gateway/chat/render.py against tests/vectors/notices.json; the protocol's test_vectors.py reads what it writes."""
 
 import pytest
 

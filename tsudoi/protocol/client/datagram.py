@@ -10,7 +10,7 @@ from tsudoi.protocol.names import TOKEN_SIZE, cut
 from tsudoi.protocol.untrusted import parse_json_untrusted
 
 MIN_UP = 2
-"""Its two sizes."""
+"""Bytes of the two sizes."""
 MAX_UP = 4096
 """Bytes of one datagram; the rest is cut off."""
 
