@@ -24,6 +24,9 @@ def replayed(directory: Directory, question: backbone.Replay, chunks: Sequence[C
     after = replay_after(directory, question)
     news = [backbone.parse_news_untrusted(chunk.news) for chunk in chunks]
     entries = [entry for each in news for entry in each.entries if entry.offset > after][: question.limit]
+    if len(entries) < question.limit:
+        # The store has no more. What the directory has after that is being committed, and will be published then.
+        last = min(last, chunks[-1].last if chunks else after)
     if sum(len(chunk.news) for chunk in chunks) > REPLAY_SIZE:
         size = 0
         for count, entry in enumerate(entries):
@@ -31,8 +34,5 @@ def replayed(directory: Directory, question: backbone.Replay, chunks: Sequence[C
             if size > REPLAY_SIZE and count:
                 del entries[count:]
                 break
-    if not entries:
-        # A log always has its last chunk: what is not there is being committed, and will be published then.
-        last = min(last, after)
     first = entries[0].offset if entries else last + 1
     return backbone.Replayed(question.room, epoch, first, last, entries)
