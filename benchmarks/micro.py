@@ -13,11 +13,11 @@ from benchmarks.joining import seats, write_members
 from benchmarks.load import Load
 from benchmarks.processes import LOAD_CORE, SERVICE_CORE
 from benchmarks.runner import Row, Runner
-from broker.store import Batch, Chunk, Store
-from broker.store_memory import MemoryStore
-from broker.store_sqlite import SqliteStore
-from gateway.members import Member
-from gateway.net.mmsg import LinuxIo, PortableIo, is_supported
+from broker.store.interface import Batch, Chunk, Store
+from broker.store.memory import MemoryStore
+from broker.store.sqlite import SqliteStore
+from gateway.chat.members import Member
+from gateway.listeners.sendmmsg import LinuxIo, PortableIo, is_supported
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Item, News, Publish
 from tsudoi.protocol.client import datagram, downlink_encoder

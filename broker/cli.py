@@ -23,13 +23,13 @@ from tsudoi.ops.settings import build
 from tsudoi.protocol.backbone import is_tcp, parse_to_bind
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from .admin import admin as admin_group
-from .backup import back_up
+from .admin.cli import admin as admin_group
 from .config import Config, choose_keys
-from .keyring import OWN, has_keys, read_secret, what_is_there
-from .keys_cli import Shared, keys_command
+from .keys.cli import Shared, keys_command
+from .keys.key_folder import OWN, has_keys, read_secret, what_is_there
 from .net.ping import ping
 from .run import run
+from .store.backup import back_up
 
 
 @click.group("broker", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)

@@ -1,19 +1,20 @@
-"""What a turn begins with, and what it asks of the world; ARCHITECTURE.md, "One message's way"."""
+"""One turn's work as values: what the core decided, for `broker/net` to carry out."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from broker.store import Batch
 from tsudoi.protocol import backbone
+
+from .store.interface import Batch
 
 
 class Moment(NamedTuple):
     """One reading of both clocks."""
 
     now: float
-    """Monotonic seconds: what is waited for."""
+    """Monotonic seconds, for time-outs."""
     wall_ms: int
-    """Milliseconds since 1970, UTC: what is written down."""
+    """Milliseconds since 1970, UTC, for what is stored."""
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class PasswordJob:
 
 @dataclass(slots=True)
 class Turn:
-    """What a turn asks of the world, to be done in the order of the fields."""
+    """What is to be done for a turn, in the order of the fields: nothing is sent before the store has the batch."""
 
     batch: Batch
     news: list[tuple[bytes, bytes]]

@@ -24,8 +24,8 @@ from tsudoi.protocol.errors import SettingError
 
 from .broker_key import choose_key
 from .config import Config
-from .net import tls
-from .net.keyfile import load_gate
+from .join.signed_tokens import load_verifier
+from .listeners import tls
 from .process.health import ask
 from .process.run import run
 
@@ -51,7 +51,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
             tls.load(config.tls)
         if check_config:
             if config.auth_key is not None:
-                load_gate(config.auth_key, config.settings.auth)
+                load_verifier(config.auth_key, config.settings.auth)
             click.echo("gateway: all settings are fine")
             return
         logs.set_up(config.log_level, config.log_format)

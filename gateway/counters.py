@@ -1,17 +1,17 @@
-"""What was dropped, refused, repaired or moved, since the start: every bound has its counter here."""
+"""Count what was dropped, refused, repaired or moved since the start: every bound has its counter here."""
 
 from dataclasses import dataclass, field
 
 from tsudoi.protocol.codes import Status
 
 TOKEN_REFUSED = "token_refused"
-"""For a signed token, or for want of one."""
+"""Refused because of a signed token, or because there was none."""
 OUTCOMES = (*(status.name.lower() for status in Status if status is not Status.OK), TOKEN_REFUSED)
 
 
 @dataclass(slots=True)
 class Counters:
-    """Plain numbers; the I/O layer adds its own."""
+    """Plain numbers, exported by `metrics`."""
 
     datagrams: int = 0
     accepted_messages: int = 0
@@ -22,54 +22,54 @@ class Counters:
     wrong_addresses: int = 0
     rate_limited: int = 0
     silenced: int = 0
-    """Times that a member was not heard for a while, as it flooded."""
+    """Times that a flooding member was ignored for a while."""
     window_full: int = 0
-    """Messages dropped because the broker has been away for too many of them."""
+    """Messages and commands dropped because too many waited for the broker."""
     commands: int = 0
-    """Lines with a slash that were taken for commands."""
+    """Texts that were taken for commands."""
     questions_limited: int = 0
-    """Commands of members that give too many, or ask too much by them."""
+    """Commands beyond their member's limit."""
     moved_addresses: int = 0
     moves_limited: int = 0
-    """Datagrams from one more address of a member that has had too many lately."""
+    """Datagrams from another address of a member that has moved too often lately."""
     deliveries: int = 0
     gaps: int = 0
-    """Times that news were missing and the log was asked."""
+    """Times that news were missing, and the log was asked."""
     lost_entries: int = 0
     """Entries that the log did not hold any more."""
     replays_paced: int = 0
-    """Times that a replay had to wait, as so much of it was told already."""
+    """Times that a replay had to wait for its limiter."""
     resets: int = 0
     """Rooms that began a new epoch."""
     backlog_skipped: int = 0
-    """Entries older than the backlog of a member whose address came late."""
+    """Entries older than the backlog of a member whose address came late: not sent to it."""
     resumed: int = 0
-    """Members taken over from another gateway, or from this one's run before."""
+    """Members taken over by their tokens, from another gateway or from an earlier run of this one."""
     adopted: int = 0
-    """Members taken over before their clients had sent anything here."""
+    """Members given to this gateway before their clients had sent anything here."""
     released: int = 0
-    """Members given up to another gateway."""
+    """Members released to another gateway."""
     fenced: int = 0
-    """Times that we were out of touch, and delivered nothing before the broker had said whom we serve still."""
+    """Times that this gateway had no lease, and delivered nothing before it had reconciled with the broker."""
     held_dropped: int = 0
-    """Datagrams that waited for an answer about their token when there were too many of them."""
+    """Datagrams with unknown tokens that were dropped: too many were held, or the broker did not answer."""
     malformed_frames: int = 0
     requests_timed_out: int = 0
     requests_not_cleared_up: int = 0
-    """Creates and joins whose answers were lost, too many at a time: a member may be left that nobody knows."""
+    """Abandoned creates and joins that were not followed up, being too many: a member without a client may stay."""
     handshakes_admitted: int = 0
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
-    """Why handshakes were refused → how many."""
+    """Reason → handshakes that were refused for it."""
     connections_refused: int = 0
-    """Too many at once, of all or of an address."""
+    """Connections refused: too many at once, of all or of an address."""
     connections_evicted: int = 0
-    """Closed after a long silence, as their place was needed."""
+    """Silent connections that were closed to make room for others."""
     tls_failed: int = 0
     """Connections whose TLS handshake failed, or was not done in time."""
     descriptors_ran_out: int = 0
-    """Times that the system gave this process no more descriptors; who came meanwhile was turned away."""
+    """Times that the system had no descriptor left: connections were closed meanwhile."""
     buffers_full: int = 0
-    """Connections that were closed as too many bytes were held for all, and most of these for them."""
+    """Connections that were closed because they held most when all held too many bytes."""
     handshakes_limited: int = 0
     """Connections, and further requests on one, of an address that had made too many lately: answered busy, or closed
     without a word."""
@@ -77,24 +77,24 @@ class Counters:
     members_limited: int = 0
     """Creates and joins from an address that has as many members here as it may."""
     passwords_limited: int = 0
-    """Tries of addresses that had tried too many wrong ones."""
+    """Password attempts of addresses that had too many wrong ones."""
     room_passwords_limited: int = 0
-    """Tries in rooms in which too many wrong ones had been tried, wherever they came from."""
+    """Password attempts in rooms with too many wrong ones from anywhere."""
     guesses_limited: int = 0
-    """Datagrams with an unknown token from an address that had shown too many such."""
+    """Datagrams with unknown tokens beyond the rate of their address."""
     room_limited: int = 0
-    """Messages dropped as too much was said in their room."""
+    """Messages beyond their room's rate."""
     address_limited: int = 0
-    """Messages dropped as members from their address said too much."""
+    """Messages beyond the rate of their address."""
     told_to_slow_down: int = 0
     exit_answers: int = 0
 
     @property
     def handshakes(self) -> int:
-        """How many were answered."""
+        """Handshakes that were answered."""
         return self.handshakes_admitted + self.handshakes_refused
 
     @property
     def handshakes_refused(self) -> int:
-        """How many were refused, for whatever reason."""
+        """Handshakes that were refused, for whatever reason."""
         return sum(list(self.refusals.values()))

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from broker.admin import admin
+from broker.admin.cli import admin
 from broker.cli import main as broker
 from client.cli import main as client
 from client.terminal import HELP

@@ -14,7 +14,7 @@ from broker.core import Core
 from broker.counters import Counters as BrokerCounters
 from broker.net import metrics as broker_metrics
 from broker.net.server import Server
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from gateway.config import Config, Door
 from gateway.counters import Counters as GatewayCounters
 from gateway.process import metrics as gateway_metrics

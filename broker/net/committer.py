@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from tsudoi.ops.histogram import SECONDS, Histogram
 
-from ..store import Batch, Store
+from ..store.interface import Batch, Store
 
 SLOW_S = 0.001
 """Commits that take longer than this, averaged over the last few, run in the thread."""

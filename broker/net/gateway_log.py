@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tsudoi.ops import logs
 
-from ..custody import Gateway
+from ..rooms.gateways import Gateway
 
 logger = logs.get("broker.server")
 

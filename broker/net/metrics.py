@@ -16,11 +16,11 @@ def rows(server: Server) -> list[Row]:
     """Return what is told of a broker; nothing is read before somebody asks."""
 
     def gateways() -> float:
-        return sum(not gateway.gone for gateway in list(server.core.custody.gateways.values()))
+        return sum(not gateway.gone for gateway in list(server.core.gateways.known.values()))
 
     def moves() -> dict[str, float]:
-        custody = server.core.custody
-        return {"handed_over": custody.handovers, "taken_over": custody.takeovers, "expired": custody.expired}
+        handovers, expired = server.core.handovers, server.core.ownership.expired
+        return {"handed_over": handovers.completed, "taken_over": handovers.takeovers, "expired": expired}
 
     def refused() -> dict[str, float]:
         return {
@@ -30,25 +30,19 @@ def rows(server: Server) -> list[Row]:
             "overrun": server.sockets.overrun,
         }
 
-    def limited() -> dict[str, float]:
-        return {
-            "create": server.core.counters.creates_limited,
-            "gateway": server.core.custody.turned_away,
-        }
-
     def kept() -> dict[str, float]:
-        custody = server.core.custody
-        return {"elsewhere": custody.kept_back, "too_often": custody.limited}
+        handovers = server.core.handovers
+        return {"elsewhere": handovers.kept_back, "too_often": handovers.limited}
 
     def orders() -> dict[str, float]:
-        desk = server.desk
-        if desk is None:
+        admin = server.admin
+        if admin is None:
             return {"answered": 0, "malformed": 0, "stranger": 0, "undeliverable": 0}
         return {
-            "answered": desk.answered,
-            "malformed": desk.office.malformed,
-            "stranger": desk.strangers,
-            "undeliverable": desk.undeliverable,
+            "answered": admin.answered,
+            "malformed": admin.service.malformed,
+            "stranger": admin.strangers,
+            "undeliverable": admin.undeliverable,
         }
 
     return [
@@ -62,7 +56,6 @@ def rows(server: Server) -> list[Row]:
             f"{PREFIX}refused_items", "Items for members that are not the sender's", _count(server, "refused_items")
         ),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
-        counter(f"{PREFIX}limited", "What gateways of one key tried too often", limited, "what"),
         counter(
             f"{PREFIX}denied_connections",
             "Handshakes with a key that is not let in there, or with none",

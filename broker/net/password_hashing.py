@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from ..passwords import check_hash, make_hash
+from ..rooms.passwords import check_hash, make_hash
 from ..turn import PasswordJob
 
 THREADS = 2

@@ -6,7 +6,7 @@ from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import MalformedMessage
 
-from .allow_list import present
+from .zap import present
 
 QUESTION = backbone.encode(backbone.Canary(0))
 """An unknown gateway's frame is answered too, with Unknown, and leaves nothing behind in the broker."""

@@ -18,18 +18,18 @@ from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError, StoreError
 
+from ..admin.server import AdminServer
+from ..admin.service import AdminService
 from ..config import Limits
 from ..core import Core
 from ..fair_queue import EACH, FairQueue
-from ..keyring import Keyring
-from ..office import Office
-from ..store import Store
+from ..keys.allow_list import AllowList
+from ..store.interface import Store
 from ..turn import Moment, PasswordJob, Turn
-from .allow_list import AllowList
 from .committer import Committer
-from .desk import Desk
 from .gateway_log import GatewayLog
 from .password_hashing import PasswordHashing
+from .zap import ZapHandler
 from .zeromq import GatewaySockets, is_readable
 
 logger = logs.get("broker.server")
@@ -69,7 +69,7 @@ class Server:
         limits: Limits,
         bind: str,
         on_failure: Callable[[], None],
-        keyring: Keyring | None = None,
+        allow_list: AllowList | None = None,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
     ) -> None:
         """Bind the sockets for gateways.
@@ -80,7 +80,7 @@ class Server:
             limits: see there.
             bind: tcp://HOST:PORT (0 for any two free ports in a row), ipc://PATH or inproc://NAME.
             on_failure: called once if the store fails; the broker must then end.
-            keyring: the keys that may connect to tcp ports; None: all may. The file system guards the others.
+            allow_list: the keys that may connect to tcp ports; None: all may. The file system guards the others.
             context: of the gateway in the same process, for inproc://; None: one of our own.
 
         Raises:
@@ -93,11 +93,11 @@ class Server:
         self._loop = asyncio.get_running_loop()
         self._owns_context = context is None
         self._context = zmq.Context() if context is None else context
-        keyring = keyring if backbone.is_tcp(bind) else None
-        self._allow_list = AllowList(self._context, keyring) if keyring else None
+        allow_list = allow_list if backbone.is_tcp(bind) else None
+        self._zap = ZapHandler(self._context, allow_list) if allow_list else None
         raise_descriptors(DESCRIPTORS)
         try:
-            self.sockets = GatewaySockets(self._context, bind, limits.news_high_water, self._allow_list, keyring)
+            self.sockets = GatewaySockets(self._context, bind, limits.news_high_water, self._zap, allow_list)
         except SettingError:
             if self._owns_context:
                 self._context.destroy(linger=0)
@@ -118,7 +118,7 @@ class Server:
         self._has_arrived = False
         """Frames have arrived since the gathering looked last."""
         self._trim_due = False
-        self._desk: Desk | None = None
+        self._admin: AdminServer | None = None
         self._is_asked = False
         """Operators may have sent something."""
         self._is_stopping = False
@@ -135,7 +135,7 @@ class Server:
     @property
     def denied(self) -> int:
         """Connections to all ports that were refused: their key is not on the list, or they have none."""
-        return self._allow_list.denied if self._allow_list else 0
+        return self._zap.denied if self._zap else 0
 
     @property
     def core(self) -> Core:
@@ -148,9 +148,9 @@ class Server:
         return self._committer
 
     @property
-    def desk(self) -> Desk | None:
+    def admin(self) -> AdminServer | None:
         """Where operators connect; None: nowhere."""
-        return self._desk
+        return self._admin
 
     @property
     def hashing(self) -> int:
@@ -162,26 +162,26 @@ class Server:
         silent_s = time.monotonic() - self.checked_at
         return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else ""
 
-    def open_desk(self, endpoint: str, office: Office) -> Desk:
+    def open_admin(self, endpoint: str, service: AdminService) -> AdminServer:
         """Listen for operators too.
 
         Raises:
             SettingError: the address can not be bound, or other machines could give orders without a key.
         """
-        allow_list = self._allow_list if backbone.is_tcp(endpoint) else None
-        if allow_list is None and not backbone.is_loopback(endpoint):
+        zap = self._zap if backbone.is_tcp(endpoint) else None
+        if zap is None and not backbone.is_loopback(endpoint):
             raise SettingError(f"{endpoint} is open to other machines: operators come there with keys only (--keys)")
-        self._desk = Desk(self._context, endpoint, office, allow_list)
-        return self._desk
+        self._admin = AdminServer(self._context, endpoint, service, zap)
+        return self._admin
 
     def start(self) -> None:
         """Serve from now on."""
         self.sockets.start(self._pump, self._give_up)
-        if self._desk is not None:
-            self._loop.add_reader(self._desk.socket, self._note_operators)
-        if self._allow_list is not None:
-            self._expel_removed(self._allow_list.names())
-            self._loop.add_reader(self._allow_list.socket, self._admit)
+        if self._admin is not None:
+            self._loop.add_reader(self._admin.socket, self._note_operators)
+        if self._zap is not None:
+            self._expel_removed(self._zap.names())
+            self._loop.add_reader(self._zap.socket, self._admit)
             self._admit()
         self._every(TICK_S, self._tick)
         self._every(TRIM_S, self._note_trim)
@@ -194,12 +194,12 @@ class Server:
         self._finish_turns()
         self._stopped = True
         self.sockets.close(linger_ms=500)
-        if self._desk is not None:
-            self._loop.remove_reader(self._desk.socket)
-            self._desk.socket.close(linger=500)
-        if self._allow_list is not None:
-            self._loop.remove_reader(self._allow_list.socket)
-            self._allow_list.close()
+        if self._admin is not None:
+            self._loop.remove_reader(self._admin.socket)
+            self._admin.socket.close(linger=500)
+        if self._zap is not None:
+            self._loop.remove_reader(self._zap.socket)
+            self._zap.close()
         self._passwords.close()
         self._committer.close()
         if self._owns_context:
@@ -284,8 +284,8 @@ class Server:
         try:
             if self._trim_due:
                 self._trim()
-            if self._desk is not None and self._is_asked:
-                self._desk.read(self._moment)
+            if self._admin is not None and self._is_asked:
+                self._admin.read(self._moment)
             turn = self._core.take_turn(self._moment)
             if turn.batch and self._committer.is_slow:
                 self._committer.start(turn.batch, functools.partial(self._committed, turn))
@@ -322,16 +322,16 @@ class Server:
             for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
                 self._send(peer, frame)
         for peer, request_id, replay in turn.replays:
-            account = self._core.custody.account(peer) or peer
+            account = self._core.gateways.account(peer) or peer
             if (peer, request_id) not in self._replaying and self._replays.has_room(account):
                 self._replays.add(account, peer, (request_id, replay))
                 self._replaying.add((peer, request_id))
         if self._replays:
             self._replays.serve(time.monotonic() + REPLAYS_S, time.monotonic, self._replay)
         self.sockets.flush()
-        if self._desk is not None and self._is_asked:
-            self._desk.answer()
-            self._is_asked = is_readable(self._desk.socket)
+        if self._admin is not None and self._is_asked:
+            self._admin.answer()
+            self._is_asked = is_readable(self._admin.socket)
         for job in turn.passwords:
             self._hash(job)
 
@@ -347,7 +347,7 @@ class Server:
 
     def _send(self, peer: str, frame: bytes) -> None:
         if not self.sockets.answer(peer, frame):
-            self._core.custody.unreachable(peer)
+            self._core.ownership.unreachable(peer)
 
     def _hash(self, job: PasswordJob) -> None:
         if self._passwords.jobs >= self._limits.password_jobs:
@@ -369,12 +369,12 @@ class Server:
 
     def _admit(self) -> None:
         """Answer libzmq's questions about connections that are being made."""
-        if self._allow_list is not None and not self._stopped and self._allow_list.answer():
+        if self._zap is not None and not self._stopped and self._zap.answer():
             self._loop.call_soon(self._admit)
 
     def _expel_removed(self, names: set[str]) -> None:
         """Expel gateways whose keys were revoked while no broker ran: of these the store knows the names only."""
-        for instance in self._core.custody.gateways:
+        for instance in self._core.gateways.known:
             name = backbone.gateway_name(instance)
             if name and name not in names:
                 self._core.expel(name, f"{Role.GATEWAY} {name}", self._moment)
@@ -394,10 +394,10 @@ class Server:
         self.checked_at = time.monotonic()
         moment = _read_clocks()
         self._core.tick(moment)
-        if self._desk is not None:
+        if self._admin is not None:
             self._is_asked = True
-            self._desk.office.tick(moment)
-        self._gateway_log.look(self._core.custody.gateways)
+            self._admin.service.tick(moment)
+        self._gateway_log.look(self._core.gateways.known)
         for owner in self.sockets.expel_revoked():
             account = str(owner)
             self.queue.forget(account)

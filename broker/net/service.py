@@ -18,13 +18,14 @@ from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol.backbone import is_loopback, is_tcp
 
+from ..admin.service import AdminService
 from ..config import Config
 from ..core import Core
-from ..keyring import Keyring
-from ..office import Office
-from ..store import Store
-from ..store_memory import MemoryStore
-from ..store_sqlite import SqliteStore, StoreInUse
+from ..keys.allow_list import AllowList
+from ..store.interface import Store
+from ..store.memory import MemoryStore
+from ..store.sqlite import SqliteStore
+from ..store.sqlite_file import StoreInUse
 from . import metrics
 from .server import Server
 
@@ -109,28 +110,28 @@ def _make_server(config: Config, store: Store, on_failure: Callable[[], None], c
     if snapshot.has_lost:
         logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
     core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
-    keyring = Keyring(config.keys) if config.keys else None
-    server = Server(core, store, config.limits, config.bind, on_failure, keyring, context)
+    allow_list = AllowList(config.keys) if config.keys else None
+    server = Server(core, store, config.limits, config.bind, on_failure, allow_list, context)
     try:
         core.begin(config.persistent, int(time.time() * 1000))
         if config.admin is not None:
-            server.open_desk(config.admin, Office(core))
+            server.open_admin(config.admin, AdminService(core))
         elif config.store_path is not None:
             logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
         server.start()
     except BaseException:
         server.stop()
         raise
-    _log_keys(config, keyring)
+    _log_keys(config, allow_list)
     rooms, members = len(core.directory.rooms), len(core.directory.members)
     logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
     return server
 
 
-def _log_keys(config: Config, keyring: Keyring | None) -> None:
-    if keyring is not None:
-        logger.info("keys read", keys=len(keyring.owners) - 1, folder=config.keys)
-        for path, why in keyring.unreadable.items():
+def _log_keys(config: Config, allow_list: AllowList | None) -> None:
+    if allow_list is not None:
+        logger.info("keys read", keys=len(allow_list.owners) - 1, folder=config.keys)
+        for path, why in allow_list.unreadable.items():
             logger.warning("a key file is of no use", file=path, why=why)
     elif is_tcp(config.bind):
         reach = "everybody on this machine" if is_loopback(config.bind) else "everybody who reaches it"

@@ -1,6 +1,6 @@
 """The two sockets for gateways: ROUTER for commands and answers, XPUB for news.
 
-Over tcp:// keys guard them (`allow_list.py`), over ipc:// the rights of the socket's file; inproc:// is this process.
+Over tcp:// keys guard them (`zap.py`), over ipc:// the rights of the socket's file; inproc:// is this process.
 Nothing is decided here.
 """
 
@@ -16,8 +16,8 @@ from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 
-from ..keyring import Keyring
-from .allow_list import COMMANDS, NEWS, AllowList
+from ..keys.allow_list import AllowList
+from .zap import COMMANDS, NEWS, ZapHandler
 
 logger = logs.get("broker.zeromq")
 
@@ -58,8 +58,8 @@ class GatewaySockets:
         context: "zmq.Context[zmq.Socket[bytes]]",
         bind: str,
         news_high_water: int,
+        zap: ZapHandler | None,
         allow_list: AllowList | None,
-        keyring: Keyring | None,
     ) -> None:
         """Bind both sockets.
 
@@ -67,16 +67,16 @@ class GatewaySockets:
             context: whose sockets they are; for inproc:// the one that the gateway uses too.
             bind: tcp://HOST:PORT (0 for any two free ports in a row), ipc://PATH or inproc://NAME.
             news_high_water: news that wait for one slow gateway; beyond that they are dropped for it.
-            allow_list: knows which keys may connect; None: every connection is let in.
-            keyring: its keys.
+            zap: knows which keys may connect; None: every connection is let in.
+            allow_list: its keys.
 
         Raises:
             SettingError: an address can not be bound.
         """
         self._context = context
         self._news_high_water = news_high_water
+        self._zap = zap
         self._allow_list = allow_list
-        self._keyring = keyring
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._owners: dict[str, Owner] = {}
@@ -120,8 +120,8 @@ class GatewaySockets:
         """Give a bounded number of frames to `on_frame`, in order for each gateway; drop those that have no room."""
         if not self._may_have_frames:
             return
-        if self._allow_list is not None:
-            self._receive_guarded(self._allow_list, has_room, on_frame)
+        if self._zap is not None:
+            self._receive_guarded(self._zap, has_room, on_frame)
             return
         router = self._router
         try:
@@ -140,23 +140,21 @@ class GatewaySockets:
         except zmq.Again:
             self._may_have_frames = False
 
-    def _receive_guarded(self, allow_list: AllowList, has_room: HasRoom, on_frame: OnFrame) -> None:
+    def _receive_guarded(self, zap: ZapHandler, has_room: HasRoom, on_frame: OnFrame) -> None:
         router, left = self._router, FRAMES_A_TURN
         try:
             for _ in range(DROPPED_A_TURN):
                 # Not copied before it is known whether it is taken: the largest sender must not cost the most.
                 frames = router.recv_multipart(NOBLOCK, copy=False)
-                left -= self._take_guarded(allow_list, frames, has_room, on_frame)
+                left -= self._take_guarded(zap, frames, has_room, on_frame)
                 if not left:
                     return
         except zmq.Again:
             self._may_have_frames = False
 
-    def _take_guarded(
-        self, allow_list: AllowList, frames: list[zmq.Frame], has_room: HasRoom, on_frame: OnFrame
-    ) -> bool:
+    def _take_guarded(self, zap: ZapHandler, frames: list[zmq.Frame], has_room: HasRoom, on_frame: OnFrame) -> bool:
         """Take a frame if its key is still allowed, and may use the name that its socket gave itself."""
-        owner = allow_list.owner(frames[-1])
+        owner = zap.owner(frames[-1])
         peer = frames[0].bytes.decode("latin-1")
         if (
             owner is None
@@ -262,11 +260,11 @@ class GatewaySockets:
         libzmq can not cut a single connection. Gateways whose keys are good are back in a moment; what is lost with the
         cut shows in positions and numbers, and is repaired. To be called several times a second.
         """
-        if self._keyring is None or self._allow_list is None or self._closed:
+        if self._allow_list is None or self._zap is None or self._closed:
             return []
-        if not self._allow_list.refresh() & self._allow_list.admitted:
+        if not self._zap.refresh() & self._zap.admitted:
             return []
-        allowed = set(self._keyring.owners.values())
+        allowed = set(self._allow_list.owners.values())
         expelled = set(self._owners.values()) - allowed
         for owner in expelled:
             logger.warning("a key was taken away; its members are for other gateways to take", owner=owner)
@@ -275,7 +273,7 @@ class GatewaySockets:
         self.undeliverable += sum(map(len, self._waiting.values()))
         self._waiting.clear()
         self._sizes.clear()
-        self._allow_list.admitted.clear()
+        self._zap.admitted.clear()
         self._shut(linger_ms=0)
         self._bind_again(self._loop.time() + REBIND_FOR_S)
         return list(expelled)
@@ -365,9 +363,9 @@ class GatewaySockets:
         xpub.setsockopt(zmq.RCVHWM, 0)
         xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SIZE)
         xpub.setsockopt(zmq.SNDHWM, self._news_high_water)
-        if self._allow_list is not None:
-            self._allow_list.protect(router, COMMANDS)
-            self._allow_list.protect(xpub, NEWS)
+        if self._zap is not None:
+            self._zap.protect(router, COMMANDS)
+            self._zap.protect(xpub, NEWS)
         return router, xpub
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":

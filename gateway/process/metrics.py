@@ -87,7 +87,7 @@ def _datagrams(service: Service) -> list[Row]:
             "held": counters.held_dropped,
             "outbox_full": sum(server.dropped for server in service.udp),
             "unsendable": sum(server.failed for server in service.udp),
-            "silenced": sum(server.unread for server in service.udp),
+            "silenced": sum(server.filtered for server in service.udp),
             "kernel_buffer": sum(server.overflowed for server in service.udp),
         }
 
@@ -117,7 +117,11 @@ def _order(service: Service) -> list[Row]:
             "From a frame of messages sent to the broker to its being accepted",
             lambda: service.link.publisher.accept_s,
         ),
-        histogram(f"{PREFIX}canary_seconds", "A probe's way to the broker and back", lambda: service.link.canary_s),
+        histogram(
+            f"{PREFIX}canary_seconds",
+            "A probe's way to the broker and back",
+            lambda: service.link.canary.round_trip_s,
+        ),
         histogram(f"{PREFIX}batch_items", "Items in a frame to the broker", lambda: service.link.publisher.batches),
     ]
 
@@ -126,8 +130,8 @@ def _backbone(service: Service) -> list[Row]:
     def queues() -> dict[str, float]:
         return {
             "unaccepted": len(service.link.publisher),
-            "requests": service.link.outstanding,
-            "held_tokens": service.core.strangers.held,
+            "requests": len(service.link.requests),
+            "held_tokens": service.core.unknown_tokens.held,
             "outbox": sum(server.waiting for server in service.udp),
         }
 
@@ -135,7 +139,7 @@ def _backbone(service: Service) -> list[Row]:
         gauge(f"{PREFIX}queue_length", "What waits, by queue", queues, "queue"),
         counter(f"{PREFIX}resent_items", "Items sent to the broker again", lambda: service.link.publisher.resent),
         counter(f"{PREFIX}unsent_frames", "Frames that found the socket to the broker full", lambda: service.unsent),
-        counter(f"{PREFIX}lost_canaries", "Probes that never came back", lambda: service.link.canaries_lost),
+        counter(f"{PREFIX}lost_canaries", "Probes that never came back", lambda: service.link.canary.lost),
         counter(
             f"{PREFIX}requests_timed_out", "Questions the broker did not answer", _count(service, "requests_timed_out")
         ),

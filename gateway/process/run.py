@@ -87,7 +87,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
                 return status
             why = service.connect_error and f": {service.connect_error}"
             raise SettingError(f"no broker answers at {endpoint}{why}")
-        doors = [f"{door.kind} {door}" for door in starting.result()] + [f"udp {server.door}" for server in service.udp]
+        doors = [f"{door.kind} {door}" for door in starting.result()]
+        doors += [f"udp {server.listener}" for server in service.udp]
         logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
         with contextlib.suppress(BrokenPipeError):
             click.echo(f"ready {' '.join(doors)}")

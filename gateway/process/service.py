@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 from time import monotonic
 
 import zmq
@@ -10,20 +11,20 @@ from tsudoi.ops import logs
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol import backbone
 
-from .. import addresses
+from ..chat.delivery_reports import REPORT_FEW_S
+from ..chat.dispatch import ChatCore
+from ..chat.members import Member, Recipients
 from ..config import Config, Door
-from ..core import Core
 from ..counters import Counters
-from ..delivery import REPORT_FEW_S, Delivery
-from ..link import CANARY_S, HEALTHY_S, Link
+from ..join.session_tokens import SessionTokens
+from ..join.signed_tokens import load_verifier, reload_verifier
 from ..link.broker_sockets import BrokerSockets
-from ..members import Members, Recipients
-from ..net import mmsg
-from ..net.keyfile import load_gate, reload_gate
-from ..net.tcp import TCPServer
-from ..net.tls import Credentials, load
-from ..net.udp import UDPServer
-from ..steering import Steering
+from ..link.canary import CANARY_S, HEALTHY_S
+from ..link.link import Link
+from ..listeners import sendmmsg, sockaddr
+from ..listeners.tcp import TCPServer
+from ..listeners.tls import Certificate, load
+from ..listeners.udp import UDPServer
 
 logger = logs.get("gateway")
 
@@ -48,24 +49,24 @@ class Service:
         settings = config.settings
         self._loop = asyncio.get_running_loop()
         self._config = config
-        kind = mmsg.choose()
+        kind = sendmmsg.choose()
         instance = backbone.new_instance(config.name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
         self.udp: list[UDPServer] = []
         inherited = config.inherited.udp if config.inherited else (None,) * len(config.udp)
         for index, (door, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
             self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind, descriptor))
-        members = Members()
         self.counters = Counters()
         self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
-        self._delivery = Delivery(
-            members, settings, self.link, self.counters, self, kind.new_recipients, [door.is_ipv6 for door in self.udp]
+        self.new_recipients = kind.new_recipients
+        self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
+        self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
+        self.verifier = None if config.auth_key is None else load_verifier(config.auth_key, settings.auth)
+        self._certificate = None if config.tls is None else Certificate(config.tls)
+        tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
+        self.tcp = TCPServer(
+            settings, self.counters, self.core, self.link, self.settle, self.verifier, self._certificate, tokens
         )
-        self.core = Core(members, settings, self.link, self._delivery, self.counters)
-        self.gate = None if config.auth_key is None else load_gate(config.auth_key, settings.auth)
-        self._credentials = None if config.tls is None else Credentials(config.tls)
-        steering = Steering(config.inherited.steered if config.inherited else 1)
-        self.tcp = TCPServer(self.core, settings, self.settle, self.gate, self._credentials, steering)
         self._broker = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
         self._published_at = 0.0
         self._resting = False
@@ -89,7 +90,7 @@ class Service:
         """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        illness, why = self.link.illness(now), self.connect_error
+        illness, why = self.link.canary.unhealthy_reason(now), self.connect_error
         return f"{illness}: {why}" if illness and why else illness
 
     @property
@@ -106,15 +107,15 @@ class Service:
         Raises:
             SettingError: the keys for signed tokens or the certificate can not be read; then nothing has changed.
         """
-        renewed = None if self._credentials is None or config.tls is None else load(config.tls)
+        renewed = None if self._certificate is None or config.tls is None else load(config.tls)
         # Another file needs a restart, as is told: its keys are not taken before that.
         has_new_keys = False
-        if self.gate is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
-            has_new_keys = reload_gate(self.gate, config.auth_key)
+        if self.verifier is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
+            has_new_keys = reload_verifier(self.verifier, config.auth_key)
         settings = self._config.settings
         changed, fixed = take_over(settings, config.settings, fixed=("auth",))
         fixed += differing(self._config, config, but=("settings", "log_level", "tls"))
-        if self._credentials is not None and renewed is not None and self._credentials.renew(renewed):
+        if self._certificate is not None and renewed is not None and self._certificate.replace(renewed):
             changed.append("certificate")
         if has_new_keys:
             changed.append("keys for signed tokens")
@@ -150,8 +151,8 @@ class Service:
         while len(self.link.publisher) and self.link.is_alive(monotonic()) and monotonic() < deadline:
             self.settle()
             await asyncio.sleep(0.01)
-        self._delivery.report()
-        self.link.tell(backbone.Bye())
+        self.core.reports.report()
+        self.link.notify(backbone.Bye())
         self.settle()
         for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
@@ -160,25 +161,35 @@ class Service:
         for server in self.udp:
             server.close()
 
-    # --- what the core decides, carried out at once (gateway.delivery.Doors) ---------------------------------------
+    # --- what the core decides, carried out at once (gateway.chat.outbound.Outbound) --------------------------------
 
-    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """See `gateway.delivery.Doors`."""
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """See `Outbound`."""
         self.counters.deliveries += len(recipients) - (skip >= 0)
-        self.udp[door].fan_out(recipients, payload, skip)
+        self.udp[listener].fan_out(recipients, payload, skip)
 
-    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        """See `Outbound`."""
         self.counters.deliveries += 1
-        self.udp[door].send_to(address, payload)
+        self.udp[listener].send_to(address, payload)
 
     def subscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self._broker.subscribe(topic)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self._broker.unsubscribe(topic)
+
+    def block_flooders(self, program: Sequence[bytes]) -> None:
+        """See `Outbound`."""
+        for server in self.udp:
+            server.filter(program)
+
+    def log_flood(self, member: Member, seconds: float) -> None:
+        """See `Outbound`."""
+        ip = sockaddr.unpack(member.address)[0] if member.address else ""
+        logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
@@ -218,18 +229,6 @@ class Service:
 
     def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(door, datagrams, monotonic())
-        if self.core.silences.changed:
-            self._filter()
-
-    def _filter(self) -> None:
-        """Let the kernel drop what flooding members send, or let it be."""
-        program = self.core.silences.program()
-        for server in self.udp:
-            server.filter(program)
-        for member, seconds in self.core.flooders:
-            ip = addresses.unpack(member.address)[0] if member.address else ""
-            logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
-        self.core.flooders.clear()
 
     def _on_drained(self) -> None:
         self.settle()
@@ -246,7 +245,7 @@ class Service:
         self.settle()
         if self._report_timer is None:
             self._report_timer = self._loop.call_later(REPORT_FEW_S, self._report)
-        if not self._healthy.is_set() and not self.link.illness(now):
+        if not self._healthy.is_set() and not self.link.canary.unhealthy_reason(now):
             self._healthy.set()
 
     def _on_answers(self, frames: list[bytes]) -> None:
@@ -257,15 +256,13 @@ class Service:
 
     def _report(self) -> None:
         self._report_timer = None
-        self._delivery.report_if_due(monotonic())
+        self.core.reports.report_if_due(monotonic())
         self.settle()
 
     def _tick(self) -> None:
         self.checked_at = monotonic()
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
-        if self.core.silences.changed:
-            self._filter()
         self.tcp.look()
         self._publish(self.checked_at)
         self._tell_illness()
@@ -273,7 +270,7 @@ class Service:
     def _tell_illness(self) -> None:
         """Write a line when health turns red, and one when it is green again."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
-        illness = "" if is_starting else self.link.illness(self.checked_at)
+        illness = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
         self._log_connect_error(bool(illness))
         if bool(illness) != bool(self._illness_told):
             if illness:

@@ -1,7 +1,7 @@
 """Several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Workers".
 
 We hold the sockets and hand them down: one TCP socket that all accept from, and a UDP socket for each worker in a
-SO_REUSEPORT group, of which the kernel gives a room's datagrams to one (`steering.py`), or where it can not, each
+SO_REUSEPORT group, of which the kernel gives a room's datagrams to one (`reuseport_routing.py`), or else each
 client's. A worker's sockets outlive it: what comes while it is started again waits in them, and nobody's datagrams go
 to another than before.
 """
@@ -18,10 +18,10 @@ from tsudoi.ops.program import program_command
 from tsudoi.protocol.errors import SettingError
 
 from ..config import Config, Door, Inherited
-from ..net.bpf import attach_chooser
-from ..net.tcp import bind_tcp
-from ..net.udp import bind_udp
-from ..steering import program
+from ..listeners.bpf import attach_reuseport
+from ..listeners.reuseport_routing import program
+from ..listeners.tcp import bind_tcp
+from ..listeners.udp import bind_udp
 from .child import Child
 
 logger = logs.get("gateway.workers")
@@ -110,7 +110,7 @@ class Workers:
 
 def steer(group: list[socket.socket]) -> bool:
     """Let datagrams go by their tokens to the sockets of a group; False where the kernel knows no such thing."""
-    return attach_chooser(group[0], program(len(group)))
+    return attach_reuseport(group[0], program(len(group)))
 
 
 async def _outcome(child: Child) -> SettingError | None:

@@ -1,7 +1,7 @@
 """Those who attack: each a program of its own, until it is ended. `python -m tests.attacks.attackers NAME TARGETS`
 
-TARGETS is JSON: {"tcp": [[host, port], …], "udp": […], "broker": endpoint}. Strangers come from 127.6.*, so that
-what is counted for an address is not counted for those who chat from 127.0.0.1.
+TARGETS is JSON: {"tcp": [[host, port], …], "udp": […], "tls": […], "broker": endpoint}. Strangers come from 127.6.*,
+so that what is counted for an address is not counted for those who chat from 127.0.0.1.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import os
 import random
 import select
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -29,13 +30,15 @@ class Targets:
     """Where to."""
 
     doors: list[Door]
+    tls: list[HostPort]
     broker: str
 
     @classmethod
     def parse(cls, text: str) -> "Targets":
         told = json.loads(text)
         pairs = zip(told["tcp"], told["udp"], strict=True)
-        return cls([Door((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs], told["broker"])
+        doors = [Door((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs]
+        return cls(doors, [(host, port) for host, port in told["tls"]], told["broker"])
 
     @property
     def broker_ports(self) -> list[HostPort]:
@@ -140,6 +143,23 @@ def handshake_flood(targets: Targets) -> None:
         open_.append(tcp)
         if len(open_) > 200:
             open_.pop(0).close()
+
+
+def tls_handshakes(targets: Targets) -> None:
+    """Connections that all begin their TLS handshakes at the same moment, and none of which ends it."""
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="127.0.0.1")
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = outgoing.read()
+    while True:
+        open_ = [connection(random.choice(targets.tls), f"127.6.{number % 8 + 10}.1") for number in range(400)]
+        time.sleep(0.3)
+        for tcp in open_:
+            send(tcp, hello)
+        time.sleep(1.0)
+        for tcp in open_:
+            tcp.close()
 
 
 def passwords(targets: Targets) -> None:
@@ -286,6 +306,7 @@ ATTACKS: dict[str, Callable[[Targets], None]] = {
         wandering_flood,
         token_guesses,
         handshake_flood,
+        tls_handshakes,
         passwords,
         silent_connections,
         slow_senders,

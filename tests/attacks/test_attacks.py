@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from broker import keyring
-from broker.net.allow_list import make_pair
+from broker.keys import key_folder
+from broker.net.zap import make_pair
 from scenarios.process import Process
 from tests.attacks.attackers import ATTACKS
 from tests.attacks.watch import Measured, Watch
@@ -43,6 +43,7 @@ class Cluster:
     def targets(self) -> str:
         doors = [gateway.door("auto") for gateway in self.gateways]
         places = {"tcp": [door.tcp for door in doors], "udp": [door.udp for door in doors]}
+        places["tls"] = [next(iter(gateway.addresses("tls"))) for gateway in self.gateways]
         return json.dumps(places | {"broker": self.broker.endpoint})
 
 
@@ -66,9 +67,9 @@ def attacked(cluster: Cluster, name: str) -> Iterator[None]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
     for name in ("east", "west"):
-        keyring.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
+        key_folder.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
     # Addresses of this machine count like any others here.
-    flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info")
+    flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info", *tls_flags(folder))
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(folder / "rooms.sqlite", "--keys", str(folder / "keys")))
         gateways = [
@@ -82,6 +83,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         with attacked(cluster, "busy_neighbour"):
             cluster.busy = watch.measure(CALM_S)
         yield cluster
+
+
+def tls_flags(folder: Path) -> tuple[str, ...]:
+    """A TLS listener with the kind of key that costs most."""
+    certificate, key = folder / "server.pem", folder / "server.key"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:4096", "-nodes", "-subj", "/CN=here"]
+    subprocess.run([*command, "-out", str(certificate), "-keyout", str(key)], capture_output=True, check=True)
+    key.chmod(0o600)
+    return "--tls", "127.0.0.1:0", "--tls-cert", str(certificate), "--tls-key", str(key)
 
 
 def memory_mb(service: Process) -> float:

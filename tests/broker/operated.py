@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from broker.admin.service import AdminService
 from broker.config import Limits
-from broker.office import Office
 from tests.broker.scripted import A, B, Broker
 from tsudoi.protocol.backbone import Entry, admin_frames
 from tsudoi.protocol.backbone.admin_frames import VERSION, Ask
 
 
 @dataclass
-class Desk:
+class OperatedBroker:
     """A broker, two gateways, and an operator who asks one thing at a time."""
 
     limits: Limits | None = None
@@ -19,20 +19,20 @@ class Desk:
 
     def __post_init__(self) -> None:
         self.broker = Broker(self.limits, A, B)
-        self.office = Office(self.broker.core)
+        self.service = AdminService(self.broker.core)
 
     def ask(self, question: admin_frames.Question) -> Any:
-        answer = self.office.handle_untrusted(admin_frames.encode(Ask(VERSION, question)), self.broker.moment)
+        answer = self.service.handle_untrusted(admin_frames.encode(Ask(VERSION, question)), self.broker.moment)
         self.broker.turn()
         return answer
 
     def tick(self) -> None:
-        self.office.tick(self.broker.moment)
+        self.service.tick(self.broker.moment)
         self.broker.turn()
 
     def start_again(self) -> None:
         self.broker.start_again("broker-2")
-        self.office = Office(self.broker.core)
+        self.service = AdminService(self.broker.core)
 
     def rooms(self) -> dict[str, admin_frames.Room]:
         return {room.name: room for room in self.ask(admin_frames.ListRooms()).rooms}

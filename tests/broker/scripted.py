@@ -46,7 +46,7 @@ class Broker(FakeBroker):
     def turn(self) -> Turn:
         """Take a turn; an Accepted that comes among the news counts as an answer."""
         turn = self.take_turn()
-        peers = {backbone.own_topic(peer): peer for peer in self.core.custody.gateways}
+        peers = {backbone.own_topic(peer): peer for peer in self.core.gateways.known}
         for topic, body in turn.news:
             if topic in peers and (number := backbone.parse_bundle_untrusted(body).accepted):
                 accepted = (peers[topic], Accepted(number))

@@ -8,8 +8,8 @@ import pytest
 
 from broker.net import committer as committer_module
 from broker.net.committer import SLOW_S, Committer
-from broker.store import Batch
-from broker.store_memory import MemoryStore
+from broker.store.interface import Batch
+from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, said
 from tests.broker.test_server import PATIENCE_S, Gateway, running
 from tsudoi.protocol import backbone

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.config import Limits
-from broker.core import BUNDLE_SIZE, CLOSED_S
+from broker.core import CLOSED_S
+from broker.news import BUNDLE_SIZE
 from tests.broker.scripted import (
     A,
     B,
@@ -659,3 +660,15 @@ def test_a_position_does_not_overtake_the_news_of_its_turn(broker: Broker) -> No
     broker.handle(A, Publish(1, [said(host, "hi")]))
     turn = broker.take_turn()
     assert [topic for topic, _ in turn.news] == [backbone.own_topic(A), backbone.room_topic(host.room)]
+
+
+def test_a_replay_of_what_is_being_committed_is_no_gap(broker: Broker) -> None:
+    host = broker.create()
+    broker.handle(A, Publish(1, [said(host, "one")]))
+    in_flight = broker.core.take_turn(broker.moment)
+    question = Replay(host.room, host.epoch, host.offset, 100)
+    chunks = broker.store.read(host.room, host.offset, 100)
+    assert broker.core.replayed(question, chunks) == Replayed(host.room, host.epoch, 2, 1, [])
+    broker.store.commit(in_flight.batch)
+    chunks = broker.store.read(host.room, host.offset, 100)
+    assert [entry.text for entry in broker.core.replayed(question, chunks).entries] == ["one"]

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from broker.custody import ALIVE_S
-from broker.directory import Directory
+from broker.rooms.directory import Directory
+from broker.rooms.gateways import ALIVE_S
 from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, addressed, left, released, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
@@ -64,8 +64,8 @@ def test_a_moderator_is_one_after_a_restart(broker: Broker) -> None:
     broker.start_again("broker-2")
     members = broker.core.directory.members
     assert [members[each.member].may_moderate for each in (host, guest, stranger)] == [True, True, False]
-    assert members[guest.member].seldom.rights == Rights.MODERATOR | Rights.VERIFIED
-    assert members[stranger.member].seldom.rights == Rights(0)
+    assert members[guest.member].rare.rights == Rights.MODERATOR | Rights.VERIFIED
+    assert members[stranger.member].rare.rights == Rights(0)
 
 
 def test_gateways_of_before_a_restart_have_time_to_come_back(broker: Broker) -> None:
@@ -209,8 +209,8 @@ def test_a_broker_that_was_started_again_is_as_one_that_never_was(data: st.DataO
     assert [(room.row(), room.first, room.last) for room in one.rooms.values()] == [
         (room.row(), room.first, room.last) for room in other.rooms.values()
     ]
-    assert [(one.members[member].row(), one.members[member].heard()) for member in sorted(one.members)] == [
-        (other.members[member].row(), other.members[member].heard()) for member in sorted(other.members)
+    assert [(one.members[member].row(), one.members[member].received()) for member in sorted(one.members)] == [
+        (other.members[member].row(), other.members[member].received()) for member in sorted(other.members)
     ]
     assert one.by_token.keys() == other.by_token.keys()
     for room in {member.room for member in twins.members.values()}:

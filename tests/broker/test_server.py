@@ -15,8 +15,8 @@ from broker.core import Core
 from broker.net import server as server_module
 from broker.net import zeromq
 from broker.net.server import Server
-from broker.store import Batch, Chunk
-from broker.store_memory import MemoryStore
+from broker.store.interface import Batch, Chunk
+from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from broker.store_sqlite import SqliteStore
+from broker.store.sqlite import SqliteStore
 from tsudoi.protocol.backbone import Entry, parse_news_untrusted
 
 FOREVER = float("inf")

@@ -1,8 +1,10 @@
 """What gateways say at once is what the broker takes: the bounds of both sides."""
 
 from broker.net import zeromq
-from broker.requests import LISTED_ROOMS
-from gateway import delivery, listing, publisher
+from broker.rooms.queries import LISTED_ROOMS
+from gateway.chat import deliver
+from gateway.join import room_list
+from gateway.link import publisher
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Delivered, Item, Publish, Reconcile, Request
 
@@ -12,8 +14,8 @@ ID = 2**56
 
 def test_gateways_put_no_more_into_a_frame_than_is_taken() -> None:
     assert publisher.ITEMS_A_FRAME <= backbone.MAX_ITEMS
-    assert delivery.POSITIONS_AT_ONCE <= backbone.ROOMS_ASKED
-    assert listing.LISTED_ROOMS <= LISTED_ROOMS
+    assert deliver.POSITIONS_AT_ONCE <= backbone.ROOMS_ASKED
+    assert room_list.LISTED_ROOMS <= LISTED_ROOMS
 
 
 def test_the_largest_frames_are_taken_by_the_sockets() -> None:

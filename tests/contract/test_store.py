@@ -1,11 +1,13 @@
-"""broker/store.py: what every engine must do."""
+"""broker/store/interface.py: what every engine must do."""
 
 import contextlib
+import os
 import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from broker import store_sqlite
-from broker.store import FOREVER, Batch, Chunk, MemberRow, RoomRow, Sanction, SanctionKind, Snapshot, Store
-from broker.store_memory import MemoryStore
-from broker.store_schema import MIGRATIONS
-from broker.store_sqlite import Durability, SqliteStore
+from broker.store import sqlite_log
+from broker.store.interface import (
+    FOREVER,
+    Batch,
+    Chunk,
+    MemberRow,
+    Restriction,
+    RestrictionKind,
+    RoomRow,
+    Snapshot,
+    Store,
+)
+from broker.store.memory import MemoryStore
+from broker.store.sqlite import Durability, SqliteStore
+from broker.store.sqlite_schema import MIGRATIONS
 from tsudoi.protocol.errors import SettingError, StoreError
 
 Opener = Callable[[], Store]
@@ -86,8 +98,8 @@ def sorted_snapshot(store: Store) -> dict[str, Any]:
     }
 
 
-def sanctions(store: Store) -> list[Sanction]:
-    return sorted(store.load().sanctions, key=lambda sanction: sanction.key)
+def restrictions(store: Store) -> list[Restriction]:
+    return sorted(store.load().restrictions, key=lambda restriction: restriction.key)
 
 
 def types(row: RoomRow | MemberRow) -> list[type]:
@@ -160,17 +172,17 @@ def test_members_go_one_by_one(store: Store) -> None:
 
 
 def test_bans_and_mutes_are_kept_until_they_are_lifted_or_their_room_is_purged(store: Store) -> None:
-    everywhere = Sanction(0, SanctionKind.BAN, "", "192.0.2.9", FOREVER)
-    ban = Sanction(1, SanctionKind.BAN, "ボブ", "192.0.2.7", 5_000)
-    mute = Sanction(1, SanctionKind.MUTE, "ボブ", "", 6_000)
+    everywhere = Restriction(0, RestrictionKind.BAN, "", "192.0.2.9", FOREVER)
+    ban = Restriction(1, RestrictionKind.BAN, "ボブ", "192.0.2.7", 5_000)
+    mute = Restriction(1, RestrictionKind.MUTE, "ボブ", "", 6_000)
     given = {row.key: row for row in (everywhere, ban, mute)}
-    store.commit(Batch({1: a_room(1)}, sanctions={**given}))
-    assert sanctions(store) == [everywhere, ban, mute]
+    store.commit(Batch({1: a_room(1)}, restrictions={**given}))
+    assert restrictions(store) == [everywhere, ban, mute]
     longer = replace(ban, until_ms=FOREVER)
-    store.commit(Batch(sanctions={longer.key: longer, mute.key: None}))
-    assert sanctions(store) == [everywhere, longer]
-    store.commit(Batch(sanctions={mute.key: mute}, purged={1}))
-    assert sanctions(store) == [everywhere]
+    store.commit(Batch(restrictions={longer.key: longer, mute.key: None}))
+    assert restrictions(store) == [everywhere, longer]
+    store.commit(Batch(restrictions={mute.key: mute}, purged={1}))
+    assert restrictions(store) == [everywhere]
 
 
 def test_what_a_room_is_about_and_how_members_are_served_is_kept(file: Opener) -> None:
@@ -424,8 +436,8 @@ def test_a_file_that_is_gone_from_under_us_is_a_store_error(tmp_path: Path) -> N
 _COMMIT_FOR_EVER = """
 import sys
 from pathlib import Path
-from broker.store import Batch, Chunk, RoomRow
-from broker.store_sqlite import SqliteStore
+from broker.store.interface import Batch, Chunk, RoomRow
+from broker.store.sqlite import SqliteStore
 
 store = SqliteStore(Path(sys.argv[1]), sys.argv[2])
 store.commit(Batch({1: RoomRow(1, "den", 1, 5, "", 1)}))
@@ -493,7 +505,7 @@ def test_a_store_that_others_might_read_is_for_its_owner_alone_from_then_on(tmp_
     opened = SqliteStore(path)
     try:
         opened.commit(Batch(rooms={2: a_room(2)}))
-        assert {f"store.sqlite{suffix}" for suffix in ("", "-wal", "-shm", ".journal")} == set(left)
+        assert {f"store.sqlite{suffix}" for suffix in ("", "-wal", "-shm")} == set(left)
         assert {stat.S_IMODE(found.stat().st_mode) for found in path.parent.iterdir()} == {0o600}
     finally:
         opened.close()
@@ -525,7 +537,7 @@ def test_a_store_that_an_earlier_version_wrote_opens_with_all_it_had(tmp_path: P
             row = MemberRow(2, 1, "alice", b"\1\2", "tcrp", "127.0.0.1", b"", "/a", 100_000, True, 1)
             assert kept.members == [row]
             assert kept.ends == {1: (1, 1)}
-            assert kept.sanctions == []
+            assert kept.restrictions == []
             assert store.read(1, 0, 10) == [Chunk(1, 1, 1, 1000, b"\x93")]
 
 
@@ -546,14 +558,43 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     with pytest.raises(SettingError, match=r"can not open the store .*notes\.txt: file is not a database"):
         SqliteStore(path)
     assert path.read_bytes().startswith(b"these are my notes")
+    assert [found.name for found in tmp_path.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize("below", ["", "file", "file/below"])
-def test_a_place_where_no_file_can_be_is_refused(tmp_path: Path, below: str) -> None:
-    (tmp_path / "file").mkdir() if below == "file" else (tmp_path / "file").touch()
+@pytest.mark.parametrize("below", ["", "file", "file/below", "..", "fifo"])
+def test_a_place_where_no_file_can_be_is_refused_and_nothing_is_created(tmp_path: Path, below: str) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "file").mkdir() if below == "file" else (here / "file").touch()
+    os.mkfifo(here / "fifo")
+    before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SettingError, match="can not open the store") as refused:
-        SqliteStore(tmp_path / below)
+        SqliteStore(here / below)
     assert "\n" not in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+# --- threads ------------------------------------------------------------------------------------------------------
+
+
+def test_commits_in_one_thread_do_not_disturb_reads_and_trims_in_another(store: Store) -> None:
+    def commit_all() -> None:
+        for number in range(1, 1_001):
+            rooms = {number: a_room(number)} if number % 10 == 0 else {}
+            store.commit(Batch(rooms, chunks=[a_chunk(1, number, number), a_chunk(number + 1, 1, 1)]))
+
+    with ThreadPoolExecutor(1) as other:
+        committed = other.submit(commit_all)
+        while not committed.done():
+            chunks = store.read(1, 0, 2_000)
+            assert (
+                [chunk.first for chunk in chunks] == [*range(chunks[0].first, chunks[-1].first + 1)] if chunks else True
+            )
+            store.trim(50, 0)
+        committed.result()
+    store.trim(50, 0)
+    assert spans(store.read(1, 0, 2_000)) == [(number, number) for number in range(951, 1_001)]
+    assert len(store.load().rooms) == 100
 
 
 # --- engines agree ------------------------------------------------------------------------------------------------
@@ -660,7 +701,7 @@ class Engines(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("folded_at", [(5, 2**22), (10**6, 300), (10**6, 2**22)], ids=["chunks", "bytes", "seldom"])
 def test_engines_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folded_at: tuple[int, int]) -> None:
-    monkeypatch.setattr(store_sqlite, "_FOLDED_AT", folded_at)
+    monkeypatch.setattr(sqlite_log, "FOLD_AT", folded_at)
 
     class Here(Engines):
         path = tmp_path

@@ -2,10 +2,11 @@
 
 from collections import deque
 
+from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
-from broker.office import Office
-from gateway.core import Core as GatewayCore
-from gateway.join import (
+from gateway.chat.dispatch import ChatCore
+from gateway.chat.receive import Receiver
+from gateway.join.conversation import (
     AskForRooms,
     AskToEnter,
     Declined,
@@ -19,8 +20,8 @@ from gateway.join import (
     State,
     WaitBriefly,
 )
-from gateway.listing import Listing
-from tests.broker.operated import Desk
+from gateway.join.room_list import Listing
+from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces
 from tests.support.fakes import ScriptedGateway, address_of
@@ -30,9 +31,9 @@ from tsudoi.protocol.client.recognise import AUTO
 from tsudoi.protocol.codes import Status
 
 CONVERSATION = (JoinConversation.handle,)
-GATEWAY = (GatewayCore.handle_news, GatewayCore.handle_answer, GatewayCore.handle_datagrams)
+GATEWAY = (ChatCore.handle_news, ChatCore.handle_answer, Receiver.handle_datagrams)
 BROKER = (BrokerCore.handle_untrusted, BrokerCore.handle_part_untrusted, BrokerCore.parts_untrusted)
-OFFICE = (Office.handle_untrusted,)
+OFFICE = (AdminService.handle_untrusted,)
 
 PAYLOAD_LIMIT = 2_000
 MEMBERS = 3
@@ -84,7 +85,7 @@ def gateway(data: bytes) -> None:
             case 5:
                 told.core.handle_datagrams(0, [(part, address_of(kind >> 3 & 3))], told.now)
             case 6:
-                told.hear(kind >> 3 & 3, part, address_of(kind >> 5 & 3))
+                told.receive(kind >> 3 & 3, part, address_of(kind >> 5 & 3))
             case _:
                 told.wait((kind >> 3) * STEP_S)
         told.listen()
@@ -93,7 +94,7 @@ def gateway(data: bytes) -> None:
 
 def broker(data: bytes) -> None:
     """A broker with two gateways and a room, to which they and a stranger say anything."""
-    core = Desk().broker
+    core = OperatedBroker().broker
     core.create(peer=A)
     core.ask(B, a_join())
     for kind, part in Pieces(data).each():
@@ -112,12 +113,12 @@ def broker(data: bytes) -> None:
 
 def office(data: bytes) -> None:
     """A broker whose operator says anything."""
-    desk = Desk()
-    desk.broker.create(peer=A)
+    admin = OperatedBroker()
+    admin.broker.create(peer=A)
     for kind, part in Pieces(data).each():
         if kind & 1:
-            desk.broker.now += STEP_S
-            desk.tick()
-        desk.office.handle_untrusted(part, desk.broker.moment)
-        desk.broker.turn()
-    desk.tick()
+            admin.broker.now += STEP_S
+            admin.tick()
+        admin.service.handle_untrusted(part, admin.broker.moment)
+        admin.broker.turn()
+    admin.tick()

@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.keys import Keys, parse_keys
-from gateway.trust import Gate
+from gateway.join.signed_tokens import TokenVerifier
+from gateway.join.token_keys import TokenKeys, parse_keys
 from tests.fuzz import stories
 from tests.fuzz.pieces import Pieces
 from tsudoi.ops import configfile
@@ -69,10 +69,10 @@ def _datagram(data: bytes) -> None:
         datagram.decode_text(data, dialect).encode()
     for parse in (datagram.parse_untrusted, datagram.parse_in_characters_untrusted):
         try:
-            said = parse(data)
+            room, token, text = parse(data)
         except MalformedMessage:
             continue
-        assert data[2:].startswith(said.room + said.token + said.text)
+        assert data[2:].startswith(room + token + text)
 
 
 def _down(data: bytes) -> None:
@@ -156,12 +156,12 @@ class _Believing:
 
 
 _keys = parse_keys(SECRET)
-_trusting = Gate(_keys, True)
+_trusting = TokenVerifier(_keys, required=False)
 
 
 def _token(data: bytes) -> None:
     user, _, password = data.decode(errors="replace").partition("\n")
-    admitted = _trusting.admit_untrusted(Operation.JOIN, "den", user, password or None, NOW)
+    admitted = _trusting.identify_untrusted(Operation.JOIN, "den", user, password or None, NOW)
     assert not admitted.rights, "nobody has signed it"
 
 
@@ -172,8 +172,8 @@ def _signature(data: bytes) -> None:
 def _claims(data: bytes) -> None:
     pieces = Pieces(data)
     operation = pieces.one_of(list(Operation))
-    gate = Gate(_Believing(pieces.rest()), False)
-    gate.admit_untrusted(operation, "den", "eyJhbGciOiJIUzI1.e30.x", None, NOW)
+    verifier = TokenVerifier(_Believing(pieces.rest()), required=True)
+    verifier.identify_untrusted(operation, "den", "eyJhbGciOiJIUzI1.e30.x", None, NOW)
 
 
 def _keys_file(data: bytes) -> None:
@@ -215,9 +215,9 @@ TARGETS = {
     "downward": Target(_downward, (backbone.parse_downward_untrusted,)),
     "published": Target(_published, (backbone.parse_news_untrusted, backbone.parse_bundle_untrusted)),
     "orders": Target(_orders, (admin_frames.parse_ask_untrusted, admin_frames.parse_answer_untrusted)),
-    "token": Target(_token, (Gate.admit_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
-    "signature": Target(_signature, (Keys.verify_untrusted,), (MalformedMessage, WrongPassword)),
-    "claims": Target(_claims, (Gate._claims_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
+    "token": Target(_token, (TokenVerifier.identify_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
+    "signature": Target(_signature, (TokenKeys.verify_untrusted,), (MalformedMessage, WrongPassword)),
+    "claims": Target(_claims, (TokenVerifier._claims_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
     "keys_file": Target(_keys_file, (parse_keys,), (SettingError,)),
     "settings": Target(_settings, (configfile.parse,), (SettingError,)),
     # These have bounds and counters for what is wrong, and never an exception.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker import keyring
-from broker.net.allow_list import make_pair
+from broker.net.zap import make_pair
 from tests.attacks.watch import Person, enter
 from tests.support.services import Broker, Gateway
 from tsudoi.ops.keyfiles import Owner, Role

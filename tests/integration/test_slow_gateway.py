@@ -46,7 +46,7 @@ async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneR
     service = Service(config, relay.endpoint)
     try:
         (tcp,) = await service.start()
-        yield service, relay, tsudoi.Server("127.0.0.1", tcp.port, service.udp[0].door.port)
+        yield service, relay, tsudoi.Server("127.0.0.1", tcp.port, service.udp[0].listener.port)
     finally:
         await service.stop()
         await relay.close()

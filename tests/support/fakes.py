@@ -1,29 +1,30 @@
-"""Broker and gateways in one process, without sockets or clocks: their real cores, joined by a network that is a dice.
+"""Broker and gateways in one process, without sockets or clocks: their real cores, joined by a simulated network.
 
-A `World` has one broker with its store and any number of gateways; `run` lets time go by. Between them go, for each
-gateway, three streams as ZeroMQ has them: commands up, answers down, and news. A stream keeps its order; how streams
-mix, how long frames take and how many come at once is the dice's. `Weather` says what else may happen: news that are
-dropped on the way, and connections that break, which loses all that is under way and shows again where rooms stand.
+A `World` has one broker with its store and any number of gateways; `run` lets time go by. Each gateway has three
+streams to or from the broker, as over ZeroMQ: commands, answers, news. A stream keeps its order. A seeded generator
+decides how streams mix, how long frames take and how many arrive at once. `Weather` says which faults happen: news are
+dropped, or connections break, which loses what is under way and makes the broker send the rooms' positions again.
 """
 
 import json
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from broker.config import Limits
 from broker.core import Core as BrokerCore
-from broker.store import Store
-from broker.store_memory import MemoryStore
+from broker.store.interface import Store
+from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
-from gateway import addresses
+from gateway.chat.dispatch import ChatCore
+from gateway.chat.members import Member, Recipients
 from gateway.config import Settings
-from gateway.core import Core as GatewayCore
 from gateway.counters import Counters
-from gateway.delivery import Delivery
-from gateway.link import CANARY_S, Link
-from gateway.members import Member, Members, Recipients
+from gateway.link.canary import CANARY_S
+from gateway.link.link import Link
+from gateway.link.requests import OnAnswer
+from gateway.listeners import sockaddr
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Answer,
@@ -58,13 +59,13 @@ class FakeRecipients:
         self.addresses: list[bytes] = []
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         member.slot = len(self.members)
         self.members.append(member)
         self.addresses.append(address)
 
     def remove(self, member: Member) -> None:
-        """See `gateway.members.Recipients`; the last one moves into the gap, as there."""
+        """See `gateway.chat.members.Recipients`; the last one moves into the gap, as there."""
         last, address = self.members.pop(), self.addresses.pop()
         if last is not member:
             self.members[member.slot], self.addresses[member.slot] = last, address
@@ -72,7 +73,7 @@ class FakeRecipients:
         member.slot = -1
 
     def address_in(self, slot: int) -> bytes:
-        """See `gateway.members.Recipients`."""
+        """See `gateway.chat.members.Recipients`."""
         return self.addresses[slot]
 
     def __len__(self) -> int:
@@ -80,35 +81,63 @@ class FakeRecipients:
 
 
 @dataclass
-class FakeDoors:
-    """Takes down what a gateway sends, in order, and which topics it hears."""
+class FakeOutbound:
+    """Records what a gateway sends to members, in order, and its topics; what is for the broker goes to its link."""
 
+    link: Link
     sent: list[tuple[int, bytes, bytes]] = field(default_factory=list)
-    """(door, address, payload)"""
+    """(listener, address, payload)"""
     topics: list[bytes] = field(default_factory=list)
     on_send: Callable[[int, bytes, bytes], None] | None = None
     on_topics: Callable[[bytes, bool], None] | None = None
+    floods: list[tuple[Member, float]] = field(default_factory=list)
+    filter: Sequence[bytes] = ()
+    """What the kernel was told to drop last."""
 
-    def fan_out(self, door: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """See `gateway.delivery.Doors`."""
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        """See `Outbound`."""
+        self.sent.append((listener, address, payload))
+        if self.on_send is not None:
+            self.on_send(listener, address, payload)
+
+    def new_recipients(self) -> FakeRecipients:
+        """See `Outbound`."""
+        return FakeRecipients()
+
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """See `Outbound`."""
         for slot in range(len(recipients)):
             if slot != skip:
-                self.send_to(door, recipients.address_in(slot), payload)
+                self.send(listener, recipients.address_in(slot), payload)
 
-    def send_to(self, door: int, address: bytes, payload: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
-        self.sent.append((door, address, payload))
-        if self.on_send is not None:
-            self.on_send(door, address, payload)
+    def block_flooders(self, program: Sequence[bytes]) -> None:
+        """See `Outbound`."""
+        self.filter = program
+
+    def log_flood(self, member: Member, seconds: float) -> None:
+        """See `Outbound`."""
+        self.floods.append((member, seconds))
+
+    def publish(self, item: Item) -> bool:
+        """See `Outbound`."""
+        return self.link.publish(item)
+
+    def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
+        """See `Outbound`."""
+        self.link.ask(question, now, on_answer)
+
+    def notify(self, message: backbone.Delivered) -> None:
+        """See `Outbound`."""
+        self.link.notify(message)
 
     def subscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self.topics.append(topic)
         if self.on_topics is not None:
             self.on_topics(topic, True)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """See `gateway.delivery.Doors`."""
+        """See `Outbound`."""
         self.topics.remove(topic)
         if self.on_topics is not None:
             self.on_topics(topic, False)
@@ -124,25 +153,22 @@ class FakeGateway:
     def __init__(self, instance: str = "a/1", settings: Settings | None = None, ipv6: tuple[bool, ...] = (False,)):
         self.settings = settings or Settings()
         self.instance = instance
-        self.doors = FakeDoors()
         self.counters = Counters()
-        self.members = Members()
         self.link = Link(instance, self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
-        self.delivery = Delivery(
-            self.members, self.settings, self.link, self.counters, self.doors, FakeRecipients, list(ipv6)
-        )
-        self.core = GatewayCore(self.members, self.settings, self.link, self.delivery, self.counters)
+        self.outbound = FakeOutbound(self.link)
+        self.core = ChatCore(self.settings, self.link, self.outbound, self.counters, list(ipv6))
+        self.members = self.core.members
 
     def frames(self, now: float) -> list[bytes]:
         """What it has for the broker now."""
-        self.delivery.report_if_due(now)
+        self.core.reports.report_if_due(now)
         return self.link.frames(now)
 
 
 class ScriptedGateway(FakeGateway):
-    """A gateway whose broker is the test: what it says is read here, and answered as the test likes.
+    """A gateway whose broker is the test.
 
-    It begins alive, with a lease, and its roll has been called. Its canaries come back by themselves while
+    It begins welcomed, with a lease, and has reconciled. Its canaries come back by themselves while
     `canaries_come_back`.
     """
 
@@ -166,12 +192,12 @@ class ScriptedGateway(FakeGateway):
                 self.wait(CANARY_S)
                 for request in self.asked(backbone.Reconcile):
                     self.reply(request.id, backbone.Reconciled([]))
-            assert self.told() == [backbone.Hello(backbone.VERSION)]
+            assert self.notified() == [backbone.Hello(backbone.VERSION)]
 
-    # --- time and what the gateway says ---------------------------------------------------------------------------
+    # --- time, and what the gateway sends ---------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Let it do what time brings."""
+        """Let it tick."""
         self.core.tick(self.now)
         self.listen()
 
@@ -183,7 +209,7 @@ class ScriptedGateway(FakeGateway):
             self.tick()
 
     def listen(self) -> None:
-        """Take what it has to say; what it publishes is accepted."""
+        """Take what it has for the broker; accept what it publishes."""
         for frame in self.frames(self.now):
             match backbone.parse_upward_untrusted(frame):
                 case Publish(first, items):
@@ -205,7 +231,7 @@ class ScriptedGateway(FakeGateway):
         return items
 
     def said(self) -> list[str]:
-        """The texts that it has published since `published` or this was asked last, but for what is not said."""
+        """The texts of the messages that it has published since `published` or this was called last."""
         return [item.text for item in self.published() if item.kind == EntryKind.SAID]
 
     def asked(self, *kinds: type[Question]) -> list[Request]:
@@ -215,16 +241,16 @@ class ScriptedGateway(FakeGateway):
         self._requests = [request for request in self._requests if not isinstance(request.body, kinds)]
         return found
 
-    def told(self) -> list[Upward]:
-        """What else it has said since this was asked last."""
+    def notified(self) -> list[Upward]:
+        """What else it has sent to the broker since this was asked last."""
         self.listen()
         others, self._others = self._others, []
         return others
 
-    # --- what the broker says -------------------------------------------------------------------------------------
+    # --- what the broker sends -------------------------------------------------------------------------------------
 
     def answer(self, message: Downward) -> None:
-        """Say something on the command stream."""
+        """Send it a message of the broker."""
         self.core.handle_answer(backbone.encode(message), self.now)
 
     def reply(self, request_id: int, body: Answer) -> None:
@@ -250,17 +276,17 @@ class ScriptedGateway(FakeGateway):
         name: str = "",
         ip: str = "192.0.2.1",
     ) -> Member:
-        """Let a member in as the TCP door does, at an address if one is given; its room's news are proven to come."""
+        """Let a member enter as the TCP listener does, with an address if one is given; its room is confirmed."""
         granted = a_grant(number, dialect, room=room, offset=offset, name=name, ip=ip)
         member = self.core.enter(granted, token_of(number), self.now)
         if not member.room.confirmed:
             self.news(room=room, last=offset)
         if address is not None:
-            self.hear(number, b"", address)
+            self.receive(number, b"", address)
         return member
 
-    def hear(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
-        """Let a datagram of a member come in."""
+    def receive(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
+        """Let it receive a datagram of a member."""
         raw = text if isinstance(text, bytes) else text.encode()
         name = (room or self.room_of(number)).encode()
         head = bytes((len(name), 32)) + name + token_of(number)
@@ -284,7 +310,7 @@ def room_name(room: int) -> str:
 
 def address_of(number: int, port: int = 0, network: str = "192.0.2.1") -> bytes:
     """An address for a test's member; all of one network have the same IP."""
-    return addresses.pack(network, port or 20_000 + number)
+    return sockaddr.pack(network, port or 20_000 + number)
 
 
 def a_grant(
@@ -427,7 +453,7 @@ class FakeClient:
         self.world = world
         self.dialect = dialect
         self.token = b"%032x" % random.Random(number).getrandbits(128)
-        self.address = addresses.pack("127.0.0.1", 10_000 + number)
+        self.address = sockaddr.pack("127.0.0.1", 10_000 + number)
         self.granted: Granted | None = None
         self.refused = False
         self.is_ready = False
@@ -459,7 +485,7 @@ class FakeClient:
 
 
 class World:
-    """A broker, gateways and clients, and a dice that says what happens when."""
+    """A broker, gateways and clients, and a seeded generator that decides what happens when."""
 
     def __init__(
         self, seed: int, weather: Weather | None = None, settings: Settings | None = None, limits: Limits | None = None
@@ -485,13 +511,13 @@ class World:
         """Start a gateway, and wait until it is healthy."""
         instance = backbone.new_instance(name, f"{len(self.nodes) + 1:016x}")
         node = self.add(Node(FakeGateway(instance, self.settings)))
-        self.run_until(lambda: not node.gateway.link.illness(self.now))
+        self.run_until(lambda: not node.gateway.link.canary.unhealthy_reason(self.now))
         return node
 
     def add(self, node: Node) -> Node:
         """Let a gateway begin, and return it."""
-        node.gateway.doors.on_send = self._on_send
-        node.gateway.doors.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
+        node.gateway.outbound.on_send = self._on_send
+        node.gateway.outbound.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
         self.nodes.append(node)
         return node
 
@@ -526,13 +552,13 @@ class World:
     def break_news(self, node: Node) -> None:
         """Lose the news that are under way; subscriptions come again by themselves."""
         node.news.frames.clear()
-        for topic in node.gateway.doors.topics:
+        for topic in node.gateway.outbound.topics:
             self._subscribed(node, topic)
 
     def enter(
         self, node: Node, room: str, dialect: str = "tsudoi", password: str | None = None, options: int = 0
     ) -> FakeClient:
-        """Create the room or join it, as the TCP door does; `granted` or `refused` comes later."""
+        """Create the room or join it, as the TCP listener does; `granted` or `refused` comes later."""
         client = FakeClient(self, len(self.clients) + 1, dialect)
         exists = room in self.broker.core.directory.by_name
         name, token_hash = f"c{len(self.clients)}", hash_token(client.token)
@@ -673,7 +699,7 @@ class World:
         for topic, body in turn.news:
             for node in self.nodes:
                 own = backbone.own_topic(node.gateway.instance)
-                wanted = topic == own or topic in node.gateway.doors.topics
+                wanted = topic == own or topic in node.gateway.outbound.topics
                 if wanted and not node.is_dead and self.dice.random() >= self.weather.dropped_news:
                     self._put(node.news, topic + body)
                     if self.dice.random() < self.weather.repeated_news:
@@ -683,7 +709,7 @@ class World:
             if there and there[0].away_until <= self.now:
                 self._put(there[0].down, backbone.encode(answer))
             else:
-                self.broker.core.custody.unreachable(peer)
+                self.broker.core.ownership.unreachable(peer)
         for job in turn.passwords:
             self.broker.hash(job)
 

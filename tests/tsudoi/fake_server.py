@@ -42,13 +42,13 @@ class FakeServer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.datagrams.append(data)
-        up = datagram.parse_untrusted(data)
-        room = self.rooms.get(up.room.decode())
-        token = up.token.decode()
+        raw_room, raw_token, raw_text = datagram.parse_untrusted(data)
+        room = self.rooms.get(raw_room.decode())
+        token = raw_token.decode()
         if room is None or token not in room.names:
             return
         room.addresses[token] = addr
-        text = datagram.decode_text(up.text, self.dialect)
+        text = datagram.decode_text(raw_text, self.dialect)
         if not text or text in self.dialect.register_words:
             return
         if text in self.dialect.leave_words:
@@ -59,7 +59,7 @@ class FakeServer(asyncio.DatagramProtocol):
                 self.udp.sendto(answer, addr)
             return
         room.said += 1
-        down = downlink_encoder.encode_message(self.dialect.down, up.room.decode(), room.said, room.names[token], text)
+        down = downlink_encoder.encode_message(self.dialect.down, raw_room.decode(), room.said, room.names[token], text)
         for other, address in room.addresses.items():
             if other != token or self.dialect.echo:
                 self.udp.sendto(down, address)

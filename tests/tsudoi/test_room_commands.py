@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tsudoi
-from gateway.render import farewell
+from gateway.chat.render import farewell
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
 from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, Settings
 from tsudoi.events import (

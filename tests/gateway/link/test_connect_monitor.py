@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from broker import keyring
 from broker.config import Limits
 from broker.core import Core
-from broker.keyring import Keyring
-from broker.net.allow_list import make_pair
+from broker.keys import key_folder
+from broker.keys.allow_list import AllowList
 from broker.net.server import Server
-from broker.store_memory import MemoryStore
+from broker.net.zap import make_pair
+from broker.store.memory import MemoryStore
 from gateway.link.broker_sockets import BrokerSockets
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol.backbone import publish_endpoint
@@ -42,7 +42,7 @@ async def connecting(endpoint: str, key: SecretKey | None) -> AsyncIterator[Brok
 @asynccontextmanager
 async def serving(folder: Path | None, bind: str = "tcp://127.0.0.1:0") -> AsyncIterator[Server]:
     store, limits = MemoryStore(), Limits()
-    ring = Keyring(folder) if folder else None
+    ring = AllowList(folder) if folder else None
     server = Server(Core(store.load(), "broker", limits, 0.0), store, limits, bind, lambda: None, ring)
     server.start()
     try:
@@ -53,8 +53,8 @@ async def serving(folder: Path | None, bind: str = "tcp://127.0.0.1:0") -> Async
 
 @pytest.fixture
 def key(tmp_path: Path) -> SecretKey:
-    keyring.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
-    return keyring.read_secret(tmp_path / "east.key")
+    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
+    return key_folder.read_secret(tmp_path / "east.key")
 
 
 def is_in(backbone: BrokerSockets) -> bool:

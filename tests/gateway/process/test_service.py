@@ -15,7 +15,7 @@ import tsudoi
 from broker.config import Limits
 from broker.core import Core
 from broker.net.server import Server as BrokerServer
-from broker.store_memory import MemoryStore
+from broker.store.memory import MemoryStore
 from gateway.config import Config, Door, Settings
 from gateway.process.service import DRAIN_S, Service
 from tsudoi.protocol import backbone
@@ -53,7 +53,7 @@ class Both:
 
     async def start(self) -> None:
         (door,) = await self.service.start()
-        self.server = tsudoi.Server("127.0.0.1", door.port, self.service.udp[0].door.port)
+        self.server = tsudoi.Server("127.0.0.1", door.port, self.service.udp[0].listener.port)
 
     async def stop(self) -> None:
         """Stop the gateway, once."""
@@ -94,7 +94,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_its_doors_open_when_a_probe_has_come_back(where: str) -> None:
     async def scenario() -> None:
         async with running(where) as both:
-            assert both.service.link.illness(asyncio.get_running_loop().time()) == ""
+            assert both.service.link.canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
             with socket.create_connection((both.server.host, both.server.tcp), timeout=5):
                 pass
 
@@ -133,8 +133,8 @@ def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_
             await until(lambda: counters.accepted_messages == len(texts))
             await both.stop()
             await until(lambda: both.said() == texts)
-            (instance,) = both.broker._core.custody.gateways
-            await until(lambda: both.broker._core.custody.gateways[instance].stopped)
+            (instance,) = both.broker._core.gateways.known
+            await until(lambda: both.broker._core.gateways.known[instance].stopped)
             assert len(both.broker._core.directory.members) == 1
 
     asyncio.run(scenario())
@@ -231,9 +231,9 @@ def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(tm
 
     def knows(service: Service, name: str) -> bool:
         token = jwt.encode({"exp": 2**40}, (tmp_path / name).read_bytes())
-        assert service.gate is not None
+        assert service.verifier is not None
         try:
-            service.gate.admit_untrusted(Operation.JOIN, "den", token, None, 0.0)
+            service.verifier.identify_untrusted(Operation.JOIN, "den", token, None, 0.0)
         except InvalidName:  # the token says none, but its signature holds
             return True
         except WrongPassword:

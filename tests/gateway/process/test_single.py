@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import tsudoi
-from broker.store import Batch
-from broker.store_sqlite import SqliteStore
+from broker.store.interface import Batch
+from broker.store.sqlite import SqliteStore
 from gateway.config import Config, Listener
 from gateway.process.service import Service as GatewayService
 from gateway.process.single import LocalBroker
@@ -157,7 +157,7 @@ def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest
             Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), broker.endpoint, broker.context
         )
         (door,) = await service.start()
-        server = tsudoi.Server("127.0.0.1", door.port, service.udp[0].door.port)
+        server = tsudoi.Server("127.0.0.1", door.port, service.udp[0].listener.port)
         monkeypatch.setattr(SqliteStore, "commit", fail)
         joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server))
         async with asyncio.timeout(PATIENCE_S):

@@ -1,7 +1,7 @@
-"""Define the frames between an admin client and the broker; ARCHITECTURE.md, "Operator".
+"""Frames between an operator's client and the broker's admin server; ARCHITECTURE.md, "Operator".
 
-One question, one answer, each one frame: a MessagePack array whose first item is the tag. They have a socket of their
-own, so that a gateway can not send them.
+A question and its answer are one frame each: a MessagePack array whose first item is the tag. They have a socket of
+their own, and gateways' frames (`from_gateway.py`) do not contain them: a gateway can not give an operator's orders.
 """
 
 from typing import Annotated, Final
@@ -14,16 +14,16 @@ from tsudoi.protocol.untrusted import PARSE_ERRORS
 
 VERSION: Final = 1
 PAGE: Final = 1_000
-"""Most rows in one answer; for more, ask again."""
+"""The most rows in one answer; for more, ask again."""
 
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 
 
-# --- questions ----------------------------------------------------------------------------------------------------
+# --- lists and orders -------------------------------------------------------------------------------------------
 
 
 class ListRooms(Wire, tag=1):
-    """List rooms."""
+    """List the rooms."""
 
     after: Number = 0
     """Only rooms with larger ids."""
@@ -32,20 +32,20 @@ class ListRooms(Wire, tag=1):
 
 
 class ListMembers(Wire, tag=2):
-    """List members."""
+    """List the members."""
 
     after: Number = 0
     """Only members with larger ids."""
     room: Text = ""
-    """Only members of the room with this name, if not empty."""
+    """Only members of the room of this name."""
 
 
 class ListGateways(Wire, tag=3):
-    """List gateways."""
+    """List the gateways that are known."""
 
 
 class Count(Wire, tag=4):
-    """Read the broker's counters."""
+    """Return the counters since the broker started."""
 
 
 class CloseRoom(Wire, tag=5):
@@ -63,7 +63,7 @@ class RemoveMember(Wire, tag=6):
 
 
 class Ban(Wire, tag=7):
-    """Ban a name or an IP address from all rooms, and remove its members."""
+    """Ban a name or an address from all rooms, and remove the members that have it."""
 
     name: Text
     """Empty: ban the address."""
@@ -81,28 +81,28 @@ class Unban(Wire, tag=8):
 
 
 class ListBans(Wire, tag=9):
-    """List the bans of the whole server."""
+    """List the bans from all rooms."""
 
 
 class Announce(Wire, tag=10):
-    """Send an announcement to all members, or to those of one room."""
+    """Send a notice to all members, or to those of one room."""
 
     text: Text
     room: Text = ""
 
 
 class Persist(Wire, tag=11):
-    """Make a room persistent: it outlives its members and has no host. Creates the room if there is none."""
+    """Make a room persistent and without a host; create it if there is none."""
 
     room: Text
     password_hash: Text | None = None
-    """Empty: no password. None: unchanged."""
+    """Empty: no password. None: leave it as it is."""
     topic: Text | None = None
-    """None: unchanged."""
+    """None: leave it as it is."""
 
 
 class Unpersist(Wire, tag=12):
-    """Make a room close when its last member leaves."""
+    """Let a room close when its last member leaves; at once if it has none."""
 
     room: Text
 
@@ -124,7 +124,7 @@ Question = (
 
 
 class Ask(Wire, tag=1):
-    """A question, with the version of these frames."""
+    """The frame of a question."""
 
     version: Number
     body: Question
@@ -146,7 +146,7 @@ class Room(Wire):
     topic: str
     created_ms: Number
     entries: Number
-    """Number of entries in the room's log."""
+    """Number of entries in its log."""
 
 
 class Member(Wire):
@@ -160,11 +160,11 @@ class Member(Wire):
     """`codes.Rights`"""
     dialect: str
     ip: str
-    """IP address of its TCP connection."""
+    """The address that it joined from."""
     address: str
-    """IP address, UDP port and its gateway's listener, to which its datagrams go; empty while unknown."""
+    """Where its datagrams go: IP address, port and the gateway's listener; empty while that is not known."""
     gateway: str
-    """Instance of the gateway that serves it."""
+    """The instance of the gateway that serves it."""
 
 
 class Gateway(Wire):
@@ -175,11 +175,11 @@ class Gateway(Wire):
     state: str
     """`serves`, `stopped` or `away`."""
     silent_ms: Number
-    """Time since its last frame."""
+    """Since it was last heard."""
 
 
-class Sanction(Wire):
-    """One ban of the whole server."""
+class ListedBan(Wire):
+    """One ban from all rooms."""
 
     name: str
     ip: str
@@ -203,13 +203,13 @@ class Members(Wire, tag=2):
 
 
 class Gateways(Wire, tag=3):
-    """All known gateways, also stopped ones."""
+    """The gateways that are known, gone ones too."""
 
     gateways: list[Gateway]
 
 
 class Counted(Wire, tag=4):
-    """Counters since the broker's start: (name, value)."""
+    """The counters, by name."""
 
     counters: list[tuple[str, int]]
 
@@ -217,17 +217,18 @@ class Counted(Wire, tag=4):
 class Bans(Wire, tag=5):
     """Bans of the whole server, oldest first."""
 
-    bans: list[Sanction]
+    bans: list[ListedBan]
 
 
 class Done(Wire, tag=6):
-    """The order is carried out and committed; `count` is the number of rooms or members that it concerned."""
+    """The order was carried out and stored."""
 
     count: Number
+    """Rooms or members that it concerned."""
 
 
 class Refused(Wire, tag=7):
-    """The order is not carried out; one line says why."""
+    """The order was refused; `why` is one line."""
 
     why: str
 
@@ -240,7 +241,7 @@ encode = msgspec.msgpack.Encoder().encode
 
 
 def parse_ask_untrusted(frame: bytes) -> Ask:
-    """Return an admin client's question, or raise MalformedMessage."""
+    """Return an operator's question, or raise MalformedMessage."""
     try:
         ask: Ask = _questions.decode(frame)
     except PARSE_ERRORS as exc:

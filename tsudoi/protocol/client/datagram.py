@@ -3,56 +3,54 @@
 | room size: 1 | token size: 1 | room | token | text |      UTF-8, at most 4096 bytes in all
 """
 
-from typing import NamedTuple
-
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import TOKEN_SIZE, cut
 from tsudoi.protocol.untrusted import parse_json_untrusted
 
+MIN_UP = 2
+"""Bytes of the two sizes."""
 MAX_UP = 4096
 """Bytes of one datagram; the rest is cut off."""
 
 
-class Datagram(NamedTuple):
-    """One datagram from a client, still bytes: most of it is compared, not read."""
-
-    room: bytes
-    token: bytes
-    text: bytes
+Datagram = tuple[bytes, bytes, bytes]
+"""(room, token, text) from a client, still bytes: most of it is compared, not read. A plain tuple, as one is made for
+each datagram that comes."""
 
 
 def parse_untrusted(data: bytes) -> Datagram:
-    """Return the datagram in `data`, sizes taken as bytes; what is beyond 4096 bytes is cut off.
+    """Return the room, token and text in a datagram, its sizes taken as bytes; beyond 4096 bytes the text is cut off.
 
     Raises:
-        MalformedMessage: sizes that `data` can not hold.
+        MalformedMessage: the sizes are missing, or larger than the datagram.
     """
-    if len(data) < 2:
+    size = len(data)
+    if size < MIN_UP:
         raise MalformedMessage("shorter than its two sizes")
     token_at = 2 + data[0]
     text_at = token_at + data[1]
-    if text_at > len(data):
+    if text_at > size:
         raise MalformedMessage("sizes disagree")
-    return Datagram(data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP])
+    return data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP]
 
 
 def parse_in_characters_untrusted(data: bytes) -> Datagram:
-    """Return the datagram in `data` with its room size taken as characters; the token has its known size.
+    """Return the same with the room's size taken as characters, and a token of the size that tokens have.
 
     For clients that put `len(str)` where bytes belong: tried when the token at the declared place is unknown.
 
     Raises:
-        MalformedMessage: no such split.
+        MalformedMessage: there is no such split.
     """
-    if len(data) < 2:
+    if len(data) < MIN_UP:
         raise MalformedMessage("shorter than its two sizes")
     token_at = characters_end(data)
     text_at = token_at + TOKEN_SIZE
     if text_at > len(data):
         raise MalformedMessage("sizes disagree")
-    return Datagram(data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP])
+    return data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP]
 
 
 def characters_end(data: bytes) -> int:

@@ -87,11 +87,11 @@ def test_a_new_dialect_is_refused(status: Status) -> None:
 def test_a_new_dialect_chats_and_is_told_of_the_end() -> None:
     dialect = worked_example()
     member = Membership(dialect, "部屋1", "アリス", TOKEN)
-    up = datagram.parse_untrusted(member.say("やあ"))
-    assert (up.room.decode(), up.token.decode()) == ("部屋1", TOKEN)
-    assert datagram.decode_text(up.text, dialect) == "やあ"
-    assert datagram.parse_untrusted(member.register()).text.decode() in dialect.register_words
-    assert datagram.parse_untrusted(member.leave() or b"").text.decode() in dialect.leave_words
+    room, token, text = datagram.parse_untrusted(member.say("やあ"))
+    assert (room.decode(), token.decode()) == ("部屋1", TOKEN)
+    assert datagram.decode_text(text, dialect) == "やあ"
+    assert datagram.parse_untrusted(member.register())[2].decode() in dialect.register_words
+    assert datagram.parse_untrusted(member.leave() or b"")[2].decode() in dialect.leave_words
 
     def hears(raw: bytes) -> Event:
         return member.receive(raw)

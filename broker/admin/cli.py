@@ -1,0 +1,328 @@
+"""`python -m broker admin`: the operator's command line.
+
+Each command is one or a few requests to the broker (`admin_frames.py`) and a table of the answers; `--json` has
+the same for scripts. Exit status 1: the broker is not there, or refuses; the reason is one line on standard error.
+"""
+
+import datetime
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+import msgspec
+
+from tsudoi.ops.ip_address import looks_like_address
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
+from tsudoi.protocol.codes import Rights
+from tsudoi.protocol.errors import BackboneError, SettingError
+
+from ..keys.key_folder import read_secret
+from ..rooms.passwords import make_hash
+from .client import ask_broker
+
+_A = TypeVar("_A")
+_R = TypeVar("_R", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How to reach the broker, and how to show its answers."""
+
+    endpoint: str
+    as_json: bool
+    key: SecretKey | None
+
+    def ask(self, question: Question, kind: type[_A]) -> _A:
+        """Return the answer, or end the program with one line of explanation."""
+        try:
+            answer = ask_broker(self.endpoint, question, self.key)
+        except BackboneError as exc:
+            _end(str(exc))
+        if isinstance(answer, Refused):
+            _end(answer.why)
+        if not isinstance(answer, kind):
+            _end(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")
+        return answer
+
+    def tell(self, question: Question, words: str) -> None:
+        """Send an order and print the result; `words` may contain {count}."""
+        done = self.ask(question, Done)
+        if self.as_json:
+            _print_json({"done": done.count})
+        else:
+            click.echo(words.format(count=done.count))
+
+    def show(self, what: str, rows: list[_R], cells: Callable[[_R], dict[str, str | int]], empty: str) -> None:
+        """Print rows: a table with the `cells` of each, by heading, or all fields as JSON."""
+        if self.as_json:
+            _print_json({what: [_fields(row) for row in rows]})
+        elif not rows:
+            click.echo(empty)
+        else:
+            _print_table([cells(row) for row in rows])
+
+
+def _print_table(rows: list[dict[str, str | int]]) -> None:
+    # Only here: it takes its time and memory, and a broker that serves shows no tables.
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.ROUNDED, header_style="dim")
+    for heading, cell in rows[0].items():
+        table.add_column(heading, justify="right" if isinstance(cell, int) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row.values()))
+    # In a pipe nothing is known of a width; there nothing need be folded.
+    Console(width=None if sys.stdout.isatty() else 500, highlight=False).print(table)
+
+
+def _end(why: str) -> NoReturn:
+    click.echo(f"broker: {why}", err=True)
+    sys.exit(1)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value)))
+
+
+def _fields(row: msgspec.Struct) -> dict[str, Any]:
+    # Ids mean nothing outside, and are larger than what many readers of JSON take for a whole number.
+    return {key: value for key, value in msgspec.structs.asdict(row).items() if key != "id"}
+
+
+def _moment(at_ms: int) -> str:
+    return datetime.datetime.fromtimestamp(at_ms / 1000).astimezone().isoformat(" ", "seconds")
+
+
+# --- lists --------------------------------------------------------------------------------------------------------
+
+
+@click.group("admin")
+@click.option("--json", "as_json", is_flag=True, help="Answers as JSON, for scripts.")
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TSUDOI_KEY",
+    show_envvar=True,
+    help="An operator's secret key, for a broker with keys (python -m broker keys add --operator NAME).",
+)
+@click.pass_context
+def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
+    """Look at a running broker, and give it orders.
+
+    It is found by its --store (or TSUDOI_STORE): who may read that may operate. A broker that listens for operators
+    elsewhere is named by --admin. A gateway's own broker has its store in the gateway's --data folder.
+    """
+    endpoint = context.obj.admin_endpoint
+    if endpoint is None:
+        raise click.UsageError("name the broker's --store, or where it listens for operators: --admin ENDPOINT")
+    try:
+        secret = read_secret(key) if key and endpoint.startswith("tcp://") else None
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    context.obj = Connection(endpoint, as_json, secret)
+
+
+def _rooms(broker: Connection) -> Iterator[admin_frames.Room]:
+    after, more = 0, True
+    while more:
+        answer = broker.ask(admin_frames.ListRooms(after), admin_frames.Rooms)
+        yield from answer.rooms
+        more = answer.more and bool(answer.rooms)
+        after = answer.rooms[-1].id if answer.rooms else 0
+
+
+def _members(broker: Connection, room: str) -> Iterator[admin_frames.Member]:
+    after, more = 0, True
+    while more:
+        answer = broker.ask(admin_frames.ListMembers(after, room), admin_frames.Members)
+        yield from answer.members
+        more = answer.more and bool(answer.members)
+        after = answer.members[-1].id if answer.members else 0
+
+
+def _room_cells(room: admin_frames.Room) -> dict[str, str | int]:
+    return {
+        "room": room.name,
+        "members": room.members,
+        "host": room.host,
+        "": _marks(locked=room.locked, persistent=room.persistent),
+        "topic": room.topic,
+        "since": _moment(room.created_ms),
+    }
+
+
+def _member_cells(member: admin_frames.Member) -> dict[str, str | int]:
+    rights = Rights(member.rights)
+    return {
+        "room": member.room,
+        "name": member.name,
+        "": _marks(host=member.host, moderator=Rights.MODERATOR in rights, verified=Rights.VERIFIED in rights),
+        "dialect": member.dialect,
+        "from": member.ip,
+        "hears at": member.address,
+        "gateway": member.gateway,
+    }
+
+
+def _gateway_cells(gateway: admin_frames.Gateway) -> dict[str, str | int]:
+    return {
+        "gateway": backbone.gateway_name(gateway.instance) or "–",
+        "run": gateway.instance.rpartition("/")[2],
+        "state": gateway.state,
+        "members": gateway.members,
+        "heard": f"{gateway.silent_ms / 1000:.1f} s ago",
+    }
+
+
+def _ban_cells(ban: admin_frames.ListedBan) -> dict[str, str | int]:
+    return {"who": ban.name or ban.ip, "until": _moment(ban.until_ms) if ban.until_ms else "it is lifted"}
+
+
+def _marks(**marks: bool) -> str:
+    return " ".join(mark for mark, holds in marks.items() if holds)
+
+
+@admin.command("rooms")
+@click.pass_obj
+def rooms_command(broker: Connection) -> None:
+    """List all rooms."""
+    broker.show("rooms", list(_rooms(broker)), _room_cells, "There are no rooms.")
+
+
+@admin.command("room")
+@click.argument("name")
+@click.pass_obj
+def room_command(broker: Connection, name: str) -> None:
+    """Show one room and who is in it."""
+    rooms = broker.ask(admin_frames.ListRooms(0, name), admin_frames.Rooms).rooms
+    members = list(_members(broker, name))
+    if broker.as_json:
+        _print_json(_fields(rooms[0]) | {"in_it": [_fields(member) for member in members]})
+    else:
+        broker.show("rooms", rooms, _room_cells, "")
+        broker.show("members", members, _member_cells, "Nobody is in it.")
+
+
+@admin.command("members")
+@click.argument("room", default="")
+@click.pass_obj
+def members_command(broker: Connection, room: str) -> None:
+    """List the members of ROOM, or of all rooms."""
+    broker.show("members", list(_members(broker, room)), _member_cells, "Nobody is there.")
+
+
+@admin.command("gateways")
+@click.pass_obj
+def gateways_command(broker: Connection) -> None:
+    """List the gateways that are known, and whether they are there."""
+    gateways = broker.ask(admin_frames.ListGateways(), admin_frames.Gateways).gateways
+    broker.show("gateways", gateways, _gateway_cells, "No gateway is known.")
+
+
+@admin.command("counters")
+@click.pass_obj
+def counters_command(broker: Connection) -> None:
+    """Show what there is, and what has happened since the broker started."""
+    counters = broker.ask(admin_frames.Count(), admin_frames.Counted).counters
+    if broker.as_json:
+        _print_json(dict(counters))
+    else:
+        _print_table([{"what": name.replace("_", " "), "number": number} for name, number in counters])
+
+
+@admin.command("bans")
+@click.pass_obj
+def bans_command(broker: Connection) -> None:
+    """List who may not come in anywhere."""
+    broker.show("bans", broker.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "Nobody is banned.")
+
+
+# --- changes ------------------------------------------------------------------------------------------------------
+
+
+@admin.command("close")
+@click.argument("room")
+@click.pass_obj
+def close_command(broker: Connection, room: str) -> None:
+    """Close ROOM; its members are told."""
+    broker.tell(admin_frames.CloseRoom(room), f"{room} is closed.")
+
+
+@admin.command("remove")
+@click.argument("room")
+@click.argument("name")
+@click.option("--reason", default="", help="Told to the member and to its room.")
+@click.pass_obj
+def remove_command(broker: Connection, room: str, name: str, reason: str) -> None:
+    """Remove the member NAME from ROOM; if it is the host, what happens is what happens when hosts leave."""
+    broker.tell(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
+
+
+@admin.command("ban")
+@click.argument("who")
+@click.option("--minutes", type=click.IntRange(0, 10_000_000), default=0, help="0: until it is lifted.")
+@click.option("--reason", default="", help="Told to the member and to its room.")
+@click.option("--name", "is_name", is_flag=True, help="WHO is a user's name, though it looks like an address.")
+@click.pass_obj
+def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name: bool) -> None:
+    """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; who is in is removed."""
+    name, ip = ("", who) if rate_key(who) and not is_name else (who, "")
+    if name and not is_name and looks_like_address(name):
+        raise click.UsageError(
+            f"{who} is no address that can be banned: write one of IPv4 (192.0.2.1), or one or 64 bits of IPv6"
+            " (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that name: --name"
+        )
+    broker.tell(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
+
+
+@admin.command("unban")
+@click.argument("who")
+@click.pass_obj
+def unban_command(broker: Connection, who: str) -> None:
+    """Lift the bans of WHO, a user's name or an IP address."""
+    broker.tell(admin_frames.Unban(who), f"{who} may come in again.")
+
+
+@admin.command("announce")
+@click.argument("text")
+@click.option("--room", default="", help="To this room only.")
+@click.pass_obj
+def announce_command(broker: Connection, text: str, room: str) -> None:
+    """Tell everybody in every room TEXT."""
+    broker.tell(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
+
+
+@admin.command("persist")
+@click.argument("room")
+@click.option("--ask-password", is_flag=True, help="Ask for a password, which the room has from now on.")
+@click.option("--no-password", is_flag=True, help="The room has none from now on.")
+@click.option("--topic", default=None, help="What the room is about from now on.")
+@click.pass_obj
+def persist_command(broker: Connection, room: str, ask_password: bool, no_password: bool, topic: str | None) -> None:
+    """Let ROOM outlive its members and the broker; make it, if it is not there. Nobody is its host."""
+    if ask_password and no_password:
+        raise click.UsageError("--ask-password or --no-password, not both")
+    password_hash = "" if no_password else None
+    if ask_password:
+        password = click.prompt("Password", type=str, err=True, hide_input=sys.stdin.isatty())
+        # Made here: the password itself goes nowhere.
+        password_hash = make_hash(password)
+    broker.tell(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
+
+
+@admin.command("unpersist")
+@click.argument("room")
+@click.pass_obj
+def unpersist_command(broker: Connection, room: str) -> None:
+    """Let ROOM close when its last member leaves; at once, if nobody is there."""
+    broker.tell(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")

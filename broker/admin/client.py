@@ -1,0 +1,67 @@
+"""Sends a running broker an operator's request, and waits for the answer."""
+
+import socket
+from contextlib import closing
+
+import zmq
+
+from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.protocol.backbone import admin_frames, is_loopback
+from tsudoi.protocol.errors import BackboneError, MalformedMessage
+
+from ..net.zap import present
+
+CONNECT_S = 1.5
+"""To find out whether a broker listens."""
+ANSWER_S = 5.0
+"""For a busy broker to answer."""
+MAX_FRAME_SIZE = 16 * 2**20
+
+
+def ask_broker(
+    endpoint: str, question: admin_frames.Question, key: SecretKey | None = None, patience_s: float = ANSWER_S
+) -> admin_frames.Answer:
+    """Return the broker's answer.
+
+    Args:
+        endpoint: where it listens for operators.
+        question: what the operator wants.
+        key: an operator's, for a broker with keys.
+        patience_s: how long a broker that listens may take.
+
+    Raises:
+        BackboneError: no broker answers at `endpoint` in time.
+    """
+    _check(endpoint)
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        dealer.setsockopt(zmq.LINGER, 0)
+        dealer.setsockopt(zmq.IPV6, 1)
+        dealer.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
+        if key is not None:
+            present(dealer, key.public, key.secret, key.broker)
+        try:
+            dealer.connect(endpoint)
+        except zmq.ZMQError as exc:
+            raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
+        dealer.send(admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question)))
+        if not dealer.poll(int(patience_s * 1000)):
+            raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
+        try:
+            return admin_frames.parse_answer_untrusted(dealer.recv())
+        except MalformedMessage as exc:
+            raise BackboneError(f"what answers at {endpoint} is no broker: {exc}") from exc
+
+
+def _check(endpoint: str) -> None:
+    """Raise BackboneError if nobody listens at an endpoint: ZeroMQ would go on connecting."""
+    kind, _, place = endpoint.partition("://")
+    host, _, port = place.rpartition(":")
+    try:
+        if kind == "ipc":
+            with closing(socket.socket(socket.AF_UNIX)) as knock:
+                knock.settimeout(CONNECT_S)
+                knock.connect(place)
+        else:
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_S).close()
+    except OSError as exc:
+        raise BackboneError(f"no broker answers at {endpoint}: {exc.strerror or exc}") from exc

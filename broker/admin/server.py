@@ -1,0 +1,101 @@
+"""The operators' socket: gives frames to the admin service, and sends its answers when the turn is stored.
+
+It is not the gateways' socket: who may use it is decided where it is opened (a socket file of mode 0600, a loopback
+address, or operators' keys), and nothing that a gateway sends can be taken for an operator's order.
+"""
+
+import os
+
+import zmq
+
+from tsudoi.ops.keyfiles import Role
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.errors import SettingError
+
+from ..net.zap import ORDERS, ZapHandler
+from ..turn import Moment
+from .service import AdminService
+
+NOBLOCK = int(zmq.NOBLOCK)
+FRAMES_A_TURN = 16
+HIGH_WATER = 100
+"""Requests, or answers, that wait for one operator; beyond that they are dropped, and the client times out."""
+MAX_FRAME_SIZE = 65_536
+
+
+class AdminServer:
+    """A ROUTER socket for operators."""
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, service: AdminService, zap: ZapHandler | None
+    ) -> None:
+        """Listen at an endpoint.
+
+        Args:
+            context: the server's.
+            endpoint: ipc:// or tcp://.
+            service: decides on requests.
+            zap: knows whose key a frame came with; None: everybody who can connect is an operator.
+
+        Raises:
+            SettingError: that can not be.
+        """
+        self.service = service
+        self._zap = zap
+        self.answered = 0
+        self.strangers = 0
+        """Frames whose key is not an operator's."""
+        self._answers: list[tuple[bytes, bytes]] = []
+        self.undeliverable = 0
+        """Answers to operators that have disconnected."""
+        self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
+        for option, value in (
+            (zmq.IPV6, 1),
+            (zmq.LINGER, 0),
+            (zmq.MAXMSGSIZE, MAX_FRAME_SIZE),
+            (zmq.RCVHWM, HIGH_WATER),
+            (zmq.SNDHWM, HIGH_WATER),
+            (zmq.ROUTER_MANDATORY, 1),
+            (zmq.HANDSHAKE_IVL, 2000),
+        ):
+            self.socket.setsockopt(option, value)
+        if zap is not None:
+            zap.protect(self.socket, ORDERS)
+        # `bind` creates the socket file with these rights: there is no moment at which other users could connect.
+        mask = os.umask(0o177)
+        try:
+            self.socket.bind(endpoint)
+        except zmq.ZMQError as exc:
+            self.socket.close(0)
+            raise SettingError(f"can not listen for operators on {endpoint}: {zmq.strerror(exc.errno or 0)}") from exc
+        finally:
+            os.umask(mask)
+        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def read(self, moment: Moment) -> None:
+        """Give the service the requests that have come."""
+        try:
+            for _ in range(FRAMES_A_TURN):
+                self._receive(self.socket.recv_multipart(NOBLOCK, copy=False), moment)
+        except zmq.Again:
+            pass
+
+    def _receive(self, frames: list[zmq.Frame], moment: Moment) -> None:
+        if self._zap is not None:
+            owner = self._zap.owner(frames[-1])
+            if owner is None or owner.role is not Role.OPERATOR:
+                self.strangers += 1
+                return
+        answer = self.service.handle_untrusted(frames[-1].bytes, moment) if len(frames) == 2 else None
+        if answer is not None:
+            self._answers.append((frames[0].bytes, admin_frames.encode(answer)))
+
+    def answer(self) -> None:
+        """Send the answers: the turn is stored."""
+        answers, self._answers = self._answers, []
+        for peer, body in answers:
+            try:
+                self.socket.send_multipart((peer, body), NOBLOCK)
+                self.answered += 1
+            except zmq.ZMQError:
+                self.undeliverable += 1

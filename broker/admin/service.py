@@ -1,0 +1,264 @@
+"""What an operator may ask and change; ARCHITECTURE.md, "Operator".
+
+Changes go the same way as members' own: into the directory's batch and the rooms' logs. So a change is stored before it
+is answered, and every member learns of it in its place between two messages.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from heapq import nsmallest
+from itertools import islice
+from typing import TypeVar
+
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol import names
+from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused
+from tsudoi.protocol.codes import LeaveReason
+from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError
+
+from ..core import Core
+from ..rooms.bans_and_mutes import EVERYWHERE, RESTRICTIONS_A_ROOM, end_of
+from ..rooms.records import Member, Room
+from ..store.interface import FOREVER, Restriction, RestrictionKind
+from ..turn import Moment
+
+ANNOUNCED_A_TICK = 2_000
+"""Rooms that an announcement goes to at once: an entry in each log of very many rooms would hold up the broker."""
+TEXT_SIZE = 1_000
+"""Bytes of an announcement, a reason or a topic."""
+
+_T = TypeVar("_T")
+
+
+class AdminService:
+    """Answers operators' requests. Knows no socket."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._directory = core.directory
+        self._to_announce: dict[int, list[str]] = {}
+        """Room id → announcements that it has not got yet."""
+        self.malformed = 0
+
+    def handle_untrusted(self, frame: bytes, moment: Moment) -> Answer | None:
+        """Return the answer to one frame, to be sent when the turn is stored; None if the frame is malformed."""
+        try:
+            ask = admin_frames.parse_ask_untrusted(frame)
+        except MalformedMessage:
+            self.malformed += 1
+            return None
+        if ask.version != admin_frames.VERSION:
+            return Refused(f"this broker's admin frames have version {admin_frames.VERSION}, yours {ask.version}")
+        try:
+            return self._answer(ask.body, moment)
+        except InvalidName as exc:
+            return Refused(str(exc))
+        except PeerError as exc:
+            return Refused(f"{exc}")
+
+    def tick(self, moment: Moment) -> None:
+        """Go on with announcements. Call it several times a second."""
+        for room_id in list(islice(self._to_announce, ANNOUNCED_A_TICK)):
+            room = self._directory.rooms.get(room_id)
+            for text in self._to_announce.pop(room_id):
+                if room is not None and room.members:
+                    self._directory.announce(room, text, moment.wall_ms)
+
+    def _answer(self, question: Question, moment: Moment) -> Answer:
+        match question:
+            case (
+                admin_frames.ListRooms()
+                | admin_frames.ListMembers()
+                | admin_frames.ListGateways()
+                | admin_frames.Count()
+                | admin_frames.ListBans()
+            ):
+                return self._list(question, moment)
+            case _:
+                return self._change(question, moment.wall_ms)
+
+    # --- lists ----------------------------------------------------------------------------------------------------
+
+    def _list(self, question: Question, moment: Moment) -> Answer:
+        """Answer a question that changes nothing."""
+        directory = self._directory
+        match question:
+            case admin_frames.ListRooms(after, name):
+                rooms = [self._room(name)] if name else directory.rooms.values()
+                some, more = _page(rooms, after, lambda room: room.id)
+                return admin_frames.Rooms([_listed_room(room) for room in some], more)
+            case admin_frames.ListMembers(after, name):
+                members = (self._room(name).members if name else directory.members).values()
+                # Members of closed rooms are known until they have received the end.
+                found, more = _page((m for m in members if not m.room.closed_ms), after, lambda member: member.id)
+                return admin_frames.Members([_listed_member(member) for member in found], more)
+            case admin_frames.ListGateways():
+                return admin_frames.Gateways(self._gateways(moment.now))
+            case admin_frames.ListBans():
+                held = [ban for ban in self._bans() if ban.until_ms > moment.wall_ms]
+                return admin_frames.Bans(
+                    [admin_frames.ListedBan(b.name, b.ip, 0 if b.until_ms == FOREVER else b.until_ms) for b in held]
+                )
+        return admin_frames.Counted(self._counted())
+
+    def _room(self, name: str) -> Room:
+        wanted = names.room_name(name)
+        room = self._directory.by_name.get(wanted)
+        if room is None:
+            raise PeerError(f"there is no room called {wanted}")
+        return room
+
+    def _gateways(self, now: float) -> list[admin_frames.Gateway]:
+        gateways, by_gateway = self._core.gateways, self._directory.by_gateway
+        listed = []
+        for instance, gateway in gateways.known.items():
+            state = "stopped" if gateway.stopped else "away" if not gateways.may_live(instance, now) else "serves"
+            silent_ms = int(max(now - gateway.seen, 0.0) * 1000)
+            served = sum(room.gateways[instance] for room in by_gateway.get(instance, {}).values())
+            listed.append(admin_frames.Gateway(instance, served, state, silent_ms))
+        return listed
+
+    def _counted(self) -> list[tuple[str, int]]:
+        core, directory = self._core, self._directory
+        return [
+            ("rooms", len(directory.rooms)),
+            ("members", sum(len(room.members) for room in directory.rooms.values())),
+            *asdict(core.counters).items(),
+            ("handovers", core.handovers.completed),
+            ("takeovers", core.handovers.takeovers),
+            ("expired", core.ownership.expired),
+            ("operator_malformed", self.malformed),
+        ]
+
+    def _bans(self) -> list[Restriction]:
+        restrictions = self._directory.bans_and_mutes.of_room(EVERYWHERE)
+        return [each for each in restrictions if each.kind == RestrictionKind.BAN]
+
+    # --- changes --------------------------------------------------------------------------------------------------
+
+    def _change(self, order: Question, wall_ms: int) -> Answer:
+        match order:
+            case admin_frames.CloseRoom(name):
+                self._directory.close(self._room(name), LeaveReason.OPERATOR, wall_ms)
+                return Done(1)
+            case admin_frames.RemoveMember(room_name, name, reason):
+                return self._remove(self._room(room_name), name, _checked(reason), wall_ms)
+            case admin_frames.Ban(name, ip, minutes, reason):
+                return self._ban(name, ip, minutes, _checked(reason), wall_ms)
+            case admin_frames.Unban(who):
+                return self._unban(who)
+            case admin_frames.Announce(text, name):
+                return self._ask_to_announce(_checked(text), name)
+            case admin_frames.Persist(name, password_hash, topic):
+                return self._persist(name, password_hash, topic, wall_ms)
+            case admin_frames.Unpersist(name):
+                return self._unpersist(self._room(name), wall_ms)
+        raise AssertionError(f"{order} is answered by _list")
+
+    def _remove(self, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
+        member = room.members.get(room.names.get(names.user_name(name), 0))
+        if member is None:
+            return Refused(f"nobody in {room.name} is called {name}")
+        self._directory.leave(member, LeaveReason.OPERATOR, wall_ms, reason)
+        return Done(1)
+
+    def _ban(self, name: str, ip: str, minutes: int, reason: str, wall_ms: int) -> Answer:
+        if bool(name) == bool(ip):
+            return Refused("ban either a name or an address")
+        if name:
+            name = names.user_name(name)
+        else:
+            given, ip = ip, rate_key(ip)
+            if not ip:
+                return Refused(f"{given!r} is not an IP address")
+        ban = Restriction(EVERYWHERE, RestrictionKind.BAN, name, ip, end_of(minutes, wall_ms))
+        held = {each.key for each in self._bans() if each.until_ms > wall_ms}
+        if ban.key not in held and len(held) >= RESTRICTIONS_A_ROOM:
+            return Refused(f"{len(held)} names and addresses are banned: unban some first")
+        self._directory.bans_and_mutes.add(ban)
+        members = list(self._directory.members.values())
+        banned = [member for member in members if _is_meant(member, name, ip) and not member.room.closed_ms]
+        for member in sorted(banned, key=lambda each: each.is_host):  # guests first: they learn why, then rooms close
+            if not member.room.closed_ms:  # its host may have gone before it, and the room with it
+                self._directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
+        return Done(len(banned))
+
+    def _unban(self, who: str) -> Answer:
+        lifted = self._directory.bans_and_mutes.lift(EVERYWHERE, RestrictionKind.BAN, names.user_name(who))
+        return Done(1) if lifted else Refused(f"{who} is not banned")
+
+    def _ask_to_announce(self, text: str, name: str) -> Answer:
+        if not text:
+            return Refused("there is nothing to announce")
+        rooms = [self._room(name)] if name else [room for room in self._directory.rooms.values() if room.members]
+        for room in rooms:
+            self._to_announce.setdefault(room.id, []).append(text)
+        return Done(len(rooms))
+
+    def _persist(self, name: str, password_hash: str | None, topic: str | None, wall_ms: int) -> Answer:
+        directory, wanted = self._directory, names.room_name(name)
+        if password_hash and not password_hash.startswith("$argon2id$"):
+            return Refused("that is no hash of a password")
+        room = directory.persist(wanted, wall_ms)
+        if password_hash is not None and password_hash != room.password_hash:
+            directory.set_password(room, password_hash, None, wall_ms)
+        if topic is not None and topic != room.topic:
+            directory.set_topic(room, _checked(topic), None, wall_ms)
+        return Done(1)
+
+    def _unpersist(self, room: Room, wall_ms: int) -> Answer:
+        if not room.persistent:
+            return Refused(f"{room.name} is not persistent")
+        self._directory.unpersist(room, wall_ms)
+        return Done(1)
+
+
+def _page(rows: Iterable[_T], after: int, id_of: Callable[[_T], int]) -> tuple[list[_T], bool]:
+    """Return the next rows in the order of their ids, and whether there are more."""
+    found = nsmallest(PAGE + 1, (row for row in rows if id_of(row) > after), key=id_of)
+    return found[:PAGE], len(found) > PAGE
+
+
+def _listed_room(room: Room) -> admin_frames.Room:
+    host = room.members.get(room.host)
+    return admin_frames.Room(
+        room.id,
+        room.name,
+        len(room.members),
+        host.name if host else "",
+        bool(room.password_hash),
+        room.persistent,
+        room.topic,
+        room.created_ms,
+        max(room.last - room.first + 1, 0),
+    )
+
+
+def _listed_member(member: Member) -> admin_frames.Member:
+    return admin_frames.Member(
+        member.id,
+        member.room.name,
+        member.name,
+        member.is_host,
+        int(member.rare.rights),
+        member.dialect,
+        member.ip,
+        member.address.decode(errors="replace"),
+        member.gateway,
+    )
+
+
+def _is_meant(member: Member, name: str, ip: str) -> bool:
+    if name:
+        return name in (member.name, member.wished)
+    return ip in (rate_key(member.ip), rate_key(member.where))
+
+
+def _checked(text: str) -> str:
+    """Return a text without blanks around it; raise PeerError if it is too long or has control characters."""
+    if len(text.encode()) > TEXT_SIZE:
+        raise PeerError(f"the text has more than {TEXT_SIZE} bytes")
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 or char in "\u2028\u2029" for char in text):
+        raise PeerError("the text has control characters")
+    return text.strip()

@@ -1,0 +1,1 @@
+"""Keys of gateways and operators that the broker lets in."""

@@ -1,0 +1,148 @@
+"""The broker's folder of keys: its own pair, and the public keys of gateways and operators.
+
+broker.key              its own, mode 0600
+gateways/NAME.pub       gateways that are let in
+operators/NAME.pub      operators that are let in
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from tsudoi.ops.keyfiles import Owner, Role, SecretKey, check_name, parse_public, parse_secret, serialize_secret
+from tsudoi.protocol.errors import SettingError
+
+FOLDERS = {Role.GATEWAY: "gateways", Role.OPERATOR: "operators"}
+OWN = "broker.key"
+SUFFIX = ".pub"
+
+MakePair = Callable[[], tuple[str, str]]
+"""Returns a fresh (public, secret) pair."""
+
+
+def read_secret(path: Path) -> SecretKey:
+    """Return the pair in a file; raises SettingError if it can not be read or is none."""
+    try:
+        return parse_secret(path.read_text(encoding="ascii", errors="replace"), path.stat().st_mode, str(path))
+    except OSError as exc:
+        raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
+
+
+def has_keys(folder: Path) -> bool:
+    """Say whether a broker's key has been made there; raises SettingError if that can not be seen."""
+    return exists(folder / OWN)
+
+
+def what_is_there(folder: Path) -> Literal["all", "part", "none"]:
+    """Say whether keys have been made there; part: folders for others' keys, without the broker's own.
+
+    Raises:
+        SettingError: that can not be seen.
+    """
+    if has_keys(folder):
+        return "all"
+    return "part" if any(exists(folder / name) for name in FOLDERS.values()) else "none"
+
+
+def exists(path: Path) -> bool:
+    """Say whether a file is there; raises SettingError if that can not be seen."""
+    try:
+        return path.exists()
+    except OSError as exc:
+        raise SettingError(f"can not look for {path}: {exc.strerror}") from exc
+
+
+def listed(folder: Path) -> list[tuple[Owner, str]]:
+    """Return the owners of all public keys in the folder, and the keys.
+
+    Raises:
+        SettingError: a file holds no key, or can not be read.
+    """
+    try:
+        return [
+            (Owner(role, path.stem), parse_public(path.read_text(encoding="ascii", errors="replace"), str(path)))
+            for role, name in FOLDERS.items()
+            for path in public_files(folder / name)
+        ]
+    except OSError as exc:
+        raise SettingError(f"can not read {exc.filename}: {exc.strerror}") from exc
+
+
+def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
+    """Make a pair for `owner`, and the broker's own if need be: the secret goes to `out`, the public key to the folder.
+
+    Raises:
+        SettingError: there is one of that name, or a file can not be written.
+    """
+    try:
+        public_file = _public_file(folder, owner)
+        if out.is_dir() or not out.parent.is_dir():
+            raise SettingError(
+                f"can not write {out}: {'it is a folder' if out.is_dir() else 'its folder is not there'}"
+            )
+        own = _own(folder, make_pair)
+        if public_file.exists():
+            raise SettingError(f"there is a {owner} already; python -m broker keys remove {owner.name} takes it away")
+        public_file.parent.mkdir(mode=0o700, exist_ok=True)
+        public, secret = make_pair()
+        _write(out, serialize_secret(SecretKey(owner, public, secret, own.public)), 0o600)
+        # Last: whoever is let in has a complete key.
+        _write(public_file, public + "\n", 0o644)
+    except OSError as exc:
+        raise SettingError(f"can not write {exc.filename}: {exc.strerror}") from exc
+
+
+def remove(folder: Path, owner: Owner) -> None:
+    """Remove the key of `owner`; raise SettingError if there is none, or it can not be removed."""
+    try:
+        _public_file(folder, owner).unlink()
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise SettingError(f"there is no {owner} in {folder}") from exc
+    except OSError as exc:
+        raise SettingError(f"can not remove {exc.filename}: {exc.strerror}") from exc
+
+
+def _own(folder: Path, make_pair: MakePair) -> SecretKey:
+    if not has_keys(folder):
+        if any(public_files(folder / name) for name in FOLDERS.values()):
+            # Gateways that have keys expect the broker's old one.
+            raise SettingError(f"{folder} has others' keys and not the broker's own: put {OWN} back from a copy")
+        # The store may be in the parent folder: `mkdir(parents=True)` alone would let other users read it.
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        public, secret = make_pair()
+        key = SecretKey(Owner(Role.BROKER, "broker"), public, secret, public)
+        _write(folder / OWN, serialize_secret(key), 0o600)
+    return read_secret(folder / OWN)
+
+
+def _public_file(folder: Path, owner: Owner) -> Path:
+    return folder / FOLDERS[owner.role] / (check_name(owner.name) + SUFFIX)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    """Write a file, completely or not at all; never replace one."""
+    if path.exists():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # Unlike a rename, this does not replace a file that came meanwhile.
+        os.link(part, path)
+    except FileExistsError as exc:
+        raise FileExistsError(exc.errno, exc.strerror, str(path)) from exc
+    finally:
+        part.unlink()
+
+
+def public_files(folder: Path) -> list[Path]:
+    """Return the files with public keys in a folder; raises OSError if there is one that can not be looked into."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX))
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,63 @@
+"""Which way a turn's news go to gateways: on their room's topic, or bundled on one gateway's own topic.
+
+A frame costs more than the bytes in it. News of a room that one gateway serves go to it in one bundle with all that the
+turn has for it; so do news of rooms that a few gateways share, if that makes fewer frames than one for each room.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tsudoi.protocol import backbone
+
+from .rooms.records import Room
+
+FEW_GATEWAYS = 4
+"""For a room at more gateways, one frame on its topic is less than its news in a frame for each of them."""
+BUNDLE_SIZE = 2**20
+"""Bytes of news in a bundle after which the next one is begun."""
+
+
+class RoomNews(NamedTuple):
+    """The new entries of one room."""
+
+    room: Room
+    body: bytes
+    """A serialized `News`."""
+
+
+def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], dict[str, list[RoomNews]]]:
+    """Return the news to publish on rooms' topics, and those to bundle, by gateway instance.
+
+    Args:
+        news: all of a turn.
+        regrouped: rooms that a gateway stopped serving in this turn. It is still subscribed to their topics.
+    """
+    by_topic: list[RoomNews] = []
+    own: dict[str, list[RoomNews]] = {}
+    shared: list[RoomNews] = []
+    for each in news:
+        gateways = each.room.gateways
+        if len(gateways) == 1 and each.room.id not in regrouped:
+            own.setdefault(next(iter(gateways)), []).append(each)
+        elif 1 < len(gateways) <= FEW_GATEWAYS and each.room.id not in regrouped:
+            shared.append(each)
+        else:
+            by_topic.append(each)
+    if len(shared) <= len({gateway for each in shared for gateway in each.room.gateways}):
+        return by_topic + shared, own
+    for each in shared:
+        for gateway in each.room.gateways:
+            own.setdefault(gateway, []).append(each)
+    return by_topic, own
+
+
+def bundles(instance: str, accepted: int, canaries: list[int], news: list[RoomNews]) -> Iterator[bytes]:
+    """Yield a turn's news for one gateway, in as few frames as may be; accepted and canaries stand in the last one."""
+    start, size = 0, 0
+    bodies = [(each.room.id, each.body) for each in news]
+    for at, (_, body) in enumerate(bodies):
+        if size + len(body) > BUNDLE_SIZE and at > start:
+            yield backbone.encode_bundle(instance, 0, [], bodies[start:at])
+            start, size = at, 0
+        size += len(body)
+    yield backbone.encode_bundle(instance, accepted, canaries, bodies[start:])

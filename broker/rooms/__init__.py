@@ -1,0 +1,1 @@
+"""Rooms, their members, and what each of them may do."""

@@ -1,0 +1,229 @@
+"""Members' commands (`/kick`, `/topic`, …), carried out; PROTOCOL.md, "Commands".
+
+The result of a command is an entry in the room's log: for all members, or an answer to the one who gave it. So an
+accepted command is carried out once and its result is delivered once, like a message.
+"""
+
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol import names
+from tsudoi.protocol.client import slash_commands
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.codes import LeaveReason
+from tsudoi.protocol.errors import InvalidName
+
+from ..store.interface import FOREVER, Restriction, RestrictionKind
+from .bans_and_mutes import end_of
+from .directory import Directory
+from .records import Member
+
+TOPIC_SIZE = 400
+"""Bytes of a topic, or of a reason to remove a member."""
+TOLD_MUTED_MS = 5_000
+"""A muted member that goes on sending is told that it is muted, at most this often."""
+
+
+def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
+    """Carry out a command, as far as the member may give it.
+
+    Args:
+        directory: the rooms and members.
+        member: who gave it.
+        line: the command as it came from its gateway. `/password NEW` comes as a request instead (`requests.py`).
+        wall_ms: now.
+    """
+    command = slash_commands.parse_untrusted(line)
+    if member.may_moderate or not _is_hosts(command):
+        speaks = slash_commands.Whisper | slash_commands.Reply | slash_commands.Act | slash_commands.Rename
+        if isinstance(command, speaks) and is_muted(directory, member, wall_ms):
+            return
+        _Run(directory, member, wall_ms).do(command)
+    else:
+        directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
+
+
+def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
+    """Say whether a member is muted; if so, tell it, now and then."""
+    left_ms = member.muted_until_ms - wall_ms
+    if left_ms <= 0:
+        return False
+    if wall_ms - member.rare.told_muted_ms >= TOLD_MUTED_MS:
+        directory.note_told_muted(member, wall_ms)
+        if member.muted_until_ms == FOREVER:
+            directory.answer(member, Phrase.MUTED, "", wall_ms)
+        else:
+            directory.answer(member, Phrase.MUTED_FOR, str(-(-left_ms // 60_000)), wall_ms)
+    return True
+
+
+def _is_hosts(command: slash_commands.Command | slash_commands.Unknown | slash_commands.Misused) -> bool:
+    match command:
+        case slash_commands.Topic(text):
+            return text is not None
+        case (
+            slash_commands.Kick()
+            | slash_commands.Ban()
+            | slash_commands.Unban()
+            | slash_commands.Mute()
+            | slash_commands.Unmute()
+            | slash_commands.Lock()
+            | slash_commands.HandOver()
+            | slash_commands.Close()
+        ):
+            return True
+    return False
+
+
+class _Run:
+    """One command of one member."""
+
+    def __init__(self, directory: Directory, member: Member, wall_ms: int) -> None:
+        self._directory = directory
+        self._member = member
+        self._room = member.room
+        self._wall_ms = wall_ms
+
+    def do(self, command: slash_commands.Command | slash_commands.Unknown | slash_commands.Misused) -> None:
+        directory, member, room, wall_ms = self._directory, self._member, self._room, self._wall_ms
+        match command:
+            case slash_commands.Act(text):
+                directory.act(member, _one_line(text), wall_ms)
+            case slash_commands.Whisper(name, text):
+                if target := self._find(name):
+                    directory.whisper(member, target, text, wall_ms)
+            case slash_commands.Reply(text):
+                if target := room.members.get(member.rare.whispered_by):
+                    directory.whisper(member, target, text, wall_ms)
+                else:
+                    self._answer(Phrase.NOBODY_WROTE)
+            case slash_commands.Rename(name):
+                self._rename(name)
+            case slash_commands.Topic(None):
+                self._answer(Phrase.TOPIC_IS if room.topic else Phrase.NO_TOPIC, room.topic)
+            case slash_commands.Topic(str() as text):
+                if self._fits(text):
+                    directory.set_topic(room, _one_line(text), member, wall_ms)
+            case slash_commands.Kick(name, reason):
+                if (target := self._find_other(name)) and self._fits(reason):
+                    directory.leave(target, LeaveReason.KICKED, wall_ms, _one_line(reason), member)
+            case slash_commands.Ban(name, minutes):
+                self._ban(name, minutes)
+            case slash_commands.Unban(name):
+                lifted = directory.bans_and_mutes.lift(room.id, RestrictionKind.BAN, _normal(name))
+                self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
+            case slash_commands.Mute(name, minutes):
+                if target := self._find_other(name):
+                    self._mute(target, minutes)
+            case slash_commands.Unmute(name):
+                self._unmute(name)
+            case slash_commands.Lock(""):
+                directory.set_password(room, "", member, wall_ms)
+            case slash_commands.HandOver(name):
+                if target := self._find_other(name):
+                    directory.make_host(target, member, wall_ms)
+            case slash_commands.Close() if room.persistent:
+                self._answer(Phrase.ROOM_STAYS)
+            case slash_commands.Close():
+                directory.close(room, LeaveReason.HOST_CLOSED, wall_ms)
+
+    def _rename(self, wished: str) -> None:
+        try:
+            name = names.user_name(wished)
+        except InvalidName:
+            self._answer(Phrase.BAD_NAME)
+            return
+        if self._room.is_taken(name) or self._is_banned(name):
+            self._answer(Phrase.NAME_TAKEN, name)
+        else:
+            self._directory.rename(self._member, name, self._wall_ms)
+
+    def _is_banned(self, name: str) -> bool:
+        bans = self._directory.bans_and_mutes
+        return bool(bans.until(self._room.id, RestrictionKind.BAN, name, "", self._wall_ms))
+
+    def _ban(self, who: str, minutes: int) -> None:
+        """Ban a member by name and address, or an address; a member behind the host's own address by name only."""
+        until_ms = end_of(minutes, self._wall_ms)
+        target = self._room.members.get(self._room.names.get(_normal(who), 0))
+        if target is None:
+            self._ban_address(who, until_ms)
+            return
+        if not (target := self._find_other(who)):
+            return
+        ip = self._address_of(target)
+        for name in dict.fromkeys((target.name, target.wished)):
+            # The name that it asked for may be another member's: it is bob#2, and that one is bob.
+            if name == target.name or not self._room.is_taken(name):
+                self._restrict(RestrictionKind.BAN, name, ip, until_ms)
+        self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
+        self._answer(Phrase.BOTH_BANNED if ip else Phrase.NAME_BANNED, target.name)
+
+    def _ban_address(self, who: str, until_ms: int) -> None:
+        ip = rate_key(who)
+        if not ip:
+            self._answer(Phrase.NO_SUCH_MEMBER, who)
+            return
+        self._restrict(RestrictionKind.BAN, "", ip, until_ms)
+        self._answer(Phrase.ADDRESS_BANNED, ip)
+        for member in [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]:
+            self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, "", self._member)
+
+    def _mute(self, target: Member, minutes: int) -> None:
+        until_ms = end_of(minutes, self._wall_ms)
+        self._restrict(RestrictionKind.MUTE, target.wished, self._address_of(target), until_ms)
+        self._directory.mute(target, minutes, until_ms, self._member, self._wall_ms)
+
+    def _unmute(self, who: str) -> None:
+        """Lift the mute of a member, or of a name whose member has left."""
+        mutes, name = self._directory.bans_and_mutes, _normal(who)
+        target = self._room.members.get(self._room.names.get(name, 0))
+        if target is None or target.muted_until_ms <= self._wall_ms:
+            lifted = mutes.lift(self._room.id, RestrictionKind.MUTE, name)
+            self._answer(Phrase.UNMUTED if lifted else Phrase.NOT_MUTED, name)
+            return
+        for known_as in (target.wished, target.ip):
+            mutes.lift(self._room.id, RestrictionKind.MUTE, known_as)
+        self._directory.unmute(target, self._member, self._wall_ms)
+
+    def _restrict(self, kind: RestrictionKind, name: str, ip: str, until_ms: int) -> None:
+        self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, name, ip, until_ms))
+
+    def _address_of(self, target: Member) -> str:
+        """Return what of a member's address may be banned or muted: empty if it is the host's own, too."""
+        ip = rate_key(target.ip)
+        return "" if ip == rate_key(self._member.ip) else ip
+
+    def _find(self, name: str) -> Member | None:
+        """Return the member of that name; if there is none, answer that."""
+        target = self._room.members.get(self._room.names.get(_normal(name), 0))
+        if target is None:
+            self._answer(Phrase.NO_SUCH_MEMBER, name)
+        return target
+
+    def _find_other(self, name: str) -> Member | None:
+        target = self._find(name)
+        if target is self._member:
+            self._answer(Phrase.YOURSELF)
+            return None
+        return target
+
+    def _fits(self, text: str) -> bool:
+        if len(text.encode()) <= TOPIC_SIZE:
+            return True
+        self._answer(Phrase.TOO_LONG, str(TOPIC_SIZE))
+        return False
+
+    def _answer(self, phrase: Phrase, about: str = "") -> None:
+        self._directory.answer(self._member, phrase, about, self._wall_ms)
+
+
+def _one_line(text: str) -> str:
+    """Return a text without line feeds: within the server's own words it must not look like another line."""
+    return " ".join(text.split("\n"))
+
+
+def _normal(name: str) -> str:
+    """Return a name in normal form; a text that can be no name stays as it is, and matches no member."""
+    try:
+        return names.user_name(name)
+    except InvalidName:
+        return name

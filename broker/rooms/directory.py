@@ -1,0 +1,358 @@
+"""The rooms, their members, and the next offset of each room; ARCHITECTURE.md, "Directory".
+
+All changes of rooms and members are made here, and nowhere else: each is noted for the store, and as an entry of the
+room's log where members are to know of it. `take_changes` returns the notes of a turn.
+Time is an argument: `wall_ms` is milliseconds since 1970.
+"""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.errors import Full, RoomExists
+from tsudoi.protocol.names import SERVER_NAME, RoomName, UserName
+
+from ..config import Limits
+from ..store.interface import Batch, MemberRow, RestrictionKind, RoomRow, Snapshot
+from .bans_and_mutes import BansAndMutes
+from .index import Index
+from .records import Member, Room
+
+NOBODY = 0
+"""In place of a host's member id: the room has no host."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What has changed in a turn."""
+
+    batch: Batch = field(default_factory=Batch)
+    """For the store; without the chunks and numbers that the turn adds."""
+    entries: dict[int, list[Entry]] = field(default_factory=dict)
+    """Room id → new entries of its log."""
+    regrouped: set[int] = field(default_factory=set)
+    """Rooms that a gateway stopped serving: it must still get the entry that says why."""
+
+
+class Directory(Index):
+    """All rooms and members that this broker owns, and the rules by which they change."""
+
+    def __init__(self, snapshot: Snapshot, limits: Limits | None = None) -> None:
+        """Begin with what the store has."""
+        super().__init__()
+        self._limits = limits or Limits()
+        self._changes = Changes()
+        self.bans_and_mutes = BansAndMutes(snapshot.restrictions)
+        for row in snapshot.rooms:
+            self._add_room(Room(row, *snapshot.ends.get(row.id, (1, 0))))
+        for member_row in snapshot.members:
+            if room := self.known_room(member_row.room):
+                member = Member(member_row, room)
+                # After a power cut the log may end before what the member had received of it.
+                member.delivered = min(member.delivered, room.last)
+                self._add_member(member)
+        for room in self.rooms.values():
+            if host := room.members.get(room.host):
+                self._count_for(room, rate_key(host.ip))
+        for (room_id, gateway), offset in snapshot.delivered.items():
+            if room := self.known_room(room_id):
+                room.delivered[gateway] = min(offset, room.last)
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether rooms or members have changed since `take_changes`."""
+        return bool(self._changes.batch.rooms or self._changes.batch.members)
+
+    def take_changes(self) -> Changes:
+        """Return what has changed since the last call."""
+        changes, self._changes = self._changes, Changes()
+        changes.batch.restrictions = self.bans_and_mutes.take_changes()
+        return changes
+
+    # --- rooms ----------------------------------------------------------------------------------------------------
+
+    def create(self, name: RoomName, password_hash: str, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
+        """Create a room with its host and return the host; `member` has all but the ids and the name.
+
+        Raises:
+            RoomExists: there is a room of that name.
+            Full: there are as many rooms as may be, or as may be from the member's address.
+        """
+        if name in self.by_name:
+            raise RoomExists(name)
+        if len(self.rooms) >= self._limits.rooms:
+            raise Full(f"the server has its most rooms ({self._limits.rooms})")
+        most = self._limits.rooms_per_address
+        if most and self._rooms_from.get(rate_key(member.ip), 0) >= most:
+            raise Full(f"your address has its most rooms ({most})")
+        room_id = self._new_id(wall_ms)
+        room = Room(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms), 1, 0)
+        self._add_room(room)
+        self._count_for(room, rate_key(member.ip))
+        self._store_room(room)
+        return self._enter(room, room.host, wished, member, wall_ms)
+
+    def close(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
+        """Close a room: this is its log's last entry. Its members stay until they have received it."""
+        self._append(room, EntryKind.CLOSED, room.members.get(room.host), "", reason, wall_ms)
+        del self.rooms[room.id], self.by_name[room.name]
+        self._count_for(room, "")
+        self.closed[room.id] = room
+        room.closed_ms = wall_ms
+        self._store_room(room)
+
+    def purge(self, room: Room) -> None:
+        """Forget a closed room and its members."""
+        for member in list(room.members.values()):
+            self._drop_member(member)
+        del self.closed[room.id]
+        self.bans_and_mutes.forget_room(room.id)
+        self._changes.batch.purged.add(room.id)
+
+    def persist(self, name: RoomName, wall_ms: int) -> Room:
+        """Make a room persistent, without a host, and return it; create it if there is none of that name."""
+        room = self.by_name.get(name)
+        if room is None:
+            room = Room(RoomRow(self._new_id(wall_ms), name, 1, NOBODY, "", wall_ms), 1, 0)
+            self._add_room(room)
+        if not room.persistent:
+            room.persistent, room.host = True, NOBODY
+            self._store_room(room)
+        return room
+
+    def unpersist(self, room: Room, wall_ms: int) -> None:
+        """Let a room close when its last member leaves; at once, if it has none."""
+        room.persistent = False
+        self._store_room(room)
+        self._close_if_over(room, LeaveReason.OPERATOR, wall_ms)
+
+    def set_topic(self, room: Room, topic: str, by: Member | None, wall_ms: int) -> None:
+        """Set a room's topic; empty: none. `by` is None for the operator."""
+        room.topic = topic
+        self._store_room(room)
+        self._append(room, EntryKind.TOPIC, by, topic, 0, wall_ms)
+
+    def set_password(self, room: Room, password_hash: str, by: Member | None, wall_ms: int) -> None:
+        """Set the password that a room is joined with; empty: none. `by` is None for the operator."""
+        room.password_hash = password_hash
+        self._store_room(room)
+        self._append(room, EntryKind.LOCKED, by, "", int(bool(password_hash)), wall_ms)
+
+    def announce(self, room: Room, text: str, wall_ms: int) -> None:
+        """Append an operator's announcement to a room's log."""
+        self._append(room, EntryKind.ANNOUNCED, None, text, 0, wall_ms)
+
+    def note_trimmed(self, firsts: dict[int, int]) -> None:
+        """Note that the store has dropped old entries: room id → its oldest offset now."""
+        for room_id, first in firsts.items():
+            if room := self.known_room(room_id):
+                room.first = first
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def join(self, room: Room, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
+        """Add a member to a room and return it; `member` has all but the ids and the name.
+
+        Raises:
+            Full: the room has as many members as may be.
+        """
+        if len(room.members) >= self._limits.room_members:
+            raise Full(f"the room has its most members ({self._limits.room_members})")
+        return self._enter(room, self._new_id(wall_ms), wished, member, wall_ms)
+
+    def leave(
+        self, member: Member, reason: LeaveReason, wall_ms: int, text: str = "", by: "Member | None" = None
+    ) -> None:
+        """Remove a member from its room. If it is the host, the room closes, or another member becomes host.
+
+        Args:
+            member: which.
+            reason: why.
+            wall_ms: now.
+            text: an explanation for the member and its room.
+            by: the member that removed it; None if it left by itself, or the operator removed it.
+        """
+        room, successor = member.room, None
+        if room.closed_ms:
+            self._drop_member(member)
+            return
+        if member.is_host and room.persistent:
+            room.host = NOBODY
+            self._store_room(room)
+        elif member.is_host:
+            successor = next((other for other in room.members.values() if other is not member), None)
+            if successor is None or self._limits.host_leaves == "close":
+                is_idle = reason is LeaveReason.IDLE
+                self.close(room, LeaveReason.HOST_IDLE if is_idle else LeaveReason.HOST_LEFT, wall_ms)
+                return
+        self._append(room, EntryKind.LEFT, member, text, reason, wall_ms, by)
+        self._drop_member(member)
+        if successor is not None:
+            self.make_host(successor, None, wall_ms)
+        elif room.host == NOBODY:
+            self._close_if_over(room, reason, wall_ms)
+
+    def make_host(self, member: Member, by: Member | None, wall_ms: int) -> None:
+        """Make a member its room's host; `by` is the host before, None if that one has left."""
+        room = member.room
+        room.host = member.id
+        self._store_room(room)
+        self._append(room, EntryKind.HOST, member, "", 0, wall_ms, by)
+
+    def rename(self, member: Member, name: UserName, wall_ms: int) -> None:
+        """Give a member another name, which must be free."""
+        names = member.room.names
+        names.pop(member.name, None)
+        names[name] = member.id
+        self._append(member.room, EntryKind.RENAMED, member, name, 0, wall_ms)
+        member.name = name
+        self._store_member(member)
+
+    def mute(self, member: Member, minutes: int, until_ms: int, by: Member, wall_ms: int) -> None:
+        """Refuse a member's messages until a time; `minutes` is for the notice."""
+        member.muted_until_ms = until_ms
+        member.rare = replace(member.rare, told_muted_ms=0)
+        self._store_member(member)
+        self._append(member.room, EntryKind.MUTED, member, "", minutes, wall_ms, by)
+
+    def unmute(self, member: Member, by: Member, wall_ms: int) -> None:
+        """Accept a member's messages again."""
+        member.muted_until_ms = 0
+        self._store_member(member)
+        self._append(member.room, EntryKind.UNMUTED, member, "", 0, wall_ms, by)
+
+    def note_told_muted(self, member: Member, wall_ms: int) -> None:
+        """Note when a member was last told that it is muted. Not for the store."""
+        member.rare = replace(member.rare, told_muted_ms=wall_ms)
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def say(self, member: Member, text: str, wall_ms: int) -> None:
+        """Append a member's message to its room's log."""
+        member.spoke_ms = wall_ms
+        self._append(member.room, EntryKind.SAID, member, text, 0, wall_ms)
+
+    def act(self, member: Member, text: str, wall_ms: int) -> None:
+        """Append a member's `/me` to its room's log."""
+        member.spoke_ms = wall_ms
+        self._append(member.room, EntryKind.ACTED, member, text, 0, wall_ms)
+
+    def whisper(self, member: Member, target: Member, text: str, wall_ms: int) -> None:
+        """Append a message for one other member to the room's log, which that one may answer by `/r`."""
+        member.spoke_ms = wall_ms
+        if target.rare.whispered_by != member.id:
+            target.rare = replace(target.rare, whispered_by=member.id)
+            self._store_member(target)
+        self._append(member.room, EntryKind.WHISPERED, member, text, 0, wall_ms, target)
+
+    def answer(self, member: Member, phrase: Phrase, about: str, wall_ms: int) -> None:
+        """Append a notice for one member to its room's log; not of a closed room, as its log has ended."""
+        if not member.room.closed_ms:
+            self._append(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
+
+    # --- which gateway serves a member, and how far it has delivered ----------------------------------------------
+
+    def move(self, member: Member, gateway: str, received: int) -> None:
+        """Let another gateway serve a member that has received its room up to an offset."""
+        if self._detach(member):
+            self._changes.regrouped.add(member.room.id)
+        member.rare = replace(member.rare, former=member.gateway)
+        member.gateway = sys.intern(gateway)
+        member.live = False
+        member.delivered = received
+        self._attach(member)
+        self._store_member(member)
+
+    def hold(self, member: Member) -> None:
+        """Do not count its gateway's reports for a member any more, as it will go to another gateway.
+
+        Not for the store: a broker that starts again does not know of the handover.
+        """
+        member.delivered = member.received()
+        member.live = False
+
+    def set_live(self, member: Member, live: bool) -> None:
+        """Count its gateway's reports for a member, or not. Not for the store; see `hold`."""
+        member.live = live
+
+    def locate(self, member: Member, address: bytes, received: int) -> None:
+        """Note that a member is live at its gateway, its address, and up to which offset it has received its room."""
+        member.delivered = max(member.delivered, min(received, member.room.last))
+        member.live = True
+        member.address = address
+        self._store_member(member)
+
+    def note_delivered(self, positions: Iterable[tuple[int, int]], gateway: str) -> None:
+        """Note up to which offsets a gateway has delivered rooms: (room id, offset)."""
+        for room_id, offset in positions:
+            if room := self.known_room(room_id):
+                offset = min(offset, room.last)
+                if offset > room.delivered.get(gateway, 0):
+                    room.delivered[gateway] = self._changes.batch.delivered[room_id, gateway] = offset
+
+    def forget_gateway(self, gateway: str) -> None:
+        """Forget a gateway that serves nobody any more."""
+        self.by_gateway.pop(gateway, None)
+        self._changes.batch.forgotten.add(gateway)
+        for room in chain(self.rooms.values(), self.closed.values()):
+            room.delivered.pop(gateway, None)
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _enter(self, room: Room, member_id: int, wished: UserName, row: MemberRow, wall_ms: int) -> Member:
+        member = Member(row, room)
+        member.id = member_id
+        member.name = room.free_name(wished)
+        self._add_member(member)
+        member.wished, member.spoke_ms = wished, wall_ms
+        member.muted_until_ms = self.bans_and_mutes.until(room.id, RestrictionKind.MUTE, wished, row.ip, wall_ms)
+        self._append(room, EntryKind.JOINED, member, "", len(room.members), wall_ms)
+        member.delivered = room.last
+        self._store_member(member)
+        if room.topic and member.options & MemberOptions.NOTICES:
+            # After the member's position: it gets this when it is live, and again if that was lost.
+            self.answer(member, Phrase.TOPIC_IS, room.topic, wall_ms)
+        return member
+
+    def _close_if_over(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
+        if not room.members and not room.persistent:
+            self.close(room, reason, wall_ms)
+
+    def _drop_member(self, member: Member) -> None:
+        if self._remove_member(member):
+            self._changes.regrouped.add(member.room.id)
+        self._changes.batch.members[member.id] = None
+
+    def _store_room(self, room: Room) -> None:
+        self._changes.batch.rooms[room.id] = room.row()
+
+    def _store_member(self, member: Member) -> None:
+        self._changes.batch.members[member.id] = member.row()
+
+    def _append(
+        self,
+        room: Room,
+        kind: EntryKind,
+        member: Member | None,
+        text: str,
+        code: int,
+        wall_ms: int,
+        peer: Member | None = None,
+    ) -> None:
+        """Append an entry to a room's log; see `tsudoi.protocol.backbone.Entry`. `member` is None for the server."""
+        room.last += 1
+        member_id, name = (member.id, member.name) if member is not None else (0, SERVER_NAME)
+        entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
+        if peer is not None:
+            entry.peer, entry.peer_name = peer.id, peer.name
+        entries = self._changes.entries.get(room.id)
+        if entries is None:
+            self._changes.entries[room.id] = [entry]
+        else:
+            entries.append(entry)

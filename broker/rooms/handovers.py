@@ -1,0 +1,261 @@
+"""How a session goes from the gateway that owns it to another; ARCHITECTURE.md, "Who serves a member".
+
+When a gateway gets the datagram of a member that it does not serve, it asks for the session (Resume). The broker asks
+the owner to release it; the owner answers how far the member has received its room. If the owner is gone, the broker
+waits until it can not be delivering any more, and takes the position that it last reported.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tsudoi.ops.ip_address import same_host
+from tsudoi.ops.token_bucket import Buckets
+from tsudoi.protocol import backbone
+from tsudoi.protocol.codes import Status
+
+from .directory import Directory
+from .gateways import Gateways
+from .records import Member
+
+ADOPTED_AT_ONCE = 500
+"""Members in one frame to the gateway that takes them over."""
+
+HANDOVERS_S, HANDOVERS, WANDERERS = 2.0, 20.0, 10_000
+"""Handovers of one member in a second and at once, and members of which this is known; the attack `wandering_flood`."""
+
+Answer = Callable[[str, backbone.Downward], None]
+"""Called with a gateway's instance and a message for it."""
+
+
+@dataclass(slots=True)
+class Handover:
+    """A session that its owner must release before another gateway gets it."""
+
+    name: str
+    """Stands in Release and in the answer RELEASED: an answer to an earlier handover does not count for this one."""
+    waiting: dict[str, int]
+    """Gateway instance → id of the Resume to answer, in the order in which they asked. Each of them has a message of
+    the member to publish, and the last one is where the member is."""
+    elsewhere: bool
+    """The waiting gateways got datagrams from another host than the member's. The owner releases the session only if
+    it has not heard the member lately."""
+    was_live: bool
+    """The member was live when the handover began, and is again if the handover is called off."""
+
+
+class Handovers:
+    """The handovers that are under way."""
+
+    def __init__(self, directory: Directory, gateways: Gateways, answer: Answer, run: str) -> None:
+        """Decide for a directory.
+
+        Args:
+            directory: the rooms and members.
+            gateways: the gateways that are known.
+            answer: sends a message to a gateway.
+            run: the id of this run of the broker.
+        """
+        self.completed = 0
+        """Sessions that a living gateway released for another."""
+        self.takeovers = 0
+        """Sessions taken from a gateway that was gone."""
+        self.kept_back = 0
+        """Resumes refused, as the datagram came from another host and the member was heard lately."""
+        self.limited = 0
+        """Resumes refused, as the member changed gateways too often."""
+        self._moves: Buckets[int] = Buckets(WANDERERS)
+        self._directory = directory
+        self._gateways = gateways
+        self._answer = answer
+        self._run = run
+        self._last = 0
+        self._under_way: dict[int, Handover] = {}
+        """By member id."""
+
+    def __contains__(self, member_id: int) -> bool:
+        return member_id in self._under_way
+
+    def tick(self, now: float) -> None:
+        """Ask owners again to release sessions, and take the sessions of owners that are gone by now."""
+        for member_id in list(self._under_way):
+            member = self._directory.members.get(member_id)
+            if member is None or not self._gateways.may_live(member.gateway, now):
+                self._hand_over(member_id, None, now)
+            else:
+                self._ask_to_release(member)
+
+    def disconnect(self, instance: str) -> None:
+        """Let a gateway wait for nothing any more, as it has no connection."""
+        for handover in self._under_way.values():
+            handover.waiting.pop(instance, None)
+
+    def end_for_owner(self, instance: str, now: float) -> None:
+        """End the handovers of an owner that is gone."""
+        for member_id in list(self._under_way):
+            member = self._directory.members.get(member_id)
+            if member is None or member.gateway == instance:
+                self._hand_over(member_id, None, now)
+
+    def resume(self, instance: str, request_id: int, member: Member, resume: backbone.Resume, now: float) -> None:
+        """Handle a gateway's Resume: it got a datagram with the token of a member that it does not serve."""
+        elsewhere = bool(resume.ip and resume.move_after_ms) and not same_host(resume.ip, member.where)
+        handover = self._under_way.get(member.id)
+        if elsewhere and not self._may_be_elsewhere(instance, member, handover, resume.move_after_ms / 1000, now):
+            self.kept_back += 1
+            self._refuse({instance: request_id}, Status.BAD_REQUEST)
+        elif handover is None and member.gateway == instance:
+            self.grant(instance, request_id, member)
+        elif handover is None and not elsewhere and not self._moves.touch(member.id, now, HANDOVERS_S, HANDOVERS):
+            self.limited += 1
+            self._refuse({instance: request_id}, Status.BUSY)
+        elif handover is None:
+            # If the owner is gone, `_may_be_elsewhere` has decided already.
+            elsewhere = elsewhere and self._gateways.may_live(member.gateway, now)
+            self._begin(member, {instance: request_id}, elsewhere, now)
+        else:
+            if handover.elsewhere and not elsewhere:
+                # The member has sent from its own host: that settles it.
+                self._refuse(handover.waiting, Status.BAD_REQUEST)
+                handover.waiting, handover.elsewhere = {}, False
+            # This also covers the owner, asking for the session that it was asked to release.
+            handover.waiting[instance] = request_id
+
+    def _may_be_elsewhere(
+        self, instance: str, member: Member, handover: Handover | None, move_after_s: float, now: float
+    ) -> bool:
+        """Say whether a member may be at another host than before, as far as the broker can judge without the owner."""
+        if handover is not None:
+            return handover.elsewhere
+        if member.gateway == instance:
+            return False
+        gateway = self._gateways.known.get(member.gateway)
+        return gateway is None or self._gateways.may_live(member.gateway, now) or now - gateway.seen >= move_after_s
+
+    def grant(self, instance: str, request_id: int, member: Member) -> None:
+        """Answer a request with the session that the gateway owns."""
+        self._answer(instance, backbone.Reply(request_id, _granted(member)))
+
+    # --- the owner answers ----------------------------------------------------------------------------------------
+
+    def released(self, member: Member, name: str, received: int, now: float) -> None:
+        """Handle RELEASED: the owner has released a session.
+
+        Args:
+            member: whose session.
+            name: the handover's.
+            received: the offset up to which the member has received its room; 0 if the gateway did not serve it.
+            now: monotonic seconds.
+        """
+        handover = self._under_way.get(member.id)
+        if (handover is None or handover.name != name) and name.startswith(self._run):
+            return  # the answer to an earlier handover
+        received = min(received, member.room.last) or member.received()
+        self.completed += 1
+        if handover is not None:
+            self._hand_over(member.id, received, now)
+        else:
+            # An earlier run of the broker asked for it, on behalf of a gateway that may not ask again.
+            self._give_back(member, received)
+
+    def kept(self, member: Member, name: str) -> None:
+        """Handle KEPT: the owner has heard the member lately, so the datagram from another host was not its own."""
+        handover = self._under_way.get(member.id)
+        if handover is not None and handover.name == name and handover.elsewhere:
+            self.kept_back += 1
+            self._call_off(member, self._under_way.pop(member.id))
+
+    def located(self, member: Member) -> None:
+        """Handle ADDRESSED, after the directory: during a handover the owner's reports do not count for the member."""
+        if handover := self._under_way.get(member.id):
+            self._directory.set_live(member, False)
+            handover.was_live = True
+
+    def _begin(self, member: Member, waiting: dict[str, int], elsewhere: bool, now: float) -> None:
+        """Begin a handover to the first gateway that waits; see `Handover`."""
+        self._last += 1
+        name = f"{self._run}.{self._last}"
+        self._under_way[member.id] = Handover(name, waiting, elsewhere, member.live)
+        self._directory.hold(member)
+        if self._gateways.may_live(member.gateway, now):
+            self._ask_to_release(member)
+        else:
+            self._hand_over(member.id, None, now)
+
+    def _ask_to_release(self, member: Member) -> None:
+        handover = self._under_way[member.id]
+        release = backbone.Release(member.room.id, member.id, handover.name, handover.elsewhere)
+        self._answer(member.gateway, release)
+
+    def _call_off(self, member: Member, handover: Handover) -> None:
+        """Leave a session with its owner."""
+        self._directory.set_live(member, handover.was_live)
+        self._refuse(handover.waiting, Status.BAD_REQUEST)
+
+    def _hand_over(self, member_id: int, received: int | None, now: float) -> None:
+        """End a handover: the first gateway that waits gets the session.
+
+        Args:
+            member_id: whose session.
+            received: as the old owner said; None if that one is gone.
+            now: monotonic seconds.
+        """
+        handover = self._under_way.pop(member_id)
+        waiting = handover.waiting
+        member = self._directory.members.get(member_id)
+        if member is None:
+            self._refuse(waiting, Status.ROOM_NOT_FOUND)
+        elif received is None and handover.elsewhere:
+            # Nobody knows any more when the member was last heard: they may ask again.
+            self._call_off(member, handover)
+        elif waiting:
+            if received is None:
+                self.takeovers += 1
+                received = member.received()
+            instance = next(iter(waiting))
+            request_id = waiting.pop(instance)
+            self._directory.move(member, instance, received)
+            self.grant(instance, request_id, member)
+            if waiting:
+                self._begin(member, waiting, handover.elsewhere, now)
+        elif received is not None:
+            # The gateway that asked is gone, and the owner has released the session.
+            self._give_back(member, received)
+
+    def _give_back(self, member: Member, received: int) -> None:
+        """Let the gateway that has released a session own it again."""
+        self._directory.move(member, member.gateway, received)
+        if member.address:
+            self.give(member.gateway, [member])
+
+    def _refuse(self, waiting: dict[str, int], status: Status) -> None:
+        for instance, request_id in waiting.items():
+            self._answer(instance, backbone.Reply(request_id, backbone.Refused(status, "")))
+
+    def give(self, instance: str, members: list[Member]) -> None:
+        """Send a gateway sessions that it has not asked for."""
+        for start in range(0, len(members), ADOPTED_AT_ONCE):
+            some = members[start : start + ADOPTED_AT_ONCE]
+            adoptions = [backbone.Adoption(_granted(member), member.token_hash) for member in some]
+            self._answer(instance, backbone.Adopt(adoptions))
+
+
+def _granted(member: Member) -> backbone.Granted:
+    room, received = member.room, member.received()
+    return backbone.Granted(
+        room.id,
+        room.name,
+        member.id,
+        member.name,
+        member.dialect,
+        member.ip,
+        member.address,
+        member.idle_ms,
+        member.is_host,
+        room.epoch,
+        # A closed room's last entry says that it is closed: there is always that to tell.
+        min(received, room.last - 1) if room.closed_ms else received,
+        room.first,
+        member.wished,
+        member.options,
+        len(room.members),
+    )

@@ -1,0 +1,112 @@
+"""The rooms and members in memory, found by id, name, token and gateway. Decides nothing."""
+
+from collections.abc import Iterator
+
+from tsudoi.protocol.errors import RoomNotFound
+from tsudoi.protocol.names import RoomName
+
+from .records import TIME_SHIFT, Member, Room
+
+DEPARTED = 100_000
+"""Members that have left whose last gateway is remembered, for gateways that were cut off when they left."""
+
+
+class Index:
+    """All rooms and members that this broker owns."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[int, Room] = {}
+        """Open rooms."""
+        self.closed: dict[int, Room] = {}
+        """Closed rooms until they are purged, with the members that have not received the end yet. These may change
+        gateways like all others; they can not send."""
+        self.by_name: dict[str, Room] = {}
+        """Open rooms."""
+        self.members: dict[int, Member] = {}
+        self.by_token: dict[bytes, Member] = {}
+        self.by_gateway: dict[str, dict[int, Room]] = {}
+        """Gateway instance → rooms of which it serves members. An index of members would take 52 bytes for each."""
+        self.departed: dict[int, str] = {}
+        """Member id → the gateway that served it last, of the members that left last."""
+        self._rooms_from: dict[str, int] = {}
+        """Rate-limit key of an IP address → open rooms that were created from it."""
+        self._last_id = 0
+
+    def find(self, name: RoomName) -> Room:
+        """Return the open room of that name or raise RoomNotFound."""
+        try:
+            return self.by_name[name]
+        except KeyError:
+            raise RoomNotFound(name) from None
+
+    def known_room(self, room_id: int) -> Room | None:
+        """Return a room, open or closed; None if there is no such room (any more)."""
+        return self.rooms.get(room_id) or self.closed.get(room_id)
+
+    def standing(self, room_id: int) -> tuple[int, int, int]:
+        """Return (room id, epoch, last offset) of a room; epoch 0 of one that is closed or not known."""
+        room = self.known_room(room_id)
+        if room is None:
+            return room_id, 0, 0
+        return room_id, 0 if room.closed_ms else room.epoch, room.last
+
+    def served_by(self, gateway: str) -> Iterator[Member]:
+        """Yield the members that a gateway serves; they may be changed meanwhile."""
+        for room in tuple(self.by_gateway.get(gateway, {}).values()):
+            for member in tuple(room.members.values()):
+                if member.gateway == gateway and member.id in room.members:
+                    yield member
+
+    def _add_room(self, room: Room) -> None:
+        if room.closed_ms:
+            self.closed[room.id] = room
+        else:
+            self.rooms[room.id] = self.by_name[room.name] = room
+        self._last_id = max(self._last_id, room.id)
+
+    def _count_for(self, room: Room, address: str) -> None:
+        """Count a room for the rate-limit key that it was created from; empty: for none any more."""
+        for counted, change in ((room.address, -1), (address, 1)):
+            if counted:
+                self._rooms_from[counted] = self._rooms_from.get(counted, 0) + change
+                if not self._rooms_from[counted]:
+                    del self._rooms_from[counted]
+        room.address = address
+
+    def _add_member(self, member: Member) -> None:
+        member.room.members[member.id] = self.members[member.id] = member
+        member.room.names[member.name] = member.id
+        self.by_token[member.token_hash] = member
+        self._attach(member)
+        self._last_id = max(self._last_id, member.id)
+
+    def _remove_member(self, member: Member) -> bool:
+        """Remove a member; say whether it was the last one that its gateway served in the room."""
+        del member.room.members[member.id]
+        member.room.names.pop(member.name, None)
+        del self.members[member.id], self.by_token[member.token_hash]
+        self.departed[member.id] = member.gateway
+        if len(self.departed) > DEPARTED:
+            del self.departed[next(iter(self.departed))]
+        return self._detach(member)
+
+    def _attach(self, member: Member) -> None:
+        """Count a member for its gateway."""
+        gateway, gateways = member.gateway, member.room.gateways
+        self.by_gateway.setdefault(gateway, {})[member.room.id] = member.room
+        gateways[gateway] = gateways.get(gateway, 0) + 1
+
+    def _detach(self, member: Member) -> bool:
+        """Count a member for its gateway no more; say whether it was the last one there of its room."""
+        gateway, gateways = member.gateway, member.room.gateways
+        gateways[gateway] -= 1
+        if gateways[gateway]:
+            return False
+        del gateways[gateway], self.by_gateway[gateway][member.room.id]
+        return True
+
+    def _new_id(self, wall_ms: int) -> int:
+        # The time comes first, so that a broker which has lost everything does not give an id twice.
+        # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
+        self._last_id = max(self._last_id + 1, wall_ms << TIME_SHIFT) | 0
+        return self._last_id

@@ -1,0 +1,58 @@
+"""What members and operators' listings may know of rooms: read-only answers to gateways' requests."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+from tsudoi.protocol import backbone
+
+from ..store.interface import FOREVER, RestrictionKind
+from .directory import Directory
+
+LISTED = 100
+"""Members, rooms or bans in one answer."""
+LISTED_ROOMS = 1_000
+"""Names in one list of rooms: as many as a gateway asks for."""
+
+_T = TypeVar("_T")
+
+
+def standing(directory: Directory, rooms: list[int]) -> backbone.RoomPositions:
+    """Return the positions of rooms."""
+    return backbone.RoomPositions([directory.standing(room_id) for room_id in rooms])
+
+
+def list_rooms(directory: Directory, limit: int) -> backbone.Rooms:
+    """Return the names of the newest rooms, oldest first."""
+    newest = islice(reversed(directory.by_name), min(max(limit, 1), LISTED_ROOMS))
+    return backbone.Rooms(list(newest)[::-1])
+
+
+def who(directory: Directory, question: backbone.Who, wall_ms: int) -> backbone.Present:
+    """Return a page of a room's members: name, whether it is the host, milliseconds since it last sent a message."""
+    room = directory.rooms.get(question.room)
+    members = room.members if room is not None else {}
+    page = _page(members.values(), question.skip, question.limit)
+    return backbone.Present(len(members), [(m.name, m.is_host, max(wall_ms - m.spoke_ms, 0)) for m in page])
+
+
+def browse(directory: Directory, question: backbone.Browse) -> backbone.Browsed:
+    """Return a page of the rooms: name, number of members, whether it has a password."""
+    rooms = directory.by_name
+    page = _page(rooms.values(), question.skip, question.limit)
+    return backbone.Browsed(len(rooms), [(r.name, len(r.members), bool(r.password_hash)) for r in page])
+
+
+def bans(directory: Directory, question: backbone.Bans, wall_ms: int) -> backbone.Banned:
+    """Return a page of a room's bans and mutes: name, address, whether it is a mute, until when (0: for good)."""
+    held = [each for each in directory.bans_and_mutes.of_room(question.room) if each.until_ms > wall_ms]
+    rows = [
+        (each.name, each.ip, each.kind == RestrictionKind.MUTE, 0 if each.until_ms == FOREVER else each.until_ms)
+        for each in _page(held, question.skip, question.limit)
+    ]
+    return backbone.Banned(len(held), rows)
+
+
+def _page(rows: Iterable[_T], skip: int, limit: int) -> Iterator[_T]:
+    # Not `skip + limit`: a gateway may name numbers whose sum `islice` does not take.
+    return islice(islice(rows, skip, None), min(limit, LISTED))

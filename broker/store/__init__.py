@@ -1,0 +1,1 @@
+"""What must survive the broker: one interface, and its engines."""

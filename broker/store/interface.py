@@ -1,0 +1,174 @@
+"""What must survive the broker, and the interface that engines implement; ARCHITECTURE.md, "Engines".
+
+The broker decides on its own picture of the rooms and hands each turn's changes to the store as one `Batch`: one
+transaction in a file, one round trip to a server. Nothing here knows SQL or a process.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+FOREVER = 2**62
+"""A time that does not come."""
+
+
+class RestrictionKind(IntEnum):
+    """What a user may not do."""
+
+    BAN = 1
+    """Join."""
+    MUTE = 2
+    """Send messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRow:
+    """A room, without its members and its log."""
+
+    id: int
+    """Never used again, also not for a later room of the same name."""
+    name: str
+    epoch: int
+    host: int
+    """The host's member id; 0: there is no host."""
+    password_hash: str
+    """In the hash's own format; empty for an open room."""
+    created_ms: int
+    closed_ms: int = 0
+    """When it was closed; 0: it is open. Another room may have the name of a closed one."""
+    topic: str = ""
+    persistent: bool = False
+    """It stays when its last member leaves; its host is 0, until a member is made host."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member, whichever gateway serves it."""
+
+    id: int
+    room: int
+    name: str
+    token_hash: bytes
+    dialect: str
+    ip: str
+    address: bytes
+    """Where its datagrams go, as its gateway writes it; empty if unknown."""
+    gateway: str
+    """Instance of the gateway that serves it."""
+    idle_ms: int
+    live: bool
+    """Its gateway delivers to it, so `Batch.delivered` of gateway and room counts for this member."""
+    delivered: int
+    """Offset up to which it had received its room's entries when its gateway took it over or it went live."""
+    rights: int = 0
+    """`codes.Rights` from the signed token that it joined with."""
+    wished: str = ""
+    """The name that it asked for when it joined."""
+    options: int = 0
+    """`MemberOptions`: how its listener serves it."""
+    muted_until_ms: int = 0
+    """Milliseconds since 1970."""
+    whispered_by: int = 0
+    """The member that whispered to it last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """A ban or a mute, by name, by address, or both."""
+
+    room: int
+    """0: all rooms; the operator's."""
+    kind: int
+    """A RestrictionKind."""
+    name: str
+    """In normal form; empty: by address only."""
+    ip: str
+    """Empty: by name only."""
+    until_ms: int
+    """Milliseconds since 1970; `FOREVER`: until the room closes."""
+
+    @property
+    def key(self) -> tuple[int, int, str, str]:
+        """What identifies it: another one with this key replaces it."""
+        return self.room, self.kind, self.name, self.ip
+
+
+class Chunk(NamedTuple):
+    """Consecutive entries of a room's log, as they were published."""
+
+    room: int
+    first: int
+    last: int
+    at_ms: int
+    news: bytes
+    """A serialized `tsudoi.protocol.backbone.News`."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """The changes of one turn: all of it is kept, or none. Of two changes to one row the later counts."""
+
+    rooms: dict[int, RoomRow] = field(default_factory=dict)
+    """By id. A closed room stays until it is purged, for members that have not received its end."""
+    members: dict[int, MemberRow | None] = field(default_factory=dict)
+    """By id; None: deleted."""
+    chunks: list[Chunk] = field(default_factory=list)
+    """To append, each after the end of its room's log."""
+    accepted: dict[str, int] = field(default_factory=dict)
+    """Gateway instance → number of the last item accepted from it."""
+    delivered: dict[tuple[int, str], int] = field(default_factory=dict)
+    """(room id, gateway instance) → offset up to which that gateway has delivered to its live members of the room."""
+    purged: set[int] = field(default_factory=set)
+    """Closed rooms to delete with their members, positions, restrictions and logs."""
+    forgotten: set[str] = field(default_factory=set)
+    """Gateway instances to delete from `accepted` and `delivered`."""
+    restrictions: dict[tuple[int, int, str, str], Restriction | None] = field(default_factory=dict)
+    """By key; None: lifted or over."""
+
+    def __bool__(self) -> bool:
+        changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
+        return any(changes) or bool(self.restrictions)
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """All that a broker must know to go on where the last one stopped."""
+
+    rooms: list[RoomRow] = field(default_factory=list)
+    """Oldest first, with those that are closed and not purged."""
+    members: list[MemberRow] = field(default_factory=list)
+    ends: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Room id → (first, last) offset in its log."""
+    accepted: dict[str, int] = field(default_factory=dict)
+    delivered: dict[tuple[int, str], int] = field(default_factory=dict)
+    restrictions: list[Restriction] = field(default_factory=list)
+    has_lost: bool = False
+    """Commits may be missing, as after a power cut; the rooms have begun a new epoch."""
+
+
+class Store(Protocol):
+    """An engine. Every one passes `tests/contract/test_store.py`.
+
+    `commit` may run in another thread than the other methods, which wait for it then. Any method may raise
+    `StoreError`; the broker then stops, without having acknowledged anything that is not kept.
+    """
+
+    def load(self) -> Snapshot:
+        """Return everything that earlier batches left."""
+
+    def commit(self, batch: Batch) -> None:
+        """Keep a batch, all or nothing. When it returns, the batch is as durable as the engine promises."""
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        """Return the chunks with entries of `room` after that offset, in order, until they hold `limit` entries."""
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """Drop old chunks from all rooms' logs and return room id → its new first offset, for those that changed.
+
+        A chunk goes when the room's newest `keep` entries come all after it, or when it was stamped before `before_ms`,
+        and no chunk before it stays (clocks may be set back). A room's last chunk stays in any case, as its position
+        must not be forgotten. A call may leave some for the next.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections; nothing that was committed is lost."""

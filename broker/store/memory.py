@@ -1,0 +1,97 @@
+"""Engine: dicts, for tests and throw-away rooms. Nothing survives the process."""
+
+from bisect import bisect_right
+from threading import Lock
+
+from .interface import Batch, Chunk, MemberRow, Restriction, RoomRow, Snapshot
+
+
+class MemoryStore:
+    """Keeps everything until the process ends."""
+
+    def __init__(self) -> None:
+        self._mutex = Lock()
+        """Commits come from another thread than reads."""
+        self._rooms: dict[int, RoomRow] = {}
+        self._members: dict[int, MemberRow] = {}
+        self._logs: dict[int, list[Chunk]] = {}
+        self._accepted: dict[str, int] = {}
+        self._delivered: dict[tuple[int, str], int] = {}
+        self._restrictions: dict[tuple[int, int, str, str], Restriction] = {}
+
+    def load(self) -> Snapshot:
+        """See `Store.load`."""
+        with self._mutex:
+            ends = {room: (log[0].first, log[-1].last) for room, log in self._logs.items() if log}
+            return Snapshot(
+                list(self._rooms.values()),
+                list(self._members.values()),
+                ends,
+                dict(self._accepted),
+                dict(self._delivered),
+                list(self._restrictions.values()),
+            )
+
+    def commit(self, batch: Batch) -> None:
+        """See `Store.commit`."""
+        with self._mutex:
+            self._rooms.update(batch.rooms)
+            for member_id, member in batch.members.items():
+                if member is None:
+                    self._members.pop(member_id, None)
+                else:
+                    self._members[member_id] = member
+            for chunk in batch.chunks:
+                self._logs.setdefault(chunk.room, []).append(chunk)
+            for key, restriction in batch.restrictions.items():
+                if restriction is None:
+                    self._restrictions.pop(key, None)
+                else:
+                    self._restrictions[key] = restriction
+            self._accepted.update(batch.accepted)
+            self._delivered.update(batch.delivered)
+            for room_id in batch.purged:
+                self._rooms.pop(room_id, None)
+                self._logs.pop(room_id, None)
+            for instance in batch.forgotten:
+                self._accepted.pop(instance, None)
+            if batch.purged:
+                self._members = {id_: row for id_, row in self._members.items() if row.room not in batch.purged}
+                self._restrictions = {
+                    key: row for key, row in self._restrictions.items() if row.room not in batch.purged
+                }
+            if batch.purged or batch.forgotten:
+                self._delivered = {
+                    key: offset
+                    for key, offset in self._delivered.items()
+                    if key[0] not in batch.purged and key[1] not in batch.forgotten
+                }
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        """See `Store.read`."""
+        with self._mutex:
+            log = self._logs.get(room, [])
+            found: list[Chunk] = []
+            for chunk in log[bisect_right(log, after, key=lambda c: c.last) :]:
+                if limit <= 0:
+                    break
+                found.append(chunk)
+                limit -= chunk.last - max(chunk.first - 1, after)
+            return found
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """See `Store.trim`."""
+        with self._mutex:
+            changed: dict[int, int] = {}
+            for room, log in self._logs.items():
+                end = log[-1].last - keep
+                count = 0
+                while count < len(log) - 1 and (log[count].last <= end or log[count].at_ms < before_ms):
+                    count += 1
+                if count:
+                    del log[:count]
+                    changed[room] = log[0].first
+            return changed
+
+    def close(self) -> None:
+        """See `Store.close`."""

@@ -1,0 +1,241 @@
+"""Engine: one SQLite file in WAL mode.
+
+A commit is one transaction: it changes rows of rooms, members and restrictions, and appends what the turn brought to
+rooms' logs as one row of the table `turns`. To write each room's news into that room's log would touch two pages a
+room; `sqlite_log.py` moves turns there later, many at once.
+
+Durability `process` (synchronous=NORMAL): a commit is in the operating system's hands, so it survives `kill -9` of any
+process; SQLite syncs the WAL at checkpoints only. `full` (synchronous=FULL): SQLite syncs the WAL at each commit, so it
+survives a power cut as well. After a power cut under `process` the last commits may be missing, and nothing else. So
+when the operating system was started since a store was opened and not closed, rooms begin a new epoch: positions of
+before may be given again.
+Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
+"""
+
+import contextlib
+import operator
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+import msgspec
+
+from tsudoi.protocol.errors import SettingError, StoreError
+
+from . import sqlite_file
+from .interface import Batch, Chunk, MemberRow, Restriction, RoomRow, Snapshot
+from .sqlite_import import VERSIONS, import_journal, journal_path
+from .sqlite_log import Logs
+from .sqlite_schema import MIGRATIONS, NEW_EPOCHS
+
+Durability = Literal["process", "full"]
+
+_ROOM = tuple(column.name for column in fields(RoomRow))
+_MEMBER = tuple(column.name for column in fields(MemberRow))
+_room_values = operator.attrgetter(*_ROOM)
+_member_values = operator.attrgetter(*_MEMBER)
+"""A row's columns are named as its fields, so a new field needs a migration and nothing here."""
+_CACHE_KIB = 512
+"""SQLite's own default, 2 MiB, is worth 200 bytes a member with 10,000 of them."""
+
+
+class SqliteStore:
+    """Keeps everything in the file at `path`, which no other broker may have open at the same time."""
+
+    def __init__(self, path: Path, durability: Durability = "process", boot: str | None = None) -> None:
+        """Open or create the file, mode 0600.
+
+        Args:
+            path: where.
+            durability: see above.
+            boot: the id of this run of the operating system, which a power cut ends; None: ask it.
+
+        Raises:
+            SettingError: it can not be opened, is no store of this version, or another broker has it open.
+        """
+        sqlite_file.check_place(path)
+        boot = sqlite_file.boot_id() if boot is None else boot
+        self._mutex = Lock()
+        """Commits come from another thread than reads: one at a time."""
+        self._file_lock = sqlite_file.lock(path)
+        try:
+            sqlite_file.make_private(path)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            try:
+                lacks_turns = self._prepare(path, durability)
+                (opened_in,) = self._db.execute("SELECT opened_in FROM run").fetchone()
+                was_cut = opened_in not in ("", boot)
+                if was_cut:
+                    self._db.execute(NEW_EPOCHS)
+                self._has_lost = was_cut or lacks_turns
+                self._logs = Logs(self._db)
+                self._note_boot(boot if durability == "process" else "")
+            except (sqlite3.Error, OSError, msgspec.MsgspecError):
+                self._db.close()
+                raise
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
+            os.close(self._file_lock)
+            raise SettingError(f"can not open the store {path}: {exc}") from exc
+
+    def _prepare(self, path: Path, durability: Durability) -> bool:
+        """Bring the tables up to date; say whether turns of a store with a journal are missing."""
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise sqlite3.DatabaseError("it is another program's")
+        if version > len(MIGRATIONS):
+            raise sqlite3.DatabaseError(f"it has version {version}, this program reads up to {len(MIGRATIONS)}")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._synchronous = f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}"
+        self._db.execute(self._synchronous)
+        # The broker reads few pages again, and the system's cache has these as well.
+        self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+        # Messages are erased, not only unlinked, when a room is purged or its log is trimmed.
+        self._db.execute("PRAGMA secure_delete=FAST")
+        lacks_turns = version in VERSIONS and import_journal(self._db, path)
+        for number, script in enumerate(MIGRATIONS[version:], version + 1):
+            self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
+        if version in VERSIONS:
+            journal_path(path).unlink(missing_ok=True)
+        return lacks_turns
+
+    def _note_boot(self, boot: str) -> None:
+        """Write down, synced, in which run of the system the store is open; empty: no commit can be lost any more."""
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("UPDATE run SET opened_in=?", (boot,))
+        self._db.execute(self._synchronous)
+
+    # --- the interface; see `Store` -------------------------------------------------------------------------------
+
+    def load(self) -> Snapshot:
+        """See `Store.load`."""
+        with self._mutex, self._errors("read"):
+            self._fold()
+            # SQLite knows no truth, only 0 and 1.
+            rows = self._db.execute(f"SELECT {', '.join(_ROOM)} FROM rooms ORDER BY created_ms, id")
+            rooms = [replace(room, persistent=bool(room.persistent)) for room in (RoomRow(*row) for row in rows)]
+            rows = self._db.execute(f"SELECT {', '.join(_MEMBER)} FROM members ORDER BY id")
+            members = [replace(member, live=bool(member.live)) for member in (MemberRow(*row) for row in rows)]
+            accepted = dict(self._db.execute("SELECT gateway, number FROM accepted"))
+            delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
+            rows = self._db.execute("SELECT room, kind, name, ip, until_ms FROM restrictions")
+            restrictions = [Restriction(*row) for row in rows]
+            return Snapshot(rooms, members, self._logs.ends(), accepted, delivered, restrictions, self._has_lost)
+
+    def commit(self, batch: Batch) -> None:
+        """See `Store.commit`."""
+        with self._mutex, self._errors("write to"):
+            if conflict := self._logs.find_conflict(batch.chunks):
+                raise sqlite3.IntegrityError(f"room {conflict.room} has entry {conflict.first}")
+            if self._logs.turns.is_full:
+                self._fold()
+            drops = bool(batch.purged or batch.forgotten)
+            kept = _without_dropped(batch) if drops else batch
+            appends = bool(kept.chunks or kept.accepted or kept.delivered)
+            if drops or batch.rooms or batch.members or batch.restrictions:
+                with self._transaction():
+                    if drops:
+                        # So that the tables have all that there is of the rooms and gateways.
+                        self._logs.fold()
+                    self._write_rows(batch)
+                    self._drop(batch.purged, batch.forgotten)
+                    if appends:
+                        self._logs.append(kept)
+                if drops:
+                    self._logs.turns.clear()
+            elif appends:
+                self._logs.append(kept)  # one statement is a transaction
+            self._logs.turns.add(kept)
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        """See `Store.read`."""
+        with self._mutex, self._errors("read"):
+            return self._logs.read(room, after, limit)
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """See `Store.trim`."""
+        with self._mutex, self._errors("trim"):
+            self._fold()
+            with self._transaction():
+                return self._logs.trim(keep, before_ms)
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        with self._mutex:
+            with contextlib.suppress(sqlite3.Error):  # then the next start folds
+                self._fold()
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._note_boot("")
+            self._db.close()
+            os.close(self._file_lock)
+
+    # --- how ------------------------------------------------------------------------------------------------------
+
+    def _fold(self) -> None:
+        if self._logs.turns:
+            with self._transaction():
+                self._logs.fold()
+            self._logs.turns.clear()
+
+    @contextlib.contextmanager
+    def _errors(self, purpose: str) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, msgspec.MsgspecError) as exc:
+            raise StoreError(f"can not {purpose} the store: {exc}") from exc
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _write_rows(self, batch: Batch) -> None:
+        """Write what a batch changes of rooms, members and restrictions."""
+        if batch.rooms:
+            changed = ", ".join(f"{column}=excluded.{column}" for column in _ROOM[1:])
+            query = f"INSERT INTO rooms ({', '.join(_ROOM)}) VALUES ({_marks(_ROOM)}) ON CONFLICT (id) DO UPDATE SET "
+            self._db.executemany(query + changed, [_room_values(room) for room in batch.rooms.values()])
+        if batch.members:
+            gone = [(member_id,) for member_id, member in batch.members.items() if member is None]
+            self._db.executemany("DELETE FROM members WHERE id=?", gone)
+            query = f"INSERT OR REPLACE INTO members ({', '.join(_MEMBER)}) VALUES ({_marks(_MEMBER)})"
+            self._db.executemany(query, (_member_values(member) for member in batch.members.values() if member))
+        if batch.restrictions:
+            lifted = [key for key, restriction in batch.restrictions.items() if restriction is None]
+            query = "DELETE FROM restrictions WHERE room=? AND kind=? AND name=? AND ip=?"
+            self._db.executemany(query, lifted)
+            query = "INSERT OR REPLACE INTO restrictions (room, kind, name, ip, until_ms) VALUES (?, ?, ?, ?, ?)"
+            self._db.executemany(query, [(*each.key, each.until_ms) for each in batch.restrictions.values() if each])
+
+    def _drop(self, rooms: set[int], gateways: set[str]) -> None:
+        """Delete all that there is of purged rooms and forgotten gateways."""
+        if rooms:
+            self._logs.purge(rooms)
+        for table, column in (("members", "room"), ("delivered", "room"), ("restrictions", "room"), ("rooms", "id")):
+            self._db.executemany(f"DELETE FROM {table} WHERE {column}=?", [(room,) for room in rooms])
+        for table in ("accepted", "delivered"):
+            self._db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(gateway,) for gateway in gateways])
+
+
+def _without_dropped(batch: Batch) -> Batch:
+    """Return a batch without what it says of the gateways and rooms that it drops."""
+    accepted = {gateway: number for gateway, number in batch.accepted.items() if gateway not in batch.forgotten}
+    delivered = {
+        (room, gateway): offset
+        for (room, gateway), offset in batch.delivered.items()
+        if gateway not in batch.forgotten and room not in batch.purged
+    }
+    return replace(batch, accepted=accepted, delivered=delivered)
+
+
+def _marks(columns: tuple[str, ...]) -> str:
+    return ", ".join("?" * len(columns))

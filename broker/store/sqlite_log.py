@@ -1,0 +1,216 @@
+"""The rooms' logs in an SQLite store: the turns that are not in them yet, folding, reading and trimming.
+
+A turn is one row of the table `turns`, and is also held in memory. When many chunks have come, they are folded: all
+chunks that one room has got since the last time become one row of the table `log`. `Store.trim` says what is dropped.
+"""
+
+import itertools
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from .interface import Batch, Chunk
+
+FOLD_AT: Final = 2_000, 2**22
+"""Chunks and bytes of news in the turns that are folded at once: that takes milliseconds."""
+_AGED_AT_ONCE = 10_000
+"""Rows whose age one call of `trim` looks at: the broker waits meanwhile."""
+
+_turn = msgspec.msgpack.Decoder(tuple[list[Chunk], dict[str, int], list[tuple[int, str, int]]])
+"""A turn's body: chunks, accepted, (room, gateway, delivered)."""
+_chunks = msgspec.msgpack.Decoder(list[Chunk])
+_encode = msgspec.msgpack.Encoder().encode
+
+_NEWEST = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
+_LOG = "room, first, last, at_ms, chunks, news"
+
+
+class Turns:
+    """The turns that are in the table `turns` and not folded yet, sorted by where they will go."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin with none: they have been folded."""
+        self.chunks: dict[int, list[Chunk]] = {}
+        """By room."""
+        self.accepted: dict[str, int] = {}
+        self.delivered: dict[tuple[int, str], int] = {}
+        self._count = self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._count or self.accepted or self.delivered)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to fold them."""
+        return self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]
+
+    def add(self, batch: Batch) -> None:
+        """Take what one more turn appends."""
+        for chunk in batch.chunks:
+            self._bytes += len(chunk.news)
+            chunks = self.chunks.get(chunk.room)
+            if chunks is None:
+                self.chunks[chunk.room] = [chunk]
+            else:
+                chunks.append(chunk)
+        self._count += len(batch.chunks)
+        self.accepted.update(batch.accepted)
+        self.delivered.update(batch.delivered)
+
+
+class Logs:
+    """All rooms' logs. The caller begins and ends transactions, and turns sqlite3's errors into the store's."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Take up the turns that the last broker had not folded."""
+        self._db = db
+        self._grown: set[int] = set()
+        """Rooms whose logs grew since the last trim."""
+        self._aged = 0
+        """Up to this row of the log, `trim` has dropped all that was too old."""
+        self.turns = Turns()
+        for (body,) in db.execute("SELECT body FROM turns ORDER BY row"):
+            chunks, accepted, delivered = _turn.decode(body)
+            self.turns.add(Batch(chunks=chunks, accepted=accepted, delivered={(r, g): n for r, g, n in delivered}))
+
+    def find_conflict(self, chunks: list[Chunk]) -> Chunk | None:
+        """Return a chunk that does not come after the end of its room's log; None if all do."""
+        for chunk in chunks:
+            pending = self.turns.chunks.get(chunk.room)
+            if chunk.first <= (pending[-1].last if pending else self._newest(chunk.room) or 0):
+                return chunk
+        return None
+
+    def append(self, batch: Batch) -> None:
+        """Write what a turn appends as one row. The caller adds it to `turns` when that is committed."""
+        delivered = [(room, gateway, n) for (room, gateway), n in batch.delivered.items()]
+        body = _encode((batch.chunks, batch.accepted, delivered))
+        self._db.execute("INSERT INTO turns (body) VALUES (?)", (body,))
+
+    def fold(self) -> None:
+        """Move all turns to the tables. The caller clears `turns` when that is committed."""
+        turns = self.turns
+        self._db.executemany(
+            "INSERT INTO log (room, last, first, at_ms, since_ms, chunks, news) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [_log_row(chunks) for chunks in turns.chunks.values()],
+        )
+        self._db.executemany("INSERT OR REPLACE INTO accepted VALUES (?, ?)", turns.accepted.items())
+        delivered = [(*key, n) for key, n in turns.delivered.items()]
+        self._db.executemany("INSERT OR REPLACE INTO delivered VALUES (?, ?, ?)", delivered)
+        self._db.execute("DELETE FROM turns")
+        self._grown.update(turns.chunks)
+
+    def ends(self) -> dict[int, tuple[int, int]]:
+        """Return room id → (first, last) offset of all logs; there must be no turns."""
+        found: dict[int, tuple[int, int]] = {}
+        # Steps from room to room in the index; a GROUP BY would walk the whole of it.
+        oldest = "SELECT room, first FROM log WHERE room>? ORDER BY room, last LIMIT 1"
+        row = self._db.execute(oldest, (-1,)).fetchone()
+        while row is not None:
+            room, first = row
+            found[room] = (first, self._newest(room) or 0)
+            row = self._db.execute(oldest, (room,)).fetchone()
+        self._grown.update(found)
+        return found
+
+    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        """See `Store.read`."""
+        found: list[Chunk] = []
+        query = f"SELECT {_LOG} FROM log WHERE room=? AND last>? ORDER BY last"
+        rows = (_chunks_in(row) for row in self._db.execute(query, (room, after)))
+        for chunk in itertools.chain(itertools.chain.from_iterable(rows), self.turns.chunks.get(room, ())):
+            if chunk.last <= after:
+                continue
+            if limit <= 0:
+                break
+            found.append(chunk)
+            limit -= chunk.last - max(chunk.first - 1, after)
+        return found
+
+    def purge(self, rooms: set[int]) -> None:
+        """Drop whole logs."""
+        self._db.executemany("DELETE FROM log WHERE room=?", [(room,) for room in rooms])
+        # SQLite gives the number of the table's last row again when that row goes.
+        (last,) = self._db.execute("SELECT max(row) FROM log").fetchone()
+        self._aged = min(self._aged, last or 0)
+        self._grown -= rooms
+
+    # --- trimming -------------------------------------------------------------------------------------------------
+
+    def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """See `Store.trim`; there must be no turns. Only rooms that grew since the last call are counted."""
+        changed: dict[int, int] = {}
+        for room in self._grown | self._aged_rooms(before_ms):
+            last = self._newest(room)
+            if last is not None and (first := self._trim_room(room, last, last - keep, before_ms)):
+                changed[room] = first
+        self._grown.clear()
+        return changed
+
+    def _trim_room(self, room: int, last: int, end: int, before_ms: int) -> int:
+        """Drop the chunks before the first that must stay; return the log's new first offset, 0 if it is as before.
+
+        Only from the start: a hole in the middle would pass for a whole log.
+        """
+        row, chunks = self._first_kept(room, last, end, before_ms)
+        kept = next((at for at, c in enumerate(chunks) if c.last > end and c.at_ms >= before_ms), len(chunks) - 1)
+        deleted = self._db.execute("DELETE FROM log WHERE room=? AND last<?", (room, chunks[-1].last)).rowcount
+        if kept:
+            _, _, first, at_ms, _, count, news = _log_row(chunks[kept:])
+            # The row's since_ms stays: no later row has an older one.
+            query = "UPDATE log SET first=?, at_ms=?, chunks=?, news=? WHERE row=?"
+            self._db.execute(query, (first, at_ms, count, news, row))
+        return chunks[kept].first if deleted or kept else 0
+
+    def _first_kept(self, room: int, last: int, end: int, before_ms: int) -> tuple[int, list[Chunk]]:
+        """Return the row that holds the first chunk which must stay, and its chunks; the last row always stays."""
+        query = f"SELECT {_LOG}, row FROM log WHERE room=? AND last>? AND (at_ms>=? OR last=?) ORDER BY last"
+        for *columns, row in self._db.execute(query, (room, end, before_ms, last)):
+            chunks = _chunks_in(columns)
+            if chunks[-1].last == last or any(c.last > end and c.at_ms >= before_ms for c in chunks):
+                return row, chunks
+        raise sqlite3.DatabaseError("a row has gone")
+
+    def _aged_rooms(self, before_ms: int) -> set[int]:
+        """Return the rooms of the next rows that hold chunks from before `before_ms`.
+
+        Rows are in the order of their oldest chunks, so these follow on the rows that were found before. A row of which
+        only a part was too old is looked at again.
+        """
+        rooms: set[int] = set()
+        query = "SELECT row, room, since_ms, at_ms FROM log WHERE row>? ORDER BY row LIMIT ?"
+        aged = self._aged
+        is_whole = True
+        for row, room, since_ms, at_ms in self._db.execute(query, (self._aged, _AGED_AT_ONCE)):
+            if since_ms >= before_ms:
+                break
+            is_whole = is_whole and at_ms < before_ms
+            if is_whole:
+                aged = row
+            rooms.add(room)
+        self._aged = aged
+        return rooms
+
+    def _newest(self, room: int) -> int | None:
+        """Return the last offset in a room's folded log; None if it has none."""
+        row = self._db.execute(_NEWEST, (room,)).fetchone()
+        return None if row is None else int(row[0])
+
+
+def _log_row(chunks: list[Chunk]) -> tuple[int, int, int, int, int, int, bytes]:
+    """Return room, last, first, newest and oldest time, number and content of consecutive chunks of one room."""
+    head, last = chunks[0], chunks[-1]
+    times = [chunk.at_ms for chunk in chunks]
+    news = head.news if len(chunks) == 1 else _encode(chunks)
+    return head.room, last.last, head.first, max(times), min(times), len(chunks), news
+
+
+def _chunks_in(row: Sequence[Any]) -> list[Chunk]:
+    """Return the chunks in a row of `_LOG`'s columns."""
+    room, first, last, at_ms, count, news = row
+    return [Chunk(room, first, last, at_ms, news)] if count == 1 else _chunks.decode(news)

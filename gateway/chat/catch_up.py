@@ -1,0 +1,151 @@
+"""Bring a member that is not live yet to where its room stands, from the log: after a join, a move or a handover.
+
+All live members of a room stand at the room's position. Any other member has a cursor of its own; it is sent what the
+log holds after that, no faster than `replay_limiter` allows, until it stands where the room does and becomes live.
+"""
+
+from dataclasses import dataclass
+
+from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.codes import EntryKind
+
+from ..config import Settings
+from ..counters import Counters
+from . import audience, render
+from .backlog import Backlog
+from .closed_rooms import ClosedRooms
+from .fencing import Fencing
+from .groups import Groups
+from .members import CatchUpState, Member, Members, Room
+from .outbound import Outbound, send_to
+from .replay_limiter import ReplayLimiter
+from .room_events import RoomEvents
+
+
+@dataclass(slots=True, eq=False)
+class CatchUp:
+    """Decides what members in `Room.waiting` are sent; `now` is monotonic seconds."""
+
+    settings: Settings
+    members: Members
+    out: Outbound
+    counters: Counters
+    groups: Groups
+    backlog: Backlog
+    events: RoomEvents
+    closed_rooms: ClosedRooms
+    fencing: Fencing
+
+    def begin(self, member: Member, now: float) -> None:
+        """Let a member catch up that has an address and is not live."""
+        member.room.waiting[member.id] = member
+        self.members.unsettled[member.room.id] = member.room
+        self._go_on(member, now)
+
+    def go_on(self, room: Room, now: float) -> None:
+        """Go on with all members of a room that catch up."""
+        for member in list(room.waiting.values()):
+            self._go_on(member, now)
+
+    def join_live(self, room: Room) -> None:
+        """Make the members live that stand where their room does, before it moves on."""
+        for member in list(room.waiting.values()):
+            state = member.catch_up
+            if member.cursor == room.position and not (state and (state.replaying or state.history)):
+                self.groups.join(member)
+
+    def _go_on(self, member: Member, now: float) -> None:
+        room, state = member.room, member.catch_up
+        if not room.confirmed or (state is not None and state.replaying):
+            return
+        if state is not None and state.history:
+            self._ask_history(member, state, now)
+            return
+        # Many join before the first of them shows its address: that others have joined is no reason to ask the log.
+        missed_joins = (
+            room.last_not_joined <= member.cursor <= room.position and not member.options & MemberOptions.NOTICES
+        )
+        if member.cursor == room.position or missed_joins:
+            self.groups.join(member)
+            return
+        if member.cursor > room.position:
+            return  # the room's own gap is being repaired
+        if state is None:
+            state = member.catch_up = CatchUpState()
+        if state.limiter is None:
+            state.limiter = ReplayLimiter(self.settings.replay_rate, room.position, now)
+        if portion := next_portion(state.limiter, member.cursor, room.position, now, self.counters):
+            self._ask_log(member, state, portion, now)
+
+    def _ask_log(self, member: Member, state: CatchUpState, portion: int, now: float) -> None:
+        room = member.room
+
+        def answered(answer: Answer | None, now: float) -> None:
+            state.replaying = False
+            if room.members.get(member.id) is not member or member.id not in room.waiting:
+                return
+            if not isinstance(answer, Replayed) or self.fencing.is_fenced(now):
+                return
+            if answer.epoch == 0:
+                self.closed_rooms.log_is_gone(room)
+            elif answer.epoch == room.epoch:
+                self._send_replay(member, answer)
+                if room.members.get(member.id) is member:
+                    self._go_on(member, now)
+
+        state.replaying = True
+        self.out.ask(Replay(room.id, room.epoch, member.cursor, portion), now, answered)
+
+    def _ask_history(self, member: Member, state: CatchUpState, now: float) -> None:
+        def on_history(entries: list[Entry] | None, now: float) -> None:
+            if member.room.members.get(member.id) is not member or self.fencing.is_fenced(now):
+                return
+            if entries is None:
+                self.closed_rooms.log_is_gone(member.room)
+                return
+            for entry in entries:
+                self._send(member, entry)
+            state.history = 0
+            self._go_on(member, now)
+
+        self.backlog.ask_history(member, state, now, on_history)
+
+    def _send_replay(self, member: Member, answer: Replayed) -> None:
+        """Send a member what the log holds of what it has missed, up to its room's position."""
+        room = member.room
+        if answer.first > member.cursor + 1:
+            self.counters.lost_entries += answer.first - member.cursor - 1
+            member.cursor = answer.first - 1
+        begun = member.cursor
+        for entry in answer.entries:
+            if entry.offset > room.position:
+                break
+            if entry.offset <= member.cursor:
+                continue
+            if entry.kind == EntryKind.LEFT and entry.member == member.id:
+                # It left before this gateway knew that it was in.
+                self.events.remove(member, entry)
+                return
+            if entry.kind == EntryKind.CLOSED:
+                self.closed_rooms.end_for(member, entry)
+                return
+            is_own = entry.member == member.id and not member.dialect.echo and entry.kind in audience.BY_MEMBERS
+            if not is_own and audience.hears(entry, member.id, member.options):
+                self._send(member, entry)
+            member.cursor = entry.offset
+        if member.catch_up is not None and member.catch_up.limiter is not None:
+            member.catch_up.limiter.sent(member.cursor - begun)
+
+    def _send(self, member: Member, entry: Entry) -> None:
+        payload = render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
+        if payload is not None:
+            send_to(self.out, member, payload)
+
+
+def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:
+    """Return how many entries to ask the log for; 0: none now, a later tick asks again."""
+    waited = limiter.waits
+    portion = limiter.portion(reached, goal, now)
+    counters.replays_paced += limiter.waits and not waited
+    return portion

@@ -1,0 +1,67 @@
+"""A room is closed: each of its members hears all that was said, and then once that it is closed."""
+
+from dataclasses import dataclass, field
+
+from tsudoi.protocol.backbone import Entry, Item
+from tsudoi.protocol.client.downlink_encoder import encode_closing
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+from .leave import Leaving
+from .members import Member, Members, Room
+from .outbound import Outbound, send_to
+
+TOLD = 100_000
+"""Members that were told that their rooms are closed and are remembered, so that none is told twice."""
+
+
+@dataclass(slots=True, eq=False)
+class ClosedRooms:
+    """Ends rooms for their members."""
+
+    members: Members
+    out: Outbound
+    leaving: Leaving
+    _told: dict[int, None] = field(default_factory=dict)
+    """Ids of the members that were told last."""
+
+    def end(self, room: Room, entry: Entry) -> None:
+        """Take the entry that closes a room: members that are behind are told when they have caught up."""
+        room.position = room.known_last = room.last_not_joined = entry.offset
+        room.is_ended = room.confirmed = True
+        for member in list(room.members.values()):
+            if member.id not in room.waiting:
+                self.end_for(member, entry)
+        if room.members:
+            self.members.unsettled[room.id] = room
+
+    def log_is_gone(self, room: Room) -> None:
+        """End a room that was closed so long ago that its log is deleted."""
+        for member in list(room.members.values()):
+            self.end_for(member, None)
+
+    def end_for(self, member: Member, entry: Entry | None) -> None:
+        """Tell a member that its room is closed and drop it; `entry` says by whom, if the log still does.
+
+        The directory is told, so that no other gateway tells the member again. A member without an address is left to
+        the directory: it is told when its client shows an address, if that is soon.
+        """
+        room = member.room
+        if member.address is not None:
+            host = entry.sender if entry is not None else "?"
+            for template in member.dialect.closed:
+                text = template.format(user=host, room=room.name)
+                send_to(self.out, member, encode_closing(member.dialect, room.name, "closed", text))
+            self._told[member.id] = None
+            if len(self._told) > TOLD:
+                del self._told[next(iter(self._told))]
+            self._publish_left(room.id, member.id)
+        self.leaving.drop(member)
+
+    def was_told(self, room_id: int, member_id: int) -> bool:
+        """Say whether a member was told that its room is closed; if so, repeat that to the directory."""
+        if member_id in self._told:
+            self._publish_left(room_id, member_id)
+        return member_id in self._told
+
+    def _publish_left(self, room_id: int, member_id: int) -> None:
+        self.out.publish(Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))

@@ -1,0 +1,101 @@
+"""Long answers to commands as datagrams: help, pages of members, rooms and bans, history; PROTOCOL.md, "Commands"."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tsudoi.protocol.backbone import Banned, Browsed, Entry, Present
+from tsudoi.protocol.client import notices
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
+from tsudoi.protocol.client.slash_commands import HOST_COMMANDS
+from tsudoi.protocol.codes import EntryKind
+
+from .members import Member
+
+PAGE = 20
+"""Members, rooms or bans on a page."""
+Row = tuple[dict[str, Any], str]
+"""(for our own clients, the line for all others)."""
+
+
+def speaks_japanese(member: Member) -> bool:
+    """Say whether a member's listener promised Japanese."""
+    return bool(member.options & MemberOptions.JAPANESE)
+
+
+def page_datagrams(member: Member, answer: Present | Browsed | Banned, page: int, pages: int) -> list[bytes]:
+    """Return one page of members, rooms or bans."""
+    japanese = speaks_japanese(member)
+    match answer:
+        case Present():
+            notice, key, head = "who", "members", Phrase.MEMBERS
+            rows = [_member_row(*each, japanese) for each in answer.members]
+        case Browsed():
+            notice, key, head = "rooms", "rooms", Phrase.ROOMS
+            rows = [_room_row(*each, japanese) for each in answer.rooms]
+        case _:
+            notice, key, head = "bans", "bans", Phrase.BANS
+            rows = [_ban_row(*each, japanese) for each in answer.sanctions]
+    room = member.room.name
+    values = {"count": answer.count, "page": page, "pages": pages}
+    words = phrase(head, japanese, room=room, **values)
+    return notices.encode_list(member.dialect.down, room, notice, key, values, words, rows)
+
+
+def _member_row(name: str, is_host: bool, idle_ms: int, japanese: bool) -> Row:
+    which = Phrase.HOST_MEMBER if is_host else Phrase.MEMBER
+    line = phrase(which, japanese, name=name, idle=idle_for(idle_ms, japanese))
+    return {"name": name, "host": is_host, "idle": idle_ms // 1000}, line
+
+
+def _room_row(name: str, members: int, locked: bool, japanese: bool) -> Row:
+    line = phrase(Phrase.LOCKED_ROOM if locked else Phrase.ROOM, japanese, name=name, members=members)
+    return {"name": name, "members": members, "locked": locked}, line
+
+
+def _ban_row(name: str, ip: str, muted: bool, until_ms: int, japanese: bool) -> Row:
+    who = f"{name} ({ip})" if name and ip else name or ip
+    if until_ms:
+        until = f"{utc(until_ms):%Y-%m-%d %H:%M}"
+        line = phrase(Phrase.MUTE_UNTIL if muted else Phrase.BAN_UNTIL, japanese, who=who, until=until)
+    else:
+        line = phrase(Phrase.MUTE if muted else Phrase.BAN, japanese, who=who)
+    return {"name": name, "address": ip, "muted": muted, "until": until_ms}, line
+
+
+def help_datagrams(member: Member) -> list[bytes]:
+    """Return the list of commands, and the list of the host's commands."""
+    japanese = speaks_japanese(member)
+    datagrams = []
+    for head, words in (
+        (Phrase.HELP_ALL, [word for word in HELP if word not in HOST_COMMANDS]),
+        (Phrase.HELP_HOST, [word for word in HELP if word in HOST_COMMANDS]),
+    ):
+        rows = []
+        for word in words:
+            usage, *does = HELP[word]
+            rows.append(({"usage": usage, "does": does[japanese]}, f"{usage} — {does[japanese]}"))
+        style, room = member.dialect.down, member.room.name
+        datagrams += notices.encode_list(style, room, "help", "commands", {}, phrase(head, japanese), rows)
+    return datagrams
+
+
+def history_datagrams(member: Member, messages: list[Entry]) -> list[bytes]:
+    """Return messages of the log."""
+    room, japanese = member.room.name, speaks_japanese(member)
+    head = phrase(Phrase.HISTORY, japanese, count=len(messages), room=room)
+    rows = [_message_row(entry, japanese) for entry in messages]
+    return notices.encode_list(member.dialect.down, room, "history", "messages", {}, head, rows)
+
+
+def _message_row(entry: Entry, japanese: bool) -> Row:
+    fields: dict[str, Any] = {"n": entry.offset, "from": entry.sender, "said": entry.text, "at": entry.at_ms}
+    time, text = f"{utc(entry.at_ms):%H:%M}", " ".join(entry.text.split("\n"))
+    if entry.kind == EntryKind.ACTED:
+        return fields | {"acted": True}, f"{time} {phrase(Phrase.ACTED, japanese, name=entry.sender, text=text)}"
+    return fields, phrase(Phrase.HISTORY_LINE, japanese, time=time, name=entry.sender, text=text)
+
+
+def utc(at_ms: int) -> datetime:
+    """Return the moment of a Unix time in milliseconds."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -1,0 +1,206 @@
+"""Carry out members' commands, texts that begin with a slash; PROTOCOL.md, "Commands".
+
+A command that changes something or reaches another member is published like a message, and its effect comes back in the
+room's order. A question is answered to the member that asked, here or by asking the broker. `now` is monotonic seconds.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from tsudoi.protocol.backbone import (
+    Answer,
+    Banned,
+    Bans,
+    Browse,
+    Browsed,
+    Done,
+    Entry,
+    GetTime,
+    Item,
+    Present,
+    Question,
+    Replay,
+    Replayed,
+    ServerTime,
+    SetPassword,
+    Who,
+)
+from tsudoi.protocol.client import slash_commands
+from tsudoi.protocol.client.phrases import HELP, Phrase
+from tsudoi.protocol.client.slash_commands import Command, Misused, Unknown
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+from ..counters import Counters
+from . import audience, command_answers, render
+from .command_answers import PAGE, speaks_japanese
+from .leave import Leaving
+from .members import Member
+from .outbound import Outbound, send_to
+from .rate_limits import QUESTION, RateLimits, warning_is_due
+
+HISTORY = 50
+"""Messages that one `/history` tells at most."""
+PORTION, PORTIONS = 500, 4
+"""Entries among which the log is searched for messages, and how many times at most: entries for one member alone have
+positions too."""
+
+
+@dataclass(slots=True, eq=False)
+class Commands:
+    """Takes members' commands."""
+
+    out: Outbound
+    counters: Counters
+    limits: RateLimits
+    leaving: Leaving
+
+    def take(self, member: Member, line: str, now: float) -> str:
+        """Carry out a text that begins with a slash; return what the member says by it, empty if nothing."""
+        if text := slash_commands.escaped_text(line):
+            return text
+        self.counters.commands += 1
+        command = slash_commands.parse_untrusted(line)
+        match command:
+            case slash_commands.Leave():
+                self._answer(member, Phrase.LEFT_ROOM, member.room.name)
+                self.leaving.leave(member, LeaveReason.LEFT, now)
+            case slash_commands.Lock(password) if password:
+                if self._allows(member, QUESTION, now):
+                    self._ask(member, SetPassword(member.room.id, member.id, password), now, lambda answer: None)
+            case (
+                slash_commands.Help()
+                | slash_commands.Who()
+                | slash_commands.Rooms()
+                | slash_commands.Bans()
+                | slash_commands.History()
+                | slash_commands.Time()
+                | slash_commands.Unknown()
+                | slash_commands.Misused()
+            ):
+                if self._allows(member, QUESTION, now):
+                    self._answer_question(member, command, now)
+            case _:
+                if self._allows(member, 1.0, now):
+                    self._publish(member, line)
+        return ""
+
+    def _publish(self, member: Member, line: str) -> None:
+        if not self.out.publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)):
+            self.counters.window_full += 1
+            self._answer(member, Phrase.BUSY)
+
+    def _allows(self, member: Member, cost: float, now: float) -> bool:
+        """Say whether a member may give one more command, and count it; if not, warn the member now and then."""
+        if self.limits.allows_command(member, cost, now):
+            return True
+        if self._warn(member, Phrase.TOO_FAST, now):
+            self.counters.told_to_slow_down += 1
+        return False
+
+    def _warn(self, member: Member, which: Phrase, now: float) -> bool:
+        """Tell a member why its command is not carried out, unless it was warned just now; return whether it was."""
+        is_due = warning_is_due(member.sender_state(), now)
+        if is_due:
+            self._answer(member, which)
+        return is_due
+
+    def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
+        match command:
+            case slash_commands.Unknown(word):
+                self._answer(member, Phrase.UNKNOWN_COMMAND, word)
+            case slash_commands.Misused(word):
+                usage, *does = HELP[word]
+                self._answer(member, Phrase.USAGE, f"{usage} — {does[speaks_japanese(member)]}")
+            case (
+                slash_commands.Help()
+                | slash_commands.Who()
+                | slash_commands.Rooms()
+                | slash_commands.Bans()
+                | slash_commands.History()
+            ) if member.sender_state().moved_host:
+                # Answers are many times as long as questions, and nothing proves that the member is at this host.
+                self._warn(member, Phrase.MOVED_AWAY, now)
+            case slash_commands.Help():
+                self._send(member, command_answers.help_datagrams(member))
+            case slash_commands.Who(page):
+                question = Who(member.room.id, (page - 1) * PAGE, PAGE)
+                self._ask(member, question, now, lambda answer: self._send_page(member, page, answer))
+            case slash_commands.Rooms(page):
+                rooms = Browse((page - 1) * PAGE, PAGE)
+                self._ask(member, rooms, now, lambda answer: self._send_page(member, page, answer))
+            case slash_commands.Bans(page):
+                bans = Bans(member.room.id, member.id, (page - 1) * PAGE, PAGE)
+                self._ask(member, bans, now, lambda answer: self._send_page(member, page, answer))
+            case slash_commands.History(count):
+                newest = max(member.room.known_last, member.cursor)
+                self._look_back(member, min(count, HISTORY), newest, [], PORTIONS, now)
+            case slash_commands.Time():
+                self._ask(member, GetTime(), now, lambda answer: self._send_time(member, answer))
+
+    def _ask(self, member: Member, question: Question, now: float, on_answer: Callable[[Answer], None]) -> None:
+        """Ask the broker; if it is away, the member is told so. A member that has left meanwhile is told nothing."""
+
+        def answered(answer: Answer | None, now: float) -> None:
+            if member.leaving:
+                return
+            if isinstance(answer, Present | Browsed | Banned | Replayed | ServerTime | Done):
+                on_answer(answer)
+            else:
+                self._answer(member, Phrase.BUSY)
+
+        self.out.ask(question, now, answered)
+
+    def _look_back(self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float) -> None:
+        """Search the log backwards for messages.
+
+        Args:
+            member: who wants them.
+            count: how many.
+            end: the offset to begin with.
+            found: messages that were found after it.
+            portions: how many may still be looked at.
+            now: when the member asked, so that all portions together have the time of one question.
+        """
+        room, epoch = member.room, member.room.epoch
+        after = max(end - PORTION, 0)
+
+        def looked(answer: Answer) -> None:
+            if not isinstance(answer, Replayed):
+                return
+            # A log that was cut may begin with what has been found already.
+            before = found[0].offset if found else float("inf")
+            messages = [
+                entry for entry in answer.entries if entry.kind in audience.BY_MEMBERS and entry.offset < before
+            ] + found
+            goes_on = after > 0 and answer.first == after + 1 and answer.epoch == epoch
+            if len(messages) < count and goes_on and portions > 1:
+                self._look_back(member, count, after, messages, portions - 1, now)
+            elif messages:
+                self._send(member, command_answers.history_datagrams(member, messages[-count:]))
+            else:
+                self._answer(member, Phrase.NO_HISTORY)
+
+        self._ask(member, Replay(room.id, epoch, after, PORTION), now, looked)
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    def _answer(self, member: Member, which: Phrase, about: str = "") -> None:
+        style = member.dialect.down
+        send_to(self.out, member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
+
+    def _send(self, member: Member, datagrams: Iterable[bytes]) -> None:
+        for datagram in datagrams:
+            send_to(self.out, member, datagram)
+
+    def _send_page(self, member: Member, page: int, answer: Answer) -> None:
+        if not isinstance(answer, Present | Browsed | Banned):
+            return
+        pages = max(-(-answer.count // PAGE), 1)
+        if page > pages:
+            self._answer(member, Phrase.NO_SUCH_PAGE, str(pages))
+        else:
+            self._send(member, command_answers.page_datagrams(member, answer, page, pages))
+
+    def _send_time(self, member: Member, answer: Answer) -> None:
+        if isinstance(answer, ServerTime):
+            self._answer(member, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")

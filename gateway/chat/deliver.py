@@ -1,0 +1,137 @@
+"""Deliver a room's entries: who hears each entry, in the order of the room's log, encoded once a form of datagram.
+
+All live members of a room stand at the room's position, so an entry goes to all of them together and moves them on.
+"""
+
+from dataclasses import dataclass
+
+from tsudoi.protocol.backbone import Answer, Entry, News, Positions, RoomPositions
+from tsudoi.protocol.client import downlink_encoder
+from tsudoi.protocol.codes import EntryKind
+
+from .catch_up import CatchUp
+from .closed_rooms import ClosedRooms
+from .delivery_reports import DeliveryReports
+from .fencing import Fencing
+from .gaps import Gaps
+from .members import Members, Room
+from .outbound import Outbound
+from .room_events import RoomEvents
+
+_SAID = int(EntryKind.SAID)
+"""A plain number: it is compared for each entry."""
+POSITIONS_AT_ONCE = 2_000
+"""Rooms whose positions are asked for in one question."""
+
+
+@dataclass(slots=True, eq=False)
+class Deliver:
+    """Decides what live members are sent; `now` is monotonic seconds."""
+
+    members: Members
+    out: Outbound
+    gaps: Gaps
+    catch_up: CatchUp
+    events: RoomEvents
+    closed_rooms: ClosedRooms
+    fencing: Fencing
+    reports: DeliveryReports
+
+    def __post_init__(self) -> None:
+        self.gaps.advance = self.advance
+
+    def handle_news(self, room: Room, news: News, now: float) -> None:
+        """Take news of a room that is served here: entries, or only the position of its last entry."""
+        if room.is_ended:
+            return
+        if news.epoch == 0:
+            # It was closed, and how was not heard here: the end of its log tells.
+            room.known_last = max(room.known_last, news.last, room.position + 1)
+            if not room.repairing:
+                self.gaps.repair(room, now)
+            return
+        if news.epoch != room.epoch:
+            self.gaps.begin_epoch(room, news.epoch, news.last)
+        room.known_last = max(room.known_last, news.last)
+        is_first, room.confirmed = not room.confirmed, True
+        if room.repairing:
+            return
+        if self.fencing.is_fenced(now):
+            self.members.unsettled[room.id] = room
+            return
+        if news.last > room.position:
+            first = news.entries[0].offset if news.entries else news.last + 1
+            if first > room.position + 1:
+                self.gaps.found(room, now, is_first)
+                return
+            self.advance(room, news.entries, now)
+        if room.waiting:
+            self.catch_up.go_on(room, now)
+
+    def advance(self, room: Room, entries: list[Entry], now: float) -> None:
+        """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
+        for entry in entries:
+            if entry.offset <= room.position:
+                continue
+            if room.waiting:
+                self.catch_up.join_live(room)
+            if entry.kind == _SAID:
+                self._deliver_message(room, entry)
+                room.last_not_joined = entry.offset
+            elif entry.kind == EntryKind.CLOSED:
+                self.closed_rooms.end(room, entry)
+                return
+            else:
+                self.events.take(room, entry)
+                if not room.members:
+                    return  # the last one here has left
+                if entry.kind != EntryKind.JOINED:
+                    room.last_not_joined = entry.offset
+            room.position = entry.offset
+        self.reports.note(room)
+
+    def _deliver_message(self, room: Room, entry: Entry) -> None:
+        sender, fan_out = room.members.get(entry.member), self.out.fan_out
+        payload, encoded = b"", None
+        for (listener, style, _), recipients in room.groups.items():
+            if style is not encoded:
+                payload = downlink_encoder.encode_message(style, room.name, entry.offset, entry.sender, entry.text)
+                encoded = style
+            skip = -1
+            if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
+                skip = sender.slot
+            fan_out(listener, recipients, payload, skip)
+
+    def check_positions(self, now: float) -> None:
+        """Ask where all rooms stand, and report all: news may have been dropped without a trace, and reports too."""
+        rooms = self.members.rooms
+        self.reports.repeat(rooms.values())
+
+        def answered(answer: Answer | None, now: float) -> None:
+            for room_id, epoch, last in answer.positions if isinstance(answer, RoomPositions) else ():
+                if room := rooms.get(room_id):
+                    self.handle_news(room, News(epoch, last, []), now)
+
+        ids = list(rooms)
+        for start in range(0, len(ids), POSITIONS_AT_ONCE):
+            self.out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
+
+    def tick(self, now: float) -> None:
+        """Go on where an answer did not come or the replay limiter said to wait."""
+        self.reports.report_if_due(now)
+        if self.fencing.tick(now):
+            return
+        self.events.tick(now)
+        unsettled = self.members.unsettled
+        for room in list(unsettled.values()):
+            if self.members.rooms.get(room.id) is not room:
+                del unsettled[room.id]
+            elif room.repairing:
+                if room.limiter is not None and room.limiter.waits:
+                    self.gaps.repair(room, now)
+            elif room.confirmed and room.position < room.known_last:
+                self.gaps.repair(room, now)
+            elif room.waiting:
+                self.catch_up.go_on(room, now)
+            else:
+                del unsettled[room.id]

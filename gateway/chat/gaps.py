@@ -1,0 +1,89 @@
+"""Repair gaps: entries that the news did not bring are asked of the log, and delivered before anything later.
+
+PUB/SUB may drop news; positions show it. What the log does not hold any more is counted as lost.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
+
+from ..config import Settings
+from ..counters import Counters
+from .catch_up import CatchUp, next_portion
+from .closed_rooms import ClosedRooms
+from .fencing import Fencing
+from .members import Members, Room
+from .outbound import Outbound
+from .replay_limiter import ReplayLimiter
+
+
+@dataclass(slots=True, eq=False)
+class Gaps:
+    """Repairs what live members have missed together; `now` is monotonic seconds."""
+
+    settings: Settings
+    members: Members
+    out: Outbound
+    counters: Counters
+    catch_up: CatchUp
+    closed_rooms: ClosedRooms
+    fencing: Fencing
+    advance: Callable[[Room, list[Entry], float], None] = field(init=False)
+    """`Deliver.advance`, set by it: delivers the entries that the log had."""
+
+    def found(self, room: Room, now: float, is_first: bool) -> None:
+        """Repair a gap that news have shown; before a room's first news no subscription could have dropped any."""
+        self.counters.gaps += not is_first
+        self.repair(room, now)
+
+    def repair(self, room: Room, now: float) -> None:
+        """Ask the log for what is missing, or wait for the limiter; until then news only say how much there is."""
+        room.repairing = True
+        self.members.unsettled[room.id] = room
+        if room.limiter is None:
+            room.limiter = ReplayLimiter(self.settings.replay_rate, room.known_last, now)
+        portion = next_portion(room.limiter, room.position, room.known_last, now, self.counters)
+        if not portion:
+            return
+
+        def answered(answer: Answer | None, now: float) -> None:
+            room.repairing = False
+            if self.members.rooms.get(room.id) is not room:
+                return
+            if isinstance(answer, Replayed) and not self.fencing.is_fenced(now):
+                self._take(room, answer, now)
+
+        self.out.ask(Replay(room.id, room.epoch, room.position, portion), now, answered)
+
+    def _take(self, room: Room, answer: Replayed, now: float) -> None:
+        """Take the log's answer: entries, a new epoch, or that the room is closed and its log gone (epoch 0)."""
+        if answer.epoch == 0:
+            self.counters.lost_entries += max(answer.last - room.position, 0)
+            self.closed_rooms.log_is_gone(room)
+            return
+        if answer.epoch != room.epoch:
+            self.begin_epoch(room, answer.epoch, answer.first - 1)
+        if answer.first > room.position + 1:
+            self.counters.lost_entries += answer.first - room.position - 1
+            room.position = room.last_not_joined = answer.first - 1
+        room.known_last = max(room.known_last, answer.last)
+        if room.limiter is not None:
+            room.limiter.sent(len(answer.entries))
+        self.advance(room, answer.entries, now)
+        if self.members.rooms.get(room.id) is not room:
+            return
+        if room.position < room.known_last:
+            self.repair(room, now)
+            return
+        room.limiter = None
+        if room.waiting:
+            self.catch_up.go_on(room, now)
+
+    def begin_epoch(self, room: Room, epoch: int, position: int) -> None:
+        """Begin a new epoch: history was lost or the room's owner changed, so earlier positions mean nothing now."""
+        self.counters.resets += 1
+        room.epoch = epoch
+        room.position = room.known_last = room.last_not_joined = position
+        for member in room.members.values():
+            member.cursor = position

@@ -1,0 +1,54 @@
+"""Groups of live members that get the same datagram: of one room, listener, form of datagram and set of options."""
+
+from dataclasses import dataclass
+
+from tsudoi.protocol.backbone import Item
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.codes import EntryKind
+
+from ..listeners import sockaddr
+from .members import Member
+from .outbound import Outbound
+
+RENDERED_OPTIONS = MemberOptions.NOTICES | MemberOptions.JAPANESE
+"""The options that change what a member is sent for the same entry."""
+
+
+@dataclass(slots=True, eq=False)
+class Groups:
+    """Moves members in and out of their rooms' groups."""
+
+    out: Outbound
+
+    def join(self, member: Member) -> None:
+        """Let a member that has heard its room up to the room's position hear the news live."""
+        room = member.room
+        room.stop_waiting(member)
+        member.catch_up = None
+        if member.address is None:
+            return
+        key = (member.listener, member.dialect.down, member.options & RENDERED_OPTIONS)
+        recipients = room.groups.get(key)
+        if recipients is None:
+            recipients = room.groups[key] = self.out.new_recipients()
+        recipients.add(member, member.address)
+        member.recipients = recipients
+        self.publish_address(member, room.position)
+
+    def leave(self, member: Member) -> None:
+        """Take a member out of its group, if it is live; it has heard its room up to the room's position."""
+        recipients, room = member.recipients, member.room
+        if recipients is None:
+            return
+        recipients.remove(member)
+        if not len(recipients):
+            room.groups = {key: group for key, group in room.groups.items() if group is not recipients}
+        member.recipients = None
+        member.cursor = room.position
+
+    def publish_address(self, member: Member, heard: int) -> None:
+        """Tell the directory where a member's datagrams go, and how far it has heard its room."""
+        assert member.address is not None
+        ip, port = sockaddr.unpack(member.address)
+        where = f"{ip} {port} {member.listener}"
+        self.out.publish(Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

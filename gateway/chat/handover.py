@@ -1,0 +1,84 @@
+"""Hand members over between gateways, as the directory says: it owns sessions, a gateway only serves them.
+
+A gateway that is asked to release a member says how far the member has heard its room; the next one goes on from there.
+"""
+
+from dataclasses import dataclass, field
+
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.protocol.backbone import Adoption, Item, Release
+from tsudoi.protocol.codes import EntryKind
+
+from ..counters import Counters
+from .address_moves import AddressMoves
+from .closed_rooms import ClosedRooms
+from .enter import Enter
+from .groups import Groups
+from .leave import Leaving
+from .members import Member, Members
+from .outbound import Outbound
+from .unknown_tokens import UnknownTokens
+
+RELEASES = 10_000
+"""Releases that are remembered once they are answered."""
+
+
+@dataclass(slots=True, eq=False)
+class Handover:
+    """Releases and adopts members; `now` is monotonic seconds."""
+
+    members: Members
+    out: Outbound
+    counters: Counters
+    groups: Groups
+    moves: AddressMoves
+    closed_rooms: ClosedRooms
+    leaving: Leaving
+    enter: Enter
+    unknown_tokens: UnknownTokens
+    _answered: dict[str, float] = field(default_factory=dict)
+    """Handovers that were answered: a second answer would speak of a later stay of the member here."""
+
+    def release(self, message: Release, now: float) -> None:
+        """Release a member to another gateway, or keep it if its client may not have moved to another host."""
+        if message.handover in self._answered:
+            return
+        member = self._member(message.room, message.member)
+        if message.elsewhere and (member is None or not self.moves.may_change_host(member, now)):
+            # Nobody here can say of an unknown member that nothing has come from it: its client must stay at its host.
+            self._answer(EntryKind.KEPT, message, 0)
+            return
+        self._answered[message.handover] = now
+        drop_oldest(self._answered, RELEASES)
+        if member is None:
+            # The directory goes by what was reported.
+            self._answer(EntryKind.RELEASED, message, 0)
+            return
+        self.counters.released += 1
+        if member.recipients is None and member.address is not None:
+            # It still catches up, perhaps at an address that the directory does not know.
+            self.groups.publish_address(member, member.cursor)
+        self.groups.leave(member)
+        self._answer(EntryKind.RELEASED, message, member.cursor)
+        self.leaving.drop(member)
+
+    def _answer(self, kind: EntryKind, message: Release, heard: int) -> None:
+        self.out.publish(Item(kind, message.room, message.member, message.handover, heard))
+
+    def adopt(self, adoptions: list[Adoption], now: float) -> None:
+        """Serve members that the directory has given to this gateway; only the hashes of their tokens are known."""
+        for adoption in adoptions:
+            self.counters.adopted += 1
+            granted, token_hash = adoption.granted, adoption.token_hash
+            if self.closed_rooms.was_told(granted.room, granted.member):
+                continue
+            known = self._member(granted.room, granted.member)
+            if known is not None:
+                self.leaving.repeat(known)
+                continue
+            self.enter.adopt(granted, token_hash, now)
+            self.unknown_tokens.receive_held(token_hash, now)
+
+    def _member(self, room_id: int, member_id: int) -> Member | None:
+        room = self.members.rooms.get(room_id)
+        return room.members.get(member_id) if room else None

@@ -1,0 +1,57 @@
+"""The interface by which all that the deciding parts want done leaves them.
+
+`process/service.py` implements it. Calls are carried out at once and in order: a group of recipients may change with
+the next decision.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tsudoi.protocol.backbone import Delivered, Item, Question
+
+from ..link.requests import OnAnswer
+from .members import Member, Recipients
+
+
+class Outbound(Protocol):
+    """Sends to members and to the broker."""
+
+    # To members.
+
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        """Send one datagram from a UDP listener to one address."""
+
+    def new_recipients(self) -> Recipients:
+        """Return an empty group of recipients."""
+
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """Send a datagram from a UDP listener to a group, except to the member in slot `skip` (-1: to all)."""
+
+    def block_flooders(self, program: Sequence[bytes]) -> None:
+        """Let the kernel drop datagrams as this program says (`flood_filter`); empty: none."""
+
+    def log_flood(self, member: Member, seconds: float) -> None:
+        """Log that a member floods, and for how long its datagrams are ignored."""
+
+    # To the broker.
+
+    def publish(self, item: Item) -> bool:
+        """Publish an item reliably and in order; False if it is talk and too much talk waits for the broker."""
+
+    def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask the broker; `on_answer` is called once, at once if the broker is away."""
+
+    def notify(self, message: Delivered) -> None:
+        """Send the broker a message that needs no answer and may be lost."""
+
+    def subscribe(self, topic: bytes) -> None:
+        """Subscribe to the news of a topic."""
+
+    def unsubscribe(self, topic: bytes) -> None:
+        """End the subscription to a topic."""
+
+
+def send_to(out: Outbound, member: Member, payload: bytes) -> None:
+    """Send one datagram to a member, if its address is known."""
+    if member.address is not None:
+        out.send(member.listener, member.address, payload)

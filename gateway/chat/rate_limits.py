@@ -1,0 +1,96 @@
+"""Limit what members send: messages by member, address and room, and commands by member.
+
+A message beyond a limit is dropped and counted; the member is told so, if its dialect has a notice for it.
+"""
+
+from dataclasses import dataclass, field
+
+from tsudoi.ops.token_bucket import Bucket, Buckets
+from tsudoi.protocol.client.dialect import DownForm
+from tsudoi.protocol.client.downlink_encoder import encode_closing
+
+from ..config import Settings
+from ..counters import Counters
+from ..join.rate_keys import ADDRESSES
+from .members import Member, SenderState
+from .outbound import Outbound
+
+CROWD = 50
+"""In a room with more members here than this, the rate of each falls in proportion: deliveries are what costs."""
+MUTE_S = 0.02
+"""For so long after a message beyond its rate a member's datagrams are ignored unread: so a flood costs little."""
+COMMANDS_S, COMMANDS = 5.0, 50.0
+"""Commands of a member a second in the long run, and at once: each takes a place in the room's log, even one that only
+that member hears."""
+QUESTION = 2.5
+"""How many commands a question counts for: its answer may be larger than itself."""
+WARN_S = 1.0
+"""A member is told at most this often that it is too fast."""
+TOO_FAST = "Too fast: what you said was dropped."
+
+
+@dataclass(slots=True, eq=False)
+class RateLimits:
+    """Decides whether a message or a command is within its limits; `now` is monotonic seconds."""
+
+    settings: Settings
+    out: Outbound
+    counters: Counters
+    _by_address: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
+
+    def allows_message(self, member: Member, sender: SenderState, now: float) -> bool:
+        """Count a message; if it is beyond a limit, mute the member for a moment, warn it and return False."""
+        settings, room = self.settings, member.room
+        rate, burst = settings.rate, settings.burst
+        crowd = len(room.members)
+        if crowd > CROWD:
+            rate, burst = rate * CROWD / crowd, max(burst * CROWD / crowd, 1.0)
+        bucket = sender.bucket
+        if bucket is None:
+            bucket = sender.bucket = Bucket(burst, now)
+        if not bucket.touch(now, rate, burst):
+            self.counters.rate_limited += 1
+            return self._refuse(member, sender, now)
+        rate = settings.address_messages
+        if member.rate_key and not self._by_address.touch(member.rate_key, now, rate, 2.0 * rate):
+            self.counters.address_limited += 1
+            return self._refuse(member, sender, now)
+        rate = settings.room_rate
+        bucket = room.bucket
+        if bucket is None:
+            bucket = room.bucket = Bucket(2.0 * rate, now)
+        if not bucket.touch(now, rate, 2.0 * rate):
+            self.counters.room_limited += 1
+            return self._refuse(member, sender, now)
+        return True
+
+    def _refuse(self, member: Member, sender: SenderState, now: float) -> bool:
+        sender.muted_until = now + MUTE_S
+        self.warn(member, sender, TOO_FAST, now)
+        return False
+
+    def warn(self, member: Member, sender: SenderState, text: str, now: float) -> None:
+        """Tell a member that its messages are dropped, if its dialect has that notice and none was sent just now."""
+        if member.dialect.down.form is DownForm.NATIVE and member.address and warning_is_due(sender, now):
+            self.counters.told_to_slow_down += 1
+            self.out.send(
+                member.listener, member.address, encode_closing(member.dialect, member.room.name, "slow", text)
+            )
+
+    def allows_command(self, member: Member, cost: float, now: float) -> bool:
+        """Count a command and say whether it is within the member's limit."""
+        sender = member.sender_state()
+        if sender.command_bucket is None:
+            sender.command_bucket = Bucket(COMMANDS, now)
+        if sender.command_bucket.touch(now, COMMANDS_S, COMMANDS, cost):
+            return True
+        self.counters.questions_limited += 1
+        return False
+
+
+def warning_is_due(sender: SenderState, now: float) -> bool:
+    """Say whether a member may be warned now, and note that it is."""
+    if now - sender.warned_at < WARN_S:
+        return False
+    sender.warned_at = now
+    return True

@@ -1,0 +1,163 @@
+"""Encode entries of a room's log as datagrams, in the words and the form that a receiver's dialect and options say.
+
+PROTOCOL.md, "Told" and "Phrases", has them all.
+"""
+
+from typing import Any, NamedTuple
+
+from tsudoi.protocol import names
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client import downlink_encoder, notices
+from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import Phrase, phrase
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+_LEFT: dict[int, tuple[Phrase, Phrase]] = {
+    LeaveReason.IDLE: (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
+    LeaveReason.KICKED: (Phrase.KICKED, Phrase.KICKED_WHY),
+    LeaveReason.BANNED: (Phrase.BANNED, Phrase.BANNED),
+    LeaveReason.OPERATOR: (Phrase.REMOVED, Phrase.REMOVED_WHY),
+}
+"""(without a reason given, with one)"""
+_YOU: dict[int, tuple[Phrase, Phrase]] = {
+    LeaveReason.KICKED: (Phrase.YOU_KICKED, Phrase.YOU_KICKED_WHY),
+    LeaveReason.BANNED: (Phrase.YOU_BANNED, Phrase.YOU_BANNED),
+    LeaveReason.OPERATOR: (Phrase.YOU_REMOVED, Phrase.YOU_REMOVED_WHY),
+}
+
+
+class _Event(NamedTuple):
+    """What happened, in words for other clients and as a notice with values for our own."""
+
+    notice: str
+    phrase: Phrase
+    values: dict[str, Any]
+    """Of the notice, and of the phrase."""
+
+
+def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int = 0) -> bytes | None:
+    """Return the datagram for an entry; None: this version has none for it.
+
+    Args:
+        entry: what happened.
+        room: the room's name.
+        style: the form of datagram of the receiver's dialect.
+        options: the receiver's.
+        member: the receiver's id; 0: any member that is not concerned.
+    """
+    japanese = bool(options & MemberOptions.JAPANESE)
+    kind, n = entry.kind, entry.offset
+    if kind == EntryKind.SAID:
+        return downlink_encoder.encode_message(style, room, n, entry.sender, entry.text)
+    if kind == EntryKind.ACTED:
+        return notices.encode_action(style, room, n, entry.sender, entry.text)
+    if kind == EntryKind.WHISPERED:
+        return _whispered(entry, room, style, japanese, member)
+    if kind == EntryKind.ANSWERED:
+        try:
+            which = Phrase(entry.code)
+        except ValueError:
+            return None  # a newer broker's
+        return answer(style, room, which, japanese, entry.text, n)
+    event = _event(entry)
+    if event is None:
+        return None
+    return notices.encode_notice(
+        style, room, event.notice, {"n": n, **event.values}, phrase(event.phrase, japanese, **event.values)
+    )
+
+
+def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: str = "", n: int = 0) -> bytes:
+    """Return the datagram with an answer to a command; `n` is its offset in the room, 0 for none."""
+    values: dict[str, Any] = {"n": n} if n else {}
+    words = phrase(which, japanese, arg=about)
+    return notices.encode_notice(style, room, "answer", values | {"code": which.code, "arg": about}, words)
+
+
+def people(style: DownStyle, room: str, options: int, joined: int, left: int) -> bytes:
+    """Return the datagram that tells how many members have joined and left a big room."""
+    which = Phrase.PEOPLE_BOTH if joined and left else Phrase.PEOPLE_JOINED if joined else Phrase.PEOPLE_LEFT
+    values = {"joined": joined, "left": left}
+    return notices.encode_notice(
+        style, room, "people", values, phrase(which, bool(options & MemberOptions.JAPANESE), **values)
+    )
+
+
+def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[bytes]:
+    """Return the datagrams that tell a member why it is in its room no more; none if it left by itself."""
+    if entry.code == LeaveReason.IDLE:
+        text = dialect.timed_out.format(user=entry.sender, room=room)
+        return [downlink_encoder.encode_closing(dialect, room, "timeout", text)]
+    if entry.code not in _YOU:
+        return []
+    which = _YOU[_cause(entry)][bool(entry.text)]
+    reason = phrase(which, bool(options & MemberOptions.JAPANESE), by=entry.peer_name, room=room, text=entry.text)
+    if dialect.down.form is DownForm.NATIVE:
+        values = {
+            "by": entry.peer_name,
+            "reason": entry.text,
+            "banned": entry.code == LeaveReason.BANNED,
+        }
+        return [notices.encode_notice(dialect.down, room, "kicked", values, reason)]
+    texts = [template.format(user=entry.sender, room=room, reason=reason) for template in dialect.removed]
+    farewells = [downlink_encoder.encode_closing(dialect, room, "kicked", text) for text in texts]
+    if not any("{reason}" in template for template in dialect.removed):
+        farewells.insert(0, downlink_encoder.encode_message(dialect.down, room, 0, names.SERVER_NAME, reason))
+    return farewells
+
+
+def _whispered(entry: Entry, room: str, style: DownStyle, japanese: bool, member: int) -> bytes:
+    values = {"name": entry.sender, "to": entry.peer_name, "said": entry.text}
+    if member == entry.peer:
+        words = phrase(Phrase.WHISPERED, japanese, text=entry.text)
+        if style.form is not DownForm.NATIVE:
+            return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, words)
+        words = f"{entry.sender}: {words}"
+    else:
+        words = phrase(Phrase.WHISPER_SENT, japanese, name=entry.peer_name, text=entry.text)
+    return notices.encode_notice(style, room, "whispered", {"n": entry.offset, **values}, words)
+
+
+def _cause(entry: Entry) -> int:
+    """Return the reason for leaving whose words are used: a ban by no member is the operator's."""
+    banned_by_nobody = entry.code == LeaveReason.BANNED and not entry.peer_name
+    return LeaveReason.OPERATOR if banned_by_nobody else entry.code
+
+
+def _event(entry: Entry) -> _Event | None:
+    """Return what an entry says has happened; None: nothing for others to hear."""
+    name, by, text = entry.sender, entry.peer_name, entry.text
+    match entry.kind:
+        case EntryKind.JOINED:
+            return _Event("joined", Phrase.JOINED, {"name": name})
+        case EntryKind.LEFT:
+            without, with_reason = _LEFT.get(_cause(entry), (Phrase.LEFT, Phrase.LEFT))
+            values = {"name": name, "reason": _REASONS.get(entry.code, "left"), "by": by, "why": text, "text": text}
+            return _Event("left", with_reason if text else without, values)
+        case EntryKind.RENAMED:
+            return _Event("renamed", Phrase.RENAMED, {"name": name, "to": text, "text": text})
+        case EntryKind.TOPIC:
+            which = Phrase.TOPIC_SET if text else Phrase.TOPIC_TAKEN_OFF
+            return _Event("topic", which, {"name": name, "topic": text, "text": text})
+        case EntryKind.HOST:
+            return _Event("host", Phrase.HOST_HANDED if by else Phrase.HOST_INHERITED, {"name": name, "by": by})
+        case EntryKind.MUTED:
+            which = Phrase.MEMBER_MUTED_FOR if entry.code else Phrase.MEMBER_MUTED
+            return _Event("muted", which, {"name": name, "by": by, "minutes": entry.code})
+        case EntryKind.UNMUTED:
+            return _Event("unmuted", Phrase.MEMBER_UNMUTED, {"name": name, "by": by})
+        case EntryKind.LOCKED:
+            which = Phrase.LOCKED if entry.code else Phrase.UNLOCKED
+            return _Event("locked" if entry.code else "unlocked", which, {"name": name})
+        case EntryKind.ANNOUNCED:
+            return _Event("announced", Phrase.ANNOUNCED, {"said": text, "text": text})
+    return None
+
+
+_REASONS: dict[int, str] = {
+    LeaveReason.IDLE: "idle",
+    LeaveReason.KICKED: "kicked",
+    LeaveReason.BANNED: "banned",
+    LeaveReason.OPERATOR: "operator",
+}

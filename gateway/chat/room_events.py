@@ -1,0 +1,100 @@
+"""Room events: what happens in a room beside messages and its closing (joins, leaves, renames, …).
+
+Members hear of them as `audience` says. In big rooms joins and leaves are counted, and told once a second as numbers.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.codes import EntryKind
+
+from . import audience, render
+from .leave import Leaving
+from .members import Member, Room
+from .outbound import Outbound, send_to
+
+BIG_ROOM = 1_000
+"""In a room with more members than this, joins and leaves are told as numbers."""
+COUNTED_S = 1.0
+"""How often."""
+
+
+@dataclass(slots=True, eq=False)
+class RoomEvents:
+    """Sends live members the entries of their rooms, except messages and the closing."""
+
+    out: Outbound
+    leaving: Leaving
+    _counted: dict[int, tuple[Room, list[int]]] = field(default_factory=dict)
+    """Room id → the room, and [joins, leaves] that were not told yet."""
+    _told_at: float = 0.0
+
+    def take(self, room: Room, entry: Entry) -> None:
+        """Take a room's next entry: note what it changes here, and tell the members that are to hear of it."""
+        member = room.members.get(entry.member)
+        if entry.kind == EntryKind.LEFT:
+            room.size = max(room.size - 1, 0)
+            if member is not None:
+                self.remove(member, entry)
+        elif entry.kind == EntryKind.JOINED:
+            room.size = entry.code or room.size + 1
+        elif entry.kind == EntryKind.RENAMED and member is not None:
+            member.rename(entry.text)
+        if entry.kind in audience.BY_MEMBERS:
+            self._fan_out(room, entry, sender=member)
+        elif entry.kind in audience.FOR_ALL:
+            self._fan_out(room, entry)
+        elif entry.kind in audience.COUNTED and room.size > BIG_ROOM:
+            counts = self._counted.setdefault(room.id, (room, [0, 0]))[1]
+            counts[entry.kind == EntryKind.LEFT] += 1
+            self._tell_concerned(room, entry, (entry.peer,), but_noticing=False)
+        elif entry.kind in audience.FOR_ONE:
+            self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=False)
+        else:
+            self._fan_out(room, entry, noticing=True)
+            self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=True)
+
+    def remove(self, member: Member, entry: Entry) -> None:
+        """Take a member out that is in its room no more; tell it why, unless it left by itself."""
+        for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
+            send_to(self.out, member, payload)
+        self.leaving.drop(member)
+
+    def tick(self, now: float) -> None:
+        """Tell big rooms how many have joined and left."""
+        if not self._counted or now - self._told_at < COUNTED_S:
+            return
+        self._told_at = now
+        counted, self._counted = self._counted, {}
+        for room, (joined, left) in counted.values():
+            for (listener, style, options), recipients in room.groups.items():
+                if options & MemberOptions.NOTICES:
+                    payload = render.people(style, room.name, options, joined, left)
+                    self.out.fan_out(listener, recipients, payload, -1)
+
+    def _fan_out(self, room: Room, entry: Entry, sender: Member | None = None, noticing: bool = False) -> None:
+        """Tell all live members but the sender, or only those with notices."""
+        for (listener, style, options), recipients in room.groups.items():
+            if noticing and not options & MemberOptions.NOTICES:
+                continue
+            payload = render.payload(entry, room.name, style, options)
+            if payload is None:
+                continue
+            skip = -1
+            if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
+                skip = sender.slot
+            self.out.fan_out(listener, recipients, payload, skip)
+
+    def _tell_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
+        """Tell these live members, except, if so, those that get notices anyway; others hear it when they catch up."""
+        for member_id in ids:
+            member = room.members.get(member_id)
+            if member is None or member.recipients is None:
+                continue
+            if but_noticing and member.options & MemberOptions.NOTICES:
+                continue
+            payload = render.payload(entry, room.name, member.dialect.down, member.options, member.id)
+            if payload is not None:
+                send_to(self.out, member, payload)

@@ -1,0 +1,202 @@
+"""Datagrams whose token is no member's here: resume the member from the directory, or limit who guesses.
+
+Any gateway can serve any member, so the directory is asked about what looks like a token; the datagrams are held until
+it answers. All that unknown senders can fill has a bound. `now` is monotonic seconds.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Buckets
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Answer, Granted, Refused
+from tsudoi.protocol.client.datagram import parse_in_characters_untrusted
+from tsudoi.protocol.codes import Status
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import hash_token, looks_like_token
+
+from ..config import Settings
+from ..counters import Counters
+from ..join.rate_keys import ADDRESSES, RateKeys
+from ..listeners import sockaddr
+from .closed_rooms import ClosedRooms
+from .enter import Enter
+from .exit_answers import ExitAnswers, holds_refusal
+from .members import Member, Members
+from .outbound import Outbound
+
+HELD_TOKENS = 4_096
+"""Unknown tokens that the directory is asked about at a time."""
+HELD_DATAGRAMS = 16
+"""Datagrams of one such token that are held."""
+HELD_BYTES = 8 * 2**20
+"""Bytes of all that are held."""
+REFUSED_TOKENS = 10_000
+REFUSED_S = 5.0
+"""For so long a token that the directory did not know is not asked for again: clients of closed rooms go on sending."""
+GUESS_S = 20.0
+"""An address may show as many unknown tokens at once as its rate (`--guess-rate`) allows in this time."""
+MUTE_S = 0.5
+"""For so long nothing is read that is no member's from an address with its port that guesses beyond its rate."""
+
+Receive = Callable[[Member, int, bytes, bytes, bytes, float], None]
+"""`Receiver.receive`: (member, listener, room, raw text, source, now)."""
+HandleDatagrams = Callable[[int, Iterable[tuple[bytes, bytes]], float], None]
+"""`Receiver.handle_datagrams`."""
+
+
+@dataclass(slots=True, eq=False)
+class UnknownTokens:
+    """Decides about datagrams of no member that is served here."""
+
+    members: Members
+    settings: Settings
+    out: Outbound
+    counters: Counters
+    rate_keys: RateKeys
+    enter: Enter
+    closed_rooms: ClosedRooms
+    exit_answers: ExitAnswers
+    _held: dict[bytes, list[tuple[int, bytes, bytes]]] = field(default_factory=dict)
+    """Hash of an unknown token → its datagrams (listener, data, source)."""
+    _held_bytes: int = 0
+    _guesses: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
+    _muted: dict[bytes, float] = field(default_factory=dict)
+    """Address with its port → until when it is muted."""
+    _refused: dict[bytes, float] = field(default_factory=dict)
+    """Token → until when it is not asked for."""
+    receive: Receive = field(init=False)
+    handle_datagrams: HandleDatagrams = field(init=False)
+    """Both set by the receiver: datagrams go back to it when their member is known."""
+
+    @property
+    def held(self) -> int:
+        """Number of tokens that the directory is being asked about."""
+        return len(self._held)
+
+    def handle(self, listener: int, data: bytes, token: bytes, source: bytes, now: float) -> None:
+        """Take a datagram whose declared token (empty: sizes disagree) is no member's here.
+
+        Its room's size may be counted in characters, and its token may be another gateway's member's, or a refusal that
+        a seed client took for its token.
+        """
+        if self._muted.get(source, 0.0) > now:
+            self.counters.guesses_limited += 1
+            return
+        try:
+            room_name, counted, text = parse_in_characters_untrusted(data)
+        except MalformedMessage:
+            room_name, counted, text = b"", b"", b""
+        if (member := self.members.by_token.get(counted)) is not None:
+            self.receive(member, listener, room_name, text, source, now)
+        elif looks_like_token(token):
+            self._resume(token, listener, data, source, now)
+        elif looks_like_token(counted):
+            self._resume(counted, listener, data, source, now)
+        elif holds_refusal(data):
+            self.exit_answers.answer(listener, source, data, now)
+        else:
+            self._count_guess(source, now)
+            self.counters.unknown_tokens += 1
+
+    # --- resuming -------------------------------------------------------------------------------------------------
+
+    def _resume(self, token: bytes, listener: int, data: bytes, source: bytes, now: float) -> None:
+        """Ask the directory for a token's member, and hold the datagram until it answers."""
+        token_hash = hash_token(token)
+        if self.members.claim_adopted(token_hash, token):
+            member = self.members.by_token[token]
+            self.handle_datagrams(listener, [(data, source)], now)
+            if member.address == source:
+                self.members.unproven.pop(member.id, None)
+        elif self._refused.get(token, 0.0) > now:
+            self.counters.unknown_tokens += 1
+        elif not self._has_place(token_hash, len(data)):
+            self.counters.held_dropped += 1
+        elif (held := self._held.get(token_hash)) is not None:
+            self._held_bytes += len(data)
+            held.append((listener, data, source))
+        elif (rate_key := self._count_guess(source, now)) is not None:
+            self._held_bytes += len(data)
+            self._held[token_hash] = [(listener, data, source)]
+            self._ask(token, token_hash, rate_key, source, now)
+
+    def _has_place(self, token_hash: bytes, size: int) -> bool:
+        held = self._held.get(token_hash)
+        is_full = len(self._held) >= HELD_TOKENS if held is None else len(held) >= HELD_DATAGRAMS
+        return not is_full and self._held_bytes + size <= HELD_BYTES
+
+    def _ask(self, token: bytes, token_hash: bytes, rate_key: str, source: bytes, now: float) -> None:
+        def answered(answer: Answer | None, now: float) -> None:
+            held = self._release(token_hash)
+            if rate_key and not isinstance(answer, Refused):
+                # It was no guess.
+                self._guesses.refund(rate_key, self._guess_burst())
+            match answer:
+                case Granted() if self.closed_rooms.was_told(answer.room, answer.member):
+                    self.counters.unknown_tokens += len(held)
+                case Granted():
+                    self._granted(answer, token, source, held, now)
+                case Refused(Status.BAD_REQUEST):
+                    self._shown_elsewhere(source, held, now)
+                case Refused(Status.ROOM_NOT_FOUND):
+                    self.counters.unknown_tokens += len(held)
+                    self._refused[token] = now + REFUSED_S
+                    drop_oldest(self._refused, REFUSED_TOKENS)
+                case _:
+                    self.counters.held_dropped += len(held)
+
+        settings = self.settings
+        move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
+        self.out.ask(backbone.Resume(token_hash, sockaddr.unpack(source)[0], move_after_ms), now, answered)
+
+    def _granted(
+        self, granted: Granted, token: bytes, source: bytes, held: list[tuple[int, bytes, bytes]], now: float
+    ) -> None:
+        self.counters.resumed += 1
+        member = self.enter.enter(granted, token, now)
+        if not sockaddr.same_host(sockaddr.ip_bytes(source), member.ip):
+            # The directory has granted it for this host, so it may move there at once.
+            member.seen = now - self.settings.move_after_s
+        self._receive_held(held, now)
+
+    def _shown_elsewhere(self, source: bytes, held: list[tuple[int, bytes, bytes]], now: float) -> None:
+        """Drop what came from a host where the member may not be (yet); its own datagrams may have come meanwhile."""
+        ip = sockaddr.ip_bytes(source)
+        from_there = [each for each in held if sockaddr.same_host(sockaddr.ip_bytes(each[2]), ip)]
+        self.counters.wrong_addresses += len(from_there)
+        self._receive_held([each for each in held if each not in from_there], now)
+
+    def receive_held(self, token_hash: bytes, now: float) -> None:
+        """Receive the held datagrams of a member that has been adopted: else its next one would overtake them."""
+        self._receive_held(self._release(token_hash), now)
+
+    def _receive_held(self, held: list[tuple[int, bytes, bytes]], now: float) -> None:
+        for listener, data, source in held:
+            self.handle_datagrams(listener, [(data, source)], now)
+
+    def _release(self, token_hash: bytes) -> list[tuple[int, bytes, bytes]]:
+        """Return the held datagrams of a token, and hold them no more."""
+        held = self._held.pop(token_hash, [])
+        self._held_bytes -= sum(len(data) for _, data, _ in held)
+        return held
+
+    # --- guessing -------------------------------------------------------------------------------------------------
+
+    def _count_guess(self, source: bytes, now: float) -> str | None:
+        """Count an unknown token for its sender's rate-limit key and return the key (empty: not limited).
+
+        Return None if that was too much; then mute the source for a moment.
+        """
+        rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
+        if rate_key and not self._guesses.touch(rate_key, now, self.settings.guess_rate, self._guess_burst()):
+            self.counters.guesses_limited += 1
+            self._muted.pop(source, None)
+            self._muted[source] = now + MUTE_S
+            drop_oldest(self._muted, ADDRESSES)
+            return None
+        return rate_key
+
+    def _guess_burst(self) -> float:
+        return max(self.settings.guess_rate * GUESS_S, 1.0)

@@ -1,0 +1,356 @@
+"""One TCP connection's conversation in any dialect, from its first byte to its token; PROTOCOL.md, "Handshake".
+
+Events in, commands out; no socket, no clock. `TRANSITIONS` says which events each state takes, and which states may
+follow.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from tsudoi.protocol import names
+from tsudoi.protocol.client.dialect import Dialect, PortPlace
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.handshake import PORT, Request, encode_grant, encode_refusal, parse_request_untrusted
+from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.recognise import AUTO, asks_for_rooms, recognise
+from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.errors import MalformedMessage, PeerError
+
+from .room_list import Listing
+from .signed_tokens import looks_like_token
+
+CHARACTER_SIZE = 4
+"""Bytes of the longest UTF-8 character. Some dialects count a request's sizes in characters, so a request may have this
+many times the bytes that its header promises."""
+ROOM_SIZE_LIMIT = 1_024
+"""Bytes of a bare room name. More than any valid name has, so that a longer one is refused rather than cut."""
+
+
+# --- events: what happened -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """The client sent bytes."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """`WaitBriefly` is over and the client sent nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The directory returned its rooms."""
+
+    rooms: Listing
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The directory granted the request; room and user as it named them."""
+
+    room: str
+    user: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The gateway or the directory refused the request, or the directory could not be asked."""
+
+    status: Status
+    detail: str = ""
+    close: bool = False
+    """End the conversation, even in a dialect that allows another request on the same connection."""
+    counted_as: str = ""
+    """Name of the reason in the refusal counters, if it is not the status."""
+
+
+Event = Received | Quiet | Listed | Entered | Declined
+
+
+# --- commands: what to do ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send each frame in a segment of its own, with a pause between two."""
+
+    frames: list[bytes]
+    pause_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WaitBriefly:
+    """Report Quiet if no bytes come in a moment.
+
+    A size counted in characters does not say how many bytes follow; the rest of a request comes at once or not at all.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class AskForRooms:
+    """Ask the directory for its rooms, then report Listed or Declined."""
+
+    alone: bool
+    """The client asked for the list only, on a connection of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskToEnter:
+    """Decide about a create or join request (`enter.py`), then report Entered or Declined."""
+
+    dialect: Dialect
+    operation: Operation
+    room: str
+    user: str
+    """In normal form; or a signed token, where these are accepted."""
+    password: str | None
+    port: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Send the new member's datagrams to this port of the client's host."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountRefusal:
+    """Count a refused request under this name."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Close the connection once everything is sent."""
+
+
+Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | CountRefusal | Finish
+
+
+# --- states --------------------------------------------------------------------------------------------------------
+
+
+class State(Enum):
+    """Where a conversation stands."""
+
+    AWAITING_REQUEST = auto()
+    AWAITING_LIST = auto()
+    """The directory was asked for its rooms, for a list request or a classic join."""
+    AWAITING_ROOM = auto()
+    """A classic join has its list; the user reads it and chooses a room."""
+    AWAITING_GRANT = auto()
+    AWAITING_PORT = auto()
+    """The token is sent; two bytes with the client's UDP port follow."""
+    DONE = auto()
+
+
+_AFTER_REQUEST = frozenset({State.AWAITING_REQUEST, State.AWAITING_LIST, State.AWAITING_GRANT, State.DONE})
+_AFTER_ROOM = frozenset({State.AWAITING_ROOM, State.AWAITING_GRANT, State.DONE})
+
+TRANSITIONS: dict[tuple[State, type[Event]], frozenset[State]] = {
+    # Received leaves a state only when the request is complete; DONE follows when it is refused.
+    (State.AWAITING_REQUEST, Received): _AFTER_REQUEST,
+    (State.AWAITING_REQUEST, Quiet): _AFTER_REQUEST - {State.AWAITING_REQUEST},
+    (State.AWAITING_LIST, Listed): frozenset({State.AWAITING_ROOM, State.DONE}),
+    (State.AWAITING_LIST, Declined): frozenset({State.DONE}),
+    (State.AWAITING_ROOM, Received): _AFTER_ROOM,
+    (State.AWAITING_ROOM, Quiet): _AFTER_ROOM - {State.AWAITING_ROOM},
+    (State.AWAITING_GRANT, Entered): frozenset({State.AWAITING_PORT, State.DONE}),
+    # Some dialects let the client ask again on the same connection.
+    (State.AWAITING_GRANT, Declined): frozenset({State.AWAITING_REQUEST, State.DONE}),
+    (State.AWAITING_PORT, Received): frozenset({State.AWAITING_PORT, State.DONE}),
+}
+"""(state, event) → the states that may follow. A pair that is missing is a bug of the caller, not of the client."""
+
+
+class UnexpectedEvent(Exception):
+    """An event came in a state that does not take it, or led to a state that may not follow: a bug of ours."""
+
+
+class JoinConversation:
+    """What a gateway says on one TCP connection."""
+
+    def __init__(self, dialect: str, payload_limit: int, listed_before: bool, accepts_tokens: bool = False) -> None:
+        """Begin.
+
+        Args:
+            dialect: of the listener, or `auto`.
+            payload_limit: bytes of payload that a request may have.
+            listed_before: the client's address lately asked for the room list on another connection.
+            accepts_tokens: a signed token may stand in the place of the user's name; `enter.py` verifies it.
+        """
+        self.state = State.AWAITING_REQUEST
+        self.begun = False
+        """The first byte of a request has come, so the rest of it must come soon."""
+        self._listener_dialect = dialect
+        self._payload_limit = payload_limit
+        self._listed_before = listed_before
+        self._accepts_tokens = accepts_tokens
+        self._buffer = bytearray()
+        self._dialect = DIALECTS.get(dialect, CLASSIC)
+        self._header = Header(0, 0, 0, 0)
+        self._request: Request | None = None
+        self._room = ""
+
+    @property
+    def held(self) -> int:
+        """Return how many bytes of the client are kept: of an incomplete request, or of one without an answer."""
+        asked = self._request
+        return len(self._buffer) + (len(asked.room) + len(asked.user) + len(asked.password or "") if asked else 0)
+
+    def handle(self, event: Event) -> list[Command]:
+        """Return what to do about `event`. Bad bytes end in a refusal, never in an exception.
+
+        Raises:
+            UnexpectedEvent: the caller reported an event that can not happen now.
+        """
+        before = self.state
+        allowed = TRANSITIONS.get((before, type(event)))
+        if allowed is None:
+            raise UnexpectedEvent(f"{event!r} in {before.name}")
+        try:
+            commands = self._decide(event)
+        except PeerError as exc:
+            commands = self._refuse(Declined(exc.status, str(exc)))
+        if self.state not in allowed:
+            raise UnexpectedEvent(f"{event!r} led from {before.name} to {self.state.name}")
+        return commands
+
+    def _decide(self, event: Event) -> list[Command]:
+        match event:
+            case Received(data):
+                self._buffer += data
+                if self.state is State.AWAITING_REQUEST:
+                    return self._read_request()
+                return self._read_room() if self.state is State.AWAITING_ROOM else self._read_port()
+            case Quiet():
+                return self._take_request() if self.state is State.AWAITING_REQUEST else self._take_room()
+            case Listed(rooms):
+                return self._send_rooms(rooms)
+            case Entered():
+                return self._grant(event)
+            case Declined():
+                return self._refuse(event)
+
+    # --- the request ----------------------------------------------------------------------------------------------
+
+    def _read_request(self) -> list[Command]:
+        self.begun = bool(self._buffer)
+        size = len(self._buffer) - HEADER_SIZE
+        if size < 0:
+            return []
+        self._header = header = Header.parse_untrusted(bytes(self._buffer[:HEADER_SIZE]))
+        if header.payload_size > self._payload_limit:
+            raise MalformedMessage(f"the payload is larger than {self._payload_limit} bytes")
+        if size > self._largest_body(header):
+            raise MalformedMessage("more bytes came than the header can mean")
+        if size < header.body_size:
+            return []
+        # In ASCII, bytes and characters are the same number. Any other request may have more bytes to come.
+        is_complete = size == header.body_size and self._buffer[HEADER_SIZE:].isascii()
+        return self._take_request() if is_complete else [WaitBriefly()]
+
+    def _largest_body(self, header: Header) -> int:
+        """Return how many bytes may follow a header, whether its sizes count bytes or characters."""
+        room, payload = CHARACTER_SIZE * header.room_size, CHARACTER_SIZE * header.payload_size
+        return room + min(payload, self._payload_limit)
+
+    def _take_request(self) -> list[Command]:
+        header, body = self._header, bytes(self._buffer[HEADER_SIZE:])
+        self._buffer.clear()
+        self.begun = False
+        if self._listener_dialect == AUTO:
+            self._dialect = recognise(header, body, self._listed_before)
+        if asks_for_rooms(header) and self._dialect.lists_rooms:
+            self.state = State.AWAITING_LIST
+            return [AskForRooms(alone=True)]
+        self._room = ""
+        self._request = request = parse_request_untrusted(self._dialect, header, body)
+        self._room = request.room
+        if request.operation is Operation.JOIN and self._dialect.join_lists_rooms and not request.room:
+            self._user(request)
+            self.state = State.AWAITING_LIST
+            return [AskForRooms(alone=False)]
+        return self._ask_to_enter(request, request.room)
+
+    def _ask_to_enter(self, request: Request, room: str) -> list[Command]:
+        self._room = room
+        room, user = names.room_name(room), self._user(request)
+        self.state = State.AWAITING_GRANT
+        return [AskToEnter(self._dialect, request.operation, room, user, request.password, request.port)]
+
+    def _user(self, request: Request) -> str:
+        """Return the user's name in normal form, or the signed token in its place."""
+        if self._accepts_tokens and looks_like_token(request.user.strip()):
+            return request.user.strip()
+        # With a token in the place of the password the name may be empty: the token has one.
+        if self._accepts_tokens and not request.user and looks_like_token((request.password or "").partition(" ")[0]):
+            return ""
+        return names.user_name(request.user)
+
+    # --- the room list --------------------------------------------------------------------------------------------
+
+    def _send_rooms(self, rooms: Listing) -> list[Command]:
+        if self._request is None:
+            self.state = State.DONE
+            return [Send([rooms.framed], 0.0), Finish()]
+        self.state = State.AWAITING_ROOM
+        return [Send([rooms.seed], 0.0)]
+
+    def _read_room(self) -> list[Command]:
+        if len(self._buffer) > ROOM_SIZE_LIMIT:
+            raise MalformedMessage("the room's name is too long")
+        # A bare name carries no size: it is the bytes that come at once. An ASCII name is short and comes in one
+        # segment; any other may lack the rest of a character.
+        return self._take_room() if self._buffer and self._buffer.isascii() else [WaitBriefly()]
+
+    def _take_room(self) -> list[Command]:
+        raw = bytes(self._buffer)
+        self._buffer.clear()
+        assert self._request is not None
+        try:
+            return self._ask_to_enter(self._request, raw.decode())
+        except UnicodeDecodeError:
+            raise MalformedMessage("the room's name is not UTF-8") from None
+
+    # --- the answer -----------------------------------------------------------------------------------------------
+
+    def _grant(self, event: Entered) -> list[Command]:
+        assert self._request is not None
+        request, self._request = self._request, None
+        frames = encode_grant(self._dialect, request, event.room, event.user, event.token)
+        send = Send(frames, self._dialect.pause_s)
+        if self._dialect.port is PortPlace.AFTER_TOKEN:
+            self.state = State.AWAITING_PORT
+            return [send]
+        self.state = State.DONE
+        port: list[Command] = [Announce(request.port)] if request.port else []
+        return [*port, send, Finish()]
+
+    def _read_port(self) -> list[Command]:
+        if len(self._buffer) < PORT.size:
+            return []
+        self.state = State.DONE
+        (port,) = PORT.unpack(self._buffer[: PORT.size])
+        self._buffer.clear()
+        return [Announce(port), Finish()] if port else [Finish()]
+
+    def _refuse(self, why: Declined) -> list[Command]:
+        self._buffer.clear()
+        self._request = None
+        count = CountRefusal(why.counted_as or why.status.name.lower())
+        send = Send(
+            encode_refusal(self._dialect, self._header, self._room, why.status, why.detail), self._dialect.pause_s
+        )
+        if self._dialect.stays_open and self.state is State.AWAITING_GRANT and not why.close:
+            self.state = State.AWAITING_REQUEST
+            return [count, send]
+        self.state = State.DONE
+        return [count, send, Finish()]

@@ -1,0 +1,173 @@
+"""Decide whether a client may enter a room, and make it a member once the directory has granted it.
+
+In this order: may the connection ask at all, may its address create rooms, has its address a place for one more member,
+does its signed token allow it, may it try the room's password. What passes goes to the broker's directory, which knows
+the room and its password. No I/O: `now` is monotonic seconds, `wall_now` seconds since 1970.
+"""
+
+from typing import Protocol
+
+from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused
+from tsudoi.protocol.codes import LeaveReason, Operation, Status
+from tsudoi.protocol.errors import PeerError
+from tsudoi.protocol.names import hash_token
+
+from ..chat.members import Member
+from ..config import Listener, Settings
+from ..counters import TOKEN_REFUSED, Counters
+from ..listeners import sockaddr
+from .conversation import AskToEnter, Declined, Entered
+from .password_attempts import PasswordAttempts
+from .quotas import Quotas, Verdict
+from .room_list import RoomList
+from .session_tokens import SessionTokens
+from .signed_tokens import TokenVerifier
+
+_STATUSES = frozenset(Status)
+
+
+class Members(Protocol):
+    """What entering needs of the gateway's core."""
+
+    def may_enter(self, ip: str) -> bool:
+        """Say whether one more member may come from an address, and count it if not."""
+
+    def enter(self, granted: Granted, token: bytes, now: float, joined: bool = False) -> Member:
+        """Serve a member that the directory has granted."""
+
+    def announce(self, member: Member, source: bytes, now: float) -> None:
+        """Note where a member's client wants its datagrams."""
+
+    def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
+        """Take a member out of its room."""
+
+
+class EntryRules:
+    """What the decisions for all connections of a gateway share."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        counters: Counters,
+        members: Members,
+        quotas: Quotas,
+        rooms: RoomList,
+        tokens: SessionTokens,
+        verifier: TokenVerifier | None,
+    ) -> None:
+        """Decide by these; without a `verifier` users may choose any name."""
+        self.settings = settings
+        self.counters = counters
+        self.members = members
+        self.quotas = quotas
+        self.rooms = rooms
+        self.tokens = tokens
+        self.verifier = verifier
+        self.passwords = PasswordAttempts(settings, counters)
+
+
+class Entry:
+    """The requests to enter that a client makes on one connection; one at a time."""
+
+    def __init__(self, rules: EntryRules, listener: Listener, ip: str, verdict: Verdict) -> None:
+        """Begin for a connection from `ip`, about which `verdict` was given when it came."""
+        self._rules = rules
+        self._listener = listener
+        self._ip = ip
+        self._verdict = verdict
+        self._requests = 0
+        self._pending: Create | Join | None = None
+        """What the directory was asked and has not answered."""
+        self._token = ""
+        self._member: Member | None = None
+        self._undelivered: Member | None = None
+        """A member whose client has not been sent its token."""
+
+    @property
+    def may_list(self) -> bool:
+        """Say whether the client may have the room list."""
+        return self._verdict is Verdict.SERVE
+
+    def decide(self, request: AskToEnter, now: float, wall_now: float) -> Create | Join | Declined | None:
+        """Return what to ask the directory, or why the client is refused; None: close its connection unanswered."""
+        rules, creates = self._rules, request.operation is Operation.CREATE
+        self._requests += 1
+        if self._requests > 1:
+            # The first request was counted with the connection.
+            self._verdict = rules.quotas.request(self._ip, now)
+        if self._verdict is Verdict.CLOSE:
+            return None
+        if self._verdict is Verdict.ANSWER_BUSY:
+            return Declined(Status.BUSY, close=True)
+        if creates and not rules.quotas.may_create(self._ip, now):
+            return Declined(Status.BUSY)
+        if not rules.members.may_enter(self._ip):
+            most = rules.settings.address_members
+            return Declined(Status.BUSY, f"your address has its most members ({most})")
+        user, password, rights = request.user, request.password, 0
+        if rules.verifier is not None:
+            try:
+                identity = rules.verifier.identify_untrusted(request.operation, request.room, user, password, wall_now)
+            except PeerError as exc:
+                return Declined(exc.status, str(exc), counted_as=TOKEN_REFUSED)
+            user, password, rights = identity.user, identity.password, int(identity.rights)
+        if password and not creates and not rules.passwords.begin(self._ip, request.room, now):
+            return Declined(Status.BUSY)
+        self._token = rules.tokens.new(request.room)
+        self._pending = (Create if creates else Join)(
+            request.room,
+            user,
+            password,
+            hash_token(self._token.encode()),
+            request.dialect.name,
+            self._ip.partition("%")[0],
+            int(rules.settings.idle_timeout_s * 1000),
+            rights,
+            int(rules.settings.options(self._listener, request.dialect)),
+        )
+        return self._pending
+
+    def answered(self, answer: Answer | None, now: float) -> Entered | Declined:
+        """Take the directory's answer, None if none came in time; serve the member if it was granted."""
+        rules, asked = self._rules, self._pending
+        assert asked is not None
+        self._pending = None
+        is_create = not isinstance(asked, Join)  # Join is a Create by type
+        if asked.password and not is_create:
+            rules.passwords.end(self._ip, asked.room, _was_right(answer), now)
+        if isinstance(answer, Refused):
+            return Declined(Status(answer.status) if answer.status in _STATUSES else Status.BAD_REQUEST, answer.detail)
+        if not isinstance(answer, Granted):
+            return Declined(Status.BUSY)
+        rules.counters.handshakes_admitted += 1
+        rules.tokens.note_size(asked.room, answer.size)
+        if is_create:
+            rules.rooms.forget()
+        # Entries that the room gets from now on reach the member even if this gateway's subscription to the room
+        # begins later: the missing ones show as a gap, which is repaired from the log.
+        self._member = self._undelivered = rules.members.enter(answer, self._token.encode(), now, joined=True)
+        return Entered(answer.room_name, answer.user, self._token)
+
+    def announce(self, port: int, now: float) -> None:
+        """Send the member's datagrams to a port of its client's host."""
+        if self._member is not None:
+            self._rules.members.announce(self._member, sockaddr.pack(self._ip, port), now)
+
+    def token_sent(self) -> None:
+        """Note that the client has been sent its token, if it has one."""
+        self._undelivered = None
+
+    def abandon(self, now: float) -> bool:
+        """Take the member out again if its client was never sent the token: nobody can use it. Return whether so."""
+        member, self._undelivered = self._undelivered, None
+        if member is None or member.leaving:
+            return False
+        self._rules.members.leave(member, LeaveReason.LEFT, now)
+        return True
+
+
+def _was_right(answer: Answer | None) -> bool | None:
+    """Say whether a password was right; None: the directory did not check it."""
+    if isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD:
+        return False
+    return True if isinstance(answer, Granted) else None

@@ -1,0 +1,102 @@
+"""How many connections, requests and new rooms an address may have, and how many connections there may be in all."""
+
+from dataclasses import replace
+from enum import Enum, auto
+
+from tsudoi.ops.token_bucket import Buckets
+
+from ..config import Settings
+from ..counters import Counters
+from .rate_keys import ADDRESSES, RateKeys
+
+BURST_S = 10.0
+"""An address may use its rate of so many seconds at once."""
+BUSY_ANSWER_S = 1.0
+"""An address over its rate is answered busy once in so long a time; its other connections are closed unanswered."""
+
+
+class Verdict(Enum):
+    """What to do with a new connection."""
+
+    SERVE = auto()
+    ANSWER_BUSY = auto()
+    """Read its request and answer busy."""
+    CLOSE = auto()
+    """Close it at once, without an answer."""
+
+
+class Quotas:
+    """Counts connections and requests by address. Times are monotonic seconds."""
+
+    def __init__(self, settings: Settings, counters: Counters, most: int = 2**31) -> None:
+        """Begin without connections; `most` is how many the process's descriptors allow."""
+        self._settings = settings
+        self._counters = counters
+        self._most = most
+        self._open = 0
+        self._open_by_key: dict[str, int] = {}
+        self._requests: Buckets[str] = Buckets(ADDRESSES)
+        self._creates: Buckets[str] = Buckets(ADDRESSES)
+        self._busy_answers: Buckets[str] = Buckets(ADDRESSES)
+        self._key = RateKeys(settings).of
+        # Open connections are counted for unlimited addresses too: a reload may limit these while they are open.
+        self._key_of_all = RateKeys(replace(settings, unlimited=())).of
+
+    def is_full(self) -> bool:
+        """Say whether one more connection would be one too many."""
+        return self._open >= min(self._settings.connections, self._most)
+
+    def has_too_many(self, ip: str) -> bool:
+        """Say whether an address has as many open connections as it may."""
+        return (
+            bool(self._key(ip)) and self._open_by_key.get(self._key_of_all(ip), 0) >= self._settings.address_connections
+        )
+
+    def connect(self, ip: str, now: float, evicted: bool = False) -> Verdict:
+        """Count a new connection; unless the verdict is CLOSE, call `disconnect` once when it has ended.
+
+        Args:
+            ip: the client's address.
+            now: the time.
+            evicted: another connection is being closed to make room for this one.
+        """
+        if (self.is_full() and not evicted) or self.has_too_many(ip):
+            self._counters.connections_refused += 1
+            return Verdict.CLOSE
+        verdict = self.request(ip, now)
+        if verdict is not Verdict.CLOSE:
+            key = self._key_of_all(ip)
+            self._open_by_key[key] = self._open_by_key.get(key, 0) + 1
+            self._open += 1
+        return verdict
+
+    def request(self, ip: str, now: float) -> Verdict:
+        """Count a request: a new connection has one, and each further request on it counts as another."""
+        key = self._key(ip)
+        if not key or self._requests.touch(key, now, *_rate_and_burst(self._settings.address_rate)):
+            return Verdict.SERVE
+        self._counters.handshakes_limited += 1
+        may_answer = self._busy_answers.touch(key, now, 1.0 / BUSY_ANSWER_S, 1.0)
+        return Verdict.ANSWER_BUSY if may_answer else Verdict.CLOSE
+
+    def disconnect(self, ip: str) -> None:
+        """Count the end of a connection."""
+        self._open -= 1
+        key = self._key_of_all(ip)
+        left = self._open_by_key.get(key, 0) - 1
+        if left > 0:
+            self._open_by_key[key] = left
+        else:
+            self._open_by_key.pop(key, None)
+
+    def may_create(self, ip: str, now: float) -> bool:
+        """Say whether an address may create a room now, and count it."""
+        key = self._key(ip)
+        if key and not self._creates.touch(key, now, *_rate_and_burst(self._settings.create_rate)):
+            self._counters.creates_limited += 1
+            return False
+        return True
+
+
+def _rate_and_burst(rate: float) -> tuple[float, float]:
+    return rate, max(rate * BURST_S, 1.0)

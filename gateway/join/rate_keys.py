@@ -1,0 +1,48 @@
+"""What the limits by address count: an IPv4 address or an IPv6 /64 (`tsudoi/ops/rate_key.py`), or nothing.
+
+Addresses in the `--unlimited` networks (by default the loopback ones; a proxy's, say) have no key and no limits of
+their own.
+"""
+
+import ipaddress
+
+from tsudoi.ops.rate_key import rate_key
+
+from ..config import Network, Settings
+
+ADDRESSES = 10_000
+"""Addresses that each limit remembers; beyond that the one not seen for longest is forgotten."""
+
+
+class RateKeys:
+    """Maps IP addresses to rate-limit keys; caches the last `ADDRESSES`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._unlimited = settings.unlimited
+        self._cache: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._cache)
+
+    def of(self, ip: str) -> str:
+        """Return the key of an IP address, empty if the address has no limits."""
+        if self._unlimited is not self._settings.unlimited:
+            self._unlimited = self._settings.unlimited
+            self._cache.clear()
+        key = self._cache.get(ip)
+        if key is None:
+            key = self._cache[ip] = limited_key(ip, self._unlimited)
+            if len(self._cache) > ADDRESSES:
+                del self._cache[next(iter(self._cache))]
+        return key
+
+
+def limited_key(ip: str, unlimited: tuple[Network, ...]) -> str:
+    """Return the rate-limit key of an IP address, empty if it lies in an unlimited network."""
+    address = ipaddress.ip_address(ip.partition("%")[0])
+    if address.version == 6 and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    if any(address in network for network in unlimited):
+        return ""
+    return rate_key(ip)

@@ -1,0 +1,51 @@
+"""Make the tokens that members' datagrams carry.
+
+With several workers a token also says which of them a member's datagrams come to: the worker of its room
+(`listeners/reuseport_routing.py`). That takes the logarithm of the number of workers, in bits of a token's 128.
+"""
+
+import secrets
+import zlib
+from collections import defaultdict
+from itertools import product
+
+LARGE_ROOM = 50
+"""A room with more members is spread over all workers: fan-out to so many is work for several cores."""
+LARGE_ROOMS = 1_000
+"""Large rooms that are remembered; beyond that the oldest counts as small again."""
+WORKER_FACTOR = 10
+"""With it each of up to 64 workers has enough pairs of characters."""
+_DIGITS = "0123456789abcdef"
+
+
+def worker_of(token: bytes, workers: int) -> int:
+    """Return the number, from 0, of the worker that gets datagrams with a token."""
+    return (token[0] * WORKER_FACTOR + token[1]) % workers
+
+
+class SessionTokens:
+    """Makes tokens whose first two characters lead to the worker of their room."""
+
+    def __init__(self, workers: int) -> None:
+        """Make tokens for so many workers; with one of them all tokens are alike."""
+        self._workers = workers
+        self._prefixes: defaultdict[int, list[str]] = defaultdict(list)
+        """Worker → the first two characters of the tokens that lead to it."""
+        for first, second in product(_DIGITS, _DIGITS) if workers > 1 else ():
+            self._prefixes[worker_of((first + second).encode(), workers)].append(first + second)
+        self._large: dict[str, None] = {}
+
+    def new(self, room: str) -> str:
+        """Return a fresh token for a client that asks to enter a room; see `tsudoi.protocol.names.Token`."""
+        token = secrets.token_hex(16)
+        if room in self._large:
+            return token
+        prefixes = self._prefixes.get(zlib.crc32(room.encode(errors="replace")) % self._workers)
+        return secrets.choice(prefixes) + token[2:] if prefixes else token
+
+    def note_size(self, room: str, size: int) -> None:
+        """Note how many members a room has now."""
+        if size > LARGE_ROOM and self._workers > 1:
+            self._large[room] = None
+            if len(self._large) > LARGE_ROOMS:
+                del self._large[next(iter(self._large))]

@@ -1,0 +1,191 @@
+"""Verify signed tokens (JWT) that a website issues to its users; PROTOCOL.md, "Trust".
+
+A signed token says which name, rooms and rights its bearer has; the gateway has no accounts of its own. It is not the
+token that a member's datagrams carry (`session_tokens.py`). `now` is seconds since 1970, as in the tokens.
+"""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from tsudoi.protocol import names
+from tsudoi.protocol.codes import Operation, Rights
+from tsudoi.protocol.errors import InvalidName, MalformedMessage, WrongPassword
+from tsudoi.protocol.names import UserName
+
+AUDIENCE = "tsudoi"
+LEEWAY_S = 30.0
+"""How far the issuer's clock may differ from ours."""
+MAX_TOKEN = 4_096
+"""Bytes; more than any token needs."""
+MAX_ROOMS = 100
+
+# `eyJ` is base64 for `{"`, how a header in JSON begins. A token with an empty signature is a wrong token, not a name.
+_TOKEN = r"eyJ[A-Za-z0-9_-]{9,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
+_TOKEN_ALONE = re.compile(_TOKEN)
+_TOKEN_AS_PREFIX = re.compile(rf"{_TOKEN} ?: ")
+
+
+class Keys(Protocol):
+    """Verifies signatures: `token_keys.TokenKeys`."""
+
+    @property
+    def digest(self) -> bytes:
+        """Return a hash that differs for other keys."""
+
+    def verify_untrusted(self, token: str) -> bytes:
+        """Return the claims, or raise MalformedMessage or WrongPassword."""
+
+
+class Claims(msgspec.Struct, gc=False):
+    """The claims that are read; others are ignored."""
+
+    exp: float
+    """When it expires, in seconds since 1970."""
+    nbf: float = 0.0
+    aud: str | list[str] = AUDIENCE
+    name: str = ""
+    sub: str = ""
+    """The name, if `name` is missing."""
+    rooms: list[str] | None = None
+    """Room names, in which `*` stands for any characters. None: every room."""
+    create: bool = False
+    moderator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who enters: what the directory is asked with."""
+
+    user: UserName
+    password: str | None
+    """The room's password."""
+    rights: Rights
+
+
+_decoder = msgspec.json.Decoder(Claims)
+
+
+class TokenVerifier:
+    """Decides with which name and rights a client may ask to enter a room."""
+
+    def __init__(self, keys: Keys, required: bool) -> None:
+        """Accept tokens signed with `keys`; if they are `required`, refuse a client without one."""
+        self._keys = keys
+        self._required = required
+
+    def change_keys(self, keys: Keys) -> bool:
+        """Accept only these keys from now on; return whether they differ. Members stay in their rooms."""
+        before, self._keys = self._keys, keys
+        return keys.digest != before.digest
+
+    def identify_untrusted(
+        self, operation: Operation, room: str, user: str, password: str | None, now: float
+    ) -> Identity:
+        """Return the name, room password and rights with which a client enters.
+
+        Args:
+            operation: create or join.
+            room: its name in normal form.
+            user: the name in the handshake, or a signed token.
+            password: the room's; or a signed token, followed by a space and the room's.
+            now: seconds since 1970.
+
+        Raises:
+            WrongPassword: the token is missing, not valid, or not for this room or operation; the text says which.
+            MalformedMessage: the token can not be read.
+            InvalidName: the name breaks the rules for names.
+        """
+        first, _, rest = (password or "").partition(" ")
+        if looks_like_token(user):
+            token, user = user, ""
+        elif looks_like_token(first):
+            token, password = first, rest or None
+        elif self._required:
+            raise WrongPassword("a token is needed here")
+        else:
+            return Identity(names.user_name(user), password, Rights(0))
+        claims = self._claims_untrusted(token, now)
+        _check_room(claims, room)
+        if operation is Operation.CREATE and not claims.create:
+            raise WrongPassword("the token is not for creating rooms")
+        signed_name = claims.name or claims.sub
+        rights = Rights.VERIFIED if signed_name else Rights(0)
+        if claims.moderator:
+            rights |= Rights.MODERATOR
+        return Identity(names.user_name(signed_name or user), password, rights)
+
+    def _claims_untrusted(self, token: str, now: float) -> Claims:
+        if len(token) > MAX_TOKEN:
+            raise MalformedMessage(f"the token has more than {MAX_TOKEN} bytes")
+        raw = self._keys.verify_untrusted(token)
+        try:
+            claims = _decoder.decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            raise MalformedMessage(f"the token's claims are not as they must be: {exc}") from exc
+        if now >= claims.exp + LEEWAY_S:
+            raise WrongPassword("the token has expired")
+        if now < claims.nbf - LEEWAY_S:
+            raise WrongPassword("the token does not hold yet")
+        if AUDIENCE not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
+            raise WrongPassword("the token is for another service")
+        return claims
+
+
+def _check_room(claims: Claims, room: str) -> None:
+    if claims.rooms is None:
+        return
+    if len(claims.rooms) > MAX_ROOMS:
+        raise MalformedMessage(f"the token names more than {MAX_ROOMS} rooms")
+    for pattern in claims.rooms:
+        try:
+            wanted = names.room_name(pattern)
+        except InvalidName as exc:
+            raise MalformedMessage(f"the token's rooms: {exc}") from exc
+        # fnmatch gives `[` and `?` a meaning too, but a room may be called "[a]" or "what?".
+        if fnmatchcase(room, re.sub(r"([\[?])", r"[\1]", wanted)):
+            return
+    raise WrongPassword("the token is not for this room")
+
+
+def looks_like_token(text: str) -> bool:
+    """Say whether a text has the form of a signed token; then it is neither a user's name nor a room's password."""
+    return text.startswith("eyJ") and _TOKEN_ALONE.fullmatch(text) is not None
+
+
+def without_token(text: str) -> str:
+    """Return a message without a signed token in front of it.
+
+    Some clients prefix each message with "name: "; with a token as the name, they would publish the token.
+    """
+    if not text.startswith("eyJ"):
+        return text
+    prefix = _TOKEN_AS_PREFIX.match(text)
+    return text[prefix.end() :] if prefix else text
+
+
+def load_verifier(path: Path, auth: Literal["off", "optional", "required"]) -> TokenVerifier:
+    """Return a verifier with the keys in a file.
+
+    Raises:
+        SettingError: as in `token_keys.load_keys`.
+    """
+    # Imported here, as it takes a library that gateways without signed tokens do not need.
+    from .token_keys import load_keys
+
+    return TokenVerifier(load_keys(path), required=auth == "required")
+
+
+def reload_verifier(verifier: TokenVerifier, path: Path) -> bool:
+    """Give a verifier the keys that the file has now; return whether they differ.
+
+    Raises:
+        SettingError: the file can not be used; the verifier keeps its keys.
+    """
+    from .token_keys import load_keys
+
+    return verifier.change_keys(load_keys(path))

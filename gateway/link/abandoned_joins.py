@@ -1,0 +1,71 @@
+"""Creates and joins whose answers did not come in time: their clients were told to try again.
+
+Nobody knows the token of a member that such a request may still become, so that member is made to leave again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tsudoi.protocol.backbone import Answer, Granted, Item, Request, Resume
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+from ..counters import Counters
+
+ABANDONED = 1_000
+"""Requests that are followed up at a time; beyond that the oldest is left as it is."""
+FOLLOW_UP_S = 10.0
+"""For so long an abandoned request may still become a member: its password may wait to be hashed."""
+FIRST_PAUSE_S = 1.0
+"""Between the first question and the second; each further pause is twice as long."""
+
+
+@dataclass(slots=True)
+class _Abandoned:
+    token_hash: bytes
+    until: float
+    ask_at: float
+    pause_s: float = FIRST_PAUSE_S
+    left: int = 0
+    """The member that came of it, and was made to leave."""
+
+
+@dataclass(slots=True, eq=False)
+class AbandonedJoins:
+    """Follows abandoned requests up; `now` is monotonic seconds."""
+
+    counters: Counters
+    send: Callable[[Request], None]
+    publish: Callable[[Item], bool]
+    _abandoned: dict[int, _Abandoned] = field(default_factory=dict)
+    """By the id of the request; the directory is asked for its token under the same id."""
+
+    def add(self, request_id: int, token_hash: bytes, now: float) -> None:
+        """Follow a request up."""
+        self._abandoned[request_id] = _Abandoned(token_hash, now + FOLLOW_UP_S, now)
+        if len(self._abandoned) > ABANDONED:
+            del self._abandoned[next(iter(self._abandoned))]
+            self.counters.requests_not_cleared_up += 1
+
+    def tick(self, now: float) -> None:
+        """Ask what became of them; requests keep their order, so this comes after the requests themselves."""
+        for request_id, abandoned in self._abandoned.items():
+            if abandoned.ask_at <= now:
+                abandoned.ask_at = now + abandoned.pause_s
+                abandoned.pause_s *= 2
+                self.send(Request(request_id, Resume(abandoned.token_hash)))
+
+    def handle_reply(self, request_id: int, body: Answer, now: float) -> bool:
+        """Let the member leave that has come of a request, or forget a request of which nothing has come.
+
+        Return False if the request is none of these.
+        """
+        abandoned = self._abandoned.get(request_id)
+        if abandoned is None:
+            return False
+        if not isinstance(body, Granted):
+            if now >= abandoned.until:
+                del self._abandoned[request_id]
+        elif body.member != abandoned.left:
+            abandoned.left = body.member
+            self.publish(Item(EntryKind.LEFT, body.room, body.member, "", LeaveReason.LEFT))
+        return True

@@ -1,0 +1,77 @@
+"""Canaries: probes that go gateway → broker → gateway. They prove health, and that members are still this gateway's.
+
+The broker publishes each canary back among the news, in order, so one that is missing shows that news may be missing.
+"""
+
+from collections import deque
+
+from tsudoi.ops.histogram import SECONDS, Histogram
+
+CANARY_S = 0.25
+"""How often one is sent."""
+HEALTHY_S = 2.0
+"""Health is red when none has come back for so long."""
+LEASE_S = 1.7
+"""For so long after a canary was sent that came back, the broker gives this gateway's members to no other: it heard the
+gateway then, and waits 2 s."""
+CANARIES = 100
+"""Canaries whose times are remembered: 25 s of them."""
+
+
+class Canary:
+    """Numbers canaries, and knows what their return proves; `now` is monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._sent: deque[tuple[int, float]] = deque(maxlen=CANARIES)
+        """(number, when it was sent) of those that may come back."""
+        self._back = 0
+        """Number of the last one that has come back."""
+        self.back_at = float("-inf")
+        """When it did."""
+        self._lease_until = float("-inf")
+        self.round_trip_s = Histogram(SECONDS)
+        self.lost = 0
+        """Canaries that never came back though later ones did."""
+
+    def send(self, now: float) -> int:
+        """Return the number of the next canary, which is sent now."""
+        self._last += 1
+        self._sent.append((self._last, now))
+        return self._last
+
+    def take_back(self, number: int, now: float) -> bool:
+        """Take a canary that has come back; return False if earlier ones have not, so that news may be lost.
+
+        They come back in the order in which they were sent, or not at all.
+        """
+        if number > self._last:
+            return True
+        while self._sent and self._sent[0][0] < number:
+            self._sent.popleft()
+        if not self._sent or self._sent[0][0] != number:
+            return True
+        _, sent_at = self._sent.popleft()
+        lost = number - self._back - 1
+        self._back, self.back_at = number, now
+        self.lost += lost
+        self.round_trip_s.note(now - sent_at)
+        self._lease_until = max(self._lease_until, sent_at + LEASE_S)
+        return not lost
+
+    def end_lease(self) -> None:
+        """A broker that does not know this gateway may have given its members to others: only new canaries count."""
+        self._lease_until = float("-inf")
+        self._sent.clear()
+
+    def has_lease(self, now: float) -> bool:
+        """Say whether this gateway's members are surely still its own."""
+        return now < self._lease_until
+
+    def unhealthy_reason(self, now: float) -> str:
+        """Return why health is red; empty: it is green."""
+        if now - self.back_at < HEALTHY_S:
+            return ""
+        if self.back_at == float("-inf"):
+            return "the broker has not been reached yet"
+        return f"nothing came back from the broker for {now - self.back_at:.1f} s"

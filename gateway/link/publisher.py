@@ -1,0 +1,119 @@
+"""What the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept".
+
+The first item after a pause is sent at once. Further ones wait until `gather_s` after the last frame, so that under
+load one frame carries many.
+"""
+
+from collections import deque
+from itertools import islice
+
+from tsudoi.ops.histogram import ITEMS, SECONDS, Histogram
+from tsudoi.protocol.backbone import Item, Publish
+from tsudoi.protocol.codes import EntryKind
+
+GATHER_S = 0.001
+"""The least time between two frames: each costs every process on the way a wake-up, and the store a commit, whatever it
+carries. uvloop's timers know nothing finer."""
+BUSY_ITEMS, GATHER_BUSY_S = 6, 0.004
+"""The same while frames carry this many items: the way of a frame costs some 0.4 ms of CPU over all processes, however
+full it is (benchmarks/RESULTS.md)."""
+ITEMS_A_FRAME = 512
+FRAMES_OUTSTANDING = 16
+"""Frames that are sent before the first of them must be accepted."""
+RESEND_S = 1.0
+"""When the broker has accepted nothing for so long, all that it has not accepted is sent again."""
+
+_TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED})
+"""Items that are refused when too many wait. There are never more of the others than the members here cause."""
+
+
+class Publisher:
+    """The sending half of a stream whose items the broker accepts exactly once; `now` is monotonic seconds."""
+
+    def __init__(self, capacity: int) -> None:
+        """Begin closed; keep at most `capacity` items before talk is refused."""
+        self.capacity = capacity
+        self._items: deque[Item] = deque()
+        """Not accepted; the first has number `accepted + 1`."""
+        self.accepted = 0
+        """Number of the last item that the broker has accepted."""
+        self._sent = 0
+        """Number of the last item that has been sent since everything was last sent again."""
+        self._frames: deque[tuple[int, float]] = deque()
+        """(last number, when it was sent) of each frame that is not accepted."""
+        self._moved_at = 0.0
+        """When the broker last accepted something."""
+        self._open = False
+        self.resent = 0
+        """Items that were sent again."""
+        self.accept_s = Histogram(SECONDS)
+        """How long frames took to be accepted."""
+        self.batches = Histogram(ITEMS)
+        """Items in each frame."""
+        self.gather_s = GATHER_S
+        """How long after the last frame the next one should be sent."""
+
+    def __len__(self) -> int:
+        """Return how many items are not accepted."""
+        return len(self._items)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something has not been sent yet."""
+        return self._sent < self.accepted + len(self._items)
+
+    def add(self, item: Item) -> bool:
+        """Take an item; return False if it is talk and too much waits."""
+        if len(self._items) >= self.capacity and item.kind in _TALK:
+            return False
+        self._items.append(item)
+        return True
+
+    def welcome(self, accepted: int, now: float) -> None:
+        """Open: the broker knows this gateway and has accepted everything up to `accepted`; send the rest again.
+
+        If it said before that it had more, it has forgotten this gateway: what it has not accepted gets new numbers.
+        """
+        self.accept(accepted, now)
+        self._send_again(now)
+        self.accepted = self._sent = accepted
+        self._open = True
+
+    def close(self) -> None:
+        """Send nothing before the next welcome: the broker does not know this gateway."""
+        self._open = False
+
+    def accept(self, number: int, now: float) -> None:
+        """Forget all items up to `number`: the broker has accepted them."""
+        while self.accepted < number and self._items:
+            self._items.popleft()
+            self.accepted += 1
+            self._moved_at = now
+        while self._frames and self._frames[0][0] <= number:
+            self.accept_s.note(now - self._frames.popleft()[1])
+        self._sent = max(self._sent, self.accepted)
+
+    def frames(self, now: float) -> list[Publish]:
+        """Return what is to be sent now, as far as frames may be outstanding."""
+        if not self._open:
+            return []
+        if self._frames and now - self._moved_at > RESEND_S:
+            self._send_again(now)
+        frames = []
+        while self.waiting and len(self._frames) < FRAMES_OUTSTANDING:
+            skip = self._sent - self.accepted
+            items = list(islice(self._items, skip, skip + ITEMS_A_FRAME))
+            if not self._frames:
+                self._moved_at = now
+            frames.append(Publish(self._sent + 1, items))
+            self.gather_s = GATHER_BUSY_S if len(items) >= BUSY_ITEMS else GATHER_S
+            self._sent += len(items)
+            self._frames.append((self._sent, now))
+            self.batches.note(len(items))
+        return frames
+
+    def _send_again(self, now: float) -> None:
+        self.resent += self._sent - self.accepted
+        self._sent = self.accepted
+        self._frames.clear()
+        self._moved_at = now

@@ -1,0 +1,71 @@
+"""Questions that the broker was asked: asked again when no answer comes, and given up after `--request-timeout`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Question, Request, Resume
+
+from ..counters import Counters
+from .abandoned_joins import AbandonedJoins
+
+OnAnswer = Callable[[Answer | None, float], None]
+"""Called once with the answer and the time; None: no answer came in time, or the broker is away."""
+
+ASK_AGAIN_S = 1.0
+"""A question may be lost with a connection. The broker's answers allow to repeat it."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    body: Question
+    on_answer: OnAnswer
+    deadline: float
+    again_at: float
+
+
+@dataclass(slots=True, eq=False)
+class Requests:
+    """Numbers questions and finds them for their answers; `now` is monotonic seconds."""
+
+    timeout_s: float
+    counters: Counters
+    abandoned: AbandonedJoins
+    send: Callable[[Request], None]
+    _last_id: int = 0
+    _asked: dict[int, _Asked] = field(default_factory=dict)
+    in_doubt: bool = False
+    """The directory may count on this gateway for a member that it does not know of (`chat/fencing.py` reconciles): a
+    resume was not answered in time, or granted a second time."""
+
+    def __len__(self) -> int:
+        """Return how many questions have no answer yet."""
+        return len(self._asked)
+
+    def ask(self, body: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask a question."""
+        self._last_id += 1
+        self._asked[self._last_id] = _Asked(body, on_answer, now + self.timeout_s, now + ASK_AGAIN_S)
+        self.send(Request(self._last_id, body))
+
+    def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
+        """Take an answer."""
+        asked = self._asked.pop(request_id, None)
+        if asked is not None:
+            asked.on_answer(body, now)
+        elif not self.abandoned.handle_reply(request_id, body, now) and isinstance(body, Granted):
+            self.in_doubt = True
+
+    def tick(self, now: float) -> None:
+        """Ask again what has no answer, and give up what has had none for too long."""
+        for request_id, asked in list(self._asked.items()):
+            if asked.deadline > now:
+                if asked.again_at <= now:
+                    asked.again_at = now + ASK_AGAIN_S
+                    self.send(Request(request_id, asked.body))
+                continue
+            del self._asked[request_id]
+            self.counters.requests_timed_out += 1
+            self.in_doubt |= isinstance(asked.body, Resume)
+            if isinstance(asked.body, Create | Join):
+                self.abandoned.add(request_id, asked.body.token_hash, now)
+            asked.on_answer(None, now)

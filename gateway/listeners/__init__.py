@@ -1,0 +1,1 @@
+"""Sockets: TCP connections, TLS, UDP datagrams. Nothing here decides who may enter or what a message means."""

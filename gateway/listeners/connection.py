@@ -1,0 +1,342 @@
+"""One TCP connection of a client: feeds its `JoinConversation` what happens, and carries out the commands it returns.
+
+Callbacks and no task: a handshake is a few short steps, and at thousands a second a task with its reader and time-outs
+would cost more than they do.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from time import monotonic, time
+from typing import Protocol, cast
+
+from tsudoi.ops import logs
+from tsudoi.protocol.backbone import Answer
+from tsudoi.protocol.codes import Status
+
+from ..config import Listener
+from ..join import conversation as join
+from ..join.conversation import Command, Declined, Event, JoinConversation, Listed, Quiet, Received
+from ..join.enter import Entry, EntryRules
+from ..join.quotas import Verdict
+from ..join.room_list import Directory, Listing
+from .deadlines import Deadlines
+
+logger = logs.get("gateway.tcp")
+
+BRIEFLY_S = 0.03
+"""How long the rest of a request may lag behind its first part."""
+UNREAD = 4_096
+"""Bytes of a client that are kept while its request is being answered; beyond that its socket is not read."""
+
+END = b""
+"""In the place of unread bytes: the client has closed its side."""
+
+
+class State(Enum):
+    """Where a connection stands. It only moves downwards, but for READING and ANSWERING, which take turns."""
+
+    NEW = auto()
+    OPENING = auto()
+    """It counts like any other, but its TLS handshake is not done."""
+    READING = auto()
+    """What the client sends goes to the conversation."""
+    ANSWERING = auto()
+    """An answer is awaited or being sent; what the client sends waits in `_unread`."""
+    CLOSING = auto()
+    """The conversation is over; written bytes are on their way to the client."""
+    ABORTED = auto()
+    """Nothing more is sent; the transport reports its end soon."""
+    CLOSED = auto()
+
+
+class ConnectionHost(Protocol):
+    """What a connection needs of the server that accepted it."""
+
+    loop: asyncio.AbstractEventLoop
+    rules: EntryRules
+    directory: Directory
+    silent: Deadlines
+    """Of connections whose client has sent nothing, awaits an answer, or reads the room list."""
+    asking: Deadlines
+    """Of connections in the midst of a request, and of those that do not take their answer."""
+    announcing: Deadlines
+    """Of connections whose client has its token and is to announce its port."""
+
+    def enter(self, connection: "Connection", ip: str) -> Verdict:
+        """Count a new connection, and say whether to serve it."""
+
+    def leave(self, connection: "Connection") -> None:
+        """Count the end of a connection."""
+
+    def hold(self, connection: "Connection", size: int) -> None:
+        """Note how many bytes are held for a connection; may end the connection that holds most."""
+
+    def settle_soon(self) -> None:
+        """Send the broker what the core has for it, once for all that happens at this moment."""
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection from accept to close."""
+
+    _transport: asyncio.Transport
+    _conversation: JoinConversation
+    _entry: Entry
+
+    def __init__(self, host: ConnectionHost, listener: Listener) -> None:
+        self._host = host
+        self._listener = listener
+        self.ip = ""
+        self.state = State.NEW
+        self._abort: Callable[[], object]
+        self._held = 0
+        """Bytes held for it, as last reported to the host."""
+        self._sent = 0
+        """Bytes sent to the client."""
+        self._unread: list[bytes] = []
+        self._todo: deque[Command] = deque()
+        self._deadlines: Deadlines | None = None
+        """Those that it has a deadline among."""
+        self._quiet_timer: asyncio.TimerHandle | None = None
+
+    # --- what happens (asyncio.Protocol) --------------------------------------------------------------------------
+
+    def accept(self, ip: str, abort: Callable[[], object]) -> bool:
+        """Give a connection from `ip` a place, or return False if it is to be closed at once.
+
+        A TLS listener calls this before the TLS handshake. `abort` ends the connection while it is OPENING.
+        """
+        self.ip = ip
+        verdict = self._host.enter(self, ip)
+        if verdict is Verdict.CLOSE:
+            self.state = State.CLOSED
+            return False
+        self.state = State.OPENING
+        self._abort = abort
+        rules, settings = self._host.rules, self._host.rules.settings
+        listed_before = rules.rooms.listed_lately(ip, monotonic())
+        self._conversation = JoinConversation(
+            self._listener.dialect, settings.payload_limit, listed_before, rules.verifier is not None
+        )
+        self._entry = Entry(rules, self._listener, ip, verdict)
+        return True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Serve the client from now on; over TLS, its handshake is done."""
+        # A cast and no assertion: uvloop's transports do not inherit from asyncio.Transport.
+        self._transport = cast(asyncio.Transport, transport)
+        if self.state is State.NEW:
+            peer = transport.get_extra_info("peername")
+            if peer is None or not self.accept(str(peer[0]), self._transport.abort):
+                self.state = State.CLOSED
+                self._transport.abort()
+                return
+        self.state, self._abort = State.READING, self._transport.abort
+        # Call `resume_writing` when all written bytes have left, and not already when most have.
+        self._transport.set_write_buffer_limits(0)
+        self._choose_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the client."""
+        if self.state is State.READING:
+            self._handle(Received(data))
+        elif self.state is State.ANSWERING:
+            self._unread.append(data)
+            if sum(map(len, self._unread)) > UNREAD:
+                self._transport.pause_reading()
+            self._count_held()
+
+    def eof_received(self) -> bool:
+        """Take the end of the client's side; it may still want its answer."""
+        self._unread.append(END)
+        if self.state is State.READING:
+            self._go_on()
+        # TLS has no half-closed connections.
+        return not self._listener.tls
+
+    def resume_writing(self) -> None:
+        """All written bytes have left."""
+        self._count_held()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Free the connection's place."""
+        if self.state is State.CLOSED:
+            return
+        if self.state in (State.OPENING, State.READING, State.ANSWERING):
+            self._abandon(f"the connection was lost: {exc!r}")
+        self._enter_state(State.CLOSED)
+        self._host.leave(self)
+
+    def time_is_up(self) -> None:
+        """See `deadlines.Waiting`."""
+        self.give_up("its time was up")
+
+    def give_up(self, why: str) -> None:
+        """End it at once, whatever the client still wants."""
+        if self.state in (State.ABORTED, State.CLOSED):
+            return
+        if self.state is not State.CLOSING:
+            self._abandon(why)
+        self._enter_state(State.ABORTED)
+        self._abort()
+
+    # --- events to the conversation, its commands to the world ---------------------------------------------------
+
+    def _handle(self, event: Event) -> None:
+        self._stop_quiet_timer()
+        self._todo.extend(self._conversation.handle(event))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Carry out commands until one must wait; then go on with what the client sent meanwhile."""
+        while self._todo and self.state is State.READING:
+            self._carry_out(self._todo.popleft())
+        if self.state is State.READING and self._unread:
+            self._read_on()
+        self._choose_deadline()
+        self._count_held()
+
+    def _read_on(self) -> None:
+        """Take what came while an answer was being sent."""
+        data, ended = b"".join(self._unread), not self._unread[-1]
+        self._unread = [END] if ended else []
+        if data:
+            self._transport.resume_reading()
+            self._handle(Received(data))
+        elif self._quiet_timer is not None:
+            self._handle(Quiet())
+        else:
+            self.give_up("the client closed the connection")
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case join.Send(frames, pause_s):
+                self._send(frames, pause_s)
+            case join.WaitBriefly():
+                self._quiet_timer = self._host.loop.call_later(BRIEFLY_S, self._handle, Quiet())
+            case join.AskForRooms(alone):
+                self._ask_for_rooms(alone)
+            case join.AskToEnter():
+                self._ask_to_enter(command)
+            case join.Announce(port):
+                self._entry.announce(port, monotonic())
+                self._host.settle_soon()
+            case join.CountRefusal(reason):
+                self._host.rules.counters.refusals[reason] += 1
+            case join.Finish():
+                # Close once everything is sent; the deadline ends a client that does not take it.
+                self._enter_state(State.CLOSING)
+                self._move_deadline(self._host.asking)
+                self._transport.close()
+
+    def _send(self, frames: list[bytes], pause_s: float) -> None:
+        if self.state not in (State.READING, State.ANSWERING):
+            return
+        first, *rest = frames
+        self._transport.write(first)
+        self._sent += len(first)
+        if rest:
+            self.state = State.ANSWERING
+            self._host.loop.call_later(pause_s, self._send, rest, pause_s)
+            self._count_held()
+            return
+        self._entry.token_sent()
+        if self.state is State.ANSWERING:
+            self.state = State.READING
+            self._go_on()
+
+    def _ask_for_rooms(self, alone: bool) -> None:
+        if alone:
+            self._host.rules.rooms.note_listed(self.ip, monotonic())
+        if not self._entry.may_list:
+            self._handle(Declined(Status.BUSY))
+            return
+        self.state = State.ANSWERING
+        self._host.rules.rooms.ask(monotonic(), self._on_listing)
+        self._host.settle_soon()
+
+    def _on_listing(self, listing: Listing | None) -> None:
+        self._answered(Declined(Status.BUSY) if listing is None else Listed(listing))
+
+    def _ask_to_enter(self, request: join.AskToEnter) -> None:
+        decision = self._entry.decide(request, monotonic(), time())
+        match decision:
+            case Declined():
+                self._handle(decision)
+            case None:
+                self.give_up("its address asks too often")
+            case _:
+                self.state = State.ANSWERING
+                self._host.directory.ask(decision, monotonic(), self._on_answer)
+                self._host.settle_soon()
+
+    def _on_answer(self, answer: Answer | None, now: float) -> None:
+        event = self._entry.answered(answer, now)
+        self._host.settle_soon()
+        if self.state is State.ANSWERING:
+            self._answered(event)
+        else:
+            self._entry.abandon(now)
+
+    def _answered(self, event: Event) -> None:
+        if self.state is State.ANSWERING:
+            self.state = State.READING
+            self._handle(event)
+
+    # --- deadlines, held bytes, the end ----------------------------------------------------------------------------
+
+    def _choose_deadline(self) -> None:
+        """Give a request that has begun less time than a client that sends nothing."""
+        if self.state not in (State.READING, State.ANSWERING):
+            return
+        if self._conversation.begun:
+            self._move_deadline(self._host.asking)
+        elif self._conversation.state is join.State.AWAITING_PORT and self.state is State.READING:
+            self._move_deadline(self._host.announcing)
+        else:
+            self._move_deadline(self._host.silent)
+
+    def _move_deadline(self, deadlines: Deadlines | None) -> None:
+        if deadlines is not self._deadlines:
+            if self._deadlines is not None:
+                self._deadlines.end(self)
+            if deadlines is not None:
+                deadlines.begin(self)
+            self._deadlines = deadlines
+
+    def _count_held(self) -> None:
+        """Report the bytes held for this client: unanswered requests and answers it has not taken.
+
+        May end the connection, so this comes last.
+        """
+        if self.state in (State.OPENING, State.ABORTED, State.CLOSED):
+            return
+        # asyncio's TLS does not tell how much of an answer has left, so all of it counts until the connection ends.
+        unsent = self._sent if self._listener.tls else self._transport.get_write_buffer_size()
+        self._report_held(self._conversation.held + sum(map(len, self._unread)) + unsent)
+
+    def _report_held(self, size: int) -> None:
+        if size != self._held:
+            self._held = size
+            self._host.hold(self, size)
+
+    def _abandon(self, why: str) -> None:
+        """End the conversation before its time."""
+        logger.debug("gave up", ip=self.ip, state=self._conversation.state.name, why=why)
+        if self._entry.abandon(monotonic()):
+            self._host.settle_soon()
+
+    def _enter_state(self, state: State) -> None:
+        """Enter one of the last three states; nothing that the client sends counts any more."""
+        self.state = state
+        self._unread.clear()
+        self._stop_quiet_timer()
+        if state is not State.CLOSING:
+            self._move_deadline(None)
+            self._report_held(0)
+
+    def _stop_quiet_timer(self) -> None:
+        if self._quiet_timer is not None:
+            self._quiet_timer.cancel()
+            self._quiet_timer = None

@@ -1,0 +1,249 @@
+"""TCPServer: all TCP listeners of a gateway. Accepts, bounds and closes connections; `connection.py` serves each."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+
+from tsudoi.ops import logs
+from tsudoi.ops.net.descriptors import raise_descriptors
+from tsudoi.protocol.errors import SettingError
+
+from ..config import Listener, Settings
+from ..counters import Counters
+from ..join.enter import EntryRules, Members
+from ..join.quotas import Quotas, Verdict
+from ..join.room_list import Directory, RoomList
+from ..join.session_tokens import SessionTokens
+from ..join.signed_tokens import TokenVerifier
+from .connection import Connection, ConnectionHost
+from .deadlines import Deadlines
+from .tls import Certificate, TlsListener
+
+BACKLOG = 1_024
+EVICT_AFTER_S = 5.0
+"""When there are too many connections, one that has been silent for so long is closed to make room."""
+PORT_S = 5.0
+"""How long a client that has its token may take to announce its port."""
+SPARE_DESCRIPTORS = 64
+"""What a gateway needs besides clients' connections: sockets to the broker, logs, health checks."""
+HELD = 64 * 2**20
+"""Bytes of unanswered requests and of answers that clients have not taken, of all connections together."""
+HELD_LOW = HELD // 2
+"""Once no more than this is held, the next time that it is too much is logged again."""
+
+logger = logs.get("gateway.tcp")
+
+
+class TCPServer(ConnectionHost):
+    """Opens TCP listeners, with and without TLS, and keeps the limits on their connections."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        counters: Counters,
+        members: Members,
+        directory: Directory,
+        settle: Callable[[], None],
+        verifier: TokenVerifier | None = None,
+        certificate: Certificate | None = None,
+        tokens: SessionTokens | None = None,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            settings: see there.
+            counters: count refused, evicted and failed connections.
+            members: the core, which serves members.
+            directory: the link to the broker.
+            settle: sends the broker what the core has for it.
+            verifier: of signed tokens; None: users may choose any name.
+            certificate: TLS listeners need it.
+            tokens: makes members' tokens; None: for one worker.
+        """
+        self.loop = asyncio.get_running_loop()
+        self.directory = directory
+        self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
+        self.rules = EntryRules(
+            settings, counters, members, self._quotas, RoomList(directory), tokens or SessionTokens(1), verifier
+        )
+        self.silent = Deadlines(settings.first_byte_s)
+        self.asking = Deadlines(settings.request_s)
+        self.announcing = Deadlines(PORT_S)
+        self._settings = settings
+        self._counters = counters
+        self._settle = settle
+        self._settling: asyncio.Handle | None = None
+        self._certificate = certificate
+        self._servers: list[asyncio.Server] = []
+        self._tls_listeners: list[TlsListener] = []
+        self._listening: int | None = None
+        """The descriptor of a listener."""
+        self._open: set[Connection] = set()
+        self._all_closed = asyncio.Event()
+        self._held_by: dict[Connection, int] = {}
+        """Connection → bytes held for it, if there are any."""
+        self._held = 0
+        """All of these."""
+        self._held_too_much = False
+        """`HELD` was exceeded, and `HELD_LOW` not reached since."""
+        self._has_descriptors = True
+
+    @property
+    def connections(self) -> int:
+        """Return how many are open, TLS handshakes in progress among them."""
+        return len(self._open)
+
+    @property
+    def held(self) -> int:
+        """Return how many bytes are held for all connections."""
+        return self._held
+
+    def reload(self) -> None:
+        """Take over times that have changed in the settings."""
+        self.silent.wait_s = self._settings.first_byte_s
+        self.asking.wait_s = self._settings.request_s
+
+    async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
+        """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
+
+        Raises:
+            SettingError: the address can not be bound.
+        """
+        sock = bind_tcp(listener) if inherited is None else socket.socket(fileno=inherited)
+        sock.setblocking(False)
+        self._listening = sock.fileno()
+        bound = replace(listener, port=sock.getsockname()[1])
+
+        def connect() -> Connection:
+            return Connection(self, listener)
+
+        if listener.tls:
+            assert self._certificate is not None
+            self._tls_listeners.append(TlsListener(sock, self._certificate, self._counters, connect))
+        else:
+            self._servers.append(await self.loop.create_server(connect, sock=sock, backlog=BACKLOG))
+        return bound
+
+    async def close(self, grace_s: float) -> None:
+        """Accept nothing more, let connections with a request get their answer, then end the rest."""
+        self._listening = None
+        for server in self._servers:
+            server.close()
+        for tls in self._tls_listeners:
+            await tls.close()
+        if self._open:
+            self._all_closed.clear()
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._all_closed.wait()
+            except TimeoutError:
+                for connection in list(self._open):
+                    connection.give_up("the gateway stops")
+                await self._all_closed.wait()
+        for deadlines in (self.silent, self.asking, self.announcing):
+            deadlines.close()
+
+    def look(self) -> None:
+        """Log once when descriptors or memory for clients run out, and once when they are there again.
+
+        To be called often: libuv accepts and closes new connections without a word while there is no descriptor.
+        """
+        if self._held_too_much and self._held <= HELD_LOW:
+            self._held_too_much = False
+            logger.warning("there is room again for what TCP clients send and are sent", held=self._held)
+        if self._listening is None:
+            return
+        try:
+            os.close(os.dup(self._listening))
+        except OSError as exc:
+            if self._has_descriptors:
+                self._counters.descriptors_ran_out += 1
+                logger.error(
+                    "no descriptor is left: new clients are turned away", why=exc.strerror, open=len(self._open)
+                )
+            self._has_descriptors = False
+        else:
+            if not self._has_descriptors:
+                logger.warning("there are descriptors again", open=len(self._open))
+            self._has_descriptors = True
+
+    # --- what connections need (ConnectionHost) -------------------------------------------------------------------
+
+    def enter(self, connection: Connection, ip: str) -> Verdict:
+        """See `ConnectionHost`."""
+        evicted = False
+        is_full = self._quotas.is_full() and not self._quotas.has_too_many(ip)
+        if is_full and (silent := self.silent.longest(EVICT_AFTER_S)) is not None:
+            self._counters.connections_evicted += 1
+            silent.time_is_up()
+            evicted = True
+        verdict = self._quotas.connect(ip, monotonic(), evicted)
+        if verdict is not Verdict.CLOSE:
+            self._open.add(connection)
+        return verdict
+
+    def leave(self, connection: Connection) -> None:
+        """See `ConnectionHost`."""
+        self._open.discard(connection)
+        self._quotas.disconnect(connection.ip)
+        if not self._open:
+            self._all_closed.set()
+
+    def hold(self, connection: Connection, size: int) -> None:
+        """See `ConnectionHost`."""
+        self._held += size - self._held_by.pop(connection, 0)
+        if size:
+            self._held_by[connection] = size
+        while self._held > HELD:
+            self._cut_off(max(self._held_by, key=self._held_by.__getitem__))
+
+    def _cut_off(self, connection: Connection) -> None:
+        self._counters.buffers_full += 1
+        if not self._held_too_much:
+            self._held_too_much = True
+            logger.error(
+                "too many bytes are held for TCP clients: the one with the most is cut off",
+                held=self._held,
+                open=len(self._open),
+                ip=connection.ip,
+            )
+        connection.give_up("too much is held for all, and it holds most")
+
+    def settle_soon(self) -> None:
+        """See `ConnectionHost`."""
+        if self._settling is None:
+            self._settling = self.loop.call_soon(self._settle_now)
+
+    def _settle_now(self) -> None:
+        self._settling = None
+        self._settle()
+
+
+def connections_allowed(connections: int) -> int:
+    """Get descriptors for so many connections, as far as the system allows; return for how many there are.
+
+    Logs a warning if that is fewer.
+    """
+    descriptors = raise_descriptors(connections + SPARE_DESCRIPTORS)
+    most = max(descriptors - SPARE_DESCRIPTORS, 1)
+    if most < connections:
+        logger.warning(
+            "too few descriptors for --connections", connections=connections, descriptors=descriptors, most=most
+        )
+    return most
+
+
+def bind_tcp(listener: Listener) -> socket.socket:
+    """Return a non-blocking socket that listens at an address; raise SettingError if it can not be bound."""
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    try:
+        sock = socket.create_server((listener.host, listener.port), family=family, backlog=BACKLOG)
+    except OSError as exc:
+        # Python adds the address to the system's words.
+        why = os.strerror(exc.errno) if exc.errno else exc
+        raise SettingError(f"can not listen on TCP {listener}: {why}") from exc
+    sock.setblocking(False)
+    return sock

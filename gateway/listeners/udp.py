@@ -1,0 +1,223 @@
+"""UDPServer: one UDP listener. Drains its socket, hands datagrams over, sends; decides nothing."""
+
+import asyncio
+import errno
+import socket
+import struct
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from tsudoi.protocol.errors import SettingError
+
+from ..chat.members import Recipients
+from ..config import Listener
+from . import bpf, sendmmsg
+
+DRAIN_BATCHES = 16
+"""Batches taken in one turn of the event loop."""
+RECEIVE_BUFFER = 8 * 2**20
+SEND_BUFFER = 4 * 2**20
+OUTBOX = 50_000
+"""Datagrams that wait while the kernel's send buffer is full; beyond that the newest are dropped and counted."""
+
+# Not in Python's socket module: with CAP_NET_ADMIN they set a buffer beyond the system's limit.
+_SO_RCVBUFFORCE, _SO_SNDBUFFORCE = 33, 32
+
+# The number of dropped datagrams, which SO_RXQ_OVFL would attach to each datagram: linux/sock_diag.h, the last of these
+# numbers is SK_MEMINFO_DROPS. Since Linux 4.12.
+_SO_MEMINFO, _MEMINFO_NUMBERS = 55, 9
+_MEMINFO = struct.Struct(f"={_MEMINFO_NUMBERS}I")
+_WRAP = 2**32
+"""The kernel counts drops to here, and from 0 again."""
+
+OnDatagrams = Callable[[int, list[tuple[bytes, bytes]]], None]
+"""Called with (index of the listener, [(data, address), …])."""
+
+
+class UDPServer:
+    """A UDP socket, and the datagrams that wait to be sent."""
+
+    def __init__(
+        self,
+        index: int,
+        listener: Listener,
+        on_datagrams: OnDatagrams,
+        on_drained: Callable[[], None],
+        kind: type[sendmmsg.Io],
+        inherited: int | None = None,
+    ) -> None:
+        """Bind the socket.
+
+        Args:
+            index: its number among the UDP listeners.
+            listener: its address; port 0 takes a free one.
+            on_datagrams: called with each batch.
+            on_drained: called after the batches of one turn of the event loop, but not by `receive`.
+            kind: how datagrams are received and sent.
+            inherited: descriptor of a socket that is bound to the address already.
+
+        Raises:
+            SettingError: the address can not be bound.
+        """
+        self._index = index
+        self._on_datagrams = on_datagrams
+        self._on_drained = on_drained
+        self._sock = bind_udp(listener) if inherited is None else socket.socket(fileno=inherited)
+        self._sock.setblocking(False)
+        self.listener = Listener(listener.host, self._sock.getsockname()[1])
+        self.is_ipv6 = ":" in listener.host
+        self._io = kind(self._sock)
+        self._outbox: deque[tuple[bytes, bytes]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._stopped = False
+        # A worker that had this socket before may have left a filter.
+        bpf.attach_filter(self._sock, ())
+        self._filtered: tuple[int, int | None] = 0, None
+        """(drops of earlier filters, drops of all kinds when the present one came or None). One tuple, as the thread
+        that serves metrics reads it."""
+        self.dropped = 0
+        """Datagrams dropped because the outbox was full."""
+
+    @property
+    def failed(self) -> int:
+        """Return how many datagrams the kernel refused for good."""
+        return self._io.failed
+
+    @property
+    def waiting(self) -> int:
+        """Return how many datagrams are in the outbox."""
+        return len(self._outbox)
+
+    @property
+    def overflowed(self) -> int:
+        """Return how many datagrams found the receive buffer full; 0 where the kernel does not tell."""
+        dropped = self._dropped_by_kernel()
+        return (dropped - self._filtered_of(dropped)) % _WRAP
+
+    @property
+    def filtered(self) -> int:
+        """Return how many datagrams the kernel dropped while there was a filter (`flood_filter.py`)."""
+        return self._filtered_of(self._dropped_by_kernel())
+
+    def _filtered_of(self, dropped: int) -> int:
+        before, since = self._filtered
+        return before + (0 if since is None else (dropped - since) % _WRAP)
+
+    def filter(self, program: Sequence[bytes]) -> None:
+        """Let the kernel run a program (`flood_filter.py`) on each datagram from now on, or none if it is empty.
+
+        A kernel that can not do this goes on delivering all datagrams.
+        """
+        # Read before a filter comes and after it is gone, so that all its drops are counted.
+        dropped = self._dropped_by_kernel()
+        is_there = bpf.attach_filter(self._sock, program) and bool(program)
+        if not is_there:
+            dropped = self._dropped_by_kernel()
+        self._filtered = self._filtered_of(dropped), dropped if is_there else None
+
+    def _dropped_by_kernel(self) -> int:
+        try:
+            told = self._sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _MEMINFO_NUMBERS)
+        except OSError:
+            return 0
+        return _MEMINFO.unpack(told)[-1] if len(told) == _MEMINFO.size else 0
+
+    def start(self) -> None:
+        """Receive datagrams whenever they come."""
+        if not self._stopped:
+            self._loop.add_reader(self._sock, self._readable)
+
+    def rest(self) -> None:
+        """Leave datagrams in the kernel until `receive` or the next `start`."""
+        self._loop.remove_reader(self._sock)
+
+    def stop_receiving(self) -> None:
+        """Take no more datagrams; sending goes on."""
+        self._stopped = True
+        self.rest()
+
+    def close(self) -> None:
+        """Send the outbox as far as the kernel takes it, and close."""
+        self._loop.remove_reader(self._sock)
+        self._writable()
+        self._loop.remove_writer(self._sock)
+        self._sock.close()
+
+    def fan_out(self, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """Send a payload to a group, except to the member in slot `skip`."""
+        if self._outbox:
+            # The outbox goes first, so that each member gets its datagrams in order.
+            left = [(payload, recipients.address_in(slot)) for slot in range(len(recipients)) if slot != skip]
+        else:
+            left = self._io.send(payload, recipients, skip)  # type: ignore[arg-type]
+        if left:
+            self._queue(left)
+
+    def send_to(self, address: bytes, payload: bytes) -> None:
+        """Send one datagram."""
+        if self._outbox or not self._io.send_to(payload, address):
+            self._queue([(payload, address)])
+
+    def receive(self) -> int:
+        """Receive up to `DRAIN_BATCHES` batches; return how many datagrams these were."""
+        taken = 0
+        for _ in range(0 if self._stopped else DRAIN_BATCHES):
+            datagrams = self._io.receive()
+            if not datagrams:
+                break
+            taken += len(datagrams)
+            self._on_datagrams(self._index, datagrams)
+            if len(datagrams) < sendmmsg.BATCH:
+                break
+        return taken
+
+    def _readable(self) -> None:
+        self.receive()
+        self._on_drained()
+
+    def _queue(self, left: list[tuple[bytes, bytes]]) -> None:
+        if not self._outbox:
+            self._loop.add_writer(self._sock, self._writable)
+        room = OUTBOX - len(self._outbox)
+        self.dropped += max(len(left) - room, 0)
+        self._outbox.extend(left[:room])
+
+    def _writable(self) -> None:
+        while self._outbox:
+            payload, address = self._outbox[0]
+            if not self._io.send_to(payload, address):
+                return
+            self._outbox.popleft()
+        self._loop.remove_writer(self._sock)
+
+
+def bind_udp(listener: Listener, *, is_shared: bool = False) -> socket.socket:
+    """Return a socket at an address; if it `is_shared`, it joins the address's SO_REUSEPORT group.
+
+    Raises:
+        SettingError: the address can not be bound.
+    """
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        if is_shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((listener.host, listener.port))
+    except OSError as exc:
+        sock.close()
+        raise SettingError(f"can not listen on UDP {listener}: {exc.strerror}") from exc
+    _enlarge(sock, socket.SO_RCVBUF, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    _enlarge(sock, socket.SO_SNDBUF, _SO_SNDBUFFORCE, SEND_BUFFER)
+    return sock
+
+
+def _enlarge(sock: socket.socket, option: int, force: int, size: int) -> None:
+    """Raise a buffer beyond the system's limit with the privilege, else up to the limit."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, force, size)
+    except OSError as exc:
+        if exc.errno not in (errno.EPERM, errno.ENOPROTOOPT, errno.EINVAL):
+            raise
+        sock.setsockopt(socket.SOL_SOCKET, option, size)

@@ -1,0 +1,251 @@
+"""broker/keys/allow_list.py"""
+
+import errno
+import os
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker.keys import key_folder
+from broker.keys.allow_list import AllowList, Changes
+from tsudoi.ops.keyfiles import Owner, Role
+from tsudoi.protocol.errors import SettingError
+
+EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
+PERSON = Owner(Role.OPERATOR, "east")
+NOTHING = Changes({}, {}, {})
+
+_numbers = count(1)
+
+
+def make_pair() -> tuple[str, str]:
+    number = next(_numbers)
+    return f"{number:p>40}", f"{number:s>40}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    key_folder.add(tmp_path / "keys", EAST, tmp_path / "east.key", make_pair)
+    return tmp_path / "keys"
+
+
+def test_the_first_key_makes_the_brokers_too(folder: Path) -> None:
+    east = key_folder.read_secret(folder.parent / "east.key")
+    own = AllowList(folder).own
+    assert own.owner == Owner(Role.BROKER, "broker")
+    assert (east.owner, east.broker) == (EAST, own.public)
+    assert AllowList(folder).owners == {own.public: own.owner, east.public: EAST}
+
+
+def test_secrets_are_for_their_owner_alone(folder: Path) -> None:
+    for path in (folder / "broker.key", folder.parent / "east.key"):
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
+    deep = folder.parent / "data" / "keys"
+    key_folder.add(deep, EAST, folder.parent / "another.key", make_pair)
+    assert {path.stat().st_mode & 0o777 for path in (deep, deep.parent)} == {0o700}
+    public = [path.read_text() for path in folder.rglob("*.pub")]
+    secrets = [key_folder.read_secret(path).secret for path in (folder / "broker.key", folder.parent / "east.key")]
+    assert len(public) == 1
+    assert not any(secret in text for secret in secrets for text in public)
+
+
+def test_who_is_added_later_is_seen(folder: Path) -> None:
+    ring = AllowList(folder)
+    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    assert set(ring.refresh().added.values()) == {PERSON}
+    person = key_folder.read_secret(folder.parent / "person.key")
+    assert ring.owners[person.public] == PERSON
+
+
+def test_who_is_removed_is_told_once(folder: Path) -> None:
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    ring = AllowList(folder)
+    west = key_folder.read_secret(folder.parent / "west.key").public
+    key_folder.remove(folder, WEST)
+    assert ring.refresh().removed == {west: WEST}
+    assert ring.refresh() == NOTHING
+    assert set(ring.owners.values()) == {EAST, ring.own.owner}
+
+
+def test_a_key_that_was_exchanged_is_removed_and_added(folder: Path) -> None:
+    ring = AllowList(folder)
+    old = key_folder.read_secret(folder.parent / "east.key").public
+    key_folder.remove(folder, EAST)
+    key_folder.add(folder, EAST, folder.parent / "new.key", make_pair)
+    assert ring.refresh().removed == {old: EAST}
+    assert ring.owners[key_folder.read_secret(folder.parent / "new.key").public] == EAST
+
+
+def test_a_file_without_a_key_lets_nobody_in(folder: Path) -> None:
+    (folder / "gateways" / "odd.pub").write_text("nonsense\n")
+    ring = AllowList(folder)
+    assert list(ring.unreadable) == [str(folder / "gateways" / "odd.pub")]
+    assert len(ring.owners) == 2
+
+
+def test_no_key_is_ever_overwritten(folder: Path) -> None:
+    before = (folder.parent / "east.key").read_text()
+    with pytest.raises(SettingError, match="there is a gateway east already"):
+        key_folder.add(folder, EAST, folder.parent / "other.key", make_pair)
+    with pytest.raises(SettingError, match=r"can not write .*/east\.key: File exists$"):
+        key_folder.add(folder, WEST, folder.parent / "east.key", make_pair)
+    assert (folder.parent / "east.key").read_text() == before
+    assert [owner for owner, _ in key_folder.listed(folder)] == [EAST]
+    assert not list(folder.parent.rglob("*.part"))
+
+
+def test_a_lost_key_of_the_broker_is_not_replaced_in_silence(folder: Path) -> None:
+    (folder / "broker.key").unlink()
+    with pytest.raises(SettingError, match=r"has others' keys and not the broker's own: put broker.key back"):
+        key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    assert not (folder / "broker.key").exists()
+
+
+def test_a_gateway_and_an_operator_of_one_name_are_two(folder: Path) -> None:
+    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    key_folder.remove(folder, EAST)
+    assert [owner for owner, _ in key_folder.listed(folder)] == [PERSON]
+    with pytest.raises(SettingError, match="there is no gateway east"):
+        key_folder.remove(folder, EAST)
+
+
+@pytest.mark.parametrize("name", ["", "../east", "a/b", ".", "ea st", "x" * 65])
+def test_names_stay_in_the_folder(folder: Path, name: str) -> None:
+    with pytest.raises(SettingError, match="is no name"):
+        key_folder.add(folder, Owner(Role.GATEWAY, name), folder.parent / "x.key", make_pair)
+    with pytest.raises(SettingError, match="is no name"):
+        key_folder.remove(folder, Owner(Role.GATEWAY, name))
+
+
+def test_a_folder_without_a_key_is_no_keyring(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="can not read the key"):
+        AllowList(tmp_path)
+
+
+def test_a_file_that_goes_just_now_is_none(folder: Path) -> None:
+    (folder / "gateways" / "gone.pub").symlink_to(folder / "nowhere")
+    ring = AllowList(folder)
+    assert list(ring.unreadable) == [str(folder / "gateways" / "gone.pub")]
+    assert ring.refresh() == NOTHING
+    assert EAST in ring.owners.values()
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
+    """Files and folders that can not be read, whoever runs the tests."""
+    paths: set[Path] = set()
+    read_text, listdir = Path.read_text, os.listdir
+
+    def read(path: Path, *args: Any, **options: Any) -> str:
+        if path in paths:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_text(path, *args, **options)
+
+    def names(path: Path) -> list[str]:
+        if path in paths:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(os, "listdir", names)
+    return paths
+
+
+def test_who_can_not_be_read_for_a_while_stays_in_and_is_told_once(folder: Path, locked: set[Path]) -> None:
+    ring = AllowList(folder)
+    path = folder / "gateways" / "east.pub"
+    path.touch()
+    locked.add(path)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    changes = ring.refresh()
+    assert (list(changes.added.values()), changes.removed) == ([WEST], {})
+    assert changes.unreadable == {str(path): "it can not be read: Permission denied"}
+    assert ring.refresh() == NOTHING
+    locked.clear()
+    assert ring.refresh() == NOTHING
+    assert set(ring.owners.values()) == {EAST, WEST, ring.own.owner}
+    assert not ring.unreadable
+
+
+def test_who_could_not_be_read_at_first_comes_in_when_it_can(folder: Path, locked: set[Path]) -> None:
+    locked.add(folder / "gateways" / "east.pub")
+    ring = AllowList(folder)
+    assert ring.unreadable
+    assert EAST not in ring.owners.values()
+    locked.clear()  # as chmod does: neither size nor time of the file change
+    assert list(ring.refresh().added.values()) == [EAST]
+
+
+def test_a_folder_that_can_not_be_looked_into_shuts_nobody_out(folder: Path, locked: set[Path]) -> None:
+    ring = AllowList(folder)
+    locked.add(folder / "gateways")
+    changes = ring.refresh()
+    assert (changes.removed, list(changes.unreadable)) == ({}, [str(folder / "gateways")])
+    locked.clear()
+    key_folder.remove(folder, EAST)
+    assert list(ring.refresh().removed.values()) == [EAST]
+
+
+def test_a_look_for_one_key_does_not_hide_that_another_was_removed(folder: Path) -> None:
+    ring = AllowList(folder)
+    east = key_folder.read_secret(folder.parent / "east.key").public
+    key_folder.remove(folder, EAST)
+    assert ring.find("a stranger's") is None
+    assert ring.refresh().removed == {east: EAST}
+
+
+def test_a_key_whose_role_changes_is_removed_and_added(folder: Path) -> None:
+    ring = AllowList(folder)
+    (folder / "operators").mkdir()
+    (folder / "gateways" / "east.pub").rename(folder / "operators" / "east.pub")
+    east = key_folder.read_secret(folder.parent / "east.key").public
+    assert ring.refresh() == Changes({east: PERSON}, {east: EAST}, {})
+
+
+def test_who_was_let_in_for_a_moment_is_told_as_removed(folder: Path) -> None:
+    ring = AllowList(folder)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    west = key_folder.read_secret(folder.parent / "west.key").public
+    assert ring.find(west) == WEST
+    key_folder.remove(folder, WEST)
+    assert ring.refresh() == Changes({}, {west: WEST}, {})
+
+
+def no_descriptor(*_: object, **__: object) -> None:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_without_descriptors_who_is_removed_is_seen_and_who_is_there_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    ring = AllowList(folder)
+    west = key_folder.read_secret(folder.parent / "west.key").public
+    key_folder.add(folder, PERSON, folder.parent / "person.key", make_pair)
+    key_folder.remove(folder, WEST)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", no_descriptor)
+        assert ring.refresh().removed == {west: WEST}
+        assert "Too many open files" in ring.unreadable[str(folder / "gateways")]
+        assert set(ring.owners.values()) == {EAST, ring.own.owner}
+        assert not ring.refresh().removed
+    assert not ring.refresh().removed
+    assert ring.unreadable == {}
+    assert set(ring.owners.values()) == {EAST, PERSON, ring.own.owner}
+
+
+def test_a_file_for_which_there_is_no_descriptor_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = AllowList(folder)
+    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", no_descriptor)
+        assert not ring.refresh().removed
+        assert ring.unreadable
+        # East's has not changed, and is not read again.
+        assert set(ring.owners.values()) == {EAST, ring.own.owner}
+    ring.refresh()
+    assert ring.unreadable == {}
+    assert WEST in ring.owners.values()

@@ -1,0 +1,219 @@
+"""broker/store/sqlite.py and sqlite_import.py: power cuts, and stores of earlier versions"""
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import DataObject, binary, data, integers, lists
+
+from broker.rooms.directory import Directory
+from broker.store.backup import back_up
+from broker.store.interface import Batch, Chunk, MemberRow, RoomRow
+from broker.store.sqlite import Durability, SqliteStore
+from broker.store.sqlite_file import boot_id, lock
+from broker.store.sqlite_import import _parse, journal_path
+from broker.store.sqlite_schema import MIGRATIONS
+from tsudoi.protocol.errors import SettingError
+
+OWNER = b"owner 01"
+
+
+def say(store: SqliteStore, offset: int) -> None:
+    store.commit(Batch(chunks=[Chunk(1, offset, offset, 0, b"x")], accepted={"a/1": offset}))
+
+
+def join(store: SqliteStore, offset: int) -> None:
+    room = RoomRow(1, "den", 1, 5, "", 1)
+    store.commit(Batch({1: room}, chunks=[Chunk(1, offset, offset, 0, b"x")], accepted={"a/1": offset}))
+
+
+def leave_open(
+    path: Path, *steps: Callable[[SqliteStore], None], durability: Durability = "process", boot: str | None = None
+) -> None:
+    """Do something with a store, and leave its files as they are when the process is killed then."""
+    with closing(SqliteStore(path, durability, boot)) as store:
+        for step in steps:
+            step(store)
+        left = {file: file.read_bytes() for file in path.parent.glob(path.name + "*") if file.suffix != ".sqlite-shm"}
+    for file in path.parent.glob(path.name + "*"):
+        file.unlink()
+    for file, content in left.items():
+        file.write_bytes(content)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A store whose broker was killed, with four turns."""
+    path = tmp_path / "rooms.sqlite"
+    leave_open(
+        path,
+        lambda store: join(store, 1),
+        lambda store: say(store, 2),
+        lambda store: join(store, 3),
+        lambda store: say(store, 4),
+    )
+    return path
+
+
+def kept(path: Path) -> tuple[int, int, bool]:
+    """Last offset, last number accepted, and whether a new epoch has begun."""
+    with closing(SqliteStore(path)) as store:
+        snapshot = store.load()
+        (room,) = snapshot.rooms
+        assert (room.epoch > 1) == snapshot.has_lost
+        assert [chunk.last for chunk in store.read(1, 0, 100)] == [*range(1, snapshot.ends[1][1] + 1)]
+        return snapshot.ends[1][1], snapshot.accepted["a/1"], snapshot.has_lost
+
+
+def test_turns_that_were_not_folded_are_there_after_a_kill(path: Path) -> None:
+    assert kept(path) == (4, 4, False)
+    assert kept(path) == (4, 4, False)
+
+
+# --- power cuts ---------------------------------------------------------------------------------------------------
+
+
+def test_the_end_may_be_missing_if_the_system_was_started_since_a_store_was_open(path: Path) -> None:
+    def epoch_of(store: SqliteStore) -> tuple[bool, int]:
+        snapshot = store.load()
+        return snapshot.has_lost, snapshot.rooms[0].epoch
+
+    epochs: list[tuple[bool, int]] = []
+    SqliteStore(path).close()
+    # Closed, so nothing can be missing; then killed, which loses nothing; then a power cut.
+    for _ in range(2):
+        leave_open(path, lambda store: epochs.append(epoch_of(store)), boot="first")
+    assert epochs == [(False, 1)] * 2
+    with closing(SqliteStore(path, boot="second")) as store:
+        has_lost, epoch = epoch_of(store)
+        assert has_lost
+        assert epoch > 1
+    with closing(SqliteStore(path, boot="third")) as store:
+        assert epoch_of(store) == (False, epoch)
+
+
+def test_commits_that_were_synced_are_not_missing_after_a_power_cut(path: Path) -> None:
+    SqliteStore(path).close()
+    leave_open(path, lambda store: say(store, 5), durability="full", boot="first")
+    leave_open(path, lambda store: say(store, 6), boot="second")
+    with closing(SqliteStore(path, "full", boot="second")) as store:
+        assert not store.load().has_lost
+    # What was not synced before may be missing, however it is opened now.
+    leave_open(path, lambda store: say(store, 7), boot="second")
+    with closing(SqliteStore(path, "full", boot="third")) as store:
+        assert store.load().has_lost
+
+
+def test_a_copy_was_open_nowhere(path: Path, tmp_path: Path) -> None:
+    with closing(SqliteStore(path, boot="first")) as store:
+        store.load()
+        back_up(path, tmp_path / "copy.sqlite")
+    with closing(SqliteStore(tmp_path / "copy.sqlite", boot="second")) as store:
+        assert not store.load().has_lost
+
+
+def test_a_member_that_had_received_what_was_lost_stands_at_the_end_of_what_is_left(path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        snapshot = store.load()
+    snapshot.members = [MemberRow(9, 1, "bob", b"\1" * 16, "tcrp", "::1", b"::1 5 0", "a/1", 1_000, True, 7)]
+    snapshot.delivered = {(1, "a/1"): 8}
+    (member,) = Directory(snapshot).members.values()
+    assert member.received() == 4
+
+
+# --- stores with a journal ----------------------------------------------------------------------------------------
+
+
+def record(number: int, body: bytes) -> bytes:
+    """A record's bytes, as the drawing in `sqlite_import.py` has them."""
+    checked = number.to_bytes(8, "big") + body
+    return len(body).to_bytes(4, "big") + zlib.crc32(checked).to_bytes(4, "big") + checked
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """A store as version 9 left it when it was killed: turns 6 and 8 in its journal, 5 and 7 in the table."""
+    with closing(sqlite3.connect(path)) as db:
+        bodies = [body for (body,) in db.execute("SELECT body FROM turns ORDER BY row")]
+        db.executescript(
+            "ALTER TABLE restrictions RENAME TO sanctions; DROP TABLE run; DELETE FROM turns;"
+            "CREATE TABLE journal (owner BLOB NOT NULL, folded INTEGER NOT NULL, opened_in TEXT NOT NULL DEFAULT '');"
+            "PRAGMA user_version=9"
+        )
+        db.execute("INSERT INTO journal VALUES (?, 4, ?)", (OWNER, boot_id()))
+        db.executemany("INSERT INTO turns VALUES (?, ?)", [(5, bodies[0]), (7, bodies[2])])
+        db.commit()
+    # Turn 4 is folded already: killed before the journal was emptied.
+    journal_path(path).write_bytes(OWNER + record(4, b"folded") + record(6, bodies[1]) + record(8, bodies[3]))
+    return path
+
+
+def test_the_turns_of_a_journal_are_taken_up_and_it_is_deleted(old: Path) -> None:
+    assert kept(old) == (4, 4, False)
+    assert not journal_path(old).exists()
+    assert kept(old) == (4, 4, False)
+
+
+def test_a_journal_may_be_taken_up_again_if_the_first_time_was_cut_short(old: Path) -> None:
+    before = {file: file.read_bytes() for file in (old, journal_path(old))}
+    with closing(sqlite3.connect(old)) as db:
+        version = len(MIGRATIONS) - 1
+        db.executescript(f"INSERT INTO turns VALUES (6, x'{_parse(before[journal_path(old)], OWNER)[6].hex()}')")
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+    assert kept(old) == (4, 4, False)
+
+
+def test_after_a_gap_in_a_journal_nothing_counts_and_rooms_begin_a_new_epoch(old: Path) -> None:
+    journal = journal_path(old).read_bytes()
+    journal_path(old).write_bytes(journal[:-1])
+    os.truncate(journal_path(old), len(OWNER))
+    # Turn 7 is in the table, but turn 6 is lost.
+    assert kept(old) == (1, 1, True)
+
+
+def test_a_record_that_was_not_written_whole_is_left_out(old: Path) -> None:
+    os.truncate(journal_path(old), journal_path(old).stat().st_size - 1)
+    assert kept(old) == (3, 3, False)
+
+
+def test_the_journal_of_another_store_is_not_read(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript("UPDATE journal SET owner=x'00'; DELETE FROM turns WHERE row=7")
+    assert kept(old) == (1, 1, False)
+
+
+def test_a_copy_of_an_old_store_has_what_its_journal_had(old: Path, tmp_path: Path) -> None:
+    back_up(old, tmp_path / "copy.sqlite")
+    with closing(SqliteStore(tmp_path / "copy.sqlite")) as copy:
+        assert copy.load().ends == {1: (1, 4)}
+        assert copy.load().accepted == {"a/1": 4}
+    assert kept(old) == (4, 4, False)
+
+
+def test_an_old_store_is_not_copied_while_its_broker_runs(old: Path, tmp_path: Path) -> None:
+    held = lock(old)
+    with pytest.raises(SettingError, match="a broker of an earlier version"):
+        back_up(old, tmp_path / "copy.sqlite")
+    os.close(held)
+    assert not (tmp_path / "copy.sqlite").exists()
+
+
+@given(lists(binary(max_size=30), max_size=6), data())
+def test_a_cut_or_altered_record_ends_a_journal(bodies: list[bytes], data: DataObject) -> None:
+    whole, ends = OWNER, [len(OWNER)]
+    for number, body in enumerate(bodies, 1):
+        whole += record(number, body)
+        ends.append(len(whole))
+    assert _parse(whole, OWNER) == dict(enumerate(bodies, 1))
+    cut = data.draw(integers(len(OWNER), len(whole)))
+    assert _parse(whole[:cut], OWNER) == dict(enumerate(bodies[: sum(end <= cut for end in ends) - 1], 1))
+    if len(whole) > len(OWNER):
+        at = data.draw(integers(len(OWNER), len(whole) - 1))
+        altered = bytearray(whole)
+        altered[at] ^= data.draw(integers(1, 255))
+        assert _parse(bytes(altered), OWNER) == dict(enumerate(bodies[: sum(end <= at for end in ends) - 1], 1))

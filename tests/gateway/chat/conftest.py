@@ -1,0 +1,10 @@
+"""A gateway whose broker is the test."""
+
+import pytest
+
+from tests.support.fakes import ScriptedGateway
+
+
+@pytest.fixture
+def gateway() -> ScriptedGateway:
+    return ScriptedGateway()

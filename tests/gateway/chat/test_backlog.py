@@ -1,0 +1,59 @@
+"""gateway/chat/backlog.py, in a whole gateway without I/O."""
+
+from gateway.config import Settings
+from tests.gateway.chat.scripting import ALICE, answer_all, answer_replay, texts
+from tests.support.fakes import ScriptedGateway, a_grant, entry, said, token_of
+from tsudoi.protocol.backbone import (
+    Replay,
+)
+from tsudoi.protocol.codes import EntryKind
+
+
+def test_the_backlog_is_bounded(gateway: ScriptedGateway) -> None:
+    gateway = ScriptedGateway(Settings(backlog=2))
+    gateway.enter(1)
+    log = [said(offset, 9, str(offset)) for offset in range(2, 11)]
+    gateway.news(*log)
+    gateway.receive(1, "", ALICE)
+    answer_replay(gateway, *log[-2:], after=8)
+    assert texts(gateway, ALICE) == ["9", "10"]
+    assert gateway.counters.backlog_skipped == 7
+
+
+def test_history_is_the_last_messages_before_the_join() -> None:
+    gateway = ScriptedGateway(Settings(history=2))
+    gateway.core.enter(a_grant(1, offset=6), token_of(1), gateway.now, joined=True)
+    gateway.news(last=6)
+    gateway.receive(1, "", ALICE)
+    before = [
+        said(2, 9, "2"),
+        said(3, 9, "3"),
+        said(4, 9, "4"),
+        entry(5, EntryKind.JOINED, 8),
+        entry(6, EntryKind.JOINED, 1),
+    ]
+    answer_replay(gateway, *before, after=0)
+    assert texts(gateway, ALICE) == ["3", "4"]
+    gateway.news(said(7, 9, "7"))
+    assert texts(gateway, ALICE) == ["3", "4", "7"]
+
+
+def test_history_comes_before_what_waited() -> None:
+    gateway = ScriptedGateway(Settings(history=5))
+    gateway.core.enter(a_grant(1, offset=3), token_of(1), gateway.now, joined=True)
+    gateway.news(last=3)
+    gateway.news(said(4, 9, "4"))
+    gateway.receive(1, "", ALICE)
+    log = [said(2, 9, "2"), entry(3, EntryKind.JOINED, 1), said(4, 9, "4")]
+    while answer_all(gateway, log):
+        pass
+    assert texts(gateway, ALICE) == ["2", "4"]
+
+
+def test_a_resumed_member_hears_no_history() -> None:
+    gateway = ScriptedGateway(Settings(history=5))
+    gateway.core.enter(a_grant(1, offset=3, address=b"192.0.2.1 20001 0"), token_of(1), gateway.now)
+    gateway.news(last=3)
+    gateway.news(said(4, 9, "4"))
+    assert gateway.asked(Replay) == []
+    assert texts(gateway, ALICE) == ["4"]

@@ -1,0 +1,571 @@
+"""gateway/chat/commands.py, room_events.py and render.py, with a broker: what members' commands come to."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.chat import rate_limits, render, room_events
+from gateway.chat.command_answers import PAGE
+from gateway.chat.commands import HISTORY, PORTION, PORTIONS
+from gateway.chat.rate_limits import COMMANDS, QUESTION
+from gateway.config import Settings
+from tests.gateway.chat.test_with_broker import STAYING
+from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
+from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Entry, Reconcile, Reconciled
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.notices import ANSWER_SIZE
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+ALL = MemberOptions.COMMANDS | MemberOptions.NOTICES
+JAPANESE = MemberOptions.COMMANDS | MemberOptions.JAPANESE
+TOO_FAST = "server: Too fast: that was not done."
+
+
+class Town:
+    """Two gateways, and people who speak what each test wants."""
+
+    def __init__(self, seed: int = 1, names: tuple[str, str] = ("", "")) -> None:
+        self.world = World(seed)
+        self.a, self.b = (self.world.start_gateway(name) for name in names)
+        self.home: dict[FakeClient, Node] = {}
+
+    def enter(self, node: Node, dialect: str = "tsudoi", options: int = ALL) -> FakeClient:
+        """One more comes into the room `den`; the first is the host. They are called c1, c2, …"""
+        client = self.world.enter_now(node, "den", dialect, options=options)
+        self.home[client] = node
+        self.world.run(1.0)
+        for each in self.home:
+            each.heard.clear()
+        return client
+
+    def type(self, client: FakeClient, line: str, seconds: float = 1.0) -> None:
+        client.send(self.home[client], line)
+        self.world.run(seconds)
+
+
+def lines(client: FakeClient) -> list[str]:
+    """What a client of a plain dialect has heard since it was asked last."""
+    heard = [raw.decode() for raw in client.heard]
+    client.heard.clear()
+    return heard
+
+
+def objects(client: FakeClient) -> list[dict[str, Any]]:
+    """What one of our own has heard, without the words."""
+    heard = [json.loads(raw) for raw in client.heard]
+    client.heard.clear()
+    for fields in heard:
+        assert fields.pop("text")
+    return heard
+
+
+@pytest.fixture
+def town() -> Town:
+    return Town()
+
+
+# --- private ------------------------------------------------------------------------------------------------------
+
+
+def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
+    gateway = ScriptedGateway()
+    elsewhere = address_of(1, network="198.51.100.7")
+    member = gateway.enter(1, address=address_of(1))
+    member.options = int(ALL)
+    gateway.receive(1, "/help", address_of(1))
+    assert len(gateway.outbound.to(address_of(1))) > 1
+    gateway.now += gateway.settings.move_after_s
+    gateway.tick()
+    gateway.receive(1, "", elsewhere)
+    assert member.address == elsewhere
+    for line in ("/help", "/who", "/rooms", "/bans", "/history 50"):
+        for _ in range(3):
+            gateway.receive(1, line, elsewhere)
+        gateway.wait(1.0)
+    told = [payload.decode() for payload in gateway.outbound.to(elsewhere)]
+    assert len(told) == 5
+    assert all("join again to ask that" in text for text in told)
+    gateway.receive(1, "/time", elsewhere)
+    gateway.receive(1, "hello", elsewhere)
+    assert len(gateway.asked(backbone.GetTime)) == 1
+    assert gateway.said() == ["hello"]
+
+
+def test_wherever_it_is_it_is_told_all_if_nobody_looks_at_that() -> None:
+    gateway = ScriptedGateway(Settings(check_ip="off"))
+    elsewhere = address_of(1, network="198.51.100.7")
+    gateway.enter(1, address=address_of(1)).options = int(ALL)
+    gateway.receive(1, "/help", elsewhere)
+    assert len(gateway.outbound.to(elsewhere)) > 1
+
+
+def test_a_whisper_reaches_one_and_is_shown_to_nobody_else(town: Town) -> None:
+    host, guest, own = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp-named"), town.enter(town.b)
+    town.type(guest, "/msg c1 psst")
+    assert lines(host) == ["c2: (to you) psst"]
+    assert lines(guest) == ["\x06server(to c1) psst"]
+    assert lines(own) == []
+    town.type(host, "/r what?")
+    assert lines(guest) == ["\x02c1(to you) what?"]
+    town.type(own, "/history")
+    assert [fields["code"] for fields in objects(own)] == ["no-history"]
+    town.type(host, "/msg c3 hello")
+    assert objects(own)[0].items() >= {"notice": "whispered", "name": "c1", "to": "c3", "said": "hello"}.items()
+
+
+def test_who_is_away_is_told_what_is_for_it_when_it_comes_back(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", JAPANESE)
+    third = town.enter(town.b, "tcrp")
+    town.world.kill(town.b)
+    town.type(host, "/msg c2 while you were away")
+    town.type(host, "/me waits")
+    lines(host)
+    node = town.home[guest] = town.home[third] = town.world.start_gateway()
+    for client in (guest, third):
+        client.send(node)
+    town.world.run(4.0)
+    assert lines(guest) == ["c1: (あなたへ) while you were away", "* c1 waits"]
+    assert lines(third) == ["* c1 waits"]
+
+
+# --- what happens -------------------------------------------------------------------------------------------------
+
+
+def test_notices_are_for_those_who_want_them_and_those_concerned(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
+    bare, noticed = (
+        town.enter(town.b, "tcrp", MemberOptions(0)),
+        town.enter(town.a, "tcrp", ALL | MemberOptions.JAPANESE),
+    )
+    town.type(host, "/topic 今日の話")
+    assert lines(host) == ["server: c1 さんがトピックを変えました: 今日の話"]
+    assert lines(noticed) == ["server: c1 さんがトピックを変えました: 今日の話"]
+    assert lines(guest) == lines(bare) == []
+    town.type(host, "/mute c2 5")
+    assert lines(guest) == ["server: c1 has muted c2 for 5 min."]
+    assert len(lines(host)) == len(lines(noticed)) == 1
+    town.type(host, "/kick c2 too loud")
+    assert lines(guest) == ["c1 has removed you from den: too loud", "exit!"]
+    assert lines(host) == lines(noticed) == ["server: c1 さんが c2 さんを退室させました: too loud"]
+    town.type(bare, "/who")
+    assert lines(host)[0] == "c3: /who"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_who_is_removed_is_told_in_its_dialects_words(dialect: str, town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, dialect, MemberOptions.COMMANDS)
+    town.type(host, "/kick c2")
+    told = DIALECTS[dialect].removed
+    reason = "c1 has removed you from den."
+    assert reason in guest.heard[0].decode()
+    assert len(guest.heard) == len(told) + (not any("{reason}" in words for words in told))
+    end = told[-1].format(reason=reason, room="den", user="c2").encode()
+    assert end in guest.heard[-1]
+    guest.heard.clear()
+    town.type(host, "still here?")
+    assert guest.heard == []
+
+
+def test_who_is_banned_by_the_operator_is_told_by_whom_and_why() -> None:
+    style = DIALECTS["tcrp"].down
+    banned = Entry(7, EntryKind.LEFT, 2, "bob", "flood", LeaveReason.BANNED, 0)
+    assert render.farewell(banned, "den", DIALECTS["tcrp"], ALL) == [
+        b"The operator has removed you from den: flood",
+        b"exit!",
+    ]
+    assert render.payload(banned, "den", style, ALL) == b"server: The operator has removed bob: flood"
+    banned.peer, banned.peer_name = 1, "alice"
+    assert render.payload(banned, "den", style, ALL) == b"server: alice has banned bob."
+
+
+def test_who_comes_is_told_the_topic_once_wherever_it_goes_live(town: Town) -> None:
+    host = town.enter(town.a, "tcrp")
+    town.type(host, "/topic 今日の話")
+    plain = town.world.enter_now(town.b, "den", "tcrp", options=ALL | MemberOptions.JAPANESE)
+    own = town.world.enter_now(town.a, "den", options=ALL)
+    bare = town.world.enter_now(town.a, "den", "tcrp", options=MemberOptions.COMMANDS)
+    town.world.run(2.0)
+    assert lines(plain)[0] == "server: トピック: 今日の話"
+    (topic,) = [fields for fields in objects(own) if fields["notice"] == "answer"]
+    assert topic == {"n": topic["n"], "notice": "answer", "code": "topic-is", "arg": "今日の話"}
+    assert lines(bare) == []
+    # Who has not been heard yet when its gateway dies is told at the next one.
+    late = town.world.enter_now(town.b, "den", "tcrp", register=False, options=ALL)
+    town.world.kill(town.b)
+    node = town.home[late] = town.world.start_gateway()
+    late.send(node)
+    town.world.run(5.0)
+    assert lines(late) == ["server: Topic: 今日の話"]
+    town.world.kill(node)
+    node = town.world.start_gateway()
+    late.send(node)
+    town.type(host, "still here?", 5.0)
+    assert lines(late) == ["c1: still here?"]
+
+
+def test_own_clients_are_told_in_values(town: Town) -> None:
+    host, guest = town.enter(town.a), town.enter(town.b)
+    for line in ("/topic x", "/topic -", "/mute c2", "/unmute c2", "/host c2"):
+        town.type(host, line)
+    told = objects(guest)
+    assert [fields.pop("n") for fields in told] == sorted(range(3, 8))
+    assert told == [
+        {"notice": "topic", "name": "c1", "topic": "x"},
+        {"notice": "topic", "name": "c1", "topic": ""},
+        {"notice": "muted", "name": "c2", "by": "c1", "minutes": 0},
+        {"notice": "unmuted", "name": "c2", "by": "c1"},
+        {"notice": "host", "name": "c2", "by": "c1"},
+    ]
+    town.type(guest, "/nick ボブ")
+    town.type(guest, "/me は手を振った")
+    town.type(guest, "/leave")
+    told = objects(host)[-3:]
+    assert [(fields["notice"], fields["name"]) for fields in told[:2]] == [("renamed", "c2"), ("acted", "ボブ")]
+    assert objects(guest)[-1]["notice"] == "closed"
+
+
+def test_a_client_may_go_on_to_write_its_first_name(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp")
+    town.type(guest, "/nick ボブ")
+    lines(host)
+    for text in ("c2: one", "ボブ: two", "three"):
+        town.type(guest, text)
+    # Also at a gateway that has never heard of its first name.
+    town.world.kill(town.b)
+    town.home[guest] = town.world.start_gateway()
+    town.type(guest, "c2: four", 5.0)
+    assert lines(host) == ["ボブ: one", "ボブ: two", "ボブ: three", "ボブ: four"]
+
+
+def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(room_events, "BIG_ROOM", 0)
+    gateway = ScriptedGateway()
+    gateway.enter(1, "tsudoi").options = ALL
+    gateway.receive(1, b"", address_of(1))
+    gateway.news(entry(2, EntryKind.JOINED, 9, code=2))
+    gateway.canaries_come_back = False
+    gateway.now += 5.0
+    gateway.tick()
+    assert gateway.outbound.to(address_of(1)) == []
+    gateway.canaries_come_back = True
+    gateway.wait(1.0)
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
+    gateway.tick()
+    (told,) = gateway.outbound.to(address_of(1))
+    assert json.loads(told)["notice"] == "people"
+
+
+def test_in_a_big_room_coming_and_going_is_counted(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room_events, "BIG_ROOM", 3)
+    host, own = town.enter(town.a, "tcrp", ALL), town.enter(town.a)
+    bare = town.enter(town.a, "tcrp", MemberOptions.COMMANDS)
+    for _ in range(4):
+        town.world.enter_now(town.b, "den", "tcrp")
+    town.world.run(2.0)
+    told = objects(own)
+    assert {fields["notice"] for fields in told} == {"people"}
+    assert sum(fields["joined"] for fields in told) == 4
+    assert len(told) <= 2
+    assert len(lines(host)) == len(told)
+    town.type(host, "/kick c4", 2.0)
+    # Who removed somebody is told whom, besides the number.
+    assert lines(host) == ["server: c1 has removed c4.", "server: 1 left."]
+    assert [(fields["joined"], fields["left"]) for fields in objects(own)] == [(0, 1)]
+    assert lines(bare) == []
+
+
+# --- questions ----------------------------------------------------------------------------------------------------
+
+
+def test_who_is_there_comes_in_pages_and_small_datagrams(town: Town) -> None:
+    host = town.enter(town.a, "tcrp", MemberOptions.COMMANDS)
+    for _ in range(PAGE):
+        town.world.enter_now(town.b, "den", "tcrp")
+    town.type(host, "/who")
+    assert all(len(raw) <= ANSWER_SIZE for raw in host.heard)
+    told = "\n".join(lines(host)).split("\n")
+    assert told[0] == f"server: {PAGE + 1} in den, page 1 of 2:"
+    assert told[1].startswith("c1 (host), silent for ")
+    assert len(told) == 1 + PAGE
+    town.type(host, "/who 2")
+    assert len("\n".join(lines(host)).split("\n")) == 2
+    town.type(host, "/who 3")
+    assert lines(host) == ["server: The last page is 2."]
+
+
+def test_the_host_sees_who_is_kept_out(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
+    town.type(host, "/mute c2")
+    town.type(host, "/ban 203.0.113.9 5")
+    lines(host), lines(guest)
+    town.type(host, "/bans")
+    head, muted, banned = "\n".join(lines(host)).split("\n")
+    assert head == "server: 入室禁止と発言停止 2 件 (1/1 ページ):"
+    assert muted == "c2、発言停止"
+    assert banned.startswith("203.0.113.9、")
+    assert banned.endswith(" UTC まで入室禁止")
+    town.type(host, "/bans 2")
+    assert lines(host) == ["server: 1 ページまでです。"]
+    town.type(guest, "/bans")
+    assert lines(guest) == ["server: Only the host can do that."]
+
+
+def test_own_hosts_are_told_in_values_who_is_kept_out(town: Town) -> None:
+    host, _ = town.enter(town.a), town.enter(town.b)
+    town.type(host, "/bans")
+    assert objects(host) == [{"notice": "bans", "count": 0, "page": 1, "pages": 1, "bans": []}]
+    town.type(host, "/mute c2")
+    host.heard.clear()
+    town.type(host, "/bans")
+    assert objects(host)[0]["bans"] == [{"name": "c2", "address": "", "muted": True, "until": 0}]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("options", [MemberOptions.COMMANDS, JAPANESE])
+def test_every_answer_is_small_and_only_for_who_asked(dialect: str, options: MemberOptions, town: Town) -> None:
+    other, asker = town.enter(town.a, "tcrp", ALL), town.enter(town.b, dialect, options)
+    for number in range(HISTORY):
+        town.world.run(0.01)
+        other.send(town.a, f"{number} " + "あ" * 90)
+    town.world.run(1.0)
+    asker.heard.clear()
+    for line in (
+        "/help",
+        "/who",
+        "/rooms",
+        "/history 99",
+        "/time",
+        "/nothing",
+        "/kick",
+        "/topic",
+        "/r x",
+        "/msg zoe x",
+    ):
+        town.type(asker, line)
+        assert asker.heard, line
+        assert all(len(raw) <= ANSWER_SIZE for raw in asker.heard), line
+        asker.heard.clear()
+    assert lines(other) == []
+
+
+def test_history_is_what_was_said_last_oldest_first(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b)
+    for text in ("one", "/me waves", "two"):
+        town.type(host, text)
+    objects(guest)
+    town.type(guest, "/history 2")
+    (answer,) = objects(guest)
+    assert answer["notice"] == "history"
+    said = [(each["from"], each["said"], each.get("acted", False)) for each in answer["messages"]]
+    assert said == [("c1", "waves", True), ("c1", "two", False)]
+
+
+def test_too_many_questions_are_not_answered(town: Town) -> None:
+    host = town.enter(town.a, "tcrp")
+    for _ in range(int(COMMANDS / QUESTION) + 10):
+        host.send(town.a, "/time")
+    town.world.run(1.0)
+    counters = town.a.gateway.counters
+    assert (counters.questions_limited, counters.told_to_slow_down) == (10, 1)
+    told = lines(host)
+    assert len(told) == COMMANDS / QUESTION + 1
+    assert told.count(TOO_FAST) == 1
+    town.world.run(1.0)
+    town.type(host, "/time")
+    assert len(lines(host)) == 1
+
+
+def test_too_many_commands_are_not_done_and_told_now_and_then(town: Town) -> None:
+    host, guest, own = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp"), town.enter(town.b)
+    town.type(host, "hello")
+    lines(guest)
+    for _ in range(520):
+        guest.send(town.b, "/kick c1")
+    town.world.run(0.1)
+    told = lines(guest)
+    assert told.count("server: Only the host can do that.") == COMMANDS
+    assert told.count(TOO_FAST) == 1
+    assert town.b.gateway.counters.questions_limited == 520 - COMMANDS
+    # So whoever asks hears what was said before.
+    town.type(host, "/history")
+    assert [line.rpartition(" ")[2] for line in lines(host)[0].split("\n")[1:]] == ["hello"]
+    town.world.run(2.0)
+    lines(guest)
+    for _ in range(520):
+        guest.send(town.b, "/me waves")
+    town.world.run(0.1)
+    assert lines(guest) == [TOO_FAST]
+    acted = lines(host)
+    assert set(acted) == {"* c2 waves"}
+    assert 5 * 2 <= len(acted) < COMMANDS
+    # One of our own is told in values; talking, and leaving, are other things.
+    objects(own)
+    for _ in range(int(COMMANDS) + 5):
+        own.send(town.b, "/r hello?")
+    town.world.run(0.1)
+    assert [fields for fields in objects(own) if "n" not in fields] == [
+        {"notice": "answer", "code": "too-fast", "arg": ""}
+    ]
+    town.type(own, "still here")
+    assert lines(host) == ["c3: still here"]
+    town.type(own, "/leave")
+    assert lines(host) == ["server: c3 has left."]
+
+
+def test_history_looks_further_back_where_little_was_said(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "COMMANDS", 10_000.0)
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
+
+    def be_answered(times: int) -> None:
+        for _ in range(times):
+            guest.send(town.b, "/kick c1")
+        town.world.run(1.0)
+
+    def history() -> list[str]:
+        lines(host)
+        town.type(host, "/history")
+        return [line.rpartition(" ")[2] for line in lines(host)[0].split("\n")[1:]]
+
+    town.type(host, "one")
+    town.type(host, "two")
+    be_answered((PORTIONS - 1) * PORTION)
+    town.type(host, "three")
+    assert history() == ["one", "two", "three"]
+    be_answered(PORTION)
+    assert history() == ["three"]
+
+
+def asked_back(gateway: ScriptedGateway, *answers: backbone.Answer) -> list[tuple[int, int]]:
+    """(position, how many from there) that are asked for while these are the answers."""
+    asked = []
+    for answer in answers:
+        (request,) = gateway.asked(backbone.Replay)
+        assert isinstance(request.body, backbone.Replay)
+        asked.append((request.body.after, request.body.limit))
+        gateway.reply(request.id, answer)
+    assert gateway.asked(backbone.Replay) == []
+    return asked
+
+
+def test_history_looks_no_further_than_it_must() -> None:
+    gateway = ScriptedGateway()
+    gateway.enter(1, "tcrp", offset=1_700, address=address_of(1)).options = ALL
+
+    def portion(after: int, *entries: Entry, first: int = 0, epoch: int = 1) -> backbone.Replayed:
+        return backbone.Replayed(1, epoch, first or after + 1, 1_700, list(entries))
+
+    def history() -> list[str]:
+        (raw,) = gateway.outbound.to(address_of(1))[-1:]
+        return [line.rpartition(" ")[2] for line in raw.decode().split("\n")[1:]]
+
+    gateway.receive(1, "/history 2", address_of(1))
+    # Enough was found.
+    assert asked_back(gateway, portion(1_200, said(1_300, 2, "a"), said(1_400, 2, "b"), said(1_500, 2, "c"))) == [
+        (1_200, 500)
+    ]
+    assert history() == ["b", "c"]
+    # To the room's beginning.
+    gateway.receive(1, "/history 5", address_of(1))
+    assert asked_back(
+        gateway,
+        portion(1_200, said(1_300, 2, "d")),
+        portion(700),
+        portion(200, said(300, 2, "b"), said(301, 2, "c")),
+        portion(0, said(100, 2, "a")),
+    ) == [(1_200, 500), (700, 500), (200, 500), (0, 500)]
+    assert history() == ["a", "b", "c", "d"]
+    # To the log's: what it holds is told once, though it may begin with what is known already.
+    gateway.receive(1, "/history 5", address_of(1))
+    known = said(1_300, 2, "d")
+    assert asked_back(gateway, portion(1_200, known), portion(700, said(1_100, 2, "c"), known, first=1_100)) == [
+        (1_200, 500),
+        (700, 500),
+    ]
+    assert history() == ["c", "d"]
+    # Not beyond another beginning of the room.
+    gateway.receive(1, "/history 5", address_of(1))
+    assert len(asked_back(gateway, portion(1_200, said(3, 2, "new"), first=1, epoch=2))) == 1
+    assert history() == ["new"]
+    # The broker goes away meanwhile: that is the answer, and the only one.
+    gateway.outbound.sent.clear()
+    gateway.receive(1, "/history", address_of(1))
+    (request,) = gateway.asked(backbone.Replay)
+    gateway.reply(request.id, portion(1_200, known))
+    gateway.canaries_come_back = False
+    gateway.wait(5.0)
+    assert gateway.outbound.to(address_of(1)) == [b"server: The server is busy. Try again in a moment."]
+
+
+def test_without_a_broker_a_question_is_answered_all_the_same(town: Town) -> None:
+    host = town.enter(town.a, "tcrp")
+    town.world.stop_broker()
+    town.world.run(3.0)
+    town.type(host, "/who")
+    assert lines(host) == ["server: The server is busy. Try again in a moment."]
+
+
+def test_a_second_slash_says_the_first(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions(0))
+    town.type(host, "//who")
+    assert lines(guest) == ["c1: /who"]
+    town.type(guest, "//who")
+    assert lines(host) == ["c2: //who"]
+
+
+def test_a_full_width_slash_is_a_slash(town: Town) -> None:
+    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions(0))
+    town.type(host, "／who")
+    town.type(host, "／topic お茶")
+    assert [line.partition("\n")[0] for line in lines(host)] == [
+        "server: 2 in den, page 1 of 1:",
+        "server: c1 has set the topic: お茶",
+    ]
+    assert lines(guest) == []
+    town.type(host, "／dance")
+    assert lines(host) == ["server: There is no command ／dance. /help lists them."]
+    for typed, heard in (("／／who", "／who"), ("/／who", "／who"), ("／/who", "/who")):
+        town.type(host, typed)
+        assert lines(guest) == [f"c1: {heard}"]
+    town.type(guest, "／who")
+    assert lines(host) == ["c2: ／who"]
+
+
+# --- in all weather -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("weather", STAYING)
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=8)
+def test_what_commands_bring_about_comes_once_and_in_one_order(weather: str, seed: int) -> None:
+    town = Town(seed)
+    host, guest, third = town.enter(town.a), town.enter(town.b), town.enter(town.b)
+    town.world.weather = STAYING[weather]
+    sent = []
+    for number in range(12):
+        line = town.world.dice.choice(["/topic {}", "/msg c2 {}", "/me {}", "{}", "/kick nobody{}"]).format(number)
+        before = town.a.gateway.counters.commands + town.a.gateway.counters.accepted_messages
+        town.type(host, line, town.world.dice.choice((0.0, 0.05, 0.3)))
+        sent += [line] * (town.a.gateway.counters.commands + town.a.gateway.counters.accepted_messages - before)
+    town.world.weather = Weather()
+    town.world.settle()
+    private = [line.rpartition(" ")[2] for line in sent if line.startswith("/msg")]
+    public = [line.rpartition(" ")[2] for line in sent if not line.startswith(("/msg", "/kick"))]
+    refused = [line.rpartition(" ")[2] for line in sent if line.startswith("/kick")]
+
+    def said(client: FakeClient, *notices: str) -> list[str]:
+        found = [fields for fields in objects(client) if fields.get("notice", "") in notices]
+        assert [fields["n"] for fields in found] == sorted(fields["n"] for fields in found)
+        return [str(fields.get("topic") or fields.get("said") or fields.get("arg")) for fields in found]
+
+    texts = [raw for raw in third.heard if b'"from"' in raw]
+    spoken = [json.loads(raw)["text"] for raw in texts]
+    assert said(third, "topic", "acted") + spoken == [*[t for t in public if t not in spoken], *spoken]
+    assert sorted(said(guest, "whispered")) == sorted(private)
+    assert sorted(said(host, "answer")) == sorted(refused)

@@ -1,0 +1,56 @@
+"""gateway/chat/delivery_reports.py: reports of how far was delivered reach the directory, whatever becomes of one."""
+
+import pytest
+
+from gateway.chat.delivery_reports import REPORT_S
+from tests.gateway.chat.scripting import ALICE
+from tests.support.fakes import ScriptedGateway, Weather, World, said
+from tsudoi.protocol.backbone import (
+    Delivered,
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_report_that_got_lost_with_the_broker_is_made_again(seed: int) -> None:
+    world = World(seed, Weather(delay_s=0.2))
+    first, second = world.start_gateway("g"), world.start_gateway("g")
+    speaker, listener = world.enter_now(first, "den"), world.enter_now(first, "den")
+    world.run(1.0)
+    for line in range(5):
+        speaker.send(first, f"line {line}")
+    world.run_until(lambda: len(listener.offsets()) == 5 and not first.gateway.core.reports._moved)
+    world.restart_broker()
+    # The room falls silent, and much later its gateway is killed: nothing of that may be told again.
+    world.run(5.0)
+    world.kill(first)
+    world.run(5.0)
+    speaker.send(second, "last")
+    world.settle()
+    assert len(listener.offsets()) == 6
+
+
+def reports(gateway: ScriptedGateway) -> list[list[tuple[int, int]]]:
+    return [message.positions for message in gateway.notified() if isinstance(message, Delivered)]
+
+
+def test_how_far_was_delivered_is_reported_at_once_and_then_now_and_then(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.wait(1.0)
+    reports(gateway)
+    gateway.news(said(2, 9, "2"))
+    assert reports(gateway) == [[(1, 2)]]
+    for offset in range(3, 10):
+        gateway.news(said(offset, 9, str(offset)))
+    assert reports(gateway) == []
+    gateway.now += REPORT_S
+    assert reports(gateway) == [[(1, 9)]]
+    gateway.wait(5.0)
+    assert reports(gateway) == []
+
+
+def test_undelivered_entries_are_not_reported(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.wait(1.0)
+    reports(gateway)
+    gateway.news(said(5, 9, "5"))
+    assert reports(gateway) == []

@@ -1,0 +1,205 @@
+"""Gateways and a broker through whole lives: members come, talk, move and leave; gateways freeze, die and come back."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from gateway.config import Settings
+from gateway.listeners import sockaddr
+from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
+from tsudoi.protocol.backbone import new_instance
+
+ROOMS = ("den", "attic", "部屋")
+DEEDS = 60
+SETTINGS = Settings(idle_timeout_s=1_000.0, move_after_s=1_000.0)
+"""Nobody is timed out here: who is gone at the end has left, or its room was closed. Nor may anybody be elsewhere."""
+THIEF = sockaddr.pack("198.51.100.7", 666)
+
+
+class Life:
+    """Some clients over two gateways of one name, and a dice that says what they do and what befalls them."""
+
+    def __init__(self, seed: int, faults: str) -> None:
+        self.world = World(seed, settings=SETTINGS)
+        self.dice = random.Random(seed)
+        self.home: dict[FakeClient, Node] = {}
+        self.left: set[FakeClient] = set()
+        self.texts = 0
+        for _ in range(2):
+            self.world.start_gateway("g")
+        happenings: dict[str, Callable[[], None]] = {"freeze": self.freeze, "kill": self.kill, "steal": self.steal}
+        self.deeds = [self.enter, *[self.say] * 4, *[self.move] * 2, self.leave, self.register]
+        self.deeds += [happenings[fault] for fault in faults.split()]
+
+    @property
+    def alive(self) -> list[Node]:
+        return [node for node in self.world.nodes if not node.is_dead]
+
+    @property
+    def inside(self) -> list[FakeClient]:
+        return [client for client in self.home if client.granted is not None and client not in self.left]
+
+    def live(self, weather: Weather) -> None:
+        """Let the dice decide for a while, then let the weather become fine and everybody be heard once more."""
+        world = self.world
+        world.weather = weather
+        for _ in range(DEEDS):
+            self.dice.choice(self.deeds)()
+            world.run(self.dice.choice((0, 0.02, 0.1, 0.5, 1.0)))
+        for node in world.nodes:
+            node.is_frozen = False
+        world.weather = Weather()
+        world.run(8.0)
+        for _ in range(2):
+            for client in self.inside:
+                client.send(self.home[client])
+            world.settle()
+
+    # --- what may happen ------------------------------------------------------------------------------------------
+
+    def enter(self) -> None:
+        if len(self.home) < 9:
+            node = self.dice.choice(self.alive)
+            self.home[self.world.enter(node, self.dice.choice(ROOMS))] = node
+
+    def say(self) -> None:
+        if self.inside:
+            client = self.dice.choice(self.inside)
+            self.texts += 1
+            client.send(self.home[client], f"text {self.texts}")
+
+    def register(self) -> None:
+        if self.inside:
+            client = self.dice.choice(self.inside)
+            client.send(self.home[client])
+
+    def move(self) -> None:
+        if self.inside:
+            client = self.dice.choice(self.inside)
+            self.home[client] = self.dice.choice(self.alive)
+            client.send(self.home[client])
+
+    def leave(self) -> None:
+        if self.inside and self.dice.random() < 0.5:
+            client = self.dice.choice(self.inside)
+            client.send(self.home[client], "/leave")
+            self.left.add(client)
+
+    def freeze(self) -> None:
+        node = self.dice.choice(self.alive)
+        node.is_frozen = self.dice.random() < 0.3 and not node.is_frozen
+
+    def kill(self) -> None:
+        if self.dice.random() < 0.3:
+            node = self.dice.choice(self.alive)
+            self.world.kill(node)
+            instance = new_instance("g", f"{len(self.world.nodes) + 1:016x}")
+            self.world.add(Node(FakeGateway(instance, SETTINGS)))
+            self.home = {
+                client: self.dice.choice(self.alive) if home is node else home for client, home in self.home.items()
+            }
+
+    def steal(self) -> None:
+        """Show somebody's token from another host."""
+        if self.inside:
+            client, node = self.dice.choice(self.inside), self.dice.choice(self.alive)
+            for _ in range(self.dice.choice((1, 1, 5))):
+                client.send(node, self.dice.choice(("", "stolen", "/leave")), THIEF)
+
+    # --- what must be ---------------------------------------------------------------------------------------------
+
+    def check_what_was_heard(self, *, repeats: bool) -> None:
+        """Who is in a room still has heard everything, and so has who was in one when it closed, which it was told.
+
+        Args:
+            repeats: what was told may be told again.
+        """
+        directory = self.world.broker.core.directory
+        for client in self.home:
+            if client.granted is None:
+                continue
+            heard, expected = client.offsets(), self.world.expected(client)
+            once = list(dict.fromkeys(heard))
+            assert once == heard or repeats
+            notices = client.notices()
+            assert len(set(notices)) == len(notices) or repeats
+            if client in self.left:
+                assert once == expected[: len(once)]
+                assert set(notices) <= {"closed"}
+            else:
+                assert once == expected
+                assert set(notices) == (set() if client.member.room in directory.rooms else {"closed"})
+
+    def check_ownership(self) -> None:
+        """Each member is served by the one gateway that the directory says, and nobody else is."""
+        directory = self.world.broker.core.directory
+        # Of closed rooms, those are kept who were not told because nobody knows where they are.
+        assert all(not member.address for room in directory.closed.values() for member in room.members.values())
+        entered = {client.member.member for client in self.home if client.granted is not None}
+        for node in self.alive:
+            served = {member for room in node.gateway.members.rooms.values() for member in room.members}
+            known = {member.id for member in directory.served_by(node.gateway.instance)}
+            assert served == {member for member in known if not directory.members[member].room.closed_ms}
+            assert served <= entered
+
+
+@pytest.mark.parametrize(
+    "weather",
+    [
+        pytest.param(Weather(), id="fine"),
+        pytest.param(Weather(delay_s=0.2), id="slow"),
+        pytest.param(Weather(delay_s=0.05, dropped_news=0.2), id="news dropped"),
+    ],
+)
+@settings(max_examples=12)
+@given(seed=st.integers(0, 2**32))
+def test_members_come_and_go(weather: Weather, seed: int) -> None:
+    life = Life(seed, "")
+    life.live(weather)
+    life.check_what_was_heard(repeats=False)
+    life.check_ownership()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32))
+@example(8375)
+def test_members_come_and_go_while_connections_break(seed: int) -> None:
+    life = Life(seed, "")
+    life.live(Weather(delay_s=0.05, dropped_news=0.05, breaks=0.3))
+    life.check_what_was_heard(repeats=True)
+    life.check_ownership()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32))
+@example(54320)
+def test_members_come_and_go_while_gateways_freeze(seed: int) -> None:
+    life = Life(seed, "freeze")
+    life.live(Weather(delay_s=0.02))
+    life.check_what_was_heard(repeats=True)
+    life.check_ownership()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32))
+def test_members_come_and_go_while_gateways_die(seed: int) -> None:
+    life = Life(seed, "kill freeze")
+    life.live(Weather(delay_s=0.02, restarts=0.02))
+    life.check_what_was_heard(repeats=True)
+    life.check_ownership()
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32))
+def test_members_come_and_go_while_somebody_has_their_tokens(seed: int) -> None:
+    life = Life(seed, "steal steal steal kill freeze")
+    thief = life.world.clients[THIEF] = FakeClient(life.world, 0, "tsudoi")
+    life.live(Weather(delay_s=0.05, restarts=0.01))
+    assert thief.heard == []
+    life.check_what_was_heard(repeats=True)
+    life.check_ownership()
+    logs = [life.world.broker.log(room) for room in life.world.broker.core.directory.rooms]
+    assert all(entry.text != "stolen" for log in logs for entry in log)

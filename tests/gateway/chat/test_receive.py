@@ -1,0 +1,189 @@
+"""gateway/chat/receive.py, in a whole gateway without I/O."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.config import Settings
+from tests.gateway.chat.scripting import ALICE, raw, send
+from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, token_of
+from tests.support.strategies import datagrams
+from tsudoi.protocol.backbone import Item
+from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+
+
+def test_a_message_is_published(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    gateway.receive(1, "hello", ALICE)
+    gateway.receive(1, "やあ\t改行\n", ALICE)
+    items = [item for item in gateway.published() if item.kind == EntryKind.SAID]
+    assert items == [Item(1, 1, 1, "hello", 0), Item(1, 1, 1, "やあ\t改行\n", 0)]
+    assert gateway.counters.accepted_messages == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "heard"),
+    [
+        ("m1: hello", "hello"),
+        ("m1 : hello", "hello"),
+        ("m1: m1: hello", "m1: hello"),
+        ("m2: hello", "m2: hello"),
+        ("m1:hello", "m1:hello"),
+        (" m1: hello", "hello"),
+        ("M1: hello", "M1: hello"),
+    ],
+)
+def test_the_senders_own_name_is_taken_off(gateway: ScriptedGateway, text: str, heard: str) -> None:
+    gateway.enter(1)
+    gateway.receive(1, text, ALICE)
+    assert gateway.said() == [heard]
+
+
+def test_the_senders_own_name_may_be_written_in_any_normal_form(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, name="がく")
+    for text in ("がく: a", "か\u3099く: b", "がぐ: c"):
+        gateway.receive(1, text, ALICE)
+    assert gateway.said() == ["a", "b", "がぐ: c"]
+
+
+def test_a_client_may_write_the_name_that_it_asked_for(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, name="alice#2")
+    for text in ("alice: a", "alice#2: b", "alice : c", "alice#3: d"):
+        gateway.receive(1, text, ALICE)
+    assert gateway.said() == ["a", "b", "c", "alice#3: d"]
+
+
+def test_a_signed_token_before_a_text_is_stripped_where_tokens_are_names(gateway: ScriptedGateway) -> None:
+    text = f"eyJhbGciOiJFZERTQSJ9.{'x' * 40}.{'y' * 86}: hello"
+    trusting = ScriptedGateway(Settings(auth="optional"))
+    for each in (trusting, gateway):
+        each.enter(1)
+        each.receive(1, text, ALICE)
+    assert trusting.said() == ["hello"]
+    assert gateway.said() == [text]
+
+
+@pytest.mark.parametrize("text", ["", "m1: ", "m1 : ", "\x00\x1b", "m1: \x07"])
+def test_an_empty_text_only_registers(gateway: ScriptedGateway, text: str) -> None:
+    member = gateway.enter(1)
+    gateway.wait(10.0)
+    gateway.receive(1, text, ALICE)
+    assert member.address == ALICE
+    assert member.seen == gateway.now
+    assert gateway.said() == []
+
+
+@pytest.mark.parametrize(
+    ("dialect", "word"), [(name, word) for name, dialect in DIALECTS.items() for word in dialect.register_words]
+)
+def test_words_to_register_are_never_relayed(gateway: ScriptedGateway, dialect: str, word: str) -> None:
+    member = gateway.enter(1, dialect)
+    for text in (word, f"m1: {word}"):
+        gateway.receive(1, text, ALICE)
+    assert member.address == ALICE
+    assert gateway.said() == []
+    gateway.receive(1, f"{word}!", ALICE)
+    assert gateway.said() == [f"{word}!"]
+
+
+def test_a_word_of_another_dialect_is_said(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, "tcrp")
+    for text in ("@join", "@quit", "exit", "/leave", "__LEAVE__"):
+        gateway.receive(1, text, ALICE)
+    assert gateway.said() == ["@join", "@quit", "exit", "/leave", "__LEAVE__"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "word"), [(name, word) for name, dialect in DIALECTS.items() for word in dialect.leave_words]
+)
+def test_words_to_leave_leave_the_room(gateway: ScriptedGateway, dialect: str, word: str) -> None:
+    member = gateway.enter(1, dialect, address=ALICE)
+    gateway.published()
+    gateway.receive(1, f"m1: {word}", ALICE)
+    assert gateway.published() == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
+    gateway.receive(1, "one more thing", ALICE)
+    assert gateway.published() == []
+    assert member.leaving
+    gateway.news(entry(2, EntryKind.LEFT, 1, LeaveReason.LEFT))
+    assert gateway.members.by_token == {}
+    assert gateway.outbound.to(ALICE) == []
+
+
+def test_messages_in_json_are_unwrapped(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, "tcrp-202")
+    for text in ('{"sender": "mallory", "message": "hi"}', '{"sender":"m1","message":"m1: hey"}', "plain", '{"a":1}'):
+        gateway.receive(1, text, ALICE)
+    assert gateway.said() == ["hi", "hey", "plain", '{"a":1}']
+
+
+def test_bad_utf_8_is_replaced_and_a_cut_character_goes(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    gateway.receive(1, b"a\xffb", ALICE)
+    gateway.receive(1, "あ".encode()[:2], ALICE)
+    gateway.receive(1, "aあ".encode()[:3], ALICE)
+    assert gateway.said() == ["a\ufffdb", "a"]
+
+
+def test_what_is_beyond_4096_bytes_is_cut_off(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    send(gateway, raw(1, "x" * 9_000))
+    (text,) = gateway.said()
+    assert len(raw(1, text)) == 4_096
+
+
+def test_a_full_window_is_counted() -> None:
+    gateway = ScriptedGateway(Settings(unaccepted=2))
+    gateway.enter(1, address=ALICE)
+    gateway.published()
+    gateway.core.handle_datagrams(0, [(raw(1, text), ALICE) for text in "abcd"], gateway.now)
+    assert gateway.counters.accepted_messages == 2
+    assert gateway.counters.window_full == 2
+    assert gateway.said() == ["a", "b"]
+
+
+def test_a_datagram_for_another_room_is_counted_and_not_answered(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1)
+    for room in (room_name(2).encode(), b"", b"\xff\xfe", "部屋".encode(), b"\xe9\x83\xa8" * 85):
+        send(gateway, raw(1, "hello", room=room))
+    assert gateway.counters.wrong_rooms == 5
+    assert gateway.published() == []
+    assert member.address is None
+    assert gateway.outbound.sent == []
+
+
+def test_a_room_may_be_written_in_any_normal_form(gateway: ScriptedGateway) -> None:
+    granted = a_grant(1)
+    granted.room_name = "が"
+    gateway.core.enter(granted, token_of(1), gateway.now)
+    for room in ("が", "か\u3099", " が "):
+        send(gateway, raw(1, "hello", room=room.encode()))
+    assert gateway.said() == ["hello"] * 3
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x03"])
+def test_less_than_two_sizes_is_malformed(gateway: ScriptedGateway, data: bytes) -> None:
+    send(gateway, data)
+    assert gateway.counters.malformed_datagrams == 1
+
+
+def test_a_room_counted_in_characters_is_found_by_its_token(gateway: ScriptedGateway) -> None:
+    gateway.enter(1)
+    name = room_name(1)
+    send(gateway, bytes((len(name), 32)) + name.encode() + token_of(1) + "やあ".encode())
+    send(gateway, bytes((len(name), 32)) + name.encode() + token_of(1))
+    assert gateway.said() == ["やあ"]
+
+
+@given(st.lists(st.tuples(datagrams(), st.integers(0, 3)), max_size=20))
+def test_no_datagram_raises_or_is_answered_with_more(batch: list[tuple[bytes, int]]) -> None:
+    gateway = ScriptedGateway()
+    gateway.enter(1, address=ALICE)
+    for data, source in batch:
+        gateway.outbound.sent.clear()
+        send(gateway, data, address_of(source))
+        send(gateway, raw(1, data[:50]), ALICE)
+        for _, address, payload in gateway.outbound.sent:
+            assert address == address_of(source)
+            assert len(payload) <= len(data)
+    gateway.published()

@@ -1,0 +1,35 @@
+"""gateway/chat/render.py against tests/vectors/notices.json; the protocol's test_vectors.py reads what it writes."""
+
+import pytest
+
+from gateway.chat import render
+from tests.tsudoi.protocol.vectors import Vector, data, dialect_of, frames, vectors
+from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.codes import EntryKind
+
+
+def entry_of(vector: Vector) -> Entry:
+    """The vector's entry; who does something is member 1, whom it concerns 2."""
+    fields = vector["entry"]
+    offset, sender, text, code = (fields[key] for key in ("offset", "sender", "text", "code"))
+    peer = fields["peer"]
+    return Entry(offset, EntryKind[fields["kind"]], 1, sender, text, code, 0, 2 if peer else 0, peer)
+
+
+def manner_of(vector: Vector) -> MemberOptions:
+    """How the vector's receiver is served."""
+    return MemberOptions.JAPANESE if vector["language"] == "ja" else MemberOptions(0)
+
+
+@pytest.mark.parametrize("vector", vectors("notice"))
+def test_told(vector: Vector) -> None:
+    entry, style = entry_of(vector), dialect_of(vector).down
+    member = {entry.sender: 1, entry.peer_name: 2}.get(vector["to"], 0)
+    assert render.payload(entry, vector["room"], style, manner_of(vector), member) == data(vector)
+
+
+@pytest.mark.parametrize("vector", vectors("removed"))
+def test_removed(vector: Vector) -> None:
+    dialect = dialect_of(vector)
+    assert render.farewell(entry_of(vector), vector["room"], dialect, manner_of(vector)) == frames(vector)

@@ -1,0 +1,339 @@
+"""Gateways and a broker together: what is accepted is heard by every member once, in order, whatever the weather."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker.config import Limits
+from gateway.config import Settings
+from tests.support.fakes import FakeClient, Node, Weather, World
+from tsudoi.protocol.client.dialects import CLASSIC
+from tsudoi.protocol.codes import EntryKind
+
+SEEDS = st.integers(0, 2**32)
+ROOMS = ("den", "部屋")
+
+STAYING = {
+    "fine": Weather(),
+    "slow": Weather(delay_s=0.2),
+    "news dropped": Weather(delay_s=0.05, dropped_news=0.3, repeated_news=0.1),
+    "connections break": Weather(delay_s=0.05, breaks=0.7),
+    "broker restarts": Weather(delay_s=0.02, restarts=0.3),
+    "everything": Weather(delay_s=0.1, dropped_news=0.1, repeated_news=0.1, breaks=0.3, restarts=0.1),
+}
+MOVING = {name: STAYING[name] for name in ("fine", "slow", "news dropped")}
+
+
+class Crowd:
+    """Clients in a few rooms over two gateways, who talk; and what they said that their gateways took."""
+
+    def __init__(self, seed: int, size: int = 5, names: tuple[str, str] = ("", "")) -> None:
+        self.world = World(seed)
+        self.dice = random.Random(seed)
+        self.nodes = [self.world.start_gateway(name) for name in names]
+        self.home: dict[FakeClient, Node] = {}
+        for number in range(size):
+            node = self.dice.choice(self.nodes)
+            client = self.world.enter_now(node, ROOMS[number % len(ROOMS)])
+            self.home[client] = node
+        self.world.run(1.0)
+        self.texts = 0
+        self.taken: list[str] = []
+
+    @property
+    def clients(self) -> list[FakeClient]:
+        return list(self.home)
+
+    def talk(self, times: int, *, moving: float = 0.0) -> None:
+        """Let clients talk, moving from gateway to gateway as often as that."""
+        for _ in range(times):
+            client = self.dice.choice(self.clients)
+            if self.dice.random() < moving:
+                self.home[client] = self.dice.choice([node for node in self.nodes if not node.is_dead])
+            self.say(client)
+            self.world.run(self.dice.choice((0, 0, 0, 0.01, 0.05, 0.3)))
+
+    def say(self, client: FakeClient) -> None:
+        node = self.home[client]
+        before = node.gateway.counters.accepted_messages
+        self.texts += 1
+        client.send(node, f"text {self.texts}")
+        self.taken += [f"text {self.texts}"] * (node.gateway.counters.accepted_messages - before)
+
+    def logged(self) -> list[str]:
+        """All that was said, as the logs have it."""
+        directory = self.world.broker.core.directory
+        entries = [entry for room in directory.rooms for entry in self.world.broker.log(room)]
+        return [entry.text for entry in entries if entry.kind == EntryKind.SAID]
+
+    def check(self, *, repeats: bool = False, taken: bool = True) -> None:
+        """All was heard once and in order, and what was taken is in a log once.
+
+        Args:
+            repeats: what was heard may be heard again, from any place on.
+            taken: check what gateways took.
+        """
+        logged = self.logged()
+        assert len(logged) == len(set(logged))
+        if taken:
+            assert set(self.taken) <= set(logged)
+        for client in self.clients:
+            heard = client.offsets()
+            want = self.world.expected(client)
+            assert (list(dict.fromkeys(heard)) if repeats else heard) == want, client.member.user
+            assert client.notices() == []
+
+
+@pytest.mark.parametrize("weather", STAYING)
+@settings(max_examples=15)
+@given(seed=SEEDS)
+def test_every_member_hears_everything_once_and_in_order(weather: str, seed: int) -> None:
+    crowd = Crowd(seed)
+    crowd.world.weather = STAYING[weather]
+    crowd.talk(60)
+    crowd.world.settle()
+    crowd.check()
+
+
+@pytest.mark.parametrize("weather", MOVING)
+@settings(max_examples=15)
+@given(seed=SEEDS)
+def test_members_may_go_from_gateway_to_gateway(weather: str, seed: int) -> None:
+    crowd = Crowd(seed)
+    crowd.world.weather = MOVING[weather]
+    crowd.talk(60, moving=0.3)
+    crowd.world.settle()
+    crowd.check()
+
+
+@settings(max_examples=25)
+@given(seed=SEEDS)
+def test_members_who_move_while_connections_break_miss_nothing(seed: int) -> None:
+    crowd = Crowd(seed)
+    crowd.world.weather = STAYING["everything"]
+    crowd.talk(60, moving=0.2)
+    crowd.world.settle()
+    for client in crowd.clients:
+        client.send(crowd.home[client])
+    crowd.world.settle()
+    crowd.check(repeats=True, taken=False)
+
+
+@settings(max_examples=25)
+@given(seed=SEEDS, named=st.booleans())
+def test_members_of_a_killed_gateway_go_on_at_another(seed: int, named: bool) -> None:
+    crowd = Crowd(seed, names=("g", "g") if named else ("", ""))
+    crowd.world.weather = STAYING["slow"]
+    crowd.talk(20)
+    dead, alive = crowd.nodes
+    taken = len(crowd.taken)
+    crowd.world.kill(dead)
+    crowd.home = dict.fromkeys(crowd.home, alive)
+    crowd.talk(20)
+    crowd.world.settle()
+    if not named:
+        for client in crowd.clients:
+            client.send(alive)
+        crowd.world.settle()
+    # What the killed one had not handed over is gone with it; all else is heard.
+    assert len(set(crowd.taken) & set(crowd.logged())) >= len(crowd.taken) - taken
+    crowd.check(repeats=True, taken=False)
+
+
+@settings(max_examples=25)
+@given(seed=SEEDS)
+def test_a_frozen_gateway_tells_nobody_what_another_told_already(seed: int) -> None:
+    crowd = Crowd(seed, names=("g", "g"))
+    crowd.talk(20)
+    crowd.world.run(2.0)
+    frozen, other = crowd.nodes
+    frozen.is_frozen = True
+    crowd.home = dict.fromkeys(crowd.home, other)
+    crowd.talk(20)
+    crowd.world.run(3.0)
+    crowd.talk(10)
+    frozen.is_frozen = False
+    crowd.talk(20)
+    crowd.world.settle()
+    crowd.check(taken=False)
+
+
+@settings(max_examples=25)
+@given(seed=SEEDS)
+def test_a_member_whose_address_comes_late_hears_what_waits_for_it(seed: int) -> None:
+    crowd = Crowd(seed)
+    crowd.world.weather = STAYING["news dropped"]
+    late = crowd.world.enter_now(crowd.nodes[0], ROOMS[0], register=False)
+    crowd.talk(30)
+    assert late.heard == []
+    late.send(crowd.nodes[0])
+    crowd.home[late] = crowd.nodes[0]
+    crowd.talk(30)
+    crowd.world.settle()
+    crowd.check()
+
+
+@pytest.mark.parametrize("weather", ["slow", "news dropped", "everything"])
+@settings(max_examples=15)
+@given(seed=SEEDS, size=st.integers(0, 5), register=st.booleans())
+def test_a_new_member_hears_the_last_words_of_before_once_and_first(
+    weather: str, seed: int, size: int, register: bool
+) -> None:
+    world = World(seed, settings=Settings(history=size))
+    node = world.start_gateway()
+    host = world.enter_now(node, "den")
+    world.weather = STAYING[weather]
+    for number in range(6):
+        host.send(node, f"text {number}")
+        world.run(0.02)
+    world.run(2.0)
+    late = world.enter(node, "den")
+    world.run_until(lambda: late.is_ready or late.refused)
+    if late.refused:
+        return
+    for number in range(6, 12):
+        if register or number == 10:
+            late.send(node)
+        host.send(node, f"text {number}")
+        world.run(0.05)
+    world.settle()
+    said = [told.offset for told in world.broker.log(host.member.room) if told.kind == EntryKind.SAID]
+    before = [offset for offset in said if offset < late.member.offset]
+    assert late.offsets() == before[len(before) - size :] + [offset for offset in said if offset > late.member.offset]
+
+
+@settings(max_examples=15)
+@given(seed=SEEDS, size=st.integers(1, 12))
+def test_a_log_that_was_trimmed_is_a_gap_that_is_counted(seed: int, size: int) -> None:
+    world = World(seed, limits=Limits(log_entries=size))
+    node = world.start_gateway()
+    host, guest = world.enter_now(node, "den"), world.enter_now(node, "den")
+    world.run(1.0)
+    node.is_frozen = True
+    other = world.start_gateway()
+    for number in range(30):
+        host.send(other, f"text {number}")
+        world.run(0.1)
+    world.broker.core.trimmed(world.broker.store.trim(size, 0))
+    first = world.broker.log(guest.member.room)[0].offset
+    guest.send(other)
+    world.run(3.0)
+    # The log has no more than that; whoever comes to it later is told so by a number, not by silence.
+    expected = [offset for offset in world.expected(guest) if offset >= first]
+    assert guest.offsets() == expected
+    assert other.gateway.counters.lost_entries + other.gateway.counters.backlog_skipped > 0
+
+
+def test_the_hosts_last_words_are_heard_before_the_room_closes() -> None:
+    world = World(1)
+    node, other = world.start_gateway(), world.start_gateway()
+    host, guest, far = (world.enter_now(where, "den") for where in (node, node, other))
+    world.run(1.0)
+    host.send(node, "bye all")
+    host.send(node, "/leave")
+    world.run(1.0)
+    for client in (guest, far):
+        assert client.heard[0].startswith(b'{"n":')
+        assert client.notices() == ["closed"]
+        assert len(client.heard) == 2
+    assert world.broker.core.directory.rooms == {}
+    assert node.gateway.members.rooms == {}
+    assert node.gateway.outbound.topics == []
+
+
+def test_the_last_words_of_one_who_leaves_are_heard_by_all() -> None:
+    world = World(1)
+    node = world.start_gateway()
+    clients = [world.enter_now(node, "den") for _ in range(4)]
+    world.run(1.0)
+    clients[1].send(node, "bye all")
+    clients[1].send(node, "/leave")
+    world.run(1.0)
+    assert [len(client.heard) for client in clients] == [1, 0, 1, 1]
+
+
+def test_silent_members_are_timed_out_and_told() -> None:
+    world = World(1, settings=Settings(idle_timeout_s=3.0))
+    node = world.start_gateway()
+    host, guest = world.enter_now(node, "den"), world.enter_now(node, "den")
+    for _ in range(10):
+        world.run(0.5)
+        host.send(node)
+    assert guest.notices() == ["timeout"]
+    assert host.heard == []
+    world.run(5.0)
+    assert host.notices() == ["closed"]
+    assert world.broker.core.directory.members == {}
+
+
+def test_members_of_a_dead_gateway_are_timed_out_by_the_broker() -> None:
+    world = World(1, settings=Settings(idle_timeout_s=3.0))
+    node, other = world.start_gateway(), world.start_gateway()
+    host, guest, far = (world.enter_now(where, "den") for where in (node, node, other))
+    world.kill(node)
+    for _ in range(12):
+        world.run(0.5)
+        far.send(other)
+    assert far.notices() == ["closed"]
+    assert (host.heard, guest.heard) == ([], [])
+    assert world.broker.core.directory.members == {}
+
+
+def test_a_room_that_closed_while_a_gateway_was_away_is_closed_there_too() -> None:
+    world = World(1)
+    node, other = world.start_gateway(), world.start_gateway()
+    host, far = world.enter_now(node, "den"), world.enter_now(other, "den")
+    world.run(1.0)
+    other.is_frozen = True
+    host.send(node, "bye all")
+    host.send(node, "/leave")
+    world.run(1.0)
+    other.is_frozen = False
+    world.break_news(other)
+    world.run(3.0)
+    assert len(far.offsets()) == 1
+    assert far.notices() == ["closed"]
+
+
+def test_a_refused_client_is_told_why() -> None:
+    world = World(1)
+    node = world.start_gateway()
+    host = world.enter_now(node, "den")
+    late = world.enter(node, "den")
+    host.send(node, "/leave")
+    world.run(1.0)
+    again = world.enter(node, "den")
+    world.run(1.0)
+    assert (host.refused, late.refused, again.refused) == (False, False, False)
+    assert again.member.is_host
+
+
+@settings(max_examples=15)
+@given(seed=SEEDS)
+def test_requests_whose_answers_are_lost_leave_nobody_behind(seed: int) -> None:
+    world = World(seed)
+    node = world.start_gateway()
+    world.weather = Weather(delay_s=0.05, breaks=2.0)
+    clients = []
+    for number in range(10):
+        clients.append(world.enter(node, f"room {number}"))
+        world.run(0.2)
+    world.settle()
+    entered = {client.member.member for client in clients if client.granted is not None}
+    assert set(world.broker.core.directory.members) == entered
+
+
+def test_seed_clients_hear_themselves_and_others_do_not() -> None:
+    world = World(1)
+    node = world.start_gateway()
+    seed, plain = world.enter_now(node, "den", "classic"), world.enter_now(node, "den", "tcrp-named")
+    world.run(0.5)
+    seed.send(node, f"{seed.member.user}: hello")
+    plain.send(node, "hi")
+    world.run(0.5)
+    first, second = seed.member.user, plain.member.user
+    assert seed.heard == [f"{first}: hello".encode(), f"{second}: hi".encode()]
+    assert plain.heard == [bytes((len(first),)) + f"{first}hello".encode()]
+    assert CLASSIC.echo

@@ -1,0 +1,54 @@
+"""gateway/listeners/deadlines.py"""
+
+import asyncio
+from time import monotonic
+
+from gateway.listeners.deadlines import Deadlines
+
+
+class Waiting:
+    """Notes when it was told."""
+
+    def __init__(self, told: asyncio.Queue["Waiting"]) -> None:
+        self.began = monotonic()
+        self.waited = 0.0
+        self._told = told
+
+    def time_is_up(self) -> None:
+        self.waited = monotonic() - self.began
+        self._told.put_nowait(self)
+
+
+def test_each_is_told_when_its_own_time_is_up() -> None:
+    async def scenario() -> None:
+        deadlines, told = Deadlines(0.05), asyncio.Queue[Waiting]()
+        first, second, third = Waiting(told), Waiting(told), Waiting(told)
+        deadlines.begin(first)
+        deadlines.begin(second)
+        await asyncio.sleep(0.02)
+        deadlines.begin(third)
+        deadlines.begin(first)
+        assert [await told.get() for _ in range(3)] == [second, third, first]
+        assert min(second.waited, third.waited) >= 0.05
+        assert first.waited >= 0.07
+
+    asyncio.run(asyncio.wait_for(scenario(), 5.0))
+
+
+def test_who_has_ended_is_not_told_and_the_others_are() -> None:
+    async def scenario() -> None:
+        deadlines, told = Deadlines(0.01), asyncio.Queue[Waiting]()
+        first, second = Waiting(told), Waiting(told)
+        deadlines.begin(first)
+        deadlines.begin(second)
+        deadlines.end(first)
+        assert await told.get() is second
+        # The timer has gone with the last; it comes again with the next.
+        deadlines.begin(first)
+        assert await told.get() is first
+        deadlines.begin(first)
+        deadlines.close()
+        await asyncio.sleep(0.03)
+        assert told.empty()
+
+    asyncio.run(asyncio.wait_for(scenario(), 5.0))

@@ -1,0 +1,84 @@
+"""gateway/listeners/reuseport_routing.py, and the kernel that runs its program"""
+
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+
+import pytest
+
+from gateway.config import Listener
+from gateway.join.session_tokens import SessionTokens, worker_of
+from gateway.listeners.reuseport_routing import program
+from gateway.listeners.udp import bind_udp
+from gateway.process.workers import steer
+
+WORKERS = 3
+
+
+def test_the_program_is_one_that_a_kernel_takes() -> None:
+    steps = program(2)
+    assert all(len(step) == 8 for step in steps)
+    # Each jump leads to a step of the program; the last one is reached by all that is too short.
+    for at, step in enumerate(steps):
+        if step[0] in (0x35, 0x3D):
+            assert at + 1 + step[3] == len(steps) - 1
+
+
+@pytest.fixture
+def group() -> Iterator[list[socket.socket]]:
+    """Sockets of workers at one port."""
+    if sys.platform != "linux":
+        pytest.skip("another kernel")
+    with ExitStack() as stack:
+        listener, sockets = Listener("127.0.0.1", 0), list[socket.socket]()
+        for _ in range(WORKERS):
+            sock = stack.enter_context(bind_udp(listener, is_shared=True))
+            sock.setblocking(False)
+            listener = Listener("127.0.0.1", sock.getsockname()[1])
+            sockets.append(sock)
+        yield sockets
+
+
+def came_to(group: list[socket.socket]) -> list[tuple[int, bytes]]:
+    """(worker, datagram) of all that has come."""
+    found = []
+    for worker, sock in enumerate(group):
+        for _ in count():
+            try:
+                found.append((worker, sock.recv(4096)))
+            except BlockingIOError:
+                break
+    return found
+
+
+def test_the_kernel_brings_datagrams_to_the_worker_of_their_token(group: list[socket.socket]) -> None:
+    assert steer(group)
+    tokens, sent = SessionTokens(WORKERS), []
+    for number in range(60):
+        room = f"部屋{number}" if number % 2 else "r" * (number * 4)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            for _ in range(3):
+                token = tokens.new(room).encode()
+                data = bytes((len(room.encode()), 32)) + room.encode() + token + b"text" * (number % 3)
+                assert client.sendto(data, group[0].getsockname())
+                sent.append((worker_of(token, WORKERS), data))
+    assert sorted(came_to(group)) == sorted(sent)
+
+
+def test_what_holds_no_token_is_spread_and_none_of_it_lost(group: list[socket.socket]) -> None:
+    assert steer(group)
+    with ExitStack() as stack:
+        for _ in range(40):
+            client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            for data in (b"", b"x", b"\xff\xff\xff\xff", b"\x05\x20den"):
+                client.sendto(data, group[0].getsockname())
+        found = came_to(group)
+    assert len(found) == 160
+    assert len({worker for worker, _ in found}) == WORKERS
+
+
+def test_a_socket_that_shares_its_port_with_nobody_can_not_steer() -> None:
+    with bind_udp(Listener("127.0.0.1", 0)) as alone:
+        assert not steer([alone])

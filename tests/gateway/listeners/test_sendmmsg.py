@@ -1,0 +1,363 @@
+"""gateway/listeners/sendmmsg.py: one contract for both engines, over real sockets."""
+
+import contextlib
+import errno
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.chat.members import Member, Recipients, Room
+from gateway.listeners import sendmmsg, sockaddr
+from gateway.listeners.sendmmsg import BATCH, Io, LinuxIo, PortableIo
+from tests.support.fakes import a_grant, token_of
+from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.dialects import TCRP
+
+pytestmark = pytest.mark.skipif(not sendmmsg.is_supported(), reason="not 64-bit Linux")
+
+ENGINES: dict[str, type[LinuxIo] | type[PortableIo]] = {"linux": LinuxIo, "portable": PortableIo}
+FAMILIES = {"ipv4": (socket.AF_INET, "127.0.0.1"), "ipv6": (socket.AF_INET6, "::1")}
+PATIENCE_S = 5.0
+
+NewSocket = Callable[[], socket.socket]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> type[LinuxIo] | type[PortableIo]:
+    return ENGINES[request.param]
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> tuple[socket.AddressFamily, str]:
+    return FAMILIES[request.param]
+
+
+@pytest.fixture
+def new_socket(family: tuple[socket.AddressFamily, str]) -> Iterator[NewSocket]:
+    """Makes bound sockets; all are closed in the end."""
+    opened: list[socket.socket] = []
+
+    def make() -> socket.socket:
+        sock = socket.socket(family[0], socket.SOCK_DGRAM)
+        opened.append(sock)
+        sock.settimeout(PATIENCE_S)
+        sock.bind((family[1], 0))
+        return sock
+
+    yield make
+    for sock in opened:
+        sock.close()
+
+
+@pytest.fixture
+def sock(new_socket: NewSocket) -> socket.socket:
+    """The socket that an engine works on."""
+    sock = new_socket()
+    sock.setblocking(False)
+    return sock
+
+
+def name_of(sock: socket.socket) -> bytes:
+    """The socket's address as the gateway writes it."""
+    return sockaddr.pack(*sock.getsockname()[:2])
+
+
+def a_member(number: int) -> Member:
+    granted = a_grant(number)
+    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), Room.from_grant(granted), 0.0)
+
+
+# --- receiving ----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_there_is_nothing_received(engine: type[Io], sock: socket.socket) -> None:
+    assert engine(sock).receive() == []
+
+
+def test_datagrams_come_with_their_addresses_in_order(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+) -> None:
+    one, two = new_socket(), new_socket()
+    sent = []
+    for number in range(20):
+        sender = (one, two)[number % 3 == 0]
+        data = b"%d" % number * (number % 5)
+        sender.sendto(data, sock.getsockname())
+        sent.append((data, name_of(sender)))
+    assert engine(sock).receive() == sent
+
+
+def test_a_batch_has_a_bound_and_the_rest_comes_next(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+) -> None:
+    sender = new_socket()
+    for number in range(BATCH + 7):
+        sender.sendto(b"%d" % number, sock.getsockname())
+    io = engine(sock)
+    assert [data for data, _ in io.receive()] == [b"%d" % number for number in range(BATCH)]
+    assert [data for data, _ in io.receive()] == [b"%d" % number for number in range(BATCH, BATCH + 7)]
+    assert io.receive() == []
+
+
+def test_what_is_beyond_the_largest_datagram_is_cut_off(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+) -> None:
+    sender = new_socket()
+    for size in (MAX_UP - 1, MAX_UP, MAX_UP + 1, 9_000, 3):
+        sender.sendto(b"x" * size, sock.getsockname())
+    assert [len(data) for data, _ in engine(sock).receive()] == [MAX_UP - 1, MAX_UP, MAX_UP, MAX_UP, 3]
+
+
+def test_what_was_received_stays_when_more_is_received(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+) -> None:
+    sender, io = new_socket(), engine(sock)
+    sender.sendto(b"first", sock.getsockname())
+    received = io.receive()
+    sender.sendto(b"other", sock.getsockname())
+    io.receive()
+    assert received == [(b"first", name_of(sender))]
+
+
+# --- sending to one -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [0, 1, 1_200, 4_094])
+def test_one_datagram_is_sent_from_the_door(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int
+) -> None:
+    receiver = new_socket()
+    assert engine(sock).send_to(b"x" * size, name_of(receiver))
+    assert receiver.recvfrom(9_000) == (b"x" * size, sock.getsockname())
+
+
+def test_what_the_kernel_refuses_for_good_is_counted(engine: type[Io], sock: socket.socket) -> None:
+    io = engine(sock)
+    other = sockaddr.pack("192.0.2.1" if sock.family == socket.AF_INET6 else "2001:db8::1", 5000)
+    assert io.send_to(b"wrong family", other)
+    assert io.failed == 1
+    assert io.send_to(b"no port", sockaddr.with_port(name_of(sock), 0))
+    assert io.failed == 2
+
+
+# --- fan-out ------------------------------------------------------------------------------------------------------
+
+
+class Group:
+    """Recipients with a socket each."""
+
+    def __init__(self, engine: type[Io], new_socket: NewSocket, size: int) -> None:
+        self.recipients: Recipients = engine.new_recipients()
+        self.members = [a_member(number) for number in range(size)]
+        self.sockets = [new_socket() for _ in range(size)]
+        for member, sock in zip(self.members, self.sockets, strict=True):
+            self.recipients.add(member, name_of(sock))
+
+    def heard(self) -> list[list[bytes]]:
+        """What each has got by now."""
+        heard: list[list[bytes]] = []
+        for sock in self.sockets:
+            sock.setblocking(False)
+            got = []
+            try:
+                while True:
+                    got.append(sock.recv(9_000))
+            except BlockingIOError:
+                heard.append(got)
+        return heard
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 4, 5, 8, 9, 100])
+def test_all_of_a_group_hear(engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int) -> None:
+    group, io = Group(engine, new_socket, size), engine(sock)
+    assert io.send(b"one", group.recipients, -1) == []  # type: ignore[arg-type]
+    assert io.send("二".encode(), group.recipients, -1) == []  # type: ignore[arg-type]
+    assert group.heard() == [[b"one", "二".encode()]] * size
+    assert io.failed == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_all_but_one_hear(engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int) -> None:
+    group, io = Group(engine, new_socket, size), engine(sock)
+    for skip in range(size):
+        assert io.send(b"%d" % skip, group.recipients, skip) == []  # type: ignore[arg-type]
+    for number, got in enumerate(group.heard()):
+        assert got == [b"%d" % skip for skip in range(size) if skip != number]
+
+
+def test_a_shorter_payload_has_nothing_of_the_one_before(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+) -> None:
+    group, io = Group(engine, new_socket, 2), engine(sock)
+    for payload in (b"x" * 4_094, b"y", b""):
+        io.send(payload, group.recipients, -1)  # type: ignore[arg-type]
+    assert group.heard() == [[b"x" * 4_094, b"y", b""]] * 2
+
+
+def test_one_that_can_not_be_reached_does_not_keep_the_others_from_hearing(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+) -> None:
+    group, io = Group(engine, new_socket, 5), engine(sock)
+    nowhere = sockaddr.with_port(name_of(sock), 0)
+    group.recipients.remove(group.members[1])
+    group.recipients.add(group.members[1], nowhere)
+    group.recipients.remove(group.members[3])
+    group.recipients.add(group.members[3], nowhere)
+    assert io.send(b"x", group.recipients, -1) == []  # type: ignore[arg-type]
+    assert [len(got) for got in group.heard()] == [1, 0, 1, 0, 1]
+    assert io.failed == 2
+
+
+def test_the_last_one_takes_the_slot_of_one_that_goes(
+    engine: type[Io], sock: socket.socket, new_socket: NewSocket
+) -> None:
+    group, io = Group(engine, new_socket, 6), engine(sock)
+    for number in (0, 3, 5):
+        group.recipients.remove(group.members[number])
+        assert group.members[number].slot == -1
+    assert len(group.recipients) == 3
+    assert sorted(group.members[number].slot for number in (1, 2, 4)) == [0, 1, 2]
+    for number in (1, 2, 4):
+        assert group.recipients.address_in(group.members[number].slot) == name_of(group.sockets[number])
+    io.send(b"x", group.recipients, group.members[4].slot)  # type: ignore[arg-type]
+    assert [len(got) for got in group.heard()] == [0, 1, 1, 0, 0, 0]
+
+
+@given(
+    kind=st.sampled_from(sorted(ENGINES)),
+    numbers=st.lists(st.integers(0, 40), max_size=150),
+    wide=st.booleans(),
+)
+def test_slots_have_no_holes_whoever_comes_and_goes(kind: str, numbers: list[int], wide: bool) -> None:
+    group: Recipients = ENGINES[kind].new_recipients()
+    inside: dict[int, tuple[Member, bytes]] = {}
+    for number in numbers:
+        if number in inside:
+            group.remove(inside.pop(number)[0])
+        else:
+            # Both forms of addresses: slots may be reused by one that is shorter.
+            host = "2001:db8::1" if wide and number % 2 else "192.0.2.1"
+            inside[number] = (a_member(number), sockaddr.pack(host, 1_000 + number))
+            group.add(*inside[number])
+        assert len(group) == len(inside)
+        assert sorted(member.slot for member, _ in inside.values()) == list(range(len(inside)))
+        assert all(group.address_in(member.slot) == address for member, address in inside.values())
+
+
+# --- a full buffer ------------------------------------------------------------------------------------------------
+
+
+class Clogged:
+    """A group of which some recipients take nothing until they are read.
+
+    UDP on loopback never fills a send buffer. For the engine that hands addresses to the kernel as they are, UNIX
+    datagram sockets take its place, whose receivers do push back; for the other one, a socket that does so itself.
+    """
+
+    def __init__(self, engine: type[Io], size: int) -> None:
+        self.recipients: Recipients = engine.new_recipients()
+        self.members = [a_member(number) for number in range(size)]
+        self.sockets: list[socket.socket] = []
+        self.addresses: list[bytes] = []
+        self.clogged: set[int] = set()
+        if engine is LinuxIo:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            for _ in range(size):
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                # The kernel makes up an abstract name: | family: 2 | 0 | five characters |
+                sock.bind("")
+                self.sockets.append(sock)
+                self.addresses.append(struct.pack("=H", socket.AF_UNIX) + sock.getsockname())
+        else:
+            self.sock = _Reluctant(self)
+            for _ in range(size):
+                sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                sock.bind(("127.0.0.1", 0))
+                self.sockets.append(sock)
+                self.addresses.append(name_of(sock))
+        self.sock.setblocking(False)
+        for sock in self.sockets:
+            sock.setblocking(False)
+        self.io = engine(self.sock)
+        for member, address in zip(self.members, self.addresses, strict=True):
+            self.recipients.add(member, address)
+
+    def clog(self, number: int) -> None:
+        """Let one take nothing more."""
+        self.clogged.add(number)
+        if self.sock.family == socket.AF_UNIX:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, contextlib.suppress(BlockingIOError):
+                other.setblocking(False)
+                while True:
+                    other.sendto(b"clog", self.sockets[number].getsockname())
+
+    def heard(self) -> list[list[bytes]]:
+        """What each has got by now; whoever was clogged is not any more."""
+        self.clogged.clear()
+        heard: list[list[bytes]] = []
+        for sock in self.sockets:
+            got: list[bytes] = []
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    got.append(sock.recv(9_000))
+            heard.append([data for data in got if data != b"clog"])
+        return heard
+
+    def close(self) -> None:
+        for sock in (self.sock, *self.sockets):
+            sock.close()
+
+
+class _Reluctant(socket.socket):
+    """Has no room for those who are clogged."""
+
+    def __init__(self, group: Clogged) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
+        self._group = group
+
+    def sendto(self, data: Any, address: Any) -> int:  # type: ignore[override]
+        if any(self._group.sockets[number].getsockname() == address for number in self._group.clogged):
+            raise BlockingIOError(errno.EAGAIN, "no room")
+        return super().sendto(data, address)
+
+
+@pytest.fixture
+def group(engine: type[Io]) -> Iterator[Clogged]:
+    group = Clogged(engine, 9)
+    yield group
+    group.close()
+
+
+@pytest.mark.parametrize(
+    ("skip", "clogged", "heard"),
+    [(-1, 0, 0), (-1, 5, 5), (-1, 8, 8), (2, 5, 5), (5, 6, 6), (6, 5, 5), (0, 1, 1), (8, 3, 3), (8, 7, 7)],
+)
+def test_what_the_kernel_has_no_room_for_is_left_over_in_order(
+    group: Clogged, skip: int, clogged: int, heard: int
+) -> None:
+    group.clog(clogged)
+    left = group.io.send(b"x", group.recipients, skip)  # type: ignore[arg-type]
+    assert left == [(b"x", group.addresses[number]) for number in range(clogged, 9) if number != skip]
+    assert group.heard() == [[b"x"] if number < heard and number != skip else [] for number in range(9)]
+    assert group.io.failed == 0
+    # One by one they go when there is room again.
+    assert all(group.io.send_to(payload, address) for payload, address in left)
+    assert [len(got) for got in group.heard()] == [int(number >= clogged and number != skip) for number in range(9)]
+
+
+def test_one_datagram_that_finds_no_room_is_not_sent(group: Clogged) -> None:
+    group.clog(4)
+    assert not group.io.send_to(b"x", group.addresses[4])
+    assert group.io.send_to(b"x", group.addresses[5])
+    assert group.io.failed == 0
+
+
+def test_a_skipped_one_without_room_holds_nobody_up(group: Clogged) -> None:
+    group.clog(4)
+    assert group.io.send(b"x", group.recipients, 4) == []  # type: ignore[arg-type]
+    assert [len(got) for got in group.heard()] == [1, 1, 1, 1, 0, 1, 1, 1, 1]

@@ -1,0 +1,87 @@
+"""gateway/listeners/sockaddr.py"""
+
+import ipaddress
+import socket
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.listeners import sockaddr
+
+IPS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
+PORTS = st.integers(0, 65535)
+
+
+@given(ip=IPS, port=PORTS, scope=st.integers(0, 2**32 - 1))
+def test_what_is_packed_is_unpacked(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int, scope: int) -> None:
+    raw = sockaddr.pack(str(ip), port, scope)
+    assert len(raw) == (16 if ip.version == 4 else 28)
+    assert sockaddr.is_ipv6(raw) == (ip.version == 6)
+    assert sockaddr.scope(raw) == (scope if ip.version == 6 else 0)
+    text, got = sockaddr.unpack(raw)
+    assert got == port
+    if ip.version == 6 and ip.ipv4_mapped:
+        assert text == str(ip.ipv4_mapped)
+    else:
+        assert ipaddress.ip_address(text) == ip
+        assert sockaddr.pack(text, got, scope) == raw
+    assert sockaddr.unpack(sockaddr.with_port(raw, 7)) == (text, 7)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the layout is Linux's")
+@pytest.mark.parametrize(
+    ("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")], ids=["ipv4", "ipv6"]
+)
+def test_the_layout_is_the_kernels(family: socket.AddressFamily, host: str) -> None:
+    from gateway.listeners.sendmmsg import LinuxIo
+
+    with socket.socket(family, socket.SOCK_DGRAM) as here, socket.socket(family, socket.SOCK_DGRAM) as there:
+        for sock in (here, there):
+            sock.bind((host, 0))
+        there.sendto(b"x", here.getsockname())
+        here.settimeout(2)
+        here.recv(1, socket.MSG_PEEK)
+        ((_, source),) = LinuxIo(here).receive()
+        assert source == sockaddr.pack(host, there.getsockname()[1])
+
+
+@pytest.mark.parametrize("text", ["", "localhost", "1.2.3", "1.2.3.4.5", "::g", "1.2.3.4:5"])
+def test_what_is_no_ip_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match="does not appear to be"):
+        sockaddr.pack(text, 1)
+    with pytest.raises(ValueError, match="does not appear to be"):
+        sockaddr.parse_ip(text)
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**9])
+def test_what_is_no_port_is_an_overflow_error(port: int) -> None:
+    with pytest.raises(OverflowError):
+        sockaddr.pack("127.0.0.1", port)
+
+
+def test_a_scope_in_text_is_passed_over() -> None:
+    assert sockaddr.pack("fe80::1%eth0", 5) == sockaddr.pack("fe80::1", 5)
+
+
+def test_an_ipv4_address_mapped_into_ipv6_is_the_same_host() -> None:
+    assert sockaddr.parse_ip("::ffff:192.0.2.1") == sockaddr.parse_ip("192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("127.0.0.1", "127.9.9.9", True),
+        ("127.0.0.1", "::1", True),
+        ("::ffff:127.0.0.1", "::1", True),
+        ("192.0.2.1", "127.0.0.1", False),
+        ("::2", "::1", False),
+        ("::", "::1", False),
+    ],
+)
+def test_loopback_addresses_count_as_one_host(one: str, other: str, same: bool) -> None:
+    assert sockaddr.same_host(sockaddr.parse_ip(one), sockaddr.parse_ip(other)) is same
+    assert sockaddr.same_host(sockaddr.parse_ip(other), sockaddr.parse_ip(one)) is same

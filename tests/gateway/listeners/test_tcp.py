@@ -1,0 +1,677 @@
+"""gateway/listeners/tcp.py and connection.py"""
+
+import asyncio
+import re
+import resource
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from time import monotonic, time
+
+import jwt
+import pytest
+import uvloop
+from structlog.testing import capture_logs
+
+from gateway.config import Listener, Settings
+from gateway.join.password_attempts import PENDING
+from gateway.join.signed_tokens import TokenVerifier
+from gateway.join.token_keys import parse_keys
+from gateway.listeners.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allowed
+from tests.support.fakes import ScriptedGateway, a_grant, room_name
+from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Rooms
+from tsudoi.protocol.backbone import Refused as Declined
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TCRP_200, TCRP_JSON, TCRP_NO_TOKEN, TCRP_OK, TSUDOI
+from tsudoi.protocol.client.handshake import serialize_request
+from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, Refused
+from tsudoi.protocol.codes import EntryKind, LeaveReason, Operation, Rights, Status
+from tsudoi.protocol.errors import MalformedMessage, SettingError
+from tsudoi.protocol.names import hash_token
+
+PATIENCE_S = 5.0
+CREATE, JOIN = Operation.CREATE, Operation.JOIN
+
+
+class Directory(ScriptedGateway):
+    """A gateway whose broker grants every member, or answers as it is told."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings, now=monotonic())
+        self.answers = True
+        self.rooms = ["den", "部屋1"]
+        self.refusal: Declined | None = None
+        self.token_hashes: list[bytes] = []
+        self.entered: list[Create] = []
+        self.asked_to_enter = asyncio.Event()
+
+    def settle(self) -> None:
+        """Answer what was asked."""
+        self.now = monotonic()
+        for request in self.asked(Create, Join, ListRooms):
+            if isinstance(request.body, ListRooms):
+                self.reply(request.id, Rooms(self.rooms))
+                continue
+            self.asked_to_enter.set()
+            assert isinstance(request.body, Create)
+            self.entered.append(request.body)
+            if self.refusal is not None:
+                self.reply(request.id, self.refusal)
+            elif self.answers:
+                assert isinstance(request.body, Create)
+                self.token_hashes.append(request.body.token_hash)
+                number = len(self.token_hashes)
+                self.reply(request.id, a_grant(number, request.body.dialect, ip=request.body.ip))
+        for room in self.members.rooms.values():
+            if not room.confirmed:
+                self.news(room=room.id, last=room.position)
+
+
+@asynccontextmanager
+async def running(
+    dialect: str = "auto",
+    settings: Settings | None = None,
+    host: str = "127.0.0.1",
+    verifier: TokenVerifier | None = None,
+) -> AsyncIterator[tuple[Directory, Listener, TCPServer]]:
+    """A TCP listener."""
+    settings = settings or Settings()
+    gateway = Directory(settings)
+    server = TCPServer(settings, gateway.counters, gateway.core, gateway.link, gateway.settle, verifier)
+    listener = await server.open(Listener(host, 0, dialect))
+    try:
+        yield gateway, listener, server
+    finally:
+        await server.close(0.0)
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def read(self) -> bytes:
+        """The next segment; empty at the end."""
+        async with asyncio.timeout(PATIENCE_S):
+            try:
+                return await self.reader.read(65_536)
+            except ConnectionError:
+                return b""
+
+    async def answer(self, dialect: Dialect, operation: Operation) -> Granted | Refused:
+        """What the server says to a request."""
+        reader = AnswerReader(dialect, operation)
+        while segment := await self.read():
+            answer = reader.feed_untrusted(segment)
+            if answer is not None:
+                return answer
+        return reader.settle_untrusted()
+
+
+@asynccontextmanager
+async def connected(listener: Listener, request: bytes = b"") -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection(listener.host, listener.port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+
+
+async def until_closed(client: Client) -> None:
+    while await client.read():
+        pass
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def never_reading(listener: Listener, request: bytes) -> AsyncIterator[socket.socket]:
+    """A client that asks, and takes no more of the answer than its system does."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2_048)
+        sock.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(sock, (listener.host, listener.port))
+        await loop.sock_sendall(sock, request)
+        yield sock
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_client_gets_a_token_that_only_it_and_the_gateway_know(host: str) -> None:
+    async def scenario() -> None:
+        async with running(host=host) as (gateway, listener, _):
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                granted = await client.answer(TSUDOI, CREATE)
+                assert isinstance(granted, Granted)
+                assert re.fullmatch("[0-9a-f]{32}", granted.token)
+                assert gateway.token_hashes == [hash_token(granted.token.encode())]
+                assert list(gateway.members.by_token) == [granted.token.encode()]
+                await until_closed(client)
+            assert gateway.counters.handshakes == 1
+            assert gateway.published() == []
+
+    uvloop.run(scenario())
+
+
+def test_tokens_differ() -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, listener, _):
+            for _ in range(10):
+                async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                    await client.answer(TSUDOI, CREATE)
+            assert len(set(gateway.token_hashes)) == 10
+
+    uvloop.run(scenario())
+
+
+def test_frames_come_in_segments_of_their_own() -> None:
+    async def scenario() -> None:
+        request = serialize_request(TCRP_200, CREATE, "den", "alice")
+        async with running("tcrp-200") as (_, listener, _), connected(listener, request) as client:
+            first = await client.read()
+            began = monotonic()
+            second = await client.read()
+            assert first.endswith(b"200")
+            assert len(second) > 32
+            assert monotonic() - began >= TCRP_200.pause_s * 0.9
+
+    uvloop.run(scenario())
+
+
+def test_a_request_counted_in_characters_may_come_in_three_segments() -> None:
+    async def scenario() -> None:
+        async with running("tcrp") as (gateway, listener, _), connected(listener) as client:
+            for part in (Header(3, 1, 0, 3).serialize(), "部屋1".encode(), "アリス".encode()):
+                client.writer.write(part)
+                await client.writer.drain()
+                await asyncio.sleep(0.005)
+            assert isinstance(await client.answer(TCRP, CREATE), Granted)
+            assert gateway.counters.handshakes == 1
+
+    uvloop.run(scenario())
+
+
+def test_a_classic_client_reads_the_list_and_chooses() -> None:
+    async def scenario() -> None:
+        request = serialize_request(CLASSIC, JOIN, "", "bob")
+        async with running("classic") as (_, listener, _), connected(listener, request) as client:
+            assert await client.read() == "['den', '部屋1']".encode()
+            client.writer.write("部屋1".encode())
+            assert re.fullmatch(b"[0-9a-f]{32}", await client.read())
+
+    uvloop.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status"),
+    [
+        (Declined(Status.ROOM_EXISTS, ""), Status.ROOM_EXISTS),
+        (Declined(Status.BAD_REQUEST, "words"), Status.BAD_REQUEST),
+        (Declined(99, ""), Status.BAD_REQUEST),
+    ],
+)
+def test_a_refusal_is_told(refusal: Declined, status: Status) -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, listener, _):
+            gateway.refusal = refusal
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                answer = await client.answer(TSUDOI, CREATE)
+                assert isinstance(answer, Refused)
+                assert answer.status == status
+                await until_closed(client)
+            assert gateway.counters.handshakes_refused == 1
+            assert gateway.members.by_token == {}
+
+    uvloop.run(scenario())
+
+
+def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, listener, _):
+            gateway.answers = False
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                await gateway.asked_to_enter.wait()
+                # The question is given up.
+                gateway.now += gateway.settings.request_timeout_s
+                gateway.tick()
+                answer = await client.answer(TSUDOI, CREATE)
+                assert isinstance(answer, Refused)
+                assert answer.status == Status.BUSY
+
+    uvloop.run(scenario())
+
+
+def test_a_member_whose_client_went_before_its_token_came_does_not_stay() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-200") as (gateway, listener, _):
+            async with connected(listener, serialize_request(TCRP_200, CREATE, "den", "alice")) as client:
+                await client.read()
+                # Reset rather than closed: half a connection may still want its answer.
+                linger = struct.pack("ii", 1, 0)
+                client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                client.writer.transport.abort()
+            async with asyncio.timeout(PATIENCE_S):
+                while not (items := gateway.published()):  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+            assert items == [Item(EntryKind.LEFT, 1, 1, "", LeaveReason.LEFT)]
+
+    uvloop.run(scenario())
+
+
+def test_a_port_announced_before_or_after_the_token_is_where_datagrams_go() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-ok") as (gateway, listener, _):
+            request = serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)
+            async with connected(listener, request) as client:
+                assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
+            (located,) = gateway.published()
+            assert located.text == "127.0.0.1 50000 0"
+        async with running("tcrp-json") as (gateway, listener, _):
+            async with connected(listener, serialize_request(TCRP_JSON, CREATE, "den", "alice")) as client:
+                assert isinstance(await client.answer(TCRP_JSON, CREATE), Granted)
+                client.writer.write(b"\xc3\x50")
+                await until_closed(client)
+            (located,) = gateway.published()
+            assert located.text == "127.0.0.1 50000 0"
+
+    uvloop.run(scenario())
+
+
+def test_connections_that_say_nothing_end_in_time() -> None:
+    async def scenario() -> None:
+        settings = Settings(first_byte_s=0.05, request_s=0.05)
+        async with running(settings=settings) as (_, listener, _):
+            async with connected(listener) as silent:
+                assert await silent.read() == b""
+            async with connected(listener, b"\3\1") as slow:
+                assert await slow.read() == b""
+
+    uvloop.run(scenario())
+
+
+def test_who_has_been_silent_for_longest_makes_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.listeners.tcp.EVICT_AFTER_S", 0.0)
+
+    async def scenario() -> None:
+        async with running(settings=Settings(connections=2)) as (gateway, listener, _):
+            async with connected(listener) as first, connected(listener, b"\3"):
+                async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as third:
+                    assert isinstance(await third.answer(TSUDOI, CREATE), Granted)
+                assert await first.read() == b""
+            assert gateway.counters.connections_evicted == 1
+            assert gateway.counters.connections_refused == 0
+
+    uvloop.run(scenario())
+
+
+def test_an_address_that_asks_too_often_is_answered_busy_once() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=0.1)
+        async with running(settings=settings) as (gateway, listener, _):
+            answers: list[type] = []
+            for number in range(4):
+                async with connected(listener, serialize_request(TSUDOI, CREATE, f"den{number}", "alice")) as client:
+                    try:
+                        answers.append(type(await client.answer(TSUDOI, CREATE)))
+                    except MalformedMessage:
+                        answers.append(type(None))
+            assert answers == [Granted, Refused, type(None), type(None)]
+            assert len(gateway.entered) == 1
+            assert gateway.counters.handshakes_limited == 3
+
+    uvloop.run(scenario())
+
+
+def test_requests_on_a_connection_that_stays_open_count_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Three at once, and nothing comes back while this runs.
+    monkeypatch.setattr("gateway.join.quotas.BURST_S", 3_000.0)
+    monkeypatch.setattr("gateway.join.quotas.BUSY_ANSWER_S", 3_000.0)
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=0.001)
+        async with running("tcrp-no-token", settings) as (gateway, listener, server):
+            gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
+            request = serialize_request(TCRP_NO_TOKEN, JOIN, "den", "alice")
+            async with connected(listener) as told, connected(listener) as closed:
+                await until(lambda: server.connections == 2)
+                statuses = []
+                for client in (told, told, told, closed):
+                    client.writer.write(request)
+                    answer = await client.answer(TCRP_NO_TOKEN, JOIN)
+                    assert isinstance(answer, Refused)
+                    statuses.append(answer.status)
+                # Of each connection the first one is free: it was counted when it was opened.
+                assert statuses == [Status.ROOM_NOT_FOUND, Status.ROOM_NOT_FOUND, Status.BUSY, Status.ROOM_NOT_FOUND]
+                assert await told.read() == b""
+                closed.writer.write(request)
+                assert await closed.read() == b""
+            assert len(gateway.entered) == 3
+            assert gateway.counters.handshakes_limited == 2
+
+    uvloop.run(scenario())
+
+
+def test_who_came_too_often_is_answered_busy_once_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.join.quotas.BURST_S", 1_000.0)
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=0.001)
+        async with running("tcrp-no-token", settings) as (gateway, listener, _):
+            request = serialize_request(TCRP_NO_TOKEN, JOIN, "den", "alice")
+            async with connected(listener), connected(listener, request) as second:
+                answer = await second.answer(TCRP_NO_TOKEN, JOIN)
+                assert isinstance(answer, Refused)
+                assert answer.status == Status.BUSY
+                assert await second.read() == b""
+            assert gateway.entered == []
+
+    uvloop.run(scenario())
+
+
+def test_rooms_from_an_address_are_limited_and_joins_are_not() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), create_rate=0.1)
+        async with running(settings=settings) as (gateway, listener, _):
+            for operation, kind in ((CREATE, Granted), (CREATE, Refused), (JOIN, Granted)):
+                async with connected(listener, serialize_request(TSUDOI, operation, "den", "alice")) as client:
+                    assert isinstance(await client.answer(TSUDOI, operation), kind)
+            assert gateway.counters.creates_limited == 1
+
+    uvloop.run(scenario())
+
+
+def test_who_has_its_most_members_is_told_so_in_words() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_members=1)
+        async with running(settings=settings) as (gateway, listener, _):
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                assert isinstance(await client.answer(TSUDOI, CREATE), Granted)
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "lair", "bob")) as client:
+                answer = await client.answer(TSUDOI, CREATE)
+                assert isinstance(answer, Refused)
+                assert answer.status == Status.BUSY
+                assert "your address has its most members (1)" in answer.reason
+            assert (len(gateway.entered), gateway.counters.members_limited) == (1, 1)
+
+    uvloop.run(scenario())
+
+
+def test_wrong_passwords_make_an_address_wait() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), password_tries=1)
+        async with running(settings=settings) as (gateway, listener, _):
+            gateway.refusal = Declined(Status.WRONG_PASSWORD, "")
+            told = []
+            for password in ("one", "two", None):
+                async with connected(listener, serialize_request(TSUDOI, JOIN, "den", "mallory", password)) as client:
+                    answer = await client.answer(TSUDOI, JOIN)
+                    assert isinstance(answer, Refused)
+                    told.append(answer.status)
+            assert told == [Status.WRONG_PASSWORD, Status.BUSY, Status.WRONG_PASSWORD]
+            assert len(gateway.entered) == 2
+            assert gateway.counters.passwords_limited == 1
+
+    uvloop.run(scenario())
+
+
+def test_wrong_passwords_make_a_room_wait_and_who_was_right_does_not() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), room_password_rate=0.02)
+        async with running(settings=settings) as (gateway, listener, _):
+            told = []
+            for room, refusal in (("den", Status.WRONG_PASSWORD), ("den", None), ("hut", None), ("hut", None)):
+                gateway.refusal = Declined(refusal, "") if refusal else None
+                async with connected(listener, serialize_request(TSUDOI, JOIN, room, "bob", "moon")) as client:
+                    answer = await client.answer(TSUDOI, JOIN)
+                    told.append(answer.status if isinstance(answer, Refused) else Status.OK)
+            assert told == [Status.WRONG_PASSWORD, Status.BUSY, Status.OK, Status.OK]
+            assert gateway.counters.room_passwords_limited == 1
+
+    uvloop.run(scenario())
+
+
+HALF = Header(3, 1, 0, 9_000).serialize() + b"den"
+
+
+def test_whoever_holds_most_is_cut_off_and_not_who_speaks_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.listeners.tcp.HELD", 10_000)
+    monkeypatch.setattr("gateway.listeners.tcp.HELD_LOW", 5_000)
+
+    async def scenario() -> None:
+        async with running() as (gateway, listener, server):
+            async with (
+                connected(listener, HALF + b"x" * 6_000) as most,
+                connected(listener, HALF + b"x" * 3_925) as other,
+            ):
+                await until(lambda: server.held == 9_925 + 2 * len(HALF))
+                async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                    assert isinstance(await client.answer(TSUDOI, CREATE), Granted)
+                assert await most.read() == b""
+                assert gateway.counters.buffers_full == 1
+                other.writer.write(b"x" * 5_000)
+                await until(lambda: server.held == 8_925 + len(HALF))
+                server.look()
+                async with connected(listener, HALF + b"x" * 6_000):
+                    # It is the same time still: not said again.
+                    assert await other.read() == b""
+                assert gateway.counters.buffers_full == 2
+            await until(lambda: server.held == 0)
+            server.look()
+            server.look()
+
+    with capture_logs() as lines:
+        uvloop.run(scenario())
+    said = [line["event"] for line in lines if line["log_level"] != "debug"]
+    assert said == [
+        "too many bytes are held for TCP clients: the one with the most is cut off",
+        "there is room again for what TCP clients send and are sent",
+    ]
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_what_is_answered_is_not_held_any_more(run: Callable[..., None]) -> None:
+    request = serialize_request(CLASSIC, JOIN, "", "bob")
+
+    async def scenario() -> None:
+        async with running("classic") as (_, listener, server):
+            async with connected(listener, request + b"\xff" * 9) as client:
+                assert await client.read() == "['den', '部屋1']".encode()
+                # It reads and chooses for as long as it likes.
+                assert server.held == len("bob")
+            await until(lambda: server.held == 0)
+        async with running("tcrp-no-token") as (gateway, listener, server):
+            gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
+            async with connected(listener, serialize_request(TCRP, JOIN, "den", "bob")) as client:
+                assert isinstance(await client.answer(TCRP_NO_TOKEN, JOIN), Refused)
+                assert (server.held, server.connections) == (0, 1)
+
+    run(scenario())
+
+
+def test_what_is_said_meanwhile_is_held() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-no-token") as (gateway, listener, server):
+            gateway.answers = False
+            async with connected(listener, serialize_request(TCRP, JOIN, "den", "bob")) as client:
+                await gateway.asked_to_enter.wait()
+                client.writer.write(bytes(3_000))
+                await until(lambda: server.held == 3_000 + len("denbob"))
+
+    uvloop.run(scenario())
+
+
+@pytest.mark.parametrize("run", [uvloop.run, asyncio.run])
+def test_an_answer_that_is_not_taken_is_held(run: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, listener, server):
+            gateway.rooms = ["x" * 1_000_000] * 8  # more than the system takes for us
+            loop = asyncio.get_running_loop()
+            async with never_reading(listener, Header(0, 2, 0, 0).serialize()) as lazy:
+                await until(lambda: server.held > 100_000)
+                # One that reads after all gets all of it.
+                read = 0
+                while part := await loop.sock_recv(lazy, 2**20):
+                    read += len(part)
+                assert read > 8_000_000
+                assert server.held == 0
+        # Another gateway, as the first has had no word of its broker meanwhile.
+        async with running() as (gateway, listener, server):
+            gateway.rooms = ["x" * 1_000_000] * 8
+            async with never_reading(listener, Header(0, 2, 0, 0).serialize()):
+                await until(lambda: server.held > 100_000)
+                monkeypatch.setattr("gateway.listeners.tcp.HELD", server.held * 5 // 4)
+                async with never_reading(listener, Header(0, 2, 0, 0).serialize()):
+                    await until(lambda: gateway.counters.buffers_full == 1 and server.connections == 1)
+
+    run(scenario())
+
+
+def test_one_connection_too_many_is_closed_at_once() -> None:
+    async def scenario() -> None:
+        async with running(settings=Settings(connections=2)) as (gateway, listener, _):
+            async with connected(listener, b"\3"), connected(listener, b"\3"), connected(listener) as third:
+                assert await third.read() == b""
+                assert gateway.counters.connections_refused == 1
+            async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
+                for _ in range(100):
+                    if await client.read():
+                        break
+                    await asyncio.sleep(0.01)
+
+    uvloop.run(scenario())
+
+
+def test_an_address_that_listed_rooms_is_remembered_for_what_it_asks_next() -> None:
+    async def scenario() -> None:
+        async with running("auto") as (gateway, listener, _):
+            async with connected(listener, Header(0, 2, 0, 0).serialize()) as client:
+                assert (await client.read()).endswith("den,部屋1".encode())
+                await until_closed(client)
+            async with connected(listener, serialize_request(TCRP_OK, CREATE, "den", "alice", None, 50_000)) as client:
+                assert isinstance(await client.answer(TCRP_OK, CREATE), Granted)
+            (member,) = gateway.members.by_token.values()
+            assert member.dialect is TCRP_OK
+
+    uvloop.run(scenario())
+
+
+def test_closing_the_listener_ends_who_has_not_asked_and_lets_who_has_finish() -> None:
+    async def scenario() -> None:
+        async with running("tcrp-200") as (_, listener, server):
+            request = serialize_request(TCRP_200, CREATE, "den", "alice")
+            async with connected(listener) as silent, connected(listener, request) as client:
+                first = await client.read()
+                assert first.endswith(b"200")
+                await server.close(0.6)
+                server.look()  # the gateway goes on looking while it drains
+                assert len(await client.read()) > 32
+                assert await silent.read() == b""
+            with pytest.raises(OSError, match=r"refused|failed"):
+                await asyncio.open_connection(listener.host, listener.port)
+
+    uvloop.run(scenario())
+
+
+def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
+    async def scenario() -> None:
+        async with running() as (_, listener, server):
+            with pytest.raises(SettingError, match=rf"^can not listen on TCP {listener}: Address already in use$"):
+                await server.open(listener)
+
+    uvloop.run(scenario())
+
+
+def test_bytes_of_any_kind_end_in_a_refusal() -> None:
+    async def scenario() -> None:
+        async with running() as (gateway, listener, _):
+            for raw in (b"\xff" * 40, b"GET / HTTP/1.1\r\nHost: " + room_name(1).encode() * 9 + b"\r\n\r\n", bytes(64)):
+                async with connected(listener, raw) as client:
+                    assert (await client.read()).startswith(b"ERROR: Bad request")
+            assert gateway.counters.refusals["bad_request"] == 3
+
+    uvloop.run(scenario())
+
+
+def test_a_signed_token_is_checked_at_the_listener() -> None:
+    secret = b"a secret of at least thirty-two bytes"
+    claims = {"name": "alice", "rooms": ["den"], "moderator": True, "exp": time() + 60}
+    token = jwt.encode(claims, secret)
+
+    async def scenario() -> None:
+        verifier = TokenVerifier(parse_keys(secret), required=True)
+        async with running(verifier=verifier) as (gateway, listener, _):
+            for user, room, reason in (
+                ("alice", "den", "Wrong password: a token is needed here"),
+                (token, "lab", "Wrong password: the token is not for this room"),
+                (f"{token[:-4]}AAAA", "den", "Wrong password: the token is not signed by a key that is known here"),
+            ):
+                async with connected(listener, serialize_request(TSUDOI, JOIN, room, user)) as client:
+                    assert await client.answer(TSUDOI, JOIN) == Refused(Status.WRONG_PASSWORD, reason)
+            assert gateway.counters.refusals["token_refused"] == 3
+            assert gateway.entered == []
+            async with connected(listener, serialize_request(TSUDOI, JOIN, "den", token, "moon")) as client:
+                assert isinstance(await client.answer(TSUDOI, JOIN), Granted)
+            (asked,) = gateway.entered
+            assert (asked.user, asked.password, asked.rights) == ("alice", "moon", Rights.VERIFIED | Rights.MODERATOR)
+
+    uvloop.run(scenario())
+
+
+def test_tokens_that_do_not_hold_are_no_passwords_that_are_tried() -> None:
+    secret = b"a secret of at least thirty-two bytes"
+    expired, good = (jwt.encode({"name": "alice", "exp": time() + left}, secret) for left in (-60, 60))
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_rate=1_000.0)
+        async with running(settings=settings, verifier=TokenVerifier(parse_keys(secret), required=True)) as (
+            gateway,
+            listener,
+            _,
+        ):
+            for token, kind in [(expired, Refused)] * (PENDING + 1) + [(good, Granted)]:
+                async with connected(
+                    listener, serialize_request(TSUDOI, JOIN, "den", "alice", f"{token} moon")
+                ) as client:
+                    assert isinstance(await client.answer(TSUDOI, JOIN), kind)
+            assert gateway.counters.passwords_limited == 0
+
+    uvloop.run(scenario())
+
+
+def test_who_has_too_many_connections_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.listeners.tcp.EVICT_AFTER_S", 0.0)
+
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), connections=2, address_connections=2)
+        async with running(settings=settings) as (gateway, listener, server):
+            async with connected(listener), connected(listener):
+                while server.connections < 2:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.005)
+                async with connected(listener) as third:
+                    assert await third.read() == b""
+                assert server.connections == 2
+            assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (0, 1)
+
+    uvloop.run(scenario())
+
+
+def test_connections_are_no_more_than_descriptors_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [(100, 200)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: limits.append(wanted))
+    assert connections_allowed(20) >= 20
+    assert limits == [(100, 200)]
+    assert connections_allowed(120) == 120
+    assert limits[1:] == [(120 + SPARE_DESCRIPTORS, 200)]
+    assert connections_allowed(4_096) == 200 - SPARE_DESCRIPTORS
+    assert limits[2:] == [(200, 200)]
