@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import cases, micro, peers, report
+from benchmarks import cases, compare, micro, peers, report
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
 from benchmarks.runner import DISTURBED, Row, Runner
 
@@ -25,7 +25,7 @@ INSIDE = "TSUDOI_BENCH_INSIDE"
 """Set in the process that has a network of its own."""
 SIOCSIFFLAGS, IFF_UP, IFF_LOOPBACK = 0x8914, 1, 8
 
-ALL = {**cases.CASES, "peers": peers.peers}
+ALL = {**cases.CASES, "backbones": compare.backbones, "peers": peers.peers}
 
 
 @click.command()

@@ -21,6 +21,7 @@ import click
 from benchmarks.joining import join_all, seats, write_members
 from benchmarks.load import Load, Run
 from benchmarks.processes import LOAD_CORE, ROOT, SERVICE_CORE, Process, Service
+from benchmarks.runner import Row, Runner
 
 WITHOUT_LIMITS = (
     *("--rate", "1000000", "--burst", "1000000", "--room-rate", "1000000", "--idle-timeout", "7200"),
@@ -43,6 +44,16 @@ class Rival:
     tree: Path
     backbone: str
     """default, ipc or tcp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One line of the result: a figure of each rival."""
+
+    title: str
+    medians: list[str]
+    ratios: list[float]
+    """To the first rival's, the median over rounds."""
 
 
 @contextmanager
@@ -85,10 +96,12 @@ def company(rival: Rival, rooms: int, size: int, senders: int | None) -> Iterato
         yield stack.enter_context(load).register(), processes
 
 
-def steady(rivals: Sequence[Rival], rounds: int, seconds: float, rates: Sequence[int], only: str) -> None:
-    """Print the processor time of a delivery and the latencies, by size of room and rate."""
+def steady(
+    rivals: Sequence[Rival], rounds: int, seconds: float, rates: Sequence[int], only: str = ""
+) -> Iterator[Figures]:
+    """Yield the processor time of a delivery and the latencies, by size of room and rate."""
     for title, rooms, size, senders in STEADY:
-        if only not in title:
+        if only not in f"{title},":
             continue
         with ExitStack() as stack:
             there = [stack.enter_context(company(rival, rooms, size, senders)) for rival in rivals]
@@ -97,11 +110,11 @@ def steady(rivals: Sequence[Rival], rounds: int, seconds: float, rates: Sequence
                 for _ in range(rounds):
                     for made, (load, processes) in zip(runs, there, strict=True):
                         made.append(load.run(rate / size, seconds, family(processes), warm=0.3, drain=1.0))
-                _show_runs(f"{title}, {rate:,} deliveries/s", rivals, runs)
+                yield from _of_runs(f"{title}, {rate:,} deliveries/s", runs)
 
 
-def quiet(rivals: Sequence[Rival], rounds: int, seconds: float) -> None:
-    """Print what a lone message costs: two members at 40/s, five at 100/s."""
+def quiet(rivals: Sequence[Rival], rounds: int, seconds: float) -> Iterator[Figures]:
+    """Yield what a lone message costs: two members at 40/s, five at 100/s."""
     for title, size, rate in (("two members, 40 messages/s", 2, 40), ("a room of 5, 100 messages/s", 5, 100)):
         with ExitStack() as stack:
             there = [stack.enter_context(company(rival, 1, size, None)) for rival in rivals]
@@ -109,11 +122,11 @@ def quiet(rivals: Sequence[Rival], rounds: int, seconds: float) -> None:
             for _ in range(rounds):
                 for made, (load, processes) in zip(runs, there, strict=True):
                     made.append(load.run(rate, max(seconds, 2.0), family(processes), warm=0.3, drain=0.5))
-            _show_runs(title, rivals, runs, size)
+            yield from _of_runs(title, runs, size)
 
 
-def joins(rivals: Sequence[Rival], rounds: int) -> None:
-    """Print joins a second and the processor time of each, one after another and 200 at once."""
+def joins(rivals: Sequence[Rival], rounds: int) -> Iterator[Figures]:
+    """Yield joins a second and the processor time of each, one after another and 200 at once."""
     with ExitStack() as stack:
         there = [stack.enter_context(serve(rival)) for rival in rivals]
         first = 0
@@ -130,12 +143,12 @@ def joins(rivals: Sequence[Rival], rounds: int) -> None:
                     rate.append(join_all(processes[0].tcp, wanted, at_once, (LOAD_CORE,))[1])
                     used = sum(process.cpu_s() for process in processes) - used
                     cost.append(1e6 * used / len(wanted))
-            _show(f"joins, {title}, joins/s", rivals, rates, "{:,.0f}", more_is_better=True)
-            _show(f"joins, {title}, µs CPU each", rivals, costs, "{:,.0f}")
+            yield _figures(f"joins, {title}, joins/s (more is better)", rates, "{:,.0f}")
+            yield _figures(f"joins, {title}, µs CPU each", costs, "{:,.0f}")
 
 
-def memory(rivals: Sequence[Rival], count: int = 10_000) -> None:
-    """Print the memory of all processes, empty and with silent members, and the processor time at rest."""
+def memory(rivals: Sequence[Rival], count: int = 10_000) -> Iterator[Figures]:
+    """Yield the memory of all processes, empty and with silent members."""
     with ExitStack() as stack:
         there = [stack.enter_context(serve(rival)) for rival in rivals]
         empty = [[sum(process.memory() for process in processes) / 2**20] for processes in there]
@@ -143,28 +156,51 @@ def memory(rivals: Sequence[Rival], count: int = 10_000) -> None:
             assert isinstance(processes[0], Service)
             join_all(processes[0].tcp, seats(count // 10, 10))
         full = [[sum(process.memory() for process in processes) / 2**20] for processes in there]
-    _show("memory at the start, MiB", rivals, empty, "{:.1f}")
-    _show(f"memory with {count:,} members, MiB", rivals, full, "{:.1f}")
+    yield _figures("memory at the start, MiB", empty, "{:.1f}")
+    yield _figures(f"memory with {count:,} members, MiB", full, "{:.1f}")
 
 
-def _show_runs(title: str, rivals: Sequence[Rival], runs: Sequence[Sequence[Run]], times: int = 1) -> None:
-    _show(f"{title}, µs CPU", rivals, [[times * run.us_per_delivery for run in made] for made in runs], "{:.2f}")
-    _show(f"{title}, p50 µs", rivals, [[run.p50 for run in made] for made in runs], "{:,.0f}")
-    _show(f"{title}, p99 µs", rivals, [[run.p99 for run in made] for made in runs], "{:,.0f}")
+def backbones(runner: Runner) -> list[Row]:
+    """Return rows of the same work over inproc, ipc and tcp."""
+    rivals = [Rival(name, ROOT, name) for name in ("default", "ipc", "tcp")]
+    rounds, seconds = runner.rounds, runner.seconds
+    figures = [
+        *quiet(rivals, rounds, seconds),
+        *steady(rivals, rounds, seconds, [20_000], "a room of 10,"),
+        *steady(rivals, rounds, seconds, [20_000], "200 rooms"),
+        *joins(rivals, rounds),
+        *memory(rivals),
+    ]
+    return [
+        Row(
+            f"one process, {each.title}",
+            each.medians[0],
+            f"ipc {each.medians[1]}, tcp {each.medians[2]}",
+            1 / max(each.ratios[1], 1e-9),
+            "gateway and broker in one process ÷ in two over ipc",
+        )
+        for each in figures
+    ]
+
+
+def _of_runs(title: str, runs: Sequence[Sequence[Run]], times: int = 1) -> Iterator[Figures]:
     lost = [sum(run.lost for run in made) for made in runs]
-    if any(lost):
-        click.echo(f"  lost: {lost}")
+    note = f" (lost: {lost})" if any(lost) else ""
+    yield _figures(f"{title}, µs CPU{note}", [[times * run.us_per_delivery for run in made] for made in runs], "{:.2f}")
+    yield _figures(f"{title}, p50 µs", [[run.p50 for run in made] for made in runs], "{:,.0f}")
+    yield _figures(f"{title}, p99 µs", [[run.p99 for run in made] for made in runs], "{:,.0f}")
 
 
-def _show(
-    title: str, rivals: Sequence[Rival], figures: Sequence[Sequence[float]], form: str, more_is_better: bool = False
-) -> None:
-    """Print the medians, and each one's ratio to the first rival, taken within the rounds."""
-    parts = []
-    for rival, mine in zip(rivals, figures, strict=True):
-        ratio = statistics.median(a / max(b, 1e-9) for a, b in zip(mine, figures[0], strict=True))
-        parts.append(f"{rival.name} {form.format(statistics.median(mine))} (× {ratio:.2f})")
-    click.echo(f"{title + (' ↑' if more_is_better else ''):<55} " + "   ".join(parts))
+def _figures(title: str, figures: Sequence[Sequence[float]], form: str) -> Figures:
+    """Return the medians, and each one's ratio to the first rival, taken within the rounds."""
+    ratios = [statistics.median(a / max(b, 1e-9) for a, b in zip(mine, figures[0], strict=True)) for mine in figures]
+    return Figures(title, [form.format(statistics.median(mine)) for mine in figures], ratios)
+
+
+def _show(rivals: Sequence[Rival], figures: Figures) -> None:
+    cells = zip(rivals, figures.medians, figures.ratios, strict=True)
+    parts = (f"{rival.name} {median} (× {ratio:.2f})" for rival, median, ratio in cells)
+    click.echo(f"{figures.title:<55} " + "   ".join(parts))
 
 
 def _two_free_ports() -> int:
@@ -198,14 +234,15 @@ def main(
     chosen = backbones or (("default",) if tree else ("default", "ipc", "tcp"))
     rivals += [Rival(backbone, ROOT, backbone) for backbone in chosen]
     wanted = only or ("steady", "quiet", "joins", "memory")
-    if "steady" in wanted:
-        steady(rivals, rounds, seconds, rates, room)
-    if "quiet" in wanted:
-        quiet(rivals, rounds, seconds)
-    if "joins" in wanted:
-        joins(rivals, rounds)
-    if "memory" in wanted:
-        memory(rivals)
+    parts = {
+        "steady": lambda: steady(rivals, rounds, seconds, rates, room),
+        "quiet": lambda: quiet(rivals, rounds, seconds),
+        "joins": lambda: joins(rivals, rounds),
+        "memory": lambda: memory(rivals),
+    }
+    for part in wanted:
+        for figures in parts[part]():
+            _show(rivals, figures)
 
 
 if __name__ == "__main__":

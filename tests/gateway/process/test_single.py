@@ -134,6 +134,8 @@ def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
             for text in texts:
                 await alice.say(text)
             assert await hear(bob, texts[-1]) == texts
+            await bob.leave()
+            await alice.leave()
         store = SqliteStore(tmp_path / "tsudoi.sqlite")
         ends = store.load().ends
         store.close()
