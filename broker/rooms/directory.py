@@ -70,7 +70,7 @@ class Directory(Index):
         return bool(self._changes.batch.rooms or self._changes.batch.members)
 
     def last_taken(self, room: Room) -> int:
-        """Return the offset of the room's last entry that `take_changes` has returned; later ones are still collected."""
+        """Return the offset of the last entry that `take_changes` has returned; later ones are still collected."""
         entries = self._changes.entries.get(room.id)
         return entries[0].offset - 1 if entries else room.last
 
