@@ -69,6 +69,11 @@ class Directory(Index):
         """Whether rooms or members have changed since `take_changes`."""
         return bool(self._changes.batch.rooms or self._changes.batch.members)
 
+    def last_taken(self, room: Room) -> int:
+        """Return the offset of the last entry that `take_changes` has returned; later ones are being collected."""
+        entries = self._changes.entries.get(room.id)
+        return entries[0].offset - 1 if entries else room.last
+
     def take_changes(self) -> Changes:
         """Return what has changed since the last call."""
         changes, self._changes = self._changes, Changes()

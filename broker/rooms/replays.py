@@ -20,7 +20,8 @@ def replay_after(directory: Directory, question: backbone.Replay) -> int:
 def replayed(directory: Directory, question: backbone.Replay, chunks: Sequence[Chunk]) -> backbone.Replayed:
     """Return the answer to a replay, given the chunks that the store has."""
     room = directory.known_room(question.room)
-    epoch, last = (room.epoch, room.last) if room else (0, 0)
+    # Entries of the turn that is being collected have positions already, and nobody may see them yet.
+    epoch, last = (room.epoch, directory.last_taken(room)) if room else (0, 0)
     after = replay_after(directory, question)
     news = [backbone.parse_news_untrusted(chunk.news) for chunk in chunks]
     entries = [entry for each in news for entry in each.entries if entry.offset > after][: question.limit]

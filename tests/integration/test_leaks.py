@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker import keyring
+from broker.keys import key_folder
 from broker.net.zap import make_pair
 from tests.attacks.watch import Person, enter
 from tests.support.services import Broker, Gateway
@@ -25,7 +25,7 @@ def proc(pid: int, name: str) -> bytes:
 
 
 def test_secrets_stay_where_they_belong(tmp_path: Path) -> None:
-    keyring.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key", make_pair)
+    key_folder.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key", make_pair)
     with ExitStack() as stack:
         flags = ("--keys", str(tmp_path / "keys"), "--log-level", "debug")
         broker = stack.enter_context(Broker(tmp_path / "rooms.sqlite", *flags))
@@ -44,7 +44,7 @@ def test_secrets_stay_where_they_belong(tmp_path: Path) -> None:
         for person in (alice, bob):
             person.udp.close()
 
-        keys = [keyring.read_secret(path) for path in (tmp_path / "keys" / "broker.key", tmp_path / "east.key")]
+        keys = [key_folder.read_secret(path) for path in (tmp_path / "keys" / "broker.key", tmp_path / "east.key")]
         secrets = [PASSWORD.encode(), *tokens, *(key.secret.encode() for key in keys)]
         for service in (broker, gateway):
             seen = proc(service.pid, "cmdline") + proc(service.pid, "environ")
@@ -65,7 +65,7 @@ def test_secrets_stay_where_they_belong(tmp_path: Path) -> None:
 
 def test_what_crosses_the_backbone_can_not_be_read(tmp_path: Path) -> None:
     """A relay between gateway and broker keeps what it passes on."""
-    keyring.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key", make_pair)
+    key_folder.add(tmp_path / "keys", Owner(Role.GATEWAY, "east"), tmp_path / "east.key", make_pair)
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(None, "--keys", str(tmp_path / "keys")))
         relays = stack.enter_context(Relays(broker.endpoint))
