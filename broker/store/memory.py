@@ -1,4 +1,4 @@
-"""Engine: dicts, for tests and throw-away rooms. Nothing survives the process."""
+"""Engine: dicts, for tests and for rooms that need not survive the process."""
 
 from bisect import bisect_right
 from threading import Lock
@@ -11,7 +11,6 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._mutex = Lock()
-        """Commits come from another thread than reads."""
         self._rooms: dict[int, RoomRow] = {}
         self._members: dict[int, MemberRow] = {}
         self._logs: dict[int, list[Chunk]] = {}
