@@ -24,6 +24,7 @@ from ..config import Limits
 from ..core import Core
 from ..fair_queue import EACH, FairQueue
 from ..keys.allow_list import AllowList
+from ..rooms import replays
 from ..store.interface import Store
 from ..turn import Moment, PasswordJob, Turn
 from .committer import Committer
@@ -97,7 +98,7 @@ class Server:
         self._zap = ZapHandler(self._context, allow_list) if allow_list else None
         raise_descriptors(DESCRIPTORS)
         try:
-            self.sockets = GatewaySockets(self._context, bind, limits.news_high_water, self._zap, allow_list)
+            self.sockets = GatewaySockets(self._context, bind, limits.news_high_water, self._zap)
         except SettingError:
             if self._owns_context:
                 self._context.destroy(linger=0)
@@ -252,11 +253,11 @@ class Server:
         """Handle a gateway's frame, or return the frames that it carries: one may carry very many."""
         frame, role, account, is_part = queued
         if role is not None and role is not Role.GATEWAY:
-            self._core.handle_untrusted(peer, frame, self._moment, role)
+            self._core.refuse(peer)
         elif not is_part and (parts := self._core.parts_untrusted(frame)):
             return [((part, role, account, True), len(part)) for part in parts]
         else:
-            self._core.handle_part_untrusted(peer, frame, self._moment, account if role is not None else "")
+            self._core.handle_untrusted(peer, frame, self._moment, account if role is not None else "")
         return ()
 
     def _gathers(self) -> bool:
@@ -341,8 +342,8 @@ class Server:
         if self.sockets.is_behind(peer):
             self.sockets.undeliverable += 1
         else:
-            chunks = self._store.read(replay.room, self._core.replay_after(replay), replay.limit)
-            self._send(peer, backbone.encode(backbone.Reply(request_id, self._core.replayed(replay, chunks))))
+            answer = replays.answer(self._core.directory, replay, self._store.read)
+            self._send(peer, backbone.encode(backbone.Reply(request_id, answer)))
         return []
 
     def _send(self, peer: str, frame: bytes) -> None:
@@ -397,7 +398,7 @@ class Server:
         if self._admin is not None:
             self._is_asked = True
             self._admin.service.tick(moment)
-        self._gateway_log.look(self._core.gateways.known)
+        self._gateway_log.log_changes(self._core.gateways.known)
         for owner in self.sockets.expel_revoked():
             account = str(owner)
             self.queue.forget(account)
