@@ -1,14 +1,14 @@
-"""A whole broker but for its signals: store, core, sockets, operators' socket, metrics.
+"""A whole broker without signal handling: store, core, sockets, operators' socket, metrics.
 
-`python -m broker` runs one; so does a gateway that has its broker in its own process (`gateway/process/single.py`).
+`python -m broker` runs one; so does the service of one command (`gateway/process/single.py`).
 """
 
 import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, Self
+from contextlib import ExitStack
+from typing import Any, Self
 
 import zmq
 
@@ -17,6 +17,7 @@ from tsudoi.ops.metrics import exposition
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol.backbone import is_loopback, is_tcp
+from tsudoi.protocol.names import RoomName
 
 from ..admin.service import AdminService
 from ..config import Config
@@ -32,7 +33,7 @@ from .server import Server
 logger = logs.get("broker")
 
 TAKE_OVER_S = 3.0
-"""How long to wait for an earlier broker to let go of the store."""
+"""How long to wait for an earlier broker to close the store."""
 
 
 class BrokerService:
@@ -54,7 +55,7 @@ class BrokerService:
         """Open the store, and serve gateways and operators.
 
         Args:
-            config: see there.
+            config: the settings.
             on_failure: called once if nothing can be kept, or no gateway can connect, any more; the broker must end.
             context: of the gateway in the same process, for an inproc:// endpoint; None: one of our own.
 
@@ -62,19 +63,15 @@ class BrokerService:
             SettingError: the store is in use, or an address can not be bound.
             StoreError: the store can not be read.
         """
-        store = await _open_store(config)
-        try:
+        with ExitStack() as undo:
+            store = await _open_store(config)
+            undo.callback(store.close)
             server = _make_server(config, store, on_failure, context)
-            try:
-                http = None
-                if config.http is not None:
-                    http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
-            except BaseException:
-                server.stop()
-                raise
-        except BaseException:
-            store.close()
-            raise
+            undo.callback(server.stop)
+            http = None
+            if config.http is not None:
+                http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
+            undo.pop_all()
         return cls(config, store, server, http)
 
     @property
@@ -84,15 +81,11 @@ class BrokerService:
 
     @property
     def entries(self) -> int:
-        """Entries that were put into the rooms' logs."""
+        """Entries appended to the rooms' logs."""
         return self._server.core.counters.entries
 
     def reload(self, new: Config) -> tuple[list[str], list[str]]:
-        """Take over what can be changed while gateways are connected.
-
-        Returns:
-            (names of settings that changed, names of those that need a restart)
-        """
+        """Apply settings that can change at run time; return the names of those, and of those that need a restart."""
         changed, fixed = take_over(self._config.limits, new.limits, fixed=("news_high_water",))
         return changed, fixed + differing(self._config, new, but=("limits", "log_level"))
 
@@ -113,7 +106,8 @@ def _make_server(config: Config, store: Store, on_failure: Callable[[], None], c
     allow_list = AllowList(config.keys) if config.keys else None
     server = Server(core, store, config.limits, config.bind, on_failure, allow_list, context)
     try:
-        core.begin(config.persistent, int(time.time() * 1000))
+        for name in config.persistent:
+            core.directory.persist(RoomName(name), int(time.time() * 1000))
         if config.admin is not None:
             server.open_admin(config.admin, AdminService(core))
         elif config.store_path is not None:
@@ -141,14 +135,10 @@ def _log_keys(config: Config, allow_list: AllowList | None) -> None:
 async def _open_store(config: Config) -> Store:
     if config.store_path is None:
         return MemoryStore()
-    return await _open_file(config.store_path, config.durability)
-
-
-async def _open_file(path: Path, durability: Literal["process", "full"]) -> SqliteStore:
     deadline = time.monotonic() + TAKE_OVER_S
     while True:
         try:
-            return SqliteStore(path, durability)
+            return SqliteStore(config.store_path, config.durability)
         except StoreInUse:
             if time.monotonic() > deadline:
                 raise

@@ -15,9 +15,11 @@ from broker.core import Core
 from broker.net import server as server_module
 from broker.net import zeromq
 from broker.net.server import Server
+from broker.net.zap import present
 from broker.store.interface import Batch, Chunk
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
+from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Accepted,
@@ -74,13 +76,18 @@ class Reading(MemoryStore):
 class Gateway:
     """A DEALER and a SUB, asked and heard one message at a time."""
 
-    def __init__(self, context: "zmq.asyncio.Context", endpoint: str, instance: str) -> None:
+    def __init__(
+        self, context: "zmq.asyncio.Context", endpoint: str, instance: str, key: SecretKey | None = None
+    ) -> None:
         self.instance = instance
-        self._dealer = context.socket(zmq.DEALER)
+        self._dealer, self._sub = context.socket(zmq.DEALER), context.socket(zmq.SUB)
         self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
-        self._dealer.connect(endpoint)
-        self._sub = context.socket(zmq.SUB)
-        self._sub.connect(backbone.publish_endpoint(endpoint))
+        for socket, where in ((self._dealer, endpoint), (self._sub, backbone.publish_endpoint(endpoint))):
+            socket.setsockopt(zmq.RECONNECT_IVL, 20)
+            socket.setsockopt(zmq.HANDSHAKE_IVL, 200)
+            if key is not None:
+                present(socket, key.public, key.secret, key.broker)
+            socket.connect(where)
         self._ids = iter(range(1, 1_000))
         self._heard: list[bytes] = []
 
@@ -235,7 +242,7 @@ def test_when_the_store_fails_nothing_more_is_taken_or_told(where: str) -> None:
     asyncio.run(scenario())
 
 
-def test_a_taken_address_is_a_setting_error_of_one_line(where: str) -> None:
+def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
     async def scenario() -> None:
         async with running(MemoryStore(), "tcp://127.0.0.1:0") as (first, _):
             with pytest.raises(

@@ -24,15 +24,15 @@ from broker.keys.allow_list import AllowList
 from broker.net import server, zeromq
 from broker.net.ping import ping
 from broker.net.server import Server
-from broker.net.zap import make_pair, present
+from broker.net.zap import make_pair
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
+from tests.broker.test_server import PATIENCE_S, Gateway
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Canary, Granted, Hello, Publish, Reply, Request, Unknown, Welcome
+from tsudoi.protocol.backbone import Canary, Granted, Hello, Publish, Unknown, Welcome
 
-PATIENCE_S = 5.0
 EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
 PERSON = Owner(Role.OPERATOR, "me")
 
@@ -43,23 +43,12 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-class Peer:
-    """A DEALER and a SUB with a key, or without one."""
+class Peer(Gateway):
+    """A gateway with a key, or without one, that subscribes to everything."""
 
     def __init__(self, context: "zmq.asyncio.Context", endpoint: str, instance: str, key: SecretKey | None) -> None:
-        self._dealer, self._sub = context.socket(zmq.DEALER), context.socket(zmq.SUB)
-        self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
-        for socket, where in ((self._dealer, endpoint), (self._sub, backbone.publish_endpoint(endpoint))):
-            socket.setsockopt(zmq.RECONNECT_IVL, 20)
-            socket.setsockopt(zmq.HANDSHAKE_IVL, 200)
-            if key is not None:
-                present(socket, key.public, key.secret, key.broker)
-            socket.connect(where)
-        self._sub.setsockopt(zmq.SUBSCRIBE, b"")
-        self._heard: list[bytes] = []
-
-    async def say(self, message: backbone.Upward) -> None:
-        await self._dealer.send(backbone.encode(message))
+        super().__init__(context, endpoint, instance, key)
+        self.subscribe(b"")
 
     async def say_frame(self, frame: bytes) -> None:
         """Say it if there is room, else nothing: who is cut off has none."""
@@ -67,37 +56,13 @@ class Peer:
             await self._dealer.send(frame, zmq.NOBLOCK)
         await asyncio.sleep(0)
 
-    def close(self) -> None:
-        for socket in (self._dealer, self._sub):
-            socket.close(0)
-
-    async def hear(self) -> backbone.Downward:
-        async with asyncio.timeout(PATIENCE_S):
-            if not self._heard:
-                self._heard += backbone.unpack_frames_untrusted(await self._dealer.recv())
-            return backbone.parse_downward_untrusted(self._heard.pop(0))
-
-    async def ask(self, number: int, body: backbone.Question) -> backbone.Answer:
-        await self.say(Request(number, body))
-        reply = await self.hear()
-        assert isinstance(reply, Reply)
-        return reply.body
-
-    async def greet(self) -> None:
-        await self.say(Hello(backbone.VERSION))
-        assert isinstance(await self.hear(), Welcome)
-
-    def subscribe(self, *topics: bytes) -> None:
-        for topic in topics:
-            self._sub.setsockopt(zmq.SUBSCRIBE, topic)
-
     async def is_disconnected_from_news(self) -> bool:
         """Wait until its connection for the news is cut."""
         monitor = self._sub.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         async with asyncio.timeout(PATIENCE_S):
             return bool(await recv_monitor_message(monitor))
 
-    async def news(self) -> bytes:
+    async def any_news(self) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
             return bytes(await self._sub.recv())
 
@@ -172,17 +137,6 @@ async def guarded(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator
         one.close()
 
 
-def test_a_known_key_comes_in(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.peer("east/1", here.key(EAST))
-            await east.greet()
-            assert isinstance(await east.ask(1, a_create("den", "alice")), Granted)
-            assert await east.news()
-
-    asyncio.run(play())
-
-
 @pytest.mark.parametrize("kind", ["no key", "a key of its own", "the public key of another", "the broker's public key"])
 def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> None:
     async def play() -> None:
@@ -198,8 +152,8 @@ def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> 
             stranger, friend = here.peer("east/1", key), here.peer("east/2", east)
             await stranger.say(Hello(backbone.VERSION))
             await friend.greet()
-            await friend.ask(1, a_create("den", "alice"))
-            assert await friend.news()
+            await friend.ask(a_create("den", "alice"))
+            assert await friend.any_news()
             assert await stranger.hears_nothing()
             assert set(here.core.gateways.known) == {"east/2"}
 
@@ -225,12 +179,12 @@ def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> No
             east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
             await east.greet()
             await west.greet()
-            alice = await east.ask(1, a_create("den", "alice"))
-            bob = await west.ask(1, a_join("den", "bob"))
+            alice = await east.ask(a_create("den", "alice"))
+            bob = await west.ask(a_join("den", "bob"))
             assert isinstance(alice, Granted)
             assert isinstance(bob, Granted)
             for peer in (east, west):
-                await peer.news()
+                await peer.any_news()
 
             key_folder.remove(here.folder, WEST)
             await until(lambda: here.core.gateways.known["west/1"].stopped)
@@ -240,7 +194,7 @@ def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> No
             await east.forget()
             await east.live()
             await east.say(Publish(1, [said(alice, "goodbye, west")]))
-            while b"goodbye, west" not in await east.news():
+            while b"goodbye, west" not in await east.any_news():
                 pass
             assert await west.hears_nothing()
             assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
@@ -281,7 +235,7 @@ def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monk
         async with guarded(tmp_path) as here:
             west = here.peer("west/1", here.key(WEST))
             await west.greet()
-            bob = await west.ask(1, a_create("den", "bob"))
+            bob = await west.ask(a_create("den", "bob"))
             assert isinstance(bob, Granted)
             flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
             key_folder.remove(here.folder, WEST)
@@ -299,7 +253,7 @@ def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_p
             for instance, key in (("east/1", EAST), ("west/1", WEST)):
                 peer = here.peer(instance, here.key(key))
                 await peer.greet()
-                assert isinstance(await peer.ask(1, a_create(instance, "host", token=ord(instance[0]))), Granted)
+                assert isinstance(await peer.ask(a_create(instance, "host", token=ord(instance[0]))), Granted)
             key_folder.remove(here.folder, WEST)
             store = here.store
             core = Core(store.load(), "broker-2", Limits(), 0.0)
@@ -333,7 +287,7 @@ def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
             nameless = here.peer("/2", here.key(EAST))
             await east.greet()
             await nameless.greet()
-            alice = await east.ask(1, a_create("den", "alice"))
+            alice = await east.ask(a_create("den", "alice"))
             assert isinstance(alice, Granted)
             west = here.key(WEST)
             for instance in ("east/1", "east/9", "/2"):
@@ -366,8 +320,8 @@ def test_only_gateways_hear_the_news(tmp_path: Path, log: io.StringIO, owner: Ow
             person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
             east = here.peer("east/1", here.key(EAST))
             await east.greet()
-            await east.ask(1, a_create("den", "alice"))
-            assert await east.news()
+            await east.ask(a_create("den", "alice"))
+            assert await east.any_news()
             await until(lambda: here.server.denied > 0)
             assert await person.hears_nothing()
             assert f"address=127.0.0.1 at=news not_told_before=0 owner='{owner}'" in log.getvalue()
