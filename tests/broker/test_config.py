@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import Config, admin_beside, choose_keys, parse_admin, parse_store
+from broker.config import Config, admin_beside, parse_admin, parse_store
+from broker.keys import key_folder
 from tsudoi.protocol.backbone import parse_to_bind
 from tsudoi.protocol.errors import SettingError
 
@@ -160,11 +161,12 @@ def test_keys_that_should_be_there_are_not_done_without(
         assert run(monkeypatch, capfd, *arguments, "--keys", "typo", "--check-config") == (0, "")
 
 
-def test_keys_are_found_or_needed() -> None:
-    folder, here, there = Path("keys"), "tcp://127.0.0.1:9003", "tcp://0.0.0.0:9003"
-    assert choose_keys(here, folder, "none", given=False) is None
+def test_keys_are_found_or_needed(tmp_path: Path) -> None:
+    here, there = "tcp://127.0.0.1:9003", "tcp://0.0.0.0:9003"
+    assert key_folder.choose(here, tmp_path, given=False) is None
+    (tmp_path / key_folder.OWN).touch()
     for bind, is_given in itertools.product((here, there), (False, True)):
-        assert choose_keys(bind, folder, "all", is_given) == folder
+        assert key_folder.choose(bind, tmp_path, is_given) == tmp_path
 
 
 def test_a_mistake_in_the_environment_is_told_likewise(
