@@ -10,6 +10,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from broker.admin import client
 from broker.admin.client import ask_broker
 from broker.admin.server import AdminServer
 from broker.admin.service import AdminService
@@ -78,11 +79,13 @@ def test_only_our_own_user_can_connect(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path) -> None:
+def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.5)
+
     async def scenario() -> None:
         async with running(tmp_path, Reluctant()) as (_, _, admin):
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby"), None, 0.5)
+                await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby"))
 
     asyncio.run(scenario())
 
@@ -113,7 +116,9 @@ def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path:
     asyncio.run(scenario())
 
 
-def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
+def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.5)
+
     async def scenario() -> None:
         folder = tmp_path / "keys"
         for owner in (Owner(Role.OPERATOR, "me"), Owner(Role.GATEWAY, "east")):
@@ -136,7 +141,7 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
             finally:
                 context.destroy(linger=0)
             with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body, None, 0.5)
+                await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body)
 
     asyncio.run(scenario())
 
