@@ -18,12 +18,7 @@ logger = logs.get("broker")
 
 
 async def run(config: Config, configure_again: Callable[[], Config]) -> int:
-    """Serve until a signal (returns 0) or until nothing can be kept any more (returns 1).
-
-    Args:
-        config: the settings at the start.
-        configure_again: reads them again; raises SettingError or click.ClickException.
-    """
+    """Serve until a signal (returns 0) or until nothing can be stored any more (returns 1)."""
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
 
