@@ -73,19 +73,16 @@ class Server:
         allow_list: AllowList | None = None,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
     ) -> None:
-        """Bind the sockets for gateways.
+        """Bind the sockets for gateways, or raise SettingError.
 
         Args:
-            core: decides.
-            store: keeps.
-            limits: see there.
-            bind: tcp://HOST:PORT (0 for any two free ports in a row), ipc://PATH or inproc://NAME.
+            core: decides on frames.
+            store: keeps each turn.
+            limits: bounds that may change meanwhile.
+            bind: see `GatewaySockets`.
             on_failure: called once if the store fails; the broker must then end.
-            allow_list: the keys that may connect to tcp ports; None: all may. The file system guards the others.
+            allow_list: the keys that may connect to tcp ports; None: every client may.
             context: of the gateway in the same process, for inproc://; None: one of our own.
-
-        Raises:
-            SettingError: an address can not be bound.
         """
         self._core = core
         self._store = store
@@ -135,22 +132,22 @@ class Server:
 
     @property
     def denied(self) -> int:
-        """Connections to all ports that were refused: their key is not on the list, or they have none."""
+        """Connections that were denied: their key is not on the list, or they have none."""
         return self._zap.denied if self._zap else 0
 
     @property
     def core(self) -> Core:
-        """Decides."""
+        """Decides on frames."""
         return self._core
 
     @property
     def committer(self) -> Committer:
-        """Commits."""
+        """Runs the commits."""
         return self._committer
 
     @property
     def admin(self) -> AdminServer | None:
-        """Where operators connect; None: nowhere."""
+        """The operators' socket; None: there is none."""
         return self._admin
 
     @property
@@ -159,7 +156,7 @@ class Server:
         return self._passwords.jobs
 
     def illness(self) -> str:
-        """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
+        """Return why the broker is unhealthy, empty if it is healthy. Another thread may call this."""
         silent_s = time.monotonic() - self.checked_at
         return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else ""
 

@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Self
 
 import zmq
 
@@ -39,11 +39,10 @@ TAKE_OVER_S = 3.0
 class BrokerService:
     """Serves from `open` to `stop`."""
 
-    def __init__(self, config: Config, store: Store, server: Server, http: HttpServer | None) -> None:
+    def __init__(self, config: Config, server: Server, closing: ExitStack) -> None:
+        self.server = server
         self._config = config
-        self._store = store
-        self._server = server
-        self._http = http
+        self._closing = closing
 
     @classmethod
     async def open(
@@ -63,26 +62,30 @@ class BrokerService:
             SettingError: the store is in use, or an address can not be bound.
             StoreError: the store can not be read.
         """
-        with ExitStack() as undo:
+        with ExitStack() as closing:
             store = await _open_store(config)
-            undo.callback(store.close)
-            server = _make_server(config, store, on_failure, context)
-            undo.callback(server.stop)
-            http = None
+            closing.callback(store.close)
+            snapshot = store.load()
+            if snapshot.has_lost:
+                logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
+            core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
+            for name in config.persistent:
+                core.directory.persist(RoomName(name), int(time.time() * 1000))
+            allow_list = AllowList(config.keys) if config.keys else None
+            server = Server(core, store, config.limits, config.bind, on_failure, allow_list, context)
+            closing.callback(server.stop)
+            if config.admin is not None:
+                server.open_admin(config.admin, AdminService(core))
+            elif config.store_path is not None:
+                why = "--admin none, or the store's path is too long for a socket"
+                logger.warning("no operator can connect", why=why)
+            server.start()
+            _log_keys(config, allow_list)
+            rooms, members = len(core.directory.rooms), len(core.directory.members)
+            logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
             if config.http is not None:
-                http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
-            undo.pop_all()
-        return cls(config, store, server, http)
-
-    @property
-    def endpoint(self) -> str:
-        """Where gateways connect."""
-        return self._server.endpoint
-
-    @property
-    def entries(self) -> int:
-        """Entries appended to the rooms' logs."""
-        return self._server.core.counters.entries
+                closing.callback(HttpServer(config.http, server.illness, exposition(metrics.rows(server))).close)
+            return cls(config, server, closing.pop_all())
 
     def reload(self, new: Config) -> tuple[list[str], list[str]]:
         """Apply settings that can change at run time; return the names of those, and of those that need a restart."""
@@ -91,42 +94,14 @@ class BrokerService:
 
     def stop(self) -> None:
         """Take a last turn with all that gateways have sent, and close."""
-        if self._http is not None:
-            self._http.close()
-        self._server.stop()
-        self._store.close()
-
-
-def _make_server(config: Config, store: Store, on_failure: Callable[[], None], context: Any) -> Server:
-    """Return a server that serves gateways and operators."""
-    snapshot = store.load()
-    if snapshot.has_lost:
-        logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
-    core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
-    allow_list = AllowList(config.keys) if config.keys else None
-    server = Server(core, store, config.limits, config.bind, on_failure, allow_list, context)
-    try:
-        for name in config.persistent:
-            core.directory.persist(RoomName(name), int(time.time() * 1000))
-        if config.admin is not None:
-            server.open_admin(config.admin, AdminService(core))
-        elif config.store_path is not None:
-            logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
-        server.start()
-    except BaseException:
-        server.stop()
-        raise
-    _log_keys(config, allow_list)
-    rooms, members = len(core.directory.rooms), len(core.directory.members)
-    logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
-    return server
+        self._closing.close()
 
 
 def _log_keys(config: Config, allow_list: AllowList | None) -> None:
     if allow_list is not None:
         logger.info("keys read", keys=len(allow_list.owners) - 1, folder=config.keys)
         for path, why in allow_list.unreadable.items():
-            logger.warning("a key file is of no use", file=path, why=why)
+            logger.warning("a key file can not be used", file=path, why=why)
     elif is_tcp(config.bind):
         reach = "everybody on this machine" if is_loopback(config.bind) else "everybody who reaches it"
         logger.warning(f"no keys are used: {reach} may read and write everything", endpoint=config.bind)

@@ -122,7 +122,7 @@ class ZapHandler:
         for owner in changes.added.values():
             logger.info("a key was added", owner=owner)
         for path, why in changes.unreadable.items():
-            logger.warning("a key file is of no use", file=path, why=why)
+            logger.warning("a key file can not be used", file=path, why=why)
         return set(changes.removed)
 
     def owner(self, frame: zmq.Frame) -> Owner | None:
@@ -154,7 +154,7 @@ class ZapHandler:
                 found += 1
         self.denied += found
         if found and self._denied_log.touch((at, ""), time.monotonic(), LINES_A_SECOND, LINES):
-            logger.warning("somebody without a key, or with one for another broker, was turned away", at=at)
+            logger.warning("a client without a key, or with a key for another broker, was denied", at=at)
 
     def _decide(self, request: list[bytes]) -> list[bytes]:
         request_id = request[1] if len(request) > 1 else b""
@@ -164,12 +164,12 @@ class ZapHandler:
             if owner is not None and owner.role in ROLES.get(request[2], ()):
                 self.admitted.add(public)
                 if self._admitted_log.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
-                    logger.info("a key came in", owner=owner, address=address)
+                    logger.info("a key was admitted", owner=owner, address=address)
                 return [VERSION, request_id, OK, b"", public.encode(), b""]
             if self._denied_log.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
                 about = {"owner": owner or "unknown", "public": public, "address": address}
                 at, unlogged = request[2].decode(errors="replace"), self._denied_log.take_suppressed()
-                logger.warning("a key was turned away", **about, at=at, not_told_before=unlogged)
+                logger.warning("a key was denied", **about, at=at, not_told_before=unlogged)
         self.denied += 1
         return [VERSION, request_id, NOT_NOW, b"", b"", b""]
 

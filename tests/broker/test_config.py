@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -181,14 +180,6 @@ def test_a_mistake_in_the_environment_is_told_likewise(
 def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     status, stderr = run(monkeypatch, capfd, "--bind", "ipc:///nowhere", "ping", "--timeout", "0.1")
     assert (status, stderr) == (1, "broker: no answer from ipc:///nowhere within 0.1 s\n")
-
-
-def test_help_names_every_setting_and_its_variable() -> None:
-    text = CliRunner().invoke(cli.main, ["--help"], prog_name="broker").output
-    for option in ("BIND", "STORE", "DURABILITY", "LOG_ENTRIES", "LOG_AGE", "NEWS_HIGH_WATER", "KEYS", "INSECURE"):
-        assert f"TSUDOI_{option}" in text
-        assert f"--{option.lower().replace('_', '-')}" in text
-    assert "ping" in text
 
 
 def test_operators_connect_beside_the_store_if_its_path_is_short_enough(

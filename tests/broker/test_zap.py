@@ -92,9 +92,9 @@ class KeyedBroker:
         self.store = store = MemoryStore()
         limits = limits or Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
-        ring = AllowList(folder)
-        self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, ring)
-        self.own = ring.own
+        allow_list = AllowList(folder)
+        self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, allow_list)
+        self.own = allow_list.own
         self._context = zmq.asyncio.Context()
         self._context.linger = 0
         self._peers: list[Peer] = []
@@ -361,7 +361,7 @@ def test_a_key_file_that_can_not_be_read_cuts_nobody_off(
             await east.greet()
             again = here.peer("east/2", here.key(EAST))
             await again.greet()
-        assert log.getvalue().count("a key file is of no use") == 1
+        assert log.getvalue().count("a key file can not be used") == 1
         assert "a key was removed" not in log.getvalue()
         assert not here.server.denied
 
@@ -379,9 +379,9 @@ def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, l
                 east = here.peer(f"east/{number}", here.key(EAST))
                 await east.greet()
                 await east.live()
-            await until(lambda: "a key came in" in log.getvalue())
-            assert log.getvalue().count("a key was turned away") == log.getvalue().count("a key came in") == 1
-            (told,) = (line for line in log.getvalue().splitlines() if "turned away" in line)
+            await until(lambda: "a key was admitted" in log.getvalue())
+            assert log.getvalue().count("a key was denied") == log.getvalue().count("a key was admitted") == 1
+            (told,) = (line for line in log.getvalue().splitlines() if "was denied" in line)
             assert public in told
             assert "127.0.0.1" in told
             (here.folder / "gateways" / "west.pub").write_text(public)
@@ -409,7 +409,7 @@ def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
                         await asyncio.sleep(0.1)
 
             for at in ("commands", "news"):
-                words = f"was turned away [broker.zap] at={at}"
+                words = f"was denied [broker.zap] at={at}"
                 await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
             # The sockets are closed and bound again, and watched as before.
             await here.peer("east/2", east).greet()
@@ -418,7 +418,7 @@ def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
             denied = here.server.denied
             assert denied >= 2
             await knock_until(lambda: here.server.denied > denied)
-            assert log.getvalue().count("somebody without a key, or with one for another broker") == 2
+            assert log.getvalue().count("a client without a key, or with a key for another broker") == 2
 
     asyncio.run(play())
 

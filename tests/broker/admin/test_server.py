@@ -90,7 +90,7 @@ def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path, monkeypatch: py
     asyncio.run(scenario())
 
 
-def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path: Path) -> None:
+def test_the_gateways_socket_takes_no_orders_and_the_operators_nothing_else(tmp_path: Path) -> None:
     async def scenario() -> None:
         context = zmq.asyncio.Context()
         context.linger = 0
@@ -149,7 +149,7 @@ def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("at", "why"), [("tcp://0.0.0.0:0", "with keys only"), ("ipc:///nowhere/at/all", "can not listen for operators")]
 )
-def test_a_desk_that_can_not_be_is_refused(tmp_path: Path, at: str, why: str) -> None:
+def test_an_operators_address_that_can_not_be_bound_is_refused(tmp_path: Path, at: str, why: str) -> None:
     async def scenario() -> None:
         with pytest.raises(SettingError, match=why):
             async with running(tmp_path, at=at):

@@ -156,7 +156,7 @@ def test_who_is_banned_goes_and_does_not_come_back_also_after_a_restart(admin: O
     assert isinstance(admin.broker.ask(A, a_join_from("198.51.100.7", "eve", 7)), Granted)
 
 
-def test_of_ipv6_a_household_is_banned(admin: OperatedBroker) -> None:
+def test_of_ipv6_a_64_is_banned(admin: OperatedBroker) -> None:
     admin.broker.create()
     admin.broker.ask(A, a_join_from("2001:db8:1:2::7", "mallory", 2))
     assert admin.ask(admin_frames.Ban("", "2001:db8:1:2::9", 0)) == Done(1)

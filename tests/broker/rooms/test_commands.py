@@ -316,7 +316,7 @@ def test_an_address_is_banned_with_all_who_are_there_from_it(room: Room) -> None
     ]
 
 
-def test_of_ipv6_a_ban_is_of_a_household(room: Room) -> None:
+def test_of_ipv6_a_ban_is_of_a_64(room: Room) -> None:
     room.join(user="carol", peer=B, token=3, ip="2001:db8:1:2::3")
     room.join(user="dave", peer=B, token=4, ip="2001:db8:1:3::4")
     room.news_since()
@@ -332,7 +332,7 @@ def test_of_ipv6_a_ban_is_of_a_household(room: Room) -> None:
     assert [ban.ip for ban in room.core.directory.bans_and_mutes.of_room(room.alice.room)] == ["2001:db8:1:2::/64"]
 
 
-def test_who_shares_the_hosts_household_is_banned_and_muted_by_name(room: Room) -> None:
+def test_who_shares_the_hosts_64_is_banned_and_muted_by_name(room: Room) -> None:
     host = room.core.directory.members[room.alice.member]
     host.ip = "2001:db8:1:2::1"
     for token, user in enumerate(("carol", "dave"), 3):
@@ -343,7 +343,7 @@ def test_who_shares_the_hosts_household_is_banned_and_muted_by_name(room: Room) 
     assert [(each.name, each.ip) for each in restrictions] == [("carol", ""), ("dave", "")]
 
 
-def test_a_single_address_of_ipv6_in_an_older_store_stands_for_its_household(room: Room) -> None:
+def test_a_single_address_of_ipv6_in_an_older_store_stands_for_its_64(room: Room) -> None:
     directory = room.core.directory
     old = Restriction(room.alice.room, RestrictionKind.BAN, "", "2001:db8:1:2::9", FOREVER)
     directory.bans_and_mutes.add(old)
