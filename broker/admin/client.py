@@ -41,7 +41,7 @@ def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | 
 
 
 def _check(endpoint: str) -> None:
-    """Raise BackboneError if nobody listens at an endpoint: ZeroMQ would go on connecting."""
+    """Raise BackboneError if no program listens at an endpoint: ZeroMQ would go on connecting."""
     kind, _, place = endpoint.partition("://")
     host, _, port = place.rpartition(":")
     try:

@@ -41,20 +41,19 @@ class Ownership:
         """Reassign the sessions of a gateway that has said Bye: it delivers nothing from now on."""
         if gateway := self._gateways.known.get(instance):
             gateway.stopped = True
-            self._disconnect(instance, gateway)
+            self.unreachable(instance)
             self._lose(instance, gateway, now)
 
     def expel(self, instance: str, now: float) -> None:
         """Take a gateway's sessions from it, because its key was revoked."""
         self.stop(instance, now)
-        if gateway := self._gateways.known.get(instance):
-            gateway.expelled = True
+        self._gateways.known[instance].expelled = True
 
     def unreachable(self, instance: str) -> None:
         """Note that a gateway has no connection. It may deliver until its lease is over."""
-        gateway = self._gateways.known.get(instance)
-        if gateway is not None and gateway.greeted:
-            self._disconnect(instance, gateway)
+        if gateway := self._gateways.known.get(instance):
+            gateway.greeted = False
+            self._handovers.disconnect(instance)
 
     def tick(self, now: float) -> None:
         """Reassign the sessions of gateways whose lease is over, and ask owners again to release sessions."""
@@ -81,10 +80,6 @@ class Ownership:
             if silent_s > FORGET_S and not self._directory.by_gateway.get(instance):
                 del self._gateways.known[instance]
                 self._directory.forget_gateway(instance)
-
-    def _disconnect(self, instance: str, gateway: Gateway) -> None:
-        gateway.greeted = False
-        self._handovers.disconnect(instance)
 
     def _lose(self, instance: str, gateway: Gateway, now: float) -> None:
         """End a gone gateway's handovers, and let a successor take over its sessions."""

@@ -104,7 +104,6 @@ class SqliteStore:
     # --- the interface; see `Store` -------------------------------------------------------------------------------
 
     def load(self) -> Snapshot:
-        """See `Store.load`."""
         with self._mutex, self._errors("read"):
             self._fold()
             # SQLite knows no truth, only 0 and 1.
@@ -119,7 +118,6 @@ class SqliteStore:
             return Snapshot(rooms, members, self._logs.ends(), accepted, delivered, restrictions, self._has_lost)
 
     def commit(self, batch: Batch) -> None:
-        """See `Store.commit`."""
         with self._mutex, self._errors("write to"):
             if conflict := self._logs.find_conflict(batch.chunks):
                 raise sqlite3.IntegrityError(f"room {conflict.room} has entry {conflict.first}")
@@ -144,19 +142,16 @@ class SqliteStore:
             self._logs.turns.add(kept)
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
-        """See `Store.read`."""
         with self._mutex, self._errors("read"):
             return self._logs.read(room, after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        """See `Store.trim`."""
         with self._mutex, self._errors("trim"):
             self._fold()
             with self._transaction():
                 return self._logs.trim(keep, before_ms)
 
     def close(self) -> None:
-        """See `Store.close`."""
         with self._mutex:
             with contextlib.suppress(sqlite3.Error):  # then the next start folds
                 self._fold()

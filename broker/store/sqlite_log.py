@@ -116,7 +116,6 @@ class Logs:
         return found
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
-        """See `Store.read`."""
         found: list[Chunk] = []
         query = f"SELECT {_LOG} FROM log WHERE room=? AND last>? ORDER BY last"
         rows = (_chunks_in(row) for row in self._db.execute(query, (room, after)))
@@ -140,7 +139,7 @@ class Logs:
     # --- trimming -------------------------------------------------------------------------------------------------
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        """See `Store.trim`; there must be no turns. Only rooms that grew since the last call are counted."""
+        """Trim as `Store.trim`; there must be no turns. Only rooms that grew since the last call are counted."""
         changed: dict[int, int] = {}
         for room in self._grown | self._aged_rooms(before_ms):
             last = self._newest(room)

@@ -464,15 +464,6 @@ def test_a_second_broker_is_refused(tmp_path: Path, durability: Durability) -> N
     SqliteStore(path, durability).close()
 
 
-def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "store.sqlite"
-    with contextlib.closing(SqliteStore(path)) as store:
-        store.commit(full_batch())
-        files = list(path.parent.iterdir())
-        assert len(files) >= 3
-        assert {stat.S_IMODE(found.stat().st_mode) for found in files} == {0o600}
-
-
 def test_a_store_that_others_might_read_is_for_its_owner_alone_from_then_on(tmp_path: Path) -> None:
     path = tmp_path / "new" / "store.sqlite"
     first = SqliteStore(path)

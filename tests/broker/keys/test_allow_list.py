@@ -235,17 +235,3 @@ def test_without_descriptors_who_is_removed_is_seen_and_who_is_there_stays(
     assert not allow_list.refresh().removed
     assert allow_list.unreadable == {}
     assert set(allow_list.owners.values()) == {EAST, PERSON, allow_list.own.owner}
-
-
-def test_a_file_for_which_there_is_no_descriptor_is_read_later(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    allow_list = AllowList(folder)
-    key_folder.add(folder, WEST, folder.parent / "west.key", make_pair)
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_text", no_descriptor)
-        assert not allow_list.refresh().removed
-        assert allow_list.unreadable
-        # East's has not changed, and is not read again.
-        assert set(allow_list.owners.values()) == {EAST, allow_list.own.owner}
-    allow_list.refresh()
-    assert allow_list.unreadable == {}
-    assert WEST in allow_list.owners.values()
