@@ -138,71 +138,62 @@ async def guarded(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator
 
 
 @pytest.mark.parametrize("kind", ["no key", "a key of its own", "the public key of another", "the broker's public key"])
-def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.key(EAST)
-            public, secret = make_pair()
-            key = {
-                "no key": None,
-                "a key of its own": SecretKey(EAST, public, secret, here.own.public),
-                "the public key of another": SecretKey(EAST, east.public, secret, here.own.public),
-                "the broker's public key": SecretKey(EAST, here.own.public, secret, here.own.public),
-            }[kind]
-            stranger, friend = here.peer("east/1", key), here.peer("east/2", east)
-            await stranger.say(Hello(backbone.VERSION))
-            await friend.greet()
-            await friend.ask(a_create("den", "alice"))
-            assert await friend.any_news()
-            assert await stranger.hears_nothing()
-            assert set(here.core.gateways.known) == {"east/2"}
-
-    asyncio.run(play())
+async def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> None:
+    async with guarded(tmp_path) as here:
+        east = here.key(EAST)
+        public, secret = make_pair()
+        key = {
+            "no key": None,
+            "a key of its own": SecretKey(EAST, public, secret, here.own.public),
+            "the public key of another": SecretKey(EAST, east.public, secret, here.own.public),
+            "the broker's public key": SecretKey(EAST, here.own.public, secret, here.own.public),
+        }[kind]
+        stranger, friend = here.peer("east/1", key), here.peer("east/2", east)
+        await stranger.say(Hello(backbone.VERSION))
+        await friend.greet()
+        await friend.ask(a_create("den", "alice"))
+        assert await friend.any_news()
+        assert await stranger.hears_nothing()
+        assert set(here.core.gateways.known) == {"east/2"}
 
 
-def test_a_gateway_added_while_it_knocks_gets_in(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            public, secret = make_pair()
-            knocking = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
-            await knocking.say(Hello(backbone.VERSION))
-            await until(lambda: here.server.denied > 0)
-            (here.folder / "gateways" / "west.pub").write_text(public)
-            assert isinstance(await knocking.hear(), Welcome)
-
-    asyncio.run(play())
+async def test_a_gateway_added_while_it_knocks_gets_in(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        public, secret = make_pair()
+        knocking = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
+        await knocking.say(Hello(backbone.VERSION))
+        await until(lambda: here.server.denied > 0)
+        (here.folder / "gateways" / "west.pub").write_text(public)
+        assert isinstance(await knocking.hear(), Welcome)
 
 
-def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
-            await east.greet()
-            await west.greet()
-            alice = await east.ask(a_create("den", "alice"))
-            bob = await west.ask(a_join("den", "bob"))
-            assert isinstance(alice, Granted)
-            assert isinstance(bob, Granted)
-            for peer in (east, west):
-                await peer.any_news()
+async def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
+        await east.greet()
+        await west.greet()
+        alice = await east.ask(a_create("den", "alice"))
+        bob = await west.ask(a_join("den", "bob"))
+        assert isinstance(alice, Granted)
+        assert isinstance(bob, Granted)
+        for peer in (east, west):
+            await peer.any_news()
 
-            key_folder.remove(here.folder, WEST)
-            await until(lambda: here.core.gateways.known["west/1"].stopped)
-            await west.forget()
-            await west.say(Publish(1, [said(bob, "I am still here")]))
-            # East is back by itself: it is heard, and it hears.
-            await east.forget()
-            await east.live()
-            await east.say(Publish(1, [said(alice, "goodbye, west")]))
-            while b"goodbye, west" not in await east.any_news():
-                pass
-            assert await west.hears_nothing()
-            assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
-
-    asyncio.run(play())
+        key_folder.remove(here.folder, WEST)
+        await until(lambda: here.core.gateways.known["west/1"].stopped)
+        await west.forget()
+        await west.say(Publish(1, [said(bob, "I am still here")]))
+        # East is back by itself: it is heard, and it hears.
+        await east.forget()
+        await east.live()
+        await east.say(Publish(1, [said(alice, "goodbye, west")]))
+        while b"goodbye, west" not in await east.any_news():
+            pass
+        assert await west.hears_nothing()
+        assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
 
 
-def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
+async def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([True, False, True])  # the ROUTER; then the XPUB
@@ -213,196 +204,164 @@ def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
             raise zmq.ZMQError(errno.EMFILE)
         return real(transport, kind)
 
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
-            await east.greet()
-            await west.greet()
-            monkeypatch.setattr(zeromq.GatewaySockets, "_socket", socket)
-            key_folder.remove(here.folder, WEST)
-            await until(lambda: here.core.gateways.known["west/1"].stopped)
-            await east.forget()
-            await east.live()
-            assert next(failures, None) is None
-
-    asyncio.run(play())
+    async with guarded(tmp_path) as here:
+        east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
+        await east.greet()
+        await west.greet()
+        monkeypatch.setattr(zeromq.GatewaySockets, "_socket", socket)
+        key_folder.remove(here.folder, WEST)
+        await until(lambda: here.core.gateways.known["west/1"].stopped)
+        await east.forget()
+        await east.live()
+        assert next(failures, None) is None
 
 
-def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_an_expelled_gateway_has_said_still_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(server, "TURN_S", 0)  # one message a turn: the others wait
-
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            west = here.peer("west/1", here.key(WEST))
-            await west.greet()
-            bob = await west.ask(a_create("den", "bob"))
-            assert isinstance(bob, Granted)
-            flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
-            key_folder.remove(here.folder, WEST)
-            while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
-                for frame in flood:
-                    await west.say_frame(frame)
-            assert "west/1" not in {peer for peer, _ in here.server.queue.waiting()}
-
-    asyncio.run(play())
+    async with guarded(tmp_path) as here:
+        west = here.peer("west/1", here.key(WEST))
+        await west.greet()
+        bob = await west.ask(a_create("den", "bob"))
+        assert isinstance(bob, Granted)
+        flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
+        key_folder.remove(here.folder, WEST)
+        while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
+            for frame in flood:
+                await west.say_frame(frame)
+        assert "west/1" not in {peer for peer, _ in here.server.queue.waiting()}
 
 
-def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            for instance, key in (("east/1", EAST), ("west/1", WEST)):
-                peer = here.peer(instance, here.key(key))
-                await peer.greet()
-                assert isinstance(await peer.ask(a_create(instance, "host", token=ord(instance[0]))), Granted)
-            key_folder.remove(here.folder, WEST)
-            store = here.store
-            core = Core(store.load(), "broker-2", Limits(), 0.0)
-            again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
-            again.start()
-            again.stop()
-            assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
-                "east/1": False,
-                "west/1": True,
-            }
-
-    asyncio.run(play())
+async def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        for instance, key in (("east/1", EAST), ("west/1", WEST)):
+            peer = here.peer(instance, here.key(key))
+            await peer.greet()
+            assert isinstance(await peer.ask(a_create(instance, "host", token=ord(instance[0]))), Granted)
+        key_folder.remove(here.folder, WEST)
+        store = here.store
+        core = Core(store.load(), "broker-2", Limits(), 0.0)
+        again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
+        again.start()
+        again.stop()
+        assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
+            "east/1": False,
+            "west/1": True,
+        }
 
 
-def test_who_subscribes_to_what_can_be_no_topic_is_cut_off(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            west = here.peer("west/1", here.key(WEST))
-            await west.greet()
-            await west.live()
-            west.subscribe(b"r" * zeromq.MAX_SUBSCRIPTION_SIZE)
-            assert await west.is_disconnected_from_news()
-
-    asyncio.run(play())
+async def test_who_subscribes_to_what_can_be_no_topic_is_cut_off(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        west = here.peer("west/1", here.key(WEST))
+        await west.greet()
+        await west.live()
+        west.subscribe(b"r" * zeromq.MAX_SUBSCRIPTION_SIZE)
+        assert await west.is_disconnected_from_news()
 
 
-def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.peer("east/1", here.key(EAST))
-            nameless = here.peer("/2", here.key(EAST))
-            await east.greet()
-            await nameless.greet()
-            alice = await east.ask(a_create("den", "alice"))
-            assert isinstance(alice, Granted)
-            west = here.key(WEST)
-            for instance in ("east/1", "east/9", "/2"):
-                thief = here.peer(instance, west)
-                await thief.say(Hello(backbone.VERSION))
-                await thief.say(Publish(1, [said(alice, "I am alice")]))
-            await until(lambda: here.server.sockets.impostors == 6)
-            assert here.core.directory.find(alice.room_name).last == 1  # type: ignore[arg-type]
-            assert here.core.counters.refused_items == 0
-
-    asyncio.run(play())
+async def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        east = here.peer("east/1", here.key(EAST))
+        nameless = here.peer("/2", here.key(EAST))
+        await east.greet()
+        await nameless.greet()
+        alice = await east.ask(a_create("den", "alice"))
+        assert isinstance(alice, Granted)
+        west = here.key(WEST)
+        for instance in ("east/1", "east/9", "/2"):
+            thief = here.peer(instance, west)
+            await thief.say(Hello(backbone.VERSION))
+            await thief.say(Publish(1, [said(alice, "I am alice")]))
+        await until(lambda: here.server.sockets.impostors == 6)
+        assert here.core.directory.find(alice.room_name).last == 1  # type: ignore[arg-type]
+        assert here.core.counters.refused_items == 0
 
 
 @pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
-def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
-            await person.say(Hello(backbone.VERSION))
-            assert isinstance(await person.hear(), Unknown)
-            assert not here.core.gateways.known
-
-    asyncio.run(play())
+async def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> None:
+    async with guarded(tmp_path) as here:
+        person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
+        await person.say(Hello(backbone.VERSION))
+        assert isinstance(await person.hear(), Unknown)
+        assert not here.core.gateways.known
 
 
 @pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
-def test_only_gateways_hear_the_news(tmp_path: Path, log: io.StringIO, owner: Owner) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
-            east = here.peer("east/1", here.key(EAST))
+async def test_only_gateways_hear_the_news(tmp_path: Path, log: io.StringIO, owner: Owner) -> None:
+    async with guarded(tmp_path) as here:
+        person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
+        east = here.peer("east/1", here.key(EAST))
+        await east.greet()
+        await east.ask(a_create("den", "alice"))
+        assert await east.any_news()
+        await until(lambda: here.server.denied > 0)
+        assert await person.hears_nothing()
+        assert f"address=127.0.0.1 at=news not_told_before=0 owner='{owner}'" in log.getvalue()
+        assert "at=commands" not in log.getvalue()
+
+
+async def test_ping_shows_the_brokers_own_key(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        endpoint = here.server.endpoint
+        assert await asyncio.to_thread(ping, endpoint, PATIENCE_S, here.own)
+        assert not await asyncio.to_thread(ping, endpoint, 0.3)
+
+
+async def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, log: io.StringIO) -> None:
+    async with guarded(tmp_path) as here:
+        public, secret = make_pair()
+        stranger = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
+        await stranger.say(Hello(backbone.VERSION))
+        await until(lambda: here.server.denied > 3)
+        for number in range(3):
+            east = here.peer(f"east/{number}", here.key(EAST))
             await east.greet()
-            await east.ask(a_create("den", "alice"))
-            assert await east.any_news()
-            await until(lambda: here.server.denied > 0)
-            assert await person.hears_nothing()
-            assert f"address=127.0.0.1 at=news not_told_before=0 owner='{owner}'" in log.getvalue()
-            assert "at=commands" not in log.getvalue()
-
-    asyncio.run(play())
-
-
-def test_ping_shows_the_brokers_own_key(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            endpoint = here.server.endpoint
-            assert await asyncio.to_thread(ping, endpoint, PATIENCE_S, here.own)
-            assert not await asyncio.to_thread(ping, endpoint, 0.3)
-
-    asyncio.run(play())
-
-
-def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, log: io.StringIO) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            public, secret = make_pair()
-            stranger = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
-            await stranger.say(Hello(backbone.VERSION))
-            await until(lambda: here.server.denied > 3)
-            for number in range(3):
-                east = here.peer(f"east/{number}", here.key(EAST))
-                await east.greet()
-                await east.live()
-            await until(lambda: "a key was admitted" in log.getvalue())
-            assert log.getvalue().count("a key was denied") == log.getvalue().count("a key was admitted") == 1
-            (told,) = (line for line in log.getvalue().splitlines() if "was denied" in line)
-            assert public in told
-            assert "127.0.0.1" in told
-            (here.folder / "gateways" / "west.pub").write_text(public)
-            await stranger.hear()
-            await until(lambda: "a key was added" in log.getvalue())
-            key_folder.remove(here.folder, WEST)
-            await until(lambda: "a key was removed" in log.getvalue())
-
-    asyncio.run(play())
+            await east.live()
+        await until(lambda: "a key was admitted" in log.getvalue())
+        assert log.getvalue().count("a key was denied") == log.getvalue().count("a key was admitted") == 1
+        (told,) = (line for line in log.getvalue().splitlines() if "was denied" in line)
+        assert public in told
+        assert "127.0.0.1" in told
+        (here.folder / "gateways" / "west.pub").write_text(public)
+        await stranger.hear()
+        await until(lambda: "a key was added" in log.getvalue())
+        key_folder.remove(here.folder, WEST)
+        await until(lambda: "a key was removed" in log.getvalue())
 
 
 @pytest.mark.parametrize("has_key", [False, True])
-def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
+async def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
     tmp_path: Path, log: io.StringIO, has_key: bool
 ) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.key(EAST)
-            key = replace(east, broker=make_pair()[0]) if has_key else None
+    async with guarded(tmp_path) as here:
+        east = here.key(EAST)
+        key = replace(east, broker=make_pair()[0]) if has_key else None
 
-            async def knock_until(holds: Callable[[], bool]) -> None:
-                async with asyncio.timeout(PATIENCE_S):
-                    while not holds():
-                        here.peer("east/1", key)  # who has none gives up at once, and is not seen each time
-                        await asyncio.sleep(0.1)
+        async def knock_until(holds: Callable[[], bool]) -> None:
+            async with asyncio.timeout(PATIENCE_S):
+                while not holds():
+                    here.peer("east/1", key)  # who has none gives up at once, and is not seen each time
+                    await asyncio.sleep(0.1)
 
-            for at in ("commands", "news"):
-                words = f"was denied [broker.zap] at={at}"
-                await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
-            # The sockets are closed and bound again, and watched as before.
-            await here.peer("east/2", east).greet()
-            key_folder.remove(here.folder, EAST)
-            await until(lambda: "a key was removed" in log.getvalue())
-            denied = here.server.denied
-            assert denied >= 2
-            await knock_until(lambda: here.server.denied > denied)
-            assert log.getvalue().count("a client without a key, or with a key for another broker") == 2
-
-    asyncio.run(play())
+        for at in ("commands", "news"):
+            words = f"was denied [broker.zap] at={at}"
+            await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
+        # The sockets are closed and bound again, and watched as before.
+        await here.peer("east/2", east).greet()
+        key_folder.remove(here.folder, EAST)
+        await until(lambda: "a key was removed" in log.getvalue())
+        denied = here.server.denied
+        assert denied >= 2
+        await knock_until(lambda: here.server.denied > denied)
+        assert log.getvalue().count("a client without a key, or with a key for another broker") == 2
 
 
-def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
-    async def play() -> None:
-        store, limits = MemoryStore(), Limits()
-        server = Server(Core(store.load(), "b", limits, 0.0), store, limits, f"ipc://{tmp_path}/b", lambda: None)
-        server.start()
-        try:
-            assert {path.stat().st_mode & 0o777 for path in (tmp_path / "b", tmp_path / "b.pub")} == {0o600}
-        finally:
-            server.stop()
-
-    asyncio.run(play())
+async def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
+    store, limits = MemoryStore(), Limits()
+    server = Server(Core(store.load(), "b", limits, 0.0), store, limits, f"ipc://{tmp_path}/b", lambda: None)
+    server.start()
+    try:
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / "b", tmp_path / "b.pub")} == {0o600}
+    finally:
+        server.stop()
