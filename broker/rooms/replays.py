@@ -1,4 +1,4 @@
-"""Answer gateways that ask for a part of a room's log."""
+"""Answer gateways that ask for a part of a room's log; ARCHITECTURE.md, "Gaps and replay"."""
 
 from collections.abc import Callable, Sequence
 

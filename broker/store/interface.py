@@ -1,4 +1,4 @@
-"""What must survive the broker, and the interface of the engines that keep it.
+"""What must survive the broker, and the interface of the engines that keep it; ARCHITECTURE.md, "Store".
 
 The broker decides on its own picture of the rooms and gives each turn's changes to the store as one `Batch`: one
 transaction in a file, one round trip to a server.
