@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.codes import Rights
@@ -140,7 +140,8 @@ class Room:
     @classmethod
     def of(cls, row: RoomRow, first: int = 1, last: int = 0) -> "Room":
         """Return the room of a row, whose log has these offsets."""
-        return cls(*_room_fields(row), first=first, last=last)
+        values: tuple[Any, ...] = (*_room_fields(row), first, last)
+        return cls(*values)
 
     def row(self) -> RoomRow:
         """Return its stored fields."""
