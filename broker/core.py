@@ -174,7 +174,8 @@ class Core:
             published += [(topic, each) for each in news.bundles(self._instance, accepted, canaries, own.get(peer, []))]
         # After the bundles: a position that overtook its room's entries would look like a gap.
         for room_id in pending.announced:
-            published.append((backbone.room_topic(room_id), self._position(room_id)))
+            _, epoch, last = self.directory.standing(room_id)
+            published.append((backbone.room_topic(room_id), backbone.encode(backbone.News(epoch, last, []))))
         return Turn(batch, published, pending.replies, *self.requests.take())
 
     def _log(self, changes: Changes, moment: Moment) -> list[news.RoomNews]:
@@ -255,11 +256,6 @@ class Core:
 
     def _answer(self, peer: str, message: backbone.Downward) -> None:
         self._pending.replies.append((peer, message))
-
-    def _position(self, room_id: int) -> bytes:
-        """Return news without entries: a room's position, and whether it is closed."""
-        _, epoch, last = self.directory.standing(room_id)
-        return backbone.encode(backbone.News(epoch, last, []))
 
 
 def _taken(text: str) -> str:

@@ -66,19 +66,14 @@ class AdminServer:
         """Give the service the requests that have come."""
         try:
             for _ in range(FRAMES_A_TURN):
-                self._receive(self.socket.recv_multipart(NOBLOCK, copy=False), moment)
+                frames = self.socket.recv_multipart(NOBLOCK, copy=False)
+                owner = self._zap.owner(frames[-1]) if self._zap is not None else None
+                if self._zap is not None and (owner is None or owner.role is not Role.OPERATOR):
+                    self.strangers += 1
+                elif len(frames) == 2 and (answer := self.service.handle_untrusted(frames[-1].bytes, moment)):
+                    self._answers.append((frames[0].bytes, admin_frames.encode(answer)))
         except zmq.Again:
             pass
-
-    def _receive(self, frames: list[zmq.Frame], moment: Moment) -> None:
-        if self._zap is not None:
-            owner = self._zap.owner(frames[-1])
-            if owner is None or owner.role is not Role.OPERATOR:
-                self.strangers += 1
-                return
-        answer = self.service.handle_untrusted(frames[-1].bytes, moment) if len(frames) == 2 else None
-        if answer is not None:
-            self._answers.append((frames[0].bytes, admin_frames.encode(answer)))
 
     def answer(self) -> None:
         """Send the answers: the turn is stored."""

@@ -99,7 +99,11 @@ class AdminService:
             case admin_frames.Persist(name, password_hash, topic):
                 return self._persist(name, password_hash, topic, wall_ms)
             case admin_frames.Unpersist(name):
-                return self._unpersist(self._room(name), wall_ms)
+                room = self._room(name)
+                if not room.persistent:
+                    return Refused(f"{room.name} is not persistent")
+                directory.unpersist(room, wall_ms)
+                return Done(1)
 
     def _room(self, name: str) -> Room:
         wanted = names.room_name(name)
@@ -179,12 +183,6 @@ class AdminService:
             directory.set_password(room, password_hash, None, wall_ms)
         if topic is not None and topic != room.topic:
             directory.set_topic(room, _checked(topic), None, wall_ms)
-        return Done(1)
-
-    def _unpersist(self, room: Room, wall_ms: int) -> Answer:
-        if not room.persistent:
-            return Refused(f"{room.name} is not persistent")
-        self._directory.unpersist(room, wall_ms)
         return Done(1)
 
 

@@ -151,7 +151,8 @@ class ZapHandler:
     def _decide(self, request: list[bytes]) -> list[bytes]:
         request_id = request[1] if len(request) > 1 else b""
         if len(request) == REQUEST_PARTS and request[5] == b"CURVE" and len(request[6]) == 32:
-            public, address = z85.encode(request[6]).decode(), _plain(request[3])
+            public, address = z85.encode(request[6]).decode(), request[3].decode(errors="replace")
+            address = address.removeprefix("::ffff:")  # the socket takes IPv6 too, and shows IPv4 as mapped
             owner = self.allow_list.find(public)
             if owner is not None and (owner.role is Role.GATEWAY or request[2] != NEWS):
                 self.admitted.add(public)
@@ -164,8 +165,3 @@ class ZapHandler:
                 logger.warning("a key was denied", **about, at=at, not_told_before=unlogged)
         self.denied += 1
         return [VERSION, request_id, NOT_NOW, b"", b"", b""]
-
-
-def _plain(address: bytes) -> str:
-    """Return an address without the prefix of IPv4-mapped ones: the socket takes IPv6 too."""
-    return address.decode(errors="replace").removeprefix("::ffff:")

@@ -99,7 +99,9 @@ class _Run:
                 self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
             case slash_commands.Mute(name, minutes):
                 if target := self._find_other(name):
-                    self._mute(target, minutes)
+                    until_ms = end_of(minutes, wall_ms)
+                    self._restrict(RestrictionKind.MUTE, target.wished, self._address_of(target), until_ms)
+                    directory.mute(target, minutes, until_ms, member, wall_ms)
             case slash_commands.Unmute(name):
                 self._unmute(name)
             case slash_commands.Lock(""):
@@ -150,11 +152,6 @@ class _Run:
         self._answer(Phrase.ADDRESS_BANNED, ip)
         for member in [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]:
             self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, "", self._member)
-
-    def _mute(self, target: Member, minutes: int) -> None:
-        until_ms = end_of(minutes, self._wall_ms)
-        self._restrict(RestrictionKind.MUTE, target.wished, self._address_of(target), until_ms)
-        self._directory.mute(target, minutes, until_ms, self._member, self._wall_ms)
 
     def _unmute(self, who: str) -> None:
         """Lift the mute of a member, or of a name whose member has left."""
