@@ -94,7 +94,7 @@ class Core:
         if isinstance(message, backbone.Hello):
             self._hello(peer, message, moment.now, account)
             return
-        gateway = self.gateways.hear(peer, moment.now)
+        gateway = self.gateways.received(peer, moment.now)
         if gateway is None:
             self.counters.from_strangers += 1
             self._answer(peer, backbone.Unknown(self._instance))

@@ -52,7 +52,7 @@ class Connection:
             _end(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")
         return answer
 
-    def tell(self, question: Question, words: str) -> None:
+    def order(self, question: Question, words: str) -> None:
         """Send an order and print the result; `words` may contain {count}."""
         done = self.ask(question, Done)
         if self.as_json:
@@ -120,7 +120,7 @@ def _moment(at_ms: int) -> str:
 def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     """Look at a running broker, and give it orders.
 
-    It is found by its --store (or TSUDOI_STORE): who may read that may operate. A broker that listens for operators
+    It is found by its --store (or TSUDOI_STORE): a user of that folder may operate. A broker that listens for operators
     elsewhere is named by --admin. A gateway's own broker has its store in the gateway's --data folder.
     """
     endpoint = context.obj.admin
@@ -189,7 +189,7 @@ def rooms_command(broker: Connection) -> None:
 @click.argument("name")
 @click.pass_obj
 def room_command(broker: Connection, name: str) -> None:
-    """Show one room and who is in it."""
+    """Show one room and its members."""
     rooms = broker.ask(admin_frames.ListRooms(0, name), admin_frames.Rooms).rooms
     members = _members(broker, name)
     if broker.as_json:
@@ -229,7 +229,7 @@ def counters_command(broker: Connection) -> None:
 @admin.command("bans")
 @click.pass_obj
 def bans_command(broker: Connection) -> None:
-    """List who may not come in anywhere."""
+    """List the names and addresses that may not join any room."""
     broker.show("bans", broker.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "Nobody is banned.")
 
 
@@ -240,8 +240,8 @@ def bans_command(broker: Connection) -> None:
 @click.argument("room")
 @click.pass_obj
 def close_command(broker: Connection, room: str) -> None:
-    """Close ROOM; its members are told."""
-    broker.tell(admin_frames.CloseRoom(room), f"{room} is closed.")
+    """Close ROOM; its members get a notice."""
+    broker.order(admin_frames.CloseRoom(room), f"{room} is closed.")
 
 
 @admin.command("remove")
@@ -251,7 +251,7 @@ def close_command(broker: Connection, room: str) -> None:
 @click.pass_obj
 def remove_command(broker: Connection, room: str, name: str, reason: str) -> None:
     """Remove the member NAME from ROOM; if it is the host, what happens is what happens when hosts leave."""
-    broker.tell(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
+    broker.order(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
 
 
 @admin.command("ban")
@@ -261,14 +261,14 @@ def remove_command(broker: Connection, room: str, name: str, reason: str) -> Non
 @click.option("--name", "is_name", is_flag=True, help="WHO is a user's name, though it looks like an address.")
 @click.pass_obj
 def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name: bool) -> None:
-    """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; who is in is removed."""
+    """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; members are removed."""
     name, ip = ("", who) if rate_key(who) and not is_name else (who, "")
     if name and not is_name and looks_like_address(name):
         raise click.UsageError(
             f"{who} is no address that can be banned: write one of IPv4 (192.0.2.1), or one or 64 bits of IPv6"
             " (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that name: --name"
         )
-    broker.tell(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
+    broker.order(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
 
 
 @admin.command("unban")
@@ -276,7 +276,7 @@ def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name
 @click.pass_obj
 def unban_command(broker: Connection, who: str) -> None:
     """Lift the bans of WHO, a user's name or an IP address."""
-    broker.tell(admin_frames.Unban(who), f"{who} may come in again.")
+    broker.order(admin_frames.Unban(who), f"{who} may come in again.")
 
 
 @admin.command("announce")
@@ -284,8 +284,8 @@ def unban_command(broker: Connection, who: str) -> None:
 @click.option("--room", default="", help="To this room only.")
 @click.pass_obj
 def announce_command(broker: Connection, text: str, room: str) -> None:
-    """Tell everybody in every room TEXT."""
-    broker.tell(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
+    """Announce TEXT in every room."""
+    broker.order(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
 
 
 @admin.command("persist")
@@ -295,7 +295,7 @@ def announce_command(broker: Connection, text: str, room: str) -> None:
 @click.option("--topic", default=None, help="What the room is about from now on.")
 @click.pass_obj
 def persist_command(broker: Connection, room: str, ask_password: bool, no_password: bool, topic: str | None) -> None:
-    """Let ROOM outlive its members and the broker; make it, if it is not there. Nobody is its host."""
+    """Let ROOM outlive its members and the broker; create it if need be. It has no host."""
     if ask_password and no_password:
         raise click.UsageError("--ask-password or --no-password, not both")
     password_hash = "" if no_password else None
@@ -303,12 +303,12 @@ def persist_command(broker: Connection, room: str, ask_password: bool, no_passwo
         password = click.prompt("Password", type=str, err=True, hide_input=sys.stdin.isatty())
         # Made here: the password itself goes nowhere.
         password_hash = make_hash(password)
-    broker.tell(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
+    broker.order(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
 
 
 @admin.command("unpersist")
 @click.argument("room")
 @click.pass_obj
 def unpersist_command(broker: Connection, room: str) -> None:
-    """Let ROOM close when its last member leaves; at once, if nobody is there."""
-    broker.tell(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")
+    """Let ROOM close when its last member leaves; at once, if it has none."""
+    broker.order(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")

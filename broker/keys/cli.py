@@ -16,7 +16,7 @@ from . import key_folder
 def keys_command() -> None:
     """Make, list, add and remove the keys of gateways and operators.
 
-    The running broker sees at once what changes here; nobody else has to be started again.
+    The running broker applies changes at once; no program has to be started again.
     """
 
 

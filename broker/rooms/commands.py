@@ -1,6 +1,6 @@
 """Members' commands (`/kick`, `/topic`, …), carried out; PROTOCOL.md, "Commands".
 
-The result of a command is an entry in the room's log: for all members, or an answer to the one who gave it. So an
+The result of a command is an entry in the room's log: for all members, or an answer to the one that gave it. So an
 accepted command is carried out once and its result is delivered once, like a message.
 """
 
@@ -47,7 +47,7 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
 
 
 def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
-    """Say whether a member is muted; if so, tell it, now and then."""
+    """Say whether a member is muted; if so, answer that, now and then."""
     left_ms = member.muted_until_ms - wall_ms
     if left_ms <= 0:
         return False

@@ -52,7 +52,7 @@ class Gateways:
                     gateway.seen = now
         self._awake_at = now
 
-    def hear(self, instance: str, now: float) -> Gateway | None:
+    def received(self, instance: str, now: float) -> Gateway | None:
         """Note that a gateway has sent something and return it; None if it must say Hello first."""
         gateway = self.known.get(instance)
         if gateway is None or not gateway.greeted:
