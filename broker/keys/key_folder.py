@@ -82,10 +82,8 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
     """
     try:
         public_file = _public_file(folder, owner)
-        if out.is_dir() or not out.parent.is_dir():
-            raise SettingError(
-                f"can not write {out}: {'it is a folder' if out.is_dir() else 'its folder is not there'}"
-            )
+        if not out.parent.is_dir():
+            raise SettingError(f"can not write {out}: its folder is not there")
         own = _own(folder, make_pair)
         if public_file.exists():
             raise SettingError(f"there is a {owner} already; python -m broker keys remove {owner.name} takes it away")

@@ -81,6 +81,13 @@ class Handovers:
         for handover in self._under_way.values():
             handover.waiting.pop(instance, None)
 
+    def end_for_owner(self, instance: str, now: float) -> None:
+        """End the handovers of an owner that is gone."""
+        for member_id in list(self._under_way):
+            member = self._directory.members.get(member_id)
+            if member is None or member.gateway == instance:
+                self._hand_over(member_id, None, now)
+
     def resume(self, instance: str, request_id: int, member: Member, resume: backbone.Resume, now: float) -> None:
         """Handle Resume: the gateway got a datagram with the token of a member that it does not serve."""
         elsewhere = bool(resume.ip and resume.move_after_ms) and not same_host(resume.ip, member.where)

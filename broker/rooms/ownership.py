@@ -84,7 +84,7 @@ class Ownership:
     def _lose(self, instance: str, gateway: Gateway, now: float) -> None:
         """End a gone gateway's handovers, and let a successor take over its sessions."""
         gateway.gone = True
-        self._handovers.tick(now)
+        self._handovers.end_for_owner(instance, now)
         self._reassign_all(instance, now)
 
     def _reassign_all(self, gone: str, now: float) -> None:
