@@ -4,6 +4,7 @@ All live members of a room stand at the room's position. Any other member has a 
 log holds after that, no faster than `replay_limiter` allows, until it stands where the room does and becomes live.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
@@ -12,8 +13,7 @@ from tsudoi.protocol.codes import EntryKind
 
 from ..config import Settings
 from ..counters import Counters
-from . import audience, render
-from .backlog import Backlog
+from . import audience, backlog, render
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
 from .groups import Groups
@@ -21,6 +21,8 @@ from .members import CatchUpState, Member, Members, Room
 from .outbound import Outbound, send_to
 from .replay_limiter import ReplayLimiter
 from .room_events import RoomEvents
+
+SendAnswer = Callable[[Member, CatchUpState, Replayed], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +34,6 @@ class CatchUp:
     out: Outbound
     counters: Counters
     groups: Groups
-    backlog: Backlog
     events: RoomEvents
     closed_rooms: ClosedRooms
     fencing: Fencing
@@ -60,7 +61,7 @@ class CatchUp:
         if not room.confirmed or (state is not None and state.replaying):
             return
         if state is not None and state.history:
-            self._ask_history(member, state, now)
+            self._ask_log(member, state, backlog.history_question(member, state), self._send_history, now)
             return
         # Many join before the first of them shows its address: that others have joined is no reason to ask the log.
         missed_joins = (
@@ -76,9 +77,11 @@ class CatchUp:
         if state.limiter is None:
             state.limiter = ReplayLimiter(self.settings.replay_rate, room.position, now)
         if portion := next_portion(state.limiter, member.cursor, room.position, now, self.counters):
-            self._ask_log(member, state, portion, now)
+            question = Replay(room.id, room.epoch, member.cursor, portion)
+            self._ask_log(member, state, question, self._send_replay, now)
 
-    def _ask_log(self, member: Member, state: CatchUpState, portion: int, now: float) -> None:
+    def _ask_log(self, member: Member, state: CatchUpState, question: Replay, send: SendAnswer, now: float) -> None:
+        """Ask the log, let `send` send the member what it holds, and go on."""
         room = member.room
 
         def answered(answer: Answer | None, now: float) -> None:
@@ -90,28 +93,19 @@ class CatchUp:
             if answer.epoch == 0:
                 self.closed_rooms.log_is_gone(room)
             elif answer.epoch == room.epoch:
-                self._send_replay(member, answer)
+                send(member, state, answer)
                 if room.members.get(member.id) is member:
                     self._go_on(member, now)
 
         state.replaying = True
-        self.out.ask(Replay(room.id, room.epoch, member.cursor, portion), now, answered)
+        self.out.ask(question, now, answered)
 
-    def _ask_history(self, member: Member, state: CatchUpState, now: float) -> None:
-        def on_history(entries: list[Entry] | None, now: float) -> None:
-            if member.room.members.get(member.id) is not member or self.fencing.is_fenced(now):
-                return
-            if entries is None:
-                self.closed_rooms.log_is_gone(member.room)
-                return
-            for entry in entries:
-                self._send(member, entry)
-            state.history = 0
-            self._go_on(member, now)
+    def _send_history(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
+        for entry in backlog.history(answer.entries, state):
+            self._send(member, entry)
+        state.history = 0
 
-        self.backlog.ask_history(member, state, now, on_history)
-
-    def _send_replay(self, member: Member, answer: Replayed) -> None:
+    def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
         """Send a member what the log holds of what it has missed, up to its room's position."""
         room = member.room
         if answer.first > member.cursor + 1:
@@ -134,8 +128,8 @@ class CatchUp:
             if not is_own and audience.hears(entry, member.id, member.options):
                 self._send(member, entry)
             member.cursor = entry.offset
-        if member.catch_up is not None and member.catch_up.limiter is not None:
-            member.catch_up.limiter.sent(member.cursor - begun)
+        if state.limiter is not None:
+            state.limiter.sent(member.cursor - begun)
 
     def _send(self, member: Member, entry: Entry) -> None:
         payload = render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)

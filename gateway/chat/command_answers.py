@@ -15,7 +15,7 @@ from .members import Member
 PAGE = 20
 """Members, rooms or bans on a page."""
 Row = tuple[dict[str, Any], str]
-"""(for our own clients, the line for all others)."""
+"""(values for our own clients, the line for all others)"""
 
 
 def speaks_japanese(member: Member) -> bool:
@@ -81,7 +81,7 @@ def help_datagrams(member: Member) -> list[bytes]:
 
 
 def history_datagrams(member: Member, messages: list[Entry]) -> list[bytes]:
-    """Return messages of the log."""
+    """Return the list of these messages of the log."""
     room, japanese = member.room.name, speaks_japanese(member)
     head = phrase(Phrase.HISTORY, japanese, count=len(messages), room=room)
     rows = [_message_row(entry, japanese) for entry in messages]
@@ -97,5 +97,5 @@ def _message_row(entry: Entry, japanese: bool) -> Row:
 
 
 def utc(at_ms: int) -> datetime:
-    """Return the moment of a Unix time in milliseconds."""
+    """Convert a Unix time in milliseconds."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)

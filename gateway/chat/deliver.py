@@ -1,4 +1,4 @@
-"""Deliver a room's entries: who hears each entry, in the order of the room's log, encoded once a form of datagram.
+"""Deliver a room's entries to its live members, in the order of the room's log, encoded once a form of datagram.
 
 All live members of a room stand at the room's position, so an entry goes to all of them together and moves them on.
 """
@@ -21,7 +21,7 @@ from .room_events import RoomEvents
 _SAID = int(EntryKind.SAID)
 """A plain number: it is compared for each entry."""
 POSITIONS_AT_ONCE = 2_000
-"""Rooms whose positions are asked for in one question."""
+"""Rooms whose positions one question asks for; the broker takes no more (`backbone.ROOMS_ASKED`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,14 +38,15 @@ class Deliver:
     reports: DeliveryReports
 
     def __post_init__(self) -> None:
-        self.gaps.advance = self.advance
+        self.gaps.advance = self._advance
+        self.fencing.on_reconciled = self.check_positions
 
     def handle_news(self, room: Room, news: News, now: float) -> None:
         """Take news of a room that is served here: entries, or only the position of its last entry."""
         if room.is_ended:
             return
         if news.epoch == 0:
-            # It was closed, and how was not heard here: the end of its log tells.
+            # It is closed, and this gateway has missed the closing: read the end of its log.
             room.known_last = max(room.known_last, news.last, room.position + 1)
             if not room.repairing:
                 self.gaps.repair(room, now)
@@ -64,11 +65,11 @@ class Deliver:
             if first > room.position + 1:
                 self.gaps.found(room, now, is_first)
                 return
-            self.advance(room, news.entries, now)
+            self._advance(room, news.entries, now)
         if room.waiting:
             self.catch_up.go_on(room, now)
 
-    def advance(self, room: Room, entries: list[Entry], now: float) -> None:
+    def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         for entry in entries:
             if entry.offset <= room.position:
@@ -103,9 +104,10 @@ class Deliver:
             fan_out(listener, recipients, payload, skip)
 
     def check_positions(self, now: float) -> None:
-        """Ask where all rooms stand, and report all: news may have been dropped without a trace, and reports too."""
+        """Ask for all rooms' positions and report all: news and reports may have been lost without a trace."""
         rooms = self.members.rooms
-        self.reports.repeat(rooms.values())
+        for room in rooms.values():
+            self.reports.note(room)
 
         def answered(answer: Answer | None, now: float) -> None:
             for room_id, epoch, last in answer.positions if isinstance(answer, RoomPositions) else ():
@@ -117,7 +119,7 @@ class Deliver:
             self.out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
-        """Go on where an answer did not come or the replay limiter said to wait."""
+        """Go on where an answer did not come or where the replay limiter made a replay wait."""
         self.reports.report_if_due(now)
         if self.fencing.tick(now):
             return

@@ -12,13 +12,11 @@ from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..link.link import Link
 from .address_moves import AddressMoves
-from .backlog import Backlog
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .commands import Commands
 from .deliver import Deliver
 from .delivery_reports import DeliveryReports
-from .destination import Destinations
 from .enter import Enter
 from .exit_answers import ExitAnswers
 from .fencing import Fencing
@@ -26,7 +24,6 @@ from .flooding import Flooding
 from .gaps import Gaps
 from .groups import Groups
 from .handover import Handover
-from .idle import IdleWheel
 from .leave import Leaving
 from .members import Members
 from .outbound import Outbound
@@ -42,33 +39,21 @@ class ChatCore:
     def __init__(
         self, settings: Settings, link: Link, out: Outbound, counters: Counters, ipv6_listeners: list[bool]
     ) -> None:
-        """Serve nobody yet.
-
-        Args:
-            settings: see there; they may change.
-            link: the broker.
-            out: carries out what is decided.
-            counters: what was dropped, refused and repaired.
-            ipv6_listeners: one item for each UDP listener: whether it is IPv6.
-        """
-        self.link = link
-        self.counters = counters
+        """Begin without members; `ipv6_listeners` says of each UDP listener whether it is IPv6."""
+        self.link, self.counters = link, counters
         self.members = members = Members()
-        idle, groups, rate_keys = IdleWheel(), Groups(out), RateKeys(settings)
-        self.leaving = leaving = Leaving(members, idle, groups, out)
+        groups, rate_keys = Groups(out), RateKeys(settings)
+        self.leaving = leaving = Leaving(members, groups, out)
         closed = ClosedRooms(members, out, leaving)
         # Broker to members.
-        events = RoomEvents(out, leaving)
-        fencing = Fencing(link, members, out, counters, leaving, self._check_positions)
-        backlog = Backlog(settings, out, counters)
-        catch_up = CatchUp(settings, members, out, counters, groups, backlog, events, closed, fencing)
+        events, self.reports = RoomEvents(out, leaving), DeliveryReports(out)
+        fencing = Fencing(link, members, out, counters, leaving)
+        catch_up = CatchUp(settings, members, out, counters, groups, events, closed, fencing)
         gaps = Gaps(settings, members, out, counters, catch_up, closed, fencing)
-        self.reports = DeliveryReports(out)
         self.deliver = Deliver(members, out, gaps, catch_up, events, closed, fencing, self.reports)
         # Members to broker.
-        destinations = Destinations(members, groups, backlog, catch_up, ipv6_listeners)
-        moves = AddressMoves(settings, destinations, counters)
-        entering = Enter(members, idle, settings, out, counters, rate_keys, destinations, moves)
+        moves = AddressMoves(settings, members, counters, groups, catch_up, ipv6_listeners)
+        entering = Enter(members, settings, out, counters, rate_keys, moves)
         exits = ExitAnswers(out, counters, rate_keys)
         self.unknown_tokens = unknown = UnknownTokens(
             members, settings, out, counters, rate_keys, entering, closed, exits
@@ -81,11 +66,11 @@ class ChatCore:
         receiver = Receiver(members, out, counters, moves, limits, flooding, commands, leaving, unknown, signed)
         # Inputs that one part takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
-        self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, destinations.announce
+        self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, moves.announce
         self.leave = leaving.leave
 
     def handle_news(self, frame: bytes, now: float) -> None:
-        """Take one frame from the broker's PUB side."""
+        """Take one frame from the broker's PUB side; news of rooms without members here are ignored."""
         topic, body = frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
         room_id = backbone.topic_room(topic)
         try:
@@ -97,7 +82,7 @@ class ChatCore:
             self.counters.malformed_frames += 1
 
     def _handle_bundle(self, bundle: backbone.Bundle, now: float) -> None:
-        """Take what is published for this gateway alone; rooms without members here are ignored."""
+        """Take what is published for this gateway alone."""
         if bundle.accepted:
             self.link.handle_accepted(bundle.broker, bundle.accepted, now)
         for room_id, news in bundle.news:
@@ -107,27 +92,22 @@ class ChatCore:
             if not self.link.handle_canary(number, now):
                 self.deliver.check_positions(now)
 
-    def _check_positions(self, now: float) -> None:
-        self.deliver.check_positions(now)
-
     def handle_answer(self, frame: bytes, now: float) -> None:
         """Take one frame from the command socket."""
         try:
             for each in backbone.unpack_frames_untrusted(frame):
-                self._handle_answer(backbone.parse_downward_untrusted(each), now)
+                message = backbone.parse_downward_untrusted(each)
+                self.link.handle(message, now)
+                match message:
+                    case Release():
+                        self._handover.release(message, now)
+                    case Adopt(adoptions):
+                        self._handover.adopt(adoptions, now)
         except MalformedMessage:
             self.counters.malformed_frames += 1
 
-    def _handle_answer(self, message: backbone.Downward, now: float) -> None:
-        self.link.handle(message, now)
-        match message:
-            case Release():
-                self._handover.release(message, now)
-            case Adopt(adoptions):
-                self._handover.adopt(adoptions, now)
-
     def tick(self, now: float) -> None:
-        """Do what time brings. To be called every `canary.CANARY_S`."""
+        """Do what is due. To be called every `canary.CANARY_S`."""
         self.link.tick(now)
         self.flooding.tick(now)
         self.leaving.tick(now, self.link.is_alive(now))

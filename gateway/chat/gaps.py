@@ -1,6 +1,6 @@
-"""Repair gaps: entries that the news did not bring are asked of the log, and delivered before anything later.
+"""Repair gaps: ask the log for entries that the news did not bring, and deliver them before anything later.
 
-PUB/SUB may drop news; positions show it. What the log does not hold any more is counted as lost.
+PUB/SUB may drop news; positions show it. Entries that the log does not hold any more are counted as lost.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from .replay_limiter import ReplayLimiter
 
 @dataclass(slots=True, eq=False)
 class Gaps:
-    """Repairs what live members have missed together; `now` is monotonic seconds."""
+    """Repairs what a room's live members have missed together; `now` is monotonic seconds."""
 
     settings: Settings
     members: Members
@@ -30,15 +30,15 @@ class Gaps:
     closed_rooms: ClosedRooms
     fencing: Fencing
     advance: Callable[[Room, list[Entry], float], None] = field(init=False)
-    """`Deliver.advance`, set by it: delivers the entries that the log had."""
+    """Set by `Deliver`: delivers the entries that the log had."""
 
     def found(self, room: Room, now: float, is_first: bool) -> None:
-        """Repair a gap that news have shown; before a room's first news no subscription could have dropped any."""
+        """Repair a gap and count it, unless the subscription was not live yet (the room's first news)."""
         self.counters.gaps += not is_first
         self.repair(room, now)
 
     def repair(self, room: Room, now: float) -> None:
-        """Ask the log for what is missing, or wait for the limiter; until then news only say how much there is."""
+        """Ask the log for what is missing, or wait for the limiter; meanwhile news only raise `known_last`."""
         room.repairing = True
         self.members.unsettled[room.id] = room
         if room.limiter is None:

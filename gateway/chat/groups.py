@@ -21,7 +21,7 @@ class Groups:
     out: Outbound
 
     def join(self, member: Member) -> None:
-        """Let a member that has heard its room up to the room's position hear the news live."""
+        """Make a member live that has heard its room up to the room's position."""
         room = member.room
         room.stop_waiting(member)
         member.catch_up = None
@@ -36,7 +36,7 @@ class Groups:
         self.publish_address(member, room.position)
 
     def leave(self, member: Member) -> None:
-        """Take a member out of its group, if it is live; it has heard its room up to the room's position."""
+        """Take a member out of its group if it is live, and note that it has heard its room so far."""
         recipients, room = member.recipients, member.room
         if recipients is None:
             return

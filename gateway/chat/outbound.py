@@ -1,7 +1,6 @@
-"""The interface by which all that the deciding parts want done leaves them.
+"""The one interface to the outside of the deciding parts; `process/service.py` implements it.
 
-`process/service.py` implements it. Calls are carried out at once and in order: a group of recipients may change with
-the next decision.
+Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """
 
 from collections.abc import Sequence
@@ -15,8 +14,6 @@ from .members import Member, Recipients
 
 class Outbound(Protocol):
     """Sends to members and to the broker."""
-
-    # To members.
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         """Send one datagram from a UDP listener to one address."""
@@ -33,13 +30,11 @@ class Outbound(Protocol):
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""
 
-    # To the broker.
-
     def publish(self, item: Item) -> bool:
-        """Publish an item reliably and in order; False if it is talk and too much talk waits for the broker."""
+        """Publish an item reliably and in order; return False if too many items wait to take a message or command."""
 
     def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask the broker; `on_answer` is called once, at once if the broker is away."""
+        """Ask the broker; `on_answer` is called once, at once with None if the broker is away."""
 
     def notify(self, message: Delivered) -> None:
         """Send the broker a message that needs no answer and may be lost."""
