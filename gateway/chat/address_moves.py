@@ -4,25 +4,21 @@ from dataclasses import dataclass
 
 from tsudoi.ops.token_bucket import Bucket
 
-from ..config import Settings
-from ..counters import Counters
 from ..listeners import sockaddr
 from . import backlog
 from .catch_up import CatchUp
 from .groups import Groups
-from .members import Member, Members
+from .members import Member
+from .outbound import Component
 
 MOVES_S, MOVES = 2.0, 20.0
 """Moves of a member a second in the long run, and at once: each costs its group and the directory some work."""
 
 
 @dataclass(slots=True, eq=False)
-class AddressMoves:
-    """Follows members to other addresses; `now` is monotonic seconds."""
+class AddressMoves(Component):
+    """Follows members to other addresses."""
 
-    settings: Settings
-    members: Members
-    counters: Counters
     groups: Groups
     catch_up: CatchUp
     ipv6_listeners: list[bool]

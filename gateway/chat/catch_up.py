@@ -11,14 +11,13 @@ from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from ..config import Settings
 from ..counters import Counters
 from . import audience, backlog, render
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
 from .groups import Groups
-from .members import CatchUpState, Member, Members, Room
-from .outbound import Outbound, send_to
+from .members import CatchUpState, Member, Room
+from .outbound import Component
 from .replay_limiter import ReplayLimiter
 from .room_events import RoomEvents
 
@@ -26,13 +25,9 @@ SendAnswer = Callable[[Member, CatchUpState, Replayed], None]
 
 
 @dataclass(slots=True, eq=False)
-class CatchUp:
-    """Decides what members in `Room.waiting` are sent; `now` is monotonic seconds."""
+class CatchUp(Component):
+    """Decides what members in `Room.waiting` are sent."""
 
-    settings: Settings
-    members: Members
-    out: Outbound
-    counters: Counters
     groups: Groups
     events: RoomEvents
     closed_rooms: ClosedRooms
@@ -63,7 +58,7 @@ class CatchUp:
         if state is not None and state.history:
             self._ask_log(member, state, backlog.history_question(member, state), self._send_history, now)
             return
-        # Many join before the first of them shows its address: that others have joined is no reason to ask the log.
+        # Many members join before the first of them shows its address: JOINED entries alone are not asked for.
         missed_joins = (
             room.last_not_joined <= member.cursor <= room.position and not member.options & MemberOptions.NOTICES
         )
@@ -134,7 +129,7 @@ class CatchUp:
     def _send(self, member: Member, entry: Entry) -> None:
         payload = render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
         if payload is not None:
-            send_to(self.out, member, payload)
+            self.send_to(member, payload)
 
 
 def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:

@@ -8,19 +8,17 @@ from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from .leave import Leaving
-from .members import Member, Members, Room
-from .outbound import Outbound, send_to
+from .members import Member, Room
+from .outbound import Component
 
 TOLD = 100_000
 """Members with such a notice that are remembered, so that none gets a second one."""
 
 
 @dataclass(slots=True, eq=False)
-class ClosedRooms:
+class ClosedRooms(Component):
     """Ends rooms for their members."""
 
-    members: Members
-    out: Outbound
     leaving: Leaving
     _told: dict[int, None] = field(default_factory=dict)
     """Ids of members that got the notice."""
@@ -50,7 +48,7 @@ class ClosedRooms:
         if member.address is not None:
             for template in member.dialect.closed:
                 text = template.format(user=entry.sender if entry else "?", room=room.name)
-                send_to(self.out, member, encode_closing(member.dialect, room.name, "closed", text))
+                self.send_to(member, encode_closing(member.dialect, room.name, "closed", text))
             self._told[member.id] = None
             drop_oldest(self._told, TOLD)
             self._publish_left(room.id, member.id)

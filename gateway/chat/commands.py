@@ -1,7 +1,7 @@
 """Carry out members' commands, texts that begin with a slash; PROTOCOL.md, "Commands".
 
 A command that changes something or reaches another member is published like a message, and its effect comes back in the
-room's order. A question is answered to the member that asked, here or by asking the broker. `now` is monotonic seconds.
+room's order. A question is answered to the member that asked, here or by asking the broker.
 """
 
 from collections.abc import Callable, Iterable
@@ -31,12 +31,11 @@ from tsudoi.protocol.client.phrases import HELP, Phrase
 from tsudoi.protocol.client.slash_commands import Command, Misused, Unknown
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
-from ..counters import Counters
 from . import audience, command_answers, render
 from .command_answers import PAGE, speaks_japanese
 from .leave import Leaving
 from .members import Member
-from .outbound import Outbound, send_to
+from .outbound import Component
 from .rate_limits import QUESTION, RateLimits, warning_is_due
 
 HISTORY = 50
@@ -44,9 +43,7 @@ HISTORY = 50
 PORTION, PORTIONS = 500, 4
 """Log entries that one question asks for, and how many questions at most: few entries may be messages."""
 
-LONG = (
-    slash_commands.Help | slash_commands.Who | slash_commands.Rooms | slash_commands.Bans | slash_commands.History
-)
+LONG = slash_commands.Help | slash_commands.Who | slash_commands.Rooms | slash_commands.Bans | slash_commands.History
 """Questions whose answers are many times as long as themselves."""
 QUESTIONS = LONG | slash_commands.Time | Unknown | Misused
 
@@ -54,11 +51,9 @@ _Answer = TypeVar("_Answer", bound=Answer)
 
 
 @dataclass(slots=True, eq=False)
-class Commands:
+class Commands(Component):
     """Takes members' commands."""
 
-    out: Outbound
-    counters: Counters
     limits: RateLimits
     leaving: Leaving
 
@@ -193,8 +188,8 @@ class Commands:
 
     def _answer(self, member: Member, which: Phrase, about: str = "") -> None:
         style = member.dialect.down
-        send_to(self.out, member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
+        self.send_to(member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
 
     def _send(self, member: Member, datagrams: Iterable[bytes]) -> None:
         for datagram in datagrams:
-            send_to(self.out, member, datagram)
+            self.send_to(member, datagram)

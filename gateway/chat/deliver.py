@@ -14,8 +14,8 @@ from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
 from .fencing import Fencing
 from .gaps import Gaps
-from .members import Members, Room
-from .outbound import Outbound
+from .members import Room
+from .outbound import Component
 from .room_events import RoomEvents
 
 _SAID = int(EntryKind.SAID)
@@ -25,11 +25,9 @@ POSITIONS_AT_ONCE = 2_000
 
 
 @dataclass(slots=True, eq=False)
-class Deliver:
-    """Decides what live members are sent; `now` is monotonic seconds."""
+class Deliver(Component):
+    """Decides what live members are sent."""
 
-    members: Members
-    out: Outbound
     gaps: Gaps
     catch_up: CatchUp
     events: RoomEvents

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tsudoi.protocol.backbone import Delivered
 
 from .members import Room
-from .outbound import Outbound
+from .outbound import Component
 
 REPORT_S = 0.25
 """The least time between two reports."""
@@ -17,10 +17,9 @@ FEW_ROOMS, REPORT_FEW_S = 16, 0.02
 
 
 @dataclass(slots=True, eq=False)
-class DeliveryReports:
-    """Collects the rooms that have moved on since the last report; `now` is monotonic seconds."""
+class DeliveryReports(Component):
+    """Collects the rooms that have moved on since the last report."""
 
-    out: Outbound
     _moved: dict[int, Room] = field(default_factory=dict)
     _reported_at: float = 0.0
 

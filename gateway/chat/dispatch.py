@@ -1,6 +1,6 @@
-"""Route each input (datagrams, news, the broker's answers, time) to the part that decides about it; build the parts.
+"""Build the components; route each input (datagrams, news, answers, time) to the one that decides about it.
 
-`process/service.py` feeds it, and carries out what the parts call on `Outbound`. `now` is monotonic seconds.
+`process/service.py` feeds it, and carries out what the components call on `Outbound`.
 """
 
 from tsudoi.protocol import backbone
@@ -34,7 +34,7 @@ from .unknown_tokens import UnknownTokens
 
 
 class ChatCore:
-    """The deciding parts of a gateway, put together."""
+    """The deciding components of a gateway, put together."""
 
     def __init__(
         self, settings: Settings, link: Link, out: Outbound, counters: Counters, ipv6_listeners: list[bool]
@@ -42,29 +42,27 @@ class ChatCore:
         """Begin without members; `ipv6_listeners` says of each UDP listener whether it is IPv6."""
         self.link, self.counters = link, counters
         self.members = members = Members()
-        groups, rate_keys = Groups(out), RateKeys(settings)
-        self.leaving = leaving = Leaving(members, groups, out)
-        closed = ClosedRooms(members, out, leaving)
+        rate_keys = RateKeys(settings)
+        shared = settings, members, out, counters
+        groups = Groups(*shared)
+        self.leaving = leaving = Leaving(*shared, groups)
+        closed = ClosedRooms(*shared, leaving)
         # Broker to members.
-        events, self.reports = RoomEvents(out, leaving), DeliveryReports(out)
-        fencing = Fencing(link, members, out, counters, leaving)
-        catch_up = CatchUp(settings, members, out, counters, groups, events, closed, fencing)
-        gaps = Gaps(settings, members, out, counters, catch_up, closed, fencing)
-        self.deliver = Deliver(members, out, gaps, catch_up, events, closed, fencing, self.reports)
+        events, self.reports = RoomEvents(*shared, leaving), DeliveryReports(*shared)
+        fencing = Fencing(*shared, link, leaving)
+        catch_up = CatchUp(*shared, groups, events, closed, fencing)
+        gaps = Gaps(*shared, catch_up, closed, fencing)
+        self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports)
         # Members to broker.
-        moves = AddressMoves(settings, members, counters, groups, catch_up, ipv6_listeners)
-        entering = Enter(members, settings, out, counters, rate_keys, moves)
-        exits = ExitAnswers(out, counters, rate_keys)
-        self.unknown_tokens = unknown = UnknownTokens(
-            members, settings, out, counters, rate_keys, entering, closed, exits
-        )
-        self._handover = Handover(members, out, counters, groups, moves, closed, leaving, entering, unknown)
-        limits = RateLimits(settings, out, counters)
-        self.flooding = flooding = Flooding(out, limits, counters)
-        commands = Commands(out, counters, limits, leaving)
-        signed = settings.auth != "off"
-        receiver = Receiver(members, out, counters, moves, limits, flooding, commands, leaving, unknown, signed)
-        # Inputs that one part takes as they are.
+        moves = AddressMoves(*shared, groups, catch_up, ipv6_listeners)
+        entering = Enter(*shared, rate_keys, moves)
+        self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, ExitAnswers(*shared, rate_keys))
+        self._handover = Handover(*shared, groups, moves, closed, leaving, entering, self.unknown_tokens)
+        limits = RateLimits(*shared)
+        self.flooding = Flooding(*shared, limits)
+        commands = Commands(*shared, limits, leaving)
+        receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens)
+        # Inputs that one component takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
         self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, moves.announce
         self.leave = leaving.leave

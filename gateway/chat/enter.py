@@ -6,25 +6,19 @@ from tsudoi.protocol.backbone import Granted, room_topic
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.names import hash_token
 
-from ..config import Settings
-from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..listeners import sockaddr
 from .address_moves import AddressMoves
-from .members import CatchUpState, Member, Members, Room
-from .outbound import Outbound
+from .members import CatchUpState, Member, Room
+from .outbound import Component
 
 UNKNOWN_IP = bytes(4)
 
 
 @dataclass(slots=True, eq=False)
-class Enter:
-    """Makes members of what the directory grants; `now` is monotonic seconds."""
+class Enter(Component):
+    """Makes members of what the directory grants."""
 
-    members: Members
-    settings: Settings
-    out: Outbound
-    counters: Counters
     rate_keys: RateKeys
     moves: AddressMoves
 

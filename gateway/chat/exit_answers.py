@@ -12,10 +12,9 @@ from tsudoi.protocol.client.dialects import CLASSIC
 from tsudoi.protocol.client.handshake import REASONS
 from tsudoi.protocol.codes import Status
 
-from ..counters import Counters
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
-from .outbound import Outbound
+from .outbound import Component
 
 REFUSAL = b"ERROR: "
 """How a refusal begins."""
@@ -33,11 +32,9 @@ def holds_refusal(data: bytes) -> bool:
 
 
 @dataclass(slots=True, eq=False)
-class ExitAnswers:
-    """Answers datagrams that hold a refusal; `now` is monotonic seconds."""
+class ExitAnswers(Component):
+    """Answers datagrams that hold a refusal."""
 
-    out: Outbound
-    counters: Counters
     rate_keys: RateKeys
     _by_port: Buckets[bytes] = field(default_factory=lambda: Buckets(EXIT_ADDRESSES))
     _by_address: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))

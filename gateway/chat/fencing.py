@@ -10,24 +10,19 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
-from ..counters import Counters
 from ..link.link import Link
 from .leave import Leaving
-from .members import Members
-from .outbound import Outbound
+from .outbound import Component
 
 RECONCILES = 3
 """How often it asks at most in one go, because members have entered between the question and its answer."""
 
 
 @dataclass(slots=True, eq=False)
-class Fencing:
-    """Knows whether this gateway may deliver; `now` is monotonic seconds."""
+class Fencing(Component):
+    """Knows whether this gateway may deliver."""
 
     link: Link
-    members: Members
-    out: Outbound
-    counters: Counters
     leaving: Leaving
     on_reconciled: Callable[[float], None] = field(init=False)
     """Set by `Deliver`; called when delivery may go on."""

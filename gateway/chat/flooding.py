@@ -1,30 +1,27 @@
-"""Ignore members that flood; what the flood filter in the kernel is told.
+"""Ignore members that flood, and let the kernel drop their datagrams.
 
 Datagrams without effect (beyond a rate, for another room, empty) still cost the reading. A member that sends too many
-of these is ignored for a while, and the kernel drops its datagrams meanwhile (`listeners/flood_filter.py`).
+of these is ignored for a while, by this gateway and by the program of `listeners/flood_filter.py` in the kernel.
 """
 
 from dataclasses import dataclass, field
 
 from tsudoi.ops.token_bucket import Bucket
 
-from ..counters import Counters
 from ..listeners import sockaddr
 from ..listeners.flood_filter import FloodFilter
 from .members import Member
-from .outbound import Outbound
+from .outbound import Component
 from .rate_limits import RateLimits
 
 FLOODING = "Far too fast: nothing of what you say is heard for {:.0f} s."
 
 
 @dataclass(slots=True, eq=False)
-class Flooding:
-    """Counts datagrams without effect; `now` is monotonic seconds."""
+class Flooding(Component):
+    """Counts datagrams without effect."""
 
-    out: Outbound
     limits: RateLimits
-    counters: Counters
     filter: FloodFilter = field(default_factory=FloodFilter)
 
     def ignored(self, member: Member, source: bytes, now: float) -> None:

@@ -8,24 +8,18 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 
-from ..config import Settings
-from ..counters import Counters
 from .catch_up import CatchUp, next_portion
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
-from .members import Members, Room
-from .outbound import Outbound
+from .members import Room
+from .outbound import Component
 from .replay_limiter import ReplayLimiter
 
 
 @dataclass(slots=True, eq=False)
-class Gaps:
-    """Repairs what a room's live members have missed together; `now` is monotonic seconds."""
+class Gaps(Component):
+    """Repairs what a room's live members have missed together."""
 
-    settings: Settings
-    members: Members
-    out: Outbound
-    counters: Counters
     catch_up: CatchUp
     closed_rooms: ClosedRooms
     fencing: Fencing

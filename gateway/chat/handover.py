@@ -9,14 +9,13 @@ from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Adoption, Item, Release
 from tsudoi.protocol.codes import EntryKind
 
-from ..counters import Counters
 from .address_moves import AddressMoves
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .groups import Groups
 from .leave import Leaving
-from .members import Member, Members
-from .outbound import Outbound
+from .members import Member
+from .outbound import Component
 from .unknown_tokens import UnknownTokens
 
 RELEASES = 10_000
@@ -24,12 +23,9 @@ RELEASES = 10_000
 
 
 @dataclass(slots=True, eq=False)
-class Handover:
-    """Releases and adopts members; `now` is monotonic seconds."""
+class Handover(Component):
+    """Releases and adopts members."""
 
-    members: Members
-    out: Outbound
-    counters: Counters
     groups: Groups
     moves: AddressMoves
     closed_rooms: ClosedRooms

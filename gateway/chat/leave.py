@@ -6,8 +6,8 @@ from tsudoi.protocol.backbone import Item, room_topic
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from .groups import Groups
-from .members import Member, Members, Room
-from .outbound import Outbound
+from .members import Member, Room
+from .outbound import Component
 
 IDLE_CHECK_S = 1.0
 """How often all members are looked at for their idle time-outs: 10,000 members take less than a millisecond."""
@@ -16,12 +16,10 @@ LEAVING_S = 10.0
 
 
 @dataclass(slots=True, eq=False)
-class Leaving:
-    """Takes members out; `now` is monotonic seconds."""
+class Leaving(Component):
+    """Takes members out."""
 
-    members: Members
     groups: Groups
-    out: Outbound
     _leaving: dict[int, tuple[float, Member, Item]] = field(default_factory=dict)
     """Member id → since when it leaves, and the item that was published."""
     _idle_check_at: float = 0.0

@@ -81,7 +81,7 @@ class Member:
     idle_s: float
     """Its idle time-out."""
     cursor: int
-    """While it is not live: the offset up to which it has heard its room."""
+    """While it is not live: the offset up to which its room's entries were delivered to it."""
     sender: SenderState | None = None
     address: bytes | None = None
     """Where datagrams to it go; None: not known yet."""
@@ -136,7 +136,7 @@ class Room:
     raw_name: bytes
     epoch: int
     position: int
-    """The offset up to which live members have heard the room."""
+    """The offset up to which its entries were delivered to live members."""
     known_last: int
     """The highest offset that is known to exist."""
     last_not_joined: int
@@ -193,14 +193,14 @@ class Members:
     def add(self, member: Member) -> None:
         """Add a member whose token is known."""
         self.by_token[member.token] = member
-        self._enrol(member)
+        self._add(member)
 
     def add_adopted(self, member: Member, token_hash: bytes) -> None:
         """Add a member of whose token only the hash is known."""
         member.token = token_hash
         self.unproven[member.id] = member.cursor
         self._adopted[token_hash] = member
-        self._enrol(member)
+        self._add(member)
 
     def claim_adopted(self, token_hash: bytes, token: bytes) -> bool:
         """Note the token if an adopted member has its hash; say whether one has."""
@@ -211,7 +211,7 @@ class Members:
         self.by_token[token] = member
         return True
 
-    def _enrol(self, member: Member) -> None:
+    def _add(self, member: Member) -> None:
         member.room.members[member.id] = member
         if member.rate_key:
             self.rate_keys[member.rate_key] = self.rate_keys.get(member.rate_key, 0) + 1

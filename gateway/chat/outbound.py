@@ -1,15 +1,18 @@
-"""The one interface to the outside of the deciding parts; `process/service.py` implements it.
+"""The one interface to the outside of the components that decide; `process/service.py` implements it.
 
 Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from tsudoi.protocol.backbone import Delivered, Item, Question
 
+from ..config import Settings
+from ..counters import Counters
 from ..link.requests import OnAnswer
-from .members import Member, Recipients
+from .members import Member, Members, Recipients
 
 
 class Outbound(Protocol):
@@ -46,7 +49,16 @@ class Outbound(Protocol):
         """End the subscription to a topic."""
 
 
-def send_to(out: Outbound, member: Member, payload: bytes) -> None:
-    """Send one datagram to a member, if its address is known."""
-    if member.address is not None:
-        out.send(member.listener, member.address, payload)
+@dataclass(slots=True, eq=False)
+class Component:
+    """Base of the components: what all of them may use. `now` is monotonic seconds everywhere."""
+
+    settings: Settings
+    members: Members
+    out: Outbound
+    counters: Counters
+
+    def send_to(self, member: Member, payload: bytes) -> None:
+        """Send one datagram to a member, if its address is known."""
+        if member.address is not None:
+            self.out.send(member.listener, member.address, payload)

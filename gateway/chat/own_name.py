@@ -1,4 +1,4 @@
-"""Strip the sender's own name from the front of a text: some clients write it there, others do not."""
+"""Strip the sender's own name from the front of a text: some clients write it there."""
 
 import re
 import unicodedata

@@ -9,16 +9,14 @@ from tsudoi.ops.token_bucket import Bucket, Buckets
 from tsudoi.protocol.client.dialect import DownForm
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 
-from ..config import Settings
-from ..counters import Counters
 from ..join.rate_keys import ADDRESSES
 from .members import Member, SenderState
-from .outbound import Outbound, send_to
+from .outbound import Component
 
 CROWD = 50
 """In a room with more members here than this, the rate of each falls in proportion: deliveries cost, not messages."""
 MUTE_S = 0.02
-"""For so long after a message beyond a limit the member's datagrams are ignored unread, so that a flood costs little."""
+"""For so long after a message beyond a limit the member's datagrams are ignored unread, so a flood costs little."""
 COMMANDS_S, COMMANDS = 5.0, 50.0
 """Commands of a member a second in the long run, and at once: each takes a place in the room's log."""
 QUESTION = 2.5
@@ -29,12 +27,9 @@ TOO_FAST = "Too fast: what you said was dropped."
 
 
 @dataclass(slots=True, eq=False)
-class RateLimits:
-    """Decides whether a message or a command is within its limits; `now` is monotonic seconds."""
+class RateLimits(Component):
+    """Decides whether a message or a command is within its limits."""
 
-    settings: Settings
-    out: Outbound
-    counters: Counters
     _by_address: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
 
     def allows_message(self, member: Member, sender: SenderState, now: float) -> bool:
@@ -72,7 +67,7 @@ class RateLimits:
         """Tell a member that its messages are dropped, if its dialect has that notice and none was sent just now."""
         if member.dialect.down.form is DownForm.NATIVE and member.address and warning_is_due(sender, now):
             self.counters.told_to_slow_down += 1
-            send_to(self.out, member, encode_closing(member.dialect, member.room.name, "slow", text))
+            self.send_to(member, encode_closing(member.dialect, member.room.name, "slow", text))
 
     def allows_command(self, member: Member, cost: float, now: float) -> bool:
         """Count a command and say whether it is within the member's limit."""

@@ -1,6 +1,6 @@
 """Accept or drop a datagram: by its token, room, address, text and limits; then publish its message to the broker.
 
-Dropped datagrams are counted, and not answered except as PROTOCOL.md, "Datagrams", says. `now` is monotonic seconds.
+Dropped datagrams are counted, and not answered except as PROTOCOL.md, "Datagrams", says.
 """
 
 from collections.abc import Iterable
@@ -15,14 +15,13 @@ from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
-from ..counters import Counters
 from ..join.signed_tokens import without_token
 from .address_moves import AddressMoves
 from .commands import Commands
 from .flooding import Flooding
 from .leave import Leaving
-from .members import Member, Members, Room
-from .outbound import Outbound
+from .members import Member, Room
+from .outbound import Component
 from .own_name import without_own_name
 from .rate_limits import RateLimits
 from .unknown_tokens import UnknownTokens
@@ -32,20 +31,15 @@ LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word 
 
 
 @dataclass(slots=True, eq=False)
-class Receiver:
+class Receiver(Component):
     """Takes datagrams of members."""
 
-    members: Members
-    out: Outbound
-    counters: Counters
     moves: AddressMoves
     limits: RateLimits
     flooding: Flooding
     commands: Commands
     leaving: Leaving
     unknown_tokens: UnknownTokens
-    strips_signed_tokens: bool
-    """Clients may write a signed token where others write their names."""
 
     def __post_init__(self) -> None:
         self.unknown_tokens.receive = self.receive
@@ -98,7 +92,8 @@ class Receiver:
             if sender is None:
                 sender = member.sender_state()
             text = decode_text(raw, dialect)
-            if self.strips_signed_tokens:
+            if self.settings.auth != "off":
+                # Clients may write a signed token where others write their names.
                 text = without_token(text)
             text = without_own_name(text, sender.prefixes)
         else:

@@ -13,7 +13,7 @@ from tsudoi.protocol.codes import EntryKind
 from . import audience, render
 from .leave import Leaving
 from .members import Member, Room
-from .outbound import Outbound, send_to
+from .outbound import Component
 
 BIG_ROOM, COUNTED_S = 1_000, 1.0
 """In a room with more members than this, joins and leaves are sent as numbers, this often: n joins of a crowd would be
@@ -21,10 +21,9 @@ n² datagrams."""
 
 
 @dataclass(slots=True, eq=False)
-class RoomEvents:
+class RoomEvents(Component):
     """Sends live members the entries of their rooms, except messages and the closing."""
 
-    out: Outbound
     leaving: Leaving
     _counted: dict[int, tuple[Room, list[int]]] = field(default_factory=dict)
     """Room id → the room, and [joins, leaves] that were not sent yet."""
@@ -58,7 +57,7 @@ class RoomEvents:
     def remove(self, member: Member, entry: Entry) -> None:
         """Drop a member that has left or was removed; tell it why, unless it left by itself."""
         for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
-            send_to(self.out, member, payload)
+            self.send_to(member, payload)
         self.leaving.drop(member)
 
     def tick(self, now: float) -> None:
@@ -96,4 +95,4 @@ class RoomEvents:
                 continue
             payload = render.payload(entry, room.name, member.dialect.down, member.options, member.id)
             if payload is not None:
-                send_to(self.out, member, payload)
+                self.send_to(member, payload)

@@ -1,7 +1,7 @@
 """Datagrams whose token is no member's here: resume the member from the directory, or limit guessing.
 
 Any gateway can serve any member, so this one asks the directory about anything that looks like a token, and holds the
-datagrams until it answers. All tables that unknown senders can fill are bounded. `now` is monotonic seconds.
+datagrams until it answers. All tables that unknown senders can fill are bounded.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,15 +16,13 @@ from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import hash_token, looks_like_token
 
-from ..config import Settings
-from ..counters import Counters
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .exit_answers import ExitAnswers, holds_refusal
-from .members import Member, Members
-from .outbound import Outbound
+from .members import Member
+from .outbound import Component
 
 HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 16, 8 * 2**20
 """Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all."""
@@ -40,13 +38,9 @@ Held = list[tuple[int, bytes, bytes]]
 
 
 @dataclass(slots=True, eq=False)
-class UnknownTokens:
+class UnknownTokens(Component):
     """Decides about datagrams of no member that is served here."""
 
-    members: Members
-    settings: Settings
-    out: Outbound
-    counters: Counters
     rate_keys: RateKeys
     enter: Enter
     closed_rooms: ClosedRooms

@@ -97,24 +97,24 @@ class ConnectMonitor:
 
     def _note_failure(self, event: int, value: int) -> None:
         """Put a failed handshake into words."""
-        what, has_key = f"what listens at {self._endpoint}", self._has_key
+        broker, peer = f"the broker at {self._endpoint}", f"what listens at {self._endpoint}"
+        is_mismatch = event == PROTOCOL and value == MISMATCH
         if event == NO_DETAIL and value == errno.EAGAIN:
-            if has_key:
-                self.connect_error = (
-                    f"the broker at {self._endpoint} lets this key in no more, or not yet (there: python -m broker keys"
-                    " list), or stands still"
-                )
-            else:
-                self.connect_error = f"{what} says nothing: the broker stands still, or it is something else"
-        elif event == PROTOCOL and value == MISMATCH:
-            wanted = "uses no keys, and we have one" if has_key else "wants a key: --key FILE"
-            self.connect_error = f"the broker at {self._endpoint} {wanted}"
+            self.connect_error = (
+                f"{broker} lets this key in no more, or not yet (there: python -m broker keys list), or stands still"
+                if self._has_key
+                else f"{peer} says nothing: the broker stands still, or it is something else"
+            )
+        elif is_mismatch:
+            wants = "uses no keys, and we have one" if self._has_key else "wants a key: --key FILE"
+            self.connect_error = f"{broker} {wants}"
         elif not self._is_mismatch:  # a broker with a mismatch may also hang up, before and after it is known
-            if has_key:
-                self.connect_error = f"{what} is not the broker that this key is for, or uses no keys"
-            else:
-                self.connect_error = f"{what} hangs up: it is no broker, or wants a key (--key FILE)"
-        self._is_mismatch = self._is_mismatch or (event == PROTOCOL and value == MISMATCH)
+            self.connect_error = (
+                f"{peer} is not the broker that this key is for, or uses no keys"
+                if self._has_key
+                else f"{peer} hangs up: it is no broker, or wants a key (--key FILE)"
+            )
+        self._is_mismatch = self._is_mismatch or is_mismatch
         if event == PROTOCOL and self._timer is None:
             self._timer = self._loop.call_later(CONNECT_AGAIN_S, self._connect_again)
 

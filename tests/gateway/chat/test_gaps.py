@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, answer_replay, replayed, slow_gateway, texts
 from tests.support.fakes import ScriptedGateway, said
-from tsudoi.protocol.backbone import (
-    Replay,
-)
+from tsudoi.protocol.backbone import Replay
 
 
 def test_missing_entries_are_replayed_before_later_ones(gateway: ScriptedGateway) -> None:

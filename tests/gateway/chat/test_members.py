@@ -1,10 +1,7 @@
 """gateway/chat/members.py"""
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from gateway.chat.members import Member, Members, Room
-from tests.support.fakes import FakeRecipients, a_grant, address_of, token_of
+from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.dialects import TCRP
 
 
@@ -54,17 +51,3 @@ def test_an_adopted_member_that_is_gone_can_not_be_claimed() -> None:
     members.add_adopted(member, b"hash")
     members.remove(member)
     assert not members.claim_adopted(b"hash", token_of(1))
-
-
-@given(st.lists(st.integers(0, 9), max_size=60))
-def test_fake_recipients_keep_slots_without_holes(numbers: list[int]) -> None:
-    members, group = Members(), FakeRecipients()
-    inside: dict[int, Member] = {}
-    for number in numbers:
-        if number in inside:
-            group.remove(inside.pop(number))
-        else:
-            inside[number] = a_member(members, number, 0.0)
-            group.add(inside[number], address_of(number))
-        assert sorted(member.slot for member in inside.values()) == list(range(len(group)))
-        assert all(group.address_in(member.slot) == address_of(number) for number, member in inside.items())

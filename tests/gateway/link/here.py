@@ -4,13 +4,7 @@ from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
 from gateway.link.link import Link
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import (
-    Answer,
-    Canary,
-    Create,
-    Hello,
-    Upward,
-)
+from tsudoi.protocol.backbone import Answer, Canary, Create, Hello, Upward
 
 HELLO = Hello(backbone.VERSION)
 TIMEOUT_S = 3.0

@@ -5,12 +5,7 @@ import pytest
 from gateway.link.canary import CANARY_S, HEALTHY_S, LEASE_S
 from tests.gateway.link.here import Here
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import (
-    Accepted,
-    Canary,
-    Unknown,
-    Welcome,
-)
+from tsudoi.protocol.backbone import Accepted, Canary, Unknown, Welcome
 
 
 def test_health_is_a_canary_that_came_back_lately(here: Here) -> None:
