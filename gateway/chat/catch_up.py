@@ -36,7 +36,6 @@ class CatchUp(Component):
     def begin(self, member: Member, now: float) -> None:
         """Let a member catch up that has an address and is not live."""
         member.room.waiting[member.id] = member
-        self.members.unsettled[member.room.id] = member.room
         self._go_on(member, now)
 
     def go_on(self, room: Room, now: float) -> None:

@@ -53,10 +53,7 @@ class Deliver(Component):
             self.gaps.begin_epoch(room, news.epoch, news.last)
         room.known_last = max(room.known_last, news.last)
         is_first, room.confirmed = not room.confirmed, True
-        if room.repairing:
-            return
-        if self.fencing.is_fenced(now):
-            self.members.unsettled[room.id] = room
+        if room.repairing or self.fencing.is_fenced(now):
             return
         if news.last > room.position:
             first = news.entries[0].offset if news.entries else news.last + 1
@@ -117,21 +114,16 @@ class Deliver(Component):
             self.out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
-        """Go on where an answer did not come or where the replay limiter made a replay wait."""
+        """Go on in rooms where an answer did not come or where the replay limiter made a replay wait."""
         self.reports.report_if_due(now)
         if self.fencing.tick(now):
             return
         self.events.tick(now)
-        unsettled = self.members.unsettled
-        for room in list(unsettled.values()):
-            if self.members.rooms.get(room.id) is not room:
-                del unsettled[room.id]
-            elif room.repairing:
+        for room in list(self.members.rooms.values()):
+            if room.repairing:
                 if room.limiter is not None and room.limiter.waits:
                     self.gaps.repair(room, now)
             elif room.confirmed and room.position < room.known_last:
                 self.gaps.repair(room, now)
             elif room.waiting:
                 self.catch_up.go_on(room, now)
-            else:
-                del unsettled[room.id]
