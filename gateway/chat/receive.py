@@ -28,6 +28,8 @@ from .unknown_tokens import UnknownTokens
 
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
 """Of all dialects, as bytes: a member whose datagrams are ignored unread may leave all the same."""
+_COMMANDS = int(MemberOptions.COMMANDS)
+"""A plain number: an operation with a flag of an enumeration takes 2.6 µs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +110,7 @@ class Receiver(Component):
 
     def _publish(self, member: Member, text: str, now: float) -> None:
         """Carry out a command, or publish a message."""
-        if text[0] in SLASHES and member.options & MemberOptions.COMMANDS:
+        if text[0] in SLASHES and member.options & _COMMANDS:
             text = self.commands.take(member, text, now)
             if not text:
                 return

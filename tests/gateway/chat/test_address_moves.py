@@ -174,15 +174,6 @@ def test_a_leaving_member_can_not_announce_an_address(gateway: ScriptedGateway) 
     assert member.address is None
 
 
-def test_a_resumed_member_hears_at_its_last_address(gateway: ScriptedGateway) -> None:
-    send(gateway, raw(1, ""))
-    (request,) = gateway.asked(Resume)
-    gateway.reply(request.id, a_grant(1, offset=5, address=b"192.0.2.1 20001 0"))
-    gateway.news(last=5)
-    gateway.news(said(6, 9, "hi"))
-    assert gateway.outbound.to(ALICE) == [b"m9: hi"]
-
-
 @pytest.mark.parametrize("door", [-1, -9, 9, 10**30])
 def test_an_unknown_listener_is_replaced_by_another(gateway: ScriptedGateway, door: int) -> None:
     send(gateway, raw(1, ""))

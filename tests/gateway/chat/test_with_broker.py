@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from broker.config import Limits
 from gateway.config import Settings
 from tests.support.fakes import FakeClient, Node, Weather, World
-from tsudoi.protocol.client.dialects import CLASSIC
 from tsudoi.protocol.codes import EntryKind
 
 SEEDS = st.integers(0, 2**32)
@@ -216,17 +215,6 @@ def test_the_hosts_last_words_are_heard_before_the_room_closes() -> None:
     assert node.gateway.outbound.topics == []
 
 
-def test_the_last_words_of_one_who_leaves_are_heard_by_all() -> None:
-    world = World(1)
-    node = world.start_gateway()
-    clients = [world.enter_now(node, "den") for _ in range(4)]
-    world.run(1.0)
-    clients[1].send(node, "bye all")
-    clients[1].send(node, "/leave")
-    world.run(1.0)
-    assert [len(client.heard) for client in clients] == [1, 0, 1, 1]
-
-
 def test_silent_members_are_timed_out_and_told() -> None:
     world = World(1, settings=Settings(idle_timeout_s=3.0))
     node = world.start_gateway()
@@ -254,35 +242,6 @@ def test_members_of_a_dead_gateway_are_timed_out_by_the_broker() -> None:
     assert world.broker.core.directory.members == {}
 
 
-def test_a_room_that_closed_while_a_gateway_was_away_is_closed_there_too() -> None:
-    world = World(1)
-    node, other = world.start_gateway(), world.start_gateway()
-    host, far = world.enter_now(node, "den"), world.enter_now(other, "den")
-    world.run(1.0)
-    other.is_frozen = True
-    host.send(node, "bye all")
-    host.send(node, "/leave")
-    world.run(1.0)
-    other.is_frozen = False
-    world.break_news(other)
-    world.run(3.0)
-    assert len(far.offsets()) == 1
-    assert far.notices() == ["closed"]
-
-
-def test_a_refused_client_is_told_why() -> None:
-    world = World(1)
-    node = world.start_gateway()
-    host = world.enter_now(node, "den")
-    late = world.enter(node, "den")
-    host.send(node, "/leave")
-    world.run(1.0)
-    again = world.enter(node, "den")
-    world.run(1.0)
-    assert (host.refused, late.refused, again.refused) == (False, False, False)
-    assert again.member.is_host
-
-
 @settings(max_examples=15)
 @given(seed=SEEDS)
 def test_requests_whose_answers_are_lost_leave_nobody_behind(seed: int) -> None:
@@ -296,17 +255,3 @@ def test_requests_whose_answers_are_lost_leave_nobody_behind(seed: int) -> None:
     world.settle()
     entered = {client.member.member for client in clients if client.granted is not None}
     assert set(world.broker.core.directory.members) == entered
-
-
-def test_seed_clients_hear_themselves_and_others_do_not() -> None:
-    world = World(1)
-    node = world.start_gateway()
-    seed, plain = world.enter_now(node, "den", "classic"), world.enter_now(node, "den", "tcrp-named")
-    world.run(0.5)
-    seed.send(node, f"{seed.member.user}: hello")
-    plain.send(node, "hi")
-    world.run(0.5)
-    first, second = seed.member.user, plain.member.user
-    assert seed.heard == [f"{first}: hello".encode(), f"{second}: hi".encode()]
-    assert plain.heard == [bytes((len(first),)) + f"{first}hello".encode()]
-    assert CLASSIC.echo
