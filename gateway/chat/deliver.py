@@ -50,15 +50,13 @@ class Deliver(Component):
                 self.gaps.repair(room, now)
             return
         if news.epoch != room.epoch:
-            self.gaps.begin_epoch(room, news.epoch, news.last)
+            self.gaps.begin_epoch(room, news.epoch, news.entries[0].offset - 1 if news.entries else news.last)
         room.known_last = max(room.known_last, news.last)
         is_first, room.confirmed = not room.confirmed, True
         if room.repairing or self.fencing.is_fenced(now):
             return
         if news.last > room.position:
-            first = news.entries[0].offset if news.entries else news.last + 1
-            if first > room.position + 1:
-                self.gaps.found(room, now, is_first)
+            if self.gaps.found(room, news, is_first, now):
                 return
             self._advance(room, news.entries, now)
         if room.waiting:

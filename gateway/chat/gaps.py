@@ -6,7 +6,7 @@ PUB/SUB may drop news; positions show it. Entries that the log does not hold any
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
+from tsudoi.protocol.backbone import Answer, Entry, News, Replay, Replayed
 
 from .catch_up import CatchUp, next_portion
 from .closed_rooms import ClosedRooms
@@ -26,10 +26,17 @@ class Gaps(Component):
     advance: Callable[[Room, list[Entry], float], None] = field(init=False)
     """Set by `Deliver`: delivers the entries that the log had."""
 
-    def found(self, room: Room, now: float, is_first: bool) -> None:
-        """Repair a gap and count it, unless the subscription was not live yet (the room's first news)."""
+    def found(self, room: Room, news: News, is_first: bool, now: float) -> bool:
+        """Say whether entries before these news are missing, and repair that.
+
+        Before a room's first news its subscription was not live: that gap is not counted.
+        """
+        first = news.entries[0].offset if news.entries else news.last + 1
+        if first <= room.position + 1:
+            return False
         self.counters.gaps += not is_first
         self.repair(room, now)
+        return True
 
     def repair(self, room: Room, now: float) -> None:
         """Ask the log for what is missing, or wait for the limiter; meanwhile news only raise `known_last`."""
