@@ -21,9 +21,8 @@ HELLO_S = 0.5
 class Link:
     """The state of the conversation; `now` is monotonic seconds."""
 
-    def __init__(self, instance: str, capacity: int, timeout_s: float, counters: Counters) -> None:
-        """Begin unknown to the broker; `instance` names this run, `timeout_s` is when a question is given up."""
-        self.instance = instance
+    def __init__(self, capacity: int, timeout_s: float, counters: Counters) -> None:
+        """Begin unknown to the broker; `timeout_s` is when a question is given up."""
         self.publisher = Publisher(capacity)
         self.publish = self.publisher.add
         self.canary = Canary()

@@ -16,7 +16,7 @@ class Here:
 
     def __init__(self) -> None:
         self.counters = Counters()
-        self.link = Link("g/1", 100, TIMEOUT_S, self.counters)
+        self.link = Link(100, TIMEOUT_S, self.counters)
         self.now = 50.0
         self.answers: list[tuple[Answer | None, float]] = []
 
