@@ -73,35 +73,27 @@ class Commands(Component):
                 if self._allows(member, QUESTION, now):
                     self._answer_question(member, command, now)
             case _:
-                if self._allows(member, 1.0, now):
-                    self._publish(member, line)
+                item = Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)
+                if self._allows(member, 1.0, now) and not self.out.publish(item):
+                    self.counters.window_full += 1
+                    self._answer(member, Phrase.BUSY)
         return ""
-
-    def _publish(self, member: Member, line: str) -> None:
-        if not self.out.publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)):
-            self.counters.window_full += 1
-            self._answer(member, Phrase.BUSY)
 
     def _allows(self, member: Member, cost: float, now: float) -> bool:
         """Count a command and say whether it is within the member's limit; if not, warn the member now and then."""
         if self.limits.allows_command(member, cost, now):
             return True
-        if self._warn(member, Phrase.TOO_FAST, now):
+        if warning_is_due(member.sender_state(), now):
             self.counters.told_to_slow_down += 1
+            self._answer(member, Phrase.TOO_FAST)
         return False
 
-    def _warn(self, member: Member, which: Phrase, now: float) -> bool:
-        """Tell a member why its command is not carried out, unless it was warned just now; return whether it was."""
-        is_due = warning_is_due(member.sender_state(), now)
-        if is_due:
-            self._answer(member, which)
-        return is_due
-
     def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
-        room = member.room
-        if isinstance(command, LONG) and member.sender_state().moved_host:
-            # Nothing proves that the member is at this host, so it gets no more bytes than it sends.
-            self._warn(member, Phrase.MOVED_AWAY, now)
+        room, sender = member.room, member.sender_state()
+        if isinstance(command, LONG) and sender.moved_host:
+            # Nothing proves that the member is at this host: it gets no answers much longer than its questions.
+            if warning_is_due(sender, now):
+                self._answer(member, Phrase.MOVED_AWAY)
             return
         match command:
             case Unknown(word):
