@@ -57,7 +57,7 @@ class Service:
         for index, (door, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
             self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind, descriptor))
         self.counters = Counters()
-        self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
+        self.link = Link(settings.unaccepted, settings.request_timeout_s, self.counters)
         self.new_recipients = kind.new_recipients
         self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
         self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
