@@ -36,7 +36,7 @@ _MANY_SENDS = (
     " would have to cost the kernel less (XDP, a socket for each member)."
 )
 _COLD = (
-    "No timer is in it. After 25 ms of rest all code runs on cold caches, several times slower than warm: the datagram's"
+    "No timer is in it. After 25 ms of rest all code runs on cold caches, slower by far than warm: the datagram's"
     " way to the broker, the commit (0.1 ms cold, 0.01 warm), the news, the fan-out, and two wake-ups of the event loop"
     " for ZeroMQ's sockets between them. A process that polled without rest would be faster, and use a core."
 )
