@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .results import StepResult, StoryResult
-from .story import Story
+from .story import StepResult, Story, StoryResult
 
 LOG_SHOWN = 15
 """Lines of each process's log that are shown under a failure."""

@@ -4,12 +4,39 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
+import tsudoi
+
 EVERYONE = "everyone"
 EVERYONE_ELSE = "everyone else"
 BROKER = "the broker"
 
 People: TypeAlias = tuple[str, ...]
 """Names, or one of the first two words above."""
+
+REASONS: dict[str, tuple[type[tsudoi.ClientError], ...]] = {
+    "room exists": (tsudoi.RoomExists,),
+    "no such room": (tsudoi.RoomNotFound,),
+    "wrong password": (tsudoi.WrongPassword,),
+    "bad request": (tsudoi.BadRequest, tsudoi.InvalidName),
+    "busy": (tsudoi.Busy,),
+    "unreachable": (tsudoi.ServerUnreachable,),
+    "no answer": (tsudoi.NoAnswer,),
+    "refused": (tsudoi.Refused,),
+}
+"""Why a person cannot enter → the SDK's errors for it."""
+
+
+class Step:
+    """One step; each kind is a subclass."""
+
+    __slots__ = ()
+
+
+class Expectation(Step):
+    """A step that waits for what people receive."""
+
+    __slots__ = ()
+    who: People
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +54,26 @@ class JoinOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Enter:
+class Enter(Step):
     who: People
     how: JoinOptions
 
 
 @dataclass(frozen=True, slots=True)
-class CannotEnter:
+class CannotEnter(Step):
     who: People
     how: JoinOptions
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class Say(Step):
     who: People
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SayLines:
+class SayLines(Step):
     """Send numbered lines, all speakers at the same time."""
 
     who: People
@@ -61,7 +88,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Hear:
+class Hear(Expectation):
     """Receive these as the next messages, with nothing between them."""
 
     who: People
@@ -71,7 +98,7 @@ class Hear:
 
 
 @dataclass(frozen=True, slots=True)
-class HearLines:
+class HearLines(Expectation):
     """Receive the last `count` numbered lines of one speaker next, in their order."""
 
     who: People
@@ -81,7 +108,7 @@ class HearLines:
 
 
 @dataclass(frozen=True, slots=True)
-class HearTheSame:
+class HearTheSame(Expectation):
     """Receive the same next `count` messages as the others named, with each speaker's lines in order."""
 
     who: People
@@ -90,7 +117,7 @@ class HearTheSame:
 
 
 @dataclass(frozen=True, slots=True)
-class BeTold:
+class BeTold(Expectation):
     """Get these from the server, in this order: each is a part of an answer, a notice or a private message."""
 
     who: People
@@ -99,7 +126,7 @@ class BeTold:
 
 
 @dataclass(frozen=True, slots=True)
-class HearNothing:
+class HearNothing(Expectation):
     who: People
     for_s: float
 
@@ -111,7 +138,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class HearEnding:
+class HearEnding(Expectation):
     who: People
     ending: Ending
     within_s: float | None = None
@@ -128,13 +155,13 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Do:
+class Do(Step):
     who: People
     act: Act
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Move(Step):
     """Go on at another gateway with the same token."""
 
     who: People
@@ -142,7 +169,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class SeeRooms:
+class SeeRooms(Step):
     who: People
     rooms: tuple[str, ...]
     there: bool
@@ -160,7 +187,7 @@ class Fault(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class InjectFault:
+class InjectFault(Step):
     """Do something to a process; this needs local processes."""
 
     what: str
@@ -169,7 +196,7 @@ class InjectFault:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Step):
     for_s: float
 
 
@@ -179,7 +206,7 @@ class Wire(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class SendRaw:
+class SendRaw(Step):
     """Send bytes from an address that is no member's; a TCP connection stays open until the story's end."""
 
     wire: Wire
@@ -188,44 +215,21 @@ class SendRaw:
 
 
 @dataclass(frozen=True, slots=True)
-class SendRandom:
+class SendRandom(Step):
     count: int
     seed: int
     to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class HungUp:
+class HungUp(Step):
     """See the server end the stranger's last TCP connection."""
 
     within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(Step):
     """See no datagram come back to the stranger."""
 
     for_s: float
-
-
-Step: TypeAlias = (
-    Enter
-    | CannotEnter
-    | Say
-    | SayLines
-    | Hear
-    | HearLines
-    | HearTheSame
-    | HearNothing
-    | BeTold
-    | HearEnding
-    | Do
-    | Move
-    | SeeRooms
-    | InjectFault
-    | Wait
-    | SendRaw
-    | SendRandom
-    | HungUp
-    | Unanswered
-)

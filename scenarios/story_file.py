@@ -65,17 +65,13 @@ class _Reader:
             raise self._error(1, "a scenario is a mapping that begins with `story:`")
         raw = self._value(root)
         file = self._convert(raw, _File, root)
-        servers = self._each(file.servers, GatewaySettings, root, "servers") or {"a": GatewaySettings()}
-        people = self._each(file.people, Person, root, "people")
-        broker = self._convert(file.broker, BrokerSettings, _child(root, "broker") or root)
         story = Story(
             self._name,
             file.story,
-            file.about,
             file.needs is not None,
-            servers,
-            broker,
-            people,
+            self._each(file.servers, GatewaySettings, root, "servers") or {"a": GatewaySettings()},
+            self._convert(file.broker, BrokerSettings, _child(root, "broker") or root),
+            self._each(file.people, Person, root, "people"),
             file.dialect,
             file.door == "own",
             file.patience,
