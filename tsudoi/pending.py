@@ -6,28 +6,12 @@ from dataclasses import dataclass, field
 from tsudoi.events import Answered, Event, Listed, Row
 
 REFUSALS = frozenset(
-    {
-        "unknown-command",
-        "usage",
-        "no-such-member",
-        "not-host",
-        "name-taken",
-        "bad-name",
-        "too-long",
-        "muted",
-        "muted-for",
-        "nobody-wrote",
-        "not-banned",
-        "not-muted",
-        "yourself",
-        "room-stays",
-        "busy",
-        "too-fast",
-        "moved-away",
-        "no-such-page",
-    }
+    "unknown-command usage no-such-member not-host name-taken bad-name too-long muted muted-for nobody-wrote not-banned"
+    " not-muted yourself room-stays busy too-fast moved-away no-such-page".split()
 )
 """Codes of answers that refuse a command."""
+PAGE_SIZE = 20
+"""Rows of a page (PROTOCOL.md, "Commands")."""
 
 
 @dataclass
@@ -68,7 +52,6 @@ class PendingList:
     """Rows of this page; None: not known."""
     has_begun: bool = False
     """A part of the list has come."""
-    page_size: int = 20
 
     def offer(self, event: Event) -> bool:
         """Take an event; say whether it belongs to this command alone."""
@@ -77,7 +60,7 @@ class PendingList:
             self.rows += [row for row in event.rows if row not in self.rows]
             self.pages = event.pages
             if event.count:
-                self.expected = min(event.count - (self.page - 1) * self.page_size, self.page_size)
+                self.expected = min(event.count - (self.page - 1) * PAGE_SIZE, PAGE_SIZE)
             return True
         if isinstance(event, Answered) and event.code in (*REFUSALS, "no-history"):
             self.refusal = event

@@ -20,7 +20,6 @@ from tsudoi.events import (
     Renamed,
     RoomClosed,
     RoomInfo,
-    Row,
     Sanction,
     TopicChanged,
     Unmuted,
@@ -45,10 +44,18 @@ class Commands(ABC):
     (`--no-commands`): then they go to the room as messages.
     """
 
-    _waiting: list[PendingCommand | PendingList]
-    _arrived: asyncio.Event
-    _answer_timeout_s: float
-    _is_native: bool
+    name: str
+    closed: bool
+
+    def __init__(self, is_native: bool, answer_timeout_s: float) -> None:
+        self._is_native = is_native
+        self._answer_timeout_s = answer_timeout_s
+        self._waiting: list[PendingCommand | PendingList] = []
+        self._arrived = asyncio.Event()
+
+    @abstractmethod
+    async def say(self, text: str) -> None:
+        """Send a line as the member would type it."""
 
     async def command(self, line: str) -> None:
         """Send a line that begins with a slash, as a person types it; the answer is an event.
@@ -56,7 +63,7 @@ class Commands(ABC):
         Raises:
             InvalidText, NotInRoom: as `say`.
         """
-        await self._send_line(line)
+        await self.say(line)
 
     # --- commands that ask ---
 
@@ -74,11 +81,11 @@ class Commands(ABC):
 
     async def history(self, count: int = 20) -> list[Past]:
         """Return the last messages, oldest first; at most 50."""
-        return self._of_kind(await self._ask(slash_commands.History(count), PendingList("history")), Past)
+        return _of_kind(await self._ask(slash_commands.History(count), PendingList("history")), Past)
 
     async def help(self) -> list[CommandHelp]:
         """Return the commands that the server knows."""
-        return self._of_kind(await self._ask(slash_commands.Help(), PendingList("help")), CommandHelp)
+        return _of_kind(await self._ask(slash_commands.Help(), PendingList("help")), CommandHelp)
 
     async def topic(self) -> str:
         """Return the topic of the room; empty if it has none."""
@@ -101,22 +108,22 @@ class Commands(ABC):
         name = _normal(name)
         await self._act(
             slash_commands.Whisper(name, text),
-            lambda e: isinstance(e, Private) and (e.sender, e.text) == (self._me(), text),
+            lambda e: isinstance(e, Private) and (e.sender, e.text) == (self.name, text),
         )
 
     async def reply(self, text: str) -> None:
         """Answer the last private message."""
         await self._act(
-            slash_commands.Reply(text), lambda e: isinstance(e, Private) and (e.sender, e.text) == (self._me(), text)
+            slash_commands.Reply(text), lambda e: isinstance(e, Private) and (e.sender, e.text) == (self.name, text)
         )
 
     async def me(self, text: str) -> None:
         """Send an action, such as `waves`. As `say`, it does not wait for the server."""
-        await self._send_line(serialize(slash_commands.Act(text)))
+        await self.say(serialize(slash_commands.Act(text)))
 
     async def nick(self, name: str) -> None:
         """Change this member's name."""
-        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, Renamed) and e.name == self._me())
+        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, Renamed) and e.name == self.name)
 
     async def kick(self, name: str, reason: str = "") -> None:
         """Remove a member. For the host."""
@@ -163,23 +170,10 @@ class Commands(ABC):
 
     # --- sending and waiting ---
 
-    @abstractmethod
-    async def _send_line(self, line: str) -> None:
-        """Send a line as the member would type it."""
-
-    @abstractmethod
-    def _me(self) -> str:
-        """Return the member's name as it is now."""
-
     def _offer(self, event: Event) -> bool:
         """Offer an event to the pending commands; say whether it belongs to one of them alone."""
-        taken = False
-        for waiting in self._waiting:
-            if waiting.offer(event):
-                taken = True
-                break
-        if self._waiting:
-            self._arrived.set()
+        taken = any(waiting.offer(event) for waiting in self._waiting)
+        self._arrived.set()
         return taken
 
     def _check_native(self) -> None:
@@ -189,7 +183,7 @@ class Commands(ABC):
     async def _act(self, command: Command, is_done: Callable[[Event], bool]) -> None:
         line = serialize(command)
         if not self._is_native:
-            await self._send_line(line)
+            await self.say(line)
             return
         pending = PendingCommand(is_done)
         await self._wait_for(line, pending)
@@ -217,23 +211,18 @@ class Commands(ABC):
         page, pages = 1, 1
         while page <= pages:
             pending = await self._ask(command(page), PendingList(what, page))
-            rows += self._of_kind(pending, kind)
+            rows += _of_kind(pending, kind)
             page, pages = page + 1, pending.pages
         return rows
-
-    @staticmethod
-    def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:
-        rows: list[Row] = pending.rows
-        return [row for row in rows if isinstance(row, kind)]
 
     async def _wait_for(self, line: str, waiting: PendingCommand | PendingList) -> None:
         """Send a line and wait until the answer is complete, or the time is over."""
         self._waiting.append(waiting)
         try:
-            await self._send_line(line)
+            await self.say(line)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._answer_timeout_s
-            while not waiting.over and not self._has_ended():
+            while not waiting.over and not self.closed:
                 open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
                 left_s = min(QUIET_S, deadline - loop.time()) if open_end else deadline - loop.time()
                 self._arrived.clear()
@@ -245,9 +234,9 @@ class Commands(ABC):
         finally:
             self._waiting.remove(waiting)
 
-    @abstractmethod
-    def _has_ended(self) -> bool:
-        """Say whether the membership has ended."""
+
+def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:
+    return [row for row in pending.rows if isinstance(row, kind)]
 
 
 def _normal(name: str) -> str:
