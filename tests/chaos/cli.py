@@ -1,13 +1,12 @@
 """`make chaos`: seeded runs, a table of them, and for a run that failed its violations and its schedule."""
 
 import asyncio
-import json
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -25,6 +24,7 @@ from tests.chaos.runner import Runner
 
 SHOWN = 5
 """Violations of one run that are printed in full."""
+COUNTED = ("members", "accepted", "received", "repeats")
 
 
 @dataclass(slots=True)
@@ -72,8 +72,7 @@ def run_seed(seed: int, lasts: float, keep: Path | None = None) -> Result:
 @click.option("--runs", default=10, type=click.IntRange(1), show_default=True, help="Seeds from that one on.")
 @click.option("--seconds", default=4.0, type=click.FloatRange(1), show_default=True, help="How long faults go on.")
 @click.option("--keep", type=click.Path(path_type=Path), help="A directory for the histories of runs that fail.")
-@click.option("--results", type=click.Path(path_type=Path), help="Append a line of JSON for each run to this file.")
-def main(seed: int, runs: int, seconds: float, keep: Path | None, results: Path | None) -> None:
+def main(seed: int, runs: int, seconds: float, keep: Path | None) -> None:
     """Run real processes under faults that the seed decides, and check that nothing accepted is lost or doubled.
 
     Several of these commands can run at the same time.
@@ -88,9 +87,6 @@ def main(seed: int, runs: int, seconds: float, keep: Path | None, results: Path 
         for number in progress.track(range(seed, seed + runs), description="chaos"):
             result = run_seed(number, seconds, keep)
             done.append(result)
-            if results is not None:
-                with results.open("a") as out:
-                    out.write(json.dumps(asdict(result)) + "\n")
             if result.failed:
                 _print_failure(console, result)
     console.print(_table(done))
@@ -108,7 +104,7 @@ def _print_failure(console: Console, result: Result) -> None:
 
 def _table(done: list[Result]) -> Table:
     table = Table(title="chaos")
-    for heading in ("about", "runs", "failed", "members", "accepted", "received", "allowed repeats", "s a run"):
+    for heading in ("about", "runs", "failed", *COUNTED, "s a run"):
         table.add_column(heading, justify="left" if heading == "about" else "right")
     for profile in sorted({result.profile for result in done}):
         _add_row(table, profile, [result for result in done if result.profile == profile])
@@ -123,13 +119,6 @@ def _table(done: list[Result]) -> Table:
 
 def _add_row(table: Table, name: str, results: list[Result]) -> None:
     verdicts = [result.verdict for result in results]
-    table.add_row(
-        name,
-        f"{len(results)}",
-        f"{sum(result.failed for result in results)}",
-        f"{sum(verdict.members for verdict in verdicts)}",
-        f"{sum(verdict.accepted for verdict in verdicts):,}",
-        f"{sum(verdict.received for verdict in verdicts):,}",
-        f"{sum(verdict.repeats for verdict in verdicts)}",
-        f"{sum(result.took_s for result in results) / max(len(results), 1):.1f}",
-    )
+    counts = [len(results), sum(result.failed for result in results)]
+    counts += [sum(getattr(verdict, field) for verdict in verdicts) for field in COUNTED]
+    table.add_row(name, *(f"{count:,}" for count in counts), f"{sum(one.took_s for one in results) / len(results):.1f}")

@@ -1,23 +1,14 @@
 """Writes into the history which datagrams reached gateways and which came back."""
 
-from collections.abc import Callable
-
 from tests.chaos.clients import key_of, text_of
 from tests.chaos.history import History, Key, Received, Sent, Uplink
 from tests.support.legacy.wire import Address
-
-Record = Callable[[History, Received], None]
-
-
-def record(history: History, received: Received) -> None:
-    """Write a datagram down as it is."""
-    history.received.append(received)
 
 
 class Recording:
     """Notes datagrams; the callbacks of clients and relays end here."""
 
-    def __init__(self, history: History, record: Record = record) -> None:
+    def __init__(self, history: History) -> None:
         self.history = history
         self.gateway_at: dict[Address, int] = {}
         """UDP address → gateway."""
@@ -25,7 +16,6 @@ class Recording:
         """UDP address → client."""
         self.markers: dict[Key, set[int]] = {}
         """Line → clients that received it, for lines that must reach everyone."""
-        self._record = record
         self._sent: dict[Key, Sent] = {}
 
     def note_sent(self, at: float, client: int, gateway: int, raw: bytes) -> None:
@@ -50,7 +40,7 @@ class Recording:
         self._note(Received(at, self.client_at[client], self.gateway_at.get(source, -1), raw, address[1]))
 
     def _note(self, received: Received) -> None:
-        self._record(self.history, received)
+        self.history.received.append(received)
         key = key_of(received.raw)
         if key in self.markers:
             self.markers[key].add(received.client)

@@ -52,20 +52,19 @@ WALL_MS = 1_700_000_000_000
 
 
 class FakeRecipients:
-    """A group of recipients as two lists."""
+    """A group of recipients (`gateway.chat.members.Recipients`) as two lists."""
 
     def __init__(self) -> None:
         self.members: list[Member] = []
         self.addresses: list[bytes] = []
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `gateway.chat.members.Recipients`."""
         member.slot = len(self.members)
         self.members.append(member)
         self.addresses.append(address)
 
     def remove(self, member: Member) -> None:
-        """See `gateway.chat.members.Recipients`; the last one moves into the gap, as there."""
+        # The last one moves into the gap, as in the product.
         last, address = self.members.pop(), self.addresses.pop()
         if last is not member:
             self.members[member.slot], self.addresses[member.slot] = last, address
@@ -73,7 +72,6 @@ class FakeRecipients:
         member.slot = -1
 
     def address_in(self, slot: int) -> bytes:
-        """See `gateway.chat.members.Recipients`."""
         return self.addresses[slot]
 
     def __len__(self) -> int:
@@ -95,49 +93,39 @@ class FakeOutbound:
     """What the kernel was told to drop last."""
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
-        """See `Outbound`."""
         self.sent.append((listener, address, payload))
         if self.on_send is not None:
             self.on_send(listener, address, payload)
 
     def new_recipients(self) -> FakeRecipients:
-        """See `Outbound`."""
         return FakeRecipients()
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """See `Outbound`."""
         for slot in range(len(recipients)):
             if slot != skip:
                 self.send(listener, recipients.address_in(slot), payload)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
-        """See `Outbound`."""
         self.filter = program
 
     def log_flood(self, member: Member, seconds: float) -> None:
-        """See `Outbound`."""
         self.floods.append((member, seconds))
 
     def publish(self, item: Item) -> bool:
-        """See `Outbound`."""
         return self.link.publish(item)
 
     def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """See `Outbound`."""
         self.link.ask(question, now, on_answer)
 
     def notify(self, message: backbone.Delivered) -> None:
-        """See `Outbound`."""
         self.link.notify(message)
 
     def subscribe(self, topic: bytes) -> None:
-        """See `Outbound`."""
         self.topics.append(topic)
         if self.on_topics is not None:
             self.on_topics(topic, True)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """See `Outbound`."""
         self.topics.remove(topic)
         if self.on_topics is not None:
             self.on_topics(topic, False)
