@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from tsudoi.events import Answered, Event, Listed, Row
 
 REFUSALS = frozenset(
-    "unknown-command usage no-such-member not-host name-taken bad-name too-long muted muted-for nobody-wrote not-banned"
-    " not-muted yourself room-stays busy too-fast moved-away no-such-page".split()
+    (
+        *("unknown-command", "usage", "no-such-member", "no-such-page", "not-host", "name-taken", "bad-name"),
+        *("too-long", "too-fast", "muted", "muted-for", "not-muted", "not-banned", "nobody-wrote", "yourself"),
+        *("room-stays", "busy", "moved-away"),
+    )
 )
 """Codes of answers that refuse a command."""
 PAGE_SIZE = 20

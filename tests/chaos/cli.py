@@ -13,13 +13,13 @@ import click
 import msgspec
 import uvloop
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import track
 from rich.table import Table
 
 from scenarios.process import ProcessError
 from tests.chaos.checker import check
 from tests.chaos.evidence import Verdict
-from tests.chaos.plan import draw
+from tests.chaos.plan import Plan, draw
 from tests.chaos.runner import Runner
 
 SHOWN = 5
@@ -29,40 +29,31 @@ COUNTED = ("members", "accepted", "received", "repeats")
 
 @dataclass(slots=True)
 class Result:
-    """The outcome of one seed."""
-
-    seed: int
-    profile: str
-    schedule: str
+    plan: Plan
+    faults: Counter[str]
     took_s: float = 0.0
     verdict: Verdict = field(default_factory=Verdict)
-    faults: dict[str, int] = field(default_factory=dict)
-    failure: str = ""
-    """Why there is no verdict."""
-
-    @property
-    def failed(self) -> bool:
-        return bool(self.failure or self.verdict.violations)
+    failures: list[str] = field(default_factory=list)
+    """Violations, or why there is no verdict."""
 
 
-def run_seed(seed: int, lasts: float, keep: Path | None = None) -> Result:
+def run_seed(seed: int, lasts: float, keep: Path | None) -> Result:
     """Run one seed in a directory of its own and check it; write the history into `keep` if it fails."""
-    plan = draw(seed, lasts)
-    began = time.monotonic()
-    result = Result(seed, plan.profile, str(plan))
+    plan, began = draw(seed, lasts), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-") as directory:
         run = Runner(plan, Path(directory))
+        result = Result(plan, run.counts)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
                 history = loop.run(run.run())
         except (AssertionError, OSError, ProcessError) as exc:
-            result.failure = f"the run itself failed: {exc!r}"
+            result.failures.append(f"the run itself failed: {exc!r}")
         else:
             result.verdict = check(history)
-            if keep is not None and result.failed:
+            result.failures += map(str, result.verdict.violations)
+            if keep is not None and result.failures:
                 keep.mkdir(parents=True, exist_ok=True)
                 (keep / f"seed-{seed}.json").write_bytes(msgspec.json.encode(history))
-        result.faults = dict(run.counts)
     result.took_s = time.monotonic() - began
     return result
 
@@ -82,32 +73,20 @@ def main(seed: int, runs: int, seconds: float, keep: Path | None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     console = Console()
     done: list[Result] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        for number in progress.track(range(seed, seed + runs), description="chaos"):
-            result = run_seed(number, seconds, keep)
-            done.append(result)
-            if result.failed:
-                _print_failure(console, result)
+    for number in track(range(seed, seed + runs), "chaos", console=console):
+        done.append(run_seed(number, seconds, keep))
+        if failures := done[-1].failures:
+            console.rule(f"seed {number}: {len(failures)} violations")
+            told = (*failures[:SHOWN], f"\nThe schedule of {done[-1].plan}", f"Again: make chaos SEED={number} RUNS=1")
+            console.print("\n".join(told), markup=False, highlight=False)
     console.print(_table(done))
-    sys.exit(1 if any(result.failed for result in done) else 0)
-
-
-def _print_failure(console: Console, result: Result) -> None:
-    violations = [str(violation) for violation in result.verdict.violations] or [result.failure]
-    console.rule(f"seed {result.seed}: {len(violations)} violations")
-    for text in violations[:SHOWN]:
-        console.print(text, markup=False, highlight=False)
-    console.print(f"\nThe schedule of {result.schedule}", markup=False, highlight=False)
-    console.print(f"Again: make chaos SEED={result.seed} RUNS=1", markup=False)
+    sys.exit(1 if any(result.failures for result in done) else 0)
 
 
 def _table(done: list[Result]) -> Table:
-    table = Table(title="chaos")
-    for heading in ("about", "runs", "failed", *COUNTED, "s a run"):
-        table.add_column(heading, justify="left" if heading == "about" else "right")
-    for profile in sorted({result.profile for result in done}):
-        _add_row(table, profile, [result for result in done if result.profile == profile])
+    table = Table("about", "runs", "failed", *COUNTED, "s a run", title="chaos")
+    for profile in sorted({result.plan.profile for result in done}):
+        _add_row(table, profile, [result for result in done if result.plan.profile == profile])
     table.add_section()
     _add_row(table, "all", done)
     faults: Counter[str] = Counter()
@@ -118,7 +97,6 @@ def _table(done: list[Result]) -> Table:
 
 
 def _add_row(table: Table, name: str, results: list[Result]) -> None:
-    verdicts = [result.verdict for result in results]
-    counts = [len(results), sum(result.failed for result in results)]
-    counts += [sum(getattr(verdict, field) for verdict in verdicts) for field in COUNTED]
+    counts = [len(results), sum(bool(result.failures) for result in results)]
+    counts += [sum(getattr(result.verdict, field) for result in results) for field in COUNTED]
     table.add_row(name, *(f"{count:,}" for count in counts), f"{sum(one.took_s for one in results) / len(results):.1f}")

@@ -68,8 +68,6 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One client that entered its room."""
-
     id: int
     name: str
     dialect: str
@@ -82,8 +80,6 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class RoomLog:
-    """One room's log."""
-
     room_id: int
     epochs: frozenset[int]
     entries: tuple[Entry, ...]
@@ -91,8 +87,6 @@ class RoomLog:
 
 @dataclass(slots=True)
 class History:
-    """One run."""
-
     seed: int
     names: tuple[str, ...]
     """Of the gateways, in their order; empty where it has none."""

@@ -19,8 +19,6 @@ PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everyth
 
 @dataclass(frozen=True, slots=True)
 class ClientPlan:
-    """One client."""
-
     id: int
     dialect: str
     room: int
@@ -73,8 +71,6 @@ class UdpFaults:
 
 @dataclass(slots=True)
 class Plan:
-    """A whole run."""
-
     seed: int
     profile: str
     names: tuple[str, ...]
@@ -103,7 +99,6 @@ class Plan:
 
 
 def draw(seed: int, lasts: float) -> Plan:
-    """Return the plan of a seed."""
     dice = random.Random(f"tsudoi {seed}")
     profile = PROFILES[seed % len(PROFILES)]
     names: tuple[str, ...] = ("", "") if dice.random() < 0.5 else ("", "", "")

@@ -87,7 +87,6 @@ class BackboneRelay:
                 gate.clear()
 
     def heal(self) -> None:
-        """Undo both."""
         self._cut = 0
         for gate in self._gates.values():
             gate.set()

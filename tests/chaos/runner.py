@@ -16,8 +16,6 @@ from tests.support.legacy.wire import Address, Door
 
 
 class Runner:
-    """One run."""
-
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
         self.history = History(plan.seed, plan.names, plan.udp is not None)

@@ -148,7 +148,6 @@ class FakeGateway:
         self.members = self.core.members
 
     def frames(self, now: float) -> list[bytes]:
-        """What it has for the broker now."""
         self.core.reports.report_if_due(now)
         return self.link.frames(now)
 
@@ -185,7 +184,6 @@ class ScriptedGateway(FakeGateway):
     # --- time, and what the gateway sends ---------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Let it tick."""
         self.core.tick(self.now)
         self.listen()
 
@@ -238,11 +236,9 @@ class ScriptedGateway(FakeGateway):
     # --- what the broker sends -------------------------------------------------------------------------------------
 
     def answer(self, message: Downward) -> None:
-        """Send it a message of the broker."""
         self.core.handle_answer(backbone.encode(message), self.now)
 
     def reply(self, request_id: int, body: Answer) -> None:
-        """Answer a request."""
         self.answer(backbone.Reply(request_id, body))
 
     def news(self, *entries: Entry, room: int = 1, epoch: int = 1, last: int | None = None) -> None:
@@ -274,7 +270,6 @@ class ScriptedGateway(FakeGateway):
         return member
 
     def receive(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
-        """Let it receive a datagram of a member."""
         raw = text if isinstance(text, bytes) else text.encode()
         name = (room or self.room_of(number)).encode()
         head = bytes((len(name), 32)) + name + token_of(number)
@@ -287,12 +282,10 @@ class ScriptedGateway(FakeGateway):
 
 
 def token_of(number: int) -> bytes:
-    """The token of a test's member."""
     return b"%032x" % number
 
 
 def room_name(room: int) -> str:
-    """The name of a test's room."""
     return f"部屋{room}"
 
 
@@ -312,7 +305,6 @@ def a_grant(
     address: bytes = b"",
     idle_s: float = 100.0,
 ) -> Granted:
-    """What a directory grants."""
     user = name or f"m{number}"
     idle_ms = int(idle_s * 1000)
     return Granted(room, room_name(room), number, user, dialect, ip, address, idle_ms, False, 1, offset, 1)
@@ -351,7 +343,6 @@ class FakeBroker:
         self.core = BrokerCore(self.store.load(), instance, self.limits, self.now)
 
     def handle(self, peer: str, message: Upward) -> None:
-        """Take a message from a gateway, as bytes."""
         self.core.handle_untrusted(peer, backbone.encode(message), self.moment)
 
     def take_turn(self) -> Turn:
@@ -450,7 +441,6 @@ class FakeClient:
 
     @property
     def member(self) -> Granted:
-        """What the directory granted it."""
         assert self.granted is not None
         return self.granted
 
@@ -503,7 +493,6 @@ class World:
         return node
 
     def add(self, node: Node) -> Node:
-        """Let a gateway begin, and return it."""
         node.gateway.outbound.on_send = self._on_send
         node.gateway.outbound.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
         self.nodes.append(node)
@@ -579,7 +568,6 @@ class World:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> None:
-        """Let time go by."""
         until = self.now + seconds
         while self.now < until:
             self.step()
@@ -648,12 +636,10 @@ class World:
     # --- what the I/O layers do -----------------------------------------------------------------------------------
 
     def flush(self, node: Node) -> None:
-        """Let what a gateway has for its broker go on its way."""
         for frame in node.gateway.frames(self.now):
             self._put(node.up, frame, node.away_until)
 
     def receive(self, node: Node) -> None:
-        """Let a gateway take the datagrams that have come."""
         if node.datagrams and not node.is_frozen:
             datagrams, node.datagrams = node.datagrams, []
             node.gateway.core.handle_datagrams(0, datagrams, self.now)

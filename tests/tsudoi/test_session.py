@@ -300,30 +300,5 @@ def test_damaged_answers_raise_the_documented_error(
             enter.settle()
 
 
-@given(st.lists(st.binary(max_size=80), max_size=6))
-def test_hostile_room_lists_raise_the_documented_error(segments: list[bytes]) -> None:
-    ask = ListRooms()
-    with contextlib.suppress(MalformedMessage):
-        for segment in segments:
-            ask.feed(segment)
-
-
-@given(any_dialect, st.binary(max_size=200))
-def test_hostile_datagrams_raise_the_documented_error(dialect: Dialect, data: bytes) -> None:
-    with contextlib.suppress(MalformedMessage):
-        event = place(dialect).receive(data)
-        assert not isinstance(event, Message) or clean(event.text) == event.text
-
-
-@given(any_dialect, st.data())
-def test_damaged_datagrams_raise_the_documented_error(dialect: Dialect, data: st.DataObject) -> None:
-    down = bytearray(
-        downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", data.draw(st.text(st.characters(codec="utf-8"))))
-    )
-    down[data.draw(st.integers(0, len(down) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(MalformedMessage):
-        place(dialect).receive(bytes(down))
-
-
 def test_every_down_form_is_covered() -> None:
     assert {dialect.down.form for dialect in DIALECTS.values()} == set(DownForm)
