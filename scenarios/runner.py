@@ -80,7 +80,7 @@ async def _act_out(
                 await runner.play(scene.step)
             except StepFailed as exc:
                 failure = exc
-            except (ProcessError, ClientError) as exc:
+            except (ProcessError, ClientError, OSError) as exc:
                 failure = StepFailed("this to be possible", str(exc))
             step = StepResult(scene, loop.time() - at, failure)
             result.steps.append(step)
@@ -113,10 +113,10 @@ class Runner:
         """Let all people leave, the latest first: so hosts leave last, and rooms close behind their guests."""
         for actor in reversed(self._cast.actors.values()):
             await actor.close(polite=True)
-        await self._stranger.close()
+        self._stranger.close()
 
     async def play(self, step: steps.Step) -> None:
-        """Play one step; raise StepFailed, ClientError or ProcessError."""
+        """Play one step; raise StepFailed, ClientError, ProcessError or OSError."""
         match step:
             case steps.Enter():
                 for name in step.who:

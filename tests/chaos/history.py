@@ -75,7 +75,6 @@ class Member:
     home: int
     """The gateway of its handshake."""
     echo: bool
-    entered_at: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ class Runner:
         udp = [relay.address for relay in self._relays] or [gateway.udp for gateway in self._servers.gateways]
         if await client.enter(Door(tcp, udp[gateway]), udp):
             self.history.members[plan.id] = Member(
-                plan.id, plan.name, plan.dialect, client.room, gateway, KINDS[plan.dialect].echoes, time.time()
+                plan.id, plan.name, plan.dialect, client.room, gateway, KINDS[plan.dialect].echoes
             )
 
     async def _act(self) -> None:

@@ -127,7 +127,3 @@ class Deadline:
     @property
     def left(self) -> float:
         return max(0.0, self._at - time.monotonic())
-
-    @property
-    def passed(self) -> bool:
-        return self.left == 0.0
