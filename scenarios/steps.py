@@ -1,8 +1,9 @@
 """The steps of a story, as values; they have the names of the sentences that they are read from."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
+
+import msgspec
 
 import tsudoi
 
@@ -26,21 +27,17 @@ REASONS: dict[str, tuple[type[tsudoi.ClientError], ...]] = {
 """Why a person cannot enter → the SDK's errors for it."""
 
 
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """One step; each kind is a subclass."""
 
-    __slots__ = ()
 
-
-class Expectation(Step):
+class Expectation(Step, frozen=True):
     """A step that waits for what people receive."""
 
-    __slots__ = ()
     who: People
 
 
-@dataclass(frozen=True, slots=True)
-class JoinOptions:
+class JoinOptions(msgspec.Struct, frozen=True):
     """Where and how a person enters; what is None is as `people` or the story says."""
 
     room: str
@@ -53,81 +50,66 @@ class JoinOptions:
     """Send no datagram, and so show no UDP address, until something is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enter(Step):
+class Enter(Step, frozen=True):
     who: People
     how: JoinOptions
 
 
-@dataclass(frozen=True, slots=True)
-class CannotEnter(Step):
+class CannotEnter(Step, frozen=True):
     who: People
     how: JoinOptions
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Say(Step):
+class Say(Step, frozen=True):
     who: People
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SayLines(Step):
+class SayLines(Step, frozen=True):
     """Send numbered lines, all speakers at the same time."""
 
     who: People
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     sender: str | None
     """A person of the story, or a name as it is shown; None: anybody."""
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hear(Expectation):
+class Hear(Expectation, frozen=True):
     """Receive these as the next messages, with nothing between them."""
 
-    who: People
     lines: tuple[Line, ...]
     in_any_order: bool = False
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HearLines(Expectation):
+class HearLines(Expectation, frozen=True):
     """Receive the last `count` numbered lines of one speaker next, in their order."""
 
-    who: People
     count: int
     sender: str
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HearTheSame(Expectation):
+class HearTheSame(Expectation, frozen=True):
     """Receive the same next `count` messages as the others named, with each speaker's lines in order."""
 
-    who: People
     count: int
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BeTold(Expectation):
+class BeTold(Expectation, frozen=True):
     """Get these from the server, in this order: each is a part of an answer, a notice or a private message."""
 
-    who: People
     texts: tuple[str, ...]
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HearNothing(Expectation):
-    who: People
+class HearNothing(Expectation, frozen=True):
     for_s: float
 
 
@@ -137,9 +119,7 @@ class Ending(Enum):
     REMOVED = "they are removed"
 
 
-@dataclass(frozen=True, slots=True)
-class HearEnding(Expectation):
-    who: People
+class HearEnding(Expectation, frozen=True):
     ending: Ending
     within_s: float | None = None
 
@@ -154,22 +134,19 @@ class Act(Enum):
     """Receive on, but send no keep-alives any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Do(Step):
+class Do(Step, frozen=True):
     who: People
     act: Act
 
 
-@dataclass(frozen=True, slots=True)
-class Move(Step):
+class Move(Step, frozen=True):
     """Go on at another gateway with the same token."""
 
     who: People
     to: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeeRooms(Step):
+class SeeRooms(Step, frozen=True):
     who: People
     rooms: tuple[str, ...]
     there: bool
@@ -186,8 +163,7 @@ class Fault(Enum):
     STARTED = "started"
 
 
-@dataclass(frozen=True, slots=True)
-class InjectFault(Step):
+class InjectFault(Step, frozen=True):
     """Do something to a process; this needs local processes."""
 
     what: str
@@ -195,8 +171,7 @@ class InjectFault(Step):
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Wait(Step):
+class Wait(Step, frozen=True):
     for_s: float
 
 
@@ -205,8 +180,7 @@ class Wire(Enum):
     UDP = "udp"
 
 
-@dataclass(frozen=True, slots=True)
-class SendRaw(Step):
+class SendRaw(Step, frozen=True):
     """Send bytes from an address that is no member's; a TCP connection stays open until the story's end."""
 
     wire: Wire
@@ -214,22 +188,19 @@ class SendRaw(Step):
     to: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SendRandom(Step):
+class SendRandom(Step, frozen=True):
     count: int
     seed: int
     to: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HungUp(Step):
+class HungUp(Step, frozen=True):
     """See the server end the stranger's last TCP connection."""
 
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered(Step):
+class Unanswered(Step, frozen=True):
     """See no datagram come back to the stranger."""
 
     for_s: float
