@@ -278,27 +278,5 @@ def test_hostile_answers_raise_the_documented_error(
     assert isinstance(enter.result, Granted | Refused | None)
 
 
-@given(any_dialect, st.sampled_from(OPERATIONS), st.data())
-def test_damaged_answers_raise_the_documented_error(
-    dialect: Dialect, operation: Operation, data: st.DataObject
-) -> None:
-    enter, request = entered(dialect, operation, "den")
-    frames = data.draw(
-        st.sampled_from(
-            [
-                handshake.encode_grant(dialect, request, "den", "alice", TOKEN),
-                handshake.encode_refusal(dialect, request.header, "den", Status.ROOM_EXISTS),
-            ]
-        )
-    )
-    answer = bytearray(b"".join(frames))
-    for _ in range(data.draw(st.integers(1, 4))):
-        answer[data.draw(st.integers(0, len(answer) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(MalformedMessage):
-        enter.feed(bytes(answer))
-        if not enter.done:
-            enter.settle()
-
-
 def test_every_down_form_is_covered() -> None:
     assert {dialect.down.form for dialect in DIALECTS.values()} == set(DownForm)
