@@ -6,9 +6,8 @@ from pathlib import Path
 
 from tests.chaos.clients import KINDS, ChaosClient
 from tests.chaos.faults import Faults
-from tests.chaos.history import History, Member, read_log
+from tests.chaos.history import History, Member, Recording, read_log
 from tests.chaos.plan import FAULTS, Action, Plan
-from tests.chaos.recording import Recording
 from tests.chaos.relay import UdpRelay
 from tests.chaos.servers import Servers
 from tests.chaos.settling import Settling
