@@ -1,4 +1,4 @@
-"""Carries a plan out with real processes, waits until all is well again, and returns the history."""
+"""Carries a plan out with real processes, waits until all have recovered, and returns the history."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> History:
-        """Do it all; processes are gone when it returns."""
+        """Carry the plan out and return the history; the processes have ended then."""
         try:
             await self._open()
             await self._act()

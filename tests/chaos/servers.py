@@ -18,7 +18,7 @@ BROKER_OPTIONS = ("--log-entries", "1000000", "--log-level", "warning")
 
 
 class Servers:
-    """Starts, starts again and ends what a plan wants."""
+    """Starts, restarts and ends the processes of a plan."""
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.store = directory / "tsudoi.sqlite"

@@ -211,24 +211,24 @@ class ScriptedGateway(FakeGateway):
                     self._others.append(other)
 
     def published(self) -> list[Item]:
-        """What it has published since this was asked last."""
+        """Return the items published since the last call."""
         self.listen()
         items, self._items = self._items, []
         return items
 
     def said(self) -> list[str]:
-        """The texts of the messages that it has published since `published` or this was called last."""
+        """Return the texts of the messages published since the last call of this or of `published`."""
         return [item.text for item in self.published() if item.kind == EntryKind.SAID]
 
     def asked(self, *kinds: type[Question]) -> list[Request]:
-        """The requests of these kinds that it has made since this was asked last for them."""
+        """Return the requests of these kinds made since the last call for them."""
         self.listen()
         found = [request for request in self._requests if isinstance(request.body, kinds)]
         self._requests = [request for request in self._requests if not isinstance(request.body, kinds)]
         return found
 
     def notified(self) -> list[Upward]:
-        """What else it has sent to the broker since this was asked last."""
+        """Return the other messages sent to the broker since the last call."""
         self.listen()
         others, self._others = self._others, []
         return others
@@ -311,12 +311,12 @@ def a_grant(
 
 
 def said(offset: int, member: int, text: str, name: str = "") -> Entry:
-    """An entry of a log: somebody said something."""
+    """Return a log entry of a message."""
     return Entry(offset, EntryKind.SAID, member, name or f"m{member}", text, 0, WALL_MS)
 
 
 def entry(offset: int, kind: EntryKind, member: int, code: int = 0, name: str = "") -> Entry:
-    """An entry of a log: something else happened."""
+    """Return a log entry of another kind."""
     return Entry(offset, kind, member, name or f"m{member}", "", code, WALL_MS)
 
 
@@ -419,7 +419,7 @@ class Node:
         self.is_frozen = False
         self.is_dead = False
         self.away_until = 0.0
-        """Its command connection is broken; what it says waits in its socket, what it is told finds nobody."""
+        """Until then its command connection is broken: its frames wait in its socket, frames to it are lost."""
         self.datagrams: list[tuple[bytes, bytes]] = []
         """Those that came while it was frozen: the kernel keeps them."""
         self.next_tick = 0.0
@@ -505,7 +505,7 @@ class World:
         node.news.frames.clear()
 
     def stop_broker(self) -> None:
-        """Kill the broker; until it is started again, what gateways say to it waits in their sockets."""
+        """Kill the broker; until it is started again, frames to it wait in the gateways' sockets."""
         self.broker_is_down = True
         for node in self.nodes:
             self.break_commands(node)
@@ -573,15 +573,15 @@ class World:
             self.step()
 
     def run_until(self, done: Callable[[], bool], patience_s: float = 30.0) -> None:
-        """Let time go by until something is so."""
+        """Let time go by until a condition holds."""
         until = self.now + patience_s
         while not done():
             if self.now > until:
-                raise BackboneError("it did not come to pass")
+                raise BackboneError("the condition never held")
             self.step()
 
     def step(self) -> None:
-        """Let a moment go by: what has arrived is taken in an order and in portions that the dice says."""
+        """Let a moment go by: arrived frames are taken in an order and in portions that the seed decides."""
         self.broker.now += STEP_S
         self._have_weather()
         for node in self.nodes:

@@ -1,4 +1,4 @@
-"""What clients send, for Hypothesis: texts and names as people write them, and bytes as nobody should."""
+"""Hypothesis strategies for client input: texts, names, requests and datagrams, well-formed and malformed."""
 
 import json
 import types
