@@ -164,21 +164,6 @@ def test_what_is_said_comes_up_as_said(dialect: Dialect) -> None:
 
 
 @every_dialect
-def test_registering_says_nothing(dialect: Dialect) -> None:
-    text = datagram.parse_untrusted(place(dialect).register())[2].decode()
-    assert text == "" or text in dialect.register_words
-
-
-@every_dialect
-def test_leaving_has_the_dialects_word(dialect: Dialect) -> None:
-    leave = place(dialect).leave()
-    if leave is None:
-        assert not dialect.leave_words
-    else:
-        assert datagram.parse_untrusted(leave)[2].decode() in dialect.leave_words
-
-
-@every_dialect
 @pytest.mark.parametrize("text", ["hello", "a: b", "こんにちは", "Timeout!", "exit!", "two\nlines"])
 def test_messages_down(dialect: Dialect, text: str) -> None:
     heard = place(dialect).receive(downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", text))
