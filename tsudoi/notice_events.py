@@ -5,55 +5,31 @@ from typing import Any
 
 import msgspec
 
-from tsudoi.events import (
-    Announced,
-    Answered,
-    CommandHelp,
-    Emote,
-    Event,
-    HostChanged,
-    Joined,
-    Kicked,
-    Left,
-    Listed,
-    LockChanged,
-    Muted,
-    Notice,
-    Past,
-    PeopleChanged,
-    Person,
-    Private,
-    Renamed,
-    RoomInfo,
-    Row,
-    Sanction,
-    TopicChanged,
-    Unmuted,
-)
+from tsudoi import events
 
-_EVENTS: dict[str, type[Event]] = {
-    "acted": Emote,
-    "whispered": Private,
-    "joined": Joined,
-    "left": Left,
-    "people": PeopleChanged,
-    "renamed": Renamed,
-    "topic": TopicChanged,
-    "host": HostChanged,
-    "muted": Muted,
-    "unmuted": Unmuted,
-    "locked": LockChanged,
-    "unlocked": LockChanged,
-    "announced": Announced,
-    "kicked": Kicked,
-    "answer": Answered,
+_EVENTS: dict[str, type[events.Event]] = {
+    "acted": events.Emote,
+    "whispered": events.Private,
+    "joined": events.Joined,
+    "left": events.Left,
+    "people": events.PeopleChanged,
+    "renamed": events.Renamed,
+    "topic": events.TopicChanged,
+    "host": events.HostChanged,
+    "muted": events.Muted,
+    "unmuted": events.Unmuted,
+    "locked": events.LockChanged,
+    "unlocked": events.LockChanged,
+    "announced": events.Announced,
+    "kicked": events.Kicked,
+    "answer": events.Answered,
 }
-_LISTS: dict[str, tuple[str, type[Row]]] = {
-    "who": ("members", Person),
-    "rooms": ("rooms", RoomInfo),
-    "bans": ("bans", Sanction),
-    "history": ("messages", Past),
-    "help": ("commands", CommandHelp),
+_LISTS: dict[str, tuple[str, type[events.Row]]] = {
+    "who": ("members", events.Person),
+    "rooms": ("rooms", events.RoomInfo),
+    "bans": ("bans", events.Sanction),
+    "history": ("messages", events.Past),
+    "help": ("commands", events.CommandHelp),
 }
 """Kind of a list → the field with its rows, and their class."""
 
@@ -70,7 +46,7 @@ _DEFAULTS = {
 }
 
 
-def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]) -> Event:
+def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]) -> events.Event:
     """Return the event for a notice; one with the text alone if a field has another type than it should.
 
     Args:
@@ -95,10 +71,10 @@ def event_of(notice: str, fields: Mapping[str, Any], clean: Callable[[str], str]
             ]
             parsed = tuple(msgspec.convert(row, kind) for row in rows)
             numbers = msgspec.convert([values["count"], values["page"], values["pages"]], tuple[int, int, int])
-            return Listed(notice, parsed, *numbers, msgspec.convert(text, str))
+            return events.Listed(notice, parsed, *numbers, msgspec.convert(text, str))
     except msgspec.ValidationError:
         pass
-    return Notice(text if isinstance(text, str) else "")
+    return events.Notice(text if isinstance(text, str) else "")
 
 
 def _clean(value: Any, clean: Callable[[str], str]) -> Any:

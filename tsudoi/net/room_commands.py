@@ -5,25 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
-from tsudoi import errors
-from tsudoi.events import (
-    Answered,
-    CommandHelp,
-    Event,
-    HostChanged,
-    Left,
-    LockChanged,
-    Muted,
-    Past,
-    Person,
-    Private,
-    Renamed,
-    RoomClosed,
-    RoomInfo,
-    Sanction,
-    TopicChanged,
-    Unmuted,
-)
+from tsudoi import errors, events
 from tsudoi.pending import PendingCommand, PendingList
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
@@ -32,7 +14,7 @@ from tsudoi.protocol.errors import InvalidName
 
 QUIET_S = 0.3
 """A list of unknown length counts as complete when no part of it has come for this time."""
-_R = TypeVar("_R", Person, RoomInfo, Sanction, Past, CommandHelp)
+_R = TypeVar("_R", events.Person, events.RoomInfo, events.Sanction, events.Past, events.CommandHelp)
 
 
 class Commands(ABC):
@@ -67,33 +49,33 @@ class Commands(ABC):
 
     # --- commands that ask ---
 
-    async def who(self) -> list[Person]:
+    async def who(self) -> list[events.Person]:
         """Return the members of the room."""
-        return await self._ask_pages("who", slash_commands.Who, Person)
+        return await self._ask_pages("who", slash_commands.Who, events.Person)
 
-    async def rooms(self) -> list[RoomInfo]:
+    async def rooms(self) -> list[events.RoomInfo]:
         """Return the rooms of the server."""
-        return await self._ask_pages("rooms", slash_commands.Rooms, RoomInfo)
+        return await self._ask_pages("rooms", slash_commands.Rooms, events.RoomInfo)
 
-    async def bans(self) -> list[Sanction]:
+    async def bans(self) -> list[events.Sanction]:
         """Return the bans and mutes of this room. For the host."""
-        return await self._ask_pages("bans", slash_commands.Bans, Sanction)
+        return await self._ask_pages("bans", slash_commands.Bans, events.Sanction)
 
-    async def history(self, count: int = 20) -> list[Past]:
+    async def history(self, count: int = 20) -> list[events.Past]:
         """Return the last messages, oldest first; at most 50."""
-        return _of_kind(await self._ask(slash_commands.History(count), PendingList("history")), Past)
+        return _of_kind(await self._ask(slash_commands.History(count), PendingList("history")), events.Past)
 
-    async def help(self) -> list[CommandHelp]:
+    async def help(self) -> list[events.CommandHelp]:
         """Return the commands that the server knows."""
-        return _of_kind(await self._ask(slash_commands.Help(), PendingList("help")), CommandHelp)
+        return _of_kind(await self._ask(slash_commands.Help(), PendingList("help")), events.CommandHelp)
 
     async def topic(self) -> str:
         """Return the topic of the room; empty if it has none."""
         self._check_native()
-        answers: list[Answered] = []
+        answers: list[events.Answered] = []
 
-        def is_it(event: Event) -> bool:
-            if isinstance(event, Answered) and event.code in ("topic-is", "no-topic"):
+        def is_it(event: events.Event) -> bool:
+            if isinstance(event, events.Answered) and event.code in ("topic-is", "no-topic"):
                 answers.append(event)
                 return True
             return False
@@ -108,13 +90,14 @@ class Commands(ABC):
         name = _normal(name)
         await self._act(
             slash_commands.Whisper(name, text),
-            lambda e: isinstance(e, Private) and (e.sender, e.text) == (self.name, text),
+            lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, text),
         )
 
     async def reply(self, text: str) -> None:
         """Answer the last private message."""
         await self._act(
-            slash_commands.Reply(text), lambda e: isinstance(e, Private) and (e.sender, e.text) == (self.name, text)
+            slash_commands.Reply(text),
+            lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, text),
         )
 
     async def me(self, text: str) -> None:
@@ -123,13 +106,14 @@ class Commands(ABC):
 
     async def nick(self, name: str) -> None:
         """Change this member's name."""
-        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, Renamed) and e.name == self.name)
+        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, events.Renamed) and e.name == self.name)
 
     async def kick(self, name: str, reason: str = "") -> None:
         """Remove a member. For the host."""
         name = _normal(name)
         await self._act(
-            slash_commands.Kick(name, reason), lambda e: isinstance(e, Left) and (e.name, e.reason) == (name, "kicked")
+            slash_commands.Kick(name, reason),
+            lambda e: isinstance(e, events.Left) and (e.name, e.reason) == (name, "kicked"),
         )
 
     async def ban(self, who: str, minutes: int = 0) -> None:
@@ -143,34 +127,38 @@ class Commands(ABC):
     async def mute(self, name: str, minutes: int = 0) -> None:
         """Mute a member for some minutes, or (0) until the room closes. For the host."""
         name = _normal(name)
-        await self._act(slash_commands.Mute(name, minutes), lambda e: isinstance(e, Muted) and e.name == name)
+        await self._act(slash_commands.Mute(name, minutes), lambda e: isinstance(e, events.Muted) and e.name == name)
 
     async def unmute(self, name: str) -> None:
         """Unmute a member, also one that has left. For the host."""
         name, lifted = _normal(name), _answers("unmuted")
-        await self._act(slash_commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, Unmuted) and e.name == name))
+        await self._act(
+            slash_commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, events.Unmuted) and e.name == name)
+        )
 
     async def set_topic(self, topic: str) -> None:
         """Set the topic; empty: remove it. For the host."""
-        await self._act(slash_commands.Topic(topic), lambda e: isinstance(e, TopicChanged) and e.topic == topic)
+        await self._act(slash_commands.Topic(topic), lambda e: isinstance(e, events.TopicChanged) and e.topic == topic)
 
     async def set_password(self, password: str) -> None:
         """Set the password that joining needs from now on; empty: none. For the host."""
         locked = bool(password)
-        await self._act(slash_commands.Lock(password), lambda e: isinstance(e, LockChanged) and e.locked == locked)
+        await self._act(
+            slash_commands.Lock(password), lambda e: isinstance(e, events.LockChanged) and e.locked == locked
+        )
 
     async def hand_over(self, name: str) -> None:
         """Make another member the host. For the host."""
         name = _normal(name)
-        await self._act(slash_commands.HandOver(name), lambda e: isinstance(e, HostChanged) and e.name == name)
+        await self._act(slash_commands.HandOver(name), lambda e: isinstance(e, events.HostChanged) and e.name == name)
 
     async def close_room(self) -> None:
         """Close the room for all. For the host."""
-        await self._act(slash_commands.Close(), lambda e: isinstance(e, RoomClosed))
+        await self._act(slash_commands.Close(), lambda e: isinstance(e, events.RoomClosed))
 
     # --- sending and waiting ---
 
-    def _offer(self, event: Event) -> bool:
+    def _offer(self, event: events.Event) -> bool:
         """Offer an event to the pending commands; say whether it belongs to one of them alone."""
         taken = any(waiting.offer(event) for waiting in self._waiting)
         self._arrived.set()
@@ -180,7 +168,7 @@ class Commands(ABC):
         if not self._is_native:
             raise errors.NotInDialect("the server answers with values in the dialect tsudoi only")
 
-    async def _act(self, command: Command, is_done: Callable[[Event], bool]) -> None:
+    async def _act(self, command: Command, is_done: Callable[[events.Event], bool]) -> None:
         line = serialize(command)
         if not self._is_native:
             await self.say(line)
@@ -246,5 +234,5 @@ def _normal(name: str) -> str:
         raise errors.InvalidName(str(exc)) from exc
 
 
-def _answers(*codes: str) -> Callable[[Event], bool]:
-    return lambda event: isinstance(event, Answered) and event.code in codes
+def _answers(*codes: str) -> Callable[[events.Event], bool]:
+    return lambda event: isinstance(event, events.Answered) and event.code in codes
