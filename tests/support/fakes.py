@@ -343,6 +343,7 @@ class FakeBroker:
         self.core = BrokerCore(self.store.load(), instance, self.limits, self.now)
 
     def handle(self, peer: str, message: Upward) -> None:
+        """Take a message from a gateway, as bytes."""
         self.core.handle_untrusted(peer, backbone.encode(message), self.moment)
 
     def take_turn(self) -> Turn:
