@@ -23,13 +23,13 @@ class PendingCommand:
 
     is_done: Callable[[Event], bool]
     """Says whether an event shows that the command is done."""
-    done: bool = False
+    done: Event | None = None
     refusal: Answered | None = None
 
     def offer(self, event: Event) -> bool:
         """Take an event; say whether it belongs to this command alone."""
         if self.is_done(event):
-            self.done = True
+            self.done = event
             return isinstance(event, Answered)
         if isinstance(event, Answered) and event.code in REFUSALS:
             self.refusal = event
@@ -39,7 +39,7 @@ class PendingCommand:
     @property
     def over(self) -> bool:
         """Whether the waiting is over."""
-        return self.done or self.refusal is not None
+        return (self.done or self.refusal) is not None
 
 
 @dataclass

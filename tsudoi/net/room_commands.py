@@ -72,16 +72,8 @@ class Commands(ABC):
     async def topic(self) -> str:
         """Return the topic of the room; empty if it has none."""
         self._check_native()
-        answers: list[events.Answered] = []
-
-        def is_it(event: events.Event) -> bool:
-            if isinstance(event, events.Answered) and event.code in ("topic-is", "no-topic"):
-                answers.append(event)
-                return True
-            return False
-
-        await self._act(slash_commands.Topic(), is_it)
-        return answers[0].about if answers[0].code == "topic-is" else ""
+        answer = await self._act(slash_commands.Topic(), _answers("topic-is", "no-topic"))
+        return answer.about if isinstance(answer, events.Answered) and answer.code == "topic-is" else ""
 
     # --- commands that act ---
 
@@ -168,17 +160,19 @@ class Commands(ABC):
         if not self._is_native:
             raise errors.NotInDialect("the server answers with values in the dialect tsudoi only")
 
-    async def _act(self, command: Command, is_done: Callable[[events.Event], bool]) -> None:
+    async def _act(self, command: Command, is_done: Callable[[events.Event], bool]) -> events.Event | None:
+        """Carry out a command; return the event that shows it, None in dialects where it is only sent."""
         line = serialize(command)
         if not self._is_native:
             await self.say(line)
-            return
+            return None
         pending = PendingCommand(is_done)
         await self._wait_for(line, pending)
         if pending.refusal is not None:
             raise errors.CommandRefused(pending.refusal.text, pending.refusal.code)
-        if not pending.done:
+        if pending.done is None:
             raise errors.NoAnswer(f"the server did not answer {line.split()[0]} in time")
+        return pending.done
 
     async def _ask(self, command: Command, pending: PendingList) -> PendingList:
         self._check_native()
