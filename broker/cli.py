@@ -11,22 +11,15 @@ from click.core import ParameterSource
 
 from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
-from tsudoi.ops.options import (
-    GROUP,
-    Number,
-    Parsed,
-    check_config_option,
-    config_option,
-    settings_options,
-)
+from tsudoi.ops.options import GROUP, Number, Parsed, check_config_option, config_option, settings_options
 from tsudoi.ops.settings import build
 from tsudoi.protocol.backbone import is_tcp, parse_to_bind
 from tsudoi.protocol.errors import SettingError, StoreError
 
 from .admin.cli import admin as admin_group
-from .config import Config, choose_keys
-from .keys.cli import Shared, keys_command
-from .keys.key_folder import OWN, has_keys, read_secret, what_is_there
+from .config import Config
+from .keys import key_folder
+from .keys.cli import keys_command
 from .net.ping import ping
 from .run import run
 from .store.backup import back_up
@@ -44,8 +37,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
     environment variable, for example TSUDOI_BIND. Prints `ready ENDPOINT` when gateways may come; SIGTERM or Ctrl-C
     stops it.
     """
-    given = build(Config, context.params)
-    context.obj = Shared(given.bind, given.keys_folder, given.insecure, given.admin)
+    context.obj = build(Config, context.params)
     if context.invoked_subcommand is not None:
         return
     try:
@@ -66,7 +58,7 @@ def configure(context: click.Context) -> Config:
     keys = None
     if is_tcp(config.bind) and not config.insecure:
         is_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT
-        keys = choose_keys(config.bind, config.keys_folder, what_is_there(config.keys_folder), is_given)
+        keys = key_folder.choose(config.bind, config.keys_folder, is_given)
     return replace(config, keys=keys, persistent=tuple(dict.fromkeys(config.persistent)))
 
 
@@ -83,12 +75,12 @@ main.add_command(admin_group)
 @click.option("--bind", type=Parsed(parse_to_bind, "ENDPOINT"), help="Where it listens.")
 @click.option("--timeout", default=3.0, type=Number(0.1), metavar="SECONDS", help="How long to wait.")
 @click.pass_obj
-def ping_command(shared: Shared, bind: str | None, timeout: float) -> None:
+def ping_command(config: Config, bind: str | None, timeout: float) -> None:
     """Ask a running broker whether it answers: exit status 0 or 1."""
-    endpoint = bind or shared.bind
+    endpoint, own = bind or config.bind, config.keys_folder / key_folder.OWN
     try:
-        guarded_by = None if shared.insecure or not has_keys(shared.keys) else shared.keys
-        key = read_secret(guarded_by / OWN) if guarded_by and is_tcp(endpoint) else None
+        is_guarded = is_tcp(endpoint) and not config.insecure and key_folder.exists(own)
+        key = key_folder.read_secret(own) if is_guarded else None
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     if not ping(endpoint, timeout, key):
@@ -99,15 +91,13 @@ def ping_command(shared: Shared, bind: str | None, timeout: float) -> None:
 
 @main.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.pass_context
-def backup_command(context: click.Context, file: Path) -> None:
+@click.pass_obj
+def backup_command(config: Config, file: Path) -> None:
     """Copy the store (--store sqlite:PATH) to FILE while its broker runs."""
-    assert context.parent is not None
-    path: Path | None = context.parent.params["store"]
-    if path is None:
+    if config.store_path is None:
         raise click.UsageError("a store in memory can not be copied")
     try:
-        back_up(path, file)
+        back_up(config.store_path, file)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
-    click.echo(f"{file} has all that {path} had")
+    click.echo(f"{file} has all that {config.store_path} had")

@@ -1,7 +1,4 @@
-"""The broker's settings: flags, environment variables and configuration file end in one `Config`.
-
-`Limits` can change while the broker runs (but for one); the rest of `Config` needs a restart.
-"""
+"""The broker's settings. A reload changes `Limits` in place; the rest of `Config` needs a restart."""
 
 import os
 from dataclasses import dataclass, field
@@ -11,7 +8,7 @@ from typing import Literal
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
-from tsudoi.protocol.backbone import is_loopback, parse_to_bind
+from tsudoi.protocol.backbone import parse_to_bind
 from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.names import room_name
 
@@ -32,20 +29,20 @@ def parse_store(text: str) -> Path | None:
 
 
 def parse_admin(text: str) -> str:
-    """Return where operators connect, an endpoint or `none`, unchanged; raise SettingError for anything else."""
+    """Return an endpoint or `none` unchanged; raise SettingError for anything else."""
     return text if text == "none" else parse_to_bind(text)
 
 
 @dataclass
 class Limits:
-    """Bounds of what the broker keeps and does at once. A reload changes them in place."""
+    """Bounds of what the broker keeps and does at once."""
 
     log_entries: int = setting(10_000, "Messages and events that each room's log keeps at least.")
     log_age_s: float = setting(
         86_400.0, "Seconds after which log entries are deleted too, but for a room's last.", metavar="SECONDS"
     )
     replay_entries: int = 1_000
-    """Entries in one answer to a replay; for more, the gateway asks again."""
+    """Entries in one answer to a replay; the gateway asks for the rest."""
     password_jobs: int = 64
     """Passwords that wait to be hashed; beyond that a request is answered busy."""
     room_members: int = setting(100_000, "Members of one room; more are refused.")
@@ -112,7 +109,7 @@ class Config:
         False, "Stop when standard input ends: for a broker that another program starts.", is_hidden=True
     )
     keys: Path | None = None
-    """`keys_folder` if its keys are used; None: everybody who reaches `bind` is let in."""
+    """`keys_folder` if its keys are used; None: every connection is let in."""
 
     @property
     def admin(self) -> str | None:
@@ -123,42 +120,10 @@ class Config:
 
 
 def admin_beside(store: Path | None) -> str | None:
-    """Return the endpoint of operators beside the store, a socket named after it.
-
-    None if there is no store, or no way to write the socket's path within the length that the system allows.
-    """
+    """Return the operators' endpoint, a socket beside the store; None if there is no store, or its path is too long."""
     if store is None:
         return None
     for path in (store, Path(os.path.relpath(store))):
         if len(os.fsencode(f"{path}.admin")) <= MAX_SOCKET_PATH:
             return f"ipc://{path}.admin"
     return None
-
-
-def choose_keys(bind: str, folder: Path, found: Literal["all", "part", "none"], given: bool) -> Path | None:
-    """Return the folder whose keys guard a tcp `bind`, None if everybody who reaches it is let in.
-
-    Args:
-        bind: where the broker listens.
-        folder: where its keys are, if they have been made.
-        found: whether they have been; part: the folder has others' keys or a place for them, not the broker's own.
-        given: the operator has named the folder.
-
-    Raises:
-        SettingError: keys are missing that the operator expects, or other machines could connect without any and the
-            operator has not allowed it.
-    """
-    if found == "all":
-        return folder
-    if found == "part":
-        raise SettingError(
-            f"{folder} has a place for others' keys and not the broker's own, broker.key: put it back from a copy of"
-            " the folder, or begin with a new folder"
-        )
-    if not given and is_loopback(bind):
-        return None
-    why = "--keys names a folder without keys" if given else f"{bind} is open to other machines, and there are no keys"
-    raise SettingError(
-        f"{why}, {folder}: make them with python -m broker keys add NAME, or give --insecure if everybody who reaches"
-        " the port may read and write all"
-    )

@@ -1,14 +1,11 @@
 """Gateways' messages in, one turn's work out; ARCHITECTURE.md, "One message's way".
 
-A turn is all that had arrived when the socket was drained. `handle` decides on each message; `take_turn` returns what
-must be kept, then published, then answered, in that order: nothing is sent to anyone before the store has it.
+`handle_untrusted` decides on each message; `take_turn` returns what must be stored, then published, then answered.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tsudoi.ops.histogram import ITEMS, Histogram
-from tsudoi.ops.keyfiles import Role
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.datagram import MAX_UP
 from tsudoi.protocol.client.sanitize import clean
@@ -18,7 +15,7 @@ from tsudoi.protocol.errors import MalformedMessage
 from . import news
 from .config import Limits
 from .counters import Counters
-from .rooms import commands, replays
+from .rooms import commands
 from .rooms.directory import Changes, Directory
 from .rooms.gateways import Gateway, Gateways
 from .rooms.handovers import Handovers
@@ -29,36 +26,29 @@ from .store.interface import Chunk, Snapshot
 from .turn import Moment, Turn
 
 SWEEP_S = 1.0
-"""Between two looks for members to expire, rooms to purge and positions to publish again."""
+"""Time between sweeps: members expire, closed rooms are purged, positions are published again."""
 
 CLOSED_S = 60.0
-"""For so long a closed room and its log are kept, for gateways and members that have not received its end."""
+"""A closed room and its log are kept for this time, for gateways and members that have not received its end."""
 
 
 @dataclass(slots=True)
 class _Pending:
-    """What the messages of a turn have brought besides changes of the directory."""
+    """The work of a turn besides changes of the directory."""
 
     replies: list[tuple[str, backbone.Downward]] = field(default_factory=list)
     canaries: dict[str, list[int]] = field(default_factory=dict)
     announced: set[int] = field(default_factory=set)
     """Rooms whose position is to be published."""
     publishers: dict[str, bool] = field(default_factory=dict)
-    """Gateway instance → whether its Publish shows that it has not got an Accepted."""
+    """Gateway instance → whether its Publish shows that it has not received an Accepted."""
 
 
 class Core:
-    """Everything that the broker decides; knows no socket, no file and no clock."""
+    """Everything that the broker decides."""
 
     def __init__(self, snapshot: Snapshot, instance: str, limits: Limits, now: float) -> None:
-        """Begin with what the store has.
-
-        Args:
-            snapshot: see there.
-            instance: the id of this run of the broker.
-            limits: see there.
-            now: monotonic seconds.
-        """
+        """Begin with what the store has; `instance` is the id of this run of the broker."""
         self._pending = _Pending()
         self.directory = Directory(snapshot, limits)
         self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now)
@@ -75,28 +65,11 @@ class Core:
         """Rooms whose position is published once more at the next sweep, as news can be dropped."""
         self._swept_at = now
 
-    def begin(self, persistent: Iterable[str], wall_ms: int) -> None:
-        """Create the rooms that always exist, as far as they do not yet; names in normal form."""
-        for name in persistent:
-            self.directory.persist(names.RoomName(name), wall_ms)
-
     # --- messages in ----------------------------------------------------------------------------------------------
 
-    def handle_untrusted(self, peer: str, frame: bytes, moment: Moment, role: Role | None = None) -> None:
-        """Handle one frame from the gateway instance `peer`; malformed ones are counted and dropped.
-
-        Args:
-            peer: whose connection it is.
-            frame: its bytes.
-            moment: when.
-            role: the role of the connection's key; None where there are no keys.
-        """
-        if role is not None and role is not Role.GATEWAY:
-            # `python -m broker ping` may know that the broker answers, and nothing else.
-            self._answer(peer, backbone.Unknown(self._instance))
-            return
-        for each in self.parts_untrusted(frame) or (frame,):
-            self.handle_part_untrusted(peer, each, moment)
+    def refuse(self, peer: str) -> None:
+        """Answer a connection whose key is not a gateway's: `ping` learns that the broker answers, and nothing else."""
+        self._answer(peer, backbone.Unknown(self._instance))
 
     def parts_untrusted(self, frame: bytes) -> list[bytes]:
         """Return the messages in a packed frame; none for any other frame."""
@@ -105,31 +78,23 @@ class Core:
         try:
             return backbone.unpack_frames_untrusted(frame)
         except MalformedMessage:
-            return []  # `handle_part_untrusted` counts it
+            return []  # `handle_untrusted` counts it
 
-    def handle_part_untrusted(self, peer: str, frame: bytes, moment: Moment, account: str = "") -> None:
-        """Handle one message, which is not packed; see `handle_untrusted`.
+    def handle_untrusted(self, peer: str, frame: bytes, moment: Moment, account: str = "") -> None:
+        """Handle one unpacked message of the gateway instance `peer`; count and drop it if it is malformed.
 
-        Args:
-            peer: whose connection it is.
-            frame: its bytes.
-            moment: when.
-            account: the owner of the connection's key; empty where there are no keys.
+        `account` is the owner of the connection's key, empty where there are no keys.
         """
         try:
             message = backbone.parse_upward_untrusted(frame)
         except MalformedMessage:
             self.counters.malformed += 1
             return
-        self.handle(peer, message, moment, account)
-
-    def handle(self, peer: str, message: backbone.Upward, moment: Moment, account: str = "") -> None:
-        """Handle one message from the gateway instance `peer`, whose key is that of `account`."""
         self.gateways.awake(moment.now)
         if isinstance(message, backbone.Hello):
             self._hello(peer, message, moment.now, account)
             return
-        gateway = self.gateways.hear(peer, moment.now)
+        gateway = self.gateways.received(peer, moment.now)
         if gateway is None:
             self.counters.from_strangers += 1
             self._answer(peer, backbone.Unknown(self._instance))
@@ -147,29 +112,22 @@ class Core:
                 self.ownership.stop(peer, moment.now)
 
     def expel(self, name: str, account: str, moment: Moment) -> None:
-        """Disconnect the gateways of a key that was taken off the allow list, and let others take their members.
-
-        Args:
-            name: the gateways' name, if they have one.
-            account: the owner of the key.
-            moment: when.
-        """
+        """Disconnect the gateways of a revoked key, `account`, whose owner is `name`; others may take their members."""
         for instance, gateway in self.gateways.known.items():
             # A gateway that an earlier run of the broker knew has shown no key yet.
             if account == gateway.account or (not gateway.account and name == backbone.gateway_name(instance)):
                 self.ownership.expel(instance, moment.now)
 
     def subscribed(self, topic: bytes) -> None:
-        """Publish a room's position, as a subscription to its topic is live: the gateway learns where it stands."""
+        """Publish a room's position, because a subscription to its topic has become live."""
         room = backbone.topic_room(topic)
         if room is not None:
             self._pending.announced.add(room)
 
     def tick(self, moment: Moment) -> None:
-        """Do what time brings. Call it several times a second.
+        """Reassign and expire members of lost gateways, publish positions again, purge closed rooms.
 
-        Gateways that are gone lose their members to others; idle members of theirs expire; rooms with new entries
-        publish their position once more; closed rooms are purged.
+        Call it several times a second.
         """
         self.gateways.awake(moment.now)
         self.ownership.tick(moment.now)
@@ -198,7 +156,7 @@ class Core:
     # --- one turn out ---------------------------------------------------------------------------------------------
 
     def take_turn(self, moment: Moment) -> Turn:
-        """Return the work that the messages since the last turn have made."""
+        """Return the work that has come up since the last turn."""
         pending, self._pending = self._pending, _Pending()
         changes = self.directory.take_changes()
         batch = changes.batch
@@ -216,8 +174,9 @@ class Core:
             published += [(topic, each) for each in news.bundles(self._instance, accepted, canaries, own.get(peer, []))]
         # After the bundles: a position that overtook its room's entries would look like a gap.
         for room_id in pending.announced:
-            published.append((backbone.room_topic(room_id), self._position(room_id)))
-        return Turn(batch, published, pending.replies, self.requests.take_replays(), self.requests.take_passwords())
+            _, epoch, last = self.directory.standing(room_id)
+            published.append((backbone.room_topic(room_id), backbone.encode(backbone.News(epoch, last, []))))
+        return Turn(batch, published, pending.replies, *self.requests.take())
 
     def _log(self, changes: Changes, moment: Moment) -> list[news.RoomNews]:
         """Put a turn's entries into the batch, and return them as news."""
@@ -238,14 +197,6 @@ class Core:
             found.append(news.RoomNews(room, body))
         return found
 
-    def replay_after(self, question: backbone.Replay) -> int:
-        """Return the offset after which the store is to be read for a replay."""
-        return replays.replay_after(self.directory, question)
-
-    def replayed(self, question: backbone.Replay, chunks: Sequence[Chunk]) -> backbone.Replayed:
-        """Return the answer to a replay, given the chunks that the store has."""
-        return replays.replayed(self.directory, question, chunks)
-
     # --- decisions ------------------------------------------------------------------------------------------------
 
     def _hello(self, peer: str, hello: backbone.Hello, now: float, account: str) -> None:
@@ -258,15 +209,7 @@ class Core:
         self.ownership.find_successors(now)
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], moment: Moment) -> None:
-        """Handle the items that were not accepted before. Items after a gap are dropped: the gateway sends them again.
-
-        Args:
-            peer: the gateway's instance.
-            gateway: see there.
-            first: the number of the first item.
-            items: numbered consecutively.
-            moment: when.
-        """
+        """Take the items that were not accepted before. Items after a gap are dropped: the gateway sends them again."""
         known = gateway.accepted - first + 1
         publishers = self._pending.publishers
         publishers[peer] = known != 0 or publishers.get(peer, False)
@@ -283,7 +226,7 @@ class Core:
         gateway.accepted += len(items)
 
     def _take_item(self, peer: str, member: Member, item: backbone.Item, moment: Moment) -> bool:
-        """Carry out what a gateway says of a member; return False if it is not for this gateway to say."""
+        """Carry out an item about a member; return False if this gateway may not publish it."""
         directory, kind = self.directory, item.kind
         if kind in (EntryKind.SAID, EntryKind.COMMANDED):
             # The former gateway may still publish what the client had sent there.
@@ -314,14 +257,9 @@ class Core:
     def _answer(self, peer: str, message: backbone.Downward) -> None:
         self._pending.replies.append((peer, message))
 
-    def _position(self, room_id: int) -> bytes:
-        """Return news without entries, which tell a room's position, and whether it is closed."""
-        _, epoch, last = self.directory.standing(room_id)
-        return backbone.encode(backbone.News(epoch, last, []))
-
 
 def _taken(text: str) -> str:
-    """Return a text without what terminals must not get, and no longer than a datagram can bring."""
+    """Return a text without control characters, and no longer than a datagram can carry."""
     text = clean(text)
     # A character has at most four bytes.
     return text if len(text) <= MAX_UP // 4 else names.cut(text, MAX_UP)

@@ -1,8 +1,8 @@
-"""Serve gateways fairly by the time that their requests take; everything that one gateway sends stays in order.
+"""Serve gateways fairly by the time that their requests take; the requests of one gateway stay in order.
 
-A gateway whose key was stolen may send what costs the broker most, as fast as it can. So accounts (one a key) are not
-served by the number of their requests but by the clock: each has a slice of time, what it takes beyond that is its
-debt, and it waits until all others have had as much. An account that is alone has all the time.
+A gateway with a stolen key may send the most expensive requests as fast as it can. So each account (one a key) gets a
+slice of time; time beyond it is the account's debt, and it waits until all others have had as much. An account that is
+alone gets all the time.
 """
 
 from collections import deque
@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
 SLICE_S = 0.001
-"""How long one account is served before it is the next one's turn."""
 EACH = 200
-"""Bytes that each queued thing costs beside its own."""
+"""Bytes that each queued thing costs besides its own."""
 
 _Thing = TypeVar("_Thing")
 
@@ -29,7 +28,7 @@ class _Account(Generic[_Thing]):
 
 
 class FairQueue(Generic[_Thing]):
-    """A queue for each account. Knows no clock but the one it is given."""
+    """A queue for each account."""
 
     def __init__(self, capacity: int) -> None:
         """Give each account room for `capacity` bytes."""
@@ -49,14 +48,7 @@ class FairQueue(Generic[_Thing]):
         return waiting is None or waiting.size <= self._capacity
 
     def add(self, account: str, peer: str, thing: _Thing, size: int = 0) -> None:
-        """Queue a thing; the caller asks `has_room` first.
-
-        Args:
-            account: all gateways of a key share one.
-            peer: the gateway instance that sent it.
-            thing: what to handle.
-            size: bytes that it holds.
-        """
+        """Queue a thing of `size` bytes that the gateway `peer` has sent; the caller asks `has_room` first."""
         waiting = self._accounts.get(account)
         if waiting is None:
             waiting = self._accounts[account] = _Account()
@@ -68,13 +60,10 @@ class FairQueue(Generic[_Thing]):
     def serve(
         self, until: float, clock: Callable[[], float], handle: Callable[[str, _Thing], Sequence[tuple[_Thing, int]]]
     ) -> None:
-        """Handle what waits, until nothing does or the clock says `until`; at least one thing.
+        """Handle queued things until none is left or the clock passes `until`; at least one.
 
-        Args:
-            until: see above.
-            clock: monotonic seconds.
-            handle: takes (gateway instance, thing), and returns (thing, size) of the parts that shall be handled
-                instead: these come next in the account's queue.
+        `handle` takes (gateway instance, thing). It may return parts to be handled instead, as (thing, size): they come
+        next in the account's queue.
         """
         accounts, now = self._accounts, clock()
         while accounts:
@@ -102,7 +91,7 @@ class FairQueue(Generic[_Thing]):
             if now >= until:
                 break
         if not accounts:
-            # Nothing waits, so no account is owed anything.
+            # Nothing waits, so no account has had more than it should.
             self._debts.clear()
 
     def forget(self, account: str) -> None:

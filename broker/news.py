@@ -1,7 +1,7 @@
-"""Which way a turn's news go to gateways: on their room's topic, or bundled on one gateway's own topic.
+"""Route a turn's news to gateways: on their room's topic, or bundled on one gateway's own topic.
 
-A frame costs more than the bytes in it. News of a room that one gateway serves go to it in one bundle with all that the
-turn has for it; so do news of rooms that a few gateways share, if that makes fewer frames than one for each room.
+A frame costs more than the bytes in it. News of rooms that one gateway serves are bundled; so are news of rooms that a
+few gateways share, if that makes fewer frames than one for each room.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tsudoi.protocol import backbone
 from .rooms.records import Room
 
 FEW_GATEWAYS = 4
-"""For a room at more gateways, one frame on its topic is less than its news in a frame for each of them."""
+"""News of a room at more gateways always go on its topic."""
 BUNDLE_SIZE = 2**20
 """Bytes of news in a bundle after which the next one is begun."""
 
@@ -28,9 +28,7 @@ class RoomNews(NamedTuple):
 def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], dict[str, list[RoomNews]]]:
     """Return the news to publish on rooms' topics, and those to bundle, by gateway instance.
 
-    Args:
-        news: all of a turn.
-        regrouped: rooms that a gateway stopped serving in this turn. It is still subscribed to their topics.
+    `regrouped` rooms have lost a gateway in this turn, which is still subscribed to their topics.
     """
     by_topic: list[RoomNews] = []
     own: dict[str, list[RoomNews]] = {}
@@ -52,7 +50,7 @@ def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], di
 
 
 def bundles(instance: str, accepted: int, canaries: list[int], news: list[RoomNews]) -> Iterator[bytes]:
-    """Yield a turn's news for one gateway, in as few frames as may be; accepted and canaries stand in the last one."""
+    """Yield a turn's news for one gateway, in few frames; the last one has accepted and canaries."""
     start, size = 0, 0
     bodies = [(each.room.id, each.body) for each in news]
     for at, (_, body) in enumerate(bodies):

@@ -18,12 +18,7 @@ logger = logs.get("broker")
 
 
 async def run(config: Config, configure_again: Callable[[], Config]) -> int:
-    """Serve until a signal (returns 0) or until nothing can be kept any more (returns 1).
-
-    Args:
-        config: the settings at the start.
-        configure_again: reads them again; raises SettingError or click.ClickException.
-    """
+    """Serve until a signal (returns 0) or until nothing can be stored any more (returns 1)."""
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
 
@@ -40,10 +35,10 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
         with contextlib.suppress(BrokenPipeError):
-            click.echo(f"ready {service.endpoint}")
-        logger.info("ready", endpoint=service.endpoint, http=config.http)
+            click.echo(f"ready {service.server.endpoint}")
+        logger.info("ready", endpoint=service.server.endpoint, http=config.http)
         status = await stopped
-        logger.info("stopping", status=status, entries=service.entries)
+        logger.info("stopping", status=status, entries=service.server.core.counters.entries)
         return status
     finally:
         service.stop()

@@ -30,7 +30,7 @@ class PasswordJob:
 
 @dataclass(slots=True)
 class Turn:
-    """What is to be done for a turn, in the order of the fields: nothing is sent before the store has the batch."""
+    """The work of a turn, in the order of the fields: nothing is sent before the store has the batch."""
 
     batch: Batch
     news: list[tuple[bytes, bytes]]

@@ -1,12 +1,12 @@
 """`python -m broker admin`: the operator's command line.
 
-Each command is one or a few requests to the broker (`admin_frames.py`) and a table of the answers; `--json` has
-the same for scripts. Exit status 1: the broker is not there, or refuses; the reason is one line on standard error.
+Each command is one or a few requests to the broker (`admin_frames.py`) and a table of the answers, or JSON. Exit status
+1: the broker does not answer, or refuses; the reason is one line on standard error.
 """
 
 import datetime
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -17,7 +17,6 @@ import msgspec
 from tsudoi.ops.ip_address import looks_like_address
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.rate_key import rate_key
-from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
 from tsudoi.protocol.codes import Rights
@@ -27,6 +26,8 @@ from ..keys.key_folder import read_secret
 from ..rooms.passwords import make_hash
 from .client import ask_broker
 
+Cells = dict[str, str | int]
+"""A row of a table, by heading."""
 _A = TypeVar("_A")
 _R = TypeVar("_R", bound=msgspec.Struct)
 
@@ -51,7 +52,7 @@ class Connection:
             _end(f"the broker answers with {type(answer).__name__}, not with {kind.__name__}")
         return answer
 
-    def tell(self, question: Question, words: str) -> None:
+    def order(self, question: Question, words: str) -> None:
         """Send an order and print the result; `words` may contain {count}."""
         done = self.ask(question, Done)
         if self.as_json:
@@ -59,8 +60,8 @@ class Connection:
         else:
             click.echo(words.format(count=done.count))
 
-    def show(self, what: str, rows: list[_R], cells: Callable[[_R], dict[str, str | int]], empty: str) -> None:
-        """Print rows: a table with the `cells` of each, by heading, or all fields as JSON."""
+    def show(self, what: str, rows: list[_R], cells: Callable[[_R], Cells], empty: str) -> None:
+        """Print rows as a table with the `cells` of each, or all fields as JSON."""
         if self.as_json:
             _print_json({what: [_fields(row) for row in rows]})
         elif not rows:
@@ -69,8 +70,8 @@ class Connection:
             _print_table([cells(row) for row in rows])
 
 
-def _print_table(rows: list[dict[str, str | int]]) -> None:
-    # Only here: it takes its time and memory, and a broker that serves shows no tables.
+def _print_table(rows: list[Cells]) -> None:
+    # Only here: the import takes time and memory, and a broker that serves shows no tables.
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -81,7 +82,7 @@ def _print_table(rows: list[dict[str, str | int]]) -> None:
         table.add_column(heading, justify="right" if isinstance(cell, int) else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row.values()))
-    # In a pipe nothing is known of a width; there nothing need be folded.
+    # A pipe has no width, so there nothing is folded.
     Console(width=None if sys.stdout.isatty() else 500, highlight=False).print(table)
 
 
@@ -95,7 +96,7 @@ def _print_json(value: Any) -> None:
 
 
 def _fields(row: msgspec.Struct) -> dict[str, Any]:
-    # Ids mean nothing outside, and are larger than what many readers of JSON take for a whole number.
+    # Ids mean nothing outside, and are too large for many readers of JSON.
     return {key: value for key, value in msgspec.structs.asdict(row).items() if key != "id"}
 
 
@@ -119,10 +120,10 @@ def _moment(at_ms: int) -> str:
 def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     """Look at a running broker, and give it orders.
 
-    It is found by its --store (or TSUDOI_STORE): who may read that may operate. A broker that listens for operators
+    It is found by its --store (or TSUDOI_STORE): a user of that folder may operate. A broker that listens for operators
     elsewhere is named by --admin. A gateway's own broker has its store in the gateway's --data folder.
     """
-    endpoint = context.obj.admin_endpoint
+    endpoint = context.obj.admin
     if endpoint is None:
         raise click.UsageError("name the broker's --store, or where it listens for operators: --admin ENDPOINT")
     try:
@@ -132,59 +133,44 @@ def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     context.obj = Connection(endpoint, as_json, secret)
 
 
-def _rooms(broker: Connection) -> Iterator[admin_frames.Room]:
-    after, more = 0, True
-    while more:
-        answer = broker.ask(admin_frames.ListRooms(after), admin_frames.Rooms)
-        yield from answer.rooms
-        more = answer.more and bool(answer.rooms)
-        after = answer.rooms[-1].id if answer.rooms else 0
+def _rooms(broker: Connection) -> list[admin_frames.Room]:
+    answer = broker.ask(admin_frames.ListRooms(), admin_frames.Rooms)
+    rooms = answer.rooms
+    while answer.more and answer.rooms:
+        answer = broker.ask(admin_frames.ListRooms(rooms[-1].id), admin_frames.Rooms)
+        rooms += answer.rooms
+    return rooms
 
 
-def _members(broker: Connection, room: str) -> Iterator[admin_frames.Member]:
-    after, more = 0, True
-    while more:
-        answer = broker.ask(admin_frames.ListMembers(after, room), admin_frames.Members)
-        yield from answer.members
-        more = answer.more and bool(answer.members)
-        after = answer.members[-1].id if answer.members else 0
+def _members(broker: Connection, room: str) -> list[admin_frames.Member]:
+    answer = broker.ask(admin_frames.ListMembers(room=room), admin_frames.Members)
+    members = answer.members
+    while answer.more and answer.members:
+        answer = broker.ask(admin_frames.ListMembers(members[-1].id, room), admin_frames.Members)
+        members += answer.members
+    return members
 
 
-def _room_cells(room: admin_frames.Room) -> dict[str, str | int]:
-    return {
-        "room": room.name,
-        "members": room.members,
-        "host": room.host,
-        "": _marks(locked=room.locked, persistent=room.persistent),
-        "topic": room.topic,
-        "since": _moment(room.created_ms),
-    }
+def _room_cells(room: admin_frames.Room) -> Cells:
+    marks, since = _marks(locked=room.locked, persistent=room.persistent), _moment(room.created_ms)
+    cells: Cells = {"room": room.name, "members": room.members, "host": room.host}
+    return cells | {"": marks, "topic": room.topic, "since": since}
 
 
-def _member_cells(member: admin_frames.Member) -> dict[str, str | int]:
+def _member_cells(member: admin_frames.Member) -> Cells:
     rights = Rights(member.rights)
-    return {
-        "room": member.room,
-        "name": member.name,
-        "": _marks(host=member.host, moderator=Rights.MODERATOR in rights, verified=Rights.VERIFIED in rights),
-        "dialect": member.dialect,
-        "from": member.ip,
-        "hears at": member.address,
-        "gateway": member.gateway,
-    }
+    marks = _marks(host=member.host, moderator=Rights.MODERATOR in rights, verified=Rights.VERIFIED in rights)
+    cells: Cells = {"room": member.room, "name": member.name, "": marks, "dialect": member.dialect}
+    return cells | {"from": member.ip, "hears at": member.address, "gateway": member.gateway}
 
 
-def _gateway_cells(gateway: admin_frames.Gateway) -> dict[str, str | int]:
-    return {
-        "gateway": backbone.gateway_name(gateway.instance) or "–",
-        "run": gateway.instance.rpartition("/")[2],
-        "state": gateway.state,
-        "members": gateway.members,
-        "heard": f"{gateway.silent_ms / 1000:.1f} s ago",
-    }
+def _gateway_cells(gateway: admin_frames.Gateway) -> Cells:
+    name, _, run = gateway.instance.rpartition("/")
+    heard = f"{gateway.silent_ms / 1000:.1f} s ago"
+    return {"gateway": name or "–", "run": run, "state": gateway.state, "members": gateway.members, "heard": heard}
 
 
-def _ban_cells(ban: admin_frames.ListedBan) -> dict[str, str | int]:
+def _ban_cells(ban: admin_frames.ListedBan) -> Cells:
     return {"who": ban.name or ban.ip, "until": _moment(ban.until_ms) if ban.until_ms else "it is lifted"}
 
 
@@ -196,16 +182,16 @@ def _marks(**marks: bool) -> str:
 @click.pass_obj
 def rooms_command(broker: Connection) -> None:
     """List all rooms."""
-    broker.show("rooms", list(_rooms(broker)), _room_cells, "There are no rooms.")
+    broker.show("rooms", _rooms(broker), _room_cells, "There are no rooms.")
 
 
 @admin.command("room")
 @click.argument("name")
 @click.pass_obj
 def room_command(broker: Connection, name: str) -> None:
-    """Show one room and who is in it."""
+    """Show one room and its members."""
     rooms = broker.ask(admin_frames.ListRooms(0, name), admin_frames.Rooms).rooms
-    members = list(_members(broker, name))
+    members = _members(broker, name)
     if broker.as_json:
         _print_json(_fields(rooms[0]) | {"in_it": [_fields(member) for member in members]})
     else:
@@ -218,7 +204,7 @@ def room_command(broker: Connection, name: str) -> None:
 @click.pass_obj
 def members_command(broker: Connection, room: str) -> None:
     """List the members of ROOM, or of all rooms."""
-    broker.show("members", list(_members(broker, room)), _member_cells, "Nobody is there.")
+    broker.show("members", _members(broker, room), _member_cells, "Nobody is there.")
 
 
 @admin.command("gateways")
@@ -243,7 +229,7 @@ def counters_command(broker: Connection) -> None:
 @admin.command("bans")
 @click.pass_obj
 def bans_command(broker: Connection) -> None:
-    """List who may not come in anywhere."""
+    """List the names and addresses that may not join any room."""
     broker.show("bans", broker.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "Nobody is banned.")
 
 
@@ -254,8 +240,8 @@ def bans_command(broker: Connection) -> None:
 @click.argument("room")
 @click.pass_obj
 def close_command(broker: Connection, room: str) -> None:
-    """Close ROOM; its members are told."""
-    broker.tell(admin_frames.CloseRoom(room), f"{room} is closed.")
+    """Close ROOM; its members get a notice."""
+    broker.order(admin_frames.CloseRoom(room), f"{room} is closed.")
 
 
 @admin.command("remove")
@@ -265,7 +251,7 @@ def close_command(broker: Connection, room: str) -> None:
 @click.pass_obj
 def remove_command(broker: Connection, room: str, name: str, reason: str) -> None:
     """Remove the member NAME from ROOM; if it is the host, what happens is what happens when hosts leave."""
-    broker.tell(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
+    broker.order(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
 
 
 @admin.command("ban")
@@ -275,14 +261,14 @@ def remove_command(broker: Connection, room: str, name: str, reason: str) -> Non
 @click.option("--name", "is_name", is_flag=True, help="WHO is a user's name, though it looks like an address.")
 @click.pass_obj
 def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name: bool) -> None:
-    """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; who is in is removed."""
+    """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; members are removed."""
     name, ip = ("", who) if rate_key(who) and not is_name else (who, "")
     if name and not is_name and looks_like_address(name):
         raise click.UsageError(
             f"{who} is no address that can be banned: write one of IPv4 (192.0.2.1), or one or 64 bits of IPv6"
             " (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that name: --name"
         )
-    broker.tell(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
+    broker.order(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
 
 
 @admin.command("unban")
@@ -290,7 +276,7 @@ def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name
 @click.pass_obj
 def unban_command(broker: Connection, who: str) -> None:
     """Lift the bans of WHO, a user's name or an IP address."""
-    broker.tell(admin_frames.Unban(who), f"{who} may come in again.")
+    broker.order(admin_frames.Unban(who), f"{who} may come in again.")
 
 
 @admin.command("announce")
@@ -298,8 +284,8 @@ def unban_command(broker: Connection, who: str) -> None:
 @click.option("--room", default="", help="To this room only.")
 @click.pass_obj
 def announce_command(broker: Connection, text: str, room: str) -> None:
-    """Tell everybody in every room TEXT."""
-    broker.tell(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
+    """Announce TEXT in every room."""
+    broker.order(admin_frames.Announce(text, room), "Announced; rooms told: {count}.")
 
 
 @admin.command("persist")
@@ -309,7 +295,7 @@ def announce_command(broker: Connection, text: str, room: str) -> None:
 @click.option("--topic", default=None, help="What the room is about from now on.")
 @click.pass_obj
 def persist_command(broker: Connection, room: str, ask_password: bool, no_password: bool, topic: str | None) -> None:
-    """Let ROOM outlive its members and the broker; make it, if it is not there. Nobody is its host."""
+    """Let ROOM outlive its members and the broker; create it if need be. It has no host."""
     if ask_password and no_password:
         raise click.UsageError("--ask-password or --no-password, not both")
     password_hash = "" if no_password else None
@@ -317,12 +303,12 @@ def persist_command(broker: Connection, room: str, ask_password: bool, no_passwo
         password = click.prompt("Password", type=str, err=True, hide_input=sys.stdin.isatty())
         # Made here: the password itself goes nowhere.
         password_hash = make_hash(password)
-    broker.tell(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
+    broker.order(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")
 
 
 @admin.command("unpersist")
 @click.argument("room")
 @click.pass_obj
 def unpersist_command(broker: Connection, room: str) -> None:
-    """Let ROOM close when its last member leaves; at once, if nobody is there."""
-    broker.tell(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")
+    """Let ROOM close when its last member leaves; at once, if it has none."""
+    broker.order(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")

@@ -1,4 +1,4 @@
-"""Sends a running broker an operator's request, and waits for the answer."""
+"""Send a running broker an operator's request, and wait for the answer."""
 
 import socket
 from contextlib import closing
@@ -18,20 +18,8 @@ ANSWER_S = 5.0
 MAX_FRAME_SIZE = 16 * 2**20
 
 
-def ask_broker(
-    endpoint: str, question: admin_frames.Question, key: SecretKey | None = None, patience_s: float = ANSWER_S
-) -> admin_frames.Answer:
-    """Return the broker's answer.
-
-    Args:
-        endpoint: where it listens for operators.
-        question: what the operator wants.
-        key: an operator's, for a broker with keys.
-        patience_s: how long a broker that listens may take.
-
-    Raises:
-        BackboneError: no broker answers at `endpoint` in time.
-    """
+def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | None = None) -> admin_frames.Answer:
+    """Return the broker's answer; raise BackboneError if none comes in time. `key` is for a broker with keys."""
     _check(endpoint)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)
@@ -44,7 +32,7 @@ def ask_broker(
         except zmq.ZMQError as exc:
             raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
         dealer.send(admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question)))
-        if not dealer.poll(int(patience_s * 1000)):
+        if not dealer.poll(int(ANSWER_S * 1000)):
             raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
         try:
             return admin_frames.parse_answer_untrusted(dealer.recv())
@@ -53,7 +41,7 @@ def ask_broker(
 
 
 def _check(endpoint: str) -> None:
-    """Raise BackboneError if nobody listens at an endpoint: ZeroMQ would go on connecting."""
+    """Raise BackboneError if no program listens at an endpoint: ZeroMQ would go on connecting."""
     kind, _, place = endpoint.partition("://")
     host, _, port = place.rpartition(":")
     try:

@@ -1,7 +1,7 @@
 """The operators' socket: gives frames to the admin service, and sends its answers when the turn is stored.
 
-It is not the gateways' socket: who may use it is decided where it is opened (a socket file of mode 0600, a loopback
-address, or operators' keys), and nothing that a gateway sends can be taken for an operator's order.
+It is not the gateways' socket, so no frame of a gateway can be taken for an order. Its access is limited by the socket
+file's mode 0600, a loopback address, or operators' keys.
 """
 
 import os
@@ -29,17 +29,7 @@ class AdminServer:
     def __init__(
         self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, service: AdminService, zap: ZapHandler | None
     ) -> None:
-        """Listen at an endpoint.
-
-        Args:
-            context: the server's.
-            endpoint: ipc:// or tcp://.
-            service: decides on requests.
-            zap: knows whose key a frame came with; None: everybody who can connect is an operator.
-
-        Raises:
-            SettingError: that can not be.
-        """
+        """Listen at an ipc:// or tcp:// endpoint, or raise SettingError. Without `zap`, every client is an operator."""
         self.service = service
         self._zap = zap
         self.answered = 0
@@ -61,7 +51,7 @@ class AdminServer:
             self.socket.setsockopt(option, value)
         if zap is not None:
             zap.protect(self.socket, ORDERS)
-        # `bind` creates the socket file with these rights: there is no moment at which other users could connect.
+        # A socket file is for our own user alone, from its first moment on.
         mask = os.umask(0o177)
         try:
             self.socket.bind(endpoint)
@@ -76,19 +66,14 @@ class AdminServer:
         """Give the service the requests that have come."""
         try:
             for _ in range(FRAMES_A_TURN):
-                self._receive(self.socket.recv_multipart(NOBLOCK, copy=False), moment)
+                frames = self.socket.recv_multipart(NOBLOCK, copy=False)
+                owner = self._zap.owner(frames[-1]) if self._zap is not None else None
+                if self._zap is not None and (owner is None or owner.role is not Role.OPERATOR):
+                    self.strangers += 1
+                elif len(frames) == 2 and (answer := self.service.handle_untrusted(frames[-1].bytes, moment)):
+                    self._answers.append((frames[0].bytes, admin_frames.encode(answer)))
         except zmq.Again:
             pass
-
-    def _receive(self, frames: list[zmq.Frame], moment: Moment) -> None:
-        if self._zap is not None:
-            owner = self._zap.owner(frames[-1])
-            if owner is None or owner.role is not Role.OPERATOR:
-                self.strangers += 1
-                return
-        answer = self.service.handle_untrusted(frames[-1].bytes, moment) if len(frames) == 2 else None
-        if answer is not None:
-            self._answers.append((frames[0].bytes, admin_frames.encode(answer)))
 
     def answer(self) -> None:
         """Send the answers: the turn is stored."""

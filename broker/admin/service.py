@@ -1,7 +1,7 @@
-"""What an operator may ask and change; ARCHITECTURE.md, "Operator".
+"""Decide on operators' requests.
 
 Changes go the same way as members' own: into the directory's batch and the rooms' logs. So a change is stored before it
-is answered, and every member learns of it in its place between two messages.
+is answered, and every member sees it between the same two messages.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from tsudoi.protocol import names
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused
 from tsudoi.protocol.codes import LeaveReason
-from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError
+from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 from ..core import Core
 from ..rooms.bans_and_mutes import EVERYWHERE, RESTRICTIONS_A_ROOM, end_of
@@ -24,7 +24,7 @@ from ..store.interface import FOREVER, Restriction, RestrictionKind
 from ..turn import Moment
 
 ANNOUNCED_A_TICK = 2_000
-"""Rooms that an announcement goes to at once: an entry in each log of very many rooms would hold up the broker."""
+"""Rooms that get announcements at once: entries in the logs of very many rooms would hold up the broker."""
 TEXT_SIZE = 1_000
 """Bytes of an announcement, a reason or a topic."""
 
@@ -32,13 +32,13 @@ _T = TypeVar("_T")
 
 
 class AdminService:
-    """Answers operators' requests. Knows no socket."""
+    """Answers operators' requests."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._directory = core.directory
         self._to_announce: dict[int, list[str]] = {}
-        """Room id → announcements that it has not got yet."""
+        """Room id → announcements that are not in its log yet."""
         self.malformed = 0
 
     def handle_untrusted(self, frame: bytes, moment: Moment) -> Answer | None:
@@ -52,13 +52,11 @@ class AdminService:
             return Refused(f"this broker's admin frames have version {admin_frames.VERSION}, yours {ask.version}")
         try:
             return self._answer(ask.body, moment)
-        except InvalidName as exc:
-            return Refused(str(exc))
         except PeerError as exc:
-            return Refused(f"{exc}")
+            return Refused(str(exc))
 
     def tick(self, moment: Moment) -> None:
-        """Go on with announcements. Call it several times a second."""
+        """Append the next announcements to rooms' logs. Call it several times a second."""
         for room_id in list(islice(self._to_announce, ANNOUNCED_A_TICK)):
             room = self._directory.rooms.get(room_id)
             for text in self._to_announce.pop(room_id):
@@ -66,23 +64,7 @@ class AdminService:
                     self._directory.announce(room, text, moment.wall_ms)
 
     def _answer(self, question: Question, moment: Moment) -> Answer:
-        match question:
-            case (
-                admin_frames.ListRooms()
-                | admin_frames.ListMembers()
-                | admin_frames.ListGateways()
-                | admin_frames.Count()
-                | admin_frames.ListBans()
-            ):
-                return self._list(question, moment)
-            case _:
-                return self._change(question, moment.wall_ms)
-
-    # --- lists ----------------------------------------------------------------------------------------------------
-
-    def _list(self, question: Question, moment: Moment) -> Answer:
-        """Answer a question that changes nothing."""
-        directory = self._directory
+        directory, wall_ms = self._directory, moment.wall_ms
         match question:
             case admin_frames.ListRooms(after, name):
                 rooms = [self._room(name)] if name else directory.rooms.values()
@@ -96,11 +78,32 @@ class AdminService:
             case admin_frames.ListGateways():
                 return admin_frames.Gateways(self._gateways(moment.now))
             case admin_frames.ListBans():
-                held = [ban for ban in self._bans() if ban.until_ms > moment.wall_ms]
+                held = [ban for ban in self._bans() if ban.until_ms > wall_ms]
                 return admin_frames.Bans(
                     [admin_frames.ListedBan(b.name, b.ip, 0 if b.until_ms == FOREVER else b.until_ms) for b in held]
                 )
-        return admin_frames.Counted(self._counted())
+            case admin_frames.Count():
+                return admin_frames.Counted(self._counted())
+            case admin_frames.CloseRoom(name):
+                directory.close(self._room(name), LeaveReason.OPERATOR, wall_ms)
+                return Done(1)
+            case admin_frames.RemoveMember(room_name, name, reason):
+                return self._remove(self._room(room_name), name, _checked(reason), wall_ms)
+            case admin_frames.Ban(name, ip, minutes, reason):
+                return self._ban(name, ip, minutes, _checked(reason), wall_ms)
+            case admin_frames.Unban(who):
+                lifted = directory.bans_and_mutes.lift(EVERYWHERE, RestrictionKind.BAN, names.user_name(who))
+                return Done(1) if lifted else Refused(f"{who} is not banned")
+            case admin_frames.Announce(text, name):
+                return self._ask_to_announce(_checked(text), name)
+            case admin_frames.Persist(name, password_hash, topic):
+                return self._persist(name, password_hash, topic, wall_ms)
+            case admin_frames.Unpersist(name):
+                room = self._room(name)
+                if not room.persistent:
+                    return Refused(f"{room.name} is not persistent")
+                directory.unpersist(room, wall_ms)
+                return Done(1)
 
     def _room(self, name: str) -> Room:
         wanted = names.room_name(name)
@@ -135,27 +138,6 @@ class AdminService:
         restrictions = self._directory.bans_and_mutes.of_room(EVERYWHERE)
         return [each for each in restrictions if each.kind == RestrictionKind.BAN]
 
-    # --- changes --------------------------------------------------------------------------------------------------
-
-    def _change(self, order: Question, wall_ms: int) -> Answer:
-        match order:
-            case admin_frames.CloseRoom(name):
-                self._directory.close(self._room(name), LeaveReason.OPERATOR, wall_ms)
-                return Done(1)
-            case admin_frames.RemoveMember(room_name, name, reason):
-                return self._remove(self._room(room_name), name, _checked(reason), wall_ms)
-            case admin_frames.Ban(name, ip, minutes, reason):
-                return self._ban(name, ip, minutes, _checked(reason), wall_ms)
-            case admin_frames.Unban(who):
-                return self._unban(who)
-            case admin_frames.Announce(text, name):
-                return self._ask_to_announce(_checked(text), name)
-            case admin_frames.Persist(name, password_hash, topic):
-                return self._persist(name, password_hash, topic, wall_ms)
-            case admin_frames.Unpersist(name):
-                return self._unpersist(self._room(name), wall_ms)
-        raise AssertionError(f"{order} is answered by _list")
-
     def _remove(self, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
         member = room.members.get(room.names.get(names.user_name(name), 0))
         if member is None:
@@ -184,10 +166,6 @@ class AdminService:
                 self._directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
         return Done(len(banned))
 
-    def _unban(self, who: str) -> Answer:
-        lifted = self._directory.bans_and_mutes.lift(EVERYWHERE, RestrictionKind.BAN, names.user_name(who))
-        return Done(1) if lifted else Refused(f"{who} is not banned")
-
     def _ask_to_announce(self, text: str, name: str) -> Answer:
         if not text:
             return Refused("there is nothing to announce")
@@ -205,12 +183,6 @@ class AdminService:
             directory.set_password(room, password_hash, None, wall_ms)
         if topic is not None and topic != room.topic:
             directory.set_topic(room, _checked(topic), None, wall_ms)
-        return Done(1)
-
-    def _unpersist(self, room: Room, wall_ms: int) -> Answer:
-        if not room.persistent:
-            return Refused(f"{room.name} is not persistent")
-        self._directory.unpersist(room, wall_ms)
         return Done(1)
 
 

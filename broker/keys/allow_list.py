@@ -1,8 +1,4 @@
-"""The allow list: whose keys are let in at tcp ports, as the folder of keys says at the moment.
-
-A file that is added or removed lets a gateway or an operator in or shuts it out at once; nothing is started again.
-`broker/net/security.py` asks here.
-"""
+"""The allow list: the keys that may connect to tcp ports, read again from the folder of keys while the broker runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,40 +17,36 @@ class Changes:
     removed: dict[str, Owner]
     """By public key, like `added`; a key with another owner than before is in both."""
     unreadable: dict[str, str]
-    """Files that can not be used any more → why."""
+    """Files that have become unusable → why."""
 
 
 class AllowList:
     """The keys that are let in; `refresh` reads the folder again."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the folder.
-
-        Raises:
-            SettingError: the broker's own key is not there, or can not be used.
-        """
+        """Read the folder; raise SettingError if the broker's own key can not be used."""
         self._folder = folder
         self.own = read_secret(folder / OWN)
         self._files: dict[Path, _File] = {}
         self.owners: dict[str, Owner] = {}
-        """Public key → whose it is."""
+        """Public key → owner."""
         self.unreadable: dict[str, str] = {}
-        """Files and folders that can not be read → why. Their keys stay let in, or not, as they were."""
-        self._told: tuple[dict[str, Owner], dict[str, str]] = {}, {}
+        """Files and folders that can not be read → why. Their keys stay as they were."""
+        self._reported: tuple[dict[str, Owner], dict[str, str]] = {}, {}
         self._gone: dict[str, Owner] = {}
-        """Keys that were let in since the last `refresh`, if only for a moment, and are no more."""
+        """Keys that were let in at some time since the last `refresh`, and are no more."""
         self.refresh()
 
     def find(self, public: str) -> Owner | None:
-        """Return the owner of a key, and read the folder again if it is unknown; None if it is not let in."""
+        """Return the owner of a key, None if it is not let in; read the folder again if the key is unknown."""
         if public not in self.owners:
             self._read()
         return self.owners.get(public)
 
     def refresh(self) -> Changes:
-        """Read the folder again; return what has changed since the last call."""
+        """Read the folder again; return the changes since the last call."""
         self._read()
-        (owners, unreadable), self._told = self._told, (self.owners, self.unreadable)
+        (owners, unreadable), self._reported = self._reported, (self.owners, self.unreadable)
         gone, self._gone = self._gone, {}
         return Changes(
             _but(self.owners, owners),
@@ -69,8 +61,8 @@ class AllowList:
             try:
                 paths = public_files(folder)
             except OSError as exc:
-                # Keys stay let in if the folder can not be read, for want of a descriptor say. If their file is gone
-                # they do not: to see that takes no descriptor.
+                # Keys stay let in if the folder can not be read, for example without a free descriptor, unless their
+                # file is gone: to see that takes no descriptor.
                 self.unreadable[str(folder)] = _why(exc)
                 self._files |= {
                     path: file for path, file in before.items() if path.parent == folder and _is_there(path)
@@ -88,10 +80,10 @@ class AllowList:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file with a public key, as it was when it was read last."""
+    """A file with a public key, as it was last read."""
 
     mark: tuple[int, ...]
-    """Inode, times and size, which show that the file has changed; empty: read it again in any case."""
+    """Inode, times and size, to see that the file has changed; empty: read it again."""
     key: str = ""
     owner: Owner | None = None
     why: str = ""
@@ -123,14 +115,11 @@ def _but(owners: dict[str, Owner], others: dict[str, Owner]) -> dict[str, Owner]
 
 
 def _is_there(path: Path) -> bool:
-    """Say whether a file is there, as far as that can be known."""
+    """Say whether a file is there; True if that can not be seen."""
     try:
-        path.stat()
-    except FileNotFoundError:
-        return False
+        return path.exists()
     except OSError:
-        pass
-    return True
+        return True
 
 
 def _why(exc: OSError) -> str:

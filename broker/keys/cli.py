@@ -1,6 +1,5 @@
 """`python -m broker keys`: the command line for the allow list of keys."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -8,26 +7,16 @@ import click
 from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol.errors import SettingError
 
+from ..config import Config
 from ..net.zap import make_pair
 from . import key_folder
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """The flags that stand before a command."""
-
-    bind: str
-    keys: Path
-    insecure: bool
-    admin_endpoint: str | None
-    """Where operators connect; None: nowhere, or it is not known."""
 
 
 @click.group("keys")
 def keys_command() -> None:
     """Make, list, add and remove the keys of gateways and operators.
 
-    The running broker sees at once what changes here; nobody else has to be started again.
+    The running broker applies changes at once; no program has to be started again.
     """
 
 
@@ -42,7 +31,7 @@ def keys_command() -> None:
 )
 @click.option("--keep", is_flag=True, help="If that file is there already, leave everything as it is.")
 @click.pass_obj
-def add_command(shared: Shared, name: str, operator: bool, out: Path | None, keep: bool) -> None:
+def add_command(config: Config, name: str, operator: bool, out: Path | None, keep: bool) -> None:
     """Make a key for the gateway NAME and let it in. The first time, the broker's own key is made too."""
     out = out or Path(f"{name}.key")
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
@@ -50,7 +39,7 @@ def add_command(shared: Shared, name: str, operator: bool, out: Path | None, kee
         if keep and key_folder.exists(out):
             click.echo(f"{out} is there already")
             return
-        key_folder.add(shared.keys, owner, out, make_pair)
+        key_folder.add(config.keys_folder, owner, out, make_pair)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{owner} may come, with --key {out}: take it there by a safe way, and leave no copy")
@@ -58,10 +47,10 @@ def add_command(shared: Shared, name: str, operator: bool, out: Path | None, kee
 
 @keys_command.command("list")
 @click.pass_obj
-def list_command(shared: Shared) -> None:
+def list_command(config: Config) -> None:
     """List the keys that are let in: role, name, public key."""
     try:
-        for owner, public in key_folder.listed(shared.keys):
+        for owner, public in key_folder.listed(config.keys_folder):
             click.echo(f"{owner.role:<8}  {owner.name:<20}  {public}")
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
@@ -71,11 +60,11 @@ def list_command(shared: Shared) -> None:
 @click.argument("name")
 @click.option("--operator", is_flag=True, help="An operator's key, not a gateway's.")
 @click.pass_obj
-def remove_command(shared: Shared, name: str, operator: bool) -> None:
+def remove_command(config: Config, name: str, operator: bool) -> None:
     """Let the gateway NAME in no more. A running broker ends its connections within a second."""
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
     try:
-        key_folder.remove(shared.keys, owner)
+        key_folder.remove(config.keys_folder, owner)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{owner} may not come any more")

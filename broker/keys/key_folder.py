@@ -5,13 +5,12 @@ gateways/NAME.pub       gateways that are let in
 operators/NAME.pub      operators that are let in
 """
 
-import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, check_name, parse_public, parse_secret, serialize_secret
+from tsudoi.protocol.backbone import is_loopback
 from tsudoi.protocol.errors import SettingError
 
 FOLDERS = {Role.GATEWAY: "gateways", Role.OPERATOR: "operators"}
@@ -23,31 +22,40 @@ MakePair = Callable[[], tuple[str, str]]
 
 
 def read_secret(path: Path) -> SecretKey:
-    """Return the pair in a file; raises SettingError if it can not be read or is none."""
+    """Return the pair in a file, or raise SettingError."""
     try:
         return parse_secret(path.read_text(encoding="ascii", errors="replace"), path.stat().st_mode, str(path))
     except OSError as exc:
         raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
 
 
-def has_keys(folder: Path) -> bool:
-    """Say whether a broker's key has been made there; raises SettingError if that can not be seen."""
-    return exists(folder / OWN)
+def choose(bind: str, folder: Path, given: bool) -> Path | None:
+    """Return the folder whose keys guard a tcp `bind`, None if every connection is let in.
 
-
-def what_is_there(folder: Path) -> Literal["all", "part", "none"]:
-    """Say whether keys have been made there; part: folders for others' keys, without the broker's own.
+    `given`: the operator has named the folder.
 
     Raises:
-        SettingError: that can not be seen.
+        SettingError: keys are missing that the operator expects; or other machines could connect without any, and the
+            operator has not allowed that.
     """
-    if has_keys(folder):
-        return "all"
-    return "part" if any(exists(folder / name) for name in FOLDERS.values()) else "none"
+    if exists(folder / OWN):
+        return folder
+    if any(exists(folder / name) for name in FOLDERS.values()):
+        raise SettingError(
+            f"{folder} has a place for others' keys and not the broker's own, broker.key: put it back from a copy of"
+            " the folder, or begin with a new folder"
+        )
+    if not given and is_loopback(bind):
+        return None
+    why = "--keys names a folder without keys" if given else f"{bind} is open to other machines, and there are no keys"
+    raise SettingError(
+        f"{why}, {folder}: make them with python -m broker keys add NAME, or give --insecure if everybody who reaches"
+        " the port may read and write all"
+    )
 
 
 def exists(path: Path) -> bool:
-    """Say whether a file is there; raises SettingError if that can not be seen."""
+    """Say whether a file is there; raise SettingError if that can not be seen."""
     try:
         return path.exists()
     except OSError as exc:
@@ -55,11 +63,7 @@ def exists(path: Path) -> bool:
 
 
 def listed(folder: Path) -> list[tuple[Owner, str]]:
-    """Return the owners of all public keys in the folder, and the keys.
-
-    Raises:
-        SettingError: a file holds no key, or can not be read.
-    """
+    """Return all public keys in the folder with their owners; raise SettingError if a file can not be used."""
     try:
         return [
             (Owner(role, path.stem), parse_public(path.read_text(encoding="ascii", errors="replace"), str(path)))
@@ -74,7 +78,7 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
     """Make a pair for `owner`, and the broker's own if need be: the secret goes to `out`, the public key to the folder.
 
     Raises:
-        SettingError: there is one of that name, or a file can not be written.
+        SettingError: the owner has a key already, or a file can not be written.
     """
     try:
         public_file = _public_file(folder, owner)
@@ -88,7 +92,7 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
         public_file.parent.mkdir(mode=0o700, exist_ok=True)
         public, secret = make_pair()
         _write(out, serialize_secret(SecretKey(owner, public, secret, own.public)), 0o600)
-        # Last: whoever is let in has a complete key.
+        # Last, so that a key is let in only when its secret file is complete.
         _write(public_file, public + "\n", 0o644)
     except OSError as exc:
         raise SettingError(f"can not write {exc.filename}: {exc.strerror}") from exc
@@ -105,9 +109,9 @@ def remove(folder: Path, owner: Owner) -> None:
 
 
 def _own(folder: Path, make_pair: MakePair) -> SecretKey:
-    if not has_keys(folder):
+    if not exists(folder / OWN):
         if any(public_files(folder / name) for name in FOLDERS.values()):
-            # Gateways that have keys expect the broker's old one.
+            # Gateways with keys expect the broker's old one.
             raise SettingError(f"{folder} has others' keys and not the broker's own: put {OWN} back from a copy")
         # The store may be in the parent folder: `mkdir(parents=True)` alone would let other users read it.
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,8 +128,6 @@ def _public_file(folder: Path, owner: Owner) -> Path:
 
 def _write(path: Path, text: str, mode: int) -> None:
     """Write a file, completely or not at all; never replace one."""
-    if path.exists():
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
         file.write(text)
@@ -141,7 +143,7 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 def public_files(folder: Path) -> list[Path]:
-    """Return the files with public keys in a folder; raises OSError if there is one that can not be looked into."""
+    """Return the files with public keys in a folder, or raise OSError."""
     try:
         return sorted(folder / name for name in os.listdir(folder) if name.endswith(SUFFIX))
     except FileNotFoundError:

@@ -1,9 +1,7 @@
-"""What a broker tells at /metrics; docs/metrics.md has the same rows in words.
+"""The rows of the broker's /metrics; docs/metrics.md explains them.
 
-Read in the HTTP server's thread, so nothing here walks over a table of the event loop's.
+They are read in the HTTP server's thread, so nothing here iterates over a table of the event loop.
 """
-
-from collections.abc import Callable
 
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
@@ -13,7 +11,7 @@ PREFIX = "tsudoi_broker_"
 
 
 def rows(server: Server) -> list[Row]:
-    """Return what is told of a broker; nothing is read before somebody asks."""
+    """Return the rows of a broker; nothing is read before a scrape."""
 
     def gateways() -> float:
         return sum(not gateway.gone for gateway in list(server.core.gateways.known.values()))
@@ -36,49 +34,37 @@ def rows(server: Server) -> list[Row]:
 
     def orders() -> dict[str, float]:
         admin = server.admin
-        if admin is None:
-            return {"answered": 0, "malformed": 0, "stranger": 0, "undeliverable": 0}
         return {
-            "answered": admin.answered,
-            "malformed": admin.service.malformed,
-            "stranger": admin.strangers,
-            "undeliverable": admin.undeliverable,
+            "answered": admin.answered if admin else 0,
+            "malformed": admin.service.malformed if admin else 0,
+            "stranger": admin.strangers if admin else 0,
+            "undeliverable": admin.undeliverable if admin else 0,
         }
+
+    def number(row: str, help: str) -> Row:
+        return counter(PREFIX + row, help, lambda: float(getattr(server.core.counters, row)))
+
+    def answers() -> float:
+        return server.sockets.undeliverable
 
     return [
         gauge(f"{PREFIX}rooms", "Rooms", lambda: len(server.core.directory.rooms)),
         gauge(f"{PREFIX}members", "Members of all rooms", lambda: len(server.core.directory.members)),
-        gauge(f"{PREFIX}gateways", "Gateways that are there", gateways),
+        gauge(f"{PREFIX}gateways", "Gateways that are connected", gateways),
         gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.illness()),
-        counter(f"{PREFIX}entries", "Entries put into the logs of rooms", _count(server, "entries")),
-        counter(f"{PREFIX}repeated_items", "Items taken before and passed over", _count(server, "repeated_items")),
-        counter(
-            f"{PREFIX}refused_items", "Items for members that are not the sender's", _count(server, "refused_items")
-        ),
+        number("entries", "Entries appended to the logs of rooms"),
+        number("repeated_items", "Items that had been accepted before"),
+        number("refused_items", "Items for members that are not the sender's"),
         counter(f"{PREFIX}refused_frames", "Frames refused, by reason", refused, "reason"),
-        counter(
-            f"{PREFIX}denied_connections",
-            "Handshakes with a key that is not let in there, or with none",
-            lambda: server.denied,
-        ),
-        counter(
-            f"{PREFIX}undeliverable_answers", "Answers to gateways not there", lambda: server.sockets.undeliverable
-        ),
+        counter(f"{PREFIX}denied_connections", "Handshakes with a key not let in, or none", lambda: server.denied),
+        counter(f"{PREFIX}undeliverable_answers", "Answers to gateways that are gone or too slow", answers),
         counter(f"{PREFIX}member_moves", "Members that went to another gateway, or expired without one", moves, "way"),
-        counter(f"{PREFIX}moves_refused", "Members that were not to go to another gateway, by why", kept, "reason"),
-        counter(f"{PREFIX}orders", "What operators asked and ordered, by what came of it", orders, "outcome"),
-        counter(f"{PREFIX}trimmed_rooms", "Times a room's log was cut to its bounds", _count(server, "trimmed_rooms")),
-        counter(
-            f"{PREFIX}passwords_refused",
-            "Requests answered busy, too many passwords",
-            _count(server, "passwords_refused"),
-        ),
-        counter(f"{PREFIX}full", "Creates and joins refused, as there were as many as may be", _count(server, "full")),
+        counter(f"{PREFIX}moves_refused", "Members that could not go to another gateway, by reason", kept, "reason"),
+        counter(f"{PREFIX}orders", "Operators' requests, by outcome", orders, "outcome"),
+        number("trimmed_rooms", "Times a room's log was cut to its bounds"),
+        number("passwords_refused", "Requests answered busy, because too many passwords waited"),
+        number("full", "Creates and joins refused at a limit of rooms or members"),
         gauge(f"{PREFIX}passwords_waiting", "Passwords that are being hashed or wait for it", lambda: server.hashing),
         histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.core.turn_entries),
         histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.committer.seconds),
     ]
-
-
-def _count(server: Server, field: str) -> Callable[[], float]:
-    return lambda: float(getattr(server.core.counters, field))

@@ -11,13 +11,13 @@ THREADS = 2
 
 
 class PasswordHashing:
-    """Threads that make and check hashes, a bounded number at a time."""
+    """Threads that make and check hashes."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._threads = ThreadPoolExecutor(THREADS, "password")
         self.jobs = 0
-        """Jobs that run or wait."""
+        """Jobs that run or wait; the caller bounds them."""
 
     def start(self, job: PasswordJob, on_hashed: Callable[[PasswordJob, str | bool], None]) -> None:
         """Hash a job's password, or check it; call `on_hashed` with the hash, or with whether the password fits."""

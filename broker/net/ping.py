@@ -1,4 +1,4 @@
-"""Ask a running broker from outside whether it answers, for health checks."""
+"""Check whether a running broker answers."""
 
 import zmq
 
@@ -9,17 +9,11 @@ from tsudoi.protocol.errors import MalformedMessage
 from .zap import present
 
 QUESTION = backbone.encode(backbone.Canary(0))
-"""An unknown gateway's frame is answered too, with Unknown, and leaves nothing behind in the broker."""
+"""The broker answers an unknown gateway with Unknown, and keeps no state for it."""
 
 
 def ping(endpoint: str, timeout_s: float, key: SecretKey | None = None) -> bool:
-    """Say whether the broker at `endpoint` answers within the time.
-
-    Args:
-        endpoint: tcp://HOST:PORT or ipc://PATH.
-        timeout_s: how long to wait.
-        key: what to show it; None where it has no keys.
-    """
+    """Say whether the broker at `endpoint` answers within the time; `key` is None if it has no keys."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.IPV6, 1)

@@ -24,6 +24,7 @@ from ..config import Limits
 from ..core import Core
 from ..fair_queue import EACH, FairQueue
 from ..keys.allow_list import AllowList
+from ..rooms import replays
 from ..store.interface import Store
 from ..turn import Moment, PasswordJob, Turn
 from .committer import Committer
@@ -72,19 +73,16 @@ class Server:
         allow_list: AllowList | None = None,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
     ) -> None:
-        """Bind the sockets for gateways.
+        """Bind the sockets for gateways, or raise SettingError.
 
         Args:
-            core: decides.
-            store: keeps.
-            limits: see there.
-            bind: tcp://HOST:PORT (0 for any two free ports in a row), ipc://PATH or inproc://NAME.
+            core: decides on frames.
+            store: keeps each turn.
+            limits: bounds that may change meanwhile.
+            bind: see `GatewaySockets`.
             on_failure: called once if the store fails; the broker must then end.
-            allow_list: the keys that may connect to tcp ports; None: all may. The file system guards the others.
+            allow_list: the keys that may connect to tcp ports; None: every client may.
             context: of the gateway in the same process, for inproc://; None: one of our own.
-
-        Raises:
-            SettingError: an address can not be bound.
         """
         self._core = core
         self._store = store
@@ -97,7 +95,7 @@ class Server:
         self._zap = ZapHandler(self._context, allow_list) if allow_list else None
         raise_descriptors(DESCRIPTORS)
         try:
-            self.sockets = GatewaySockets(self._context, bind, limits.news_high_water, self._zap, allow_list)
+            self.sockets = GatewaySockets(self._context, bind, limits.news_high_water, self._zap)
         except SettingError:
             if self._owns_context:
                 self._context.destroy(linger=0)
@@ -134,22 +132,22 @@ class Server:
 
     @property
     def denied(self) -> int:
-        """Connections to all ports that were refused: their key is not on the list, or they have none."""
+        """Connections that were denied: their key is not on the list, or they have none."""
         return self._zap.denied if self._zap else 0
 
     @property
     def core(self) -> Core:
-        """Decides."""
+        """Decides on frames."""
         return self._core
 
     @property
     def committer(self) -> Committer:
-        """Commits."""
+        """Runs the commits."""
         return self._committer
 
     @property
     def admin(self) -> AdminServer | None:
-        """Where operators connect; None: nowhere."""
+        """The operators' socket; None: there is none."""
         return self._admin
 
     @property
@@ -158,7 +156,7 @@ class Server:
         return self._passwords.jobs
 
     def illness(self) -> str:
-        """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
+        """Return why the broker is unhealthy, empty if it is healthy. Another thread may call this."""
         silent_s = time.monotonic() - self.checked_at
         return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else ""
 
@@ -252,11 +250,11 @@ class Server:
         """Handle a gateway's frame, or return the frames that it carries: one may carry very many."""
         frame, role, account, is_part = queued
         if role is not None and role is not Role.GATEWAY:
-            self._core.handle_untrusted(peer, frame, self._moment, role)
+            self._core.refuse(peer)
         elif not is_part and (parts := self._core.parts_untrusted(frame)):
             return [((part, role, account, True), len(part)) for part in parts]
         else:
-            self._core.handle_part_untrusted(peer, frame, self._moment, account if role is not None else "")
+            self._core.handle_untrusted(peer, frame, self._moment, account if role is not None else "")
         return ()
 
     def _gathers(self) -> bool:
@@ -341,8 +339,8 @@ class Server:
         if self.sockets.is_behind(peer):
             self.sockets.undeliverable += 1
         else:
-            chunks = self._store.read(replay.room, self._core.replay_after(replay), replay.limit)
-            self._send(peer, backbone.encode(backbone.Reply(request_id, self._core.replayed(replay, chunks))))
+            answer = replays.answer(self._core.directory, replay, self._store.read)
+            self._send(peer, backbone.encode(backbone.Reply(request_id, answer)))
         return []
 
     def _send(self, peer: str, frame: bytes) -> None:
@@ -397,7 +395,7 @@ class Server:
         if self._admin is not None:
             self._is_asked = True
             self._admin.service.tick(moment)
-        self._gateway_log.look(self._core.gateways.known)
+        self._gateway_log.log_changes(self._core.gateways.known)
         for owner in self.sockets.expel_revoked():
             account = str(owner)
             self.queue.forget(account)

@@ -1,14 +1,14 @@
-"""A whole broker but for its signals: store, core, sockets, operators' socket, metrics.
+"""A whole broker without signal handling: store, core, sockets, operators' socket, metrics.
 
-`python -m broker` runs one; so does a gateway that has its broker in its own process (`gateway/process/single.py`).
+`python -m broker` runs one; so does the service of one command (`gateway/process/single.py`).
 """
 
 import asyncio
 import secrets
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal, Self
+from contextlib import ExitStack
+from typing import Self
 
 import zmq
 
@@ -17,6 +17,7 @@ from tsudoi.ops.metrics import exposition
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol.backbone import is_loopback, is_tcp
+from tsudoi.protocol.names import RoomName
 
 from ..admin.service import AdminService
 from ..config import Config
@@ -32,17 +33,16 @@ from .server import Server
 logger = logs.get("broker")
 
 TAKE_OVER_S = 3.0
-"""How long to wait for an earlier broker to let go of the store."""
+"""How long to wait for an earlier broker to close the store."""
 
 
 class BrokerService:
     """Serves from `open` to `stop`."""
 
-    def __init__(self, config: Config, store: Store, server: Server, http: HttpServer | None) -> None:
+    def __init__(self, config: Config, server: Server, closing: ExitStack) -> None:
+        self.server = server
         self._config = config
-        self._store = store
-        self._server = server
-        self._http = http
+        self._closing = closing
 
     @classmethod
     async def open(
@@ -54,7 +54,7 @@ class BrokerService:
         """Open the store, and serve gateways and operators.
 
         Args:
-            config: see there.
+            config: the settings.
             on_failure: called once if nothing can be kept, or no gateway can connect, any more; the broker must end.
             context: of the gateway in the same process, for an inproc:// endpoint; None: one of our own.
 
@@ -62,77 +62,46 @@ class BrokerService:
             SettingError: the store is in use, or an address can not be bound.
             StoreError: the store can not be read.
         """
-        store = await _open_store(config)
-        try:
-            server = _make_server(config, store, on_failure, context)
-            try:
-                http = None
-                if config.http is not None:
-                    http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
-            except BaseException:
-                server.stop()
-                raise
-        except BaseException:
-            store.close()
-            raise
-        return cls(config, store, server, http)
-
-    @property
-    def endpoint(self) -> str:
-        """Where gateways connect."""
-        return self._server.endpoint
-
-    @property
-    def entries(self) -> int:
-        """Entries that were put into the rooms' logs."""
-        return self._server.core.counters.entries
+        with ExitStack() as closing:
+            store = await _open_store(config)
+            closing.callback(store.close)
+            snapshot = store.load()
+            if snapshot.has_lost:
+                logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
+            core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
+            for name in config.persistent:
+                core.directory.persist(RoomName(name), int(time.time() * 1000))
+            allow_list = AllowList(config.keys) if config.keys else None
+            server = Server(core, store, config.limits, config.bind, on_failure, allow_list, context)
+            closing.callback(server.stop)
+            if config.admin is not None:
+                server.open_admin(config.admin, AdminService(core))
+            elif config.store_path is not None:
+                why = "--admin none, or the store's path is too long for a socket"
+                logger.warning("no operator can connect", why=why)
+            server.start()
+            _log_keys(config, allow_list)
+            rooms, members = len(core.directory.rooms), len(core.directory.members)
+            logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
+            if config.http is not None:
+                closing.callback(HttpServer(config.http, server.illness, exposition(metrics.rows(server))).close)
+            return cls(config, server, closing.pop_all())
 
     def reload(self, new: Config) -> tuple[list[str], list[str]]:
-        """Take over what can be changed while gateways are connected.
-
-        Returns:
-            (names of settings that changed, names of those that need a restart)
-        """
+        """Apply settings that can change at run time; return the names of those, and of those that need a restart."""
         changed, fixed = take_over(self._config.limits, new.limits, fixed=("news_high_water",))
         return changed, fixed + differing(self._config, new, but=("limits", "log_level"))
 
     def stop(self) -> None:
         """Take a last turn with all that gateways have sent, and close."""
-        if self._http is not None:
-            self._http.close()
-        self._server.stop()
-        self._store.close()
-
-
-def _make_server(config: Config, store: Store, on_failure: Callable[[], None], context: Any) -> Server:
-    """Return a server that serves gateways and operators."""
-    snapshot = store.load()
-    if snapshot.has_lost:
-        logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
-    core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
-    allow_list = AllowList(config.keys) if config.keys else None
-    server = Server(core, store, config.limits, config.bind, on_failure, allow_list, context)
-    try:
-        core.begin(config.persistent, int(time.time() * 1000))
-        if config.admin is not None:
-            server.open_admin(config.admin, AdminService(core))
-        elif config.store_path is not None:
-            logger.warning("no operator can connect", why="--admin none, or the store's path is too long for a socket")
-        server.start()
-    except BaseException:
-        server.stop()
-        raise
-    _log_keys(config, allow_list)
-    rooms, members = len(core.directory.rooms), len(core.directory.members)
-    logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
-    return server
+        self._closing.close()
 
 
 def _log_keys(config: Config, allow_list: AllowList | None) -> None:
     if allow_list is not None:
         logger.info("keys read", keys=len(allow_list.owners) - 1, folder=config.keys)
         for path, why in allow_list.unreadable.items():
-            logger.warning("a key file is of no use", file=path, why=why)
+            logger.warning("a key file can not be used", file=path, why=why)
     elif is_tcp(config.bind):
         reach = "everybody on this machine" if is_loopback(config.bind) else "everybody who reaches it"
         logger.warning(f"no keys are used: {reach} may read and write everything", endpoint=config.bind)
@@ -141,14 +110,10 @@ def _log_keys(config: Config, allow_list: AllowList | None) -> None:
 async def _open_store(config: Config) -> Store:
     if config.store_path is None:
         return MemoryStore()
-    return await _open_file(config.store_path, config.durability)
-
-
-async def _open_file(path: Path, durability: Literal["process", "full"]) -> SqliteStore:
     deadline = time.monotonic() + TAKE_OVER_S
     while True:
         try:
-            return SqliteStore(path, durability)
+            return SqliteStore(config.store_path, config.durability)
         except StoreInUse:
             if time.monotonic() > deadline:
                 raise

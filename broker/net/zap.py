@@ -1,7 +1,7 @@
 """Decide which keys may connect to the broker's tcp ports: CURVE, and a ZAP handler (rfc.zeromq.org/spec/27).
 
-pyzmq's own authenticator answers an unknown key with 400, at which libzmq's client gives up for good. A gateway whose
-key is added while it runs must get in, so this one answers 300: try again (libzmq does so after `HANDSHAKE_IVL`).
+pyzmq's authenticator answers an unknown key with 400, after which libzmq's client gives up. A gateway whose key is
+added while it runs must be admitted, so this one answers 300: libzmq tries again after `HANDSHAKE_IVL`.
 """
 
 import contextlib
@@ -21,15 +21,7 @@ from ..keys.allow_list import AllowList
 logger = logs.get("broker.zap")
 
 COMMANDS, NEWS, ORDERS = b"commands", b"news", b"orders"
-ROLES = {
-    # The broker's own key may ask whether the broker answers. An operator's key is told that it is no gateway's.
-    COMMANDS: frozenset(Role),
-    # A key that connects here reads all messages: nothing that comes to this socket is checked again.
-    NEWS: frozenset({Role.GATEWAY}),
-    # The owner of an order's key is checked later, and counted.
-    ORDERS: frozenset(Role),
-}
-"""ZAP domain, one a socket → roles of the keys that may connect."""
+"""ZAP domains, one a socket. A key that connects to the news reads all messages; the other sockets check each frame."""
 NOBLOCK = int(zmq.NOBLOCK)
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 VERSION = b"1.0"
@@ -40,10 +32,10 @@ REQUESTS_AT_ONCE = 64
 HANDSHAKE_FAILED_PROTOCOL = 0x2000
 """ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL, which pyzmq does not always have."""
 TELL_AGAIN_S = 600.0
-"""A key that connects, or is turned away, again and again is logged once in this time: libzmq tries every 2 s."""
+"""A key that connects, or is denied, again and again is logged once in this time: libzmq tries every 2 s."""
 LINES, LINES_A_SECOND = 10.0, 0.1
-"""Log lines about keys that are turned away, at once and in the long run: attackers may make up addresses and keys."""
-TOLD = 1_000
+"""Log lines about denied keys, at once and in the long run: attackers may make up addresses and keys."""
+LOGGED = 1_000
 """Addresses and keys whose log line is remembered."""
 
 
@@ -54,54 +46,52 @@ def make_pair() -> tuple[str, str]:
 
 
 def present(socket: "zmq.Socket[Any]", public: str, secret: str, broker: str) -> None:
-    """Let a connecting socket show this key, and accept only the broker with that public key."""
+    """Let a connecting socket use this key, and accept only the broker with that public key."""
     socket.curve_publickey = public.encode()
     socket.curve_secretkey = secret.encode()
     socket.curve_serverkey = broker.encode()
 
 
 class ZapHandler:
-    """Answers libzmq's question whether a client's key may connect, from the allow_list as it is now."""
+    """Answers libzmq's question whether a client's key may connect, from the allow list as it is now."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", allow_list: AllowList) -> None:
         """Bind the handler; must be there before the first socket of the context is bound."""
-        self._allow_list = allow_list
+        self.allow_list = allow_list
         self.socket: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.bind(ZAP_ENDPOINT)
         self.admitted: set[str] = set()
         """Public keys that have been let in since the sockets were bound."""
         self.denied = 0
-        """Handshakes with a key that may not connect there, or with none, or for another broker."""
+        """Handshakes with a key that is not let in there, or with none, or for another broker."""
         self._monitors: dict[bytes, zmq.Socket[bytes]] = {}
         """Domain → socket with libzmq's events of handshakes that end before it asks us."""
         self._context = context
         self._count = itertools.count()
-        # One of each: keys that are turned away must not use up the lines about those that connect.
-        self._came = LogThrottle[tuple[str, str]](TOLD, TELL_AGAIN_S)
-        self._denied = LogThrottle[tuple[str, str]](TOLD, TELL_AGAIN_S)
-        self._keyless = LogThrottle[str](TOLD, TELL_AGAIN_S)
-        self._removed: dict[str, Owner] = {}
-        """Owners of keys that were revoked, for the log: their gateways go on trying."""
+        # Denied keys must not use up the log lines about admitted ones.
+        self._admitted_log = LogThrottle[tuple[str, str]](LOGGED, TELL_AGAIN_S)
+        self._denied_log = LogThrottle[tuple[str, str]](LOGGED, TELL_AGAIN_S)
 
     def protect(self, socket: "zmq.Socket[bytes]", domain: bytes) -> None:
-        """Let a socket that will be bound ask us about each connection. Without an answer, none is let in."""
-        own = self._allow_list.own
+        """Let a socket that will be bound admit only connections that this handler admits."""
+        own = self.allow_list.own
         socket.curve_server = True
         socket.curve_publickey = own.public.encode()
         socket.curve_secretkey = own.secret.encode()
         socket.setsockopt(zmq.ZAP_DOMAIN, domain)
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
-        self._unwatch(domain)
+        if domain in self._monitors:
+            self._monitors[domain].close(0)
         place = f"inproc://{domain.decode()}-{next(self._count)}"
         socket.monitor(place, HANDSHAKE_FAILED_PROTOCOL)
         monitor = self._monitors[domain] = self._context.socket(zmq.PAIR)
-        # libzmq's I/O thread waits where there is no room for an event: there must always be.
+        # Without a bound: libzmq's I/O thread would wait for room.
         monitor.setsockopt(zmq.RCVHWM, 0)
         monitor.connect(place)
 
     def answer(self) -> bool:
-        """Answer what has been asked, a bounded number; say whether more may wait."""
+        """Answer a bounded number of questions; say whether more may wait."""
         try:
             for _ in range(REQUESTS_AT_ONCE):
                 parts = self.socket.recv_multipart(NOBLOCK)
@@ -112,50 +102,42 @@ class ZapHandler:
         return True
 
     def refresh(self) -> set[str]:
-        """Read the keys again and log what has changed; return the keys that were revoked.
+        """Read the keys again and return the revoked ones; log changes, and clients without a key.
 
-        Log clients without a key as well. To be called several times a second.
+        Call it several times a second.
         """
         for domain in self._monitors:
-            self._tell_keyless(domain)
-        changes = self._allow_list.refresh()
+            self._count_keyless(domain)
+        changes = self.allow_list.refresh()
         for owner in changes.removed.values():
             logger.warning("a key was removed", owner=owner)
         for owner in changes.added.values():
             logger.info("a key was added", owner=owner)
         for path, why in changes.unreadable.items():
-            logger.warning("a key file is of no use", file=path, why=why)
-        self._removed |= changes.removed
-        while len(self._removed) > TOLD:
-            del self._removed[next(iter(self._removed))]
+            logger.warning("a key file can not be used", file=path, why=why)
         return set(changes.removed)
 
     def owner(self, frame: zmq.Frame) -> Owner | None:
         """Return the owner of the key that a frame came with; None if the key was revoked."""
         try:
-            return self._allow_list.owners.get(frame.get("User-Id"))  # type: ignore[arg-type]
+            return self.allow_list.owners.get(frame.get("User-Id"))  # type: ignore[arg-type]
         except zmq.ZMQError:
             return None
 
     def names(self) -> set[str]:
         """Return the names of the gateways whose keys may connect."""
-        return {owner.name for owner in self._allow_list.owners.values() if owner.role is Role.GATEWAY}
+        return {owner.name for owner in self.allow_list.owners.values() if owner.role is Role.GATEWAY}
 
     def close(self) -> None:
-        """Answer no more: the ports are shut."""
+        """Close the sockets; the ports must be closed already."""
         self.socket.close(0)
-        for domain in list(self._monitors):
-            self._unwatch(domain)
+        for monitor in self._monitors.values():
+            monitor.close(0)
 
-    def _unwatch(self, domain: bytes) -> None:
-        if domain in self._monitors:
-            self._monitors.pop(domain).close(0)
+    def _count_keyless(self, domain: bytes) -> None:
+        """Count and log clients that libzmq denied without asking; it does not report their addresses.
 
-    def _tell_keyless(self, domain: bytes) -> None:
-        """Count clients that were turned away before libzmq asked us; it does not tell their addresses.
-
-        Both sides see that one has keys and the other has none. If the client hangs up first, it looks like any other
-        closed connection, and is not counted.
+        A client that closes the connection first is not counted: both sides see that only one has keys.
         """
         found, at = 0, domain.decode()
         with contextlib.suppress(zmq.Again):
@@ -163,29 +145,23 @@ class ZapHandler:
                 self._monitors[domain].recv_multipart(NOBLOCK)
                 found += 1
         self.denied += found
-        if found and self._keyless.touch(at, time.monotonic(), LINES_A_SECOND, LINES):
-            logger.warning("somebody without a key, or with one for another broker, was turned away", at=at)
+        if found and self._denied_log.touch((at, ""), time.monotonic(), LINES_A_SECOND, LINES):
+            logger.warning("a client without a key, or with a key for another broker, was denied", at=at)
 
     def _decide(self, request: list[bytes]) -> list[bytes]:
         request_id = request[1] if len(request) > 1 else b""
         if len(request) == REQUEST_PARTS and request[5] == b"CURVE" and len(request[6]) == 32:
-            public, address = z85.encode(request[6]).decode(), _plain(request[3])
-            owner = self._allow_list.find(public)
-            if owner is not None and owner.role in ROLES.get(request[2], ()):
+            public, address = z85.encode(request[6]).decode(), request[3].decode(errors="replace")
+            address = address.removeprefix("::ffff:")  # the socket takes IPv6 too, and shows IPv4 as mapped
+            owner = self.allow_list.find(public)
+            if owner is not None and (owner.role is Role.GATEWAY or request[2] != NEWS):
                 self.admitted.add(public)
-                if self._came.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
-                    logger.info("a key came in", owner=owner, address=address)
+                if self._admitted_log.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
+                    logger.info("a key was admitted", owner=owner, address=address)
                 return [VERSION, request_id, OK, b"", public.encode(), b""]
-            if self._denied.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
-                was = self._removed.get(public, "unknown") if owner is None else owner
-                at, untold = request[2].decode(errors="replace"), self._denied.take_suppressed()
-                logger.warning(
-                    "a key was turned away", owner=was, public=public, address=address, at=at, not_told_before=untold
-                )
+            if self._denied_log.touch((address, public), time.monotonic(), LINES_A_SECOND, LINES):
+                about = {"owner": owner or "unknown", "public": public, "address": address}
+                at, unlogged = request[2].decode(errors="replace"), self._denied_log.take_suppressed()
+                logger.warning("a key was denied", **about, at=at, not_told_before=unlogged)
         self.denied += 1
         return [VERSION, request_id, NOT_NOW, b"", b"", b""]
-
-
-def _plain(address: bytes) -> str:
-    """Return an address as people write it: the socket takes IPv6 too, and shows IPv4 as mapped addresses."""
-    return address.decode(errors="replace").removeprefix("::ffff:")

@@ -1,7 +1,6 @@
 """The two sockets for gateways: ROUTER for commands and answers, XPUB for news.
 
-Over tcp:// keys guard them (`zap.py`), over ipc:// the rights of the socket's file; inproc:// is this process.
-Nothing is decided here.
+Over tcp:// keys guard them (`zap.py`), over ipc:// the mode of the socket's file; inproc:// is this process.
 """
 
 import asyncio
@@ -16,7 +15,6 @@ from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 
-from ..keys.allow_list import AllowList
 from .zap import COMMANDS, NEWS, ZapHandler
 
 logger = logs.get("broker.zeromq")
@@ -25,26 +23,24 @@ logger = logs.get("broker.zeromq")
 NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 FRAMES_A_TURN = 512
-DROPPED_A_TURN = 2_048
-"""Frames that are read in one turn, with those for which there is no room: these cost little, and must not pile up."""
 SUBSCRIPTIONS_A_TURN = 2048
 MAX_FRAME_SIZE = 4 * 2**20
-"""Of a gateway's frame; the largest is a Reconcile of some hundred thousand members."""
+"""Bytes of a gateway's frame; the largest is a Reconcile of some hundred thousand members."""
 ANSWERS_WAITING = 64 * 2**20
 """Bytes of answers that wait for the gateways of one key; more are dropped and counted, and the gateway asks again."""
 REPLIES_HIGH_WATER = 32
-"""Frames of these that ZeroMQ holds for each connection: it counts frames and not bytes, so most wait with us."""
+"""Answers that ZeroMQ holds for each connection: it counts frames and not bytes, so most wait in this process."""
 COMMANDS_HIGH_WATER = 4_000
-"""Frames of one gateway that wait for us; beyond that its own socket keeps them back."""
+"""Frames of one gateway that wait in ZeroMQ; beyond that they wait in its own socket."""
 MAX_SUBSCRIPTION_SIZE = 1_024
-"""Of what comes to the news socket: a topic has nine bytes, CURVE's handshake some hundred more."""
+"""Bytes of a frame to the news socket: a topic has nine, CURVE's handshake some hundred more."""
 REBIND_S, REBIND_FOR_S = 0.005, 5.0
-"""libzmq lets go of an address a moment after its socket is closed."""
+"""libzmq releases an address a moment after its socket is closed."""
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 """A frozen peer is noticed within two seconds."""
 
 HasRoom = Callable[[str], bool]
-"""Called with an account: says whether more of its frames can wait."""
+"""Called with an account: says whether more of its frames may wait."""
 OnFrame = Callable[[str, bytes, Role | None, str], object]
 """Called with a gateway's instance, its frame, its key's role (None without keys), and the account: the key's owner, or
 the instance without keys."""
@@ -59,117 +55,93 @@ class GatewaySockets:
         bind: str,
         news_high_water: int,
         zap: ZapHandler | None,
-        allow_list: AllowList | None,
     ) -> None:
-        """Bind both sockets.
+        """Bind both sockets; raise SettingError if an address can not be bound.
 
         Args:
-            context: whose sockets they are; for inproc:// the one that the gateway uses too.
+            context: for inproc:// the one that the gateway uses too.
             bind: tcp://HOST:PORT (0 for any two free ports in a row), ipc://PATH or inproc://NAME.
-            news_high_water: news that wait for one slow gateway; beyond that they are dropped for it.
-            zap: knows which keys may connect; None: every connection is let in.
-            allow_list: its keys.
-
-        Raises:
-            SettingError: an address can not be bound.
+            news_high_water: frames of news that wait for one slow gateway; more are dropped for it.
+            zap: decides which keys may connect; None: every connection may.
         """
         self._context = context
         self._news_high_water = news_high_water
         self._zap = zap
-        self._allow_list = allow_list
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._owners: dict[str, Owner] = {}
-        """Gateway instance → owner of the key that it came with first: no other key may use the name."""
+        """Gateway instance → owner of the first key that used it: no other key may use the name."""
         self.impostors = 0
-        """Frames of a key that was taken away, or that may not use that name."""
+        """Frames of a revoked key, or of one that may not use that name."""
         self.undeliverable = 0
         """Answers to gateways that are gone, or read too slowly."""
         self.overrun = 0
-        """Frames dropped, as gateways of one key sent more than is handled in time."""
+        """Frames dropped because gateways of one key sent more than is handled in time."""
         self._waiting: dict[str, deque[bytes]] = {}
-        """Gateway instance → answers that its connection has no room for now."""
+        """Gateway instance → answers for which its connection has no room now."""
         self._sizes: dict[str, int] = {}
         """Account → bytes of these."""
         self._may_have_frames = self._may_have_topics = True
-        """A descriptor has told so, and nothing has been found missing since."""
+        """The descriptor was readable, and no receive has failed since."""
         self._has_answered = self._has_published = False
-        """Sending may swallow what a descriptor had to tell (they are edge-triggered): look at the socket's events."""
+        """The descriptors are edge-triggered, and sending may consume an edge: look at the socket's events."""
         self.endpoint, self._router, self._xpub = self._bind(bind)
-        """Where gateways connect, with the port that was chosen."""
 
     @property
     def is_open(self) -> bool:
-        """Whether gateways can be reached. While a revoked key is cut off they can not, for a moment."""
+        """Whether the sockets are bound; while a revoked key is cut off they are not, for a moment."""
         return not self._router.closed
 
     def start(self, on_readable: Callable[[], None], on_failure: Callable[[], None]) -> None:
-        """Call `on_readable` when frames have come, `on_failure` once no gateway can connect any more."""
+        """Call `on_readable` when frames have come, `on_failure` if the sockets can not be bound again."""
         self._on_readable = on_readable
         self._on_failure = on_failure
         self._listen()
 
     def close(self, linger_ms: int) -> None:
-        """Close the sockets; what was sent goes out still, for so long at most."""
+        """Close the sockets; frames that are sent go out for `linger_ms` more."""
         self._closed = True
         self._shut(linger_ms)
 
     # --- frames ---------------------------------------------------------------------------------------------------
 
     def receive(self, has_room: HasRoom, on_frame: OnFrame) -> None:
-        """Give a bounded number of frames to `on_frame`, in order for each gateway; drop those that have no room."""
+        """Give a bounded number of frames to `on_frame`, in order for each gateway; drop those without room."""
         if not self._may_have_frames:
             return
-        if self._zap is not None:
-            self._receive_guarded(self._zap, has_room, on_frame)
-            return
-        router = self._router
+        router, zap = self._router, self._zap
         try:
             for count in range(FRAMES_A_TURN):
                 # At rest one frame comes alone, and an exception at the end would cost as much as the frame.
                 if count == 1 and not is_readable(router):
                     self._may_have_frames = False
                     return
+                if zap is not None:
+                    # A frame is copied only if it is taken, so that dropping large ones is cheap.
+                    self._take_guarded(zap, router.recv_multipart(NOBLOCK, copy=False), has_room, on_frame)
+                    continue
                 parts = router.recv_multipart(NOBLOCK)
                 peer = parts[0].decode("latin-1")
                 if not has_room(peer):
                     self.overrun += 1
                 else:
-                    # A message of several parts is none of ours; empty, it is counted as malformed.
+                    # A message of several parts is malformed; empty, it is counted as such.
                     on_frame(peer, parts[1] if len(parts) == 2 else b"", None, peer)
         except zmq.Again:
             self._may_have_frames = False
 
-    def _receive_guarded(self, zap: ZapHandler, has_room: HasRoom, on_frame: OnFrame) -> None:
-        router, left = self._router, FRAMES_A_TURN
-        try:
-            for _ in range(DROPPED_A_TURN):
-                # Not copied before it is known whether it is taken: the largest sender must not cost the most.
-                frames = router.recv_multipart(NOBLOCK, copy=False)
-                left -= self._take_guarded(zap, frames, has_room, on_frame)
-                if not left:
-                    return
-        except zmq.Again:
-            self._may_have_frames = False
-
-    def _take_guarded(self, zap: ZapHandler, frames: list[zmq.Frame], has_room: HasRoom, on_frame: OnFrame) -> bool:
-        """Take a frame if its key is still allowed, and may use the name that its socket gave itself."""
+    def _take_guarded(self, zap: ZapHandler, frames: list[zmq.Frame], has_room: HasRoom, on_frame: OnFrame) -> None:
+        """Take a frame if its key is still allowed, and may use the instance that its socket names."""
         owner = zap.owner(frames[-1])
         peer = frames[0].bytes.decode("latin-1")
-        if (
-            owner is None
-            or self._owners.get(peer, owner) != owner
-            or not owner.may_be_called(backbone.gateway_name(peer))
-        ):
+        name = backbone.gateway_name(peer)
+        if owner is None or self._owners.get(peer, owner) != owner or not owner.may_be_called(name):
             self.impostors += 1
-            return False
-        account = str(owner)
-        if not has_room(account):
+        elif not has_room(account := str(owner)):
             self.overrun += 1
-            return False
-        self._owners.setdefault(peer, owner)
-        on_frame(peer, frames[1].bytes if len(frames) == 2 else b"", owner.role, account)
-        return True
+        else:
+            self._owners.setdefault(peer, owner)
+            on_frame(peer, frames[1].bytes if len(frames) == 2 else b"", owner.role, account)
 
     def subscribed(self) -> list[bytes]:
         """Return the topics whose subscriptions have become live since the last call."""
@@ -186,7 +158,7 @@ class GatewaySockets:
         return topics
 
     def publish(self, topic: bytes, body: bytes) -> None:
-        """Send news to all that subscribe to their topic; dropped only for those that do not read."""
+        """Send news to all subscribers of a topic; they are dropped only for those that do not read."""
         self._has_published = True
         self._xpub.send(topic + body, NOBLOCK)
 
@@ -206,7 +178,7 @@ class GatewaySockets:
         return True
 
     def is_behind(self, instance: str) -> bool:
-        """Say whether so much waits for the gateways of a key that an answer to this one would be dropped."""
+        """Say whether an answer to this gateway would be dropped, because too much waits for those of its key."""
         return bool(self._waiting) and self._sizes.get(self._account(instance), 0) >= ANSWERS_WAITING
 
     def _account(self, instance: str) -> str:
@@ -214,7 +186,7 @@ class GatewaySockets:
         return instance if owner is None else str(owner)
 
     def _keep(self, instance: str, frame: bytes) -> None:
-        """Let an answer wait until its connection has room, unless too much waits already."""
+        """Queue an answer until its connection has room, unless too much waits already."""
         account = self._account(instance)
         size = self._sizes.get(account, 0) + len(frame)
         if size > ANSWERS_WAITING:
@@ -235,7 +207,7 @@ class GatewaySockets:
             except zmq.Again:
                 continue
             except zmq.ZMQError:
-                # The gateway is gone. When it is back it asks again.
+                # The gateway is gone; when it is back it asks again.
                 self.undeliverable += len(frames)
                 self._sizes[account] -= sum(map(len, frames))
             del self._waiting[instance]
@@ -243,7 +215,7 @@ class GatewaySockets:
                 del self._sizes[account]
 
     def has_more(self) -> bool:
-        """Say whether frames or topics wait of which no descriptor will tell."""
+        """Say whether frames or topics wait that no descriptor will announce."""
         if self._has_answered:
             self._has_answered = False
             self._may_have_frames |= is_readable(self._router)
@@ -255,21 +227,18 @@ class GatewaySockets:
     # --- revoked keys ---------------------------------------------------------------------------------------------
 
     def expel_revoked(self) -> list[Owner]:
-        """Cut all connections if a key that had connected was revoked; return the owners that may send no more.
+        """Cut all connections if a key that had connected was revoked; return the owners of revoked keys.
 
-        libzmq can not cut a single connection. Gateways whose keys are good are back in a moment; what is lost with the
-        cut shows in positions and numbers, and is repaired. To be called several times a second.
+        libzmq can not cut a single connection. The other gateways reconnect in a moment; frames that are lost show in
+        positions and numbers, and are repaired. Call it several times a second.
         """
-        if self._allow_list is None or self._zap is None or self._closed:
+        if self._zap is None or self._closed or not self._zap.refresh() & self._zap.admitted:
             return []
-        if not self._zap.refresh() & self._zap.admitted:
-            return []
-        allowed = set(self._allow_list.owners.values())
-        expelled = set(self._owners.values()) - allowed
+        expelled = set(self._owners.values()) - set(self._zap.allow_list.owners.values())
         for owner in expelled:
             logger.warning("a key was taken away; its members are for other gateways to take", owner=owner)
         self._owners = {peer: owner for peer, owner in self._owners.items() if owner not in expelled}
-        # What waits would come after a gap; gateways that still want it ask again.
+        # Waiting answers would come after a gap; gateways that still need them ask again.
         self.undeliverable += sum(map(len, self._waiting.values()))
         self._waiting.clear()
         self._sizes.clear()
@@ -315,67 +284,55 @@ class GatewaySockets:
                 socket.close(linger_ms)
 
     def _bind(self, bind: str) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
+        """Return the endpoint, with the port that was chosen, and both sockets; raise SettingError."""
         any_port = backbone.is_tcp(bind) and bind.endswith(":0")
         # A socket file is for our own user alone, from its first moment on.
         umask = os.umask(0o177)
         try:
-            return self._bind_both(bind, any_port)
+            # Two free ports in a row are not promised: try until they are found.
+            for _ in range(50 if any_port else 1):
+                endpoint, made = bind, list[zmq.Socket[bytes]]()
+                try:
+                    made.append(router := self._socket(zmq.ROUTER))
+                    made.append(xpub := self._socket(zmq.XPUB))
+                    if self._zap is not None:
+                        self._zap.protect(router, COMMANDS)
+                        self._zap.protect(xpub, NEWS)
+                    router.bind(bind[:-1] + "*" if any_port else bind)
+                    if any_port:
+                        endpoint = bind[:-1] + router.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+                    xpub.bind(backbone.publish_endpoint(endpoint))
+                except zmq.ZMQError as exc:
+                    for socket in made:
+                        socket.close(0)
+                    if not any_port or exc.errno != zmq.EADDRINUSE:
+                        why = zmq.strerror(exc.errno or 0)
+                        raise SettingError(f"can not listen on {endpoint} and the next port: {why}") from exc
+                else:
+                    return endpoint, router, xpub
         finally:
             os.umask(umask)
-
-    def _bind_both(self, bind: str, any_port: bool) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
-        # Two free ports in a row are not promised: try until they are found.
-        for _ in range(50 if any_port else 1):
-            router, xpub = self._new_pair()
-            endpoint = bind
-            try:
-                router.bind(bind[:-1] + "*" if any_port else bind)
-                if any_port:
-                    endpoint = bind[:-1] + router.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
-                xpub.bind(backbone.publish_endpoint(endpoint))
-            except zmq.ZMQError as exc:
-                router.close(0)
-                xpub.close(0)
-                if not any_port or exc.errno != zmq.EADDRINUSE:
-                    why = zmq.strerror(exc.errno or 0)
-                    raise SettingError(f"can not listen on {endpoint} and the next port: {why}") from exc
-            else:
-                return endpoint, router, xpub
         raise SettingError(f"can not listen on {bind}: no two free ports in a row")
 
-    def _new_pair(self) -> "tuple[zmq.Socket[bytes], zmq.Socket[bytes]]":
-        """Return a ROUTER and an XPUB; raise SettingError if there is no descriptor for them."""
-        sockets: list[zmq.Socket[bytes]] = []
-        try:
-            sockets += [self._socket(zmq.ROUTER)]
-            sockets += [self._socket(zmq.XPUB)]
-        except zmq.ZMQError as exc:
-            for socket in sockets:
-                socket.close(0)
-            raise SettingError(f"can not make a socket: {zmq.strerror(exc.errno or 0)}") from exc
-        router, xpub = sockets
-        router.setsockopt(zmq.ROUTER_HANDOVER, 1)
-        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        router.setsockopt(zmq.SNDHWM, REPLIES_HIGH_WATER)
-        router.setsockopt(zmq.RCVHWM, COMMANDS_HIGH_WATER)
-        xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
-        # A gateway subscribes to each of its rooms, however many it has.
-        xpub.setsockopt(zmq.RCVHWM, 0)
-        xpub.setsockopt(zmq.MAXMSGSIZE, MAX_SUBSCRIPTION_SIZE)
-        xpub.setsockopt(zmq.SNDHWM, self._news_high_water)
-        if self._zap is not None:
-            self._zap.protect(router, COMMANDS)
-            self._zap.protect(xpub, NEWS)
-        return router, xpub
-
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":
+        """Return a ROUTER or an XPUB that is not bound yet."""
+        options = {
+            zmq.IPV6: 1,
+            zmq.LINGER: 0,
+            zmq.HEARTBEAT_IVL: HEARTBEAT_MS,
+            zmq.HEARTBEAT_TIMEOUT: HEARTBEAT_TIMEOUT_MS,
+            zmq.HANDSHAKE_IVL: 2000,
+        }
+        if kind == zmq.ROUTER:
+            options |= {zmq.MAXMSGSIZE: MAX_FRAME_SIZE, zmq.ROUTER_HANDOVER: 1, zmq.ROUTER_MANDATORY: 1}
+            options |= {zmq.SNDHWM: REPLIES_HIGH_WATER, zmq.RCVHWM: COMMANDS_HIGH_WATER}
+        else:
+            options |= {zmq.MAXMSGSIZE: MAX_SUBSCRIPTION_SIZE, zmq.XPUB_VERBOSE: 1, zmq.SNDHWM: self._news_high_water}
+            # A gateway subscribes to each of its rooms, however many it has.
+            options |= {zmq.RCVHWM: 0}
         socket: zmq.Socket[bytes] = self._context.socket(kind)
-        socket.setsockopt(zmq.IPV6, 1)
-        socket.setsockopt(zmq.LINGER, 0)
-        socket.setsockopt(zmq.MAXMSGSIZE, MAX_FRAME_SIZE)
-        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-        socket.setsockopt(zmq.HANDSHAKE_IVL, 2000)
+        for option, value in options.items():
+            socket.setsockopt(option, value)
         return socket
 
 

@@ -1,8 +1,7 @@
-"""Who may not join a room, or not send messages in it; PROTOCOL.md, "Commands".
+"""Bans (may not join) and mutes (may not send) of one room or of all; PROTOCOL.md, "Commands".
 
-A restriction is by name and by address: a user who comes back under another name is known by the address, and the other
-way round. Of an IPv6 address the first 64 bits count (`tsudoi/ops/rate_key.py`): one user has all addresses of a /64.
-Times are milliseconds since 1970.
+A restriction is by name and by address, so that another name alone does not evade it. Of an IPv6 address the first 64
+bits count (`tsudoi/ops/rate_key.py`): one user has all addresses of a /64. Times are milliseconds since 1970.
 """
 
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from tsudoi.ops.rate_key import rate_key
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 
 EVERYWHERE = 0
-"""In place of a room: set by the operator, for all rooms."""
+"""Instead of a room's id: for all rooms, set by the operator."""
 RESTRICTIONS_A_ROOM = 1_000
 """Bans and mutes of one room; beyond that the oldest is lifted."""
 
@@ -30,12 +29,12 @@ class BansAndMutes:
             self._rooms.setdefault(restriction.room, {})[restriction.key] = restriction
 
     def take_changes(self) -> dict[Key, Restriction | None]:
-        """Return what has changed since the last call, for the store."""
+        """Return the changes since the last call, for the store."""
         changes, self._changes = self._changes, {}
         return changes
 
     def add(self, restriction: Restriction) -> None:
-        """Let a restriction hold from now on."""
+        """Add or replace a restriction."""
         room = self._rooms.setdefault(restriction.room, {})
         room.pop(restriction.key, None)
         room[restriction.key] = self._changes[restriction.key] = restriction
@@ -51,7 +50,7 @@ class BansAndMutes:
         return bool(found)
 
     def until(self, room: int, kind: RestrictionKind, name: str, ip: str, now_ms: int) -> int:
-        """Return until when a user is restricted, in this room or everywhere; 0 if not. Drop what is over."""
+        """Return until when a user is restricted, in this room or everywhere; 0: not. Drop what has expired."""
         latest = 0
         for restrictions in (self._rooms.get(EVERYWHERE), self._rooms.get(room)):
             for restriction in list(restrictions.values()) if restrictions else ():
@@ -85,5 +84,5 @@ def _concerns(restriction: Restriction, name: str, ip: str) -> bool:
 
 
 def end_of(minutes: int, now_ms: int) -> int:
-    """Return when a time that begins now is over; 0 minutes: never."""
+    """Return when a restriction that begins now ends; 0 minutes: never."""
     return now_ms + minutes * 60_000 if minutes else FOREVER

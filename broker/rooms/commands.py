@@ -1,6 +1,6 @@
 """Members' commands (`/kick`, `/topic`, …), carried out; PROTOCOL.md, "Commands".
 
-The result of a command is an entry in the room's log: for all members, or an answer to the one who gave it. So an
+The result of a command is an entry in the room's log: for all members, or an answer to the one that gave it. So an
 accepted command is carried out once and its result is delivered once, like a message.
 """
 
@@ -8,7 +8,7 @@ from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.phrases import Phrase
-from tsudoi.protocol.codes import LeaveReason
+from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName
 
 from ..store.interface import FOREVER, Restriction, RestrictionKind
@@ -21,28 +21,33 @@ TOPIC_SIZE = 400
 TOLD_MUTED_MS = 5_000
 """A muted member that goes on sending is told that it is muted, at most this often."""
 
+_HOSTS = (
+    slash_commands.Kick,
+    slash_commands.Ban,
+    slash_commands.Unban,
+    slash_commands.Mute,
+    slash_commands.Unmute,
+    slash_commands.Lock,
+    slash_commands.HandOver,
+    slash_commands.Close,
+)
+"""Commands of hosts and moderators; setting the topic is one too."""
+_SPEAKS = (slash_commands.Whisper, slash_commands.Reply, slash_commands.Act, slash_commands.Rename)
+"""Commands that a muted member may not give."""
+
 
 def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
-    """Carry out a command, as far as the member may give it.
-
-    Args:
-        directory: the rooms and members.
-        member: who gave it.
-        line: the command as it came from its gateway. `/password NEW` comes as a request instead (`requests.py`).
-        wall_ms: now.
-    """
+    """Carry out a member's command, if it may give it. `/password NEW` is a request instead (`requests.py`)."""
     command = slash_commands.parse_untrusted(line)
-    if member.may_moderate or not _is_hosts(command):
-        speaks = slash_commands.Whisper | slash_commands.Reply | slash_commands.Act | slash_commands.Rename
-        if isinstance(command, speaks) and is_muted(directory, member, wall_ms):
-            return
-        _Run(directory, member, wall_ms).do(command)
-    else:
+    needs_host = isinstance(command, _HOSTS) or (isinstance(command, slash_commands.Topic) and command.text is not None)
+    if needs_host and not member.may_moderate:
         directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
+    elif not isinstance(command, _SPEAKS) or not is_muted(directory, member, wall_ms):
+        _Run(directory, member, wall_ms).do(command)
 
 
 def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
-    """Say whether a member is muted; if so, tell it, now and then."""
+    """Say whether a member is muted; if so, answer that, now and then."""
     left_ms = member.muted_until_ms - wall_ms
     if left_ms <= 0:
         return False
@@ -53,24 +58,6 @@ def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
         else:
             directory.answer(member, Phrase.MUTED_FOR, str(-(-left_ms // 60_000)), wall_ms)
     return True
-
-
-def _is_hosts(command: slash_commands.Command | slash_commands.Unknown | slash_commands.Misused) -> bool:
-    match command:
-        case slash_commands.Topic(text):
-            return text is not None
-        case (
-            slash_commands.Kick()
-            | slash_commands.Ban()
-            | slash_commands.Unban()
-            | slash_commands.Mute()
-            | slash_commands.Unmute()
-            | slash_commands.Lock()
-            | slash_commands.HandOver()
-            | slash_commands.Close()
-        ):
-            return True
-    return False
 
 
 class _Run:
@@ -86,7 +73,7 @@ class _Run:
         directory, member, room, wall_ms = self._directory, self._member, self._room, self._wall_ms
         match command:
             case slash_commands.Act(text):
-                directory.act(member, _one_line(text), wall_ms)
+                directory.say(member, _one_line(text), wall_ms, EntryKind.ACTED)
             case slash_commands.Whisper(name, text):
                 if target := self._find(name):
                     directory.whisper(member, target, text, wall_ms)
@@ -112,7 +99,9 @@ class _Run:
                 self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
             case slash_commands.Mute(name, minutes):
                 if target := self._find_other(name):
-                    self._mute(target, minutes)
+                    until_ms = end_of(minutes, wall_ms)
+                    self._restrict(RestrictionKind.MUTE, target.wished, self._address_of(target), until_ms)
+                    directory.mute(target, minutes, until_ms, member, wall_ms)
             case slash_commands.Unmute(name):
                 self._unmute(name)
             case slash_commands.Lock(""):
@@ -131,14 +120,11 @@ class _Run:
         except InvalidName:
             self._answer(Phrase.BAD_NAME)
             return
-        if self._room.is_taken(name) or self._is_banned(name):
+        bans = self._directory.bans_and_mutes
+        if self._room.is_taken(name) or bans.until(self._room.id, RestrictionKind.BAN, name, "", self._wall_ms):
             self._answer(Phrase.NAME_TAKEN, name)
         else:
             self._directory.rename(self._member, name, self._wall_ms)
-
-    def _is_banned(self, name: str) -> bool:
-        bans = self._directory.bans_and_mutes
-        return bool(bans.until(self._room.id, RestrictionKind.BAN, name, "", self._wall_ms))
 
     def _ban(self, who: str, minutes: int) -> None:
         """Ban a member by name and address, or an address; a member behind the host's own address by name only."""
@@ -151,7 +137,7 @@ class _Run:
             return
         ip = self._address_of(target)
         for name in dict.fromkeys((target.name, target.wished)):
-            # The name that it asked for may be another member's: it is bob#2, and that one is bob.
+            # The wished name may be another member's: this one is bob#2, that one is bob.
             if name == target.name or not self._room.is_taken(name):
                 self._restrict(RestrictionKind.BAN, name, ip, until_ms)
         self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
@@ -166,11 +152,6 @@ class _Run:
         self._answer(Phrase.ADDRESS_BANNED, ip)
         for member in [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]:
             self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, "", self._member)
-
-    def _mute(self, target: Member, minutes: int) -> None:
-        until_ms = end_of(minutes, self._wall_ms)
-        self._restrict(RestrictionKind.MUTE, target.wished, self._address_of(target), until_ms)
-        self._directory.mute(target, minutes, until_ms, self._member, self._wall_ms)
 
     def _unmute(self, who: str) -> None:
         """Lift the mute of a member, or of a name whose member has left."""
@@ -188,12 +169,12 @@ class _Run:
         self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, name, ip, until_ms))
 
     def _address_of(self, target: Member) -> str:
-        """Return what of a member's address may be banned or muted: empty if it is the host's own, too."""
+        """Return the rate key of a member's address; empty if it is also the host's own, which must stay free."""
         ip = rate_key(target.ip)
         return "" if ip == rate_key(self._member.ip) else ip
 
     def _find(self, name: str) -> Member | None:
-        """Return the member of that name; if there is none, answer that."""
+        """Return the member of that name, or answer that there is none."""
         target = self._room.members.get(self._room.names.get(_normal(name), 0))
         if target is None:
             self._answer(Phrase.NO_SUCH_MEMBER, name)
@@ -217,12 +198,12 @@ class _Run:
 
 
 def _one_line(text: str) -> str:
-    """Return a text without line feeds: within the server's own words it must not look like another line."""
+    """Return a text without line feeds: within a notice it must not look like a line of its own."""
     return " ".join(text.split("\n"))
 
 
 def _normal(name: str) -> str:
-    """Return a name in normal form; a text that can be no name stays as it is, and matches no member."""
+    """Return a name in normal form; a text that is no valid name stays as it is, and matches no member."""
     try:
         return names.user_name(name)
     except InvalidName:

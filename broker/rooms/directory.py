@@ -1,11 +1,11 @@
-"""The rooms, their members, and the next offset of each room; ARCHITECTURE.md, "Who serves a member".
+"""The rooms, their members, and the next offset of each room.
 
-All changes of rooms and members are made here, and nowhere else: each is noted for the store, and as an entry of the
-room's log where members are to know of it. `take_changes` returns the notes of a turn.
-Time is an argument: `wall_ms` is milliseconds since 1970.
+All changes of rooms and members are made here: each is noted for the store, and in the room's log where members are to
+learn of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds since 1970.
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -24,8 +24,8 @@ from .bans_and_mutes import BansAndMutes
 from .index import Index
 from .records import Member, Room
 
-NOBODY = 0
-"""In place of a host's member id: the room has no host."""
+NO_HOST = 0
+"""Instead of a host's member id."""
 
 
 @dataclass(slots=True)
@@ -34,14 +34,14 @@ class Changes:
 
     batch: Batch = field(default_factory=Batch)
     """For the store; without the chunks and numbers that the turn adds."""
-    entries: dict[int, list[Entry]] = field(default_factory=dict)
+    entries: defaultdict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     """Room id → new entries of its log."""
     regrouped: set[int] = field(default_factory=set)
     """Rooms that a gateway stopped serving: it must still get the entry that says why."""
 
 
 class Directory(Index):
-    """All rooms and members that this broker owns, and the rules by which they change."""
+    """The rules by which rooms and members change."""
 
     def __init__(self, snapshot: Snapshot, limits: Limits | None = None) -> None:
         """Begin with what the store has."""
@@ -50,10 +50,10 @@ class Directory(Index):
         self._changes = Changes()
         self.bans_and_mutes = BansAndMutes(snapshot.restrictions)
         for row in snapshot.rooms:
-            self._add_room(Room(row, *snapshot.ends.get(row.id, (1, 0))))
+            self._add_room(Room.of(row, *snapshot.ends.get(row.id, (1, 0))))
         for member_row in snapshot.members:
             if room := self.known_room(member_row.room):
-                member = Member(member_row, room)
+                member = Member.of(member_row, room)
                 # After a power cut the log may end before what the member had received of it.
                 member.delivered = min(member.delivered, room.last)
                 self._add_member(member)
@@ -70,7 +70,7 @@ class Directory(Index):
         return bool(self._changes.batch.rooms or self._changes.batch.members)
 
     def last_taken(self, room: Room) -> int:
-        """Return the offset of the last entry that `take_changes` has returned; later ones are still collected."""
+        """Return the offset of the last entry that `take_changes` has returned."""
         entries = self._changes.entries.get(room.id)
         return entries[0].offset - 1 if entries else room.last
 
@@ -83,12 +83,7 @@ class Directory(Index):
     # --- rooms ----------------------------------------------------------------------------------------------------
 
     def create(self, name: RoomName, password_hash: str, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
-        """Create a room with its host and return the host; `member` has all but the ids and the name.
-
-        Raises:
-            RoomExists: there is a room of that name.
-            Full: there are as many rooms as may be, or as may be from the member's address.
-        """
+        """Create a room and return its host, or raise RoomExists or Full; `member` has all but the ids and the name."""
         if name in self.by_name:
             raise RoomExists(name)
         if len(self.rooms) >= self._limits.rooms:
@@ -97,14 +92,14 @@ class Directory(Index):
         if most and self._rooms_from.get(rate_key(member.ip), 0) >= most:
             raise Full(f"your address has its most rooms ({most})")
         room_id = self._new_id(wall_ms)
-        room = Room(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms), 1, 0)
+        room = Room.of(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms))
         self._add_room(room)
         self._count_for(room, rate_key(member.ip))
         self._store_room(room)
         return self._enter(room, room.host, wished, member, wall_ms)
 
     def close(self, room: Room, reason: LeaveReason, wall_ms: int) -> None:
-        """Close a room: this is its log's last entry. Its members stay until they have received it."""
+        """Close a room. Its members stay until they have received this last entry of its log."""
         self._append(room, EntryKind.CLOSED, room.members.get(room.host), "", reason, wall_ms)
         del self.rooms[room.id], self.by_name[room.name]
         self._count_for(room, "")
@@ -124,10 +119,10 @@ class Directory(Index):
         """Make a room persistent, without a host, and return it; create it if there is none of that name."""
         room = self.by_name.get(name)
         if room is None:
-            room = Room(RoomRow(self._new_id(wall_ms), name, 1, NOBODY, "", wall_ms), 1, 0)
+            room = Room.of(RoomRow(self._new_id(wall_ms), name, 1, NO_HOST, "", wall_ms))
             self._add_room(room)
         if not room.persistent:
-            room.persistent, room.host = True, NOBODY
+            room.persistent, room.host = True, NO_HOST
             self._store_room(room)
         return room
 
@@ -162,33 +157,24 @@ class Directory(Index):
     # --- members --------------------------------------------------------------------------------------------------
 
     def join(self, room: Room, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
-        """Add a member to a room and return it; `member` has all but the ids and the name.
-
-        Raises:
-            Full: the room has as many members as may be.
-        """
+        """Add a member to a room and return it, or raise Full; `member` has all but the ids and the name."""
         if len(room.members) >= self._limits.room_members:
             raise Full(f"the room has its most members ({self._limits.room_members})")
         return self._enter(room, self._new_id(wall_ms), wished, member, wall_ms)
 
     def leave(
-        self, member: Member, reason: LeaveReason, wall_ms: int, text: str = "", by: "Member | None" = None
+        self, member: Member, reason: LeaveReason, wall_ms: int, text: str = "", by: Member | None = None
     ) -> None:
         """Remove a member from its room. If it is the host, the room closes, or another member becomes host.
 
-        Args:
-            member: which.
-            reason: why.
-            wall_ms: now.
-            text: an explanation for the member and its room.
-            by: the member that removed it; None if it left by itself, or the operator removed it.
+        `text` explains it to the room; `by` is the member that removed it, None if that was itself or the operator.
         """
         room, successor = member.room, None
         if room.closed_ms:
             self._drop_member(member)
             return
         if member.is_host and room.persistent:
-            room.host = NOBODY
+            room.host = NO_HOST
             self._store_room(room)
         elif member.is_host:
             successor = next((other for other in room.members.values() if other is not member), None)
@@ -200,7 +186,7 @@ class Directory(Index):
         self._drop_member(member)
         if successor is not None:
             self.make_host(successor, None, wall_ms)
-        elif room.host == NOBODY:
+        elif room.host == NO_HOST:
             self._close_if_over(room, reason, wall_ms)
 
     def make_host(self, member: Member, by: Member | None, wall_ms: int) -> None:
@@ -233,20 +219,15 @@ class Directory(Index):
         self._append(member.room, EntryKind.UNMUTED, member, "", 0, wall_ms, by)
 
     def note_told_muted(self, member: Member, wall_ms: int) -> None:
-        """Note when a member was last told that it is muted. Not for the store."""
+        """Note when a member was last told that it is muted; this is not stored."""
         member.rare = replace(member.rare, told_muted_ms=wall_ms)
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def say(self, member: Member, text: str, wall_ms: int) -> None:
-        """Append a member's message to its room's log."""
+    def say(self, member: Member, text: str, wall_ms: int, kind: EntryKind = EntryKind.SAID) -> None:
+        """Append a member's message, or its `/me` (ACTED), to its room's log."""
         member.spoke_ms = wall_ms
-        self._append(member.room, EntryKind.SAID, member, text, 0, wall_ms)
-
-    def act(self, member: Member, text: str, wall_ms: int) -> None:
-        """Append a member's `/me` to its room's log."""
-        member.spoke_ms = wall_ms
-        self._append(member.room, EntryKind.ACTED, member, text, 0, wall_ms)
+        self._append(member.room, kind, member, text, 0, wall_ms)
 
     def whisper(self, member: Member, target: Member, text: str, wall_ms: int) -> None:
         """Append a message for one other member to the room's log, which that one may answer by `/r`."""
@@ -257,7 +238,7 @@ class Directory(Index):
         self._append(member.room, EntryKind.WHISPERED, member, text, 0, wall_ms, target)
 
     def answer(self, member: Member, phrase: Phrase, about: str, wall_ms: int) -> None:
-        """Append a notice for one member to its room's log; not of a closed room, as its log has ended."""
+        """Append a notice for one member to its room's log, unless the room is closed: then its log has ended."""
         if not member.room.closed_ms:
             self._append(member.room, EntryKind.ANSWERED, member, about, phrase, wall_ms)
 
@@ -275,15 +256,15 @@ class Directory(Index):
         self._store_member(member)
 
     def hold(self, member: Member) -> None:
-        """Do not count its gateway's reports for a member any more, as it will go to another gateway.
+        """Stop counting its gateway's reports for a member that will go to another gateway.
 
-        Not for the store: a broker that starts again does not know of the handover.
+        This is not stored: a broker that starts again does not know of the handover.
         """
         member.delivered = member.received()
         member.live = False
 
     def set_live(self, member: Member, live: bool) -> None:
-        """Count its gateway's reports for a member, or not. Not for the store; see `hold`."""
+        """Count its gateway's reports for a member, or not; like `hold`, this is not stored."""
         member.live = live
 
     def locate(self, member: Member, address: bytes, received: int) -> None:
@@ -302,7 +283,7 @@ class Directory(Index):
                     room.delivered[gateway] = self._changes.batch.delivered[room_id, gateway] = offset
 
     def forget_gateway(self, gateway: str) -> None:
-        """Forget a gateway that serves nobody any more."""
+        """Forget a gateway that serves no member any more."""
         self.by_gateway.pop(gateway, None)
         self._changes.batch.forgotten.add(gateway)
         for room in chain(self.rooms.values(), self.closed.values()):
@@ -311,7 +292,7 @@ class Directory(Index):
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _enter(self, room: Room, member_id: int, wished: UserName, row: MemberRow, wall_ms: int) -> Member:
-        member = Member(row, room)
+        member = Member.of(row, room)
         member.id = member_id
         member.name = room.free_name(wished)
         self._add_member(member)
@@ -321,7 +302,7 @@ class Directory(Index):
         member.delivered = room.last
         self._store_member(member)
         if room.topic and member.options & MemberOptions.NOTICES:
-            # After the member's position: it gets this when it is live, and again if that was lost.
+            # After the member's position, so that a member that has lost it gets it again.
             self.answer(member, Phrase.TOPIC_IS, room.topic, wall_ms)
         return member
 
@@ -356,8 +337,4 @@ class Directory(Index):
         entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
         if peer is not None:
             entry.peer, entry.peer_name = peer.id, peer.name
-        entries = self._changes.entries.get(room.id)
-        if entries is None:
-            self._changes.entries[room.id] = [entry]
-        else:
-            entries.append(entry)
+        self._changes.entries[room.id].append(entry)

@@ -1,7 +1,6 @@
-"""Which gateways are known, and which of them may be delivering; ARCHITECTURE.md, "Who serves a member".
+"""Which gateways are known, and which of them may be delivering.
 
-A gateway stops delivering by itself when it has not heard from the broker for its lease, which is shorter than
-`ALIVE_S`. So a gateway that was not heard for `ALIVE_S` delivers nothing.
+A gateway's lease is shorter than `ALIVE_S`: a gateway from which nothing came for that time delivers nothing.
 """
 
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 ALIVE_S = 2.0
 
 STOOD_STILL_S = 1.2
-"""There are several ticks a second. After a pause of this length it was the broker's process that stood still."""
+"""Ticks come several times a second: after a pause of this length, the broker's own process stood still."""
 
 
 @dataclass(slots=True)
@@ -17,46 +16,43 @@ class Gateway:
     """One run of a gateway that has said Hello to this run of the broker, or that serves members from before."""
 
     seen: float
-    """When it was last heard."""
+    """When its last frame came."""
     greeted: bool = False
-    """It has said Hello on the connection that it has now."""
+    """It has said Hello on its present connection."""
     accepted: int = 0
     """Number of the last item accepted from it."""
     stopped: bool = False
-    """It said Bye: it delivers nothing, however recently it was heard."""
+    """It said Bye, and delivers nothing."""
     gone: bool = False
-    """It was found to be gone, and its members were offered to a successor."""
+    """Its lease is over, and its members were offered to a successor."""
     account: str = ""
-    """The owner of the key that it connected with; empty if it has not connected yet, or there are no keys."""
+    """The owner of its key; empty if it has not connected yet, or there are no keys."""
     expelled: bool = False
-    """Its key was taken off the allow list."""
+    """Its key was revoked."""
 
 
 class Gateways:
     """The gateways by instance. Time is monotonic seconds."""
 
     def __init__(self, serving: list[str], accepted: dict[str, int], now: float) -> None:
-        """Begin with the gateways that an earlier run of the broker knew: they may live, and have time to say Hello.
+        """Begin with the gateways of an earlier run of the broker; they may live, and have time to say Hello.
 
-        Args:
-            serving: instances that serve members.
-            accepted: instance → number of the last item accepted from it.
-            now: when.
+        `serving` are the instances that serve members, `accepted` has the last number accepted from each.
         """
-        self.known = {instance: Gateway(now) for instance in serving}
-        for instance, number in accepted.items():
-            self.known.setdefault(instance, Gateway(now)).accepted = number
+        self.known = {
+            name: Gateway(now, accepted=accepted.get(name, 0)) for name in dict.fromkeys([*serving, *accepted])
+        }
         self._awake_at = now
 
     def awake(self, now: float) -> None:
-        """Note that the broker runs. After a pause, no gateway counts as gone for what the broker has not read yet."""
+        """Note that the broker runs. After a pause of it, no gateway counts as gone: its frames are not read yet."""
         if now - self._awake_at > STOOD_STILL_S:
             for gateway in self.known.values():
                 if not gateway.gone:
                     gateway.seen = now
         self._awake_at = now
 
-    def hear(self, instance: str, now: float) -> Gateway | None:
+    def received(self, instance: str, now: float) -> Gateway | None:
         """Note that a gateway has sent something and return it; None if it must say Hello first."""
         gateway = self.known.get(instance)
         if gateway is None or not gateway.greeted:
@@ -64,11 +60,11 @@ class Gateways:
         gateway.seen, gateway.gone = now, False
         return gateway
 
-    def greet(self, instance: str, now: float, account: str = "") -> Gateway:
+    def greet(self, instance: str, now: float, account: str) -> Gateway:
         """Note that a gateway has said Hello."""
         gateway = self.known.setdefault(instance, Gateway(now))
-        gateway.seen, gateway.greeted, gateway.gone, gateway.stopped = now, True, False, False
-        gateway.account, gateway.expelled = account, False
+        gateway.seen, gateway.account, gateway.greeted = now, account, True
+        gateway.gone = gateway.stopped = gateway.expelled = False
         return gateway
 
     def may_live(self, instance: str, now: float) -> bool:
@@ -77,6 +73,6 @@ class Gateways:
         return gateway is not None and not gateway.stopped and now - gateway.seen < ALIVE_S
 
     def account(self, instance: str) -> str:
-        """Return the owner of the key that a gateway connected with; empty if there is none or it is not known."""
+        """Return `Gateway.account` of a gateway; empty if it is not known."""
         gateway = self.known.get(instance)
         return gateway.account if gateway is not None else ""

@@ -1,8 +1,8 @@
 """How a session goes from the gateway that owns it to another; ARCHITECTURE.md, "Who serves a member".
 
-When a gateway gets the datagram of a member that it does not serve, it asks for the session (Resume). The broker asks
-the owner to release it; the owner answers how far the member has received its room. If the owner is gone, the broker
-waits until it can not be delivering any more, and takes the position that it last reported.
+A gateway that gets the datagram of a member that it does not serve asks for the session (Resume). The broker asks the
+owner to release it (Release); the owner answers how far the member has received its room (RELEASED). If the owner is
+gone, the broker waits until its lease is over, and takes the position that it last reported.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ ADOPTED_AT_ONCE = 500
 """Members in one frame to the gateway that takes them over."""
 
 HANDOVERS_S, HANDOVERS, WANDERERS = 2.0, 20.0, 10_000
-"""Handovers of one member in a second and at once, and members of which this is known; the attack `wandering_flood`."""
+"""Handovers of one member in a second and at once, and members that are counted; the attack `wandering_flood`."""
 
 Answer = Callable[[str, backbone.Downward], None]
 """Called with a gateway's instance and a message for it."""
@@ -32,37 +32,29 @@ class Handover:
     """A session that its owner must release before another gateway gets it."""
 
     name: str
-    """Stands in Release and in the answer RELEASED: an answer to an earlier handover does not count for this one."""
+    """Stands in Release and in RELEASED, so that an answer to an earlier handover is not taken for this one's."""
     waiting: dict[str, int]
     """Gateway instance → id of the Resume to answer, in the order in which they asked. Each of them has a message of
-    the member to publish, and the last one is where the member is."""
+    the member to publish; the last one is where the member is."""
     elsewhere: bool
-    """The waiting gateways got datagrams from another host than the member's. The owner releases the session only if
-    it has not heard the member lately."""
+    """The datagrams came from another host than the member's: the owner may refuse (KEPT)."""
     was_live: bool
-    """The member was live when the handover began, and is again if the handover is called off."""
+    """The member was live when the handover began, and is again if it is called off."""
 
 
 class Handovers:
     """The handovers that are under way."""
 
     def __init__(self, directory: Directory, gateways: Gateways, answer: Answer, run: str) -> None:
-        """Decide for a directory.
-
-        Args:
-            directory: the rooms and members.
-            gateways: the gateways that are known.
-            answer: sends a message to a gateway.
-            run: the id of this run of the broker.
-        """
+        """Begin with none; `run` is the id of this run of the broker, which begins the handovers' names."""
         self.completed = 0
         """Sessions that a living gateway released for another."""
         self.takeovers = 0
         """Sessions taken from a gateway that was gone."""
         self.kept_back = 0
-        """Resumes refused, as the datagram came from another host and the member was heard lately."""
+        """Resumes refused: the datagram came from another host, and the member had sent from its own lately."""
         self.limited = 0
-        """Resumes refused, as the member changed gateways too often."""
+        """Resumes refused: the member changed gateways too often."""
         self._moves: Buckets[int] = Buckets(WANDERERS)
         self._directory = directory
         self._gateways = gateways
@@ -76,7 +68,7 @@ class Handovers:
         return member_id in self._under_way
 
     def tick(self, now: float) -> None:
-        """Ask owners again to release sessions, and take the sessions of owners that are gone by now."""
+        """Ask owners again to release sessions, and take the sessions of owners that are gone."""
         for member_id in list(self._under_way):
             member = self._directory.members.get(member_id)
             if member is None or not self._gateways.may_live(member.gateway, now):
@@ -85,19 +77,12 @@ class Handovers:
                 self._ask_to_release(member)
 
     def disconnect(self, instance: str) -> None:
-        """Let a gateway wait for nothing any more, as it has no connection."""
+        """Answer no Resume of a gateway that has lost its connection."""
         for handover in self._under_way.values():
             handover.waiting.pop(instance, None)
 
-    def end_for_owner(self, instance: str, now: float) -> None:
-        """End the handovers of an owner that is gone."""
-        for member_id in list(self._under_way):
-            member = self._directory.members.get(member_id)
-            if member is None or member.gateway == instance:
-                self._hand_over(member_id, None, now)
-
     def resume(self, instance: str, request_id: int, member: Member, resume: backbone.Resume, now: float) -> None:
-        """Handle a gateway's Resume: it got a datagram with the token of a member that it does not serve."""
+        """Handle Resume: the gateway got a datagram with the token of a member that it does not serve."""
         elsewhere = bool(resume.ip and resume.move_after_ms) and not same_host(resume.ip, member.where)
         handover = self._under_way.get(member.id)
         if elsewhere and not self._may_be_elsewhere(instance, member, handover, resume.move_after_ms / 1000, now):
@@ -114,16 +99,16 @@ class Handovers:
             self._begin(member, {instance: request_id}, elsewhere, now)
         else:
             if handover.elsewhere and not elsewhere:
-                # The member has sent from its own host: that settles it.
+                # The member has sent from its own host, so the others were not the member.
                 self._refuse(handover.waiting, Status.BAD_REQUEST)
                 handover.waiting, handover.elsewhere = {}, False
-            # This also covers the owner, asking for the session that it was asked to release.
+            # Also for the owner: it may want the session back that it was asked to release.
             handover.waiting[instance] = request_id
 
     def _may_be_elsewhere(
         self, instance: str, member: Member, handover: Handover | None, move_after_s: float, now: float
     ) -> bool:
-        """Say whether a member may be at another host than before, as far as the broker can judge without the owner."""
+        """Say whether the datagram of another host may be the member's, as far as the broker can tell."""
         if handover is not None:
             return handover.elsewhere
         if member.gateway == instance:
@@ -138,13 +123,9 @@ class Handovers:
     # --- the owner answers ----------------------------------------------------------------------------------------
 
     def released(self, member: Member, name: str, received: int, now: float) -> None:
-        """Handle RELEASED: the owner has released a session.
+        """Handle RELEASED: the owner has released a session for the handover `name`.
 
-        Args:
-            member: whose session.
-            name: the handover's.
-            received: the offset up to which the member has received its room; 0 if the gateway did not serve it.
-            now: monotonic seconds.
+        The member has received its room up to the offset `received`; 0 if the gateway did not serve it.
         """
         handover = self._under_way.get(member.id)
         if (handover is None or handover.name != name) and name.startswith(self._run):
@@ -158,7 +139,7 @@ class Handovers:
             self._give_back(member, received)
 
     def kept(self, member: Member, name: str) -> None:
-        """Handle KEPT: the owner has heard the member lately, so the datagram from another host was not its own."""
+        """Handle KEPT: the member has sent from its own host lately, so the datagram from elsewhere was not its own."""
         handover = self._under_way.get(member.id)
         if handover is not None and handover.name == name and handover.elsewhere:
             self.kept_back += 1
@@ -192,20 +173,14 @@ class Handovers:
         self._refuse(handover.waiting, Status.BAD_REQUEST)
 
     def _hand_over(self, member_id: int, received: int | None, now: float) -> None:
-        """End a handover: the first gateway that waits gets the session.
-
-        Args:
-            member_id: whose session.
-            received: as the old owner said; None if that one is gone.
-            now: monotonic seconds.
-        """
+        """End a handover: the first gateway that waits gets the session. `received` is None if the owner is gone."""
         handover = self._under_way.pop(member_id)
         waiting = handover.waiting
         member = self._directory.members.get(member_id)
         if member is None:
             self._refuse(waiting, Status.ROOM_NOT_FOUND)
         elif received is None and handover.elsewhere:
-            # Nobody knows any more when the member was last heard: they may ask again.
+            # When the member last sent is not known any more; the gateways may ask again.
             self._call_off(member, handover)
         elif waiting:
             if received is None:
@@ -218,7 +193,7 @@ class Handovers:
             if waiting:
                 self._begin(member, waiting, handover.elsewhere, now)
         elif received is not None:
-            # The gateway that asked is gone, and the owner has released the session.
+            # The gateway that asked is gone.
             self._give_back(member, received)
 
     def _give_back(self, member: Member, received: int) -> None:
@@ -252,7 +227,7 @@ def _granted(member: Member) -> backbone.Granted:
         member.idle_ms,
         member.is_host,
         room.epoch,
-        # A closed room's last entry says that it is closed: there is always that to tell.
+        # A closed room's last entry says that it is closed; a member must always receive it.
         min(received, room.last - 1) if room.closed_ms else received,
         room.first,
         member.wished,

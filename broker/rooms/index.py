@@ -2,24 +2,24 @@
 
 from collections.abc import Iterator
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.errors import RoomNotFound
 from tsudoi.protocol.names import RoomName
 
 from .records import TIME_SHIFT, Member, Room
 
 DEPARTED = 100_000
-"""Members that have left whose last gateway is remembered, for gateways that were cut off when they left."""
+"""Departed members whose last gateway is remembered, for gateways that were cut off when they left."""
 
 
 class Index:
-    """All rooms and members that this broker owns."""
+    """All rooms and members."""
 
     def __init__(self) -> None:
         self.rooms: dict[int, Room] = {}
         """Open rooms."""
         self.closed: dict[int, Room] = {}
-        """Closed rooms until they are purged, with the members that have not received the end yet. These may change
-        gateways like all others; they can not send."""
+        """Closed rooms until they are purged. Members that have not received the end may still change gateways."""
         self.by_name: dict[str, Room] = {}
         """Open rooms."""
         self.members: dict[int, Member] = {}
@@ -34,13 +34,12 @@ class Index:
 
     def find(self, name: RoomName) -> Room:
         """Return the open room of that name or raise RoomNotFound."""
-        try:
-            return self.by_name[name]
-        except KeyError:
-            raise RoomNotFound(name) from None
+        if room := self.by_name.get(name):
+            return room
+        raise RoomNotFound(name)
 
     def known_room(self, room_id: int) -> Room | None:
-        """Return a room, open or closed; None if there is no such room (any more)."""
+        """Return a room, open or closed."""
         return self.rooms.get(room_id) or self.closed.get(room_id)
 
     def standing(self, room_id: int) -> tuple[int, int, int]:
@@ -65,7 +64,7 @@ class Index:
         self._last_id = max(self._last_id, room.id)
 
     def _count_for(self, room: Room, address: str) -> None:
-        """Count a room for the rate-limit key that it was created from; empty: for none any more."""
+        """Count a room for a rate-limit key instead of the one that it counted for; empty: for none."""
         for counted, change in ((room.address, -1), (address, 1)):
             if counted:
                 self._rooms_from[counted] = self._rooms_from.get(counted, 0) + change
@@ -86,8 +85,7 @@ class Index:
         member.room.names.pop(member.name, None)
         del self.members[member.id], self.by_token[member.token_hash]
         self.departed[member.id] = member.gateway
-        if len(self.departed) > DEPARTED:
-            del self.departed[next(iter(self.departed))]
+        drop_oldest(self.departed, DEPARTED)
         return self._detach(member)
 
     def _attach(self, member: Member) -> None:
@@ -97,7 +95,7 @@ class Index:
         gateways[gateway] = gateways.get(gateway, 0) + 1
 
     def _detach(self, member: Member) -> bool:
-        """Count a member for its gateway no more; say whether it was the last one there of its room."""
+        """Stop counting a member for its gateway; say whether it was the room's last one there."""
         gateway, gateways = member.gateway, member.room.gateways
         gateways[gateway] -= 1
         if gateways[gateway]:
@@ -106,7 +104,7 @@ class Index:
         return True
 
     def _new_id(self, wall_ms: int) -> int:
-        # The time comes first, so that a broker which has lost everything does not give an id twice.
+        # The time comes first, so that a broker that has lost its store gives no id twice.
         # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
         self._last_id = max(self._last_id + 1, wall_ms << TIME_SHIFT) | 0
         return self._last_id

@@ -1,7 +1,7 @@
 """Which gateway owns a member's session while gateways come and go; ARCHITECTURE.md, "Who serves a member".
 
-One gateway at a time owns a session. The sessions of a gateway that is gone go to a successor of the same name, or wait
-for the gateway that next gets a datagram of the member (`handovers.py`), or expire.
+The sessions of a gateway that is gone go to a successor of the same name, or wait for the gateway that next gets a
+datagram of the member (`handovers.py`), or expire.
 """
 
 from tsudoi.protocol import backbone
@@ -12,7 +12,7 @@ from .gateways import Gateway, Gateways
 from .handovers import Handovers
 
 FORGET_S = 3600.0
-"""A gateway that is gone and serves nobody is forgotten after this time."""
+"""A gateway that is gone and serves no member is forgotten after this time."""
 
 EXPELLED_MS = 120_000
 """The idle time-out of members of an expelled gateway is at most this: the one that it named need not be honest."""
@@ -22,10 +22,9 @@ EXPIRED_A_SWEEP = 2_000
 
 
 class Ownership:
-    """Decides what becomes of gateways' sessions."""
+    """Reassigns and expires the sessions of gateways that are gone."""
 
     def __init__(self, directory: Directory, gateways: Gateways, handovers: Handovers) -> None:
-        """Decide for a directory and the gateways that are known."""
         self.expired = 0
         """Members of gone gateways that were silent for longer than their idle time-out."""
         self._directory = directory
@@ -33,39 +32,38 @@ class Ownership:
         self._handovers = handovers
 
     def find_successors(self, now: float) -> None:
-        """Let living gateways take over the sessions of gone gateways of their name. Call it when a gateway is new."""
+        """Let living gateways take over the sessions of gone gateways of their name."""
         for instance in self._gateways.known:
             if not self._gateways.may_live(instance, now):
                 self._reassign_all(instance, now)
 
     def stop(self, instance: str, now: float) -> None:
-        """Note that a gateway has said Bye: it delivers nothing from now on."""
+        """Reassign the sessions of a gateway that has said Bye: it delivers nothing from now on."""
         if gateway := self._gateways.known.get(instance):
             gateway.stopped = True
-            self._disconnect(instance, gateway)
+            self.unreachable(instance)
             self._lose(instance, gateway, now)
 
     def expel(self, instance: str, now: float) -> None:
-        """Take a gateway's sessions from it, as its key was taken off the allow list."""
+        """Take a gateway's sessions from it, because its key was revoked."""
         self.stop(instance, now)
-        if gateway := self._gateways.known.get(instance):
-            gateway.expelled = True
+        self._gateways.known[instance].expelled = True
 
     def unreachable(self, instance: str) -> None:
-        """Note that an answer to a gateway found no connection. It may deliver until its lease is over."""
-        gateway = self._gateways.known.get(instance)
-        if gateway is not None and gateway.greeted:
-            self._disconnect(instance, gateway)
+        """Note that a gateway has no connection. It may deliver until its lease is over."""
+        if gateway := self._gateways.known.get(instance):
+            gateway.greeted = False
+            self._handovers.disconnect(instance)
 
     def tick(self, now: float) -> None:
-        """Find gateways that are gone by now, and ask owners again to release sessions."""
+        """Reassign the sessions of gateways whose lease is over, and ask owners again to release sessions."""
         for instance, gateway in self._gateways.known.items():
             if not gateway.gone and not self._gateways.may_live(instance, now):
                 self._lose(instance, gateway, now)
         self._handovers.tick(now)
 
     def sweep(self, now: float, wall_ms: int) -> None:
-        """Let idle members of gone gateways expire, and forget gateways that are gone and serve nobody."""
+        """Let idle members of gone gateways expire, and forget gateways that are gone and serve no member."""
         left = EXPIRED_A_SWEEP
         for instance, gateway in list(self._gateways.known.items()):
             if self._gateways.may_live(instance, now):
@@ -83,18 +81,14 @@ class Ownership:
                 del self._gateways.known[instance]
                 self._directory.forget_gateway(instance)
 
-    def _disconnect(self, instance: str, gateway: Gateway) -> None:
-        gateway.greeted = False
-        self._handovers.disconnect(instance)
-
     def _lose(self, instance: str, gateway: Gateway, now: float) -> None:
-        """A gateway is gone: end its handovers, and let a successor take over its sessions."""
+        """End a gone gateway's handovers, and let a successor take over its sessions."""
         gateway.gone = True
-        self._handovers.end_for_owner(instance, now)
+        self._handovers.tick(now)
         self._reassign_all(instance, now)
 
     def _reassign_all(self, gone: str, now: float) -> None:
-        """Give the sessions of a gone gateway to a living one of the same name, behind the same address, if any."""
+        """Give the sessions of a gone gateway to a living one of the same name, so behind the same address."""
         name = backbone.gateway_name(gone)
         if not name or not self._directory.by_gateway.get(gone):
             return
@@ -107,7 +101,7 @@ class Ownership:
     def _reassign(self, gone: str, successor: str) -> None:
         adopted = []
         for member in self._directory.served_by(gone):
-            # The successor could not send to a member without an address; it asks when the client sends.
+            # The successor can not send to a member without an address; it will ask when the client sends.
             if member.address and member.id not in self._handovers:
                 self._handovers.takeovers += 1
                 self._directory.move(member, successor, member.received())
@@ -115,7 +109,7 @@ class Ownership:
         self._handovers.give(successor, adopted)
 
     def reconcile(self, instance: str, known: list[int]) -> backbone.Reconciled:
-        """Return which of the members that a gateway serves are others' by now, and give it those it does not know."""
+        """Return which of the members that a gateway knows are not its own any more; give it those it does not know."""
         members, departed = self._directory.members, self._directory.departed
         served = {member.id for member in self._directory.served_by(instance)}
         named = set(known)
@@ -124,7 +118,7 @@ class Ownership:
         self._handovers.give(
             instance, [members[member_id] for member_id in sorted(unknown) if members[member_id].address]
         )
-        # Ids that no member has or had are passed over: a gateway may have made them up.
+        # Ids that no member has or had are ignored: a gateway may have made them up.
         stale = [each for each in named & members.keys() if members[each].gateway != instance]
         stale += [each for each in named & departed.keys() if departed[each] != instance]
         return backbone.Reconciled(sorted(stale))

@@ -1,4 +1,4 @@
-"""What members and operators' listings may know of rooms: read-only answers to gateways' requests."""
+"""Answer gateways' requests that change nothing."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -10,16 +10,11 @@ from ..store.interface import FOREVER, RestrictionKind
 from .directory import Directory
 
 LISTED = 100
-"""Members, rooms or bans in one answer."""
+"""Members, rooms or bans in one page; a member reads pages of a few."""
 LISTED_ROOMS = 1_000
-"""Names in one list of rooms: as many as a gateway asks for."""
+"""Names in one list of rooms; a gateway asks for no more."""
 
 _T = TypeVar("_T")
-
-
-def standing(directory: Directory, rooms: list[int]) -> backbone.RoomPositions:
-    """Return the positions of rooms."""
-    return backbone.RoomPositions([directory.standing(room_id) for room_id in rooms])
 
 
 def list_rooms(directory: Directory, limit: int) -> backbone.Rooms:

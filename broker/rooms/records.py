@@ -1,13 +1,12 @@
-"""A room and a member, as the directory keeps them. Only the directory writes to them.
-
-There are very many members, so fields that few of them use are in an object that the others share.
-"""
+"""A room and a member. Only the directory writes to them."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Final
+from operator import attrgetter
+from typing import Any, Final
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, numbered_name
 
@@ -24,10 +23,10 @@ TIME_SHIFT = 16
 
 @dataclass(frozen=True, slots=True)
 class RareFields:
-    """The fields that few members use."""
+    """The fields that few of very many members use; the others share `UNUSED`."""
 
     former: str = ""
-    """The gateway that served it before: messages that the client sent there may still come from it."""
+    """The gateway that served it before, from which messages may still come."""
     rights: Rights = NO_RIGHTS
     told_muted_ms: int = 0
     """When it was last told that it is muted."""
@@ -36,53 +35,42 @@ class RareFields:
 
 
 UNUSED: Final = RareFields()
-"""Shared by all members that use none of them."""
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Member:
-    """One member of one room."""
+    """One member of one room; the fields are those of `MemberRow`, but for the last two."""
 
-    __slots__ = (
-        "address",
-        "delivered",
-        "dialect",
-        "gateway",
-        "id",
-        "idle_ms",
-        "ip",
-        "live",
-        "muted_until_ms",
-        "name",
-        "options",
-        "rare",
-        "room",
-        "spoke_ms",
-        "token_hash",
-        "wished",
-    )
+    id: int
+    room: "Room"
+    name: UserName
+    token_hash: TokenHash
+    dialect: str
+    ip: str
+    address: bytes
+    gateway: str
+    idle_ms: int
+    live: bool
+    delivered: int
+    wished: str
+    """The name that it asked for: its client may go on to write it before its texts."""
+    options: int
+    muted_until_ms: int
+    rare: RareFields
+    spoke_ms: int
+    """When it last sent a message to this run of the broker; before that, when it joined."""
 
-    def __init__(self, row: MemberRow, room: "Room") -> None:
-        self.id = row.id
-        self.room = room
-        self.name = UserName(row.name)
-        self.token_hash = TokenHash(row.token_hash)
-        # Each frame brings strings of its own; thousands of members share these.
-        self.dialect = sys.intern(row.dialect)
-        self.ip = sys.intern(row.ip)
-        self.address = row.address
-        self.gateway = sys.intern(row.gateway)
-        self.idle_ms = _shared(row.idle_ms)
-        self.live = row.live
-        self.delivered = row.delivered
-        self.wished = row.wished or row.name
-        """The name that it asked for: its client may go on to write it before its texts."""
-        self.options = row.options
-        self.muted_until_ms = row.muted_until_ms
-        self.rare = UNUSED
+    @classmethod
+    def of(cls, row: MemberRow, room: "Room") -> "Member":
+        """Return the member of a row."""
+        rare = UNUSED
         if row.rights or row.whispered_by:
-            self.rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by)
-        self.spoke_ms = row.id >> TIME_SHIFT
-        """When it last sent a message to this run of the broker; before that, when it joined."""
+            rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by)
+        # Each frame brings strings of its own; thousands of members share these.
+        dialect, ip, gateway = sys.intern(row.dialect), sys.intern(row.ip), sys.intern(row.gateway)
+        name, token_hash, idle_ms = UserName(row.name), TokenHash(row.token_hash), _shared(row.idle_ms)
+        head = (row.id, room, name, token_hash, dialect, ip, row.address, gateway, idle_ms, row.live, row.delivered)
+        return cls(*head, row.wished or row.name, row.options, row.muted_until_ms, rare, row.id >> TIME_SHIFT)
 
     @property
     def may_moderate(self) -> bool:
@@ -91,43 +79,27 @@ class Member:
 
     @property
     def is_host(self) -> bool:
-        """Whether the room closes when this member leaves."""
+        """Whether it is its room's host."""
         return self.room.host == self.id
 
     @property
     def where(self) -> str:
-        """The IP address that its datagrams come from; that of its handshake, if nothing has come yet."""
+        """The IP address of its datagrams; that of its handshake, if none has come yet."""
         return self.address.decode(errors="replace").partition(" ")[0] if self.address else self.ip
 
     def received(self) -> int:
-        """Return the offset up to which it has received its room's entries, as far as its gateway has reported.
-
-        A gateway's reports on a room count for its live members only.
-        """
+        """Return the offset up to which it has received its room's entries, as far as its gateway has reported."""
         if not self.live:
             return self.delivered
         return max(self.delivered, self.room.delivered.get(self.gateway, 0))
 
     def row(self) -> MemberRow:
-        """Return what the store keeps of it."""
-        return MemberRow(
-            self.id,
-            self.room.id,
-            self.name,
-            self.token_hash,
-            self.dialect,
-            self.ip,
-            self.address,
-            self.gateway,
-            self.idle_ms,
-            self.live,
-            self.delivered,
-            int(self.rare.rights),
-            self.wished,
-            self.options,
-            self.muted_until_ms,
-            self.rare.whispered_by,
-        )
+        """Return its stored fields."""
+        return MemberRow(*_member_fields(self))
+
+
+_PLACES = {"room": "room.id", "rights": "rare.rights", "whispered_by": "rare.whispered_by"}
+_member_fields = attrgetter(*(_PLACES.get(each.name, each.name) for each in fields(MemberRow)))
 
 
 @lru_cache
@@ -136,66 +108,44 @@ def _shared(idle_ms: int) -> int:
     return idle_ms
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Room:
-    """One room with its members; `last` is the offset of its newest entry, `first` of the oldest in the log."""
+    """One room with its members. The first fields are those of `RoomRow`."""
 
-    __slots__ = (
-        "address",
-        "closed_ms",
-        "created_ms",
-        "delivered",
-        "epoch",
-        "first",
-        "gateways",
-        "host",
-        "id",
-        "last",
-        "members",
-        "name",
-        "names",
-        "numbers",
-        "password_hash",
-        "persistent",
-        "topic",
-    )
+    id: int
+    name: RoomName
+    epoch: int
+    host: int
+    password_hash: str
+    created_ms: int
+    closed_ms: int
+    topic: str
+    persistent: bool
+    first: int
+    """Offset of the oldest entry in the log."""
+    last: int
+    """Offset of the newest entry."""
+    address: str = ""
+    """The rate key that it counts for: its creator's, after a restart of the broker its host's."""
+    members: dict[int, Member] = field(default_factory=dict)
+    gateways: dict[str, int] = field(default_factory=dict)
+    """Gateway instance → number of members of this room that it serves."""
+    names: dict[str, int] = field(default_factory=dict)
+    """Member's name → its id."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Wished name → the number in the last name that was made of it."""
+    delivered: dict[str, int] = field(default_factory=dict)
+    """Gateway instance → offset up to which it has delivered here."""
 
-    def __init__(self, row: RoomRow, first: int, last: int) -> None:
-        self.id = row.id
-        self.name = RoomName(row.name)
-        self.epoch = row.epoch
-        self.host = row.host
-        self.password_hash = row.password_hash
-        self.created_ms = row.created_ms
-        self.closed_ms = row.closed_ms
-        self.topic = row.topic
-        self.address = ""
-        """The address that it counts for: its creator's, after a restart of the broker its host's."""
-        self.persistent = row.persistent
-        self.first = first
-        self.last = last
-        self.members: dict[int, Member] = {}
-        self.gateways: dict[str, int] = {}
-        """Gateway instance → number of members of this room that it serves."""
-        self.names: dict[str, int] = {}
-        """Member's name → its id."""
-        self.numbers: dict[str, int] = {}
-        """Wished name → the number in the last name that was made of it."""
-        self.delivered: dict[str, int] = {}
-        """Gateway instance → offset up to which it has delivered here."""
+    @classmethod
+    def of(cls, row: RoomRow, first: int = 1, last: int = 0) -> "Room":
+        """Return the room of a row, whose log has these offsets."""
+        values: tuple[Any, ...] = (*_room_fields(row), first, last)
+        return cls(*values)
 
     def row(self) -> RoomRow:
-        """Return what the store keeps of it, but for its members and log."""
-        return RoomRow(
-            self.id,
-            self.name,
-            self.epoch,
-            self.host,
-            self.password_hash,
-            self.created_ms,
-            self.closed_ms,
-            self.topic,
-            self.persistent,
-        )
+        """Return its stored fields."""
+        return RoomRow(*_room_fields(self))
 
     def is_taken(self, name: str) -> bool:
         """Say whether a member has this name, or the server, which sends notices under its own."""
@@ -209,6 +159,8 @@ class Room:
             name = numbered_name(wished, number)
         if name != wished:
             self.numbers[wished] = number
-            if len(self.numbers) > NUMBERS:
-                del self.numbers[next(iter(self.numbers))]
+            drop_oldest(self.numbers, NUMBERS)
         return name
+
+
+_room_fields = attrgetter(*(each.name for each in fields(RoomRow)))

@@ -1,14 +1,15 @@
-"""Gateways' requests: create, join, resume, set a password, replay; `queries.py` has those that change nothing.
+"""Decide on gateways' requests: create, join, resume, set a password; `queries.py` has those that change nothing.
 
 A request that needs a slow hash or the store is put into the turn (`turn.py`), and carried out with it.
 """
 
 from collections.abc import Callable
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import Rights, Status
-from tsudoi.protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists
+from tsudoi.protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists, WrongPassword
 
 from ..config import Limits
 from ..counters import Counters
@@ -19,15 +20,15 @@ from .bans_and_mutes import EVERYWHERE
 from .directory import Directory
 from .handovers import Handovers
 from .ownership import Ownership
-from .records import Member, Room
+from .records import Member
 
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
 PASSWORDS_KNOWN = 1_000
-"""Changes of passwords that are remembered, so that a repeated request does not make another notice."""
+"""Password changes that are remembered, so that a repeated request causes no second notice."""
 
 
 class Requests:
-    """Decides on requests. Knows no socket, no file and no clock."""
+    """Decides on requests."""
 
     def __init__(
         self,
@@ -38,7 +39,7 @@ class Requests:
         counters: Counters,
         answer: Callable[[str, backbone.Downward], None],
     ) -> None:
-        """Decide for a directory; `answer` is called with a gateway's instance and a message for it."""
+        """Begin; `answer` is called with a gateway's instance and a message for it."""
         self._directory = directory
         self._ownership = ownership
         self._handovers = handovers
@@ -50,25 +51,19 @@ class Requests:
         self._passwords_set: dict[tuple[str, int], bool] = {}
         """(gateway instance, request id) of a SetPassword → False while its hash is being made."""
 
-    def take_replays(self) -> list[tuple[str, int, backbone.Replay]]:
-        """Return the replays of a turn; see `Turn`."""
-        replays, self._replays = self._replays, []
-        return replays
-
-    def take_passwords(self) -> list[PasswordJob]:
-        """Return the passwords to hash of a turn; see `Turn`."""
-        passwords, self._passwords = self._passwords, []
-        return passwords
+    def take(self) -> tuple[list[tuple[str, int, backbone.Replay]], list[PasswordJob]]:
+        """Return the replays and the passwords of a turn; see `Turn`."""
+        taken = self._replays, self._passwords
+        self._replays, self._passwords = [], []
+        return taken
 
     def handle(self, peer: str, request: backbone.Request, moment: Moment) -> None:
         """Handle a request of the gateway instance `peer`."""
         wall_ms = moment.wall_ms
         try:
             match request.body:
-                case backbone.Join() as join:
-                    self._ask_to_join(peer, request, join, wall_ms)
-                case backbone.Create() as create:
-                    self._ask_to_create(peer, request, create, wall_ms)
+                case backbone.Create() as body:  # or Join, which has the same fields
+                    self._enter(peer, request, body, wall_ms)
                 case backbone.Resume() as resume:
                     self._resume(peer, request.id, resume, moment.now)
                 case backbone.Reconcile(known):
@@ -87,7 +82,7 @@ class Requests:
         """Return the answer to a request that changes nothing."""
         match query:
             case backbone.Positions(rooms):
-                return queries.standing(self._directory, rooms)
+                return backbone.RoomPositions([self._directory.standing(room_id) for room_id in rooms])
             case backbone.ListRooms(limit):
                 return queries.list_rooms(self._directory, limit)
             case backbone.Who() as who:
@@ -101,57 +96,58 @@ class Requests:
         return backbone.Done()
 
     def hashed(self, job: PasswordJob, result: str | bool, moment: Moment) -> None:
-        """Go on with a request whose password was hashed (`result` is the hash) or checked (whether it is right)."""
-        body = job.request.body
+        """Continue a request whose password was hashed (`result` is the hash) or checked (whether it is right)."""
         try:
-            if isinstance(body, backbone.Create) and self._granted_before(job.peer, job.request.id, body):
-                return
-            if isinstance(body, backbone.Join):
-                room = self._directory.find(names.room_name(body.room))
-                if room.password_hash != job.stored or not result:
-                    self._refuse(job.peer, job.request.id, Status.WRONG_PASSWORD)
-                    return
-                self._check_ban(room.id, body, moment.wall_ms)  # the ban may be new
-                self._join(job.peer, job.request.id, room, body, moment.wall_ms)
-            elif isinstance(body, backbone.Create):
-                self._create(job.peer, job.request.id, body, str(result), moment.wall_ms)
-            elif isinstance(body, backbone.SetPassword):
-                self._set_password(job.peer, job.request.id, body, str(result), moment.wall_ms)
+            match job.request.body:
+                case backbone.Create() as body:
+                    self._enter(job.peer, job.request, body, moment.wall_ms, job, result)
+                case backbone.SetPassword() as change:
+                    self._set_password(job.peer, job.request.id, change, str(result), moment.wall_ms)
         except PeerError as exc:
             self._decline(job.peer, job.request.id, exc)
 
     def busy(self, job: PasswordJob) -> None:
-        """Refuse a request, as too many passwords wait to be hashed."""
+        """Refuse a request because too many passwords wait to be hashed."""
         self._counters.passwords_refused += 1
         self._passwords_set.pop((job.peer, job.request.id), None)
         self._refuse(job.peer, job.request.id, Status.BUSY)
 
-    def _ask_to_create(self, peer: str, request: backbone.Request, body: backbone.Create, wall_ms: int) -> None:
-        if self._granted_before(peer, request.id, body):
-            return
-        name = names.room_name(body.room)
-        self._check_ban(EVERYWHERE, body, wall_ms)
-        if name in self._directory.by_name:
-            raise RoomExists(name)
-        if body.password:
-            self._passwords.append(PasswordJob(peer, request, body.password, ""))
-        else:
-            self._create(peer, request.id, body, "", wall_ms)
-
-    def _ask_to_join(self, peer: str, request: backbone.Request, body: backbone.Join, wall_ms: int) -> None:
-        if self._granted_before(peer, request.id, body):
-            return
-        room = self._directory.find(names.room_name(body.room))
-        self._check_ban(room.id, body, wall_ms)
-        if not room.password_hash:
-            self._join(peer, request.id, room, body, wall_ms)
-        elif body.password:
-            self._passwords.append(PasswordJob(peer, request, body.password, room.password_hash))
-        else:
-            self._refuse(peer, request.id, Status.WRONG_PASSWORD)
+    def _enter(
+        self,
+        peer: str,
+        request: backbone.Request,
+        body: backbone.Create,
+        wall_ms: int,
+        job: PasswordJob | None = None,
+        result: str | bool = "",
+    ) -> None:
+        """Create or join a room. If a password must be hashed first, this is called again with the job's result."""
+        directory = self._directory
+        # A request is repeated if its answer was lost, and is answered like the first time.
+        member = directory.by_token.get(body.token_hash)
+        if member is None:
+            name = names.room_name(body.room)
+            room = directory.find(name) if isinstance(body, backbone.Join) else None
+            self._check_ban(room.id if room else EVERYWHERE, body, wall_ms)
+            if job is None and (room.password_hash if room else body.password):
+                if not room and name in directory.by_name:
+                    raise RoomExists(name)
+                if not body.password:
+                    raise WrongPassword
+                stored = room.password_hash if room else ""
+                self._passwords.append(PasswordJob(peer, request, body.password, stored))
+                return
+            user, row = names.user_name(body.user), _member_row(peer, body)
+            if room is None:
+                member = directory.create(name, str(result), user, row, wall_ms)
+            elif job is None or (room.password_hash == job.stored and result):
+                member = directory.join(room, user, row, wall_ms)
+            else:  # wrong; or meanwhile another room has the name, or this one another password
+                raise WrongPassword
+        self._handovers.grant(peer, request.id, member)
 
     def _check_ban(self, room: int, body: backbone.Create, wall_ms: int) -> None:
-        """Raise Banned if this user may not join a room, or any; InvalidName if the name is none."""
+        """Raise Banned if this user may not join the room, InvalidName if the name is invalid."""
         bans, name = self._directory.bans_and_mutes, names.user_name(body.user)
         if bans.until(EVERYWHERE, RestrictionKind.BAN, name, body.ip, wall_ms):
             raise Banned("you are banned from this server")
@@ -159,7 +155,7 @@ class Requests:
             raise Banned("you are banned from this room")
 
     def _find_moderator(self, peer: str, member_id: int, room_id: int, wall_ms: int) -> Member | None:
-        """Return the member that asks for what only a host or moderator may; tell it if it is none."""
+        """Return the member that asks, if it is host or moderator; if not, answer that it must be."""
         member = self._directory.members.get(member_id)
         if member is None or member.room.id != room_id or peer not in (member.gateway, member.rare.former):
             return None  # it has left, or is not this gateway's
@@ -171,7 +167,7 @@ class Requests:
     def _ask_for_password(
         self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int
     ) -> None:
-        """Let the new password be hashed; what comes of it, the member learns from the room's log."""
+        """Let a new password be hashed; the member learns the result from the room's log."""
         if member := self._find_moderator(peer, change.member, change.room, wall_ms):
             key = peer, request.id
             if key in self._passwords_set:
@@ -179,8 +175,7 @@ class Requests:
                     return  # answered when the hash is made
             elif change.password and not member.room.closed_ms:
                 self._passwords_set[key] = False
-                if len(self._passwords_set) > PASSWORDS_KNOWN:
-                    del self._passwords_set[next(iter(self._passwords_set))]
+                drop_oldest(self._passwords_set, PASSWORDS_KNOWN)
                 self._passwords.append(PasswordJob(peer, request, change.password, ""))
                 return
         self._reply(peer, request.id, backbone.Done())
@@ -194,23 +189,6 @@ class Requests:
         self._passwords_set[peer, request_id] = True
         self._reply(peer, request_id, backbone.Done())
 
-    def _granted_before(self, peer: str, request_id: int, body: backbone.Create) -> bool:
-        """Answer a request that is repeated, as its answer was lost, like the first time; say whether it is one."""
-        member = self._directory.by_token.get(body.token_hash)
-        if member is not None:
-            self._handovers.grant(peer, request_id, member)
-        return member is not None
-
-    def _create(self, peer: str, request_id: int, body: backbone.Create, password_hash: str, wall_ms: int) -> None:
-        wished = names.user_name(body.user)
-        row = _member_row(peer, body)
-        member = self._directory.create(names.room_name(body.room), password_hash, wished, row, wall_ms)
-        self._handovers.grant(peer, request_id, member)
-
-    def _join(self, peer: str, request_id: int, room: Room, body: backbone.Join, wall_ms: int) -> None:
-        member = self._directory.join(room, names.user_name(body.user), _member_row(peer, body), wall_ms)
-        self._handovers.grant(peer, request_id, member)
-
     def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float) -> None:
         member = self._directory.by_token.get(resume.token_hash)
         if member is None:
@@ -219,7 +197,7 @@ class Requests:
             self._handovers.resume(peer, request_id, member, resume, now)
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
-        """Refuse a request, with an explanation where the status is not enough."""
+        """Refuse a request, with an explanation where the status does not say enough."""
         in_words = isinstance(exc, InvalidName | Banned | Full)
         self._counters.full += isinstance(exc, Full)
         self._refuse(peer, request_id, exc.status, str(exc) if in_words else "")

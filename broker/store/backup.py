@@ -7,34 +7,27 @@ from pathlib import Path
 
 from tsudoi.protocol.errors import SettingError
 
-from .sqlite_file import StoreInUse, lock
-from .sqlite_import import VERSIONS, import_journal
+from .sqlite_import import VERSIONS
 from .sqlite_schema import MIGRATIONS, NEW_EPOCHS
 
 NEW = ".new"
 
 
 def back_up(store: Path, target: Path) -> None:
-    """Copy the SQLite store at `store` to the file `target`, as it is at one moment between two commits.
+    """Copy the SQLite store at `store` to the file `target`, mode 0600, or raise SettingError.
 
     The broker goes on meanwhile: it writes to the WAL, and a reader of SQLite does not hold up a writer
-    (sqlite.org/backup.html, sqlite.org/wal.html). The copy is complete when it has its name, mode 0600.
-
-    Raises:
-        SettingError: there is no such store, or the copy can not be written, or `target` is there already.
+    (sqlite.org/backup.html, sqlite.org/wal.html). The copy is complete when it has its name.
     """
     try:
         if not store.is_file():
             raise SettingError(f"there is no store {store}")
         if target.exists():
             raise SettingError(f"{target} is there already")
-    except OSError as exc:
-        raise SettingError(f"can not copy {store} to {target}: {exc.strerror}") from exc
-    unfinished = target.with_name(target.name + NEW)
-    try:
+        unfinished = target.with_name(target.name + NEW)
         os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as exc:
-        raise SettingError(f"can not write {unfinished}: {exc.strerror}") from exc
+        raise SettingError(f"can not copy {store} to {target}: {exc.strerror}") from exc
     try:
         _copy(store, unfinished)
         with unfinished.open("rb") as written:
@@ -55,28 +48,14 @@ def _copy(store: Path, target: Path) -> None:
     ):
         (version,) = source.execute("PRAGMA user_version").fetchone()
         if version in VERSIONS:
-            _copy_with_journal(store, source, copy)
-        else:
-            source.backup(copy)
-        # A file of its own, without the -wal and -shm that a running store has beside it.
+            raise SettingError(f"{store} has a journal: start this version's broker with it once, which converts it")
+        source.backup(copy)
+        # One file, without the -wal and -shm of a running store.
         copy.execute("PRAGMA journal_mode=DELETE")
-        # The broker of the original goes on: its positions and the copy's must not be taken for each other's.
+        # The broker of the original goes on, and gives the same positions to other entries than the copy's will.
         copy.execute(NEW_EPOCHS)
         if version == len(MIGRATIONS):
             copy.execute("UPDATE run SET opened_in=''")
         found = copy.execute("PRAGMA quick_check").fetchone()
         if found != ("ok",):
             raise SettingError(f"{store} is damaged: {found[0] if found else 'no answer'}")
-
-
-def _copy_with_journal(store: Path, source: sqlite3.Connection, copy: sqlite3.Connection) -> None:
-    """Copy a store that a broker of an earlier version left, which must not run meanwhile."""
-    try:
-        file_lock = lock(store)
-    except StoreInUse as exc:
-        raise SettingError(f"a broker of an earlier version has {store} open: stop it first") from exc
-    try:
-        source.backup(copy)
-        import_journal(copy, store)
-    finally:
-        os.close(file_lock)

@@ -1,7 +1,7 @@
-"""What must survive the broker, and the interface that engines implement; ARCHITECTURE.md, "Store".
+"""What must survive the broker, and the interface of the engines that keep it; ARCHITECTURE.md, "Store".
 
-The broker decides on its own picture of the rooms and hands each turn's changes to the store as one `Batch`: one
-transaction in a file, one round trip to a server. Nothing here knows SQL or a process.
+The broker decides on its own picture of the rooms and gives each turn's changes to the store as one `Batch`: one
+transaction in a file, one round trip to a server.
 """
 
 from dataclasses import dataclass, field
@@ -13,12 +13,10 @@ FOREVER = 2**62
 
 
 class RestrictionKind(IntEnum):
-    """What a user may not do."""
+    """A banned user may not join, a muted one may not send."""
 
     BAN = 1
-    """Join."""
     MUTE = 2
-    """Send messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +30,18 @@ class RoomRow:
     host: int
     """The host's member id; 0: there is no host."""
     password_hash: str
-    """In the hash's own format; empty for an open room."""
+    """Empty for an open room."""
     created_ms: int
     closed_ms: int = 0
     """When it was closed; 0: it is open. Another room may have the name of a closed one."""
     topic: str = ""
     persistent: bool = False
-    """It stays when its last member leaves; its host is 0, until a member is made host."""
+    """It stays when its last member leaves."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """A member, whichever gateway serves it."""
+    """A member of a room."""
 
     id: int
     room: int
@@ -54,20 +52,19 @@ class MemberRow:
     address: bytes
     """Where its datagrams go, as its gateway writes it; empty if unknown."""
     gateway: str
-    """Instance of the gateway that serves it."""
+    """Instance."""
     idle_ms: int
     live: bool
-    """Its gateway delivers to it, so `Batch.delivered` of gateway and room counts for this member."""
+    """Its gateway delivers to it, so `Batch.delivered` of gateway and room counts for it."""
     delivered: int
-    """Offset up to which it had received its room's entries when its gateway took it over or it went live."""
+    """Offset up to which it had received its room when its gateway took it over or it went live."""
     rights: int = 0
     """`codes.Rights` from the signed token that it joined with."""
     wished: str = ""
     """The name that it asked for when it joined."""
     options: int = 0
-    """`MemberOptions`: how its listener serves it."""
+    """`MemberOptions`"""
     muted_until_ms: int = 0
-    """Milliseconds since 1970."""
     whispered_by: int = 0
     """The member that whispered to it last."""
 
@@ -79,17 +76,16 @@ class Restriction:
     room: int
     """0: all rooms; the operator's."""
     kind: int
-    """A RestrictionKind."""
     name: str
     """In normal form; empty: by address only."""
     ip: str
     """Empty: by name only."""
     until_ms: int
-    """Milliseconds since 1970; `FOREVER`: until the room closes."""
+    """`FOREVER`: until the room closes."""
 
     @property
     def key(self) -> tuple[int, int, str, str]:
-        """What identifies it: another one with this key replaces it."""
+        """Another restriction with this key replaces it."""
         return self.room, self.kind, self.name, self.ip
 
 
@@ -113,7 +109,7 @@ class Batch:
     members: dict[int, MemberRow | None] = field(default_factory=dict)
     """By id; None: deleted."""
     chunks: list[Chunk] = field(default_factory=list)
-    """To append, each after the end of its room's log."""
+    """To append, each at the end of its room's log."""
     accepted: dict[str, int] = field(default_factory=dict)
     """Gateway instance → number of the last item accepted from it."""
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -132,7 +128,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Snapshot:
-    """All that a broker must know to go on where the last one stopped."""
+    """All that a broker must know to continue where the last one stopped."""
 
     rooms: list[RoomRow] = field(default_factory=list)
     """Oldest first, with those that are closed and not purged."""
@@ -149,8 +145,8 @@ class Snapshot:
 class Store(Protocol):
     """An engine. Every one passes `tests/contract/test_store.py`.
 
-    `commit` may run in another thread than the other methods, which wait for it then. Any method may raise
-    `StoreError`; the broker then stops, without having acknowledged anything that is not kept.
+    `commit` may run in another thread than the other methods, which then wait for it. Any method may raise
+    `StoreError`; the broker then stops, and acknowledges nothing that is not kept.
     """
 
     def load(self) -> Snapshot:
@@ -165,10 +161,10 @@ class Store(Protocol):
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         """Drop old chunks from all rooms' logs and return room id → its new first offset, for those that changed.
 
-        A chunk goes when the room's newest `keep` entries come all after it, or when it was stamped before `before_ms`,
-        and no chunk before it stays (clocks may be set back). A room's last chunk stays in any case, as its position
-        must not be forgotten. A call may leave some for the next.
+        A chunk is dropped if the room's newest `keep` entries all come after it, or if it was stamped before
+        `before_ms`, but not if a chunk before it stays (clocks may be set back). A room's last chunk always stays,
+        because it has the room's position. A call may leave some for the next.
         """
 
     def close(self) -> None:
-        """Let go of files and connections; nothing that was committed is lost."""
+        """Close files and connections."""

@@ -1,4 +1,4 @@
-"""Engine: dicts, for tests and throw-away rooms. Nothing survives the process."""
+"""Engine: dicts, for tests and for rooms that need not survive the process."""
 
 from bisect import bisect_right
 from threading import Lock
@@ -7,11 +7,10 @@ from .interface import Batch, Chunk, MemberRow, Restriction, RoomRow, Snapshot
 
 
 class MemoryStore:
-    """Keeps everything until the process ends."""
+    """Keeps everything until the process ends; the methods are those of `Store`."""
 
     def __init__(self) -> None:
         self._mutex = Lock()
-        """Commits come from another thread than reads."""
         self._rooms: dict[int, RoomRow] = {}
         self._members: dict[int, MemberRow] = {}
         self._logs: dict[int, list[Chunk]] = {}
@@ -20,7 +19,6 @@ class MemoryStore:
         self._restrictions: dict[tuple[int, int, str, str], Restriction] = {}
 
     def load(self) -> Snapshot:
-        """See `Store.load`."""
         with self._mutex:
             ends = {room: (log[0].first, log[-1].last) for room, log in self._logs.items() if log}
             return Snapshot(
@@ -33,7 +31,6 @@ class MemoryStore:
             )
 
     def commit(self, batch: Batch) -> None:
-        """See `Store.commit`."""
         with self._mutex:
             self._rooms.update(batch.rooms)
             for member_id, member in batch.members.items():
@@ -68,7 +65,6 @@ class MemoryStore:
                 }
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
-        """See `Store.read`."""
         with self._mutex:
             log = self._logs.get(room, [])
             found: list[Chunk] = []
@@ -80,7 +76,6 @@ class MemoryStore:
             return found
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        """See `Store.trim`."""
         with self._mutex:
             changed: dict[int, int] = {}
             for room, log in self._logs.items():
@@ -94,4 +89,4 @@ class MemoryStore:
             return changed
 
     def close(self) -> None:
-        """See `Store.close`."""
+        pass

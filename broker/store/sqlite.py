@@ -1,14 +1,13 @@
 """Engine: one SQLite file in WAL mode.
 
-A commit is one transaction: it changes rows of rooms, members and restrictions, and appends what the turn brought to
-rooms' logs as one row of the table `turns`. To write each room's news into that room's log would touch two pages a
-room; `sqlite_log.py` moves turns there later, many at once.
+A commit is one transaction: it changes rows of rooms, members and restrictions, and appends the turn's log entries as
+one row of the table `turns`. To write them into each room's log would touch two pages a room; `sqlite_log.py` does that
+later, for many turns at once.
 
 Durability `process` (synchronous=NORMAL): a commit is in the operating system's hands, so it survives `kill -9` of any
 process; SQLite syncs the WAL at checkpoints only. `full` (synchronous=FULL): SQLite syncs the WAL at each commit, so it
-survives a power cut as well. After a power cut under `process` the last commits may be missing, and nothing else. So
-when the operating system was started since a store was opened and not closed, rooms begin a new epoch: positions of
-before may be given again.
+survives a power cut as well. After a power cut under `process` the last commits may be missing. So if the operating
+system was started again before a store was closed, rooms begin a new epoch: positions may be given again.
 Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
 """
 
@@ -38,24 +37,18 @@ _ROOM = tuple(column.name for column in fields(RoomRow))
 _MEMBER = tuple(column.name for column in fields(MemberRow))
 _room_values = operator.attrgetter(*_ROOM)
 _member_values = operator.attrgetter(*_MEMBER)
-"""A row's columns are named as its fields, so a new field needs a migration and nothing here."""
+"""Columns are named as the fields, so a new field needs only a migration."""
 _CACHE_KIB = 512
-"""SQLite's own default, 2 MiB, is worth 200 bytes a member with 10,000 of them."""
+"""Instead of SQLite's 2 MiB, which are 200 bytes a member with 10,000 members."""
 
 
 class SqliteStore:
     """Keeps everything in the file at `path`, which no other broker may have open at the same time."""
 
     def __init__(self, path: Path, durability: Durability = "process", boot: str | None = None) -> None:
-        """Open or create the file, mode 0600.
+        """Open or create the file, mode 0600; raise SettingError or StoreInUse.
 
-        Args:
-            path: where.
-            durability: see above.
-            boot: the id of this run of the operating system, which a power cut ends; None: ask it.
-
-        Raises:
-            SettingError: it can not be opened, is no store of this version, or another broker has it open.
+        `boot` is the id of this run of the operating system; None: ask the system.
         """
         sqlite_file.check_place(path)
         boot = sqlite_file.boot_id() if boot is None else boot
@@ -103,7 +96,7 @@ class SqliteStore:
         return lacks_turns
 
     def _note_boot(self, boot: str) -> None:
-        """Write down, synced, in which run of the system the store is open; empty: no commit can be lost any more."""
+        """Write, synced, in which run of the system the store is open; empty: no commit can be lost any more."""
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("UPDATE run SET opened_in=?", (boot,))
         self._db.execute(self._synchronous)
@@ -111,7 +104,6 @@ class SqliteStore:
     # --- the interface; see `Store` -------------------------------------------------------------------------------
 
     def load(self) -> Snapshot:
-        """See `Store.load`."""
         with self._mutex, self._errors("read"):
             self._fold()
             # SQLite knows no truth, only 0 and 1.
@@ -126,7 +118,6 @@ class SqliteStore:
             return Snapshot(rooms, members, self._logs.ends(), accepted, delivered, restrictions, self._has_lost)
 
     def commit(self, batch: Batch) -> None:
-        """See `Store.commit`."""
         with self._mutex, self._errors("write to"):
             if conflict := self._logs.find_conflict(batch.chunks):
                 raise sqlite3.IntegrityError(f"room {conflict.room} has entry {conflict.first}")
@@ -138,7 +129,7 @@ class SqliteStore:
             if drops or batch.rooms or batch.members or batch.restrictions:
                 with self._transaction():
                     if drops:
-                        # So that the tables have all that there is of the rooms and gateways.
+                        # So that the tables have everything of the rooms and gateways.
                         self._logs.fold()
                     self._write_rows(batch)
                     self._drop(batch.purged, batch.forgotten)
@@ -151,19 +142,16 @@ class SqliteStore:
             self._logs.turns.add(kept)
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
-        """See `Store.read`."""
         with self._mutex, self._errors("read"):
             return self._logs.read(room, after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        """See `Store.trim`."""
         with self._mutex, self._errors("trim"):
             self._fold()
             with self._transaction():
                 return self._logs.trim(keep, before_ms)
 
     def close(self) -> None:
-        """See `Store.close`."""
         with self._mutex:
             with contextlib.suppress(sqlite3.Error):  # then the next start folds
                 self._fold()
@@ -217,7 +205,7 @@ class SqliteStore:
             self._db.executemany(query, [(*each.key, each.until_ms) for each in batch.restrictions.values() if each])
 
     def _drop(self, rooms: set[int], gateways: set[str]) -> None:
-        """Delete all that there is of purged rooms and forgotten gateways."""
+        """Delete purged rooms and forgotten gateways."""
         if rooms:
             self._logs.purge(rooms)
         for table, column in (("members", "room"), ("delivered", "room"), ("restrictions", "room"), ("rooms", "id")):
@@ -227,7 +215,7 @@ class SqliteStore:
 
 
 def _without_dropped(batch: Batch) -> Batch:
-    """Return a batch without what it says of the gateways and rooms that it drops."""
+    """Return a batch without the numbers of the gateways and rooms that it drops."""
     accepted = {gateway: number for gateway, number in batch.accepted.items() if gateway not in batch.forgotten}
     delivered = {
         (room, gateway): offset

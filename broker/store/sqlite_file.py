@@ -1,4 +1,4 @@
-"""The store's files on the disk: where they may be, who may read them, and which broker has them open."""
+"""The store's files: their place, their permissions, and the lock of the broker that has them open."""
 
 import contextlib
 import fcntl
@@ -7,8 +7,6 @@ from pathlib import Path
 
 from tsudoi.protocol.errors import SettingError
 
-SUFFIXES = ("-wal", "-shm")
-"""SQLite's own files beside the store."""
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -19,12 +17,10 @@ class StoreInUse(SettingError):
 def check_place(path: Path) -> None:
     """Raise SettingError if no store can be at `path`. Creates nothing."""
     try:
-        if path.is_dir():
-            raise SettingError(f"can not open the store {path}: it is a folder")
         if not path.exists():
             return
         if not path.is_file():
-            raise SettingError(f"can not open the store {path}: it is not a file")
+            raise SettingError(f"can not open the store {path}: it is a folder, or no regular file")
         with path.open("rb") as file:
             head = file.read(len(_MAGIC))
     except OSError as exc:
@@ -34,11 +30,9 @@ def check_place(path: Path) -> None:
 
 
 def lock(path: Path) -> int:
-    """Lock the store, and return the lock's file descriptor. The kernel releases the lock when the process ends.
+    """Lock the store, and return the lock's file descriptor; raise StoreInUse or SettingError.
 
-    Raises:
-        SettingError: the lock can not be made.
-        StoreInUse: another broker has it.
+    The kernel releases the lock when the process ends.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -54,19 +48,18 @@ def lock(path: Path) -> int:
 
 
 def make_private(path: Path) -> None:
-    """Create the store's file with mode 0600, or take other users' rights away from the files that are there.
+    """Set the mode of the store's files, which may be restored copies, to 0600; create the store's.
 
-    They may be there from a restored copy. SQLite gives new files the rights of the store's.
+    SQLite gives new files the mode of the store's.
     """
     path.touch(mode=0o600)
-    for file in (path, *(path.with_name(path.name + suffix) for suffix in SUFFIXES)):
+    for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
-            if file.stat().st_mode & 0o077:
-                file.chmod(0o600)
+            path.with_name(path.name + suffix).chmod(0o600)
 
 
 def boot_id() -> str:
-    """Return the id of this run of the operating system; empty where it has none: then a power cut is not noticed."""
+    """Return the id of this run of the operating system; empty if it has none: then no power cut is noticed."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

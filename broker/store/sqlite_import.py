@@ -17,7 +17,7 @@ from .sqlite_schema import NEW_EPOCHS
 VERSIONS = range(7, 10)
 _HEAD = struct.Struct("!IIQ")
 _CHECKED = 8
-"""Where what the CRC is of begins."""
+"""Where the bytes begin of which the CRC is."""
 
 
 def journal_path(store: Path) -> Path:
@@ -28,12 +28,8 @@ def journal_path(store: Path) -> Path:
 def import_journal(db: sqlite3.Connection, store: Path) -> bool:
     """Copy the journal's turns into the table `turns`, up to the first that is missing; say whether one is.
 
-    If so, rooms begin a new epoch. May be done again, should the process end before the store has its new version. The
-    caller deletes the file.
-
-    Args:
-        db: the store, or a copy of it.
-        store: where the original is.
+    If so, rooms begin a new epoch. The caller deletes the file when the store has its new version; until then this may
+    be repeated.
     """
     owner: bytes
     folded: int

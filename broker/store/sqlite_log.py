@@ -1,11 +1,12 @@
-"""The rooms' logs in an SQLite store: the turns that are not in them yet, folding, reading and trimming.
+"""The rooms' logs in an SQLite store.
 
-A turn is one row of the table `turns`, and is also held in memory. When many chunks have come, they are folded: all
-chunks that one room has got since the last time become one row of the table `log`. `Store.trim` says what is dropped.
+A turn is one row of the table `turns`, and is also held in memory. Many turns are folded at once: all chunks of one
+room since the last time become one row of the table `log`.
 """
 
 import itertools
 import sqlite3
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from .interface import Batch, Chunk
 FOLD_AT: Final = 2_000, 2**22
 """Chunks and bytes of news in the turns that are folded at once: that takes milliseconds."""
 _AGED_AT_ONCE = 10_000
-"""Rows whose age one call of `trim` looks at: the broker waits meanwhile."""
+"""Rows whose age one call of `trim` looks at; the broker waits meanwhile."""
 
 _turn = msgspec.msgpack.Decoder(tuple[list[Chunk], dict[str, int], list[tuple[int, str, int]]])
 """A turn's body: chunks, accepted, (room, gateway, delivered)."""
@@ -28,14 +29,14 @@ _LOG = "room, first, last, at_ms, chunks, news"
 
 
 class Turns:
-    """The turns that are in the table `turns` and not folded yet, sorted by where they will go."""
+    """The turns that are not folded yet, sorted by the rows to which they will be folded."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Begin with none: they have been folded."""
-        self.chunks: dict[int, list[Chunk]] = {}
+        """Forget all: they are folded."""
+        self.chunks: defaultdict[int, list[Chunk]] = defaultdict(list)
         """By room."""
         self.accepted: dict[str, int] = {}
         self.delivered: dict[tuple[int, str], int] = {}
@@ -50,24 +51,20 @@ class Turns:
         return self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]
 
     def add(self, batch: Batch) -> None:
-        """Take what one more turn appends."""
+        """Add one more turn."""
         for chunk in batch.chunks:
             self._bytes += len(chunk.news)
-            chunks = self.chunks.get(chunk.room)
-            if chunks is None:
-                self.chunks[chunk.room] = [chunk]
-            else:
-                chunks.append(chunk)
+            self.chunks[chunk.room].append(chunk)
         self._count += len(batch.chunks)
         self.accepted.update(batch.accepted)
         self.delivered.update(batch.delivered)
 
 
 class Logs:
-    """All rooms' logs. The caller begins and ends transactions, and turns sqlite3's errors into the store's."""
+    """All rooms' logs. The caller begins and ends transactions, and handles sqlite3's errors."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        """Take up the turns that the last broker had not folded."""
+        """Read the turns that the last broker had not folded."""
         self._db = db
         self._grown: set[int] = set()
         """Rooms whose logs grew since the last trim."""
@@ -87,7 +84,7 @@ class Logs:
         return None
 
     def append(self, batch: Batch) -> None:
-        """Write what a turn appends as one row. The caller adds it to `turns` when that is committed."""
+        """Write a turn as one row. The caller adds it to `turns` when that is committed."""
         delivered = [(room, gateway, n) for (room, gateway), n in batch.delivered.items()]
         body = _encode((batch.chunks, batch.accepted, delivered))
         self._db.execute("INSERT INTO turns (body) VALUES (?)", (body,))
@@ -119,7 +116,6 @@ class Logs:
         return found
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
-        """See `Store.read`."""
         found: list[Chunk] = []
         query = f"SELECT {_LOG} FROM log WHERE room=? AND last>? ORDER BY last"
         rows = (_chunks_in(row) for row in self._db.execute(query, (room, after)))
@@ -143,7 +139,7 @@ class Logs:
     # --- trimming -------------------------------------------------------------------------------------------------
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        """See `Store.trim`; there must be no turns. Only rooms that grew since the last call are counted."""
+        """Trim as `Store.trim`; there must be no turns. Only rooms that grew since the last call are counted."""
         changed: dict[int, int] = {}
         for room in self._grown | self._aged_rooms(before_ms):
             last = self._newest(room)
@@ -153,10 +149,7 @@ class Logs:
         return changed
 
     def _trim_room(self, room: int, last: int, end: int, before_ms: int) -> int:
-        """Drop the chunks before the first that must stay; return the log's new first offset, 0 if it is as before.
-
-        Only from the start: a hole in the middle would pass for a whole log.
-        """
+        """Drop the chunks before the first that must stay; return the log's new first offset, 0 if none was dropped."""
         row, chunks = self._first_kept(room, last, end, before_ms)
         kept = next((at for at, c in enumerate(chunks) if c.last > end and c.at_ms >= before_ms), len(chunks) - 1)
         deleted = self._db.execute("DELETE FROM log WHERE room=? AND last<?", (room, chunks[-1].last)).rowcount
@@ -179,7 +172,7 @@ class Logs:
     def _aged_rooms(self, before_ms: int) -> set[int]:
         """Return the rooms of the next rows that hold chunks from before `before_ms`.
 
-        Rows are in the order of their oldest chunks, so these follow on the rows that were found before. A row of which
+        Rows are in the order of their oldest chunks, so the search goes on where the last one ended. A row of which
         only a part was too old is looked at again.
         """
         rooms: set[int] = set()

@@ -1,7 +1,7 @@
-"""The tables of the SQLite engine, as the migrations that made them; `broker/store/sqlite.py` runs the missing ones.
+"""The tables of the SQLite engine, as the migrations that make them.
 
-A store's `user_version` is the number of migrations that it has had. Migrations are appended, never changed: so this
-version opens the stores of all earlier ones. A store of a later version is refused.
+A store's `user_version` is the number of migrations that it has had. Migrations are appended, never changed, so that
+this version opens the stores of all earlier ones.
 """
 
 from typing import Final

@@ -97,6 +97,12 @@ class Broker(FakeBroker):
         self.numbers[peer] = first + len(items) - 1
         assert Accepted(self.numbers[peer]) in self.say(peer, Publish(first, list(items)))
 
+    def restart(self, *peers: str) -> None:
+        """Start the broker again, and let gateways greet it."""
+        self.start_again("broker-2")
+        for peer in peers or (A, B):
+            self.say(peer, Hello(backbone.VERSION))
+
     def wait(self, seconds: float, *alive: str) -> None:
         """Let time go by; the gateways that are `alive` say so."""
         until = self.now + seconds

@@ -47,27 +47,24 @@ def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"ipc://{tmp_path}/b"
 
 
-def test_quick_commits_stay_in_the_loop_and_slow_ones_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        clock = iter(range(1_000))
-        store = Held()
-        committer = Committer(store)
-        committer.commit(Batch())
-        usual = [committer.is_slow]
-        monkeypatch.setattr("broker.net.committer.time.monotonic", lambda: next(clock) * 100 * SLOW_S)
-        committer.commit(Batch())
-        usual.append(committer.is_slow)
-        assert usual == [False, True]
-        done = asyncio.Event()
-        committer.start(Batch(), lambda error: done.set())
-        busy = [committer.is_busy]
-        await done.wait()
-        busy.append(committer.is_busy)
-        assert busy == [True, False]
-        assert store.threads[0] == store.threads[1] != store.threads[2]
-        committer.close()
-
-    asyncio.run(scenario())
+async def test_quick_commits_stay_in_the_loop_and_slow_ones_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1_000))
+    store = Held()
+    committer = Committer(store)
+    committer.commit(Batch())
+    usual = [committer.is_slow]
+    monkeypatch.setattr("broker.net.committer.time.monotonic", lambda: next(clock) * 100 * SLOW_S)
+    committer.commit(Batch())
+    usual.append(committer.is_slow)
+    assert usual == [False, True]
+    done = asyncio.Event()
+    committer.start(Batch(), lambda error: done.set())
+    busy = [committer.is_busy]
+    await done.wait()
+    busy.append(committer.is_busy)
+    assert busy == [True, False]
+    assert store.threads[0] == store.threads[1] != store.threads[2]
+    committer.close()
 
 
 async def host_of_a_room(gateway: Gateway) -> Granted:
@@ -94,101 +91,89 @@ async def next_accepted(gateway: Gateway) -> int:
     return number
 
 
-def test_nothing_is_told_before_it_is_committed_and_the_next_turn_is_collected_meanwhile(where: str) -> None:
-    async def scenario() -> None:
-        store = Held()
-        async with running(store, where) as (server, new_gateway):
-            one = new_gateway("1")
-            host = await host_of_a_room(one)
-            store.is_held = True
-            await one.say(Publish(1, [said(host, "first")]))
-            await store.commit_begins()
-            await one.say(Publish(2, [said(host, "second")]))
-            await one.say(Publish(3, [said(host, "third")]))
-            # A replay waits for the commit of what was said before it.
-            await one.say(Request(7, backbone.Replay(host.room, 1, 0, 100)))
-            while server.core.directory.rooms[host.room].last < 4:  # noqa: ASYNC110 (nothing tells)
-                await asyncio.sleep(0.01)
-            waiting = asyncio.create_task(next_accepted(one))
-            await asyncio.sleep(0.1)
-            assert not waiting.done()
-            store.may_commit.release()
-            assert await waiting == 1
-            await store.commit_begins()
-            store.may_commit.release()
-            assert await next_accepted(one) == 3
-            reply = await one.hear()
-            assert isinstance(reply, Reply)
-            assert isinstance(reply.body, backbone.Replayed)
-            assert reply.body.last == 4
-            texts = [entry.text for entry in reply.body.entries if entry.kind == EntryKind.SAID]
-            assert texts == ["first", "second", "third"]
-            store.is_held = False
-
-    asyncio.run(scenario())
+async def test_nothing_is_told_before_it_is_committed_and_the_next_turn_is_collected_meanwhile(where: str) -> None:
+    store = Held()
+    async with running(store, where) as (server, new_gateway):
+        one = new_gateway("1")
+        host = await host_of_a_room(one)
+        store.is_held = True
+        await one.say(Publish(1, [said(host, "first")]))
+        await store.commit_begins()
+        await one.say(Publish(2, [said(host, "second")]))
+        await one.say(Publish(3, [said(host, "third")]))
+        # A replay waits for the commit of what was said before it.
+        await one.say(Request(7, backbone.Replay(host.room, 1, 0, 100)))
+        while server.core.directory.rooms[host.room].last < 4:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0.01)
+        waiting = asyncio.create_task(next_accepted(one))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        store.may_commit.release()
+        assert await waiting == 1
+        await store.commit_begins()
+        store.may_commit.release()
+        assert await next_accepted(one) == 3
+        reply = await one.hear()
+        assert isinstance(reply, Reply)
+        assert isinstance(reply.body, backbone.Replayed)
+        assert reply.body.last == 4
+        texts = [entry.text for entry in reply.body.entries if entry.kind == EntryKind.SAID]
+        assert texts == ["first", "second", "third"]
+        store.is_held = False
 
 
-def test_a_replay_ends_with_what_is_committed_though_more_is_decided(where: str) -> None:
-    async def scenario() -> None:
-        store = Held()
-        async with running(store, where) as (server, new_gateway):
-            one = new_gateway("1")
-            host = await host_of_a_room(one)
-            store.is_held = True
-            # In one frame, so in one turn: it is answered when that is committed.
-            frames = [
-                backbone.encode(Publish(1, [said(host, "first")])),
-                backbone.encode(Request(7, backbone.Replay(host.room, 1, 0, 100))),
-            ]
-            for frame in backbone.pack_frames(frames):
-                await one.say_parts(frame)
-            await store.commit_begins()
-            await one.say(Publish(2, [said(host, "second")]))
-            while server.core.directory.rooms[host.room].last < 3:  # noqa: ASYNC110 (nothing tells)
-                await asyncio.sleep(0.01)
-            store.may_commit.release()
-            reply = await one.hear()
-            assert isinstance(reply, Reply)
-            assert isinstance(reply.body, backbone.Replayed)
-            assert (reply.body.last, len(reply.body.entries)) == (2, 2)
-            store.is_held = False
-            store.may_commit.release()
-
-    asyncio.run(scenario())
+async def test_a_replay_ends_with_what_is_committed_though_more_is_decided(where: str) -> None:
+    store = Held()
+    async with running(store, where) as (server, new_gateway):
+        one = new_gateway("1")
+        host = await host_of_a_room(one)
+        store.is_held = True
+        # In one frame, so in one turn: it is answered when that is committed.
+        frames = [
+            backbone.encode(Publish(1, [said(host, "first")])),
+            backbone.encode(Request(7, backbone.Replay(host.room, 1, 0, 100))),
+        ]
+        for frame in backbone.pack_frames(frames):
+            await one.say_parts(frame)
+        await store.commit_begins()
+        await one.say(Publish(2, [said(host, "second")]))
+        while server.core.directory.rooms[host.room].last < 3:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0.01)
+        store.may_commit.release()
+        reply = await one.hear()
+        assert isinstance(reply, Reply)
+        assert isinstance(reply.body, backbone.Replayed)
+        assert (reply.body.last, len(reply.body.entries)) == (2, 2)
+        store.is_held = False
+        store.may_commit.release()
 
 
-def test_a_commit_that_fails_in_the_thread_ends_the_broker_and_nothing_is_told(where: str) -> None:
-    async def scenario() -> None:
-        store, failed = Held(), asyncio.Event()
-        async with running(store, where, failed.set) as (_, new_gateway):
-            one = new_gateway("1")
-            await one.greet()
-            host = await one.ask(a_create())
-            store.is_full = True
-            await one.say(Publish(1, [said(host, "lost")]))
-            async with asyncio.timeout(PATIENCE_S):
-                await failed.wait()
-            with pytest.raises(TimeoutError):
-                await one.hear(0.2)
-
-    asyncio.run(scenario())
+async def test_a_commit_that_fails_in_the_thread_ends_the_broker_and_nothing_is_told(where: str) -> None:
+    store, failed = Held(), asyncio.Event()
+    async with running(store, where, failed.set) as (_, new_gateway):
+        one = new_gateway("1")
+        await one.greet()
+        host = await one.ask(a_create())
+        store.is_full = True
+        await one.say(Publish(1, [said(host, "lost")]))
+        async with asyncio.timeout(PATIENCE_S):
+            await failed.wait()
+        with pytest.raises(TimeoutError):
+            await one.hear(0.2)
 
 
-def test_when_it_stops_a_commit_that_runs_is_finished_and_what_came_meanwhile_is_kept(where: str) -> None:
-    async def scenario() -> None:
-        store = Held()
-        async with running(store, where) as (server, new_gateway):
-            one = new_gateway("1")
-            await one.greet()
-            host = await one.ask(a_create())
-            assert isinstance(host, Granted)
-            store.is_held = True
-            await one.say(Publish(1, [said(host, "first")]))
-            await store.commit_begins()
-            await one.say(Publish(2, [said(host, "second")]))
-            while server.core.directory.rooms[host.room].last < 3:  # noqa: ASYNC110 (nothing tells)
-                await asyncio.sleep(0.01)
-            store.may_commit.release(2)
-        assert store.load().ends == {host.room: (1, 3)}
-
-    asyncio.run(scenario())
+async def test_when_it_stops_a_commit_that_runs_is_finished_and_what_came_meanwhile_is_kept(where: str) -> None:
+    store = Held()
+    async with running(store, where) as (server, new_gateway):
+        one = new_gateway("1")
+        await one.greet()
+        host = await one.ask(a_create())
+        assert isinstance(host, Granted)
+        store.is_held = True
+        await one.say(Publish(1, [said(host, "first")]))
+        await store.commit_begins()
+        await one.say(Publish(2, [said(host, "second")]))
+        while server.core.directory.rooms[host.room].last < 3:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0.01)
+        store.may_commit.release(2)
+    assert store.load().ends == {host.room: (1, 3)}

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import Config, admin_beside, choose_keys, parse_admin, parse_store
+from broker.config import Config, admin_beside, parse_admin, parse_store
+from broker.keys import key_folder
 from tsudoi.protocol.backbone import parse_to_bind
 from tsudoi.protocol.errors import SettingError
 
@@ -160,11 +160,12 @@ def test_keys_that_should_be_there_are_not_done_without(
         assert run(monkeypatch, capfd, *arguments, "--keys", "typo", "--check-config") == (0, "")
 
 
-def test_keys_are_found_or_needed() -> None:
-    folder, here, there = Path("keys"), "tcp://127.0.0.1:9003", "tcp://0.0.0.0:9003"
-    assert choose_keys(here, folder, "none", given=False) is None
+def test_keys_are_found_or_needed(tmp_path: Path) -> None:
+    here, there = "tcp://127.0.0.1:9003", "tcp://0.0.0.0:9003"
+    assert key_folder.choose(here, tmp_path, given=False) is None
+    (tmp_path / key_folder.OWN).touch()
     for bind, is_given in itertools.product((here, there), (False, True)):
-        assert choose_keys(bind, folder, "all", is_given) == folder
+        assert key_folder.choose(bind, tmp_path, is_given) == tmp_path
 
 
 def test_a_mistake_in_the_environment_is_told_likewise(
@@ -179,14 +180,6 @@ def test_a_mistake_in_the_environment_is_told_likewise(
 def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     status, stderr = run(monkeypatch, capfd, "--bind", "ipc:///nowhere", "ping", "--timeout", "0.1")
     assert (status, stderr) == (1, "broker: no answer from ipc:///nowhere within 0.1 s\n")
-
-
-def test_help_names_every_setting_and_its_variable() -> None:
-    text = CliRunner().invoke(cli.main, ["--help"], prog_name="broker").output
-    for option in ("BIND", "STORE", "DURABILITY", "LOG_ENTRIES", "LOG_AGE", "NEWS_HIGH_WATER", "KEYS", "INSECURE"):
-        assert f"TSUDOI_{option}" in text
-        assert f"--{option.lower().replace('_', '-')}" in text
-    assert "ping" in text
 
 
 def test_operators_connect_beside_the_store_if_its_path_is_short_enough(

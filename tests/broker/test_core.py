@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from broker.config import Limits
 from broker.core import CLOSED_S
 from broker.news import BUNDLE_SIZE
+from broker.rooms import replays
 from tests.broker.scripted import (
     A,
     B,
@@ -16,7 +17,6 @@ from tests.broker.scripted import (
     a_create,
     a_join,
     a_token,
-    addressed,
     left,
     said,
 )
@@ -80,7 +80,7 @@ def test_a_gateway_of_another_version_is_not_known() -> None:
 
 def test_bytes_that_are_no_frame_are_counted_and_dropped(broker: Broker) -> None:
     for frame in (b"", b"\xc1", b"\x91\x02", b"garbage" * 100, backbone.encode(Welcome("me", 1, True))):
-        broker.core.handle_untrusted(A, frame, broker.moment)
+        broker.receive(A, frame)
     assert broker.core.counters.malformed == 5
     assert not broker.turn().batch
 
@@ -88,8 +88,8 @@ def test_bytes_that_are_no_frame_are_counted_and_dropped(broker: Broker) -> None
 @given(frame=st.binary(max_size=60))
 def test_no_bytes_at_all_raise(frame: bytes) -> None:
     broker = Broker(None, A)
-    broker.core.handle_untrusted(A, frame, broker.moment)
-    broker.core.handle_untrusted("\xff\x00", frame, broker.moment)
+    broker.receive(A, frame)
+    broker.receive("\xff\x00", frame)
     broker.core.subscribed(frame)
     broker.turn()
 
@@ -189,14 +189,6 @@ def test_what_is_accepted_comes_with_the_news_or_by_itself(broker: Broker) -> No
     assert guest.room == host.room
 
 
-def test_a_subscription_is_answered_on_its_topic_whatever_its_own_gateway_hears(broker: Broker) -> None:
-    member = broker.create()
-    broker.news.clear()
-    broker.core.subscribed(backbone.room_topic(member.room))
-    broker.publish(A, said(member, "hi"))
-    assert broker.news == [(backbone.room_topic(member.room), News(1, 2, []))]
-
-
 def test_a_great_turn_goes_in_frames_of_bounded_size(broker: Broker) -> None:
     rooms = [broker.create(f"den-{number}", token=number) for number in range(40)]
     broker.bundles.clear()
@@ -205,12 +197,6 @@ def test_a_great_turn_goes_in_frames_of_bounded_size(broker: Broker) -> None:
     assert len(sizes) > 1
     assert max(sizes) * 25 * 4_000 <= BUNDLE_SIZE
     assert [room for room, _ in broker.bundled()] == [member.room for member in rooms]
-
-
-def test_a_turn_with_nothing_in_it_asks_for_nothing(broker: Broker) -> None:
-    turn = broker.turn()
-    assert not turn.batch
-    assert (turn.news, turn.replies, turn.replays, turn.passwords) == ([], [], [], [])
 
 
 def test_all_that_came_for_a_room_in_a_turn_is_one_chunk_and_one_news(broker: Broker) -> None:
@@ -264,13 +250,6 @@ def test_number_zero_is_nobodys(broker: Broker) -> None:
     assert broker.texts(member.room) == ["1"]
 
 
-def test_gateways_count_for_themselves(broker: Broker) -> None:
-    one, two = broker.create(peer=A), broker.join(peer=B)
-    broker.publish(A, said(one, "a"))
-    broker.publish(B, said(two, "b"))
-    assert broker.store.load().accepted == {A: 1, B: 1}
-
-
 def test_refused_items_count_too(broker: Broker) -> None:
     member = broker.create()
     bad = [
@@ -311,14 +290,6 @@ def test_after_leaving_a_member_says_nothing(broker: Broker) -> None:
     broker.publish(A, said(guest, "one"), left(guest), said(guest, "two"))
     assert broker.texts(guest.room) == ["one"]
     assert [entry.kind for entry in broker.log(guest.room)][-1] == EntryKind.LEFT
-
-
-def test_a_gateway_decides_nothing_for_members_of_another(broker: Broker) -> None:
-    member = broker.create(peer=A)
-    broker.publish(B, left(member), addressed(member, 1), Item(EntryKind.RELEASED, member.room, member.member, "", 1))
-    assert broker.core.counters.refused_items == 3
-    assert broker.core.directory.members[member.member].gateway == A
-    assert broker.core.directory.members[member.member].address == b""
 
 
 def test_the_host_leaving_closes_the_room_in_the_same_turn(broker: Broker) -> None:
@@ -667,8 +638,7 @@ def test_a_replay_of_what_is_being_committed_is_no_gap(broker: Broker) -> None:
     broker.handle(A, Publish(1, [said(host, "one")]))
     in_flight = broker.core.take_turn(broker.moment)
     question = Replay(host.room, host.epoch, host.offset, 100)
-    chunks = broker.store.read(host.room, host.offset, 100)
-    assert broker.core.replayed(question, chunks) == Replayed(host.room, host.epoch, 2, 1, [])
+    directory, read = broker.core.directory, broker.store.read
+    assert replays.answer(directory, question, read) == Replayed(host.room, host.epoch, 2, 1, [])
     broker.store.commit(in_flight.batch)
-    chunks = broker.store.read(host.room, host.offset, 100)
-    assert [entry.text for entry in broker.core.replayed(question, chunks).entries] == ["one"]
+    assert [entry.text for entry in replays.answer(directory, question, read).entries] == ["one"]

@@ -32,7 +32,7 @@ class Keyed(Broker):
 
     def handle(self, peer: str, message: backbone.Upward) -> None:
         account = self.accounts.get(peer, KEY)
-        self.core.handle_part_untrusted(peer, backbone.encode(message), self.moment, account)
+        self.core.handle_untrusted(peer, backbone.encode(message), self.moment, account)
 
 
 @pytest.fixture
@@ -99,11 +99,11 @@ def test_a_replay_has_a_bound_and_goes_on_from_there(broker: Broker, monkeypatch
 def test_what_carries_others_is_taken_apart_and_what_is_wrong_in_it_costs_itself_alone(broker: Broker) -> None:
     (carrier,) = backbone.pack_frames([b"nonsense", backbone.encode(backbone.Request(1, backbone.GetTime()))])
     assert len(broker.core.parts_untrusted(carrier)) == 2
-    broker.core.handle_untrusted(A, carrier, broker.moment)
+    broker.receive(A, carrier)
     assert len(broker.turn().replies) == 1
     assert broker.core.counters.malformed == 1
     (nested,) = backbone.pack_frames([carrier, carrier])
-    broker.core.handle_untrusted(A, nested, broker.moment)
+    broker.receive(A, nested)
     assert broker.core.counters.malformed == 3
 
 

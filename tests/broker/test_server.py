@@ -15,9 +15,11 @@ from broker.core import Core
 from broker.net import server as server_module
 from broker.net import zeromq
 from broker.net.server import Server
+from broker.net.zap import present
 from broker.store.interface import Batch, Chunk
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
+from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Accepted,
@@ -74,13 +76,18 @@ class Reading(MemoryStore):
 class Gateway:
     """A DEALER and a SUB, asked and heard one message at a time."""
 
-    def __init__(self, context: "zmq.asyncio.Context", endpoint: str, instance: str) -> None:
+    def __init__(
+        self, context: "zmq.asyncio.Context", endpoint: str, instance: str, key: SecretKey | None = None
+    ) -> None:
         self.instance = instance
-        self._dealer = context.socket(zmq.DEALER)
+        self._dealer, self._sub = context.socket(zmq.DEALER), context.socket(zmq.SUB)
         self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
-        self._dealer.connect(endpoint)
-        self._sub = context.socket(zmq.SUB)
-        self._sub.connect(backbone.publish_endpoint(endpoint))
+        for socket, where in ((self._dealer, endpoint), (self._sub, backbone.publish_endpoint(endpoint))):
+            socket.setsockopt(zmq.RECONNECT_IVL, 20)
+            socket.setsockopt(zmq.HANDSHAKE_IVL, 200)
+            if key is not None:
+                present(socket, key.public, key.secret, key.broker)
+            socket.connect(where)
         self._ids = iter(range(1, 1_000))
         self._heard: list[bytes] = []
 
@@ -159,238 +166,201 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{request.param}{tmp_path}/b"
 
 
-def test_what_is_said_comes_back_in_order_to_who_subscribes(where: str) -> None:
-    async def scenario() -> None:
-        async with running(MemoryStore(), where) as (_, new_gateway):
-            one, other = new_gateway("1"), new_gateway("2")
-            await one.greet()
-            await other.greet()
-            host = await one.ask(a_create())
-            assert isinstance(host, Granted)
-            other.subscribe(backbone.room_topic(host.room))
-            assert await other.news() == (backbone.room_topic(host.room), backbone.News(1, 1, []))
-            assert isinstance(await other.ask(a_join(token=2)), Granted)
-            for number in range(1, 101):
-                await one.say(Publish(number, [said(host, number)]))
-            texts: list[str] = []
-            while len(texts) < 100:
-                _, news = await other.news()
-                texts += [entry.text for entry in news.entries if entry.kind == EntryKind.SAID]
-            assert texts == [str(number) for number in range(1, 101)]
-            last = 0
-            while last < 100:
-                accepted = await one.hear()
-                assert isinstance(accepted, Accepted)
-                assert accepted.number > last
-                last = accepted.number
-
-    asyncio.run(scenario())
+async def test_what_is_said_comes_back_in_order_to_who_subscribes(where: str) -> None:
+    async with running(MemoryStore(), where) as (_, new_gateway):
+        one, other = new_gateway("1"), new_gateway("2")
+        await one.greet()
+        await other.greet()
+        host = await one.ask(a_create())
+        assert isinstance(host, Granted)
+        other.subscribe(backbone.room_topic(host.room))
+        assert await other.news() == (backbone.room_topic(host.room), backbone.News(1, 1, []))
+        assert isinstance(await other.ask(a_join(token=2)), Granted)
+        for number in range(1, 101):
+            await one.say(Publish(number, [said(host, number)]))
+        texts: list[str] = []
+        while len(texts) < 100:
+            _, news = await other.news()
+            texts += [entry.text for entry in news.entries if entry.kind == EntryKind.SAID]
+        assert texts == [str(number) for number in range(1, 101)]
+        last = 0
+        while last < 100:
+            accepted = await one.hear()
+            assert isinstance(accepted, Accepted)
+            assert accepted.number > last
+            last = accepted.number
 
 
-def test_passwords_are_hashed_while_others_are_served(where: str) -> None:
-    async def scenario() -> None:
-        async with running(MemoryStore(), where, limits=Limits(password_jobs=1)) as (_, new_gateway):
-            gateway = new_gateway("1")
-            await gateway.greet()
-            locked = a_create("locked", "alice", "secret", 1)
-            await gateway.say(Request(1, locked))
-            await gateway.say(Request(2, a_create("also locked", "bob", "secret", 2)))
-            await gateway.say(Request(3, a_create("open", "carol", None, 3)))
-            answers: dict[int, Any] = {}
-            order: list[int] = []
-            while len(answers) < 3:
-                reply = await gateway.hear()
-                assert isinstance(reply, Reply)
-                answers[reply.id] = reply.body
-                order.append(reply.id)
-            assert isinstance(answers[1], Granted)
-            assert answers[2] == backbone.Refused(5, "")
-            assert isinstance(answers[3], Granted)
-            assert order[-1] == 1
-            assert isinstance(await gateway.ask(a_join("locked", "dave", "secret", 4)), Granted)
-            assert await gateway.ask(a_join("locked", "eve", "guess", 5)) == backbone.Refused(3, "")
-
-    asyncio.run(scenario())
+async def test_passwords_are_hashed_while_others_are_served(where: str) -> None:
+    async with running(MemoryStore(), where, limits=Limits(password_jobs=1)) as (_, new_gateway):
+        gateway = new_gateway("1")
+        await gateway.greet()
+        locked = a_create("locked", "alice", "secret", 1)
+        await gateway.say(Request(1, locked))
+        await gateway.say(Request(2, a_create("also locked", "bob", "secret", 2)))
+        await gateway.say(Request(3, a_create("open", "carol", None, 3)))
+        answers: dict[int, Any] = {}
+        order: list[int] = []
+        while len(answers) < 3:
+            reply = await gateway.hear()
+            assert isinstance(reply, Reply)
+            answers[reply.id] = reply.body
+            order.append(reply.id)
+        assert isinstance(answers[1], Granted)
+        assert answers[2] == backbone.Refused(5, "")
+        assert isinstance(answers[3], Granted)
+        assert order[-1] == 1
+        assert isinstance(await gateway.ask(a_join("locked", "dave", "secret", 4)), Granted)
+        assert await gateway.ask(a_join("locked", "eve", "guess", 5)) == backbone.Refused(3, "")
 
 
-def test_when_the_store_fails_nothing_more_is_taken_or_told(where: str) -> None:
-    async def scenario() -> None:
-        store, failed = Reluctant(), asyncio.Event()
-        async with running(store, where, failed.set) as (_, new_gateway):
-            gateway = new_gateway("1")
-            await gateway.greet()
-            host = await gateway.ask(a_create())
-            store.is_full = True
-            await gateway.say(Publish(1, [said(host, "lost")]))
-            async with asyncio.timeout(PATIENCE_S):
-                await failed.wait()
-            # There is room again, but what was lost must not be followed by what is not.
-            store.is_full = False
-            await gateway.say(Publish(1, [said(host, "lost"), said(host, "kept")]))
-            with pytest.raises(TimeoutError):
-                await gateway.hear(0.3)
-            assert store.load().accepted == {}
-            assert store.load().ends == {host.room: (1, 1)}
-
-    asyncio.run(scenario())
+async def test_when_the_store_fails_nothing_more_is_taken_or_told(where: str) -> None:
+    store, failed = Reluctant(), asyncio.Event()
+    async with running(store, where, failed.set) as (_, new_gateway):
+        gateway = new_gateway("1")
+        await gateway.greet()
+        host = await gateway.ask(a_create())
+        store.is_full = True
+        await gateway.say(Publish(1, [said(host, "lost")]))
+        async with asyncio.timeout(PATIENCE_S):
+            await failed.wait()
+        # There is room again, but what was lost must not be followed by what is not.
+        store.is_full = False
+        await gateway.say(Publish(1, [said(host, "lost"), said(host, "kept")]))
+        with pytest.raises(TimeoutError):
+            await gateway.hear(0.3)
+        assert store.load().accepted == {}
+        assert store.load().ends == {host.room: (1, 1)}
 
 
-def test_a_taken_address_is_a_setting_error_of_one_line(where: str) -> None:
-    async def scenario() -> None:
-        async with running(MemoryStore(), "tcp://127.0.0.1:0") as (first, _):
-            with pytest.raises(
-                SettingError,
-                match=r"can not listen on tcp://127\.0\.0\.1:\d+ and the next port: Address already in use$",
-            ):
-                Server(Core(MemoryStore().load(), "b", Limits(), 0.0), MemoryStore(), Limits(), first.endpoint, print)
-
-    asyncio.run(scenario())
+async def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
+    async with running(MemoryStore(), "tcp://127.0.0.1:0") as (first, _):
+        with pytest.raises(
+            SettingError,
+            match=r"can not listen on tcp://127\.0\.0\.1:\d+ and the next port: Address already in use$",
+        ):
+            Server(Core(MemoryStore().load(), "b", Limits(), 0.0), MemoryStore(), Limits(), first.endpoint, print)
 
 
-def test_any_port_is_two_in_a_row() -> None:
-    async def scenario() -> None:
-        async with running(MemoryStore(), "tcp://127.0.0.1:0") as (server, new_gateway):
-            assert not server.endpoint.endswith(":0")
-            gateway = new_gateway("1")
-            gateway.subscribe(backbone.own_topic(gateway.instance))
-            await gateway.greet()
-            frame: tuple[bytes, bytes] | None = None
-            for number in range(1, 100):
-                # A subscription takes a moment to be live; canaries before that come back to nobody.
-                await gateway.say(Canary(number))
-                try:
-                    async with asyncio.timeout(0.1):
-                        frame = await gateway.frame()
-                        break
-                except TimeoutError:
-                    continue
-            assert frame is not None
-            assert frame[0] == backbone.own_topic(gateway.instance)
-            assert number in backbone.parse_bundle_untrusted(frame[1]).canaries
-
-    asyncio.run(scenario())
+async def test_any_port_is_two_in_a_row() -> None:
+    async with running(MemoryStore(), "tcp://127.0.0.1:0") as (server, new_gateway):
+        assert not server.endpoint.endswith(":0")
+        gateway = new_gateway("1")
+        gateway.subscribe(backbone.own_topic(gateway.instance))
+        await gateway.greet()
+        frame: tuple[bytes, bytes] | None = None
+        for number in range(1, 100):
+            # A subscription takes a moment to be live; canaries before that come back to nobody.
+            await gateway.say(Canary(number))
+            try:
+                async with asyncio.timeout(0.1):
+                    frame = await gateway.frame()
+                    break
+            except TimeoutError:
+                continue
+        assert frame is not None
+        assert frame[0] == backbone.own_topic(gateway.instance)
+        assert number in backbone.parse_bundle_untrusted(frame[1]).canaries
 
 
-def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "TURN_S", 0)  # one message a turn
-
-    async def scenario() -> None:
-        async with running(MemoryStore(), where) as (server, new_gateway):
-            greedy, modest = new_gateway("1"), new_gateway("2")
-            await greedy.greet()
-            await modest.greet()
-            much = backbone.pack_frames([backbone.encode(Request(1, backbone.Positions([0] * 100)))] * 500)
-            for frame in much:
-                await greedy.say_parts(frame)
-            await greedy.hear()  # it is being served
-            assert isinstance(await modest.ask(a_create()), Granted)
-            assert server.queue, "the other was served only when nothing was left"
-
-    asyncio.run(scenario())
+    async with running(MemoryStore(), where) as (server, new_gateway):
+        greedy, modest = new_gateway("1"), new_gateway("2")
+        await greedy.greet()
+        await modest.greet()
+        much = backbone.pack_frames([backbone.encode(Request(1, backbone.Positions([0] * 100)))] * 500)
+        for frame in much:
+            await greedy.say_parts(frame)
+        await greedy.hear()  # it is being served
+        assert isinstance(await modest.ask(a_create()), Granted)
+        assert server.queue, "the other was served only when nothing was left"
 
 
-def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "TURN_S", PATIENCE_S)
     monkeypatch.setattr(server_module, "REPLAYS_S", 0)  # one a turn
-
-    async def scenario() -> None:
-        store = Reading()
-        async with running(store, where) as (_, new_gateway):
-            greedy, modest = new_gateway("1"), new_gateway("2")
-            await greedy.greet()
-            await modest.greet()
-            host = await greedy.ask(a_create())
-            # One that is asked for again while it waits is answered once.
-            ids = [*range(1, 201), *range(1, 201)]
-            asked = [backbone.encode(Request(number, backbone.Replay(host.room, 1, 0, 100))) for number in ids]
-            for frame in backbone.pack_frames(asked):
-                await greedy.say_parts(frame)
-            heard = [await greedy.hear()]
-            assert isinstance(await modest.ask(a_create("other", token=2)), Granted)
-            while len(heard) < 200:
-                heard.append(await greedy.hear())
-            assert {reply.id for reply in heard if isinstance(reply, Reply)} == set(ids)
-            assert store.most < 10  # one a turn, and a loop has a few turns
-
-    asyncio.run(scenario())
+    store = Reading()
+    async with running(store, where) as (_, new_gateway):
+        greedy, modest = new_gateway("1"), new_gateway("2")
+        await greedy.greet()
+        await modest.greet()
+        host = await greedy.ask(a_create())
+        # One that is asked for again while it waits is answered once.
+        ids = [*range(1, 201), *range(1, 201)]
+        asked = [backbone.encode(Request(number, backbone.Replay(host.room, 1, 0, 100))) for number in ids]
+        for frame in backbone.pack_frames(asked):
+            await greedy.say_parts(frame)
+        heard = [await greedy.hear()]
+        assert isinstance(await modest.ask(a_create("other", token=2)), Granted)
+        while len(heard) < 200:
+            heard.append(await greedy.hear())
+        assert {reply.id for reply in heard if isinstance(reply, Reply)} == set(ids)
+        assert store.most < 10  # one a turn, and a loop has a few turns
 
 
-def test_answers_that_are_not_read_at_once_wait_in_order(where: str) -> None:
-    async def scenario() -> None:
-        async with running(MemoryStore(), where) as (server, new_gateway):
-            gateway, other = new_gateway("1"), new_gateway("2")
-            await gateway.greet()
-            await other.greet()
-            count, frame = 400, backbone.encode(backbone.Reply(1, backbone.Rooms(["x" * 1_000] * 50)))
-            for number in range(count):
-                assert server.sockets.answer(gateway.instance, frame)
-                assert server.sockets.answer(gateway.instance, backbone.encode(Accepted(number)))
-            server.sockets.flush()
-            # Nobody else waits for that.
-            assert isinstance(await other.ask(a_create()), Granted)
-            numbers: list[int] = []
-            while len(numbers) < count:
-                match await gateway.hear():
-                    case Accepted(number):
-                        numbers.append(number)
-            assert numbers == list(range(count))
-            assert server.sockets.undeliverable == 0
-
-    asyncio.run(scenario())
+async def test_answers_that_are_not_read_at_once_wait_in_order(where: str) -> None:
+    async with running(MemoryStore(), where) as (server, new_gateway):
+        gateway, other = new_gateway("1"), new_gateway("2")
+        await gateway.greet()
+        await other.greet()
+        count, frame = 400, backbone.encode(backbone.Reply(1, backbone.Rooms(["x" * 1_000] * 50)))
+        for number in range(count):
+            assert server.sockets.answer(gateway.instance, frame)
+            assert server.sockets.answer(gateway.instance, backbone.encode(Accepted(number)))
+        server.sockets.flush()
+        # Nobody else waits for that.
+        assert isinstance(await other.ask(a_create()), Granted)
+        numbers: list[int] = []
+        while len(numbers) < count:
+            match await gateway.hear():
+                case Accepted(number):
+                    numbers.append(number)
+        assert numbers == list(range(count))
+        assert server.sockets.undeliverable == 0
 
 
-def test_answers_that_nobody_reads_are_bounded_in_bytes(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_that_nobody_reads_are_bounded_in_bytes(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zeromq, "ANSWERS_WAITING", 2**20)
-
-    async def scenario() -> None:
-        async with running(MemoryStore(), where) as (server, new_gateway):
-            gateway, other = new_gateway("1"), new_gateway("2")
-            await gateway.greet()
-            await other.greet()
-            sockets, sent = server.sockets, 0
-            while not sockets.undeliverable and sent < 10_000:
-                sent += sockets.answer(gateway.instance, bytes(2**17))
-                sockets.flush()
-            # Besides what waits with us: ZeroMQ's frames, and the system's buffers.
-            assert sent < 1_100
-            assert not sockets.is_behind(other.instance)
-            assert isinstance(await other.ask(a_create()), Granted)
-
-    asyncio.run(scenario())
+    async with running(MemoryStore(), where) as (server, new_gateway):
+        gateway, other = new_gateway("1"), new_gateway("2")
+        await gateway.greet()
+        await other.greet()
+        sockets, sent = server.sockets, 0
+        while not sockets.undeliverable and sent < 10_000:
+            sent += sockets.answer(gateway.instance, bytes(2**17))
+            sockets.flush()
+        # Besides what waits with us: ZeroMQ's frames, and the system's buffers.
+        assert sent < 1_100
+        assert not sockets.is_behind(other.instance)
+        assert isinstance(await other.ask(a_create()), Granted)
 
 
-def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
+async def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_module, "TURN_S", 0)
     monkeypatch.setattr(server_module, "WAITING", 10_000)
-
-    async def scenario() -> None:
-        async with running(MemoryStore(), where) as (server, new_gateway):
-            greedy, modest = new_gateway("1"), new_gateway("2")
-            await greedy.greet()
-            await modest.greet()
-            for number in range(100):
-                await greedy.say(Request(number, backbone.GetTime()))
-            assert isinstance(await modest.ask(a_create()), Granted)
-            await greedy.hear()
-            while server.queue:  # noqa: ASYNC110 (nothing tells)
-                await asyncio.sleep(0)
-            assert server.sockets.overrun > 0
-            assert isinstance(await modest.ask(a_create("again", token=2)), Granted)
-
-    asyncio.run(scenario())
+    async with running(MemoryStore(), where) as (server, new_gateway):
+        greedy, modest = new_gateway("1"), new_gateway("2")
+        await greedy.greet()
+        await modest.greet()
+        for number in range(100):
+            await greedy.say(Request(number, backbone.GetTime()))
+        assert isinstance(await modest.ask(a_create()), Granted)
+        await greedy.hear()
+        while server.queue:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0)
+        assert server.sockets.overrun > 0
+        assert isinstance(await modest.ask(a_create("again", token=2)), Granted)
 
 
-def test_frames_of_any_kind_do_not_stop_it(where: str) -> None:
-    async def scenario() -> None:
-        async with running(MemoryStore(), where) as (_, new_gateway):
-            gateway = new_gateway("1")
-            await gateway.greet()
-            await gateway.say_parts(b"")
-            await gateway.say_parts(b"", b"")
-            await gateway.say_parts(b"a", b"b", b"c")
-            await gateway.say_parts(b"\xff" * 1_000)
-            assert isinstance(await gateway.ask(a_create(token=9)), Granted)
-
-    asyncio.run(scenario())
+async def test_frames_of_any_kind_do_not_stop_it(where: str) -> None:
+    async with running(MemoryStore(), where) as (_, new_gateway):
+        gateway = new_gateway("1")
+        await gateway.greet()
+        await gateway.say_parts(b"")
+        await gateway.say_parts(b"", b"")
+        await gateway.say_parts(b"a", b"b", b"c")
+        await gateway.say_parts(b"\xff" * 1_000)
+        assert isinstance(await gateway.ask(a_create(token=9)), Granted)

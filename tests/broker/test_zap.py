@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
@@ -24,15 +23,15 @@ from broker.keys.allow_list import AllowList
 from broker.net import server, zeromq
 from broker.net.ping import ping
 from broker.net.server import Server
-from broker.net.zap import make_pair, present
+from broker.net.zap import make_pair
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
+from tests.broker.test_server import PATIENCE_S, Gateway
 from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Canary, Granted, Hello, Publish, Reply, Request, Unknown, Welcome
+from tsudoi.protocol.backbone import Canary, Granted, Hello, Publish, Unknown, Welcome
 
-PATIENCE_S = 5.0
 EAST, WEST = Owner(Role.GATEWAY, "east"), Owner(Role.GATEWAY, "west")
 PERSON = Owner(Role.OPERATOR, "me")
 
@@ -43,23 +42,12 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-class Peer:
-    """A DEALER and a SUB with a key, or without one."""
+class Peer(Gateway):
+    """A gateway with a key, or without one, that subscribes to everything."""
 
     def __init__(self, context: "zmq.asyncio.Context", endpoint: str, instance: str, key: SecretKey | None) -> None:
-        self._dealer, self._sub = context.socket(zmq.DEALER), context.socket(zmq.SUB)
-        self._dealer.setsockopt(zmq.IDENTITY, instance.encode())
-        for socket, where in ((self._dealer, endpoint), (self._sub, backbone.publish_endpoint(endpoint))):
-            socket.setsockopt(zmq.RECONNECT_IVL, 20)
-            socket.setsockopt(zmq.HANDSHAKE_IVL, 200)
-            if key is not None:
-                present(socket, key.public, key.secret, key.broker)
-            socket.connect(where)
-        self._sub.setsockopt(zmq.SUBSCRIBE, b"")
-        self._heard: list[bytes] = []
-
-    async def say(self, message: backbone.Upward) -> None:
-        await self._dealer.send(backbone.encode(message))
+        super().__init__(context, endpoint, instance, key)
+        self.subscribe(b"")
 
     async def say_frame(self, frame: bytes) -> None:
         """Say it if there is room, else nothing: who is cut off has none."""
@@ -67,37 +55,13 @@ class Peer:
             await self._dealer.send(frame, zmq.NOBLOCK)
         await asyncio.sleep(0)
 
-    def close(self) -> None:
-        for socket in (self._dealer, self._sub):
-            socket.close(0)
-
-    async def hear(self) -> backbone.Downward:
-        async with asyncio.timeout(PATIENCE_S):
-            if not self._heard:
-                self._heard += backbone.unpack_frames_untrusted(await self._dealer.recv())
-            return backbone.parse_downward_untrusted(self._heard.pop(0))
-
-    async def ask(self, number: int, body: backbone.Question) -> backbone.Answer:
-        await self.say(Request(number, body))
-        reply = await self.hear()
-        assert isinstance(reply, Reply)
-        return reply.body
-
-    async def greet(self) -> None:
-        await self.say(Hello(backbone.VERSION))
-        assert isinstance(await self.hear(), Welcome)
-
-    def subscribe(self, *topics: bytes) -> None:
-        for topic in topics:
-            self._sub.setsockopt(zmq.SUBSCRIBE, topic)
-
     async def is_disconnected_from_news(self) -> bool:
         """Wait until its connection for the news is cut."""
         monitor = self._sub.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         async with asyncio.timeout(PATIENCE_S):
             return bool(await recv_monitor_message(monitor))
 
-    async def news(self) -> bytes:
+    async def any_news(self) -> bytes:
         async with asyncio.timeout(PATIENCE_S):
             return bytes(await self._sub.recv())
 
@@ -127,9 +91,9 @@ class KeyedBroker:
         self.store = store = MemoryStore()
         limits = limits or Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
-        ring = AllowList(folder)
-        self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, ring)
-        self.own = ring.own
+        allow_list = AllowList(folder)
+        self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, allow_list)
+        self.own = allow_list.own
         self._context = zmq.asyncio.Context()
         self._context.linger = 0
         self._peers: list[Peer] = []
@@ -156,6 +120,7 @@ def log() -> Iterator[io.StringIO]:
     root, stream = logging.getLogger(), io.StringIO()
     handlers, level = root.handlers, root.level
     logs.set_up("info", "human", stream)
+    logging.getLogger("broker").setLevel(logging.NOTSET)  # a broker in a gateway's process raises it
     yield stream
     root.handlers = handlers
     root.setLevel(level)
@@ -172,83 +137,63 @@ async def guarded(tmp_path: Path, limits: Limits | None = None) -> AsyncIterator
         one.close()
 
 
-def test_a_known_key_comes_in(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.peer("east/1", here.key(EAST))
-            await east.greet()
-            assert isinstance(await east.ask(1, a_create("den", "alice")), Granted)
-            assert await east.news()
-
-    asyncio.run(play())
-
-
 @pytest.mark.parametrize("kind", ["no key", "a key of its own", "the public key of another", "the broker's public key"])
-def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.key(EAST)
-            public, secret = make_pair()
-            key = {
-                "no key": None,
-                "a key of its own": SecretKey(EAST, public, secret, here.own.public),
-                "the public key of another": SecretKey(EAST, east.public, secret, here.own.public),
-                "the broker's public key": SecretKey(EAST, here.own.public, secret, here.own.public),
-            }[kind]
-            stranger, friend = here.peer("east/1", key), here.peer("east/2", east)
-            await stranger.say(Hello(backbone.VERSION))
-            await friend.greet()
-            await friend.ask(1, a_create("den", "alice"))
-            assert await friend.news()
-            assert await stranger.hears_nothing()
-            assert set(here.core.gateways.known) == {"east/2"}
-
-    asyncio.run(play())
+async def test_strangers_are_not_heard_and_hear_nothing(tmp_path: Path, kind: str) -> None:
+    async with guarded(tmp_path) as here:
+        east = here.key(EAST)
+        public, secret = make_pair()
+        key = {
+            "no key": None,
+            "a key of its own": SecretKey(EAST, public, secret, here.own.public),
+            "the public key of another": SecretKey(EAST, east.public, secret, here.own.public),
+            "the broker's public key": SecretKey(EAST, here.own.public, secret, here.own.public),
+        }[kind]
+        stranger, friend = here.peer("east/1", key), here.peer("east/2", east)
+        await stranger.say(Hello(backbone.VERSION))
+        await friend.greet()
+        await friend.ask(a_create("den", "alice"))
+        assert await friend.any_news()
+        assert await stranger.hears_nothing()
+        assert set(here.core.gateways.known) == {"east/2"}
 
 
-def test_a_gateway_added_while_it_knocks_gets_in(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            public, secret = make_pair()
-            knocking = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
-            await knocking.say(Hello(backbone.VERSION))
-            await until(lambda: here.server.denied > 0)
-            (here.folder / "gateways" / "west.pub").write_text(public)
-            assert isinstance(await knocking.hear(), Welcome)
-
-    asyncio.run(play())
+async def test_a_gateway_added_while_it_knocks_gets_in(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        public, secret = make_pair()
+        knocking = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
+        await knocking.say(Hello(backbone.VERSION))
+        await until(lambda: here.server.denied > 0)
+        (here.folder / "gateways" / "west.pub").write_text(public)
+        assert isinstance(await knocking.hear(), Welcome)
 
 
-def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
-            await east.greet()
-            await west.greet()
-            alice = await east.ask(1, a_create("den", "alice"))
-            bob = await west.ask(1, a_join("den", "bob"))
-            assert isinstance(alice, Granted)
-            assert isinstance(bob, Granted)
-            for peer in (east, west):
-                await peer.news()
+async def test_a_revoked_gateway_is_cut_off_and_the_others_go_on(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
+        await east.greet()
+        await west.greet()
+        alice = await east.ask(a_create("den", "alice"))
+        bob = await west.ask(a_join("den", "bob"))
+        assert isinstance(alice, Granted)
+        assert isinstance(bob, Granted)
+        for peer in (east, west):
+            await peer.any_news()
 
-            key_folder.remove(here.folder, WEST)
-            await until(lambda: here.core.gateways.known["west/1"].stopped)
-            await west.forget()
-            await west.say(Publish(1, [said(bob, "I am still here")]))
-            # East is back by itself: it is heard, and it hears.
-            await east.forget()
-            await east.live()
-            await east.say(Publish(1, [said(alice, "goodbye, west")]))
-            while b"goodbye, west" not in await east.news():
-                pass
-            assert await west.hears_nothing()
-            assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
-
-    asyncio.run(play())
+        key_folder.remove(here.folder, WEST)
+        await until(lambda: here.core.gateways.known["west/1"].stopped)
+        await west.forget()
+        await west.say(Publish(1, [said(bob, "I am still here")]))
+        # East is back by itself: it is heard, and it hears.
+        await east.forget()
+        await east.live()
+        await east.say(Publish(1, [said(alice, "goodbye, west")]))
+        while b"goodbye, west" not in await east.any_news():
+            pass
+        assert await west.hears_nothing()
+        assert here.core.directory.find(bob.room_name).last == 3  # type: ignore[arg-type]
 
 
-def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
+async def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failures = iter([True, False, True])  # the ROUTER; then the XPUB
@@ -259,224 +204,164 @@ def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_are(
             raise zmq.ZMQError(errno.EMFILE)
         return real(transport, kind)
 
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
-            await east.greet()
-            await west.greet()
-            monkeypatch.setattr(zeromq.GatewaySockets, "_socket", socket)
-            key_folder.remove(here.folder, WEST)
-            await until(lambda: here.core.gateways.known["west/1"].stopped)
-            await east.forget()
-            await east.live()
-            assert next(failures, None) is None
-
-    asyncio.run(play())
+    async with guarded(tmp_path) as here:
+        east, west = here.peer("east/1", here.key(EAST)), here.peer("west/1", here.key(WEST))
+        await east.greet()
+        await west.greet()
+        monkeypatch.setattr(zeromq.GatewaySockets, "_socket", socket)
+        key_folder.remove(here.folder, WEST)
+        await until(lambda: here.core.gateways.known["west/1"].stopped)
+        await east.forget()
+        await east.live()
+        assert next(failures, None) is None
 
 
-def test_what_an_expelled_gateway_has_said_still_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "TURN_S", 0)  # one message a turn: the others wait
-
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            west = here.peer("west/1", here.key(WEST))
-            await west.greet()
-            bob = await west.ask(1, a_create("den", "bob"))
-            assert isinstance(bob, Granted)
-            flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
-            key_folder.remove(here.folder, WEST)
-            while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
-                for frame in flood:
-                    await west.say_frame(frame)
-            assert "west/1" not in {peer for peer, _ in here.server.queue.waiting()}
-
-    asyncio.run(play())
-
-
-def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            for instance, key in (("east/1", EAST), ("west/1", WEST)):
-                peer = here.peer(instance, here.key(key))
-                await peer.greet()
-                assert isinstance(await peer.ask(1, a_create(instance, "host", token=ord(instance[0]))), Granted)
-            key_folder.remove(here.folder, WEST)
-            store = here.store
-            core = Core(store.load(), "broker-2", Limits(), 0.0)
-            again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
-            again.start()
-            again.stop()
-            assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
-                "east/1": False,
-                "west/1": True,
-            }
-
-    asyncio.run(play())
-
-
-def test_who_subscribes_to_what_can_be_no_topic_is_cut_off(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            west = here.peer("west/1", here.key(WEST))
-            await west.greet()
-            await west.live()
-            west.subscribe(b"r" * zeromq.MAX_SUBSCRIPTION_SIZE)
-            assert await west.is_disconnected_from_news()
-
-    asyncio.run(play())
-
-
-def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.peer("east/1", here.key(EAST))
-            nameless = here.peer("/2", here.key(EAST))
-            await east.greet()
-            await nameless.greet()
-            alice = await east.ask(1, a_create("den", "alice"))
-            assert isinstance(alice, Granted)
-            west = here.key(WEST)
-            for instance in ("east/1", "east/9", "/2"):
-                thief = here.peer(instance, west)
-                await thief.say(Hello(backbone.VERSION))
-                await thief.say(Publish(1, [said(alice, "I am alice")]))
-            await until(lambda: here.server.sockets.impostors == 6)
-            assert here.core.directory.find(alice.room_name).last == 1  # type: ignore[arg-type]
-            assert here.core.counters.refused_items == 0
-
-    asyncio.run(play())
-
-
-@pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
-def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
-            await person.say(Hello(backbone.VERSION))
-            assert isinstance(await person.hear(), Unknown)
-            assert not here.core.gateways.known
-
-    asyncio.run(play())
-
-
-@pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
-def test_only_gateways_hear_the_news(tmp_path: Path, log: io.StringIO, owner: Owner) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
-            east = here.peer("east/1", here.key(EAST))
-            await east.greet()
-            await east.ask(1, a_create("den", "alice"))
-            assert await east.news()
-            await until(lambda: here.server.denied > 0)
-            assert await person.hears_nothing()
-            assert f"address=127.0.0.1 at=news not_told_before=0 owner='{owner}'" in log.getvalue()
-            assert "at=commands" not in log.getvalue()
-
-    asyncio.run(play())
-
-
-def test_ping_shows_the_brokers_own_key(tmp_path: Path) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            endpoint = here.server.endpoint
-            assert await asyncio.to_thread(ping, endpoint, PATIENCE_S, here.own)
-            assert not await asyncio.to_thread(ping, endpoint, 0.3)
-
-    asyncio.run(play())
-
-
-def test_a_key_file_that_can_not_be_read_cuts_nobody_off(
-    tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+async def test_what_an_expelled_gateway_has_said_still_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_text = Path.read_text
+    monkeypatch.setattr(server, "TURN_S", 0)  # one message a turn: the others wait
+    async with guarded(tmp_path) as here:
+        west = here.peer("west/1", here.key(WEST))
+        await west.greet()
+        bob = await west.ask(a_create("den", "bob"))
+        assert isinstance(bob, Granted)
+        flood = backbone.pack_frames([backbone.encode(Canary(1))] * 1_000)
+        key_folder.remove(here.folder, WEST)
+        while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
+            for frame in flood:
+                await west.say_frame(frame)
+        assert "west/1" not in {peer for peer, _ in here.server.queue.waiting()}
 
-    def read(path: Path, *args: Any, **options: Any) -> str:
-        if path.name == "east.pub":
-            raise PermissionError(13, "Permission denied", str(path))
-        return read_text(path, *args, **options)
 
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.peer("east/1", here.key(EAST))
+async def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        for instance, key in (("east/1", EAST), ("west/1", WEST)):
+            peer = here.peer(instance, here.key(key))
+            await peer.greet()
+            assert isinstance(await peer.ask(a_create(instance, "host", token=ord(instance[0]))), Granted)
+        key_folder.remove(here.folder, WEST)
+        store = here.store
+        core = Core(store.load(), "broker-2", Limits(), 0.0)
+        again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
+        again.start()
+        again.stop()
+        assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
+            "east/1": False,
+            "west/1": True,
+        }
+
+
+async def test_who_subscribes_to_what_can_be_no_topic_is_cut_off(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        west = here.peer("west/1", here.key(WEST))
+        await west.greet()
+        await west.live()
+        west.subscribe(b"r" * zeromq.MAX_SUBSCRIPTION_SIZE)
+        assert await west.is_disconnected_from_news()
+
+
+async def test_nobody_speaks_in_the_name_of_another(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        east = here.peer("east/1", here.key(EAST))
+        nameless = here.peer("/2", here.key(EAST))
+        await east.greet()
+        await nameless.greet()
+        alice = await east.ask(a_create("den", "alice"))
+        assert isinstance(alice, Granted)
+        west = here.key(WEST)
+        for instance in ("east/1", "east/9", "/2"):
+            thief = here.peer(instance, west)
+            await thief.say(Hello(backbone.VERSION))
+            await thief.say(Publish(1, [said(alice, "I am alice")]))
+        await until(lambda: here.server.sockets.impostors == 6)
+        assert here.core.directory.find(alice.room_name).last == 1  # type: ignore[arg-type]
+        assert here.core.counters.refused_items == 0
+
+
+@pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
+async def test_only_gateways_are_taken_for_gateways(tmp_path: Path, owner: Owner) -> None:
+    async with guarded(tmp_path) as here:
+        person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
+        await person.say(Hello(backbone.VERSION))
+        assert isinstance(await person.hear(), Unknown)
+        assert not here.core.gateways.known
+
+
+@pytest.mark.parametrize("owner", [PERSON, Owner(Role.BROKER, "broker")])
+async def test_only_gateways_hear_the_news(tmp_path: Path, log: io.StringIO, owner: Owner) -> None:
+    async with guarded(tmp_path) as here:
+        person = here.peer("/1", here.own if owner.role is Role.BROKER else here.key(owner))
+        east = here.peer("east/1", here.key(EAST))
+        await east.greet()
+        await east.ask(a_create("den", "alice"))
+        assert await east.any_news()
+        await until(lambda: here.server.denied > 0)
+        assert await person.hears_nothing()
+        assert f"address=127.0.0.1 at=news not_told_before=0 owner='{owner}'" in log.getvalue()
+        assert "at=commands" not in log.getvalue()
+
+
+async def test_ping_shows_the_brokers_own_key(tmp_path: Path) -> None:
+    async with guarded(tmp_path) as here:
+        endpoint = here.server.endpoint
+        assert await asyncio.to_thread(ping, endpoint, PATIENCE_S, here.own)
+        assert not await asyncio.to_thread(ping, endpoint, 0.3)
+
+
+async def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, log: io.StringIO) -> None:
+    async with guarded(tmp_path) as here:
+        public, secret = make_pair()
+        stranger = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
+        await stranger.say(Hello(backbone.VERSION))
+        await until(lambda: here.server.denied > 3)
+        for number in range(3):
+            east = here.peer(f"east/{number}", here.key(EAST))
             await east.greet()
-            (here.folder / "gateways" / "east.pub").touch()
-            monkeypatch.setattr(Path, "read_text", read)
-            here.key(WEST)
-            await until(lambda: "a key was added" in log.getvalue())
-            await east.greet()
-            again = here.peer("east/2", here.key(EAST))
-            await again.greet()
-        assert log.getvalue().count("a key file is of no use") == 1
-        assert "a key was removed" not in log.getvalue()
-        assert not here.server.denied
-
-    asyncio.run(play())
-
-
-def test_who_comes_and_who_is_turned_away_leaves_one_line_each(tmp_path: Path, log: io.StringIO) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            public, secret = make_pair()
-            stranger = here.peer("west/1", SecretKey(WEST, public, secret, here.own.public))
-            await stranger.say(Hello(backbone.VERSION))
-            await until(lambda: here.server.denied > 3)
-            for number in range(3):
-                east = here.peer(f"east/{number}", here.key(EAST))
-                await east.greet()
-                await east.live()
-            await until(lambda: "a key came in" in log.getvalue())
-            assert log.getvalue().count("a key was turned away") == log.getvalue().count("a key came in") == 1
-            (told,) = (line for line in log.getvalue().splitlines() if "turned away" in line)
-            assert public in told
-            assert "127.0.0.1" in told
-            (here.folder / "gateways" / "west.pub").write_text(public)
-            await stranger.hear()
-            await until(lambda: "a key was added" in log.getvalue())
-            key_folder.remove(here.folder, WEST)
-            await until(lambda: "a key was removed" in log.getvalue())
-
-    asyncio.run(play())
+            await east.live()
+        await until(lambda: "a key was admitted" in log.getvalue())
+        assert log.getvalue().count("a key was denied") == log.getvalue().count("a key was admitted") == 1
+        (told,) = (line for line in log.getvalue().splitlines() if "was denied" in line)
+        assert public in told
+        assert "127.0.0.1" in told
+        (here.folder / "gateways" / "west.pub").write_text(public)
+        await stranger.hear()
+        await until(lambda: "a key was added" in log.getvalue())
+        key_folder.remove(here.folder, WEST)
+        await until(lambda: "a key was removed" in log.getvalue())
 
 
 @pytest.mark.parametrize("has_key", [False, True])
-def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
+async def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
     tmp_path: Path, log: io.StringIO, has_key: bool
 ) -> None:
-    async def play() -> None:
-        async with guarded(tmp_path) as here:
-            east = here.key(EAST)
-            key = replace(east, broker=make_pair()[0]) if has_key else None
+    async with guarded(tmp_path) as here:
+        east = here.key(EAST)
+        key = replace(east, broker=make_pair()[0]) if has_key else None
 
-            async def knock_until(holds: Callable[[], bool]) -> None:
-                async with asyncio.timeout(PATIENCE_S):
-                    while not holds():
-                        here.peer("east/1", key)  # who has none gives up at once, and is not seen each time
-                        await asyncio.sleep(0.1)
+        async def knock_until(holds: Callable[[], bool]) -> None:
+            async with asyncio.timeout(PATIENCE_S):
+                while not holds():
+                    here.peer("east/1", key)  # who has none gives up at once, and is not seen each time
+                    await asyncio.sleep(0.1)
 
-            for at in ("commands", "news"):
-                words = f"was turned away [broker.zap] at={at}"
-                await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
-            # The sockets are closed and bound again, and watched as before.
-            await here.peer("east/2", east).greet()
-            key_folder.remove(here.folder, EAST)
-            await until(lambda: "a key was removed" in log.getvalue())
-            denied = here.server.denied
-            assert denied >= 2
-            await knock_until(lambda: here.server.denied > denied)
-            assert log.getvalue().count("somebody without a key, or with one for another broker") == 2
-
-    asyncio.run(play())
+        for at in ("commands", "news"):
+            words = f"was denied [broker.zap] at={at}"
+            await knock_until(lambda words=words: words in log.getvalue())  # type: ignore[misc]
+        # The sockets are closed and bound again, and watched as before.
+        await here.peer("east/2", east).greet()
+        key_folder.remove(here.folder, EAST)
+        await until(lambda: "a key was removed" in log.getvalue())
+        denied = here.server.denied
+        assert denied >= 2
+        await knock_until(lambda: here.server.denied > denied)
+        assert log.getvalue().count("a client without a key, or with a key for another broker") == 2
 
 
-def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
-    async def play() -> None:
-        store, limits = MemoryStore(), Limits()
-        server = Server(Core(store.load(), "b", limits, 0.0), store, limits, f"ipc://{tmp_path}/b", lambda: None)
-        server.start()
-        try:
-            assert {path.stat().st_mode & 0o777 for path in (tmp_path / "b", tmp_path / "b.pub")} == {0o600}
-        finally:
-            server.stop()
-
-    asyncio.run(play())
+async def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
+    store, limits = MemoryStore(), Limits()
+    server = Server(Core(store.load(), "b", limits, 0.0), store, limits, f"ipc://{tmp_path}/b", lambda: None)
+    server.start()
+    try:
+        assert {path.stat().st_mode & 0o777 for path in (tmp_path / "b", tmp_path / "b.pub")} == {0o600}
+    finally:
+        server.stop()

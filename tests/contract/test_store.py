@@ -141,13 +141,6 @@ def test_what_is_loaded_has_the_types_that_were_committed(store: Store) -> None:
     assert [types(row) for row in kept.members] == [types(a_member(5, 1))]
 
 
-def test_an_empty_batch_changes_nothing(store: Store) -> None:
-    store.commit(Batch({1: a_room(1)}))
-    before = sorted_snapshot(store)
-    store.commit(Batch())
-    assert sorted_snapshot(store) == before
-
-
 def test_rows_are_replaced_by_their_id(store: Store) -> None:
     store.commit(Batch({1: a_room(1), 2: a_room(2)}, {5: a_member(5, 1)}, [a_chunk(1, 1, 1)]))
     moved, renamed = a_member(5, 1, "b/2"), RoomRow(1, "room 1", 2, 5, "hash", 1_001)
@@ -163,12 +156,6 @@ def test_rooms_come_oldest_first(store: Store) -> None:
         store.commit(Batch({room_id: a_room(room_id)}))
     store.commit(Batch({4: a_room(4, "changed later")}))
     assert [room.id for room in store.load().rooms] == [3, 4, 9]
-
-
-def test_members_go_one_by_one(store: Store) -> None:
-    store.commit(Batch({1: a_room(1)}, {5: a_member(5, 1), 6: a_member(6, 1)}))
-    store.commit(Batch(members={5: None, 99: None}))
-    assert [member.id for member in store.load().members] == [6]
 
 
 def test_bans_and_mutes_are_kept_until_they_are_lifted_or_their_room_is_purged(store: Store) -> None:
@@ -233,12 +220,6 @@ def test_a_room_may_close_and_come_again_under_its_name_in_one_batch(store: Stor
     # And once more, while the first is there still.
     store.commit(Batch({2: closed(a_room(2, "den", 6)), 3: a_room(3, "den")}))
     assert [(room.id, room.closed_ms > 0) for room in store.load().rooms] == [(1, True), (2, True), (3, False)]
-
-
-def test_a_room_may_come_and_go_in_one_batch(store: Store) -> None:
-    store.commit(Batch({1: closed(a_room(1))}, {5: None}, [a_chunk(1, 1, 2)]))
-    assert sorted_snapshot(store)["rooms"] == [closed(a_room(1))]
-    assert store.load().ends == {1: (1, 2)}
 
 
 def test_the_last_number_of_each_gateway_is_kept_until_it_is_forgotten(store: Store) -> None:
@@ -481,15 +462,6 @@ def test_a_second_broker_is_refused(tmp_path: Path, durability: Durability) -> N
         SqliteStore(path, durability)
     first.close()
     SqliteStore(path, durability).close()
-
-
-def test_nobody_else_may_read_the_files(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "store.sqlite"
-    with contextlib.closing(SqliteStore(path)) as store:
-        store.commit(full_batch())
-        files = list(path.parent.iterdir())
-        assert len(files) >= 3
-        assert {stat.S_IMODE(found.stat().st_mode) for found in files} == {0o600}
 
 
 def test_a_store_that_others_might_read_is_for_its_owner_alone_from_then_on(tmp_path: Path) -> None:

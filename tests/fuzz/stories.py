@@ -32,7 +32,7 @@ from tsudoi.protocol.codes import Status
 
 CONVERSATION = (JoinConversation.handle,)
 GATEWAY = (ChatCore.handle_news, ChatCore.handle_answer, Receiver.handle_datagrams)
-BROKER = (BrokerCore.handle_untrusted, BrokerCore.handle_part_untrusted, BrokerCore.parts_untrusted)
+BROKER = (BrokerCore.handle_untrusted, BrokerCore.parts_untrusted)
 OFFICE = (AdminService.handle_untrusted,)
 
 PAYLOAD_LIMIT = 2_000
@@ -105,7 +105,7 @@ def broker(data: bytes) -> None:
                 core.now += (kind >> 3) * STEP_S
                 core.core.tick(core.moment)
             case _:
-                core.core.handle_untrusted((A, B, "/stranger", "")[kind & 3], part, core.moment)
+                core.receive((A, B, "/stranger", "")[kind & 3], part)
         for job in core.turn().passwords:
             core.hash(job)
     core.turn()

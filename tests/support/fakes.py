@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from broker.config import Limits
 from broker.core import Core as BrokerCore
+from broker.rooms import replays
 from broker.store.interface import Store
 from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
@@ -346,14 +347,19 @@ class FakeBroker:
         """Take a message from a gateway, as bytes."""
         self.core.handle_untrusted(peer, backbone.encode(message), self.moment)
 
+    def receive(self, peer: str, frame: bytes) -> None:
+        """Take a frame from a gateway, packed or not."""
+        for part in self.core.parts_untrusted(frame) or (frame,):
+            self.core.handle_untrusted(peer, part, self.moment)
+
     def take_turn(self) -> Turn:
         """Carry out a turn: what is to be kept is kept, and replays are among the replies."""
         turn = self.core.take_turn(self.moment)
         if turn.batch:
             self.store.commit(turn.batch)
         for peer, request_id, replay in turn.replays:
-            chunks = self.store.read(replay.room, self.core.replay_after(replay), replay.limit)
-            turn.replies.append((peer, backbone.Reply(request_id, self.core.replayed(replay, chunks))))
+            answer = replays.answer(self.core.directory, replay, self.store.read)
+            turn.replies.append((peer, backbone.Reply(request_id, answer)))
         self.turns.append(turn)
         return turn
 
@@ -661,7 +667,7 @@ class World:
 
     def _at_broker(self, node: Node, frames: list[bytes]) -> None:
         for frame in frames:
-            self.broker.core.handle_untrusted(node.gateway.instance, frame, self.broker.moment)
+            self.broker.receive(node.gateway.instance, frame)
         self._turn()
 
     def _subscribed(self, node: Node, topic: bytes) -> None:

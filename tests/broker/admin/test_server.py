@@ -10,6 +10,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from broker.admin import client
 from broker.admin.client import ask_broker
 from broker.admin.server import AdminServer
 from broker.admin.service import AdminService
@@ -55,102 +56,86 @@ async def running(
         server.stop()
 
 
-def test_an_order_is_answered_when_it_is_kept(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        store = MemoryStore()
-        async with running(tmp_path, store) as (_, _, admin):
-            assert await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby")) == Done(1)
-            assert [room.name for room in store.load().rooms] == ["lobby"]
-            told = await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.ListRooms())
-            assert isinstance(told, Rooms)
-            assert [room.name for room in told.rooms] == ["lobby"]
-
-    asyncio.run(scenario())
+async def test_an_order_is_answered_when_it_is_kept(tmp_path: Path) -> None:
+    store = MemoryStore()
+    async with running(tmp_path, store) as (_, _, admin):
+        assert await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby")) == Done(1)
+        assert [room.name for room in store.load().rooms] == ["lobby"]
+        told = await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.ListRooms())
+        assert isinstance(told, Rooms)
+        assert [room.name for room in told.rooms] == ["lobby"]
 
 
-def test_only_our_own_user_can_connect(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path):
-            mode = (tmp_path / "b.admin").stat().st_mode
-            assert stat.S_ISSOCK(mode)
-            assert stat.S_IMODE(mode) == 0o600
-
-    asyncio.run(scenario())
+async def test_only_our_own_user_can_connect(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        mode = (tmp_path / "b.admin").stat().st_mode
+        assert stat.S_ISSOCK(mode)
+        assert stat.S_IMODE(mode) == 0o600
 
 
-def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with running(tmp_path, Reluctant()) as (_, _, admin):
-            with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby"), None, 0.5)
-
-    asyncio.run(scenario())
+async def test_what_is_not_kept_is_not_said_to_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.5)
+    async with running(tmp_path, Reluctant()) as (_, _, admin):
+        with pytest.raises(BackboneError, match="no broker answers"):
+            await asyncio.to_thread(ask_broker, admin.endpoint, admin_frames.Persist("lobby"))
 
 
-def test_the_gateways_socket_takes_no_orders_and_the_desk_nothing_else(tmp_path: Path) -> None:
-    async def scenario() -> None:
+async def test_the_gateways_socket_takes_no_orders_and_the_operators_nothing_else(tmp_path: Path) -> None:
+    context = zmq.asyncio.Context()
+    context.linger = 0
+    try:
+        async with running(tmp_path) as (server, core, admin), asyncio.timeout(PATIENCE_S):
+            gateway, stranger = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
+            gateway.connect(server.endpoint)
+            await gateway.send(admin_frames.encode(LIST))
+            await gateway.send(backbone.encode(backbone.Hello(backbone.VERSION)))
+            # The answer to what came second is the first that comes.
+            answer = backbone.parse_downward_untrusted(await gateway.recv())
+            assert isinstance(answer, backbone.Welcome)
+            assert core.counters.malformed == 1
+            stranger.connect(admin.endpoint)
+            await stranger.send(backbone.encode(backbone.Hello(backbone.VERSION)))
+            await stranger.send_multipart((b"two", b"parts"))
+            await stranger.send(admin_frames.encode(LIST))
+            assert admin_frames.parse_answer_untrusted(await stranger.recv()) == Rooms([], False)
+            assert admin.service.malformed == 1
+    finally:
+        context.destroy(linger=0)
+
+
+async def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.5)
+    folder = tmp_path / "keys"
+    for owner in (Owner(Role.OPERATOR, "me"), Owner(Role.GATEWAY, "east")):
+        key_folder.add(folder, owner, tmp_path / f"{owner.role}.key", make_pair)
+    mine = key_folder.read_secret(tmp_path / "operator.key")
+    gateways = key_folder.read_secret(tmp_path / "gateway.key")
+    async with running(tmp_path, keys=AllowList(folder), at="tcp://127.0.0.1:*") as (_, _, admin):
+        assert await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body, mine) == Rooms([], False)
         context = zmq.asyncio.Context()
         context.linger = 0
         try:
-            async with running(tmp_path) as (server, core, admin), asyncio.timeout(PATIENCE_S):
-                gateway, stranger = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
-                gateway.connect(server.endpoint)
-                await gateway.send(admin_frames.encode(LIST))
-                await gateway.send(backbone.encode(backbone.Hello(backbone.VERSION)))
-                # The answer to what came second is the first that comes.
-                answer = backbone.parse_downward_untrusted(await gateway.recv())
-                assert isinstance(answer, backbone.Welcome)
-                assert core.counters.malformed == 1
-                stranger.connect(admin.endpoint)
-                await stranger.send(backbone.encode(backbone.Hello(backbone.VERSION)))
-                await stranger.send_multipart((b"two", b"parts"))
-                await stranger.send(admin_frames.encode(LIST))
-                assert admin_frames.parse_answer_untrusted(await stranger.recv()) == Rooms([], False)
-                assert admin.service.malformed == 1
+            socket = context.socket(zmq.DEALER)
+            present(socket, gateways.public, gateways.secret, gateways.broker)
+            socket.connect(admin.endpoint)
+            await socket.send(admin_frames.encode(LIST))
+            async with asyncio.timeout(PATIENCE_S):
+                while not admin.strangers:  # noqa: ASYNC110 (the server tells nobody)
+                    await asyncio.sleep(0.01)
+            assert not await socket.poll(0)
         finally:
             context.destroy(linger=0)
-
-    asyncio.run(scenario())
-
-
-def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        folder = tmp_path / "keys"
-        for owner in (Owner(Role.OPERATOR, "me"), Owner(Role.GATEWAY, "east")):
-            key_folder.add(folder, owner, tmp_path / f"{owner.role}.key", make_pair)
-        mine = key_folder.read_secret(tmp_path / "operator.key")
-        gateways = key_folder.read_secret(tmp_path / "gateway.key")
-        async with running(tmp_path, keys=AllowList(folder), at="tcp://127.0.0.1:*") as (_, _, admin):
-            assert await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body, mine) == Rooms([], False)
-            context = zmq.asyncio.Context()
-            context.linger = 0
-            try:
-                socket = context.socket(zmq.DEALER)
-                present(socket, gateways.public, gateways.secret, gateways.broker)
-                socket.connect(admin.endpoint)
-                await socket.send(admin_frames.encode(LIST))
-                async with asyncio.timeout(PATIENCE_S):
-                    while not admin.strangers:  # noqa: ASYNC110 (the server tells nobody)
-                        await asyncio.sleep(0.01)
-                assert not await socket.poll(0)
-            finally:
-                context.destroy(linger=0)
-            with pytest.raises(BackboneError, match="no broker answers"):
-                await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body, None, 0.5)
-
-    asyncio.run(scenario())
+        with pytest.raises(BackboneError, match="no broker answers"):
+            await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body)
 
 
 @pytest.mark.parametrize(
     ("at", "why"), [("tcp://0.0.0.0:0", "with keys only"), ("ipc:///nowhere/at/all", "can not listen for operators")]
 )
-def test_a_desk_that_can_not_be_is_refused(tmp_path: Path, at: str, why: str) -> None:
-    async def scenario() -> None:
-        with pytest.raises(SettingError, match=why):
-            async with running(tmp_path, at=at):
-                pass
-
-    asyncio.run(scenario())
+async def test_an_operators_address_that_can_not_be_bound_is_refused(tmp_path: Path, at: str, why: str) -> None:
+    with pytest.raises(SettingError, match=why):
+        async with running(tmp_path, at=at):
+            pass
 
 
 def test_a_broker_that_is_not_there_is_said_to_be_away(tmp_path: Path) -> None:

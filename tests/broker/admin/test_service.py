@@ -13,6 +13,7 @@ from tsudoi.protocol.backbone import Refused as Denied
 from tsudoi.protocol.backbone.admin_frames import PAGE, VERSION, Ask, Done, Refused
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Rights
+from tsudoi.protocol.names import RoomName
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_who_is_banned_goes_and_does_not_come_back_also_after_a_restart(admin: O
     assert isinstance(admin.broker.ask(A, a_join_from("198.51.100.7", "eve", 7)), Granted)
 
 
-def test_of_ipv6_a_household_is_banned(admin: OperatedBroker) -> None:
+def test_of_ipv6_a_64_is_banned(admin: OperatedBroker) -> None:
     admin.broker.create()
     admin.broker.ask(A, a_join_from("2001:db8:1:2::7", "mallory", 2))
     assert admin.ask(admin_frames.Ban("", "2001:db8:1:2::9", 0)) == Done(1)
@@ -309,15 +310,10 @@ def test_a_room_that_is_no_longer_persistent_closes_with_its_last_member(admin: 
     assert admin.kinds(guest.room)[-2:] == [EntryKind.LEFT, EntryKind.CLOSED]
 
 
-def test_an_empty_room_that_is_no_longer_persistent_closes_at_once(admin: OperatedBroker) -> None:
-    admin.ask(admin_frames.Persist("lobby"))
-    assert admin.ask(admin_frames.Unpersist("lobby")) == Done(1)
-    assert admin.rooms() == {}
-
-
 def test_configured_rooms_are_made_once(admin: OperatedBroker) -> None:
     for _ in range(2):
-        admin.broker.core.begin(["lobby", "集会所"], admin.broker.moment.wall_ms)
+        for name in ("lobby", "集会所"):
+            admin.broker.core.directory.persist(RoomName(name), admin.broker.moment.wall_ms)
         admin.broker.turn()
         assert sorted(admin.rooms()) == ["lobby", "集会所"]
         admin.ask(admin_frames.Persist("lobby", topic="welcome"))

@@ -98,9 +98,7 @@ def test_a_whisper_is_for_one_and_can_be_answered(room: Room) -> None:
         room.bob.member,
         "psst",
     )
-    room.start_again("broker-2")
-    for peer in (A, B):
-        room.say(peer, backbone.Hello(backbone.VERSION))
+    room.restart()
     (entry,) = room.does(room.bob, "/r yes?")
     assert (entry.member, entry.peer, entry.text) == (room.bob.member, room.alice.member, "yes?")
     carol = room.join(user="carol", token=3)
@@ -221,9 +219,7 @@ def test_a_muted_member_is_heard_by_nobody_and_told_so_now_and_then(room: Room) 
 def test_who_was_muted_is_so_when_it_comes_back_and_after_a_restart(room: Room) -> None:
     room.does(room.alice, "/mute bob")
     room.publish(B, Item(EntryKind.LEFT, room.bob.room, room.bob.member, "", LeaveReason.LEFT))
-    room.start_again("broker-2")
-    for peer in (A, B):
-        room.say(peer, backbone.Hello(backbone.VERSION))
+    room.restart()
     other = room.join(user="bobby", peer=B, token=6, ip="198.51.100.7")
     room.news_since()
     room.publish(B, said(other, "me again"))
@@ -237,9 +233,7 @@ def test_who_was_muted_is_so_when_it_comes_back_and_after_a_restart(room: Room) 
 def test_somebody_who_has_gone_is_let_speak_again(room: Room) -> None:
     room.does(room.alice, "/mute bob")
     room.publish(B, Item(EntryKind.LEFT, room.bob.room, room.bob.member, "", LeaveReason.LEFT))
-    room.start_again("broker-2")
-    for peer in (A, B):
-        room.say(peer, backbone.Hello(backbone.VERSION))
+    room.restart()
     room.news_since()
     assert answers(room.does(room.alice, "/unmute bob")) == [("alice", Phrase.UNMUTED, "bob")]
     assert answers(room.does(room.alice, "/unmute bob")) == [("alice", Phrase.NOT_MUTED, "bob")]
@@ -260,9 +254,7 @@ def test_who_took_a_muted_ones_name_does_not_keep_it_muted(room: Room) -> None:
 def test_the_host_hands_over(room: Room) -> None:
     (entry,) = room.does(room.alice, "/host bob")
     assert (entry.kind, entry.sender, entry.peer_name) == (EntryKind.HOST, "bob", "alice")
-    room.start_again("broker-2")
-    for peer in (A, B):
-        room.say(peer, backbone.Hello(backbone.VERSION))
+    room.restart()
     assert answers(room.does(room.alice, "/close")) == [("alice", Phrase.NOT_HOST, "")]
     (entry,) = room.does(room.bob, "/close")
     assert (entry.kind, entry.code) == (EntryKind.CLOSED, LeaveReason.HOST_CLOSED)
@@ -316,7 +308,7 @@ def test_an_address_is_banned_with_all_who_are_there_from_it(room: Room) -> None
     ]
 
 
-def test_of_ipv6_a_ban_is_of_a_household(room: Room) -> None:
+def test_of_ipv6_a_ban_is_of_a_64(room: Room) -> None:
     room.join(user="carol", peer=B, token=3, ip="2001:db8:1:2::3")
     room.join(user="dave", peer=B, token=4, ip="2001:db8:1:3::4")
     room.news_since()
@@ -332,7 +324,7 @@ def test_of_ipv6_a_ban_is_of_a_household(room: Room) -> None:
     assert [ban.ip for ban in room.core.directory.bans_and_mutes.of_room(room.alice.room)] == ["2001:db8:1:2::/64"]
 
 
-def test_who_shares_the_hosts_household_is_banned_and_muted_by_name(room: Room) -> None:
+def test_who_shares_the_hosts_64_is_banned_and_muted_by_name(room: Room) -> None:
     host = room.core.directory.members[room.alice.member]
     host.ip = "2001:db8:1:2::1"
     for token, user in enumerate(("carol", "dave"), 3):
@@ -343,7 +335,7 @@ def test_who_shares_the_hosts_household_is_banned_and_muted_by_name(room: Room) 
     assert [(each.name, each.ip) for each in restrictions] == [("carol", ""), ("dave", "")]
 
 
-def test_a_single_address_of_ipv6_in_an_older_store_stands_for_its_household(room: Room) -> None:
+def test_a_single_address_of_ipv6_in_an_older_store_stands_for_its_64(room: Room) -> None:
     directory = room.core.directory
     old = Restriction(room.alice.room, RestrictionKind.BAN, "", "2001:db8:1:2::9", FOREVER)
     directory.bans_and_mutes.add(old)
@@ -483,8 +475,7 @@ def test_an_address_has_its_most_rooms_also_after_a_restart() -> None:
     room.create("second", token=4)
     for _ in range(2):
         assert refusal(room.ask(A, a_create("third", token=5))) == "your address has its most rooms (2)"
-        room.start_again("broker-2")
-        room.say(A, backbone.Hello(backbone.VERSION))
+        room.restart(A)
     elsewhere = a_create("third", token=6)
     elsewhere.ip = "203.0.113.5"
     assert isinstance(room.ask(A, elsewhere), Granted)

@@ -1,7 +1,6 @@
 """broker/rooms/directory.py"""
 
 import ast
-import unicodedata
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from broker.rooms.records import NUMBERS, Member
 from broker.store.interface import Batch, MemberRow, RoomRow, Snapshot
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind, LeaveReason
-from tsudoi.protocol.errors import RoomExists, RoomNotFound
-from tsudoi.protocol.names import MAX_NAME_SIZE, RoomName, UserName, room_name, user_name
+from tsudoi.protocol.names import RoomName, UserName
 
 NOW_MS = 1_700_000_000_000
 
@@ -80,30 +78,6 @@ def test_a_room_comes_with_its_host(here: Here) -> None:
     assert batch.members == {host.id: host.row()}
 
 
-def test_a_name_belongs_to_one_room(here: Here) -> None:
-    here.create("den")
-    batch = here.batch()
-    with pytest.raises(RoomExists):
-        here.create("den", "mallory")
-    assert len(here.directory.members) == 1
-    assert not here.batch()
-    assert batch.rooms
-
-
-def test_a_room_that_is_not_there_is_not_found(here: Here) -> None:
-    with pytest.raises(RoomNotFound):
-        here.directory.find(RoomName("den"))
-
-
-def test_who_joins_is_no_host_and_has_heard_the_room_up_to_its_joining(here: Here) -> None:
-    host = here.create()
-    here.directory.say(host, "before", NOW_MS)
-    guest = here.join()
-    assert not guest.is_host
-    assert guest.received() == guest.room.last == 3
-    assert list(host.room.members.values()) == [host, guest]
-
-
 def test_offsets_have_no_gaps_whatever_happens(here: Here) -> None:
     host = here.create()
     room, directory = host.room, here.directory
@@ -118,13 +92,6 @@ def test_offsets_have_no_gaps_whatever_happens(here: Here) -> None:
     assert [entry.offset for entry in entries] == list(range(1, len(entries) + 1))
     assert [entry.kind for entry in entries] == [2, 2, 2, 2, 1, 3, 1, 4]
     assert {entry.at_ms for entry in entries} == {NOW_MS}
-
-
-def test_rooms_count_for_themselves(here: Here) -> None:
-    den, attic = here.create("den"), here.create("attic")
-    for _ in range(3):
-        here.directory.say(den, "hi", NOW_MS)
-    assert (den.room.last, attic.room.last) == (4, 1)
 
 
 # --- leaving and closing ------------------------------------------------------------------------------------------
@@ -188,27 +155,6 @@ def test_a_purged_room_is_forgotten_with_those_who_were_not_told(here: Here) -> 
     assert list(directory.served_by("b/1")) == []
 
 
-def test_a_closed_room_is_the_same_when_it_is_loaded_again(here: Here) -> None:
-    host = here.create()
-    here.directory.close(host.room, LeaveReason.HOST_LEFT, NOW_MS)
-    room, batch = host.room, here.batch()
-    rows = [row for row in batch.members.values() if row]
-    again = Here(Snapshot(list(batch.rooms.values()), rows, {room.id: (1, 2)}, {}, {(room.id, "a/1"): 2})).directory
-    assert (again.rooms, again.by_name) == ({}, {})
-    assert again.closed[room.id].row() == room.row()
-    assert again.closed[room.id].delivered == {"a/1": 2}
-    assert again.by_token[host.token_hash].row() == host.row()
-
-
-def test_a_closed_rooms_name_is_free_and_the_new_room_is_another(here: Here) -> None:
-    host = here.create()
-    here.directory.leave(host, LeaveReason.LEFT, NOW_MS)
-    again = here.create()
-    assert again.room.id > host.room.id
-    assert again.room.last == 1
-    assert [entry.kind for entry in here.entries(again.room.id)] == [EntryKind.JOINED]
-
-
 def test_ids_are_never_given_twice(here: Here) -> None:
     ids: list[int] = []
     for _ in range(5):
@@ -244,12 +190,6 @@ def test_a_name_that_looks_told_apart_is_a_name_too(here: Here) -> None:
     assert here.join(user="alice#2").name == "alice#2#2"
 
 
-def test_names_are_told_apart_in_each_room_for_itself(here: Here) -> None:
-    here.create("den", "alice")
-    here.create("attic", "alice")
-    assert here.join("attic", "alice").name == "alice#2"
-
-
 def test_a_name_that_left_can_be_had_again(here: Here) -> None:
     here.create(user="alice")
     second = here.join(user="alice")
@@ -258,24 +198,11 @@ def test_a_name_that_left_can_be_had_again(here: Here) -> None:
     assert len(names) == 3
 
 
-def test_a_long_name_is_cut_so_that_the_mark_fits(here: Here) -> None:
-    longest = user_name("部" * (MAX_NAME_SIZE // 3))
-    here.create(user=longest)
-    second = here.join(user=longest).name
-    assert second.endswith("部#2")
-    assert len(second.encode()) <= MAX_NAME_SIZE
-
-
 def test_a_thousand_members_of_one_name_do_not_slow_the_next(here: Here) -> None:
     here.create(user="alice")
     names = {here.join(user="alice").name for _ in range(2_000)}
     assert len(names) == 2_000
     assert "alice#2001" in names
-
-
-def test_names_are_compared_in_normal_form(here: Here) -> None:
-    here.create(room_name(unicodedata.normalize("NFD", "がっこう")))
-    assert here.directory.find(room_name("がっこう")).name == "がっこう"
 
 
 # --- who serves whom, and how far it has heard --------------------------------------------------------------------
@@ -361,34 +288,6 @@ def test_a_forgotten_gateway_is_noted_for_the_store(here: Here) -> None:
 
 
 # --- kept ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_directory_is_the_same_when_it_is_loaded_again(here: Here) -> None:
-    host = here.create("den", "alice", "a/1", "hash")
-    guest = here.join(gateway="b/1")
-    here.directory.locate(guest, b"192.0.2.1 5 0", 2)
-    here.directory.say(guest, "hi", NOW_MS)
-    here.directory.note_delivered([(host.room.id, 3)], "b/1")
-    batch = here.batch()
-    room = host.room
-    snapshot = Snapshot(
-        list(batch.rooms.values()),
-        [row for row in batch.members.values() if row],
-        {room.id: (1, room.last)},
-        {},
-        dict(batch.delivered),
-    )
-    again = Here(snapshot)
-    directory = again.directory
-    assert directory.find(RoomName("den")).row() == room.row()
-    assert [member.row() for member in directory.members.values()] == [host.row(), guest.row()]
-    assert directory.members[guest.id].received() == 3
-    assert directory.members[host.id].is_host
-    assert directory.by_token[guest.token_hash] is directory.members[guest.id]
-    assert list(directory.served_by("b/1")) == [directory.members[guest.id]]
-    assert again.join(user="alice").name == "alice#2"
-    assert directory.rooms[room.id].last == 4
-    assert min(set(directory.members) - {host.id, guest.id}) > guest.id
 
 
 def test_numbers_of_names_are_known_for_so_many_of_them(here: Here) -> None:
