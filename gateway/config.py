@@ -30,11 +30,9 @@ _LISTENER_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """An address where clients connect or send datagrams, and how those who use it are served."""
+class Listener(HostPort):
+    """An address where clients connect or send datagrams, and how its clients are served."""
 
-    host: str
-    port: int
     dialect: str = AUTO
     """TCP only: the dialect of its clients, or `auto`."""
     commands: bool | None = None
@@ -49,12 +47,6 @@ class Listener:
         """What the `ready` line calls a TCP listener."""
         return "tls" if self.tls else "tcp"
 
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-Door = Listener
-
 
 def parse_listener(text: str, takes_options: bool = True, tls: bool = False) -> Listener:
     """Return the listener in HOST:PORT or, if it `takes_options`, HOST:PORT=DIALECT,OPTION=VALUE…; [HOST] for IPv6.
@@ -65,7 +57,7 @@ def parse_listener(text: str, takes_options: bool = True, tls: bool = False) -> 
     address, *options = text.split(",")
     address, equals, dialect = address.partition("=")
     if (equals or options) and not takes_options:
-        raise SettingError(f"{text!r}: only a TCP door has {'a dialect' if equals else 'options'}")
+        raise SettingError(f"{text!r}: only a TCP listener has {'a dialect' if equals else 'options'}")
     dialect = dialect if equals else AUTO
     if dialect != AUTO and dialect not in DIALECTS:
         raise SettingError(f"there is no dialect {dialect!r}; there are auto, {', '.join(DIALECTS)}")
@@ -78,7 +70,7 @@ def _parse_listener_option(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     values = _LISTENER_OPTIONS.get(name)
     if values is None:
-        raise SettingError(f"{text!r} is no option of a door; there are {', '.join(_LISTENER_OPTIONS)}")
+        raise SettingError(f"{text!r} is no option of a listener; there are {', '.join(_LISTENER_OPTIONS)}")
     if value not in values:
         raise SettingError(f"{text!r}: {name} is {' or '.join(values)}")
     return name, values[value]
@@ -237,7 +229,7 @@ class Settings:
     )
     notices: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Whether members are told of joins, leaves, new names and so on, `on` or `off`; `auto`: all but those who speak"
+        "Whether members are told of joins, leaves, new names and so on, `on` or `off`; `auto`: all but those  who speak"
         " `classic`.",
     )
     language: Literal["en", "ja"] = setting("en", "The language of the server's own texts in rooms: `en` or `ja`.")
@@ -260,15 +252,12 @@ class Settings:
         return options
 
 
-LOOPBACK = Settings.unlimited
-
-
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
     """Where the certificate of TLS listeners lies, PEM."""
 
     certificate: Path
-    """With those that lead to the authority behind it."""
+    """Followed by those that lead to its authority."""
     key: Path
 
 

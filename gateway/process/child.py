@@ -16,11 +16,10 @@ from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("gateway.child")
 
-START_S = 10.0
 RESTART_S, RESTART_MAX_S = 0.1, 5.0
 ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
-"""Where the top-level package lies: programs are started by name, and in our own working directory, where relative
-paths mean the same."""
+"""Where the top-level package lies. Programs are started by name, and in our working directory, so that relative paths
+mean the same."""
 
 
 class Child:
@@ -32,17 +31,12 @@ class Child:
         command: Sequence[str],
         *,
         descriptors: Sequence[int] = (),
-        start_s: float = START_S,
+        start_s: float = 10.0,
         stop_s: float = 3.0,
     ) -> None:
-        """Prepare to start it.
+        """Prepare to start `command`; `what` names it in logs and errors.
 
-        Args:
-            what: its name in logs and errors.
-            command: its arguments.
-            descriptors: ours that it gets, under their numbers.
-            start_s: how long it may take to be ready.
-            stop_s: how long it may take to end before it is killed.
+        It inherits `descriptors`, has `start_s` to be ready, and `stop_s` to end before it is killed.
         """
         self._what = what
         self._command = command
@@ -53,11 +47,7 @@ class Child:
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready.
-
-        Raises:
-            SettingError: it did not start; the text is its own.
-        """
+        """Start it and wait until it is ready; raise SettingError if it did not start."""
         self._process, why = await self._launch()
         if self._process is None:
             raise SettingError(f"{self._what} did not start: {why}")
@@ -92,7 +82,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=self._descriptors,
-            # A Ctrl-C in the terminal is for us, who then end it in good order.
+            # A Ctrl-C in the terminal goes to us alone; we then stop the child in good order.
             start_new_session=True,
         )
         assert process.stdout is not None
@@ -111,21 +101,19 @@ class Child:
         return None, "see above"
 
     async def _watch(self) -> None:
-        delay_s = RESTART_S
         while True:
             assert self._process is not None
             status = await self._process.wait()
             logger.warning(f"{self._what} ended; starting it again", status=status)
-            started = None
+            delay_s, started = RESTART_S, None
             while started is None:
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, RESTART_MAX_S)
                 started, _ = await self._launch()
             self._process = started
-            delay_s = RESTART_S
 
 
 def _environment() -> dict[str, str]:
-    """Return ours, in which the services are found, and nothing that lies in our folder and is called like them."""
+    """Return our environment, in which Python finds the programs in ROOT before a same-named file in our folder."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
