@@ -11,14 +11,16 @@ from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol.errors import SettingError
 
+from ..chat.dispatch import ChatCore
 from ..config import Listener, Settings
 from ..counters import Counters
-from ..join.enter import EntryRules, Members
+from ..join.enter import EntryRules
 from ..join.quotas import Quotas, Verdict
-from ..join.room_list import Directory, RoomList
+from ..join.room_list import RoomList
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import TokenVerifier
-from .connection import Connection, ConnectionHost
+from ..link.link import Link
+from .connection import Connection
 from .deadlines import Deadlines
 from .tls import Certificate, TlsListener
 
@@ -37,41 +39,33 @@ HELD_LOW = HELD // 2
 logger = logs.get("gateway.tcp")
 
 
-class TCPServer(ConnectionHost):
+class TCPServer:
     """Opens TCP listeners, with and without TLS, and keeps the limits on their connections."""
 
     def __init__(
         self,
         settings: Settings,
         counters: Counters,
-        members: Members,
-        directory: Directory,
+        core: ChatCore,
+        link: Link,
         settle: Callable[[], None],
         verifier: TokenVerifier | None = None,
         certificate: Certificate | None = None,
         tokens: SessionTokens | None = None,
     ) -> None:
-        """Open nothing yet.
-
-        Args:
-            settings: see there.
-            counters: count refused, evicted and failed connections.
-            members: the core, which serves members.
-            directory: the link to the broker.
-            settle: sends the broker what the core has for it.
-            verifier: of signed tokens; None: users may choose any name.
-            certificate: TLS listeners need it.
-            tokens: makes members' tokens; None: for one worker.
-        """
+        """Open nothing yet. `settle` sends the broker what the core has for it; TLS listeners need a `certificate`."""
         self.loop = asyncio.get_running_loop()
-        self.directory = directory
+        self.link = link
         self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
         self.rules = EntryRules(
-            settings, counters, members, self._quotas, RoomList(directory), tokens or SessionTokens(1), verifier
+            settings, counters, core, self._quotas, RoomList(link), tokens or SessionTokens(1), verifier
         )
         self.silent = Deadlines(settings.first_byte_s)
+        """Of connections whose client has sent nothing, awaits an answer, or reads the room list."""
         self.asking = Deadlines(settings.request_s)
+        """Of connections in the midst of a request, and of those whose client does not read its answer."""
         self.announcing = Deadlines(PORT_S)
+        """Of connections whose client has its token and is to announce its port."""
         self._settings = settings
         self._counters = counters
         self._settle = settle
@@ -170,10 +164,10 @@ class TCPServer(ConnectionHost):
                 logger.warning("there are descriptors again", open=len(self._open))
             self._has_descriptors = True
 
-    # --- what connections need (ConnectionHost) -------------------------------------------------------------------
+    # --- what connections need -------------------------------------------------------------------------------------
 
     def enter(self, connection: Connection, ip: str) -> Verdict:
-        """See `ConnectionHost`."""
+        """Count a new connection, and return whether to serve it; may close one that is silent to make room."""
         evicted = False
         is_full = self._quotas.is_full() and not self._quotas.has_too_many(ip)
         if is_full and (silent := self.silent.longest(EVICT_AFTER_S)) is not None:
@@ -186,14 +180,14 @@ class TCPServer(ConnectionHost):
         return verdict
 
     def leave(self, connection: Connection) -> None:
-        """See `ConnectionHost`."""
+        """Count the end of a connection."""
         self._open.discard(connection)
         self._quotas.disconnect(connection.ip)
         if not self._open:
             self._all_closed.set()
 
     def hold(self, connection: Connection, size: int) -> None:
-        """See `ConnectionHost`."""
+        """Note how many bytes are held for a connection; may end the connection that holds most."""
         self._held += size - self._held_by.pop(connection, 0)
         if size:
             self._held_by[connection] = size
@@ -213,7 +207,7 @@ class TCPServer(ConnectionHost):
         connection.give_up("too much is held for all, and it holds most")
 
     def settle_soon(self) -> None:
-        """See `ConnectionHost`."""
+        """Send the broker what the core has for it, once for all that happens in this turn of the event loop."""
         if self._settling is None:
             self._settling = self.loop.call_soon(self._settle_now)
 

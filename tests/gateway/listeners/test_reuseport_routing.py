@@ -78,6 +78,6 @@ def test_what_holds_no_token_is_spread_and_none_of_it_lost(group: list[socket.so
     assert len({worker for worker, _ in found}) == WORKERS
 
 
-def test_a_socket_that_shares_its_port_with_nobody_can_not_route_by_token() -> None:
+def test_a_socket_that_shares_its_port_with_nobody_can_not_be_routed() -> None:
     with bind_udp(Listener("127.0.0.1", 0)) as alone:
         assert not route_by_token([alone])

@@ -174,7 +174,8 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
         assert str(said["the broker can not be reached"]).startswith("nobody listens at ")
         assert not starting.done()
         starting.cancel()
-        assert "has not been reached yet: nobody listens at" in service.unhealthy_reason(asyncio.get_running_loop().time())
+        reason = service.unhealthy_reason(asyncio.get_running_loop().time())
+        assert "has not been reached yet: nobody listens at" in reason
         await service.stop()
 
     asyncio.run(scenario())
