@@ -16,6 +16,7 @@ from tsudoi.protocol import names
 from tsudoi.protocol.codes import Operation, Rights
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, WrongPassword
 from tsudoi.protocol.names import UserName
+from tsudoi.protocol.untrusted import PARSE_ERRORS
 
 if TYPE_CHECKING:
     from .token_keys import TokenKeys
@@ -112,7 +113,7 @@ class TokenVerifier:
         raw = self._keys.verify_untrusted(token)
         try:
             claims = _decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        except PARSE_ERRORS as exc:
             raise MalformedMessage(f"the token's claims are not as they must be: {exc}") from exc
         if now >= claims.exp + LEEWAY_S:
             raise WrongPassword("the token has expired")

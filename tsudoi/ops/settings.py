@@ -75,9 +75,6 @@ def setting(
         flag: if it is not `--` and the field's name without its unit (`--no-` for a boolean that is True).
         parse: makes the field's value of a text, or raises SettingError.
         metavar: the unit, or the form of the text.
-        at_least: the smallest value of a number.
-        at_most: the largest.
-        is_folder: the path is a folder's, not a file's.
         envvar: if it is not TSUDOI_ and the flag's name.
         is_hidden: only programs set it, for each other.
     """

@@ -35,11 +35,8 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
     Create requests of classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack, tcrp-empty-ack and tcrp-no-token are the same
     bytes: this returns classic, the most frequent. A join that names its room can not be classic: this returns tcrp.
 
-    Args:
-        header: the request's.
-        body: all bytes that came with the header.
-        listed_before: this IP address has lately asked for the room names, as clients of tcrp-ok do first. Others may
-            share the address, so the payload must also end in a plausible port.
+    `listed_before`: this IP address has lately asked for the room names, as clients of tcrp-ok do first. Other clients
+    may share the address, so the payload must also end in a plausible port.
     """
     if asks_for_rooms(header):
         return TCRP_OK
