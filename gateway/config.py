@@ -229,7 +229,7 @@ class Settings:
     )
     notices: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Whether members are told of joins, leaves, new names and so on, `on` or `off`; `auto`: all but those  who speak"
+        "Whether members are told of joins, leaves, new names and so on, `on` or `off`; `auto`: all but those who speak"
         " `classic`.",
     )
     language: Literal["en", "ja"] = setting("en", "The language of the server's own texts in rooms: `en` or `ja`.")

@@ -1,7 +1,7 @@
 """Serve one TCP connection: feed its `JoinConversation` what happens, and carry out the commands that it returns.
 
-Callbacks and no task: at thousands of handshakes a second, a task with its reader and time-outs for each would cost more
-than the handshake.
+Callbacks and no task: at thousands of handshakes a second, a task with its reader and time-outs for each would cost
+more than the handshake.
 """
 
 import asyncio

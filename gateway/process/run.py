@@ -33,7 +33,7 @@ STARTING_S = 30.0
 
 
 async def run(config: Config, configure_again: Callable[[], Config]) -> int:
-    """Serve until a signal (returns 0) or until the broker in this process can not write its store any more (returns 1).
+    """Serve; return 0 after a signal, 1 after the broker in this process could not write its store.
 
     `configure_again` reads the settings once more; it raises SettingError or click.ClickException.
 

@@ -43,7 +43,7 @@ class Workers:
         except BaseException:
             self._close()
             raise
-        is_routed = all([route_by_token(group) for group in udp])
+        is_routed = all(route_by_token(group) for group in udp)
         # Workers of one name take over from each other.
         name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
         self._children = []

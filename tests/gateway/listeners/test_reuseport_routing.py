@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import Listener
 from gateway.join.session_tokens import SessionTokens, worker_of
-from gateway.listeners.reuseport_routing import program
+from gateway.listeners.reuseport_routing import program, route_by_token
 from gateway.listeners.udp import bind_udp
 
 WORKERS = 3
