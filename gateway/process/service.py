@@ -87,7 +87,7 @@ class Service:
         return self._sockets.unsent
 
     def unhealthy_reason(self, now: float) -> str:
-        """Return why the gateway is unhealthy, empty if it is healthy. May be called from another thread: it only reads."""
+        """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
         reason, why = self.link.canary.unhealthy_reason(now), self.connect_error

@@ -137,7 +137,7 @@ def encode_refusal(dialect: Dialect, header: Header, room: str, status: Status, 
 
 
 def encode_join_list(rooms: list[str]) -> bytes:
-    """Return the room list in a `classic` join: Python's `str(list)`, with the newest rooms (the last) that fit 4096 bytes."""
+    """Return the room list in a `classic` join: Python's `str(list)` of the last (newest) that fit 4096 bytes."""
     kept: list[str] = []
     size = len("[]") - len(", ")
     for room in reversed(rooms):
