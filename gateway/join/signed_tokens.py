@@ -51,7 +51,7 @@ class Claims(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who enters: what the directory is asked with."""
+    """What the directory is asked with."""
 
     user: UserName
     password: str | None

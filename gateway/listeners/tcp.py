@@ -79,8 +79,8 @@ class TCPServer:
         self._all_closed = asyncio.Event()
         self._held_by: dict[Connection, int] = {}
         """Connection → bytes held for it, if there are any."""
-        self._held = 0
-        """All of these."""
+        self.held = 0
+        """Bytes held for all connections."""
         self._held_too_much = False
         """`HELD` was exceeded, and `HELD_LOW` not reached since."""
         self._has_descriptors = True
@@ -89,11 +89,6 @@ class TCPServer:
     def connections(self) -> int:
         """Return how many are open, TLS handshakes in progress among them."""
         return len(self._open)
-
-    @property
-    def held(self) -> int:
-        """Return how many bytes are held for all connections."""
-        return self._held
 
     def reload(self) -> None:
         """Take over times that have changed in the settings."""
@@ -145,9 +140,9 @@ class TCPServer:
 
         To be called often: libuv accepts and closes new connections without a word while there is no descriptor.
         """
-        if self._held_too_much and self._held <= HELD_LOW:
+        if self._held_too_much and self.held <= HELD_LOW:
             self._held_too_much = False
-            logger.warning("there is room again for what TCP clients send and are sent", held=self._held)
+            logger.warning("there is room again for what TCP clients send and are sent", held=self.held)
         if self._listening is None:
             return
         try:
@@ -188,10 +183,10 @@ class TCPServer:
 
     def hold(self, connection: Connection, size: int) -> None:
         """Note how many bytes are held for a connection; may end the connection that holds most."""
-        self._held += size - self._held_by.pop(connection, 0)
+        self.held += size - self._held_by.pop(connection, 0)
         if size:
             self._held_by[connection] = size
-        while self._held > HELD:
+        while self.held > HELD:
             self._cut_off(max(self._held_by, key=self._held_by.__getitem__))
 
     def _cut_off(self, connection: Connection) -> None:
@@ -200,7 +195,7 @@ class TCPServer:
             self._held_too_much = True
             logger.error(
                 "too many bytes are held for TCP clients: the one with the most is cut off",
-                held=self._held,
+                held=self.held,
                 open=len(self._open),
                 ip=connection.ip,
             )

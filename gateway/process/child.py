@@ -48,9 +48,7 @@ class Child:
 
     async def start(self) -> None:
         """Start it and wait until it is ready; raise SettingError if it did not start."""
-        self._process, why = await self._launch()
-        if self._process is None:
-            raise SettingError(f"{self._what} did not start: {why}")
+        self._process = await self._launch()
         self._watcher = asyncio.create_task(self._watch())
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -75,7 +73,7 @@ class Child:
                 process.kill()
                 await process.wait()
 
-    async def _launch(self) -> tuple[asyncio.subprocess.Process | None, str]:
+    async def _launch(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             *self._command,
             env=_environment(),
@@ -94,23 +92,23 @@ class Child:
             await process.wait()
             if isinstance(exc, asyncio.CancelledError):
                 raise
-            return None, f"it was not ready within {self._start_s:g} s"
-        if line.startswith(b"ready "):
-            return process, ""
-        await process.wait()
-        return None, "see above"
+            raise SettingError(f"{self._what} did not start: it was not ready within {self._start_s:g} s") from exc
+        if not line.startswith(b"ready "):
+            await process.wait()
+            raise SettingError(f"{self._what} did not start: see above")
+        return process
 
     async def _watch(self) -> None:
         while True:
             assert self._process is not None
             status = await self._process.wait()
             logger.warning(f"{self._what} ended; starting it again", status=status)
-            delay_s, started = RESTART_S, None
-            while started is None:
+            delay_s, self._process = RESTART_S, None
+            while self._process is None:
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, RESTART_MAX_S)
-                started, _ = await self._launch()
-            self._process = started
+                with contextlib.suppress(SettingError):
+                    self._process = await self._launch()
 
 
 def _environment() -> dict[str, str]:

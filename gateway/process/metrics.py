@@ -107,7 +107,9 @@ def rows(service: Service) -> list[Row]:
         histogram(f"{PREFIX}batch_items", "Items in a frame to the broker", lambda: link.publisher.batches),
         gauge(f"{PREFIX}queue_length", "What waits, by queue", queues, "queue"),
         counter(f"{PREFIX}resent_items", "Items sent to the broker again", lambda: link.publisher.resent),
-        counter(f"{PREFIX}unsent_frames", "Frames that found the socket to the broker full", lambda: service.unsent),
+        counter(
+            f"{PREFIX}unsent_frames", "Frames that found the socket to the broker full", lambda: service.sockets.unsent
+        ),
         counter(f"{PREFIX}lost_canaries", "Probes that never came back", lambda: link.canary.lost),
         count("requests_timed_out", "Questions the broker did not answer"),
         count("requests_not_cleared_up", "Creates and joins whose answers were lost, too many at a time"),

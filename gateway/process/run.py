@@ -80,8 +80,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if not await _has_started(starting, stopped, STARTING_S):
             if stopped.is_set():
                 return status
-            why = service.connect_error and f": {service.connect_error}"
-            raise SettingError(f"no broker answers at {endpoint}{why}")
+            why = service.sockets.connect_error
+            raise SettingError(f"no broker answers at {endpoint}{': ' if why else ''}{why}")
         listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
         listeners += [f"udp {server.listener}" for server in service.udp]
         _announce(listeners, broker=endpoint, http=config.http)

@@ -65,8 +65,8 @@ class Service:
         self.tcp = TCPServer(
             settings, self.counters, self.core, self.link, self.settle, self.verifier, self._certificate, tokens
         )
-        self._sockets = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
-        self.subscribe, self.unsubscribe = self._sockets.subscribe, self._sockets.unsubscribe
+        self.sockets = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
+        self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self._published_at = 0.0
         self._resting = False
         """Datagrams are taken at each flush and not when they come."""
@@ -81,22 +81,12 @@ class Service:
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
 
-    @property
-    def unsent(self) -> int:
-        """Return how many frames found the socket to the broker full."""
-        return self._sockets.unsent
-
     def unhealthy_reason(self, now: float) -> str:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        reason, why = self.link.canary.unhealthy_reason(now), self.connect_error
+        reason, why = self.link.canary.unhealthy_reason(now), self.sockets.connect_error
         return f"{reason}: {why}" if reason and why else reason
-
-    @property
-    def connect_error(self) -> str:
-        """Return why the broker can not be reached, as far as that is known."""
-        return self._sockets.connect_error
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
         """Apply the settings that do not need a restart; members that are here keep their time-out.
@@ -129,7 +119,7 @@ class Service:
         Raises:
             SettingError: a TCP address can not be bound.
         """
-        self._sockets.start()
+        self.sockets.start()
         self._tick()
         config, listeners = self._config, list[Listener]()
         if config.inherited is None:
@@ -157,7 +147,7 @@ class Service:
         for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
                 timer.cancel()
-        self._sockets.close()
+        self.sockets.close()
         for server in self.udp:
             server.close()
 
@@ -186,7 +176,7 @@ class Service:
         link, now = self.link, monotonic()
         wait_s = self._published_at + link.publisher.gather_s - now
         if not link.publisher.waiting or wait_s > 0:
-            self._sockets.send(link.frames(now, publish=False))
+            self.sockets.send(link.frames(now, publish=False))
             if link.publisher.waiting and self._flush_timer is None:
                 self._flush_timer = self._loop.call_later(wait_s, self._flush)
         else:
@@ -213,7 +203,7 @@ class Service:
 
     def _publish(self, now: float) -> None:
         self._published_at = now
-        self._sockets.send(self.link.frames(now))
+        self.sockets.send(self.link.frames(now))
 
     def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(listener, datagrams, monotonic())
@@ -262,7 +252,7 @@ class Service:
         reason = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
         if not reason:
             self._connect_errors_logged.clear()
-        elif (error := self.connect_error) and error not in self._connect_errors_logged:
+        elif (error := self.sockets.connect_error) and error not in self._connect_errors_logged:
             self._connect_errors_logged.add(error)
             logger.warning("the broker can not be reached", why=error)
         if bool(reason) != self._is_unhealthy:
