@@ -137,7 +137,7 @@ class Entry:
         self._undelivered = None
 
     def abandon(self, now: float) -> bool:
-        """Take the member out again if its client was never sent the token: the membership can not be used. Return whether so."""
+        """Take the member out, and return True, if its client was never sent the token: it can not be used."""
         member, self._undelivered = self._undelivered, None
         if member is None or member.leaving:
             return False
