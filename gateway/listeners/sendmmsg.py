@@ -268,13 +268,10 @@ def is_supported() -> bool:
 
 if is_supported():
     _libc = ctypes.CDLL(None, use_errno=True)
-    _int, _uint, _size, _bytes, _pointer = (
-        ctypes.c_int, ctypes.c_uint, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p
-    )  # fmt: skip
     _recvmmsg, _sendmmsg, _sendto = _libc.recvmmsg, _libc.sendmmsg, _libc.sendto
-    _recvmmsg.argtypes = _int, _pointer, _uint, _int, _pointer
-    _sendmmsg.argtypes = _int, _pointer, _uint, _int
-    _sendto.argtypes = _int, _bytes, _size, _int, _bytes, _uint
+    _recvmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p
+    _sendmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
+    _sendto.argtypes = ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
 
 
 def choose() -> type[LinuxIo] | type[PortableIo]:
