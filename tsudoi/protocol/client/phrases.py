@@ -18,7 +18,8 @@ class Phrase(IntEnum):
 
     words: tuple[str, str]
 
-    def __new__(cls, number: int, english: str, japanese: str) -> Self:
+    # The defaults are for type checkers, which take `Phrase(8)`, a look-up, for a call of this.
+    def __new__(cls, number: int, english: str = "", japanese: str = "") -> Self:
         phrase = int.__new__(cls, number)
         phrase._value_ = number
         phrase.words = english, japanese
