@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import fields
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -24,7 +25,7 @@ from tsudoi.ops.metrics import Row, exposition
 
 NOBODY: object = None
 """Rows read nothing before somebody asks."""
-GATEWAY = gateway_metrics.rows(NOBODY)  # type: ignore[arg-type]
+GATEWAY = gateway_metrics.rows(Mock())
 BROKER = broker_metrics.rows(NOBODY)  # type: ignore[arg-type]
 PAGE = "docs/metrics.md"
 

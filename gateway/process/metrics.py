@@ -72,7 +72,6 @@ def rows(service: Service) -> list[Row]:
         }
 
     return [
-        gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not service.unhealthy_reason(monotonic())),
         # Members and their handshakes.
         gauge(f"{PREFIX}members", "Members served here", lambda: len(core.members)),
         gauge(f"{PREFIX}rooms", "Rooms with members here", lambda: len(core.members.rooms)),
@@ -114,4 +113,5 @@ def rows(service: Service) -> list[Row]:
         count("requests_timed_out", "Questions the broker did not answer"),
         count("requests_not_cleared_up", "Creates and joins whose answers were lost, too many at a time"),
         count("malformed_frames", "Broken frames from the broker"),
+        gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not service.unhealthy_reason(monotonic())),
     ]
