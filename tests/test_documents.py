@@ -157,8 +157,15 @@ def test_the_tree_is_what_there_is() -> None:
     for indent, path in re.findall(r"^( *)([a-z]+/)", tree, re.MULTILINE):
         folder = folder if indent else path
         listed.add(f"{folder}{path}" if indent else path)
-    assert {path for path in listed if path.count("/") == 1 and not (ROOT / path).is_dir()} == set()
+    assert {path for path in listed if not (ROOT / path).is_dir()} == set()
     assert {f"{path.parent.name}/" for path in ROOT.glob("*/__init__.py")} <= listed
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_files_named_are_there(name: str) -> None:
+    """Paths from the top of the tree between backquotes, in ARCHITECTURE.md also those inside a program's folder."""
+    named = re.findall(r"`((?:tsudoi|gateway|broker|client|scenarios|tests|docs|benchmarks)/[\w./]+\.\w+)`", page(name))
+    assert {path for path in named if "NAME" not in path and not (ROOT / path).exists()} == set()
 
 
 def test_compose_has_the_ports_named() -> None:

@@ -1,4 +1,4 @@
-"""The rooms, their members, and the next offset of each room; ARCHITECTURE.md, "Directory".
+"""The rooms, their members, and the next offset of each room; ARCHITECTURE.md, "Who serves a member".
 
 All changes of rooms and members are made here, and nowhere else: each is noted for the store, and as an entry of the
 room's log where members are to know of it. `take_changes` returns the notes of a turn.

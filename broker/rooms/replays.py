@@ -1,4 +1,4 @@
-"""Answers to gateways that ask for a part of a room's log; ARCHITECTURE.md, "Gaps are seen"."""
+"""Answers to gateways that ask for a part of a room's log; ARCHITECTURE.md, "Gaps and replay"."""
 
 from collections.abc import Sequence
 

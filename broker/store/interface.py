@@ -1,4 +1,4 @@
-"""What must survive the broker, and the interface that engines implement; ARCHITECTURE.md, "Engines".
+"""What must survive the broker, and the interface that engines implement; ARCHITECTURE.md, "Store".
 
 The broker decides on its own picture of the rooms and hands each turn's changes to the store as one `Batch`: one
 transaction in a file, one round trip to a server. Nothing here knows SQL or a process.

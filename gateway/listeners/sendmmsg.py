@@ -2,7 +2,7 @@
 
 Fan-out costs no more than the kernel's work only if nothing is built per recipient. So each group of recipients keeps
 an array of prepared `mmsghdr` that all point at one shared payload: to send a message is one memmove and one system
-call. Measured in benchmarks/RESULTS.md, "Fan-out".
+call. Measured in benchmarks/RESULTS.md, "Parts".
 
     struct mmsghdr, 64-bit Linux: | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | size: 8 |
                                   | flags: 4 | - 4 | length: 4 | - 4 |                                          = 64

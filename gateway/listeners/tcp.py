@@ -24,6 +24,9 @@ from .connection import Connection
 from .deadlines import Deadlines
 from .tls import Certificate, TlsListener
 
+ACCEPTS_A_ROUND = 4
+"""Copies of a listening socket: libuv accepts one connection of each in a round of the event loop. Each copy makes
+joins at once cheaper and a single join dearer; benchmarks/RESULTS.md, rows "joins"."""
 BACKLOG = 1_024
 EVICT_AFTER_S = 5.0
 """When there are too many connections, one that has been silent for so long is closed to make room."""
@@ -113,7 +116,8 @@ class TCPServer:
             assert self._certificate is not None
             self._tls_listeners.append(TlsListener(sock, self._certificate, self._counters, connect))
         else:
-            self._servers.append(await self.loop.create_server(connect, sock=sock, backlog=BACKLOG))
+            for each in (sock, *(sock.dup() for _ in range(ACCEPTS_A_ROUND - 1))):
+                self._servers.append(await self.loop.create_server(connect, sock=each, backlog=BACKLOG))
         return bound
 
     async def close(self, grace_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Run several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Workers".
+"""Run several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Processes".
 
 We hold the sockets and hand them down: one TCP socket that all accept from, and for each worker a UDP socket in a
 SO_REUSEPORT group, of which the kernel gives a room's datagrams to one (`reuseport_routing.py`), or else each
