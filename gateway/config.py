@@ -1,4 +1,4 @@
-"""The gateway's settings: flags, environment variables and configuration file end in one `Config`.
+"""Define the gateway's settings: flags, environment variables and the configuration file end in one `Config`.
 
 `Settings` are what its decisions depend on; a reload changes them in place. The rest of `Config` needs a restart.
 """
@@ -6,6 +6,7 @@
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,14 +75,6 @@ def _parse_listener_option(text: str) -> tuple[str, Any]:
     if value not in values:
         raise SettingError(f"{text!r}: {name} is {' or '.join(values)}")
     return name, values[value]
-
-
-def _parse_tls(text: str) -> Listener:
-    return parse_listener(text, tls=True)
-
-
-def _parse_udp(text: str) -> Listener:
-    return parse_listener(text, takes_options=False)
 
 
 def parse_network(text: str) -> Network:
@@ -302,7 +295,7 @@ class Config:
         "Like `--tcp`, for clients that speak TLS (1.2 or newer). Needs `--tls-cert` and `--tls-key`. The chat itself"
         " goes by UDP, in clear text.",
         flag="--tls",
-        parse=_parse_tls,
+        parse=partial(parse_listener, tls=True),
         metavar="HOST:PORT[=DIALECT][,OPTION=VALUE...]",
     )
     tls_certificate: Path | None = setting(
@@ -312,7 +305,10 @@ class Config:
     )
     tls_key: Path | None = setting(None, "The certificate's key (PEM, mode 0600, no passphrase).")
     udp: tuple[Listener, ...] = setting(
-        ("0.0.0.0:9002",), "Where clients chat; may be given several times.", parse=_parse_udp, metavar="HOST:PORT"
+        ("0.0.0.0:9002",),
+        "Where clients chat; may be given several times.",
+        parse=partial(parse_listener, takes_options=False),
+        metavar="HOST:PORT",
     )
     broker: str | None = setting(
         None,

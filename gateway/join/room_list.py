@@ -1,4 +1,4 @@
-"""The list of rooms for TCP clients: asked of the directory once for many clients, and kept for a few milliseconds."""
+"""List the rooms for TCP clients: ask the directory once for many clients, and keep its answer for milliseconds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The keys that verify signed tokens, and the file that holds them; PROTOCOL.md, "Trust".
+"""Read the keys that verify signed tokens from their file, and verify; PROTOCOL.md, "Trust".
 
 The key determines the algorithm, never the token: so a public key is never used as a shared secret, and `none` is not
 the algorithm of any key. Imported only if there is a key file: the library costs start-up time and memory.

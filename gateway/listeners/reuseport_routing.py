@@ -1,4 +1,4 @@
-"""Which of several workers gets a datagram: a program in the kernel reads it from the token.
+"""Route datagrams to workers by their tokens: a program in the kernel chooses the worker.
 
 The kernel gives each datagram at a port that several sockets share to one of them; without a program it goes by the
 sender's address, so that the members of a room are spread over all workers and each worker handles every message. This

@@ -1,4 +1,4 @@
-"""TCPServer: all TCP listeners of a gateway. Accepts, bounds and closes connections; `connection.py` serves each."""
+"""Run all TCP listeners of a gateway: accept, bound and close connections; `connection.py` serves each."""
 
 import asyncio
 import os

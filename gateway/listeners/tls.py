@@ -1,4 +1,4 @@
-"""TLS for TCP listeners: the certificate and its reload, and the handshake of each connection; asyncio does the TLS."""
+"""Serve TLS listeners: load the certificate, and bound each connection's handshake; asyncio does the TLS."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""A broker that belongs to a gateway: its command line, and the process of its own that it has with `--workers`."""
+"""Run a broker of the gateway's own as a process, for `--workers`; make the command line of any such broker."""
 
 import shutil
 import signal

@@ -31,14 +31,10 @@ class Help(msgspec.Struct, frozen=True):
 
 
 class Who(msgspec.Struct, frozen=True):
-    """List the members of the room."""
-
     page: int = 1
 
 
 class Rooms(msgspec.Struct, frozen=True):
-    """List the rooms."""
-
     page: int = 1
 
 
@@ -62,14 +58,10 @@ class Act(msgspec.Struct, frozen=True):
 
 
 class Rename(msgspec.Struct, frozen=True):
-    """Take another name."""
-
     name: str
 
 
 class History(msgspec.Struct, frozen=True):
-    """List the last messages."""
-
     count: int = 20
 
 
@@ -82,8 +74,6 @@ class Time(msgspec.Struct, frozen=True):
 
 
 class Kick(msgspec.Struct, frozen=True):
-    """Remove a member."""
-
     name: str
     reason: str = ""
 
@@ -104,8 +94,6 @@ class Unban(msgspec.Struct, frozen=True):
 
 
 class Bans(msgspec.Struct, frozen=True):
-    """List bans and mutes."""
-
     page: int = 1
 
 
@@ -118,8 +106,6 @@ class Mute(msgspec.Struct, frozen=True):
 
 
 class Unmute(msgspec.Struct, frozen=True):
-    """End a mute."""
-
     name: str
 
 
@@ -214,20 +200,12 @@ def _whisper(rest: str) -> Command:
     return Whisper(name, text)
 
 
-def _kick(rest: str) -> Command:
-    return Kick(*_name_first(rest))
-
-
 def _timed(kind: type[Ban | Mute], rest: str) -> Command:
     found = _NUMBER_LAST.match(rest)
     # In quotes, "bob 2" is a name.
     if found is None or _QUOTED.fullmatch(rest):
         return kind(_whole_name(rest))
     return kind(_whole_name(found[1]), _number(found[2], MAX_MINUTES))
-
-
-def _topic(rest: str) -> Command:
-    return Topic("" if rest == "-" else rest or None)
 
 
 def _whole_name(rest: str) -> str:
@@ -270,10 +248,10 @@ COMMANDS: dict[str, Callable[[str], Command]] = {
     "me": partial(_text, Act),
     "nick": partial(_one, Rename),
     "history": partial(_page, History),
-    "topic": _topic,
+    "topic": lambda rest: Topic("" if rest == "-" else rest or None),
     "time": partial(_nothing, Time),
     "leave": partial(_nothing, Leave),
-    "kick": _kick,
+    "kick": lambda rest: Kick(*_name_first(rest)),
     "ban": partial(_timed, Ban),
     "unban": partial(_one, Unban),
     "bans": partial(_page, Bans),
