@@ -94,9 +94,8 @@ class TCPServer:
         return len(self._open)
 
     def reload(self) -> None:
-        """Take over times that have changed in the settings."""
+        """Apply the time that may have changed in the settings."""
         self.silent.wait_s = self._settings.first_byte_s
-        self.asking.wait_s = self._settings.request_s
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
