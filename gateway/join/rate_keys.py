@@ -22,9 +22,6 @@ class RateKeys:
         self._unlimited = settings.unlimited
         self._cache: dict[str, str] = {}
 
-    def __len__(self) -> int:
-        return len(self._cache)
-
     def of(self, ip: str) -> str:
         """Return the key of an IP address, empty if the address has no limits."""
         if self._unlimited is not self._settings.unlimited:

@@ -39,4 +39,4 @@ def test_what_is_key_can_be_changed() -> None:
     assert rate_keys.of("127.0.0.1") == "127.0.0.1"
     for number in range(ADDRESSES + 9):
         rate_keys.of(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(rate_keys) == ADDRESSES
+    assert len(rate_keys._cache) == ADDRESSES
