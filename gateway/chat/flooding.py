@@ -48,6 +48,5 @@ class Flooding:
 
     def tick(self, now: float) -> None:
         """Let the kernel pass datagrams again of members whose time is over."""
-        self.filter.tick(now)
-        if self.filter.changed:
+        if self.filter.tick(now):
             self.out.block_flooders(self.filter.program())

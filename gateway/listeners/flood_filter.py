@@ -36,7 +36,7 @@ _WHOLE = 0x40000
 
 
 class FloodFilter:
-    """Which members are shut out, and until when. Times are monotonic seconds."""
+    """Knows which members are shut out, and until when; times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._patience: Buckets[int] = Buckets(FLOODERS)
@@ -44,11 +44,6 @@ class FloodFilter:
         """Member id → (how long it was shut out last, until when)."""
         self._filtered: dict[bytes, float] = {}
         """A token's end → until when the kernel drops datagrams with it."""
-        self.changed = False
-        """`program` would return another program than last time."""
-
-    def __len__(self) -> int:
-        return len(self._filtered)
 
     def is_flood(self, member: int, now: float) -> bool:
         """Count an ignored datagram of a member; return whether it is one too many."""
@@ -65,19 +60,17 @@ class FloodFilter:
         self._filtered[token[-_COMPARED:]] = until
         if len(self._filtered) > FILTERED:
             del self._filtered[min(self._filtered, key=self._filtered.__getitem__)]
-        self.changed = True
         return until
 
-    def tick(self, now: float) -> None:
-        """Let members in again whose time is over."""
+    def tick(self, now: float) -> bool:
+        """Let members in again whose time is over; return whether there were any: then there is another `program`."""
         over = [key for key, until in self._filtered.items() if until <= now]
         for key in over:
             del self._filtered[key]
-        self.changed = self.changed or bool(over)
+        return bool(over)
 
     def program(self) -> list[bytes]:
         """Return the program that drops these members' datagrams, empty if there are none."""
-        self.changed = False
         if not self._filtered:
             return []
         # Built from the end, as a jump says how many steps it skips.
