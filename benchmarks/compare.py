@@ -21,6 +21,7 @@ import click
 from benchmarks.joining import join_all, seats, write_members
 from benchmarks.load import Load, Run
 from benchmarks.processes import LOAD_CORE, ROOT, SERVICE_CORE, Process, Service
+from benchmarks.report import machine
 from benchmarks.runner import Row, Runner
 
 WITHOUT_LIMITS = (
@@ -203,6 +204,18 @@ def _show(rivals: Sequence[Rival], figures: Figures) -> None:
     click.echo(f"{figures.title:<55} " + "   ".join(parts))
 
 
+def _page(rivals: Sequence[Rival], measured: Sequence[Figures]) -> str:
+    """Return the result as a Markdown page."""
+    heads = [rivals[0].name, *(f"{rival.name} | ratio" for rival in rivals[1:])]
+    lines = ["# Compared", "", "`python -m benchmarks.compare` wrote this page; its source has the method.", ""]
+    lines += [*machine(own_network=False), ""]
+    lines += [f"| what | {' | '.join(heads)} |", "|---|" + "--:|" * (2 * len(rivals) - 1)]
+    for each in measured:
+        cells = [each.medians[0], *(f"{a} | {b:.2f}" for a, b in zip(each.medians[1:], each.ratios[1:], strict=True))]
+        lines.append(f"| {each.title} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _two_free_ports() -> int:
     while True:
         with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError, OverflowError):
@@ -220,6 +233,7 @@ def _two_free_ports() -> int:
 @click.option("--only", multiple=True, type=click.Choice(["steady", "quiet", "joins", "memory"]))
 @click.option("--room", default="", help="Of the steady rows, those whose title has this in it.")
 @click.option("--backbone", "backbones", multiple=True, type=click.Choice(["default", "ipc", "tcp"]))
+@click.option("--write", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write a Markdown table too.")
 def main(
     tree: Path | None,
     rounds: int,
@@ -228,6 +242,7 @@ def main(
     only: tuple[str, ...],
     room: str,
     backbones: tuple[str, ...],
+    page: Path | None,
 ) -> None:
     """Print medians, and ratios to the first column."""
     rivals = [Rival("before", tree.resolve(), "default")] if tree else []
@@ -240,9 +255,13 @@ def main(
         "joins": lambda: joins(rivals, rounds),
         "memory": lambda: memory(rivals),
     }
+    measured = []
     for part in wanted:
         for figures in parts[part]():
             _show(rivals, figures)
+            measured.append(figures)
+    if page is not None:
+        page.write_text(_page(rivals, measured))
 
 
 if __name__ == "__main__":

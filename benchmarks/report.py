@@ -61,7 +61,7 @@ def show(console: Console, rows: Sequence[Row]) -> None:
 
 def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network: bool) -> None:
     """Write RESULTS.md and its plots."""
-    lines = ["# Results", "", *_machine(own_network), ""]
+    lines = ["# Results", "", *machine(own_network), ""]
     if runner.quick:
         lines += ["A quick run: shorter windows and fewer rounds than `make bench` takes.", ""]
     lines += _markdown(rows)
@@ -87,7 +87,7 @@ def _not_held(rows: Sequence[Row]) -> list[str]:
             reasons.setdefault(row.target.why_not, []).append(row)
     if not reasons:
         return []
-    lines = ["", "## Not held", "", "Where the time goes is from profiles (py-spy, `perf sched`) of 2026-11-27."]
+    lines = ["", "## Not held", "", "Where the time goes is from profiles (py-spy) of 2026-11-28."]
     for why_not, missed in reasons.items():
         names = "; ".join(f"**{row.what}** ({_reading(row)}; target {row.target.text})" for row in missed if row.target)
         lines += ["", f"{names}: {why_not}"]
@@ -110,7 +110,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     return row.what, row.ours, row.beside, ratio, target, held, row.note
 
 
-def _machine(own_network: bool) -> list[str]:
+def machine(own_network: bool) -> list[str]:
+    """Return lines that say when, on which machine and with which versions was measured."""
     model = "unknown processor"
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):

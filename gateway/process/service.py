@@ -54,7 +54,7 @@ class Service:
         for index, (listener, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
             self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, descriptor))
         self.counters = Counters()
-        self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
+        self.link = Link(settings.unaccepted, settings.request_timeout_s, self.counters)
         # With these, and the methods further down, this is the core's `Outbound`.
         self.new_recipients = kind.new_recipients
         self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify

@@ -154,7 +154,7 @@ class FakeGateway:
         self.settings = settings or Settings()
         self.instance = instance
         self.counters = Counters()
-        self.link = Link(instance, self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
+        self.link = Link(self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
         self.outbound = FakeOutbound(self.link)
         self.core = ChatCore(self.settings, self.link, self.outbound, self.counters, list(ipv6))
         self.members = self.core.members

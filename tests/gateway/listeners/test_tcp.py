@@ -156,7 +156,7 @@ def test_a_client_gets_a_token_that_only_it_and_the_gateway_know(host: str) -> N
                 assert gateway.token_hashes == [hash_token(granted.token.encode())]
                 assert list(gateway.members.by_token) == [granted.token.encode()]
                 await until_closed(client)
-            assert gateway.counters.handshakes == 1
+            assert gateway.counters.handshakes_admitted == 1
             assert gateway.published() == []
 
     uvloop.run(scenario())
@@ -184,7 +184,7 @@ def test_a_request_counted_in_characters_may_come_in_three_segments() -> None:
                 await client.writer.drain()
                 await asyncio.sleep(0.005)
             assert isinstance(await client.answer(TCRP, CREATE), Granted)
-            assert gateway.counters.handshakes == 1
+            assert gateway.counters.handshakes_admitted == 1
 
     uvloop.run(scenario())
 
@@ -217,7 +217,7 @@ def test_a_refusal_is_told(refusal: Declined, status: Status) -> None:
                 assert isinstance(answer, Refused)
                 assert answer.status == status
                 await until_closed(client)
-            assert gateway.counters.handshakes_refused == 1
+            assert sum(gateway.counters.refusals.values()) == 1
             assert gateway.members.by_token == {}
 
     uvloop.run(scenario())

@@ -203,7 +203,7 @@ def test_a_plain_client_is_turned_away_at_once(tmp_path: Path, run: Callable[...
             client.writer.write(serialize_request(TSUDOI, Operation.CREATE, "den", "alice"))
             await all_said(client)
             await until(lambda: gateway.counters.tls_failed == 1 and server.connections == 0)
-            assert gateway.counters.handshakes == 0
+            assert gateway.counters.handshakes_admitted == 0
 
     run(scenario())
 

@@ -114,7 +114,7 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
                     if isinstance(event, tsudoi.Message) and event.text == "hello":
                         break
             counters = both.service.counters
-            assert (counters.handshakes, counters.handshakes_refused) == (2, 0)
+            assert (counters.handshakes_admitted, sum(counters.refusals.values())) == (2, 0)
             assert counters.accepted_messages == 1
             # And alice has been told that bob is here.
             await until(lambda: counters.deliveries == 2)
