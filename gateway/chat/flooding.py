@@ -44,6 +44,5 @@ class Flooding(Component):
 
     def tick(self, now: float) -> None:
         """Let the kernel pass datagrams again of members that are not ignored any more."""
-        self.filter.tick(now)
-        if self.filter.changed:
+        if self.filter.tick(now):
             self.out.block_flooders(self.filter.program())
