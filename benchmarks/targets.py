@@ -36,13 +36,13 @@ _MANY_SENDS = (
     " would have to cost the kernel less (XDP, a socket for each member)."
 )
 _COLD = (
-    "No timer is in it. After 25 ms of rest all code runs on cold caches, several times slower than warm: the datagram's"
+    "No timer is in it. After 25 ms of rest all code runs on cold caches, slower by far than warm: the datagram's"
     " way to the broker, the commit (0.1 ms cold, 0.01 warm), the news, the fan-out, and two wake-ups of the event loop"
-    " for ZeroMQ's sockets between them. To be faster, the process would have to poll without rest: that costs a core."
+    " for ZeroMQ's sockets between them. A process that polled without rest would be faster, and use a core."
 )
 _ONE_BY_ONE = (
     "It is not the connection: the server in C beside it shows what that costs, and one in Python (uvloop, constant"
-    " answers, no broker) got nearly as many. The time goes into the way to the broker and back, one transaction and, for"
+    " answers, no broker) got nearly as many. The time goes into the way to the broker, one transaction and, for"
     " a new room, a subscription, all on caches gone cold: the same code takes a third of the processor time when"
     " 200 join at once. To go lower: a reply that does not wait for the commit."
 )

@@ -9,9 +9,8 @@ from typing import TextIO
 from tsudoi import ChatClient, InvalidText, NotInRoom
 from tsudoi.event_lines import is_speech, notice_line, speech_line
 
-from .lines import LineReader
-
-_READ_SIZE = 65536
+LINE_LIMIT = 1 << 20
+"""Bytes; a longer line is split there, so that input without line feeds takes no memory without a bound."""
 
 
 async def chat_by_lines(room: ChatClient, source: int, messages: TextIO, notices: TextIO, linger_s: float) -> bool:
@@ -44,15 +43,12 @@ async def _receive(room: ChatClient, messages: TextIO, notices: TextIO) -> None:
 
 
 async def _send(room: ChatClient, source: int, notices: TextIO) -> bool:
-    chunks: asyncio.Queue[bytes] = asyncio.Queue(maxsize=1)
-    _start_reading(source, chunks)
-    reader = LineReader()
+    lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
+    _start_reading(source, lines)
     all_sent = True
-    while chunk := await chunks.get():
-        for line in reader.feed(chunk):
-            all_sent &= await _send_line(room, line, notices)
-    for line in reader.end():
-        all_sent &= await _send_line(room, line, notices)
+    while line := await lines.get():
+        text = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
+        all_sent &= await _send_line(room, text, notices)
     return all_sent
 
 
@@ -68,22 +64,23 @@ async def _send_line(room: ChatClient, line: str, notices: TextIO) -> bool:
     return True
 
 
-def _start_reading(source: int, chunks: asyncio.Queue[bytes]) -> None:
-    """Read in a thread: asyncio can not wait for a file, and a terminal should not be made non-blocking.
+def _start_reading(source: int, lines: asyncio.Queue[bytes]) -> None:
+    """Read lines in a thread: asyncio can not wait for a file, and a terminal should not be made non-blocking.
 
-    The thread may still be reading when the program ends. It reads the descriptor, so that it holds no lock of
-    `sys.stdin` then.
+    The thread may still be reading when the program ends, so it has a reader of its own: it holds no lock of
+    `sys.stdin` then. The last item is empty.
     """
     loop = asyncio.get_running_loop()
+    reader = os.fdopen(source, "rb", closefd=False)
 
     def read() -> None:
-        data = b"?"
-        while data:
+        line = b"?"
+        while line:
             try:
-                data = os.read(source, _READ_SIZE)
+                line = reader.readline(LINE_LIMIT)
             except OSError:
-                data = b""
-            put = chunks.put(data)
+                line = b""
+            put = lines.put(line)
             try:
                 asyncio.run_coroutine_threadsafe(put, loop).result()
             except (RuntimeError, CancelledError):

@@ -11,21 +11,7 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
-from tsudoi import (
-    Announced,
-    ChatClient,
-    Emote,
-    Event,
-    InvalidText,
-    Kicked,
-    Listed,
-    Message,
-    NotInRoom,
-    Private,
-    RoomClosed,
-    ServerAway,
-    TimedOut,
-)
+import tsudoi
 from tsudoi.event_lines import notice_line
 
 HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
@@ -38,7 +24,7 @@ _FURTHER = "  | "
 message by a line feed, with colours or without."""
 
 
-async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
+async def chat_in_terminal(room: tsudoi.ChatClient, greeting: str) -> None:
     """Let the user chat until the user leaves or the membership ends."""
     # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
     session: PromptSession[str] = PromptSession(history=_history(), erase_when_done=room.dialect.echo)
@@ -60,12 +46,12 @@ async def chat_in_terminal(room: ChatClient, greeting: str) -> None:
             await asyncio.gather(receiving, typing, return_exceptions=True)
 
 
-async def _receive(room: ChatClient) -> None:
+async def _receive(room: tsudoi.ChatClient) -> None:
     async for event in room:
         _show(event)
 
 
-async def _type(room: ChatClient, session: PromptSession[str]) -> None:
+async def _type(room: tsudoi.ChatClient, session: PromptSession[str]) -> None:
     while True:
         try:
             line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
@@ -84,30 +70,30 @@ async def _type(room: ChatClient, session: PromptSession[str]) -> None:
                 await _say(room, line)
 
 
-async def _say(room: ChatClient, line: str) -> None:
+async def _say(room: tsudoi.ChatClient, line: str) -> None:
     try:
         for piece in room.pieces(line):
             await room.say(piece)
-    except InvalidText as exc:
+    except tsudoi.InvalidText as exc:
         _tell(f"Not said: {exc}")
-    except NotInRoom:
+    except tsudoi.NotInRoom:
         return
 
 
-def _show(event: Event) -> None:
+def _show(event: tsudoi.Event) -> None:
     match event:
-        case Emote():
+        case tsudoi.Emote():
             _print(f"* {_name(event.sender)} {event.text}")
-        case Private():
+        case tsudoi.Private():
             _print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
-        case Message():
+        case tsudoi.Message():
             _print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
-        case Announced():
+        case tsudoi.Announced():
             _print(event.text, _LOUD)
-        case RoomClosed() | TimedOut() | Kicked() | ServerAway():
+        case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked() | tsudoi.ServerAway():
             line = notice_line(event)
             _tell(f"{line[:1].upper()}{line[1:]}.")
-        case Listed():
+        case tsudoi.Listed():
             # Each line is a row of a table, whose head may have come in another datagram.
             for line in event.text.split("\n"):
                 _tell(line)

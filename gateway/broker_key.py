@@ -1,4 +1,4 @@
-"""Decide which key the gateway shows its broker, if any."""
+"""Decide which key the gateway shows its broker."""
 
 from pathlib import Path
 
@@ -8,13 +8,9 @@ from tsudoi.protocol.errors import SettingError
 
 
 def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool) -> SecretKey | None:
-    """Return the key to show the broker, None if the connection to it is not encrypted.
+    """Return the key in the file `path` to show the `broker`, None if the connection to it is not encrypted.
 
-    Args:
-        broker: its endpoint; None for one of our own.
-        path: the key's file, if there is one.
-        name: of this gateway.
-        insecure: the operator allows a connection that others can read.
+    Without a `broker` the gateway has one of its own. `insecure` allows a connection that others can read.
 
     Raises:
         SettingError: the key can not be used, or is missing where it is needed, or given where it is not used.

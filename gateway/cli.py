@@ -1,4 +1,4 @@
-"""`python -m gateway`: the command line."""
+"""Define the command line `python -m gateway`."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""The gateway's settings: flags, environment variables and configuration file end in one `Config`.
+"""Define the gateway's settings: flags, environment variables and the configuration file end in one `Config`.
 
 `Settings` are what its decisions depend on; a reload changes them in place. The rest of `Config` needs a restart.
 """
@@ -6,6 +6,7 @@
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,11 +31,9 @@ _LISTENER_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """An address where clients connect or send datagrams, and how those who use it are served."""
+class Listener(HostPort):
+    """An address where clients connect or send datagrams, and how its clients are served."""
 
-    host: str
-    port: int
     dialect: str = AUTO
     """TCP only: the dialect of its clients, or `auto`."""
     commands: bool | None = None
@@ -49,12 +48,6 @@ class Listener:
         """What the `ready` line calls a TCP listener."""
         return "tls" if self.tls else "tcp"
 
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-Door = Listener
-
 
 def parse_listener(text: str, takes_options: bool = True, tls: bool = False) -> Listener:
     """Return the listener in HOST:PORT or, if it `takes_options`, HOST:PORT=DIALECT,OPTION=VALUE…; [HOST] for IPv6.
@@ -65,7 +58,7 @@ def parse_listener(text: str, takes_options: bool = True, tls: bool = False) -> 
     address, *options = text.split(",")
     address, equals, dialect = address.partition("=")
     if (equals or options) and not takes_options:
-        raise SettingError(f"{text!r}: only a TCP door has {'a dialect' if equals else 'options'}")
+        raise SettingError(f"{text!r}: only a TCP listener has {'a dialect' if equals else 'options'}")
     dialect = dialect if equals else AUTO
     if dialect != AUTO and dialect not in DIALECTS:
         raise SettingError(f"there is no dialect {dialect!r}; there are auto, {', '.join(DIALECTS)}")
@@ -78,18 +71,10 @@ def _parse_listener_option(text: str) -> tuple[str, Any]:
     name, _, value = text.partition("=")
     values = _LISTENER_OPTIONS.get(name)
     if values is None:
-        raise SettingError(f"{text!r} is no option of a door; there are {', '.join(_LISTENER_OPTIONS)}")
+        raise SettingError(f"{text!r} is no option of a listener; there are {', '.join(_LISTENER_OPTIONS)}")
     if value not in values:
         raise SettingError(f"{text!r}: {name} is {' or '.join(values)}")
     return name, values[value]
-
-
-def _parse_tls(text: str) -> Listener:
-    return parse_listener(text, tls=True)
-
-
-def _parse_udp(text: str) -> Listener:
-    return parse_listener(text, takes_options=False)
 
 
 def parse_network(text: str) -> Network:
@@ -260,15 +245,12 @@ class Settings:
         return options
 
 
-LOOPBACK = Settings.unlimited
-
-
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
     """Where the certificate of TLS listeners lies, PEM."""
 
     certificate: Path
-    """With those that lead to the authority behind it."""
+    """Followed by those that lead to its authority."""
     key: Path
 
 
@@ -313,7 +295,7 @@ class Config:
         "Like `--tcp`, for clients that speak TLS (1.2 or newer). Needs `--tls-cert` and `--tls-key`. The chat itself"
         " goes by UDP, in clear text.",
         flag="--tls",
-        parse=_parse_tls,
+        parse=partial(parse_listener, tls=True),
         metavar="HOST:PORT[=DIALECT][,OPTION=VALUE...]",
     )
     tls_certificate: Path | None = setting(
@@ -323,7 +305,10 @@ class Config:
     )
     tls_key: Path | None = setting(None, "The certificate's key (PEM, mode 0600, no passphrase).")
     udp: tuple[Listener, ...] = setting(
-        ("0.0.0.0:9002",), "Where clients chat; may be given several times.", parse=_parse_udp, metavar="HOST:PORT"
+        ("0.0.0.0:9002",),
+        "Where clients chat; may be given several times.",
+        parse=partial(parse_listener, takes_options=False),
+        metavar="HOST:PORT",
     )
     broker: str | None = setting(
         None,

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from tsudoi import ChatClient, Event, Message, ServerAway
 from tsudoi.events import LAST
 
-from .results import StepFailed
 from .steps import EVERYONE, EVERYONE_ELSE, Line, People
-from .story import Story
+from .story import StepFailed, Story
 from .verdicts import Failed, Pending, Verdict, numbered
 
 _COALESCE_S = 0.002
@@ -19,18 +18,13 @@ class Actor:
     """One person, while in a room."""
 
     def __init__(self, name: str, chat: ChatClient, news: asyncio.Event) -> None:
-        """Args:
-        news: set whenever an event has come.
-        """
+        """Listen in `chat`; set `news` whenever an event comes."""
         self.name = name
         self.chat = chat
         self.heard: list[Event] = []
-        """Messages and the end of the membership."""
-        self.read = 0
-        """How many of them earlier steps took."""
+        """Messages and the end of the membership, without those that earlier steps took."""
         self.told: list[Event] = []
-        """Notices and private messages; stories expect them apart, as they may come at any time."""
-        self.told_read = 0
+        """Notices and private messages, likewise; stories expect them apart, as they may come at any time."""
         self._news = news
         self._listening = asyncio.create_task(self._listen(), name=f"{name} listens")
 
@@ -41,10 +35,6 @@ class Actor:
                 continue
             (self.heard if isinstance(event, (Message, *LAST)) else self.told).append(event)
             self._news.set()
-
-    @property
-    def unread(self) -> list[Event]:
-        return self.heard[self.read :]
 
     @property
     def echo_of(self) -> str | None:
@@ -63,7 +53,7 @@ class Cast:
         self.actors: dict[str, Actor] = {}
         self.spoke_last: tuple[str, ...] = ()
         self.news = asyncio.Event()
-        """Set whenever an event has come to anyone."""
+        """Set whenever a person has received an event."""
         self._story = story
         self._lines_sent: dict[str, int] = {}
 

@@ -12,10 +12,9 @@ from tsudoi.protocol.client.dialects import DIALECTS
 
 from .cluster import Site
 from .report import Report
-from .results import StoryResult
 from .runner import act_out
 from .sentences import LANGUAGE
-from .story import Story
+from .story import Story, StoryResult
 from .story_file import StoryError, read
 
 

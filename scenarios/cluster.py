@@ -160,6 +160,11 @@ class Cluster:
         """By the gateways' names, where clients go."""
         return {name: _site(gateway) for name, gateway in self._gateways.items()}
 
+    @property
+    def serving(self) -> list[str]:
+        """The gateways that run and are not frozen."""
+        return [name for name, gateway in self._gateways.items() if gateway.running and not gateway.frozen]
+
     def inject(self, what: str, fault: Fault) -> None:
         """Do something to a process; raise ProcessError."""
         process = self._broker if what == BROKER else self._gateways[what]

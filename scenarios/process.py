@@ -90,6 +90,7 @@ class Process:
         self.name = name
         self.ready = ""
         """Its last `ready` line; empty while it is not up."""
+        self.frozen = False
         self.stdout, self.stderr = Output(self._has_ended), Output(self._has_ended)
         self._popen: subprocess.Popen[bytes] | None = None
 
@@ -139,6 +140,7 @@ class Process:
         """Start a program without waiting for it; `options` are those of `subprocess.Popen`."""
         streams = {"stdin": subprocess.DEVNULL, "stdout": self.stdout, "stderr": self.stderr}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
+        self.frozen = False
         # A session of its own: a Ctrl-C in the terminal is not for it, and its children can be killed with it.
         self._popen = subprocess.Popen(
             command, env=environment, cwd=tree_root(), start_new_session=True, **{**streams, **options}
@@ -147,10 +149,12 @@ class Process:
     def freeze(self) -> None:
         """SIGSTOP: it stays alive and connected, and does nothing."""
         self._signal(signal.SIGSTOP)
+        self.frozen = True
 
     def resume(self) -> None:
         """SIGCONT."""
         self._signal(signal.SIGCONT)
+        self.frozen = False
 
     def stop(self) -> None:
         """Send SIGTERM, if it runs; raise ProcessError if it does not end in time and with status 0."""

@@ -1,11 +1,11 @@
-"""The stranger of the stories: sends any bytes, and keeps no rule of the protocol."""
+"""The stranger of the stories: sends any bytes, from addresses that are no member's."""
 
 import asyncio
 import random
 from collections.abc import Iterator
 
-from tsudoi import Server, Settings
-from tsudoi.net.sockets import UdpChannel, connected_line, udp_to
+from tsudoi import Server
+from tsudoi.net.sockets import UdpChannel, udp_to
 from tsudoi.protocol.client.datagram import MAX_UP, serialize
 
 _BATCH = 32
@@ -14,7 +14,7 @@ _PAUSE_S = 0.005
 
 
 class RawSender:
-    """Sends from addresses that are no member's, and keeps its sockets open until it is closed."""
+    """Keeps its sockets open until it is closed."""
 
     def __init__(self) -> None:
         self._writers: list[asyncio.StreamWriter] = []
@@ -25,10 +25,9 @@ class RawSender:
 
     async def send_tcp(self, server: Server, data: bytes) -> None:
         """Send on a new connection, and leave it open."""
-        line = await connected_line(server, Settings())
-        self._writers.append(line.writer)
-        self._last = line.reader
-        line.writer.write(data)
+        self._last, writer = await asyncio.open_connection(server.host, server.tcp)
+        self._writers.append(writer)
+        writer.write(data)
 
     async def send_udp(self, server: Server, datagrams: Iterator[bytes]) -> None:
         """Send all datagrams from one address."""
@@ -53,17 +52,12 @@ class RawSender:
             pass
         return True
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close all sockets."""
         for channel in self._channels:
             channel.close()
         for writer in self._writers:
-            writer.close()
-        for writer in self._writers:
-            try:
-                await writer.wait_closed()
-            except OSError:
-                writer.transport.abort()
+            writer.transport.abort()
 
     def _answered(self, data: bytes) -> None:
         self.answers += 1

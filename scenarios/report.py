@@ -1,5 +1,6 @@
 """Prints how scenarios went."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -7,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .results import StepResult, StoryResult
-from .story import Story
+from .story import StepResult, Story, StoryResult
 
 LOG_SHOWN = 15
 """Lines of each process's log that are shown under a failure."""
 _SLOW_S = 0.1
+_COLOURS = {"passed": "green", "failed": "bold red", "skipped": "yellow"}
 
 
 class Report:
@@ -53,20 +54,17 @@ class Report:
     def summary(self, results: Sequence[StoryResult]) -> None:
         """Print a table of all stories."""
         table = Table("scenario", "steps", "result", "seconds", box=None, header_style="dim", pad_edge=False)
+        outcomes: Counter[str] = Counter()
         for result in results:
-            done = sum(step.failure is None for step in result.steps)
-            outcome = Text("passed", "green") if result.passed else Text("failed", "bold red")
-            if result.skipped:
-                outcome = Text("skipped", "yellow")
-            counts = f"{done}/{len(result.story.scenes)}"
-            table.add_row(Text(PurePath(result.story.name).stem), counts, outcome, f"{result.seconds:.1f}")
+            outcome = "skipped" if result.skipped else "failed" if result.failed else "passed"
+            outcomes[outcome] += 1
+            counts = f"{sum(step.failure is None for step in result.steps)}/{len(result.story.scenes)}"
+            name = Text(PurePath(result.story.name).stem)
+            table.add_row(name, counts, Text(outcome, _COLOURS[outcome]), f"{result.seconds:.1f}")
         self._console.print(table)
-        skipped = sum(bool(result.skipped) for result in results)
-        failed = sum(result.failed for result in results)
-        passed = len(results) - failed - skipped
-        words = [f"{passed} passed"] + [f"{failed} failed"] * bool(failed) + [f"{skipped} skipped"] * bool(skipped)
+        words = ", ".join(f"{outcomes[outcome]} {outcome}" for outcome in _COLOURS if outcomes[outcome])
         seconds = sum(result.seconds for result in results)
-        self._line((f"{', '.join(words)} in {seconds:.1f} s", "bold red" if failed else "bold green"))
+        self._line((f"{words} in {seconds:.1f} s", "bold red" if outcomes["failed"] else "bold green"))
 
     def _line(self, *parts: tuple[str, str]) -> None:
         # Not wrapped: a terminal breaks long lines itself, and a file should keep them.

@@ -15,23 +15,14 @@ from .cluster import Cluster, Site
 from .expectations import Expectations
 from .process import ProcessError
 from .raw_sender import RawSender, random_datagrams
-from .results import StepFailed, StepResult, StoryResult
-from .story import Story
+from .story import StepFailed, StepResult, Story, StoryResult
 
 AMBIGUOUS = tuple(dialect.name for dialect in (TCRP, TCRP_NAMED, TCRP_200, TCRP_BARE_ACK))
 """Dialects whose first request looks like another dialect's: a listener for all dialects takes them for that one."""
 
-_REASONS: dict[str, tuple[type[ClientError], ...]] = {
-    "room exists": (tsudoi.RoomExists,),
-    "no such room": (tsudoi.RoomNotFound,),
-    "wrong password": (tsudoi.WrongPassword,),
-    "bad request": (tsudoi.BadRequest, tsudoi.InvalidName),
-    "busy": (tsudoi.Busy,),
-    "unreachable": (tsudoi.ServerUnreachable,),
-    "no answer": (tsudoi.NoAnswer,),
-    "refused": (tsudoi.Refused,),
-}
-_LIST_ROOMS_EVERY_S = 0.05
+_ASK_EVERY_S = 0.05
+_RECONNECT_S = 20.0
+"""How long gateways may take to reach a broker that was started again; long, for a busy machine."""
 
 
 async def act_out(
@@ -89,7 +80,7 @@ async def _act_out(
                 await runner.play(scene.step)
             except StepFailed as exc:
                 failure = exc
-            except (ProcessError, ClientError) as exc:
+            except (ProcessError, ClientError, OSError) as exc:
                 failure = StepFailed("this to be possible", str(exc))
             step = StepResult(scene, loop.time() - at, failure)
             result.steps.append(step)
@@ -108,10 +99,7 @@ class Runner:
     """Plays the steps of one story."""
 
     def __init__(self, story: Story, sites: dict[str, Site], cluster: Cluster | None) -> None:
-        """Args:
-        sites: by the names that the story has for its servers.
-        cluster: the local processes, if the servers are such.
-        """
+        """Play at `sites`, by the names that the story has for them; `cluster` is the local processes, if any."""
         self._story = story
         self._sites = sites
         self._cluster = cluster
@@ -125,10 +113,10 @@ class Runner:
         """Let all people leave, the latest first: so hosts leave last, and rooms close behind their guests."""
         for actor in reversed(self._cast.actors.values()):
             await actor.close(polite=True)
-        await self._stranger.close()
+        self._stranger.close()
 
     async def play(self, step: steps.Step) -> None:
-        """Play one step; raise StepFailed, ClientError or ProcessError."""
+        """Play one step; raise StepFailed, ClientError, ProcessError or OSError."""
         match step:
             case steps.Enter():
                 for name in step.who:
@@ -153,20 +141,47 @@ class Runner:
                 if self._cluster is None:
                     raise ProcessError("this needs local processes: run it without --server")
                 await asyncio.to_thread(self._cluster.inject, step.what, step.fault)
+                if step.what == steps.BROKER and step.fault in (steps.Fault.STARTED, steps.Fault.CONTINUED):
+                    await asyncio.gather(*(self._reconnected(name) for name in self._cluster.serving))
             case steps.Wait():
                 await asyncio.sleep(step.for_s)
-            case steps.SendRaw() | steps.SendRandom() | steps.HungUp() | steps.Unanswered():
-                await self._send_raw(step)
-            case _:
+            case steps.Expectation():
                 await self._expectations.check(step)
+            case steps.SendRaw(steps.Wire.TCP, data, to):
+                await self._stranger.send_tcp(self._site(to).server, data)
+            case steps.SendRaw(_, data, to):
+                await self._stranger.send_udp(self._site(to).server, iter([data]))
+            case steps.SendRandom(count, seed, to):
+                await self._stranger.send_udp(self._site(to).server, random_datagrams(count, seed))
+            case steps.HungUp(within_s):
+                patience_s = self._patience(within_s)
+                if not await self._stranger.hung_up(patience_s):
+                    raise StepFailed("an end of the connection", f"it is still open after {patience_s:g} s")
+            case steps.Unanswered(for_s):
+                await asyncio.sleep(for_s)
+                if self._stranger.answers:
+                    raise StepFailed("no datagram", f"{self._stranger.answers} came back")
+
+    async def _reconnected(self, gateway: str) -> None:
+        """Wait until a gateway has reached the broker again: it answers joins with `busy` until then.
+
+        Its health does not show that: it stays green for two seconds after the last canary of the broker's former run.
+        """
+        deadline = asyncio.get_running_loop().time() + _RECONNECT_S
+        while True:
+            try:
+                await tsudoi.join(secrets.token_hex(8), name="probe", server=self._sites[gateway].server)
+            except (tsudoi.Busy, tsudoi.NoAnswer, tsudoi.ServerUnreachable) as exc:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise ProcessError(f"gateway {gateway} does not reach the broker again: {exc}") from exc
+                await asyncio.sleep(_ASK_EVERY_S)
+            except tsudoi.RoomNotFound:
+                return
 
     # --- Places and times. ---
 
     def _site(self, server: str | None) -> Site:
         return self._sites[server if server is not None else next(iter(self._story.servers))]
-
-    def _room(self, name: str) -> str:
-        return name + self._room_suffix
 
     def _patience(self, within_s: float | None) -> float:
         return self._story.patience_s if within_s is None else within_s
@@ -184,7 +199,7 @@ class Runner:
         person = self._story.person(name)
         dialect = self._story.dialect_of(name, how)
         return await (tsudoi.create if how.create else tsudoi.join)(
-            self._room(how.room),
+            how.room + self._room_suffix,
             name=how.user or person.user or name,
             server=self._site(how.at or person.at).for_dialect(dialect),
             dialect=dialect,
@@ -198,7 +213,7 @@ class Runner:
         try:
             chat = await self._chat(name, step.how)
         except ClientError as exc:
-            if isinstance(exc, _REASONS[step.reason]):
+            if isinstance(exc, steps.REASONS[step.reason]):
                 return
             raise StepFailed(step.reason, str(exc)) from exc
         await chat.leave()
@@ -206,12 +221,11 @@ class Runner:
 
     async def _do(self, step: steps.Do) -> None:
         for actor in self._cast.of(step.who):
-            match step.act:
-                case steps.Act.FALL_SILENT:
-                    actor.chat.stop_keep_alives()
-                case act:
-                    del self._cast.actors[actor.name]
-                    await actor.close(polite=act is steps.Act.LEAVE)
+            if step.act is steps.Act.FALL_SILENT:
+                actor.chat.stop_keep_alives()
+            else:
+                del self._cast.actors[actor.name]
+                await actor.close(polite=step.act is steps.Act.LEAVE)
 
     async def _see_rooms(self, name: str, step: steps.SeeRooms) -> None:
         """Ask until it holds: the end of a room takes its way through the log."""
@@ -221,7 +235,7 @@ class Runner:
         if not profile.lists_rooms and not profile.join_lists_rooms:
             dialect = TSUDOI.name
         server = self._site(person.at).for_dialect(dialect)
-        wanted = {self._room(room) for room in step.rooms}
+        wanted = {room + self._room_suffix for room in step.rooms}
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._patience(step.within_s)
         while True:
@@ -231,23 +245,4 @@ class Runner:
             if loop.time() > deadline:
                 listed = ", ".join(step.rooms)
                 raise StepFailed(listed if step.there else f"no {listed}", verdicts.shorten(seen))
-            await asyncio.sleep(_LIST_ROOMS_EVERY_S)
-
-    # --- The stranger. ---
-
-    async def _send_raw(self, step: steps.SendRaw | steps.SendRandom | steps.HungUp | steps.Unanswered) -> None:
-        match step:
-            case steps.SendRaw(steps.Wire.TCP, data, to):
-                await self._stranger.send_tcp(self._site(to).server, data)
-            case steps.SendRaw(_, data, to):
-                await self._stranger.send_udp(self._site(to).server, iter([data]))
-            case steps.SendRandom(count, seed, to):
-                await self._stranger.send_udp(self._site(to).server, random_datagrams(count, seed))
-            case steps.HungUp(within_s):
-                patience_s = self._patience(within_s)
-                if not await self._stranger.hung_up(patience_s):
-                    raise StepFailed("an end of the connection", f"it is still open after {patience_s:g} s")
-            case steps.Unanswered(for_s):
-                await asyncio.sleep(for_s)
-                if self._stranger.answers:
-                    raise StepFailed("no datagram", f"{self._stranger.answers} came back")
+            await asyncio.sleep(_ASK_EVERY_S)

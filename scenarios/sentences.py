@@ -1,13 +1,13 @@
 """Reads a step's sentence. LANGUAGE below is what `python -m client scenario --language` prints.
 
-Each form is a pattern for the beginning of a sentence, the modifiers that may follow in any order, and the step that it
-becomes.
+FORMS is the table: a pattern for the beginning of a sentence, the modifiers that may follow in any order, and the step
+that it becomes.
 """
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeAlias
 
 from tsudoi.protocol.client.header import Header
@@ -70,17 +70,6 @@ everyone else (all but the last speakers). Times are written 2 s, 300 ms, 1 min.
   nobody answers the stranger        [for TIME]: no datagram comes back
 """
 
-REASONS = (
-    "room exists",
-    "no such room",
-    "wrong password",
-    "bad request",
-    "busy",
-    "unreachable",
-    "no answer",
-    "refused",
-)
-
 QUIET_S = 0.3
 """How long nothing must be received if a story names no time."""
 
@@ -126,7 +115,8 @@ class Sentence:
 
     @property
     def who(self) -> People:
-        return people(self.match["who"])
+        written = self.match["who"]
+        return (written,) if written in (EVERYONE, EVERYONE_ELSE) else tuple(re.split(r", and |, | and ", written))
 
     @property
     def count(self) -> int:
@@ -148,19 +138,20 @@ class Sentence:
 
     @property
     def within_s(self) -> float | None:
-        return self._seconds("within")
+        return _seconds(self.modifiers["within"]) if "within" in self.modifiers else None
 
     @property
     def quiet_s(self) -> float:
-        return self._seconds("for") or QUIET_S
+        return _seconds(self.modifiers["for"]) if "for" in self.modifiers else QUIET_S
 
     def word(self, modifier: str) -> str | None:
         """Return a modifier's word without its quotes."""
         word = self.modifiers.get(modifier)
         return None if word is None else _unquoted(word)
 
-    def join_options(self) -> steps.JoinOptions:
-        """Return what a sentence with the modifiers `_JOIN` says about entering a room."""
+    @property
+    def how(self) -> steps.JoinOptions:
+        """The room and the modifiers `_JOIN`."""
         return steps.JoinOptions(
             _unquoted(self.match["room"]),
             self.match["verb"].startswith("create"),
@@ -171,10 +162,6 @@ class Sentence:
             "silently" in self.modifiers,
         )
 
-    def _seconds(self, modifier: str) -> float | None:
-        written = self.modifiers.get(modifier)
-        return None if written is None else seconds(written)
-
 
 @dataclass(frozen=True, slots=True)
 class Form:
@@ -184,9 +171,6 @@ class Form:
     modifiers: frozenset[str]
     takes_value: bool
     make: Callable[[Sentence], Step]
-
-
-FORMS: list[Form] = []
 
 
 def understand(sentence: str, value: Value = None) -> Step:
@@ -210,7 +194,7 @@ def understand(sentence: str, value: Value = None) -> Step:
         if value is not None and not form.takes_value:
             raise NotUnderstood(f"{written!r} takes nothing behind a colon")
         return form.make(Sentence(match, found, value))
-    raise NotUnderstood(problem or f"{written!r} is no step{_suggestion(written)}")
+    raise NotUnderstood(problem or f"{written!r} is no step (`python -m client scenario --language` lists them)")
 
 
 def _modifiers(rest: str, allowed: frozenset[str]) -> dict[str, str]:
@@ -229,94 +213,22 @@ def _modifiers(rest: str, allowed: frozenset[str]) -> dict[str, str]:
     return found
 
 
-_VERBS = (
-    *("creates", "joins", "cannot join", "cannot create", "says", "hears", "hears nothing", "leaves", "vanishes"),
-    *("falls silent", "is told", "moves to", "sees the rooms", "does not see the rooms"),
-    *("is killed", "is frozen", "is started"),
-)
-
-
-def _suggestion(sentence: str) -> str:
-    _, _, rest = sentence.partition(" ")
-    words = rest.split(" ")
-    for count in (3, 2, 1):
-        close = difflib.get_close_matches(" ".join(words[:count]), _VERBS, 1, 0.7)
-        if close:
-            return f"; did you mean {close[0]!r}?"
-    return " (`python -m client scenario --language` lists them)"
-
-
-def seconds(written: str) -> float:
+def _seconds(written: str) -> float:
     """Return the seconds in `2 s`, `300 ms` or `1 min`."""
-    match = re.fullmatch(r"([\d.]+) ?(\w+)", written)
-    assert match is not None
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def people(written: str) -> People:
-    """Return the names in `alice, bob and carol`."""
-    if written in (EVERYONE, EVERYONE_ELSE):
-        return (written,)
-    return tuple(re.split(r", and |, | and ", written))
+    number, unit = re.findall(r"[\d.]+|[a-z]+", written)
+    return float(number) * _SECONDS[unit]
 
 
 def _unquoted(word: str) -> str:
     return word[1:-1] if word.startswith('"') else word
 
 
-# --- The forms. A pattern ends at a blank or the end of the sentence. -------------------------------------------------
-
-_Make = Callable[[Sentence], Step]
-_JOIN = "at in as password silently"
-
-
-def _form(pattern: str, modifiers: str = "", takes_value: bool = False) -> Callable[[_Make], _Make]:
-    def register(make: _Make) -> _Make:
-        written = pattern.replace("WHO", _WHO).replace("NAME", _NAME).replace("WORD", _WORD)
-        FORMS.append(Form(re.compile(written + "(?= |$)"), frozenset(modifiers.split()), takes_value, make))
-        return make
-
-    return register
-
-
-@_form(r"WHO (?P<verb>creates?|joins?) (?P<room>WORD)", _JOIN)
-def _enter(said: Sentence) -> Step:
-    return steps.Enter(said.who, said.join_options())
-
-
-@_form(r"WHO cannot (?P<verb>create|join) (?P<room>WORD)", _JOIN, takes_value=True)
 def _cannot_enter(said: Sentence) -> Step:
-    if not isinstance(said.value, str) or said.value not in REASONS:
-        raise NotUnderstood(f"{said.value!r} is no reason; reasons are {', '.join(REASONS)}")
-    return steps.CannotEnter(said.who, said.join_options(), said.value)
+    if not isinstance(said.value, str) or said.value not in steps.REASONS:
+        raise NotUnderstood(f"{said.value!r} is no reason; reasons are {', '.join(steps.REASONS)}")
+    return steps.CannotEnter(said.who, said.how, said.value)
 
 
-@_form(r"WHO says? (?P<count>\d+) lines")
-def _say_lines(said: Sentence) -> Step:
-    return steps.SayLines(said.who, said.count)
-
-
-@_form(r"WHO says?", takes_value=True)
-def _say(said: Sentence) -> Step:
-    return steps.Say(said.who, said.texts)
-
-
-@_form(r"WHO (?:is|are) told", "within", takes_value=True)
-def _be_told(said: Sentence) -> Step:
-    return steps.BeTold(said.who, said.texts, said.within_s)
-
-
-@_form(r"WHO hears? nothing", "for")
-def _hear_nothing(said: Sentence) -> Step:
-    return steps.HearNothing(said.who, said.quiet_s)
-
-
-@_form(rf"WHO hears? that (?P<ending>{'|'.join(ending.value for ending in steps.Ending)})", "within")
-def _hear_ending(said: Sentence) -> Step:
-    return steps.HearEnding(said.who, steps.Ending(said.match["ending"]), said.within_s)
-
-
-@_form(r"WHO hears? (?:all )?(?P<count>\d+) lines", "from within order")
 def _hear_lines(said: Sentence) -> Step:
     sender = said.word("from")
     if sender is None:
@@ -324,45 +236,28 @@ def _hear_lines(said: Sentence) -> Step:
     return steps.HearLines(said.who, said.count, sender, said.within_s)
 
 
-@_form(r"WHO hear the same (?P<count>\d+) messages", "within")
 def _hear_the_same(said: Sentence) -> Step:
     if len(said.who) < 2 and said.who[0] not in (EVERYONE, EVERYONE_ELSE):
         raise NotUnderstood("the same as who? this takes two or more people")
     return steps.HearTheSame(said.who, said.count, said.within_s)
 
 
-@_form(r"WHO hears?", "from within any_order order", takes_value=True)
 def _hear(said: Sentence) -> Step:
-    lines = tuple(_lines(said.value, said.word("from")))
-    return steps.Hear(said.who, lines, "any_order" in said.modifiers, said.within_s)
+    items: Sequence[Any] = said.value if isinstance(said.value, list) else [said.value]
+    lines: list[Line] = []
+    for item in items:
+        match item:
+            case str() if item:
+                lines.append(Line(said.word("from"), item))
+            case dict() if len(item) == 1 and all(isinstance(text, str) for text in item.values()):
+                lines += [Line(name, text) for name, text in item.items()]
+            case _:
+                raise NotUnderstood("behind the colon stands a text, or a list of texts and of `NAME: TEXT`")
+    if not lines:
+        raise NotUnderstood("behind the colon stands what is heard; for silence there is `hears nothing`")
+    return steps.Hear(said.who, tuple(lines), "any_order" in said.modifiers, said.within_s)
 
 
-@_form(r"WHO (?:(?P<act>leave|vanish)(?:s|es)?|falls? silent)")
-def _do(said: Sentence) -> Step:
-    return steps.Do(said.who, steps.Act(said.match["act"] or "fall silent"))
-
-
-@_form(r"WHO moves? to (?P<server>NAME)")
-def _move(said: Sentence) -> Step:
-    return steps.Move(said.who, said.match["server"])
-
-
-@_form(r"WHO (?P<verb>sees?|does not see|do not see) the rooms?", "within", takes_value=True)
-def _see_rooms(said: Sentence) -> Step:
-    return steps.SeeRooms(said.who, said.texts, said.match["verb"].startswith("see"), said.within_s)
-
-
-@_form(rf"(?P<what>the broker|NAME) is (?P<fault>{'|'.join(fault.value for fault in steps.Fault)})(?: again)?")
-def _inject_fault(said: Sentence) -> Step:
-    return steps.InjectFault(said.match["what"], steps.Fault(said.match["fault"]))
-
-
-@_form(rf"wait (?P<time>{_TIME})")
-def _wait(said: Sentence) -> Step:
-    return steps.Wait(seconds(said.match["time"]))
-
-
-@_form(r"a stranger sends over (?P<wire>tcp|udp)", "to", takes_value=True)
 def _send_raw(said: Sentence) -> Step:
     try:
         data = b"".join(bytes.fromhex(text) for text in said.texts)
@@ -371,43 +266,69 @@ def _send_raw(said: Sentence) -> Step:
     return steps.SendRaw(steps.Wire(said.match["wire"]), data, said.to)
 
 
-@_form(r"a stranger sends half a header", "to")
-def _send_half(said: Sentence) -> Step:
-    return steps.SendRaw(steps.Wire.TCP, Header(3, Operation.CREATE, 0, 5).serialize()[:16], said.to)
+def _form(pattern: str, modifiers: str, make: Callable[[Sentence], Step], takes_value: bool = False) -> Form:
+    written = pattern.replace("WHO", _WHO).replace("NAME", _NAME).replace("WORD", _WORD)
+    # A pattern ends at a blank or the end of the sentence.
+    return Form(re.compile(written + "(?= |$)"), frozenset(modifiers.split()), takes_value, make)
 
 
-@_form(r"a stranger promises (?P<count>\d+) bytes", "to")
-def _promise(said: Sentence) -> Step:
-    data = Header(3, Operation.CREATE, 0, said.count).serialize() + b"den"
-    return steps.SendRaw(steps.Wire.TCP, data, said.to)
+def _one_of(words: type[Enum]) -> str:
+    return "|".join(word.value for word in words)
 
 
-@_form(r"a stranger sends (?P<count>\d+) random datagrams", "to seed")
-def _send_random(said: Sentence) -> Step:
-    return steps.SendRandom(said.count, int(said.modifiers.get("seed", "1")), said.to)
-
-
-@_form(r"the stranger is hung up on", "within")
-def _hung_up(said: Sentence) -> Step:
-    return steps.HungUp(said.within_s)
-
-
-@_form(r"nobody answers the stranger", "for")
-def _unanswered(said: Sentence) -> Step:
-    return steps.Unanswered(said.quiet_s)
-
-
-def _lines(value: Value, sender: str | None) -> list[Line]:
-    items: Sequence[Any] = value if isinstance(value, list) else [value]
-    lines: list[Line] = []
-    for item in items:
-        match item:
-            case str() if item:
-                lines.append(Line(sender, item))
-            case dict() if len(item) == 1 and all(isinstance(text, str) for text in item.values()):
-                lines += [Line(name, text) for name, text in item.items()]
-            case _:
-                raise NotUnderstood("behind the colon stands a text, or a list of texts and of `NAME: TEXT`")
-    if not lines:
-        raise NotUnderstood("behind the colon stands what is heard; for silence there is `hears nothing`")
-    return lines
+_JOIN = "at in as password silently"
+FORMS = (
+    _form(r"WHO (?P<verb>creates?|joins?) (?P<room>WORD)", _JOIN, lambda said: steps.Enter(said.who, said.how)),
+    _form(r"WHO cannot (?P<verb>create|join) (?P<room>WORD)", _JOIN, _cannot_enter, True),
+    _form(r"WHO says? (?P<count>\d+) lines", "", lambda said: steps.SayLines(said.who, said.count)),
+    _form(r"WHO says?", "", lambda said: steps.Say(said.who, said.texts), True),
+    _form(r"WHO (?:is|are) told", "within", lambda said: steps.BeTold(said.who, said.texts, said.within_s), True),
+    _form(r"WHO hears? nothing", "for", lambda said: steps.HearNothing(said.who, said.quiet_s)),
+    _form(
+        rf"WHO hears? that (?P<ending>{_one_of(steps.Ending)})",
+        "within",
+        lambda said: steps.HearEnding(said.who, steps.Ending(said.match["ending"]), said.within_s),
+    ),
+    _form(r"WHO hears? (?:all )?(?P<count>\d+) lines", "from within order", _hear_lines),
+    _form(r"WHO hear the same (?P<count>\d+) messages", "within", _hear_the_same),
+    _form(r"WHO hears?", "from within any_order order", _hear, True),
+    _form(
+        r"WHO (?:(?P<act>leave|vanish)(?:s|es)?|falls? silent)",
+        "",
+        lambda said: steps.Do(said.who, steps.Act(said.match["act"] or "fall silent")),
+    ),
+    _form(r"WHO moves? to (?P<server>NAME)", "", lambda said: steps.Move(said.who, said.match["server"])),
+    _form(
+        r"WHO (?P<verb>sees?|does not see|do not see) the rooms?",
+        "within",
+        lambda said: steps.SeeRooms(said.who, said.texts, said.match["verb"].startswith("see"), said.within_s),
+        True,
+    ),
+    _form(
+        rf"(?P<what>the broker|NAME) is (?P<fault>{_one_of(steps.Fault)})(?: again)?",
+        "",
+        lambda said: steps.InjectFault(said.match["what"], steps.Fault(said.match["fault"])),
+    ),
+    _form(rf"wait (?P<time>{_TIME})", "", lambda said: steps.Wait(_seconds(said.match["time"]))),
+    _form(r"a stranger sends over (?P<wire>tcp|udp)", "to", _send_raw, True),
+    _form(
+        r"a stranger sends half a header",
+        "to",
+        lambda said: steps.SendRaw(steps.Wire.TCP, Header(3, Operation.CREATE, 0, 5).serialize()[:16], said.to),
+    ),
+    _form(
+        r"a stranger promises (?P<count>\d+) bytes",
+        "to",
+        lambda said: steps.SendRaw(
+            steps.Wire.TCP, Header(3, Operation.CREATE, 0, said.count).serialize() + b"den", said.to
+        ),
+    ),
+    _form(
+        r"a stranger sends (?P<count>\d+) random datagrams",
+        "to seed",
+        lambda said: steps.SendRandom(said.count, int(said.modifiers.get("seed", "1")), said.to),
+    ),
+    _form(r"the stranger is hung up on", "within", lambda said: steps.HungUp(said.within_s)),
+    _form(r"nobody answers the stranger", "for", lambda said: steps.Unanswered(said.quiet_s)),
+)
+"""Tried in this order: the first form that fits with its modifiers is meant."""

@@ -1,8 +1,11 @@
 """The steps of a story, as values; they have the names of the sentences that they are read from."""
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
+
+import msgspec
+
+import tsudoi
 
 EVERYONE = "everyone"
 EVERYONE_ELSE = "everyone else"
@@ -11,9 +14,30 @@ BROKER = "the broker"
 People: TypeAlias = tuple[str, ...]
 """Names, or one of the first two words above."""
 
+REASONS: dict[str, tuple[type[tsudoi.ClientError], ...]] = {
+    "room exists": (tsudoi.RoomExists,),
+    "no such room": (tsudoi.RoomNotFound,),
+    "wrong password": (tsudoi.WrongPassword,),
+    "bad request": (tsudoi.BadRequest, tsudoi.InvalidName),
+    "busy": (tsudoi.Busy,),
+    "unreachable": (tsudoi.ServerUnreachable,),
+    "no answer": (tsudoi.NoAnswer,),
+    "refused": (tsudoi.Refused,),
+}
+"""Why a person cannot enter → the SDK's errors for it."""
 
-@dataclass(frozen=True, slots=True)
-class JoinOptions:
+
+class Step(msgspec.Struct, frozen=True):
+    """One step; each kind is a subclass."""
+
+
+class Expectation(Step, frozen=True):
+    """A step that waits for what people receive."""
+
+    who: People
+
+
+class JoinOptions(msgspec.Struct, frozen=True):
     """Where and how a person enters; what is None is as `people` or the story says."""
 
     room: str
@@ -26,81 +50,66 @@ class JoinOptions:
     """Send no datagram, and so show no UDP address, until something is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Enter:
+class Enter(Step, frozen=True):
     who: People
     how: JoinOptions
 
 
-@dataclass(frozen=True, slots=True)
-class CannotEnter:
+class CannotEnter(Step, frozen=True):
     who: People
     how: JoinOptions
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Step, frozen=True):
     who: People
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SayLines:
+class SayLines(Step, frozen=True):
     """Send numbered lines, all speakers at the same time."""
 
     who: People
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     sender: str | None
     """A person of the story, or a name as it is shown; None: anybody."""
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hear:
+class Hear(Expectation, frozen=True):
     """Receive these as the next messages, with nothing between them."""
 
-    who: People
     lines: tuple[Line, ...]
     in_any_order: bool = False
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HearLines:
+class HearLines(Expectation, frozen=True):
     """Receive the last `count` numbered lines of one speaker next, in their order."""
 
-    who: People
     count: int
     sender: str
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HearTheSame:
+class HearTheSame(Expectation, frozen=True):
     """Receive the same next `count` messages as the others named, with each speaker's lines in order."""
 
-    who: People
     count: int
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BeTold:
+class BeTold(Expectation, frozen=True):
     """Get these from the server, in this order: each is a part of an answer, a notice or a private message."""
 
-    who: People
     texts: tuple[str, ...]
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HearNothing:
-    who: People
+class HearNothing(Expectation, frozen=True):
     for_s: float
 
 
@@ -110,9 +119,7 @@ class Ending(Enum):
     REMOVED = "they are removed"
 
 
-@dataclass(frozen=True, slots=True)
-class HearEnding:
-    who: People
+class HearEnding(Expectation, frozen=True):
     ending: Ending
     within_s: float | None = None
 
@@ -127,22 +134,19 @@ class Act(Enum):
     """Receive on, but send no keep-alives any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Do:
+class Do(Step, frozen=True):
     who: People
     act: Act
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Step, frozen=True):
     """Go on at another gateway with the same token."""
 
     who: People
     to: str
 
 
-@dataclass(frozen=True, slots=True)
-class SeeRooms:
+class SeeRooms(Step, frozen=True):
     who: People
     rooms: tuple[str, ...]
     there: bool
@@ -159,8 +163,7 @@ class Fault(Enum):
     STARTED = "started"
 
 
-@dataclass(frozen=True, slots=True)
-class InjectFault:
+class InjectFault(Step, frozen=True):
     """Do something to a process; this needs local processes."""
 
     what: str
@@ -168,8 +171,7 @@ class InjectFault:
     fault: Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Step, frozen=True):
     for_s: float
 
 
@@ -178,8 +180,7 @@ class Wire(Enum):
     UDP = "udp"
 
 
-@dataclass(frozen=True, slots=True)
-class SendRaw:
+class SendRaw(Step, frozen=True):
     """Send bytes from an address that is no member's; a TCP connection stays open until the story's end."""
 
     wire: Wire
@@ -187,45 +188,19 @@ class SendRaw:
     to: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SendRandom:
+class SendRandom(Step, frozen=True):
     count: int
     seed: int
     to: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HungUp:
+class HungUp(Step, frozen=True):
     """See the server end the stranger's last TCP connection."""
 
     within_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(Step, frozen=True):
     """See no datagram come back to the stranger."""
 
     for_s: float
-
-
-Step: TypeAlias = (
-    Enter
-    | CannotEnter
-    | Say
-    | SayLines
-    | Hear
-    | HearLines
-    | HearTheSame
-    | HearNothing
-    | BeTold
-    | HearEnding
-    | Do
-    | Move
-    | SeeRooms
-    | InjectFault
-    | Wait
-    | SendRaw
-    | SendRandom
-    | HungUp
-    | Unanswered
-)

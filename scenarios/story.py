@@ -1,6 +1,6 @@
-"""A story and its settings, as values; `story_file.py` reads one."""
+"""A story, its settings and its outcome, as values; `story_file.py` reads one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -56,7 +56,6 @@ class Story:
     name: str
     """Of the file."""
     title: str
-    about: str
     needs_local: bool
     servers: dict[str, GatewaySettings]
     broker: BrokerSettings
@@ -81,3 +80,40 @@ class Story:
     def person(self, name: str) -> Person:
         """Return the settings of `name`; the usual ones if the story has none for it."""
         return self.people.get(name, Person())
+
+
+class StepFailed(Exception):
+    """A step's expectation was not met."""
+
+    def __init__(self, expected: str, instead: str) -> None:
+        super().__init__(f"expected {expected}; instead: {instead}")
+        self.expected = expected
+        self.instead = instead
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    scene: Scene
+    seconds: float
+    failure: StepFailed | None = None
+
+
+@dataclass(slots=True)
+class StoryResult:
+    story: Story
+    steps: list[StepResult] = field(default_factory=list)
+    seconds: float = 0.0
+    skipped: str = ""
+    """The reason, if it was not acted out."""
+    problems: list[str] = field(default_factory=list)
+    """What went wrong apart from steps: servers that did not start or stop, tracebacks."""
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    """The lines that local processes logged, by the processes' names."""
+
+    @property
+    def passed(self) -> bool:
+        return not self.skipped and not self.failed
+
+    @property
+    def failed(self) -> bool:
+        return not self.skipped and (bool(self.problems) or any(step.failure is not None for step in self.steps))

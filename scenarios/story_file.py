@@ -9,19 +9,8 @@ import yaml
 
 from tsudoi.protocol.client.dialects import DIALECTS
 
+from . import steps
 from .sentences import NotUnderstood, understand
-from .steps import (
-    BROKER,
-    EVERYONE,
-    EVERYONE_ELSE,
-    CannotEnter,
-    Enter,
-    InjectFault,
-    Move,
-    SeeRooms,
-    SendRandom,
-    SendRaw,
-)
 from .story import BrokerSettings, GatewaySettings, Person, Scene, Story
 
 _T = TypeVar("_T")
@@ -65,17 +54,13 @@ class _Reader:
             raise self._error(1, "a scenario is a mapping that begins with `story:`")
         raw = self._value(root)
         file = self._convert(raw, _File, root)
-        servers = self._each(file.servers, GatewaySettings, root, "servers") or {"a": GatewaySettings()}
-        people = self._each(file.people, Person, root, "people")
-        broker = self._convert(file.broker, BrokerSettings, _child(root, "broker") or root)
         story = Story(
             self._name,
             file.story,
-            file.about,
             file.needs is not None,
-            servers,
-            broker,
-            people,
+            self._each(file.servers, GatewaySettings, root, "servers") or {"a": GatewaySettings()},
+            self._convert(file.broker, BrokerSettings, _child(root, "broker") or root),
+            self._each(file.people, Person, root, "people"),
             file.dialect,
             file.door == "own",
             file.patience,
@@ -164,17 +149,17 @@ class _Reader:
         known = set(story.people)
         for scene in story.scenes:
             step = scene.step
-            if isinstance(step, Enter | CannotEnter):
+            if isinstance(step, steps.Enter | steps.CannotEnter):
                 self._check_place(story, scene.line, step.how.at, step.how.dialect)
                 known |= set(step.who)
-            elif isinstance(step, SeeRooms):
+            elif isinstance(step, steps.SeeRooms):
                 known |= set(step.who)
             for name in getattr(step, "who", ()):
-                if name not in known and name not in (EVERYONE, EVERYONE_ELSE):
+                if name not in known and name not in (steps.EVERYONE, steps.EVERYONE_ELSE):
                     raise self._error(scene.line, f"nobody called {name!r} has come into the story before this")
-            if isinstance(step, Move | SendRaw | SendRandom):
+            if isinstance(step, steps.Move | steps.SendRaw | steps.SendRandom):
                 self._check_place(story, scene.line, step.to, None)
-            if isinstance(step, InjectFault) and step.what != BROKER:
+            if isinstance(step, steps.InjectFault) and step.what != steps.BROKER:
                 self._check_place(story, scene.line, step.what, None)
 
     def _check_place(self, story: Story, line: int, server: str | None, dialect: str | None) -> None:

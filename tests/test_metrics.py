@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import fields
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -15,7 +16,7 @@ from broker.counters import Counters as BrokerCounters
 from broker.net import metrics as broker_metrics
 from broker.net.server import Server
 from broker.store.memory import MemoryStore
-from gateway.config import Config, Door
+from gateway.config import Config, Listener
 from gateway.counters import Counters as GatewayCounters
 from gateway.process import metrics as gateway_metrics
 from gateway.process.service import Service
@@ -24,7 +25,7 @@ from tsudoi.ops.metrics import Row, exposition
 
 NOBODY: object = None
 """Rows read nothing before somebody asks."""
-GATEWAY = gateway_metrics.rows(NOBODY)  # type: ignore[arg-type]
+GATEWAY = gateway_metrics.rows(Mock())
 BROKER = broker_metrics.rows(NOBODY)  # type: ignore[arg-type]
 PAGE = "docs/metrics.md"
 
@@ -45,8 +46,8 @@ def check_labels(rows: list[Row]) -> None:
 
 def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
     async def scenario() -> None:
-        door = Door("127.0.0.1", 0)
-        service = Service(Config(tcp=(door,), udp=(door,), data=Path("unused")), f"ipc://{tmp_path}/b")
+        listener = Listener("127.0.0.1", 0)
+        service = Service(Config(tcp=(listener,), udp=(listener,), data=Path("unused")), f"ipc://{tmp_path}/b")
         rows = gateway_metrics.rows(service)
         check_labels(rows)
         for reason in service.counters.refusals:

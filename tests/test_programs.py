@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -116,3 +117,14 @@ def test_no_program_is_imported_by_its_name_in_the_tree(package: str) -> None:
             if any(name.split(".")[0] in PACKAGES for name in names):
                 found.append(f"{path.relative_to(ROOT)}: {ast.unparse(node)}")
     assert found == []
+
+
+def test_the_installed_packages_are_those_of_the_tree() -> None:
+    installed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {"tsudoi": "tsudoi"} | installed["package-dir"]
+    assert sorted(installed["packages"]) == sorted(
+        ".".join((package, *file.parent.relative_to(ROOT / folder).parts))
+        for package, folder in folders.items()
+        for file in (ROOT / folder).rglob("*.py")
+        if file.name == "__init__.py"
+    )

@@ -89,7 +89,7 @@ _BY_STATUS: dict[Status, tuple[type[Refused], str]] = {
 
 def refusal(status: Status | None, reason: str, room: str) -> Refused:
     """Return the error for a refusal, with `reason` where it says more than the status."""
-    kind, words = _BY_STATUS.get(status, (Refused, "the server refused")) if status else (Refused, "the server refused")
+    kind, words = _BY_STATUS.get(status or Status.OK, (Refused, "the server refused"))
     _, _, detail = reason.partition(": ")
     if kind is WrongPassword and detail:
         words = "the server does not let you into {room}"  # The reason is about a signed token.

@@ -6,28 +6,15 @@ from dataclasses import dataclass, field
 from tsudoi.events import Answered, Event, Listed, Row
 
 REFUSALS = frozenset(
-    {
-        "unknown-command",
-        "usage",
-        "no-such-member",
-        "not-host",
-        "name-taken",
-        "bad-name",
-        "too-long",
-        "muted",
-        "muted-for",
-        "nobody-wrote",
-        "not-banned",
-        "not-muted",
-        "yourself",
-        "room-stays",
-        "busy",
-        "too-fast",
-        "moved-away",
-        "no-such-page",
-    }
+    (
+        *("unknown-command", "usage", "no-such-member", "no-such-page", "not-host", "name-taken", "bad-name"),
+        *("too-long", "too-fast", "muted", "muted-for", "not-muted", "not-banned", "nobody-wrote", "yourself"),
+        *("room-stays", "busy", "moved-away"),
+    )
 )
 """Codes of answers that refuse a command."""
+PAGE_SIZE = 20
+"""Rows of a page (PROTOCOL.md, "Commands")."""
 
 
 @dataclass
@@ -36,13 +23,13 @@ class PendingCommand:
 
     is_done: Callable[[Event], bool]
     """Says whether an event shows that the command is done."""
-    done: bool = False
+    done: Event | None = None
     refusal: Answered | None = None
 
     def offer(self, event: Event) -> bool:
         """Take an event; say whether it belongs to this command alone."""
         if self.is_done(event):
-            self.done = True
+            self.done = event
             return isinstance(event, Answered)
         if isinstance(event, Answered) and event.code in REFUSALS:
             self.refusal = event
@@ -52,7 +39,7 @@ class PendingCommand:
     @property
     def over(self) -> bool:
         """Whether the waiting is over."""
-        return self.done or self.refusal is not None
+        return (self.done or self.refusal) is not None
 
 
 @dataclass
@@ -68,7 +55,6 @@ class PendingList:
     """Rows of this page; None: not known."""
     has_begun: bool = False
     """A part of the list has come."""
-    page_size: int = 20
 
     def offer(self, event: Event) -> bool:
         """Take an event; say whether it belongs to this command alone."""
@@ -77,7 +63,7 @@ class PendingList:
             self.rows += [row for row in event.rows if row not in self.rows]
             self.pages = event.pages
             if event.count:
-                self.expected = min(event.count - (self.page - 1) * self.page_size, self.page_size)
+                self.expected = min(event.count - (self.page - 1) * PAGE_SIZE, PAGE_SIZE)
             return True
         if isinstance(event, Answered) and event.code in (*REFUSALS, "no-history"):
             self.refusal = event

@@ -5,8 +5,7 @@ A conversation is one TCP connection: send the bytes that `start` returns; feed 
 profile says which of these there are, and in which order; no code here is for one dialect.
 """
 
-from collections import OrderedDict
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -28,29 +27,10 @@ _LONGEST_FRAME = 64
 """Bytes that any dialect puts around a text and a name, and some more (`{"n":…,"from":"","text":""}` has 46)."""
 
 
-class Conversation(Protocol):
-    """One request and its answer on a TCP connection."""
-
-    @property
-    def waits_for_silence(self) -> bool:
-        """Whether the answer may be complete; call `settle` when the server is silent for a while, or hangs up."""
-
-    def start(self) -> bytes:
-        """Return the bytes to send first."""
-
-    def feed(self, data: bytes) -> bytes:
-        """Take received bytes and return the bytes to send next; raise MalformedMessage."""
-
-    def settle(self) -> None:
-        """Note that no more bytes come; raise MalformedMessage if the answer is not complete."""
-
-    @property
-    def done(self) -> bool:
-        """Whether the answer is complete."""
-
-
 class ListRooms:
-    """Asks for the names of all rooms, on a connection of its own."""
+    """Asks for the names of all rooms, on a connection of its own. Its methods are those of `Enter`."""
+
+    waits_for_silence = False
 
     def __init__(self) -> None:
         self._reader = RoomsReader()
@@ -59,10 +39,6 @@ class ListRooms:
     @property
     def done(self) -> bool:
         return self.rooms is not None
-
-    @property
-    def waits_for_silence(self) -> bool:
-        return False
 
     def start(self) -> bytes:
         return Header(0, Operation.JOIN, 0, 0).serialize()
@@ -87,9 +63,7 @@ class Enter:
         password: str | None = None,
         port: int = 0,
     ) -> None:
-        """Args:
-        port: the UDP port at which this client listens, for dialects that announce it.
-        """
+        """`port` is the UDP port at which this client listens, for dialects that announce it."""
         self._dialect = dialect
         self._room = room
         self._port = port
@@ -102,16 +76,20 @@ class Enter:
 
     @property
     def done(self) -> bool:
+        """Whether the answer is complete."""
         return self.result is not None
 
     @property
     def waits_for_silence(self) -> bool:
+        """Whether the answer may be complete; call `settle` when the server is silent for a while, or hangs up."""
         return (self._list or self._answer).waits_for_silence
 
     def start(self) -> bytes:
+        """Return the bytes to send first."""
         return self._request
 
     def feed(self, data: bytes) -> bytes:
+        """Take received bytes and return the bytes to send next; raise MalformedMessage."""
         if self._list is not None:
             self.rooms = self._list.feed_untrusted(data)
             if self.rooms is None:
@@ -119,16 +97,31 @@ class Enter:
             self._list = None
             return self._room.encode()
         self.result = self._answer.feed_untrusted(data)
-        return self._farewell()
+        announces = isinstance(self.result, Granted) and self._dialect.port is PortPlace.AFTER_TOKEN
+        return PORT.pack(self._port) if announces else b""
 
     def settle(self) -> None:
+        """Note that no more bytes come; raise MalformedMessage if the answer is not complete."""
         self.result = (self._list or self._answer).settle_untrusted()
 
-    def _farewell(self) -> bytes:
-        """Return the bytes that the dialect sends after it got the token."""
-        if isinstance(self.result, Granted) and self._dialect.port is PortPlace.AFTER_TOKEN:
-            return PORT.pack(self._port)
+
+class JoinList(Enter):
+    """A join that is broken off when the list of rooms has come, in dialects where a join brings it."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect, Operation.JOIN, "", "rooms")
+
+    @property
+    def done(self) -> bool:
+        return self.rooms is not None or super().done
+
+    def feed(self, data: bytes) -> bytes:
+        super().feed(data)
         return b""
+
+
+Conversation: TypeAlias = ListRooms | Enter
+"""One request and its answer on a TCP connection."""
 
 
 def lists_first(dialect: Dialect) -> bool:
@@ -140,25 +133,21 @@ class Membership:
     """A member's datagrams, to and from the server."""
 
     def __init__(self, dialect: Dialect, room: str, user: str, token: str) -> None:
-        """Args:
-        user: the name as assigned.
-        """
+        """`user` is the name as the server assigned it."""
         self._dialect = dialect
         self._room = room
-        self._user = user
+        self.user = user
         self._token = token
         self.reserved = dialect.register_words | dialect.leave_words
         """Texts that a server of this dialect does not deliver: they are commands."""
         self._before = ""
         """The last text received: in some dialects it has the reason for a removal, which looks like a closing."""
         # A second `alice` becomes `alice#2`, and not every dialect says so; `_LONGEST_FRAME` has room for the suffix.
-        names = len(room.encode()) + _size(user)
-        self.text_limit = min(MAX_UP - 2 - len(room.encode()) - len(token) - self._overhead(), MAX_DOWN - names)
-        self.text_limit -= _LONGEST_FRAME
+        room_size, user_size, keys = len(room.encode()), _size(user), dialect.up_keys
+        overhead = 0 if keys is None else user_size + len("".join(keys))
+        up = MAX_UP - 2 - room_size - len(token) - overhead
+        self.text_limit = min(up, MAX_DOWN - room_size - user_size) - _LONGEST_FRAME
         """The size (in the sense of `size`) up to which no server needs to cut a text for any member."""
-
-    def _overhead(self) -> int:
-        return 0 if self._dialect.up_keys is None else _size(self._user) + len("".join(self._dialect.up_keys))
 
     @staticmethod
     def size(text: str) -> int:
@@ -186,7 +175,7 @@ class Membership:
     def say(self, text: str) -> bytes:
         """Return the datagram that sends `text`."""
         keys = self._dialect.up_keys
-        return self._up(text if keys is None else msgspec.json.encode({keys[0]: self._user, keys[1]: text}).decode())
+        return self._up(text if keys is None else msgspec.json.encode({keys[0]: self.user, keys[1]: text}).decode())
 
     def leave(self) -> bytes | None:
         """Return the datagram that leaves the room; None where the dialect has no word for it."""
@@ -213,10 +202,6 @@ class Membership:
             case _:
                 return event_of(str(heard.fields.get("notice", "")), {**heard.fields, "text": text}, clean)
 
-    def renamed(self, user: str) -> None:
-        """Note this member's new name."""
-        self._user = user
-
     def _up(self, text: str) -> bytes:
         return serialize(self._room, self._token, text)
 
@@ -229,7 +214,7 @@ class Recent:
 
     def __init__(self, size: int = 1024) -> None:
         self._size = size
-        self._seen: OrderedDict[Event, None] = OrderedDict()
+        self._seen: dict[Event, None] = {}
 
     def has_seen(self, event: Event) -> bool:
         """Say whether this event came lately, and remember it. An event without a position is always new."""
@@ -239,7 +224,7 @@ class Recent:
             return True
         self._seen[event] = None
         if len(self._seen) > self._size:
-            self._seen.popitem(last=False)
+            del self._seen[next(iter(self._seen))]
         return False
 
 

@@ -1,26 +1,28 @@
-"""Decide whether a member's datagrams may come from another address than before; PROTOCOL.md, "Addresses"."""
+"""Where datagrams to a member go, and when its own may come from another address; PROTOCOL.md, "Addresses"."""
 
 from dataclasses import dataclass
 
 from tsudoi.ops.token_bucket import Bucket
 
-from ..config import Settings
-from ..counters import Counters
 from ..listeners import sockaddr
-from .destination import Destinations
+from . import backlog
+from .catch_up import CatchUp
+from .groups import Groups
 from .members import Member
+from .outbound import Component
 
 MOVES_S, MOVES = 2.0, 20.0
 """Moves of a member a second in the long run, and at once: each costs its group and the directory some work."""
 
 
 @dataclass(slots=True, eq=False)
-class AddressMoves:
-    """Follows members to other addresses; `now` is monotonic seconds."""
+class AddressMoves(Component):
+    """Follows members to other addresses."""
 
-    settings: Settings
-    destinations: Destinations
-    counters: Counters
+    groups: Groups
+    catch_up: CatchUp
+    ipv6_listeners: list[bool]
+    """One item for each UDP listener: whether it is IPv6."""
 
     def follow(self, member: Member, listener: int, source: bytes, now: float) -> bool:
         """Follow a member to the address of its datagram, or return False if the datagram is not to be accepted."""
@@ -39,17 +41,63 @@ class AddressMoves:
                 source = sockaddr.with_port(source, sockaddr.unpack(member.address)[1])
             if source != member.address:
                 self.counters.moved_addresses += 1
-        self.note_host(member, ip)
-        member.ip = ip
+        self._change_host(member, ip)
         if (source, listener) != (member.address, member.listener):
-            self.destinations.locate(member, listener, source, now)
+            self._locate(member, listener, source, now)
         return True
 
     def may_change_host(self, member: Member, now: float) -> bool:
-        """Say whether another host may take a member's place by now: nothing has come from it for a while."""
+        """Say whether a member may be at another host by now: nothing has come from it for `--move-after`."""
         return self.settings.check_ip == "off" or now - member.seen >= self.settings.move_after_s
 
-    def note_host(self, member: Member, other: bytes) -> None:
-        """Note that a member has come from another host than its present one, if so and if hosts are checked."""
-        if self.settings.check_ip == "strict" and not sockaddr.same_host(other, member.ip):
+    def announce(self, member: Member, address: bytes, now: float) -> None:
+        """Take an address that the client has announced by TCP, unless a datagram has shown one."""
+        if member.address is None and not member.leaving:
+            self._locate(member, self._listener_for(address), address, now)
+
+    def restore(self, member: Member, written: bytes, now: float) -> None:
+        """Take the address, if any, that the directory has for a member that another gateway served before.
+
+        The member is sent all that it has missed: the backlog limits only members without an address.
+        """
+        if not written:
+            return
+        try:
+            ip, port, number = written.decode().split(" ")
+            address, listener = sockaddr.pack(ip, int(port)), int(number)
+        except (ValueError, OverflowError):
+            return
+        listeners = self.ipv6_listeners
+        if not 0 <= listener < len(listeners) or listeners[listener] != sockaddr.is_ipv6(address):
+            listener = self._listener_for(address)
+        self._change_host(member, sockaddr.ip_bytes(address))
+        member.address = address  # it is known already: `_locate` skips nothing
+        self._locate(member, listener, address, now)
+
+    def _change_host(self, member: Member, ip: bytes) -> None:
+        if self.settings.check_ip == "strict" and not sockaddr.same_host(ip, member.ip):
             member.sender_state().moved_host = True
+        member.ip = ip
+
+    def _locate(self, member: Member, listener: int, address: bytes, now: float) -> None:
+        """Send a member's datagrams to this address from now on, and from this listener."""
+        was_live, is_first = member.recipients is not None, member.address is None
+        self.groups.leave(member)
+        unproven_from = self.members.unproven.get(member.id)
+        if unproven_from is not None and not is_first and address != member.address:
+            # The end of its last gateway may have cut the way back through a NAT: repeat what went to the old address.
+            was_live = False
+            member.cursor = min(member.cursor, unproven_from)
+            del self.members.unproven[member.id]
+        member.address, member.listener = address, listener
+        if was_live:
+            self.groups.join(member)
+            return
+        if is_first:
+            backlog.skip_older(member, self.settings, self.counters)
+        self.catch_up.begin(member, now)
+
+    def _listener_for(self, address: bytes) -> int:
+        """Return the first listener of an address's family; the first of all if there is none."""
+        ipv6 = sockaddr.is_ipv6(address)
+        return self.ipv6_listeners.index(ipv6) if ipv6 in self.ipv6_listeners else 0

@@ -1,7 +1,7 @@
-"""Which members hear an entry of their room's log, by its kind; PROTOCOL.md, "Told".
+"""Which members are sent an entry of their room's log, by its kind; PROTOCOL.md, "Told".
 
-Members whose listener promised notices hear of everything but what is for others alone. A member that is concerned
-(it did something, or something was done to it) hears of that in any case.
+Members with notices are sent all entries except those for other members alone. Members that an entry concerns (the one
+that did something, and the one to which it was done) are sent it in any case.
 """
 
 from tsudoi.protocol.backbone import Entry
@@ -9,24 +9,24 @@ from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
 BY_MEMBERS = frozenset({EntryKind.SAID, EntryKind.ACTED})
-"""What a member says to all: sent back to itself only in dialects that have it so (`Dialect.echo`)."""
+"""Messages of members: sent back to the sender itself only in dialects with `Dialect.echo`."""
 FOR_ALL = frozenset({EntryKind.SAID, EntryKind.ACTED, EntryKind.ANNOUNCED})
-"""Heard by all members."""
+"""Sent to all members."""
 FOR_ONE = frozenset({EntryKind.WHISPERED, EntryKind.ANSWERED})
-"""Heard by the members concerned only."""
+"""Sent to the members concerned only."""
 COUNTED = frozenset({EntryKind.JOINED, EntryKind.LEFT})
-"""Told to big rooms as numbers (`room_events`)."""
+"""Sent to big rooms as numbers (`room_events`)."""
 
 
 def concerned(entry: Entry) -> tuple[int, ...]:
-    """Return the ids of the members that an entry concerns: none if all hear it anyway."""
+    """Return the ids of the members that an entry concerns: none if it is for all anyway."""
     if entry.kind in FOR_ALL:
         return ()
     return (entry.member, entry.peer) if entry.peer and entry.peer != entry.member else (entry.member,)
 
 
 def hears(entry: Entry, member: int, options: int) -> bool:
-    """Say whether a member with this id and these options hears an entry; its own messages are another question."""
+    """Say whether a member with this id and these options is sent an entry; `Dialect.echo` is not considered."""
     if entry.kind in FOR_ALL or member in concerned(entry):
         return True
     return entry.kind not in FOR_ONE and bool(options & MemberOptions.NOTICES)

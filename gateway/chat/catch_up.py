@@ -4,35 +4,31 @@ All live members of a room stand at the room's position. Any other member has a 
 log holds after that, no faster than `replay_limiter` allows, until it stands where the room does and becomes live.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from ..config import Settings
 from ..counters import Counters
-from . import audience, render
-from .backlog import Backlog
+from . import audience, backlog, render
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
 from .groups import Groups
-from .members import CatchUpState, Member, Members, Room
-from .outbound import Outbound, send_to
+from .members import CatchUpState, Member, Room
+from .outbound import Component
 from .replay_limiter import ReplayLimiter
 from .room_events import RoomEvents
 
+SendAnswer = Callable[[Member, CatchUpState, Replayed], None]
+
 
 @dataclass(slots=True, eq=False)
-class CatchUp:
-    """Decides what members in `Room.waiting` are sent; `now` is monotonic seconds."""
+class CatchUp(Component):
+    """Decides what members in `Room.waiting` are sent."""
 
-    settings: Settings
-    members: Members
-    out: Outbound
-    counters: Counters
     groups: Groups
-    backlog: Backlog
     events: RoomEvents
     closed_rooms: ClosedRooms
     fencing: Fencing
@@ -40,7 +36,6 @@ class CatchUp:
     def begin(self, member: Member, now: float) -> None:
         """Let a member catch up that has an address and is not live."""
         member.room.waiting[member.id] = member
-        self.members.unsettled[member.room.id] = member.room
         self._go_on(member, now)
 
     def go_on(self, room: Room, now: float) -> None:
@@ -60,9 +55,9 @@ class CatchUp:
         if not room.confirmed or (state is not None and state.replaying):
             return
         if state is not None and state.history:
-            self._ask_history(member, state, now)
+            self._ask_log(member, state, backlog.history_question(member, state), self._send_history, now)
             return
-        # Many join before the first of them shows its address: that others have joined is no reason to ask the log.
+        # Many members join before the first of them shows its address: JOINED entries alone are not asked for.
         missed_joins = (
             room.last_not_joined <= member.cursor <= room.position and not member.options & MemberOptions.NOTICES
         )
@@ -76,9 +71,11 @@ class CatchUp:
         if state.limiter is None:
             state.limiter = ReplayLimiter(self.settings.replay_rate, room.position, now)
         if portion := next_portion(state.limiter, member.cursor, room.position, now, self.counters):
-            self._ask_log(member, state, portion, now)
+            question = Replay(room.id, room.epoch, member.cursor, portion)
+            self._ask_log(member, state, question, self._send_replay, now)
 
-    def _ask_log(self, member: Member, state: CatchUpState, portion: int, now: float) -> None:
+    def _ask_log(self, member: Member, state: CatchUpState, question: Replay, send: SendAnswer, now: float) -> None:
+        """Ask the log, let `send` send the member what it holds, and go on."""
         room = member.room
 
         def answered(answer: Answer | None, now: float) -> None:
@@ -90,28 +87,19 @@ class CatchUp:
             if answer.epoch == 0:
                 self.closed_rooms.log_is_gone(room)
             elif answer.epoch == room.epoch:
-                self._send_replay(member, answer)
+                send(member, state, answer)
                 if room.members.get(member.id) is member:
                     self._go_on(member, now)
 
         state.replaying = True
-        self.out.ask(Replay(room.id, room.epoch, member.cursor, portion), now, answered)
+        self.out.ask(question, now, answered)
 
-    def _ask_history(self, member: Member, state: CatchUpState, now: float) -> None:
-        def on_history(entries: list[Entry] | None, now: float) -> None:
-            if member.room.members.get(member.id) is not member or self.fencing.is_fenced(now):
-                return
-            if entries is None:
-                self.closed_rooms.log_is_gone(member.room)
-                return
-            for entry in entries:
-                self._send(member, entry)
-            state.history = 0
-            self._go_on(member, now)
+    def _send_history(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
+        for entry in backlog.history(answer.entries, state):
+            self._send(member, entry)
+        state.history = 0
 
-        self.backlog.ask_history(member, state, now, on_history)
-
-    def _send_replay(self, member: Member, answer: Replayed) -> None:
+    def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
         """Send a member what the log holds of what it has missed, up to its room's position."""
         room = member.room
         if answer.first > member.cursor + 1:
@@ -134,13 +122,13 @@ class CatchUp:
             if not is_own and audience.hears(entry, member.id, member.options):
                 self._send(member, entry)
             member.cursor = entry.offset
-        if member.catch_up is not None and member.catch_up.limiter is not None:
-            member.catch_up.limiter.sent(member.cursor - begun)
+        if state.limiter is not None:
+            state.limiter.sent(member.cursor - begun)
 
     def _send(self, member: Member, entry: Entry) -> None:
         payload = render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
         if payload is not None:
-            send_to(self.out, member, payload)
+            self.send_to(member, payload)
 
 
 def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:

@@ -1,38 +1,35 @@
-"""A room is closed: each of its members hears all that was said, and then once that it is closed."""
+"""A room is closed: each of its members is sent all messages before the closing, and then one notice of it."""
 
 from dataclasses import dataclass, field
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Entry, Item
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from .leave import Leaving
-from .members import Member, Members, Room
-from .outbound import Outbound, send_to
+from .members import Member, Room
+from .outbound import Component
 
 TOLD = 100_000
-"""Members that were told that their rooms are closed and are remembered, so that none is told twice."""
+"""Members with such a notice that are remembered, so that none gets a second one."""
 
 
 @dataclass(slots=True, eq=False)
-class ClosedRooms:
+class ClosedRooms(Component):
     """Ends rooms for their members."""
 
-    members: Members
-    out: Outbound
     leaving: Leaving
     _told: dict[int, None] = field(default_factory=dict)
-    """Ids of the members that were told last."""
+    """Ids of members that got the notice."""
 
     def end(self, room: Room, entry: Entry) -> None:
-        """Take the entry that closes a room: members that are behind are told when they have caught up."""
+        """Take the entry that closes a room; members that are behind get it when they have caught up."""
         room.position = room.known_last = room.last_not_joined = entry.offset
         room.is_ended = room.confirmed = True
         for member in list(room.members.values()):
             if member.id not in room.waiting:
                 self.end_for(member, entry)
-        if room.members:
-            self.members.unsettled[room.id] = room
 
     def log_is_gone(self, room: Room) -> None:
         """End a room that was closed so long ago that its log is deleted."""
@@ -40,25 +37,23 @@ class ClosedRooms:
             self.end_for(member, None)
 
     def end_for(self, member: Member, entry: Entry | None) -> None:
-        """Tell a member that its room is closed and drop it; `entry` says by whom, if the log still does.
+        """Tell a member that its room is closed, and drop it; without an `entry` the host's name is not known.
 
-        The directory is told, so that no other gateway tells the member again. A member without an address is left to
-        the directory: it is told when its client shows an address, if that is soon.
+        The directory is told, so that no other gateway tells the member again. A member without an address stays in
+        the directory for a minute: it is told if its client shows an address meanwhile.
         """
         room = member.room
         if member.address is not None:
-            host = entry.sender if entry is not None else "?"
             for template in member.dialect.closed:
-                text = template.format(user=host, room=room.name)
-                send_to(self.out, member, encode_closing(member.dialect, room.name, "closed", text))
+                text = template.format(user=entry.sender if entry else "?", room=room.name)
+                self.send_to(member, encode_closing(member.dialect, room.name, "closed", text))
             self._told[member.id] = None
-            if len(self._told) > TOLD:
-                del self._told[next(iter(self._told))]
+            drop_oldest(self._told, TOLD)
             self._publish_left(room.id, member.id)
         self.leaving.drop(member)
 
     def was_told(self, room_id: int, member_id: int) -> bool:
-        """Say whether a member was told that its room is closed; if so, repeat that to the directory."""
+        """Say whether a member was told that its room is closed; if so, tell the directory again."""
         if member_id in self._told:
             self._publish_left(room_id, member_id)
         return member_id in self._told

@@ -15,7 +15,7 @@ from .members import Member
 PAGE = 20
 """Members, rooms or bans on a page."""
 Row = tuple[dict[str, Any], str]
-"""(for our own clients, the line for all others)."""
+"""(values for our own clients, the line for all others)"""
 
 
 def speaks_japanese(member: Member) -> bool:
@@ -25,14 +25,19 @@ def speaks_japanese(member: Member) -> bool:
 
 def page_datagrams(member: Member, answer: Present | Browsed | Banned, page: int, pages: int) -> list[bytes]:
     """Return one page of members, rooms or bans."""
-    japanese = speaks_japanese(member)
+    japanese, rows = speaks_japanese(member), list[Row]()
     match answer:
         case Present():
             notice, key, head = "who", "members", Phrase.MEMBERS
-            rows = [_member_row(*each, japanese) for each in answer.members]
+            for name, is_host, idle_ms in answer.members:
+                which, idle = Phrase.HOST_MEMBER if is_host else Phrase.MEMBER, idle_for(idle_ms, japanese)
+                line = phrase(which, japanese, name=name, idle=idle)
+                rows.append(({"name": name, "host": is_host, "idle": idle_ms // 1000}, line))
         case Browsed():
             notice, key, head = "rooms", "rooms", Phrase.ROOMS
-            rows = [_room_row(*each, japanese) for each in answer.rooms]
+            for name, count, locked in answer.rooms:
+                line = phrase(Phrase.LOCKED_ROOM if locked else Phrase.ROOM, japanese, name=name, members=count)
+                rows.append(({"name": name, "members": count, "locked": locked}, line))
         case _:
             notice, key, head = "bans", "bans", Phrase.BANS
             rows = [_ban_row(*each, japanese) for each in answer.sanctions]
@@ -40,17 +45,6 @@ def page_datagrams(member: Member, answer: Present | Browsed | Banned, page: int
     values = {"count": answer.count, "page": page, "pages": pages}
     words = phrase(head, japanese, room=room, **values)
     return notices.encode_list(member.dialect.down, room, notice, key, values, words, rows)
-
-
-def _member_row(name: str, is_host: bool, idle_ms: int, japanese: bool) -> Row:
-    which = Phrase.HOST_MEMBER if is_host else Phrase.MEMBER
-    line = phrase(which, japanese, name=name, idle=idle_for(idle_ms, japanese))
-    return {"name": name, "host": is_host, "idle": idle_ms // 1000}, line
-
-
-def _room_row(name: str, members: int, locked: bool, japanese: bool) -> Row:
-    line = phrase(Phrase.LOCKED_ROOM if locked else Phrase.ROOM, japanese, name=name, members=members)
-    return {"name": name, "members": members, "locked": locked}, line
 
 
 def _ban_row(name: str, ip: str, muted: bool, until_ms: int, japanese: bool) -> Row:
@@ -67,21 +61,18 @@ def help_datagrams(member: Member) -> list[bytes]:
     """Return the list of commands, and the list of the host's commands."""
     japanese = speaks_japanese(member)
     datagrams = []
-    for head, words in (
-        (Phrase.HELP_ALL, [word for word in HELP if word not in HOST_COMMANDS]),
-        (Phrase.HELP_HOST, [word for word in HELP if word in HOST_COMMANDS]),
-    ):
-        rows = []
-        for word in words:
-            usage, *does = HELP[word]
-            rows.append(({"usage": usage, "does": does[japanese]}, f"{usage} — {does[japanese]}"))
+    for head, is_host_only in ((Phrase.HELP_ALL, False), (Phrase.HELP_HOST, True)):
+        texts = [
+            (usage, does[japanese]) for word, (usage, *does) in HELP.items() if (word in HOST_COMMANDS) is is_host_only
+        ]
+        rows: list[Row] = [({"usage": usage, "does": does}, f"{usage} — {does}") for usage, does in texts]
         style, room = member.dialect.down, member.room.name
         datagrams += notices.encode_list(style, room, "help", "commands", {}, phrase(head, japanese), rows)
     return datagrams
 
 
 def history_datagrams(member: Member, messages: list[Entry]) -> list[bytes]:
-    """Return messages of the log."""
+    """Return the list of these messages of the log."""
     room, japanese = member.room.name, speaks_japanese(member)
     head = phrase(Phrase.HISTORY, japanese, count=len(messages), room=room)
     rows = [_message_row(entry, japanese) for entry in messages]
@@ -97,5 +88,5 @@ def _message_row(entry: Entry, japanese: bool) -> Row:
 
 
 def utc(at_ms: int) -> datetime:
-    """Return the moment of a Unix time in milliseconds."""
+    """Convert a Unix time in milliseconds."""
     return datetime.fromtimestamp(at_ms / 1000, UTC)

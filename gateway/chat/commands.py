@@ -1,11 +1,12 @@
 """Carry out members' commands, texts that begin with a slash; PROTOCOL.md, "Commands".
 
 A command that changes something or reaches another member is published like a message, and its effect comes back in the
-room's order. A question is answered to the member that asked, here or by asking the broker. `now` is monotonic seconds.
+room's order. A question is answered to the member that asked, here or by asking the broker.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tsudoi.protocol.backbone import (
     Answer,
@@ -30,148 +31,143 @@ from tsudoi.protocol.client.phrases import HELP, Phrase
 from tsudoi.protocol.client.slash_commands import Command, Misused, Unknown
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
-from ..counters import Counters
 from . import audience, command_answers, render
 from .command_answers import PAGE, speaks_japanese
 from .leave import Leaving
 from .members import Member
-from .outbound import Outbound, send_to
+from .outbound import Component
 from .rate_limits import QUESTION, RateLimits, warning_is_due
 
 HISTORY = 50
-"""Messages that one `/history` tells at most."""
+"""Messages that one `/history` lists at most."""
 PORTION, PORTIONS = 500, 4
-"""Entries among which the log is searched for messages, and how many times at most: entries for one member alone have
-positions too."""
+"""Log entries that one question asks for, and how many questions at most: few entries may be messages."""
+
+LONG = slash_commands.Help | slash_commands.Who | slash_commands.Rooms | slash_commands.Bans | slash_commands.History
+"""Questions whose answers are many times as long as themselves."""
+QUESTIONS = LONG | slash_commands.Time | Unknown | Misused
+
+_Answer = TypeVar("_Answer", bound=Answer)
 
 
 @dataclass(slots=True, eq=False)
-class Commands:
+class Commands(Component):
     """Takes members' commands."""
 
-    out: Outbound
-    counters: Counters
     limits: RateLimits
     leaving: Leaving
 
     def take(self, member: Member, line: str, now: float) -> str:
-        """Carry out a text that begins with a slash; return what the member says by it, empty if nothing."""
+        """Carry out a text that begins with a slash; return the message to publish instead, empty for none."""
         if text := slash_commands.escaped_text(line):
             return text
         self.counters.commands += 1
-        command = slash_commands.parse_untrusted(line)
-        match command:
+        match command := slash_commands.parse_untrusted(line):
             case slash_commands.Leave():
                 self._answer(member, Phrase.LEFT_ROOM, member.room.name)
                 self.leaving.leave(member, LeaveReason.LEFT, now)
             case slash_commands.Lock(password) if password:
                 if self._allows(member, QUESTION, now):
-                    self._ask(member, SetPassword(member.room.id, member.id, password), now, lambda answer: None)
-            case (
-                slash_commands.Help()
-                | slash_commands.Who()
-                | slash_commands.Rooms()
-                | slash_commands.Bans()
-                | slash_commands.History()
-                | slash_commands.Time()
-                | slash_commands.Unknown()
-                | slash_commands.Misused()
-            ):
+                    self._ask(member, SetPassword(member.room.id, member.id, password), Done, now)
+            case _ if isinstance(command, QUESTIONS):
                 if self._allows(member, QUESTION, now):
                     self._answer_question(member, command, now)
             case _:
-                if self._allows(member, 1.0, now):
-                    self._publish(member, line)
+                item = Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)
+                if self._allows(member, 1.0, now) and not self.out.publish(item):
+                    self.counters.window_full += 1
+                    self._answer(member, Phrase.BUSY)
         return ""
 
-    def _publish(self, member: Member, line: str) -> None:
-        if not self.out.publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)):
-            self.counters.window_full += 1
-            self._answer(member, Phrase.BUSY)
-
     def _allows(self, member: Member, cost: float, now: float) -> bool:
-        """Say whether a member may give one more command, and count it; if not, warn the member now and then."""
+        """Count a command and say whether it is within the member's limit; if not, warn the member now and then."""
         if self.limits.allows_command(member, cost, now):
             return True
-        if self._warn(member, Phrase.TOO_FAST, now):
+        if warning_is_due(member.sender_state(), now):
             self.counters.told_to_slow_down += 1
+            self._answer(member, Phrase.TOO_FAST)
         return False
 
-    def _warn(self, member: Member, which: Phrase, now: float) -> bool:
-        """Tell a member why its command is not carried out, unless it was warned just now; return whether it was."""
-        is_due = warning_is_due(member.sender_state(), now)
-        if is_due:
-            self._answer(member, which)
-        return is_due
-
     def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
+        room, sender = member.room, member.sender_state()
+        if isinstance(command, LONG) and sender.moved_host:
+            # Nothing proves that the member is at this host: it gets no answers much longer than its questions.
+            if warning_is_due(sender, now):
+                self._answer(member, Phrase.MOVED_AWAY)
+            return
         match command:
-            case slash_commands.Unknown(word):
+            case Unknown(word):
                 self._answer(member, Phrase.UNKNOWN_COMMAND, word)
-            case slash_commands.Misused(word):
+            case Misused(word):
                 usage, *does = HELP[word]
                 self._answer(member, Phrase.USAGE, f"{usage} — {does[speaks_japanese(member)]}")
-            case (
-                slash_commands.Help()
-                | slash_commands.Who()
-                | slash_commands.Rooms()
-                | slash_commands.Bans()
-                | slash_commands.History()
-            ) if member.sender_state().moved_host:
-                # Answers are many times as long as questions, and nothing proves that the member is at this host.
-                self._warn(member, Phrase.MOVED_AWAY, now)
             case slash_commands.Help():
                 self._send(member, command_answers.help_datagrams(member))
             case slash_commands.Who(page):
-                question = Who(member.room.id, (page - 1) * PAGE, PAGE)
-                self._ask(member, question, now, lambda answer: self._send_page(member, page, answer))
+                self._ask_page(member, Who(room.id, (page - 1) * PAGE, PAGE), Present, page, now)
             case slash_commands.Rooms(page):
-                rooms = Browse((page - 1) * PAGE, PAGE)
-                self._ask(member, rooms, now, lambda answer: self._send_page(member, page, answer))
+                self._ask_page(member, Browse((page - 1) * PAGE, PAGE), Browsed, page, now)
             case slash_commands.Bans(page):
-                bans = Bans(member.room.id, member.id, (page - 1) * PAGE, PAGE)
-                self._ask(member, bans, now, lambda answer: self._send_page(member, page, answer))
+                self._ask_page(member, Bans(room.id, member.id, (page - 1) * PAGE, PAGE), Banned, page, now)
             case slash_commands.History(count):
-                newest = max(member.room.known_last, member.cursor)
+                newest = max(room.known_last, member.cursor)
                 self._look_back(member, min(count, HISTORY), newest, [], PORTIONS, now)
             case slash_commands.Time():
-                self._ask(member, GetTime(), now, lambda answer: self._send_time(member, answer))
 
-    def _ask(self, member: Member, question: Question, now: float, on_answer: Callable[[Answer], None]) -> None:
-        """Ask the broker; if it is away, the member is told so. A member that has left meanwhile is told nothing."""
+                def told(answer: ServerTime) -> None:
+                    self._answer(member, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
+
+                self._ask(member, GetTime(), ServerTime, now, told)
+
+    def _ask(
+        self,
+        member: Member,
+        question: Question,
+        kind: type[_Answer],
+        now: float,
+        on_answer: Callable[[_Answer], None] = lambda _: None,
+    ) -> None:
+        """Ask the broker for an answer of a kind; Done: the answer is an entry of the room's log; else it is busy."""
 
         def answered(answer: Answer | None, now: float) -> None:
             if member.leaving:
                 return
-            if isinstance(answer, Present | Browsed | Banned | Replayed | ServerTime | Done):
+            if isinstance(answer, kind):
                 on_answer(answer)
-            else:
+            elif not isinstance(answer, Done):
                 self._answer(member, Phrase.BUSY)
 
         self.out.ask(question, now, answered)
+
+    def _ask_page(
+        self, member: Member, question: Question, kind: type[Present | Browsed | Banned], page: int, now: float
+    ) -> None:
+        def answered(answer: Present | Browsed | Banned) -> None:
+            pages = max(-(-answer.count // PAGE), 1)
+            if page > pages:
+                self._answer(member, Phrase.NO_SUCH_PAGE, str(pages))
+            else:
+                self._send(member, command_answers.page_datagrams(member, answer, page, pages))
+
+        self._ask(member, question, kind, now, answered)
 
     def _look_back(self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float) -> None:
         """Search the log backwards for messages.
 
         Args:
-            member: who wants them.
-            count: how many.
+            member: the member that asks.
+            count: how many messages it gets at most.
             end: the offset to begin with.
             found: messages that were found after it.
-            portions: how many may still be looked at.
-            now: when the member asked, so that all portions together have the time of one question.
+            portions: how many questions may still be asked.
+            now: when the member asked: all questions together have the time of one.
         """
-        room, epoch = member.room, member.room.epoch
-        after = max(end - PORTION, 0)
+        epoch, after = member.room.epoch, max(end - PORTION, 0)
 
-        def looked(answer: Answer) -> None:
-            if not isinstance(answer, Replayed):
-                return
+        def looked(answer: Replayed) -> None:
             # A log that was cut may begin with what has been found already.
             before = found[0].offset if found else float("inf")
-            messages = [
-                entry for entry in answer.entries if entry.kind in audience.BY_MEMBERS and entry.offset < before
-            ] + found
+            messages = [e for e in answer.entries if e.kind in audience.BY_MEMBERS and e.offset < before] + found
             goes_on = after > 0 and answer.first == after + 1 and answer.epoch == epoch
             if len(messages) < count and goes_on and portions > 1:
                 self._look_back(member, count, after, messages, portions - 1, now)
@@ -180,27 +176,12 @@ class Commands:
             else:
                 self._answer(member, Phrase.NO_HISTORY)
 
-        self._ask(member, Replay(room.id, epoch, after, PORTION), now, looked)
-
-    # --- answers --------------------------------------------------------------------------------------------------
+        self._ask(member, Replay(member.room.id, epoch, after, PORTION), Replayed, now, looked)
 
     def _answer(self, member: Member, which: Phrase, about: str = "") -> None:
         style = member.dialect.down
-        send_to(self.out, member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
+        self.send_to(member, render.answer(style, member.room.name, which, speaks_japanese(member), about))
 
     def _send(self, member: Member, datagrams: Iterable[bytes]) -> None:
         for datagram in datagrams:
-            send_to(self.out, member, datagram)
-
-    def _send_page(self, member: Member, page: int, answer: Answer) -> None:
-        if not isinstance(answer, Present | Browsed | Banned):
-            return
-        pages = max(-(-answer.count // PAGE), 1)
-        if page > pages:
-            self._answer(member, Phrase.NO_SUCH_PAGE, str(pages))
-        else:
-            self._send(member, command_answers.page_datagrams(member, answer, page, pages))
-
-    def _send_time(self, member: Member, answer: Answer) -> None:
-        if isinstance(answer, ServerTime):
-            self._answer(member, Phrase.TIME_IS, f"{command_answers.utc(answer.at_ms):%Y-%m-%d %H:%M:%S}")
+            self.send_to(member, datagram)

@@ -1,4 +1,4 @@
-"""Deliver a room's entries: who hears each entry, in the order of the room's log, encoded once a form of datagram.
+"""Deliver a room's entries to its live members, in the order of the room's log, encoded once a form of datagram.
 
 All live members of a room stand at the room's position, so an entry goes to all of them together and moves them on.
 """
@@ -14,22 +14,20 @@ from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
 from .fencing import Fencing
 from .gaps import Gaps
-from .members import Members, Room
-from .outbound import Outbound
+from .members import Room
+from .outbound import Component
 from .room_events import RoomEvents
 
 _SAID = int(EntryKind.SAID)
 """A plain number: it is compared for each entry."""
 POSITIONS_AT_ONCE = 2_000
-"""Rooms whose positions are asked for in one question."""
+"""Rooms whose positions one question asks for; the broker takes no more (`backbone.ROOMS_ASKED`)."""
 
 
 @dataclass(slots=True, eq=False)
-class Deliver:
-    """Decides what live members are sent; `now` is monotonic seconds."""
+class Deliver(Component):
+    """Decides what live members are sent."""
 
-    members: Members
-    out: Outbound
     gaps: Gaps
     catch_up: CatchUp
     events: RoomEvents
@@ -38,37 +36,33 @@ class Deliver:
     reports: DeliveryReports
 
     def __post_init__(self) -> None:
-        self.gaps.advance = self.advance
+        self.gaps.advance = self._advance
+        self.fencing.on_reconciled = self.check_positions
 
     def handle_news(self, room: Room, news: News, now: float) -> None:
         """Take news of a room that is served here: entries, or only the position of its last entry."""
         if room.is_ended:
             return
         if news.epoch == 0:
-            # It was closed, and how was not heard here: the end of its log tells.
+            # It is closed, and this gateway has missed the closing: read the end of its log.
             room.known_last = max(room.known_last, news.last, room.position + 1)
             if not room.repairing:
                 self.gaps.repair(room, now)
             return
         if news.epoch != room.epoch:
-            self.gaps.begin_epoch(room, news.epoch, news.last)
+            self.gaps.begin_epoch(room, news.epoch, news.entries[0].offset - 1 if news.entries else news.last)
         room.known_last = max(room.known_last, news.last)
         is_first, room.confirmed = not room.confirmed, True
-        if room.repairing:
-            return
-        if self.fencing.is_fenced(now):
-            self.members.unsettled[room.id] = room
+        if room.repairing or self.fencing.is_fenced(now):
             return
         if news.last > room.position:
-            first = news.entries[0].offset if news.entries else news.last + 1
-            if first > room.position + 1:
-                self.gaps.found(room, now, is_first)
+            if self.gaps.found(room, news, is_first, now):
                 return
-            self.advance(room, news.entries, now)
+            self._advance(room, news.entries, now)
         if room.waiting:
             self.catch_up.go_on(room, now)
 
-    def advance(self, room: Room, entries: list[Entry], now: float) -> None:
+    def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         for entry in entries:
             if entry.offset <= room.position:
@@ -103,9 +97,10 @@ class Deliver:
             fan_out(listener, recipients, payload, skip)
 
     def check_positions(self, now: float) -> None:
-        """Ask where all rooms stand, and report all: news may have been dropped without a trace, and reports too."""
+        """Ask for all rooms' positions and report all: news and reports may have been lost without a trace."""
         rooms = self.members.rooms
-        self.reports.repeat(rooms.values())
+        for room in rooms.values():
+            self.reports.note(room)
 
         def answered(answer: Answer | None, now: float) -> None:
             for room_id, epoch, last in answer.positions if isinstance(answer, RoomPositions) else ():
@@ -117,21 +112,16 @@ class Deliver:
             self.out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
-        """Go on where an answer did not come or the replay limiter said to wait."""
+        """Go on in rooms where an answer did not come or where the replay limiter made a replay wait."""
         self.reports.report_if_due(now)
         if self.fencing.tick(now):
             return
         self.events.tick(now)
-        unsettled = self.members.unsettled
-        for room in list(unsettled.values()):
-            if self.members.rooms.get(room.id) is not room:
-                del unsettled[room.id]
-            elif room.repairing:
+        for room in list(self.members.rooms.values()):
+            if room.repairing:
                 if room.limiter is not None and room.limiter.waits:
                     self.gaps.repair(room, now)
             elif room.confirmed and room.position < room.known_last:
                 self.gaps.repair(room, now)
             elif room.waiting:
                 self.catch_up.go_on(room, now)
-            else:
-                del unsettled[room.id]

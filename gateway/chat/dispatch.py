@@ -1,6 +1,6 @@
-"""Route each input (datagrams, news, the broker's answers, time) to the part that decides about it; build the parts.
+"""Build the components; route each input (datagrams, news, answers, time) to the one that decides about it.
 
-`process/service.py` feeds it, and carries out what the parts call on `Outbound`. `now` is monotonic seconds.
+`process/service.py` feeds it, and carries out what the components call on `Outbound`.
 """
 
 from tsudoi.protocol import backbone
@@ -12,13 +12,11 @@ from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..link.link import Link
 from .address_moves import AddressMoves
-from .backlog import Backlog
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .commands import Commands
 from .deliver import Deliver
 from .delivery_reports import DeliveryReports
-from .destination import Destinations
 from .enter import Enter
 from .exit_answers import ExitAnswers
 from .fencing import Fencing
@@ -26,7 +24,6 @@ from .flooding import Flooding
 from .gaps import Gaps
 from .groups import Groups
 from .handover import Handover
-from .idle import IdleWheel
 from .leave import Leaving
 from .members import Members
 from .outbound import Outbound
@@ -37,55 +34,41 @@ from .unknown_tokens import UnknownTokens
 
 
 class ChatCore:
-    """The deciding parts of a gateway, put together."""
+    """The deciding components of a gateway, put together."""
 
     def __init__(
         self, settings: Settings, link: Link, out: Outbound, counters: Counters, ipv6_listeners: list[bool]
     ) -> None:
-        """Serve nobody yet.
-
-        Args:
-            settings: see there; they may change.
-            link: the broker.
-            out: carries out what is decided.
-            counters: what was dropped, refused and repaired.
-            ipv6_listeners: one item for each UDP listener: whether it is IPv6.
-        """
-        self.link = link
-        self.counters = counters
+        """Begin without members; `ipv6_listeners` says of each UDP listener whether it is IPv6."""
+        self.link, self.counters = link, counters
         self.members = members = Members()
-        idle, groups, rate_keys = IdleWheel(), Groups(out), RateKeys(settings)
-        self.leaving = leaving = Leaving(members, idle, groups, out)
-        closed = ClosedRooms(members, out, leaving)
+        rate_keys = RateKeys(settings)
+        shared = settings, members, out, counters
+        groups = Groups(*shared)
+        self.leaving = leaving = Leaving(*shared, groups)
+        closed = ClosedRooms(*shared, leaving)
         # Broker to members.
-        events = RoomEvents(out, leaving)
-        fencing = Fencing(link, members, out, counters, leaving, self._check_positions)
-        backlog = Backlog(settings, out, counters)
-        catch_up = CatchUp(settings, members, out, counters, groups, backlog, events, closed, fencing)
-        gaps = Gaps(settings, members, out, counters, catch_up, closed, fencing)
-        self.reports = DeliveryReports(out)
-        self.deliver = Deliver(members, out, gaps, catch_up, events, closed, fencing, self.reports)
+        events, self.reports = RoomEvents(*shared, leaving), DeliveryReports(*shared)
+        fencing = Fencing(*shared, link, leaving)
+        catch_up = CatchUp(*shared, groups, events, closed, fencing)
+        gaps = Gaps(*shared, catch_up, closed, fencing)
+        self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports)
         # Members to broker.
-        destinations = Destinations(members, groups, backlog, catch_up, ipv6_listeners)
-        moves = AddressMoves(settings, destinations, counters)
-        entering = Enter(members, idle, settings, out, counters, rate_keys, destinations, moves)
-        exits = ExitAnswers(out, counters, rate_keys)
-        self.unknown_tokens = unknown = UnknownTokens(
-            members, settings, out, counters, rate_keys, entering, closed, exits
-        )
-        self._handover = Handover(members, out, counters, groups, moves, closed, leaving, entering, unknown)
-        limits = RateLimits(settings, out, counters)
-        self.flooding = flooding = Flooding(out, limits, counters)
-        commands = Commands(out, counters, limits, leaving)
-        signed = settings.auth != "off"
-        receiver = Receiver(members, out, counters, moves, limits, flooding, commands, leaving, unknown, signed)
-        # Inputs that one part takes as they are.
+        moves = AddressMoves(*shared, groups, catch_up, ipv6_listeners)
+        entering = Enter(*shared, rate_keys, moves)
+        self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, ExitAnswers(*shared, rate_keys))
+        self._handover = Handover(*shared, groups, moves, closed, leaving, entering, self.unknown_tokens)
+        limits = RateLimits(*shared)
+        self.flooding = Flooding(*shared, limits)
+        commands = Commands(*shared, limits, leaving)
+        receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens)
+        # Inputs that one component takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
-        self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, destinations.announce
+        self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, moves.announce
         self.leave = leaving.leave
 
     def handle_news(self, frame: bytes, now: float) -> None:
-        """Take one frame from the broker's PUB side."""
+        """Take one frame from the broker's PUB side; news of rooms without members here are ignored."""
         topic, body = frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
         room_id = backbone.topic_room(topic)
         try:
@@ -97,7 +80,7 @@ class ChatCore:
             self.counters.malformed_frames += 1
 
     def _handle_bundle(self, bundle: backbone.Bundle, now: float) -> None:
-        """Take what is published for this gateway alone; rooms without members here are ignored."""
+        """Take what is published for this gateway alone."""
         if bundle.accepted:
             self.link.handle_accepted(bundle.broker, bundle.accepted, now)
         for room_id, news in bundle.news:
@@ -107,27 +90,22 @@ class ChatCore:
             if not self.link.handle_canary(number, now):
                 self.deliver.check_positions(now)
 
-    def _check_positions(self, now: float) -> None:
-        self.deliver.check_positions(now)
-
     def handle_answer(self, frame: bytes, now: float) -> None:
         """Take one frame from the command socket."""
         try:
             for each in backbone.unpack_frames_untrusted(frame):
-                self._handle_answer(backbone.parse_downward_untrusted(each), now)
+                message = backbone.parse_downward_untrusted(each)
+                self.link.handle(message, now)
+                match message:
+                    case Release():
+                        self._handover.release(message, now)
+                    case Adopt(adoptions):
+                        self._handover.adopt(adoptions, now)
         except MalformedMessage:
             self.counters.malformed_frames += 1
 
-    def _handle_answer(self, message: backbone.Downward, now: float) -> None:
-        self.link.handle(message, now)
-        match message:
-            case Release():
-                self._handover.release(message, now)
-            case Adopt(adoptions):
-                self._handover.adopt(adoptions, now)
-
     def tick(self, now: float) -> None:
-        """Do what time brings. To be called every `canary.CANARY_S`."""
+        """Do what is due. To be called every `canary.CANARY_S`."""
         self.link.tick(now)
         self.flooding.tick(now)
         self.leaving.tick(now, self.link.is_alive(now))

@@ -2,34 +2,24 @@
 
 from dataclasses import dataclass
 
-from tsudoi.protocol.backbone import Granted
+from tsudoi.protocol.backbone import Granted, room_topic
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.names import hash_token
 
-from ..config import Settings
-from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..listeners import sockaddr
 from .address_moves import AddressMoves
-from .destination import Destinations
-from .idle import IdleWheel
-from .members import CatchUpState, Member, Members, Room
-from .outbound import Outbound
+from .members import CatchUpState, Member, Room
+from .outbound import Component
 
 UNKNOWN_IP = bytes(4)
 
 
 @dataclass(slots=True, eq=False)
-class Enter:
-    """Makes members of what the directory grants; `now` is monotonic seconds."""
+class Enter(Component):
+    """Makes members of what the directory grants."""
 
-    members: Members
-    idle: IdleWheel
-    settings: Settings
-    out: Outbound
-    counters: Counters
     rate_keys: RateKeys
-    destinations: Destinations
     moves: AddressMoves
 
     def may_enter(self, ip: str) -> bool:
@@ -40,49 +30,31 @@ class Enter:
         return True
 
     def enter(self, granted: Granted, token: bytes, now: float, joined: bool = False) -> Member:
-        """Serve a member that the directory has granted, and return it.
-
-        Args:
-            granted: the directory's answer.
-            token: what its client shows.
-            now: monotonic seconds.
-            joined: it has just joined, rather than come from another gateway.
-        """
-        known = self.members.by_token.get(token)
-        if known is None and self.members.claim_adopted(hash_token(token), token):
-            # It was adopted while its client's datagram asked for it.
-            known = self.members.by_token[token]
-        if known is not None:
-            return known
+        """Serve a member that the directory has granted, and return it; `joined`: it does not resume a session."""
+        # It may have been adopted while its client's datagram was held for the directory's answer.
+        if token in self.members.by_token or self.members.claim_adopted(hash_token(token), token):
+            return self.members.by_token[token]
         member = self._new_member(granted, token, now)
         self.members.add(member)
         if joined and self.settings.history:
             member.catch_up = CatchUpState(granted.offset, self.settings.history)
-        self._begin(member, granted, now)
+        self.moves.restore(member, granted.address, now)
         return member
 
     def adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
         """Serve a member whose client has sent nothing here yet: its token is known only when it does."""
         member = self._new_member(granted, b"", now)
         self.members.add_adopted(member, token_hash)
-        self._begin(member, granted, now)
+        self.moves.restore(member, granted.address, now)
 
     def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
         room = self.members.rooms.get(granted.room)
         if room is None:
             room = self.members.rooms[granted.room] = Room.from_grant(granted)
             # Once the subscription is live, the broker sends the room's position.
-            self.out.subscribe(room.topic)
+            self.out.subscribe(room_topic(room.id))
         try:
             ip, rate_key = sockaddr.parse_ip(granted.ip), self.rate_keys.of(granted.ip)
         except ValueError:
             ip, rate_key = UNKNOWN_IP, ""
         return Member.from_grant(granted, token, DIALECTS.get(granted.dialect, CLASSIC), ip, room, now, rate_key)
-
-    def _begin(self, member: Member, granted: Granted, now: float) -> None:
-        """Watch its idle time, and take up the address that it had at another gateway."""
-        self.idle.add(member)
-        if granted.address:
-            ip = member.ip
-            self.destinations.restore(member, granted.address, now)
-            self.moves.note_host(member, ip)

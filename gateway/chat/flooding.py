@@ -1,40 +1,36 @@
-"""Ignore members that flood: all that the other parts have to do with the flood filter.
+"""Ignore members that flood, and let the kernel drop their datagrams.
 
-Datagrams that come to nothing (beyond a rate, for another room, empty) still cost the reading. A member that sends too
-many of these is ignored for a while, and the kernel drops its datagrams meanwhile (`flood_filter`).
+Datagrams without effect (beyond a rate, for another room, empty) still cost the reading. A member that sends too many
+of these is ignored for a while, by this gateway and by the program of `listeners/flood_filter.py` in the kernel.
 """
 
 from dataclasses import dataclass, field
 
 from tsudoi.ops.token_bucket import Bucket
 
-from ..counters import Counters
 from ..listeners import sockaddr
 from ..listeners.flood_filter import FloodFilter
 from .members import Member
-from .outbound import Outbound
+from .outbound import Component
 from .rate_limits import RateLimits
 
 FLOODING = "Far too fast: nothing of what you say is heard for {:.0f} s."
 
 
 @dataclass(slots=True, eq=False)
-class Flooding:
-    """Counts datagrams that come to nothing; `now` is monotonic seconds."""
+class Flooding(Component):
+    """Counts datagrams without effect."""
 
-    out: Outbound
     limits: RateLimits
-    counters: Counters
     filter: FloodFilter = field(default_factory=FloodFilter)
 
-    def ignored(self, member: Member, room_name: bytes, source: bytes, now: float) -> None:
-        """Count a datagram that came to nothing; if the member sends too many of these, ignore all for a while.
+    def ignored(self, member: Member, source: bytes, now: float) -> None:
+        """Count a datagram without effect; if they are too many, ignore the member for a while.
 
-        Datagrams from other hosts do not count: nobody else can have a member ignored.
+        Datagrams from other hosts do not count, so a stolen token does not silence the member.
         """
-        if not sockaddr.same_host(sockaddr.ip_bytes(source), member.ip):
-            return
-        if not self.filter.is_flood(member.id, now):
+        is_own = sockaddr.same_host(sockaddr.ip_bytes(source), member.ip)
+        if not is_own or not self.filter.is_flood(member.id, now):
             return
         self.counters.silenced += 1
         sender = member.sender_state()
@@ -47,7 +43,6 @@ class Flooding:
         self.limits.warn(member, sender, FLOODING.format(until - now), now)
 
     def tick(self, now: float) -> None:
-        """Let the kernel pass datagrams again of members whose time is over."""
-        self.filter.tick(now)
-        if self.filter.changed:
+        """Let the kernel pass datagrams again of members that are not ignored any more."""
+        if self.filter.tick(now):
             self.out.block_flooders(self.filter.program())

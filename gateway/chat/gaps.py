@@ -1,46 +1,46 @@
-"""Repair gaps: entries that the news did not bring are asked of the log, and delivered before anything later.
+"""Repair gaps: ask the log for entries that the news did not bring, and deliver them before anything later.
 
-PUB/SUB may drop news; positions show it. What the log does not hold any more is counted as lost.
+PUB/SUB may drop news; positions show it. Entries that the log does not hold any more are counted as lost.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
+from tsudoi.protocol.backbone import Answer, Entry, News, Replay, Replayed
 
-from ..config import Settings
-from ..counters import Counters
 from .catch_up import CatchUp, next_portion
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
-from .members import Members, Room
-from .outbound import Outbound
+from .members import Room
+from .outbound import Component
 from .replay_limiter import ReplayLimiter
 
 
 @dataclass(slots=True, eq=False)
-class Gaps:
-    """Repairs what live members have missed together; `now` is monotonic seconds."""
+class Gaps(Component):
+    """Repairs what a room's live members have missed together."""
 
-    settings: Settings
-    members: Members
-    out: Outbound
-    counters: Counters
     catch_up: CatchUp
     closed_rooms: ClosedRooms
     fencing: Fencing
     advance: Callable[[Room, list[Entry], float], None] = field(init=False)
-    """`Deliver.advance`, set by it: delivers the entries that the log had."""
+    """Set by `Deliver`: delivers the entries that the log had."""
 
-    def found(self, room: Room, now: float, is_first: bool) -> None:
-        """Repair a gap that news have shown; before a room's first news no subscription could have dropped any."""
+    def found(self, room: Room, news: News, is_first: bool, now: float) -> bool:
+        """Say whether entries before these news are missing, and repair that.
+
+        Before a room's first news its subscription was not live: that gap is not counted.
+        """
+        first = news.entries[0].offset if news.entries else news.last + 1
+        if first <= room.position + 1:
+            return False
         self.counters.gaps += not is_first
         self.repair(room, now)
+        return True
 
     def repair(self, room: Room, now: float) -> None:
-        """Ask the log for what is missing, or wait for the limiter; until then news only say how much there is."""
+        """Ask the log for what is missing, or wait for the limiter; meanwhile news only raise `known_last`."""
         room.repairing = True
-        self.members.unsettled[room.id] = room
         if room.limiter is None:
             room.limiter = ReplayLimiter(self.settings.replay_rate, room.known_last, now)
         portion = next_portion(room.limiter, room.position, room.known_last, now, self.counters)

@@ -8,20 +8,18 @@ from tsudoi.protocol.codes import EntryKind
 
 from ..listeners import sockaddr
 from .members import Member
-from .outbound import Outbound
+from .outbound import Component
 
 RENDERED_OPTIONS = MemberOptions.NOTICES | MemberOptions.JAPANESE
 """The options that change what a member is sent for the same entry."""
 
 
 @dataclass(slots=True, eq=False)
-class Groups:
+class Groups(Component):
     """Moves members in and out of their rooms' groups."""
 
-    out: Outbound
-
     def join(self, member: Member) -> None:
-        """Let a member that has heard its room up to the room's position hear the news live."""
+        """Make a member live that stands at its room's position."""
         room = member.room
         room.stop_waiting(member)
         member.catch_up = None
@@ -36,7 +34,7 @@ class Groups:
         self.publish_address(member, room.position)
 
     def leave(self, member: Member) -> None:
-        """Take a member out of its group, if it is live; it has heard its room up to the room's position."""
+        """Take a member out of its group if it is live; from now on its cursor counts."""
         recipients, room = member.recipients, member.room
         if recipients is None:
             return
@@ -47,7 +45,7 @@ class Groups:
         member.cursor = room.position
 
     def publish_address(self, member: Member, heard: int) -> None:
-        """Tell the directory where a member's datagrams go, and how far it has heard its room."""
+        """Tell the directory where a member's datagrams go and how far they have come (an offset)."""
         assert member.address is not None
         ip, port = sockaddr.unpack(member.address)
         where = f"{ip} {port} {member.listener}"

@@ -1,6 +1,6 @@
 """Hand members over between gateways, as the directory says: it owns sessions, a gateway only serves them.
 
-A gateway that is asked to release a member says how far the member has heard its room; the next one goes on from there.
+A gateway that releases a member reports how far the member has heard its room; the next gateway goes on from there.
 """
 
 from dataclasses import dataclass, field
@@ -9,14 +9,13 @@ from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Adoption, Item, Release
 from tsudoi.protocol.codes import EntryKind
 
-from ..counters import Counters
 from .address_moves import AddressMoves
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .groups import Groups
 from .leave import Leaving
-from .members import Member, Members
-from .outbound import Outbound
+from .members import Member
+from .outbound import Component
 from .unknown_tokens import UnknownTokens
 
 RELEASES = 10_000
@@ -24,12 +23,9 @@ RELEASES = 10_000
 
 
 @dataclass(slots=True, eq=False)
-class Handover:
-    """Releases and adopts members; `now` is monotonic seconds."""
+class Handover(Component):
+    """Releases and adopts members."""
 
-    members: Members
-    out: Outbound
-    counters: Counters
     groups: Groups
     moves: AddressMoves
     closed_rooms: ClosedRooms
@@ -37,7 +33,7 @@ class Handover:
     enter: Enter
     unknown_tokens: UnknownTokens
     _answered: dict[str, float] = field(default_factory=dict)
-    """Handovers that were answered: a second answer would speak of a later stay of the member here."""
+    """Handovers that were answered. A repeated Release must not release the member once it has come back here."""
 
     def release(self, message: Release, now: float) -> None:
         """Release a member to another gateway, or keep it if its client may not have moved to another host."""
@@ -45,18 +41,18 @@ class Handover:
             return
         member = self._member(message.room, message.member)
         if message.elsewhere and (member is None or not self.moves.may_change_host(member, now)):
-            # Nobody here can say of an unknown member that nothing has come from it: its client must stay at its host.
+            # Of an unknown member this gateway does not know when it was last active, so it must stay at its host.
             self._answer(EntryKind.KEPT, message, 0)
             return
         self._answered[message.handover] = now
         drop_oldest(self._answered, RELEASES)
         if member is None:
-            # The directory goes by what was reported.
+            # The directory goes by the last delivery report.
             self._answer(EntryKind.RELEASED, message, 0)
             return
         self.counters.released += 1
         if member.recipients is None and member.address is not None:
-            # It still catches up, perhaps at an address that the directory does not know.
+            # It still catches up, and the directory may not know its address.
             self.groups.publish_address(member, member.cursor)
         self.groups.leave(member)
         self._answer(EntryKind.RELEASED, message, member.cursor)
@@ -72,8 +68,7 @@ class Handover:
             granted, token_hash = adoption.granted, adoption.token_hash
             if self.closed_rooms.was_told(granted.room, granted.member):
                 continue
-            known = self._member(granted.room, granted.member)
-            if known is not None:
+            if (known := self._member(granted.room, granted.member)) is not None:
                 self.leaving.repeat(known)
                 continue
             self.enter.adopt(granted, token_hash, now)

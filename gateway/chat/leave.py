@@ -2,31 +2,30 @@
 
 from dataclasses import dataclass, field
 
-from tsudoi.protocol.backbone import Item
+from tsudoi.protocol.backbone import Item, room_topic
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from .groups import Groups
-from .idle import IdleWheel
-from .members import Member, Members, Room
-from .outbound import Outbound
+from .members import Member, Room
+from .outbound import Component
 
+IDLE_CHECK_S = 1.0
+"""How often all members are looked at for their idle time-outs: 10,000 members take less than a millisecond."""
 LEAVING_S = 10.0
 """After this time a leaving member is dropped even without news of it: the broker did not know it any more."""
 
 
 @dataclass(slots=True, eq=False)
-class Leaving:
-    """Takes members out; `now` is monotonic seconds."""
+class Leaving(Component):
+    """Takes members out."""
 
-    members: Members
-    idle: IdleWheel
     groups: Groups
-    out: Outbound
     _leaving: dict[int, tuple[float, Member, Item]] = field(default_factory=dict)
-    """Member id → since when it leaves, and what was published."""
+    """Member id → since when it leaves, and the item that was published."""
+    _idle_check_at: float = 0.0
 
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
-        """Publish that a member leaves, and ignore its datagrams from now on; it is dropped when the news come back."""
+        """Publish that a member leaves and ignore its datagrams; it is dropped when the news of that come back."""
         left = Item(EntryKind.LEFT, member.room.id, member.id, "", reason)
         self.out.publish(left)
         member.leaving = True
@@ -34,14 +33,18 @@ class Leaving:
         self._leaving[member.id] = now, member, left
 
     def repeat(self, member: Member) -> None:
-        """Publish again that a member leaves, if it does: it was another gateway's then, and that did not count."""
+        """Publish again that a leaving member leaves: the broker ignored it while another gateway owned the member."""
         if member.leaving and member.id in self._leaving:
             self.out.publish(self._leaving[member.id][2])
 
     def tick(self, now: float, broker_is_alive: bool) -> None:
-        """Let idle members leave, and drop those that have been leaving for long."""
-        for member in self.idle.expired(now):
-            self.leave(member, LeaveReason.IDLE, now)
+        """Let idle members leave, and drop those that have been leaving for `LEAVING_S`."""
+        if now >= self._idle_check_at:
+            self._idle_check_at = now + IDLE_CHECK_S
+            for room in self.members.rooms.values():
+                for member in room.members.values():
+                    if now - member.seen >= member.idle_s and not member.leaving:
+                        self.leave(member, LeaveReason.IDLE, now)
         if broker_is_alive:
             self._drop_overdue(now)
 
@@ -51,21 +54,20 @@ class Leaving:
                 break
             del self._leaving[member_id]
             if member.room.members.get(member_id) is member:
-                self.out.publish(left)  # it may count now, if it did not at the time
+                self.out.publish(left)  # the broker may have ignored the first one
                 self.drop(member)
 
     def drop(self, member: Member) -> None:
-        """Stop serving a member at once, and its room if it was the last one here."""
-        if member.room.members.get(member.id) is not member:
+        """Stop serving a member at once, and its room if no member of it is left here."""
+        room = member.room
+        if room.members.get(member.id) is not member:
             return
         self.groups.leave(member)
         self.members.remove(member)
-        self.idle.removed(len(self.members))
-        if not member.room.members:
-            self.forget(member.room)
+        if not room.members:
+            self._forget(room)
 
-    def forget(self, room: Room) -> None:
-        """Stop serving a room that has no members here."""
+    def _forget(self, room: Room) -> None:
         if self.members.rooms.get(room.id) is room:
             del self.members.rooms[room.id]
-            self.out.unsubscribe(room.topic)
+            self.out.unsubscribe(room_topic(room.id))

@@ -1,22 +1,22 @@
-"""The interface by which all that the deciding parts want done leaves them.
+"""The one interface to the outside of the components that decide; `process/service.py` implements it.
 
-`process/service.py` implements it. Calls are carried out at once and in order: a group of recipients may change with
-the next decision.
+Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from tsudoi.protocol.backbone import Delivered, Item, Question
 
+from ..config import Settings
+from ..counters import Counters
 from ..link.requests import OnAnswer
-from .members import Member, Recipients
+from .members import Member, Members, Recipients
 
 
 class Outbound(Protocol):
     """Sends to members and to the broker."""
-
-    # To members.
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         """Send one datagram from a UDP listener to one address."""
@@ -33,13 +33,11 @@ class Outbound(Protocol):
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""
 
-    # To the broker.
-
     def publish(self, item: Item) -> bool:
-        """Publish an item reliably and in order; False if it is talk and too much talk waits for the broker."""
+        """Publish an item reliably and in order; return False if too many items wait to take a message or command."""
 
     def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask the broker; `on_answer` is called once, at once if the broker is away."""
+        """Ask the broker; `on_answer` is called once, at once with None if the broker is away."""
 
     def notify(self, message: Delivered) -> None:
         """Send the broker a message that needs no answer and may be lost."""
@@ -51,7 +49,16 @@ class Outbound(Protocol):
         """End the subscription to a topic."""
 
 
-def send_to(out: Outbound, member: Member, payload: bytes) -> None:
-    """Send one datagram to a member, if its address is known."""
-    if member.address is not None:
-        out.send(member.listener, member.address, payload)
+@dataclass(slots=True, eq=False)
+class Component:
+    """Base of the components: what all of them may use. `now` is monotonic seconds everywhere."""
+
+    settings: Settings
+    members: Members
+    out: Outbound
+    counters: Counters
+
+    def send_to(self, member: Member, payload: bytes) -> None:
+        """Send one datagram to a member, if its address is known."""
+        if member.address is not None:
+            self.out.send(member.listener, member.address, payload)

@@ -1,4 +1,4 @@
-"""Strip the sender's own name from the front of a text: some clients write it there, others do not."""
+"""Strip the sender's own name from the front of a text: some clients write it there."""
 
 import re
 import unicodedata
@@ -12,13 +12,13 @@ _NUMBERED = re.compile(r"#\d+\Z")
 
 
 def own_prefixes(name: str, wished: str = "") -> tuple[str, ...]:
-    """Return the prefixes that a client may write: its assigned name, the same without number, its wished name."""
+    """Return the prefixes that a client may write: its assigned name, also without number, and its wished name."""
     names = dict.fromkeys((name, _NUMBERED.sub("", name), *([wished] if wished else [])))
     return tuple(f"{own}{separator}" for own in names for separator in (": ", " : "))
 
 
 def without_own_name(text: str, prefixes: tuple[str, ...]) -> str:
-    """Return `text` without one of the sender's `own_prefixes`, in whatever normal form of Unicode it is written."""
+    """Return `text` without one of the sender's `own_prefixes`, in any normal form of Unicode."""
     for prefix in prefixes:
         if text.startswith(prefix):
             return text[len(prefix) :]

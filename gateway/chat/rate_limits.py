@@ -1,6 +1,6 @@
-"""Limit what members send: messages by member, address and room, and commands by member.
+"""Limit messages by member, address and room, and commands by member.
 
-A message beyond a limit is dropped and counted; the member is told so, if its dialect has a notice for it.
+A message beyond a limit is dropped and counted; the member is told so if its dialect has a notice for it.
 """
 
 from dataclasses import dataclass, field
@@ -9,33 +9,27 @@ from tsudoi.ops.token_bucket import Bucket, Buckets
 from tsudoi.protocol.client.dialect import DownForm
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 
-from ..config import Settings
-from ..counters import Counters
 from ..join.rate_keys import ADDRESSES
 from .members import Member, SenderState
-from .outbound import Outbound
+from .outbound import Component
 
 CROWD = 50
-"""In a room with more members here than this, the rate of each falls in proportion: deliveries are what costs."""
+"""In a room with more members here than this, the rate of each falls in proportion: deliveries cost, not messages."""
 MUTE_S = 0.02
-"""For so long after a message beyond its rate a member's datagrams are ignored unread: so a flood costs little."""
+"""For so long after a message beyond a limit the member's datagrams are ignored unread, so a flood costs little."""
 COMMANDS_S, COMMANDS = 5.0, 50.0
-"""Commands of a member a second in the long run, and at once: each takes a place in the room's log, even one that only
-that member hears."""
+"""Commands of a member a second in the long run, and at once: each takes a place in the room's log."""
 QUESTION = 2.5
-"""How many commands a question counts for: its answer may be larger than itself."""
+"""Commands that a question counts for: its answer may be larger than itself."""
 WARN_S = 1.0
-"""A member is told at most this often that it is too fast."""
+"""The least time between two warnings to a member."""
 TOO_FAST = "Too fast: what you said was dropped."
 
 
 @dataclass(slots=True, eq=False)
-class RateLimits:
-    """Decides whether a message or a command is within its limits; `now` is monotonic seconds."""
+class RateLimits(Component):
+    """Decides whether a message or a command is within its limits."""
 
-    settings: Settings
-    out: Outbound
-    counters: Counters
     _by_address: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
 
     def allows_message(self, member: Member, sender: SenderState, now: float) -> bool:
@@ -73,9 +67,7 @@ class RateLimits:
         """Tell a member that its messages are dropped, if its dialect has that notice and none was sent just now."""
         if member.dialect.down.form is DownForm.NATIVE and member.address and warning_is_due(sender, now):
             self.counters.told_to_slow_down += 1
-            self.out.send(
-                member.listener, member.address, encode_closing(member.dialect, member.room.name, "slow", text)
-            )
+            self.send_to(member, encode_closing(member.dialect, member.room.name, "slow", text))
 
     def allows_command(self, member: Member, cost: float, now: float) -> bool:
         """Count a command and say whether it is within the member's limit."""

@@ -1,7 +1,6 @@
-"""A datagram's way in: member? room? address? text? within its limits? Then it is published to the broker.
+"""Accept or drop a datagram: by its token, room, address, text and limits; then publish its message to the broker.
 
-PROTOCOL.md, "Datagrams", says what clients may expect. What is not accepted is counted, and never answered but for the
-exceptions named there. `now` is monotonic seconds.
+Dropped datagrams are counted, and not answered except as PROTOCOL.md, "Datagrams", says.
 """
 
 from collections.abc import Iterable
@@ -16,46 +15,40 @@ from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
-from ..counters import Counters
 from ..join.signed_tokens import without_token
 from .address_moves import AddressMoves
 from .commands import Commands
 from .flooding import Flooding
 from .leave import Leaving
-from .members import Member, Members, Room
-from .outbound import Outbound
+from .members import Member, Room
+from .outbound import Component
 from .own_name import without_own_name
 from .rate_limits import RateLimits
 from .unknown_tokens import UnknownTokens
 
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
-"""Of all dialects, as bytes: a muted member may leave all the same."""
+"""Of all dialects, as bytes: a member whose datagrams are ignored unread may leave all the same."""
 _COMMANDS = int(MemberOptions.COMMANDS)
-"""A plain number: it is looked at for each message that begins with a slash."""
+"""A plain number: an operation with a flag of an enumeration takes 2.6 µs."""
 
 
 @dataclass(slots=True, eq=False)
-class Receiver:
+class Receiver(Component):
     """Takes datagrams of members."""
 
-    members: Members
-    out: Outbound
-    counters: Counters
     moves: AddressMoves
     limits: RateLimits
     flooding: Flooding
     commands: Commands
     leaving: Leaving
     unknown_tokens: UnknownTokens
-    strips_signed_tokens: bool
-    """Signed tokens stand for names here, so a text may begin with one."""
 
     def __post_init__(self) -> None:
         self.unknown_tokens.receive = self.receive
         self.unknown_tokens.handle_datagrams = self.handle_datagrams
 
     def handle_datagrams(self, listener: int, datagrams: Iterable[tuple[bytes, bytes]], now: float) -> None:
-        """Take a batch of datagrams, (data, source address) each, that came in at one listener."""
+        """Take a batch of datagrams, (data, source address) each, from one listener."""
         by_token, counters = self.members.by_token, self.counters
         for data, source in datagrams:
             counters.datagrams += 1
@@ -74,26 +67,26 @@ class Receiver:
                 self.receive(member, listener, room_name, text, source, now)
 
     def receive(self, member: Member, listener: int, room_name: bytes, raw: bytes, source: bytes, now: float) -> None:
-        """Take the room's name and the raw text of a datagram whose token is a member's."""
+        """Take a member's datagram: the room's name and the raw text."""
         counters, room, sender = self.counters, member.room, member.sender
         if member.leaving:
             counters.unknown_tokens += 1
             return
         if sender is not None and sender.muted_until > now and raw not in LEAVE_WORDS:
             counters.rate_limited += 1
-            self.flooding.ignored(member, room_name, source, now)
+            self.flooding.ignored(member, source, now)
             return
-        if room_name != room.raw_name and not is_name_of(room, room_name):
+        if room_name != room.raw_name and not _is_name_of(room, room_name):
             counters.wrong_rooms += 1
-            self.flooding.ignored(member, room_name, source, now)
+            self.flooding.ignored(member, source, now)
             return
         if source != member.address or listener != member.listener:
             is_first = member.address is None
             if not self.moves.follow(member, listener, source, now):
-                self.flooding.ignored(member, room_name, source, now)
+                self.flooding.ignored(member, source, now)
                 return
             if is_first and not raw:
-                member.seen = now  # it shows its address
+                member.seen = now
                 return
         member.seen = now
         dialect = member.dialect
@@ -101,14 +94,15 @@ class Receiver:
             if sender is None:
                 sender = member.sender_state()
             text = decode_text(raw, dialect)
-            if self.strips_signed_tokens:
+            if self.settings.auth != "off":
+                # Clients may write a signed token where others write their names.
                 text = without_token(text)
             text = without_own_name(text, sender.prefixes)
         else:
             text = ""
         if not text or sender is None or text in dialect.register_words:
-            # A sign of life, of which there may be too many.
-            self.flooding.ignored(member, room_name, source, now)
+            # It only shows that the client is alive; too many of these are a flood.
+            self.flooding.ignored(member, source, now)
         elif text in dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
         elif self.limits.allows_message(member, sender, now):
@@ -126,8 +120,8 @@ class Receiver:
             self.counters.window_full += 1
 
 
-def is_name_of(room: Room, raw: bytes) -> bool:
-    """Say whether the name in a datagram is the room's, in whatever normal form of Unicode it is written."""
+def _is_name_of(room: Room, raw: bytes) -> bool:
+    """Say whether the name in a datagram is the room's in any normal form of Unicode."""
     try:
         return names.room_name(raw.decode()) == room.name
     except (UnicodeDecodeError, InvalidName):

@@ -1,9 +1,9 @@
-"""Encode entries of a room's log as datagrams, in the words and the form that a receiver's dialect and options say.
+"""Encode entries of a room's log as datagrams, in the form of the receiver's dialect and the words of its options.
 
-PROTOCOL.md, "Told" and "Phrases", has them all.
+PROTOCOL.md, "Told" and "Phrases", lists them.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Entry
@@ -19,7 +19,8 @@ _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.BANNED: (Phrase.BANNED, Phrase.BANNED),
     LeaveReason.OPERATOR: (Phrase.REMOVED, Phrase.REMOVED_WHY),
 }
-"""(without a reason given, with one)"""
+"""(without a reason given, with one); by itself if the reason is not here."""
+_REASONS = {int(reason): LeaveReason(reason).name.lower() for reason in _LEFT}
 _YOU: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.KICKED: (Phrase.YOU_KICKED, Phrase.YOU_KICKED_WHY),
     LeaveReason.BANNED: (Phrase.YOU_BANNED, Phrase.YOU_BANNED),
@@ -27,24 +28,14 @@ _YOU: dict[int, tuple[Phrase, Phrase]] = {
 }
 
 
-class _Event(NamedTuple):
-    """What happened, in words for other clients and as a notice with values for our own."""
-
-    notice: str
-    phrase: Phrase
-    values: dict[str, Any]
-    """Of the notice, and of the phrase."""
+_Event = tuple[str, Phrase, dict[str, Any]]
+"""(the notice for our own clients, the phrase for others, the values of both)"""
 
 
 def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int = 0) -> bytes | None:
-    """Return the datagram for an entry; None: this version has none for it.
+    """Return the datagram for an entry; None: a newer broker's entry, for which this version has none.
 
-    Args:
-        entry: what happened.
-        room: the room's name.
-        style: the form of datagram of the receiver's dialect.
-        options: the receiver's.
-        member: the receiver's id; 0: any member that is not concerned.
+    `style` and `options` are the receiver's; `member` is its id, 0 for any member that the entry does not concern.
     """
     japanese = bool(options & MemberOptions.JAPANESE)
     kind, n = entry.kind, entry.offset
@@ -58,14 +49,13 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
         try:
             which = Phrase(entry.code)
         except ValueError:
-            return None  # a newer broker's
+            return None
         return answer(style, room, which, japanese, entry.text, n)
     event = _event(entry)
     if event is None:
         return None
-    return notices.encode_notice(
-        style, room, event.notice, {"n": n, **event.values}, phrase(event.phrase, japanese, **event.values)
-    )
+    notice, which, values = event
+    return notices.encode_notice(style, room, notice, {"n": n, **values}, phrase(which, japanese, **values))
 
 
 def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: str = "", n: int = 0) -> bytes:
@@ -76,16 +66,14 @@ def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: st
 
 
 def people(style: DownStyle, room: str, options: int, joined: int, left: int) -> bytes:
-    """Return the datagram that tells how many members have joined and left a big room."""
+    """Return the datagram with the numbers of members that have joined and left a big room."""
     which = Phrase.PEOPLE_BOTH if joined and left else Phrase.PEOPLE_JOINED if joined else Phrase.PEOPLE_LEFT
-    values = {"joined": joined, "left": left}
-    return notices.encode_notice(
-        style, room, "people", values, phrase(which, bool(options & MemberOptions.JAPANESE), **values)
-    )
+    values, japanese = {"joined": joined, "left": left}, bool(options & MemberOptions.JAPANESE)
+    return notices.encode_notice(style, room, "people", values, phrase(which, japanese, **values))
 
 
 def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[bytes]:
-    """Return the datagrams that tell a member why it is in its room no more; none if it left by itself."""
+    """Return the datagrams that tell a member why it was removed from its room; none if it left by itself."""
     if entry.code == LeaveReason.IDLE:
         text = dialect.timed_out.format(user=entry.sender, room=room)
         return [downlink_encoder.encode_closing(dialect, room, "timeout", text)]
@@ -94,11 +82,7 @@ def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[by
     which = _YOU[_cause(entry)][bool(entry.text)]
     reason = phrase(which, bool(options & MemberOptions.JAPANESE), by=entry.peer_name, room=room, text=entry.text)
     if dialect.down.form is DownForm.NATIVE:
-        values = {
-            "by": entry.peer_name,
-            "reason": entry.text,
-            "banned": entry.code == LeaveReason.BANNED,
-        }
+        values = {"by": entry.peer_name, "reason": entry.text, "banned": entry.code == LeaveReason.BANNED}
         return [notices.encode_notice(dialect.down, room, "kicked", values, reason)]
     texts = [template.format(user=entry.sender, room=room, reason=reason) for template in dialect.removed]
     farewells = [downlink_encoder.encode_closing(dialect, room, "kicked", text) for text in texts]
@@ -120,44 +104,36 @@ def _whispered(entry: Entry, room: str, style: DownStyle, japanese: bool, member
 
 
 def _cause(entry: Entry) -> int:
-    """Return the reason for leaving whose words are used: a ban by no member is the operator's."""
-    banned_by_nobody = entry.code == LeaveReason.BANNED and not entry.peer_name
-    return LeaveReason.OPERATOR if banned_by_nobody else entry.code
+    """Return the reason for leaving whose words are used: a ban without a member's name is the operator's."""
+    by_operator = entry.code == LeaveReason.BANNED and not entry.peer_name
+    return LeaveReason.OPERATOR if by_operator else entry.code
 
 
 def _event(entry: Entry) -> _Event | None:
-    """Return what an entry says has happened; None: nothing for others to hear."""
+    """Return a room event in words and values; None: a kind that this version does not know."""
     name, by, text = entry.sender, entry.peer_name, entry.text
     match entry.kind:
         case EntryKind.JOINED:
-            return _Event("joined", Phrase.JOINED, {"name": name})
+            return "joined", Phrase.JOINED, {"name": name}
         case EntryKind.LEFT:
             without, with_reason = _LEFT.get(_cause(entry), (Phrase.LEFT, Phrase.LEFT))
             values = {"name": name, "reason": _REASONS.get(entry.code, "left"), "by": by, "why": text, "text": text}
-            return _Event("left", with_reason if text else without, values)
+            return "left", with_reason if text else without, values
         case EntryKind.RENAMED:
-            return _Event("renamed", Phrase.RENAMED, {"name": name, "to": text, "text": text})
+            return "renamed", Phrase.RENAMED, {"name": name, "to": text, "text": text}
         case EntryKind.TOPIC:
             which = Phrase.TOPIC_SET if text else Phrase.TOPIC_TAKEN_OFF
-            return _Event("topic", which, {"name": name, "topic": text, "text": text})
+            return "topic", which, {"name": name, "topic": text, "text": text}
         case EntryKind.HOST:
-            return _Event("host", Phrase.HOST_HANDED if by else Phrase.HOST_INHERITED, {"name": name, "by": by})
+            return "host", Phrase.HOST_HANDED if by else Phrase.HOST_INHERITED, {"name": name, "by": by}
         case EntryKind.MUTED:
             which = Phrase.MEMBER_MUTED_FOR if entry.code else Phrase.MEMBER_MUTED
-            return _Event("muted", which, {"name": name, "by": by, "minutes": entry.code})
+            return "muted", which, {"name": name, "by": by, "minutes": entry.code}
         case EntryKind.UNMUTED:
-            return _Event("unmuted", Phrase.MEMBER_UNMUTED, {"name": name, "by": by})
+            return "unmuted", Phrase.MEMBER_UNMUTED, {"name": name, "by": by}
         case EntryKind.LOCKED:
             which = Phrase.LOCKED if entry.code else Phrase.UNLOCKED
-            return _Event("locked" if entry.code else "unlocked", which, {"name": name})
+            return "locked" if entry.code else "unlocked", which, {"name": name}
         case EntryKind.ANNOUNCED:
-            return _Event("announced", Phrase.ANNOUNCED, {"said": text, "text": text})
+            return "announced", Phrase.ANNOUNCED, {"said": text, "text": text}
     return None
-
-
-_REASONS: dict[int, str] = {
-    LeaveReason.IDLE: "idle",
-    LeaveReason.KICKED: "kicked",
-    LeaveReason.BANNED: "banned",
-    LeaveReason.OPERATOR: "operator",
-}

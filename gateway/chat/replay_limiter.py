@@ -1,7 +1,7 @@
 """Limit how fast missed entries are sent: a burst at once, then a rate, so that no replay floods a member."""
 
 BURST_S = 0.5
-"""A burst is what the rate allows in this time: two ticks, each of which continues what had to wait."""
+"""A burst is what the rate allows in this time: two ticks, each of which continues the replays that had to wait."""
 PORTION = 500
 """Entries to ask the log for in one question, if so many are missing and allowed."""
 
@@ -12,17 +12,10 @@ class ReplayLimiter:
     __slots__ = ("_at", "_goal", "_left", "_rate", "waits")
 
     def __init__(self, rate: float, goal: int, now: float) -> None:
-        """Begin with a full burst.
-
-        Args:
-            rate: entries a second.
-            goal: the offset to reach, as it is now; it moves on.
-            now: monotonic seconds.
-        """
+        """Begin with a full burst; `rate` is entries a second, `goal` the offset to reach, as it is now."""
         self._rate = rate
         self._left = self._burst
-        self._goal = goal
-        self._at = now
+        self._goal, self._at = goal, now
         self.waits = False
         """The last portion was 0: nothing more is allowed at this moment."""
 
@@ -31,15 +24,10 @@ class ReplayLimiter:
         return max(self._rate * BURST_S, 1.0)
 
     def portion(self, reached: int, goal: int, now: float) -> int:
-        """Return how many entries may be asked for now, from 0 to `PORTION`.
+        """Return how many entries beyond the offset `reached` may be asked for now, from 0 to `PORTION`.
 
-        It may be more than are missing, as further ones may come before the answer. For each new entry two are allowed:
-        with fewer, a replay in a busy room would never end.
-
-        Args:
-            reached: the offset that has been reached.
-            goal: the offset to reach.
-            now: monotonic seconds.
+        It may be more than are missing, as further ones may come before the answer. For each entry by which the goal
+        has moved on two are allowed: with fewer, a replay in a busy room would never end.
         """
         earned = min(self._left + (now - self._at) * self._rate, self._burst)
         self._left = max(self._left, earned) + 2 * max(goal - self._goal, 0)

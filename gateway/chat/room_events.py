@@ -1,6 +1,6 @@
-"""Room events: what happens in a room beside messages and its closing (joins, leaves, renames, …).
+"""Room events: the entries of a room's log beside messages and the closing (joins, leaves, renames, …).
 
-Members hear of them as `audience` says. In big rooms joins and leaves are counted, and told once a second as numbers.
+`audience` says which members are sent them. In big rooms joins and leaves are counted, and sent as numbers.
 """
 
 from collections.abc import Iterable
@@ -13,26 +13,24 @@ from tsudoi.protocol.codes import EntryKind
 from . import audience, render
 from .leave import Leaving
 from .members import Member, Room
-from .outbound import Outbound, send_to
+from .outbound import Component
 
-BIG_ROOM = 1_000
-"""In a room with more members than this, joins and leaves are told as numbers."""
-COUNTED_S = 1.0
-"""How often."""
+BIG_ROOM, COUNTED_S = 1_000, 1.0
+"""In a room with more members than this, joins and leaves are sent as numbers, this often: n joins of a crowd would be
+n² datagrams."""
 
 
 @dataclass(slots=True, eq=False)
-class RoomEvents:
+class RoomEvents(Component):
     """Sends live members the entries of their rooms, except messages and the closing."""
 
-    out: Outbound
     leaving: Leaving
     _counted: dict[int, tuple[Room, list[int]]] = field(default_factory=dict)
-    """Room id → the room, and [joins, leaves] that were not told yet."""
-    _told_at: float = 0.0
+    """Room id → the room, and [joins, leaves] that were not sent yet."""
+    _counts_sent_at: float = 0.0
 
     def take(self, room: Room, entry: Entry) -> None:
-        """Take a room's next entry: note what it changes here, and tell the members that are to hear of it."""
+        """Take a room's next entry: note what it changes here, and send it to the members that it is for."""
         member = room.members.get(entry.member)
         if entry.kind == EntryKind.LEFT:
             room.size = max(room.size - 1, 0)
@@ -57,16 +55,16 @@ class RoomEvents:
             self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=True)
 
     def remove(self, member: Member, entry: Entry) -> None:
-        """Take a member out that is in its room no more; tell it why, unless it left by itself."""
+        """Drop a member that has left or was removed; tell it why, unless it left by itself."""
         for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
-            send_to(self.out, member, payload)
+            self.send_to(member, payload)
         self.leaving.drop(member)
 
     def tick(self, now: float) -> None:
-        """Tell big rooms how many have joined and left."""
-        if not self._counted or now - self._told_at < COUNTED_S:
+        """Send big rooms the numbers of joins and leaves."""
+        if not self._counted or now - self._counts_sent_at < COUNTED_S:
             return
-        self._told_at = now
+        self._counts_sent_at = now
         counted, self._counted = self._counted, {}
         for room, (joined, left) in counted.values():
             for (listener, style, options), recipients in room.groups.items():
@@ -75,7 +73,7 @@ class RoomEvents:
                     self.out.fan_out(listener, recipients, payload, -1)
 
     def _fan_out(self, room: Room, entry: Entry, sender: Member | None = None, noticing: bool = False) -> None:
-        """Tell all live members but the sender, or only those with notices."""
+        """Send an entry to all live members except the sender, or only to those with notices."""
         for (listener, style, options), recipients in room.groups.items():
             if noticing and not options & MemberOptions.NOTICES:
                 continue
@@ -88,7 +86,7 @@ class RoomEvents:
             self.out.fan_out(listener, recipients, payload, skip)
 
     def _tell_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
-        """Tell these live members, except, if so, those that get notices anyway; others hear it when they catch up."""
+        """Send an entry to these live members; `but_noticing`: except to those with notices, which have got it."""
         for member_id in ids:
             member = room.members.get(member_id)
             if member is None or member.recipients is None:
@@ -97,4 +95,4 @@ class RoomEvents:
                 continue
             payload = render.payload(entry, room.name, member.dialect.down, member.options, member.id)
             if payload is not None:
-                send_to(self.out, member, payload)
+                self.send_to(member, payload)

@@ -1,7 +1,7 @@
-"""Datagrams whose token is no member's here: resume the member from the directory, or limit who guesses.
+"""Datagrams whose token is no member's here: resume the member from the directory, or limit guessing.
 
-Any gateway can serve any member, so the directory is asked about what looks like a token; the datagrams are held until
-it answers. All that unknown senders can fill has a bound. `now` is monotonic seconds.
+Any gateway can serve any member, so this one asks the directory about anything that looks like a token, and holds the
+datagrams until it answers. All tables that unknown senders can fill are bounded.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,70 +16,57 @@ from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import hash_token, looks_like_token
 
-from ..config import Settings
-from ..counters import Counters
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .exit_answers import ExitAnswers, holds_refusal
-from .members import Member, Members
-from .outbound import Outbound
+from .members import Member
+from .outbound import Component
 
-HELD_TOKENS = 4_096
-"""Unknown tokens that the directory is asked about at a time."""
-HELD_DATAGRAMS = 16
-"""Datagrams of one such token that are held."""
-HELD_BYTES = 8 * 2**20
-"""Bytes of all that are held."""
-REFUSED_TOKENS = 10_000
-REFUSED_S = 5.0
-"""For so long a token that the directory did not know is not asked for again: clients of closed rooms go on sending."""
+HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 16, 8 * 2**20
+"""Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all."""
+REFUSED_TOKENS, REFUSED_S = 10_000, 5.0
+"""Tokens that the directory did not know, and how long it is not asked again: clients of closed rooms go on sending."""
 GUESS_S = 20.0
 """An address may show as many unknown tokens at once as its rate (`--guess-rate`) allows in this time."""
 MUTE_S = 0.5
-"""For so long nothing is read that is no member's from an address with its port that guesses beyond its rate."""
+"""For so long an address with its port that guesses beyond its rate is ignored, except for members' datagrams."""
 
-Receive = Callable[[Member, int, bytes, bytes, bytes, float], None]
-"""`Receiver.receive`: (member, listener, room, raw text, source, now)."""
-HandleDatagrams = Callable[[int, Iterable[tuple[bytes, bytes]], float], None]
-"""`Receiver.handle_datagrams`."""
+Held = list[tuple[int, bytes, bytes]]
+"""Datagrams that are held: (listener, data, source)."""
 
 
 @dataclass(slots=True, eq=False)
-class UnknownTokens:
+class UnknownTokens(Component):
     """Decides about datagrams of no member that is served here."""
 
-    members: Members
-    settings: Settings
-    out: Outbound
-    counters: Counters
     rate_keys: RateKeys
     enter: Enter
     closed_rooms: ClosedRooms
     exit_answers: ExitAnswers
-    _held: dict[bytes, list[tuple[int, bytes, bytes]]] = field(default_factory=dict)
-    """Hash of an unknown token → its datagrams (listener, data, source)."""
+    _held: dict[bytes, Held] = field(default_factory=dict)
+    """By the hash of the token."""
     _held_bytes: int = 0
     _guesses: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
     _muted: dict[bytes, float] = field(default_factory=dict)
     """Address with its port → until when it is muted."""
     _refused: dict[bytes, float] = field(default_factory=dict)
     """Token → until when it is not asked for."""
-    receive: Receive = field(init=False)
-    handle_datagrams: HandleDatagrams = field(init=False)
-    """Both set by the receiver: datagrams go back to it when their member is known."""
+    receive: Callable[[Member, int, bytes, bytes, bytes, float], None] = field(init=False)
+    handle_datagrams: Callable[[int, Iterable[tuple[bytes, bytes]], float], None] = field(init=False)
+    """Both set by `Receiver`: datagrams go back to it when their member is known."""
 
     @property
     def held(self) -> int:
-        """Number of tokens that the directory is being asked about."""
+        """Tokens that the directory is being asked about."""
         return len(self._held)
 
     def handle(self, listener: int, data: bytes, token: bytes, source: bytes, now: float) -> None:
-        """Take a datagram whose declared token (empty: sizes disagree) is no member's here.
+        """Take a datagram whose token, by its sizes in bytes, is no member's here; empty: the sizes do not fit.
 
-        Its room's size may be counted in characters, and its token may be another gateway's member's, or a refusal that
-        a seed client took for its token.
+        Its sizes may count characters, its member may be at another gateway, or a seed client may have taken a refusal
+        for its token.
         """
         if self._muted.get(source, 0.0) > now:
             self.counters.guesses_limited += 1
@@ -131,7 +118,7 @@ class UnknownTokens:
         def answered(answer: Answer | None, now: float) -> None:
             held = self._release(token_hash)
             if rate_key and not isinstance(answer, Refused):
-                # It was no guess.
+                # The token was not guessed.
                 self._guesses.refund(rate_key, self._guess_burst())
             match answer:
                 case Granted() if self.closed_rooms.was_told(answer.room, answer.member):
@@ -151,32 +138,30 @@ class UnknownTokens:
         move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
         self.out.ask(backbone.Resume(token_hash, sockaddr.unpack(source)[0], move_after_ms), now, answered)
 
-    def _granted(
-        self, granted: Granted, token: bytes, source: bytes, held: list[tuple[int, bytes, bytes]], now: float
-    ) -> None:
+    def _granted(self, granted: Granted, token: bytes, source: bytes, held: Held, now: float) -> None:
         self.counters.resumed += 1
         member = self.enter.enter(granted, token, now)
         if not sockaddr.same_host(sockaddr.ip_bytes(source), member.ip):
-            # The directory has granted it for this host, so it may move there at once.
+            # The directory has granted the member for this host, so it may move there at once.
             member.seen = now - self.settings.move_after_s
         self._receive_held(held, now)
 
-    def _shown_elsewhere(self, source: bytes, held: list[tuple[int, bytes, bytes]], now: float) -> None:
-        """Drop what came from a host where the member may not be (yet); its own datagrams may have come meanwhile."""
+    def _shown_elsewhere(self, source: bytes, held: Held, now: float) -> None:
+        """Drop datagrams from a host to which the member may not move (yet); receive those from other hosts."""
         ip = sockaddr.ip_bytes(source)
         from_there = [each for each in held if sockaddr.same_host(sockaddr.ip_bytes(each[2]), ip)]
         self.counters.wrong_addresses += len(from_there)
         self._receive_held([each for each in held if each not in from_there], now)
 
     def receive_held(self, token_hash: bytes, now: float) -> None:
-        """Receive the held datagrams of a member that has been adopted: else its next one would overtake them."""
+        """Receive the held datagrams of a member that has been adopted, before its next one overtakes them."""
         self._receive_held(self._release(token_hash), now)
 
-    def _receive_held(self, held: list[tuple[int, bytes, bytes]], now: float) -> None:
+    def _receive_held(self, held: Held, now: float) -> None:
         for listener, data, source in held:
             self.handle_datagrams(listener, [(data, source)], now)
 
-    def _release(self, token_hash: bytes) -> list[tuple[int, bytes, bytes]]:
+    def _release(self, token_hash: bytes) -> Held:
         """Return the held datagrams of a token, and hold them no more."""
         held = self._held.pop(token_hash, [])
         self._held_bytes -= sum(len(data) for _, data, _ in held)
@@ -187,7 +172,7 @@ class UnknownTokens:
     def _count_guess(self, source: bytes, now: float) -> str | None:
         """Count an unknown token for its sender's rate-limit key and return the key (empty: not limited).
 
-        Return None if that was too much; then mute the source for a moment.
+        Beyond the limit, mute the source for a moment and return None.
         """
         rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
         if rate_key and not self._guesses.touch(rate_key, now, self.settings.guess_rate, self._guess_burst()):

@@ -1,11 +1,12 @@
-"""One TCP connection's conversation in any dialect, from its first byte to its token; PROTOCOL.md, "Handshake".
+"""Hold the conversation on one TCP connection, in any dialect, from its first byte to its token.
 
-Events in, commands out; no socket, no clock. `TRANSITIONS` says which events each state takes, and which states may
-follow.
+Events in, commands out; no socket, no clock. `TRANSITIONS` lists the events that each state takes, and the states that
+may follow; PROTOCOL.md, "Handshake".
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
@@ -29,27 +30,23 @@ ROOM_SIZE_LIMIT = 1_024
 # --- events: what happened -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """The client sent bytes."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Quiet:
+class Quiet(msgspec.Struct, frozen=True):
     """`WaitBriefly` is over and the client sent nothing more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """The directory returned its rooms."""
 
     rooms: Listing
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(msgspec.Struct, frozen=True):
     """The directory granted the request; room and user as it named them."""
 
     room: str
@@ -57,8 +54,7 @@ class Entered:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
-class Declined:
+class Declined(msgspec.Struct, frozen=True):
     """The gateway or the directory refused the request, or the directory could not be asked."""
 
     status: Status
@@ -75,32 +71,28 @@ Event = Received | Quiet | Listed | Entered | Declined
 # --- commands: what to do ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send each frame in a segment of its own, with a pause between two."""
 
     frames: list[bytes]
     pause_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class WaitBriefly:
+class WaitBriefly(msgspec.Struct, frozen=True):
     """Report Quiet if no bytes come in a moment.
 
     A size counted in characters does not say how many bytes follow; the rest of a request comes at once or not at all.
     """
 
 
-@dataclass(frozen=True, slots=True)
-class AskForRooms:
+class AskForRooms(msgspec.Struct, frozen=True):
     """Ask the directory for its rooms, then report Listed or Declined."""
 
     alone: bool
     """The client asked for the list only, on a connection of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class AskToEnter:
+class AskToEnter(msgspec.Struct, frozen=True):
     """Decide about a create or join request (`enter.py`), then report Entered or Declined."""
 
     dialect: Dialect
@@ -112,22 +104,19 @@ class AskToEnter:
     port: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Announce:
+class Announce(msgspec.Struct, frozen=True):
     """Send the new member's datagrams to this port of the client's host."""
 
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class CountRefusal:
+class CountRefusal(msgspec.Struct, frozen=True):
     """Count a refused request under this name."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True):
     """Close the connection once everything is sent."""
 
 
@@ -175,16 +164,13 @@ class UnexpectedEvent(Exception):
 
 
 class JoinConversation:
-    """What a gateway says on one TCP connection."""
+    """Decides what a gateway sends on one TCP connection."""
 
     def __init__(self, dialect: str, payload_limit: int, listed_before: bool, accepts_tokens: bool = False) -> None:
-        """Begin.
+        """Begin at a listener with this dialect, or `auto`.
 
-        Args:
-            dialect: of the listener, or `auto`.
-            payload_limit: bytes of payload that a request may have.
-            listed_before: the client's address lately asked for the room list on another connection.
-            accepts_tokens: a signed token may stand in the place of the user's name; `enter.py` verifies it.
+        `listed_before`: the client's address lately asked for the room list on another connection. `accepts_tokens`: a
+        signed token may stand in the place of the user's name; `enter.py` verifies it.
         """
         self.state = State.AWAITING_REQUEST
         self.begun = False
@@ -249,18 +235,15 @@ class JoinConversation:
         self._header = header = Header.parse_untrusted(bytes(self._buffer[:HEADER_SIZE]))
         if header.payload_size > self._payload_limit:
             raise MalformedMessage(f"the payload is larger than {self._payload_limit} bytes")
-        if size > self._largest_body(header):
+        # The sizes count bytes or characters.
+        payload_size = min(CHARACTER_SIZE * header.payload_size, self._payload_limit)
+        if size > CHARACTER_SIZE * header.room_size + payload_size:
             raise MalformedMessage("more bytes came than the header can mean")
         if size < header.body_size:
             return []
         # In ASCII, bytes and characters are the same number. Any other request may have more bytes to come.
         is_complete = size == header.body_size and self._buffer[HEADER_SIZE:].isascii()
         return self._take_request() if is_complete else [WaitBriefly()]
-
-    def _largest_body(self, header: Header) -> int:
-        """Return how many bytes may follow a header, whether its sizes count bytes or characters."""
-        room, payload = CHARACTER_SIZE * header.room_size, CHARACTER_SIZE * header.payload_size
-        return room + min(payload, self._payload_limit)
 
     def _take_request(self) -> list[Command]:
         header, body = self._header, bytes(self._buffer[HEADER_SIZE:])
@@ -290,7 +273,7 @@ class JoinConversation:
         """Return the user's name in normal form, or the signed token in its place."""
         if self._accepts_tokens and looks_like_token(request.user.strip()):
             return request.user.strip()
-        # With a token in the place of the password the name may be empty: the token has one.
+        # With a token in the place of the password, the name may be empty: the token has one.
         if self._accepts_tokens and not request.user and looks_like_token((request.password or "").partition(" ")[0]):
             return ""
         return names.user_name(request.user)
@@ -346,9 +329,8 @@ class JoinConversation:
         self._buffer.clear()
         self._request = None
         count = CountRefusal(why.counted_as or why.status.name.lower())
-        send = Send(
-            encode_refusal(self._dialect, self._header, self._room, why.status, why.detail), self._dialect.pause_s
-        )
+        frames = encode_refusal(self._dialect, self._header, self._room, why.status, why.detail)
+        send = Send(frames, self._dialect.pause_s)
         if self._dialect.stays_open and self.state is State.AWAITING_GRANT and not why.close:
             self.state = State.AWAITING_REQUEST
             return [count, send]

@@ -1,17 +1,18 @@
 """Decide whether a client may enter a room, and make it a member once the directory has granted it.
 
-In this order: may the connection ask at all, may its address create rooms, has its address a place for one more member,
-does its signed token allow it, may it try the room's password. What passes goes to the broker's directory, which knows
-the room and its password. No I/O: `now` is monotonic seconds, `wall_now` seconds since 1970.
+Checks in this order: the rate of requests, of new rooms, the number of members of its address, its signed token, and
+the rate of password attempts. The broker's directory decides the rest: it knows the room and its password. No I/O:
+`now` is monotonic seconds, `wall_now` seconds since 1970.
 """
 
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
 from tsudoi.protocol.names import hash_token
 
+from ..chat.dispatch import ChatCore
 from ..chat.members import Member
 from ..config import Listener, Settings
 from ..counters import TOKEN_REFUSED, Counters
@@ -26,44 +27,22 @@ from .signed_tokens import TokenVerifier
 _STATUSES = frozenset(Status)
 
 
-class Members(Protocol):
-    """What entering needs of the gateway's core."""
-
-    def may_enter(self, ip: str) -> bool:
-        """Say whether one more member may come from an address, and count it if not."""
-
-    def enter(self, granted: Granted, token: bytes, now: float, joined: bool = False) -> Member:
-        """Serve a member that the directory has granted."""
-
-    def announce(self, member: Member, source: bytes, now: float) -> None:
-        """Note where a member's client wants its datagrams."""
-
-    def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
-        """Take a member out of its room."""
-
-
+@dataclass(eq=False, slots=True)
 class EntryRules:
     """What the decisions for all connections of a gateway share."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        counters: Counters,
-        members: Members,
-        quotas: Quotas,
-        rooms: RoomList,
-        tokens: SessionTokens,
-        verifier: TokenVerifier | None,
-    ) -> None:
-        """Decide by these; without a `verifier` users may choose any name."""
-        self.settings = settings
-        self.counters = counters
-        self.members = members
-        self.quotas = quotas
-        self.rooms = rooms
-        self.tokens = tokens
-        self.verifier = verifier
-        self.passwords = PasswordAttempts(settings, counters)
+    settings: Settings
+    counters: Counters
+    core: ChatCore
+    quotas: Quotas
+    rooms: RoomList
+    tokens: SessionTokens
+    verifier: TokenVerifier | None
+    """None: users may choose any name."""
+    passwords: PasswordAttempts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.passwords = PasswordAttempts(self.settings, self.counters)
 
 
 class Entry:
@@ -101,7 +80,7 @@ class Entry:
             return Declined(Status.BUSY, close=True)
         if creates and not rules.quotas.may_create(self._ip, now):
             return Declined(Status.BUSY)
-        if not rules.members.may_enter(self._ip):
+        if not rules.core.may_enter(self._ip):
             most = rules.settings.address_members
             return Declined(Status.BUSY, f"your address has its most members ({most})")
         user, password, rights = request.user, request.password, 0
@@ -132,7 +111,7 @@ class Entry:
         rules, asked = self._rules, self._pending
         assert asked is not None
         self._pending = None
-        is_create = not isinstance(asked, Join)  # Join is a Create by type
+        is_create = not isinstance(asked, Join)  # not `isinstance(asked, Create)`: Join is a subclass
         if asked.password and not is_create:
             rules.passwords.end(self._ip, asked.room, _was_right(answer), now)
         if isinstance(answer, Refused):
@@ -145,24 +124,24 @@ class Entry:
             rules.rooms.forget()
         # Entries that the room gets from now on reach the member even if this gateway's subscription to the room
         # begins later: the missing ones show as a gap, which is repaired from the log.
-        self._member = self._undelivered = rules.members.enter(answer, self._token.encode(), now, joined=True)
+        self._member = self._undelivered = rules.core.enter(answer, self._token.encode(), now, joined=True)
         return Entered(answer.room_name, answer.user, self._token)
 
     def announce(self, port: int, now: float) -> None:
         """Send the member's datagrams to a port of its client's host."""
         if self._member is not None:
-            self._rules.members.announce(self._member, sockaddr.pack(self._ip, port), now)
+            self._rules.core.announce(self._member, sockaddr.pack(self._ip, port), now)
 
     def token_sent(self) -> None:
         """Note that the client has been sent its token, if it has one."""
         self._undelivered = None
 
     def abandon(self, now: float) -> bool:
-        """Take the member out again if its client was never sent the token: nobody can use it. Return whether so."""
+        """Take the member out, and return True, if its client was never sent the token: it can not be used."""
         member, self._undelivered = self._undelivered, None
         if member is None or member.leaving:
             return False
-        self._rules.members.leave(member, LeaveReason.LEFT, now)
+        self._rules.core.leave(member, LeaveReason.LEFT, now)
         return True
 
 

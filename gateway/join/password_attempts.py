@@ -1,7 +1,8 @@
-"""How often room passwords may be tried: from one address, and in one room from everywhere."""
+"""Limit how often room passwords may be tried: from one address, and in one room from all addresses."""
 
 from dataclasses import dataclass, replace
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.token_bucket import Buckets
 
 from ..config import Settings
@@ -45,7 +46,7 @@ class PasswordAttempts:
     def begin(self, ip: str, room: str, now: float) -> bool:
         """Say whether an address may try a password of a room now; if so, call `end` with the outcome.
 
-        While a room is attacked from many addresses, those with a right password before may go on. New ones share
+        While a room is attacked from many addresses, those that gave the right password before may go on. Others share
         `room_password_rate` with the attackers.
         """
         key = self._key(ip)
@@ -72,10 +73,9 @@ class PasswordAttempts:
             self._wrong.refund(room, self._room_rate_and_burst()[1])
         if right is not None:
             self._right.pop(pair, None)
-        if right and pair[1]:  # not for a proxy's address, which strangers share
+        if right and pair[1]:  # an unlimited address may be a proxy's, which many clients share
             self._right[pair] = None
-            if len(self._right) > ROOMS:
-                del self._right[next(iter(self._right))]
+            drop_oldest(self._right, ROOMS)
         address = self._addresses.get(self._key_of_all(ip))
         if address is None:
             return
@@ -92,8 +92,7 @@ class PasswordAttempts:
         if address is None or (now - address.last > FORGET_S and not address.pending):
             address = _Address()
         self._addresses[key] = address
-        if len(self._addresses) > ADDRESSES:
-            del self._addresses[next(iter(self._addresses))]
+        drop_oldest(self._addresses, ADDRESSES)
         return address
 
     def _room_rate_and_burst(self) -> tuple[float, float]:

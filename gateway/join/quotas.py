@@ -1,4 +1,4 @@
-"""How many connections, requests and new rooms an address may have, and how many connections there may be in all."""
+"""Limit connections, requests and new rooms by address, and the number of all connections."""
 
 from dataclasses import replace
 from enum import Enum, auto
@@ -55,10 +55,7 @@ class Quotas:
     def connect(self, ip: str, now: float, evicted: bool = False) -> Verdict:
         """Count a new connection; unless the verdict is CLOSE, call `disconnect` once when it has ended.
 
-        Args:
-            ip: the client's address.
-            now: the time.
-            evicted: another connection is being closed to make room for this one.
+        `evicted`: another connection is being closed to make room for this one.
         """
         if (self.is_full() and not evicted) or self.has_too_many(ip):
             self._counters.connections_refused += 1

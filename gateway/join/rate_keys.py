@@ -1,11 +1,11 @@
-"""What the limits by address count: an IPv4 address or an IPv6 /64 (`tsudoi/ops/rate_key.py`), or nothing.
+"""Map an IP address to what the limits by address count: an IPv4 address or an IPv6 /64 (`tsudoi/ops/rate_key.py`).
 
-Addresses in the `--unlimited` networks (by default the loopback ones; a proxy's, say) have no key and no limits of
-their own.
+Addresses in the `--unlimited` networks (by default the loopback ones) have no key, and no limits of their own.
 """
 
 import ipaddress
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.rate_key import rate_key
 
 from ..config import Network, Settings
@@ -22,9 +22,6 @@ class RateKeys:
         self._unlimited = settings.unlimited
         self._cache: dict[str, str] = {}
 
-    def __len__(self) -> int:
-        return len(self._cache)
-
     def of(self, ip: str) -> str:
         """Return the key of an IP address, empty if the address has no limits."""
         if self._unlimited is not self._settings.unlimited:
@@ -33,8 +30,7 @@ class RateKeys:
         key = self._cache.get(ip)
         if key is None:
             key = self._cache[ip] = limited_key(ip, self._unlimited)
-            if len(self._cache) > ADDRESSES:
-                del self._cache[next(iter(self._cache))]
+            drop_oldest(self._cache, ADDRESSES)
         return key
 
 

@@ -1,15 +1,17 @@
-"""The list of rooms for TCP clients: asked of the directory once for many clients, and kept for a few milliseconds."""
+"""List the rooms for TCP clients: ask the directory once for many clients, and keep its answer for milliseconds."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
-from tsudoi.protocol.backbone import Answer, Create, Join, ListRooms, Rooms
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.protocol.backbone import Answer, ListRooms, Rooms
 from tsudoi.protocol.client.handshake import encode_join_list, encode_room_list
 
+from ..link.link import Link
+
 FRESH_S = 0.005
-"""How old a list may be. Its reader is a person or is one round trip from the next request; at thousands of joins a
-second the directory is asked only 200 times a second."""
+"""How old a list may be: no reader is faster, and thousands of joins a second ask the directory only 200 times."""
 LISTED_ROOMS = 1_000
 """The newest; the seed's list holds fewer."""
 LISTED_LATELY_S = 60.0
@@ -17,16 +19,11 @@ LISTED_ADDRESSES = 10_000
 """Addresses that are remembered; beyond that the oldest is forgotten."""
 
 
+@dataclass
 class Listing:
     """Room names, oldest first, and their encodings: made once, however many clients read them."""
 
-    def __init__(self, names: list[str]) -> None:
-        self.names = names
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Listing) and self.names == other.names
-
-    __hash__ = None  # type: ignore[assignment]
+    names: list[str]
 
     @cached_property
     def seed(self) -> bytes:
@@ -43,20 +40,11 @@ OnListing = Callable[[Listing | None], None]
 """Called once with the rooms, or None if the directory can not be asked."""
 
 
-class Directory(Protocol):
-    """The broker's directory of rooms and members, as joining asks it: `Link`."""
-
-    def ask(
-        self, body: Create | Join | ListRooms, now: float, on_answer: Callable[[Answer | None, float], None]
-    ) -> None:
-        """Ask a question; call `on_answer` with the answer and the time, or with None if no answer came."""
-
-
 class RoomList:
     """Asks the directory for its rooms, and knows which addresses asked for them lately."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, link: Link) -> None:
+        self._link = link
         self._listing: Listing | None = None
         self._asked_at = float("-inf")
         self._waiting: list[OnListing] | None = None
@@ -83,7 +71,7 @@ class RoomList:
             for callback in waiting:
                 callback(listing)
 
-        self._directory.ask(ListRooms(LISTED_ROOMS), now, answered)
+        self._link.ask(ListRooms(LISTED_ROOMS), now, answered)
 
     def forget(self) -> None:
         """Ask the directory next time: this gateway has just created a room."""
@@ -93,8 +81,7 @@ class RoomList:
         """Note that an address asked for the list on a connection of its own."""
         self._listed.pop(ip, None)
         self._listed[ip] = now
-        if len(self._listed) > LISTED_ADDRESSES:
-            del self._listed[next(iter(self._listed))]
+        drop_oldest(self._listed, LISTED_ADDRESSES)
 
     def listed_lately(self, ip: str, now: float) -> bool:
         """Say whether an address did so lately; only tcrp-ok's clients do before they create or join."""

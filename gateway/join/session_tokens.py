@@ -1,7 +1,7 @@
 """Make the tokens that members' datagrams carry.
 
-With several workers a token also says which of them a member's datagrams come to: the worker of its room
-(`listeners/reuseport_routing.py`). That takes the logarithm of the number of workers, in bits of a token's 128.
+With several workers, a token's first two characters also tell the kernel which worker gets its datagrams: the one of
+its room (`listeners/reuseport_routing.py`). That takes log2(workers) of a token's 128 random bits.
 """
 
 import secrets
@@ -9,12 +9,14 @@ import zlib
 from collections import defaultdict
 from itertools import product
 
+from tsudoi.ops.bounded import drop_oldest
+
 LARGE_ROOM = 50
-"""A room with more members is spread over all workers: fan-out to so many is work for several cores."""
+"""A room with more members is spread over all workers, since its fan-out is work for several cores."""
 LARGE_ROOMS = 1_000
 """Large rooms that are remembered; beyond that the oldest counts as small again."""
 WORKER_FACTOR = 10
-"""With it each of up to 64 workers has enough pairs of characters."""
+"""Spreads the pairs of characters evenly over up to 64 workers."""
 _DIGITS = "0123456789abcdef"
 
 
@@ -47,5 +49,4 @@ class SessionTokens:
         """Note how many members a room has now."""
         if size > LARGE_ROOM and self._workers > 1:
             self._large[room] = None
-            if len(self._large) > LARGE_ROOMS:
-                del self._large[next(iter(self._large))]
+            drop_oldest(self._large, LARGE_ROOMS)

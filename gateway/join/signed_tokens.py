@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -16,29 +16,21 @@ from tsudoi.protocol import names
 from tsudoi.protocol.codes import Operation, Rights
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, WrongPassword
 from tsudoi.protocol.names import UserName
+from tsudoi.protocol.untrusted import PARSE_ERRORS
+
+if TYPE_CHECKING:
+    from .token_keys import TokenKeys
 
 AUDIENCE = "tsudoi"
 LEEWAY_S = 30.0
 """How far the issuer's clock may differ from ours."""
 MAX_TOKEN = 4_096
-"""Bytes; more than any token needs."""
-MAX_ROOMS = 100
+"""Bytes; more than any token needs. Also bounds the number of rooms in it."""
 
 # `eyJ` is base64 for `{"`, how a header in JSON begins. A token with an empty signature is a wrong token, not a name.
 _TOKEN = r"eyJ[A-Za-z0-9_-]{9,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
 _TOKEN_ALONE = re.compile(_TOKEN)
 _TOKEN_AS_PREFIX = re.compile(rf"{_TOKEN} ?: ")
-
-
-class Keys(Protocol):
-    """Verifies signatures: `token_keys.TokenKeys`."""
-
-    @property
-    def digest(self) -> bytes:
-        """Return a hash that differs for other keys."""
-
-    def verify_untrusted(self, token: str) -> bytes:
-        """Return the claims, or raise MalformedMessage or WrongPassword."""
 
 
 class Claims(msgspec.Struct, gc=False):
@@ -59,7 +51,7 @@ class Claims(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who enters: what the directory is asked with."""
+    """What the directory is asked with."""
 
     user: UserName
     password: str | None
@@ -73,12 +65,12 @@ _decoder = msgspec.json.Decoder(Claims)
 class TokenVerifier:
     """Decides with which name and rights a client may ask to enter a room."""
 
-    def __init__(self, keys: Keys, required: bool) -> None:
+    def __init__(self, keys: "TokenKeys", required: bool) -> None:
         """Accept tokens signed with `keys`; if they are `required`, refuse a client without one."""
         self._keys = keys
         self._required = required
 
-    def change_keys(self, keys: Keys) -> bool:
+    def change_keys(self, keys: "TokenKeys") -> bool:
         """Accept only these keys from now on; return whether they differ. Members stay in their rooms."""
         before, self._keys = self._keys, keys
         return keys.digest != before.digest
@@ -88,12 +80,8 @@ class TokenVerifier:
     ) -> Identity:
         """Return the name, room password and rights with which a client enters.
 
-        Args:
-            operation: create or join.
-            room: its name in normal form.
-            user: the name in the handshake, or a signed token.
-            password: the room's; or a signed token, followed by a space and the room's.
-            now: seconds since 1970.
+        A signed token may stand in the place of `user`, or in front of `password` with a space between them; `room` is
+        in normal form.
 
         Raises:
             WrongPassword: the token is missing, not valid, or not for this room or operation; the text says which.
@@ -125,7 +113,7 @@ class TokenVerifier:
         raw = self._keys.verify_untrusted(token)
         try:
             claims = _decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        except PARSE_ERRORS as exc:
             raise MalformedMessage(f"the token's claims are not as they must be: {exc}") from exc
         if now >= claims.exp + LEEWAY_S:
             raise WrongPassword("the token has expired")
@@ -139,8 +127,6 @@ class TokenVerifier:
 def _check_room(claims: Claims, room: str) -> None:
     if claims.rooms is None:
         return
-    if len(claims.rooms) > MAX_ROOMS:
-        raise MalformedMessage(f"the token names more than {MAX_ROOMS} rooms")
     for pattern in claims.rooms:
         try:
             wanted = names.room_name(pattern)
@@ -169,12 +155,8 @@ def without_token(text: str) -> str:
 
 
 def load_verifier(path: Path, auth: Literal["off", "optional", "required"]) -> TokenVerifier:
-    """Return a verifier with the keys in a file.
-
-    Raises:
-        SettingError: as in `token_keys.load_keys`.
-    """
-    # Imported here, as it takes a library that gateways without signed tokens do not need.
+    """Return a verifier with the keys in a file; raises what `token_keys.load_keys` raises."""
+    # Here, since it imports a library that gateways without signed tokens do not need.
     from .token_keys import load_keys
 
     return TokenVerifier(load_keys(path), required=auth == "required")

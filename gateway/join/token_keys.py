@@ -1,11 +1,10 @@
-"""The keys that verify signed tokens, and the file that holds them; PROTOCOL.md, "Trust".
+"""Read the keys that verify signed tokens from their file, and verify; PROTOCOL.md, "Trust".
 
 The key determines the algorithm, never the token: so a public key is never used as a shared secret, and `none` is not
 the algorithm of any key. Imported only if there is a key file: the library costs start-up time and memory.
 """
 
 import hashlib
-import os
 import re
 import stat
 from dataclasses import dataclass, field
@@ -29,9 +28,6 @@ except ImportError as exc:  # pragma: no cover - the project's own environments 
 MIN_SECRET = 32
 """Bytes of a shared secret; no fewer than its hash has (RFC 7518, section 3.2)."""
 MIN_RSA_BITS = 2048
-MAX_FILE_SIZE = 65_536
-MAX_KEYS = 16
-"""In one file. A token that does not name its key is tried with each."""
 ALGORITHMS = frozenset({"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "ES256", "ES384", "EdDSA"})
 
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
@@ -58,7 +54,7 @@ class TokenKeys:
 
     keys: tuple[Key, ...]
     secret: bool
-    """A shared secret is among them: it could also sign, so nobody else may read the file."""
+    """A shared secret is among them: it could also sign, so others may not read the file."""
     digest: bytes = field(repr=False)
     """A hash of the file."""
 
@@ -92,13 +88,9 @@ def load_keys(path: Path) -> TokenKeys:
         SettingError: the file can not be read, others may write it (or read a secret in it), or its keys are no good.
     """
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            raw = file.read(MAX_FILE_SIZE + 1)
+        raw, mode = path.read_bytes(), path.stat().st_mode
     except OSError as exc:
         raise SettingError(f"can not read the key file {path}: {exc.strerror}") from exc
-    if len(raw) > MAX_FILE_SIZE:
-        raise SettingError(f"the key file {path} has more than {MAX_FILE_SIZE} bytes")
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SettingError(f"others may write the key file {path}: chmod go-w {path}")
     try:
@@ -113,9 +105,8 @@ def load_keys(path: Path) -> TokenKeys:
 def parse_keys(raw: bytes) -> TokenKeys:
     """Return the keys in the bytes of a key file.
 
-    Args:
-        raw: PEM public keys (RSA, P-256 or Ed25519; one after the other), or a JWK or a JWK set (RFC 7517). Anything
-            else is a shared secret, without the white space around it.
+    It has PEM public keys (RSA, P-256 or Ed25519; one after the other), or a JWK or a JWK set (RFC 7517). Anything else
+    is a shared secret, without the white space around it.
 
     Raises:
         SettingError: a key can not be read, is too weak, or is a private key, which only the issuer should have.
@@ -127,8 +118,8 @@ def parse_keys(raw: bytes) -> TokenKeys:
         keys = _from_json(raw)
     else:
         keys = (_secret(None, "HS256", raw),)
-    if not 0 < len(keys) <= MAX_KEYS:
-        raise SettingError(f"it has {len(keys)} keys; 1 to {MAX_KEYS} are taken")
+    if not keys:
+        raise SettingError("it has no keys")
     return TokenKeys(keys, any(key.algorithm.startswith("HS") for key in keys), hashlib.sha256(raw).digest())
 
 

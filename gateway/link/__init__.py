@@ -1,1 +1,1 @@
-"""The gateway's side of the backbone: what it has for the broker, and what the broker has not accepted yet."""
+"""The gateway's side of the backbone: numbered items, questions, canaries, and the sockets to the broker."""

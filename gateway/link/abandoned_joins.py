@@ -1,6 +1,6 @@
-"""Creates and joins whose answers did not come in time: their clients were told to try again.
+"""Clean up after creates and joins whose answers did not come in time; their clients were told to try again.
 
-Nobody knows the token of a member that such a request may still become, so that member is made to leave again.
+Such a request may still become a member. No client has its token, so this gateway makes the member leave.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,9 @@ from tsudoi.protocol.codes import EntryKind, LeaveReason
 from ..counters import Counters
 
 ABANDONED = 1_000
-"""Requests that are followed up at a time; beyond that the oldest is left as it is."""
+"""Requests that are followed up at a time; beyond that the oldest is given up."""
 FOLLOW_UP_S = 10.0
 """For so long an abandoned request may still become a member: its password may wait to be hashed."""
-FIRST_PAUSE_S = 1.0
-"""Between the first question and the second; each further pause is twice as long."""
 
 
 @dataclass(slots=True)
@@ -24,14 +22,15 @@ class _Abandoned:
     token_hash: bytes
     until: float
     ask_at: float
-    pause_s: float = FIRST_PAUSE_S
+    pause_s: float = 1.0
+    """Until the question after that; doubled each time."""
     left: int = 0
-    """The member that came of it, and was made to leave."""
+    """The member that it became, and that was made to leave."""
 
 
 @dataclass(slots=True, eq=False)
 class AbandonedJoins:
-    """Follows abandoned requests up; `now` is monotonic seconds."""
+    """Asks the directory about abandoned requests; `now` is monotonic seconds."""
 
     counters: Counters
     send: Callable[[Request], None]
@@ -47,7 +46,7 @@ class AbandonedJoins:
             self.counters.requests_not_cleared_up += 1
 
     def tick(self, now: float) -> None:
-        """Ask what became of them; requests keep their order, so this comes after the requests themselves."""
+        """Ask about them; frames keep their order, so the broker takes the requests themselves first."""
         for request_id, abandoned in self._abandoned.items():
             if abandoned.ask_at <= now:
                 abandoned.ask_at = now + abandoned.pause_s
@@ -55,9 +54,9 @@ class AbandonedJoins:
                 self.send(Request(request_id, Resume(abandoned.token_hash)))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> bool:
-        """Let the member leave that has come of a request, or forget a request of which nothing has come.
+        """Make the member leave that a request became, or forget a request that became none.
 
-        Return False if the request is none of these.
+        Return False if the request is not followed up here.
         """
         abandoned = self._abandoned.get(request_id)
         if abandoned is None:

@@ -1,6 +1,6 @@
 """The two sockets to the broker: DEALER for commands and answers, SUB for news.
 
-The same for every endpoint (inproc://, ipc://, tcp://). Drains are bounded, and nothing is awaited for a frame.
+The same for every endpoint (inproc://, ipc://, tcp://). Drains are bounded; no frame waits for the event loop.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from .connect_monitor import ConnectMonitor
 FRAMES_A_DRAIN = 512
 COMMANDS_HIGH_WATER = 10_000
 NEWS_HIGH_WATER = 200_000
-"""News that wait here while we are busy; more are dropped, and the positions show it."""
+"""News that wait here while this process is busy; more are dropped, and positions show it."""
 MAX_FRAME_SIZE = 16 * 2**20
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
@@ -29,9 +29,9 @@ OnFrames = Callable[[list[bytes]], None]
 
 
 class BrokerSockets:
-    """Brings frames and subscriptions to the broker, its answers and news here. Never waits, decides nothing.
+    """Carries frames and subscriptions to the broker, and its answers and news back.
 
-    Made at once, whether the broker is there or not; libzmq connects again as long as the sockets are open.
+    libzmq connects again and again as long as the sockets are open, whether the broker is there or not.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class BrokerSockets:
 
         Args:
             endpoint: of the broker's command socket.
-            instance: this run of the gateway, as the broker shall know it.
+            instance: the name of this run of the gateway.
             on_news: called with the frames that a drain of the SUB socket found.
             on_answers: likewise for the DEALER socket.
-            key: what to show the broker, and how to know that it is the broker; None: nothing is encrypted.
-            context: of the broker in the same process, for inproc://, which is closed by its owner; None: our own.
+            key: this gateway's key and the broker's public one; None: nothing is encrypted.
+            context: of the broker in the same process, for inproc://; its owner closes it.
         """
         self._key = key
         self._loop = asyncio.get_running_loop()
@@ -72,7 +72,7 @@ class BrokerSockets:
         self._connect(self._sub, publish_endpoint(endpoint), "news")
         self._sub.setsockopt(zmq.SUBSCRIBE, own_topic(instance))
         self.unsent = 0
-        """Frames that found no room: the broker is away for long. What must arrive is sent again."""
+        """Frames dropped because the socket was full: the broker is away for long. `Publisher` sends items again."""
 
     def start(self) -> None:
         """Receive from now on."""
@@ -85,11 +85,11 @@ class BrokerSockets:
 
     @property
     def connect_error(self) -> str:
-        """Why the broker can not be reached, for people; empty if nothing is known. Any thread may ask."""
+        """The reason why the broker can not be reached; empty if none is known. Any thread may read it."""
         return next((monitor.connect_error for monitor in self._monitors if monitor.connect_error), "")
 
     def close(self) -> None:
-        """Close; frames that were sent go out still, if the broker takes them in a quarter of a second."""
+        """Close; the broker has a quarter of a second to take the last frames."""
         for handle in self._again.values():
             handle.cancel()
         for monitor in self._monitors:
@@ -102,7 +102,7 @@ class BrokerSockets:
             self._context.term()
 
     def send(self, frames: list[bytes]) -> None:
-        """Send frames, several in one. Those that can not be sent now are counted and dropped."""
+        """Send frames, packed together; count and drop those that can not be sent now."""
         for frame in pack_frames(frames):
             try:
                 self._dealer.send(frame, NOBLOCK)
@@ -112,18 +112,18 @@ class BrokerSockets:
             self._look_again(self._dealer, self._receive_answers)
 
     def subscribe(self, topic: bytes) -> None:
-        """Ask for a topic's news."""
+        """Subscribe to a topic's news."""
         self._sub.setsockopt(zmq.SUBSCRIBE, topic)
         self._look_again(self._sub, self._receive_news)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """Ask for them no more."""
+        """End the subscription to a topic's news."""
         self._sub.setsockopt(zmq.UNSUBSCRIBE, topic)
         self._look_again(self._sub, self._receive_news)
 
     def _look_again(self, socket: "zmq.Socket[bytes]", receive: Callable[[], None]) -> None:
-        # The descriptors are edge-triggered, and any call on a socket may swallow the edge. A drain that found it empty
-        # need not look: what comes after that shows.
+        # The descriptors are edge-triggered, and any call on a socket may consume the edge. A drain that found the
+        # socket empty need not look again.
         if receive not in self._again and _is_readable(socket):
             self._again[receive] = self._loop.call_soon(receive)
 
@@ -143,7 +143,7 @@ class BrokerSockets:
             self._look_again(socket, receive)
 
     def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str, name: str) -> None:
-        # Inside one process a connection is there at once, and nothing can be in its way.
+        # Inside one process a connection can not fail.
         if not endpoint.startswith(INPROC):
             self._monitors.append(ConnectMonitor(self._context, socket, endpoint, self._key is not None, name))
         socket.connect(endpoint)
@@ -170,7 +170,7 @@ def _is_readable(socket: "zmq.Socket[bytes]") -> bool:
 
 
 def _drain(socket: "zmq.Socket[bytes]") -> list[bytes]:
-    """Return what has come, a bounded number. At rest one frame comes alone: an exception would cost as much as it."""
+    """Receive a bounded number of frames. A single frame is common, and an exception at its end would cost as much."""
     frames: list[bytes] = []
     try:
         while len(frames) < FRAMES_A_DRAIN:

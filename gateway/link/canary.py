@@ -1,6 +1,6 @@
-"""Canaries: probes that go gateway → broker → gateway. They prove health, and that members are still this gateway's.
+"""Canaries: probes that go gateway → broker → gateway. They prove health and renew the gateway's lease on its members.
 
-The broker publishes each canary back among the news, in order, so one that is missing shows that news may be missing.
+The broker publishes them in order among the news, so a missing canary shows that news may be missing.
 """
 
 from collections import deque
@@ -8,27 +8,26 @@ from collections import deque
 from tsudoi.ops.histogram import SECONDS, Histogram
 
 CANARY_S = 0.25
-"""How often one is sent."""
+"""The time between two canaries."""
 HEALTHY_S = 2.0
 """Health is red when none has come back for so long."""
 LEASE_S = 1.7
-"""For so long after a canary was sent that came back, the broker gives this gateway's members to no other: it heard the
-gateway then, and waits 2 s."""
+"""The lease lasts so long from when a canary was sent that came back: the broker gives a gateway's members to no other
+before it has not heard the gateway for 2 s."""
 CANARIES = 100
 """Canaries whose times are remembered: 25 s of them."""
 
 
 class Canary:
-    """Numbers canaries, and knows what their return proves; `now` is monotonic seconds."""
+    """Numbers canaries and keeps the lease; `now` is monotonic seconds."""
 
     def __init__(self) -> None:
         self._last = 0
         self._sent: deque[tuple[int, float]] = deque(maxlen=CANARIES)
         """(number, when it was sent) of those that may come back."""
         self._back = 0
-        """Number of the last one that has come back."""
+        """Number of the last one that came back."""
         self.back_at = float("-inf")
-        """When it did."""
         self._lease_until = float("-inf")
         self.round_trip_s = Histogram(SECONDS)
         self.lost = 0
@@ -41,10 +40,7 @@ class Canary:
         return self._last
 
     def take_back(self, number: int, now: float) -> bool:
-        """Take a canary that has come back; return False if earlier ones have not, so that news may be lost.
-
-        They come back in the order in which they were sent, or not at all.
-        """
+        """Take a canary that has come back; return False if earlier ones have not, so that news may be lost."""
         if number > self._last:
             return True
         while self._sent and self._sent[0][0] < number:
@@ -60,12 +56,12 @@ class Canary:
         return not lost
 
     def end_lease(self) -> None:
-        """A broker that does not know this gateway may have given its members to others: only new canaries count."""
+        """End the lease: a broker that does not know this gateway may have given its members to others."""
         self._lease_until = float("-inf")
         self._sent.clear()
 
     def has_lease(self, now: float) -> bool:
-        """Say whether this gateway's members are surely still its own."""
+        """Say whether no other gateway can own this gateway's members."""
         return now < self._lease_until
 
     def unhealthy_reason(self, now: float) -> str:

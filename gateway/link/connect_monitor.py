@@ -1,6 +1,6 @@
 """Find out why a socket does not reach the broker, from libzmq's connection events (zmq_socket_monitor).
 
-libzmq tries again for ever and reports nothing by itself. What its client sees of a broker that does not let it in:
+libzmq tries again for ever and reports nothing by itself. A client of a broker that refuses it sees:
 
     the key is not on the list (ZAP 300)      silence, until HANDSHAKE_IVL is over
     another broker's key                      the connection ends during the handshake
@@ -26,7 +26,7 @@ MISMATCH = 0x11000002
 """ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH"""
 NOBLOCK = int(zmq.NOBLOCK)
 CONNECT_AGAIN_S = 1.0
-"""After libzmq gave up: a broker that was started without its keys may be started again with them."""
+"""When to connect again after libzmq gave up: the broker may be started again with keys."""
 
 
 class ConnectMonitor:
@@ -35,19 +35,11 @@ class ConnectMonitor:
     def __init__(
         self, context: "zmq.Context[Any]", watched: "zmq.Socket[bytes]", endpoint: str, has_key: bool, name: str
     ) -> None:
-        """Watch a socket, which is to be connected after that.
-
-        Args:
-            context: the socket's.
-            watched: it.
-            endpoint: where it will connect.
-            has_key: whether it shows a key.
-            name: unlike that of any other monitor in the context.
-        """
+        """Watch a socket that will be connected to `endpoint`; `name` is unique among the context's monitors."""
         self.connect_error = ""
-        """Why it is not connected, for people; empty if nothing is known."""
+        """The reason why it is not connected; empty if none is known."""
         self.is_connected = False
-        """As far as is known: that a connection has ended shows when the next is tried."""
+        """The end of a connection shows only when libzmq tries the next one."""
         self._watched = watched
         self._endpoint = endpoint
         self._has_key = has_key
@@ -55,25 +47,25 @@ class ConnectMonitor:
         self._was_connected = False
         host = split_tcp(endpoint)[0] if is_tcp(endpoint) else ""
         self._doubt = ", or the host is not known here" if host and not is_ip(host) else ""
-        """libzmq does not tell the one from the other."""
+        """libzmq reports both alike."""
         self._is_mismatch = False
-        """It is known that the other side has keys and we have none, or vice versa."""
+        """Only one side has keys."""
         self._timer: asyncio.TimerHandle | None = None
         place = f"inproc://monitor-{name}"
         watched.monitor(place, EVENTS)
         self._events: zmq.Socket[bytes] = context.socket(zmq.PAIR)
         self._events.setsockopt(zmq.LINGER, 0)
-        # libzmq's I/O thread waits where there is no room for an event: there must always be.
+        # libzmq's I/O thread would block if there were no room for an event.
         self._events.setsockopt(zmq.RCVHWM, 0)
         self._events.connect(place)
 
     def start(self) -> None:
-        """Look from now on, whenever something happens."""
+        """Read the events from now on."""
         self._loop.add_reader(self._events, self._read)
         self._read()
 
     def close(self) -> None:
-        """Watch no more; the socket may be closed after that."""
+        """Stop watching; the socket may be closed after that."""
         self._loop.remove_reader(self._events)
         if self._timer is not None:
             self._timer.cancel()
@@ -81,7 +73,7 @@ class ConnectMonitor:
         self._events.close(0)
 
     def _read(self) -> None:
-        # All of them: the descriptor is edge-triggered.
+        # Read all events: the descriptor is edge-triggered.
         with contextlib.suppress(zmq.Again):
             while True:
                 happened = parse_monitor_message(self._events.recv_multipart(NOBLOCK))
@@ -104,25 +96,25 @@ class ConnectMonitor:
             self._note_failure(event, value)
 
     def _note_failure(self, event: int, value: int) -> None:
-        """Say what a failed handshake means."""
-        what, has_key = f"what listens at {self._endpoint}", self._has_key
+        """Put a failed handshake into words."""
+        broker, peer = f"the broker at {self._endpoint}", f"what listens at {self._endpoint}"
+        is_mismatch = event == PROTOCOL and value == MISMATCH
         if event == NO_DETAIL and value == errno.EAGAIN:
-            if has_key:
-                self.connect_error = (
-                    f"the broker at {self._endpoint} lets this key in no more, or not yet (there: python -m broker keys"
-                    " list), or stands still"
-                )
-            else:
-                self.connect_error = f"{what} says nothing: the broker stands still, or it is something else"
-        elif event == PROTOCOL and value == MISMATCH:
-            wanted = "uses no keys, and we have one" if has_key else "wants a key: --key FILE"
-            self.connect_error = f"the broker at {self._endpoint} {wanted}"
-        elif not self._is_mismatch:  # a broker that hangs up before the mismatch is known may do so after that too
-            if has_key:
-                self.connect_error = f"{what} is not the broker that this key is for, or uses no keys"
-            else:
-                self.connect_error = f"{what} hangs up: it is no broker, or wants a key (--key FILE)"
-        self._is_mismatch = self._is_mismatch or (event == PROTOCOL and value == MISMATCH)
+            self.connect_error = (
+                f"{broker} lets this key in no more, or not yet (there: python -m broker keys list), or stands still"
+                if self._has_key
+                else f"{peer} says nothing: the broker stands still, or it is something else"
+            )
+        elif is_mismatch:
+            wants = "uses no keys, and we have one" if self._has_key else "wants a key: --key FILE"
+            self.connect_error = f"{broker} {wants}"
+        elif not self._is_mismatch:  # a broker with a mismatch may also hang up, before and after it is known
+            self.connect_error = (
+                f"{peer} is not the broker that this key is for, or uses no keys"
+                if self._has_key
+                else f"{peer} hangs up: it is no broker, or wants a key (--key FILE)"
+            )
+        self._is_mismatch = self._is_mismatch or is_mismatch
         if event == PROTOCOL and self._timer is None:
             self._timer = self._loop.call_later(CONNECT_AGAIN_S, self._connect_again)
 

@@ -13,27 +13,18 @@ from .publisher import Publisher
 from .requests import OnAnswer, Requests
 
 ALIVE_S = 1.5
-"""A broker from which nothing has come for so long is away: questions are answered with None at once."""
+"""A broker that was not heard for so long is away: questions are answered with None at once."""
 HELLO_S = 0.5
-"""How often a broker is greeted that has not answered."""
+"""The time between two Hellos to a broker that has not answered."""
 
 
 class Link:
-    """What this gateway has for the broker; `now` is monotonic seconds."""
+    """The state of the conversation; `now` is monotonic seconds."""
 
-    def __init__(self, instance: str, capacity: int, timeout_s: float, counters: Counters) -> None:
-        """Begin unknown to the broker.
-
-        Args:
-            instance: this run of this gateway.
-            capacity: see `Publisher`.
-            timeout_s: when a question is given up.
-            counters: what went wrong.
-        """
-        self.instance = instance
+    def __init__(self, capacity: int, timeout_s: float, counters: Counters) -> None:
+        """Begin unknown to the broker; `timeout_s` is when a question is given up."""
         self.publisher = Publisher(capacity)
         self.publish = self.publisher.add
-        """Publish an item; see `Publisher.add`. The one way to it."""
         self.canary = Canary()
         self._abandoned = AbandonedJoins(counters, self._send, self.publish)
         self.requests = Requests(timeout_s, counters, self._abandoned, self._send)
@@ -52,7 +43,7 @@ class Link:
             on_answer(None, now)
 
     def notify(self, message: backbone.Delivered | backbone.Bye) -> None:
-        """Send what needs no answer and may be lost."""
+        """Send a message that needs no answer and may be lost."""
         if self._welcomed:
             self._send(message)
 
@@ -60,14 +51,14 @@ class Link:
         self._frames.append(backbone.encode(message))
 
     def frames(self, now: float, publish: bool = True) -> list[bytes]:
-        """Return what is to be sent now, in order; without `publish`, items wait for more."""
+        """Return the frames to send now, in order; without `publish`, items wait for more."""
         if publish:
             self._frames += [backbone.encode(publish) for publish in self.publisher.frames(now)]
         frames, self._frames = self._frames, []
         return frames
 
     def tick(self, now: float) -> None:
-        """Greet, send a canary, repeat and give up questions. To be called every `CANARY_S`."""
+        """Send a Hello or a canary, repeat and give up questions. To be called every `CANARY_S`."""
         if (not self._welcomed or now - self._heard_at > ALIVE_S) and now - self._hello_at >= HELLO_S:
             self._hello_at = now
             self._send(backbone.Hello(backbone.VERSION))
@@ -80,7 +71,7 @@ class Link:
     # --- from the broker ------------------------------------------------------------------------------------------
 
     def handle(self, message: backbone.Downward, now: float) -> None:
-        """Take a message from the command socket; Release and Adopt concern members, and are not the link's."""
+        """Take a message from the command socket; `chat/handover.py` takes Release and Adopt."""
         self._heard_at = now
         match message:
             case backbone.Accepted(number):
@@ -100,20 +91,20 @@ class Link:
         if broker != self._broker:
             self.canary.end_lease()
         elif not is_new:
-            # News may have overtaken this message: what they said is accepted is accepted.
+            # A bundle with a higher number may have overtaken this message.
             accepted = max(accepted, self.publisher.accepted)
         self._broker = broker
         self._welcomed = True
         self.publisher.welcome(accepted, now)
 
     def handle_accepted(self, broker: str, number: int, now: float) -> None:
-        """Take from the news what the broker has accepted; ignore it if it belongs to an earlier broker's run."""
+        """Take the accepted number of a bundle; ignore it if it belongs to an earlier run of the broker."""
         if broker == self._broker and self._welcomed:
             self._heard_at = now
             self.publisher.accept(number, now)
 
     def handle_canary(self, number: int, now: float) -> bool:
-        """Take a canary from the news; return False if news may have been lost before it."""
+        """Take a canary of a bundle; return False if news may have been lost before it."""
         is_complete = self.canary.take_back(number, now)
         self._heard_at = max(self._heard_at, self.canary.back_at)
         return is_complete

@@ -1,4 +1,4 @@
-"""What the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept".
+"""Keep items that the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept".
 
 The first item after a pause is sent at once. Further ones wait until `gather_s` after the last frame, so that under
 load one frame carries many.
@@ -12,19 +12,18 @@ from tsudoi.protocol.backbone import Item, Publish
 from tsudoi.protocol.codes import EntryKind
 
 GATHER_S = 0.001
-"""The least time between two frames: each costs every process on the way a wake-up, and the store a commit, whatever it
-carries. uvloop's timers know nothing finer."""
+"""The least time between two frames: each costs a wake-up in every process on the way, and a commit. uvloop's timers
+are not finer."""
 BUSY_ITEMS, GATHER_BUSY_S = 6, 0.004
-"""The same while frames carry this many items: the way of a frame costs some 0.4 ms of CPU over all processes, however
-full it is (benchmarks/RESULTS.md)."""
-ITEMS_A_FRAME = 512
-FRAMES_OUTSTANDING = 16
-"""Frames that are sent before the first of them must be accepted."""
+"""The same while frames carry this many items: a frame costs some 0.4 ms of CPU over all processes, however full it is
+(benchmarks/RESULTS.md)."""
+ITEMS_A_FRAME, FRAMES_OUTSTANDING = 512, 16
+"""Items in a frame, and frames that are sent before the first of them must be accepted."""
 RESEND_S = 1.0
-"""When the broker has accepted nothing for so long, all that it has not accepted is sent again."""
+"""After so long without progress all items that are not accepted are sent again."""
 
 _TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED})
-"""Items that are refused when too many wait. There are never more of the others than the members here cause."""
+"""Items that are refused when too many wait. The others are few: the number of members here bounds them."""
 
 
 class Publisher:
@@ -42,14 +41,12 @@ class Publisher:
         self._frames: deque[tuple[int, float]] = deque()
         """(last number, when it was sent) of each frame that is not accepted."""
         self._moved_at = 0.0
-        """When the broker last accepted something."""
+        """When the broker last accepted an item."""
         self._open = False
         self.resent = 0
         """Items that were sent again."""
         self.accept_s = Histogram(SECONDS)
-        """How long frames took to be accepted."""
         self.batches = Histogram(ITEMS)
-        """Items in each frame."""
         self.gather_s = GATHER_S
         """How long after the last frame the next one should be sent."""
 
@@ -63,7 +60,7 @@ class Publisher:
         return self._sent < self.accepted + len(self._items)
 
     def add(self, item: Item) -> bool:
-        """Take an item; return False if it is talk and too much waits."""
+        """Take an item; return False if it is a message or a command and too many items wait."""
         if len(self._items) >= self.capacity and item.kind in _TALK:
             return False
         self._items.append(item)
@@ -72,7 +69,7 @@ class Publisher:
     def welcome(self, accepted: int, now: float) -> None:
         """Open: the broker knows this gateway and has accepted everything up to `accepted`; send the rest again.
 
-        If it said before that it had more, it has forgotten this gateway: what it has not accepted gets new numbers.
+        If it has accepted more before, it has forgotten this gateway: the items get new numbers.
         """
         self.accept(accepted, now)
         self._send_again(now)
@@ -94,7 +91,7 @@ class Publisher:
         self._sent = max(self._sent, self.accepted)
 
     def frames(self, now: float) -> list[Publish]:
-        """Return what is to be sent now, as far as frames may be outstanding."""
+        """Return the frames to send now, as far as frames may be outstanding."""
         if not self._open:
             return []
         if self._frames and now - self._moved_at > RESEND_S:

@@ -1,4 +1,4 @@
-"""Questions that the broker was asked: asked again when no answer comes, and given up after `--request-timeout`."""
+"""Ask the broker questions: again when no answer comes, until `--request-timeout`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ OnAnswer = Callable[[Answer | None, float], None]
 """Called once with the answer and the time; None: no answer came in time, or the broker is away."""
 
 ASK_AGAIN_S = 1.0
-"""A question may be lost with a connection. The broker's answers allow to repeat it."""
+"""A question may be lost with a connection; the broker takes repeated ones."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class _Asked:
 
 @dataclass(slots=True, eq=False)
 class Requests:
-    """Numbers questions and finds them for their answers; `now` is monotonic seconds."""
+    """Numbers questions and matches answers to them; `now` is monotonic seconds."""
 
     timeout_s: float
     counters: Counters
@@ -34,11 +34,10 @@ class Requests:
     _last_id: int = 0
     _asked: dict[int, _Asked] = field(default_factory=dict)
     in_doubt: bool = False
-    """The directory may count on this gateway for a member that it does not know of (`chat/fencing.py` reconciles): a
-    resume was not answered in time, or granted a second time."""
+    """A Resume was not answered in time or granted a second time, so the directory may have given this gateway a member
+    that it does not know of; `chat/fencing.py` reconciles."""
 
     def __len__(self) -> int:
-        """Return how many questions have no answer yet."""
         return len(self._asked)
 
     def ask(self, body: Question, now: float, on_answer: OnAnswer) -> None:
@@ -56,7 +55,7 @@ class Requests:
             self.in_doubt = True
 
     def tick(self, now: float) -> None:
-        """Ask again what has no answer, and give up what has had none for too long."""
+        """Ask again questions without an answer, and give up those that have had none for too long."""
         for request_id, asked in list(self._asked.items()):
             if asked.deadline > now:
                 if asked.again_at <= now:

@@ -1,1 +1,1 @@
-"""Sockets: TCP connections, TLS, UDP datagrams. Nothing here decides who may enter or what a message means."""
+"""Sockets: TCP connections, TLS, UDP datagrams. No decision about rooms and members is made here."""

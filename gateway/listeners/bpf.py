@@ -1,4 +1,4 @@
-"""Classic BPF: programs that the Linux kernel runs on each datagram of a socket; linux/bpf_common.h, socket(7)."""
+"""Attach classic BPF programs, which the Linux kernel runs on each datagram of a socket; bpf_common.h, socket(7)."""
 
 import contextlib
 import ctypes
@@ -21,14 +21,7 @@ _FILTER = struct.Struct("=HBBI")
 
 
 def step(code: int, if_true: int = 0, if_false: int = 0, number: int = 0) -> bytes:
-    """Return one step of a program in the kernel's form.
-
-    Args:
-        code: one of the above.
-        if_true: steps to skip if its condition holds, at most 255.
-        if_false: steps to skip if it does not.
-        number: its operand.
-    """
+    """Return one step of a program in the kernel's form; it skips up to 255 steps if its condition is true or false."""
     return _FILTER.pack(code, if_true, if_false, number)
 
 

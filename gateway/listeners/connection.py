@@ -1,7 +1,7 @@
-"""One TCP connection of a client: feeds its `JoinConversation` what happens, and carries out the commands it returns.
+"""Serve one TCP connection: feed its `JoinConversation` what happens, and carry out the commands that it returns.
 
-Callbacks and no task: a handshake is a few short steps, and at thousands a second a task with its reader and time-outs
-would cost more than they do.
+Callbacks and no task: at thousands of handshakes a second, a task with its reader and time-outs for each would cost
+more than the handshake.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 from time import monotonic, time
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from tsudoi.ops import logs
 from tsudoi.protocol.backbone import Answer
@@ -18,20 +18,22 @@ from tsudoi.protocol.codes import Status
 from ..config import Listener
 from ..join import conversation as join
 from ..join.conversation import Command, Declined, Event, JoinConversation, Listed, Quiet, Received
-from ..join.enter import Entry, EntryRules
+from ..join.enter import Entry
 from ..join.quotas import Verdict
-from ..join.room_list import Directory, Listing
+from ..join.room_list import Listing
 from .deadlines import Deadlines
+
+if TYPE_CHECKING:
+    from .tcp import TCPServer
 
 logger = logs.get("gateway.tcp")
 
 BRIEFLY_S = 0.03
 """How long the rest of a request may lag behind its first part."""
 UNREAD = 4_096
-"""Bytes of a client that are kept while its request is being answered; beyond that its socket is not read."""
-
+"""Bytes that are kept while the client's request is being answered; beyond that its socket is not read."""
 END = b""
-"""In the place of unread bytes: the client has closed its side."""
+"""Stands among the unread bytes for the end of the client's side."""
 
 
 class State(Enum):
@@ -51,32 +53,6 @@ class State(Enum):
     CLOSED = auto()
 
 
-class ConnectionHost(Protocol):
-    """What a connection needs of the server that accepted it."""
-
-    loop: asyncio.AbstractEventLoop
-    rules: EntryRules
-    directory: Directory
-    silent: Deadlines
-    """Of connections whose client has sent nothing, awaits an answer, or reads the room list."""
-    asking: Deadlines
-    """Of connections in the midst of a request, and of those that do not take their answer."""
-    announcing: Deadlines
-    """Of connections whose client has its token and is to announce its port."""
-
-    def enter(self, connection: "Connection", ip: str) -> Verdict:
-        """Count a new connection, and say whether to serve it."""
-
-    def leave(self, connection: "Connection") -> None:
-        """Count the end of a connection."""
-
-    def hold(self, connection: "Connection", size: int) -> None:
-        """Note how many bytes are held for a connection; may end the connection that holds most."""
-
-    def settle_soon(self) -> None:
-        """Send the broker what the core has for it, once for all that happens at this moment."""
-
-
 class Connection(asyncio.Protocol):
     """A client's connection from accept to close."""
 
@@ -84,20 +60,18 @@ class Connection(asyncio.Protocol):
     _conversation: JoinConversation
     _entry: Entry
 
-    def __init__(self, host: ConnectionHost, listener: Listener) -> None:
-        self._host = host
+    def __init__(self, server: "TCPServer", listener: Listener) -> None:
+        self._server = server
         self._listener = listener
         self.ip = ""
         self.state = State.NEW
         self._abort: Callable[[], object]
         self._held = 0
-        """Bytes held for it, as last reported to the host."""
+        """Bytes held for it, as last reported to the server."""
         self._sent = 0
-        """Bytes sent to the client."""
         self._unread: list[bytes] = []
         self._todo: deque[Command] = deque()
         self._deadlines: Deadlines | None = None
-        """Those that it has a deadline among."""
         self._quiet_timer: asyncio.TimerHandle | None = None
 
     # --- what happens (asyncio.Protocol) --------------------------------------------------------------------------
@@ -108,13 +82,13 @@ class Connection(asyncio.Protocol):
         A TLS listener calls this before the TLS handshake. `abort` ends the connection while it is OPENING.
         """
         self.ip = ip
-        verdict = self._host.enter(self, ip)
+        verdict = self._server.enter(self, ip)
         if verdict is Verdict.CLOSE:
             self.state = State.CLOSED
             return False
         self.state = State.OPENING
         self._abort = abort
-        rules, settings = self._host.rules, self._host.rules.settings
+        rules, settings = self._server.rules, self._server.rules.settings
         listed_before = rules.rooms.listed_lately(ip, monotonic())
         self._conversation = JoinConversation(
             self._listener.dialect, settings.payload_limit, listed_before, rules.verifier is not None
@@ -166,10 +140,10 @@ class Connection(asyncio.Protocol):
         if self.state in (State.OPENING, State.READING, State.ANSWERING):
             self._abandon(f"the connection was lost: {exc!r}")
         self._enter_state(State.CLOSED)
-        self._host.leave(self)
+        self._server.leave(self)
 
     def time_is_up(self) -> None:
-        """See `deadlines.Waiting`."""
+        """End the connection."""
         self.give_up("its time was up")
 
     def give_up(self, why: str) -> None:
@@ -214,20 +188,20 @@ class Connection(asyncio.Protocol):
             case join.Send(frames, pause_s):
                 self._send(frames, pause_s)
             case join.WaitBriefly():
-                self._quiet_timer = self._host.loop.call_later(BRIEFLY_S, self._handle, Quiet())
+                self._quiet_timer = self._server.loop.call_later(BRIEFLY_S, self._handle, Quiet())
             case join.AskForRooms(alone):
                 self._ask_for_rooms(alone)
             case join.AskToEnter():
                 self._ask_to_enter(command)
             case join.Announce(port):
                 self._entry.announce(port, monotonic())
-                self._host.settle_soon()
+                self._server.settle_soon()
             case join.CountRefusal(reason):
-                self._host.rules.counters.refusals[reason] += 1
+                self._server.rules.counters.refusals[reason] += 1
             case join.Finish():
                 # Close once everything is sent; the deadline ends a client that does not take it.
                 self._enter_state(State.CLOSING)
-                self._move_deadline(self._host.asking)
+                self._move_deadline(self._server.asking)
                 self._transport.close()
 
     def _send(self, frames: list[bytes], pause_s: float) -> None:
@@ -238,7 +212,7 @@ class Connection(asyncio.Protocol):
         self._sent += len(first)
         if rest:
             self.state = State.ANSWERING
-            self._host.loop.call_later(pause_s, self._send, rest, pause_s)
+            self._server.loop.call_later(pause_s, self._send, rest, pause_s)
             self._count_held()
             return
         self._entry.token_sent()
@@ -248,16 +222,17 @@ class Connection(asyncio.Protocol):
 
     def _ask_for_rooms(self, alone: bool) -> None:
         if alone:
-            self._host.rules.rooms.note_listed(self.ip, monotonic())
+            self._server.rules.rooms.note_listed(self.ip, monotonic())
         if not self._entry.may_list:
             self._handle(Declined(Status.BUSY))
             return
         self.state = State.ANSWERING
-        self._host.rules.rooms.ask(monotonic(), self._on_listing)
-        self._host.settle_soon()
+        self._server.rules.rooms.ask(monotonic(), self._on_listing)
+        self._server.settle_soon()
 
     def _on_listing(self, listing: Listing | None) -> None:
-        self._answered(Declined(Status.BUSY) if listing is None else Listed(listing))
+        if self.state is State.ANSWERING:
+            self._take_answer(Declined(Status.BUSY) if listing is None else Listed(listing))
 
     def _ask_to_enter(self, request: join.AskToEnter) -> None:
         decision = self._entry.decide(request, monotonic(), time())
@@ -268,21 +243,20 @@ class Connection(asyncio.Protocol):
                 self.give_up("its address asks too often")
             case _:
                 self.state = State.ANSWERING
-                self._host.directory.ask(decision, monotonic(), self._on_answer)
-                self._host.settle_soon()
+                self._server.link.ask(decision, monotonic(), self._on_answer)
+                self._server.settle_soon()
 
     def _on_answer(self, answer: Answer | None, now: float) -> None:
         event = self._entry.answered(answer, now)
-        self._host.settle_soon()
+        self._server.settle_soon()
         if self.state is State.ANSWERING:
-            self._answered(event)
+            self._take_answer(event)
         else:
             self._entry.abandon(now)
 
-    def _answered(self, event: Event) -> None:
-        if self.state is State.ANSWERING:
-            self.state = State.READING
-            self._handle(event)
+    def _take_answer(self, event: Event) -> None:
+        self.state = State.READING
+        self._handle(event)
 
     # --- deadlines, held bytes, the end ----------------------------------------------------------------------------
 
@@ -291,11 +265,11 @@ class Connection(asyncio.Protocol):
         if self.state not in (State.READING, State.ANSWERING):
             return
         if self._conversation.begun:
-            self._move_deadline(self._host.asking)
+            self._move_deadline(self._server.asking)
         elif self._conversation.state is join.State.AWAITING_PORT and self.state is State.READING:
-            self._move_deadline(self._host.announcing)
+            self._move_deadline(self._server.announcing)
         else:
-            self._move_deadline(self._host.silent)
+            self._move_deadline(self._server.silent)
 
     def _move_deadline(self, deadlines: Deadlines | None) -> None:
         if deadlines is not self._deadlines:
@@ -319,13 +293,13 @@ class Connection(asyncio.Protocol):
     def _report_held(self, size: int) -> None:
         if size != self._held:
             self._held = size
-            self._host.hold(self, size)
+            self._server.hold(self, size)
 
     def _abandon(self, why: str) -> None:
         """End the conversation before its time."""
         logger.debug("gave up", ip=self.ip, state=self._conversation.state.name, why=why)
         if self._entry.abandon(monotonic()):
-            self._host.settle_soon()
+            self._server.settle_soon()
 
     def _enter_state(self, state: State) -> None:
         """Enter one of the last three states; nothing that the client sends counts any more."""

@@ -1,4 +1,4 @@
-"""Time-outs of many connections that all last equally long: one timer for all."""
+"""Keep the deadlines of many connections with one timer: all last equally long."""
 
 import asyncio
 from time import monotonic

@@ -1,9 +1,9 @@
-"""Members that flood: a program in the kernel drops their datagrams for a while.
+"""Drop the datagrams of members that flood in the kernel, for a while.
 
 The core ignores what a member sends beyond its rate, but each datagram still costs a system call's share and stands in
-the socket's queue before those of others. A member that goes on all the same is shut out by a BPF program
-(SO_ATTACH_FILTER) that drops datagrams with its token. It goes by the token and not by the address, so nobody can shut
-out anybody else.
+the socket's queue before those of other members. A member that goes on all the same is shut out by a BPF program
+(SO_ATTACH_FILTER) that drops datagrams with its token. Not with its address, which an attacker could forge to shut out
+another member.
 
     | UDP header: 8 | room size: 1 | token size: 1 | room | token | text |      RFC 768; PROTOCOL.md, "Datagrams"
 
@@ -11,6 +11,7 @@ What it is worth, by the attack `member_flood`: the flooded gateway needs 5 % of
 members get their messages in a third of the time (p99).
 """
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.token_bucket import Buckets
 
 from . import bpf
@@ -18,13 +19,13 @@ from . import bpf
 PATIENCE = 1_000
 """Ignored datagrams of a member, at once and in a second, before it is shut out: a millisecond's work."""
 FIRST_S, LONGEST_S = 1.0, 16.0
-"""How long a member is shut out: twice as long each time. Less than `--idle-timeout`, so that nobody is removed."""
+"""How long a member is shut out: twice as long each time. Less than `--idle-timeout`, so that it is not removed."""
 FORGIVEN_S = 60.0
-"""So long after its end, the next time counts as the first."""
+"""After so long a time, the next shut-out lasts `FIRST_S` again."""
 FLOODERS = 1_000
-"""Members whose last time is remembered; beyond that the oldest is forgotten."""
+"""Members whose last shut-out is remembered; beyond that the oldest is forgotten."""
 FILTERED = 16
-"""Members that the kernel filters at a time, as it compares each datagram with all of them; the core ignores others."""
+"""Members that the kernel filters at a time, since it compares each datagram with all of them."""
 
 _UDP_HEADER, _SIZES, _TOKEN = 8, 2, 32
 _WORD = 4
@@ -35,7 +36,7 @@ _WHOLE = 0x40000
 
 
 class FloodFilter:
-    """Which members are shut out, and until when. Times are monotonic seconds."""
+    """Knows which members are shut out, and until when; times are monotonic seconds."""
 
     def __init__(self) -> None:
         self._patience: Buckets[int] = Buckets(FLOODERS)
@@ -43,11 +44,6 @@ class FloodFilter:
         """Member id → (how long it was shut out last, until when)."""
         self._filtered: dict[bytes, float] = {}
         """A token's end → until when the kernel drops datagrams with it."""
-        self.changed = False
-        """`program` would return another program than last time."""
-
-    def __len__(self) -> int:
-        return len(self._filtered)
 
     def is_flood(self, member: int, now: float) -> bool:
         """Count an ignored datagram of a member; return whether it is one too many."""
@@ -60,24 +56,21 @@ class FloodFilter:
         length = min(2 * length, LONGEST_S) if length and now - until < FORGIVEN_S else FIRST_S
         until = now + length
         self._last[member] = length, until
-        if len(self._last) > FLOODERS:
-            del self._last[next(iter(self._last))]
+        drop_oldest(self._last, FLOODERS)
         self._filtered[token[-_COMPARED:]] = until
         if len(self._filtered) > FILTERED:
             del self._filtered[min(self._filtered, key=self._filtered.__getitem__)]
-        self.changed = True
         return until
 
-    def tick(self, now: float) -> None:
-        """Let members in again whose time is over."""
+    def tick(self, now: float) -> bool:
+        """Let members in again whose time is over; return whether there were any: then there is another `program`."""
         over = [key for key, until in self._filtered.items() if until <= now]
         for key in over:
             del self._filtered[key]
-        self.changed = self.changed or bool(over)
+        return bool(over)
 
     def program(self) -> list[bytes]:
         """Return the program that drops these members' datagrams, empty if there are none."""
-        self.changed = False
         if not self._filtered:
             return []
         # Built from the end, as a jump says how many steps it skips.

@@ -1,4 +1,4 @@
-"""Which of several workers gets a datagram: a program in the kernel reads it from the token.
+"""Route datagrams to workers by their tokens: a program in the kernel chooses the worker.
 
 The kernel gives each datagram at a port that several sockets share to one of them; without a program it goes by the
 sender's address, so that the members of a room are spread over all workers and each worker handles every message. This
@@ -6,12 +6,18 @@ program goes by the first two characters of the token instead, which lead to the
 (`join/session_tokens.py`). Any worker serves any token all the same, as any gateway does.
 """
 
+import socket
+
 from ..join.session_tokens import WORKER_FACTOR
 from . import bpf
-from .bpf import step
 
 _NO_SOCKET = 0xFFFF
 """The kernel goes by the sender's address then."""
+
+
+def route_by_token(group: list[socket.socket]) -> bool:
+    """Let datagrams go by their tokens to the sockets of a group; return False if the kernel can not do this."""
+    return bpf.attach_reuseport(group[0], program(len(group)))
 
 
 def program(workers: int) -> list[bytes]:
@@ -20,23 +26,23 @@ def program(workers: int) -> list[bytes]:
     | room size: 1 | token size: 1 | room | token | text |      PROTOCOL.md, "Datagrams"
     """
     return [
-        step(bpf.LOAD_LENGTH),
-        step(bpf.JUMP_IF_AT_LEAST, 0, 16, 4),
-        step(bpf.LOAD_BYTE, number=0),
-        step(bpf.ADD, number=4),
-        step(bpf.STORE, number=0),
-        step(bpf.LOAD_LENGTH),
-        step(bpf.LOAD_X, number=0),
-        step(bpf.JUMP_IF_AT_LEAST_X, 0, 10),
-        step(bpf.LOAD_BYTE, number=0),
-        step(bpf.COPY_TO_X),
-        step(bpf.LOAD_BYTE_AT_X, number=2),
-        step(bpf.MULTIPLY, number=WORKER_FACTOR),
-        step(bpf.STORE, number=1),
-        step(bpf.LOAD_BYTE_AT_X, number=3),
-        step(bpf.LOAD_X, number=1),
-        step(bpf.ADD_X),
-        step(bpf.MODULO, number=workers),
-        step(bpf.RETURN_A),
-        step(bpf.RETURN, number=_NO_SOCKET),
+        bpf.step(bpf.LOAD_LENGTH),
+        bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 16, 4),
+        bpf.step(bpf.LOAD_BYTE, number=0),
+        bpf.step(bpf.ADD, number=4),
+        bpf.step(bpf.STORE, number=0),
+        bpf.step(bpf.LOAD_LENGTH),
+        bpf.step(bpf.LOAD_X, number=0),
+        bpf.step(bpf.JUMP_IF_AT_LEAST_X, 0, 10),
+        bpf.step(bpf.LOAD_BYTE, number=0),
+        bpf.step(bpf.COPY_TO_X),
+        bpf.step(bpf.LOAD_BYTE_AT_X, number=2),
+        bpf.step(bpf.MULTIPLY, number=WORKER_FACTOR),
+        bpf.step(bpf.STORE, number=1),
+        bpf.step(bpf.LOAD_BYTE_AT_X, number=3),
+        bpf.step(bpf.LOAD_X, number=1),
+        bpf.step(bpf.ADD_X),
+        bpf.step(bpf.MODULO, number=workers),
+        bpf.step(bpf.RETURN_A),
+        bpf.step(bpf.RETURN, number=_NO_SOCKET),
     ]

@@ -1,4 +1,4 @@
-"""Many datagrams a system call: Linux's recvmmsg(2) and sendmmsg(2) through ctypes, and a portable replacement.
+"""Send and receive many datagrams by one system call: Linux's recvmmsg(2) and sendmmsg(2), and a portable replacement.
 
 Fan-out costs no more than the kernel's work only if nothing is built per recipient. So each group of recipients keeps
 an array of prepared `mmsghdr` that all point at one shared payload: to send a message is one memmove and one system
@@ -14,7 +14,6 @@ import platform
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
 
 from tsudoi.protocol.client.datagram import MAX_UP
 
@@ -28,7 +27,6 @@ _HEADER_SIZE = 64
 _NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
 _WORDS = _HEADER_SIZE // 4
 _SLOT_SIZE = MAX_UP + 8
-_PAYLOAD_SIZE = 65_536
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 _RETRY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR)
 
@@ -40,7 +38,7 @@ Leftover = list[tuple[bytes, bytes]]
 
 
 class SlotTable:
-    """Which member has which slot. Slots have no holes: the last member moves into a gap."""
+    """Maps slots to members. There are no holes: the last member moves into a gap."""
 
     def __init__(self) -> None:
         self._members: list[Member] = []
@@ -72,16 +70,13 @@ class PortableRecipients(SlotTable):
         self.addresses: list[bytes] = []
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `Recipients`."""
         self._append(member)
         self.addresses.append(address)
 
     def address_in(self, slot: int) -> bytes:
-        """See `Recipients`."""
         return self.addresses[slot]
 
     def remove(self, member: Member) -> None:
-        """See `Recipients`."""
         gap, last = self._take_out(member)
         self.addresses[gap] = self.addresses[last]
         self.addresses.pop()
@@ -132,22 +127,10 @@ class PortableIo:
         return []
 
 
-class _Payload:
-    """The one payload that all prepared headers point at."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray(_PAYLOAD_SIZE)
-        self.view = memoryview(self._buffer)
-        self.address = ctypes.addressof((ctypes.c_char * _PAYLOAD_SIZE).from_buffer(self._buffer))
-        self.iovec = (ctypes.c_uint64 * 2)(self.address, 0)
-        self.iovec_address = ctypes.addressof(self.iovec)
-
-    def set(self, payload: bytes) -> None:
-        size = self.iovec[1] = len(payload)
-        self.view[:size] = payload
-
-
-_payload = _Payload()
+# The one payload that all prepared headers point at.
+_payload = memoryview(bytearray(65_536))
+_iovec = (ctypes.c_uint64 * 2)(ctypes.addressof(ctypes.c_char.from_buffer(_payload)), 0)
+_IOVEC_ADDRESS = ctypes.addressof(_iovec)
 
 
 class LinuxRecipients(SlotTable):
@@ -165,7 +148,6 @@ class LinuxRecipients(SlotTable):
         """The headers' address in memory. It is fixed: a block is replaced, never resized."""
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `Recipients`."""
         slot = self._append(member)
         if slot == self._capacity or len(address) > self._address_size:
             old = [self.address_in(at) for at in range(slot)]
@@ -175,7 +157,6 @@ class LinuxRecipients(SlotTable):
         self._write(slot, address)
 
     def remove(self, member: Member) -> None:
-        """See `Recipients`."""
         gap, last = self._take_out(member)
         if gap != last:
             self._write(gap, self.address_in(last))
@@ -198,7 +179,7 @@ class LinuxRecipients(SlotTable):
         at = self._address_at(slot)
         self._block[at : at + len(address)] = address
         header = slot * _HEADER_SIZE
-        _HEADER_START.pack_into(self._block, header, self.start + at, len(address), _payload.iovec_address, 1)
+        _HEADER_START.pack_into(self._block, header, self.start + at, len(address), _IOVEC_ADDRESS, 1)
 
 
 class LinuxIo:
@@ -230,7 +211,6 @@ class LinuxIo:
         self._names_view = memoryview(self._names)
 
     def receive(self) -> list[tuple[bytes, bytes]]:
-        """See `PortableIo.receive`."""
         count = _recvmmsg(self._fd, self._headers_at, BATCH, _DONTWAIT, None)
         if count <= 0:
             return []
@@ -247,7 +227,6 @@ class LinuxIo:
         return received
 
     def send_to(self, payload: bytes, address: bytes) -> bool:
-        """See `PortableIo.send_to`."""
         if _sendto(self._fd, payload, len(payload), _DONTWAIT, address, len(address)) < 0:
             if ctypes.get_errno() in _RETRY:
                 return False
@@ -255,8 +234,8 @@ class LinuxIo:
         return True
 
     def send(self, payload: bytes, recipients: LinuxRecipients, skip: int) -> Leftover:
-        """See `PortableIo.send`."""
-        _payload.set(payload)
+        _iovec[1] = size = len(payload)
+        _payload[:size] = payload
         count = len(recipients)
         if skip < 0:
             sent = _sendmmsg(self._fd, recipients.start, count, _DONTWAIT)
@@ -282,33 +261,19 @@ class LinuxIo:
 Io = LinuxIo | PortableIo
 
 
-def _load() -> Iterator[Callable[..., int]]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    for name, types in (
-        ("recvmmsg", (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)),
-        ("sendmmsg", (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)),
-        (
-            "sendto",
-            (ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint),
-        ),
-    ):
-        function = getattr(libc, name)
-        function.argtypes = types
-        yield function
-
-
 def is_supported() -> bool:
-    """Say whether this system has both calls, and their structures in the layout drawn above."""
-    return sys.platform == "linux" and platform.architecture()[0] == "64bit" and sys.byteorder == "little" and _found
+    """Say whether this system has these calls, and their structures in the layout drawn above."""
+    return sys.platform == "linux" and platform.architecture()[0] == "64bit" and sys.byteorder == "little"
 
 
-try:
-    _recvmmsg, _sendmmsg, _sendto = _load()
-    _found = True
-except (OSError, AttributeError):
-    _found = False
+if is_supported():
+    _libc = ctypes.CDLL(None, use_errno=True)
+    _recvmmsg, _sendmmsg, _sendto = _libc.recvmmsg, _libc.sendmmsg, _libc.sendto
+    _recvmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p
+    _sendmmsg.argtypes = ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int
+    _sendto.argtypes = ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint
 
 
 def choose() -> type[LinuxIo] | type[PortableIo]:
-    """Return the fastest that this system has."""
+    """Return the fastest kind that this system has."""
     return LinuxIo if is_supported() else PortableIo

@@ -1,4 +1,4 @@
-"""Socket addresses in the kernel's form: `struct sockaddr_in` (16 bytes) or `sockaddr_in6` (28) of Linux.
+"""Convert socket addresses to the kernel's form: `struct sockaddr_in` (16 bytes) or `sockaddr_in6` (28) of Linux.
 
 The hot path compares these bytes and hands them back to the kernel, and never turns one into text. On other systems
 they are packed from Python's address tuples.

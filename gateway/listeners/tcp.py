@@ -1,4 +1,4 @@
-"""TCPServer: all TCP listeners of a gateway. Accepts, bounds and closes connections; `connection.py` serves each."""
+"""Run all TCP listeners of a gateway: accept, bound and close connections; `connection.py` serves each."""
 
 import asyncio
 import os
@@ -11,14 +11,16 @@ from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol.errors import SettingError
 
+from ..chat.dispatch import ChatCore
 from ..config import Listener, Settings
 from ..counters import Counters
-from ..join.enter import EntryRules, Members
+from ..join.enter import EntryRules
 from ..join.quotas import Quotas, Verdict
-from ..join.room_list import Directory, RoomList
+from ..join.room_list import RoomList
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import TokenVerifier
-from .connection import Connection, ConnectionHost
+from ..link.link import Link
+from .connection import Connection
 from .deadlines import Deadlines
 from .tls import Certificate, TlsListener
 
@@ -40,41 +42,33 @@ HELD_LOW = HELD // 2
 logger = logs.get("gateway.tcp")
 
 
-class TCPServer(ConnectionHost):
+class TCPServer:
     """Opens TCP listeners, with and without TLS, and keeps the limits on their connections."""
 
     def __init__(
         self,
         settings: Settings,
         counters: Counters,
-        members: Members,
-        directory: Directory,
+        core: ChatCore,
+        link: Link,
         settle: Callable[[], None],
         verifier: TokenVerifier | None = None,
         certificate: Certificate | None = None,
         tokens: SessionTokens | None = None,
     ) -> None:
-        """Open nothing yet.
-
-        Args:
-            settings: see there.
-            counters: count refused, evicted and failed connections.
-            members: the core, which serves members.
-            directory: the link to the broker.
-            settle: sends the broker what the core has for it.
-            verifier: of signed tokens; None: users may choose any name.
-            certificate: TLS listeners need it.
-            tokens: makes members' tokens; None: for one worker.
-        """
+        """Open nothing yet. `settle` sends the broker what the core has for it; TLS listeners need a `certificate`."""
         self.loop = asyncio.get_running_loop()
-        self.directory = directory
+        self.link = link
         self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
         self.rules = EntryRules(
-            settings, counters, members, self._quotas, RoomList(directory), tokens or SessionTokens(1), verifier
+            settings, counters, core, self._quotas, RoomList(link), tokens or SessionTokens(1), verifier
         )
         self.silent = Deadlines(settings.first_byte_s)
+        """Of connections whose client has sent nothing, awaits an answer, or reads the room list."""
         self.asking = Deadlines(settings.request_s)
+        """Of connections in the midst of a request, and of those whose client does not read its answer."""
         self.announcing = Deadlines(PORT_S)
+        """Of connections whose client has its token and is to announce its port."""
         self._settings = settings
         self._counters = counters
         self._settle = settle
@@ -88,8 +82,8 @@ class TCPServer(ConnectionHost):
         self._all_closed = asyncio.Event()
         self._held_by: dict[Connection, int] = {}
         """Connection → bytes held for it, if there are any."""
-        self._held = 0
-        """All of these."""
+        self.held = 0
+        """Bytes held for all connections."""
         self._held_too_much = False
         """`HELD` was exceeded, and `HELD_LOW` not reached since."""
         self._has_descriptors = True
@@ -99,15 +93,9 @@ class TCPServer(ConnectionHost):
         """Return how many are open, TLS handshakes in progress among them."""
         return len(self._open)
 
-    @property
-    def held(self) -> int:
-        """Return how many bytes are held for all connections."""
-        return self._held
-
     def reload(self) -> None:
-        """Take over times that have changed in the settings."""
+        """Apply the time that may have changed in the settings."""
         self.silent.wait_s = self._settings.first_byte_s
-        self.asking.wait_s = self._settings.request_s
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
@@ -155,9 +143,9 @@ class TCPServer(ConnectionHost):
 
         To be called often: libuv accepts and closes new connections without a word while there is no descriptor.
         """
-        if self._held_too_much and self._held <= HELD_LOW:
+        if self._held_too_much and self.held <= HELD_LOW:
             self._held_too_much = False
-            logger.warning("there is room again for what TCP clients send and are sent", held=self._held)
+            logger.warning("there is room again for what TCP clients send and are sent", held=self.held)
         if self._listening is None:
             return
         try:
@@ -174,10 +162,10 @@ class TCPServer(ConnectionHost):
                 logger.warning("there are descriptors again", open=len(self._open))
             self._has_descriptors = True
 
-    # --- what connections need (ConnectionHost) -------------------------------------------------------------------
+    # --- what connections need -------------------------------------------------------------------------------------
 
     def enter(self, connection: Connection, ip: str) -> Verdict:
-        """See `ConnectionHost`."""
+        """Count a new connection, and return whether to serve it; may close one that is silent to make room."""
         evicted = False
         is_full = self._quotas.is_full() and not self._quotas.has_too_many(ip)
         if is_full and (silent := self.silent.longest(EVICT_AFTER_S)) is not None:
@@ -190,18 +178,18 @@ class TCPServer(ConnectionHost):
         return verdict
 
     def leave(self, connection: Connection) -> None:
-        """See `ConnectionHost`."""
+        """Count the end of a connection."""
         self._open.discard(connection)
         self._quotas.disconnect(connection.ip)
         if not self._open:
             self._all_closed.set()
 
     def hold(self, connection: Connection, size: int) -> None:
-        """See `ConnectionHost`."""
-        self._held += size - self._held_by.pop(connection, 0)
+        """Note how many bytes are held for a connection; may end the connection that holds most."""
+        self.held += size - self._held_by.pop(connection, 0)
         if size:
             self._held_by[connection] = size
-        while self._held > HELD:
+        while self.held > HELD:
             self._cut_off(max(self._held_by, key=self._held_by.__getitem__))
 
     def _cut_off(self, connection: Connection) -> None:
@@ -210,14 +198,14 @@ class TCPServer(ConnectionHost):
             self._held_too_much = True
             logger.error(
                 "too many bytes are held for TCP clients: the one with the most is cut off",
-                held=self._held,
+                held=self.held,
                 open=len(self._open),
                 ip=connection.ip,
             )
         connection.give_up("too much is held for all, and it holds most")
 
     def settle_soon(self) -> None:
-        """See `ConnectionHost`."""
+        """Send the broker what the core has for it, once for all that happens in this turn of the event loop."""
         if self._settling is None:
             self._settling = self.loop.call_soon(self._settle_now)
 

@@ -1,7 +1,6 @@
-"""TLS for TCP listeners: the certificate and its reload, and the handshake of each connection; asyncio does the TLS."""
+"""Serve TLS listeners: load the certificate, and bound each connection's handshake; asyncio does the TLS."""
 
 import asyncio
-import os
 import socket
 import ssl
 import stat
@@ -20,7 +19,6 @@ HANDSHAKE_S = 5.0
 """How long a TLS handshake may take."""
 ACCEPT_AGAIN_S = 0.25
 """How long to wait after the system had no descriptor for a new connection."""
-MAX_FILE_SIZE = 2**20
 
 logger = logs.get("gateway.tls")
 
@@ -29,11 +27,7 @@ class Certificate:
     """The certificate and key that clients are shown."""
 
     def __init__(self, files: TlsFiles) -> None:
-        """Read both files.
-
-        Raises:
-            SettingError: as in `load`.
-        """
+        """Read both files; raises what `load` raises."""
         self.context, self._pem = load(files)
 
     def replace(self, loaded: tuple[ssl.SSLContext, bytes]) -> bool:
@@ -94,8 +88,8 @@ class TlsListener:
         async with asyncio.timeout(HANDSHAKE_S):
             await self._readable(sock)
             # asyncio computes the answer to a client's first bytes as soon as it has them, which costs as much as a
-            # hundred chat messages, with an RSA key as thousands. So handshakes begin one by one, and the event loop
-            # does all else that is to be done between two of them.
+            # hundred chat messages, with an RSA key as thousands. So handshakes begin one by one, with a turn of the
+            # event loop between two of them.
             async with self._next:
                 await asyncio.sleep(0)
             await self._loop.connect_accepted_socket(lambda: connection, sock, ssl=self._certificate.context)
@@ -129,18 +123,17 @@ def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
         SettingError: a file can not be read, others can read or write the key, or the two do not belong together.
     """
     certificate, key = files.certificate, files.key
-    pem, _ = _read("certificate", str(certificate))
-    _, mode = _read("key", str(key))
-    if mode & (stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH):
-        raise SettingError(f"others may read or write the TLS key {key}: chmod 600 {key}")
 
     def has_passphrase() -> NoReturn:
-        raise SettingError(f"the TLS key {key} has a passphrase; nobody is here to type it")
+        raise SettingError(f"the TLS key {key} has a passphrase, which can not be asked for here")
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     try:
+        pem = certificate.read_bytes()
+        if key.stat().st_mode & (stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH):
+            raise SettingError(f"others may read or write the TLS key {key}: chmod 600 {key}")
         context.load_cert_chain(certificate, key, has_passphrase)
     except ssl.SSLError as exc:
         if exc.reason == "KEY_VALUES_MISMATCH":
@@ -148,18 +141,5 @@ def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
         why = (exc.reason or "it is not PEM").lower().replace("_", " ")
         raise SettingError(f"{certificate} and {key} are no TLS certificate and key (PEM): {why}") from exc
     except OSError as exc:
-        raise SettingError(f"can not read the TLS certificate {certificate} or its key: {exc.strerror}") from exc
+        raise SettingError(f"can not read {exc.filename or key} for TLS: {exc.strerror}") from exc
     return context, pem
-
-
-def _read(what: str, path: str) -> tuple[bytes, int]:
-    """Return (the bytes of a file, its mode)."""
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_FILE_SIZE + 1)
-            mode = os.fstat(file.fileno()).st_mode
-    except OSError as exc:
-        raise SettingError(f"can not read the TLS {what} {path}: {exc.strerror}") from exc
-    if len(raw) > MAX_FILE_SIZE:
-        raise SettingError(f"the TLS {what} {path} has more than {MAX_FILE_SIZE} bytes")
-    return raw, mode

@@ -1,4 +1,4 @@
-"""UDPServer: one UDP listener. Drains its socket, hands datagrams over, sends; decides nothing."""
+"""Serve one UDP listener: drain its socket, hand the datagrams over, and send; decide nothing."""
 
 import asyncio
 import errno
@@ -46,18 +46,10 @@ class UDPServer:
         kind: type[sendmmsg.Io],
         inherited: int | None = None,
     ) -> None:
-        """Bind the socket.
+        """Bind the socket, or use the descriptor of an `inherited` one; raise SettingError if it can not be bound.
 
-        Args:
-            index: its number among the UDP listeners.
-            listener: its address; port 0 takes a free one.
-            on_datagrams: called with each batch.
-            on_drained: called after the batches of one turn of the event loop, but not by `receive`.
-            kind: how datagrams are received and sent.
-            inherited: descriptor of a socket that is bound to the address already.
-
-        Raises:
-            SettingError: the address can not be bound.
+        `on_datagrams` is called with each batch; `on_drained` after the batches of one turn of the event loop, but not
+        by `receive`.
         """
         self._index = index
         self._on_datagrams = on_datagrams
@@ -73,8 +65,8 @@ class UDPServer:
         # A worker that had this socket before may have left a filter.
         bpf.attach_filter(self._sock, ())
         self._filtered: tuple[int, int | None] = 0, None
-        """(drops of earlier filters, drops of all kinds when the present one came or None). One tuple, as the thread
-        that serves metrics reads it."""
+        """(drops by earlier filters; all drops when the present filter came, or None). One tuple, since the thread that
+        serves metrics reads it."""
         self.dropped = 0
         """Datagrams dropped because the outbox was full."""
 
@@ -104,10 +96,7 @@ class UDPServer:
         return before + (0 if since is None else (dropped - since) % _WRAP)
 
     def filter(self, program: Sequence[bytes]) -> None:
-        """Let the kernel run a program (`flood_filter.py`) on each datagram from now on, or none if it is empty.
-
-        A kernel that can not do this goes on delivering all datagrams.
-        """
+        """Let the kernel run a program (`flood_filter.py`) on each datagram from now on; empty: none."""
         # Read before a filter comes and after it is gone, so that all its drops are counted.
         dropped = self._dropped_by_kernel()
         is_there = bpf.attach_filter(self._sock, program) and bool(program)
@@ -192,11 +181,7 @@ class UDPServer:
 
 
 def bind_udp(listener: Listener, *, is_shared: bool = False) -> socket.socket:
-    """Return a socket at an address; if it `is_shared`, it joins the address's SO_REUSEPORT group.
-
-    Raises:
-        SettingError: the address can not be bound.
-    """
+    """Return a socket at an address, in its SO_REUSEPORT group if it `is_shared`; raise SettingError if that fails."""
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     if family == socket.AF_INET6:

@@ -1,8 +1,4 @@
-"""Run a broker as a child process, for `--workers`: the workers share it.
-
-It listens on a Unix socket (ipc://) in a directory of its own. If it dies, it is started again; its store has what was
-accepted.
-"""
+"""Run a broker of the gateway's own as a process, for `--workers`; make the command line of any such broker."""
 
 import shutil
 import signal
@@ -13,26 +9,25 @@ from tsudoi.ops.program import program_command
 from tsudoi.protocol.backbone.endpoint import IPC
 from tsudoi.protocol.errors import SettingError
 
-from .broker_arguments import broker_arguments
 from .child import Child
 
 
+def broker_arguments(endpoint: str, data: Path, config: Path | None, log_format: str) -> list[str]:
+    """Return the arguments of `python -m broker`; its store lies in `data`, and it reads its own table of `config`."""
+    arguments = ["--log-level", "warning", "--log-format", log_format, "--bind", endpoint]
+    arguments += ["--store", f"sqlite:{(data / 'tsudoi.sqlite').resolve()}"]
+    return arguments + (["--config", str(config.resolve())] if config else [])
+
+
 class BrokerProcess(Child):
-    """Starts `python -m broker`, by name and never imported, and keeps it running."""
+    """Runs a broker that all workers share, and starts it again if it dies; its store has what was accepted.
+
+    It is started by name and never imported, and listens on a Unix socket (ipc://) in a directory of its own.
+    """
 
     def __init__(self, data: Path, config: Path | None = None, log_format: str = "human") -> None:
-        """Prepare a broker that keeps its store in the directory `data`.
-
-        Args:
-            data: where the store is.
-            config: a file with settings, of which the broker reads its own table.
-            log_format: of its log.
-
-        Raises:
-            SettingError: there is no place for its socket.
-        """
+        """Prepare a broker; see `broker_arguments`. Raises SettingError if there is no place for its socket."""
         try:
-            # Made anew at each launch: nobody else removes it, and we remove no one else's.
             self._directory = Path(tempfile.mkdtemp(prefix="tsudoi-"))
         except OSError as exc:
             raise SettingError(f"can not make a directory for the broker's socket: {exc.strerror}") from exc

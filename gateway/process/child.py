@@ -16,11 +16,10 @@ from tsudoi.protocol.errors import SettingError
 
 logger = logs.get("gateway.child")
 
-START_S = 10.0
 RESTART_S, RESTART_MAX_S = 0.1, 5.0
 ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
-"""Where the top-level package lies: programs are started by name, and in our own working directory, where relative
-paths mean the same."""
+"""Where the top-level package lies. Programs are started by name, and in our working directory, so that relative paths
+mean the same."""
 
 
 class Child:
@@ -32,17 +31,12 @@ class Child:
         command: Sequence[str],
         *,
         descriptors: Sequence[int] = (),
-        start_s: float = START_S,
+        start_s: float = 10.0,
         stop_s: float = 3.0,
     ) -> None:
-        """Prepare to start it.
+        """Prepare to start `command`; `what` names it in logs and errors.
 
-        Args:
-            what: its name in logs and errors.
-            command: its arguments.
-            descriptors: ours that it gets, under their numbers.
-            start_s: how long it may take to be ready.
-            stop_s: how long it may take to end before it is killed.
+        It inherits `descriptors`, has `start_s` to be ready, and `stop_s` to end before it is killed.
         """
         self._what = what
         self._command = command
@@ -53,14 +47,8 @@ class Child:
         self._watcher: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready.
-
-        Raises:
-            SettingError: it did not start; the text is its own.
-        """
-        self._process, why = await self._launch()
-        if self._process is None:
-            raise SettingError(f"{self._what} did not start: {why}")
+        """Start it and wait until it is ready; raise SettingError if it did not start."""
+        self._process = await self._launch()
         self._watcher = asyncio.create_task(self._watch())
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -85,14 +73,14 @@ class Child:
                 process.kill()
                 await process.wait()
 
-    async def _launch(self) -> tuple[asyncio.subprocess.Process | None, str]:
+    async def _launch(self) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
             *self._command,
             env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=self._descriptors,
-            # A Ctrl-C in the terminal is for us, who then end it in good order.
+            # A Ctrl-C in the terminal goes to us alone; we then stop the child in good order.
             start_new_session=True,
         )
         assert process.stdout is not None
@@ -104,28 +92,26 @@ class Child:
             await process.wait()
             if isinstance(exc, asyncio.CancelledError):
                 raise
-            return None, f"it was not ready within {self._start_s:g} s"
-        if line.startswith(b"ready "):
-            return process, ""
-        await process.wait()
-        return None, "see above"
+            raise SettingError(f"{self._what} did not start: it was not ready within {self._start_s:g} s") from exc
+        if not line.startswith(b"ready "):
+            await process.wait()
+            raise SettingError(f"{self._what} did not start: see above")
+        return process
 
     async def _watch(self) -> None:
-        delay_s = RESTART_S
         while True:
             assert self._process is not None
             status = await self._process.wait()
             logger.warning(f"{self._what} ended; starting it again", status=status)
-            started = None
-            while started is None:
+            delay_s, self._process = RESTART_S, None
+            while self._process is None:
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, RESTART_MAX_S)
-                started, _ = await self._launch()
-            self._process = started
-            delay_s = RESTART_S
+                with contextlib.suppress(SettingError):
+                    self._process = await self._launch()
 
 
 def _environment() -> dict[str, str]:
-    """Return ours, in which the services are found, and nothing that lies in our folder and is called like them."""
+    """Return our environment, in which Python finds the programs in ROOT before a same-named file in our folder."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

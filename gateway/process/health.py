@@ -11,16 +11,16 @@ import sys
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
-def ask(door: str, timeout_s: float) -> tuple[bool, str]:
-    """Ask /healthz at HOST:PORT; return whether it is green, and what it said."""
-    host, _, port = door.rpartition(":")
+def ask(place: str, timeout_s: float) -> tuple[bool, str]:
+    """Ask /healthz at HOST:PORT; return whether it is green, and its text."""
+    host, _, port = place.rpartition(":")
     try:
         connection = http.client.HTTPConnection(f"{ANYWHERE.get(host, host)}:{port}", timeout=timeout_s)
         connection.request("GET", "/healthz")
         answer = connection.getresponse()
         return answer.status == 200, answer.read(1000).decode(errors="replace").strip()
     except (OSError, http.client.HTTPException) as exc:
-        return False, f"no answer from {door}: {exc}"
+        return False, f"no answer from {place}: {exc}"
 
 
 if __name__ == "__main__":

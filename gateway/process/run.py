@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import click
 
@@ -32,11 +33,9 @@ STARTING_S = 30.0
 
 
 async def run(config: Config, configure_again: Callable[[], Config]) -> int:
-    """Serve until a signal (returns 0) or until the broker in this process can keep nothing any more (returns 1).
+    """Serve; return 0 after a signal, 1 after the broker in this process could not write its store.
 
-    Args:
-        config: the settings at the start.
-        configure_again: reads them again; raises SettingError or click.ClickException.
+    `configure_again` reads the settings once more; it raises SettingError or click.ClickException.
 
     Raises:
         SettingError: it can not begin.
@@ -74,25 +73,19 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         loop.add_signal_handler(signal.SIGHUP, _reload, service, broker, configure_again)
         stack.push_async_callback(service.stop)
         if config.http is not None:
-            http = HttpServer(config.http, lambda: service.illness(monotonic()), exposition(metrics.rows(service)))
+            exported = exposition(metrics.rows(service))
+            http = HttpServer(config.http, lambda: service.unhealthy_reason(monotonic()), exported)
             stack.callback(http.close)
         starting = asyncio.create_task(service.start())
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait({starting, stopping}, timeout=STARTING_S, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await starting
+        if not await _has_started(starting, stopped, STARTING_S):
             if stopped.is_set():
                 return status
-            why = service.connect_error and f": {service.connect_error}"
-            raise SettingError(f"no broker answers at {endpoint}{why}")
-        doors = [f"{door.kind} {door}" for door in starting.result()]
-        doors += [f"udp {server.listener}" for server in service.udp]
-        logger.info("ready", doors=" ".join(doors), broker=endpoint, http=config.http)
-        with contextlib.suppress(BrokenPipeError):
-            click.echo(f"ready {' '.join(doors)}")
-        await stopping
+            why = service.sockets.connect_error
+            raise SettingError(f"no broker answers at {endpoint}{': ' if why else ''}{why}")
+        listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
+        listeners += [f"udp {server.listener}" for server in service.udp]
+        _announce(listeners, broker=endpoint, http=config.http)
+        await stopped.wait()
         logger.info("stopping", members=len(service.core.members))
     return status
 
@@ -101,30 +94,45 @@ async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, br
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
     workers = Workers(config, endpoint)
+
+    def reload_all() -> None:
+        workers.send_signal(signal.SIGHUP)
+        if broker is not None:
+            broker.reload()
+
     try:
-        starting, stopping = asyncio.create_task(workers.start()), asyncio.create_task(stopped.wait())
-        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not starting.done():
-            starting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await starting
+        starting = asyncio.create_task(workers.start())
+        if not await _has_started(starting, stopped, None):
             return
         starting.result()
         loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
-
-        def reload_all() -> None:
-            workers.send_signal(signal.SIGHUP)
-            if broker is not None:
-                broker.reload()
-
         loop.add_signal_handler(signal.SIGHUP, reload_all)
-        logger.info("ready", doors=" ".join(workers.doors), broker=endpoint, workers=config.workers)
-        with contextlib.suppress(BrokenPipeError):
-            click.echo(f"ready {' '.join(workers.doors)}")
-        await stopping
+        _announce(workers.listeners, broker=endpoint, workers=config.workers)
+        await stopped.wait()
         logger.info("stopping")
     finally:
         await workers.stop()
+
+
+async def _has_started(starting: asyncio.Task[Any], stopped: asyncio.Event, timeout_s: float | None) -> bool:
+    """Wait until `starting` is done, and return True; cancel it on `stopped` or after the time, and return False."""
+    stopping = asyncio.create_task(stopped.wait())
+    await asyncio.wait({starting, stopping}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if starting.done():
+        return True
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+    return False
+
+
+def _announce(listeners: list[str], **values: object) -> None:
+    """Log the listeners, and print the line `ready`."""
+    line = " ".join(listeners)
+    logger.info("ready", listeners=line, **values)
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(f"ready {line}")
 
 
 def _reload(service: Service, broker: Broker | None, configure_again: Callable[[], Config]) -> None:

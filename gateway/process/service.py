@@ -1,4 +1,4 @@
-"""The gateway's parts on one event loop: carries out what the core leaves to do, after each drain and in order."""
+"""Run the gateway's parts on one event loop: listeners, the core that decides, and the sockets to the broker."""
 
 import asyncio
 import secrets
@@ -14,7 +14,7 @@ from tsudoi.protocol import backbone
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
 from ..chat.members import Member, Recipients
-from ..config import Config, Door
+from ..config import Config, Listener
 from ..counters import Counters
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import load_verifier, reload_verifier
@@ -29,22 +29,19 @@ from ..listeners.udp import UDPServer
 logger = logs.get("gateway")
 
 CLOSE_GRACE_S = 2.0
+"""How long clients in the midst of a request have for their answer when the gateway stops."""
 DRAIN_S = 2.0
+"""How long the broker then has to accept the last messages."""
 
 
 class Service:
     """A whole gateway but for its signals."""
 
     def __init__(self, config: Config, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]] | None" = None) -> None:
-        """Bind the UDP doors and connect to the broker.
-
-        Args:
-            config: see there.
-            endpoint: of the broker.
-            context: of a broker in this process, at inproc://; None: it is in another.
+        """Bind the UDP listeners and connect to the broker at `endpoint`; inproc:// needs its ZeroMQ `context`.
 
         Raises:
-            SettingError: a door can not be bound, or a file with keys can not be used.
+            SettingError: an address can not be bound, or a file with keys can not be used.
         """
         settings = config.settings
         self._loop = asyncio.get_running_loop()
@@ -54,10 +51,11 @@ class Service:
         logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
         self.udp: list[UDPServer] = []
         inherited = config.inherited.udp if config.inherited else (None,) * len(config.udp)
-        for index, (door, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
-            self.udp.append(UDPServer(index, door, self._on_datagrams, self._on_drained, kind, descriptor))
+        for index, (listener, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
+            self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, descriptor))
         self.counters = Counters()
-        self.link = Link(instance, settings.unaccepted, settings.request_timeout_s, self.counters)
+        self.link = Link(settings.unaccepted, settings.request_timeout_s, self.counters)
+        # With these, and the methods further down, this is the core's `Outbound`.
         self.new_recipients = kind.new_recipients
         self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
         self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
@@ -67,7 +65,8 @@ class Service:
         self.tcp = TCPServer(
             settings, self.counters, self.core, self.link, self.settle, self.verifier, self._certificate, tokens
         )
-        self._broker = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
+        self.sockets = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
+        self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self._published_at = 0.0
         self._resting = False
         """Datagrams are taken at each flush and not when they come."""
@@ -76,30 +75,21 @@ class Service:
         self._report_timer: asyncio.TimerHandle | None = None
         self._healthy = asyncio.Event()
         """A canary has come back since the start."""
-        self._illness_told = ""
+        self._is_unhealthy = False
+        """As logged."""
         self._connect_errors_logged: set[str] = set()
         self.checked_at = self._begun_at = monotonic()
-        """When the event loop last came by: health is red if it does not."""
+        """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
 
-    @property
-    def unsent(self) -> int:
-        """Frames that found the socket to the broker full."""
-        return self._broker.unsent
-
-    def illness(self, now: float) -> str:
-        """Return why health is red, empty if it is green. May be called from another thread: it only reads."""
+    def unhealthy_reason(self, now: float) -> str:
+        """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        illness, why = self.link.canary.unhealthy_reason(now), self.connect_error
-        return f"{illness}: {why}" if illness and why else illness
-
-    @property
-    def connect_error(self) -> str:
-        """Why the broker can not be reached, as far as that is known."""
-        return self._broker.connect_error
+        reason, why = self.link.canary.unhealthy_reason(now), self.sockets.connect_error
+        return f"{reason}: {why}" if reason and why else reason
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
-        """Take over what can be changed while members are here; who is in already keeps its time-out.
+        """Apply the settings that do not need a restart; members that are here keep their time-out.
 
         Returns:
             (names of settings that changed, names of those that need a restart)
@@ -108,7 +98,7 @@ class Service:
             SettingError: the keys for signed tokens or the certificate can not be read; then nothing has changed.
         """
         renewed = None if self._certificate is None or config.tls is None else load(config.tls)
-        # Another file needs a restart, as is told: its keys are not taken before that.
+        # The path of another file needs a restart, so its keys are not read either.
         has_new_keys = False
         if self.verifier is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
             has_new_keys = reload_verifier(self.verifier, config.auth_key)
@@ -123,27 +113,27 @@ class Service:
         self.tcp.reload()
         return changed, fixed
 
-    async def start(self) -> list[Door]:
-        """Open the doors once a canary has gone to the broker and back; return them as they are, TCP first.
+    async def start(self) -> list[Listener]:
+        """Serve clients; return, once a canary has gone to the broker and back, the TCP listeners with their ports.
 
         Raises:
-            SettingError: a TCP door can not be bound.
+            SettingError: a TCP address can not be bound.
         """
-        self._broker.start()
+        self.sockets.start()
         self._tick()
-        config, doors = self._config, list[Door]()
+        config, listeners = self._config, list[Listener]()
         if config.inherited is None:
-            doors = [await self.tcp.open(door) for door in config.tcp]
+            listeners = [await self.tcp.open(listener) for listener in config.tcp]
         await self._healthy.wait()
         if config.inherited is not None:
-            # Others hold these open already: who comes waits, and is not told that we are not ready.
-            doors = [await self.tcp.open(*both) for both in zip(config.tcp, config.inherited.tcp, strict=True)]
+            # The parent process listens already: clients wait in its backlog until this worker can serve them.
+            listeners = [await self.tcp.open(*both) for both in zip(config.tcp, config.inherited.tcp, strict=True)]
         for server in self.udp:
             server.start()
-        return doors
+        return listeners
 
     async def stop(self) -> None:
-        """Take nothing new, hand over what was accepted, and close."""
+        """Take nothing new, wait until the broker has accepted what was taken, and close."""
         await self.tcp.close(CLOSE_GRACE_S)
         for server in self.udp:
             server.stop_receiving()
@@ -157,48 +147,36 @@ class Service:
         for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
                 timer.cancel()
-        self._broker.close()
+        self.sockets.close()
         for server in self.udp:
             server.close()
 
-    # --- what the core decides, carried out at once (gateway.chat.outbound.Outbound) --------------------------------
+    # --- what the core decides, carried out at once: see `chat.outbound.Outbound` ----------------------------------
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """See `Outbound`."""
         self.counters.deliveries += len(recipients) - (skip >= 0)
         self.udp[listener].fan_out(recipients, payload, skip)
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
-        """See `Outbound`."""
         self.counters.deliveries += 1
         self.udp[listener].send_to(address, payload)
 
-    def subscribe(self, topic: bytes) -> None:
-        """See `Outbound`."""
-        self._broker.subscribe(topic)
-
-    def unsubscribe(self, topic: bytes) -> None:
-        """See `Outbound`."""
-        self._broker.unsubscribe(topic)
-
     def block_flooders(self, program: Sequence[bytes]) -> None:
-        """See `Outbound`."""
         for server in self.udp:
             server.filter(program)
 
     def log_flood(self, member: Member, seconds: float) -> None:
-        """See `Outbound`."""
         ip = sockaddr.unpack(member.address)[0] if member.address else ""
         logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Send the broker what there is for it, now or with company in a moment."""
+        """Send the broker what there is for it; items wait until `gather_s` after the last ones."""
         link, now = self.link, monotonic()
         wait_s = self._published_at + link.publisher.gather_s - now
         if not link.publisher.waiting or wait_s > 0:
-            self._broker.send(link.frames(now, publish=False))
+            self.sockets.send(link.frames(now, publish=False))
             if link.publisher.waiting and self._flush_timer is None:
                 self._flush_timer = self._loop.call_later(wait_s, self._flush)
         else:
@@ -209,31 +187,32 @@ class Service:
         try:
             taken = sum(server.receive() for server in self.udp) if self._resting else 0
         except Exception:
-            # A fault of ours costs what it met, not the doors: without a next time nothing would be read any more.
-            self._wake_doors()
+            # Without this, a bug that one datagram meets would end the reading of all others.
+            self._start_listeners()
             raise
         self._publish(monotonic())
         if taken:
             self._flush_timer = self._loop.call_later(self.link.publisher.gather_s, self._flush)
         elif self._resting:
-            self._wake_doors()
+            self._start_listeners()
 
-    def _wake_doors(self) -> None:
+    def _start_listeners(self) -> None:
         self._resting = False
         for server in self.udp:
             server.start()
 
     def _publish(self, now: float) -> None:
         self._published_at = now
-        self._broker.send(self.link.frames(now))
+        self.sockets.send(self.link.frames(now))
 
-    def _on_datagrams(self, door: int, datagrams: list[tuple[bytes, bytes]]) -> None:
-        self.core.handle_datagrams(door, datagrams, monotonic())
+    def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]]) -> None:
+        self.core.handle_datagrams(listener, datagrams, monotonic())
 
     def _on_drained(self) -> None:
         self.settle()
         if self._flush_timer is not None and not self._resting:
-            # What comes now could not go before the next flush: to be woken for each would be the most of its cost.
+            # Datagrams that come now could not be published before the next flush: being woken for each would cost
+            # more than handling it.
             self._resting = True
             for server in self.udp:
                 server.rest()
@@ -265,25 +244,20 @@ class Service:
         self.core.tick(self.checked_at)
         self.tcp.look()
         self._publish(self.checked_at)
-        self._tell_illness()
+        self._log_health()
 
-    def _tell_illness(self) -> None:
-        """Write a line when health turns red, and one when it is green again."""
+    def _log_health(self) -> None:
+        """Log when the gateway becomes unhealthy or healthy, and once each time why the broker can not be reached."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
-        illness = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
-        self._log_connect_error(bool(illness))
-        if bool(illness) != bool(self._illness_told):
-            if illness:
-                logger.warning("ill", why=illness, unaccepted=len(self.link.publisher))
-            else:
-                logger.info("healthy again", unaccepted=len(self.link.publisher))
-            self._illness_told = illness
-
-    def _log_connect_error(self, is_ill: bool) -> None:
-        """Write a line when it is known why the broker can not be reached, once each time that it is away."""
-        error = self.connect_error if is_ill else ""
-        if not is_ill:
+        reason = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
+        if not reason:
             self._connect_errors_logged.clear()
-        elif error and error not in self._connect_errors_logged:
+        elif (error := self.sockets.connect_error) and error not in self._connect_errors_logged:
             self._connect_errors_logged.add(error)
             logger.warning("the broker can not be reached", why=error)
+        if bool(reason) != self._is_unhealthy:
+            self._is_unhealthy = bool(reason)
+            if reason:
+                logger.warning("unhealthy", why=reason, unaccepted=len(self.link.publisher))
+            else:
+                logger.info("healthy again", unaccepted=len(self.link.publisher))

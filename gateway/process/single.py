@@ -16,7 +16,7 @@ from tsudoi.ops.program import import_program
 from tsudoi.protocol.backbone.endpoint import INPROC
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from .broker_arguments import broker_arguments
+from .broker_process import broker_arguments
 
 if TYPE_CHECKING:
     import click
@@ -33,13 +33,9 @@ class LocalBroker:
     """A broker in this process, for the gateway that connects with `context`."""
 
     def __init__(self, data: Path, config: Path | None, log_format: str, on_failure: Callable[[], None]) -> None:
-        """Prepare it.
+        """Prepare it; see `broker_arguments`.
 
-        Args:
-            data: the directory of its store.
-            config: a file with settings, of which the broker reads its own table.
-            log_format: of its log.
-            on_failure: called once if it can keep nothing any more: the process must end then.
+        `on_failure` is called once if the store can not be written any more: the process must end then.
         """
         self.endpoint = ENDPOINT
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -49,8 +45,8 @@ class LocalBroker:
         self._service: BrokerService | None = None
 
     async def start(self) -> None:
-        """Open the store and serve; raise SettingError if that can not be."""
-        # Its own log lines begin at warning, as those of a broker in a process of its own.
+        """Open the store and serve; raise SettingError if the settings or the store can not be used."""
+        # As with `--log-level warning` in a process of its own.
         logging.getLogger("broker").setLevel(logging.WARNING)
         try:
             config = self._configure()
@@ -60,7 +56,7 @@ class LocalBroker:
             raise SettingError(str(exc)) from exc
 
     def reload(self) -> None:
-        """Read its settings again, and change what can be changed while members are here."""
+        """Read its settings again, and apply those that do not need a restart."""
         assert self._service is not None
         try:
             config = self._configure()
@@ -68,8 +64,11 @@ class LocalBroker:
             logger.error("the broker's settings are not reloaded, all stays as it was", why=exc)
             return
         changed, fixed = self._service.reload(config)
-        told = {"changed": ", ".join(changed) or "nothing", "needs_restart": ", ".join(fixed) or "nothing"}
-        logger.info("the broker's settings are reloaded", **told)
+        logger.info(
+            "the broker's settings are reloaded",
+            changed=", ".join(changed) or "nothing",
+            needs_restart=", ".join(fixed) or "nothing",
+        )
 
     async def stop(self) -> None:
         """Take a last turn with all that the gateway has sent, and close."""

@@ -1,9 +1,9 @@
-"""Several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Processes".
+"""Run several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Processes".
 
-We hold the sockets and hand them down: one TCP socket that all accept from, and a UDP socket for each worker in a
+We hold the sockets and hand them down: one TCP socket that all accept from, and for each worker a UDP socket in a
 SO_REUSEPORT group, of which the kernel gives a room's datagrams to one (`reuseport_routing.py`), or else each
-client's. A worker's sockets outlive it: what comes while it is started again waits in them, and nobody's datagrams go
-to another than before.
+client's. A worker's sockets outlive it: datagrams that come while it is started again wait in them, and those for other
+workers go on going to these.
 """
 
 import asyncio
@@ -13,77 +13,65 @@ import socket
 import sys
 from dataclasses import replace
 
-from tsudoi.ops import logs
 from tsudoi.ops.program import program_command
-from tsudoi.protocol.errors import SettingError
 
-from ..config import Config, Door, Inherited
-from ..listeners.bpf import attach_reuseport
-from ..listeners.reuseport_routing import program
+from ..config import Config, Inherited, Listener
+from ..listeners.reuseport_routing import route_by_token
 from ..listeners.tcp import bind_tcp
 from ..listeners.udp import bind_udp
 from .child import Child
 
-logger = logs.get("gateway.workers")
-
 START_S, STOP_S = 40.0, 6.0
+"""Longer than a gateway waits for its broker at the start (`run.STARTING_S`), and than it takes to stop."""
 
 
 class Workers:
-    """The processes that do the work, and their sockets."""
+    """The worker processes, and their sockets."""
 
     def __init__(self, config: Config, endpoint: str) -> None:
-        """Bind all doors.
-
-        Args:
-            config: of all of them; its `workers` says how many.
-            endpoint: of the broker that they share.
+        """Bind all listeners for `config.workers` gateways with the broker at `endpoint`.
 
         Raises:
-            SettingError: a door can not be bound.
+            SettingError: an address can not be bound.
         """
         self._sockets: list[socket.socket] = []
+        self.listeners: list[str] = []
+        """Kind and address of each, for the `ready` line."""
         try:
-            self.doors: list[str] = []
-            tcp = [self._tcp(door) for door in config.tcp]
-            udp = [self._udp(door, config.workers) for door in config.udp]
-            is_steered = set(map(steer, udp)) == {True}
-        except SettingError:
+            tcp = tuple(self._bind_tcp(listener) for listener in config.tcp)
+            udp = [self._bind_udp(listener, config.workers) for listener in config.udp]
+        except BaseException:
             self._close()
             raise
-        # Those of one name take over from each other.
+        is_routed = all(route_by_token(group) for group in udp)
+        # Workers of one name take over from each other.
         name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
         self._children = []
         for number in range(config.workers):
-            mine = tuple(group[number].fileno() for group in udp)
-            inherited = Inherited(tuple(tcp), mine, config.workers if is_steered else 1)
+            own = tuple(group[number].fileno() for group in udp)
+            inherited = Inherited(tcp, own, config.workers if is_routed else 1)
             more = ["--workers", "1", "--inherited", str(inherited), "--broker", endpoint, "--name", name]
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]
             command = (*program_command("gateway"), *sys.argv[1:], *more)
-            what, descriptors = f"worker {number + 1}", (*inherited.tcp, *inherited.udp)
-            self._children.append(Child(what, command, descriptors=descriptors, start_s=START_S, stop_s=STOP_S))
+            self._children.append(
+                Child(f"worker {number + 1}", command, descriptors=(*tcp, *own), start_s=START_S, stop_s=STOP_S)
+            )
 
     async def start(self) -> None:
-        """Start all of them and wait until they are ready.
-
-        Raises:
-            SettingError: one did not start.
-        """
-        async with asyncio.TaskGroup() as group:
-            started = [group.create_task(_outcome(child)) for child in self._children]
-        for task in started:
-            if why := task.result():
-                raise why
+        """Start all workers and wait until they are ready; raise SettingError if one did not start."""
+        for outcome in await asyncio.gather(*(child.start() for child in self._children), return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Pass a signal on to all."""
+        """Pass a signal on to all workers."""
         for child in self._children:
             child.send_signal(number)
 
     async def stop(self) -> None:
-        """End all of them, and close the doors."""
+        """End all workers, and close their sockets."""
         await asyncio.gather(*(child.stop() for child in self._children))
         self._close()
 
@@ -91,31 +79,18 @@ class Workers:
         for sock in self._sockets:
             sock.close()
 
-    def _tcp(self, door: Door) -> int:
-        sock = bind_tcp(door)
+    def _bind_tcp(self, listener: Listener) -> int:
+        sock = bind_tcp(listener)
         self._sockets.append(sock)
-        self.doors.append(f"{door.kind} {replace(door, port=sock.getsockname()[1])}")
+        self.listeners.append(f"{listener.kind} {replace(listener, port=sock.getsockname()[1])}")
         return sock.fileno()
 
-    def _udp(self, door: Door, count: int) -> list[socket.socket]:
+    def _bind_udp(self, listener: Listener, count: int) -> list[socket.socket]:
         group: list[socket.socket] = []
         for _ in range(count):
-            sock = bind_udp(door, is_shared=True)
+            sock = bind_udp(listener, is_shared=True)
             self._sockets.append(sock)
-            door = replace(door, port=sock.getsockname()[1])
             group.append(sock)
-        self.doors.append(f"udp {door}")
+            listener = replace(listener, port=sock.getsockname()[1])
+        self.listeners.append(f"udp {listener}")
         return group
-
-
-def steer(group: list[socket.socket]) -> bool:
-    """Let datagrams go by their tokens to the sockets of a group; False where the kernel knows no such thing."""
-    return attach_reuseport(group[0], program(len(group)))
-
-
-async def _outcome(child: Child) -> SettingError | None:
-    try:
-        await child.start()
-    except SettingError as exc:
-        return exc
-    return None

@@ -22,18 +22,14 @@ Stay = tuple[int, int, int]
 
 
 def check(history: History) -> Verdict:
-    """Return what is wrong with a history."""
     return Checker(history).check()
 
 
 def count_kinds(verdict: Verdict) -> Counter[str]:
-    """Return how many violations there are of each kind."""
     return Counter(violation.kind for violation in verdict.violations)
 
 
 class Checker:
-    """Checks one history."""
-
     def __init__(self, history: History) -> None:
         self._history = history
         self._allowances = Allowances(history)

@@ -57,12 +57,10 @@ OnReceived = Callable[[float, int, bytes, Address, int], None]
 
 
 def text_of(client: int, number: int) -> str:
-    """Return a client's line of that number, which is like no other line of the run."""
     return f"<{client}/{number}> " + ("hello", "こんにちは、みんな", "x" * 300, "two\tparts")[number % 4]
 
 
 def key_of(raw: bytes) -> tuple[int, int] | None:
-    """Return client and number of the line in a datagram."""
     found = _KEY.search(raw)
     return (int(found[1]), int(found[2])) if found else None
 
@@ -133,7 +131,6 @@ class ChaosClient:
         return self.lines_sent
 
     def nudge(self) -> None:
-        """Send an empty datagram, which makes the address known."""
         if self._stand_in is not None and not self.has_left:
             self._send_raw(self._stand_in.datagram(""))
 

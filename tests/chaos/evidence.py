@@ -14,8 +14,6 @@ AROUND = 4
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken invariant."""
-
     kind: str
     """lost, doubled, swapped, misrouted, invented, after leaving, altered, log, not accepted, complaint"""
     what: str
@@ -28,8 +26,6 @@ class Violation:
 
 @dataclass(slots=True)
 class Verdict:
-    """The outcome of a check."""
-
     violations: list[Violation] = field(default_factory=list)
     accepted: int = 0
     """Messages in the logs."""
@@ -56,8 +52,6 @@ class Membership:
 
 
 class Evidence:
-    """Describes parts of a history."""
-
     def __init__(self, history: History) -> None:
         self._history = history
         self.by_client: dict[int, list[Received]] = {}

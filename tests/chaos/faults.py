@@ -15,9 +15,7 @@ class Faults:
     """Carries out kill, freeze, drain, cut and stall."""
 
     def __init__(self, servers: Servers, outages: list[Outage]) -> None:
-        """Args:
-        outages: of the history; each fault is appended.
-        """
+        """Append each fault to `outages`."""
         self.counts: Counter[str] = Counter()
         """Kind of fault → how often it was carried out."""
         self._servers = servers
@@ -25,7 +23,7 @@ class Faults:
         self._open: dict[str, Outage] = {}
 
     async def inject(self, action: Action) -> None:
-        """Do it, wait as long as it lasts, and undo it."""
+        """Inject a fault, wait as long as it lasts, and undo it."""
         if action.kind in ("cut", "stall"):
             await self._inject_link(action)
         else:

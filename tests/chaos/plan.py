@@ -4,23 +4,14 @@ import random
 from dataclasses import dataclass, field
 
 DIALECTS = (
-    "classic",
-    "classic",
-    "tsudoi",
-    "tsudoi",
-    "tcrp",
-    "tcrp-named",
-    "tcrp-200",
-    "tcrp-bare-ack",
-    "tcrp-success",
-    "tcrp-json",
-    "tcrp-ok",
-    "tcrp-single",
-    "tcrp-202",
+    *("classic", "classic", "tsudoi", "tsudoi", "tcrp", "tcrp-named", "tcrp-200", "tcrp-bare-ack", "tcrp-success"),
+    *("tcrp-json", "tcrp-ok", "tcrp-single", "tcrp-202"),
 )
 ANNOUNCING = frozenset({"tcrp-json", "tcrp-ok", "tcrp-single", "tcrp-202"})
 """Dialects that announce their UDP port by TCP, so that a gateway would send past a relay."""
 LEAVING = frozenset({"tsudoi", "tcrp-json", "tcrp-ok", "tcrp-bare-ack", "tcrp-success", "tcrp-single"})
+
+FAULTS = ("kill", "freeze", "drain", "cut", "stall")
 
 PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everything", "one process")
 """What a run is mostly about; each seed takes the next."""
@@ -28,8 +19,6 @@ PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everyth
 
 @dataclass(frozen=True, slots=True)
 class ClientPlan:
-    """One client."""
-
     id: int
     dialect: str
     room: int
@@ -61,11 +50,10 @@ class Action:
     """How long until it is undone."""
 
     def __str__(self) -> str:
-        what = {"kill": "process", "freeze": "process", "drain": "process", "cut": "link", "stall": "link"}
         who = f"client {self.target}"
-        if self.kind in what:
+        if self.kind in FAULTS:
             who = "broker" if self.target < 0 else f"gateway {self.target}"
-            who += "'s link" if what[self.kind] == "link" else ""
+            who += "'s link" if self.kind in ("cut", "stall") else ""
         where = f" to gateway {self.other}" if self.kind in ("move", "roam") else ""
         span = f" for {self.lasts:.2f} s" if self.lasts else " for good" if self.kind in ("kill", "drain") else ""
         return f"{self.at:6.2f} s  {self.kind} {who}{where}{span}"
@@ -83,8 +71,6 @@ class UdpFaults:
 
 @dataclass(slots=True)
 class Plan:
-    """A whole run."""
-
     seed: int
     profile: str
     names: tuple[str, ...]
@@ -102,11 +88,6 @@ class Plan:
         """Say whether one process is gateway and broker, as in the service of one command."""
         return self.profile == "one process"
 
-    @property
-    def faults(self) -> list[Action]:
-        """The actions on processes and connections."""
-        return [action for action in self.actions if action.kind in ("kill", "freeze", "drain", "cut", "stall")]
-
     def __str__(self) -> str:
         udp = f", relay {self.udp}" if self.udp else ""
         head = (
@@ -117,10 +98,9 @@ class Plan:
         return "\n".join([head, *quiet])
 
 
-def draw(seed: int, lasts: float = 4.0, profile: str = "") -> Plan:
-    """Return the plan of a seed."""
+def draw(seed: int, lasts: float) -> Plan:
     dice = random.Random(f"tsudoi {seed}")
-    profile = profile or PROFILES[seed % len(PROFILES)]
+    profile = PROFILES[seed % len(PROFILES)]
     names: tuple[str, ...] = ("", "") if dice.random() < 0.5 else ("", "", "")
     if profile == "pair" or (profile == "everything" and dice.random() < 0.5):
         names = ("one", "one") if dice.random() < 0.5 else ("one", "one", "")
@@ -186,15 +166,8 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "one process": ("kill", "kill", "freeze", "drain"),
     "weather": ("kill", "broker kill", "cut", "rest"),
     "everything": (
-        "kill",
-        "freeze",
-        "drain",
-        "cut",
-        "stall",
-        "cut news",
-        "cut commands",
-        "broker kill",
-        "broker freeze",
+        *("kill", "freeze", "drain", "cut", "stall"),
+        *("cut news", "cut commands", "broker kill", "broker freeze"),
     ),
 }
 

@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 
 from scenarios.ports import steady_port
 from tests.chaos.plan import UdpFaults
@@ -69,11 +70,7 @@ class BackboneRelay:
         """Carry connections on to the broker at that endpoint."""
         self._broker_port = int(broker.rpartition(":")[2])
         for which, listener in self._listeners.items():
-
-            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int = which) -> None:
-                await self._serve(reader, writer, which)
-
-            self._servers.append(await asyncio.start_server(serve, sock=listener))
+            self._servers.append(await asyncio.start_server(partial(self._serve, which), sock=listener))
 
     def cut(self, which: int) -> None:
         """End connections of these kinds, and refuse new ones; `which` is COMMANDS, NEWS or both."""
@@ -90,7 +87,6 @@ class BackboneRelay:
                 gate.clear()
 
     def heal(self) -> None:
-        """Undo both."""
         self._cut = 0
         for gate in self._gates.values():
             gate.set()
@@ -102,7 +98,7 @@ class BackboneRelay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, which: int) -> None:
+    async def _serve(self, which: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -152,11 +148,9 @@ class UdpRelay:
     """Stands between clients and the UDP socket of one gateway."""
 
     def __init__(self, door: Address, faults: UdpFaults, seed: str, on_up: OnDatagram, on_down: OnDown) -> None:
-        """Relay to `door`.
+        """Relay to `door`, with faults both ways.
 
         Args:
-            faults: what to do to datagrams, both ways.
-            seed: of the dice.
             on_up: called for each datagram that is sent on to the gateway, with the client's address.
             on_down: called for each datagram from a gateway, before any fault, with the addresses of the client, of
                 the gateway (it may be another one than `door`) and of the relay's socket for that client.
@@ -171,7 +165,6 @@ class UdpRelay:
         self._sock = new_udp_socket()
         self.address: Address = self._sock.getsockname()
         self._sessions: dict[Address, socket.socket] = {}
-        self.dropped = self.doubled = self.delayed = 0
         self._loop.add_reader(self._sock, self._upward)
 
     def close(self) -> None:
@@ -209,15 +202,9 @@ class UdpRelay:
             send()
             return
         if dice.random() < faults.drop:
-            self.dropped += 1
             return
-        copies = 1
-        if dice.random() < faults.double:
-            self.doubled += 1
-            copies = 2
-        for _ in range(copies):
+        for _ in range(2 if dice.random() < faults.double else 1):
             if dice.random() < faults.delay:
-                self.delayed += 1
                 self._loop.call_later(dice.uniform(0.0, faults.delay_s), self._if_open, send)
             else:
                 send()

@@ -1,4 +1,4 @@
-"""Carries a plan out with real processes, waits until all is well again, and returns the history."""
+"""Carries a plan out with real processes, waits until all have recovered, and returns the history."""
 
 import asyncio
 import time
@@ -6,9 +6,8 @@ from pathlib import Path
 
 from tests.chaos.clients import KINDS, ChaosClient
 from tests.chaos.faults import Faults
-from tests.chaos.history import History, Member, read_log
-from tests.chaos.plan import Action, Plan
-from tests.chaos.recording import Record, Recording, record
+from tests.chaos.history import History, Member, Recording, read_log
+from tests.chaos.plan import FAULTS, Action, Plan
 from tests.chaos.relay import UdpRelay
 from tests.chaos.servers import Servers
 from tests.chaos.settling import Settling
@@ -16,22 +15,20 @@ from tests.support.legacy.wire import Address, Door
 
 
 class Runner:
-    """One run."""
-
-    def __init__(self, plan: Plan, directory: Path, record: Record = record) -> None:
+    def __init__(self, plan: Plan, directory: Path) -> None:
         self.plan = plan
         self.history = History(plan.seed, plan.names, plan.udp is not None)
         self._servers = Servers(plan, directory)
         self._faults = Faults(self._servers, self.history.outages)
         self.counts = self._faults.counts
         """Fault or move → how often it was carried out."""
-        self._recording = Recording(self.history, record)
+        self._recording = Recording(self.history)
         self._relays: list[UdpRelay] = []
         self._clients: dict[int, ChaosClient] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> History:
-        """Do it all; processes are gone when it returns."""
+        """Carry the plan out and return the history; the processes have ended then."""
         try:
             await self._open()
             await self._act()
@@ -89,7 +86,7 @@ class Runner:
         udp = [relay.address for relay in self._relays] or [gateway.udp for gateway in self._servers.gateways]
         if await client.enter(Door(tcp, udp[gateway]), udp):
             self.history.members[plan.id] = Member(
-                plan.id, plan.name, plan.dialect, client.room, gateway, KINDS[plan.dialect].echoes, time.time()
+                plan.id, plan.name, plan.dialect, client.room, gateway, KINDS[plan.dialect].echoes
             )
 
     async def _act(self) -> None:
@@ -98,7 +95,7 @@ class Runner:
         late = [Action(client.enters_at, "enter", client.id) for client in self.plan.clients if client.enters_at > 0]
         for action in sorted((*self.plan.actions, *late), key=lambda action: action.at):
             await asyncio.sleep(max(0.0, start + action.at - loop.time()))
-            is_fault = action.kind in ("kill", "freeze", "drain", "cut", "stall")
+            is_fault = action.kind in FAULTS
             task = asyncio.create_task(self._faults.inject(action) if is_fault else self._let_client(action))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -108,27 +105,28 @@ class Runner:
         client = self._clients[action.target]
         if action.kind == "enter":
             await self._enter(client)
-        elif not client.is_in:
-            pass
-        elif action.kind == "say":
-            client.say()
-        elif action.kind == "leave":
-            client.leave()
-            self.history.leavers.add(client.plan.id)
-        elif action.kind == "rebind":
-            self.counts["new socket"] += 1
-            client.rebind()
-            client.say()
-        elif action.kind == "move":
-            self.counts["other gateway"] += 1
-            client.gateway = action.other
-            client.say()
-        elif action.kind == "roam":
-            self.counts["to and fro"] += 1
-            for step in range(4):
-                client.gateway = (action.other + step) % len(self._servers.gateways)
-                client.say()
-                await asyncio.sleep(0.02 * step)
+            return
+        if not client.is_in:
+            return
+        match action.kind:
+            case "leave":
+                client.leave()
+                self.history.leavers.add(client.plan.id)
+                return
+            case "rebind":
+                self.counts["new socket"] += 1
+                client.rebind()
+            case "move":
+                self.counts["other gateway"] += 1
+                client.gateway = action.other
+            case "roam":
+                self.counts["to and fro"] += 1
+                for step in range(3):
+                    client.gateway = (action.other + step) % len(self._servers.gateways)
+                    client.say()
+                    await asyncio.sleep(0.02 * step)
+                client.gateway = (action.other + 3) % len(self._servers.gateways)
+        client.say()
 
     async def _close(self) -> None:
         # Not cancelled: a process may be starting just now.

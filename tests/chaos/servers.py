@@ -18,7 +18,7 @@ BROKER_OPTIONS = ("--log-entries", "1000000", "--log-level", "warning")
 
 
 class Servers:
-    """Starts, starts again and ends what a plan wants."""
+    """Starts, restarts and ends the processes of a plan."""
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.store = directory / "tsudoi.sqlite"
@@ -45,7 +45,6 @@ class Servers:
         ]
 
     async def start(self) -> None:
-        """Start all; raise ProcessError."""
         if self.broker is not None:
             await self.start_one(self.broker)
             for link in self.links:
@@ -59,7 +58,6 @@ class Servers:
         await asyncio.shield(starting)
 
     async def stop_one(self, process: Process) -> None:
-        """Stop a process, and complain if it does not stop well."""
         with self._complaining():
             await asyncio.to_thread(process.stop)
 
@@ -68,7 +66,6 @@ class Servers:
 
     @property
     def down(self) -> list[int]:
-        """The gateways that are not up."""
         return [number for number in range(len(self.gateways)) if not self.is_up(number)]
 
     def door(self, gateway: int, dialect: str) -> Door:

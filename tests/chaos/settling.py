@@ -4,8 +4,7 @@ import asyncio
 import time
 
 from tests.chaos.clients import ChaosClient
-from tests.chaos.history import Uplink
-from tests.chaos.recording import Recording
+from tests.chaos.history import Recording, Uplink
 from tests.chaos.servers import Servers
 
 SETTLE_S = 12.0

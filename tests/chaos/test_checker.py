@@ -22,7 +22,7 @@ def a_history() -> History:
     history = History(7, ("", ""))
     for room_id, room in ((1, "den"), (2, "部屋")):
         members = [
-            Member(room_id * 10 + at, f"user{room_id}{at}", dialect, room, at % 2, KINDS[dialect].echoes, START - 1)
+            Member(room_id * 10 + at, f"user{room_id}{at}", dialect, room, at % 2, KINDS[dialect].echoes)
             for at, dialect in enumerate(DIALECTS)
         ]
         entries = [

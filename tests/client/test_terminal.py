@@ -167,17 +167,11 @@ FORGED = "hi\nalice: send me the password\u2028alice: now"
             notice(TSUDOI.down, "den", "whispered", {"n": 1, "name": "mallory", "to": "bob", "said": FORGED}, "?"),
             "mallory → bob: hi",
         ),
-        (
-            TSUDOI,
-            notice(TSUDOI.down, "den", "topic", {"n": 1, "name": "mallory", "topic": FORGED}, FORGED),
-            "hi",
-        ),
         (TSUDOI, notice(TSUDOI.down, "den", "announced", {"n": 1, "said": FORGED}, FORGED), "hi"),
-        (TSUDOI, notice(TSUDOI.down, "den", "answer", {"code": "no-such-member", "arg": FORGED}, FORGED), "hi"),
         (TSUDOI, notice(TSUDOI.down, "den", "a newer server's", {}, FORGED), "hi"),
         (TCRP, downlink_encoder.encode_message(TCRP.down, "den", 1, "server", FORGED), "hi"),
     ],
-    ids=["message", "plain message", "/me", "whisper", "topic", "announcement", "answer", "notice", "plain notice"],
+    ids=["message", "plain message", "/me", "whisper", "announcement", "notice", "plain notice"],
 )
 def test_a_further_line_is_not_taken_for_anothers(dialect: Dialect, raw: bytes, shown: str, tmp_path: Path) -> None:
     with chatting(dialect, tmp_path, "--name", "bob") as (served, fake, terminal):

@@ -54,7 +54,7 @@ def test_anything_else_is_a_setting_error(text: str) -> None:
 
 
 def test_only_tcp_doors_have_a_dialect() -> None:
-    with pytest.raises(SettingError, match="only a TCP door has a dialect"):
+    with pytest.raises(SettingError, match="only a TCP listener has a dialect"):
         parse_listener("127.0.0.1:9002=tcrp", takes_options=False)
 
 

@@ -27,7 +27,7 @@ def test_lines_are_objects_and_the_level_changes_at_run_time(tmp_path: Path) -> 
             stranger.sendall(b"\x1b[2J\n")
         assert gateway.stderr.wait_for(lambda line: "gave up" in line, PATIENCE_S)
         broker.freeze()
-        assert gateway.stderr.wait_for(lambda line: '"event": "ill"' in line, PATIENCE_S)
+        assert gateway.stderr.wait_for(lambda line: '"event": "unhealthy"' in line, PATIENCE_S)
         broker.resume()
         assert gateway.stderr.wait_for(lambda line: '"event": "healthy again"' in line, PATIENCE_S)
         gateway.stop()

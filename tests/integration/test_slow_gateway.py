@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import tsudoi
-from gateway.config import Config, Door, Settings
+from gateway.config import Config, Listener, Settings
 from gateway.process.service import Service
 from tests.chaos.relay import NEWS, BackboneRelay
 from tests.support.services import Broker, Gateway
@@ -41,8 +41,8 @@ async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneR
     """A gateway in this process, so that its counters can be read, with a relay between it and its broker."""
     relay = BackboneRelay()
     await relay.start(broker.endpoint)
-    door = Door("127.0.0.1", 0)
-    config = Config(tcp=(door,), udp=(door,), data=Path("unused"), settings=Settings(replay_rate=MANY))
+    listener = Listener("127.0.0.1", 0)
+    config = Config(tcp=(listener,), udp=(listener,), data=Path("unused"), settings=Settings(replay_rate=MANY))
     service = Service(config, relay.endpoint)
     try:
         (tcp,) = await service.start()

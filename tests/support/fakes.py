@@ -53,20 +53,19 @@ WALL_MS = 1_700_000_000_000
 
 
 class FakeRecipients:
-    """A group of recipients as two lists."""
+    """A group of recipients (`gateway.chat.members.Recipients`) as two lists."""
 
     def __init__(self) -> None:
         self.members: list[Member] = []
         self.addresses: list[bytes] = []
 
     def add(self, member: Member, address: bytes) -> None:
-        """See `gateway.chat.members.Recipients`."""
         member.slot = len(self.members)
         self.members.append(member)
         self.addresses.append(address)
 
     def remove(self, member: Member) -> None:
-        """See `gateway.chat.members.Recipients`; the last one moves into the gap, as there."""
+        # The last one moves into the gap, as in the product.
         last, address = self.members.pop(), self.addresses.pop()
         if last is not member:
             self.members[member.slot], self.addresses[member.slot] = last, address
@@ -74,7 +73,6 @@ class FakeRecipients:
         member.slot = -1
 
     def address_in(self, slot: int) -> bytes:
-        """See `gateway.chat.members.Recipients`."""
         return self.addresses[slot]
 
     def __len__(self) -> int:
@@ -96,49 +94,39 @@ class FakeOutbound:
     """What the kernel was told to drop last."""
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
-        """See `Outbound`."""
         self.sent.append((listener, address, payload))
         if self.on_send is not None:
             self.on_send(listener, address, payload)
 
     def new_recipients(self) -> FakeRecipients:
-        """See `Outbound`."""
         return FakeRecipients()
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """See `Outbound`."""
         for slot in range(len(recipients)):
             if slot != skip:
                 self.send(listener, recipients.address_in(slot), payload)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
-        """See `Outbound`."""
         self.filter = program
 
     def log_flood(self, member: Member, seconds: float) -> None:
-        """See `Outbound`."""
         self.floods.append((member, seconds))
 
     def publish(self, item: Item) -> bool:
-        """See `Outbound`."""
         return self.link.publish(item)
 
     def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """See `Outbound`."""
         self.link.ask(question, now, on_answer)
 
     def notify(self, message: backbone.Delivered) -> None:
-        """See `Outbound`."""
         self.link.notify(message)
 
     def subscribe(self, topic: bytes) -> None:
-        """See `Outbound`."""
         self.topics.append(topic)
         if self.on_topics is not None:
             self.on_topics(topic, True)
 
     def unsubscribe(self, topic: bytes) -> None:
-        """See `Outbound`."""
         self.topics.remove(topic)
         if self.on_topics is not None:
             self.on_topics(topic, False)
@@ -155,13 +143,12 @@ class FakeGateway:
         self.settings = settings or Settings()
         self.instance = instance
         self.counters = Counters()
-        self.link = Link(instance, self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
+        self.link = Link(self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
         self.outbound = FakeOutbound(self.link)
         self.core = ChatCore(self.settings, self.link, self.outbound, self.counters, list(ipv6))
         self.members = self.core.members
 
     def frames(self, now: float) -> list[bytes]:
-        """What it has for the broker now."""
         self.core.reports.report_if_due(now)
         return self.link.frames(now)
 
@@ -198,7 +185,6 @@ class ScriptedGateway(FakeGateway):
     # --- time, and what the gateway sends ---------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Let it tick."""
         self.core.tick(self.now)
         self.listen()
 
@@ -226,24 +212,24 @@ class ScriptedGateway(FakeGateway):
                     self._others.append(other)
 
     def published(self) -> list[Item]:
-        """What it has published since this was asked last."""
+        """Return the items published since the last call."""
         self.listen()
         items, self._items = self._items, []
         return items
 
     def said(self) -> list[str]:
-        """The texts of the messages that it has published since `published` or this was called last."""
+        """Return the texts of the messages published since the last call of this or of `published`."""
         return [item.text for item in self.published() if item.kind == EntryKind.SAID]
 
     def asked(self, *kinds: type[Question]) -> list[Request]:
-        """The requests of these kinds that it has made since this was asked last for them."""
+        """Return the requests of these kinds made since the last call for them."""
         self.listen()
         found = [request for request in self._requests if isinstance(request.body, kinds)]
         self._requests = [request for request in self._requests if not isinstance(request.body, kinds)]
         return found
 
     def notified(self) -> list[Upward]:
-        """What else it has sent to the broker since this was asked last."""
+        """Return the other messages sent to the broker since the last call."""
         self.listen()
         others, self._others = self._others, []
         return others
@@ -251,11 +237,9 @@ class ScriptedGateway(FakeGateway):
     # --- what the broker sends -------------------------------------------------------------------------------------
 
     def answer(self, message: Downward) -> None:
-        """Send it a message of the broker."""
         self.core.handle_answer(backbone.encode(message), self.now)
 
     def reply(self, request_id: int, body: Answer) -> None:
-        """Answer a request."""
         self.answer(backbone.Reply(request_id, body))
 
     def news(self, *entries: Entry, room: int = 1, epoch: int = 1, last: int | None = None) -> None:
@@ -287,7 +271,6 @@ class ScriptedGateway(FakeGateway):
         return member
 
     def receive(self, number: int, text: bytes | str, source: bytes, *, door: int = 0, room: str = "") -> None:
-        """Let it receive a datagram of a member."""
         raw = text if isinstance(text, bytes) else text.encode()
         name = (room or self.room_of(number)).encode()
         head = bytes((len(name), 32)) + name + token_of(number)
@@ -300,12 +283,10 @@ class ScriptedGateway(FakeGateway):
 
 
 def token_of(number: int) -> bytes:
-    """The token of a test's member."""
     return b"%032x" % number
 
 
 def room_name(room: int) -> str:
-    """The name of a test's room."""
     return f"部屋{room}"
 
 
@@ -325,19 +306,18 @@ def a_grant(
     address: bytes = b"",
     idle_s: float = 100.0,
 ) -> Granted:
-    """What a directory grants."""
     user = name or f"m{number}"
     idle_ms = int(idle_s * 1000)
     return Granted(room, room_name(room), number, user, dialect, ip, address, idle_ms, False, 1, offset, 1)
 
 
 def said(offset: int, member: int, text: str, name: str = "") -> Entry:
-    """An entry of a log: somebody said something."""
+    """Return a log entry of a message."""
     return Entry(offset, EntryKind.SAID, member, name or f"m{member}", text, 0, WALL_MS)
 
 
 def entry(offset: int, kind: EntryKind, member: int, code: int = 0, name: str = "") -> Entry:
-    """An entry of a log: something else happened."""
+    """Return a log entry of another kind."""
     return Entry(offset, kind, member, name or f"m{member}", "", code, WALL_MS)
 
 
@@ -446,7 +426,7 @@ class Node:
         self.is_frozen = False
         self.is_dead = False
         self.away_until = 0.0
-        """Its command connection is broken; what it says waits in its socket, what it is told finds nobody."""
+        """Until then its command connection is broken: its frames wait in its socket, frames to it are lost."""
         self.datagrams: list[tuple[bytes, bytes]] = []
         """Those that came while it was frozen: the kernel keeps them."""
         self.next_tick = 0.0
@@ -468,7 +448,6 @@ class FakeClient:
 
     @property
     def member(self) -> Granted:
-        """What the directory granted it."""
         assert self.granted is not None
         return self.granted
 
@@ -521,7 +500,6 @@ class World:
         return node
 
     def add(self, node: Node) -> Node:
-        """Let a gateway begin, and return it."""
         node.gateway.outbound.on_send = self._on_send
         node.gateway.outbound.on_topics = lambda topic, wanted: self._subscribed(node, topic) if wanted else None
         self.nodes.append(node)
@@ -534,7 +512,7 @@ class World:
         node.news.frames.clear()
 
     def stop_broker(self) -> None:
-        """Kill the broker; until it is started again, what gateways say to it waits in their sockets."""
+        """Kill the broker; until it is started again, frames to it wait in the gateways' sockets."""
         self.broker_is_down = True
         for node in self.nodes:
             self.break_commands(node)
@@ -597,21 +575,20 @@ class World:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def run(self, seconds: float) -> None:
-        """Let time go by."""
         until = self.now + seconds
         while self.now < until:
             self.step()
 
     def run_until(self, done: Callable[[], bool], patience_s: float = 30.0) -> None:
-        """Let time go by until something is so."""
+        """Let time go by until a condition holds."""
         until = self.now + patience_s
         while not done():
             if self.now > until:
-                raise BackboneError("it did not come to pass")
+                raise BackboneError("the condition never held")
             self.step()
 
     def step(self) -> None:
-        """Let a moment go by: what has arrived is taken in an order and in portions that the dice says."""
+        """Let a moment go by: arrived frames are taken in an order and in portions that the seed decides."""
         self.broker.now += STEP_S
         self._have_weather()
         for node in self.nodes:
@@ -666,12 +643,10 @@ class World:
     # --- what the I/O layers do -----------------------------------------------------------------------------------
 
     def flush(self, node: Node) -> None:
-        """Let what a gateway has for its broker go on its way."""
         for frame in node.gateway.frames(self.now):
             self._put(node.up, frame, node.away_until)
 
     def receive(self, node: Node) -> None:
-        """Let a gateway take the datagrams that have come."""
         if node.datagrams and not node.is_frozen:
             datagrams, node.datagrams = node.datagrams, []
             node.gateway.core.handle_datagrams(0, datagrams, self.now)

@@ -9,29 +9,13 @@ from pathlib import Path
 from scenarios import cluster
 from scenarios.cluster import Broker
 from tests.support.legacy.wire import Door
+from tsudoi.protocol.client.dialects import DIALECTS
 
 __all__ = ["ALL_DOORS", "ROOT", "Broker", "Gateway"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-ALL_DOORS = (
-    "auto",
-    "classic",
-    "tcrp",
-    "tcrp-named",
-    "tcrp-room",
-    "tcrp-json",
-    "tcrp-200",
-    "tcrp-ok",
-    "tcrp-bare-ack",
-    "tcrp-empty-ack",
-    "tcrp-no-token",
-    "tcrp-success",
-    "tcrp-single",
-    "tcrp-two-sockets",
-    "tcrp-202",
-    "tsudoi",
-)
+ALL_DOORS = ("auto", *DIALECTS)
 
 
 class Gateway(cluster.Gateway):

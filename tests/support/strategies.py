@@ -1,4 +1,4 @@
-"""What clients send, for Hypothesis: texts and names as people write them, and bytes as nobody should."""
+"""Hypothesis strategies for client input: texts, names, requests and datagrams, well-formed and malformed."""
 
 import json
 import types
@@ -72,12 +72,10 @@ def names() -> st.SearchStrategy[str]:
 
 
 def dialects() -> st.SearchStrategy[Dialect]:
-    """One row of the table."""
     return st.sampled_from(list(DIALECTS.values()))
 
 
 def headers() -> st.SearchStrategy[Header]:
-    """Headers of plausible requests, and of others."""
     return st.builds(
         Header,
         st.one_of(st.integers(0, 12), st.integers(0, 255)),
@@ -154,7 +152,6 @@ NUMBERS = st.integers(0, 2**63 - 1)
 
 
 def values(kind: Any) -> st.SearchStrategy[Any]:
-    """Values of a field's type."""
     arguments = typing.get_args(kind)
     match typing.get_origin(kind):
         case typing.Annotated:
@@ -173,5 +170,4 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def messages(kind: type[Wire]) -> st.SearchStrategy[Any]:
-    """Messages of one class, whatever its fields are."""
     return st.builds(kind, **{field.name: values(field.type) for field in msgspec.structs.fields(kind)})

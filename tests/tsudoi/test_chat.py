@@ -100,14 +100,14 @@ def test_names_are_told_apart_by_the_server() -> None:
 
 def test_passwords() -> None:
     async def story() -> None:
-        async with fake_server(TSUDOI) as fake:
-            there = {"server": fake.address, "settings": QUICK}
-            async with await tsudoi.create("den", name="alice", password="moon", server=fake.address):
-                with pytest.raises(tsudoi.WrongPassword, match="wrong password for den"):
-                    await tsudoi.join("den", name="bob", password="sun", server=fake.address)
-                async with await tsudoi.join("den", name="bob", password="moon", server=fake.address):
-                    pass
-            assert there
+        async with (
+            fake_server(TSUDOI) as fake,
+            await tsudoi.create("den", name="alice", password="moon", server=fake.address),
+        ):
+            with pytest.raises(tsudoi.WrongPassword, match="wrong password for den"):
+                await tsudoi.join("den", name="bob", password="sun", server=fake.address)
+            async with await tsudoi.join("den", name="bob", password="moon", server=fake.address):
+                pass
         with pytest.raises(tsudoi.NotInDialect, match="tcrp has no passwords"):
             await tsudoi.create("den", name="alice", password="moon", dialect="tcrp")
 

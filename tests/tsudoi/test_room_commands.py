@@ -11,31 +11,7 @@ from hypothesis import strategies as st
 import tsudoi
 from gateway.chat.render import farewell
 from tests.tsudoi.fake_server import QUICK, FakeServer, fake_server
-from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, Settings
-from tsudoi.events import (
-    Announced,
-    Answered,
-    CommandHelp,
-    Emote,
-    HostChanged,
-    Joined,
-    Kicked,
-    Left,
-    Listed,
-    LockChanged,
-    Muted,
-    Notice,
-    Past,
-    PeopleChanged,
-    Person,
-    Private,
-    Renamed,
-    RoomClosed,
-    RoomInfo,
-    Sanction,
-    TopicChanged,
-    Unmuted,
-)
+from tsudoi import ChatClient, CommandRefused, Event, NoAnswer, NotInDialect, Settings, events
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
@@ -66,34 +42,38 @@ def hear(data: bytes) -> Event:
 @pytest.mark.parametrize(
     ("notice", "values", "event"),
     [
-        ("acted", {"n": 7, "name": "bob", "said": "waves"}, Emote("bob", "waves", 7)),
-        ("whispered", {"n": 7, "name": "bob", "to": "alice", "said": "psst"}, Private("bob", "alice", "psst", 7)),
-        ("joined", {"n": 7, "name": "ボブ"}, Joined("ボブ", 7, "words of joined")),
+        ("acted", {"n": 7, "name": "bob", "said": "waves"}, events.Emote("bob", "waves", 7)),
+        (
+            "whispered",
+            {"n": 7, "name": "bob", "to": "alice", "said": "psst"},
+            events.Private("bob", "alice", "psst", 7),
+        ),
+        ("joined", {"n": 7, "name": "ボブ"}, events.Joined("ボブ", 7, "words of joined")),
         (
             "left",
             {"n": 7, "name": "bob", "reason": "kicked", "by": "alice", "why": "spam"},
-            Left("bob", "kicked", "alice", "spam", 7, "words of left"),
+            events.Left("bob", "kicked", "alice", "spam", 7, "words of left"),
         ),
-        ("people", {"joined": 3, "left": 2}, PeopleChanged(3, 2, "words of people")),
-        ("renamed", {"n": 7, "name": "bob", "to": "rob"}, Renamed("bob", "rob", 7, "words of renamed")),
-        ("topic", {"n": 7, "name": "bob", "topic": "tea"}, TopicChanged("bob", "tea", 7, "words of topic")),
-        ("host", {"n": 7, "name": "bob", "by": ""}, HostChanged("bob", "", 7, "words of host")),
-        ("muted", {"n": 7, "name": "bob", "by": "a", "minutes": 5}, Muted("bob", "a", 5, 7, "words of muted")),
-        ("unmuted", {"n": 7, "name": "bob", "by": "a"}, Unmuted("bob", "a", 7, "words of unmuted")),
-        ("locked", {"n": 7, "name": "a"}, LockChanged("a", True, 7, "words of locked")),
-        ("unlocked", {"n": 7, "name": "a"}, LockChanged("a", False, 7, "words of unlocked")),
-        ("announced", {"n": 7, "said": "at ten"}, Announced("at ten", 7, "words of announced")),
-        ("kicked", {"by": "a", "reason": "spam", "banned": True}, Kicked("words of kicked", "a", "spam", True)),
-        ("answer", {"code": "busy", "arg": ""}, Answered("busy", "", None, "words of answer")),
-        ("answer", {"n": 9, "code": "not-host", "arg": ""}, Answered("not-host", "", 9, "words of answer")),
-        ("of another day", {"n": 7, "name": "bob"}, Notice("words of of another day")),
-        ("joined", {"n": 7, "name": 8}, Notice("words of joined")),
+        ("people", {"joined": 3, "left": 2}, events.PeopleChanged(3, 2, "words of people")),
+        ("renamed", {"n": 7, "name": "bob", "to": "rob"}, events.Renamed("bob", "rob", 7, "words of renamed")),
+        ("topic", {"n": 7, "name": "bob", "topic": "tea"}, events.TopicChanged("bob", "tea", 7, "words of topic")),
+        ("host", {"n": 7, "name": "bob", "by": ""}, events.HostChanged("bob", "", 7, "words of host")),
+        ("muted", {"n": 7, "name": "bob", "by": "a", "minutes": 5}, events.Muted("bob", "a", 5, 7, "words of muted")),
+        ("unmuted", {"n": 7, "name": "bob", "by": "a"}, events.Unmuted("bob", "a", 7, "words of unmuted")),
+        ("locked", {"n": 7, "name": "a"}, events.LockChanged("a", True, 7, "words of locked")),
+        ("unlocked", {"n": 7, "name": "a"}, events.LockChanged("a", False, 7, "words of unlocked")),
+        ("announced", {"n": 7, "said": "at ten"}, events.Announced("at ten", 7, "words of announced")),
+        ("kicked", {"by": "a", "reason": "spam", "banned": True}, events.Kicked("words of kicked", "a", "spam", True)),
+        ("answer", {"code": "busy", "arg": ""}, events.Answered("busy", "", None, "words of answer")),
+        ("answer", {"n": 9, "code": "not-host", "arg": ""}, events.Answered("not-host", "", 9, "words of answer")),
+        ("of another day", {"n": 7, "name": "bob"}, events.Notice("words of of another day")),
+        ("joined", {"n": 7, "name": 8}, events.Notice("words of joined")),
         (
             "who",
             {"count": 2, "page": 1, "pages": 1, "members": [{"name": "bob", "host": True, "idle": 3}]},
-            Listed("who", (Person("bob", True, 3),), 2, 1, 1, "words of who"),
+            events.Listed("who", (events.Person("bob", True, 3),), 2, 1, 1, "words of who"),
         ),
-        ("who", {"members": [{"name": "bob"}]}, Notice("words of who")),
+        ("who", {"members": [{"name": "bob"}]}, events.Notice("words of who")),
     ],
 )
 def test_a_notice_is_an_event_with_its_values(notice: str, values: dict[str, Any], event: Event) -> None:
@@ -102,7 +82,7 @@ def test_a_notice_is_an_event_with_its_values(notice: str, values: dict[str, Any
 
 def test_nothing_that_is_told_plays_tricks_in_a_terminal() -> None:
     event = hear(tell("joined", n=7, name="b\x1b[2Job"))
-    assert event == Joined("b[2Job", 7, "words of joined")
+    assert event == events.Joined("b[2Job", 7, "words of joined")
 
 
 @given(st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=4)))
@@ -185,7 +165,7 @@ def test_one_that_has_another_name_knows_it() -> None:
             fake.answers["/nick rob"] = [tell("renamed", n=1, name="alice", to="rob")]
             await room.nick("rob")
             assert room.name == "rob"
-            assert await anext(room) == Renamed("alice", "rob", 1, "words of renamed")
+            assert await anext(room) == events.Renamed("alice", "rob", 1, "words of renamed")
 
     asyncio.run(story())
 
@@ -206,7 +186,7 @@ def test_who_is_here_comes_in_pages_and_parts() -> None:
                 fake.answers[f"/who {page}"] = encode_list(TSUDOI.down, "den", "who", "members", values, "head", rows)
             assert len(fake.answers["/who 1"]) > 1
             found = await room.who()
-            assert found == [Person(f"{'member' * 10}{number}", number == 1, number) for number in range(1, 24)]
+            assert found == [events.Person(f"{'member' * 10}{number}", number == 1, number) for number in range(1, 24)]
 
     asyncio.run(story())
 
@@ -216,10 +196,10 @@ def test_other_questions() -> None:
         async with fake_server(TSUDOI) as fake, await alone(fake) as room:
             rows = [({"name": "部屋", "members": 2, "locked": True}, "")]
             fake.answers["/rooms 1"] = [tell("rooms", count=1, page=1, pages=1, rooms=[row for row, _ in rows])]
-            assert await room.rooms() == [RoomInfo("部屋", 2, True)]
+            assert await room.rooms() == [events.RoomInfo("部屋", 2, True)]
             row = {"name": "bob", "address": "192.0.2.1", "muted": False, "until": 1_000}
             fake.answers["/bans 1"] = [tell("bans", count=1, page=1, pages=1, bans=[row])]
-            assert await room.bans() == [Sanction("bob", "192.0.2.1", False, 1_000)]
+            assert await room.bans() == [events.Sanction("bob", "192.0.2.1", False, 1_000)]
             fake.answers["/bans 1"] = [say_no("not-host")]
             with pytest.raises(CommandRefused):
                 await room.bans()
@@ -227,11 +207,14 @@ def test_other_questions() -> None:
                 tell("history", messages=[{"n": 3, "from": "bob", "said": "hi", "at": 1_000}]),
                 tell("history", messages=[{"n": 4, "from": "bob", "said": "waves", "at": 2_000, "acted": True}]),
             ]
-            assert await room.history(5) == [Past("bob", "hi", 3, 1_000, False), Past("bob", "waves", 4, 2_000, True)]
+            assert await room.history(5) == [
+                events.Past("bob", "hi", 3, 1_000, False),
+                events.Past("bob", "waves", 4, 2_000, True),
+            ]
             fake.answers["/history 20"] = [say_no("no-history")]
             assert await room.history() == []
             fake.answers["/help"] = [tell("help", commands=[{"usage": "/who", "does": "who is here"}])]
-            assert await room.help() == [CommandHelp("/who", "who is here")]
+            assert await room.help() == [events.CommandHelp("/who", "who is here")]
             fake.answers["/topic"] = [say_no("topic-is", "tea")]
             assert await room.topic() == "tea"
             fake.answers["/topic"] = [say_no("no-topic")]
@@ -246,9 +229,9 @@ def test_what_nobody_waits_for_is_an_event() -> None:
             fake.answers["/who"] = [tell("who", count=1, page=1, pages=1, members=[])]
             fake.answers["/dance"] = [say_no("unknown-command", "/dance")]
             await room.command("/who")
-            assert await anext(room) == Listed("who", (), 1, 1, 1, "words of who")
+            assert await anext(room) == events.Listed("who", (), 1, 1, 1, "words of who")
             await room.command("/dance")
-            assert await anext(room) == Answered("unknown-command", "/dance", None, "words of answer")
+            assert await anext(room) == events.Answered("unknown-command", "/dance", None, "words of answer")
 
     asyncio.run(story())
 
@@ -258,7 +241,7 @@ def test_other_dialects_send_orders_and_read_words() -> None:
         async with fake_server(CLASSIC) as fake, await alone(fake) as room:
             fake.answers["/kick bob"] = [encode_notice(CLASSIC.down, "den", "answer", {}, "Only the host can do that.")]
             await room.kick("bob")
-            assert await anext(room) == Notice("Only the host can do that.")
+            assert await anext(room) == events.Notice("Only the host can do that.")
             with pytest.raises(NotInDialect):
                 await room.who()
 
@@ -274,11 +257,13 @@ def test_who_is_removed_knows_why_also_where_the_end_has_no_word_for_it(dialect:
     *_, end = [
         place.receive(raw) for raw in farewell(entry, "d{e}n", dialect, MemberOptions.JAPANESE if japanese else 0)
     ]
-    assert isinstance(end, Kicked)
+    assert isinstance(end, events.Kicked)
     assert "アリス" in end.text
     assert end.text.endswith(": too: loud")
     # The same end without these words before it, and after others.
     place = Membership(dialect, "den", "bob", "0" * 32)
     place.receive(downlink_encoder.encode_message(dialect.down, "den", 1, "carol", "alice has removed you from den."))
     closed = dialect.closed[-1].format(room="den", user="")
-    assert isinstance(place.receive(downlink_encoder.encode_closing(dialect, "den", "closed", closed)), RoomClosed)
+    assert isinstance(
+        place.receive(downlink_encoder.encode_closing(dialect, "den", "closed", closed)), events.RoomClosed
+    )

@@ -164,21 +164,6 @@ def test_what_is_said_comes_up_as_said(dialect: Dialect) -> None:
 
 
 @every_dialect
-def test_registering_says_nothing(dialect: Dialect) -> None:
-    text = datagram.parse_untrusted(place(dialect).register())[2].decode()
-    assert text == "" or text in dialect.register_words
-
-
-@every_dialect
-def test_leaving_has_the_dialects_word(dialect: Dialect) -> None:
-    leave = place(dialect).leave()
-    if leave is None:
-        assert not dialect.leave_words
-    else:
-        assert datagram.parse_untrusted(leave)[2].decode() in dialect.leave_words
-
-
-@every_dialect
 @pytest.mark.parametrize("text", ["hello", "a: b", "こんにちは", "Timeout!", "exit!", "two\nlines"])
 def test_messages_down(dialect: Dialect, text: str) -> None:
     heard = place(dialect).receive(downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", text))
@@ -276,53 +261,6 @@ def test_hostile_answers_raise_the_documented_error(
         else:
             enter.settle()
     assert isinstance(enter.result, Granted | Refused | None)
-
-
-@given(any_dialect, st.sampled_from(OPERATIONS), st.data())
-def test_damaged_answers_raise_the_documented_error(
-    dialect: Dialect, operation: Operation, data: st.DataObject
-) -> None:
-    enter, request = entered(dialect, operation, "den")
-    frames = data.draw(
-        st.sampled_from(
-            [
-                handshake.encode_grant(dialect, request, "den", "alice", TOKEN),
-                handshake.encode_refusal(dialect, request.header, "den", Status.ROOM_EXISTS),
-            ]
-        )
-    )
-    answer = bytearray(b"".join(frames))
-    for _ in range(data.draw(st.integers(1, 4))):
-        answer[data.draw(st.integers(0, len(answer) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(MalformedMessage):
-        enter.feed(bytes(answer))
-        if not enter.done:
-            enter.settle()
-
-
-@given(st.lists(st.binary(max_size=80), max_size=6))
-def test_hostile_room_lists_raise_the_documented_error(segments: list[bytes]) -> None:
-    ask = ListRooms()
-    with contextlib.suppress(MalformedMessage):
-        for segment in segments:
-            ask.feed(segment)
-
-
-@given(any_dialect, st.binary(max_size=200))
-def test_hostile_datagrams_raise_the_documented_error(dialect: Dialect, data: bytes) -> None:
-    with contextlib.suppress(MalformedMessage):
-        event = place(dialect).receive(data)
-        assert not isinstance(event, Message) or clean(event.text) == event.text
-
-
-@given(any_dialect, st.data())
-def test_damaged_datagrams_raise_the_documented_error(dialect: Dialect, data: st.DataObject) -> None:
-    down = bytearray(
-        downlink_encoder.encode_message(dialect.down, ROOM, 7, "ボブ", data.draw(st.text(st.characters(codec="utf-8"))))
-    )
-    down[data.draw(st.integers(0, len(down) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(MalformedMessage):
-        place(dialect).receive(bytes(down))
 
 
 def test_every_down_form_is_covered() -> None:

@@ -16,7 +16,7 @@ from tsudoi.protocol.client.reply_decoder import Refused
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.server_address import Server
-from tsudoi.session import Enter, ListRooms, Membership, Recent, lists_first
+from tsudoi.session import Enter, JoinList, ListRooms, Membership, Recent, lists_first
 from tsudoi.settings import Settings
 
 DEFAULT_SERVER = Server()
@@ -81,38 +81,12 @@ async def rooms(
     profile = _dialect(dialect)
     if not profile.lists_rooms and not profile.join_lists_rooms:
         raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
+    listing = ListRooms() if profile.lists_rooms else JoinList(profile)
     async with connected(server, settings) as line:
-        if profile.lists_rooms:
-            listing = ListRooms()
-            await line.converse(listing, settings)
-            return listing.rooms or []
-        # In this dialect the list comes with a join, which is broken off then.
-        enter = Enter(profile, Operation.JOIN, "", "rooms")
-        await line.converse(_UpToTheList(enter), settings)
-        if isinstance(enter.result, Refused):
-            raise errors.refusal(enter.result.status, enter.result.reason, "")
-        return enter.rooms or []
-
-
-class _UpToTheList:
-    """A join that is broken off when the list of rooms has come."""
-
-    def __init__(self, enter: Enter) -> None:
-        self._enter = enter
-        self.start = enter.start
-        self.settle = enter.settle
-
-    @property
-    def done(self) -> bool:
-        return self._enter.rooms is not None or self._enter.done
-
-    @property
-    def waits_for_silence(self) -> bool:
-        return self._enter.waits_for_silence
-
-    def feed(self, data: bytes) -> bytes:
-        self._enter.feed(data)
-        return b""
+        await line.converse(listing, settings)
+    if isinstance(listing, JoinList) and isinstance(listing.result, Refused):
+        raise errors.refusal(listing.result.status, listing.result.reason, "")
+    return listing.rooms or []
 
 
 def _dialect(name: str) -> Dialect:
@@ -182,28 +156,21 @@ class ChatClient(Commands):
         """Datagrams that could not be parsed."""
         self.unreachable = 0
         """Times that the server's machine refused a datagram."""
-        self._waiting = []
-        self._arrived = asyncio.Event()
-        self._answer_timeout_s = settings.answer_timeout_s
-        self._is_native = dialect.down.form is DownForm.NATIVE
+        self.closed = False
+        """Whether the membership has ended; events that came before can still be read."""
+        super().__init__(dialect.down.form is DownForm.NATIVE, settings.answer_timeout_s)
         self._settings = settings
         self._membership = Membership(dialect, room, name, token)
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
         self._channels: list[UdpChannel] = []
         self._recent = Recent()
         self._away = False
-        self._closed = False
         self._keep_alive: asyncio.Task[None] | None = None
         self._allowance = float(settings.burst)
         self._paid_at = 0.0
 
     def __repr__(self) -> str:
         return f"<{self.name!r} in {self.room!r} at {self.server}, {self.dialect.name}>"
-
-    @property
-    def closed(self) -> bool:
-        """Whether the membership has ended; events that came before can still be read."""
-        return self._closed
 
     async def __aenter__(self) -> Self:
         return self
@@ -260,18 +227,9 @@ class ChatClient(Commands):
         await self._wait_for_turn()
         await self._channel().send(self._membership.say(text))
 
-    async def _send_line(self, line: str) -> None:
-        await self.say(line)
-
-    def _me(self) -> str:
-        return self.name
-
-    def _has_ended(self) -> bool:
-        return self._closed
-
     async def leave(self) -> None:
         """Leave the room and close. In a dialect without a leave word the server notices the silence."""
-        if not self._closed:
+        if not self.closed:
             word = self._membership.leave()
             if word is not None:
                 self._channels[-1].send_now(word)
@@ -323,7 +281,7 @@ class ChatClient(Commands):
             await asyncio.sleep(-self._allowance / rate)
 
     def _channel(self) -> UdpChannel:
-        if self._closed:
+        if self.closed:
             raise errors.NotInRoom(f"not in {self.room} any more")
         return self._channels[-1]
 
@@ -334,7 +292,7 @@ class ChatClient(Commands):
         except MalformedMessage:
             self.malformed += 1
             return
-        if self._closed:
+        if self.closed:
             return
         if self._recent.has_seen(event):
             self.repeated += 1
@@ -342,14 +300,13 @@ class ChatClient(Commands):
         if not self._offer(event):
             self._keep(event)
         if isinstance(event, Renamed) and event.name == self.name:
-            self.name = event.to
-            self._membership.renamed(event.to)
+            self.name = self._membership.user = event.to
         if isinstance(event, LAST):
             self._end()
 
     def _failed(self, exc: OSError) -> None:
         self.unreachable += 1
-        if not self._away and not self._closed:
+        if not self._away and not self.closed:
             self._away = True
             self._keep(ServerAway(f"the server at {self.server} does not answer: {reason(exc)}"))
 
@@ -360,9 +317,9 @@ class ChatClient(Commands):
         self._inbox.put_nowait(event)
 
     def _end(self) -> None:
-        if self._closed:
+        if self.closed:
             return
-        self._closed = True
+        self.closed = True
         self._arrived.set()
         self.stop_keep_alives()
         for channel in self._channels:

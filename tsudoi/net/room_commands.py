@@ -5,26 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
-from tsudoi import errors
-from tsudoi.events import (
-    Answered,
-    CommandHelp,
-    Event,
-    HostChanged,
-    Left,
-    LockChanged,
-    Muted,
-    Past,
-    Person,
-    Private,
-    Renamed,
-    RoomClosed,
-    RoomInfo,
-    Row,
-    Sanction,
-    TopicChanged,
-    Unmuted,
-)
+from tsudoi import errors, events
 from tsudoi.pending import PendingCommand, PendingList
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
@@ -33,7 +14,7 @@ from tsudoi.protocol.errors import InvalidName
 
 QUIET_S = 0.3
 """A list of unknown length counts as complete when no part of it has come for this time."""
-_R = TypeVar("_R", Person, RoomInfo, Sanction, Past, CommandHelp)
+_R = TypeVar("_R", events.Person, events.RoomInfo, events.Sanction, events.Past, events.CommandHelp)
 
 
 class Commands(ABC):
@@ -45,10 +26,18 @@ class Commands(ABC):
     (`--no-commands`): then they go to the room as messages.
     """
 
-    _waiting: list[PendingCommand | PendingList]
-    _arrived: asyncio.Event
-    _answer_timeout_s: float
-    _is_native: bool
+    name: str
+    closed: bool
+
+    def __init__(self, is_native: bool, answer_timeout_s: float) -> None:
+        self._is_native = is_native
+        self._answer_timeout_s = answer_timeout_s
+        self._waiting: list[PendingCommand | PendingList] = []
+        self._arrived = asyncio.Event()
+
+    @abstractmethod
+    async def say(self, text: str) -> None:
+        """Send a line as the member would type it."""
 
     async def command(self, line: str) -> None:
         """Send a line that begins with a slash, as a person types it; the answer is an event.
@@ -56,43 +45,35 @@ class Commands(ABC):
         Raises:
             InvalidText, NotInRoom: as `say`.
         """
-        await self._send_line(line)
+        await self.say(line)
 
     # --- commands that ask ---
 
-    async def who(self) -> list[Person]:
+    async def who(self) -> list[events.Person]:
         """Return the members of the room."""
-        return await self._ask_pages("who", slash_commands.Who, Person)
+        return await self._ask_pages("who", slash_commands.Who, events.Person)
 
-    async def rooms(self) -> list[RoomInfo]:
+    async def rooms(self) -> list[events.RoomInfo]:
         """Return the rooms of the server."""
-        return await self._ask_pages("rooms", slash_commands.Rooms, RoomInfo)
+        return await self._ask_pages("rooms", slash_commands.Rooms, events.RoomInfo)
 
-    async def bans(self) -> list[Sanction]:
+    async def bans(self) -> list[events.Sanction]:
         """Return the bans and mutes of this room. For the host."""
-        return await self._ask_pages("bans", slash_commands.Bans, Sanction)
+        return await self._ask_pages("bans", slash_commands.Bans, events.Sanction)
 
-    async def history(self, count: int = 20) -> list[Past]:
+    async def history(self, count: int = 20) -> list[events.Past]:
         """Return the last messages, oldest first; at most 50."""
-        return self._of_kind(await self._ask(slash_commands.History(count), PendingList("history")), Past)
+        return _of_kind(await self._ask(slash_commands.History(count), PendingList("history")), events.Past)
 
-    async def help(self) -> list[CommandHelp]:
+    async def help(self) -> list[events.CommandHelp]:
         """Return the commands that the server knows."""
-        return self._of_kind(await self._ask(slash_commands.Help(), PendingList("help")), CommandHelp)
+        return _of_kind(await self._ask(slash_commands.Help(), PendingList("help")), events.CommandHelp)
 
     async def topic(self) -> str:
         """Return the topic of the room; empty if it has none."""
         self._check_native()
-        answers: list[Answered] = []
-
-        def is_it(event: Event) -> bool:
-            if isinstance(event, Answered) and event.code in ("topic-is", "no-topic"):
-                answers.append(event)
-                return True
-            return False
-
-        await self._act(slash_commands.Topic(), is_it)
-        return answers[0].about if answers[0].code == "topic-is" else ""
+        answer = await self._act(slash_commands.Topic(), _answers("topic-is", "no-topic"))
+        return answer.about if isinstance(answer, events.Answered) and answer.code == "topic-is" else ""
 
     # --- commands that act ---
 
@@ -101,28 +82,30 @@ class Commands(ABC):
         name = _normal(name)
         await self._act(
             slash_commands.Whisper(name, text),
-            lambda e: isinstance(e, Private) and (e.sender, e.text) == (self._me(), text),
+            lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, text),
         )
 
     async def reply(self, text: str) -> None:
         """Answer the last private message."""
         await self._act(
-            slash_commands.Reply(text), lambda e: isinstance(e, Private) and (e.sender, e.text) == (self._me(), text)
+            slash_commands.Reply(text),
+            lambda e: isinstance(e, events.Private) and (e.sender, e.text) == (self.name, text),
         )
 
     async def me(self, text: str) -> None:
         """Send an action, such as `waves`. As `say`, it does not wait for the server."""
-        await self._send_line(serialize(slash_commands.Act(text)))
+        await self.say(serialize(slash_commands.Act(text)))
 
     async def nick(self, name: str) -> None:
         """Change this member's name."""
-        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, Renamed) and e.name == self._me())
+        await self._act(slash_commands.Rename(name), lambda e: isinstance(e, events.Renamed) and e.name == self.name)
 
     async def kick(self, name: str, reason: str = "") -> None:
         """Remove a member. For the host."""
         name = _normal(name)
         await self._act(
-            slash_commands.Kick(name, reason), lambda e: isinstance(e, Left) and (e.name, e.reason) == (name, "kicked")
+            slash_commands.Kick(name, reason),
+            lambda e: isinstance(e, events.Left) and (e.name, e.reason) == (name, "kicked"),
         )
 
     async def ban(self, who: str, minutes: int = 0) -> None:
@@ -136,67 +119,60 @@ class Commands(ABC):
     async def mute(self, name: str, minutes: int = 0) -> None:
         """Mute a member for some minutes, or (0) until the room closes. For the host."""
         name = _normal(name)
-        await self._act(slash_commands.Mute(name, minutes), lambda e: isinstance(e, Muted) and e.name == name)
+        await self._act(slash_commands.Mute(name, minutes), lambda e: isinstance(e, events.Muted) and e.name == name)
 
     async def unmute(self, name: str) -> None:
         """Unmute a member, also one that has left. For the host."""
         name, lifted = _normal(name), _answers("unmuted")
-        await self._act(slash_commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, Unmuted) and e.name == name))
+        await self._act(
+            slash_commands.Unmute(name), lambda e: lifted(e) or (isinstance(e, events.Unmuted) and e.name == name)
+        )
 
     async def set_topic(self, topic: str) -> None:
         """Set the topic; empty: remove it. For the host."""
-        await self._act(slash_commands.Topic(topic), lambda e: isinstance(e, TopicChanged) and e.topic == topic)
+        await self._act(slash_commands.Topic(topic), lambda e: isinstance(e, events.TopicChanged) and e.topic == topic)
 
     async def set_password(self, password: str) -> None:
         """Set the password that joining needs from now on; empty: none. For the host."""
         locked = bool(password)
-        await self._act(slash_commands.Lock(password), lambda e: isinstance(e, LockChanged) and e.locked == locked)
+        await self._act(
+            slash_commands.Lock(password), lambda e: isinstance(e, events.LockChanged) and e.locked == locked
+        )
 
     async def hand_over(self, name: str) -> None:
         """Make another member the host. For the host."""
         name = _normal(name)
-        await self._act(slash_commands.HandOver(name), lambda e: isinstance(e, HostChanged) and e.name == name)
+        await self._act(slash_commands.HandOver(name), lambda e: isinstance(e, events.HostChanged) and e.name == name)
 
     async def close_room(self) -> None:
         """Close the room for all. For the host."""
-        await self._act(slash_commands.Close(), lambda e: isinstance(e, RoomClosed))
+        await self._act(slash_commands.Close(), lambda e: isinstance(e, events.RoomClosed))
 
     # --- sending and waiting ---
 
-    @abstractmethod
-    async def _send_line(self, line: str) -> None:
-        """Send a line as the member would type it."""
-
-    @abstractmethod
-    def _me(self) -> str:
-        """Return the member's name as it is now."""
-
-    def _offer(self, event: Event) -> bool:
+    def _offer(self, event: events.Event) -> bool:
         """Offer an event to the pending commands; say whether it belongs to one of them alone."""
-        taken = False
-        for waiting in self._waiting:
-            if waiting.offer(event):
-                taken = True
-                break
-        if self._waiting:
-            self._arrived.set()
+        taken = any(waiting.offer(event) for waiting in self._waiting)
+        self._arrived.set()
         return taken
 
     def _check_native(self) -> None:
         if not self._is_native:
             raise errors.NotInDialect("the server answers with values in the dialect tsudoi only")
 
-    async def _act(self, command: Command, is_done: Callable[[Event], bool]) -> None:
+    async def _act(self, command: Command, is_done: Callable[[events.Event], bool]) -> events.Event | None:
+        """Carry out a command; return the event that shows it, None in dialects where it is only sent."""
         line = serialize(command)
         if not self._is_native:
-            await self._send_line(line)
-            return
+            await self.say(line)
+            return None
         pending = PendingCommand(is_done)
         await self._wait_for(line, pending)
         if pending.refusal is not None:
             raise errors.CommandRefused(pending.refusal.text, pending.refusal.code)
-        if not pending.done:
+        if pending.done is None:
             raise errors.NoAnswer(f"the server did not answer {line.split()[0]} in time")
+        return pending.done
 
     async def _ask(self, command: Command, pending: PendingList) -> PendingList:
         self._check_native()
@@ -217,23 +193,18 @@ class Commands(ABC):
         page, pages = 1, 1
         while page <= pages:
             pending = await self._ask(command(page), PendingList(what, page))
-            rows += self._of_kind(pending, kind)
+            rows += _of_kind(pending, kind)
             page, pages = page + 1, pending.pages
         return rows
-
-    @staticmethod
-    def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:
-        rows: list[Row] = pending.rows
-        return [row for row in rows if isinstance(row, kind)]
 
     async def _wait_for(self, line: str, waiting: PendingCommand | PendingList) -> None:
         """Send a line and wait until the answer is complete, or the time is over."""
         self._waiting.append(waiting)
         try:
-            await self._send_line(line)
+            await self.say(line)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._answer_timeout_s
-            while not waiting.over and not self._has_ended():
+            while not waiting.over and not self.closed:
                 open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
                 left_s = min(QUIET_S, deadline - loop.time()) if open_end else deadline - loop.time()
                 self._arrived.clear()
@@ -245,9 +216,9 @@ class Commands(ABC):
         finally:
             self._waiting.remove(waiting)
 
-    @abstractmethod
-    def _has_ended(self) -> bool:
-        """Say whether the membership has ended."""
+
+def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:
+    return [row for row in pending.rows if isinstance(row, kind)]
 
 
 def _normal(name: str) -> str:
@@ -257,5 +228,5 @@ def _normal(name: str) -> str:
         raise errors.InvalidName(str(exc)) from exc
 
 
-def _answers(*codes: str) -> Callable[[Event], bool]:
-    return lambda event: isinstance(event, Answered) and event.code in codes
+def _answers(*codes: str) -> Callable[[events.Event], bool]:
+    return lambda event: isinstance(event, events.Answered) and event.code in codes

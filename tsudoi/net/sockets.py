@@ -28,11 +28,7 @@ class Line:
     writer: asyncio.StreamWriter
 
     async def converse(self, conversation: Conversation, settings: Settings) -> None:
-        """Carry a conversation to its end.
-
-        Raises:
-            NoAnswer, ProtocolViolation, ServerUnreachable
-        """
+        """Carry a conversation to its end; raise NoAnswer, ProtocolViolation or ServerUnreachable."""
         try:
             async with asyncio.timeout(settings.answer_timeout_s):
                 self.writer.write(conversation.start())
@@ -74,17 +70,18 @@ class Line:
         return connected_udp(family, (peer[0], port, *peer[2:]), (local[0], 0, *local[2:]))
 
 
-async def connected_line(server: Server, settings: Settings) -> Line:
-    """Return a connection; the caller closes it.
+@asynccontextmanager
+async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
+    """Connect, and close at the end.
 
     Raises:
         ServerUnreachable, ServerNotTrusted; ClientError: the file with the authorities can not be used.
     """
-    context = tls_context(server.tls_ca) if server.tls else None
+    context = _tls_context(server.tls_ca) if server.tls else None
     what = "TLS server" if server.tls else "server"
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
-            return Line(*await asyncio.open_connection(server.host, server.tcp, ssl=context))
+            line = Line(*await asyncio.open_connection(server.host, server.tcp, ssl=context))
     except TimeoutError as exc:
         raise ServerUnreachable(f"no {what} answers at {server} within {settings.connect_timeout_s:g} s") from exc
     except ssl.SSLCertVerificationError as exc:
@@ -93,26 +90,6 @@ async def connected_line(server: Server, settings: Settings) -> Line:
         raise ServerUnreachable(f"no TLS server answers at {server}: {reason(exc)}") from exc
     except (OSError, UnicodeError) as exc:
         raise ServerUnreachable(f"no {what} answers at {server}: {reason(exc)}") from exc
-
-
-def tls_context(authorities: Path | None) -> ssl.SSLContext:
-    """Return a context that demands TLS 1.2, the server's name, and an authority of this file or the system's.
-
-    Raises:
-        ClientError: the file can not be used.
-    """
-    try:
-        return ssl.create_default_context(cafile=authorities)
-    except ssl.SSLError as exc:
-        raise ClientError(f"there are no certificates (PEM) in {authorities}") from exc
-    except OSError as exc:
-        raise ClientError(f"can not read {authorities}: {reason(exc)}") from exc
-
-
-@asynccontextmanager
-async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
-    """Connect, and close at the end; raises as `connected_line` does."""
-    line = await connected_line(server, settings)
     try:
         yield line
     finally:
@@ -122,6 +99,16 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
                 await line.writer.wait_closed()
         except OSError:
             line.writer.transport.abort()
+
+
+def _tls_context(authorities: Path | None) -> ssl.SSLContext:
+    """Return a context that demands TLS 1.2, the server's name, and an authority of this file or the system's."""
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except ssl.SSLError as exc:
+        raise ClientError(f"there are no certificates (PEM) in {authorities}") from exc
+    except OSError as exc:
+        raise ClientError(f"can not read {authorities}: {reason(exc)}") from exc
 
 
 def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None = None) -> socket.socket:
@@ -140,11 +127,7 @@ def connected_udp(family: int, to: tuple[Any, ...], here: tuple[Any, ...] | None
 
 
 async def udp_to(server: Server) -> socket.socket:
-    """Return a UDP socket to a server that this client has no connection to.
-
-    Raises:
-        ServerUnreachable
-    """
+    """Return a UDP socket to a server that this client has no connection to; raise ServerUnreachable."""
     loop = asyncio.get_running_loop()
     try:
         family, _, _, _, address = (await loop.getaddrinfo(server.host, server.udp, type=socket.SOCK_DGRAM))[0]

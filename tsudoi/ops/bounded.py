@@ -1,4 +1,4 @@
-"""Keep tables bounded whose keys strangers can make up."""
+"""Bound tables whose keys clients choose."""
 
 from collections.abc import Hashable
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""What the command lines of the client and the scenarios share: one line for an error, and an end in good order."""
+"""Let the client's and the scenarios' command lines report errors in one line, and end in good order."""
 
 import asyncio
 import os

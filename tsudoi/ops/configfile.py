@@ -19,7 +19,6 @@ from typing import Any
 from ..protocol.errors import SettingError
 
 PROGRAMS = ("gateway", "broker")
-MAX_SIZE = 2**20
 
 _HEADER = re.compile(r"\s*\[\s*\"?([^\]\"]+?)\"?\s*\]")
 _KEY = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*[=.]")
@@ -41,12 +40,7 @@ class Entry:
 
 
 def parse(text: str, name: str, program: str) -> list[Entry]:
-    """Return the settings in the table of `program`.
-
-    Args:
-        text: the file's.
-        name: the file's, for errors.
-        program: one of `PROGRAMS`.
+    """Return the settings in the table of `program`; `name` is the file's, for errors.
 
     Raises:
         SettingError: the text is not TOML, or has settings outside of the programs' tables.

@@ -67,12 +67,7 @@ def parse_public(text: str, where: str) -> str:
 
 
 def parse_secret(text: str, mode: int, where: str) -> SecretKey:
-    """Return the keys in a secret key file.
-
-    Args:
-        text: the content.
-        mode: the permissions, as in st_mode.
-        where: the path, for the error.
+    """Return the keys in a secret key file; `mode` is its st_mode, `where` its path for the error.
 
     Raises:
         SettingError: not a secret key file, or users other than its owner may read it. The error has no content of it.
@@ -80,20 +75,20 @@ def parse_secret(text: str, mode: int, where: str) -> SecretKey:
     if mode & 0o077:
         raise SettingError(f"{where} is open to others: chmod 600 {where}")
     try:
-        fields = tomllib.loads(text[:MAX_FILE_SIZE])
+        fields = tomllib.loads(text)
         role, name = Role(fields["role"]), str(fields["name"])
         pair = [str(fields[each]) for each in ("public", "secret", "broker")]
-    except (tomllib.TOMLDecodeError, KeyError, ValueError):
+        if not NAME.fullmatch(name) or not all(KEY.fullmatch(each) for each in pair):
+            raise ValueError
+    except (KeyError, ValueError, RecursionError):  # TOMLDecodeError is a ValueError
         raise SettingError(f"{where} is no key file (python -m broker keys add makes them)") from None
-    if not NAME.fullmatch(name) or not all(KEY.fullmatch(each) for each in pair):
-        raise SettingError(f"{where} is no key file (python -m broker keys add makes them)")
     return SecretKey(Owner(role, name), *pair)
 
 
 def serialize_secret(key: SecretKey) -> str:
     """Return a secret key file's content. Z85 has no quotes and no backslashes, so TOML needs no escapes."""
     return (
-        f"# The {key.owner}'s key for tsudoi's backbone. Whoever has this file is that {key.owner.role}.\n"
+        f"# The {key.owner}'s key for tsudoi's backbone. Its bearer is that {key.owner.role}: keep it secret.\n"
         f'role = "{key.owner.role}"\nname = "{key.owner.name}"\n'
         f'public = "{key.public}"\nsecret = "{key.secret}"\nbroker = "{key.broker}"\n'
     )

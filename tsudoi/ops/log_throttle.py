@@ -1,8 +1,9 @@
-"""Keep what strangers can cause again and again from filling the log."""
+"""Bound the log lines that clients can cause again and again."""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
+from .bounded import drop_oldest
 from .token_bucket import Bucket
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -30,8 +31,7 @@ class LogThrottle(Generic[_Key]):
             return False
         self._logged.pop(key, None)
         self._logged[key] = now
-        if len(self._logged) > self._size:
-            del self._logged[next(iter(self._logged))]
+        drop_oldest(self._logged, self._size)
         return True
 
     def take_suppressed(self) -> int:

@@ -1,7 +1,7 @@
 """Export a program's numbers in Prometheus' text format.
 
 A `Row` names a metric and the function that reads it. The program counts in plain integers; they are read at each
-scrape, in a thread of the HTTP server. A reader must not iterate over a table that the event loop changes meanwhile:
+scrape, in a thread of the HTTP server. So a reader must not iterate over a table that the event loop changes:
 `list(table.values())` is one step of the interpreter, and safe.
 """
 
@@ -18,9 +18,6 @@ from .histogram import Histogram
 
 Number = Callable[[], float]
 Numbers = Callable[[], Mapping[str, float]]
-
-MOST_LABELS = 100
-"""Values of one label that are exported; only a bug could make more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def _family(row: Row, value: float | Mapping[str, float] | Histogram) -> Metric:
         row.name, row.help, labels=[row.label] if row.label else []
     )
     if isinstance(value, Mapping):
-        for label, number in list(value.items())[:MOST_LABELS]:
+        for label, number in value.items():
             family.add_metric([label], number)
     else:
         family.add_metric([], value)

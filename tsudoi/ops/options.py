@@ -17,8 +17,6 @@ from .settings import MANY, Setting, each_setting
 GROUP = {"auto_envvar_prefix": "TSUDOI", "show_default": True}
 """Context settings of a program's group of commands."""
 
-NOT_IN_FILES = ("config", "check_config", "help")
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -141,20 +139,17 @@ def check_config_option() -> Callable[[Command], Command]:
 def _from_file(context: click.Context, path: Path, program: str) -> dict[str, Any]:
     """Return the parameters that a file sets, each checked as a flag is; raise SettingError."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(configfile.MAX_SIZE + 1)
+        text = path.read_bytes().decode()
     except OSError as exc:
         raise SettingError(f"can not read {path}: {exc.strerror}") from exc
-    if len(raw) > configfile.MAX_SIZE:
-        raise SettingError(f"{path} has more than {configfile.MAX_SIZE} bytes")
-    try:
-        text = raw.decode()
     except UnicodeDecodeError as exc:
-        raise SettingError(f"{path}:{raw[: exc.start].count(10) + 1}: this is not UTF-8") from exc
+        raise SettingError(f"{path}:{exc.object[: exc.start].count(10) + 1}: this is not UTF-8") from exc
     parameters = {
         option.opts[0].removeprefix("--"): option
         for option in context.command.params
-        if isinstance(option, click.Option) and not option.hidden and option.name not in NOT_IN_FILES
+        if isinstance(option, click.Option)
+        and not option.hidden
+        and option.name not in ("config", "check_config", "help")
     }
     values: dict[str, Any] = {}
     for entry in configfile.parse(text, str(path), program):

@@ -1,6 +1,6 @@
 """Map an IP address to its rate-limit key: the IPv4 address, or the IPv6 network of 64 bits.
 
-A provider gives each customer at least 64 bits of IPv6, so single IPv6 addresses would limit nobody.
+A provider gives each customer at least 64 bits of IPv6, so a limit on single addresses would be none.
 """
 
 import ipaddress

@@ -1,4 +1,4 @@
-"""Read the settings again while the program runs, and take over those that can change."""
+"""Read the settings again while the program runs, and apply those that can change."""
 
 from collections.abc import Callable, Collection
 from dataclasses import fields
@@ -15,10 +15,8 @@ Config = TypeVar("Config")
 def reload(logger: Any, read: Callable[[], Config], apply: Callable[[Config], tuple[list[str], list[str]]]) -> bool:
     """Apply the settings as they are now, and log what that did; return False if there is a mistake in them.
 
-    Args:
-        logger: the program's.
-        read: returns a config with `log_level`; raises SettingError or click.ClickException.
-        apply: returns the names of the settings that changed, and of those that need a restart; raises SettingError.
+    `read` returns a config with `log_level`; it raises SettingError or click.ClickException. `apply` returns the names
+    of the settings that changed, and of those that need a restart; it raises SettingError.
     """
     try:
         config = read()

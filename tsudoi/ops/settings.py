@@ -28,17 +28,23 @@ class Setting:
     default: Any
     """As on a command line, before `parse`; None: the setting may be absent."""
     help: str
-    """Markdown: code stands between backquotes."""
-    flag: str
-    parse: Callable[[str], Any] | None
-    metavar: str | None
-    at_least: float
-    at_most: float
-    is_folder: bool
-    envvar: str | None
-    is_hidden: bool
+    """What it does, in one or two sentences of Markdown, without the default."""
+    flag: str = ""
+    """If it is not `--` and the field's name without its unit (`--no-` for a boolean that is True)."""
+    parse: Callable[[str], Any] | None = None
+    """Makes the field's value of a text, or raises SettingError."""
+    metavar: str | None = None
+    """The unit, or the form of the text."""
+    at_least: float = 1
+    at_most: float = MANY
+    is_folder: bool = False
+    """The path is a folder's, not a file's."""
+    envvar: str | None = None
+    """If it is not TSUDOI_ and the flag's name."""
+    is_hidden: bool = False
+    """Only programs set it, for each other."""
+    # The rest comes from the field.
     name: str = ""
-    """The field's."""
     kind: Any = None
     """The field's type; of an optional field or a tuple, the type of what is in it."""
     is_many: bool = False
@@ -54,38 +60,13 @@ class Setting:
         return self.kind is bool and self.default is True
 
 
-def setting(
-    default: Any,
-    help: str,
-    *,
-    flag: str = "",
-    parse: Callable[[str], Any] | None = None,
-    metavar: str | None = None,
-    at_least: float = 1,
-    at_most: float = MANY,
-    is_folder: bool = False,
-    envvar: str | None = None,
-    is_hidden: bool = False,
-) -> Any:
-    """Return a dataclass field that users can set.
-
-    Args:
-        default: as on a command line.
-        help: what it does, in one or two sentences, without the default.
-        flag: if it is not `--` and the field's name without its unit (`--no-` for a boolean that is True).
-        parse: makes the field's value of a text, or raises SettingError.
-        metavar: the unit, or the form of the text.
-        at_least: the smallest value of a number.
-        at_most: the largest.
-        is_folder: the path is a folder's, not a file's.
-        envvar: if it is not TSUDOI_ and the flag's name.
-        is_hidden: only programs set it, for each other.
-    """
-    about = Setting(default, help, flag, parse, metavar, at_least, at_most, is_folder, envvar, is_hidden)
+def setting(default: Any, help: str, **about: Any) -> Any:
+    """Return a dataclass field that users can set; `about` is the further content of its `Setting`."""
+    found = Setting(default, help, **about)
     value = default
-    if parse is not None and default is not None:
-        value = tuple(map(parse, default)) if isinstance(default, tuple) else parse(default)
-    return field(default=value, metadata={"setting": about})
+    if found.parse is not None and default is not None:
+        value = tuple(map(found.parse, default)) if isinstance(default, tuple) else found.parse(default)
+    return field(default=value, metadata={"setting": found})
 
 
 def each_setting(config: type) -> Iterator[Setting]:

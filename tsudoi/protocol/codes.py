@@ -75,7 +75,6 @@ class LeaveReason(IntEnum):
     IDLE = 2
     HOST_LEFT = 3
     HOST_IDLE = 4
-    LOST = 5
     KICKED = 6
     BANNED = 7
     OPERATOR = 8

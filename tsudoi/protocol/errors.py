@@ -52,9 +52,7 @@ class Banned(PeerError):
 
 
 class BackboneError(ChatError):
-    """The broker does not answer: tell the client to try again."""
-
-    status: ClassVar[Status] = Status.BUSY
+    """The broker does not answer: one line to the operator."""
 
 
 class StoreError(ChatError):

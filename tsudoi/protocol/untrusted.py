@@ -1,6 +1,6 @@
-"""Decode JSON from outside, and know everything that msgspec raises for hostile bytes."""
+"""Decode bytes from outside with msgspec, whatever they are."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -9,13 +9,19 @@ from tsudoi.protocol.errors import MalformedMessage
 PARSE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """Everything that a msgspec decoder raises, whatever the bytes."""
 
+_T = TypeVar("_T")
+
+
+def decode_untrusted(decoder: msgspec.msgpack.Decoder[_T], raw: bytes | memoryview, what: str) -> _T:
+    """Return what `raw` decodes to, or raise MalformedMessage; `what` names in the error what it should have been."""
+    try:
+        return decoder.decode(raw)
+    except PARSE_ERRORS as exc:
+        raise MalformedMessage(f"not {what}: {exc}") from exc
+
 
 def parse_json_untrusted(raw: bytes, what: str = "the text") -> Any:
-    """Return the JSON value in `raw`; `what` names it in the error.
-
-    Raises:
-        MalformedMessage: `raw` is not JSON in UTF-8, or nests too deeply.
-    """
+    """Return the JSON value in `raw`, or raise MalformedMessage; `what` names `raw` in the error."""
     try:
         return msgspec.json.decode(raw)
     except PARSE_ERRORS as exc:

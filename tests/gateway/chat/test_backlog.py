@@ -3,9 +3,7 @@
 from gateway.config import Settings
 from tests.gateway.chat.scripting import ALICE, answer_all, answer_replay, texts
 from tests.support.fakes import ScriptedGateway, a_grant, entry, said, token_of
-from tsudoi.protocol.backbone import (
-    Replay,
-)
+from tsudoi.protocol.backbone import Replay
 from tsudoi.protocol.codes import EntryKind
 
 

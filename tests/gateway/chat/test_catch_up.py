@@ -2,10 +2,7 @@
 
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, answer_replay, release, slow_gateway, texts
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, said, token_of
-from tsudoi.protocol.backbone import (
-    Item,
-    Replay,
-)
+from tsudoi.protocol.backbone import Item, Replay
 from tsudoi.protocol.codes import EntryKind
 
 

@@ -18,11 +18,7 @@ from tests.support.fakes import (
     said,
     token_of,
 )
-from tsudoi.protocol.backbone import (
-    Replay,
-    Replayed,
-    Resume,
-)
+from tsudoi.protocol.backbone import Replay, Replayed, Resume
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 

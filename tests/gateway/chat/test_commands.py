@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.chat import rate_limits, render, room_events
+from gateway.chat import render, room_events
 from gateway.chat.command_answers import PAGE
 from gateway.chat.commands import HISTORY, PORTION, PORTIONS
 from gateway.chat.rate_limits import COMMANDS, QUESTION
 from gateway.config import Settings
-from tests.gateway.chat.test_with_broker import STAYING
+from tests.gateway.chat.test_with_broker import WEATHERS
 from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Reconcile, Reconciled
@@ -26,8 +26,8 @@ JAPANESE = MemberOptions.COMMANDS | MemberOptions.JAPANESE
 TOO_FAST = "server: Too fast: that was not done."
 
 
-class Town:
-    """Two gateways, and people who speak what each test wants."""
+class TwoGateways:
+    """Two gateways and a broker, with members in the dialects that a test wants."""
 
     def __init__(self, seed: int = 1, names: tuple[str, str] = ("", "")) -> None:
         self.world = World(seed)
@@ -35,7 +35,7 @@ class Town:
         self.home: dict[FakeClient, Node] = {}
 
     def enter(self, node: Node, dialect: str = "tsudoi", options: int = ALL) -> FakeClient:
-        """One more comes into the room `den`; the first is the host. They are called c1, c2, …"""
+        """Let one more member join the room `den`; the first is the host. They are called c1, c2, …"""
         client = self.world.enter_now(node, "den", dialect, options=options)
         self.home[client] = node
         self.world.run(1.0)
@@ -65,14 +65,14 @@ def objects(client: FakeClient) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def town() -> Town:
-    return Town()
+def pair() -> TwoGateways:
+    return TwoGateways()
 
 
 # --- private ------------------------------------------------------------------------------------------------------
 
 
-def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
+def test_a_member_at_another_host_gets_no_long_answers() -> None:
     gateway = ScriptedGateway()
     elsewhere = address_of(1, network="198.51.100.7")
     member = gateway.enter(1, address=address_of(1))
@@ -96,7 +96,7 @@ def test_who_has_moved_to_another_host_is_told_nothing_long() -> None:
     assert gateway.said() == ["hello"]
 
 
-def test_wherever_it_is_it_is_told_all_if_nobody_looks_at_that() -> None:
+def test_hosts_do_not_matter_to_answers_if_they_are_not_checked() -> None:
     gateway = ScriptedGateway(Settings(check_ip="off"))
     elsewhere = address_of(1, network="198.51.100.7")
     gateway.enter(1, address=address_of(1)).options = int(ALL)
@@ -104,31 +104,31 @@ def test_wherever_it_is_it_is_told_all_if_nobody_looks_at_that() -> None:
     assert len(gateway.outbound.to(elsewhere)) > 1
 
 
-def test_a_whisper_reaches_one_and_is_shown_to_nobody_else(town: Town) -> None:
-    host, guest, own = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp-named"), town.enter(town.b)
-    town.type(guest, "/msg c1 psst")
+def test_a_whisper_reaches_one_member_only(pair: TwoGateways) -> None:
+    host, guest, own = pair.enter(pair.a, "tcrp"), pair.enter(pair.b, "tcrp-named"), pair.enter(pair.b)
+    pair.type(guest, "/msg c1 psst")
     assert lines(host) == ["c2: (to you) psst"]
     assert lines(guest) == ["\x06server(to c1) psst"]
     assert lines(own) == []
-    town.type(host, "/r what?")
+    pair.type(host, "/r what?")
     assert lines(guest) == ["\x02c1(to you) what?"]
-    town.type(own, "/history")
+    pair.type(own, "/history")
     assert [fields["code"] for fields in objects(own)] == ["no-history"]
-    town.type(host, "/msg c3 hello")
+    pair.type(host, "/msg c3 hello")
     assert objects(own)[0].items() >= {"notice": "whispered", "name": "c1", "to": "c3", "said": "hello"}.items()
 
 
-def test_who_is_away_is_told_what_is_for_it_when_it_comes_back(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", JAPANESE)
-    third = town.enter(town.b, "tcrp")
-    town.world.kill(town.b)
-    town.type(host, "/msg c2 while you were away")
-    town.type(host, "/me waits")
+def test_private_entries_are_replayed_to_their_member_only(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp"), pair.enter(pair.b, "tcrp", JAPANESE)
+    third = pair.enter(pair.b, "tcrp")
+    pair.world.kill(pair.b)
+    pair.type(host, "/msg c2 while you were away")
+    pair.type(host, "/me waits")
     lines(host)
-    node = town.home[guest] = town.home[third] = town.world.start_gateway()
+    node = pair.home[guest] = pair.home[third] = pair.world.start_gateway()
     for client in (guest, third):
         client.send(node)
-    town.world.run(4.0)
+    pair.world.run(4.0)
     assert lines(guest) == ["c1: (あなたへ) while you were away", "* c1 waits"]
     assert lines(third) == ["* c1 waits"]
 
@@ -136,30 +136,30 @@ def test_who_is_away_is_told_what_is_for_it_when_it_comes_back(town: Town) -> No
 # --- what happens -------------------------------------------------------------------------------------------------
 
 
-def test_notices_are_for_those_who_want_them_and_those_concerned(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
+def test_notices_go_to_members_with_notices_and_members_concerned(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp", JAPANESE), pair.enter(pair.b, "tcrp", MemberOptions.COMMANDS)
     bare, noticed = (
-        town.enter(town.b, "tcrp", MemberOptions(0)),
-        town.enter(town.a, "tcrp", ALL | MemberOptions.JAPANESE),
+        pair.enter(pair.b, "tcrp", MemberOptions(0)),
+        pair.enter(pair.a, "tcrp", ALL | MemberOptions.JAPANESE),
     )
-    town.type(host, "/topic 今日の話")
+    pair.type(host, "/topic 今日の話")
     assert lines(host) == ["server: c1 さんがトピックを変えました: 今日の話"]
     assert lines(noticed) == ["server: c1 さんがトピックを変えました: 今日の話"]
     assert lines(guest) == lines(bare) == []
-    town.type(host, "/mute c2 5")
+    pair.type(host, "/mute c2 5")
     assert lines(guest) == ["server: c1 has muted c2 for 5 min."]
     assert len(lines(host)) == len(lines(noticed)) == 1
-    town.type(host, "/kick c2 too loud")
+    pair.type(host, "/kick c2 too loud")
     assert lines(guest) == ["c1 has removed you from den: too loud", "exit!"]
     assert lines(host) == lines(noticed) == ["server: c1 さんが c2 さんを退室させました: too loud"]
-    town.type(bare, "/who")
+    pair.type(bare, "/who")
     assert lines(host)[0] == "c3: /who"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_who_is_removed_is_told_in_its_dialects_words(dialect: str, town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, dialect, MemberOptions.COMMANDS)
-    town.type(host, "/kick c2")
+def test_a_removed_member_is_told_in_its_dialects_words(dialect: str, pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp"), pair.enter(pair.b, dialect, MemberOptions.COMMANDS)
+    pair.type(host, "/kick c2")
     told = DIALECTS[dialect].removed
     reason = "c1 has removed you from den."
     assert reason in guest.heard[0].decode()
@@ -167,11 +167,11 @@ def test_who_is_removed_is_told_in_its_dialects_words(dialect: str, town: Town) 
     end = told[-1].format(reason=reason, room="den", user="c2").encode()
     assert end in guest.heard[-1]
     guest.heard.clear()
-    town.type(host, "still here?")
+    pair.type(host, "still here?")
     assert guest.heard == []
 
 
-def test_who_is_banned_by_the_operator_is_told_by_whom_and_why() -> None:
+def test_a_ban_by_the_operator_says_so_and_why() -> None:
     style = DIALECTS["tcrp"].down
     banned = Entry(7, EntryKind.LEFT, 2, "bob", "flood", LeaveReason.BANNED, 0)
     assert render.farewell(banned, "den", DIALECTS["tcrp"], ALL) == [
@@ -183,35 +183,35 @@ def test_who_is_banned_by_the_operator_is_told_by_whom_and_why() -> None:
     assert render.payload(banned, "den", style, ALL) == b"server: alice has banned bob."
 
 
-def test_who_comes_is_told_the_topic_once_wherever_it_goes_live(town: Town) -> None:
-    host = town.enter(town.a, "tcrp")
-    town.type(host, "/topic 今日の話")
-    plain = town.world.enter_now(town.b, "den", "tcrp", options=ALL | MemberOptions.JAPANESE)
-    own = town.world.enter_now(town.a, "den", options=ALL)
-    bare = town.world.enter_now(town.a, "den", "tcrp", options=MemberOptions.COMMANDS)
-    town.world.run(2.0)
+def test_a_new_member_is_sent_the_topic_once_whichever_gateway_it_uses(pair: TwoGateways) -> None:
+    host = pair.enter(pair.a, "tcrp")
+    pair.type(host, "/topic 今日の話")
+    plain = pair.world.enter_now(pair.b, "den", "tcrp", options=ALL | MemberOptions.JAPANESE)
+    own = pair.world.enter_now(pair.a, "den", options=ALL)
+    bare = pair.world.enter_now(pair.a, "den", "tcrp", options=MemberOptions.COMMANDS)
+    pair.world.run(2.0)
     assert lines(plain)[0] == "server: トピック: 今日の話"
     (topic,) = [fields for fields in objects(own) if fields["notice"] == "answer"]
     assert topic == {"n": topic["n"], "notice": "answer", "code": "topic-is", "arg": "今日の話"}
     assert lines(bare) == []
     # Who has not been heard yet when its gateway dies is told at the next one.
-    late = town.world.enter_now(town.b, "den", "tcrp", register=False, options=ALL)
-    town.world.kill(town.b)
-    node = town.home[late] = town.world.start_gateway()
+    late = pair.world.enter_now(pair.b, "den", "tcrp", register=False, options=ALL)
+    pair.world.kill(pair.b)
+    node = pair.home[late] = pair.world.start_gateway()
     late.send(node)
-    town.world.run(5.0)
+    pair.world.run(5.0)
     assert lines(late) == ["server: Topic: 今日の話"]
-    town.world.kill(node)
-    node = town.world.start_gateway()
+    pair.world.kill(node)
+    node = pair.world.start_gateway()
     late.send(node)
-    town.type(host, "still here?", 5.0)
+    pair.type(host, "still here?", 5.0)
     assert lines(late) == ["c1: still here?"]
 
 
-def test_own_clients_are_told_in_values(town: Town) -> None:
-    host, guest = town.enter(town.a), town.enter(town.b)
+def test_own_clients_are_told_in_values(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a), pair.enter(pair.b)
     for line in ("/topic x", "/topic -", "/mute c2", "/unmute c2", "/host c2"):
-        town.type(host, line)
+        pair.type(host, line)
     told = objects(guest)
     assert [fields.pop("n") for fields in told] == sorted(range(3, 8))
     assert told == [
@@ -221,28 +221,28 @@ def test_own_clients_are_told_in_values(town: Town) -> None:
         {"notice": "unmuted", "name": "c2", "by": "c1"},
         {"notice": "host", "name": "c2", "by": "c1"},
     ]
-    town.type(guest, "/nick ボブ")
-    town.type(guest, "/me は手を振った")
-    town.type(guest, "/leave")
+    pair.type(guest, "/nick ボブ")
+    pair.type(guest, "/me は手を振った")
+    pair.type(guest, "/leave")
     told = objects(host)[-3:]
     assert [(fields["notice"], fields["name"]) for fields in told[:2]] == [("renamed", "c2"), ("acted", "ボブ")]
     assert objects(guest)[-1]["notice"] == "closed"
 
 
-def test_a_client_may_go_on_to_write_its_first_name(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp")
-    town.type(guest, "/nick ボブ")
+def test_a_client_may_go_on_to_write_its_first_name(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp"), pair.enter(pair.b, "tcrp")
+    pair.type(guest, "/nick ボブ")
     lines(host)
     for text in ("c2: one", "ボブ: two", "three"):
-        town.type(guest, text)
+        pair.type(guest, text)
     # Also at a gateway that has never heard of its first name.
-    town.world.kill(town.b)
-    town.home[guest] = town.world.start_gateway()
-    town.type(guest, "c2: four", 5.0)
+    pair.world.kill(pair.b)
+    pair.home[guest] = pair.world.start_gateway()
+    pair.type(guest, "c2: four", 5.0)
     assert lines(host) == ["ボブ: one", "ボブ: two", "ボブ: three", "ボブ: four"]
 
 
-def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
+def test_a_fenced_gateway_sends_no_numbers_of_a_big_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(room_events, "BIG_ROOM", 0)
@@ -262,20 +262,20 @@ def test_numbers_of_a_big_room_are_told_by_nobody_who_may_have_lost_its_members(
     assert json.loads(told)["notice"] == "people"
 
 
-def test_in_a_big_room_coming_and_going_is_counted(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_big_room_coming_and_going_is_counted(pair: TwoGateways, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room_events, "BIG_ROOM", 3)
-    host, own = town.enter(town.a, "tcrp", ALL), town.enter(town.a)
-    bare = town.enter(town.a, "tcrp", MemberOptions.COMMANDS)
+    host, own = pair.enter(pair.a, "tcrp", ALL), pair.enter(pair.a)
+    bare = pair.enter(pair.a, "tcrp", MemberOptions.COMMANDS)
     for _ in range(4):
-        town.world.enter_now(town.b, "den", "tcrp")
-    town.world.run(2.0)
+        pair.world.enter_now(pair.b, "den", "tcrp")
+    pair.world.run(2.0)
     told = objects(own)
     assert {fields["notice"] for fields in told} == {"people"}
     assert sum(fields["joined"] for fields in told) == 4
     assert len(told) <= 2
     assert len(lines(host)) == len(told)
-    town.type(host, "/kick c4", 2.0)
-    # Who removed somebody is told whom, besides the number.
+    pair.type(host, "/kick c4", 2.0)
+    # The member that removed another is told its name, besides the number.
     assert lines(host) == ["server: c1 has removed c4.", "server: 1 left."]
     assert [(fields["joined"], fields["left"]) for fields in objects(own)] == [(0, 1)]
     assert lines(bare) == []
@@ -284,57 +284,59 @@ def test_in_a_big_room_coming_and_going_is_counted(town: Town, monkeypatch: pyte
 # --- questions ----------------------------------------------------------------------------------------------------
 
 
-def test_who_is_there_comes_in_pages_and_small_datagrams(town: Town) -> None:
-    host = town.enter(town.a, "tcrp", MemberOptions.COMMANDS)
+def test_the_list_of_members_comes_in_pages_and_small_datagrams(pair: TwoGateways) -> None:
+    host = pair.enter(pair.a, "tcrp", MemberOptions.COMMANDS)
     for _ in range(PAGE):
-        town.world.enter_now(town.b, "den", "tcrp")
-    town.type(host, "/who")
+        pair.world.enter_now(pair.b, "den", "tcrp")
+    pair.type(host, "/who")
     assert all(len(raw) <= ANSWER_SIZE for raw in host.heard)
     told = "\n".join(lines(host)).split("\n")
     assert told[0] == f"server: {PAGE + 1} in den, page 1 of 2:"
     assert told[1].startswith("c1 (host), silent for ")
     assert len(told) == 1 + PAGE
-    town.type(host, "/who 2")
+    pair.type(host, "/who 2")
     assert len("\n".join(lines(host)).split("\n")) == 2
-    town.type(host, "/who 3")
+    pair.type(host, "/who 3")
     assert lines(host) == ["server: The last page is 2."]
 
 
-def test_the_host_sees_who_is_kept_out(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp", JAPANESE), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
-    town.type(host, "/mute c2")
-    town.type(host, "/ban 203.0.113.9 5")
+def test_the_host_gets_the_list_of_bans_and_mutes(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp", JAPANESE), pair.enter(pair.b, "tcrp", MemberOptions.COMMANDS)
+    pair.type(host, "/mute c2")
+    pair.type(host, "/ban 203.0.113.9 5")
     lines(host), lines(guest)
-    town.type(host, "/bans")
+    pair.type(host, "/bans")
     head, muted, banned = "\n".join(lines(host)).split("\n")
     assert head == "server: 入室禁止と発言停止 2 件 (1/1 ページ):"
     assert muted == "c2、発言停止"
     assert banned.startswith("203.0.113.9、")
     assert banned.endswith(" UTC まで入室禁止")
-    town.type(host, "/bans 2")
+    pair.type(host, "/bans 2")
     assert lines(host) == ["server: 1 ページまでです。"]
-    town.type(guest, "/bans")
+    pair.type(guest, "/bans")
     assert lines(guest) == ["server: Only the host can do that."]
 
 
-def test_own_hosts_are_told_in_values_who_is_kept_out(town: Town) -> None:
-    host, _ = town.enter(town.a), town.enter(town.b)
-    town.type(host, "/bans")
+def test_the_list_of_bans_comes_in_values_to_our_own_clients(pair: TwoGateways) -> None:
+    host, _ = pair.enter(pair.a), pair.enter(pair.b)
+    pair.type(host, "/bans")
     assert objects(host) == [{"notice": "bans", "count": 0, "page": 1, "pages": 1, "bans": []}]
-    town.type(host, "/mute c2")
+    pair.type(host, "/mute c2")
     host.heard.clear()
-    town.type(host, "/bans")
+    pair.type(host, "/bans")
     assert objects(host)[0]["bans"] == [{"name": "c2", "address": "", "muted": True, "until": 0}]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("options", [MemberOptions.COMMANDS, JAPANESE])
-def test_every_answer_is_small_and_only_for_who_asked(dialect: str, options: MemberOptions, town: Town) -> None:
-    other, asker = town.enter(town.a, "tcrp", ALL), town.enter(town.b, dialect, options)
+def test_every_answer_is_small_and_only_for_the_member_that_asked(
+    dialect: str, options: MemberOptions, pair: TwoGateways
+) -> None:
+    other, asker = pair.enter(pair.a, "tcrp", ALL), pair.enter(pair.b, dialect, options)
     for number in range(HISTORY):
-        town.world.run(0.01)
-        other.send(town.a, f"{number} " + "あ" * 90)
-    town.world.run(1.0)
+        pair.world.run(0.01)
+        other.send(pair.a, f"{number} " + "あ" * 90)
+    pair.world.run(1.0)
     asker.heard.clear()
     for line in (
         "/help",
@@ -348,59 +350,59 @@ def test_every_answer_is_small_and_only_for_who_asked(dialect: str, options: Mem
         "/r x",
         "/msg zoe x",
     ):
-        town.type(asker, line)
+        pair.type(asker, line)
         assert asker.heard, line
         assert all(len(raw) <= ANSWER_SIZE for raw in asker.heard), line
         asker.heard.clear()
     assert lines(other) == []
 
 
-def test_history_is_what_was_said_last_oldest_first(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b)
+def test_history_is_what_was_said_last_oldest_first(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp"), pair.enter(pair.b)
     for text in ("one", "/me waves", "two"):
-        town.type(host, text)
+        pair.type(host, text)
     objects(guest)
-    town.type(guest, "/history 2")
+    pair.type(guest, "/history 2")
     (answer,) = objects(guest)
     assert answer["notice"] == "history"
     said = [(each["from"], each["said"], each.get("acted", False)) for each in answer["messages"]]
     assert said == [("c1", "waves", True), ("c1", "two", False)]
 
 
-def test_too_many_questions_are_not_answered(town: Town) -> None:
-    host = town.enter(town.a, "tcrp")
+def test_too_many_questions_are_not_answered(pair: TwoGateways) -> None:
+    host = pair.enter(pair.a, "tcrp")
     for _ in range(int(COMMANDS / QUESTION) + 10):
-        host.send(town.a, "/time")
-    town.world.run(1.0)
-    counters = town.a.gateway.counters
+        host.send(pair.a, "/time")
+    pair.world.run(1.0)
+    counters = pair.a.gateway.counters
     assert (counters.questions_limited, counters.told_to_slow_down) == (10, 1)
     told = lines(host)
     assert len(told) == COMMANDS / QUESTION + 1
     assert told.count(TOO_FAST) == 1
-    town.world.run(1.0)
-    town.type(host, "/time")
+    pair.world.run(1.0)
+    pair.type(host, "/time")
     assert len(lines(host)) == 1
 
 
-def test_too_many_commands_are_not_done_and_told_now_and_then(town: Town) -> None:
-    host, guest, own = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp"), town.enter(town.b)
-    town.type(host, "hello")
+def test_too_many_commands_are_not_done_and_told_now_and_then(pair: TwoGateways) -> None:
+    host, guest, own = pair.enter(pair.a, "tcrp"), pair.enter(pair.b, "tcrp"), pair.enter(pair.b)
+    pair.type(host, "hello")
     lines(guest)
     for _ in range(520):
-        guest.send(town.b, "/kick c1")
-    town.world.run(0.1)
+        guest.send(pair.b, "/kick c1")
+    pair.world.run(0.1)
     told = lines(guest)
     assert told.count("server: Only the host can do that.") == COMMANDS
     assert told.count(TOO_FAST) == 1
-    assert town.b.gateway.counters.questions_limited == 520 - COMMANDS
-    # So whoever asks hears what was said before.
-    town.type(host, "/history")
+    assert pair.b.gateway.counters.questions_limited == 520 - COMMANDS
+    # So the history still reaches back to the messages before them.
+    pair.type(host, "/history")
     assert [line.rpartition(" ")[2] for line in lines(host)[0].split("\n")[1:]] == ["hello"]
-    town.world.run(2.0)
+    pair.world.run(2.0)
     lines(guest)
     for _ in range(520):
-        guest.send(town.b, "/me waves")
-    town.world.run(0.1)
+        guest.send(pair.b, "/me waves")
+    pair.world.run(0.1)
     assert lines(guest) == [TOO_FAST]
     acted = lines(host)
     assert set(acted) == {"* c2 waves"}
@@ -408,38 +410,15 @@ def test_too_many_commands_are_not_done_and_told_now_and_then(town: Town) -> Non
     # One of our own is told in values; talking, and leaving, are other things.
     objects(own)
     for _ in range(int(COMMANDS) + 5):
-        own.send(town.b, "/r hello?")
-    town.world.run(0.1)
+        own.send(pair.b, "/r hello?")
+    pair.world.run(0.1)
     assert [fields for fields in objects(own) if "n" not in fields] == [
         {"notice": "answer", "code": "too-fast", "arg": ""}
     ]
-    town.type(own, "still here")
+    pair.type(own, "still here")
     assert lines(host) == ["c3: still here"]
-    town.type(own, "/leave")
+    pair.type(own, "/leave")
     assert lines(host) == ["server: c3 has left."]
-
-
-def test_history_looks_further_back_where_little_was_said(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limits, "COMMANDS", 10_000.0)
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions.COMMANDS)
-
-    def be_answered(times: int) -> None:
-        for _ in range(times):
-            guest.send(town.b, "/kick c1")
-        town.world.run(1.0)
-
-    def history() -> list[str]:
-        lines(host)
-        town.type(host, "/history")
-        return [line.rpartition(" ")[2] for line in lines(host)[0].split("\n")[1:]]
-
-    town.type(host, "one")
-    town.type(host, "two")
-    be_answered((PORTIONS - 1) * PORTION)
-    town.type(host, "three")
-    assert history() == ["one", "two", "three"]
-    be_answered(PORTION)
-    assert history() == ["three"]
 
 
 def asked_back(gateway: ScriptedGateway, *answers: backbone.Answer) -> list[tuple[int, int]]:
@@ -454,7 +433,7 @@ def asked_back(gateway: ScriptedGateway, *answers: backbone.Answer) -> list[tupl
     return asked
 
 
-def test_history_looks_no_further_than_it_must() -> None:
+def test_history_looks_as_far_back_as_it_must_and_may() -> None:
     gateway = ScriptedGateway()
     gateway.enter(1, "tcrp", offset=1_700, address=address_of(1)).options = ALL
 
@@ -501,60 +480,65 @@ def test_history_looks_no_further_than_it_must() -> None:
     gateway.canaries_come_back = False
     gateway.wait(5.0)
     assert gateway.outbound.to(address_of(1)) == [b"server: The server is busy. Try again in a moment."]
+    # Not beyond so many portions.
+    gateway = ScriptedGateway()
+    gateway.enter(1, "tcrp", offset=5_000, address=address_of(1)).options = ALL
+    gateway.receive(1, "/history", address_of(1))
+    asked_back(gateway, *(portion(5_000 - PORTION * number) for number in range(1, PORTIONS + 1)))
 
 
-def test_without_a_broker_a_question_is_answered_all_the_same(town: Town) -> None:
-    host = town.enter(town.a, "tcrp")
-    town.world.stop_broker()
-    town.world.run(3.0)
-    town.type(host, "/who")
+def test_without_a_broker_a_question_is_answered_all_the_same(pair: TwoGateways) -> None:
+    host = pair.enter(pair.a, "tcrp")
+    pair.world.stop_broker()
+    pair.world.run(3.0)
+    pair.type(host, "/who")
     assert lines(host) == ["server: The server is busy. Try again in a moment."]
 
 
-def test_a_second_slash_says_the_first(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions(0))
-    town.type(host, "//who")
+def test_a_second_slash_says_the_first(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp"), pair.enter(pair.b, "tcrp", MemberOptions(0))
+    pair.type(host, "//who")
     assert lines(guest) == ["c1: /who"]
-    town.type(guest, "//who")
+    pair.type(guest, "//who")
     assert lines(host) == ["c2: //who"]
 
 
-def test_a_full_width_slash_is_a_slash(town: Town) -> None:
-    host, guest = town.enter(town.a, "tcrp"), town.enter(town.b, "tcrp", MemberOptions(0))
-    town.type(host, "／who")
-    town.type(host, "／topic お茶")
+def test_a_full_width_slash_is_a_slash(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a, "tcrp"), pair.enter(pair.b, "tcrp", MemberOptions(0))
+    pair.type(host, "／who")
+    pair.type(host, "／topic お茶")
     assert [line.partition("\n")[0] for line in lines(host)] == [
         "server: 2 in den, page 1 of 1:",
         "server: c1 has set the topic: お茶",
     ]
     assert lines(guest) == []
-    town.type(host, "／dance")
+    pair.type(host, "／dance")
     assert lines(host) == ["server: There is no command ／dance. /help lists them."]
     for typed, heard in (("／／who", "／who"), ("/／who", "／who"), ("／/who", "/who")):
-        town.type(host, typed)
+        pair.type(host, typed)
         assert lines(guest) == [f"c1: {heard}"]
-    town.type(guest, "／who")
+    pair.type(guest, "／who")
     assert lines(host) == ["c2: ／who"]
 
 
 # --- in all weather -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("weather", STAYING)
+@pytest.mark.parametrize("weather", WEATHERS)
 @given(seed=st.integers(0, 2**32))
 @settings(max_examples=8)
 def test_what_commands_bring_about_comes_once_and_in_one_order(weather: str, seed: int) -> None:
-    town = Town(seed)
-    host, guest, third = town.enter(town.a), town.enter(town.b), town.enter(town.b)
-    town.world.weather = STAYING[weather]
+    pair = TwoGateways(seed)
+    host, guest, third = pair.enter(pair.a), pair.enter(pair.b), pair.enter(pair.b)
+    pair.world.weather = WEATHERS[weather]
     sent = []
     for number in range(12):
-        line = town.world.dice.choice(["/topic {}", "/msg c2 {}", "/me {}", "{}", "/kick nobody{}"]).format(number)
-        before = town.a.gateway.counters.commands + town.a.gateway.counters.accepted_messages
-        town.type(host, line, town.world.dice.choice((0.0, 0.05, 0.3)))
-        sent += [line] * (town.a.gateway.counters.commands + town.a.gateway.counters.accepted_messages - before)
-    town.world.weather = Weather()
-    town.world.settle()
+        line = pair.world.dice.choice(["/topic {}", "/msg c2 {}", "/me {}", "{}", "/kick nobody{}"]).format(number)
+        before = pair.a.gateway.counters.commands + pair.a.gateway.counters.accepted_messages
+        pair.type(host, line, pair.world.dice.choice((0.0, 0.05, 0.3)))
+        sent += [line] * (pair.a.gateway.counters.commands + pair.a.gateway.counters.accepted_messages - before)
+    pair.world.weather = Weather()
+    pair.world.settle()
     private = [line.rpartition(" ")[2] for line in sent if line.startswith("/msg")]
     public = [line.rpartition(" ")[2] for line in sent if not line.startswith(("/msg", "/kick"))]
     refused = [line.rpartition(" ")[2] for line in sent if line.startswith("/kick")]

@@ -6,10 +6,7 @@ import pytest
 
 from tests.gateway.chat.scripting import ALICE, BOB, CAROL, answer_replay, texts
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
-from tsudoi.protocol.backbone import (
-    Entry,
-    Replay,
-)
+from tsudoi.protocol.backbone import Entry, Replay
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 

@@ -5,9 +5,7 @@ import pytest
 from gateway.chat.delivery_reports import REPORT_S
 from tests.gateway.chat.scripting import ALICE
 from tests.support.fakes import ScriptedGateway, Weather, World, said
-from tsudoi.protocol.backbone import (
-    Delivered,
-)
+from tsudoi.protocol.backbone import Delivered
 
 
 @pytest.mark.parametrize("seed", range(8))

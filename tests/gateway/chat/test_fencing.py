@@ -3,13 +3,7 @@
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, texts
 from tests.support.fakes import ScriptedGateway, said
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import (
-    Positions,
-    Reconcile,
-    Reconciled,
-    Replay,
-    RoomPositions,
-)
+from tsudoi.protocol.backbone import Positions, Reconcile, Reconciled, Replay, RoomPositions
 
 
 def test_a_gateway_without_a_lease_delivers_nothing_before_it_has_reconciled(gateway: ScriptedGateway) -> None:

@@ -5,9 +5,7 @@ from hypothesis import strategies as st
 
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, answer_replay, replayed, slow_gateway, texts
 from tests.support.fakes import ScriptedGateway, said
-from tsudoi.protocol.backbone import (
-    Replay,
-)
+from tsudoi.protocol.backbone import Replay
 
 
 def test_missing_entries_are_replayed_before_later_ones(gateway: ScriptedGateway) -> None:
@@ -77,14 +75,10 @@ def test_another_epoch_begins_anew_and_is_counted(gateway: ScriptedGateway) -> N
     gateway.enter(1, address=ALICE)
     gateway.news(said(2, 9, "old"))
     gateway.news(said(1, 9, "new"), said(2, 9, "newer"), epoch=2)
-    for request in gateway.asked(Replay):
-        gateway.reply(request.id, replayed(said(1, 9, "new"), said(2, 9, "newer"), epoch=2))
+    assert gateway.asked(Replay) == []
     gateway.news(said(3, 9, "newest"), epoch=2)
-    assert gateway.counters.resets >= 1
-    heard = texts(gateway, ALICE)
-    assert heard[0] == "old"
-    assert heard[-1] == "newest"
-    assert len(heard) == len(set(heard))
+    assert gateway.counters.resets == 1
+    assert texts(gateway, ALICE) == ["old", "new", "newer", "newest"]
 
 
 @given(data=st.data())

@@ -1,19 +1,10 @@
-"""The directory counts on a gateway that it has granted a member, also when nobody waits for that grant any more."""
+"""gateway/chat/handover.py, in a whole gateway without I/O; also grants whose answers come late or twice."""
 
 from gateway.config import Settings
 from gateway.listeners.sockaddr import unpack
 from tests.gateway.chat.scripting import ALICE, BOB, release, texts
 from tests.support.fakes import ScriptedGateway, a_grant, said, token_of
-from tsudoi.protocol.backbone import (
-    Adopt,
-    Adoption,
-    Granted,
-    Item,
-    Reconcile,
-    Reconciled,
-    Release,
-    Resume,
-)
+from tsudoi.protocol.backbone import Adopt, Adoption, Granted, Item, Reconcile, Reconciled, Release, Resume
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.names import hash_token
 
@@ -116,7 +107,7 @@ def test_a_member_at_another_host_is_released_when_nothing_has_come_from_it_for_
         gateway.answer(release(1, elsewhere=True))
         assert [item.kind for item in gateway.published()] == [EntryKind.RELEASED]
         assert gateway.members.by_token == {}
-        # Of one that is not here nobody can say that.
+        # Of a member that is not here this gateway can not know that.
         gateway.answer(release(7, handover="h7", elsewhere=True))
         assert gateway.published() == [Item(EntryKind.KEPT, 1, 7, "h7", 0)]
 

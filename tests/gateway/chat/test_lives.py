@@ -13,14 +13,14 @@ from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
 from tsudoi.protocol.backbone import new_instance
 
 ROOMS = ("den", "attic", "部屋")
-DEEDS = 60
+ACTIONS = 60
 SETTINGS = Settings(idle_timeout_s=1_000.0, move_after_s=1_000.0)
 """Nobody is timed out here: who is gone at the end has left, or its room was closed. Nor may anybody be elsewhere."""
 THIEF = sockaddr.pack("198.51.100.7", 666)
 
 
 class Life:
-    """Some clients over two gateways of one name, and a dice that says what they do and what befalls them."""
+    """Some clients over two gateways of one name, and a dice that chooses their actions and injects faults."""
 
     def __init__(self, seed: int, faults: str) -> None:
         self.world = World(seed, settings=SETTINGS)
@@ -30,9 +30,9 @@ class Life:
         self.texts = 0
         for _ in range(2):
             self.world.start_gateway("g")
-        happenings: dict[str, Callable[[], None]] = {"freeze": self.freeze, "kill": self.kill, "steal": self.steal}
-        self.deeds = [self.enter, *[self.say] * 4, *[self.move] * 2, self.leave, self.register]
-        self.deeds += [happenings[fault] for fault in faults.split()]
+        injected: dict[str, Callable[[], None]] = {"freeze": self.freeze, "kill": self.kill, "steal": self.steal}
+        self.actions = [self.enter, *[self.say] * 4, *[self.move] * 2, self.leave, self.register]
+        self.actions += [injected[fault] for fault in faults.split()]
 
     @property
     def alive(self) -> list[Node]:
@@ -46,8 +46,8 @@ class Life:
         """Let the dice decide for a while, then let the weather become fine and everybody be heard once more."""
         world = self.world
         world.weather = weather
-        for _ in range(DEEDS):
-            self.dice.choice(self.deeds)()
+        for _ in range(ACTIONS):
+            self.dice.choice(self.actions)()
             world.run(self.dice.choice((0, 0.02, 0.1, 0.5, 1.0)))
         for node in world.nodes:
             node.is_frozen = False
@@ -103,7 +103,7 @@ class Life:
             }
 
     def steal(self) -> None:
-        """Show somebody's token from another host."""
+        """Show a member's token from another host."""
         if self.inside:
             client, node = self.dice.choice(self.inside), self.dice.choice(self.alive)
             for _ in range(self.dice.choice((1, 1, 5))):
@@ -112,10 +112,9 @@ class Life:
     # --- what must be ---------------------------------------------------------------------------------------------
 
     def check_what_was_heard(self, *, repeats: bool) -> None:
-        """Who is in a room still has heard everything, and so has who was in one when it closed, which it was told.
+        """Members of open rooms were sent everything; members of closed rooms that too, and the closing.
 
-        Args:
-            repeats: what was told may be told again.
+        `repeats`: entries and notices may have been sent more than once.
         """
         directory = self.world.broker.core.directory
         for client in self.home:
@@ -134,9 +133,9 @@ class Life:
                 assert set(notices) == (set() if client.member.room in directory.rooms else {"closed"})
 
     def check_ownership(self) -> None:
-        """Each member is served by the one gateway that the directory says, and nobody else is."""
+        """Each member is served by the one gateway that the directory says, and by no other."""
         directory = self.world.broker.core.directory
-        # Of closed rooms, those are kept who were not told because nobody knows where they are.
+        # Of closed rooms, only members without a known address are kept: they could not be told.
         assert all(not member.address for room in directory.closed.values() for member in room.members.values())
         entered = {client.member.member for client in self.home if client.granted is not None}
         for node in self.alive:
@@ -194,7 +193,7 @@ def test_members_come_and_go_while_gateways_die(seed: int) -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
-def test_members_come_and_go_while_somebody_has_their_tokens(seed: int) -> None:
+def test_members_come_and_go_while_a_thief_has_their_tokens(seed: int) -> None:
     life = Life(seed, "steal steal steal kill freeze")
     thief = life.world.clients[THIEF] = FakeClient(life.world, 0, "tsudoi")
     life.live(Weather(delay_s=0.05, restarts=0.01))

@@ -9,18 +9,6 @@ import pytest
 from gateway.chat.own_name import own_prefixes, without_own_name
 
 
-@pytest.mark.parametrize(
-    ("name", "own"),
-    [
-        ("alice", {"alice: ", "alice : "}),
-        ("alice#2", {"alice#2: ", "alice#2 : ", "alice: ", "alice : "}),
-        ("a#b", {"a#b: ", "a#b : "}),
-    ],
-)
-def test_a_client_may_write_its_name_as_assigned_and_as_wished(name: str, own: set[str]) -> None:
-    assert set(own_prefixes(name)) == own
-
-
 def test_a_text_too_long_for_a_name_is_not_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths: list[int] = []
 

@@ -17,8 +17,8 @@ def entry_of(vector: Vector) -> Entry:
     return Entry(offset, EntryKind[fields["kind"]], 1, sender, text, code, 0, 2 if peer else 0, peer)
 
 
-def manner_of(vector: Vector) -> MemberOptions:
-    """How the vector's receiver is served."""
+def options_of(vector: Vector) -> MemberOptions:
+    """Return the options of the vector's receiver."""
     return MemberOptions.JAPANESE if vector["language"] == "ja" else MemberOptions(0)
 
 
@@ -26,10 +26,10 @@ def manner_of(vector: Vector) -> MemberOptions:
 def test_told(vector: Vector) -> None:
     entry, style = entry_of(vector), dialect_of(vector).down
     member = {entry.sender: 1, entry.peer_name: 2}.get(vector["to"], 0)
-    assert render.payload(entry, vector["room"], style, manner_of(vector), member) == data(vector)
+    assert render.payload(entry, vector["room"], style, options_of(vector), member) == data(vector)
 
 
 @pytest.mark.parametrize("vector", vectors("removed"))
 def test_removed(vector: Vector) -> None:
     dialect = dialect_of(vector)
-    assert render.farewell(entry_of(vector), vector["room"], dialect, manner_of(vector)) == frames(vector)
+    assert render.farewell(entry_of(vector), vector["room"], dialect, options_of(vector)) == frames(vector)

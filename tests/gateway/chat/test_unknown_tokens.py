@@ -2,12 +2,7 @@
 
 import pytest
 
-from gateway.chat.unknown_tokens import (
-    HELD_BYTES,
-    HELD_DATAGRAMS,
-    HELD_TOKENS,
-    REFUSED_S,
-)
+from gateway.chat.unknown_tokens import HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
 from gateway.config import Settings
 from gateway.listeners import sockaddr
 from tests.gateway.chat.scripting import ALICE, ELSEWHERE, LOOPBACK, raw, send

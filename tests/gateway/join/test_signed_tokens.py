@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 
 from gateway.join.signed_tokens import (
     LEEWAY_S,
-    MAX_ROOMS,
     MAX_TOKEN,
     Identity,
     TokenVerifier,
@@ -34,7 +33,7 @@ from gateway.join.signed_tokens import (
     reload_verifier,
     without_token,
 )
-from gateway.join.token_keys import MAX_KEYS, TokenKeys, parse_keys
+from gateway.join.token_keys import TokenKeys, parse_keys
 from tests.support import strategies
 from tsudoi.protocol.codes import Operation, Rights, Status
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError, SettingError, WrongPassword
@@ -191,7 +190,6 @@ def test_a_clock_that_is_a_little_off_does_no_harm(claims: dict[str, Any]) -> No
         {"name": 7},
         {"rooms": "den"},
         {"rooms": ["", "den"]},
-        {"rooms": ["no"] * (MAX_ROOMS + 1)},
         {"create": "yes"},
         {"name": "x" * MAX_TOKEN},
     ],
@@ -293,9 +291,8 @@ SMALL = rsa.generate_private_key(65537, 1024)
         (pem(SMALL), "1024 bits"),
         (pem(ec.generate_private_key(ec.SECP384R1())), "neither"),
         (b"-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----", "no public key"),
-        (b"-----BEGIN PUBLIC KEY-----\nnot finished", "0 keys"),
-        (pem(ED25519) * (MAX_KEYS + 1), f"{MAX_KEYS + 1} keys"),
-        (b'{"keys": []}', "0 keys"),
+        (b"-----BEGIN PUBLIC KEY-----\nnot finished", "no keys"),
+        (b'{"keys": []}', "no keys"),
         (b'{"keys": 7}', "not a list"),
         (b'{"kty": "oct", "k": "AAAA"}', "3 bytes"),
         (b'{"kty": "what"}', "none that is known"),

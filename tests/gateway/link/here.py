@@ -4,13 +4,7 @@ from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
 from gateway.link.link import Link
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import (
-    Answer,
-    Canary,
-    Create,
-    Hello,
-    Upward,
-)
+from tsudoi.protocol.backbone import Answer, Canary, Create, Hello, Upward
 
 HELLO = Hello(backbone.VERSION)
 TIMEOUT_S = 3.0
@@ -22,7 +16,7 @@ class Here:
 
     def __init__(self) -> None:
         self.counters = Counters()
-        self.link = Link("g/1", 100, TIMEOUT_S, self.counters)
+        self.link = Link(100, TIMEOUT_S, self.counters)
         self.now = 50.0
         self.answers: list[tuple[Answer | None, float]] = []
 

@@ -8,16 +8,7 @@ from gateway.link.link import ALIVE_S
 from tests.gateway.link.here import CREATE, TIMEOUT_S, Here
 from tests.support.fakes import a_grant
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import (
-    Create,
-    Item,
-    Publish,
-    Refused,
-    Reply,
-    Request,
-    Resume,
-    Welcome,
-)
+from tsudoi.protocol.backbone import Create, Item, Publish, Refused, Reply, Request, Resume, Welcome
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 

@@ -5,12 +5,7 @@ import pytest
 from gateway.link.canary import CANARY_S, HEALTHY_S, LEASE_S
 from tests.gateway.link.here import Here
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import (
-    Accepted,
-    Canary,
-    Unknown,
-    Welcome,
-)
+from tsudoi.protocol.backbone import Accepted, Canary, Unknown, Welcome
 
 
 def test_health_is_a_canary_that_came_back_lately(here: Here) -> None:
@@ -76,10 +71,3 @@ def test_canaries_that_never_came_back_show_that_news_were_lost(here: Here) -> N
     assert here.link.handle_canary(second, here.now)
     fourth = next(message.number for message in here.tick() if isinstance(message, Canary))
     assert here.link.handle_canary(fourth, here.now)
-
-
-def test_canaries_of_a_long_absence_are_not_all_remembered_but_their_loss_is(here: Here) -> None:
-    here.wait(300.0)
-    assert not here.link.handle_canary(next(m.number for m in here.tick() if isinstance(m, Canary)), here.now)
-    assert here.link.canary.lost == 300.0 / CANARY_S
-    assert here.link.handle_canary(next(m.number for m in here.tick() if isinstance(m, Canary)), here.now)

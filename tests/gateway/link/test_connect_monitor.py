@@ -61,7 +61,7 @@ def is_in(backbone: BrokerSockets) -> bool:
     return all(monitor.is_connected for monitor in backbone._monitors)
 
 
-def test_who_comes_in_has_no_trouble(key: SecretKey, tmp_path: Path) -> None:
+def test_a_connection_that_works_has_no_error(key: SecretKey, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
             await until(lambda: is_in(backbone))
@@ -70,7 +70,7 @@ def test_who_comes_in_has_no_trouble(key: SecretKey, tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_key_that_is_not_let_in_is_told_until_it_is(key: SecretKey, tmp_path: Path) -> None:
+def test_a_refused_key_is_told_until_it_is_accepted(key: SecretKey, tmp_path: Path) -> None:
     public, secret = make_pair()
 
     async def scenario() -> None:
@@ -130,7 +130,7 @@ def test_a_broker_without_keys_is_told_and_one_that_comes_back_with_them_is_foun
         ("ipc:///nowhere/at/all", "nobody listens at ipc:///nowhere/at/all"),
     ],
 )
-def test_where_nobody_is_that_is_told(endpoint: str, words: str) -> None:
+def test_an_endpoint_without_a_listener_is_told(endpoint: str, words: str) -> None:
     async def scenario() -> None:
         async with connecting(endpoint, None) as backbone:
             await until(lambda: backbone.connect_error.startswith(words))
@@ -138,7 +138,7 @@ def test_where_nobody_is_that_is_told(endpoint: str, words: str) -> None:
     asyncio.run(scenario())
 
 
-def test_the_way_of_the_news_is_watched_as_well(key: SecretKey, tmp_path: Path) -> None:
+def test_the_socket_for_news_is_watched_as_well(key: SecretKey, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
             await until(lambda: is_in(backbone))

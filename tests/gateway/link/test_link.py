@@ -3,14 +3,7 @@
 from gateway.link.canary import CANARY_S
 from gateway.link.link import ALIVE_S, HELLO_S
 from tests.gateway.link.here import HELLO, Here
-from tsudoi.protocol.backbone import (
-    Accepted,
-    Delivered,
-    Item,
-    Publish,
-    Unknown,
-    Welcome,
-)
+from tsudoi.protocol.backbone import Accepted, Delivered, Item, Publish, Unknown, Welcome
 from tsudoi.protocol.codes import EntryKind
 
 
@@ -54,13 +47,6 @@ def test_nothing_is_notified_to_a_broker_that_does_not_know_this_gateway() -> No
     here.handle(Welcome("broker", 0, True))
     here.link.notify(Delivered([(1, 2)]))
     assert here.said() == [Delivered([(1, 2)])]
-
-
-def test_accepted_reaches_the_publisher(here: Here) -> None:
-    here.link.publisher.add(Item(EntryKind.SAID, 1, 2, "a", 0))
-    here.said()
-    here.handle(Accepted(1))
-    assert len(here.link.publisher) == 0
 
 
 def test_items_may_wait_for_company(here: Here) -> None:

@@ -39,14 +39,6 @@ def test_nothing_is_sent_before_the_broker_knows_us() -> None:
     assert texts(publisher.frames(0.0)) == [(1, ["a"])]
 
 
-def test_nothing_is_sent_when_the_broker_does_not_know_us_any_more(publisher: Publisher) -> None:
-    publisher.close()
-    publisher.add(said("a"))
-    assert publisher.frames(9.0) == []
-    publisher.welcome(0, 9.0)
-    assert texts(publisher.frames(9.0)) == [(1, ["a"])]
-
-
 def test_items_are_numbered_and_sent_once(publisher: Publisher) -> None:
     publisher.add(said("a"))
     publisher.add(said("b"))

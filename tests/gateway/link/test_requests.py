@@ -3,14 +3,7 @@
 from gateway.link.link import ALIVE_S
 from gateway.link.requests import ASK_AGAIN_S
 from tests.gateway.link.here import TIMEOUT_S, Here
-from tsudoi.protocol.backbone import (
-    Accepted,
-    ListRooms,
-    Reply,
-    Request,
-    Resume,
-    Rooms,
-)
+from tsudoi.protocol.backbone import Accepted, ListRooms, Reply, Request, Resume, Rooms
 
 
 def test_an_answer_finds_its_question(here: Here) -> None:

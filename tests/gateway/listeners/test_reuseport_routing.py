@@ -10,9 +10,8 @@ import pytest
 
 from gateway.config import Listener
 from gateway.join.session_tokens import SessionTokens, worker_of
-from gateway.listeners.reuseport_routing import program
+from gateway.listeners.reuseport_routing import program, route_by_token
 from gateway.listeners.udp import bind_udp
-from gateway.process.workers import steer
 
 WORKERS = 3
 
@@ -54,7 +53,7 @@ def came_to(group: list[socket.socket]) -> list[tuple[int, bytes]]:
 
 
 def test_the_kernel_brings_datagrams_to_the_worker_of_their_token(group: list[socket.socket]) -> None:
-    assert steer(group)
+    assert route_by_token(group)
     tokens, sent = SessionTokens(WORKERS), []
     for number in range(60):
         room = f"部屋{number}" if number % 2 else "r" * (number * 4)
@@ -68,7 +67,7 @@ def test_the_kernel_brings_datagrams_to_the_worker_of_their_token(group: list[so
 
 
 def test_what_holds_no_token_is_spread_and_none_of_it_lost(group: list[socket.socket]) -> None:
-    assert steer(group)
+    assert route_by_token(group)
     with ExitStack() as stack:
         for _ in range(40):
             client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -79,6 +78,6 @@ def test_what_holds_no_token_is_spread_and_none_of_it_lost(group: list[socket.so
     assert len({worker for worker, _ in found}) == WORKERS
 
 
-def test_a_socket_that_shares_its_port_with_nobody_can_not_steer() -> None:
+def test_a_socket_that_shares_its_port_with_nobody_can_not_be_routed() -> None:
     with bind_udp(Listener("127.0.0.1", 0)) as alone:
-        assert not steer([alone])
+        assert not route_by_token([alone])

@@ -128,7 +128,7 @@ def test_what_was_received_stays_when_more_is_received(
 
 
 @pytest.mark.parametrize("size", [0, 1, 1_200, 4_094])
-def test_one_datagram_is_sent_from_the_door(
+def test_one_datagram_is_sent_from_the_socket(
     engine: type[Io], sock: socket.socket, new_socket: NewSocket, size: int
 ) -> None:
     receiver = new_socket()

@@ -16,7 +16,7 @@ from broker.config import Limits
 from broker.core import Core
 from broker.net.server import Server as BrokerServer
 from broker.store.memory import MemoryStore
-from gateway.config import Config, Door, Settings
+from gateway.config import Config, Listener, Settings
 from gateway.process.service import DRAIN_S, Service
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry
@@ -25,7 +25,7 @@ from tsudoi.protocol.codes import EntryKind, Operation
 from tsudoi.protocol.errors import InvalidName, SettingError, WrongPassword
 
 PATIENCE_S = 10.0
-ANY = Door("127.0.0.1", 0)
+ANY = Listener("127.0.0.1", 0)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -34,7 +34,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def a_config(tcp: Door = ANY, udp: Door = ANY) -> Config:
+def a_config(tcp: Listener = ANY, udp: Listener = ANY) -> Config:
     return Config(tcp=(tcp,), udp=(udp,), data=Path("unused"))
 
 
@@ -52,8 +52,8 @@ class Both:
         self.is_stopped = False
 
     async def start(self) -> None:
-        (door,) = await self.service.start()
-        self.server = tsudoi.Server("127.0.0.1", door.port, self.service.udp[0].listener.port)
+        (listener,) = await self.service.start()
+        self.server = tsudoi.Server("127.0.0.1", listener.port, self.service.udp[0].listener.port)
 
     async def stop(self) -> None:
         """Stop the gateway, once."""
@@ -91,7 +91,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"{request.param}{tmp_path}/b"
 
 
-def test_its_doors_open_when_a_probe_has_come_back(where: str) -> None:
+def test_it_listens_when_a_probe_has_come_back(where: str) -> None:
     async def scenario() -> None:
         async with running(where) as both:
             assert both.service.link.canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
@@ -114,7 +114,7 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
                     if isinstance(event, tsudoi.Message) and event.text == "hello":
                         break
             counters = both.service.counters
-            assert (counters.handshakes, counters.handshakes_refused) == (2, 0)
+            assert (counters.handshakes_admitted, sum(counters.refusals.values())) == (2, 0)
             assert counters.accepted_messages == 1
             # And alice has been told that bob is here.
             await until(lambda: counters.deliveries == 2)
@@ -170,24 +170,25 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
         monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
         starting = asyncio.create_task(service.start())
         await until(lambda: len(said) == 2)
-        assert said["ill"] == "the broker has not been reached yet"
+        assert said["unhealthy"] == "the broker has not been reached yet"
         assert str(said["the broker can not be reached"]).startswith("nobody listens at ")
         assert not starting.done()
         starting.cancel()
-        assert "has not been reached yet: nobody listens at" in service.illness(asyncio.get_running_loop().time())
+        reason = service.unhealthy_reason(asyncio.get_running_loop().time())
+        assert "has not been reached yet: nobody listens at" in reason
         await service.stop()
 
     asyncio.run(scenario())
 
 
-def test_a_taken_door_is_a_setting_error(tmp_path: Path) -> None:
+def test_a_taken_address_is_a_setting_error(tmp_path: Path) -> None:
     async def scenario() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))
             with pytest.raises(SettingError, match="can not listen on UDP"):
-                Service(a_config(udp=Door("127.0.0.1", taken.getsockname()[1])), f"{IPC}{tmp_path}/b")
+                Service(a_config(udp=Listener("127.0.0.1", taken.getsockname()[1])), f"{IPC}{tmp_path}/b")
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            service = Service(a_config(tcp=Door("127.0.0.1", listener.getsockname()[1])), f"{IPC}{tmp_path}/b")
+            service = Service(a_config(tcp=Listener("127.0.0.1", listener.getsockname()[1])), f"{IPC}{tmp_path}/b")
             with pytest.raises(SettingError, match="can not listen on TCP"):
                 await service.start()
             await service.stop()
@@ -195,7 +196,7 @@ def test_a_taken_door_is_a_setting_error(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_fault_of_ours_while_datagrams_wait_does_not_close_the_doors(
+def test_a_fault_of_ours_while_datagrams_wait_does_not_end_the_reading(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scenario() -> None:
@@ -205,10 +206,10 @@ def test_a_fault_of_ours_while_datagrams_wait_does_not_close_the_doors(
             core, service = both.service.core, both.service
             take = core.handle_datagrams
 
-            def fail_once(door: int, datagrams: list[tuple[bytes, bytes]], now: float) -> None:
+            def fail_once(index: int, datagrams: list[tuple[bytes, bytes]], now: float) -> None:
                 if service._resting and not faults:
                     raise ZeroDivisionError
-                take(door, datagrams, now)
+                take(index, datagrams, now)
 
             monkeypatch.setattr(core, "handle_datagrams", fail_once)
             while not faults:

@@ -156,8 +156,8 @@ def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest
         service = GatewayService(
             Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), broker.endpoint, broker.context
         )
-        (door,) = await service.start()
-        server = tsudoi.Server("127.0.0.1", door.port, service.udp[0].listener.port)
+        (listener,) = await service.start()
+        server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
         monkeypatch.setattr(SqliteStore, "commit", fail)
         joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server))
         async with asyncio.timeout(PATIENCE_S):

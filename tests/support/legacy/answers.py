@@ -4,35 +4,26 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.legacy.wire import CREATE, Frame, header
 
 JsonCheck = Callable[[dict[str, Any]], bool]
 
 
-class Refusal(Enum):
-    """(status number, words, tcrp-ok's word, tcrp-bare-ack's state)"""
+class _Refusal(NamedTuple):
+    status: int
+    reason: str
+    word: str
+    """Of tcrp-ok."""
+    state: int
+    """Of tcrp-bare-ack."""
 
+
+class Refusal(_Refusal, Enum):
     ROOM_EXISTS = (1, "Room already exists", "ROOM_EXISTS", 3)
     ROOM_NOT_FOUND = (2, "Room does not exist", "NO_ROOM", 4)
     WRONG_PASSWORD = (3, "Wrong password", "WRONG_PASSWORD", 5)
-
-    @property
-    def status(self) -> int:
-        return self.value[0]
-
-    @property
-    def reason(self) -> str:
-        return self.value[1]
-
-    @property
-    def word(self) -> str:
-        return self.value[2]
-
-    @property
-    def state(self) -> int:
-        return self.value[3]
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,15 +40,15 @@ class Habits:
     binds_early: bool | None = None
     """Has a UDP port before it sends anything."""
     connects_udp: bool | None = None
-    """`connect()`s its UDP socket, so that it hears nobody but the address that it sends to."""
+    """Connects its UDP socket, so that it receives only from the address that it sends to."""
     tcp_from: str = "127.0.0.1"
     udp_from: str = "127.0.0.1"
     udp_ports: Sequence[int] = (0,)
     """Ports to try for its UDP socket, in this order."""
     prefix: str | None = None
-    """What it puts between its own name and the text; empty: it sends the bare text."""
+    """Separates its own name from the text; empty: it sends the bare text."""
     announced_host: str = "0.0.0.0"
-    """What it says its address is, where it says so; programs often know no better than this."""
+    """The address that it announces, in dialects that do; many programs announce this one."""
     password: str | None = None
     ascii_json: bool = True
     """JSON with escapes (`json.dumps` as it comes), or with the characters themselves."""
@@ -68,12 +68,12 @@ class Answer:
     token: bytes | None
     """None when the client understood that it was refused."""
     error: str = ""
-    """What it would show its user then."""
+    """The text that it would show then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One datagram, and what the client made of it."""
+    """One received datagram, raw and parsed."""
 
     raw: bytes
     origin: Address
@@ -91,9 +91,9 @@ class LegacyClient(ABC):
     counts: ClassVar[Counts] = Counts.BYTES
     prefix: ClassVar[str] = ""
     separator: ClassVar[str] = ": "
-    """What stands between name and text on its screen."""
+    """Separates name and text on its screen."""
     registration: ClassVar[str | None] = None
-    """The first datagram's text, of which nobody may ever hear; None: the client sends no such datagram."""
+    """The first datagram's text, which no member may receive; None: the client sends no such datagram."""
     leave_word: ClassVar[str | None] = None
     echoes: ClassVar[bool] = False
     """It waits for its own text to come back and shows that; otherwise it would show it twice."""
@@ -134,7 +134,7 @@ class LegacyClient(ABC):
     # The TCP half.
 
     def dial(self) -> None:
-        """Connect and say nothing yet; some programs then ask their user what to send."""
+        """Connect without sending; some programs then ask their user what to send."""
         self.stream = Stream(self.door.tcp, self.habits.tcp_from)
 
     def hang_up(self) -> None:
@@ -205,7 +205,7 @@ class LegacyClient(ABC):
         return port
 
     def start(self) -> None:
-        """What the program sends by itself once it has its token, if anything."""
+        """Send what the program sends by itself once it has its token."""
         if self.registration is not None:
             self.send(self.registration)
 
@@ -223,7 +223,7 @@ class LegacyClient(ABC):
         self.send_raw(self.datagram(text))
 
     def datagram(self, text: str) -> bytes:
-        """The bytes of one datagram up."""
+        """Return the bytes of one datagram up."""
         counts = self.habits.udp_counts or self.habits.counts or self.counts
         return datagram(self.room, self.token, text, counts)
 
@@ -238,13 +238,13 @@ class LegacyClient(ABC):
         return old
 
     def hear(self, patience_s: float = PATIENCE_S) -> Heard:
-        """The next datagram; an AssertionError if none comes."""
+        """Return the next datagram; raise AssertionError if none comes."""
         heard = self.listen(patience_s)
         assert heard is not None, f"{self!r} heard nothing for {patience_s} s"
         return heard
 
     def hear_until(self, wanted: Callable[[Heard], bool], patience_s: float = PATIENCE_S) -> list[Heard]:
-        """Everything up to and with the datagram that is `wanted`."""
+        """Receive up to and with the datagram that is `wanted`."""
         deadline, heard = Deadline(patience_s), list[Heard]()
         while not heard or not wanted(heard[-1]):
             following = self.listen(deadline.left)
@@ -253,18 +253,18 @@ class LegacyClient(ABC):
         return heard
 
     def hear_line(self, line: str, patience_s: float = PATIENCE_S) -> list[Heard]:
-        """Everything up to and with the datagram that shows as `line`."""
+        """Receive up to and with the datagram that shows as `line`."""
         return self.hear_until(lambda heard: heard.shown == line, patience_s)
 
     def pending(self) -> list[Heard]:
-        """What has arrived and was not read; does not wait."""
+        """Return the datagrams that have arrived and were not read, without waiting."""
         heard = list[Heard]()
         while self.stopped is None and (following := self.listen(0.0)) is not None:
             heard.append(following)
         return heard
 
     def listen(self, patience_s: float) -> Heard | None:
-        """The next datagram, or None if none comes in that time."""
+        """Return the next datagram, or None if none comes in that time."""
         assert self.stopped is None, f"{self!r} has ended at {self.stopped!r}"
         assert self._udp is not None, f"{self!r} has no UDP socket yet and can hear nobody"
         self._udp.settimeout(patience_s)
@@ -281,21 +281,21 @@ class LegacyClient(ABC):
 
     @abstractmethod
     def parse(self, raw: bytes) -> tuple[str | None, str]:
-        """(sender, text); the sender None where there is no field for it. May assert: a real program would break."""
+        """Return (sender, text), the sender None where there is no field for it; AssertionError: a real one breaks."""
 
     @abstractmethod
     def down(self, sender: str, text: str) -> bytes:
-        """The datagram that this program's own server sends for a line."""
+        """Return the datagram that this program's own server sends for a line."""
 
     def ends_at(self, text: str, raw: bytes) -> bool:
-        """True when the program closes at this text."""
+        """Say whether the program ends at this text."""
         return False
 
     def shows(self, sender: str | None, text: str) -> str:
         return text if sender is None else f"{sender}{self.separator}{text}"
 
     def line(self, sender: str, text: str) -> str:
-        """What must stand on this program's screen when `sender` says `text`."""
+        """Return what this program shows for a message."""
         return f"{sender}{self.separator}{text}"
 
 

@@ -1,4 +1,4 @@
-"""A room full of stand-ins, and the record of what each of them must have on its screen."""
+"""A room with stand-ins as members, and the lines that each of them must have shown."""
 
 from tests.support.legacy.client import Answer, LegacyClient
 from tests.support.legacy.plain import Tcrp200
@@ -6,10 +6,10 @@ from tests.support.legacy.wire import PATIENCE_S, Deadline
 
 
 class Company:
-    """The members of one room. Say everything through it: it waits until all have heard, and remembers.
+    """The members of one room. Send all messages through it: it waits until they are received, and keeps a record.
 
-    A member can be heard of only when its UDP address is known: it has announced a port, or sent a datagram. What it
-    missed until then must come at that moment, so it counts from its joining on.
+    A member receives messages once its UDP address is known: it has announced a port, or sent a datagram. Messages of
+    the time between its join and that moment must come then, so all messages from its join on are due.
     """
 
     def __init__(self, room: str) -> None:
@@ -18,7 +18,7 @@ class Company:
         self.screens: dict[LegacyClient, list[str]] = {}
         self._said: list[tuple[LegacyClient, str]] = []
         self._unheard: list[tuple[LegacyClient, str]] = []
-        """Said when nobody was there to hear: no one can tell if the next to join did so before or after."""
+        """Sent by the only member: whether the next one joined before or after is not known here."""
         self._joined_at: dict[LegacyClient, int] = {}
         self._reachable: set[LegacyClient] = set()
 
@@ -43,11 +43,11 @@ class Company:
         return answer
 
     def say(self, speaker: LegacyClient, text: str) -> None:
-        """One line; comes back when it stands on every screen that it belongs on."""
+        """Send one line; return when all members have received it."""
         self.say_all([(speaker, text)])
 
     def say_all(self, lines: list[tuple[LegacyClient, str]]) -> None:
-        """All lines at once; comes back when each stands on every screen, in whatever order."""
+        """Send lines at the same time; return when all members have received each, in any order."""
         for speaker, text in lines:
             speaker.say(text)
             alone = self.members == [speaker] and not speaker.echoes
@@ -68,7 +68,7 @@ class Company:
                 screen.append(heard.shown)
 
     def due(self, member: LegacyClient) -> list[str]:
-        """The lines that belong on a member's screen, in the order they were said."""
+        """Return the lines that a member must show, in the order in which they were sent."""
         return [
             member.line(speaker.name, text)
             for speaker, text in self._said[self._joined_at[member] :]
@@ -76,7 +76,7 @@ class Company:
         ]
 
     def check(self) -> None:
-        """Each has read exactly what is due to it, in order; nobody has anything more waiting."""
+        """Check that each member has received exactly the lines due to it, in order, and that no datagram waits."""
         for member in self.members:
             if member in self._reachable:
                 assert self.screens[member] == self.due(member), (
@@ -85,7 +85,7 @@ class Company:
                 assert member.pending() == [], member
 
     def chat(self, *speakers: LegacyClient) -> None:
-        """Two rounds. The first also tells the room where its speakers are, as far as it did not know."""
+        """Let the speakers send two rounds of lines. The first also makes their addresses known."""
         for number in (1, 2):
             for speaker in speakers or self.members:
                 self.say(speaker, f"こんにちは: {number}")

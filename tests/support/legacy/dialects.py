@@ -1,44 +1,13 @@
 """Every stand-in by its dialect's name."""
 
+from tests.support.legacy import plain, structured
 from tests.support.legacy.client import LegacyClient
-from tests.support.legacy.plain import (
-    Classic,
-    Tcrp,
-    Tcrp200,
-    TcrpBareAck,
-    TcrpEmptyAck,
-    TcrpNamed,
-    TcrpNoToken,
-    TcrpOk,
-)
-from tests.support.legacy.structured import (
-    Tcrp202,
-    TcrpJson,
-    TcrpRoom,
-    TcrpSingle,
-    TcrpSuccess,
-    TcrpTwoSockets,
-)
 
-CLIENTS: dict[str, type[LegacyClient]] = {
-    client.dialect: client
-    for client in (
-        Classic,
-        Tcrp,
-        TcrpNamed,
-        TcrpRoom,
-        TcrpJson,
-        Tcrp200,
-        TcrpOk,
-        TcrpBareAck,
-        TcrpEmptyAck,
-        TcrpNoToken,
-        TcrpSuccess,
-        TcrpSingle,
-        TcrpTwoSockets,
-        Tcrp202,
-    )
-}
+_PLAIN = (plain.Classic, plain.Tcrp, plain.TcrpNamed, plain.Tcrp200, plain.TcrpOk, plain.TcrpBareAck)
+_JSON = (structured.TcrpRoom, structured.TcrpJson, structured.TcrpSuccess, structured.TcrpSingle, structured.Tcrp202)
+_RARE = (plain.TcrpEmptyAck, plain.TcrpNoToken, structured.TcrpTwoSockets)
+
+CLIENTS: dict[str, type[LegacyClient]] = {client.dialect: client for client in (*_PLAIN, *_JSON, *_RARE)}
 
 CHATTING = tuple(name for name in CLIENTS if name != "tcrp-room")
 """Those with a UDP half."""

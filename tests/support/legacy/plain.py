@@ -8,7 +8,7 @@ from tests.support.legacy.wire import CREATE, HEADER_SIZE, JOIN, Counts, Frame, 
 
 
 class Classic(RawClient):
-    """The seed's client. It takes whatever comes as its token and leaves only by being killed."""
+    """The seed's client. It takes any reply for its token, and has no leave word."""
 
     dialect = "classic"
     counts = Counts.CHARACTERS
@@ -35,7 +35,7 @@ class Classic(RawClient):
 
 
 class Tcrp(RawClient):
-    """By the text of the exercise. It is heard of on UDP when its user has typed a line, not before."""
+    """By the text of the exercise. It sends no datagram before its user has typed a line."""
 
     dialect = "tcrp"
 
@@ -78,7 +78,7 @@ class Tcrp200(RawClient):
 
     @property
     def greeting(self) -> str:
-        """Chat like any other: the others see it."""
+        """An ordinary message, which the other members receive."""
         return f"{self.room} に参加しました。"
 
     def converse(self, stream: Stream, operation: int, room: str) -> Answer:

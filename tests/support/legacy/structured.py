@@ -9,7 +9,7 @@ from tests.support.legacy.wire import CREATE, HEADER_SIZE, Frame, Stream
 
 
 class TcrpRoom(RawClient):
-    """Has no UDP half: it is in the room, and that is all."""
+    """Joins rooms by TCP, and has no UDP half."""
 
     dialect = "tcrp-room"
 

@@ -23,7 +23,7 @@ Address = tuple[str, int]
 
 
 class Door(NamedTuple):
-    """Where a client knocks: one TCP listener, and the UDP socket that goes with it."""
+    """A TCP listener, and the UDP socket that goes with it."""
 
     tcp: Address
     udp: Address
@@ -90,7 +90,7 @@ class Stream:
             self._socket.sendall(part)
 
     def receive_once(self, limit: int) -> bytes:
-        """One `recv`: whatever is there, however little."""
+        """Return the bytes of one `recv`."""
         return self._socket.recv(limit)
 
     def receive_exactly(self, size: int) -> bytes:
@@ -103,12 +103,12 @@ class Stream:
         return data
 
     def receive_frame(self) -> Frame:
-        """Header, then exactly the body that it promises."""
+        """Receive a header, and then exactly the body that it promises."""
         head = Frame.split(self.receive_exactly(HEADER_SIZE))
         return Frame.split(head.raw + self.receive_exactly(head.room_size + head.payload_size))
 
     def receive_to_end(self) -> bytes:
-        """What comes until the other side closes."""
+        """Receive until the other side closes."""
         data = b""
         while more := self._socket.recv(4096):
             data += more
@@ -119,7 +119,7 @@ class Stream:
 
 
 class Deadline:
-    """A moment to give up at."""
+    """The time left until waiting ends."""
 
     def __init__(self, seconds: float = PATIENCE_S) -> None:
         self._at = time.monotonic() + seconds
@@ -127,7 +127,3 @@ class Deadline:
     @property
     def left(self) -> float:
         return max(0.0, self._at - time.monotonic())
-
-    @property
-    def passed(self) -> bool:
-        return self.left == 0.0

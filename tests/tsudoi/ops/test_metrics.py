@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from tsudoi.ops.histogram import SECONDS, Histogram
-from tsudoi.ops.metrics import MOST_LABELS, Row, counter, exposition, gauge, histogram
+from tsudoi.ops.metrics import Row, counter, exposition, gauge, histogram
 
 
 def told(*rows: Row) -> dict[str, float]:
@@ -29,11 +29,6 @@ def test_counters_and_gauges_are_read_when_somebody_asks() -> None:
 def test_a_label_has_a_number_for_each_value() -> None:
     rows = [gauge("t_waiting", "Waiting", lambda: {"a": 1, "b": 2}, "queue")]
     assert told(*rows) == {"t_waiting{a}": 1, "t_waiting{b}": 2}
-
-
-def test_labels_have_a_bound() -> None:
-    rows = [counter("t_x", "X", lambda: {str(number): 1 for number in range(10 * MOST_LABELS)}, "number")]
-    assert len(told(*rows)) == MOST_LABELS
 
 
 def test_whatever_is_in_a_label_is_escaped() -> None:

@@ -1,7 +1,6 @@
 """Serve GET /healthz and GET /metrics.
 
-In threads, so that a program whose event loop is stuck is reported as unhealthy instead of not at all. Nothing changes
-by a request.
+In threads, so that a program whose event loop is stuck is reported as unhealthy instead of not at all.
 """
 
 import contextlib
@@ -19,26 +18,18 @@ from ..host_port import HostPort
 AT_ONCE = 16
 """Connections at once; one more is closed."""
 REQUEST_S = 5
-"""How long a connection may last. Else a peer that sends a byte now and then keeps its place for ever, and sixteen of
-those keep the health check out."""
+"""How long a connection may last. Otherwise sixteen clients that send a byte now and then would keep the health check
+out."""
 
 
 class HttpServer:
     """A small HTTP server for monitoring."""
 
     def __init__(self, place: HostPort, unhealthy_reason: Callable[[], str], metrics: Callable[[], bytes]) -> None:
-        """Bind and serve.
+        """Bind and serve; raise SettingError if the address can not be bound.
 
-        Args:
-            place: where; port 0 takes a free one.
-            unhealthy_reason: returns an empty text if all is well; called in a thread, as is `metrics`.
-            metrics: returns the metrics in Prometheus' text format.
-
-        Raises:
-            SettingError: the address can not be bound.
+        `unhealthy_reason` and `metrics` are called in threads; the first returns an empty text if all is well.
         """
-        self.refused = 0
-        """Connections closed because there were too many."""
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -64,7 +55,7 @@ class HttpServer:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = _bind(place, Handler, self._refuse)
+        self._server = _bind(place, Handler)
         self.place = HostPort(place.host, self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
 
@@ -78,13 +69,8 @@ class HttpServer:
         self._server.shutdown()
         self._server.server_close()
 
-    def _refuse(self) -> None:
-        self.refused += 1
 
-
-def _bind(
-    place: HostPort, handler: type[BaseHTTPRequestHandler], on_refused: Callable[[], None]
-) -> ThreadingHTTPServer:
+def _bind(place: HostPort, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
     free = threading.BoundedSemaphore(AT_ONCE)
 
     class Server(ThreadingHTTPServer):
@@ -95,7 +81,6 @@ def _bind(
             if free.acquire(blocking=False):
                 super().process_request(request, client_address)
             else:
-                on_refused()
                 self.shutdown_request(request)
 
         def process_request_thread(self, request: Any, client_address: Any) -> None:

@@ -9,8 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from tsudoi.protocol.backbone import Number, Wire
-from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.untrusted import PARSE_ERRORS
+from tsudoi.protocol.untrusted import decode_untrusted
 
 VERSION: Final = 1
 PAGE: Final = 1_000
@@ -23,8 +22,6 @@ Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 
 
 class ListRooms(Wire, tag=1):
-    """List the rooms."""
-
     after: Number = 0
     """Only rooms with larger ids."""
     name: Text = ""
@@ -32,8 +29,6 @@ class ListRooms(Wire, tag=1):
 
 
 class ListMembers(Wire, tag=2):
-    """List the members."""
-
     after: Number = 0
     """Only members with larger ids."""
     room: Text = ""
@@ -134,8 +129,6 @@ class Ask(Wire, tag=1):
 
 
 class Room(Wire):
-    """One room."""
-
     id: Number
     name: str
     members: Number
@@ -150,8 +143,6 @@ class Room(Wire):
 
 
 class Member(Wire):
-    """One member."""
-
     id: Number
     room: str
     name: str
@@ -168,8 +159,6 @@ class Member(Wire):
 
 
 class Gateway(Wire):
-    """One gateway."""
-
     instance: str
     members: Number
     state: str
@@ -179,8 +168,6 @@ class Gateway(Wire):
 
 
 class ListedBan(Wire):
-    """One ban from all rooms."""
-
     name: str
     ip: str
     until_ms: Number
@@ -236,23 +223,15 @@ class Refused(Wire, tag=7):
 Answer = Rooms | Members | Gateways | Counted | Bans | Done | Refused
 
 _questions = msgspec.msgpack.Decoder(Ask)
-_answers = msgspec.msgpack.Decoder(Answer)
+_answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
 encode = msgspec.msgpack.Encoder().encode
 
 
 def parse_ask_untrusted(frame: bytes) -> Ask:
     """Return an operator's question, or raise MalformedMessage."""
-    try:
-        ask: Ask = _questions.decode(frame)
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not an operator's frame: {exc}") from exc
-    return ask
+    return decode_untrusted(_questions, frame, "an operator's frame")
 
 
 def parse_answer_untrusted(frame: bytes) -> Answer:
     """Return the broker's answer, or raise MalformedMessage."""
-    try:
-        answer: Answer = _answers.decode(frame)
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not an answer to an operator: {exc}") from exc
-    return answer
+    return decode_untrusted(_answers, frame, "an answer to an operator")

@@ -2,36 +2,26 @@
 
 import msgspec
 
-from ..errors import MalformedMessage
-from ..untrusted import PARSE_ERRORS
+from ..untrusted import decode_untrusted
 from .from_broker import Downward
 from .from_gateway import Upward
 from .log import Bundle, News
 
-_encoder = msgspec.msgpack.Encoder()
-_upward = msgspec.msgpack.Decoder(Upward)
-_downward = msgspec.msgpack.Decoder(Downward)
+_upward: msgspec.msgpack.Decoder[Upward] = msgspec.msgpack.Decoder(Upward)
+_downward: msgspec.msgpack.Decoder[Downward] = msgspec.msgpack.Decoder(Downward)
 _news = msgspec.msgpack.Decoder(News)
 _bundle = msgspec.msgpack.Decoder(Bundle)
-encode = _encoder.encode
+encode = msgspec.msgpack.Encoder().encode
 
 
 def parse_upward_untrusted(frame: bytes) -> Upward:
     """Return a frame from a gateway, or raise MalformedMessage."""
-    try:
-        message: Upward = _upward.decode(frame)
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not a gateway's frame: {exc}") from exc
-    return message
+    return decode_untrusted(_upward, frame, "a gateway's frame")
 
 
 def parse_downward_untrusted(frame: bytes) -> Downward:
     """Return a frame from the broker, or raise MalformedMessage."""
-    try:
-        message: Downward = _downward.decode(frame)
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not a broker's frame: {exc}") from exc
-    return message
+    return decode_untrusted(_downward, frame, "a broker's frame")
 
 
 def encode_bundle(broker: str, accepted: int, canaries: list[int], news: list[tuple[int, bytes]]) -> bytes:
@@ -41,17 +31,9 @@ def encode_bundle(broker: str, accepted: int, canaries: list[int], news: list[tu
 
 def parse_bundle_untrusted(body: bytes) -> Bundle:
     """Return the Bundle that follows a gateway's own topic, or raise MalformedMessage."""
-    try:
-        bundle: Bundle = _bundle.decode(body)
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not a bundle: {exc}") from exc
-    return bundle
+    return decode_untrusted(_bundle, body, "a bundle")
 
 
 def parse_news_untrusted(body: bytes) -> News:
     """Return the News that follow a room's topic, or raise MalformedMessage."""
-    try:
-        news: News = _news.decode(body)
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not news: {exc}") from exc
-    return news
+    return decode_untrusted(_news, body, "news")

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from ..errors import MalformedMessage
-from ..untrusted import PARSE_ERRORS
+from ..untrusted import decode_untrusted
 from .codec import encode
 from .wire import MAX_ITEMS
 
@@ -17,7 +16,9 @@ PACKED = b"\xc1"
 PACKED_SIZE = 2**20
 """Bytes of the frames in one packed frame."""
 
-_packed = msgspec.msgpack.Decoder(Annotated[list[bytes], msgspec.Meta(max_length=MAX_ITEMS)])
+_packed: msgspec.msgpack.Decoder[list[bytes]] = msgspec.msgpack.Decoder(
+    Annotated[list[bytes], msgspec.Meta(max_length=MAX_ITEMS)]
+)
 
 
 def pack_frames(frames: Sequence[bytes], most: int = PACKED_SIZE) -> list[bytes]:
@@ -43,8 +44,4 @@ def unpack_frames_untrusted(carrier: bytes) -> list[bytes]:
     """Return the frames in a packed or single frame, unparsed; raise MalformedMessage if they can not be unpacked."""
     if not carrier.startswith(PACKED):
         return [carrier]
-    try:
-        frames: list[bytes] = _packed.decode(memoryview(carrier)[1:])
-    except PARSE_ERRORS as exc:
-        raise MalformedMessage(f"not packed frames: {exc}") from exc
-    return frames
+    return decode_untrusted(_packed, memoryview(carrier)[1:], "packed frames")

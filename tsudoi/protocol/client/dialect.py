@@ -135,8 +135,6 @@ class Dialect:
     """Pause between two frames of a reply, so that each leaves in a segment of its own."""
     stays_open: bool = False
     """After a refusal the client may send another request on the same connection."""
-    error_is_token: bool = False
-    """The client takes a refusal's text for its token. Its datagrams are answered with the last text of `closed`."""
 
     down: DownStyle = DownStyle(DownForm.RAW)
     up_keys: tuple[str, str] | None = None

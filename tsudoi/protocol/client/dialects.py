@@ -15,7 +15,6 @@ CLASSIC = Dialect(
     join_lists_rooms=True,
     created=(Reply("{token}", state=None),),
     refused=(Reply("ERROR: {reason}", state=None),),
-    error_is_token=True,
     echo=True,
     # Its own server sends no notices about others.
     notices=False,

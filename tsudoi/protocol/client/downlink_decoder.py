@@ -10,7 +10,7 @@ from typing import Any
 
 from tsudoi.protocol.client.dialect import Dialect, DownForm
 from tsudoi.protocol.client.downlink_encoder import restore_closing_words, restore_name
-from tsudoi.protocol.client.phrases import PHRASES, Phrase
+from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.client.templates import template_pattern
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import SERVER_NAME
@@ -144,12 +144,12 @@ _REMOVALS = (
 
 
 def tells_removal(dialect: Dialect, room: str, words: str) -> bool:
-    """Say whether `words` tell a member of `room` that somebody has removed it.
+    """Say whether `words` tell a member of `room` that it was removed.
 
     A member can write such words too. They count only if the dialect's closing words follow.
     """
     for which in _REMOVALS:
-        for text in PHRASES[which]:
+        for text in which.words:
             found = template_pattern(text.replace("{room}", _literal(room))).fullmatch(words)
             # A separator in the name means that this is a message with its sender's name in front.
             if found is not None and dialect.down.separator not in found.groupdict().get("by", ""):

@@ -87,8 +87,7 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
 def is_meant_as_object(payload: bytes) -> bool:
     """Say whether a payload begins like a JSON object, after white space and byte order marks.
 
-    It may still not be JSON. But it must not be taken for a user name: it may contain a password, which would then be
-    shown to the room.
+    Even if it is no JSON, it must not be taken for a user name: the room would be shown the password in it.
     """
     return _OBJECT.match(payload.decode(errors="replace")) is not None
 
@@ -138,11 +137,7 @@ def encode_refusal(dialect: Dialect, header: Header, room: str, status: Status, 
 
 
 def encode_join_list(rooms: list[str]) -> bytes:
-    """Return the room list in a `classic` join: Python's `str(list)`, with the newest rooms that fit 4096 bytes.
-
-    Args:
-        rooms: names, oldest first.
-    """
+    """Return the room list in a `classic` join: Python's `str(list)` of the last (newest) that fit 4096 bytes."""
     kept: list[str] = []
     size = len("[]") - len(", ")
     for room in reversed(rooms):

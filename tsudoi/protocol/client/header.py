@@ -61,10 +61,7 @@ def split_untrusted(header: Header, body: bytes, trailer: int = 0) -> tuple[str,
     characters and the payload's in bytes or characters; the room's in bytes and the payload's in characters. If none
     does, returns the split by bytes and ignores what follows it.
 
-    Args:
-        header: the frame's.
-        body: all bytes that came with the header.
-        trailer: bytes at the payload's end that are not text (a port); they always count as bytes.
+    `trailer` is the number of bytes at the payload's end that are not text (a port); they always count as bytes.
 
     Raises:
         MalformedMessage: no split is UTF-8, or `body` is shorter than the header says.

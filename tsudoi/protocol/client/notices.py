@@ -19,15 +19,7 @@ ANSWER_SIZE = 1_200
 
 
 def encode_notice(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> bytes:
-    """Return the datagram of a notice.
-
-    Args:
-        style: of the receiver.
-        room: the receiver's.
-        notice: its name, for NATIVE only.
-        values: its keys and values, for NATIVE only.
-        words: the text for a person.
-    """
+    """Return the datagram of a notice: its name and values for NATIVE, its words for all other forms."""
     if style.form is not DownForm.NATIVE:
         return encode_message(style, room, 0, SERVER_NAME, words)
     fields = _fields(notice, values, words)
@@ -58,14 +50,7 @@ def encode_list(
 ) -> list[bytes]:
     """Return a long answer as datagrams of at most 1,200 bytes, or of one row where that is longer.
 
-    Args:
-        style: of the receiver.
-        room: the receiver's.
-        notice: its name, for NATIVE only.
-        key: the key of the rows, for NATIVE only.
-        values: its other keys and values, for NATIVE only.
-        head: the first line.
-        rows: (the value for NATIVE, the line for all other forms).
+    A row is (its value for NATIVE, where the list of values stands under `key`; its line for all other forms).
     """
     datagrams: list[bytes] = []
     kept: list[tuple[Any, str]] = []

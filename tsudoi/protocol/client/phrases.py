@@ -5,208 +5,149 @@ A dialect's closing words (room closed, timed out, removed) are in `dialects.py`
 """
 
 from enum import IntEnum
+from typing import Self
 
 from tsudoi.protocol.client.slash_commands import COMMANDS
 
 
 class Phrase(IntEnum):
-    """One phrase. The numbers of answers go from broker to gateways, so a number never gets another meaning."""
+    """One phrase: its number, and its words in English and Japanese with placeholders for `str.format`.
 
-    # Short answers to a command; {arg} is its subject.
-    UNKNOWN_COMMAND = 1
-    USAGE = 2
-    NO_SUCH_MEMBER = 3
-    NOT_HOST = 4
-    NAME_TAKEN = 5
-    BAD_NAME = 6
-    TOO_LONG = 7
-    MUTED = 8
-    MUTED_FOR = 9
-    NOBODY_WROTE = 10
-    TOPIC_IS = 11
-    NO_TOPIC = 12
-    NAME_BANNED = 13
-    ADDRESS_BANNED = 14
-    BOTH_BANNED = 15
-    UNBANNED = 16
-    NOT_BANNED = 17
-    YOURSELF = 18
-    BUSY = 19
-    LEFT_ROOM = 20
-    NOT_MUTED = 21
-    NO_HISTORY = 22
-    NO_SUCH_PAGE = 23
-    TIME_IS = 24
-    ROOM_STAYS = 25
-    UNMUTED = 26
-    TOO_FAST = 27
-    MOVED_AWAY = 28
-    # Heads and rows of long answers.
-    MEMBERS = 40
-    MEMBER = 41
-    HOST_MEMBER = 42
-    ROOMS = 43
-    ROOM = 44
-    LOCKED_ROOM = 45
-    HISTORY = 46
-    HISTORY_LINE = 47
-    HELP_ALL = 48
-    HELP_HOST = 49
-    BANS = 50
-    BAN = 51
-    BAN_UNTIL = 52
-    MUTE = 53
-    MUTE_UNTIL = 54
-    # Room events.
-    JOINED = 60
-    LEFT = 61
-    LEFT_IDLE = 62
-    KICKED = 63
-    KICKED_WHY = 64
-    BANNED = 65
-    REMOVED = 66
-    REMOVED_WHY = 67
-    RENAMED = 68
-    TOPIC_SET = 69
-    TOPIC_TAKEN_OFF = 70
-    HOST_HANDED = 71
-    HOST_INHERITED = 72
-    MEMBER_MUTED = 73
-    MEMBER_MUTED_FOR = 74
-    MEMBER_UNMUTED = 75
-    LOCKED = 76
-    UNLOCKED = 77
-    ANNOUNCED = 78
-    PEOPLE_JOINED = 79
-    PEOPLE_LEFT = 80
-    PEOPLE_BOTH = 81
-    # To one member: whispers, actions, removals.
-    WHISPERED = 90
-    WHISPER_SENT = 91
-    ACTED = 92
-    YOU_KICKED = 93
-    YOU_KICKED_WHY = 94
-    YOU_BANNED = 95
-    YOU_REMOVED = 96
-    YOU_REMOVED_WHY = 97
+    The numbers of answers go from broker to gateways, so a number never gets another meaning.
+    """
+
+    words: tuple[str, str]
+
+    # The defaults are for type checkers, which take `Phrase(8)`, a look-up, for a call of this.
+    def __new__(cls, number: int, english: str = "", japanese: str = "") -> Self:
+        phrase = int.__new__(cls, number)
+        phrase._value_ = number
+        phrase.words = english, japanese
+        return phrase
 
     @property
     def code(self) -> str:
         """The phrase's name in notices of the dialect `tsudoi`: `no-such-member`."""
         return self.name.lower().replace("_", "-")
 
-
-PHRASES: dict[Phrase, tuple[str, str]] = {
-    Phrase.UNKNOWN_COMMAND: (
+    # Short answers to a command; {arg} is its subject.
+    UNKNOWN_COMMAND = (
+        1,
         "There is no command {arg}. /help lists them.",
         "{arg} というコマンドはありません。/help で一覧が出ます。",
-    ),
-    Phrase.USAGE: ("Usage: {arg}", "使い方: {arg}"),
-    Phrase.NO_SUCH_MEMBER: ("There is nobody called {arg} in this room.", "{arg} さんはこのルームにいません。"),
-    Phrase.NOT_HOST: ("Only the host can do that.", "ホストだけができる操作です。"),
-    Phrase.NAME_TAKEN: ("The name {arg} is taken.", "{arg} という名前は使われています。"),
-    Phrase.BAD_NAME: ("That can not be a name.", "その名前は使えません。"),
-    Phrase.TOO_LONG: ("That is too long: {arg} bytes at most.", "長すぎます。{arg} バイトまでです。"),
-    Phrase.MUTED: ("You are muted. Nobody heard that.", "発言を止められています。いまの発言は誰にも届いていません。"),
-    Phrase.MUTED_FOR: (
+    )
+    USAGE = 2, "Usage: {arg}", "使い方: {arg}"
+    NO_SUCH_MEMBER = 3, "There is nobody called {arg} in this room.", "{arg} さんはこのルームにいません。"
+    NOT_HOST = 4, "Only the host can do that.", "ホストだけができる操作です。"
+    NAME_TAKEN = 5, "The name {arg} is taken.", "{arg} という名前は使われています。"
+    BAD_NAME = 6, "That can not be a name.", "その名前は使えません。"
+    TOO_LONG = 7, "That is too long: {arg} bytes at most.", "長すぎます。{arg} バイトまでです。"
+    MUTED = 8, "You are muted. Nobody heard that.", "発言を止められています。いまの発言は誰にも届いていません。"
+    MUTED_FOR = (
+        9,
         "You are muted for {arg} more min. Nobody heard that.",
         "あと {arg} 分、発言を止められています。いまの発言は誰にも届いていません。",
-    ),
-    Phrase.NOBODY_WROTE: ("Nobody has written to you yet.", "まだ誰からも個別メッセージが届いていません。"),
-    Phrase.TOPIC_IS: ("Topic: {arg}", "トピック: {arg}"),
-    Phrase.NO_TOPIC: ("This room has no topic.", "トピックはありません。"),
-    Phrase.NAME_BANNED: (
+    )
+    NOBODY_WROTE = 10, "Nobody has written to you yet.", "まだ誰からも個別メッセージが届いていません。"
+    TOPIC_IS = 11, "Topic: {arg}", "トピック: {arg}"
+    NO_TOPIC = 12, "This room has no topic.", "トピックはありません。"
+    NAME_BANNED = (
+        13,
         "{arg} is banned by name only: the address is yours too.",
         "{arg} さんを名前だけで入室禁止にしました。アドレスはあなたと同じです。",
-    ),
-    Phrase.ADDRESS_BANNED: ("The address {arg} is banned.", "アドレス {arg} を入室禁止にしました。"),
-    Phrase.BOTH_BANNED: (
-        "{arg} is banned, by name and by address.",
-        "{arg} さんを名前とアドレスで入室禁止にしました。",
-    ),
-    Phrase.UNBANNED: ("{arg} may come in again.", "{arg} の入室禁止を解きました。"),
-    Phrase.NOT_BANNED: ("{arg} is not banned.", "{arg} は入室禁止ではありません。"),
-    Phrase.YOURSELF: ("You can not do that to yourself.", "自分自身にはできません。"),
-    Phrase.BUSY: (
+    )
+    ADDRESS_BANNED = 14, "The address {arg} is banned.", "アドレス {arg} を入室禁止にしました。"
+    BOTH_BANNED = 15, "{arg} is banned, by name and by address.", "{arg} さんを名前とアドレスで入室禁止にしました。"
+    UNBANNED = 16, "{arg} may come in again.", "{arg} の入室禁止を解きました。"
+    NOT_BANNED = 17, "{arg} is not banned.", "{arg} は入室禁止ではありません。"
+    YOURSELF = 18, "You can not do that to yourself.", "自分自身にはできません。"
+    BUSY = (
+        19,
         "The server is busy. Try again in a moment.",
         "サーバーが混み合っています。しばらくしてからもう一度どうぞ。",
-    ),
-    Phrase.TOO_FAST: ("Too fast: that was not done.", "速すぎます。いまのコマンドは実行されませんでした。"),
-    Phrase.MOVED_AWAY: (
+    )
+    TOO_FAST = 27, "Too fast: that was not done.", "速すぎます。いまのコマンドは実行されませんでした。"
+    MOVED_AWAY = (
+        28,
         "You have come from another address than this one; join again to ask that.",
         "入室したときと違うアドレスから届いています。もう一度入室するとお使いになれます。",
-    ),
-    Phrase.LEFT_ROOM: ("You have left {arg}.", "{arg} から退室しました。"),
-    Phrase.UNMUTED: ("{arg} may speak again.", "{arg} さんは再び発言できます。"),
-    Phrase.NOT_MUTED: ("{arg} is not muted.", "{arg} さんは発言を止められていません。"),
-    Phrase.NO_HISTORY: ("Nothing has been said yet.", "まだ発言はありません。"),
-    Phrase.NO_SUCH_PAGE: ("The last page is {arg}.", "{arg} ページまでです。"),
-    Phrase.ROOM_STAYS: (
+    )
+    LEFT_ROOM = 20, "You have left {arg}.", "{arg} から退室しました。"
+    UNMUTED = 26, "{arg} may speak again.", "{arg} さんは再び発言できます。"
+    NOT_MUTED = 21, "{arg} is not muted.", "{arg} さんは発言を止められていません。"
+    NO_HISTORY = 22, "Nothing has been said yet.", "まだ発言はありません。"
+    NO_SUCH_PAGE = 23, "The last page is {arg}.", "{arg} ページまでです。"
+    ROOM_STAYS = (
+        25,
         "This room stays. Only the operator can close it.",
         "このルームは常設です。閉じられるのは管理者だけです。",
-    ),
-    Phrase.TIME_IS: ("It is {arg} UTC.", "現在 {arg} UTC です。"),
-    Phrase.MEMBERS: ("{count} in {room}, page {page} of {pages}:", "{room} に {count} 人 ({page}/{pages} ページ):"),
-    Phrase.MEMBER: ("{name}, {idle}", "{name}、{idle}"),
-    Phrase.HOST_MEMBER: ("{name} (host), {idle}", "{name} (ホスト)、{idle}"),
-    Phrase.ROOMS: ("Rooms: {count}, page {page} of {pages}:", "ルーム {count} 件 ({page}/{pages} ページ):"),
-    Phrase.ROOM: ("{name}, {members} inside", "{name}、{members} 人"),
-    Phrase.LOCKED_ROOM: ("{name}, {members} inside, locked", "{name}、{members} 人、パスワードあり"),
-    Phrase.BANS: (
+    )
+    TIME_IS = 24, "It is {arg} UTC.", "現在 {arg} UTC です。"
+    # Heads and rows of long answers.
+    MEMBERS = 40, "{count} in {room}, page {page} of {pages}:", "{room} に {count} 人 ({page}/{pages} ページ):"
+    MEMBER = 41, "{name}, {idle}", "{name}、{idle}"
+    HOST_MEMBER = 42, "{name} (host), {idle}", "{name} (ホスト)、{idle}"
+    ROOMS = 43, "Rooms: {count}, page {page} of {pages}:", "ルーム {count} 件 ({page}/{pages} ページ):"
+    ROOM = 44, "{name}, {members} inside", "{name}、{members} 人"
+    LOCKED_ROOM = 45, "{name}, {members} inside, locked", "{name}、{members} 人、パスワードあり"
+    BANS = (
+        50,
         "Banned or muted: {count}, page {page} of {pages}:",
         "入室禁止と発言停止 {count} 件 ({page}/{pages} ページ):",
-    ),
-    Phrase.BAN: ("{who}, banned", "{who}、入室禁止"),
-    Phrase.BAN_UNTIL: ("{who}, banned until {until} UTC", "{who}、{until} UTC まで入室禁止"),
-    Phrase.MUTE: ("{who}, muted", "{who}、発言停止"),
-    Phrase.MUTE_UNTIL: ("{who}, muted until {until} UTC", "{who}、{until} UTC まで発言停止"),
-    Phrase.HISTORY: ("Last {count} of {room}, times in UTC:", "{room} の最近の {count} 件 (時刻は UTC):"),
-    Phrase.HISTORY_LINE: ("{time} {name}: {text}", "{time} {name}: {text}"),
-    Phrase.HELP_ALL: ("Commands (//text says /text):", "コマンド (//text は /text と発言します):"),
-    Phrase.HELP_HOST: ("For the host:", "ホスト用:"),
-    Phrase.JOINED: ("{name} has joined.", "{name} さんが入室しました。"),
-    Phrase.LEFT: ("{name} has left.", "{name} さんが退室しました。"),
-    Phrase.LEFT_IDLE: ("{name} was silent for too long.", "{name} さんはしばらく発言がないため退室しました。"),
-    Phrase.KICKED: ("{by} has removed {name}.", "{by} さんが {name} さんを退室させました。"),
-    Phrase.KICKED_WHY: ("{by} has removed {name}: {text}", "{by} さんが {name} さんを退室させました: {text}"),
-    Phrase.BANNED: ("{by} has banned {name}.", "{by} さんが {name} さんを入室禁止にしました。"),
-    Phrase.REMOVED: ("The operator has removed {name}.", "管理者が {name} さんを退室させました。"),
-    Phrase.REMOVED_WHY: ("The operator has removed {name}: {text}", "管理者が {name} さんを退室させました: {text}"),
-    Phrase.RENAMED: ("{name} is now {text}.", "{name} さんは {text} さんになりました。"),
-    Phrase.TOPIC_SET: ("{name} has set the topic: {text}", "{name} さんがトピックを変えました: {text}"),
-    Phrase.TOPIC_TAKEN_OFF: ("{name} has taken the topic off.", "{name} さんがトピックを消しました。"),
-    Phrase.HOST_HANDED: ("{by} has made {name} the host.", "{by} さんが {name} さんをホストにしました。"),
-    Phrase.HOST_INHERITED: ("{name} is the host now.", "{name} さんがホストになりました。"),
-    Phrase.MEMBER_MUTED: ("{by} has muted {name}.", "{by} さんが {name} さんの発言を止めました。"),
-    Phrase.MEMBER_MUTED_FOR: (
+    )
+    BAN = 51, "{who}, banned", "{who}、入室禁止"
+    BAN_UNTIL = 52, "{who}, banned until {until} UTC", "{who}、{until} UTC まで入室禁止"
+    MUTE = 53, "{who}, muted", "{who}、発言停止"
+    MUTE_UNTIL = 54, "{who}, muted until {until} UTC", "{who}、{until} UTC まで発言停止"
+    HISTORY = 46, "Last {count} of {room}, times in UTC:", "{room} の最近の {count} 件 (時刻は UTC):"
+    HISTORY_LINE = 47, "{time} {name}: {text}", "{time} {name}: {text}"
+    HELP_ALL = 48, "Commands (//text says /text):", "コマンド (//text は /text と発言します):"
+    HELP_HOST = 49, "For the host:", "ホスト用:"
+    # Room events.
+    JOINED = 60, "{name} has joined.", "{name} さんが入室しました。"
+    LEFT = 61, "{name} has left.", "{name} さんが退室しました。"
+    LEFT_IDLE = 62, "{name} was silent for too long.", "{name} さんはしばらく発言がないため退室しました。"
+    KICKED = 63, "{by} has removed {name}.", "{by} さんが {name} さんを退室させました。"
+    KICKED_WHY = 64, "{by} has removed {name}: {text}", "{by} さんが {name} さんを退室させました: {text}"
+    BANNED = 65, "{by} has banned {name}.", "{by} さんが {name} さんを入室禁止にしました。"
+    REMOVED = 66, "The operator has removed {name}.", "管理者が {name} さんを退室させました。"
+    REMOVED_WHY = 67, "The operator has removed {name}: {text}", "管理者が {name} さんを退室させました: {text}"
+    RENAMED = 68, "{name} is now {text}.", "{name} さんは {text} さんになりました。"
+    TOPIC_SET = 69, "{name} has set the topic: {text}", "{name} さんがトピックを変えました: {text}"
+    TOPIC_TAKEN_OFF = 70, "{name} has taken the topic off.", "{name} さんがトピックを消しました。"
+    HOST_HANDED = 71, "{by} has made {name} the host.", "{by} さんが {name} さんをホストにしました。"
+    HOST_INHERITED = 72, "{name} is the host now.", "{name} さんがホストになりました。"
+    MEMBER_MUTED = 73, "{by} has muted {name}.", "{by} さんが {name} さんの発言を止めました。"
+    MEMBER_MUTED_FOR = (
+        74,
         "{by} has muted {name} for {minutes} min.",
         "{by} さんが {name} さんの発言を {minutes} 分間止めました。",
-    ),
-    Phrase.MEMBER_UNMUTED: ("{by} lets {name} speak again.", "{by} さんが {name} さんの発言を再び許可しました。"),
-    Phrase.LOCKED: ("{name} has set a password.", "{name} さんがパスワードを設定しました。"),
-    Phrase.UNLOCKED: ("{name} has taken the password off.", "{name} さんがパスワードを外しました。"),
-    Phrase.ANNOUNCED: ("Announcement: {text}", "お知らせ: {text}"),
-    Phrase.PEOPLE_JOINED: ("{joined} joined.", "{joined} 人が入室しました。"),
-    Phrase.PEOPLE_LEFT: ("{left} left.", "{left} 人が退室しました。"),
-    Phrase.PEOPLE_BOTH: (
-        "{joined} joined, {left} left.",
-        "{joined} 人が入室し、{left} 人が退室しました。",
-    ),
-    Phrase.WHISPERED: ("(to you) {text}", "(あなたへ) {text}"),
-    Phrase.WHISPER_SENT: ("(to {name}) {text}", "({name} さんへ) {text}"),
-    Phrase.ACTED: ("* {name} {text}", "* {name} {text}"),
-    Phrase.YOU_KICKED: ("{by} has removed you from {room}.", "{by} さんがあなたを {room} から退室させました。"),
-    Phrase.YOU_KICKED_WHY: (
+    )
+    MEMBER_UNMUTED = 75, "{by} lets {name} speak again.", "{by} さんが {name} さんの発言を再び許可しました。"
+    LOCKED = 76, "{name} has set a password.", "{name} さんがパスワードを設定しました。"
+    UNLOCKED = 77, "{name} has taken the password off.", "{name} さんがパスワードを外しました。"
+    ANNOUNCED = 78, "Announcement: {text}", "お知らせ: {text}"
+    PEOPLE_JOINED = 79, "{joined} joined.", "{joined} 人が入室しました。"
+    PEOPLE_LEFT = 80, "{left} left.", "{left} 人が退室しました。"
+    PEOPLE_BOTH = 81, "{joined} joined, {left} left.", "{joined} 人が入室し、{left} 人が退室しました。"
+    # To one member: whispers, actions, removals.
+    WHISPERED = 90, "(to you) {text}", "(あなたへ) {text}"
+    WHISPER_SENT = 91, "(to {name}) {text}", "({name} さんへ) {text}"
+    ACTED = 92, "* {name} {text}", "* {name} {text}"
+    YOU_KICKED = 93, "{by} has removed you from {room}.", "{by} さんがあなたを {room} から退室させました。"
+    YOU_KICKED_WHY = (
+        94,
         "{by} has removed you from {room}: {text}",
         "{by} さんがあなたを {room} から退室させました: {text}",
-    ),
-    Phrase.YOU_BANNED: ("{by} has banned you from {room}.", "{by} さんがあなたを {room} への入室禁止にしました。"),
-    Phrase.YOU_REMOVED: ("The operator has removed you from {room}.", "管理者があなたを {room} から退室させました。"),
-    Phrase.YOU_REMOVED_WHY: (
+    )
+    YOU_BANNED = 95, "{by} has banned you from {room}.", "{by} さんがあなたを {room} への入室禁止にしました。"
+    YOU_REMOVED = 96, "The operator has removed you from {room}.", "管理者があなたを {room} から退室させました。"
+    YOU_REMOVED_WHY = (
+        97,
         "The operator has removed you from {room}: {text}",
         "管理者があなたを {room} から退室させました: {text}",
-    ),
-}
+    )
+
 
 IDLE: tuple[tuple[int, str, str], ...] = (
     (3_600_000, "silent for {n} h", "{n} 時間発言なし"),
@@ -248,7 +189,7 @@ assert HELP.keys() == COMMANDS.keys()
 
 def phrase(which: Phrase, japanese: bool, **values: str | int) -> str:
     """Return a phrase with its placeholders filled in. Braces in a value stay as they are."""
-    return PHRASES[which][japanese].format_map(values)
+    return which.words[japanese].format_map(values)
 
 
 def idle_for(milliseconds: int, japanese: bool) -> str:

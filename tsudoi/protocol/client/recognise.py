@@ -2,19 +2,8 @@
 
 from typing import Any
 
+from tsudoi.protocol.client import dialects
 from tsudoi.protocol.client.dialect import Dialect
-from tsudoi.protocol.client.dialects import (
-    CLASSIC,
-    TCRP,
-    TCRP_202,
-    TCRP_JSON,
-    TCRP_OK,
-    TCRP_ROOM,
-    TCRP_SINGLE,
-    TCRP_SUCCESS,
-    TCRP_TWO_SOCKETS,
-    TSUDOI,
-)
 from tsudoi.protocol.client.handshake import is_meant_as_object
 from tsudoi.protocol.client.header import Header, split_untrusted
 from tsudoi.protocol.codes import Operation
@@ -35,40 +24,37 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
     Create requests of classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack, tcrp-empty-ack and tcrp-no-token are the same
     bytes: this returns classic, the most frequent. A join that names its room can not be classic: this returns tcrp.
 
-    Args:
-        header: the request's.
-        body: all bytes that came with the header.
-        listed_before: this IP address has lately asked for the room names, as clients of tcrp-ok do first. Others may
-            share the address, so the payload must also end in a plausible port.
+    `listed_before`: this IP address has lately asked for the room names, as clients of tcrp-ok do first. Other clients
+    may share the address, so the payload must also end in a plausible port.
     """
     if asks_for_rooms(header):
-        return TCRP_OK
+        return dialects.TCRP_OK
     payload = _payload(header, body)
     if is_meant_as_object(payload):
         return _by_keys(_json(payload))
     if header.operation == Operation.JOIN and header.room_size == 0:
-        return CLASSIC
+        return dialects.CLASSIC
     if isinstance(_json(payload), str):
-        return TCRP_SUCCESS
+        return dialects.TCRP_SUCCESS
     if listed_before and _ends_in_port(body):
-        return TCRP_OK
-    return TCRP if header.operation == Operation.JOIN else CLASSIC
+        return dialects.TCRP_OK
+    return dialects.TCRP if header.operation == Operation.JOIN else dialects.CLASSIC
 
 
 def _by_keys(value: Any) -> Dialect:
     """Return the dialect that has these JSON keys; tcrp-json, which then refuses the request, if none has."""
     match value:
         case {"tsudoi": _}:
-            return TSUDOI
+            return dialects.TSUDOI
         case {"user_name": _, "user_address": _}:
-            return TCRP_SINGLE
+            return dialects.TCRP_SINGLE
         case {"user_name": _, "udp_port": _}:
-            return TCRP_TWO_SOCKETS
+            return dialects.TCRP_TWO_SOCKETS
         case {"user_name": _}:
-            return TCRP_ROOM
+            return dialects.TCRP_ROOM
         case {"username": _, "port": _} | {"username": _, "ip": _}:
-            return TCRP_202
-    return TCRP_JSON
+            return dialects.TCRP_202
+    return dialects.TCRP_JSON
 
 
 def _ends_in_port(body: bytes) -> bool:

@@ -58,8 +58,7 @@ class FrameReader:
     def next_untrusted(self, header_only: bool = False) -> tuple[Header, bytes] | None:
         """Return the next frame as (header, payload), or None if it is incomplete.
 
-        Args:
-            header_only: this frame has no body, whatever sizes its header has.
+        A `header_only` frame has no body, whatever sizes its header has.
 
         Raises:
             MalformedMessage: the header promises more bytes than the limit.
@@ -136,9 +135,7 @@ class AnswerReader:
         Raises:
             MalformedMessage: the reply is incomplete.
         """
-        if not self._bare:
-            raise MalformedMessage("the connection ended before the answer")
-        answer = self._judge(None, bytes(self._bare))
+        answer = self._judge(None, bytes(self._bare)) if self._bare else None
         if answer is None:
             raise MalformedMessage("the connection ended before the answer")
         return answer

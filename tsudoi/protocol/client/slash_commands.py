@@ -8,12 +8,14 @@ quotes if nothing follows it, or only a number. A line that is no valid command 
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
+
+import msgspec
 
 SLASHES = ("/", "／")
 """First character of a command; Japanese input methods write the second."""
 MAX_MINUTES = 525_600
-"""Longest time of a ban or mute: one year. Without a time it lasts until the room closes."""
+"""Longest time of a ban or mute: one year. Without a time, it lasts until the room closes."""
 MAX_PAGE = 1_000_000_000
 
 _SPACE = re.compile(r"\s+")
@@ -24,81 +26,59 @@ SHOWN_SIZE = 40
 """Characters of an unknown command that the answer repeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Help:
+class Help(msgspec.Struct, frozen=True):
     """List the commands."""
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
-    """List the members of the room."""
-
+class Who(msgspec.Struct, frozen=True):
     page: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """List the rooms."""
-
+class Rooms(msgspec.Struct, frozen=True):
     page: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Whisper:
+class Whisper(msgspec.Struct, frozen=True):
     """Send a message to one member alone."""
 
     name: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """Whisper to the member that has whispered last."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(msgspec.Struct, frozen=True):
     """Send a message in the third person."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
-    """Take another name."""
-
+class Rename(msgspec.Struct, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """List the last messages."""
-
+class History(msgspec.Struct, frozen=True):
     count: int = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(msgspec.Struct, frozen=True):
     """Leave the room."""
 
 
-@dataclass(frozen=True, slots=True)
-class Time:
+class Time(msgspec.Struct, frozen=True):
     """Tell the server's time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kick:
-    """Remove a member."""
-
+class Kick(msgspec.Struct, frozen=True):
     name: str
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ban:
+class Ban(msgspec.Struct, frozen=True):
     """Remove a member or an IP address, and keep it out."""
 
     name: str
@@ -107,22 +87,17 @@ class Ban:
     """0: until the room closes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unban:
+class Unban(msgspec.Struct, frozen=True):
     """Lift the ban of a name or an IP address."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bans:
-    """List bans and mutes."""
-
+class Bans(msgspec.Struct, frozen=True):
     page: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Mute:
+class Mute(msgspec.Struct, frozen=True):
     """Drop what a member sends."""
 
     name: str
@@ -130,49 +105,40 @@ class Mute:
     """0: until the room closes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unmute:
-    """End a mute."""
-
+class Unmute(msgspec.Struct, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(msgspec.Struct, frozen=True):
     """Set the room's password; an empty one removes it."""
 
     password: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
+class Topic(msgspec.Struct, frozen=True):
     """Set the room's topic; empty removes it, None asks for it."""
 
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HandOver:
+class HandOver(msgspec.Struct, frozen=True):
     """Make another member the host."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(msgspec.Struct, frozen=True):
     """Close the room."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """A line with a slash that is no command."""
 
     word: str
     """The command as written, with its slash; at most 40 characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Misused:
+class Misused(msgspec.Struct, frozen=True):
     """A command with wrong arguments."""
 
     word: str
@@ -207,36 +173,24 @@ class _Misfit(Exception):
     """The arguments do not fit the command."""
 
 
-def _nothing(kind: type[Help | Leave | Time | Close]) -> Callable[[str], Command]:
-    def read(rest: str) -> Command:
-        if rest:
-            raise _Misfit
-        return kind()
-
-    return read
+def _nothing(kind: type[Help | Leave | Time | Close], rest: str) -> Command:
+    if rest:
+        raise _Misfit
+    return kind()
 
 
-def _page(kind: type[Who | Rooms | Bans | History], highest: int) -> Callable[[str], Command]:
-    def read(rest: str) -> Command:
-        return kind(_number(rest, highest)) if rest else kind()
-
-    return read
+def _page(kind: type[Who | Rooms | Bans | History], rest: str) -> Command:
+    return kind(_number(rest, MAX_PAGE)) if rest else kind()
 
 
-def _text(kind: type[Reply | Act]) -> Callable[[str], Command]:
-    def read(rest: str) -> Command:
-        if not rest:
-            raise _Misfit
-        return kind(rest)
-
-    return read
+def _text(kind: type[Reply | Act], rest: str) -> Command:
+    if not rest:
+        raise _Misfit
+    return kind(rest)
 
 
-def _one(kind: type[Rename | Unban | Unmute | HandOver]) -> Callable[[str], Command]:
-    def read(rest: str) -> Command:
-        return kind(_whole_name(rest))
-
-    return read
+def _one(kind: type[Rename | Unban | Unmute | HandOver], rest: str) -> Command:
+    return kind(_whole_name(rest))
 
 
 def _whisper(rest: str) -> Command:
@@ -246,23 +200,12 @@ def _whisper(rest: str) -> Command:
     return Whisper(name, text)
 
 
-def _kick(rest: str) -> Command:
-    return Kick(*_name_first(rest))
-
-
-def _timed(kind: type[Ban | Mute]) -> Callable[[str], Command]:
-    def read(rest: str) -> Command:
-        found = _NUMBER_LAST.match(rest)
-        # In quotes, "bob 2" is a name.
-        if found is None or _QUOTED.fullmatch(rest):
-            return kind(_whole_name(rest))
-        return kind(_whole_name(found[1]), _number(found[2], MAX_MINUTES))
-
-    return read
-
-
-def _topic(rest: str) -> Command:
-    return Topic("" if rest == "-" else rest or None)
+def _timed(kind: type[Ban | Mute], rest: str) -> Command:
+    found = _NUMBER_LAST.match(rest)
+    # In quotes, "bob 2" is a name.
+    if found is None or _QUOTED.fullmatch(rest):
+        return kind(_whole_name(rest))
+    return kind(_whole_name(found[1]), _number(found[2], MAX_MINUTES))
 
 
 def _whole_name(rest: str) -> str:
@@ -297,26 +240,26 @@ def _number(text: str, highest: int) -> int:
 
 
 COMMANDS: dict[str, Callable[[str], Command]] = {
-    "help": _nothing(Help),
-    "who": _page(Who, MAX_PAGE),
-    "rooms": _page(Rooms, MAX_PAGE),
+    "help": partial(_nothing, Help),
+    "who": partial(_page, Who),
+    "rooms": partial(_page, Rooms),
     "msg": _whisper,
-    "r": _text(Reply),
-    "me": _text(Act),
-    "nick": _one(Rename),
-    "history": _page(History, MAX_PAGE),
-    "topic": _topic,
-    "time": _nothing(Time),
-    "leave": _nothing(Leave),
-    "kick": _kick,
-    "ban": _timed(Ban),
-    "unban": _one(Unban),
-    "bans": _page(Bans, MAX_PAGE),
-    "mute": _timed(Mute),
-    "unmute": _one(Unmute),
+    "r": partial(_text, Reply),
+    "me": partial(_text, Act),
+    "nick": partial(_one, Rename),
+    "history": partial(_page, History),
+    "topic": lambda rest: Topic("" if rest == "-" else rest or None),
+    "time": partial(_nothing, Time),
+    "leave": partial(_nothing, Leave),
+    "kick": lambda rest: Kick(*_name_first(rest)),
+    "ban": partial(_timed, Ban),
+    "unban": partial(_one, Unban),
+    "bans": partial(_page, Bans),
+    "mute": partial(_timed, Mute),
+    "unmute": partial(_one, Unmute),
     "password": Lock,
-    "host": _one(HandOver),
-    "close": _nothing(Close),
+    "host": partial(_one, HandOver),
+    "close": partial(_nothing, Close),
 }
 """Command without its slash → parser of the rest of the line; in the order of `/help`."""
 

@@ -9,10 +9,7 @@ from functools import lru_cache
 def template_pattern(text: str, words: tuple[str, ...] = (), without: str = "") -> re.Pattern[str]:
     """Return a pattern that matches what `text` becomes when it is filled in, with a group for each placeholder.
 
-    Args:
-        text: a template of `dialect.Reply`, of a dialect's closing words, or of `phrases.PHRASES`.
-        words: what {word} may be; anything if empty.
-        without: what no placeholder may contain; anything is allowed if empty.
+    {word} may be one of `words` only, if there are any; no placeholder contains `without`, unless that is empty.
     """
     anything = f"(?:(?!{re.escape(without)}).)*" if without else ".*"
     pattern = ""

@@ -127,12 +127,6 @@ def test_cutting_the_end_takes_at_most_one_character(text: str, back: int) -> No
     assert len(short) - len(drop_incomplete_character(short)) <= 3
 
 
-@given(st.binary(max_size=20))
-def test_cutting_the_end_of_any_bytes_leaves_a_beginning(raw: bytes) -> None:
-    assert raw.startswith(drop_incomplete_character(raw))
-    assert len(raw) - len(drop_incomplete_character(raw)) <= 3
-
-
 @pytest.mark.parametrize("escaped", [True, False])
 @given(texts())
 def test_wrapped_texts_are_unwrapped(escaped: bool, text: str) -> None:

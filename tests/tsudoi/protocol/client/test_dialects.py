@@ -27,8 +27,7 @@ def test_every_profile_is_consistent(dialect: Dialect) -> None:
     assert dialect.refused
     assert dialect.password_key is None or dialect.request is RequestForm.JSON_OBJECT
     assert dialect.port is not PortPlace.KEY or dialect.request is RequestForm.JSON_OBJECT
-    assert dialect.error_is_token == (dialect.refused[0].state is None)
-    assert not dialect.error_is_token or dialect.down.form is DownForm.RAW
+    assert dialect.refused[0].state is not None or dialect.down.form is DownForm.RAW
     assert set(dialect.refused_states) in (set(), set(FAILURES))
     assert set(dialect.words) in (set(), set(FAILURES))
     assert set(dialect.codes) == set(Status)

@@ -10,13 +10,7 @@ from hypothesis import strategies as st
 from tests.support.strategies import TOKENS, datagrams, dialects, long_texts, names, texts
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.dialects import (
-    CLASSIC,
     DIALECTS,
-    TCRP_202,
-    TCRP_BARE_ACK,
-    TCRP_NAMED,
-    TCRP_OK,
-    TCRP_SUCCESS,
     TSUDOI,
 )
 from tsudoi.protocol.client.downlink_decoder import Said, parse_down_untrusted
@@ -88,12 +82,6 @@ def size_of(style: DownStyle, room: str, offset: int, sender: str, text: str) ->
             return 2 + as_json(sender=sender, message=text)
         case DownForm.NATIVE:
             return as_json(**{"n": offset, "from": sender, "text": text})
-
-
-@pytest.mark.parametrize("style", FORMS, ids=str)
-def test_a_text_of_quotes_only_is_cut_no_more_than_needed(style: DownStyle) -> None:
-    shown = unpack(style, encode_message(style, "den", 1, "alice", '"' * 4000))
-    assert shown.count('"') >= 2000
 
 
 @pytest.mark.parametrize("style", FORMS, ids=str)
@@ -184,27 +172,3 @@ def test_our_decoder_reads_every_encoded_message(dialect: Dialect, room: str, se
         heard = parse_down_untrusted(dialect, room, encode_message(dialect.down, room, 1, sender, said_))
         assert isinstance(heard, Said)
         assert (heard.sender, heard.text) == (sender, said_)
-
-
-EXAMPLES = [
-    (CLASSIC, "alice: やあ".encode()),
-    (TCRP_NAMED, b"\5alice" + "やあ".encode()),
-    (TCRP_BARE_ACK, b"\3\0den" + "alice: やあ".encode()),
-    (TCRP_202, b'\0\0{"sender":"alice","message":"' + "やあ".encode() + b'"}'),
-    (TSUDOI, b'{"n":7,"from":"alice","text":"' + "やあ".encode() + b'"}'),
-]
-
-
-@pytest.mark.parametrize(("dialect", "data"), EXAMPLES, ids=lambda value: getattr(value, "name", ""))
-def test_each_form_down_byte_by_byte(dialect: Dialect, data: bytes) -> None:
-    assert encode_message(dialect.down, "den", 7, "alice", "やあ") == data
-
-
-def test_closing_words_are_bare_where_a_dialect_says_so() -> None:
-    assert encode_closing(TCRP_SUCCESS, "den", "closed", "__ROOM_CLOSED__") == b"__ROOM_CLOSED__"
-    assert encode_closing(TCRP_OK, "den", "closed", "ROOM_CLOSED: x") == b"ROOM_CLOSED: x"
-    assert encode_closing(TCRP_NAMED, "den", "closed", "exit!") == b"\6serverexit!"
-    assert encode_closing(TCRP_BARE_ACK, "den", "closed", "exit!") == b"\3\0denexit!"
-    assert encode_closing(TCRP_202, "den", "closed", "exit!") == b'\0\0{"sender":"server","message":"exit!"}'
-    assert encode_closing(TSUDOI, "den", "closed", "exit!") == b'{"notice":"closed","text":"exit!"}'
-    assert encode_closing(CLASSIC, "den", "closed", "exit!") == b"exit!"

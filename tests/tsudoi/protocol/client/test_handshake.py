@@ -10,21 +10,18 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.support.strategies import TOKENS, dialects, headers, names, requests, texts
+from tests.support.strategies import TOKENS, dialects, names, requests, texts
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import (
     CLASSIC,
     DIALECTS,
-    TCRP,
     TCRP_200,
     TCRP_202,
-    TCRP_BARE_ACK,
     TCRP_JSON,
     TCRP_OK,
     TCRP_ROOM,
     TCRP_SINGLE,
     TCRP_SUCCESS,
-    TSUDOI,
 )
 from tsudoi.protocol.client.handshake import (
     LIST_LIMIT,
@@ -38,7 +35,7 @@ from tsudoi.protocol.client.handshake import (
     serialize_request,
 )
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
-from tsudoi.protocol.codes import Operation, State, Status
+from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
 
 CREATE, JOIN = Operation.CREATE, Operation.JOIN
@@ -193,11 +190,6 @@ def test_a_payload_too_short_for_its_port_is_malformed(payload: bytes) -> None:
         parse_request_untrusted(TCRP_OK, *with_payload(payload))
 
 
-def test_our_own_clients_mark_their_requests() -> None:
-    raw = serialize_request(TSUDOI, CREATE, "den", "alice", "secret")
-    assert raw[HEADER_SIZE + 3 :] == b'{"tsudoi":1,"name":"alice","password":"secret"}'
-
-
 # --- answers ------------------------------------------------------------------------------------------------------
 
 
@@ -244,17 +236,6 @@ def check_headers(dialect: Dialect, request: Header, frames: list[bytes]) -> Non
             frame[HEADER_SIZE + header.room_size :].decode()
 
 
-@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=lambda d: d.name)
-@pytest.mark.parametrize("status", FAILURES)
-def test_a_refusal_is_told_from_a_grant_by_its_first_or_last_frame(dialect: Dialect, status: Status) -> None:
-    for operation in Operation:
-        request = ask(dialect, operation)
-        yes = encode_grant(dialect, request, "den", "alice", TOKEN)
-        no = encode_refusal(dialect, request.header, "den", status)
-        assert no[0] != yes[0] or no[-1] != yes[-1]
-        assert TOKEN.encode() not in b"".join(no)
-
-
 @pytest.mark.parametrize("status", FAILURES)
 def test_words_for_a_person_come_with_the_detail(status: Status) -> None:
     (frame,) = encode_refusal(CLASSIC, Header(0, 2, 0, 3), "", status, "it is {token} late")
@@ -275,45 +256,6 @@ def test_a_room_name_too_long_to_repeat_is_cut_between_characters(room: str) -> 
             size = frame[0]
             assert 250 < size <= 255
             assert room.startswith(frame[HEADER_SIZE : HEADER_SIZE + size].decode())
-
-
-def test_the_repeated_room_is_the_one_that_the_client_wrote() -> None:
-    request = ask(TCRP_ROOM, CREATE, "か\u3099")
-    frames = encode_grant(TCRP_ROOM, request, "が", "alice", TOKEN)
-    assert all(frame[HEADER_SIZE:].startswith("か\u3099".encode()) for frame in frames)
-
-
-def test_a_join_is_answered_as_a_create_but_where_the_dialect_says_otherwise() -> None:
-    for dialect in DIALECTS.values():
-        create, join = (
-            [frame[3:] for frame in encode_grant(dialect, ask(dialect, operation, "den"), "den", "bob", TOKEN)]
-            for operation in (CREATE, JOIN)
-        )
-        if dialect is TCRP_202:
-            assert b'"status":201' in create[1]
-            assert b'"status":200' in join[1]
-        elif dialect is not TCRP_BARE_ACK:
-            assert create == join
-
-
-def test_the_name_as_assigned_is_told_where_the_dialect_has_room_for_it() -> None:
-    frames = encode_grant(TSUDOI, ask(TSUDOI, JOIN), "den", "alice#2", TOKEN)
-    assert json.loads(frames[1][HEADER_SIZE:]) == {"token": TOKEN, "name": "alice#2"}
-
-
-@pytest.mark.parametrize("status", FAILURES)
-def test_tcrp_bare_ack_reads_the_status_from_the_second_header(status: Status) -> None:
-    first, second = encode_refusal(TCRP_BARE_ACK, Header(9, 1, 0, 5), "部屋1", status)
-    assert Header.parse_untrusted(first) == Header(9, 1, State.RESPONSE, 5)
-    assert second[2] == {Status.ROOM_EXISTS: 3, Status.ROOM_NOT_FOUND: 4}.get(status, 5)
-
-
-@given(headers(), names(), st.sampled_from(FAILURES), st.text(max_size=30))
-def test_a_status_byte_is_the_status(header: Header, room: str, status: Status, detail: str) -> None:
-    for dialect in (TCRP, TCRP_ROOM):
-        (frame,) = encode_refusal(dialect, header, room, status, detail)
-        assert frame[-1] == status
-        assert frame[1:3] == bytes((header.operation, State.RESPONSE))
 
 
 # --- lists --------------------------------------------------------------------------------------------------------

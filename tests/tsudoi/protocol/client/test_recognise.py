@@ -149,12 +149,6 @@ def test_a_join_without_a_room_is_classic_and_without_anything_the_room_list(lis
     assert ask(CREATE, "den", b"", listed_before) == "classic"
 
 
-@pytest.mark.parametrize("name", ["bob", "アリス", "部屋1", "bob2"])
-def test_a_name_after_anothers_room_list_is_still_a_name(name: str) -> None:
-    assert ask(CREATE, "den", name.encode(), listed_before=True) == "classic"
-    assert ask(JOIN, "den", name.encode(), listed_before=True) == "tcrp"
-
-
 def test_only_h32_0_2_0_0_asks_for_rooms() -> None:
     assert asks_for_rooms(Header(0, 2, 0, 0))
     assert asks_for_rooms(Header(0, 2, 1, 0))
