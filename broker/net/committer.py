@@ -1,8 +1,8 @@
 """Commit turns to the store, one at a time and in order.
 
 A commit that takes microseconds runs in the event loop: to hand it to a thread and back would cost as much. One that
-takes milliseconds (an fsync, a round trip to a database) runs in a worker thread, and the loop collects the next turn
-meanwhile. Whether an engine is slow is measured, so no engine needs to say so.
+takes milliseconds (an fsync, a round trip to a database, a fold of many turns) runs in a worker thread, and the loop
+collects the next turn meanwhile. Whether commits are usually slow is measured.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Committer:
     @property
     def is_slow(self) -> bool:
         """Whether the next commit is worth a hand-over to the thread."""
-        return self._usual_s > SLOW_S
+        return self._usual_s > SLOW_S or self._store.is_long_commit_due
 
     @property
     def is_busy(self) -> bool:
@@ -47,10 +47,11 @@ class Committer:
 
     def commit(self, batch: Batch) -> None:
         """Commit a batch before returning; raise StoreError if it was not kept."""
-        begun = time.monotonic()
+        begun, is_usual = time.monotonic(), not self._store.is_long_commit_due
         self._store.commit(batch)
         took_s = time.monotonic() - begun
-        self._usual_s += (took_s - self._usual_s) / SMOOTHING
+        if is_usual:
+            self._usual_s += (took_s - self._usual_s) / SMOOTHING
         self.seconds.note(took_s)
 
     def start(self, batch: Batch, on_committed: OnCommitted) -> None:

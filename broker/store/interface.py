@@ -149,6 +149,10 @@ class Store(Protocol):
     `StoreError`; the broker then stops, and acknowledges nothing that is not kept.
     """
 
+    @property
+    def is_long_commit_due(self) -> bool:
+        """Whether the next commit takes milliseconds, because the engine also moves earlier batches to their places."""
+
     def load(self) -> Snapshot:
         """Return everything that earlier batches left."""
 

@@ -18,6 +18,10 @@ class MemoryStore:
         self._delivered: dict[tuple[int, str], int] = {}
         self._restrictions: dict[tuple[int, int, str, str], Restriction] = {}
 
+    @property
+    def is_long_commit_due(self) -> bool:
+        return False
+
     def load(self) -> Snapshot:
         with self._mutex:
             ends = {room: (log[0].first, log[-1].last) for room, log in self._logs.items() if log}

@@ -117,6 +117,10 @@ class SqliteStore:
             restrictions = [Restriction(*row) for row in rows]
             return Snapshot(rooms, members, self._logs.ends(), accepted, delivered, restrictions, self._has_lost)
 
+    @property
+    def is_long_commit_due(self) -> bool:
+        return self._logs.turns.is_full
+
     def commit(self, batch: Batch) -> None:
         with self._mutex, self._errors("write to"):
             if conflict := self._logs.find_conflict(batch.chunks):

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ from tsudoi.protocol.errors import StoreError
 class Held(MemoryStore):
     """A store over a network: commits wait until they are let go."""
 
+    is_long_commit_due = False
+    pause_s = 0.0
+
     def __init__(self) -> None:
         super().__init__()
         self.may_commit = threading.Semaphore(0)
@@ -30,6 +34,7 @@ class Held(MemoryStore):
 
     def commit(self, batch: Batch) -> None:
         self.threads.append(threading.get_ident())
+        time.sleep(self.pause_s)
         if self.is_held:
             self.begun.release()
             assert self.may_commit.acquire(timeout=PATIENCE_S)
@@ -45,6 +50,17 @@ class Held(MemoryStore):
 def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(committer_module, "SLOW_S", -1.0)  # every commit goes to the thread
     return f"ipc://{tmp_path}/b"
+
+
+async def test_a_commit_that_folds_leaves_the_loop_and_makes_no_others_slow() -> None:
+    store = Held()
+    committer = Committer(store)
+    store.is_long_commit_due = True
+    assert committer.is_slow
+    store.pause_s = 20 * SLOW_S
+    committer.commit(Batch())
+    store.is_long_commit_due, store.pause_s = False, 0.0
+    assert not committer.is_slow
 
 
 async def test_quick_commits_stay_in_the_loop_and_slow_ones_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:
