@@ -15,7 +15,7 @@ from .members import Member
 PAGE = 20
 """Members, rooms or bans on a page."""
 Row = tuple[dict[str, Any], str]
-"""(values for our own clients, the line for all others)"""
+"""(values for NATIVE, the line for all other forms)"""
 
 
 def speaks_japanese(member: Member) -> bool:

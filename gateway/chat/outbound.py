@@ -1,4 +1,4 @@
-"""The one interface to the outside of the components that decide; `process/service.py` implements it.
+"""Define how the components send and publish; `process/service.py` implements it.
 
 Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """
