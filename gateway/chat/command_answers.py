@@ -19,7 +19,7 @@ Row = tuple[dict[str, Any], str]
 
 
 def speaks_japanese(member: Member) -> bool:
-    """Say whether a member's listener promised Japanese."""
+    """Return whether a member's listener promised Japanese."""
     return bool(member.options & MemberOptions.JAPANESE)
 
 

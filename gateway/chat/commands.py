@@ -80,7 +80,7 @@ class Commands(Component):
         return ""
 
     def _allows(self, member: Member, cost: float, now: float) -> bool:
-        """Count a command and say whether it is within the member's limit; if not, warn the member now and then."""
+        """Count a command and return whether it is within the member's limit; if not, warn the member now and then."""
         if self.limits.allows_command(member, cost, now):
             return True
         if warning_is_due(member.sender_state(), now):

@@ -70,7 +70,7 @@ class RateLimits(Component):
             self.send_to(member, encode_closing(member.dialect, member.room.name, "slow", text))
 
     def allows_command(self, member: Member, cost: float, now: float) -> bool:
-        """Count a command and say whether it is within the member's limit."""
+        """Count a command and return whether it is within the member's limit."""
         sender = member.sender_state()
         if sender.command_bucket is None:
             sender.command_bucket = Bucket(COMMANDS, now)

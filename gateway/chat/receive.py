@@ -121,7 +121,7 @@ class Receiver(Component):
 
 
 def _is_name_of(room: Room, raw: bytes) -> bool:
-    """Say whether the name in a datagram is the room's in any normal form of Unicode."""
+    """Return whether the name in a datagram is the room's in any normal form of Unicode."""
     try:
         return names.room_name(raw.decode()) == room.name
     except (UnicodeDecodeError, InvalidName):

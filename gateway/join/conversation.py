@@ -160,7 +160,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], frozenset[State]] = {
 
 
 class UnexpectedEvent(Exception):
-    """An event came in a state that does not take it, or led to a state that may not follow: a bug of ours."""
+    """An event came in a state that does not take it, or led to a state that may not follow: a bug here."""
 
 
 class JoinConversation:

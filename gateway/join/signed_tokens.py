@@ -51,7 +51,7 @@ class Claims(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the directory is asked with."""
+    """The values with which the directory is asked."""
 
     user: UserName
     password: str | None
@@ -139,7 +139,7 @@ def _check_room(claims: Claims, room: str) -> None:
 
 
 def looks_like_token(text: str) -> bool:
-    """Say whether a text has the form of a signed token; then it is neither a user's name nor a room's password."""
+    """Return whether a text has the form of a signed token; then it is neither a user's name nor a room's password."""
     return text.startswith("eyJ") and _TOKEN_ALONE.fullmatch(text) is not None
 
 
