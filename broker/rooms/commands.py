@@ -47,7 +47,7 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
 
 
 def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
-    """Say whether a member is muted; if so, answer that, now and then."""
+    """Return whether a member is muted; if so, answer that, now and then."""
     left_ms = member.muted_until_ms - wall_ms
     if left_ms <= 0:
         return False

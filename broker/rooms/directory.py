@@ -1,7 +1,7 @@
 """The rooms, their members, and the next offset of each room.
 
-All changes of rooms and members are made here: each is noted for the store, and in the room's log where members are to
-learn of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds since 1970.
+All changes of rooms and members are made here: each is noted for the store, and in the room's log if members must learn
+of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds since 1970.
 """
 
 import sys
@@ -25,7 +25,7 @@ from .index import Index
 from .records import Member, Room
 
 NO_HOST = 0
-"""Instead of a host's member id."""
+"""The host's member id in a room without a host."""
 
 
 @dataclass(slots=True)
@@ -289,7 +289,7 @@ class Directory(Index):
         for room in chain(self.rooms.values(), self.closed.values()):
             room.delivered.pop(gateway, None)
 
-    # --- how ------------------------------------------------------------------------------------------------------
+    # --- internals ------------------------------------------------------------------------------------------------
 
     def _enter(self, room: Room, member_id: int, wished: UserName, row: MemberRow, wall_ms: int) -> Member:
         member = Member.of(row, room)
