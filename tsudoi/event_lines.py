@@ -11,7 +11,7 @@ def one_line(text: str) -> str:
 
 
 def is_speech(event: Event) -> TypeGuard[Message | Emote | Private]:
-    """Say whether an event is a person's message; all others are notices."""
+    """Return whether an event is a person's message; all others are notices."""
     return isinstance(event, Message | Emote | Private)
 
 

@@ -106,7 +106,7 @@ class Enter:
 
 
 class JoinList(Enter):
-    """A join that is broken off when the list of rooms has come, in dialects where a join brings it."""
+    """A join that ends when the list of rooms has come, in dialects where a join returns it."""
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect, Operation.JOIN, "", "rooms")
@@ -125,7 +125,7 @@ Conversation: TypeAlias = ListRooms | Enter
 
 
 def lists_first(dialect: Dialect) -> bool:
-    """Say whether clients of a dialect list the rooms before they join: a server may recognise the dialect by that."""
+    """Return whether clients of a dialect list the rooms before a join, by which a server may recognise the dialect."""
     return dialect.lists_rooms and dialect.marker_key is None
 
 
@@ -217,7 +217,7 @@ class Recent:
         self._seen: dict[Event, None] = {}
 
     def has_seen(self, event: Event) -> bool:
-        """Say whether this event came lately, and remember it. An event without a position is always new."""
+        """Return whether this event came lately, and remember it. An event without a position is always new."""
         if getattr(event, "offset", None) is None:
             return False
         if event in self._seen:

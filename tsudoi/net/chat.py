@@ -22,7 +22,7 @@ from tsudoi.settings import Settings
 DEFAULT_SERVER = Server()
 DEFAULT_SETTINGS = Settings()
 _REGISTER_AGAIN_S = 1.0
-"""The first datagram may be lost, and the server knows no address to send to until one has come."""
+"""Register twice: the first datagram may be lost, and the server learns the address only from one."""
 
 
 async def create(
@@ -42,7 +42,7 @@ async def create(
         name: yours; may be left out if a signed token has it.
         dialect: the dialect to speak.
         password: the room's.
-        signed_token: a token in which a website says who you are, for servers that trust it; replaces the name.
+        signed_token: a token with your name, signed by a website that the server trusts; replaces the name.
         settings: time-outs and limits.
 
     Raises:
@@ -236,7 +236,7 @@ class ChatClient(Commands):
         self._end()
 
     async def vanish(self) -> None:
-        """Close without the leave word, as a client that crashes."""
+        """Close without the leave word, like a client that crashes."""
         self._end()
 
     def stop_keep_alives(self) -> None:
@@ -268,7 +268,7 @@ class ChatClient(Commands):
             pause_s = self._settings.keep_alive_s
 
     async def _wait_for_turn(self) -> None:
-        """Wait as `burst` and `rate_per_s` demand."""
+        """Wait until `burst` and `rate_per_s` allow a message."""
         rate, burst = self._settings.rate_per_s, self._settings.burst
         if not rate:
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Make command-line options of settings, and the options --config and --check-config.
+"""Make command-line options from settings, and the options --config and --check-config.
 
 A setting is taken from its flag, else from its environment variable, else from the configuration file, else it has its
 default.
