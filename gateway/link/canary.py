@@ -12,8 +12,8 @@ CANARY_S = 0.25
 HEALTHY_S = 2.0
 """Health is red when none has come back for this time."""
 LEASE_S = 1.7
-"""The lease lasts this long from the sending of a canary that came back. The broker gives a gateway's members to no other
-before nothing has come from it for 2 s."""
+"""The lease lasts this long from the sending of a canary that came back. The broker gives a gateway's members to
+another only after 2 s without a frame from it."""
 CANARIES = 100
 """Canaries whose times are remembered: 25 s of them."""
 

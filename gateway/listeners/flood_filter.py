@@ -1,8 +1,8 @@
 """Drop the datagrams of members that flood in the kernel, for a while.
 
 The core ignores what a member sends beyond its rate, but each datagram still costs a system call's share and waits in
-the socket's queue before those of other members. If the member continues, a BPF program (SO_ATTACH_FILTER) shuts it out:
-it drops datagrams with the member's token. It does not compare addresses, which an attacker could forge to shut out
+the socket's queue before those of other members. A BPF program (SO_ATTACH_FILTER) shuts out a member that continues: it
+drops datagrams with the member's token. It does not compare addresses, which an attacker could forge to shut out
 another member.
 
     | UDP header: 8 | room size: 1 | token size: 1 | room | token | text |      RFC 768; PROTOCOL.md, "Datagrams"

@@ -205,7 +205,7 @@ class TCPServer:
         connection.give_up("too much is held for all, and it holds most")
 
     def settle_soon(self) -> None:
-        """Call `settle` once, at the end of this turn of the event loop."""
+        """Call `settle` once for all that happens in this turn of the event loop."""
         if self._settling is None:
             self._settling = self.loop.call_soon(self._settle_now)
 
