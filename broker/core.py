@@ -209,7 +209,7 @@ class Core:
         self.ownership.find_successors(now)
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], moment: Moment) -> None:
-        """Take the items that were not accepted before. Items after a gap are dropped: the gateway sends them again."""
+        """Accept the items that were not accepted before. Drop items after a gap: the gateway sends them again."""
         known = gateway.accepted - first + 1
         publishers = self._pending.publishers
         publishers[peer] = known != 0 or publishers.get(peer, False)

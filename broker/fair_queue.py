@@ -91,7 +91,7 @@ class FairQueue(Generic[_Thing]):
             if now >= until:
                 break
         if not accounts:
-            # Nothing waits, so no account has had more than it should.
+            # Nothing waits, so no account has had more than its share.
             self._debts.clear()
 
     def forget(self, account: str) -> None:

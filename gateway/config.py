@@ -160,7 +160,7 @@ class Settings:
         20_000, "Messages that wait while the broker is away; more are dropped.", metavar="MESSAGES"
     )
     request_timeout_s: float = 3.0
-    """How long a client waits for the broker before it is told to try again."""
+    """How long a client waits for the broker before it is answered busy."""
     first_byte_s: float = setting(
         300.0,
         "Seconds that a TCP connection may stay silent before its request; people type their names meanwhile.",

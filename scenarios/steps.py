@@ -38,7 +38,7 @@ class Expectation(Step, frozen=True):
 
 
 class JoinOptions(msgspec.Struct, frozen=True):
-    """Where and how a person enters; what is None is as `people` or the story says."""
+    """Where and how a person enters; for None, `people` or the story has the value."""
 
     room: str
     create: bool
@@ -181,7 +181,7 @@ class Wire(Enum):
 
 
 class SendRaw(Step, frozen=True):
-    """Send bytes from an address that is no member's; a TCP connection stays open until the story's end."""
+    """Send bytes from an address that no member has; a TCP connection stays open until the story's end."""
 
     wire: Wire
     data: bytes

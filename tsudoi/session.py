@@ -142,7 +142,7 @@ class Membership:
         """Texts that a server of this dialect does not deliver: they are commands."""
         self._before = ""
         """The last text received: in some dialects it has the reason for a removal, which looks like a closing."""
-        # A second `alice` becomes `alice#2`, and not every dialect says so; `_LONGEST_FRAME` has room for the suffix.
+        # A second `alice` becomes `alice#2`, which not every dialect reports; `_LONGEST_FRAME` has room for it.
         room_size, user_size, keys = len(room.encode()), _size(user), dialect.up_keys
         overhead = 0 if keys is None else user_size + len("".join(keys))
         up = MAX_UP - 2 - room_size - len(token) - overhead
@@ -207,7 +207,7 @@ class Membership:
 
 
 class Recent:
-    """Recognises the last events: a gateway that takes another's place may send the newest again.
+    """Recognises the last events: after a handover a gateway may send the newest again.
 
     It compares whole events, not positions alone: positions begin anew when a room's log was lost.
     """

@@ -67,7 +67,7 @@ class BrokerService:
             closing.callback(store.close)
             snapshot = store.load()
             if snapshot.has_lost:
-                logger.warning("the store may lack its last commits, as after a power cut: rooms begin a new epoch")
+                logger.warning("commits are or may be missing, as after a power cut: rooms begin a new epoch")
             core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
             for name in config.persistent:
                 core.directory.persist(RoomName(name), int(time.time() * 1000))

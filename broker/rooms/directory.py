@@ -37,7 +37,7 @@ class Changes:
     entries: defaultdict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     """Room id → new entries of its log."""
     regrouped: set[int] = field(default_factory=set)
-    """Rooms that a gateway stopped serving: it must still get the entry that says why."""
+    """Rooms that a gateway stopped serving: it must still get the entry with the reason."""
 
 
 class Directory(Index):
@@ -219,7 +219,7 @@ class Directory(Index):
         self._append(member.room, EntryKind.UNMUTED, member, "", 0, wall_ms, by)
 
     def note_told_muted(self, member: Member, wall_ms: int) -> None:
-        """Note when a member was last told that it is muted; this is not stored."""
+        """Note when a member was last notified that it is muted; this is not stored."""
         member.rare = replace(member.rare, told_muted_ms=wall_ms)
 
     # --- messages -------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Gateways:
         self._awake_at = now
 
     def awake(self, now: float) -> None:
-        """Note that the broker runs. After a pause of it, no gateway counts as gone: its frames are not read yet."""
+        """Note that the broker runs. After a pause no gateway counts as gone: its frames are not read yet."""
         if now - self._awake_at > STOOD_STILL_S:
             for gateway in self.known.values():
                 if not gateway.gone:

@@ -115,7 +115,7 @@ class Handovers:
     def _may_be_elsewhere(
         self, instance: str, member: Member, handover: Handover | None, move_after_s: float, now: float
     ) -> bool:
-        """Return whether the datagram of another host may be the member's, as far as the broker can tell."""
+        """Return whether the datagram of another host may be the member's, by what the broker knows."""
         if handover is not None:
             return handover.elsewhere
         if member.gateway == instance:

@@ -32,7 +32,7 @@ class Ownership:
         self._handovers = handovers
 
     def find_successors(self, now: float) -> None:
-        """Let living gateways take over the sessions of gone gateways of their name."""
+        """Let living gateways take over the sessions of gone gateways with their name."""
         for instance in self._gateways.known:
             if not self._gateways.may_live(instance, now):
                 self._reassign_all(instance, now)

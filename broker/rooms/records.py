@@ -29,7 +29,7 @@ class RareFields:
     """The gateway that served it before, from which messages may still come."""
     rights: Rights = NO_RIGHTS
     told_muted_ms: int = 0
-    """When it was last told that it is muted."""
+    """When it was last notified that it is muted."""
     whispered_by: int = 0
     """See `MemberRow`."""
 

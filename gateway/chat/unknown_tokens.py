@@ -27,7 +27,7 @@ from .outbound import Component
 HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 16, 8 * 2**20
 """Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all."""
 REFUSED_TOKENS, REFUSED_S = 10_000, 5.0
-"""Tokens that the directory did not know, and how long it is not asked again: clients of closed rooms go on sending."""
+"""Tokens that the directory did not know, and how long it is not asked again: clients of closed rooms still send."""
 GUESS_S = 20.0
 """Burst of unknown tokens from an address: as many as its rate (`--guess-rate`) allows in this time."""
 MUTE_S = 0.5

@@ -127,7 +127,7 @@ Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | CountRefusa
 
 
 class State(Enum):
-    """Where a conversation stands."""
+    """The state of a conversation."""
 
     AWAITING_REQUEST = auto()
     AWAITING_LIST = auto()

@@ -36,7 +36,7 @@ class PasswordAttempts:
         self._counters = counters
         self._addresses: dict[str, _Address] = {}
         self._wrong: Buckets[str] = Buckets(ROOMS)
-        """Of rooms. A pending attempt counts as wrong until the broker says that it is right."""
+        """Of rooms. A pending attempt counts as wrong until the broker has confirmed it."""
         self._right: dict[tuple[str, str], None] = {}
         """(room, address) pairs whose last password was right."""
         self._key = RateKeys(settings).of

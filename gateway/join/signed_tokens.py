@@ -1,6 +1,6 @@
 """Verify signed tokens (JWT) that a website issues to its users; PROTOCOL.md, "Trust".
 
-A signed token says which name, rooms and rights its bearer has; the gateway has no accounts of its own. It is not the
+A signed token contains its bearer's name, rooms and rights; the gateway has no accounts of its own. It is not the
 token that a member's datagrams carry (`session_tokens.py`). `now` is seconds since 1970, as in the tokens.
 """
 

@@ -47,7 +47,7 @@ class Requests:
         self.send(Request(self._last_id, body))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
-        """Take an answer."""
+        """Handle an answer."""
         asked = self._asked.pop(request_id, None)
         if asked is not None:
             asked.on_answer(body, now)

@@ -73,11 +73,11 @@ class FloodFilter:
         """Return the program that drops these members' datagrams, empty if there are none."""
         if not self._filtered:
             return []
-        # Built from the end, as a jump says how many steps it skips.
+        # Built from the end, as a jump contains the number of steps that it skips.
         compare: list[bytes] = []
         for end in self._filtered:
             compare = [*_compare(end, len(compare) + 1), *compare]
-        # X becomes where the sizes say that the token is; a datagram that is too short for one passes.
+        # X becomes the token's offset, by the sizes; a datagram that is too short for a token passes.
         return [
             bpf.step(bpf.LOAD_LENGTH),
             bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 8 + len(compare), _UDP_HEADER + _SIZES),

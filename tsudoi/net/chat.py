@@ -22,7 +22,7 @@ from tsudoi.settings import Settings
 DEFAULT_SERVER = Server()
 DEFAULT_SETTINGS = Settings()
 _REGISTER_AGAIN_S = 1.0
-"""Register twice: the first datagram may be lost, and the server learns the address only from one."""
+"""Pause before the first keep-alive: the datagram before may be lost, and the server needs one to learn the address."""
 
 
 async def create(
@@ -145,7 +145,7 @@ class ChatClient(Commands):
         """Use `create` or `join` instead."""
         self.room = room
         self.name = name
-        """As the server assigned it, where the dialect says so: `alice#2` if there is an alice already."""
+        """As the server assigned it, if the dialect reports it: `alice#2` if there is an alice already."""
         self.dialect = dialect
         self.server = server
         self.dropped = 0

@@ -57,7 +57,7 @@ class Line:
                 return b""
             raise
         except ConnectionError:
-            # The server closed with bytes of ours unread; the bytes before may still be its whole answer.
+            # The server closed with unread bytes from us; what came before may still be its whole answer.
             if patience_s is not None:
                 return b""
             raise

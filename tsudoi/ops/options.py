@@ -52,7 +52,7 @@ class Parsed(click.ParamType[Any]):
 
 
 class MarkdownOption(click.Option):
-    """An option whose help is Markdown: in docs/settings.md code stands between backquotes, in `--help` it does not."""
+    """An option whose help is Markdown: code is in backquotes in docs/settings.md, and without them in `--help`."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """See click."""
