@@ -1,6 +1,6 @@
 """Report to the directory how far each room was delivered: after a crash another gateway continues there.
 
-Members receive again what was delivered since the last report.
+Members then receive again what was delivered since the last report.
 """
 
 from dataclasses import dataclass, field
