@@ -236,7 +236,7 @@ class GatewaySockets:
             return []
         expelled = set(self._owners.values()) - set(self._zap.allow_list.owners.values())
         for owner in expelled:
-            logger.warning("a key was removed; other gateways may take over its members", owner=owner)
+            logger.warning("a connected key was revoked; other gateways may take over its members", owner=owner)
         self._owners = {peer: owner for peer, owner in self._owners.items() if owner not in expelled}
         # Waiting answers would come after a gap; gateways that still need them ask again.
         self.undeliverable += sum(map(len, self._waiting.values()))
