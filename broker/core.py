@@ -1,4 +1,4 @@
-"""Gateways' messages in, one turn's work out; ARCHITECTURE.md, "One message's way".
+"""Decide on gateways' messages, and collect each turn's work; ARCHITECTURE.md, "One message's way".
 
 `handle_untrusted` decides on each message; `take_turn` returns what must be stored, then published, then answered.
 """
@@ -34,7 +34,7 @@ CLOSED_S = 60.0
 
 @dataclass(slots=True)
 class _Pending:
-    """The work of a turn besides changes of the directory."""
+    """The work of a turn, without changes of the directory."""
 
     replies: list[tuple[str, backbone.Downward]] = field(default_factory=list)
     canaries: dict[str, list[int]] = field(default_factory=dict)
@@ -45,10 +45,10 @@ class _Pending:
 
 
 class Core:
-    """Everything that the broker decides."""
+    """Decides on all messages from gateways."""
 
     def __init__(self, snapshot: Snapshot, instance: str, limits: Limits, now: float) -> None:
-        """Begin with what the store has; `instance` is the id of this run of the broker."""
+        """Begin with the store's content; `instance` is the id of this run of the broker."""
         self._pending = _Pending()
         self.directory = Directory(snapshot, limits)
         self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now)
@@ -62,7 +62,7 @@ class Core:
         self._closed = dict.fromkeys(self.directory.closed, now)
         """Room id → when it was closed, or when this run of the broker began; in that order."""
         self._changed: set[int] = set()
-        """Rooms whose position is published once more at the next sweep, as news can be dropped."""
+        """Rooms whose position is published again at the next sweep, as news can be dropped."""
         self._swept_at = now
 
     # --- messages in ----------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class Core:
     def expel(self, name: str, account: str, moment: Moment) -> None:
         """Disconnect the gateways of a revoked key, `account`, whose owner is `name`; others may take their members."""
         for instance, gateway in self.gateways.known.items():
-            # A gateway that an earlier run of the broker knew has shown no key yet.
+            # A gateway known from an earlier run of the broker has presented no key yet.
             if account == gateway.account or (not gateway.account and name == backbone.gateway_name(instance)):
                 self.ownership.expel(instance, moment.now)
 
@@ -156,7 +156,7 @@ class Core:
     # --- one turn out ---------------------------------------------------------------------------------------------
 
     def take_turn(self, moment: Moment) -> Turn:
-        """Return the work that has come up since the last turn."""
+        """Return the work since the last turn."""
         pending, self._pending = self._pending, _Pending()
         changes = self.directory.take_changes()
         batch = changes.batch
@@ -209,7 +209,7 @@ class Core:
         self.ownership.find_successors(now)
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], moment: Moment) -> None:
-        """Take the items that were not accepted before. Items after a gap are dropped: the gateway sends them again."""
+        """Accept the items that were not accepted before. Drop items after a gap: the gateway sends them again."""
         known = gateway.accepted - first + 1
         publishers = self._pending.publishers
         publishers[peer] = known != 0 or publishers.get(peer, False)
@@ -229,7 +229,7 @@ class Core:
         """Carry out an item about a member; return False if this gateway may not publish it."""
         directory, kind = self.directory, item.kind
         if kind in (EntryKind.SAID, EntryKind.COMMANDED):
-            # The former gateway may still publish what the client had sent there.
+            # The former gateway may still publish messages that the client had sent there.
             if peer not in (member.gateway, member.rare.former) or member.room.closed_ms:
                 return False
             if kind == EntryKind.COMMANDED:

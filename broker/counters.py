@@ -1,11 +1,11 @@
-"""What the core refused or cut to its bounds since the start."""
+"""Count what the core has refused or trimmed since the start."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True)
 class Counters:
-    """Plain numbers; `broker/net/metrics.py` says what each counts."""
+    """Plain numbers; `broker/net/metrics.py` describes each."""
 
     malformed: int = 0
     from_strangers: int = 0

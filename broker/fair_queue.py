@@ -1,6 +1,6 @@
 """Serve gateways fairly by the time that their requests take; the requests of one gateway stay in order.
 
-A gateway with a stolen key may send the most expensive requests as fast as it can. So each account (one a key) gets a
+A gateway with a stolen key may send the most expensive requests as fast as it can. So each account (one per key) gets a
 slice of time; time beyond it is the account's debt, and it waits until all others have had as much. An account that is
 alone gets all the time.
 """
@@ -43,7 +43,7 @@ class FairQueue(Generic[_Thing]):
         return len(self._accounts)
 
     def has_room(self, account: str) -> bool:
-        """Say whether one more thing may wait, however large it is."""
+        """Return whether one more thing may wait, however large it is."""
         waiting = self._accounts.get(account)
         return waiting is None or waiting.size <= self._capacity
 
@@ -91,7 +91,7 @@ class FairQueue(Generic[_Thing]):
             if now >= until:
                 break
         if not accounts:
-            # Nothing waits, so no account has had more than it should.
+            # Nothing waits, so no account has had more than its share.
             self._debts.clear()
 
     def forget(self, account: str) -> None:

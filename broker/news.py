@@ -12,7 +12,7 @@ from tsudoi.protocol import backbone
 from .rooms.records import Room
 
 FEW_GATEWAYS = 4
-"""News of a room at more gateways always go on its topic."""
+"""News of a room at more gateways are always published on its topic."""
 BUNDLE_SIZE = 2**20
 """Bytes of news in a bundle after which the next one is begun."""
 

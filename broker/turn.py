@@ -1,4 +1,4 @@
-"""One turn's work as values: what the core decided, for `broker/net` to carry out."""
+"""One turn's work as values: the core's decisions, which `broker/net` carries out."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

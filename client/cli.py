@@ -41,7 +41,7 @@ _option = functools.partial(click.option, cls=MarkdownOption, show_envvar=True)
 
 
 def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say where the server is; the command gets `server` and `dialect` of them."""
+    """Add the options for the server's address; the command gets `server` and `dialect` from them."""
 
     @functools.wraps(command)
     def with_server(server: Server, tls: bool, tls_ca: Path | None, **options: Any) -> Any:

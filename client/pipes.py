@@ -84,7 +84,7 @@ def _start_reading(source: int, lines: asyncio.Queue[bytes]) -> None:
             try:
                 asyncio.run_coroutine_threadsafe(put, loop).result()
             except (RuntimeError, CancelledError):
-                # The loop has ended; nobody takes these lines any more.
+                # The loop has ended; drop these lines.
                 put.close()
                 return
 

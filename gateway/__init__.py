@@ -1,1 +1,1 @@
-"""The gateway: TCP handshake, UDP in and out, nothing that must survive."""
+"""The gateway: TCP handshakes and UDP datagrams; no durable state."""

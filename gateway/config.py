@@ -160,7 +160,7 @@ class Settings:
         20_000, "Messages that wait while the broker is away; more are dropped.", metavar="MESSAGES"
     )
     request_timeout_s: float = 3.0
-    """How long a client waits for the broker before it is told to try again."""
+    """How long a client waits for the broker before it is answered busy."""
     first_byte_s: float = setting(
         300.0,
         "Seconds that a TCP connection may stay silent before its request; people type their names meanwhile.",
@@ -230,7 +230,7 @@ class Settings:
     """Whether a signed token may, or must, stand for a name; off without a key to verify it."""
 
     def options(self, listener: Listener, dialect: Dialect) -> MemberOptions:
-        """Return how members are served that join at a listener in a dialect."""
+        """Return the options of members that join at a listener in a dialect."""
         commands = self.commands if listener.commands is None else listener.commands
         notices = {"on": True, "off": False, "auto": dialect.notices}[self.notices]
         if listener.notices is not None:
@@ -247,16 +247,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where the certificate of TLS listeners lies, PEM."""
+    """The files of the TLS listeners' certificate, PEM."""
 
     certificate: Path
-    """Followed by those that lead to its authority."""
+    """Followed by the intermediate certificates."""
     key: Path
 
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """Descriptors of the sockets that a worker gets from the process that starts it, one a listener."""
+    """Descriptors of the sockets that a worker gets from its parent process, one per listener."""
 
     tcp: tuple[int, ...]
     udp: tuple[int, ...]
@@ -268,7 +268,7 @@ class Inherited:
 
 
 def parse_inherited(text: str) -> Inherited:
-    """Return what `str` made this text of; raise SettingError for another text."""
+    """Parse a text that `str` has made; raise SettingError for any other."""
     try:
         tcp, udp, (steered,) = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
     except ValueError:

@@ -72,7 +72,7 @@ class Counters:
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))
     """Reason → handshakes refused for it."""
     connections_refused: int = 0
-    """Too many at once, of all or of an address."""
+    """Too many at once, in all or from one address."""
     connections_evicted: int = 0
     """Silent connections closed to make room for others."""
     tls_failed: int = 0

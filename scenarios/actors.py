@@ -30,7 +30,7 @@ class Actor:
 
     async def _listen(self) -> None:
         async for event in self.chat:
-            # The client itself makes this one; nobody sent it.
+            # The client itself makes this event.
             if isinstance(event, ServerAway):
                 continue
             (self.heard if isinstance(event, (Message, *LAST)) else self.told).append(event)
@@ -47,7 +47,7 @@ class Actor:
 
 
 class Cast:
-    """All people who are in rooms, and what they have sent."""
+    """All people in rooms, and what they have sent."""
 
     def __init__(self, story: Story) -> None:
         self.actors: dict[str, Actor] = {}

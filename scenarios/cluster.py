@@ -37,7 +37,7 @@ class Broker(Process):
         super().__init__(name)
         self.endpoint = bind
         engine = "memory" if store is None else f"sqlite:{store}"
-        # Without keys, unless the caller has some: those that somebody has made in data/ are not for this run.
+        # Without keys, unless the caller passes some: keys in data/ are not for this run.
         keys = () if "--keys" in options else ("--insecure",)
         self._options = ("--store", engine, *keys, *options)
 
@@ -65,7 +65,7 @@ class Gateway(Process):
         """Args:
         broker: the broker's endpoint; None: the gateway has a broker of its own.
         data: what `--data` says.
-        steady: choose ports that nobody else gets while the gateway is down.
+        steady: choose ports that no other program gets while the gateway is down.
         """
         super().__init__(name)
         self.tcp = {dialect: (host, steady_port() if steady else 0) for dialect in dialects}
@@ -166,7 +166,7 @@ class Cluster:
         return [name for name, gateway in self._gateways.items() if gateway.running and not gateway.frozen]
 
     def inject(self, what: str, fault: Fault) -> None:
-        """Do something to a process; raise ProcessError."""
+        """Inject a fault into a process; raise ProcessError."""
         process = self._broker if what == BROKER else self._gateways[what]
         with self._busy:
             match fault:

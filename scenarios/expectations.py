@@ -1,4 +1,4 @@
-"""The steps that expect something: wait until it is met, or raise StepFailed."""
+"""Check the steps that expect something: wait until they are met, or raise StepFailed."""
 
 from collections.abc import Callable
 

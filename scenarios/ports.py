@@ -15,7 +15,7 @@ _given: deque[int] = deque(maxlen=150)
 
 
 def steady_port(in_a_row: int = 1) -> int:
-    """Return the first of so many free ports of loopback, TCP and UDP, that the kernel gives to nobody by itself."""
+    """Return the first of so many free ports of loopback, TCP and UDP, that the kernel does not assign by itself."""
     low, high = BELOW_EPHEMERAL
     size = (high - low) // PARTS
     low += os.getpid() % PARTS * size

@@ -29,7 +29,7 @@ class ProcessError(Exception):
 class Output:
     """What a process has printed on one stream.
 
-    It goes to a file without a name: no pipe fills up while nobody reads, and no thread is needed.
+    It goes to an unnamed file, so that no pipe fills up and no thread must read.
     """
 
     def __init__(self, has_ended: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""The stranger of the stories: sends any bytes, from addresses that are no member's."""
+"""Play the stranger of a story: send any bytes, from addresses that no member has."""
 
 import asyncio
 import random
@@ -39,7 +39,7 @@ class RawSender:
                 await asyncio.sleep(_PAUSE_S)
 
     async def hung_up(self, within_s: float) -> bool:
-        """Say whether the server ends the last connection in time; answers on it do not count."""
+        """Return whether the server ends the last connection in time; answers on it do not count."""
         if self._last is None:
             return False
         try:

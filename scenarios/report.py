@@ -1,4 +1,4 @@
-"""Prints how scenarios went."""
+"""Print the results of scenarios."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Acts a story out: its people are SDK clients, its servers local processes or servers that run already."""
+"""Act a story out: its people are SDK clients, its servers local processes or servers that run already."""
 
 import asyncio
 import secrets
@@ -228,7 +228,7 @@ class Runner:
                 await actor.close(polite=step.act is steps.Act.LEAVE)
 
     async def _see_rooms(self, name: str, step: steps.SeeRooms) -> None:
-        """Ask until it holds: the end of a room takes its way through the log."""
+        """Ask until it holds: the end of a room comes through the log."""
         person = self._story.person(name)
         dialect = person.dialect or self._story.dialect
         profile = DIALECTS[dialect]

@@ -1,4 +1,4 @@
-"""Reads a step's sentence. LANGUAGE below is what `python -m client scenario --language` prints.
+"""Parse a step's sentence. LANGUAGE below is what `python -m client scenario --language` prints.
 
 FORMS is the table: a pattern for the beginning of a sentence, the modifiers that may follow in any order, and the step
 that it becomes.
@@ -74,7 +74,7 @@ QUIET_S = 0.3
 """How long nothing must be received if a story names no time."""
 
 Value: TypeAlias = "str | dict[str, str] | list[str | dict[str, str]] | None"
-"""What stands behind a sentence's colon."""
+"""The value behind a sentence's colon."""
 
 _NAME = r"[\w#.~'-]+"
 _WORD = r"\"[^\"]*\"|[^\s\"]+"

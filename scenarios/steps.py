@@ -38,7 +38,7 @@ class Expectation(Step, frozen=True):
 
 
 class JoinOptions(msgspec.Struct, frozen=True):
-    """Where and how a person enters; what is None is as `people` or the story says."""
+    """Where and how a person enters; for None, `people` or the story has the value."""
 
     room: str
     create: bool
@@ -131,7 +131,7 @@ class Act(Enum):
     VANISH = "vanish"
     """Close the sockets without the leave word, as a program that crashed."""
     FALL_SILENT = "fall silent"
-    """Receive on, but send no keep-alives any more."""
+    """Go on receiving, but send no more keep-alives."""
 
 
 class Do(Step, frozen=True):
@@ -140,7 +140,7 @@ class Do(Step, frozen=True):
 
 
 class Move(Step, frozen=True):
-    """Go on at another gateway with the same token."""
+    """Continue at another gateway with the same token."""
 
     who: People
     to: str
@@ -154,7 +154,7 @@ class SeeRooms(Step, frozen=True):
 
 
 class Fault(Enum):
-    """What is done to a process."""
+    """A fault to inject into a process."""
 
     KILLED = "killed"
     STOPPED = "stopped"
@@ -164,7 +164,7 @@ class Fault(Enum):
 
 
 class InjectFault(Step, frozen=True):
-    """Do something to a process; this needs local processes."""
+    """Inject a fault into a process; this needs local processes."""
 
     what: str
     """A server's name, or `BROKER`."""
@@ -181,7 +181,7 @@ class Wire(Enum):
 
 
 class SendRaw(Step, frozen=True):
-    """Send bytes from an address that is no member's; a TCP connection stays open until the story's end."""
+    """Send bytes from an address that no member has; a TCP connection stays open until the story's end."""
 
     wire: Wire
     data: bytes

@@ -32,7 +32,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Person(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What holds for a person's steps unless the step says otherwise."""
+    """Defaults for a person's steps."""
 
     at: str | None = None
     dialect: str | None = msgspec.field(default=None, name="in")
@@ -69,12 +69,12 @@ class Story:
 
     @property
     def dialects(self) -> list[str]:
-        """All dialects that the people who enter speak, each once."""
+        """The dialects of all people that enter, each once."""
         entries = [scene.step for scene in self.scenes if isinstance(scene.step, Enter | CannotEnter)]
         return list(dict.fromkeys(self.dialect_of(name, step.how) for step in entries for name in step.who))
 
     def dialect_of(self, name: str, how: JoinOptions) -> str:
-        """Return what a person speaks who enters with these options."""
+        """Return a person's dialect when it enters with these options."""
         return how.dialect or self.person(name).dialect or self.dialect
 
     def person(self, name: str) -> Person:

@@ -1,4 +1,4 @@
-"""Reads a story from YAML. An error names the line where it was found."""
+"""Read a story from YAML. An error names the line where it was found."""
 
 import re
 from collections.abc import Iterator

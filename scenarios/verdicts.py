@@ -1,4 +1,4 @@
-"""Judges the events that a member has received so far against what a step expects.
+"""Judge the events that a member has received so far against what a step expects.
 
 The runner asks again whenever another event has come.
 """

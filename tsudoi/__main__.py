@@ -1,4 +1,4 @@
-"""`python -m tsudoi`: the same as the command `tsudoi`."""
+"""Run the command `tsudoi` as `python -m tsudoi`."""
 
 from .cli import main
 

@@ -12,14 +12,14 @@ from .version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A word behind `tsudoi`."""
+    """A subcommand of `tsudoi`."""
 
     package: str
     extra: str
     """The extra with what the program needs."""
     help: str
     command: tuple[str, ...] = ()
-    """The command of the package that is meant."""
+    """The package's own subcommand to run."""
 
 
 PROGRAMS = {

@@ -11,7 +11,7 @@ def one_line(text: str) -> str:
 
 
 def is_speech(event: Event) -> TypeGuard[Message | Emote | Private]:
-    """Say whether an event is a person's message; all others are notices."""
+    """Return whether an event is a person's message; all others are notices."""
     return isinstance(event, Message | Emote | Private)
 
 
@@ -28,7 +28,7 @@ def speech_line(speech: Message | Emote | Private) -> str:
 
 
 def notice_line(event: Event) -> str:
-    """Return the line for a notice. The server's closing words stand in brackets, its other texts as they are."""
+    """Return the line for a notice. The server's closing words are in brackets, its other texts unchanged."""
     match event:
         case RoomClosed():
             return f"the room is closed ({one_line(event.text)})"

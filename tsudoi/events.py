@@ -83,7 +83,7 @@ class Left:
     reason: str
     """`left`, `idle`, `kicked`, `banned` or `operator`."""
     by: str
-    """The host who removed it; empty: it left by itself, or the operator removed it."""
+    """The host that removed it; empty: it left by itself, or the operator removed it."""
     why: str
     """The reason that the host gave."""
     offset: int
@@ -115,7 +115,7 @@ class TopicChanged:
     """A member changed the topic."""
 
     name: str
-    """The member who did it."""
+    """The member that changed it."""
     topic: str
     """Empty: the topic was removed."""
     offset: int
@@ -168,7 +168,7 @@ class LockChanged:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The operator sent a text to everybody."""
+    """The operator sent an announcement."""
 
     said: str
     offset: int

@@ -27,7 +27,7 @@ class PendingCommand:
     refusal: Answered | None = None
 
     def offer(self, event: Event) -> bool:
-        """Take an event; say whether it belongs to this command alone."""
+        """Take an event; return whether it belongs to this command alone."""
         if self.is_done(event):
             self.done = event
             return isinstance(event, Answered)
@@ -44,7 +44,7 @@ class PendingCommand:
 
 @dataclass
 class PendingList:
-    """A command that a list answers; the list comes in parts, of which some may be lost."""
+    """A command whose answer is a list; the list comes in parts, of which some may be lost."""
 
     what: str
     page: int = 1
@@ -57,7 +57,7 @@ class PendingList:
     """A part of the list has come."""
 
     def offer(self, event: Event) -> bool:
-        """Take an event; say whether it belongs to this command alone."""
+        """Take an event; return whether it belongs to this command alone."""
         if isinstance(event, Listed) and event.what == self.what and event.page == self.page:
             self.has_begun = True
             self.rows += [row for row in event.rows if row not in self.rows]

@@ -106,7 +106,7 @@ class Enter:
 
 
 class JoinList(Enter):
-    """A join that is broken off when the list of rooms has come, in dialects where a join brings it."""
+    """A join that ends when the list of rooms has come, in dialects where a join returns it."""
 
     def __init__(self, dialect: Dialect) -> None:
         super().__init__(dialect, Operation.JOIN, "", "rooms")
@@ -125,7 +125,7 @@ Conversation: TypeAlias = ListRooms | Enter
 
 
 def lists_first(dialect: Dialect) -> bool:
-    """Say whether clients of a dialect list the rooms before they join: a server may recognise the dialect by that."""
+    """Return whether clients of a dialect list the rooms before a join, by which a server may recognise the dialect."""
     return dialect.lists_rooms and dialect.marker_key is None
 
 
@@ -142,7 +142,7 @@ class Membership:
         """Texts that a server of this dialect does not deliver: they are commands."""
         self._before = ""
         """The last text received: in some dialects it has the reason for a removal, which looks like a closing."""
-        # A second `alice` becomes `alice#2`, and not every dialect says so; `_LONGEST_FRAME` has room for the suffix.
+        # A second `alice` becomes `alice#2`, which not every dialect reports; `_LONGEST_FRAME` has room for it.
         room_size, user_size, keys = len(room.encode()), _size(user), dialect.up_keys
         overhead = 0 if keys is None else user_size + len("".join(keys))
         up = MAX_UP - 2 - room_size - len(token) - overhead
@@ -207,7 +207,7 @@ class Membership:
 
 
 class Recent:
-    """Recognises the last events: a gateway that takes another's place may send the newest again.
+    """Recognises the last events: after a handover a gateway may send the newest again.
 
     It compares whole events, not positions alone: positions begin anew when a room's log was lost.
     """
@@ -217,7 +217,7 @@ class Recent:
         self._seen: dict[Event, None] = {}
 
     def has_seen(self, event: Event) -> bool:
-        """Say whether this event came lately, and remember it. An event without a position is always new."""
+        """Return whether this event came lately, and remember it. An event without a position is always new."""
         if getattr(event, "offset", None) is None:
             return False
         if event in self._seen:

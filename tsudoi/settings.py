@@ -12,7 +12,7 @@ class Settings:
     answer_timeout_s: float = 10.0
     """Until the whole answer to one request has come; the server hashes a password slowly on purpose."""
     settle_s: float = 0.5
-    """Silence after which an answer that tells no length counts as complete."""
+    """Silence after which an answer without a length counts as complete."""
     keep_alive_s: float = 20.0
     """Time between two empty datagrams: NAT forgets a mapping after 30 to 120 s of silence, a server a member after
     15 s or more. 0: send none."""

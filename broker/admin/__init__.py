@@ -1,1 +1,1 @@
-"""The operator's service: what it decides, its socket, its client and its command line."""
+"""The operators' service: its decisions, socket, client and command line."""

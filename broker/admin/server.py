@@ -1,4 +1,4 @@
-"""The operators' socket: gives frames to the admin service, and sends its answers when the turn is stored.
+"""The operators' socket: pass frames to the admin service, and send its answers when the turn is stored.
 
 It is not the gateways' socket, so no frame of a gateway can be taken for an order. Its access is limited by the socket
 file's mode 0600, a loopback address, or operators' keys.

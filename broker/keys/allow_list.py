@@ -115,7 +115,7 @@ def _but(owners: dict[str, Owner], others: dict[str, Owner]) -> dict[str, Owner]
 
 
 def _is_there(path: Path) -> bool:
-    """Say whether a file is there; True if that can not be seen."""
+    """Return whether a file is there; True if that can not be seen."""
     try:
         return path.exists()
     except OSError:

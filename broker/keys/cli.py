@@ -61,7 +61,7 @@ def list_command(config: Config) -> None:
 @click.option("--operator", is_flag=True, help="An operator's key, not a gateway's.")
 @click.pass_obj
 def remove_command(config: Config, name: str, operator: bool) -> None:
-    """Let the gateway NAME in no more. A running broker ends its connections within a second."""
+    """Remove the key of the gateway NAME. A running broker ends its connections within a second."""
     owner = Owner(Role.OPERATOR if operator else Role.GATEWAY, name)
     try:
         key_folder.remove(config.keys_folder, owner)

@@ -55,7 +55,7 @@ def choose(bind: str, folder: Path, given: bool) -> Path | None:
 
 
 def exists(path: Path) -> bool:
-    """Say whether a file is there; raise SettingError if that can not be seen."""
+    """Return whether a file is there; raise SettingError if that can not be seen."""
     try:
         return path.exists()
     except OSError as exc:

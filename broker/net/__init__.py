@@ -1,1 +1,1 @@
-"""What touches the world: sockets, threads, signals. Decides nothing."""
+"""The broker's I/O: sockets, threads, signals; no decisions."""

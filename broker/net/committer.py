@@ -2,7 +2,7 @@
 
 A commit that takes microseconds runs in the event loop: to hand it to a thread and back would cost as much. One that
 takes milliseconds (an fsync, a round trip to a database, a fold of many turns) runs in a worker thread, and the loop
-collects the next turn meanwhile. Whether commits are usually slow is measured.
+collects the next turn meanwhile. The average time of the last commits decides which.
 """
 
 import asyncio

@@ -32,7 +32,7 @@ class PasswordHashing:
         future.add_done_callback(hashed)
 
     def close(self) -> None:
-        """Drop what waits."""
+        """Drop waiting jobs."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -13,7 +13,7 @@ QUESTION = backbone.encode(backbone.Canary(0))
 
 
 def ping(endpoint: str, timeout_s: float, key: SecretKey | None = None) -> bool:
-    """Say whether the broker at `endpoint` answers within the time; `key` is None if it has no keys."""
+    """Return whether the broker at `endpoint` answers within the time; `key` is None if it has no keys."""
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)
         dealer.setsockopt(zmq.IPV6, 1)

@@ -40,23 +40,23 @@ _Frame = tuple[bytes, Role | None, str, bool]
 
 TICK_S = 0.25
 TURN_S = 0.01
-"""How long a turn decides on frames; the rest waits for the next, as the timers have their duties."""
+"""How long a turn decides on frames; the rest waits for the next, so that timers run in time."""
 REPLAYS_S = 0.01
-"""The same for reading logs, which comes after."""
+"""The same for reading logs, which follows."""
 GATHER_S = 0.002
 """The longest that a turn which changes rooms or members waits for others: a transaction costs as much for one join as
 for ten. It waits only while each round of the event loop brings more frames."""
 WAITING = 32 * 2**20
-"""Bytes of frames from gateways of one key that wait; more are dropped, and the gateways send again what matters. They
-have so much to send at once only after the connection was lost."""
+"""Bytes of waiting frames from gateways of one key; more are dropped, and the gateways repeat the important ones. They
+send so much at once only after a lost connection."""
 REPLAYS_WAITING = 20_000
 """Replays that gateways of one key wait for; more are dropped, and asked for again."""
 ANSWERS_SIZE = 2**17
 """Bytes of answers in one frame."""
 DESCRIPTORS = 65_536
-"""Wanted: each connection without a valid key has one for the two seconds of its handshake."""
+"""Wanted: each connection without a valid key holds one during its handshake of two seconds."""
 HEALTHY_S = 2.0
-"""An event loop that has not moved for so long turns health red."""
+"""Health is red when the event loop has not run for this time."""
 TRIM_S = 10.0
 
 
@@ -104,25 +104,25 @@ class Server:
         self._passwords = PasswordHashing()
         self._gateway_log = GatewayLog()
         self.checked_at = time.monotonic()
-        """When the event loop last came by."""
+        """When `_tick` last ran."""
         self.queue: FairQueue[_Frame] = FairQueue(WAITING)
         """Frames that are not handled yet."""
         self._replays: FairQueue[tuple[int, backbone.Replay]] = FairQueue(REPLAYS_WAITING * EACH)
         self._replaying: set[tuple[str, int]] = set()
-        """(gateway instance, request id) of these: a gateway that has waited for long asks again."""
+        """(gateway instance, request id) of these: a gateway repeats a request that has waited long."""
         self._moment = _read_clocks()
         self._gather_until = 0.0
         """Above zero while a turn waits for other joins."""
         self._has_arrived = False
-        """Frames have arrived since the gathering looked last."""
+        """Frames have arrived since `_gather` last checked."""
         self._trim_due = False
         self._admin: AdminServer | None = None
         self._is_asked = False
         """Operators may have sent something."""
         self._is_stopping = False
-        """No turn is begun any more, but for the last."""
+        """Only the last turn may still begin."""
         self._stopped = False
-        """Nothing is taken or sent any more."""
+        """Nothing is received or sent any more."""
         self._timers: list[asyncio.TimerHandle] = []
 
     @property
@@ -186,7 +186,7 @@ class Server:
         self._pump()
 
     def stop(self) -> None:
-        """Take a last turn with all that has arrived, and close the sockets; answers go out for half a second more."""
+        """Run a last turn with all received frames, and close the sockets; answers go out for half a second more."""
         for timer in self._timers:
             timer.cancel()
         self._finish_turns()
@@ -223,7 +223,7 @@ class Server:
         self._look_again()
 
     def _look_again(self) -> None:
-        """Come back in the loop's next round if something waits of which no descriptor tells any more."""
+        """Run again in the loop's next round if frames wait that no descriptor will signal."""
         if not self._is_serving:
             return
         waits_for_store = (self._is_asked or self._replays) and not self._committer.is_busy and not self._gather_until
@@ -235,7 +235,7 @@ class Server:
         return not self._stopped and not self._is_stopping and self.sockets.is_open
 
     def _drain(self) -> None:
-        """Take what has arrived, a bounded amount, and let the core decide on it."""
+        """Receive a bounded number of frames, and let the core decide on them."""
         self._moment = _read_clocks()
         self.sockets.receive(self.queue.has_room, self._enqueue)
         self.queue.serve(self._moment.now + TURN_S, time.monotonic, self._handle)
@@ -258,7 +258,7 @@ class Server:
         return ()
 
     def _gathers(self) -> bool:
-        """Say whether the next turn waits for other joins; then it is taken by `_gather`."""
+        """Return whether the next turn waits for other joins; then it is taken by `_gather`."""
         if not self._gather_until and self._core.changes_rows:
             self._gather_until = self._moment.now + GATHER_S
             self._has_arrived = True
@@ -295,7 +295,7 @@ class Server:
             self._fail(exc)
 
     def _committed(self, turn: Turn, error: BaseException | None) -> None:
-        """Publish a turn that the thread has committed, and go on with what has arrived meanwhile."""
+        """Publish a turn that the thread has committed, and continue with frames that have arrived meanwhile."""
         if isinstance(error, StoreError):
             self._fail(error)
         elif error is not None:
@@ -361,7 +361,7 @@ class Server:
     # --- operators and new connections ------------------------------------------------------------------------------
 
     def _note_operators(self) -> None:
-        # Not in each turn: to find nothing there costs a system call.
+        # Not in each turn: a check costs a system call.
         self._is_asked = True
         self._pump()
 
@@ -417,8 +417,8 @@ class Server:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def _fail(self, exc: StoreError) -> None:
-        """End, and publish nothing from now on: what was not kept must not be followed by what is."""
-        logger.error("stopping, as nothing can be kept", why=exc)
+        """End, and publish nothing more: stored entries must not follow entries that were not stored."""
+        logger.error("stopping, as the store failed", why=exc)
         self._give_up()
 
     def _give_up(self) -> None:

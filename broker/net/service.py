@@ -55,7 +55,7 @@ class BrokerService:
 
         Args:
             config: the settings.
-            on_failure: called once if nothing can be kept, or no gateway can connect, any more; the broker must end.
+            on_failure: called once when the store has failed or no gateway can connect; the broker must end.
             context: of the gateway in the same process, for an inproc:// endpoint; None: one of our own.
 
         Raises:
@@ -67,7 +67,7 @@ class BrokerService:
             closing.callback(store.close)
             snapshot = store.load()
             if snapshot.has_lost:
-                logger.warning("a part of the store is or may be lost, as in a power cut: rooms begin a new epoch")
+                logger.warning("commits are or may be missing, as after a power cut: rooms begin a new epoch")
             core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
             for name in config.persistent:
                 core.directory.persist(RoomName(name), int(time.time() * 1000))
@@ -93,7 +93,7 @@ class BrokerService:
         return changed, fixed + differing(self._config, new, but=("limits", "log_level"))
 
     def stop(self) -> None:
-        """Take a last turn with all that gateways have sent, and close."""
+        """Run a last turn with all frames from gateways, and close."""
         self._closing.close()
 
 

@@ -91,7 +91,7 @@ class ZapHandler:
         monitor.connect(place)
 
     def answer(self) -> bool:
-        """Answer a bounded number of questions; say whether more may wait."""
+        """Answer a bounded number of questions; return whether more may wait."""
         try:
             for _ in range(REQUESTS_AT_ONCE):
                 parts = self.socket.recv_multipart(NOBLOCK)

@@ -47,7 +47,7 @@ the instance without keys."""
 
 
 class GatewaySockets:
-    """Frames from gateways, answers and news to them. Never waits."""
+    """Receives gateways' frames, sends answers and news; never blocks."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class GatewaySockets:
         router, zap = self._router, self._zap
         try:
             for count in range(FRAMES_A_TURN):
-                # At rest one frame comes alone, and an exception at the end would cost as much as the frame.
+                # Without load one frame comes alone, and the exception after it would cost as much as it does.
                 if count == 1 and not is_readable(router):
                     self._may_have_frames = False
                     return
@@ -178,7 +178,7 @@ class GatewaySockets:
         return True
 
     def is_behind(self, instance: str) -> bool:
-        """Say whether an answer to this gateway would be dropped, because too much waits for those of its key."""
+        """Return whether an answer to this gateway would be dropped, because too much waits for those of its key."""
         return bool(self._waiting) and self._sizes.get(self._account(instance), 0) >= ANSWERS_WAITING
 
     def _account(self, instance: str) -> str:
@@ -215,7 +215,7 @@ class GatewaySockets:
                 del self._sizes[account]
 
     def has_more(self) -> bool:
-        """Say whether frames or topics wait that no descriptor will announce."""
+        """Return whether frames or topics wait that no descriptor will announce."""
         if self._has_answered:
             self._has_answered = False
             self._may_have_frames |= is_readable(self._router)
@@ -236,7 +236,7 @@ class GatewaySockets:
             return []
         expelled = set(self._owners.values()) - set(self._zap.allow_list.owners.values())
         for owner in expelled:
-            logger.warning("a key was taken away; its members are for other gateways to take", owner=owner)
+            logger.warning("a connected key was revoked; other gateways may take over its members", owner=owner)
         self._owners = {peer: owner for peer, owner in self._owners.items() if owner not in expelled}
         # Waiting answers would come after a gap; gateways that still need them ask again.
         self.undeliverable += sum(map(len, self._waiting.values()))
@@ -256,7 +256,7 @@ class GatewaySockets:
             if self._loop.time() < deadline:
                 self._loop.call_later(REBIND_S, self._bind_again, deadline)
                 return
-            logger.error("stopping, as no gateway can connect any more", why=exc)
+            logger.error("stopping, as gateways can not connect", why=exc)
             self._on_failure()
             return
         self._listen()
@@ -337,5 +337,5 @@ class GatewaySockets:
 
 
 def is_readable(socket: "zmq.Socket[bytes]") -> bool:
-    """Say whether a message waits in a socket; it costs half as much as the exception of a receive that finds none."""
+    """Return whether a message waits in a socket; this costs half as much as a receive that finds none and raises."""
     return bool(int(socket.getsockopt(EVENTS)) & POLLIN)

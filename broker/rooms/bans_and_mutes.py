@@ -42,7 +42,7 @@ class BansAndMutes:
             self._drop(next(iter(room.values())))
 
     def lift(self, room: int, kind: RestrictionKind, who: str) -> bool:
-        """Lift all restrictions of a kind on a name or an address; say whether there were any."""
+        """Lift all restrictions of a kind on a name or an address; return whether there were any."""
         held = self._rooms.get(room, {}).values()
         found = [each for each in held if each.kind == kind and _concerns(each, who, who)]
         for restriction in found:

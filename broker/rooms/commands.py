@@ -19,7 +19,7 @@ from .records import Member
 TOPIC_SIZE = 400
 """Bytes of a topic, or of a reason to remove a member."""
 TOLD_MUTED_MS = 5_000
-"""A muted member that goes on sending is told that it is muted, at most this often."""
+"""Least time between two notices to a muted member that still sends."""
 
 _HOSTS = (
     slash_commands.Kick,
@@ -47,7 +47,7 @@ def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> No
 
 
 def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
-    """Say whether a member is muted; if so, answer that, now and then."""
+    """Return whether a member is muted; if so, notify it, but not each time."""
     left_ms = member.muted_until_ms - wall_ms
     if left_ms <= 0:
         return False

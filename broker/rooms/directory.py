@@ -1,7 +1,7 @@
 """The rooms, their members, and the next offset of each room.
 
-All changes of rooms and members are made here: each is noted for the store, and in the room's log where members are to
-learn of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds since 1970.
+All changes of rooms and members are made here: each is noted for the store, and in the room's log if members must learn
+of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds since 1970.
 """
 
 import sys
@@ -25,7 +25,7 @@ from .index import Index
 from .records import Member, Room
 
 NO_HOST = 0
-"""Instead of a host's member id."""
+"""The host's member id in a room without a host."""
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Changes:
     entries: defaultdict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     """Room id → new entries of its log."""
     regrouped: set[int] = field(default_factory=set)
-    """Rooms that a gateway stopped serving: it must still get the entry that says why."""
+    """Rooms that a gateway stopped serving: it must still get the entry with the reason."""
 
 
 class Directory(Index):
@@ -219,7 +219,7 @@ class Directory(Index):
         self._append(member.room, EntryKind.UNMUTED, member, "", 0, wall_ms, by)
 
     def note_told_muted(self, member: Member, wall_ms: int) -> None:
-        """Note when a member was last told that it is muted; this is not stored."""
+        """Note when a member was last notified that it is muted; this is not stored."""
         member.rare = replace(member.rare, told_muted_ms=wall_ms)
 
     # --- messages -------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ class Directory(Index):
         for room in chain(self.rooms.values(), self.closed.values()):
             room.delivered.pop(gateway, None)
 
-    # --- how ------------------------------------------------------------------------------------------------------
+    # --- internals ------------------------------------------------------------------------------------------------
 
     def _enter(self, room: Room, member_id: int, wished: UserName, row: MemberRow, wall_ms: int) -> Member:
         member = Member.of(row, room)

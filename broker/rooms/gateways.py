@@ -1,4 +1,4 @@
-"""Which gateways are known, and which of them may be delivering.
+"""Track the known gateways, and which of them may be delivering.
 
 A gateway's lease is shorter than `ALIVE_S`: a gateway from which nothing came for that time delivers nothing.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 ALIVE_S = 2.0
 
 STOOD_STILL_S = 1.2
-"""Ticks come several times a second: after a pause of this length, the broker's own process stood still."""
+"""Ticks come several times a second: a pause of this length means that the broker itself was suspended."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Gateways:
     """The gateways by instance. Time is monotonic seconds."""
 
     def __init__(self, serving: list[str], accepted: dict[str, int], now: float) -> None:
-        """Begin with the gateways of an earlier run of the broker; they may live, and have time to say Hello.
+        """Begin with the gateways of an earlier run of the broker; they may still run, and have time to say Hello.
 
         `serving` are the instances that serve members, `accepted` has the last number accepted from each.
         """
@@ -45,7 +45,7 @@ class Gateways:
         self._awake_at = now
 
     def awake(self, now: float) -> None:
-        """Note that the broker runs. After a pause of it, no gateway counts as gone: its frames are not read yet."""
+        """Note that the broker runs. After a pause no gateway counts as gone: its frames are not read yet."""
         if now - self._awake_at > STOOD_STILL_S:
             for gateway in self.known.values():
                 if not gateway.gone:
@@ -68,7 +68,7 @@ class Gateways:
         return gateway
 
     def may_live(self, instance: str, now: float) -> bool:
-        """Say whether a gateway may be delivering."""
+        """Return whether a gateway may be delivering."""
         gateway = self.known.get(instance)
         return gateway is not None and not gateway.stopped and now - gateway.seen < ALIVE_S
 

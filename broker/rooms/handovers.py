@@ -1,4 +1,4 @@
-"""How a session goes from the gateway that owns it to another; ARCHITECTURE.md, "Who serves a member".
+"""Hand sessions over from their owner to another gateway; ARCHITECTURE.md, "Who serves a member".
 
 A gateway that gets the datagram of a member that it does not serve asks for the session (Resume). The broker asks the
 owner to release it (Release); the owner answers how far the member has received its room (RELEASED). If the owner is
@@ -32,7 +32,7 @@ class Handover:
     """A session that its owner must release before another gateway gets it."""
 
     name: str
-    """Stands in Release and in RELEASED, so that an answer to an earlier handover is not taken for this one's."""
+    """Sent in Release and RELEASED, so that an answer to an earlier handover is not taken for this one's."""
     waiting: dict[str, int]
     """Gateway instance → id of the Resume to answer, in the order in which they asked. Each of them has a message of
     the member to publish; the last one is where the member is."""
@@ -77,7 +77,7 @@ class Handovers:
                 self._ask_to_release(member)
 
     def disconnect(self, instance: str) -> None:
-        """Answer no Resume of a gateway that has lost its connection."""
+        """Drop the Resumes of a gateway that has lost its connection."""
         for handover in self._under_way.values():
             handover.waiting.pop(instance, None)
 
@@ -106,16 +106,16 @@ class Handovers:
             self._begin(member, {instance: request_id}, elsewhere, now)
         else:
             if handover.elsewhere and not elsewhere:
-                # The member has sent from its own host, so the others were not the member.
+                # The member has sent from its own host, so the other datagrams are not its own.
                 self._refuse(handover.waiting, Status.BAD_REQUEST)
                 handover.waiting, handover.elsewhere = {}, False
-            # Also for the owner: it may want the session back that it was asked to release.
+            # The owner may ask too: it may want back the session that it must release.
             handover.waiting[instance] = request_id
 
     def _may_be_elsewhere(
         self, instance: str, member: Member, handover: Handover | None, move_after_s: float, now: float
     ) -> bool:
-        """Say whether the datagram of another host may be the member's, as far as the broker can tell."""
+        """Return whether the datagram of another host may be the member's, by what the broker knows."""
         if handover is not None:
             return handover.elsewhere
         if member.gateway == instance:
@@ -187,7 +187,7 @@ class Handovers:
         if member is None:
             self._refuse(waiting, Status.ROOM_NOT_FOUND)
         elif received is None and handover.elsewhere:
-            # When the member last sent is not known any more; the gateways may ask again.
+            # The time of the member's last datagram is lost; the gateways may ask again.
             self._call_off(member, handover)
         elif waiting:
             if received is None:

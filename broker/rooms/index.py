@@ -1,4 +1,4 @@
-"""The rooms and members in memory, found by id, name, token and gateway. Decides nothing."""
+"""Find rooms and members in memory by id, name, token and gateway; no decisions."""
 
 from collections.abc import Iterator
 
@@ -80,7 +80,7 @@ class Index:
         self._last_id = max(self._last_id, member.id)
 
     def _remove_member(self, member: Member) -> bool:
-        """Remove a member; say whether it was the last one that its gateway served in the room."""
+        """Remove a member; return whether it was the last one that its gateway served in the room."""
         del member.room.members[member.id]
         member.room.names.pop(member.name, None)
         del self.members[member.id], self.by_token[member.token_hash]
@@ -95,7 +95,7 @@ class Index:
         gateways[gateway] = gateways.get(gateway, 0) + 1
 
     def _detach(self, member: Member) -> bool:
-        """Stop counting a member for its gateway; say whether it was the room's last one there."""
+        """Stop counting a member for its gateway; return whether it was the room's last one there."""
         gateway, gateways = member.gateway, member.room.gateways
         gateways[gateway] -= 1
         if gateways[gateway]:

@@ -1,4 +1,4 @@
-"""Which gateway owns a member's session while gateways come and go; ARCHITECTURE.md, "Who serves a member".
+"""Assign sessions to gateways as these connect and disappear; ARCHITECTURE.md, "Who serves a member".
 
 The sessions of a gateway that is gone go to a successor of the same name, or wait for the gateway that next gets a
 datagram of the member (`handovers.py`), or expire.
@@ -15,7 +15,7 @@ FORGET_S = 3600.0
 """A gateway that is gone and serves no member is forgotten after this time."""
 
 EXPELLED_MS = 120_000
-"""The idle time-out of members of an expelled gateway is at most this: the one that it named need not be honest."""
+"""Longest idle time-out of an expelled gateway's members: the one that it reported may be false."""
 
 EXPIRED_A_SWEEP = 2_000
 """Members that expire in one sweep: more would hold up the broker for longer than a lease."""
@@ -32,7 +32,7 @@ class Ownership:
         self._handovers = handovers
 
     def find_successors(self, now: float) -> None:
-        """Let living gateways take over the sessions of gone gateways of their name."""
+        """Let living gateways take over the sessions of gone gateways with their name."""
         for instance in self._gateways.known:
             if not self._gateways.may_live(instance, now):
                 self._reassign_all(instance, now)
@@ -109,7 +109,7 @@ class Ownership:
         self._handovers.give(successor, adopted)
 
     def reconcile(self, instance: str, known: list[int]) -> backbone.Reconciled:
-        """Return which of the members that a gateway knows are not its own any more; give it those it does not know."""
+        """Return which members that a gateway knows it no longer owns; send it those it owns but does not know."""
         members, departed = self._directory.members, self._directory.departed
         served = {member.id for member in self._directory.served_by(instance)}
         named = set(known)

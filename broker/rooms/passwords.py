@@ -14,7 +14,7 @@ def make_hash(password: str) -> str:
 
 
 def check_hash(stored: str, password: str) -> bool:
-    """Say whether `password` is the one that `stored` was made from."""
+    """Return whether `password` is the one that `stored` was made from."""
     try:
         return _hasher.verify(stored, password)
     except (VerificationError, InvalidHashError):

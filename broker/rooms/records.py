@@ -18,7 +18,7 @@ NUMBERS = 1_000
 """Wished names of a room whose last number is remembered; for others the search begins at 2."""
 
 TIME_SHIFT = 16
-"""Ids are led by the milliseconds at which they were given."""
+"""Ids begin with the milliseconds of their creation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class RareFields:
     """The gateway that served it before, from which messages may still come."""
     rights: Rights = NO_RIGHTS
     told_muted_ms: int = 0
-    """When it was last told that it is muted."""
+    """When it was last notified that it is muted."""
     whispered_by: int = 0
     """See `MemberRow`."""
 
@@ -53,7 +53,7 @@ class Member:
     live: bool
     delivered: int
     wished: str
-    """The name that it asked for: its client may go on to write it before its texts."""
+    """The name that it asked for: its client may still write it before its texts."""
     options: int
     muted_until_ms: int
     rare: RareFields
@@ -148,7 +148,7 @@ class Room:
         return RoomRow(*_room_fields(self))
 
     def is_taken(self, name: str) -> bool:
-        """Say whether a member has this name, or the server, which sends notices under its own."""
+        """Return whether a member has this name, or the server, which sends notices under its own."""
         return name in self.names or name == SERVER_NAME
 
     def free_name(self, wished: UserName) -> UserName:

@@ -167,7 +167,7 @@ class Requests:
     def _ask_for_password(
         self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int
     ) -> None:
-        """Let a new password be hashed; the member learns the result from the room's log."""
+        """Have a new password hashed; the member gets the result through the room's log."""
         if member := self._find_moderator(peer, change.member, change.room, wall_ms):
             key = peer, request.id
             if key in self._passwords_set:
@@ -197,7 +197,7 @@ class Requests:
             self._handovers.resume(peer, request_id, member, resume, now)
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
-        """Refuse a request, with an explanation where the status does not say enough."""
+        """Refuse a request, with an explanation if the status is not enough."""
         in_words = isinstance(exc, InvalidName | Banned | Full)
         self._counters.full += isinstance(exc, Full)
         self._refuse(peer, request_id, exc.status, str(exc) if in_words else "")

@@ -1,1 +1,1 @@
-"""What must survive the broker: one interface, and its engines."""
+"""The broker's durable state: one interface, and its engines."""

@@ -16,7 +16,7 @@ NEW = ".new"
 def back_up(store: Path, target: Path) -> None:
     """Copy the SQLite store at `store` to the file `target`, mode 0600, or raise SettingError.
 
-    The broker goes on meanwhile: it writes to the WAL, and a reader of SQLite does not hold up a writer
+    The broker continues to run: it writes to the WAL, and a reader of SQLite does not hold up a writer
     (sqlite.org/backup.html, sqlite.org/wal.html). The copy is complete when it has its name.
     """
     try:
@@ -52,7 +52,7 @@ def _copy(store: Path, target: Path) -> None:
         source.backup(copy)
         # One file, without the -wal and -shm of a running store.
         copy.execute("PRAGMA journal_mode=DELETE")
-        # The broker of the original goes on, and gives the same positions to other entries than the copy's will.
+        # The original's broker continues, and its next entries get the same positions as the copy's.
         copy.execute(NEW_EPOCHS)
         if version == len(MIGRATIONS):
             copy.execute("UPDATE run SET opened_in=''")

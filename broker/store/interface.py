@@ -1,6 +1,6 @@
-"""What must survive the broker, and the interface of the engines that keep it; ARCHITECTURE.md, "Store".
+"""Define the broker's durable state, and the interface of the engines that keep it; ARCHITECTURE.md, "Store".
 
-The broker decides on its own picture of the rooms and gives each turn's changes to the store as one `Batch`: one
+The broker decides on its own copy of the rooms and gives each turn's changes to the store as one `Batch`: one
 transaction in a file, one round trip to a server.
 """
 
@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 FOREVER = 2**62
-"""A time that does not come."""
+"""The end of a restriction without one."""
 
 
 class RestrictionKind(IntEnum):
@@ -128,7 +128,7 @@ class Batch:
 
 @dataclass(slots=True)
 class Snapshot:
-    """All that a broker must know to continue where the last one stopped."""
+    """The state with which a broker continues where the last one stopped."""
 
     rooms: list[RoomRow] = field(default_factory=list)
     """Oldest first, with those that are closed and not purged."""

@@ -75,7 +75,7 @@ class SqliteStore:
             raise SettingError(f"can not open the store {path}: {exc}") from exc
 
     def _prepare(self, path: Path, durability: Durability) -> bool:
-        """Bring the tables up to date; say whether turns of a store with a journal are missing."""
+        """Bring the tables up to date; return whether turns of a store with a journal are missing."""
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version == 0 and self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise sqlite3.DatabaseError("it is another program's")
@@ -106,7 +106,7 @@ class SqliteStore:
     def load(self) -> Snapshot:
         with self._mutex, self._errors("read"):
             self._fold()
-            # SQLite knows no truth, only 0 and 1.
+            # SQLite has no booleans, only 0 and 1.
             rows = self._db.execute(f"SELECT {', '.join(_ROOM)} FROM rooms ORDER BY created_ms, id")
             rooms = [replace(room, persistent=bool(room.persistent)) for room in (RoomRow(*row) for row in rows)]
             rows = self._db.execute(f"SELECT {', '.join(_MEMBER)} FROM members ORDER BY id")
@@ -164,7 +164,7 @@ class SqliteStore:
             self._db.close()
             os.close(self._file_lock)
 
-    # --- how ------------------------------------------------------------------------------------------------------
+    # --- internals ------------------------------------------------------------------------------------------------
 
     def _fold(self) -> None:
         if self._logs.turns:

@@ -26,7 +26,7 @@ def journal_path(store: Path) -> Path:
 
 
 def import_journal(db: sqlite3.Connection, store: Path) -> bool:
-    """Copy the journal's turns into the table `turns`, up to the first that is missing; say whether one is.
+    """Copy the journal's turns into the table `turns`, up to the first that is missing; return whether one is.
 
     If so, rooms begin a new epoch. The caller deletes the file when the store has its new version; until then this may
     be repeated.

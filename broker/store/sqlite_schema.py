@@ -27,7 +27,7 @@ CREATE TABLE delivered (room INTEGER NOT NULL, gateway TEXT NOT NULL, offset INT
     PRIMARY KEY (room, gateway)) WITHOUT ROWID;
 """,
     "ALTER TABLE members ADD COLUMN rights INTEGER NOT NULL DEFAULT 0;",
-    # Closed rooms stay for a while: a name is an open room's alone, which a column's UNIQUE can not say.
+    # Closed rooms stay for a while, so a name is unique among open rooms only: UNIQUE on the column is too strict.
     """
 CREATE TABLE open_and_closed_rooms (id INTEGER PRIMARY KEY, name TEXT NOT NULL, epoch INTEGER NOT NULL,
     host INTEGER NOT NULL, password_hash TEXT NOT NULL, created_ms INTEGER NOT NULL,

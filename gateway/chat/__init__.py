@@ -1,5 +1,5 @@
-"""From a datagram to the members' screens: decisions about members and their messages, without I/O.
+"""Decide which datagrams to accept, what to publish, and what to send to members; no I/O.
 
 A datagram goes through `receive` to the broker; an entry of a room comes back through `deliver` to the room's members.
-`dispatch` routes each input to the component that decides about it; `outbound` is the components' one way out.
+`dispatch` routes each input to a component; the components send only through `outbound`.
 """

@@ -1,4 +1,4 @@
-"""Where datagrams to a member go, and when its own may come from another address; PROTOCOL.md, "Addresses"."""
+"""Keep each member's UDP address, and decide when it may change; PROTOCOL.md, "Addresses"."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ from .members import Member
 from .outbound import Component
 
 MOVES_S, MOVES = 2.0, 20.0
-"""Moves of a member a second in the long run, and at once: each costs its group and the directory some work."""
+"""Address changes of a member: rate per second, and burst. Each costs its group and the directory some work."""
 
 
 @dataclass(slots=True, eq=False)
 class AddressMoves(Component):
-    """Follows members to other addresses."""
+    """Updates members' addresses."""
 
     groups: Groups
     catch_up: CatchUp
@@ -25,7 +25,7 @@ class AddressMoves(Component):
     """One item for each UDP listener: whether it is IPv6."""
 
     def follow(self, member: Member, listener: int, source: bytes, now: float) -> bool:
-        """Follow a member to the address of its datagram, or return False if the datagram is not to be accepted."""
+        """Set a member's address to the source of its datagram, or return False if the datagram must be dropped."""
         ip = sockaddr.ip_bytes(source)
         if not sockaddr.same_host(ip, member.ip) and not self.may_change_host(member, now):
             self.counters.wrong_addresses += 1
@@ -47,16 +47,16 @@ class AddressMoves(Component):
         return True
 
     def may_change_host(self, member: Member, now: float) -> bool:
-        """Say whether a member may be at another host by now: nothing has come from it for `--move-after`."""
+        """Return whether a member may change its IP address: it has been silent for `--move-after`."""
         return self.settings.check_ip == "off" or now - member.seen >= self.settings.move_after_s
 
     def announce(self, member: Member, address: bytes, now: float) -> None:
-        """Take an address that the client has announced by TCP, unless a datagram has shown one."""
+        """Set the address that the client has announced over TCP, unless the member has one."""
         if member.address is None and not member.leaving:
             self._locate(member, self._listener_for(address), address, now)
 
     def restore(self, member: Member, written: bytes, now: float) -> None:
-        """Take the address, if any, that the directory has for a member that another gateway served before.
+        """Set the address that the directory has, if any, for a member that another gateway served before.
 
         The member is sent all that it has missed: the backlog limits only members without an address.
         """
@@ -71,7 +71,7 @@ class AddressMoves(Component):
         if not 0 <= listener < len(listeners) or listeners[listener] != sockaddr.is_ipv6(address):
             listener = self._listener_for(address)
         self._change_host(member, sockaddr.ip_bytes(address))
-        member.address = address  # it is known already: `_locate` skips nothing
+        member.address = address  # so that `_locate` does not apply the backlog
         self._locate(member, listener, address, now)
 
     def _change_host(self, member: Member, ip: bytes) -> None:
@@ -80,12 +80,12 @@ class AddressMoves(Component):
         member.ip = ip
 
     def _locate(self, member: Member, listener: int, address: bytes, now: float) -> None:
-        """Send a member's datagrams to this address from now on, and from this listener."""
+        """Send datagrams to a member from this listener to this address from now on."""
         was_live, is_first = member.recipients is not None, member.address is None
         self.groups.leave(member)
         unproven_from = self.members.unproven.get(member.id)
         if unproven_from is not None and not is_first and address != member.address:
-            # The end of its last gateway may have cut the way back through a NAT: repeat what went to the old address.
+            # The NAT mapping may have ended with its last gateway: send again what went to the old address.
             was_live = False
             member.cursor = min(member.cursor, unproven_from)
             del self.members.unproven[member.id]

@@ -1,7 +1,7 @@
-"""Which members are sent an entry of their room's log, by its kind; PROTOCOL.md, "Told".
+"""Decide by an entry's kind which members of the room receive it; PROTOCOL.md, "Told".
 
-Members with notices are sent all entries except those for other members alone. Members that an entry concerns (the one
-that did something, and the one to which it was done) are sent it in any case.
+Members with notices receive all entries except the private ones of other members. The members that an entry concerns
+(the one that acted, and the one that was acted on) always receive it.
 """
 
 from tsudoi.protocol.backbone import Entry
@@ -19,14 +19,14 @@ COUNTED = frozenset({EntryKind.JOINED, EntryKind.LEFT})
 
 
 def concerned(entry: Entry) -> tuple[int, ...]:
-    """Return the ids of the members that an entry concerns: none if it is for all anyway."""
+    """Return the ids of the members that an entry concerns; none if all members receive it."""
     if entry.kind in FOR_ALL:
         return ()
     return (entry.member, entry.peer) if entry.peer and entry.peer != entry.member else (entry.member,)
 
 
 def hears(entry: Entry, member: int, options: int) -> bool:
-    """Say whether a member with this id and these options is sent an entry; `Dialect.echo` is not considered."""
+    """Return whether a member with this id and these options receives an entry; `Dialect.echo` is not considered."""
     if entry.kind in FOR_ALL or member in concerned(entry):
         return True
     return entry.kind not in FOR_ONE and bool(options & MemberOptions.NOTICES)

@@ -1,4 +1,4 @@
-"""How much of the past a member is sent: a backlog if its address comes late, and a history if it has just joined."""
+"""Limit the old entries that a member receives: a backlog if its address comes late, a history after a join."""
 
 from tsudoi.protocol.backbone import Entry, Replay
 
@@ -8,11 +8,11 @@ from . import audience
 from .members import CatchUpState, Member
 
 HISTORY_ENTRIES = 500
-"""Entries from before the join among which the messages of the history are looked for."""
+"""Entries before the join that are searched for the messages of the history."""
 
 
 def skip_older(member: Member, settings: Settings, counters: Counters) -> None:
-    """Skip what a member without an address has missed beyond the last few entries (`--backlog`)."""
+    """Skip all but the last `--backlog` entries that a member without an address has missed."""
     oldest = member.room.position - settings.backlog
     if member.cursor < oldest:
         counters.backlog_skipped += oldest - member.cursor

@@ -1,7 +1,7 @@
-"""Bring a member that is not live yet to where its room stands, from the log: after a join, a move or a handover.
+"""Send members what they have missed, from the room's log: after a join, a move or a handover.
 
-All live members of a room stand at the room's position. Any other member has a cursor of its own; it is sent what the
-log holds after that, no faster than `replay_limiter` allows, until it stands where the room does and becomes live.
+All live members of a room have received it up to the room's position. Any other member has a cursor of its own; it is
+sent the entries after that, no faster than `replay_limiter` allows, until it reaches the position and becomes live.
 """
 
 from collections.abc import Callable
@@ -34,17 +34,17 @@ class CatchUp(Component):
     fencing: Fencing
 
     def begin(self, member: Member, now: float) -> None:
-        """Let a member catch up that has an address and is not live."""
+        """Start to catch up a member that has an address and is not live."""
         member.room.waiting[member.id] = member
         self._go_on(member, now)
 
     def go_on(self, room: Room, now: float) -> None:
-        """Go on with all members of a room that catch up."""
+        """Continue with all members of a room that catch up."""
         for member in list(room.waiting.values()):
             self._go_on(member, now)
 
     def join_live(self, room: Room) -> None:
-        """Make the members live that stand where their room does, before it moves on."""
+        """Make the members live that have reached the room's position, before it advances."""
         for member in list(room.waiting.values()):
             state = member.catch_up
             if member.cursor == room.position and not (state and (state.replaying or state.history)):
@@ -57,7 +57,7 @@ class CatchUp(Component):
         if state is not None and state.history:
             self._ask_log(member, state, backlog.history_question(member, state), self._send_history, now)
             return
-        # Many members join before the first of them shows its address: JOINED entries alone are not asked for.
+        # Many members join before their addresses are known: do not ask the log for JOINED entries alone.
         missed_joins = (
             room.last_not_joined <= member.cursor <= room.position and not member.options & MemberOptions.NOTICES
         )
@@ -75,7 +75,7 @@ class CatchUp(Component):
             self._ask_log(member, state, question, self._send_replay, now)
 
     def _ask_log(self, member: Member, state: CatchUpState, question: Replay, send: SendAnswer, now: float) -> None:
-        """Ask the log, let `send` send the member what it holds, and go on."""
+        """Ask the log, pass the answer to `send`, and continue."""
         room = member.room
 
         def answered(answer: Answer | None, now: float) -> None:
@@ -100,7 +100,7 @@ class CatchUp(Component):
         state.history = 0
 
     def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
-        """Send a member what the log holds of what it has missed, up to its room's position."""
+        """Send a member the entries that it has missed, up to its room's position."""
         room = member.room
         if answer.first > member.cursor + 1:
             self.counters.lost_entries += answer.first - member.cursor - 1
@@ -112,7 +112,7 @@ class CatchUp(Component):
             if entry.offset <= member.cursor:
                 continue
             if entry.kind == EntryKind.LEFT and entry.member == member.id:
-                # It left before this gateway knew that it was in.
+                # It left before this gateway knew of its join.
                 self.events.remove(member, entry)
                 return
             if entry.kind == EntryKind.CLOSED:

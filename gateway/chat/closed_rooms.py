@@ -1,4 +1,4 @@
-"""A room is closed: each of its members is sent all messages before the closing, and then one notice of it."""
+"""Close rooms for their members: each receives all messages before the closing, and then one notice of it."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from .members import Member, Room
 from .outbound import Component
 
 TOLD = 100_000
-"""Members with such a notice that are remembered, so that none gets a second one."""
+"""Notified members that are remembered, so that none gets a second notice."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +24,7 @@ class ClosedRooms(Component):
     """Ids of members that got the notice."""
 
     def end(self, room: Room, entry: Entry) -> None:
-        """Take the entry that closes a room; members that are behind get it when they have caught up."""
+        """Handle the entry that closes a room; members that are behind get it when they have caught up."""
         room.position = room.known_last = room.last_not_joined = entry.offset
         room.is_ended = room.confirmed = True
         for member in list(room.members.values()):
@@ -37,10 +37,10 @@ class ClosedRooms(Component):
             self.end_for(member, None)
 
     def end_for(self, member: Member, entry: Entry | None) -> None:
-        """Tell a member that its room is closed, and drop it; without an `entry` the host's name is not known.
+        """Notify a member that its room is closed, and drop it; without an `entry` the host's name is unknown.
 
-        The directory is told, so that no other gateway tells the member again. A member without an address stays in
-        the directory for a minute: it is told if its client shows an address meanwhile.
+        This is reported to the directory, so that no other gateway notifies the member. A member without an address
+        stays in the directory for a minute, and is notified if its address becomes known meanwhile.
         """
         room = member.room
         if member.address is not None:
@@ -53,7 +53,7 @@ class ClosedRooms(Component):
         self.leaving.drop(member)
 
     def was_told(self, room_id: int, member_id: int) -> bool:
-        """Say whether a member was told that its room is closed; if so, tell the directory again."""
+        """Return whether a member was notified that its room is closed; if so, report it again."""
         if member_id in self._told:
             self._publish_left(room_id, member_id)
         return member_id in self._told

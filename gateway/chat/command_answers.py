@@ -15,11 +15,11 @@ from .members import Member
 PAGE = 20
 """Members, rooms or bans on a page."""
 Row = tuple[dict[str, Any], str]
-"""(values for our own clients, the line for all others)"""
+"""(values for NATIVE, the line for all other forms)"""
 
 
 def speaks_japanese(member: Member) -> bool:
-    """Say whether a member's listener promised Japanese."""
+    """Return whether a member's listener promised Japanese."""
     return bool(member.options & MemberOptions.JAPANESE)
 
 

@@ -39,12 +39,12 @@ from .outbound import Component
 from .rate_limits import QUESTION, RateLimits, warning_is_due
 
 HISTORY = 50
-"""Messages that one `/history` lists at most."""
+"""Most messages in one `/history`."""
 PORTION, PORTIONS = 500, 4
-"""Log entries that one question asks for, and how many questions at most: few entries may be messages."""
+"""Log entries in one question, and most questions: only few of the entries may be messages."""
 
 LONG = slash_commands.Help | slash_commands.Who | slash_commands.Rooms | slash_commands.Bans | slash_commands.History
-"""Questions whose answers are many times as long as themselves."""
+"""Questions with answers many times their own length."""
 QUESTIONS = LONG | slash_commands.Time | Unknown | Misused
 
 _Answer = TypeVar("_Answer", bound=Answer)
@@ -58,7 +58,7 @@ class Commands(Component):
     leaving: Leaving
 
     def take(self, member: Member, line: str, now: float) -> str:
-        """Carry out a text that begins with a slash; return the message to publish instead, empty for none."""
+        """Carry out a line that begins with a slash; return the message to publish, empty if there is none."""
         if text := slash_commands.escaped_text(line):
             return text
         self.counters.commands += 1
@@ -80,7 +80,7 @@ class Commands(Component):
         return ""
 
     def _allows(self, member: Member, cost: float, now: float) -> bool:
-        """Count a command and say whether it is within the member's limit; if not, warn the member now and then."""
+        """Count a command and return whether it is within the member's limit; if not, warn the member now and then."""
         if self.limits.allows_command(member, cost, now):
             return True
         if warning_is_due(member.sender_state(), now):
@@ -91,7 +91,7 @@ class Commands(Component):
     def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
         room, sender = member.room, member.sender_state()
         if isinstance(command, LONG) and sender.moved_host:
-            # Nothing proves that the member is at this host: it gets no answers much longer than its questions.
+            # The member's address is unverified: send no answers much longer than the questions.
             if warning_is_due(sender, now):
                 self._answer(member, Phrase.MOVED_AWAY)
             return
@@ -127,7 +127,7 @@ class Commands(Component):
         now: float,
         on_answer: Callable[[_Answer], None] = lambda _: None,
     ) -> None:
-        """Ask the broker for an answer of a kind; Done: the answer is an entry of the room's log; else it is busy."""
+        """Ask the broker. On `kind` call `on_answer`; Done: the room's log has the answer; else answer busy."""
 
         def answered(answer: Answer | None, now: float) -> None:
             if member.leaving:
@@ -160,7 +160,7 @@ class Commands(Component):
             end: the offset to begin with.
             found: messages that were found after it.
             portions: how many questions may still be asked.
-            now: when the member asked: all questions together have the time of one.
+            now: when the member asked; all questions together share one time-out.
         """
         epoch, after = member.room.epoch, max(end - PORTION, 0)
 

@@ -1,6 +1,6 @@
-"""Deliver a room's entries to its live members, in the order of the room's log, encoded once a form of datagram.
+"""Deliver a room's entries to its live members in the log's order, each encoded once per form of datagram.
 
-All live members of a room stand at the room's position, so an entry goes to all of them together and moves them on.
+All live members of a room share the room's position, so an entry goes to all of them together and advances it.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from .outbound import Component
 from .room_events import RoomEvents
 
 _SAID = int(EntryKind.SAID)
-"""A plain number: it is compared for each entry."""
+"""A plain int: it is compared for each entry."""
 POSITIONS_AT_ONCE = 2_000
-"""Rooms whose positions one question asks for; the broker takes no more (`backbone.ROOMS_ASKED`)."""
+"""Rooms in one question for positions; the broker accepts no more (`backbone.ROOMS_ASKED`)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +40,7 @@ class Deliver(Component):
         self.fencing.on_reconciled = self.check_positions
 
     def handle_news(self, room: Room, news: News, now: float) -> None:
-        """Take news of a room that is served here: entries, or only the position of its last entry."""
+        """Handle news of a room that is served here: entries, or only the last entry's position."""
         if room.is_ended:
             return
         if news.epoch == 0:
@@ -97,7 +97,7 @@ class Deliver(Component):
             fan_out(listener, recipients, payload, skip)
 
     def check_positions(self, now: float) -> None:
-        """Ask for all rooms' positions and report all: news and reports may have been lost without a trace."""
+        """Ask for the positions of all rooms, and report all: news or reports may have been lost."""
         rooms = self.members.rooms
         for room in rooms.values():
             self.reports.note(room)
@@ -112,7 +112,7 @@ class Deliver(Component):
             self.out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
-        """Go on in rooms where an answer did not come or where the replay limiter made a replay wait."""
+        """Continue in rooms where an answer is missing or the replay limiter delayed a replay."""
         self.reports.report_if_due(now)
         if self.fencing.tick(now):
             return

@@ -1,6 +1,6 @@
-"""Report to the directory how far each room was delivered: after a crash another gateway goes on from there.
+"""Report to the directory how far each room was delivered: after a crash another gateway continues there.
 
-It repeats to members what was delivered since the last report.
+Members then receive again what was delivered since the last report.
 """
 
 from dataclasses import dataclass, field
@@ -13,18 +13,18 @@ from .outbound import Component
 REPORT_S = 0.25
 """The least time between two reports."""
 FEW_ROOMS, REPORT_FEW_S = 16, 0.02
-"""The same while only a few rooms move on: such a report costs little."""
+"""The same while few rooms have deliveries: such a report is cheap."""
 
 
 @dataclass(slots=True, eq=False)
 class DeliveryReports(Component):
-    """Collects the rooms that have moved on since the last report."""
+    """Collects the rooms with deliveries since the last report."""
 
     _moved: dict[int, Room] = field(default_factory=dict)
     _reported_at: float = 0.0
 
     def note(self, room: Room) -> None:
-        """Let the next report have a room: it has moved on, or its last report may be lost."""
+        """Add a room to the next report: it has deliveries, or its last report may be lost."""
         self._moved[room.id] = room
 
     def report_if_due(self, now: float) -> None:

@@ -1,6 +1,6 @@
-"""Build the components; route each input (datagrams, news, answers, time) to the one that decides about it.
+"""Build the components, and route each input (datagrams, news, answers, ticks) to one of them.
 
-`process/service.py` feeds it, and carries out what the components call on `Outbound`.
+`process/service.py` calls this, and implements the components' `Outbound`.
 """
 
 from tsudoi.protocol import backbone
@@ -34,12 +34,12 @@ from .unknown_tokens import UnknownTokens
 
 
 class ChatCore:
-    """The deciding components of a gateway, put together."""
+    """The components of a gateway, connected to each other."""
 
     def __init__(
         self, settings: Settings, link: Link, out: Outbound, counters: Counters, ipv6_listeners: list[bool]
     ) -> None:
-        """Begin without members; `ipv6_listeners` says of each UDP listener whether it is IPv6."""
+        """Begin without members; `ipv6_listeners` has an item per UDP listener: whether it is IPv6."""
         self.link, self.counters = link, counters
         self.members = members = Members()
         rate_keys = RateKeys(settings)
@@ -68,7 +68,7 @@ class ChatCore:
         self.leave = leaving.leave
 
     def handle_news(self, frame: bytes, now: float) -> None:
-        """Take one frame from the broker's PUB side; news of rooms without members here are ignored."""
+        """Handle one frame from the broker's PUB side; news of rooms without members here are ignored."""
         topic, body = frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
         room_id = backbone.topic_room(topic)
         try:
@@ -80,7 +80,7 @@ class ChatCore:
             self.counters.malformed_frames += 1
 
     def _handle_bundle(self, bundle: backbone.Bundle, now: float) -> None:
-        """Take what is published for this gateway alone."""
+        """Handle what is published for this gateway alone."""
         if bundle.accepted:
             self.link.handle_accepted(bundle.broker, bundle.accepted, now)
         for room_id, news in bundle.news:
@@ -91,7 +91,7 @@ class ChatCore:
                 self.deliver.check_positions(now)
 
     def handle_answer(self, frame: bytes, now: float) -> None:
-        """Take one frame from the command socket."""
+        """Handle one frame from the command socket."""
         try:
             for each in backbone.unpack_frames_untrusted(frame):
                 message = backbone.parse_downward_untrusted(each)
@@ -105,7 +105,7 @@ class ChatCore:
             self.counters.malformed_frames += 1
 
     def tick(self, now: float) -> None:
-        """Do what is due. To be called every `canary.CANARY_S`."""
+        """Run the periodic work. Call it every `canary.CANARY_S`."""
         self.link.tick(now)
         self.flooding.tick(now)
         self.leaving.tick(now, self.link.is_alive(now))

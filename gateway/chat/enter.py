@@ -1,4 +1,4 @@
-"""A member begins to be served here: it has joined, or comes from another gateway by its token or by adoption."""
+"""Begin to serve members: after a join, or from another gateway, by the member's token or by adoption."""
 
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ UNKNOWN_IP = bytes(4)
 
 @dataclass(slots=True, eq=False)
 class Enter(Component):
-    """Makes members of what the directory grants."""
+    """Makes members from the directory's grants."""
 
     rate_keys: RateKeys
     moves: AddressMoves
 
     def may_enter(self, ip: str) -> bool:
-        """Say whether one more member may come from an address (`--address-members`), and count it if not."""
+        """Return whether an address may have one more member (`--address-members`); if not, count it."""
         if self.members.rate_keys.get(self.rate_keys.of(ip), 0) >= self.settings.address_members:
             self.counters.members_limited += 1
             return False
@@ -42,7 +42,7 @@ class Enter(Component):
         return member
 
     def adopt(self, granted: Granted, token_hash: bytes, now: float) -> None:
-        """Serve a member whose client has sent nothing here yet: its token is known only when it does."""
+        """Serve a member whose client has sent nothing here yet, so that only the token's hash is known."""
         member = self._new_member(granted, b"", now)
         self.members.add_adopted(member, token_hash)
         self.moves.restore(member, granted.address, now)

@@ -1,7 +1,7 @@
-"""Tell a seed client to exit that took the text of a refusal for its token; PROTOCOL.md, "classic".
+"""Make seed clients exit that took the text of a refusal for their token; PROTOCOL.md, "classic".
 
-This is the only answer to an address that has proven nothing. So it has no more bytes than the datagram, consists of
-texts of this gateway alone, and is limited in rate.
+This is the only answer to an unverified address. So it is no longer than the datagram, contains only this gateway's
+own texts, and is rate-limited.
 """
 
 from dataclasses import dataclass, field
@@ -20,20 +20,20 @@ REFUSAL = b"ERROR: "
 """How a refusal begins."""
 REFUSALS = tuple(REFUSAL + reason.encode() for status, reason in REASONS.items() if status is not Status.OK)
 EXIT_ADDRESSES = 10_000
-"""Addresses with ports that are remembered; each is answered once a second at most."""
+"""Remembered (address, port) pairs; each is answered at most once a second."""
 EXITS_S, EXITS = 1.0, 40.0
-"""Clients behind one address that are answered a second, and at once: a class."""
+"""Answers to one IP address: rate per second, and burst (a school class)."""
 _EXIT = CLASSIC.closed[-1].encode()
 
 
 def holds_refusal(data: bytes) -> bool:
-    """Say whether a refusal stands where the token should be, whether the room's size counts bytes or characters."""
+    """Return whether the token is a refusal's text, with the room's size in bytes or in characters."""
     return data.startswith(REFUSAL, 2 + data[0]) or data.startswith(REFUSAL, characters_end(data))
 
 
 @dataclass(slots=True, eq=False)
 class ExitAnswers(Component):
-    """Answers datagrams that hold a refusal."""
+    """Answers datagrams whose token is a refusal's text."""
 
     rate_keys: RateKeys
     _by_port: Buckets[bytes] = field(default_factory=lambda: Buckets(EXIT_ADDRESSES))

@@ -1,8 +1,8 @@
 """Deliver nothing while the broker may have given this gateway's members to another gateway.
 
-The broker does so when it has not heard a gateway for some time. Each canary that comes back renews the gateway's lease
-(`link/canary.py`). Without a lease the gateway is fenced: it delivers nothing before it has asked the broker which of
-its members are still its own (reconcile), and dropped the others.
+The broker does so when nothing has come from a gateway for some time. Each canary that comes back renews the gateway's
+lease (`link/canary.py`). Without a lease the gateway is fenced: it delivers nothing until it has asked the broker which
+members it still owns (reconcile), and dropped the others.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .leave import Leaving
 from .outbound import Component
 
 RECONCILES = 3
-"""How often it asks at most in one go, because members have entered between the question and its answer."""
+"""Most questions in a row, if members enter between a question and its answer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,12 +25,12 @@ class Fencing(Component):
     link: Link
     leaving: Leaving
     on_reconciled: Callable[[float], None] = field(init=False)
-    """Set by `Deliver`; called when delivery may go on."""
+    """Set by `Deliver`; called when delivery may continue."""
     _fenced: bool = True
     _asking: bool = False
 
     def is_fenced(self, now: float) -> bool:
-        """Say whether another gateway may own this one's members by now."""
+        """Return whether another gateway may already own this gateway's members."""
         if not self._fenced and not self.link.canary.has_lease(now):
             self._fenced = True
             self.counters.fenced += 1
@@ -55,7 +55,7 @@ class Fencing(Component):
                 self.link.requests.in_doubt = True
                 return
             if self._fenced and not was_fenced:
-                return  # the answer may be older than what fenced us; a tick asks again
+                return  # the answer may be older than the fencing; a tick asks again
             rooms = self.members.rooms
             if repeats and any(not asked.issuperset(room.members) for room in rooms.values()):
                 # Members have entered meanwhile. Their grants may be old: another gateway may own them by now.

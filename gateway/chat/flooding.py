@@ -1,7 +1,7 @@
 """Ignore members that flood, and let the kernel drop their datagrams.
 
-Datagrams without effect (beyond a rate, for another room, empty) still cost the reading. A member that sends too many
-of these is ignored for a while, by this gateway and by the program of `listeners/flood_filter.py` in the kernel.
+Datagrams without effect (beyond a rate, for another room, empty) still cost a read. A member that sends too many of
+them is ignored for a while, by this gateway and by the BPF program of `listeners/flood_filter.py` in the kernel.
 """
 
 from dataclasses import dataclass, field
@@ -43,6 +43,6 @@ class Flooding(Component):
         self.limits.warn(member, sender, FLOODING.format(until - now), now)
 
     def tick(self, now: float) -> None:
-        """Let the kernel pass datagrams again of members that are not ignored any more."""
+        """Let the kernel pass the datagrams of members that are no longer ignored."""
         if self.filter.tick(now):
             self.out.block_flooders(self.filter.program())

@@ -1,6 +1,6 @@
 """Repair gaps: ask the log for entries that the news did not bring, and deliver them before anything later.
 
-PUB/SUB may drop news; positions show it. Entries that the log does not hold any more are counted as lost.
+PUB/SUB may drop news; positions reveal it. Entries that the log no longer has are counted as lost.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from .replay_limiter import ReplayLimiter
 
 @dataclass(slots=True, eq=False)
 class Gaps(Component):
-    """Repairs what a room's live members have missed together."""
+    """Repairs the gaps of rooms, for all live members together."""
 
     catch_up: CatchUp
     closed_rooms: ClosedRooms
@@ -27,7 +27,7 @@ class Gaps(Component):
     """Set by `Deliver`: delivers the entries that the log had."""
 
     def found(self, room: Room, news: News, is_first: bool, now: float) -> bool:
-        """Say whether entries before these news are missing, and repair that.
+        """Return whether entries before these news are missing; repair the gap.
 
         Before a room's first news its subscription was not live: that gap is not counted.
         """
@@ -57,7 +57,7 @@ class Gaps(Component):
         self.out.ask(Replay(room.id, room.epoch, room.position, portion), now, answered)
 
     def _take(self, room: Room, answer: Replayed, now: float) -> None:
-        """Take the log's answer: entries, a new epoch, or that the room is closed and its log gone (epoch 0)."""
+        """Handle the log's answer: entries, a new epoch, or that the room is closed and its log gone (epoch 0)."""
         if answer.epoch == 0:
             self.counters.lost_entries += max(answer.last - room.position, 0)
             self.closed_rooms.log_is_gone(room)
@@ -81,7 +81,7 @@ class Gaps(Component):
             self.catch_up.go_on(room, now)
 
     def begin_epoch(self, room: Room, epoch: int, position: int) -> None:
-        """Begin a new epoch: history was lost or the room's owner changed, so earlier positions mean nothing now."""
+        """Begin a new epoch: history was lost or the room's owner changed, so earlier positions are invalid."""
         self.counters.resets += 1
         room.epoch = epoch
         room.position = room.known_last = room.last_not_joined = position

@@ -19,7 +19,7 @@ class Groups(Component):
     """Moves members in and out of their rooms' groups."""
 
     def join(self, member: Member) -> None:
-        """Make a member live that stands at its room's position."""
+        """Make a member live that has reached its room's position."""
         room = member.room
         room.stop_waiting(member)
         member.catch_up = None
@@ -34,7 +34,7 @@ class Groups(Component):
         self.publish_address(member, room.position)
 
     def leave(self, member: Member) -> None:
-        """Take a member out of its group if it is live; from now on its cursor counts."""
+        """Remove a live member from its group; from now on its own cursor counts."""
         recipients, room = member.recipients, member.room
         if recipients is None:
             return
@@ -45,7 +45,7 @@ class Groups(Component):
         member.cursor = room.position
 
     def publish_address(self, member: Member, heard: int) -> None:
-        """Tell the directory where a member's datagrams go and how far they have come (an offset)."""
+        """Publish a member's address, and the offset up to which it has received its room."""
         assert member.address is not None
         ip, port = sockaddr.unpack(member.address)
         where = f"{ip} {port} {member.listener}"

@@ -1,6 +1,6 @@
-"""Hand members over between gateways, as the directory says: it owns sessions, a gateway only serves them.
+"""Hand members over between gateways, as the directory orders: it assigns each session to a gateway.
 
-A gateway that releases a member reports how far the member has heard its room; the next gateway goes on from there.
+A gateway that releases a member reports how far the member has received its room; the next one continues there.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from .outbound import Component
 from .unknown_tokens import UnknownTokens
 
 RELEASES = 10_000
-"""Releases that are remembered once they are answered."""
+"""Answered releases that are remembered."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,18 +36,18 @@ class Handover(Component):
     """Handovers that were answered. A repeated Release must not release the member once it has come back here."""
 
     def release(self, message: Release, now: float) -> None:
-        """Release a member to another gateway, or keep it if its client may not have moved to another host."""
+        """Release a member to another gateway, or keep it if it may not change its host."""
         if message.handover in self._answered:
             return
         member = self._member(message.room, message.member)
         if message.elsewhere and (member is None or not self.moves.may_change_host(member, now)):
-            # Of an unknown member this gateway does not know when it was last active, so it must stay at its host.
+            # The member is unknown here, and so is when it was last active: it must stay at its host.
             self._answer(EntryKind.KEPT, message, 0)
             return
         self._answered[message.handover] = now
         drop_oldest(self._answered, RELEASES)
         if member is None:
-            # The directory goes by the last delivery report.
+            # The directory uses the last delivery report.
             self._answer(EntryKind.RELEASED, message, 0)
             return
         self.counters.released += 1

@@ -1,4 +1,4 @@
-"""How a member leaves: through the broker, so that all gateways see it in the same place of the room's order."""
+"""Let members leave: through the broker, so that all gateways see it at the same place in the room's order."""
 
 from dataclasses import dataclass, field
 
@@ -10,14 +10,14 @@ from .members import Member, Room
 from .outbound import Component
 
 IDLE_CHECK_S = 1.0
-"""How often all members are looked at for their idle time-outs: 10,000 members take less than a millisecond."""
+"""How often all members' idle time-outs are checked: 10,000 members take less than a millisecond."""
 LEAVING_S = 10.0
-"""After this time a leaving member is dropped even without news of it: the broker did not know it any more."""
+"""After this time a leaving member is dropped even without news of it: the broker no longer knew it."""
 
 
 @dataclass(slots=True, eq=False)
 class Leaving(Component):
-    """Takes members out."""
+    """Removes members."""
 
     groups: Groups
     _leaving: dict[int, tuple[float, Member, Item]] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Leaving(Component):
     _idle_check_at: float = 0.0
 
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
-        """Publish that a member leaves and ignore its datagrams; it is dropped when the news of that come back."""
+        """Publish that a member leaves and ignore its datagrams; drop it when the news of that come back."""
         left = Item(EntryKind.LEFT, member.room.id, member.id, "", reason)
         self.out.publish(left)
         member.leaving = True

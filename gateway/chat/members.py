@@ -21,7 +21,7 @@ class Recipients(Protocol):
         """Add a member at its address and set its `slot`."""
 
     def remove(self, member: "Member") -> None:
-        """Take a member out; another may take over its slot."""
+        """Remove a member; another one may get its slot."""
 
     def address_in(self, slot: int) -> bytes:
         """Return the address in a slot, from 0 to the group's size."""
@@ -34,14 +34,14 @@ class SenderState:
     """State of a member that has sent something. Most members only listen, and do without."""
 
     wished: str
-    """The name that it asked for: its client may go on writing it."""
+    """The name that it asked for: its client may still write it."""
     prefixes: tuple[str, ...]
     """Its `own_prefixes`."""
     bucket: Bucket | None = None
     command_bucket: Bucket | None = None
     moves: Bucket | None = None
     moved_host: bool = False
-    """Its datagrams come from another host than its handshake: nothing proves that this host is the member's."""
+    """Its datagrams come from another host than its handshake, so its address is unverified."""
     muted_until: float = NEVER
     """Until then its datagrams are ignored unread (`rate_limits`, `flooding`)."""
     warned_at: float = NEVER
@@ -54,7 +54,7 @@ class CatchUpState:
 
     joined_at: int = 0
     history: int = 0
-    """How many messages from before its join it is sent first."""
+    """Number of messages from before its join to send first."""
     replaying: bool = False
     """The log has been asked, and has not answered yet."""
     limiter: ReplayLimiter | None = None
@@ -69,7 +69,7 @@ class Member:
     options: int
     """`MemberOptions` that the listener of its handshake promised."""
     token: bytes
-    """Of an adopted member whose client has sent nothing here yet, the token's hash instead."""
+    """The token; its hash for an adopted member whose client has sent nothing here yet."""
     dialect: Dialect
     room: "Room"
     ip: bytes
@@ -109,13 +109,13 @@ class Member:
         return member
 
     def sender_state(self) -> SenderState:
-        """Return its sender state, made when it is first needed."""
+        """Return its sender state; create it on first use."""
         if self.sender is None:
             self.sender = SenderState(self.name, own_prefixes(self.name))
         return self.sender
 
     def rename(self, name: str) -> None:
-        """Give it another name; its client may go on writing the one that it asked for."""
+        """Change its name; its client may still write the one that it asked for."""
         sender = self.sender_state()
         sender.prefixes = own_prefixes(name, sender.wished)
         self.name = name
@@ -142,7 +142,7 @@ class Room:
     last_not_joined: int
     """The last offset of an entry that is not JOINED: after it there is nothing for members without notices."""
     size: int
-    """Members at all gateways, as far as the news tell."""
+    """Members at all gateways, by the latest news."""
     confirmed: bool = False
     """News have come: the subscription is live."""
     is_ended: bool = False
@@ -150,7 +150,7 @@ class Room:
     repairing: bool = False
     """A gap is being repaired; news only raise `known_last` meanwhile."""
     limiter: ReplayLimiter | None = None
-    """Of the gap that is being repaired."""
+    """For the gap that is being repaired."""
     bucket: Bucket | None = None
     """Limits the room's messages; made with the first one."""
     members: dict[int, Member] = field(default_factory=dict)
@@ -166,7 +166,7 @@ class Room:
         return cls(granted.room, name, name.encode(), granted.epoch, offset, offset, offset, granted.size)
 
     def stop_waiting(self, member: Member) -> None:
-        """Take a member out of `waiting`: it is live, or removed."""
+        """Remove a member from `waiting`: it is live, or removed."""
         if self.waiting.pop(member.id, None) and not self.waiting:
             # An emptied dict keeps its table, 29 bytes for each former item; a cleared one does not.
             self.waiting.clear()
@@ -183,7 +183,7 @@ class Members:
         self.rate_keys: dict[str, int] = {}
         """Rate-limit key → how many members share it."""
         self._adopted: dict[bytes, Member] = {}
-        """By the hash of the token, until a client has shown the token."""
+        """By the hash of the token, until a client has sent the token."""
 
     def __len__(self) -> int:
         return len(self.by_token) + len(self._adopted)
@@ -201,7 +201,7 @@ class Members:
         self._add(member)
 
     def claim_adopted(self, token_hash: bytes, token: bytes) -> bool:
-        """Note the token if an adopted member has its hash; say whether one has."""
+        """Set the token of the adopted member with its hash; return whether there is one."""
         member = self._adopted.pop(token_hash, None)
         if member is None:
             return False
@@ -215,7 +215,7 @@ class Members:
             self.rate_keys[member.rate_key] = self.rate_keys.get(member.rate_key, 0) + 1
 
     def remove(self, member: Member) -> None:
-        """Take a member out of all tables."""
+        """Remove a member from all tables."""
         for table in (self.by_token, self._adopted):
             if table.get(member.token) is member:
                 del table[member.token]

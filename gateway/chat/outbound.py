@@ -1,4 +1,4 @@
-"""The one interface to the outside of the components that decide; `process/service.py` implements it.
+"""Define how the components send and publish; `process/service.py` implements it.
 
 Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """
@@ -28,7 +28,7 @@ class Outbound(Protocol):
         """Send a datagram from a UDP listener to a group, except to the member in slot `skip` (-1: to all)."""
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
-        """Let the kernel drop datagrams as this program says (`flood_filter`); empty: none."""
+        """Let the kernel drop datagrams by this BPF program (`flood_filter`); empty: none."""
 
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""

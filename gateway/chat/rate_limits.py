@@ -1,6 +1,6 @@
 """Limit messages by member, address and room, and commands by member.
 
-A message beyond a limit is dropped and counted; the member is told so if its dialect has a notice for it.
+A message beyond a limit is dropped and counted; the member is notified if its dialect has a notice for it.
 """
 
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from .members import Member, SenderState
 from .outbound import Component
 
 CROWD = 50
-"""In a room with more members here than this, the rate of each falls in proportion: deliveries cost, not messages."""
+"""In a room with more members here, each member's rate falls in proportion: the cost is in the deliveries."""
 MUTE_S = 0.02
-"""For so long after a message beyond a limit the member's datagrams are ignored unread, so a flood costs little."""
+"""How long datagrams are ignored unread after a member's message beyond a limit: so a flood costs little."""
 COMMANDS_S, COMMANDS = 5.0, 50.0
-"""Commands of a member a second in the long run, and at once: each takes a place in the room's log."""
+"""Commands of a member: rate per second, and burst. Each takes a place in the room's log."""
 QUESTION = 2.5
-"""Commands that a question counts for: its answer may be larger than itself."""
+"""A question counts as this many commands: its answer may be larger than itself."""
 WARN_S = 1.0
 """The least time between two warnings to a member."""
 TOO_FAST = "Too fast: what you said was dropped."
@@ -64,13 +64,13 @@ class RateLimits(Component):
         return False
 
     def warn(self, member: Member, sender: SenderState, text: str, now: float) -> None:
-        """Tell a member that its messages are dropped, if its dialect has that notice and none was sent just now."""
+        """Notify a member that its messages are dropped, if its dialect has that notice and one is due."""
         if member.dialect.down.form is DownForm.NATIVE and member.address and warning_is_due(sender, now):
             self.counters.told_to_slow_down += 1
             self.send_to(member, encode_closing(member.dialect, member.room.name, "slow", text))
 
     def allows_command(self, member: Member, cost: float, now: float) -> bool:
-        """Count a command and say whether it is within the member's limit."""
+        """Count a command and return whether it is within the member's limit."""
         sender = member.sender_state()
         if sender.command_bucket is None:
             sender.command_bucket = Bucket(COMMANDS, now)
@@ -81,7 +81,7 @@ class RateLimits(Component):
 
 
 def warning_is_due(sender: SenderState, now: float) -> bool:
-    """Say whether a member may be warned now, and note that it is."""
+    """Return whether a member may be warned now; if so, note it."""
     if now - sender.warned_at < WARN_S:
         return False
     sender.warned_at = now

@@ -27,14 +27,14 @@ from .rate_limits import RateLimits
 from .unknown_tokens import UnknownTokens
 
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
-"""Of all dialects, as bytes: a member whose datagrams are ignored unread may leave all the same."""
+"""Of all dialects, as bytes: a member can leave even while its datagrams are ignored."""
 _COMMANDS = int(MemberOptions.COMMANDS)
-"""A plain number: an operation with a flag of an enumeration takes 2.6 µs."""
+"""A plain int: an operation with an enum's flag takes 2.6 µs."""
 
 
 @dataclass(slots=True, eq=False)
 class Receiver(Component):
-    """Takes datagrams of members."""
+    """Handles members' datagrams."""
 
     moves: AddressMoves
     limits: RateLimits
@@ -48,7 +48,7 @@ class Receiver(Component):
         self.unknown_tokens.handle_datagrams = self.handle_datagrams
 
     def handle_datagrams(self, listener: int, datagrams: Iterable[tuple[bytes, bytes]], now: float) -> None:
-        """Take a batch of datagrams, (data, source address) each, from one listener."""
+        """Handle a batch of datagrams, (data, source address) each, from one listener."""
         by_token, counters = self.members.by_token, self.counters
         for data, source in datagrams:
             counters.datagrams += 1
@@ -67,7 +67,7 @@ class Receiver(Component):
                 self.receive(member, listener, room_name, text, source, now)
 
     def receive(self, member: Member, listener: int, room_name: bytes, raw: bytes, source: bytes, now: float) -> None:
-        """Take a member's datagram: the room's name and the raw text."""
+        """Handle a member's datagram: the room's name and the raw text."""
         counters, room, sender = self.counters, member.room, member.sender
         if member.leaving:
             counters.unknown_tokens += 1
@@ -121,7 +121,7 @@ class Receiver(Component):
 
 
 def _is_name_of(room: Room, raw: bytes) -> bool:
-    """Say whether the name in a datagram is the room's in any normal form of Unicode."""
+    """Return whether the name in a datagram is the room's in any normal form of Unicode."""
     try:
         return names.room_name(raw.decode()) == room.name
     except (UnicodeDecodeError, InvalidName):

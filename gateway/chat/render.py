@@ -1,4 +1,4 @@
-"""Encode entries of a room's log as datagrams, in the form of the receiver's dialect and the words of its options.
+"""Encode entries of a room's log as datagrams, in the form of the receiver's dialect and the language of its options.
 
 PROTOCOL.md, "Told" and "Phrases", lists them.
 """
@@ -19,7 +19,7 @@ _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.BANNED: (Phrase.BANNED, Phrase.BANNED),
     LeaveReason.OPERATOR: (Phrase.REMOVED, Phrase.REMOVED_WHY),
 }
-"""(without a reason given, with one); by itself if the reason is not here."""
+"""(without a text, with one). For other reasons: the member left by itself."""
 _REASONS = {int(reason): LeaveReason(reason).name.lower() for reason in _LEFT}
 _YOU: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.KICKED: (Phrase.YOU_KICKED, Phrase.YOU_KICKED_WHY),
@@ -29,11 +29,11 @@ _YOU: dict[int, tuple[Phrase, Phrase]] = {
 
 
 _Event = tuple[str, Phrase, dict[str, Any]]
-"""(the notice for our own clients, the phrase for others, the values of both)"""
+"""(the notice for NATIVE, the phrase for other forms, the values of both)"""
 
 
 def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int = 0) -> bytes | None:
-    """Return the datagram for an entry; None: a newer broker's entry, for which this version has none.
+    """Return the datagram for an entry; None for a newer broker's entry that this version does not know.
 
     `style` and `options` are the receiver's; `member` is its id, 0 for any member that the entry does not concern.
     """

@@ -26,8 +26,8 @@ class ReplayLimiter:
     def portion(self, reached: int, goal: int, now: float) -> int:
         """Return how many entries beyond the offset `reached` may be asked for now, from 0 to `PORTION`.
 
-        It may be more than are missing, as further ones may come before the answer. For each entry by which the goal
-        has moved on two are allowed: with fewer, a replay in a busy room would never end.
+        This may exceed what is missing, since more entries may come before the answer. For each entry by which the goal
+        has advanced, two are allowed: with fewer, a replay in a busy room would never end.
         """
         earned = min(self._left + (now - self._at) * self._rate, self._burst)
         self._left = max(self._left, earned) + 2 * max(goal - self._goal, 0)

@@ -1,6 +1,6 @@
-"""Room events: the entries of a room's log beside messages and the closing (joins, leaves, renames, …).
+"""Handle room events: entries of a room's log other than messages and the closing (joins, renames, …).
 
-`audience` says which members are sent them. In big rooms joins and leaves are counted, and sent as numbers.
+`audience` decides which members receive them. In big rooms joins and leaves are counted, and sent as numbers.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ class RoomEvents(Component):
     _counts_sent_at: float = 0.0
 
     def take(self, room: Room, entry: Entry) -> None:
-        """Take a room's next entry: note what it changes here, and send it to the members that it is for."""
+        """Handle a room's next entry: apply what it changes here, and send it to its audience."""
         member = room.members.get(entry.member)
         if entry.kind == EntryKind.LEFT:
             room.size = max(room.size - 1, 0)
@@ -55,7 +55,7 @@ class RoomEvents(Component):
             self._tell_concerned(room, entry, audience.concerned(entry), but_noticing=True)
 
     def remove(self, member: Member, entry: Entry) -> None:
-        """Drop a member that has left or was removed; tell it why, unless it left by itself."""
+        """Drop a member that has left or was removed; send it the reason, unless it left by itself."""
         for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
             self.send_to(member, payload)
         self.leaving.drop(member)
@@ -86,7 +86,7 @@ class RoomEvents(Component):
             self.out.fan_out(listener, recipients, payload, skip)
 
     def _tell_concerned(self, room: Room, entry: Entry, ids: Iterable[int], *, but_noticing: bool) -> None:
-        """Send an entry to these live members; `but_noticing`: except to those with notices, which have got it."""
+        """Send an entry to these live members; `but_noticing`: except to those with notices, which already have it."""
         for member_id in ids:
             member = room.members.get(member_id)
             if member is None or member.recipients is None:

@@ -1,4 +1,4 @@
-"""Datagrams whose token is no member's here: resume the member from the directory, or limit guessing.
+"""Handle datagrams with unknown tokens: resume the member from the directory, or limit guessing.
 
 Any gateway can serve any member, so this one asks the directory about anything that looks like a token, and holds the
 datagrams until it answers. All tables that unknown senders can fill are bounded.
@@ -27,11 +27,11 @@ from .outbound import Component
 HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 16, 8 * 2**20
 """Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all."""
 REFUSED_TOKENS, REFUSED_S = 10_000, 5.0
-"""Tokens that the directory did not know, and how long it is not asked again: clients of closed rooms go on sending."""
+"""Tokens that the directory did not know, and how long it is not asked again: clients of closed rooms still send."""
 GUESS_S = 20.0
-"""An address may show as many unknown tokens at once as its rate (`--guess-rate`) allows in this time."""
+"""Burst of unknown tokens from an address: as many as its rate (`--guess-rate`) allows in this time."""
 MUTE_S = 0.5
-"""For so long an address with its port that guesses beyond its rate is ignored, except for members' datagrams."""
+"""How long an (address, port) that exceeds its rate is ignored, except for members' datagrams."""
 
 Held = list[tuple[int, bytes, bytes]]
 """Datagrams that are held: (listener, data, source)."""
@@ -39,7 +39,7 @@ Held = list[tuple[int, bytes, bytes]]
 
 @dataclass(slots=True, eq=False)
 class UnknownTokens(Component):
-    """Decides about datagrams of no member that is served here."""
+    """Decides about datagrams with unknown tokens."""
 
     rate_keys: RateKeys
     enter: Enter
@@ -63,9 +63,9 @@ class UnknownTokens(Component):
         return len(self._held)
 
     def handle(self, listener: int, data: bytes, token: bytes, source: bytes, now: float) -> None:
-        """Take a datagram whose token, by its sizes in bytes, is no member's here; empty: the sizes do not fit.
+        """Handle a datagram whose token, by its sizes in bytes, is unknown; empty: the sizes do not fit.
 
-        Its sizes may count characters, its member may be at another gateway, or a seed client may have taken a refusal
+        The sizes may count characters, another gateway may serve the member, or a seed client may have taken a refusal
         for its token.
         """
         if self._muted.get(source, 0.0) > now:

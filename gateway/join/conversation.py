@@ -127,7 +127,7 @@ Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | CountRefusa
 
 
 class State(Enum):
-    """Where a conversation stands."""
+    """The state of a conversation."""
 
     AWAITING_REQUEST = auto()
     AWAITING_LIST = auto()
@@ -160,7 +160,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], frozenset[State]] = {
 
 
 class UnexpectedEvent(Exception):
-    """An event came in a state that does not take it, or led to a state that may not follow: a bug of ours."""
+    """An event came in a state that does not take it, or led to a state that may not follow: a bug here."""
 
 
 class JoinConversation:

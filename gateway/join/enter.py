@@ -49,14 +49,14 @@ class Entry:
     """The requests to enter that a client makes on one connection; one at a time."""
 
     def __init__(self, rules: EntryRules, listener: Listener, ip: str, verdict: Verdict) -> None:
-        """Begin for a connection from `ip`, about which `verdict` was given when it came."""
+        """Begin for a connection from `ip` that was accepted with `verdict`."""
         self._rules = rules
         self._listener = listener
         self._ip = ip
         self._verdict = verdict
         self._requests = 0
         self._pending: Create | Join | None = None
-        """What the directory was asked and has not answered."""
+        """The request that the directory has not answered."""
         self._token = ""
         self._member: Member | None = None
         self._undelivered: Member | None = None
@@ -64,7 +64,7 @@ class Entry:
 
     @property
     def may_list(self) -> bool:
-        """Say whether the client may have the room list."""
+        """Return whether the client may have the room list."""
         return self._verdict is Verdict.SERVE
 
     def decide(self, request: AskToEnter, now: float, wall_now: float) -> Create | Join | Declined | None:
@@ -107,7 +107,7 @@ class Entry:
         return self._pending
 
     def answered(self, answer: Answer | None, now: float) -> Entered | Declined:
-        """Take the directory's answer, None if none came in time; serve the member if it was granted."""
+        """Handle the directory's answer, None if none came in time; serve the member if it was granted."""
         rules, asked = self._rules, self._pending
         assert asked is not None
         self._pending = None
@@ -137,7 +137,7 @@ class Entry:
         self._undelivered = None
 
     def abandon(self, now: float) -> bool:
-        """Take the member out, and return True, if its client was never sent the token: it can not be used."""
+        """Remove the member, and return True, if its token was never sent: no client can use it."""
         member, self._undelivered = self._undelivered, None
         if member is None or member.leaving:
             return False
@@ -146,7 +146,7 @@ class Entry:
 
 
 def _was_right(answer: Answer | None) -> bool | None:
-    """Say whether a password was right; None: the directory did not check it."""
+    """Return whether a password was right; None: the directory did not check it."""
     if isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD:
         return False
     return True if isinstance(answer, Granted) else None

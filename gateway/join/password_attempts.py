@@ -10,12 +10,12 @@ from ..counters import Counters
 from .rate_keys import ADDRESSES, RateKeys
 
 PENDING = 32
-"""Passwords of one address that the broker may be checking at a time; a school class joins at once, a guesser too."""
+"""Passwords of one address that the broker may check at a time; a school class joins at once, but so does a guesser."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 60.0
 FORGET_S = 600.0
 """Wrong passwords older than this do not count any more."""
 ROOM_BURST_S = 60.0
-"""A room allows its rate of so many seconds at once: a class whose members mistype is no attack."""
+"""A room's burst, as seconds of its rate: a school class that mistypes is no attack."""
 ROOMS = 10_000
 """Rooms with wrong passwords, and (room, address) pairs with right ones, that are remembered."""
 
@@ -36,7 +36,7 @@ class PasswordAttempts:
         self._counters = counters
         self._addresses: dict[str, _Address] = {}
         self._wrong: Buckets[str] = Buckets(ROOMS)
-        """Of rooms. A pending attempt counts as wrong until the broker says that it is right."""
+        """Of rooms. A pending attempt counts as wrong until the broker has confirmed it."""
         self._right: dict[tuple[str, str], None] = {}
         """(room, address) pairs whose last password was right."""
         self._key = RateKeys(settings).of
@@ -44,7 +44,7 @@ class PasswordAttempts:
         """Pending attempts are counted for unlimited addresses too: a reload may change which these are."""
 
     def begin(self, ip: str, room: str, now: float) -> bool:
-        """Say whether an address may try a password of a room now; if so, call `end` with the outcome.
+        """Return whether an address may try a password of a room now; if so, call `end` with the outcome.
 
         While a room is attacked from many addresses, those that gave the right password before may go on. Others share
         `room_password_rate` with the attackers.

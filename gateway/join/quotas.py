@@ -10,9 +10,9 @@ from ..counters import Counters
 from .rate_keys import ADDRESSES, RateKeys
 
 BURST_S = 10.0
-"""An address may use its rate of so many seconds at once."""
+"""An address's burst, as seconds of its rate."""
 BUSY_ANSWER_S = 1.0
-"""An address over its rate is answered busy once in so long a time; its other connections are closed unanswered."""
+"""An address over its rate is answered busy once in this time; its other connections are closed unanswered."""
 
 
 class Verdict(Enum):
@@ -43,11 +43,11 @@ class Quotas:
         self._key_of_all = RateKeys(replace(settings, unlimited=())).of
 
     def is_full(self) -> bool:
-        """Say whether one more connection would be one too many."""
+        """Return whether no more connections are allowed."""
         return self._open >= min(self._settings.connections, self._most)
 
     def has_too_many(self, ip: str) -> bool:
-        """Say whether an address has as many open connections as it may."""
+        """Return whether an address has as many open connections as it may."""
         return (
             bool(self._key(ip)) and self._open_by_key.get(self._key_of_all(ip), 0) >= self._settings.address_connections
         )
@@ -87,7 +87,7 @@ class Quotas:
             self._open_by_key.pop(key, None)
 
     def may_create(self, ip: str, now: float) -> bool:
-        """Say whether an address may create a room now, and count it."""
+        """Return whether an address may create a room now, and count it."""
         key = self._key(ip)
         if key and not self._creates.touch(key, now, *_rate_and_burst(self._settings.create_rate)):
             self._counters.creates_limited += 1

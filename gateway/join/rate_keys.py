@@ -1,4 +1,4 @@
-"""Map an IP address to what the limits by address count: an IPv4 address or an IPv6 /64 (`tsudoi/ops/rate_key.py`).
+"""Map an IP address to its key in the limits by address: an IPv4 address or an IPv6 /64 (`tsudoi/ops/rate_key.py`).
 
 Addresses in the `--unlimited` networks (by default the loopback ones) have no key, and no limits of their own.
 """
@@ -35,7 +35,7 @@ class RateKeys:
 
 
 def limited_key(ip: str, unlimited: tuple[Network, ...]) -> str:
-    """Return the rate-limit key of an IP address, empty if it lies in an unlimited network."""
+    """Return the rate-limit key of an IP address, empty if it is in an unlimited network."""
     address = ipaddress.ip_address(ip.partition("%")[0])
     if address.version == 6 and address.ipv4_mapped:
         address = address.ipv4_mapped

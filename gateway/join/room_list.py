@@ -13,7 +13,7 @@ from ..link.link import Link
 FRESH_S = 0.005
 """How old a list may be: no reader is faster, and thousands of joins a second ask the directory only 200 times."""
 LISTED_ROOMS = 1_000
-"""The newest; the seed's list holds fewer."""
+"""Most rooms, the newest; the seed's list has fewer."""
 LISTED_LATELY_S = 60.0
 LISTED_ADDRESSES = 10_000
 """Addresses that are remembered; beyond that the oldest is forgotten."""
@@ -27,7 +27,7 @@ class Listing:
 
     @cached_property
     def seed(self) -> bytes:
-        """Return what a classic join is sent."""
+        """Return the list for a classic join."""
         return encode_join_list(self.names)
 
     @cached_property
@@ -84,5 +84,5 @@ class RoomList:
         drop_oldest(self._listed, LISTED_ADDRESSES)
 
     def listed_lately(self, ip: str, now: float) -> bool:
-        """Say whether an address did so lately; only tcrp-ok's clients do before they create or join."""
+        """Return whether an address did so lately, as only tcrp-ok's clients do before they create or join."""
         return now - self._listed.get(ip, float("-inf")) < LISTED_LATELY_S

@@ -29,7 +29,7 @@ class SessionTokens:
     """Makes tokens whose first two characters lead to the worker of their room."""
 
     def __init__(self, workers: int) -> None:
-        """Make tokens for so many workers; with one of them all tokens are alike."""
+        """Make tokens for this number of workers; with one, all go to it."""
         self._workers = workers
         self._prefixes: defaultdict[int, list[str]] = defaultdict(list)
         """Worker → the first two characters of the tokens that lead to it."""

@@ -1,6 +1,6 @@
 """Verify signed tokens (JWT) that a website issues to its users; PROTOCOL.md, "Trust".
 
-A signed token says which name, rooms and rights its bearer has; the gateway has no accounts of its own. It is not the
+A signed token contains its bearer's name, rooms and rights; the gateway has no accounts of its own. It is not the
 token that a member's datagrams carry (`session_tokens.py`). `now` is seconds since 1970, as in the tokens.
 """
 
@@ -51,7 +51,7 @@ class Claims(msgspec.Struct, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What the directory is asked with."""
+    """The values with which the directory is asked."""
 
     user: UserName
     password: str | None
@@ -139,7 +139,7 @@ def _check_room(claims: Claims, room: str) -> None:
 
 
 def looks_like_token(text: str) -> bool:
-    """Say whether a text has the form of a signed token; then it is neither a user's name nor a room's password."""
+    """Return whether a text has the form of a signed token; then it is neither a user's name nor a room's password."""
     return text.startswith("eyJ") and _TOKEN_ALONE.fullmatch(text) is not None
 
 

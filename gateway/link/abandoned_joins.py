@@ -1,6 +1,6 @@
 """Clean up after creates and joins whose answers did not come in time; their clients were told to try again.
 
-Such a request may still become a member. No client has its token, so this gateway makes the member leave.
+Such a request may still create a member. No client has its token, so this gateway makes the member leave.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from ..counters import Counters
 ABANDONED = 1_000
 """Requests that are followed up at a time; beyond that the oldest is given up."""
 FOLLOW_UP_S = 10.0
-"""For so long an abandoned request may still become a member: its password may wait to be hashed."""
+"""How long an abandoned request may still create a member: its password may wait to be hashed."""
 
 
 @dataclass(slots=True)
@@ -23,9 +23,9 @@ class _Abandoned:
     until: float
     ask_at: float
     pause_s: float = 1.0
-    """Until the question after that; doubled each time."""
+    """From that question to the next; doubled each time."""
     left: int = 0
-    """The member that it became, and that was made to leave."""
+    """The member that it created, and that was made to leave."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +39,7 @@ class AbandonedJoins:
     """By the id of the request; the directory is asked for its token under the same id."""
 
     def add(self, request_id: int, token_hash: bytes, now: float) -> None:
-        """Follow a request up."""
+        """Follow up a request."""
         self._abandoned[request_id] = _Abandoned(token_hash, now + FOLLOW_UP_S, now)
         if len(self._abandoned) > ABANDONED:
             del self._abandoned[next(iter(self._abandoned))]
@@ -54,7 +54,7 @@ class AbandonedJoins:
                 self.send(Request(request_id, Resume(abandoned.token_hash)))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> bool:
-        """Make the member leave that a request became, or forget a request that became none.
+        """Make the member leave that a request created; forget a request that created none.
 
         Return False if the request is not followed up here.
         """

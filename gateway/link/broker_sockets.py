@@ -17,7 +17,7 @@ from .connect_monitor import ConnectMonitor
 FRAMES_A_DRAIN = 512
 COMMANDS_HIGH_WATER = 10_000
 NEWS_HIGH_WATER = 200_000
-"""News that wait here while this process is busy; more are dropped, and positions show it."""
+"""News that wait here while this process is busy; more are dropped, and positions reveal it."""
 MAX_FRAME_SIZE = 16 * 2**20
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
@@ -66,7 +66,7 @@ class BrokerSockets:
         self._dealer.setsockopt(zmq.SNDHWM, COMMANDS_HIGH_WATER)
         self._connect(self._dealer, endpoint, "commands")
         self._sub = self._socket(zmq.SUB)
-        # Subscriptions above the high water mark are dropped in silence: there must be none.
+        # libzmq silently drops subscriptions above the high-water mark: set no mark.
         self._sub.setsockopt(zmq.SNDHWM, 0)
         self._sub.setsockopt(zmq.RCVHWM, NEWS_HIGH_WATER)
         self._connect(self._sub, publish_endpoint(endpoint), "news")

@@ -10,10 +10,10 @@ from tsudoi.ops.histogram import SECONDS, Histogram
 CANARY_S = 0.25
 """The time between two canaries."""
 HEALTHY_S = 2.0
-"""Health is red when none has come back for so long."""
+"""Health is red when none has come back for this time."""
 LEASE_S = 1.7
-"""The lease lasts so long from when a canary was sent that came back: the broker gives a gateway's members to no other
-before it has not heard the gateway for 2 s."""
+"""The lease lasts this long from the sending of a canary that came back. The broker gives a gateway's members to
+another only after 2 s without a frame from it."""
 CANARIES = 100
 """Canaries whose times are remembered: 25 s of them."""
 
@@ -24,7 +24,7 @@ class Canary:
     def __init__(self) -> None:
         self._last = 0
         self._sent: deque[tuple[int, float]] = deque(maxlen=CANARIES)
-        """(number, when it was sent) of those that may come back."""
+        """(number, when it was sent) of those that may still come back."""
         self._back = 0
         """Number of the last one that came back."""
         self.back_at = float("-inf")
@@ -40,7 +40,7 @@ class Canary:
         return self._last
 
     def take_back(self, number: int, now: float) -> bool:
-        """Take a canary that has come back; return False if earlier ones have not, so that news may be lost."""
+        """Handle a canary that has come back; return False if earlier ones have not: news may be lost."""
         if number > self._last:
             return True
         while self._sent and self._sent[0][0] < number:
@@ -61,7 +61,7 @@ class Canary:
         self._sent.clear()
 
     def has_lease(self, now: float) -> bool:
-        """Say whether no other gateway can own this gateway's members."""
+        """Return whether no other gateway can own this gateway's members."""
         return now < self._lease_until
 
     def unhealthy_reason(self, now: float) -> str:

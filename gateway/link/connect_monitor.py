@@ -47,7 +47,7 @@ class ConnectMonitor:
         self._was_connected = False
         host = split_tcp(endpoint)[0] if is_tcp(endpoint) else ""
         self._doubt = ", or the host is not known here" if host and not is_ip(host) else ""
-        """libzmq reports both alike."""
+        """libzmq does not report which."""
         self._is_mismatch = False
         """Only one side has keys."""
         self._timer: asyncio.TimerHandle | None = None
@@ -96,7 +96,7 @@ class ConnectMonitor:
             self._note_failure(event, value)
 
     def _note_failure(self, event: int, value: int) -> None:
-        """Put a failed handshake into words."""
+        """Describe a failed handshake in `connect_error`."""
         broker, peer = f"the broker at {self._endpoint}", f"what listens at {self._endpoint}"
         is_mismatch = event == PROTOCOL and value == MISMATCH
         if event == NO_DETAIL and value == errno.EAGAIN:

@@ -13,7 +13,7 @@ from .publisher import Publisher
 from .requests import OnAnswer, Requests
 
 ALIVE_S = 1.5
-"""A broker that was not heard for so long is away: questions are answered with None at once."""
+"""If nothing comes from the broker for this time, it is away: questions are answered with None at once."""
 HELLO_S = 0.5
 """The time between two Hellos to a broker that has not answered."""
 
@@ -22,7 +22,7 @@ class Link:
     """The state of the conversation; `now` is monotonic seconds."""
 
     def __init__(self, capacity: int, timeout_s: float, counters: Counters) -> None:
-        """Begin unknown to the broker; `timeout_s` is when a question is given up."""
+        """Begin unknown to the broker; a question is given up after `timeout_s`."""
         self.publisher = Publisher(capacity)
         self.publish = self.publisher.add
         self.canary = Canary()
@@ -58,7 +58,7 @@ class Link:
         return frames
 
     def tick(self, now: float) -> None:
-        """Send a Hello or a canary, repeat and give up questions. To be called every `CANARY_S`."""
+        """Send a Hello or a canary, repeat and give up questions. Call it every `CANARY_S`."""
         if (not self._welcomed or now - self._heard_at > ALIVE_S) and now - self._hello_at >= HELLO_S:
             self._hello_at = now
             self._send(backbone.Hello(backbone.VERSION))
@@ -71,7 +71,7 @@ class Link:
     # --- from the broker ------------------------------------------------------------------------------------------
 
     def handle(self, message: backbone.Downward, now: float) -> None:
-        """Take a message from the command socket; `chat/handover.py` takes Release and Adopt."""
+        """Handle a message from the command socket; `chat/handover.py` takes Release and Adopt."""
         self._heard_at = now
         match message:
             case backbone.Accepted(number):
@@ -98,17 +98,17 @@ class Link:
         self.publisher.welcome(accepted, now)
 
     def handle_accepted(self, broker: str, number: int, now: float) -> None:
-        """Take the accepted number of a bundle; ignore it if it belongs to an earlier run of the broker."""
+        """Handle the accepted number of a bundle; ignore it if it belongs to an earlier run of the broker."""
         if broker == self._broker and self._welcomed:
             self._heard_at = now
             self.publisher.accept(number, now)
 
     def handle_canary(self, number: int, now: float) -> bool:
-        """Take a canary of a bundle; return False if news may have been lost before it."""
+        """Handle a canary of a bundle; return False if news may have been lost before it."""
         is_complete = self.canary.take_back(number, now)
         self._heard_at = max(self._heard_at, self.canary.back_at)
         return is_complete
 
     def is_alive(self, now: float) -> bool:
-        """Say whether the broker knows this gateway and was heard lately."""
+        """Return whether the broker knows this gateway and has lately sent something."""
         return self._welcomed and now - self._heard_at < ALIVE_S

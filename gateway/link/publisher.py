@@ -18,9 +18,9 @@ BUSY_ITEMS, GATHER_BUSY_S = 6, 0.004
 """The same while frames carry this many items: a frame costs some 0.4 ms of CPU over all processes, however full it is
 (benchmarks/RESULTS.md)."""
 ITEMS_A_FRAME, FRAMES_OUTSTANDING = 512, 16
-"""Items in a frame, and frames that are sent before the first of them must be accepted."""
+"""Most items in a frame, and most frames that are not yet accepted."""
 RESEND_S = 1.0
-"""After so long without progress all items that are not accepted are sent again."""
+"""After this time without progress all unaccepted items are sent again."""
 
 _TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED})
 """Items that are refused when too many wait. The others are few: the number of members here bounds them."""
@@ -30,10 +30,10 @@ class Publisher:
     """The sending half of a stream whose items the broker accepts exactly once; `now` is monotonic seconds."""
 
     def __init__(self, capacity: int) -> None:
-        """Begin closed; keep at most `capacity` items before talk is refused."""
+        """Begin closed; keep at most `capacity` items before messages and commands are refused."""
         self.capacity = capacity
         self._items: deque[Item] = deque()
-        """Not accepted; the first has number `accepted + 1`."""
+        """Unaccepted; the first has number `accepted + 1`."""
         self.accepted = 0
         """Number of the last item that the broker has accepted."""
         self._sent = 0
@@ -69,7 +69,7 @@ class Publisher:
     def welcome(self, accepted: int, now: float) -> None:
         """Open: the broker knows this gateway and has accepted everything up to `accepted`; send the rest again.
 
-        If it has accepted more before, it has forgotten this gateway: the items get new numbers.
+        If it had accepted more before, it has forgotten this gateway: the items get new numbers.
         """
         self.accept(accepted, now)
         self._send_again(now)

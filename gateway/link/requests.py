@@ -12,7 +12,7 @@ OnAnswer = Callable[[Answer | None, float], None]
 """Called once with the answer and the time; None: no answer came in time, or the broker is away."""
 
 ASK_AGAIN_S = 1.0
-"""A question may be lost with a connection; the broker takes repeated ones."""
+"""A question may be lost with a connection; the broker accepts repeated ones."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class Requests:
         self.send(Request(self._last_id, body))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> None:
-        """Take an answer."""
+        """Handle an answer."""
         asked = self._asked.pop(request_id, None)
         if asked is not None:
             asked.on_answer(body, now)

@@ -26,7 +26,7 @@ def step(code: int, if_true: int = 0, if_false: int = 0, number: int = 0) -> byt
 
 
 def attach_filter(sock: socket.socket, program: Sequence[bytes]) -> bool:
-    """Let a program return how many bytes of each datagram a socket gets (0: the datagram is dropped).
+    """Attach a program that returns how many bytes of each datagram a socket gets (0: it is dropped).
 
     It replaces the program before; an empty one removes it. Return False if the kernel can not do this.
     """
@@ -39,7 +39,7 @@ def attach_filter(sock: socket.socket, program: Sequence[bytes]) -> bool:
 
 
 def attach_reuseport(sock: socket.socket, program: Sequence[bytes]) -> bool:
-    """Let a program return which socket of a SO_REUSEPORT group gets each datagram; see `attach_filter`."""
+    """Attach a program that chooses the socket of a SO_REUSEPORT group for each datagram; see `attach_filter`."""
     return _attach(sock, _SO_ATTACH_REUSEPORT_CBPF, program)
 
 

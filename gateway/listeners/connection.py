@@ -1,7 +1,7 @@
-"""Serve one TCP connection: feed its `JoinConversation` what happens, and carry out the commands that it returns.
+"""Serve one TCP connection: pass events to its `JoinConversation`, and carry out the commands that it returns.
 
-Callbacks and no task: at thousands of handshakes a second, a task with its reader and time-outs for each would cost
-more than the handshake.
+It uses callbacks, not a task: at thousands of handshakes a second, a task with its reader and time-outs for each would
+cost more than the handshake.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ BRIEFLY_S = 0.03
 UNREAD = 4_096
 """Bytes that are kept while the client's request is being answered; beyond that its socket is not read."""
 END = b""
-"""Stands among the unread bytes for the end of the client's side."""
+"""Marks the client's end of file among the unread bytes."""
 
 
 class State(Enum):
-    """Where a connection stands. It only moves downwards, but for READING and ANSWERING, which take turns."""
+    """The state of a connection. States follow in this order, except that READING and ANSWERING alternate."""
 
     NEW = auto()
     OPENING = auto()
@@ -74,10 +74,10 @@ class Connection(asyncio.Protocol):
         self._deadlines: Deadlines | None = None
         self._quiet_timer: asyncio.TimerHandle | None = None
 
-    # --- what happens (asyncio.Protocol) --------------------------------------------------------------------------
+    # --- callbacks (asyncio.Protocol) -----------------------------------------------------------------------------
 
     def accept(self, ip: str, abort: Callable[[], object]) -> bool:
-        """Give a connection from `ip` a place, or return False if it is to be closed at once.
+        """Admit a connection from `ip`, or return False if it must be closed at once.
 
         A TLS listener calls this before the TLS handshake. `abort` ends the connection while it is OPENING.
         """
@@ -107,12 +107,12 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
                 return
         self.state, self._abort = State.READING, self._transport.abort
-        # Call `resume_writing` when all written bytes have left, and not already when most have.
+        # Call `resume_writing` only when all written bytes have left, not when most have.
         self._transport.set_write_buffer_limits(0)
         self._choose_deadline()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the client."""
+        """Handle received bytes."""
         if self.state is State.READING:
             self._handle(Received(data))
         elif self.state is State.ANSWERING:
@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
             self._count_held()
 
     def eof_received(self) -> bool:
-        """Take the end of the client's side; it may still want its answer."""
+        """Handle the client's end of file; it may still wait for its answer."""
         self._unread.append(END)
         if self.state is State.READING:
             self._go_on()
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         return not self._listener.tls
 
     def resume_writing(self) -> None:
-        """All written bytes have left."""
+        """Continue: all written bytes have left."""
         self._count_held()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         self.give_up("its time was up")
 
     def give_up(self, why: str) -> None:
-        """End it at once, whatever the client still wants."""
+        """End the connection at once, even during a request."""
         if self.state in (State.ABORTED, State.CLOSED):
             return
         if self.state is not State.CLOSING:
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
         self._count_held()
 
     def _read_on(self) -> None:
-        """Take what came while an answer was being sent."""
+        """Handle what came while an answer was being sent."""
         data, ended = b"".join(self._unread), not self._unread[-1]
         self._unread = [END] if ended else []
         if data:
@@ -296,7 +296,7 @@ class Connection(asyncio.Protocol):
             self._server.hold(self, size)
 
     def _abandon(self, why: str) -> None:
-        """End the conversation before its time."""
+        """Abort the conversation."""
         logger.debug("gave up", ip=self.ip, state=self._conversation.state.name, why=why)
         if self._entry.abandon(monotonic()):
             self._server.settle_soon()

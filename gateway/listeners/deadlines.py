@@ -9,7 +9,7 @@ class Waiting(Protocol):
     """Something with a deadline."""
 
     def time_is_up(self) -> None:
-        """Take note that the deadline has passed."""
+        """Handle that the deadline has passed."""
 
 
 class Deadlines:

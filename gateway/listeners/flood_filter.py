@@ -1,13 +1,13 @@
 """Drop the datagrams of members that flood in the kernel, for a while.
 
-The core ignores what a member sends beyond its rate, but each datagram still costs a system call's share and stands in
-the socket's queue before those of other members. A member that goes on all the same is shut out by a BPF program
-(SO_ATTACH_FILTER) that drops datagrams with its token. Not with its address, which an attacker could forge to shut out
+The core ignores what a member sends beyond its rate, but each datagram still costs a system call's share and waits in
+the socket's queue before those of other members. A BPF program (SO_ATTACH_FILTER) shuts out a member that continues: it
+drops datagrams with the member's token. It does not compare addresses, which an attacker could forge to shut out
 another member.
 
     | UDP header: 8 | room size: 1 | token size: 1 | room | token | text |      RFC 768; PROTOCOL.md, "Datagrams"
 
-What it is worth, by the attack `member_flood`: the flooded gateway needs 5 % of a core instead of 25 %, and other
+Effect, measured with the attack `member_flood`: the flooded gateway needs 5 % of a core instead of 25 %, and other
 members get their messages in a third of the time (p99).
 """
 
@@ -21,7 +21,7 @@ PATIENCE = 1_000
 FIRST_S, LONGEST_S = 1.0, 16.0
 """How long a member is shut out: twice as long each time. Less than `--idle-timeout`, so that it is not removed."""
 FORGIVEN_S = 60.0
-"""After so long a time, the next shut-out lasts `FIRST_S` again."""
+"""After this time, the next shut-out lasts `FIRST_S` again."""
 FLOODERS = 1_000
 """Members whose last shut-out is remembered; beyond that the oldest is forgotten."""
 FILTERED = 16
@@ -63,7 +63,7 @@ class FloodFilter:
         return until
 
     def tick(self, now: float) -> bool:
-        """Let members in again whose time is over; return whether there were any: then there is another `program`."""
+        """Let members in again whose time is over; return whether there were any: then `program` has changed."""
         over = [key for key, until in self._filtered.items() if until <= now]
         for key in over:
             del self._filtered[key]
@@ -73,11 +73,11 @@ class FloodFilter:
         """Return the program that drops these members' datagrams, empty if there are none."""
         if not self._filtered:
             return []
-        # Built from the end, as a jump says how many steps it skips.
+        # Built from the end, as a jump contains the number of steps that it skips.
         compare: list[bytes] = []
         for end in self._filtered:
             compare = [*_compare(end, len(compare) + 1), *compare]
-        # X becomes where the sizes say that the token is; a datagram that is too short for one passes.
+        # X becomes the token's offset, by the sizes; a datagram that is too short for a token passes.
         return [
             bpf.step(bpf.LOAD_LENGTH),
             bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 8 + len(compare), _UDP_HEADER + _SIZES),

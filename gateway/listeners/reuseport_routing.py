@@ -1,9 +1,9 @@
 """Route datagrams to workers by their tokens: a program in the kernel chooses the worker.
 
-The kernel gives each datagram at a port that several sockets share to one of them; without a program it goes by the
+The kernel gives each datagram at a port that several sockets share to one of them; without a program it uses the
 sender's address, so that the members of a room are spread over all workers and each worker handles every message. This
-program goes by the first two characters of the token instead, which lead to the worker of the token's room
-(`join/session_tokens.py`). Any worker serves any token all the same, as any gateway does.
+program uses the first two characters of the token instead, which lead to the worker of the token's room
+(`join/session_tokens.py`). Any worker still serves any token, as any gateway does.
 """
 
 import socket
@@ -12,11 +12,11 @@ from ..join.session_tokens import WORKER_FACTOR
 from . import bpf
 
 _NO_SOCKET = 0xFFFF
-"""The kernel goes by the sender's address then."""
+"""No socket's number: the kernel then uses the sender's address."""
 
 
 def route_by_token(group: list[socket.socket]) -> bool:
-    """Let datagrams go by their tokens to the sockets of a group; return False if the kernel can not do this."""
+    """Route datagrams by their tokens to the sockets of a group; return False if the kernel can not do this."""
     return bpf.attach_reuseport(group[0], program(len(group)))
 
 

@@ -262,7 +262,7 @@ Io = LinuxIo | PortableIo
 
 
 def is_supported() -> bool:
-    """Say whether this system has these calls, and their structures in the layout drawn above."""
+    """Return whether this system has these calls, and their structures in the layout drawn above."""
     return sys.platform == "linux" and platform.architecture()[0] == "64bit" and sys.byteorder == "little"
 
 

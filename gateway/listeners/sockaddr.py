@@ -46,7 +46,7 @@ def scope(raw: bytes) -> int:
 
 
 def is_ipv6(raw: bytes) -> bool:
-    """Say whether an address is a `sockaddr_in6`."""
+    """Return whether an address is a `sockaddr_in6`."""
     return bool(_FAMILY.unpack_from(raw)[0] == AF_INET6)
 
 
@@ -65,12 +65,12 @@ def parse_ip(text: str) -> bytes:
 
 
 def is_loopback(ip: bytes) -> bool:
-    """Say whether an IP address (as `ip_bytes` returns it) is a loopback address."""
+    """Return whether an IP address (as `ip_bytes` returns it) is a loopback address."""
     return ip[0] == 127 if len(ip) == 4 else ip == bytes(15) + b"\x01"
 
 
 def same_host(one: bytes, other: bytes) -> bool:
-    """Say whether two IP addresses (as `ip_bytes` returns them) count as one host: equal, or both loopback."""
+    """Return whether two IP addresses (as `ip_bytes` returns them) count as one host: equal, or both loopback."""
     return one == other or (is_loopback(one) and is_loopback(other))
 
 

@@ -29,15 +29,15 @@ ACCEPTS_A_ROUND = 4
 joins at once cheaper and a single join dearer; benchmarks/RESULTS.md, rows "joins"."""
 BACKLOG = 1_024
 EVICT_AFTER_S = 5.0
-"""When there are too many connections, one that has been silent for so long is closed to make room."""
+"""When there are too many connections, one that has been silent for this time is closed to make room."""
 PORT_S = 5.0
 """How long a client that has its token may take to announce its port."""
 SPARE_DESCRIPTORS = 64
-"""What a gateway needs besides clients' connections: sockets to the broker, logs, health checks."""
+"""Descriptors besides those of clients' connections: sockets to the broker, logs, health checks."""
 HELD = 64 * 2**20
 """Bytes of unanswered requests and of answers that clients have not taken, of all connections together."""
 HELD_LOW = HELD // 2
-"""Once no more than this is held, the next time that it is too much is logged again."""
+"""When no more than this is held again, the next excess is logged."""
 
 logger = logs.get("gateway.tcp")
 
@@ -56,7 +56,7 @@ class TCPServer:
         certificate: Certificate | None = None,
         tokens: SessionTokens | None = None,
     ) -> None:
-        """Open nothing yet. `settle` sends the broker what the core has for it; TLS listeners need a `certificate`."""
+        """Open nothing yet. `settle` sends the broker the core's pending frames; TLS listeners need a `certificate`."""
         self.loop = asyncio.get_running_loop()
         self.link = link
         self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
@@ -94,7 +94,7 @@ class TCPServer:
         return len(self._open)
 
     def reload(self) -> None:
-        """Apply the time that may have changed in the settings."""
+        """Apply a changed time-out from the settings."""
         self.silent.wait_s = self._settings.first_byte_s
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
@@ -120,7 +120,7 @@ class TCPServer:
         return bound
 
     async def close(self, grace_s: float) -> None:
-        """Accept nothing more, let connections with a request get their answer, then end the rest."""
+        """Stop accepting, let pending requests get their answers, then end the remaining connections."""
         self._listening = None
         for server in self._servers:
             server.close()
@@ -139,9 +139,9 @@ class TCPServer:
             deadlines.close()
 
     def look(self) -> None:
-        """Log once when descriptors or memory for clients run out, and once when they are there again.
+        """Log once when descriptors or memory for clients run out, and once when they are available again.
 
-        To be called often: libuv accepts and closes new connections without a word while there is no descriptor.
+        Call it often: without a free descriptor, libuv accepts and closes new connections silently.
         """
         if self._held_too_much and self.held <= HELD_LOW:
             self._held_too_much = False
@@ -205,7 +205,7 @@ class TCPServer:
         connection.give_up("too much is held for all, and it holds most")
 
     def settle_soon(self) -> None:
-        """Send the broker what the core has for it, once for all that happens in this turn of the event loop."""
+        """Call `settle` once for all that happens in this turn of the event loop."""
         if self._settling is None:
             self._settling = self.loop.call_soon(self._settle_now)
 
@@ -215,7 +215,7 @@ class TCPServer:
 
 
 def connections_allowed(connections: int) -> int:
-    """Get descriptors for so many connections, as far as the system allows; return for how many there are.
+    """Raise the limit of descriptors for this many connections, if allowed; return how many fit.
 
     Logs a warning if that is fewer.
     """

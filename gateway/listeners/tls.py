@@ -57,7 +57,7 @@ class TlsListener:
         self._accepting = self._loop.create_task(self._accept())
 
     async def close(self) -> None:
-        """Accept nothing more and end the handshakes that are not done; clients that are in stay."""
+        """Stop accepting, and end unfinished handshakes; established connections stay."""
         tasks = [self._accepting, *self._handshakes]
         for task in tasks:
             task.cancel()
@@ -110,7 +110,7 @@ class TlsListener:
         if why is None and not handshake.cancelled():
             return
         if not isinstance(why, OSError | None):
-            logger.error("a TLS handshake failed by a fault of ours", exc_info=why)
+            logger.error("a TLS handshake failed because of a bug", exc_info=why)
         self._counters.tls_failed += 1
         connection.connection_lost(why if isinstance(why, Exception) else None)
         sock.close()

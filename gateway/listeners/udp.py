@@ -62,7 +62,7 @@ class UDPServer:
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
-        # A worker that had this socket before may have left a filter.
+        # An earlier worker with this socket may have left a filter.
         bpf.attach_filter(self._sock, ())
         self._filtered: tuple[int, int | None] = 0, None
         """(drops by earlier filters; all drops when the present filter came, or None). One tuple, since the thread that
@@ -82,7 +82,7 @@ class UDPServer:
 
     @property
     def overflowed(self) -> int:
-        """Return how many datagrams found the receive buffer full; 0 where the kernel does not tell."""
+        """Return how many datagrams found the receive buffer full; 0 where the kernel does not count."""
         dropped = self._dropped_by_kernel()
         return (dropped - self._filtered_of(dropped)) % _WRAP
 
@@ -96,7 +96,7 @@ class UDPServer:
         return before + (0 if since is None else (dropped - since) % _WRAP)
 
     def filter(self, program: Sequence[bytes]) -> None:
-        """Let the kernel run a program (`flood_filter.py`) on each datagram from now on; empty: none."""
+        """Attach a BPF program (`flood_filter.py`), which runs on each datagram; empty: none."""
         # Read before a filter comes and after it is gone, so that all its drops are counted.
         dropped = self._dropped_by_kernel()
         is_there = bpf.attach_filter(self._sock, program) and bool(program)
@@ -121,7 +121,7 @@ class UDPServer:
         self._loop.remove_reader(self._sock)
 
     def stop_receiving(self) -> None:
-        """Take no more datagrams; sending goes on."""
+        """Stop receiving datagrams; sending continues."""
         self._stopped = True
         self.rest()
 

@@ -1,1 +1,1 @@
-"""Processes: what one gateway process starts, reloads and stops."""
+"""Start, reload and stop a gateway and its child processes."""

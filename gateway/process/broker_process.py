@@ -1,4 +1,4 @@
-"""Run a broker of the gateway's own as a process, for `--workers`; make the command line of any such broker."""
+"""Run the gateway's own broker as a child process, for `--workers`; build such a broker's command line."""
 
 import shutil
 import signal
@@ -13,14 +13,14 @@ from .child import Child
 
 
 def broker_arguments(endpoint: str, data: Path, config: Path | None, log_format: str) -> list[str]:
-    """Return the arguments of `python -m broker`; its store lies in `data`, and it reads its own table of `config`."""
+    """Return the arguments of `python -m broker`; its store is in `data`, and it reads its own table of `config`."""
     arguments = ["--log-level", "warning", "--log-format", log_format, "--bind", endpoint]
     arguments += ["--store", f"sqlite:{(data / 'tsudoi.sqlite').resolve()}"]
     return arguments + (["--config", str(config.resolve())] if config else [])
 
 
 class BrokerProcess(Child):
-    """Runs a broker that all workers share, and starts it again if it dies; its store has what was accepted.
+    """Runs a broker that all workers share, and starts it again if it dies; its store has all accepted items.
 
     It is started by name and never imported, and listens on a Unix socket (ipc://) in a directory of its own.
     """
@@ -36,10 +36,10 @@ class BrokerProcess(Child):
         super().__init__("the embedded broker", (*program_command("broker"), "--exit-with-parent", *arguments))
 
     def reload(self) -> None:
-        """Let it read its settings again."""
+        """Make it read its settings again."""
         self.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
-        """End it, and leave nothing behind but the store."""
+        """Stop it, and remove all but the store."""
         await super().stop()
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Run a program as a child process: wait until it prints `ready`, start it again when it dies.
 
-It ends when we do, however that happens: its standard input is a pipe from us.
+It ends when this process does, even by a crash: its standard input is a pipe from here.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ logger = logs.get("gateway.child")
 
 RESTART_S, RESTART_MAX_S = 0.1, 5.0
 ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
-"""Where the top-level package lies. Programs are started by name, and in our working directory, so that relative paths
-mean the same."""
+"""The folder of the top-level package. Programs are started by name, in the same working directory, so that relative
+paths mean the same."""
 
 
 class Child:
@@ -52,13 +52,13 @@ class Child:
         self._watcher = asyncio.create_task(self._watch())
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Pass a signal on, if it runs."""
+        """Send it a signal, if it runs."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
     async def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         if self._watcher is not None:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -80,7 +80,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=self._descriptors,
-            # A Ctrl-C in the terminal goes to us alone; we then stop the child in good order.
+            # Ctrl-C in the terminal must reach the parent alone, which then stops the child.
             start_new_session=True,
         )
         assert process.stdout is not None
@@ -112,6 +112,6 @@ class Child:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment, in which Python finds the programs in ROOT before a same-named file in our folder."""
+    """Return an environment in which Python prefers the programs in ROOT to files of the working directory."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -1,7 +1,6 @@
 """Ask a running gateway for its health; `python -m gateway.process.health` is the containers' check.
 
-That runs every other second, so it imports next to nothing: `python -m gateway ping` does the same at four times the
-cost.
+The check runs every other second, so it imports almost nothing: `python -m gateway ping` costs four times as much.
 """
 
 import http.client

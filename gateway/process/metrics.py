@@ -1,6 +1,6 @@
 """Define what a gateway exports at /metrics; docs/metrics.md describes the same rows in words.
 
-Read in the HTTP server's thread, so nothing here iterates over a table of the event loop's.
+They are read in the HTTP server's thread, so nothing here iterates over a table of the event loop.
 """
 
 from time import monotonic

@@ -26,14 +26,14 @@ from .workers import Workers
 logger = logs.get("gateway")
 
 Broker = BrokerProcess | LocalBroker
-"""A broker of this gateway's own."""
+"""The gateway's own broker."""
 
 STARTING_S = 30.0
-"""How long to wait at the start for a broker that is not there yet."""
+"""How long to wait at the start for the broker to answer."""
 
 
 async def run(config: Config, configure_again: Callable[[], Config]) -> int:
-    """Serve; return 0 after a signal, 1 after the broker in this process could not write its store.
+    """Serve; return 0 after a signal, 1 if the broker in this process can not write its store.
 
     `configure_again` reads the settings once more; it raises SettingError or click.ClickException.
 
@@ -67,7 +67,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             await _run_workers(config, endpoint, stopped, broker)
             return 0
         if config.inherited is not None:
-            # The process that started us holds the other end, and sends nothing.
+            # A pipe from the parent process: it becomes readable when that ends.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
         service = Service(config, endpoint, broker.context if isinstance(broker, LocalBroker) else None)
         loop.add_signal_handler(signal.SIGHUP, _reload, service, broker, configure_again)

@@ -1,4 +1,4 @@
-"""Run the gateway's parts on one event loop: listeners, the core that decides, and the sockets to the broker."""
+"""Run a gateway on one event loop: the listeners, the chat core, and the sockets to the broker."""
 
 import asyncio
 import secrets
@@ -29,13 +29,13 @@ from ..listeners.udp import UDPServer
 logger = logs.get("gateway")
 
 CLOSE_GRACE_S = 2.0
-"""How long clients in the midst of a request have for their answer when the gateway stops."""
+"""When the gateway stops: how long it goes on answering pending TCP requests."""
 DRAIN_S = 2.0
 """How long the broker then has to accept the last messages."""
 
 
 class Service:
-    """A whole gateway but for its signals."""
+    """A whole gateway, except for its signals."""
 
     def __init__(self, config: Config, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]] | None" = None) -> None:
         """Bind the UDP listeners and connect to the broker at `endpoint`; inproc:// needs its ZeroMQ `context`.
@@ -55,7 +55,7 @@ class Service:
             self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, descriptor))
         self.counters = Counters()
         self.link = Link(settings.unaccepted, settings.request_timeout_s, self.counters)
-        # With these, and the methods further down, this is the core's `Outbound`.
+        # With these and the methods below, this class is the core's `Outbound`.
         self.new_recipients = kind.new_recipients
         self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
         self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
@@ -69,14 +69,14 @@ class Service:
         self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self._published_at = 0.0
         self._resting = False
-        """Datagrams are taken at each flush and not when they come."""
+        """Datagrams are received at each flush, not on arrival."""
         self._flush_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
         self._healthy = asyncio.Event()
-        """A canary has come back since the start."""
+        """Set when the first canary comes back."""
         self._is_unhealthy = False
-        """As logged."""
+        """As last logged."""
         self._connect_errors_logged: set[str] = set()
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
@@ -89,7 +89,7 @@ class Service:
         return f"{reason}: {why}" if reason and why else reason
 
     def reload(self, config: Config) -> tuple[list[str], list[str]]:
-        """Apply the settings that do not need a restart; members that are here keep their time-out.
+        """Apply the settings that do not need a restart; present members keep their time-out.
 
         Returns:
             (names of settings that changed, names of those that need a restart)
@@ -98,7 +98,7 @@ class Service:
             SettingError: the keys for signed tokens or the certificate can not be read; then nothing has changed.
         """
         renewed = None if self._certificate is None or config.tls is None else load(config.tls)
-        # The path of another file needs a restart, so its keys are not read either.
+        # A new path needs a restart, so that file's keys are not read now.
         has_new_keys = False
         if self.verifier is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
             has_new_keys = reload_verifier(self.verifier, config.auth_key)
@@ -114,7 +114,7 @@ class Service:
         return changed, fixed
 
     async def start(self) -> list[Listener]:
-        """Serve clients; return, once a canary has gone to the broker and back, the TCP listeners with their ports.
+        """Serve clients; return the TCP listeners with their ports when the first canary has come back.
 
         Raises:
             SettingError: a TCP address can not be bound.
@@ -133,7 +133,7 @@ class Service:
         return listeners
 
     async def stop(self) -> None:
-        """Take nothing new, wait until the broker has accepted what was taken, and close."""
+        """Stop receiving, wait until the broker has accepted all items, and close."""
         await self.tcp.close(CLOSE_GRACE_S)
         for server in self.udp:
             server.stop_receiving()
@@ -151,7 +151,7 @@ class Service:
         for server in self.udp:
             server.close()
 
-    # --- what the core decides, carried out at once: see `chat.outbound.Outbound` ----------------------------------
+    # --- the methods of `chat.outbound.Outbound`, called by the core -----------------------------------------------
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         self.counters.deliveries += len(recipients) - (skip >= 0)
@@ -169,10 +169,10 @@ class Service:
         ip = sockaddr.unpack(member.address)[0] if member.address else ""
         logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
 
-    # --- what happens ----------------------------------------------------------------------------------------------
+    # --- callbacks of sockets and timers ---------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Send the broker what there is for it; items wait until `gather_s` after the last ones."""
+        """Send the broker all pending frames; items wait until `gather_s` after the last ones."""
         link, now = self.link, monotonic()
         wait_s = self._published_at + link.publisher.gather_s - now
         if not link.publisher.waiting or wait_s > 0:
@@ -187,7 +187,7 @@ class Service:
         try:
             taken = sum(server.receive() for server in self.udp) if self._resting else 0
         except Exception:
-            # Without this, a bug that one datagram meets would end the reading of all others.
+            # Without this, a bug in handling one datagram would stop the reading of all others.
             self._start_listeners()
             raise
         self._publish(monotonic())
@@ -211,8 +211,8 @@ class Service:
     def _on_drained(self) -> None:
         self.settle()
         if self._flush_timer is not None and not self._resting:
-            # Datagrams that come now could not be published before the next flush: being woken for each would cost
-            # more than handling it.
+            # Datagrams that arrive now can not be published before the next flush: a wake-up for each would cost more
+            # than handling it.
             self._resting = True
             for server in self.udp:
                 server.rest()
@@ -247,7 +247,7 @@ class Service:
         self._log_health()
 
     def _log_health(self) -> None:
-        """Log when the gateway becomes unhealthy or healthy, and once each time why the broker can not be reached."""
+        """Log when the gateway becomes unhealthy or healthy, and each new reason why the broker can not be reached."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
         reason = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
         if not reason:

@@ -1,7 +1,7 @@
-"""Run gateway and broker in one process: the service of one command. The one file that knows both.
+"""Run gateway and broker in one process. Only this module knows both.
 
-They share an event loop and a ZeroMQ context, and talk over inproc:// by the same sockets and frames as elsewhere. If
-the process dies, it takes its broker with it, and is whole again when it is started: the store has what was accepted.
+They share an event loop and a ZeroMQ context, and connect over inproc:// with the same sockets and frames as elsewhere.
+If the process dies, both end; after a restart the store still has all accepted items.
 """
 
 import logging
@@ -39,7 +39,7 @@ class LocalBroker:
         """
         self.endpoint = ENDPOINT
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        """One I/O thread, which inproc:// does not use: operators connect by ipc:// or tcp://."""
+        """One I/O thread, for operators' ipc:// or tcp:// connections; inproc:// uses none."""
         self._arguments = broker_arguments(ENDPOINT, data, config, log_format)
         self._on_failure = on_failure
         self._service: BrokerService | None = None
@@ -71,7 +71,7 @@ class LocalBroker:
         )
 
     async def stop(self) -> None:
-        """Take a last turn with all that the gateway has sent, and close."""
+        """Run a last turn with all frames from the gateway, and close."""
         if self._service is not None:
             self._service.stop()
         self.context.term()

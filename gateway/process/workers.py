@@ -1,9 +1,9 @@
 """Run several gateways on the same ports, each on a core of its own: `--workers`; ARCHITECTURE.md, "Processes".
 
-We hold the sockets and hand them down: one TCP socket that all accept from, and for each worker a UDP socket in a
-SO_REUSEPORT group, of which the kernel gives a room's datagrams to one (`reuseport_routing.py`), or else each
-client's. A worker's sockets outlive it: datagrams that come while it is started again wait in them, and those for other
-workers go on going to these.
+The parent process binds the sockets and passes them down: one TCP socket that all accept from, and for each worker a
+UDP socket in a SO_REUSEPORT group. The kernel gives all datagrams of a room to one of them (`reuseport_routing.py`), or
+if it can not, all of a client. A worker's sockets outlive it: while it is restarted, its datagrams wait in them, and
+those for other workers still go to these.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Workers:
             self._close()
             raise
         is_routed = all(route_by_token(group) for group in udp)
-        # Workers of one name take over from each other.
+        # Workers with one name take over each other's members.
         name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
         self._children = []
         for number in range(config.workers):
@@ -66,12 +66,12 @@ class Workers:
                 raise outcome
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Pass a signal on to all workers."""
+        """Send a signal to all workers."""
         for child in self._children:
             child.send_signal(number)
 
     async def stop(self) -> None:
-        """End all workers, and close their sockets."""
+        """Stop all workers, and close their sockets."""
         await asyncio.gather(*(child.stop() for child in self._children))
         self._close()
 

@@ -1,1 +1,1 @@
-"""The shell of the SDK: sockets, tasks, time-outs."""
+"""The SDK's I/O: sockets, tasks, time-outs."""

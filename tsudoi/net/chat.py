@@ -22,7 +22,7 @@ from tsudoi.settings import Settings
 DEFAULT_SERVER = Server()
 DEFAULT_SETTINGS = Settings()
 _REGISTER_AGAIN_S = 1.0
-"""The first datagram may be lost, and the server knows no address to send to until one has come."""
+"""Pause before the first keep-alive: the datagram before may be lost, and the server needs one to learn the address."""
 
 
 async def create(
@@ -42,7 +42,7 @@ async def create(
         name: yours; may be left out if a signed token has it.
         dialect: the dialect to speak.
         password: the room's.
-        signed_token: a token in which a website says who you are, for servers that trust it; replaces the name.
+        signed_token: a token with your name, signed by a website that the server trusts; replaces the name.
         settings: time-outs and limits.
 
     Raises:
@@ -145,7 +145,7 @@ class ChatClient(Commands):
         """Use `create` or `join` instead."""
         self.room = room
         self.name = name
-        """As the server assigned it, where the dialect says so: `alice#2` if there is an alice already."""
+        """As the server assigned it, if the dialect reports it: `alice#2` if there is an alice already."""
         self.dialect = dialect
         self.server = server
         self.dropped = 0
@@ -236,7 +236,7 @@ class ChatClient(Commands):
         self._end()
 
     async def vanish(self) -> None:
-        """Close without the leave word, as a client that crashes."""
+        """Close without the leave word, like a client that crashes."""
         self._end()
 
     def stop_keep_alives(self) -> None:
@@ -268,7 +268,7 @@ class ChatClient(Commands):
             pause_s = self._settings.keep_alive_s
 
     async def _wait_for_turn(self) -> None:
-        """Wait as `burst` and `rate_per_s` demand."""
+        """Wait until `burst` and `rate_per_s` allow a message."""
         rate, burst = self._settings.rate_per_s, self._settings.burst
         if not rate:
             await asyncio.sleep(0)

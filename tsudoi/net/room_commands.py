@@ -1,4 +1,4 @@
-"""The commands of a member as methods: the SDK's side of PROTOCOL.md, "Commands"."""
+"""Define a member's commands as methods; PROTOCOL.md, "Commands"."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -47,7 +47,7 @@ class Commands(ABC):
         """
         await self.say(line)
 
-    # --- commands that ask ---
+    # --- commands that return values ---
 
     async def who(self) -> list[events.Person]:
         """Return the members of the room."""
@@ -75,7 +75,7 @@ class Commands(ABC):
         answer = await self._act(slash_commands.Topic(), _answers("topic-is", "no-topic"))
         return answer.about if isinstance(answer, events.Answered) and answer.code == "topic-is" else ""
 
-    # --- commands that act ---
+    # --- commands that change something ---
 
     async def msg(self, name: str, text: str) -> None:
         """Send a private message to a member."""
@@ -151,7 +151,7 @@ class Commands(ABC):
     # --- sending and waiting ---
 
     def _offer(self, event: events.Event) -> bool:
-        """Offer an event to the pending commands; say whether it belongs to one of them alone."""
+        """Offer an event to the pending commands; return whether it belongs to one of them alone."""
         taken = any(waiting.offer(event) for waiting in self._waiting)
         self._arrived.set()
         return taken
@@ -161,7 +161,7 @@ class Commands(ABC):
             raise errors.NotInDialect("the server answers with values in the dialect tsudoi only")
 
     async def _act(self, command: Command, is_done: Callable[[events.Event], bool]) -> events.Event | None:
-        """Carry out a command; return the event that shows it, None in dialects where it is only sent."""
+        """Send a command; return the event that shows its effect, None in dialects where it is only sent."""
         line = serialize(command)
         if not self._is_native:
             await self.say(line)

@@ -28,7 +28,7 @@ class Line:
     writer: asyncio.StreamWriter
 
     async def converse(self, conversation: Conversation, settings: Settings) -> None:
-        """Carry a conversation to its end; raise NoAnswer, ProtocolViolation or ServerUnreachable."""
+        """Run a conversation to its end; raise NoAnswer, ProtocolViolation or ServerUnreachable."""
         try:
             async with asyncio.timeout(settings.answer_timeout_s):
                 self.writer.write(conversation.start())
@@ -47,7 +47,7 @@ class Line:
             raise ServerUnreachable(f"the server hung up: {reason(exc)}") from exc
 
     async def _read(self, patience_s: float | None) -> bytes:
-        """Return received bytes; none at the connection's end, or when none came in that time."""
+        """Return received bytes; empty at the connection's end, or when none came in that time."""
         limit = asyncio.timeout(patience_s)
         try:
             async with limit:
@@ -57,14 +57,14 @@ class Line:
                 return b""
             raise
         except ConnectionError:
-            # The server closed with bytes of ours unread; the bytes before may still be its whole answer.
+            # The server closed with unread bytes from us; what came before may still be its whole answer.
             if patience_s is not None:
                 return b""
             raise
 
     def udp_beside(self, port: int) -> socket.socket:
         """Return a UDP socket to `port` of the same server, from the same address as this connection: a server may
-        take no other."""
+        accept no other."""
         peer, local = self.writer.get_extra_info("peername"), self.writer.get_extra_info("sockname")
         family = self.writer.get_extra_info("socket").family
         return connected_udp(family, (peer[0], port, *peer[2:]), (local[0], 0, *local[2:]))
@@ -187,7 +187,7 @@ class UdpChannel(asyncio.DatagramProtocol):
 
 
 def reason(exc: Exception) -> str:
-    """Describe an error in a few words, the system's where it has some."""
+    """Describe an error in a few words, the system's if there are any."""
     if isinstance(exc, socket.gaierror):
         return "its name is not known"
     if isinstance(exc, ssl.SSLError):

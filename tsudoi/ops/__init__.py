@@ -1,1 +1,1 @@
-"""What the programs share to be configured and operated: settings, command lines, logs, metrics, keys, limits."""
+"""Shared code to configure and operate the programs: settings, command lines, logs, metrics, keys, limits."""

@@ -1,4 +1,4 @@
-"""Let the client's and the scenarios' command lines report errors in one line, and end in good order."""
+"""Let the client's and the scenarios' command lines report errors in one line, and end cleanly."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ class OneLineCommand(click.Command):
         except asyncio.CancelledError:
             status = 128 + signal.SIGTERM
         except BrokenPipeError:
-            # The reader of our output has gone. The interpreter flushes at its end, which must not fail as well.
+            # The reader of our output is gone. The interpreter's flush at its end must not fail as well.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 128 + signal.SIGPIPE
         sys.exit(status if isinstance(status, int) else 0)

@@ -71,7 +71,7 @@ def unknown(entry: Entry, known: list[str]) -> SettingError:
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each (table, key), and of each table with an empty key; the TOML parser does not tell."""
+    """Return the line of each (table, key), and of each table with an empty key; the TOML parser does not."""
     lines: dict[tuple[str, str], int] = {}
     table = ""
     for number, line in enumerate(text.splitlines(), 1):

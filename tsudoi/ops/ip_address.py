@@ -10,13 +10,13 @@ _LIKE_IPV6 = re.compile(r"\[?[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:.]*(%\w+)?\]?(
 
 
 def looks_like_address(text: str) -> bool:
-    """Say whether a text is meant as an address, a network or a range of addresses, valid or not."""
+    """Return whether a text is meant as an address, a network or a range of addresses, valid or not."""
     return bool(_LIKE_IPV4.fullmatch(text) or _LIKE_IPV6.fullmatch(text))
 
 
 @lru_cache(10_000)
 def same_host(one: str, other: str) -> bool:
-    """Say whether two IP addresses are equal, or both loopback addresses; PROTOCOL.md, "Addresses"."""
+    """Return whether two IP addresses are equal, or both loopback addresses; PROTOCOL.md, "Addresses"."""
     try:
         first, second = _plain(one), _plain(other)
     except ValueError:

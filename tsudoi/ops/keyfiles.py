@@ -34,7 +34,7 @@ class Owner:
     name: str
 
     def may_be_called(self, name: str) -> bool:
-        """Say whether this owner's socket may use a gateway's name. Another name would get it another's members."""
+        """Return whether this owner's socket may use a gateway's name. Another name would give it another's members."""
         return name in ("", self.name)
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["human", "json"]
 Line = MutableMapping[str, Any]
 
-# Python loads a codec when it is used first. By then no descriptor may be left to load it with.
+# Python loads a codec on first use, which may be when no descriptor is left.
 codecs.lookup("unicode_escape")
 
 

@@ -28,7 +28,7 @@ class Row:
     kind: Literal["counter", "gauge", "histogram"]
     help: str
     read: Number | Numbers | Callable[[], Histogram]
-    """Returns the number, or with a label one number for each of the label's values."""
+    """Returns the number; with a label, one number for each value of the label."""
     label: str = ""
 
 
@@ -43,7 +43,7 @@ def gauge(name: str, help: str, read: Number | Numbers, label: str = "") -> Row:
 
 
 def histogram(name: str, help: str, read: Callable[[], Histogram]) -> Row:
-    """Return a row for a distribution."""
+    """Return a row for a histogram."""
     return Row(name, "histogram", help, read)
 
 
@@ -52,12 +52,12 @@ class _Rows(Collector):
         self._rows = tuple(rows)
 
     def collect(self) -> Iterable[Metric]:
-        """See prometheus_client."""
+        """Yield a metric for each row."""
         for row in self._rows:
             yield _family(row, row.read())
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing, so that registering this reads nothing."""
+        """Return nothing, so that registration reads no row."""
         return ()
 
 

@@ -1,4 +1,4 @@
-"""Make command-line options of settings, and the options --config and --check-config.
+"""Make command-line options from settings, and the options --config and --check-config.
 
 A setting is taken from its flag, else from its environment variable, else from the configuration file, else it has its
 default.
@@ -52,7 +52,7 @@ class Parsed(click.ParamType[Any]):
 
 
 class MarkdownOption(click.Option):
-    """An option whose help is Markdown: in docs/settings.md code stands between backquotes, in `--help` it does not."""
+    """An option whose help is Markdown: code is in backquotes in docs/settings.md, and without them in `--help`."""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """See click."""

@@ -30,9 +30,9 @@ class Setting:
     help: str
     """What it does, in one or two sentences of Markdown, without the default."""
     flag: str = ""
-    """If it is not `--` and the field's name without its unit (`--no-` for a boolean that is True)."""
+    """Empty: `--` and the field's name without its unit (`--no-` for a boolean that is True)."""
     parse: Callable[[str], Any] | None = None
-    """Makes the field's value of a text, or raises SettingError."""
+    """Makes the field's value from a text, or raises SettingError."""
     metavar: str | None = None
     """The unit, or the form of the text."""
     at_least: float = 1
@@ -40,7 +40,7 @@ class Setting:
     is_folder: bool = False
     """The path is a folder's, not a file's."""
     envvar: str | None = None
-    """If it is not TSUDOI_ and the flag's name."""
+    """None: TSUDOI_ and the flag's name."""
     is_hidden: bool = False
     """Only programs set it, for each other."""
     # The rest comes from the field.

@@ -18,7 +18,7 @@ class Bucket:
         self._at = now
 
     def touch(self, now: float, rate: float, burst: float, cost: float = 1.0) -> bool:
-        """Say whether an event is allowed at `now` (monotonic seconds); if it is, subtract its `cost`."""
+        """Return whether an event is allowed at `now` (monotonic seconds); if it is, subtract its `cost`."""
         left = self._left + (now - self._at) * rate
         if left > burst:
             left = burst
@@ -30,7 +30,7 @@ class Bucket:
         return True
 
     def refund(self, burst: float) -> bool:
-        """Add one event's cost again; say whether the bucket is full now."""
+        """Add one event's cost again; return whether the bucket is full now."""
         self._left = min(burst, self._left + 1.0)
         return self._left >= burst
 
@@ -46,7 +46,7 @@ class Buckets(Generic[_Key]):
         return len(self._of)
 
     def touch(self, key: _Key, now: float, rate: float, burst: float) -> bool:
-        """Say whether an event of `key` is allowed at `now`, and count it if it is; see `Bucket.touch`."""
+        """Return whether an event of `key` is allowed at `now`, and count it if it is; see `Bucket.touch`."""
         bucket = self._of.pop(key, None) or Bucket(burst, now)
         self._of[key] = bucket
         drop_oldest(self._of, self._size)

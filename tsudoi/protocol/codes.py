@@ -89,4 +89,4 @@ class Rights(IntFlag):
     VERIFIED = 1
     """The token's issuer vouches for the member's name."""
     MODERATOR = 2
-    """May do whatever the room's host may."""
+    """Has all rights of the room's host."""

@@ -1,4 +1,4 @@
-"""Define the exceptions by whose fault they are: the peer's, the network's or our own; ARCHITECTURE.md, "Errors"."""
+"""Define the exceptions by their cause: the peer, the network or this program; ARCHITECTURE.md, "Errors"."""
 
 from typing import ClassVar
 

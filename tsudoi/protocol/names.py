@@ -106,5 +106,5 @@ def hash_token(token: bytes) -> TokenHash:
 
 
 def looks_like_token(raw: bytes) -> bool:
-    """Say whether `raw` has the form of a token."""
+    """Return whether `raw` has the form of a token."""
     return len(raw) == TOKEN_SIZE and not raw.translate(None, b"0123456789abcdef")

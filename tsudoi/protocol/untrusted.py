@@ -1,4 +1,4 @@
-"""Decode bytes from outside with msgspec, whatever they are."""
+"""Decode arbitrary bytes from outside with msgspec."""
 
 from typing import Any, TypeVar
 

@@ -1,1 +1,1 @@
-"""I/O of the programs' operation."""
+"""I/O to operate the programs."""

@@ -1,6 +1,6 @@
 """Serve GET /healthz and GET /metrics.
 
-In threads, so that a program whose event loop is stuck is reported as unhealthy instead of not at all.
+It runs in threads, so that a program whose event loop is stuck is still reported as unhealthy.
 """
 
 import contextlib
@@ -18,8 +18,7 @@ from ..host_port import HostPort
 AT_ONCE = 16
 """Connections at once; one more is closed."""
 REQUEST_S = 5
-"""How long a connection may last. Otherwise sixteen clients that send a byte now and then would keep the health check
-out."""
+"""How long a connection may last. Otherwise sixteen slow clients could block the health check."""
 
 
 class HttpServer:

@@ -164,7 +164,7 @@ class Gateway(Wire):
     state: str
     """`serves`, `stopped` or `away`."""
     silent_ms: Number
-    """Since it was last heard."""
+    """Since its last frame."""
 
 
 class ListedBan(Wire):

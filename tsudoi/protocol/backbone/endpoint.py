@@ -4,7 +4,7 @@
     ipc://PATH        between processes of one machine   news: PATH.pub
     inproc://NAME     inside one process                 news: NAME.pub
 
-A broker has two sockets. Everybody names the one for commands, and derives the one for news from it.
+A broker has two sockets. An endpoint names the one for commands; the one for news is derived from it.
 """
 
 import ipaddress
@@ -28,7 +28,7 @@ def parse_to_bind(text: str) -> str:
     """Return the endpoint where a broker shall listen, unchanged; tcp port 0 stands for any two free ports in a row.
 
     Raises:
-        SettingError: it is no endpoint, or the news would not fit beside it.
+        SettingError: it is no endpoint, or leaves no room for that of the news.
     """
     return text if text.startswith(INPROC) else _check(text, first_port=0)
 
@@ -47,12 +47,12 @@ def _check(text: str, first_port: int) -> str:
 
 
 def is_tcp(endpoint: str) -> bool:
-    """Say whether an endpoint is reached by network addresses, so that keys may guard it."""
+    """Return whether an endpoint is reached by network addresses, so that keys may guard it."""
     return endpoint.startswith(TCP)
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Say whether an endpoint can be reached from this machine only."""
+    """Return whether an endpoint can be reached from this machine only."""
     if not is_tcp(endpoint):
         return True
     host, _ = split_tcp(endpoint)
@@ -60,7 +60,7 @@ def is_loopback(endpoint: str) -> bool:
 
 
 def is_ip(host: str) -> bool:
-    """Say whether a host is an IP address, and no name."""
+    """Return whether a host is an IP address, and no name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -75,7 +75,7 @@ def split_tcp(endpoint: str) -> tuple[str, str]:
 
 
 def publish_endpoint(endpoint: str) -> str:
-    """Return where the news come from, given where the commands go."""
+    """Return the endpoint of the news, given that of the commands."""
     if not is_tcp(endpoint):
         return endpoint + ".pub"
     head, _, port = endpoint.rpartition(":")

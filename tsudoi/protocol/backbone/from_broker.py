@@ -80,7 +80,7 @@ class Replayed(Wire, tag=23):
 
 
 class Reconciled(Wire, tag=24):
-    """Those of the named members that another gateway serves.
+    """The members named in Reconcile that another gateway serves.
 
     The rooms' logs tell which of the others have left.
     """
@@ -169,7 +169,7 @@ class Adoption(Wire):
 
 
 class Adopt(Wire, tag=6):
-    """Serve these members from now on: the earlier gateway of your name is gone."""
+    """Serve these members from now on: the earlier gateway of the same name is gone."""
 
     members: list[Adoption]
 

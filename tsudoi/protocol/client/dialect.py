@@ -1,4 +1,4 @@
-"""Describe a dialect as data: everything in which clients differ; PROTOCOL.md, "Dialects".
+"""Describe a dialect as data: all differences between clients; PROTOCOL.md, "Dialects".
 
 The known dialects are in `dialects.py`. No dialect has code of its own: the encoders and decoders of this package
 follow the fields of its profile. Texts are templates for `str.format`, with the placeholders listed at `Reply`.

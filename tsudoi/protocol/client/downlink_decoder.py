@@ -144,7 +144,7 @@ _REMOVALS = (
 
 
 def tells_removal(dialect: Dialect, room: str, words: str) -> bool:
-    """Say whether `words` tell a member of `room` that it was removed.
+    """Return whether `words` tell a member of `room` that it was removed.
 
     A member can write such words too. They count only if the dialect's closing words follow.
     """

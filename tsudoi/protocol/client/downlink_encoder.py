@@ -79,7 +79,7 @@ def _break_closing_words(style: DownStyle, line: str) -> str:
 
 
 def _starts_with_closing_word(style: DownStyle, sender: str) -> bool:
-    """Say whether the size byte and the name together begin as a word at which the client ends."""
+    """Return whether the size byte and the name together begin as a word at which the client ends."""
     if not style.ends_at or len(sender.encode()) > MAX_NAME_SIZE:
         return False
     return _sized(sender).startswith(tuple(words.encode() for words in style.ends_at))

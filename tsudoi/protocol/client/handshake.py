@@ -85,7 +85,7 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
 
 
 def is_meant_as_object(payload: bytes) -> bool:
-    """Say whether a payload begins like a JSON object, after white space and byte order marks.
+    """Return whether a payload begins like a JSON object, after white space and byte order marks.
 
     Even if it is no JSON, it must not be taken for a user name: the room would be shown the password in it.
     """

@@ -1,4 +1,4 @@
-"""What a member's listener has promised it, as bits; the directory stores them with the member.
+"""Define the options that a member has from its listener, as bits; the directory stores them.
 
 Another gateway, whose listeners have other settings, may serve the member later. It follows these bits.
 """

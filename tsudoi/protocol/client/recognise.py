@@ -14,7 +14,7 @@ AUTO = "auto"
 
 
 def asks_for_rooms(header: Header) -> bool:
-    """Say whether the request is H32(0, 2, 0, 0): it asks for the room names."""
+    """Return whether the request is H32(0, 2, 0, 0): it asks for the room names."""
     return header.operation == Operation.JOIN and header.room_size == 0 and header.payload_size == 0
 
 
@@ -58,7 +58,7 @@ def _by_keys(value: Any) -> Dialect:
 
 
 def _ends_in_port(body: bytes) -> bool:
-    """Say whether the last two bytes are more likely a port than the end of a name.
+    """Return whether the last two bytes are more likely a port than the end of a name.
 
     A port if the body is not UTF-8, if its last character has two bytes (many ports look so, few names do), or if its
     last two characters are ASCII and not both letters or digits.

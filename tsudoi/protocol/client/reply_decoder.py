@@ -292,7 +292,7 @@ def _match_json(wanted: Mapping[str, str | int], payload: bytes) -> dict[str, An
 
 
 def _says_no(dialect: Dialect, found: Mapping[str, Any]) -> bool:
-    """Say whether these values can be a refusal's: some dialects put success and failure in the same field."""
+    """Return whether these values can be a refusal's: some dialects put success and failure in the same field."""
     if "code" in found:
         return _key_of(dialect.codes, found["code"]) not in (None, Status.OK)
     return "status" not in found or found["status"] != Status.OK

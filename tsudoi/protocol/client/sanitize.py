@@ -1,6 +1,6 @@
-"""Remove from texts what could harm another member's terminal; PROTOCOL.md, "Datagrams".
+"""Remove characters from texts that could harm another member's terminal; PROTOCOL.md, "Datagrams".
 
-Those are control characters, and characters that set the direction of writing ("bidi") beyond their own line.
+These are control characters, and characters that set the direction of writing ("bidi") beyond their own line.
 """
 
 import re

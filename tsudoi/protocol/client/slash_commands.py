@@ -264,7 +264,7 @@ COMMANDS: dict[str, Callable[[str], Command]] = {
 """Command without its slash → parser of the rest of the line; in the order of `/help`."""
 
 HOST_COMMANDS = frozenset({"kick", "ban", "unban", "bans", "mute", "unmute", "password", "host", "close"})
-"""Commands for the host only. (`topic` is for everybody, but only the host may set it.)"""
+"""Commands for the host only. (`topic` is for all members, but only the host may set it.)"""
 
 
 def escaped_text(line: str) -> str:
