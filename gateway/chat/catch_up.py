@@ -36,6 +36,7 @@ class CatchUp(Component):
     def begin(self, member: Member, now: float) -> None:
         """Start to catch up a member that has an address and is not live."""
         member.room.waiting[member.id] = member
+        self.members.unsettled[member.room.id] = member.room
         self._go_on(member, now)
 
     def go_on(self, room: Room, now: float) -> None:

@@ -30,6 +30,8 @@ class ClosedRooms(Component):
         for member in list(room.members.values()):
             if member.id not in room.waiting:
                 self.end_for(member, entry)
+        if room.members:
+            self.members.unsettled[room.id] = room
 
     def log_is_gone(self, room: Room) -> None:
         """End a room that was closed so long ago that its log is deleted."""

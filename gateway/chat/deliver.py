@@ -53,7 +53,10 @@ class Deliver(Component):
             self.gaps.begin_epoch(room, news.epoch, news.entries[0].offset - 1 if news.entries else news.last)
         room.known_last = max(room.known_last, news.last)
         is_first, room.confirmed = not room.confirmed, True
-        if room.repairing or self.fencing.is_fenced(now):
+        if room.repairing:
+            return
+        if self.fencing.is_fenced(now):
+            self.members.unsettled[room.id] = room
             return
         if news.last > room.position:
             if self.gaps.found(room, news, is_first, now):
@@ -117,11 +120,16 @@ class Deliver(Component):
         if self.fencing.tick(now):
             return
         self.events.tick(now)
-        for room in list(self.members.rooms.values()):
-            if room.repairing:
+        unsettled = self.members.unsettled
+        for room in list(unsettled.values()):
+            if self.members.rooms.get(room.id) is not room:
+                del unsettled[room.id]
+            elif room.repairing:
                 if room.limiter is not None and room.limiter.waits:
                     self.gaps.repair(room, now)
             elif room.confirmed and room.position < room.known_last:
                 self.gaps.repair(room, now)
             elif room.waiting:
                 self.catch_up.go_on(room, now)
+            else:
+                del unsettled[room.id]

@@ -41,6 +41,7 @@ class Gaps(Component):
     def repair(self, room: Room, now: float) -> None:
         """Ask the log for what is missing, or wait for the limiter; meanwhile news only raise `known_last`."""
         room.repairing = True
+        self.members.unsettled[room.id] = room
         if room.limiter is None:
             room.limiter = ReplayLimiter(self.settings.replay_rate, room.known_last, now)
         portion = next_portion(room.limiter, room.position, room.known_last, now, self.counters)

@@ -178,6 +178,8 @@ class Members:
     def __init__(self) -> None:
         self.by_token: dict[bytes, Member] = {}
         self.rooms: dict[int, Room] = {}
+        self.unsettled: dict[int, Room] = {}
+        """Rooms in which a gap is repaired or a member catches up: a tick looks at these."""
         self.unproven: dict[int, int] = {}
         """Id of an adopted member → its offset at adoption, until a datagram from its address has come here."""
         self.rate_keys: dict[str, int] = {}
