@@ -35,5 +35,5 @@ EXPOSE 9001/tcp 9002/udp
 STOPSIGNAL SIGTERM
 # Asks the gateway whether a probe came back from its broker lately; a container that runs the broker asks the broker
 # instead (docker-compose.yml).
-HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-m", "gateway.process.health"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["python", "-m", "gateway.process.ask_health"]
 CMD ["python", "-m", "gateway"]

@@ -19,9 +19,9 @@ from .rooms import commands
 from .rooms.directory import Changes, Directory
 from .rooms.gateways import Gateway, Gateways
 from .rooms.handovers import Handovers
-from .rooms.ownership import Ownership
-from .rooms.records import Member
+from .rooms.lost_gateways import Ownership
 from .rooms.requests import Requests
+from .rooms.room_and_member import Member
 from .store.interface import Chunk, Snapshot
 from .turn import Moment, Turn
 

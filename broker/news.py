@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from tsudoi.protocol import backbone
 
-from .rooms.records import Room
+from .rooms.room_and_member import Room
 
 FEW_GATEWAYS = 4
 """News of a room at more gateways are always published on its topic."""

@@ -26,7 +26,7 @@ from .broker_key import choose_key
 from .config import Config
 from .join.signed_tokens import load_verifier
 from .listeners import tls
-from .process.health import ask
+from .process.ask_health import ask
 from .process.run import run
 
 

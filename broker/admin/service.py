@@ -19,7 +19,7 @@ from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 from ..core import Core
 from ..rooms.bans_and_mutes import EVERYWHERE, RESTRICTIONS_A_ROOM, end_of
-from ..rooms.records import Member, Room
+from ..rooms.room_and_member import Member, Room
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 from ..turn import Moment
 

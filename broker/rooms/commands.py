@@ -14,7 +14,7 @@ from tsudoi.protocol.errors import InvalidName
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 from .bans_and_mutes import end_of
 from .directory import Directory
-from .records import Member
+from .room_and_member import Member
 
 TOPIC_SIZE = 400
 """Bytes of a topic, or of a reason to remove a member."""

@@ -22,7 +22,7 @@ from ..config import Limits
 from ..store.interface import Batch, MemberRow, RestrictionKind, RoomRow, Snapshot
 from .bans_and_mutes import BansAndMutes
 from .index import Index
-from .records import Member, Room
+from .room_and_member import Member, Room
 
 NO_HOST = 0
 """The host's member id in a room without a host."""

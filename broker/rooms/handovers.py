@@ -15,7 +15,7 @@ from tsudoi.protocol.codes import Status
 
 from .directory import Directory
 from .gateways import Gateways
-from .records import Member
+from .room_and_member import Member
 
 ADOPTED_AT_ONCE = 500
 """Members in one frame to the gateway that takes them over."""

@@ -6,7 +6,7 @@ from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.errors import RoomNotFound
 from tsudoi.protocol.names import RoomName
 
-from .records import TIME_SHIFT, Member, Room
+from .room_and_member import TIME_SHIFT, Member, Room
 
 DEPARTED = 100_000
 """Departed members whose last gateway is remembered, for gateways that were cut off when they left."""

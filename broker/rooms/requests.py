@@ -19,8 +19,8 @@ from . import queries
 from .bans_and_mutes import EVERYWHERE
 from .directory import Directory
 from .handovers import Handovers
-from .ownership import Ownership
-from .records import Member
+from .lost_gateways import Ownership
+from .room_and_member import Member
 
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
 PASSWORDS_KNOWN = 1_000

@@ -55,7 +55,7 @@ class ChatCore:
         self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports)
         # Members to broker.
         moves = AddressMoves(*shared, groups, catch_up, ipv6_listeners)
-        entering = Enter(*shared, rate_keys, moves)
+        entering = Enter(*shared, rate_keys, moves, leaving.idle)
         self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, ExitAnswers(*shared, rate_keys))
         self._handover = Handover(*shared, groups, moves, closed, leaving, entering, self.unknown_tokens)
         limits = RateLimits(*shared)

@@ -9,6 +9,7 @@ from tsudoi.protocol.names import hash_token
 from ..join.rate_keys import RateKeys
 from ..listeners import sockaddr
 from .address_moves import AddressMoves
+from .idle import IdleWheel
 from .members import CatchUpState, Member, Room
 from .outbound import Component
 
@@ -21,6 +22,7 @@ class Enter(Component):
 
     rate_keys: RateKeys
     moves: AddressMoves
+    idle: IdleWheel
 
     def may_enter(self, ip: str) -> bool:
         """Return whether an address may have one more member (`--address-members`); if not, count it."""
@@ -36,6 +38,7 @@ class Enter(Component):
             return self.members.by_token[token]
         member = self._new_member(granted, token, now)
         self.members.add(member)
+        self.idle.add(member)
         if joined and self.settings.history:
             member.catch_up = CatchUpState(granted.offset, self.settings.history)
         self.moves.restore(member, granted.address, now)
@@ -45,6 +48,7 @@ class Enter(Component):
         """Serve a member whose client has sent nothing here yet, so that only the token's hash is known."""
         member = self._new_member(granted, b"", now)
         self.members.add_adopted(member, token_hash)
+        self.idle.add(member)
         self.moves.restore(member, granted.address, now)
 
     def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:

@@ -6,11 +6,10 @@ from tsudoi.protocol.backbone import Item, room_topic
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from .groups import Groups
+from .idle import IdleWheel
 from .members import Member, Room
 from .outbound import Component
 
-IDLE_CHECK_S = 1.0
-"""How often all members' idle time-outs are checked: 10,000 members take less than a millisecond."""
 LEAVING_S = 10.0
 """After this time a leaving member is dropped even without news of it: the broker no longer knew it."""
 
@@ -20,9 +19,9 @@ class Leaving(Component):
     """Removes members."""
 
     groups: Groups
+    idle: IdleWheel = field(default_factory=IdleWheel)
     _leaving: dict[int, tuple[float, Member, Item]] = field(default_factory=dict)
     """Member id → since when it leaves, and the item that was published."""
-    _idle_check_at: float = 0.0
 
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Publish that a member leaves and ignore its datagrams; drop it when the news of that come back."""
@@ -39,12 +38,8 @@ class Leaving(Component):
 
     def tick(self, now: float, broker_is_alive: bool) -> None:
         """Let idle members leave, and drop those that have been leaving for `LEAVING_S`."""
-        if now >= self._idle_check_at:
-            self._idle_check_at = now + IDLE_CHECK_S
-            for room in self.members.rooms.values():
-                for member in room.members.values():
-                    if now - member.seen >= member.idle_s and not member.leaving:
-                        self.leave(member, LeaveReason.IDLE, now)
+        for member in self.idle.expired(now):
+            self.leave(member, LeaveReason.IDLE, now)
         if broker_is_alive:
             self._drop_overdue(now)
 
@@ -64,6 +59,7 @@ class Leaving(Component):
             return
         self.groups.leave(member)
         self.members.remove(member)
+        self.idle.removed(len(self.members))
         if not room.members:
             self._forget(room)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.rooms import ownership, replays
+from broker.rooms import lost_gateways, replays
 from broker.rooms.gateways import Gateway
 from broker.rooms.queries import LISTED_ROOMS
 from tests.broker.scripted import A, B, Broker, a_create, a_token, said
@@ -115,7 +115,7 @@ def test_members_of_an_expelled_gateway_expire_soon() -> None:
     granted = broker.ask(A, patient(1))
     assert isinstance(granted, Granted)
     broker.core.expel("east", KEY, broker.moment)
-    broker.wait(ownership.EXPELLED_MS / 1000 - 1)
+    broker.wait(lost_gateways.EXPELLED_MS / 1000 - 1)
     assert granted.room in broker.core.directory.rooms
     broker.wait(3)
     assert granted.room not in broker.core.directory.rooms
@@ -129,12 +129,12 @@ def test_members_of_an_expelled_gateway_go_on_elsewhere() -> None:
     resumed = broker.ask(B, backbone.Resume(a_token(1)))
     assert isinstance(resumed, Granted)
     assert resumed.idle_ms == 100_000
-    broker.wait(ownership.EXPELLED_MS / 1000 + 2, B)
+    broker.wait(lost_gateways.EXPELLED_MS / 1000 + 2, B)
     assert granted.room in broker.core.directory.rooms
 
 
 def test_very_many_do_not_expire_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "EXPIRED_A_SWEEP", 3)
+    monkeypatch.setattr(lost_gateways, "EXPIRED_A_SWEEP", 3)
     broker = Broker(None, A, B)
     for number in range(7):
         broker.ask(A, patient(number, 1_000))
@@ -161,5 +161,5 @@ def test_a_gateway_that_is_greeted_again_is_not_expelled_any_more() -> None:
     broker.core.expel("east", KEY, broker.moment)
     broker.say(A, Hello(backbone.VERSION), Canary(1))
     broker.say(A, backbone.Bye())
-    broker.wait(ownership.EXPELLED_MS / 1000 + 3)
+    broker.wait(lost_gateways.EXPELLED_MS / 1000 + 3)
     assert granted.member in broker.core.directory.members

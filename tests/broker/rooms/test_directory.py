@@ -8,7 +8,7 @@ import pytest
 
 import broker as broker_package
 from broker.rooms.directory import Directory
-from broker.rooms.records import NUMBERS, Member
+from broker.rooms.room_and_member import NUMBERS, Member
 from broker.store.interface import Batch, MemberRow, RoomRow, Snapshot
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind, LeaveReason

@@ -1,10 +1,10 @@
-"""broker/rooms/ownership.py, handovers.py and gateways.py"""
+"""broker/rooms/lost_gateways.py, handovers.py and gateways.py"""
 
 import pytest
 
 from broker.rooms.gateways import ALIVE_S
 from broker.rooms.handovers import HANDOVERS, HANDOVERS_S
-from broker.rooms.ownership import FORGET_S
+from broker.rooms.lost_gateways import FORGET_S
 from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

@@ -1,4 +1,4 @@
-"""Ask a running gateway for its health; `python -m gateway.process.health` is the containers' check.
+"""Ask a running gateway for its health; `python -m gateway.process.ask_health` is the containers' check.
 
 The check runs every other second, so it imports almost nothing: `python -m gateway ping` costs four times as much.
 """

@@ -1,0 +1,50 @@
+"""Find members from which nothing has come for longer than their idle time-out.
+
+Members are not walked over: each one is looked at in the second in which its time could be up, and again when it would
+be up if something has come since. So a member costs one look per time-out, whatever the number of others.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from .members import Member
+
+REMOVED_SLACK = 1_000
+"""Removed members, beyond as many as are served, that the wheel may still hold before all of them are swept out."""
+
+
+class IdleWheel:
+    """Members by the second in which their idle time-out could be over."""
+
+    def __init__(self) -> None:
+        self._due: defaultdict[int, list[Member]] = defaultdict(list)
+        self._removed = 0
+        """Removed members that are still in the wheel."""
+        self._looked_at: int | None = None
+
+    def add(self, member: Member) -> None:
+        """Watch a member."""
+        self._due[int(member.seen + member.idle_s) + 1].append(member)
+
+    def removed(self, served: int) -> None:
+        """Note that a member has been removed (`leaving` is set), and sweep if most members in the wheel are such."""
+        self._removed += 1
+        if self._removed > served + REMOVED_SLACK:
+            for second, members in self._due.items():
+                self._due[second] = [member for member in members if not member.leaving]
+            self._removed = 0
+
+    def expired(self, now: float) -> Iterator[Member]:
+        """Yield the members whose idle time-out is over."""
+        this_second = int(now)
+        if self._looked_at is None:
+            self._looked_at = min(self._due, default=this_second) - 1
+        for second in range(self._looked_at + 1, this_second + 1):
+            for member in self._due.pop(second, ()):
+                if member.leaving:
+                    self._removed = max(self._removed - 1, 0)
+                elif now - member.seen >= member.idle_s:
+                    yield member
+                else:
+                    self._due[max(int(member.seen + member.idle_s) + 1, this_second + 1)].append(member)
+        self._looked_at = max(this_second, self._looked_at)

@@ -1,0 +1,107 @@
+"""gateway/chat/idle.py"""
+
+import gc
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.chat.idle import REMOVED_SLACK, IdleWheel
+from gateway.chat.members import Member, Members, Room
+from tests.support.fakes import a_grant, token_of
+from tsudoi.protocol.client.dialects import TCRP
+
+
+class Served(Members):
+    """Members that are watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wheel = IdleWheel()
+
+    def add(self, member: Member) -> None:
+        super().add(member)
+        self.wheel.add(member)
+
+    def remove(self, member: Member) -> None:
+        super().remove(member)
+        self.wheel.removed(len(self))
+
+
+def a_member(members: "Served", number: int, now: float, idle_s: float = 100.0, room: int = 1) -> Member:
+    granted = a_grant(number, room=room, idle_s=idle_s)
+    if room not in members.rooms:
+        members.rooms[room] = Room.from_grant(granted)
+    return Member.from_grant(granted, token_of(number), TCRP, bytes(4), members.rooms[room], now)
+
+
+def test_a_silent_member_is_found_when_its_time_is_up() -> None:
+    members = Served()
+    member = a_member(members, 1, 10.0, idle_s=5.0)
+    members.add(member)
+    assert list(members.wheel.expired(14.9)) == []
+    assert list(members.wheel.expired(16.0)) == [member]
+
+
+def test_a_member_is_found_though_nobody_looked_before() -> None:
+    members = Served()
+    member = a_member(members, 1, 10.0, idle_s=0.5)
+    members.add(member)
+    assert list(members.wheel.expired(500.0)) == [member]
+
+
+def test_a_member_that_leaves_is_not_found() -> None:
+    members = Served()
+    member = a_member(members, 1, 10.0, idle_s=5.0)
+    members.add(member)
+    member.leaving = True
+    assert list(members.wheel.expired(100.0)) == []
+
+
+def test_removed_members_are_freed_before_their_time_out() -> None:
+    members = Served()
+    stays = a_member(members, 0, 0.0)
+    members.add(stays)
+    for number in range(1, 3 * REMOVED_SLACK):
+        members.add(a_member(members, number, 0.0))
+        members.remove(members.by_token[token_of(number)])
+    kept = [each for each in gc.get_objects() if isinstance(each, Member) and each.room is stays.room]
+    assert stays in kept
+    assert len(kept) <= REMOVED_SLACK + 3
+    assert list(members.wheel.expired(500.0)) == [stays]
+
+
+def test_clocks_may_stand_still_or_jump() -> None:
+    members = Served()
+    assert list(members.wheel.expired(10.0)) == []
+    member = a_member(members, 1, 10.0, idle_s=5.0)
+    members.add(member)
+    for now in (10.0, 10.0, 12.0, 12.0):
+        assert list(members.wheel.expired(now)) == []
+    assert list(members.wheel.expired(100_000.0)) == [member]
+
+
+@given(
+    start=st.floats(0, 1e6),
+    idle_s=st.lists(st.floats(0.5, 20), min_size=1, max_size=4),
+    steps=st.lists(st.tuples(st.floats(0.01, 3), st.sets(st.integers(0, 3))), min_size=1, max_size=60),
+)
+def test_members_are_found_within_a_second_after_their_time_and_never_before(
+    start: float, idle_s: list[float], steps: list[tuple[float, set[int]]]
+) -> None:
+    members, now = Served(), start
+    there = {number: a_member(members, number, now, limit) for number, limit in enumerate(idle_s)}
+    for member in there.values():
+        members.add(member)
+    for step, touched in steps:
+        before, now = now, now + step
+        for found in list(members.wheel.expired(now)):
+            assert now - found.seen >= found.idle_s
+            del there[found.id]
+            members.remove(found)
+        for member in there.values():
+            due = member.seen + member.idle_s
+            # Looked at once a step, so it may be late by what the last step was late, and a second.
+            assert now <= due or math.floor(due) + 1 > math.floor(now), (before, now, due)
+        for number in touched & set(there):
+            there[number].seen = now
