@@ -115,9 +115,8 @@ class Ownership:
         named = set(known)
         # During a handover the gateway may have released a member already: RELEASED is on its way.
         unknown = [each for each in served - named if each not in self._handovers]
-        self._handovers.give(
-            instance, [members[member_id] for member_id in sorted(unknown) if members[member_id].address]
-        )
+        # Those without a known address too: the gateway must notice when they are idle.
+        self._handovers.give(instance, [members[member_id] for member_id in sorted(unknown)])
         # Ids that no member has or had are ignored: a gateway may have made them up.
         stale = [each for each in named & members.keys() if members[each].gateway != instance]
         stale += [each for each in named & departed.keys() if departed[each] != instance]

@@ -182,6 +182,7 @@ def test_members_come_and_go_while_gateways_freeze(seed: int) -> None:
     life.check_ownership()
 
 
+@example(920)  # the gateway gets a member without an address, after its datagram was given up
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**32))
 def test_members_come_and_go_while_gateways_die(seed: int) -> None:
