@@ -6,27 +6,9 @@ import sys
 from pathlib import Path
 
 import tsudoi
-from tests.support.services import ROOT, Broker, Gateway
+from tests.support.services import ROOT, Broker, Gateway, at, hear
 
-PATIENCE_S = 30.0
 SETTINGS = tsudoi.Settings(rate_per_s=0)
-
-
-def at(gateway: Gateway) -> tsudoi.Server:
-    door = gateway.door("auto")
-    return tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
-
-
-async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
-    """Everything up to and with a text."""
-    heard: list[str] = []
-    async with asyncio.timeout(PATIENCE_S):
-        async for event in chat:
-            if isinstance(event, tsudoi.Message):
-                heard.append(event.text)
-                if event.text == text:
-                    return heard
-    raise AssertionError(f"{text} never came, only {heard}")
 
 
 def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) -> None:

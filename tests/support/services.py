@@ -3,9 +3,11 @@
 As context managers they stop at the end, and it is checked that they stop well and have logged no traceback.
 """
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import tsudoi
 from scenarios import cluster
 from scenarios.cluster import Broker
 from tests.support.legacy.wire import Door
@@ -37,3 +39,24 @@ class Gateway(cluster.Gateway):
         """Return where clients of a dialect go; `host` when the gateway listens on more than one address."""
         tcp, udp = self.tcp[dialect], self.udp
         return Door((host or tcp[0], tcp[1]), (host or udp[0], udp[1]))
+
+
+HEAR_S = 30.0
+
+
+def at(gateway: Gateway) -> tsudoi.Server:
+    """Return a gateway's first `auto` listener, as the SDK names it."""
+    door = gateway.door("auto")
+    return tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
+
+
+async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
+    """Return the texts that a client receives, up to `text`."""
+    heard: list[str] = []
+    async with asyncio.timeout(HEAR_S):
+        async for event in chat:
+            if isinstance(event, tsudoi.Message):
+                heard.append(event.text)
+                if event.text == text:
+                    return heard
+    raise AssertionError(f"{text} never came, only {heard}")

@@ -15,30 +15,13 @@ from broker.store.sqlite import SqliteStore
 from gateway.config import Config, Listener
 from gateway.process.service import Service as GatewayService
 from gateway.process.single import LocalBroker
-from tests.support.services import Gateway
+from tests.support.services import Gateway, at, hear
 from tsudoi.protocol.errors import SettingError, StoreError
 
 PATIENCE_S = 30.0
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = tsudoi.Settings(rate_per_s=0)
 ANY = Listener("127.0.0.1", 0)
-
-
-def at(gateway: Gateway) -> tsudoi.Server:
-    door = gateway.door("auto")
-    return tsudoi.Server(door.tcp[0], door.tcp[1], door.udp[1])
-
-
-async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
-    """Everything up to and with a text."""
-    heard: list[str] = []
-    async with asyncio.timeout(PATIENCE_S):
-        async for event in chat:
-            if isinstance(event, tsudoi.Message):
-                heard.append(event.text)
-                if event.text == text:
-                    return heard
-    raise AssertionError(f"{text} never came, only {heard}")
 
 
 def admin(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
