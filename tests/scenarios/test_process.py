@@ -10,7 +10,9 @@ from scenarios.process import Process, ProcessError
 PATIENCE_S = 10.0
 READY = """
 import os, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(STATUS))
+# Blocked and waited for: a handler would run between two instructions, and one that came just before `pause` would
+# be seen only after it.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("a line before", flush=True)
 print(f"ready {os.getpid()}", flush=True)
 print("running", file=sys.stderr, flush=True)
@@ -20,7 +22,7 @@ print("running", file=sys.stderr, flush=True)
 class Program(Process):
     def __init__(self, more: str = "", status: int = 0) -> None:
         super().__init__("the program")
-        self._code = f"STATUS = {status}\n{READY}\n{more}\nwhile True: signal.pause()"
+        self._code = f"STATUS = {status}\n{READY}\n{more}\nsignal.sigwait([signal.SIGTERM])\nsys.exit(STATUS)"
 
     def command(self) -> Sequence[str]:
         return (sys.executable, "-c", self._code)
