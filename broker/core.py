@@ -17,7 +17,7 @@ from .config import Limits
 from .counters import Counters
 from .rooms import commands
 from .rooms.directory import Changes, Directory
-from .rooms.gateways import Gateway, Gateways
+from .rooms.gateway_leases import Gateway, Gateways
 from .rooms.handovers import Handovers
 from .rooms.lost_gateways import Ownership
 from .rooms.requests import Requests

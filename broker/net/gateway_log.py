@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tsudoi.ops import logs
 
-from ..rooms.gateways import Gateway
+from ..rooms.gateway_leases import Gateway
 
 logger = logs.get("broker.server")
 

@@ -91,8 +91,8 @@ class Directory(Index):
         most = self._limits.rooms_per_address
         if most and self._rooms_from.get(rate_key(member.ip), 0) >= most:
             raise Full(f"your address has its most rooms ({most})")
-        room_id = self._new_id(wall_ms)
-        room = Room.of(RoomRow(room_id, name, 1, self._new_id(wall_ms), password_hash, wall_ms))
+        room_id = self._ids.new(wall_ms)
+        room = Room.of(RoomRow(room_id, name, 1, self._ids.new(wall_ms), password_hash, wall_ms))
         self._add_room(room)
         self._count_for(room, rate_key(member.ip))
         self._store_room(room)
@@ -119,7 +119,7 @@ class Directory(Index):
         """Make a room persistent, without a host, and return it; create it if there is none of that name."""
         room = self.by_name.get(name)
         if room is None:
-            room = Room.of(RoomRow(self._new_id(wall_ms), name, 1, NO_HOST, "", wall_ms))
+            room = Room.of(RoomRow(self._ids.new(wall_ms), name, 1, NO_HOST, "", wall_ms))
             self._add_room(room)
         if not room.persistent:
             room.persistent, room.host = True, NO_HOST
@@ -160,7 +160,7 @@ class Directory(Index):
         """Add a member to a room and return it, or raise Full; `member` has all but the ids and the name."""
         if len(room.members) >= self._limits.room_members:
             raise Full(f"the room has its most members ({self._limits.room_members})")
-        return self._enter(room, self._new_id(wall_ms), wished, member, wall_ms)
+        return self._enter(room, self._ids.new(wall_ms), wished, member, wall_ms)
 
     def leave(
         self, member: Member, reason: LeaveReason, wall_ms: int, text: str = "", by: Member | None = None

@@ -14,7 +14,7 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import Status
 
 from .directory import Directory
-from .gateways import Gateways
+from .gateway_leases import Gateways
 from .room_and_member import Member
 
 ADOPTED_AT_ONCE = 500

@@ -6,7 +6,8 @@ from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.errors import RoomNotFound
 from tsudoi.protocol.names import RoomName
 
-from .room_and_member import TIME_SHIFT, Member, Room
+from .ids import Ids
+from .room_and_member import Member, Room
 
 DEPARTED = 100_000
 """Departed members whose last gateway is remembered, for gateways that were cut off when they left."""
@@ -30,7 +31,7 @@ class Index:
         """Member id → the gateway that served it last, of the members that left last."""
         self._rooms_from: dict[str, int] = {}
         """Rate-limit key of an IP address → open rooms that were created from it."""
-        self._last_id = 0
+        self._ids = Ids()
 
     def find(self, name: RoomName) -> Room:
         """Return the open room of that name or raise RoomNotFound."""
@@ -61,7 +62,7 @@ class Index:
             self.closed[room.id] = room
         else:
             self.rooms[room.id] = self.by_name[room.name] = room
-        self._last_id = max(self._last_id, room.id)
+        self._ids.seen(room.id)
 
     def _count_for(self, room: Room, address: str) -> None:
         """Count a room for a rate-limit key instead of the one that it counted for; empty: for none."""
@@ -77,7 +78,7 @@ class Index:
         member.room.names[member.name] = member.id
         self.by_token[member.token_hash] = member
         self._attach(member)
-        self._last_id = max(self._last_id, member.id)
+        self._ids.seen(member.id)
 
     def _remove_member(self, member: Member) -> bool:
         """Remove a member; return whether it was the last one that its gateway served in the room."""
@@ -102,9 +103,3 @@ class Index:
             return False
         del gateways[gateway], self.by_gateway[gateway][member.room.id]
         return True
-
-    def _new_id(self, wall_ms: int) -> int:
-        # The time comes first, so that a broker that has lost its store gives no id twice.
-        # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
-        self._last_id = max(self._last_id + 1, wall_ms << TIME_SHIFT) | 0
-        return self._last_id

@@ -8,7 +8,7 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import LeaveReason
 
 from .directory import Directory
-from .gateways import Gateway, Gateways
+from .gateway_leases import Gateway, Gateways
 from .handovers import Handovers
 
 FORGET_S = 3600.0

@@ -11,14 +11,12 @@ from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, numbered_name
 
 from ..store.interface import MemberRow, RoomRow
+from .ids import created_ms
 
 NO_RIGHTS = Rights(0)
 
 NUMBERS = 1_000
 """Wished names of a room whose last number is remembered; for others the search begins at 2."""
-
-TIME_SHIFT = 16
-"""Ids begin with the milliseconds of their creation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class Member:
         dialect, ip, gateway = sys.intern(row.dialect), sys.intern(row.ip), sys.intern(row.gateway)
         name, token_hash, idle_ms = UserName(row.name), TokenHash(row.token_hash), _shared(row.idle_ms)
         head = (row.id, room, name, token_hash, dialect, ip, row.address, gateway, idle_ms, row.live, row.delivered)
-        return cls(*head, row.wished or row.name, row.options, row.muted_until_ms, rare, row.id >> TIME_SHIFT)
+        return cls(*head, row.wished or row.name, row.options, row.muted_until_ms, rare, created_ms(row.id))
 
     @property
     def may_moderate(self) -> bool:

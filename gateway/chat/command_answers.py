@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tsudoi.protocol.backbone import Banned, Browsed, Entry, Present
-from tsudoi.protocol.client import notices
+from tsudoi.protocol.client import long_answers, slash_commands
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
 from tsudoi.protocol.client.slash_commands import HOST_COMMANDS
@@ -14,8 +14,15 @@ from .members import Member
 
 PAGE = 20
 """Members, rooms or bans on a page."""
+LONG = slash_commands.Help | slash_commands.Who | slash_commands.Rooms | slash_commands.Bans | slash_commands.History
+"""Questions with answers many times their own length."""
 Row = tuple[dict[str, Any], str]
 """(values for NATIVE, the line for all other forms)"""
+
+
+def is_withheld(member: Member, question: object) -> bool:
+    """Return whether the answer is long and the member's address unverified: it could be sent to a stranger."""
+    return isinstance(question, LONG) and member.sender_state().moved_host
 
 
 def speaks_japanese(member: Member) -> bool:
@@ -44,7 +51,7 @@ def page_datagrams(member: Member, answer: Present | Browsed | Banned, page: int
     room = member.room.name
     values = {"count": answer.count, "page": page, "pages": pages}
     words = phrase(head, japanese, room=room, **values)
-    return notices.encode_list(member.dialect.down, room, notice, key, values, words, rows)
+    return long_answers.encode_list(member.dialect.down, room, notice, key, values, words, rows)
 
 
 def _ban_row(name: str, ip: str, muted: bool, until_ms: int, japanese: bool) -> Row:
@@ -67,7 +74,7 @@ def help_datagrams(member: Member) -> list[bytes]:
         ]
         rows: list[Row] = [({"usage": usage, "does": does}, f"{usage} — {does}") for usage, does in texts]
         style, room = member.dialect.down, member.room.name
-        datagrams += notices.encode_list(style, room, "help", "commands", {}, phrase(head, japanese), rows)
+        datagrams += long_answers.encode_list(style, room, "help", "commands", {}, phrase(head, japanese), rows)
     return datagrams
 
 
@@ -76,7 +83,7 @@ def history_datagrams(member: Member, messages: list[Entry]) -> list[bytes]:
     room, japanese = member.room.name, speaks_japanese(member)
     head = phrase(Phrase.HISTORY, japanese, count=len(messages), room=room)
     rows = [_message_row(entry, japanese) for entry in messages]
-    return notices.encode_list(member.dialect.down, room, "history", "messages", {}, head, rows)
+    return long_answers.encode_list(member.dialect.down, room, "history", "messages", {}, head, rows)
 
 
 def _message_row(entry: Entry, japanese: bool) -> Row:

@@ -43,9 +43,7 @@ HISTORY = 50
 PORTION, PORTIONS = 500, 4
 """Log entries in one question, and most questions: only few of the entries may be messages."""
 
-LONG = slash_commands.Help | slash_commands.Who | slash_commands.Rooms | slash_commands.Bans | slash_commands.History
-"""Questions with answers many times their own length."""
-QUESTIONS = LONG | slash_commands.Time | Unknown | Misused
+QUESTIONS = command_answers.LONG | slash_commands.Time | Unknown | Misused
 
 _Answer = TypeVar("_Answer", bound=Answer)
 
@@ -90,8 +88,7 @@ class Commands(Component):
 
     def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
         room, sender = member.room, member.sender_state()
-        if isinstance(command, LONG) and sender.moved_host:
-            # The member's address is unverified: send no answers much longer than the questions.
+        if command_answers.is_withheld(member, command):
             if warning_is_due(sender, now):
                 self._answer(member, Phrase.MOVED_AWAY)
             return

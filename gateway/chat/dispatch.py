@@ -18,7 +18,6 @@ from .commands import Commands
 from .deliver import Deliver
 from .delivery_reports import DeliveryReports
 from .enter import Enter
-from .exit_answers import ExitAnswers
 from .fencing import Fencing
 from .flooding import Flooding
 from .gaps import Gaps
@@ -29,6 +28,7 @@ from .members import Members
 from .outbound import Outbound
 from .rate_limits import RateLimits
 from .receive import Receiver
+from .refusal_as_token import ExitAnswers
 from .room_events import RoomEvents
 from .unknown_tokens import UnknownTokens
 

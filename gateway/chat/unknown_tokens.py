@@ -20,9 +20,9 @@ from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
 from .closed_rooms import ClosedRooms
 from .enter import Enter
-from .exit_answers import ExitAnswers, holds_refusal
 from .members import Member
 from .outbound import Component
+from .refusal_as_token import ExitAnswers, holds_refusal
 
 HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 16, 8 * 2**20
 """Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all."""

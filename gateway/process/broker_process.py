@@ -9,7 +9,7 @@ from tsudoi.ops.program import program_command
 from tsudoi.protocol.backbone.endpoint import IPC
 from tsudoi.protocol.errors import SettingError
 
-from .child import Child
+from .supervisor import Supervisor
 
 
 def broker_arguments(endpoint: str, data: Path, config: Path | None, log_format: str) -> list[str]:
@@ -19,7 +19,7 @@ def broker_arguments(endpoint: str, data: Path, config: Path | None, log_format:
     return arguments + (["--config", str(config.resolve())] if config else [])
 
 
-class BrokerProcess(Child):
+class BrokerProcess(Supervisor):
     """Runs a broker that all workers share, and starts it again if it dies; its store has all accepted items.
 
     It is started by name and never imported, and listens on a Unix socket (ipc://) in a directory of its own.

@@ -19,7 +19,7 @@ from ..config import Config, Inherited, Listener
 from ..listeners.reuseport_routing import route_by_token
 from ..listeners.tcp import bind_tcp
 from ..listeners.udp import bind_udp
-from .child import Child
+from .supervisor import Supervisor
 
 START_S, STOP_S = 40.0, 6.0
 """Longer than a gateway waits for its broker at the start (`run.STARTING_S`), and than it takes to stop."""
@@ -56,7 +56,7 @@ class Workers:
                 more += ["--http", str(place)]
             command = (*program_command("gateway"), *sys.argv[1:], *more)
             self._children.append(
-                Child(f"worker {number + 1}", command, descriptors=(*tcp, *own), start_s=START_S, stop_s=STOP_S)
+                Supervisor(f"worker {number + 1}", command, descriptors=(*tcp, *own), start_s=START_S, stop_s=STOP_S)
             )
 
     async def start(self) -> None:

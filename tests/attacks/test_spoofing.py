@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.chat.exit_answers import REFUSALS
+from gateway.chat.refusal_as_token import REFUSALS
 from tests.attacks.watch import Person, enter
 from tests.support.services import Gateway
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from broker.rooms.directory import Directory
-from broker.rooms.gateways import ALIVE_S
+from broker.rooms.gateway_leases import ALIVE_S
 from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, addressed, left, released, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (

@@ -3,7 +3,7 @@
 import pytest
 
 from broker.rooms import lost_gateways, replays
-from broker.rooms.gateways import Gateway
+from broker.rooms.gateway_leases import Gateway
 from broker.rooms.queries import LISTED_ROOMS
 from tests.broker.scripted import A, B, Broker, a_create, a_token, said
 from tsudoi.protocol import backbone

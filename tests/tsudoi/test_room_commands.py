@@ -1,4 +1,4 @@
-"""tsudoi/net/room_commands.py, notice_events.py, pending.py: commands of members, and the notices that answer them"""
+"""tsudoi/net/room_commands.py, notice_events.py, command_outcomes.py: commands of members, and their answers"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,8 +16,9 @@ from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI
+from tsudoi.protocol.client.long_answers import encode_list
 from tsudoi.protocol.client.member_options import MemberOptions
-from tsudoi.protocol.client.notices import encode_list, encode_notice
+from tsudoi.protocol.client.notices import encode_notice
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.session import Membership
 

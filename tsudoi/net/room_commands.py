@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tsudoi import errors, events
-from tsudoi.pending import PendingCommand, PendingList
+from tsudoi.command_outcomes import PendingCommand, PendingList
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.slash_commands import Command, serialize

@@ -17,8 +17,8 @@ from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, Worl
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Reconcile, Reconciled
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.long_answers import ANSWER_SIZE
 from tsudoi.protocol.client.member_options import MemberOptions
-from tsudoi.protocol.client.notices import ANSWER_SIZE
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 ALL = MemberOptions.COMMANDS | MemberOptions.NOTICES

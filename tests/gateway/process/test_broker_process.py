@@ -1,4 +1,4 @@
-"""gateway/process/broker_process.py and child.py: real processes, as that is all there is to it."""
+"""gateway/process/broker_process.py and supervisor.py: real processes, as that is all there is to it."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from broker.net.ping import ping
 from gateway.process.broker_process import BrokerProcess
-from gateway.process.child import Child
+from gateway.process.supervisor import Supervisor
 from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 20.0
@@ -75,7 +75,7 @@ def test_a_child_finds_files_where_we_do_and_our_programs_and_no_others(
     Path("broker/__main__.py").write_text("raise SystemExit('another program')")
 
     async def scenario() -> None:
-        child = Child("it", (sys.executable, "-m", "broker", "--config", "some.toml", "--admin", "none"))
+        child = Supervisor("it", (sys.executable, "-m", "broker", "--config", "some.toml", "--admin", "none"))
         await child.start()
         assert (tmp_path / "broker.socket").exists()
         await child.stop()

@@ -4,7 +4,7 @@ import pytest
 
 from tests.tsudoi.protocol.vectors import Vector, data, dialect_of, files, frames, vectors, worked_example
 from tsudoi.protocol import names
-from tsudoi.protocol.client import datagram, downlink_encoder, handshake, notices
+from tsudoi.protocol.client import datagram, downlink_encoder, handshake, long_answers
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
 from tsudoi.protocol.client.downlink_decoder import Noticed, NoticeKind, Said, parse_down_untrusted
@@ -209,7 +209,7 @@ def test_notice_is_decoded(vector: Vector) -> None:
 @pytest.mark.parametrize("vector", vectors("list"))
 def test_list(vector: Vector) -> None:
     values = tuple(vector[key] for key in ("room", "notice", "rows_key", "values", "head", "rows"))
-    assert notices.encode_list(dialect_of(vector).down, *values) == frames(vector)
+    assert long_answers.encode_list(dialect_of(vector).down, *values) == frames(vector)
 
 
 # --- nothing is missing -------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from tsudoi.protocol.client.closing_words import restore_closing_words, restore_name
 from tsudoi.protocol.client.dialect import Dialect, DownForm
-from tsudoi.protocol.client.downlink_encoder import restore_closing_words, restore_name
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.client.templates import template_pattern
 from tsudoi.protocol.errors import MalformedMessage

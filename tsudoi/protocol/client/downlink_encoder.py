@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 import msgspec
 
+from tsudoi.protocol.client.closing_words import break_closing_words, break_name, sized_name
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.sanitize import strip_bidi
-from tsudoi.protocol.names import MAX_NAME_SIZE, SERVER_NAME, cut
+from tsudoi.protocol.names import SERVER_NAME, cut
 
 MAX_DOWN = 4094
 """Bytes of one datagram; a text that does not fit is cut between two characters."""
-
-_ZERO_WIDTH_SPACE = "\u200b"
 
 
 def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
@@ -23,7 +22,7 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
         case DownForm.RAW:
             return _cut_text(_message_line(style, sender, text), MAX_DOWN)
         case DownForm.NAMED:
-            name = _sized(_ZERO_WIDTH_SPACE + sender if _starts_with_closing_word(style, sender) else sender)
+            name = sized_name(break_name(style, sender))
             return name + _cut_text(text, MAX_DOWN - len(name))
         case DownForm.U1:
             head = _u1_head(room)
@@ -37,7 +36,7 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
 def encode_line(style: DownStyle, room: str, text: str) -> bytes:
     """Return the datagram with a line that has no sender in front; for RAW and U1 only."""
     head = _u1_head(room) if style.form is DownForm.U1 else b""
-    return head + _cut_text(_break_closing_words(style, text), MAX_DOWN - len(head))
+    return head + _cut_text(break_closing_words(style, text), MAX_DOWN - len(head))
 
 
 def encode_closing(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
@@ -56,45 +55,11 @@ def encode_closing(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
     return encode_message(style, room, 0, SERVER_NAME, text)
 
 
-# --- words at which a client ends ----------------------------------------------------------------------------------
-
-
-def restore_closing_words(style: DownStyle, line: str) -> str:
-    """Return a line as it was before `encode_message` broke the words at which the client ends."""
-    for words in style.ends_at:
-        line = line.replace(words[0] + _ZERO_WIDTH_SPACE + words[1:], words)
-    return line
-
-
-def restore_name(style: DownStyle, name: str) -> str:
-    """Return the sender's name in a NAMED datagram as it was before `encode_message` changed it."""
-    bare = name.removeprefix(_ZERO_WIDTH_SPACE)
-    return bare if _starts_with_closing_word(style, bare) else name
-
-
-def _break_closing_words(style: DownStyle, line: str) -> str:
-    for words in style.ends_at:
-        line = line.replace(words, words[0] + _ZERO_WIDTH_SPACE + words[1:])
-    return line
-
-
-def _starts_with_closing_word(style: DownStyle, sender: str) -> bool:
-    """Return whether the size byte and the name together begin as a word at which the client ends."""
-    if not style.ends_at or len(sender.encode()) > MAX_NAME_SIZE:
-        return False
-    return _sized(sender).startswith(tuple(words.encode() for words in style.ends_at))
-
-
 # --- pieces of datagrams -------------------------------------------------------------------------------------------
 
 
 def _message_line(style: DownStyle, sender: str, text: str) -> str:
-    return _break_closing_words(style, f"{sender}{style.separator}{text}")
-
-
-def _sized(name: str) -> bytes:
-    raw = name.encode()
-    return bytes((len(raw),)) + raw
+    return break_closing_words(style, f"{sender}{style.separator}{text}")
 
 
 def _u1_head(room: str) -> bytes:

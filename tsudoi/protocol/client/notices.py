@@ -4,7 +4,7 @@ The dialect `tsudoi` gets JSON with the notice's name and values. Every other di
 its client shows like any message. The words come from `phrases.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -13,9 +13,6 @@ from tsudoi.protocol.client.dialect import DownForm, DownStyle
 from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_line, encode_message, longest_fit
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME
-
-ANSWER_SIZE = 1_200
-"""Bytes of one datagram of a long answer, so that networks do not fragment it."""
 
 
 def encode_notice(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> bytes:
@@ -39,46 +36,15 @@ def encode_action(style: DownStyle, room: str, offset: int, sender: str, text: s
             return encode_message(style, room, offset, sender, f"* {text}")
 
 
-def encode_list(
-    style: DownStyle,
-    room: str,
-    notice: str,
-    key: str,
-    values: dict[str, Any],
-    head: str,
-    rows: Sequence[tuple[Any, str]],
-) -> list[bytes]:
-    """Return a long answer as datagrams of at most 1,200 bytes, or of one row where that is longer.
-
-    A row is (its value for NATIVE, where the list of values stands under `key`; its line for all other forms).
-    """
-    datagrams: list[bytes] = []
-    kept: list[tuple[Any, str]] = []
-    lines = [head]
-
-    def content() -> tuple[dict[str, Any], str]:
-        return {**values, key: [value for value, _ in kept]}, "\n".join(lines)
-
-    for row in rows:
-        kept.append(row)
-        lines.append(row[1])
-        if len(kept) > 1 and _size(style, room, notice, *content()) > ANSWER_SIZE:
-            del kept[-1], lines[-1]
-            datagrams.append(encode_notice(style, room, notice, *content()))
-            kept, lines = [row], [row[1]]
-    datagrams.append(encode_notice(style, room, notice, *content()))
-    return datagrams
-
-
-def _fields(notice: str, values: dict[str, Any], words: str) -> dict[str, Any]:
-    return {**({"n": values["n"]} if "n" in values else {}), "notice": notice, **values, "text": words}
-
-
-def _size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
+def notice_size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
     """Return the bytes that `encode_notice` would need without cutting anything."""
     if style.form is not DownForm.NATIVE:
         return len(encode_message(style, room, 0, SERVER_NAME, words))
     return len(msgspec.json.encode(_fields(notice, values, words)))
+
+
+def _fields(notice: str, values: dict[str, Any], words: str) -> dict[str, Any]:
+    return {**({"n": values["n"]} if "n" in values else {}), "notice": notice, **values, "text": words}
 
 
 def _cut_texts(fields: dict[str, Any]) -> bytes:

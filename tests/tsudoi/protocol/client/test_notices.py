@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsudoi.protocol.client import notices
+from tsudoi.protocol.client import long_answers, notices
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.downlink_encoder import MAX_DOWN
-from tsudoi.protocol.client.notices import ANSWER_SIZE
+from tsudoi.protocol.client.long_answers import ANSWER_SIZE
 
 TSUDOI = DIALECTS["tsudoi"].down
 LONG = ['"' * 4_000, "x" * 4_050, "日" * 1_350, "\u202e" * 8 + "日" * 1_340 + "\u202c" * 8, "\t" * 4_000]
@@ -20,7 +20,7 @@ LONG = ['"' * 4_000, "x" * 4_050, "日" * 1_350, "\u202e" * 8 + "日" * 1_340 + 
 @pytest.mark.parametrize("text", LONG, ids=lambda text: ascii(text[-1]))
 def test_every_notice_fits_a_datagram(dialect: Dialect, text: str) -> None:
     rows = [({"n": n, "from": "bob", "said": text}, f"12:00 bob: {text}") for n in range(1, 4)]
-    datagrams = notices.encode_list(dialect.down, "den", "history", "messages", {}, "what was said", rows)
+    datagrams = long_answers.encode_list(dialect.down, "den", "history", "messages", {}, "what was said", rows)
     assert len(datagrams) == 3
     for datagram in [*datagrams, notices.encode_action(dialect.down, "den", 7, "bob", text)]:
         assert len(datagram) <= MAX_DOWN
@@ -42,7 +42,7 @@ def test_a_notice_is_cut_no_more_than_needed(said: str, words: str) -> None:
 
 @given(st.lists(st.text(max_size=300), max_size=30))
 def test_a_list_comes_whole_and_in_small_datagrams(texts: list[str]) -> None:
-    datagrams = notices.encode_list(TSUDOI, "den", "who", "rows", {}, "head", [(text, text) for text in texts])
+    datagrams = long_answers.encode_list(TSUDOI, "den", "who", "rows", {}, "head", [(text, text) for text in texts])
     assert [row for datagram in datagrams for row in json.loads(datagram)["rows"]] == texts
     for datagram in datagrams:
         assert len(datagram) <= ANSWER_SIZE or len(json.loads(datagram)["rows"]) == 1

@@ -1,8 +1,8 @@
-"""broker/rooms/lost_gateways.py, handovers.py and gateways.py"""
+"""broker/rooms/lost_gateways.py, handovers.py and gateway_leases.py"""
 
 import pytest
 
-from broker.rooms.gateways import ALIVE_S
+from broker.rooms.gateway_leases import ALIVE_S
 from broker.rooms.handovers import HANDOVERS, HANDOVERS_S
 from broker.rooms.lost_gateways import FORGET_S
 from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[len(__package__.split("."))]
 paths mean the same."""
 
 
-class Child:
+class Supervisor:
     """Starts a program and keeps it running."""
 
     def __init__(

@@ -1,8 +1,8 @@
-"""gateway/chat/exit_answers.py, in a whole gateway without I/O."""
+"""gateway/chat/refusal_as_token.py, in a whole gateway without I/O."""
 
 import pytest
 
-from gateway.chat.exit_answers import EXIT_ADDRESSES, EXITS, EXITS_S
+from gateway.chat.refusal_as_token import EXIT_ADDRESSES, EXITS, EXITS_S
 from gateway.listeners import sockaddr
 from tests.gateway.chat.scripting import ALICE, BOB, send
 from tests.support.fakes import ScriptedGateway, address_of
