@@ -90,7 +90,11 @@ class Config:
         flag="--keys",
         is_folder=True,
     )
-    insecure: bool = setting(False, "Use no keys: everybody who reaches the tcp ports can read and change everything.")
+    insecure: bool = setting(
+        False,
+        "Use no keys: everybody who reaches the tcp ports can read and change everything.",
+        envvar="TSUDOI_BROKER_INSECURE",
+    )
     persistent: tuple[str, ...] = setting(
         (), "A room that always exists and has no host; may be given several times.", parse=room_name, metavar="ROOM"
     )

@@ -16,10 +16,12 @@ def choose_key(broker: str | None, path: Path | None, name: str, insecure: bool)
         SettingError: the key can not be used, or is missing where it is needed, or given where it is not used.
     """
     if path is not None and insecure:
-        raise SettingError("--key and --insecure (TSUDOI_KEY, TSUDOI_INSECURE) contradict each other: give one")
+        raise SettingError(
+            "--key and --insecure (TSUDOI_GATEWAY_KEY, TSUDOI_GATEWAY_INSECURE) contradict each other: give one"
+        )
     if path is not None and (broker is None or not is_tcp(broker)):
         raise SettingError(
-            f"--key (TSUDOI_KEY) is for a broker at tcp://HOST:PORT, and not for {broker or 'one of our own'}"
+            f"--key (TSUDOI_GATEWAY_KEY) is for a broker at tcp://HOST:PORT, and not for {broker or 'one of our own'}"
         )
     if broker is None or not is_tcp(broker) or insecure:
         return None

@@ -317,10 +317,15 @@ class Config:
         metavar="ENDPOINT",
     )
     key_file: Path | None = setting(
-        None, "The file with this gateway's key for `--broker` (`python -m broker keys add`).", flag="--key"
+        None,
+        "The file with this gateway's key for `--broker` (`python -m broker keys add`).",
+        flag="--key",
+        envvar="TSUDOI_GATEWAY_KEY",
     )
     insecure: bool = setting(
-        False, "Use no key, although others can read and change what goes between this gateway and `--broker`."
+        False,
+        "Use no key, although others can read and change what goes between this gateway and `--broker`.",
+        envvar="TSUDOI_GATEWAY_INSECURE",
     )
     data: Path = setting(
         Path("data"), "The folder where a broker of its own keeps rooms and messages between runs.", is_folder=True
@@ -330,6 +335,7 @@ class Config:
         "Gateways of one name stand behind one address, or one is the other, started again: when one is gone, another"
         " serves its members at once, also those who only listen.",
         parse=_or_empty(parse_name),
+        envvar="TSUDOI_GATEWAY_NAME",
     )
     workers: int = setting(
         1,

@@ -112,7 +112,7 @@ def _moment(at_ms: int) -> str:
 @click.option(
     "--key",
     type=click.Path(dir_okay=False, path_type=Path),
-    envvar="TSUDOI_KEY",
+    envvar="TSUDOI_OPERATOR_KEY",
     show_envvar=True,
     help="An operator's secret key, for a broker with keys (python -m broker keys add --operator NAME).",
 )

@@ -187,7 +187,7 @@ def test_help_names_every_setting_and_its_variable() -> None:
     for parameter in cli.main.params:
         if parameter.name not in ("help", "check_config") and not getattr(parameter, "hidden", False):
             assert parameter.name is not None
-            assert f"TSUDOI_{parameter.name.upper()}" in result.output
+            assert str(parameter.envvar) in result.output
     unwrapped = "".join(result.output.split())
     for name in DIALECTS:
         assert name in unwrapped

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
 from ..protocol.errors import InvalidName, SettingError
 from . import configfile
 from .settings import MANY, Setting, each_setting
 
-GROUP = {"auto_envvar_prefix": "TSUDOI", "show_default": True}
-"""Context settings of a program's group of commands."""
+GROUP = {"show_default": True}
+"""Context settings of a program's group of commands. Without click's `auto_envvar_prefix`, which would also read
+variables for flags of subcommands and for hidden flags."""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -59,6 +61,11 @@ class MarkdownOption(click.Option):
         record = super().get_help_record(ctx)
         return record and (record[0], record[1].replace("`", ""))
 
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """Return what an error names: the variable if the value came from it, else the flag."""
+        is_variable = ctx is not None and ctx.get_parameter_source(self.name or "") is ParameterSource.ENVIRONMENT
+        return f"'{self.envvar}'" if is_variable else click.Parameter.get_error_hint(self, ctx)
+
 
 def settings_options(config: type) -> Callable[[Command], Command]:
     """Return a decorator that adds an option for each setting of a dataclass; see `settings.build`."""
@@ -82,7 +89,7 @@ def _option(each: Setting) -> Callable[[Command], Command]:
         multiple=each.is_many,
         default=False if is_flag else each.default,
         metavar=None if is_flag else each.metavar,
-        envvar=each.envvar,
+        envvar=each.variable or None,
         show_envvar=True,
         show_default=each.default != "",
         hidden=each.is_hidden,
@@ -122,6 +129,7 @@ def config_option(program: str) -> Callable[[Command], Command]:
         type=click.Path(path_type=Path),
         is_eager=True,
         callback=read,
+        envvar="TSUDOI_CONFIG",
         show_envvar=True,
         metavar="FILE",
         help=f"TOML: settings by the names of these flags in a table `[{program}]`. Flags and variables win. SIGHUP"

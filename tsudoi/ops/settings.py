@@ -39,8 +39,9 @@ class Setting:
     at_most: float = MANY
     is_folder: bool = False
     """The path is a folder's, not a file's."""
-    envvar: str | None = None
-    """None: TSUDOI_ and the flag's name."""
+    envvar: str = ""
+    """Empty: TSUDOI_ and the flag's name. One variable never means different things to two programs: a shell that sets
+    the client's name must not rename a gateway."""
     is_hidden: bool = False
     """Only programs set it, for each other."""
     # The rest comes from the field.
@@ -51,8 +52,13 @@ class Setting:
 
     @property
     def parameter(self) -> str:
-        """The name of click's parameter; in capitals, of the environment variable."""
+        """The name of click's parameter."""
         return self.flag.removeprefix("--").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable; empty if it has none."""
+        return "" if self.is_hidden else self.envvar or f"TSUDOI_{self.parameter.upper()}"
 
     @property
     def is_inverted(self) -> bool:
@@ -108,7 +114,7 @@ def build(config: type[T], given: Mapping[str, Any]) -> T:
 # --- the fields that gateway and broker share -------------------------------------------------------------------------
 
 
-def http_setting(envvar: str | None = None) -> Any:
+def http_setting(envvar: str = "") -> Any:
     """Return the field `http: HostPort | None`."""
     help = "Serve `GET /healthz` and `GET /metrics` here. Without it they are not served."
     return setting(None, help, parse=parse_host_port, metavar="HOST:PORT", envvar=envvar)
