@@ -197,7 +197,8 @@ def is_recognised(name: str, operation: Operation) -> bool:
     dialect = DIALECTS[name]
     request = serialize_request(dialect, operation, "den", "alice", None, 50000)
     header = Header.parse_untrusted(request[:HEADER_SIZE])
-    return recognise(header, request[HEADER_SIZE:], listed_before=dialect.port is PortPlace.PAYLOAD_END) is dialect
+    listed_before = dialect.port is PortPlace.PAYLOAD_END
+    return recognise(header, request[HEADER_SIZE:], listed_before).dialect is dialect
 
 
 # --- settings -------------------------------------------------------------------------------------------------------

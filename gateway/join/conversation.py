@@ -250,7 +250,7 @@ class JoinConversation:
         self._buffer.clear()
         self.begun = False
         if self._listener_dialect == AUTO:
-            self._dialect = recognise(header, body, self._listed_before)
+            self._dialect, _ = recognise(header, body, self._listed_before)
         if asks_for_rooms(header) and self._dialect.lists_rooms:
             self.state = State.AWAITING_LIST
             return [AskForRooms(alone=True)]

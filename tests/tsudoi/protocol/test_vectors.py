@@ -56,7 +56,7 @@ def test_request(vector: Vector) -> None:
 def test_no_request(vector: Vector) -> None:
     dialect, raw = dialect_of(vector), data(vector)
     header, body = Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:]
-    assert recognise(header, body, listed_before=True) is dialect
+    assert recognise(header, body, listed_before=True).dialect is dialect
     with pytest.raises(MalformedMessage):
         request_in(dialect, raw)
     assert handshake.encode_refusal(dialect, header, "", Status.BAD_REQUEST) == [bytes.fromhex(vector["answer"])]

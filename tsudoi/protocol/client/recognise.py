@@ -1,11 +1,13 @@
 """Recognise a client's dialect by its first request; PROTOCOL.md, "auto"."""
 
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 from tsudoi.protocol.client import dialects
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.handshake import is_meant_as_object
 from tsudoi.protocol.client.header import Header, split_untrusted
+from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.untrusted import parse_json_untrusted
@@ -18,8 +20,51 @@ def asks_for_rooms(header: Header) -> bool:
     return header.operation == Operation.JOIN and header.room_size == 0 and header.payload_size == 0
 
 
-def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
-    """Return the dialect of a request.
+class Rule(Enum):
+    """A rule of `auto`, in the order in which they are tried; its words say why the dialect was chosen."""
+
+    ROOM_LIST = Words(
+        "no room and no payload: a join that asks for the room list", "ルームもペイロードもない参加: ルーム一覧の要求"
+    )
+    TSUDOI = Words('the payload is JSON with "tsudoi"', 'ペイロードは "tsudoi" のある JSON')
+    USER_ADDRESS = Words(
+        'the payload is JSON with "user_name" and "user_address"',
+        'ペイロードは "user_name" と "user_address" のある JSON',
+    )
+    UDP_PORT = Words(
+        'the payload is JSON with "user_name" and "udp_port"', 'ペイロードは "user_name" と "udp_port" のある JSON'
+    )
+    USER_NAME = Words('the payload is JSON with "user_name"', 'ペイロードは "user_name" のある JSON')
+    PORT_OR_IP = Words(
+        'the payload is JSON with "username" and "port" or "ip"',
+        'ペイロードは "username" と、"port" または "ip" のある JSON',
+    )
+    USERNAME = Words('the payload is JSON with "username"', 'ペイロードは "username" のある JSON')
+    BRACE = Words(
+        "the payload begins with { and is no JSON object with a key that a dialect has",
+        "ペイロードは { で始まるが、どの方言のキーも持つ JSON オブジェクトではない",
+    )
+    JOIN_WITHOUT_ROOM = Words("a join that names no room", "ルーム名のない参加")
+    JSON_STRING = Words("the payload is a JSON string", "ペイロードは JSON の文字列")
+    ENDS_IN_PORT = Words(
+        "the address has asked for the room list, and the payload ends like a port",
+        "同じアドレスがルーム一覧を求めたあとで、ペイロードの末尾がポート番号に見える",
+    )
+    PLAIN_JOIN = Words(
+        "a join that names its room, with a plain user name", "ルーム名のある参加で、ペイロードはただの名前"
+    )
+    PLAIN = Words("the payload is a plain user name", "ペイロードはただの名前")
+
+
+class Recognised(NamedTuple):
+    """A dialect, and the rule by which it was chosen."""
+
+    dialect: Dialect
+    rule: Rule
+
+
+def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
+    """Return the dialect of a request, and the rule that found it.
 
     Create requests of classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack, tcrp-empty-ack and tcrp-no-token are the same
     bytes: this returns classic, the most frequent. A join that names its room can not be classic: this returns tcrp.
@@ -28,33 +73,37 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Dialect:
     may share the address, so the payload must also end in a plausible port.
     """
     if asks_for_rooms(header):
-        return dialects.TCRP_OK
+        return Recognised(dialects.TCRP_OK, Rule.ROOM_LIST)
     payload = _payload(header, body)
     if is_meant_as_object(payload):
         return _by_keys(_json(payload))
     if header.operation == Operation.JOIN and header.room_size == 0:
-        return dialects.CLASSIC
+        return Recognised(dialects.CLASSIC, Rule.JOIN_WITHOUT_ROOM)
     if isinstance(_json(payload), str):
-        return dialects.TCRP_SUCCESS
+        return Recognised(dialects.TCRP_SUCCESS, Rule.JSON_STRING)
     if listed_before and _ends_in_port(body):
-        return dialects.TCRP_OK
-    return dialects.TCRP if header.operation == Operation.JOIN else dialects.CLASSIC
+        return Recognised(dialects.TCRP_OK, Rule.ENDS_IN_PORT)
+    if header.operation == Operation.JOIN:
+        return Recognised(dialects.TCRP, Rule.PLAIN_JOIN)
+    return Recognised(dialects.CLASSIC, Rule.PLAIN)
 
 
-def _by_keys(value: Any) -> Dialect:
+def _by_keys(value: Any) -> Recognised:
     """Return the dialect that has these JSON keys; tcrp-json, which then refuses the request, if none has."""
     match value:
         case {"tsudoi": _}:
-            return dialects.TSUDOI
+            return Recognised(dialects.TSUDOI, Rule.TSUDOI)
         case {"user_name": _, "user_address": _}:
-            return dialects.TCRP_SINGLE
+            return Recognised(dialects.TCRP_SINGLE, Rule.USER_ADDRESS)
         case {"user_name": _, "udp_port": _}:
-            return dialects.TCRP_TWO_SOCKETS
+            return Recognised(dialects.TCRP_TWO_SOCKETS, Rule.UDP_PORT)
         case {"user_name": _}:
-            return dialects.TCRP_ROOM
+            return Recognised(dialects.TCRP_ROOM, Rule.USER_NAME)
         case {"username": _, "port": _} | {"username": _, "ip": _}:
-            return dialects.TCRP_202
-    return dialects.TCRP_JSON
+            return Recognised(dialects.TCRP_202, Rule.PORT_OR_IP)
+        case {"username": _}:
+            return Recognised(dialects.TCRP_JSON, Rule.USERNAME)
+    return Recognised(dialects.TCRP_JSON, Rule.BRACE)
 
 
 def _ends_in_port(body: bytes) -> bool:

@@ -9,6 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.support.strategies import names, requests
+from tests.test_documents import tables
 from tsudoi.protocol.client.dialect import RequestForm
 from tsudoi.protocol.client.dialects import (
     CLASSIC,
@@ -25,7 +26,7 @@ from tsudoi.protocol.client.dialects import (
 )
 from tsudoi.protocol.client.handshake import is_meant_as_object, parse_request_untrusted, serialize_request
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
-from tsudoi.protocol.client.recognise import AUTO, asks_for_rooms, recognise
+from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recognise
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 
@@ -37,12 +38,12 @@ def ask(operation: int, room: str, payload: bytes, listed_before: bool = False, 
     room_size = len(room) if characters else len(room.encode())
     payload_size = len(payload.decode()) if characters else len(payload)
     header = Header(room_size, operation, 0, payload_size)
-    return recognise(header, room.encode() + payload, listed_before).name
+    return recognise(header, room.encode() + payload, listed_before).dialect.name
 
 
 @given(requests(), st.booleans())
 def test_any_request_is_recognised_as_some_dialect(request: tuple[Header, bytes], listed_before: bool) -> None:
-    assert recognise(*request, listed_before) in DIALECTS.values()
+    assert recognise(*request, listed_before).dialect in DIALECTS.values()
 
 
 def test_auto_is_no_dialect() -> None:
@@ -114,7 +115,7 @@ def test_what_begins_as_an_object_is_nobodys_name(before: str, rest: str, room: 
 
 @given(requests(), st.booleans())
 def test_an_object_never_becomes_a_name(request: tuple[Header, bytes], listed_before: bool) -> None:
-    dialect = recognise(*request, listed_before)
+    dialect = recognise(*request, listed_before).dialect
     if dialect in (CLASSIC, TCRP, TCRP_OK):
         with contextlib.suppress(MalformedMessage):
             assert not parse_request_untrusted(dialect, *request).user.strip().startswith("{")
@@ -168,7 +169,7 @@ def test_what_a_dialects_own_client_sends_is_recognised(
 ) -> None:
     raw = serialize_request(dialect, operation, room, user, port=50000)
     header, body = Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:]
-    found = recognise(header, body, False)
+    found = recognise(header, body, False).dialect
     looks_like_json = dialect.request is RequestForm.PLAIN and user[0] in '{"'
     assert found is dialect or looks_like_json
     parse_request_untrusted(dialect, header, body)
@@ -179,4 +180,41 @@ def test_ambiguous_requests_are_classic_or_tcrp() -> None:
         if dialect.request is RequestForm.PLAIN and dialect is not TCRP_OK:
             for operation, expected in ((CREATE, CLASSIC), (JOIN, CLASSIC if dialect.join_lists_rooms else TCRP)):
                 raw = serialize_request(dialect, operation, "den", "alice")
-                assert recognise(Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:], False) is expected
+                assert (
+                    recognise(Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:], False).dialect is expected
+                )
+
+
+EXAMPLES: dict[Rule, tuple[int, str, bytes, bool, str]] = {
+    Rule.ROOM_LIST: (JOIN, "", b"", False, "room list"),
+    Rule.TSUDOI: (CREATE, "den", b'{"tsudoi":1,"name":"a"}', False, "tsudoi"),
+    Rule.USER_ADDRESS: (CREATE, "den", b'{"user_name":"a","user_address":1}', False, "tcrp-single"),
+    Rule.UDP_PORT: (CREATE, "den", b'{"user_name":"a","udp_port":1}', False, "tcrp-two-sockets"),
+    Rule.USER_NAME: (CREATE, "den", b'{"user_name":"a"}', False, "tcrp-room"),
+    Rule.PORT_OR_IP: (CREATE, "den", b'{"username":"a","ip":""}', False, "tcrp-202"),
+    Rule.USERNAME: (CREATE, "den", b'{"username":"a"}', False, "tcrp-json"),
+    Rule.BRACE: (CREATE, "den", b"{'username': 'a'}", False, "tcrp-json"),
+    Rule.JOIN_WITHOUT_ROOM: (JOIN, "", b"a", False, "classic"),
+    Rule.JSON_STRING: (CREATE, "den", b'"a"', False, "tcrp-success"),
+    Rule.ENDS_IN_PORT: (CREATE, "den", b"a\xc3\x50", True, "tcrp-ok"),
+    Rule.PLAIN_JOIN: (JOIN, "den", b"a", False, "tcrp"),
+    Rule.PLAIN: (CREATE, "den", b"a", False, "classic"),
+}
+"""Rule → operation, room, payload, whether the address has listed the rooms, the dialect in the document."""
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_the_reason_is_the_rule_that_found_the_dialect(rule: Rule) -> None:
+    operation, room, payload, listed_before, _ = EXAMPLES[rule]
+    header = Header(len(room), operation, 0, len(payload))
+    assert recognise(header, room.encode() + payload, listed_before).rule is rule
+
+
+def test_the_rules_are_those_of_the_document_in_its_order() -> None:
+    (rows,) = [
+        table[2:]
+        for table in tables("PROTOCOL.md")
+        if table[0] == ["request", "dialect"] and "room list" in table[2][1]
+    ]
+    for rule, row in zip(Rule, rows, strict=True):
+        assert EXAMPLES[rule][-1] in row[1]
