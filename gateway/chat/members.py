@@ -8,7 +8,7 @@ from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.backbone import Granted
 from tsudoi.protocol.client.dialect import Dialect, DownStyle
 
-from .own_name import own_prefixes
+from .own_name import own_names
 from .replay_limiter import ReplayLimiter
 
 NEVER = float("-inf")
@@ -35,8 +35,8 @@ class SenderState:
 
     wished: str
     """The name that it asked for: its client may still write it."""
-    prefixes: tuple[str, ...]
-    """Its `own_prefixes`."""
+    own_names: tuple[str, ...]
+    """The names that its client may write before its texts (`own_name.own_names`)."""
     bucket: Bucket | None = None
     command_bucket: Bucket | None = None
     moves: Bucket | None = None
@@ -105,19 +105,19 @@ class Member:
             granted.member, name, granted.options, token, dialect, room, ip, rate_key, now, idle_s, granted.offset
         )
         if granted.wished not in ("", name):
-            member.sender = SenderState(granted.wished, own_prefixes(name, granted.wished))
+            member.sender = SenderState(granted.wished, own_names(name, granted.wished))
         return member
 
     def sender_state(self) -> SenderState:
         """Return its sender state; create it on first use."""
         if self.sender is None:
-            self.sender = SenderState(self.name, own_prefixes(self.name))
+            self.sender = SenderState(self.name, own_names(self.name))
         return self.sender
 
     def rename(self, name: str) -> None:
         """Change its name; its client may still write the one that it asked for."""
         sender = self.sender_state()
-        sender.prefixes = own_prefixes(name, sender.wished)
+        sender.own_names = own_names(name, sender.wished)
         self.name = name
 
 

@@ -97,7 +97,7 @@ class Receiver(Component):
             if self.settings.auth != "off":
                 # Clients may write a signed token where others write their names.
                 text = without_token(text)
-            text = without_own_name(text, sender.prefixes)
+            text = without_own_name(text, sender.own_names)
         else:
             text = ""
         if not text or sender is None or text in dialect.register_words:

@@ -30,7 +30,7 @@ MAX_TOKEN = 4_096
 # `eyJ` is base64 for `{"`, how a header in JSON begins. A token with an empty signature is a wrong token, not a name.
 _TOKEN = r"eyJ[A-Za-z0-9_-]{9,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
 _TOKEN_ALONE = re.compile(_TOKEN)
-_TOKEN_AS_PREFIX = re.compile(rf"{_TOKEN} ?: ")
+_TOKEN_AS_PREFIX = re.compile(rf"{_TOKEN} ?: ?")
 
 
 class Claims(msgspec.Struct, gc=False):

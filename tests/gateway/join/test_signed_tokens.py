@@ -361,12 +361,15 @@ def test_whatever_is_signed_is_admitted_or_refused(claims: Any) -> None:
 def test_names_are_not_taken_for_tokens(text: str) -> None:
     assert not looks_like_token(text)
     assert without_token(f"{text}: hello") == f"{text}: hello"
+    assert without_token(f"{text}:hello") == f"{text}:hello"
 
 
 def test_a_token_is_not_said_to_the_room() -> None:
     token = a_token()
     assert without_token(f"{token}: hello") == "hello"
     assert without_token(f"{token} : hello") == "hello"
+    assert without_token(f"{token}:hello") == "hello"
+    assert without_token(f"{token} :hello") == "hello"
     assert without_token("hello") == "hello"
 
 

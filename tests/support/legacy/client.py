@@ -54,6 +54,8 @@ class Habits:
     """JSON with escapes (`json.dumps` as it comes), or with the characters themselves."""
     create_state: int = 0
     """The state in a request to create; some of the seed's kind send 1."""
+    joins_by_room: bool = False
+    """A client of the seed's kind that names the room in its join, and so gets no list."""
 
 
 PLAIN = Habits()

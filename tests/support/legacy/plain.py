@@ -19,8 +19,8 @@ class Classic(RawClient):
     listed: tuple[str, ...] = ()
 
     def converse(self, stream: Stream, operation: int, room: str) -> Answer:
-        if operation == CREATE:
-            self.send_request(stream, CREATE, room, self.name.encode(), self.habits.create_state)
+        if operation == CREATE or self.habits.joins_by_room:
+            self.send_request(stream, operation, room, self.name.encode(), self.habits.create_state)
             token = stream.receive_once(255)
             return Answer((token,), token)
         self.send_request(stream, JOIN, "", self.name.encode())

@@ -50,9 +50,6 @@ class Rule(Enum):
         "the address has asked for the room list, and the payload ends like a port",
         "同じアドレスがルーム一覧を求めたあとで、ペイロードの末尾がポート番号に見える",
     )
-    PLAIN_JOIN = Words(
-        "a join that names its room, with a plain user name", "ルーム名のある参加で、ペイロードはただの名前"
-    )
     PLAIN = Words("the payload is a plain user name", "ペイロードはただの名前")
 
 
@@ -66,8 +63,9 @@ class Recognised(NamedTuple):
 def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
     """Return the dialect of a request, and the rule that found it.
 
-    Create requests of classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack, tcrp-empty-ack and tcrp-no-token are the same
-    bytes: this returns classic, the most frequent. A join that names its room can not be classic: this returns tcrp.
+    Requests with a room and a plain name are the same bytes in classic, tcrp, tcrp-named, tcrp-200, tcrp-bare-ack,
+    tcrp-empty-ack and tcrp-no-token: this returns classic, the most frequent, for a create and for a join, so that a
+    client that can do one can do the other.
 
     `listed_before`: this IP address has lately asked for the room names, as clients of tcrp-ok do first. Other clients
     may share the address, so the payload must also end in a plausible port.
@@ -83,8 +81,6 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
         return Recognised(dialects.TCRP_SUCCESS, Rule.JSON_STRING)
     if listed_before and _ends_in_port(body):
         return Recognised(dialects.TCRP_OK, Rule.ENDS_IN_PORT)
-    if header.operation == Operation.JOIN:
-        return Recognised(dialects.TCRP, Rule.PLAIN_JOIN)
     return Recognised(dialects.CLASSIC, Rule.PLAIN)
 
 

@@ -14,7 +14,6 @@ from tsudoi.protocol.client.dialect import RequestForm
 from tsudoi.protocol.client.dialects import (
     CLASSIC,
     DIALECTS,
-    TCRP,
     TCRP_202,
     TCRP_JSON,
     TCRP_OK,
@@ -92,9 +91,9 @@ def test_a_json_string_is_tcrp_success(operation: int, room: str) -> None:
 def test_a_plain_name_is_plain_whatever_it_holds(user: str) -> None:
     for room in ("den", "部屋1", 'the "den"', "{}"):
         assert ask(CREATE, room, user.encode()) == "classic"
-        assert ask(JOIN, room, user.encode()) == "tcrp"
+        assert ask(JOIN, room, user.encode()) == "classic"
         assert ask(CREATE, room, user.encode(), characters=True) == "classic"
-        assert ask(JOIN, room, user.encode(), characters=True) == "tcrp"
+        assert ask(JOIN, room, user.encode(), characters=True) == "classic"
 
 
 @pytest.mark.parametrize("before", ["", " \r\n", "\u3000", "\ufeff", "\ufeff \ufeff"])
@@ -116,7 +115,7 @@ def test_what_begins_as_an_object_is_nobodys_name(before: str, rest: str, room: 
 @given(requests(), st.booleans())
 def test_an_object_never_becomes_a_name(request: tuple[Header, bytes], listed_before: bool) -> None:
     dialect = recognise(*request, listed_before).dialect
-    if dialect in (CLASSIC, TCRP, TCRP_OK):
+    if dialect in (CLASSIC, TCRP_OK):
         with contextlib.suppress(MalformedMessage):
             assert not parse_request_untrusted(dialect, *request).user.strip().startswith("{")
 
@@ -138,7 +137,7 @@ def test_every_port_that_systems_give_out_is_seen_at_a_payloads_end(room: str, u
 @pytest.mark.parametrize("user", ["alice", "アリス", "bob2", "太郎", "x1", "김철수"])
 def test_a_name_that_can_not_end_in_a_port_is_plain_after_a_room_list_too(user: str) -> None:
     assert ask(CREATE, "den", user.encode(), listed_before=True) == "classic"
-    assert ask(JOIN, "部屋1", user.encode(), listed_before=True) == "tcrp"
+    assert ask(JOIN, "部屋1", user.encode(), listed_before=True) == "classic"
 
 
 @pytest.mark.parametrize("listed_before", [True, False])
@@ -146,7 +145,7 @@ def test_a_join_without_a_room_is_classic_and_without_anything_the_room_list(lis
     assert ask(JOIN, "", b"bob", listed_before) == "classic"
     assert ask(JOIN, "", b'"bob"', listed_before) == "classic"
     assert ask(JOIN, "", b"", listed_before) == "tcrp-ok"
-    assert ask(JOIN, "den", b"", listed_before) == "tcrp"
+    assert ask(JOIN, "den", b"", listed_before) == "classic"
     assert ask(CREATE, "den", b"", listed_before) == "classic"
 
 
@@ -175,14 +174,12 @@ def test_what_a_dialects_own_client_sends_is_recognised(
     parse_request_untrusted(dialect, header, body)
 
 
-def test_ambiguous_requests_are_classic_or_tcrp() -> None:
+@pytest.mark.parametrize("operation", [CREATE, JOIN])
+def test_ambiguous_requests_are_classic_to_create_and_to_join(operation: Operation) -> None:
     for dialect in DIALECTS.values():
         if dialect.request is RequestForm.PLAIN and dialect is not TCRP_OK:
-            for operation, expected in ((CREATE, CLASSIC), (JOIN, CLASSIC if dialect.join_lists_rooms else TCRP)):
-                raw = serialize_request(dialect, operation, "den", "alice")
-                assert (
-                    recognise(Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:], False).dialect is expected
-                )
+            raw = serialize_request(dialect, operation, "den", "alice")
+            assert recognise(Header.parse_untrusted(raw[:HEADER_SIZE]), raw[HEADER_SIZE:], False).dialect is CLASSIC
 
 
 EXAMPLES: dict[Rule, tuple[int, str, bytes, bool, str]] = {
@@ -197,7 +194,6 @@ EXAMPLES: dict[Rule, tuple[int, str, bytes, bool, str]] = {
     Rule.JOIN_WITHOUT_ROOM: (JOIN, "", b"a", False, "classic"),
     Rule.JSON_STRING: (CREATE, "den", b'"a"', False, "tcrp-success"),
     Rule.ENDS_IN_PORT: (CREATE, "den", b"a\xc3\x50", True, "tcrp-ok"),
-    Rule.PLAIN_JOIN: (JOIN, "den", b"a", False, "tcrp"),
     Rule.PLAIN: (CREATE, "den", b"a", False, "classic"),
 }
 """Rule → operation, room, payload, whether the address has listed the rooms, the dialect in the document."""
