@@ -64,6 +64,8 @@ class Core:
         self._changed: set[int] = set()
         """Rooms whose position is published again at the next sweep, as news can be dropped."""
         self._swept_at = now
+        self.reports_due = False
+        """The next turn stores reports of deliveries even if it stores nothing else."""
 
     # --- messages in ----------------------------------------------------------------------------------------------
 
@@ -129,6 +131,7 @@ class Core:
 
         Call it several times a second.
         """
+        self.reports_due = True
         self.gateways.awake(moment.now)
         self.ownership.tick(moment.now)
         if moment.now - self._swept_at < SWEEP_S:
@@ -158,7 +161,9 @@ class Core:
     def take_turn(self, moment: Moment) -> Turn:
         """Return the work since the last turn."""
         pending, self._pending = self._pending, _Pending()
-        changes = self.directory.take_changes()
+        # A report alone is not worth a commit: a quiet room's would double its commits.
+        changes = self.directory.take_changes(with_reports=self.reports_due or bool(pending.publishers))
+        self.reports_due = False
         batch = changes.batch
         room_news = self._log(changes, moment)
         by_topic, own = news.route(room_news, changes.regrouped)

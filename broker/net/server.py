@@ -208,6 +208,7 @@ class Server:
         self._committer.wait()
         if not self._stopped and self.sockets.is_open:
             self._drain()
+            self._core.reports_due = True
             self._take_turn()
             self._committer.wait()
 

@@ -74,10 +74,16 @@ class Directory(Index):
         entries = self._changes.entries.get(room.id)
         return entries[0].offset - 1 if entries else room.last
 
-    def take_changes(self) -> Changes:
-        """Return what has changed since the last call."""
+    def take_changes(self, *, with_reports: bool = True) -> Changes:
+        """Return what has changed since the last call.
+
+        Without `with_reports`, reports of deliveries wait for a call that returns other changes of the store, too.
+        """
         changes, self._changes = self._changes, Changes()
         changes.batch.restrictions = self.bans_and_mutes.take_changes()
+        if not with_reports:
+            reports, changes.batch.delivered = changes.batch.delivered, {}
+            (changes if changes.batch or changes.entries else self._changes).batch.delivered = reports
         return changes
 
     # --- rooms ----------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """A broker without sockets, and gateways that a test speaks for."""
 
+from collections.abc import Callable
+
 from broker.config import Limits
 from broker.turn import Turn
 from tests.support.fakes import FakeBroker
@@ -118,6 +120,12 @@ class Broker(FakeBroker):
         told = [message for to, message in self.heard if to == peer]
         self.heard = [(to, message) for to, message in self.heard if to != peer]
         return told
+
+    def stored(self, act: Callable[[], object]) -> dict[tuple[int, str], int]:
+        """Act, and return the reports of deliveries that went to the store meanwhile."""
+        known = len(self.turns)
+        act()
+        return {key: offset for turn in self.turns[known:] for key, offset in turn.batch.delivered.items()}
 
     def texts(self, room: int) -> list[str]:
         return [entry.text for entry in self.log(room) if entry.kind == EntryKind.SAID]

@@ -42,6 +42,7 @@ def test_a_broker_started_again_goes_on_where_it_was(broker: Broker) -> None:
     broker.publish(A, addressed(host, 2), said(host, "one"))
     broker.publish(B, said(guest, "two"))
     broker.say(A, Delivered([(host.room, 3)]))
+    broker.wait(0.25)
     broker.start_again("broker-2")
     assert broker.say(A, Canary(1)) == [Unknown("broker-2")]
     assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-2", 2, False)]
@@ -53,6 +54,18 @@ def test_a_broker_started_again_goes_on_where_it_was(broker: Broker) -> None:
     granted = broker.ask(B, Resume(a_token(1)))
     assert isinstance(granted, Granted)
     assert granted.offset == 3
+
+
+def test_a_report_is_stored_with_the_next_commit_or_tick(broker: Broker) -> None:
+    host = broker.create(peer=A)
+    room = broker.core.directory.rooms[host.room]
+    broker.publish(A, addressed(host, 1), said(host, "one"))
+    assert not broker.stored(lambda: broker.say(A, Delivered([(host.room, 2)])))
+    assert room.delivered == {A: 2}
+    assert broker.stored(lambda: broker.publish(A, said(host, "two"))) == {(host.room, A): 2}
+    assert not broker.stored(lambda: broker.say(A, Delivered([(host.room, 3)])))
+    assert broker.stored(lambda: broker.wait(0.25)) == {(host.room, A): 3}
+    assert not broker.stored(lambda: broker.wait(1.0, A))
 
 
 def test_a_moderator_is_one_after_a_restart(broker: Broker) -> None:
@@ -169,6 +182,7 @@ class Twins:
             room = self.draw(st.sampled_from(rooms))
             offset = self.draw(st.integers(0, self.directory.rooms[room].last + 1))
             for twin in self.twins:
+                twin.core.reports_due = True  # as after a tick
                 twin.say(peer, Delivered([(room, offset)]))
 
     def move(self) -> None:
