@@ -119,6 +119,7 @@ class Room:
     closed_ms: int
     topic: str
     persistent: bool
+    epoch_after: int
     first: int
     """Offset of the oldest entry in the log."""
     last: int

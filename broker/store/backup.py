@@ -7,8 +7,9 @@ from pathlib import Path
 
 from tsudoi.protocol.errors import SettingError
 
+from .sqlite_file import check_name, resolve, wal_path
 from .sqlite_import import VERSIONS
-from .sqlite_schema import MIGRATIONS, NEW_EPOCHS
+from .sqlite_schema import EARLIER_NEW_EPOCHS, KNOWS_COPIES
 
 NEW = ".new"
 
@@ -29,7 +30,7 @@ def back_up(store: Path, target: Path) -> None:
     except OSError as exc:
         raise SettingError(f"can not copy {store} to {target}: {exc.strerror}") from exc
     try:
-        _copy(store, unfinished)
+        _copy(resolve(store), unfinished)
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
         # Unlike a rename, this does not replace a file that came meanwhile.
@@ -42,20 +43,27 @@ def back_up(store: Path, target: Path) -> None:
 
 
 def _copy(store: Path, target: Path) -> None:
+    has_wal = wal_path(store).exists()
     with (
-        closing(sqlite3.connect(f"{store.resolve().as_uri()}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(target, isolation_level=None)) as copy,
     ):
         (version,) = source.execute("PRAGMA user_version").fetchone()
         if version in VERSIONS:
             raise SettingError(f"{store} has a journal: start this version's broker with it once, which converts it")
+        if version >= KNOWS_COPIES and not has_wal:
+            check_name(store, bool(source.execute("SELECT is_open FROM run").fetchone()[0]))
         source.backup(copy)
         # One file, without the -wal and -shm of a running store.
         copy.execute("PRAGMA journal_mode=DELETE")
-        # The original's broker continues, and its next entries get the same positions as the copy's.
-        copy.execute(NEW_EPOCHS)
-        if version == len(MIGRATIONS):
-            copy.execute("UPDATE run SET opened_in=''")
+        if version < KNOWS_COPIES:
+            # The original's broker continues, and its next entries get the same positions as the copy's.
+            copy.execute(EARLIER_NEW_EPOCHS)
+            if version == KNOWS_COPIES - 1:
+                copy.execute("UPDATE run SET opened_in=''")
+        else:
+            # Each time that the copy is put in a store's place, its rooms begin an epoch of their own.
+            copy.execute("UPDATE run SET opened_in='', is_open=0, file='a copy'")
         found = copy.execute("PRAGMA quick_check").fetchone()
         if found != ("ok",):
             raise SettingError(f"{store} is damaged: {found[0] if found else 'no answer'}")

@@ -37,6 +37,8 @@ class RoomRow:
     topic: str = ""
     persistent: bool = False
     """It stays when its last member leaves."""
+    epoch_after: int = 0
+    """Entries up to this offset are from before the room's epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,10 @@ class Snapshot:
     restrictions: list[Restriction] = field(default_factory=list)
     has_lost: bool = False
     """Commits may be missing, as after a power cut; the rooms have begun a new epoch."""
+    is_copy: bool = False
+    """It continues from a copy, which may be older than what gateways have seen; the same."""
+    newest_ms: int = 0
+    """When the newest entry of all logs was stamped; 0: there is none."""
 
 
 class Store(Protocol):

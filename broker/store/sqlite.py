@@ -7,13 +7,13 @@ later, for many turns at once.
 Durability `process` (synchronous=NORMAL): a commit is in the operating system's hands, so it survives `kill -9` of any
 process; SQLite syncs the WAL at checkpoints only. `full` (synchronous=FULL): SQLite syncs the WAL at each commit, so it
 survives a power cut as well. After a power cut under `process` the last commits may be missing. So if the operating
-system was started again before a store was closed, rooms begin a new epoch: positions may be given again.
+system was started again before a store was closed, rooms begin a new epoch: positions may be given again. They do so
+too if the file is a copy, which may be older than what gateways have seen.
 Sources: sqlite.org/wal.html, "Performance Considerations"; sqlite.org/pragma.html#pragma_synchronous.
 """
 
 import contextlib
 import operator
-import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -25,11 +25,11 @@ import msgspec
 
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from . import sqlite_file
+from . import file_identity, sqlite_file
 from .interface import Batch, Chunk, MemberRow, Restriction, RoomRow, Snapshot
 from .sqlite_import import VERSIONS, import_journal, journal_path
 from .sqlite_log import Logs
-from .sqlite_schema import MIGRATIONS, NEW_EPOCHS
+from .sqlite_schema import KNOWS_COPIES, MIGRATIONS, NEW_EPOCHS, erase_free_pages
 
 Durability = Literal["process", "full"]
 
@@ -38,6 +38,8 @@ _MEMBER = tuple(column.name for column in fields(MemberRow))
 _room_values = operator.attrgetter(*_ROOM)
 _member_values = operator.attrgetter(*_MEMBER)
 """Columns are named as the fields, so a new field needs only a migration."""
+_BUSY_MS = 5_000
+"""How long a commit waits for another program that writes to the file."""
 _CACHE_KIB = 512
 """Instead of SQLite's 2 MiB, which are 200 bytes a member with 10,000 members."""
 
@@ -51,28 +53,43 @@ class SqliteStore:
         `boot` is the id of this run of the operating system; None: ask the system.
         """
         sqlite_file.check_place(path)
+        path = sqlite_file.resolve(path)
         boot = sqlite_file.boot_id() if boot is None else boot
         self._mutex = Lock()
         """Commits come from another thread than reads: one at a time."""
-        self._file_lock = sqlite_file.lock(path)
+        self._locks = sqlite_file.Locks(path)
+        self._holds_erased = False
+        """The WAL may still have texts that were erased from the database."""
         try:
-            sqlite_file.make_private(path)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            has_wal = sqlite_file.wal_path(path).exists()
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
             try:
                 lacks_turns = self._prepare(path, durability)
-                (opened_in,) = self._db.execute("SELECT opened_in FROM run").fetchone()
-                was_cut = opened_in not in ("", boot)
-                if was_cut:
-                    self._db.execute(NEW_EPOCHS)
-                self._has_lost = was_cut or lacks_turns
                 self._logs = Logs(self._db)
-                self._note_boot(boot if durability == "process" else "")
-            except (sqlite3.Error, OSError, msgspec.MsgspecError):
+                self._check_whence(path, has_wal, boot)
+                self._has_lost |= lacks_turns
+                self._note_open(boot if durability == "process" else "")
+            except (sqlite3.Error, OSError, msgspec.MsgspecError, SettingError):
                 self._db.close()
                 raise
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
-            os.close(self._file_lock)
+            self._locks.close()
             raise SettingError(f"can not open the store {path}: {exc}") from exc
+        except SettingError:
+            self._locks.close()
+            raise
+
+    def _check_whence(self, path: Path, has_wal: bool, boot: str) -> None:
+        """Begin new epochs if commits may be missing, or the file is a copy; raise SettingError for a wrong name."""
+        opened_in, file, is_open = self._db.execute("SELECT opened_in, file, is_open FROM run").fetchone()
+        self._file = file_identity.identity(self._locks.store)
+        self._has_lost = opened_in not in ("", boot)
+        self._is_copy = file not in ("", self._file)
+        if not self._is_copy and not has_wal:
+            sqlite_file.check_name(path, bool(is_open))
+        if self._has_lost or self._is_copy:
+            self._fold()
+            self._db.execute(NEW_EPOCHS)
 
     def _prepare(self, path: Path, durability: Durability) -> bool:
         """Bring the tables up to date; return whether turns of a store with a journal are missing."""
@@ -86,19 +103,25 @@ class SqliteStore:
         self._db.execute(self._synchronous)
         # The broker reads few pages again, and the system's cache has these as well.
         self._db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-        # Messages are erased, not only unlinked, when a room is purged or its log is trimmed.
-        self._db.execute("PRAGMA secure_delete=FAST")
+        # Texts are overwritten, not only unlinked, when they leave a table; `trim` removes them from the WAL.
+        self._db.execute("PRAGMA secure_delete=ON")
         lacks_turns = version in VERSIONS and import_journal(self._db, path)
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN; {script} PRAGMA user_version={number}; COMMIT;")
         if version in VERSIONS:
             journal_path(path).unlink(missing_ok=True)
+        if 0 < version < KNOWS_COPIES:
+            erase_free_pages(self._db)
         return lacks_turns
 
-    def _note_boot(self, boot: str) -> None:
-        """Write, synced, in which run of the system the store is open; empty: no commit can be lost any more."""
+    def _note_open(self, boot: str, is_open: bool = True) -> None:
+        """Write, synced, whether the store is open, and in which run of the system; empty: no commit can be lost.
+
+        The note goes into the file itself, so that a store without its -wal is noticed.
+        """
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("UPDATE run SET opened_in=?", (boot,))
+        self._db.execute("UPDATE run SET opened_in=?, file=?, is_open=?", (boot, self._file, is_open))
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         self._db.execute(self._synchronous)
 
     # --- the interface; see `Store` -------------------------------------------------------------------------------
@@ -115,7 +138,9 @@ class SqliteStore:
             delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
             rows = self._db.execute("SELECT room, kind, name, ip, until_ms FROM restrictions")
             restrictions = [Restriction(*row) for row in rows]
-            return Snapshot(rooms, members, self._logs.ends(), accepted, delivered, restrictions, self._has_lost)
+            ends, newest_ms = self._logs.ends(), self._logs.newest_ms()
+            origin = self._has_lost, self._is_copy
+            return Snapshot(rooms, members, ends, accepted, delivered, restrictions, *origin, newest_ms)
 
     @property
     def is_long_commit_due(self) -> bool:
@@ -141,6 +166,7 @@ class SqliteStore:
                         self._logs.append(kept)
                 if drops:
                     self._logs.turns.clear()
+                    self._holds_erased |= bool(batch.purged)
             elif appends:
                 self._logs.append(kept)  # one statement is a transaction
             self._logs.turns.add(kept)
@@ -153,16 +179,19 @@ class SqliteStore:
         with self._mutex, self._errors("trim"):
             self._fold()
             with self._transaction():
-                return self._logs.trim(keep, before_ms)
+                changed = self._logs.trim(keep, before_ms)
+            if changed or self._holds_erased:
+                self._holds_erased = not self._empty_wal()
+            return changed
 
     def close(self) -> None:
         with self._mutex:
             with contextlib.suppress(sqlite3.Error):  # then the next start folds
                 self._fold()
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                self._note_boot("")
+                self._note_open("", is_open=False)
             self._db.close()
-            os.close(self._file_lock)
+            self._locks.close()
 
     # --- internals ------------------------------------------------------------------------------------------------
 
@@ -171,6 +200,15 @@ class SqliteStore:
             with self._transaction():
                 self._logs.fold()
             self._logs.turns.clear()
+
+    def _empty_wal(self) -> bool:
+        """Move all commits from the WAL to the database, and empty the file; return False if a backup is reading."""
+        self._db.execute("PRAGMA busy_timeout=0")
+        try:
+            busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        return not busy
 
     @contextlib.contextmanager
     def _errors(self, purpose: str) -> Iterator[None]:

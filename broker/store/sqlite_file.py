@@ -1,4 +1,8 @@
-"""The store's files: their place, their permissions, and the lock of the broker that has them open."""
+"""The store's files: their place, their permissions, and the locks of the broker that has them open.
+
+A store is one file, however many names it has. SQLite keeps the newest commits beside it in a file NAME-wal, so a
+second name (a hard link) would open the store without them, and two brokers could open it at once.
+"""
 
 import contextlib
 import fcntl
@@ -29,22 +33,73 @@ def check_place(path: Path) -> None:
         raise SettingError(f"can not open the store {path}: file is not a database")
 
 
-def lock(path: Path) -> int:
-    """Lock the store, and return the lock's file descriptor; raise StoreInUse or SettingError.
+def resolve(path: Path) -> Path:
+    """Return the store's own path, if `path` is or has a symbolic link; raise SettingError for a circle of links."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as exc:
+        raise SettingError(f"can not open the store {path}: {exc}") from exc
 
-    The kernel releases the lock when the process ends.
+
+def wal_path(store: Path) -> Path:
+    """Return where SQLite keeps the newest commits of a store that is open."""
+    return store.with_name(store.name + "-wal")
+
+
+def check_name(store: Path, is_open: bool) -> None:
+    """Raise SettingError if a store without a -wal may have it under another name; `is_open`: it was not closed."""
+    if is_open and store.stat().st_nlink > 1:
+        raise SettingError(
+            f"can not open the store {store}: the file has other names (hard links), and its newest part is in a -wal"
+            " file beside one of these: use that name, or remove it"
+        )
+
+
+class Locks:
+    """The locks on an open store. The kernel releases them when the process ends.
+
+    One is on the file NAME.lock, which is there before the store is. The other is on the store itself, which may have
+    other names. It is a flock: SQLite locks with POSIX locks, which know nothing of it.
     """
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise SettingError(f"can not open the store {path}: {exc.strerror}") from exc
-    try:
-        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(found)
-        raise StoreInUse(f"another broker has the store {path} open") from exc
-    return found
+
+    def __init__(self, path: Path) -> None:
+        """Lock the store at a resolved path, and create it, mode 0600, if there is none.
+
+        Raises:
+            StoreInUse: another broker has it open.
+            SettingError: the files can not be opened.
+        """
+        self._descriptors: list[int] = []
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock(path.with_name(path.name + ".lock"), path)
+            make_private(path)
+            self._lock(path, path)
+        except OSError as exc:
+            self.close()
+            raise SettingError(f"can not open the store {path}: {exc.strerror}") from exc
+        except StoreInUse:
+            self.close()
+            raise
+
+    @property
+    def store(self) -> int:
+        """Descriptor of the store's file."""
+        return self._descriptors[-1]
+
+    def _lock(self, file: Path, path: Path) -> None:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptors.append(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise StoreInUse(f"another broker has the store {path} open") from exc
+
+    def close(self) -> None:
+        """Release the locks. SQLite must have closed the store: its own locks end when any descriptor is closed."""
+        for descriptor in reversed(self._descriptors):
+            os.close(descriptor)
+        self._descriptors.clear()
 
 
 def make_private(path: Path) -> None:

@@ -12,7 +12,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from .sqlite_schema import NEW_EPOCHS
+from .sqlite_schema import EARLIER_NEW_EPOCHS
 
 VERSIONS = range(7, 10)
 _HEAD = struct.Struct("!IIQ")
@@ -48,7 +48,7 @@ def import_journal(db: sqlite3.Connection, store: Path) -> bool:
     db.execute("DELETE FROM turns WHERE row>?", (last,))
     lacks_turns = max(numbers, default=0) > last
     if lacks_turns:
-        db.execute(NEW_EPOCHS)
+        db.execute(EARLIER_NEW_EPOCHS)
     db.execute("COMMIT")
     return lacks_turns
 

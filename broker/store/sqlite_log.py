@@ -115,6 +115,11 @@ class Logs:
         self._grown.update(found)
         return found
 
+    def newest_ms(self) -> int:
+        """Return when the newest row's entries were stamped, 0 if there is none; there must be no turns."""
+        row = self._db.execute("SELECT at_ms FROM log ORDER BY row DESC LIMIT 1").fetchone()
+        return 0 if row is None else int(row[0])
+
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
         found: list[Chunk] = []
         query = f"SELECT {_LOG} FROM log WHERE room=? AND last>? ORDER BY last"

@@ -4,11 +4,19 @@ A store's `user_version` is the number of migrations that it has had. Migrations
 this version opens the stores of all earlier ones.
 """
 
+import sqlite3
 from typing import Final
 
-NEW_EPOCHS: Final = "UPDATE rooms SET epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER))"
-"""For a store that may lack its last commits: positions will be given again, so they need an epoch that no other copy
-of the store has."""
+NEW_EPOCHS: Final = """
+UPDATE rooms SET
+    epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER) * 65536 + (random() & 65535)),
+    epoch_after = coalesce((SELECT max(last) FROM log WHERE room = rooms.id), 0)
+"""
+"""For a store that continues from an earlier state, without turns: positions will be given again, so they need an epoch
+that no other copy of the store gets, also if it is opened in the same second or the clock was set back."""
+
+EARLIER_NEW_EPOCHS: Final = "UPDATE rooms SET epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER))"
+"""The same for stores before `KNOWS_COPIES`."""
 
 MIGRATIONS: Final = (
     """
@@ -74,4 +82,26 @@ INSERT INTO run SELECT opened_in FROM journal;
 DROP TABLE journal;
 ALTER TABLE sanctions RENAME TO restrictions;
 """,
+    """
+-- The file's own mark (`file_identity.py`): a copy has another one. Empty: not known.
+ALTER TABLE run ADD COLUMN file TEXT NOT NULL DEFAULT '';
+-- Not closed since it was opened, so a file NAME-wal belongs to it.
+ALTER TABLE run ADD COLUMN is_open INTEGER NOT NULL DEFAULT 0;
+-- Entries up to this offset are from before the room's epoch.
+ALTER TABLE rooms ADD COLUMN epoch_after INTEGER NOT NULL DEFAULT 0;
+""",
 )
+
+KNOWS_COPIES: Final = 11
+"""From this version on a store notes which file it is; and pages are overwritten when they become free."""
+_FILL_SIZE = 2**20
+
+
+def erase_free_pages(db: sqlite3.Connection) -> None:
+    """Overwrite what earlier versions left in free pages: fill them, and free them again."""
+    db.execute("BEGIN")
+    db.execute("CREATE TABLE filled (data BLOB NOT NULL)")
+    while (size := min(db.execute("PRAGMA freelist_count").fetchone()[0] * 4_096, _FILL_SIZE)) > 0:
+        db.execute("INSERT INTO filled VALUES (zeroblob(?))", (size,))
+    db.execute("DROP TABLE filled")
+    db.execute("COMMIT")

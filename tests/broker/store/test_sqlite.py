@@ -1,9 +1,12 @@
-"""broker/store/sqlite.py and sqlite_import.py: power cuts, and stores of earlier versions"""
+"""broker/store/sqlite.py, sqlite_file.py and sqlite_import.py: power cuts, copies, erasing, earlier versions"""
 
 import os
+import re
+import shutil
 import sqlite3
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,9 +18,8 @@ from broker.rooms.directory import Directory
 from broker.store.backup import back_up
 from broker.store.interface import Batch, Chunk, MemberRow, RoomRow
 from broker.store.sqlite import Durability, SqliteStore
-from broker.store.sqlite_file import boot_id
+from broker.store.sqlite_file import StoreInUse, boot_id
 from broker.store.sqlite_import import _parse, journal_path
-from broker.store.sqlite_schema import MIGRATIONS
 from tsudoi.protocol.errors import SettingError
 
 OWNER = b"owner 01"
@@ -40,8 +42,6 @@ def leave_open(
         for step in steps:
             step(store)
         left = {file: file.read_bytes() for file in path.parent.glob(path.name + "*") if file.suffix != ".sqlite-shm"}
-    for file in path.parent.glob(path.name + "*"):
-        file.unlink()
     for file, content in left.items():
         file.write_bytes(content)
 
@@ -142,6 +142,7 @@ def old(path: Path) -> Path:
         bodies = [body for (body,) in db.execute("SELECT body FROM turns ORDER BY row")]
         db.executescript(
             "ALTER TABLE restrictions RENAME TO sanctions; DROP TABLE run; DELETE FROM turns;"
+            "ALTER TABLE rooms DROP COLUMN epoch_after;"
             "CREATE TABLE journal (owner BLOB NOT NULL, folded INTEGER NOT NULL, opened_in TEXT NOT NULL DEFAULT '');"
             "PRAGMA user_version=9"
         )
@@ -162,7 +163,7 @@ def test_the_turns_of_a_journal_are_taken_up_and_it_is_deleted(old: Path) -> Non
 def test_a_journal_may_be_taken_up_again_if_the_first_time_was_cut_short(old: Path) -> None:
     before = {file: file.read_bytes() for file in (old, journal_path(old))}
     with closing(sqlite3.connect(old)) as db:
-        version = len(MIGRATIONS) - 1
+        version = 9
         db.executescript(f"INSERT INTO turns VALUES (6, x'{_parse(before[journal_path(old)], OWNER)[6].hex()}')")
         assert db.execute("PRAGMA user_version").fetchone() == (version,)
     assert kept(old) == (4, 4, False)
@@ -208,3 +209,155 @@ def test_a_cut_or_altered_record_ends_a_journal(bodies: list[bytes], data: DataO
         altered = bytearray(whole)
         altered[at] ^= data.draw(integers(1, 255))
         assert _parse(bytes(altered), OWNER) == dict(enumerate(bodies[: sum(end <= at for end in ends) - 1], 1))
+
+
+# --- copies, links and locks --------------------------------------------------------------------------------------
+
+
+def epochs_of(path: Path) -> tuple[int, int, bool]:
+    """Epoch of the one room, where it begins, and whether the store was taken for a copy."""
+    with closing(SqliteStore(path)) as store:
+        snapshot = store.load()
+        (room,) = snapshot.rooms
+        assert not snapshot.has_lost
+        return room.epoch, room.epoch_after, snapshot.is_copy
+
+
+def test_a_folder_that_was_copied_while_no_broker_ran_is_in_another_epoch_when_it_is_opened(
+    path: Path, tmp_path: Path
+) -> None:
+    SqliteStore(path).close()
+    shutil.copytree(tmp_path, tmp_path / "cold", copy_function=shutil.copy2)
+    assert epochs_of(path) == (1, 0, False)
+    epoch, epoch_after, is_copy = epochs_of(tmp_path / "cold" / path.name)
+    assert (epoch > 1, epoch_after, is_copy) == (True, 4, True)
+    # It is at home now.
+    assert epochs_of(tmp_path / "cold" / path.name) == (epoch, 4, False)
+    (tmp_path / "cold" / path.name).rename(tmp_path / "renamed")
+    assert epochs_of(tmp_path / "renamed") == (epoch, 4, False)
+
+
+def test_a_backup_that_is_put_back_twice_is_in_another_epoch_each_time(path: Path, tmp_path: Path) -> None:
+    with closing(SqliteStore(path)):
+        back_up(path, tmp_path / "copy")
+    found = set()
+    for _ in range(3):
+        # Over the store's own file: its inode stays.
+        path.write_bytes((tmp_path / "copy").read_bytes())
+        epoch, epoch_after, is_copy = epochs_of(path)
+        assert (epoch_after, is_copy) == (4, True)
+        found.add(epoch)
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_no_second_broker_opens_a_store_by_another_name(
+    path: Path, tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "name"
+    with closing(SqliteStore(path)) as store:
+        link(path, other)
+        with pytest.raises(StoreInUse):
+            SqliteStore(other)
+        store.commit(Batch(accepted={"b/1": 5}))
+    with closing(SqliteStore(other)) as store:
+        assert store.load().accepted == {"a/1": 4, "b/1": 5}
+
+
+def test_a_store_that_was_not_closed_is_not_opened_or_copied_without_what_lies_beside_its_other_name(
+    path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "name"
+    leave_open(path, lambda store: say(store, 5))
+    os.link(path, other)
+    with pytest.raises(SettingError, match="hard links"):
+        SqliteStore(other)
+    with pytest.raises(SettingError, match="hard links"):
+        back_up(other, tmp_path / "copy")
+    assert not (tmp_path / "copy").exists()
+    assert kept(path) == (5, 5, False)
+    assert kept(other) == (5, 5, False)
+
+
+def test_a_link_to_itself_is_told(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(SettingError, match="can not open the store"):
+        SqliteStore(tmp_path / "circle")
+
+
+# --- erasing ------------------------------------------------------------------------------------------------------
+
+
+def chunks_with_secrets(room: int, count: int) -> Iterator[Batch]:
+    for offset in range(1, count + 1):
+        yield Batch(chunks=[Chunk(room, offset, offset, offset, f"secret-{room}-{offset} ".encode() * 20)])
+
+
+def readable(path: Path, room: int) -> set[bytes]:
+    """The texts of a room that stand somewhere in the store's files."""
+    content = b"".join(file.read_bytes() for file in path.parent.glob(path.name + "*"))
+    # A text that a page's end cuts stands there many times more.
+    return set(re.findall(rb"(secret-%d-\d+) " % room, content))
+
+
+def test_texts_of_a_purged_room_are_erased_from_the_files_of_a_running_store(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.sqlite"
+    with closing(SqliteStore(path)) as store:
+        for number in (1, 2):
+            store.commit(Batch({number: RoomRow(number, f"room {number}", 1, 5, "", 1)}))
+        for one, two in zip(chunks_with_secrets(1, 300), chunks_with_secrets(2, 300), strict=True):
+            store.commit(Batch(chunks=one.chunks + two.chunks))
+            if one.chunks[0].first % 100 == 0:
+                store.trim(1_000, 0)
+        store.commit(Batch(purged={1}))
+        store.trim(1_000, 0)
+        assert (readable(path, 1), len(readable(path, 2))) == (set(), 300)
+    assert (readable(path, 1), len(readable(path, 2))) == (set(), 300)
+
+
+def test_texts_that_were_trimmed_are_erased(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.sqlite"
+    with closing(SqliteStore(path)) as store:
+        store.commit(Batch({1: RoomRow(1, "den", 1, 5, "", 1)}))
+        for batch in chunks_with_secrets(1, 400):
+            store.commit(batch)
+        store.trim(100, 0)
+        assert readable(path, 1) == {f"secret-1-{offset}".encode() for offset in range(301, 401)}
+        store.trim(1_000, 350)
+        assert readable(path, 1) == {f"secret-1-{offset}".encode() for offset in range(350, 401)}
+
+
+def test_a_backup_that_is_reading_delays_the_erasing_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.sqlite"
+    with closing(SqliteStore(path)) as store:
+        store.commit(Batch({1: RoomRow(1, "den", 1, 5, "", 1)}))
+        for batch in chunks_with_secrets(1, 100):
+            store.commit(batch)
+        with closing(sqlite3.connect(path)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM rooms").fetchone()
+            store.commit(Batch(purged={1}))
+            begun = time.monotonic()
+            store.trim(1_000, 0)
+            assert time.monotonic() - begun < 1
+            assert readable(path, 1)
+        store.trim(1_000, 0)
+        assert not readable(path, 1)
+
+
+def test_what_an_earlier_version_left_in_free_pages_is_erased(path: Path, tmp_path: Path) -> None:
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA secure_delete=FAST")
+        for batch in chunks_with_secrets(7, 300):
+            db.execute("INSERT INTO turns (body) VALUES (?)", (batch.chunks[0].news,))
+        db.execute("DELETE FROM turns")
+        db.executescript(
+            "ALTER TABLE run DROP COLUMN file; ALTER TABLE run DROP COLUMN is_open;"
+            "ALTER TABLE rooms DROP COLUMN epoch_after; PRAGMA user_version=10"
+        )
+    assert readable(path, 7)
+    assert kept(path) == (4, 4, False)
+    assert not readable(path, 7)
