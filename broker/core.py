@@ -233,12 +233,14 @@ class Core:
     def _take_item(self, peer: str, member: Member, item: backbone.Item, moment: Moment) -> bool:
         """Carry out an item about a member; return False if this gateway may not publish it."""
         directory, kind = self.directory, item.kind
-        if kind in (EntryKind.SAID, EntryKind.COMMANDED):
+        if kind in (EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED):
             # The former gateway may still publish messages that the client had sent there.
             if peer not in (member.gateway, member.rare.former) or member.room.closed_ms:
                 return False
             if kind == EntryKind.COMMANDED:
                 commands.execute(directory, member, _taken(item.text), moment.wall_ms)
+            elif kind == EntryKind.LOCKED:
+                return commands.lock(directory, member, item.text, moment.wall_ms)
             elif not member.muted_until_ms or not commands.is_muted(directory, member, moment.wall_ms):
                 directory.say(member, _taken(item.text), moment.wall_ms)
             return True

@@ -195,12 +195,14 @@ class Settings:
         metavar="PER_SECOND",
     )
     password_tries: int = setting(
-        5, "Wrong passwords from one address before it has to wait, twice as long after each further one."
+        5,
+        "Wrong passwords of one name, from one address in one room, before that name has to wait, twice as long after"
+        " each further one. All names of the address have four times as many there, then one every two seconds.",
     )
     room_password_rate: float = setting(
         1.0,
-        "Wrong passwords a second in one room from all addresses, in the long run; a minute's worth at once. An address"
-        " that gave the right one before is let in all the same.",
+        "Wrong passwords a second in one room from all addresses, in the long run; a minute's worth at once. The right"
+        " one is taken all the same, and beyond `--password-tries` too, from an address that gave it before.",
         at_least=0.01,
         metavar="PER_SECOND",
     )

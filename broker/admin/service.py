@@ -19,6 +19,7 @@ from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 from ..core import Core
 from ..rooms.bans_and_mutes import EVERYWHERE, RESTRICTIONS_A_ROOM, end_of
+from ..rooms.passwords import is_hash
 from ..rooms.room_and_member import Member, Room
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 from ..turn import Moment
@@ -176,7 +177,7 @@ class AdminService:
 
     def _persist(self, name: str, password_hash: str | None, topic: str | None, wall_ms: int) -> Answer:
         directory, wanted = self._directory, names.room_name(name)
-        if password_hash and not password_hash.startswith("$argon2id$"):
+        if password_hash and not is_hash(password_hash):
             return Refused("that is no hash of a password")
         room = directory.persist(wanted, wall_ms)
         if password_hash is not None and password_hash != room.password_hash:

@@ -14,6 +14,7 @@ from tsudoi.protocol.errors import InvalidName
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 from .bans_and_mutes import end_of
 from .directory import Directory
+from .passwords import is_hash
 from .room_and_member import Member
 
 TOPIC_SIZE = 400
@@ -37,13 +38,24 @@ _SPEAKS = (slash_commands.Whisper, slash_commands.Reply, slash_commands.Act, sla
 
 
 def execute(directory: Directory, member: Member, line: str, wall_ms: int) -> None:
-    """Carry out a member's command, if it may give it. `/password NEW` is a request instead (`requests.py`)."""
+    """Carry out a member's command, if it may give it. `/password NEW` comes as its hash instead (`lock`)."""
     command = slash_commands.parse_untrusted(line)
     needs_host = isinstance(command, _HOSTS) or (isinstance(command, slash_commands.Topic) and command.text is not None)
     if needs_host and not member.may_moderate:
         directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
     elif not isinstance(command, _SPEAKS) or not is_muted(directory, member, wall_ms):
         _Run(directory, member, wall_ms).do(command)
+
+
+def lock(directory: Directory, member: Member, password_hash: str, wall_ms: int) -> bool:
+    """Set the password of a member's room, if the member may; return False if the text is no hash of a password."""
+    if not is_hash(password_hash):
+        return False
+    if member.may_moderate:
+        directory.set_password(member.room, password_hash, member, wall_ms)
+    else:
+        directory.answer(member, Phrase.NOT_HOST, "", wall_ms)
+    return True
 
 
 def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:

@@ -8,6 +8,17 @@ from argon2.exceptions import InvalidHashError, VerificationError
 _hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 
 
+MADE_BY_US = "$argon2id$"
+"""How each hash begins."""
+LONGEST_HASH = 200
+"""Characters; with our parameters a hash has 97."""
+
+
+def is_hash(text: str) -> bool:
+    """Return whether a text looks like a hash of `make_hash`."""
+    return text.startswith(MADE_BY_US) and len(text) <= LONGEST_HASH
+
+
 def make_hash(password: str) -> str:
     """Return the password's hash with its own salt and parameters, as text."""
     return _hasher.hash(password)

@@ -1,12 +1,13 @@
-"""Decide on gateways' requests: create, join, resume, set a password; `queries.py` has those that change nothing.
+"""Decide on gateways' requests: create, join, resume, hash a password; `queries.py` has those that change nothing.
 
 A request that needs a slow hash or the store is put into the turn (`turn.py`), and carried out with it.
 """
 
 from collections.abc import Callable
 
-from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import backbone, names
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import Rights, Status
 from tsudoi.protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists, WrongPassword
@@ -19,12 +20,19 @@ from . import queries
 from .bans_and_mutes import EVERYWHERE
 from .directory import Directory
 from .handovers import Handovers
+from .known_passwords import KnownPasswords
 from .lost_gateways import Ownership
-from .room_and_member import Member
+from .room_and_member import Member, Room
 
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
-PASSWORDS_KNOWN = 1_000
-"""Password changes that are remembered, so that a repeated request causes no second notice."""
+WAITING = 1_000
+"""Joins that wait for the check of one password; more are answered busy."""
+
+
+class _Busy(PeerError):
+    """Too many passwords wait to be checked, or this address has tried too many."""
+
+    status = Status.BUSY
 
 
 class Requests:
@@ -48,8 +56,9 @@ class Requests:
         self._answer = answer
         self._replays: list[tuple[str, int, backbone.Replay]] = []
         self._passwords: list[PasswordJob] = []
-        self._passwords_set: dict[tuple[str, int], bool] = {}
-        """(gateway instance, request id) of a SetPassword → False while its hash is being made."""
+        self._known = KnownPasswords()
+        self._checks: dict[tuple[str, str], dict[tuple[str, int], backbone.Request]] = {}
+        """(stored hash, password) that is being checked → the joins that wait for it, by gateway instance and id."""
 
     def take(self) -> tuple[list[tuple[str, int, backbone.Replay]], list[PasswordJob]]:
         """Return the replays and the passwords of a turn; see `Turn`."""
@@ -68,8 +77,8 @@ class Requests:
                     self._resume(peer, request.id, resume, moment.now)
                 case backbone.Reconcile(known):
                     self._reply(peer, request.id, self._ownership.reconcile(peer, known))
-                case backbone.SetPassword() as change:
-                    self._ask_for_password(peer, request, change, wall_ms)
+                case backbone.HashPassword() as asked:
+                    self._ask_for_hash(peer, request, asked, wall_ms)
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)
                     self._replays.append((peer, request.id, replay))
@@ -96,32 +105,34 @@ class Requests:
         return backbone.Done()
 
     def hashed(self, job: PasswordJob, result: str | bool, moment: Moment) -> None:
-        """Continue a request whose password was hashed (`result` is the hash) or checked (whether it is right)."""
-        try:
-            match job.request.body:
-                case backbone.Create() as body:
-                    self._enter(job.peer, job.request, body, moment.wall_ms, job, result)
-                case backbone.SetPassword() as change:
-                    self._set_password(job.peer, job.request.id, change, str(result), moment.wall_ms)
-        except PeerError as exc:
-            self._decline(job.peer, job.request.id, exc)
+        """Continue what waits for a password: `result` is its hash, or whether it is right."""
+        if isinstance(result, str):
+            self._known.learn(result, job.password, True)
+            waiting = {(job.peer, job.request.id): job.request}
+        else:
+            self._known.learn(job.stored, job.password, result)
+            waiting = self._checks.pop((job.stored, job.password), {})
+        for (peer, request_id), request in waiting.items():
+            try:
+                match request.body:
+                    case backbone.Create() as body:
+                        self._enter(peer, request, body, moment.wall_ms, str(result) if not job.stored else "")
+                    case backbone.HashPassword():
+                        self._reply(peer, request_id, backbone.Hashed(str(result)))
+            except PeerError as exc:
+                self._decline(peer, request_id, exc)
 
     def busy(self, job: PasswordJob) -> None:
-        """Refuse a request because too many passwords wait to be hashed."""
-        self._counters.passwords_refused += 1
-        self._passwords_set.pop((job.peer, job.request.id), None)
-        self._refuse(job.peer, job.request.id, Status.BUSY)
+        """Refuse what waits for a password, because too many passwords wait to be hashed."""
+        waiting = self._checks.pop((job.stored, job.password), {}) or {(job.peer, job.request.id): job.request}
+        for peer, request_id in waiting:
+            self._counters.passwords_refused += 1
+            self._refuse(peer, request_id, Status.BUSY)
 
     def _enter(
-        self,
-        peer: str,
-        request: backbone.Request,
-        body: backbone.Create,
-        wall_ms: int,
-        job: PasswordJob | None = None,
-        result: str | bool = "",
+        self, peer: str, request: backbone.Request, body: backbone.Create, wall_ms: int, new_hash: str = ""
     ) -> None:
-        """Create or join a room. If a password must be hashed first, this is called again with the job's result."""
+        """Create or join a room. If a password must be hashed or checked first, this is called again after it."""
         directory = self._directory
         # A request is repeated if its answer was lost, and is answered like the first time.
         member = directory.by_token.get(body.token_hash)
@@ -129,22 +140,53 @@ class Requests:
             name = names.room_name(body.room)
             room = directory.find(name) if isinstance(body, backbone.Join) else None
             self._check_ban(room.id if room else EVERYWHERE, body, wall_ms)
-            if job is None and (room.password_hash if room else body.password):
-                if not room and name in directory.by_name:
-                    raise RoomExists(name)
-                if not body.password:
-                    raise WrongPassword
-                stored = room.password_hash if room else ""
-                self._passwords.append(PasswordJob(peer, request, body.password, stored))
-                return
             user, row = names.user_name(body.user), _member_row(peer, body)
-            if room is None:
-                member = directory.create(name, str(result), user, row, wall_ms)
-            elif job is None or (room.password_hash == job.stored and result):
+            if room is not None:
+                if room.password_hash and not self._opens(room, peer, request, body):
+                    return
                 member = directory.join(room, user, row, wall_ms)
-            else:  # wrong; or meanwhile another room has the name, or this one another password
-                raise WrongPassword
+            elif body.password and not new_hash:
+                if name in directory.by_name:
+                    raise RoomExists(name)
+                self._passwords.append(PasswordJob(peer, request, body.password, ""))
+                return
+            else:
+                member = directory.create(name, new_hash, user, row, wall_ms)
+                if new_hash:
+                    self._note_right(new_hash, body)
         self._handovers.grant(peer, request.id, member)
+
+    def _opens(self, room: Room, peer: str, request: backbone.Request, body: backbone.Create) -> bool:
+        """Return whether a password opens a locked room; False: the request waits until the password is checked.
+
+        Raises:
+            WrongPassword: it is wrong, or missing.
+            _Busy: the address has tried too many to be told.
+        """
+        stored, password, address = room.password_hash, body.password, rate_key(body.ip)
+        if not password:
+            raise WrongPassword
+        is_right = self._known.look_up(stored, password)
+        waiting = self._checks.get((stored, password))
+        if is_right is None and (waiting is not None or not body.known_only):
+            if waiting is None:
+                waiting = self._checks[stored, password] = {}
+                self._passwords.append(PasswordJob(peer, request, password, stored))
+            elif len(waiting) >= WAITING:
+                raise _Busy
+            waiting[peer, request.id] = request
+            return False
+        if body.known_only and not self._known.was_right_from(stored, address):
+            raise _Busy  # and not "wrong", which would tell a guesser as much as a check
+        if not is_right:
+            raise WrongPassword
+        self._note_right(stored, body)
+        return True
+
+    def _note_right(self, stored: str, body: backbone.Create) -> None:
+        """Note that an address gave the right password; not of a proxy, behind which a guesser may be too."""
+        if not body.options & MemberOptions.SHARED_ADDRESS:
+            self._known.note_right_from(stored, rate_key(body.ip))
 
     def _check_ban(self, room: int, body: backbone.Create, wall_ms: int) -> None:
         """Raise Banned if this user may not join the room, InvalidName if the name is invalid."""
@@ -164,30 +206,13 @@ class Requests:
             return None
         return member
 
-    def _ask_for_password(
-        self, peer: str, request: backbone.Request, change: backbone.SetPassword, wall_ms: int
-    ) -> None:
-        """Have a new password hashed; the member gets the result through the room's log."""
-        if member := self._find_moderator(peer, change.member, change.room, wall_ms):
-            key = peer, request.id
-            if key in self._passwords_set:
-                if not self._passwords_set[key]:
-                    return  # answered when the hash is made
-            elif change.password and not member.room.closed_ms:
-                self._passwords_set[key] = False
-                drop_oldest(self._passwords_set, PASSWORDS_KNOWN)
-                self._passwords.append(PasswordJob(peer, request, change.password, ""))
-                return
-        self._reply(peer, request.id, backbone.Done())
-
-    def _set_password(
-        self, peer: str, request_id: int, change: backbone.SetPassword, password_hash: str, wall_ms: int
-    ) -> None:
-        member = self._directory.members.get(change.member)
-        if member is not None and member.may_moderate and not member.room.closed_ms:
-            self._directory.set_password(member.room, password_hash, member, wall_ms)
-        self._passwords_set[peer, request_id] = True
-        self._reply(peer, request_id, backbone.Done())
+    def _ask_for_hash(self, peer: str, request: backbone.Request, asked: backbone.HashPassword, wall_ms: int) -> None:
+        """Have a new password hashed, if the member may set it."""
+        member = self._find_moderator(peer, asked.member, asked.room, wall_ms)
+        if member is None or not asked.password or member.room.closed_ms:
+            self._reply(peer, request.id, backbone.Done())
+        else:
+            self._passwords.append(PasswordJob(peer, request, asked.password, ""))
 
     def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float) -> None:
         member = self._directory.by_token.get(resume.token_hash)

@@ -5,7 +5,7 @@ room's order. A question is answered to the member that asked, here or by asking
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from tsudoi.protocol.backbone import (
@@ -17,13 +17,14 @@ from tsudoi.protocol.backbone import (
     Done,
     Entry,
     GetTime,
+    Hashed,
+    HashPassword,
     Item,
     Present,
     Question,
     Replay,
     Replayed,
     ServerTime,
-    SetPassword,
     Who,
 )
 from tsudoi.protocol.client import slash_commands
@@ -54,6 +55,8 @@ class Commands(Component):
 
     limits: RateLimits
     leaving: Leaving
+    take_line: Callable[[Member, str, float], None] = field(init=False)
+    """Set by `Receiver`: a member's held lines go back to it."""
 
     def take(self, member: Member, line: str, now: float) -> str:
         """Carry out a line that begins with a slash; return the message to publish, empty if there is none."""
@@ -66,16 +69,38 @@ class Commands(Component):
                 self.leaving.leave(member, LeaveReason.LEFT, now)
             case slash_commands.Lock(password) if password:
                 if self._allows(member, QUESTION, now):
-                    self._ask(member, SetPassword(member.room.id, member.id, password), Done, now)
+                    self._set_password(member, password, now)
             case _ if isinstance(command, QUESTIONS):
                 if self._allows(member, QUESTION, now):
                     self._answer_question(member, command, now)
             case _:
-                item = Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0)
-                if self._allows(member, 1.0, now) and not self.out.publish(item):
-                    self.counters.window_full += 1
-                    self._answer(member, Phrase.BUSY)
+                if self._allows(member, 1.0, now):
+                    self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
         return ""
+
+    def _set_password(self, member: Member, password: str, now: float) -> None:
+        """Have a password hashed, then publish the order. Hold what the member sends meanwhile: it comes after it."""
+        sender = member.sender_state()
+        held: list[str] = []
+        sender.held = held
+
+        def answered(answer: Answer | None, now: float) -> None:
+            sender.held = None
+            if member.leaving:
+                return
+            if isinstance(answer, Hashed):
+                self._publish(Item(EntryKind.LOCKED, member.room.id, member.id, answer.password_hash, 0), member)
+            elif not isinstance(answer, Done):  # Done: the room's log has the answer
+                self._answer(member, Phrase.BUSY)
+            for line in held:
+                self.take_line(member, line, now)
+
+        self.out.ask(HashPassword(member.room.id, member.id, password), now, answered)
+
+    def _publish(self, item: Item, member: Member) -> None:
+        if not self.out.publish(item):
+            self.counters.window_full += 1
+            self._answer(member, Phrase.BUSY)
 
     def _allows(self, member: Member, cost: float, now: float) -> bool:
         """Count a command and return whether it is within the member's limit; if not, warn the member now and then."""

@@ -44,6 +44,10 @@ class Handover(Component):
             # The member is unknown here, and so is when it was last active: it must stay at its host.
             self._answer(EntryKind.KEPT, message, 0)
             return
+        if member is not None and member.sender is not None and member.sender.held is not None:
+            # Its lines wait for a command that is not done: the next gateway must not overtake them. The broker asks
+            # again in a moment.
+            return
         self._answered[message.handover] = now
         drop_oldest(self._answered, RELEASES)
         if member is None:

@@ -46,6 +46,8 @@ class SenderState:
     """Until then its datagrams are ignored unread (`rate_limits`, `flooding`)."""
     warned_at: float = NEVER
     """When it was last warned that it sends too fast."""
+    held: list[str] | None = None
+    """What it has sent after a command that is being prepared (`commands`): each line waits for its turn."""
 
 
 @dataclass(slots=True, eq=False)

@@ -23,11 +23,13 @@ from .leave import Leaving
 from .members import Member, Room
 from .outbound import Component
 from .own_name import without_own_name
-from .rate_limits import RateLimits
+from .rate_limits import TOO_FAST, RateLimits
 from .unknown_tokens import UnknownTokens
 
 LEAVE_WORDS = frozenset(word.encode() for dialect in DIALECTS.values() for word in dialect.leave_words)
 """Of all dialects, as bytes: a member can leave even while its datagrams are ignored."""
+HELD_LINES = 100
+"""Lines of one member that wait while its `/password` is being hashed, some 30 ms; more are dropped."""
 _COMMANDS = int(MemberOptions.COMMANDS)
 """A plain int: an operation with an enum's flag takes 2.6 µs."""
 
@@ -46,6 +48,7 @@ class Receiver(Component):
     def __post_init__(self) -> None:
         self.unknown_tokens.receive = self.receive
         self.unknown_tokens.handle_datagrams = self.handle_datagrams
+        self.commands.take_line = self.take_line
 
     def handle_datagrams(self, listener: int, datagrams: Iterable[tuple[bytes, bytes]], now: float) -> None:
         """Handle a batch of datagrams, (data, source address) each, from one listener."""
@@ -103,13 +106,24 @@ class Receiver(Component):
         if not text or sender is None or text in dialect.register_words:
             # It only shows that the client is alive; too many of these are a flood.
             self.flooding.ignored(member, source, now)
-        elif text in dialect.leave_words:
-            self.leaving.leave(member, LeaveReason.LEFT, now)
-        elif self.limits.allows_message(member, sender, now):
-            self._publish(member, text, now)
+        elif text in dialect.leave_words or self.limits.allows_message(member, sender, now):
+            self.take_line(member, text, now)
 
-    def _publish(self, member: Member, text: str, now: float) -> None:
-        """Carry out a command, or publish a message."""
+    def take_line(self, member: Member, text: str, now: float) -> None:
+        """Leave, carry out a command, or publish a message; hold the line if one before it is not done yet."""
+        if member.leaving:
+            return
+        sender = member.sender
+        if sender is not None and sender.held is not None:
+            if len(sender.held) < HELD_LINES:
+                sender.held.append(text)
+            else:
+                self.counters.window_full += 1
+                self.limits.warn(member, sender, TOO_FAST, now)
+            return
+        if text in member.dialect.leave_words:
+            self.leaving.leave(member, LeaveReason.LEFT, now)
+            return
         if text[0] in SLASHES and member.options & _COMMANDS:
             text = self.commands.take(member, text, now)
             if not text:

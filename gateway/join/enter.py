@@ -8,6 +8,7 @@ the rate of password attempts. The broker's directory decides the rest: it knows
 from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
 from tsudoi.protocol.names import hash_token
@@ -20,6 +21,7 @@ from ..listeners import sockaddr
 from .conversation import AskToEnter, Declined, Entered
 from .password_attempts import PasswordAttempts
 from .quotas import Quotas, Verdict
+from .rate_keys import RateKeys
 from .room_list import RoomList
 from .session_tokens import SessionTokens
 from .signed_tokens import TokenVerifier
@@ -40,9 +42,11 @@ class EntryRules:
     verifier: TokenVerifier | None
     """None: users may choose any name."""
     passwords: PasswordAttempts = field(init=False)
+    rate_keys: RateKeys = field(init=False)
 
     def __post_init__(self) -> None:
         self.passwords = PasswordAttempts(self.settings, self.counters)
+        self.rate_keys = RateKeys(self.settings)
 
 
 class Entry:
@@ -90,8 +94,11 @@ class Entry:
             except PeerError as exc:
                 return Declined(exc.status, str(exc), counted_as=TOKEN_REFUSED)
             user, password, rights = identity.user, identity.password, int(identity.rights)
-        if password and not creates and not rules.passwords.begin(self._ip, request.room, now):
-            return Declined(Status.BUSY)
+        is_guess = bool(password) and not creates
+        known_only = is_guess and not rules.passwords.begin(self._ip, request.room, user, now)
+        options = rules.settings.options(self._listener, request.dialect)
+        if not rules.rate_keys.of(self._ip):
+            options |= MemberOptions.SHARED_ADDRESS
         self._token = rules.tokens.new(request.room)
         self._pending = (Create if creates else Join)(
             request.room,
@@ -102,7 +109,8 @@ class Entry:
             self._ip.partition("%")[0],
             int(rules.settings.idle_timeout_s * 1000),
             rights,
-            int(rules.settings.options(self._listener, request.dialect)),
+            int(options),
+            known_only,
         )
         return self._pending
 
@@ -112,8 +120,8 @@ class Entry:
         assert asked is not None
         self._pending = None
         is_create = not isinstance(asked, Join)  # not `isinstance(asked, Create)`: Join is a subclass
-        if asked.password and not is_create:
-            rules.passwords.end(self._ip, asked.room, _was_right(answer), now)
+        if asked.password and not is_create and not asked.known_only:
+            rules.passwords.end(self._ip, asked.room, asked.user, _was_right(answer), now)
         if isinstance(answer, Refused):
             return Declined(Status(answer.status) if answer.status in _STATUSES else Status.BAD_REQUEST, answer.detail)
         if not isinstance(answer, Granted):

@@ -1,4 +1,8 @@
-"""Limit how often room passwords may be tried: from one address, and in one room from all addresses."""
+"""Limit how often room passwords may be guessed: by name, address and room, by address and room, and by room.
+
+Over a limit a password is not refused: the broker is asked with `known_only`, and lets in a client whose address has
+given the right password before. So one member of a school who guesses keeps out none of those who know the password.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -10,91 +14,92 @@ from ..counters import Counters
 from .rate_keys import ADDRESSES, RateKeys
 
 PENDING = 32
-"""Passwords of one address that the broker may check at a time; a school class joins at once, but so does a guesser."""
+"""Passwords of one address that the broker may check at a time, in all rooms: half of what it checks for all."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 60.0
 FORGET_S = 600.0
 """Wrong passwords older than this do not count any more."""
+NAMES, NAMES_RATE = 4, 0.5
+"""All names of an address have as many wrong passwords in a room at once as this many names, then this many a second: a
+guesser takes other names, and classmates who mistype have theirs."""
 ROOM_BURST_S = 60.0
 """A room's burst, as seconds of its rate: a school class that mistypes is no attack."""
 ROOMS = 10_000
-"""Rooms with wrong passwords, and (room, address) pairs with right ones, that are remembered."""
+"""Rooms with wrong passwords that are remembered."""
 
 
 @dataclass(slots=True)
-class _Address:
+class _Guesser:
     wrong: int = 0
-    pending: int = 0
     last: float = float("-inf")
     next_at: float = float("-inf")
 
 
 class PasswordAttempts:
-    """Counts attempts by address and by room. Times are monotonic seconds."""
+    """Counts attempts. Times are monotonic seconds. A pending attempt counts as wrong until it has turned out right."""
 
     def __init__(self, settings: Settings, counters: Counters) -> None:
         self._settings = settings
         self._counters = counters
-        self._addresses: dict[str, _Address] = {}
-        self._wrong: Buckets[str] = Buckets(ROOMS)
-        """Of rooms. A pending attempt counts as wrong until the broker has confirmed it."""
-        self._right: dict[tuple[str, str], None] = {}
-        """(room, address) pairs whose last password was right."""
+        self._guessers: dict[tuple[str, str, str], _Guesser] = {}
+        """By room, address and name: those that had a wrong password."""
+        self._by_address: Buckets[tuple[str, str]] = Buckets(ADDRESSES)
+        """By room and address."""
+        self._by_room: Buckets[str] = Buckets(ROOMS)
+        self._pending: dict[str, int] = {}
+        """By address."""
         self._key = RateKeys(settings).of
         self._key_of_all = RateKeys(replace(settings, unlimited=())).of
-        """Pending attempts are counted for unlimited addresses too: a reload may change which these are."""
+        """Attempts are noted for unlimited addresses too: a reload may change which these are."""
 
-    def begin(self, ip: str, room: str, now: float) -> bool:
-        """Return whether an address may try a password of a room now; if so, call `end` with the outcome.
-
-        While a room is attacked from many addresses, those that gave the right password before may go on. Others share
-        `room_password_rate` with the attackers.
-        """
-        key = self._key(ip)
-        address = self._address(key, now) if key else None
-        if address is not None:
-            most = PENDING if address.wrong < self._settings.password_tries else 1
-            if now < address.next_at or address.pending >= most:
+    def begin(self, ip: str, room: str, user: str, now: float) -> bool:
+        """Return whether the broker may check a password that it does not know; if so, call `end` with the outcome."""
+        settings, key = self._settings, self._key(ip)
+        if key:
+            guesser = self._guessers.get((room, key, user))
+            must_wait = guesser is not None and now < guesser.next_at
+            if (
+                must_wait
+                or self._pending.get(key, 0) >= PENDING
+                or not self._by_address.touch((room, key), now, NAMES_RATE, self._burst_of_address())
+            ):
                 self._counters.passwords_limited += 1
                 return False
-        if (room, key) not in self._right and not self._wrong.touch(room, now, *self._room_rate_and_burst()):
+        if not self._by_room.touch(room, now, settings.room_password_rate, self._burst_of_room()):
             self._counters.room_passwords_limited += 1
+            if key:
+                self._by_address.refund((room, key), self._burst_of_address())
             return False
-        if address is not None:
-            address.pending += 1
+        key = self._key_of_all(ip)
+        self._pending[key] = self._pending.get(key, 0) + 1
         return True
 
-    def end(self, ip: str, room: str, right: bool | None, now: float) -> None:
+    def end(self, ip: str, room: str, user: str, right: bool | None, now: float) -> None:
         """Note that a password was right, was wrong, or was not checked (None).
 
-        Each further wrong password doubles the time until the address may try again.
+        Each further wrong password of a name doubles the time until that name may try again.
         """
-        pair = room, self._key(ip)
-        if pair not in self._right and right is not False:
-            self._wrong.refund(room, self._room_rate_and_burst()[1])
-        if right is not None:
-            self._right.pop(pair, None)
-        if right and pair[1]:  # an unlimited address may be a proxy's, which many clients share
-            self._right[pair] = None
-            drop_oldest(self._right, ROOMS)
-        address = self._addresses.get(self._key_of_all(ip))
-        if address is None:
+        key = self._key_of_all(ip)
+        if self._pending[key] > 1:
+            self._pending[key] -= 1
+        else:
+            del self._pending[key]
+        if right is not False:
+            self._by_room.refund(room, self._burst_of_room())
+            self._by_address.refund((room, key), self._burst_of_address())
             return
-        address.pending = max(address.pending - 1, 0)
-        if right is False:
-            address.wrong += 1
-            address.last = now
-            beyond = address.wrong - self._settings.password_tries
-            if beyond >= 0:
-                address.next_at = now + min(FIRST_DELAY_S * 2.0 ** min(beyond, 16), LONGEST_DELAY_S)
+        guesser = self._guessers.pop((room, key, user), None)
+        if guesser is None or now - guesser.last > FORGET_S:
+            guesser = _Guesser()
+        self._guessers[room, key, user] = guesser
+        drop_oldest(self._guessers, ADDRESSES)
+        guesser.wrong += 1
+        guesser.last = now
+        beyond = guesser.wrong - self._settings.password_tries
+        if beyond >= 0:
+            guesser.next_at = now + min(FIRST_DELAY_S * 2.0 ** min(beyond, 16), LONGEST_DELAY_S)
 
-    def _address(self, key: str, now: float) -> _Address:
-        address = self._addresses.pop(key, None)
-        if address is None or (now - address.last > FORGET_S and not address.pending):
-            address = _Address()
-        self._addresses[key] = address
-        drop_oldest(self._addresses, ADDRESSES)
-        return address
+    def _burst_of_address(self) -> float:
+        return float(NAMES * self._settings.password_tries)
 
-    def _room_rate_and_burst(self) -> tuple[float, float]:
-        rate = self._settings.room_password_rate
-        return rate, max(rate * ROOM_BURST_S, 1.0)
+    def _burst_of_room(self) -> float:
+        return max(self._settings.room_password_rate * ROOM_BURST_S, 1.0)

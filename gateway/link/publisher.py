@@ -22,7 +22,7 @@ ITEMS_A_FRAME, FRAMES_OUTSTANDING = 512, 16
 RESEND_S = 1.0
 """After this time without progress all unaccepted items are sent again."""
 
-_TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED})
+_TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED})
 """Items that are refused when too many wait. The others are few: the number of members here bounds them."""
 
 

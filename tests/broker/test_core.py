@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from broker.config import Limits
 from broker.core import CLOSED_S
@@ -28,6 +29,8 @@ from tsudoi.protocol.backbone import (
     Create,
     Delivered,
     Granted,
+    Hashed,
+    HashPassword,
     Hello,
     Item,
     ListRooms,
@@ -46,6 +49,7 @@ from tsudoi.protocol.backbone import (
     Unknown,
     Welcome,
 )
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
@@ -392,9 +396,18 @@ def hash_all(broker: Broker) -> Iterator[Answer]:
 
 
 def with_password(broker: Broker, body: Create) -> Answer:
-    assert broker.say(A, Request(7, body)) == []
+    """The answer to a create or join; its password is hashed if the broker does not know it."""
+    if replies := broker.say(A, Request(7, body)):
+        (reply,) = replies
+        assert isinstance(reply, Reply)
+        return reply.body
     (answer,) = hash_all(broker)
     return answer
+
+
+def forget_passwords(broker: Broker) -> None:
+    """Start the broker again: it knows hashes, and no passwords."""
+    broker.restart(A)
 
 
 def test_a_password_is_hashed_before_there_is_a_room(broker: Broker) -> None:
@@ -404,7 +417,7 @@ def test_a_password_is_hashed_before_there_is_a_room(broker: Broker) -> None:
     assert broker.core.directory.rooms == {}
     (granted,) = hash_all(broker)
     assert isinstance(granted, Granted)
-    assert broker.store.load().rooms[0].password_hash == "hash of secret"
+    assert broker.store.load().rooms[0].password_hash == "$argon2id$hash of secret"
 
 
 def test_a_locked_room_opens_to_its_password_alone(broker: Broker) -> None:
@@ -437,11 +450,13 @@ def test_a_request_that_comes_again_while_its_password_is_hashed_makes_one_membe
     if kind == "join":
         with_password(broker, a_create(password="secret", token=9))
     body = a_join(password="secret") if kind == "join" else a_create(password="secret")
+    if kind == "join":
+        forget_passwords(broker)
     broker.handle(A, Request(1, body))
     broker.handle(A, Request(1, body))
     broker.turn()
-    first, second = hash_all(broker)
-    assert first == second
+    first, *others = hash_all(broker)
+    assert all(other == first for other in others)
     assert isinstance(first, Granted)
     broker.publish(A, left(first))
     assert broker.core.directory.by_token.get(a_token(2)) is None
@@ -450,6 +465,7 @@ def test_a_request_that_comes_again_while_its_password_is_hashed_makes_one_membe
 def test_a_room_that_closed_while_a_password_was_checked_is_not_found(broker: Broker) -> None:
     host = with_password(broker, a_create(password="secret"))
     assert isinstance(host, Granted)
+    forget_passwords(broker)
     broker.say(A, Request(8, a_join(password="secret")))
     (job,) = broker.turns[-1].passwords
     broker.publish(A, left(host))
@@ -457,15 +473,84 @@ def test_a_room_that_closed_while_a_password_was_checked_is_not_found(broker: Br
     assert broker.turn().replies == [(A, Reply(8, Refused(Status.ROOM_NOT_FOUND, "")))]
 
 
-def test_a_password_that_fitted_the_room_before_does_not_fit_the_next_of_its_name(broker: Broker) -> None:
+def test_a_password_is_judged_by_the_room_as_it_is_when_it_has_been_checked(broker: Broker) -> None:
     host = with_password(broker, a_create(password="old"))
     assert isinstance(host, Granted)
+    forget_passwords(broker)
     broker.say(A, Request(8, a_join(password="old")))
-    (job,) = broker.turns[-1].passwords
+    broker.handle(A, Request(9, a_join(password="new", token=3)))
+    old, new = broker.turns[-1].passwords + broker.turn().passwords
     broker.publish(A, left(host))
     with_password(broker, a_create(password="new", token=5))
+    broker.hash(old)
+    broker.hash(new)
+    replies = {reply.id: reply.body for _, reply in broker.turn().replies if isinstance(reply, Reply)}
+    assert replies[8] == Refused(Status.WRONG_PASSWORD, "")
+    assert isinstance(replies[9], Granted)
+
+
+def test_a_password_that_is_taken_off_while_one_is_checked_keeps_no_member_out(broker: Broker) -> None:
+    host = with_password(broker, a_create(password="old"))
+    assert isinstance(host, Granted)
+    forget_passwords(broker)
+    broker.say(A, Request(8, a_join(password="guess")))
+    (job,) = broker.turns[-1].passwords
+    broker.publish(A, Item(EntryKind.COMMANDED, host.room, host.member, "/password", 0))
     broker.hash(job)
-    assert broker.turn().replies == [(A, Reply(8, Refused(Status.WRONG_PASSWORD, "")))]
+    (answer,) = [reply.body for _, reply in broker.turn().replies if isinstance(reply, Reply)]
+    assert isinstance(answer, Granted)
+
+
+def test_a_class_that_joins_at_once_costs_one_hash(broker: Broker) -> None:
+    with_password(broker, a_create(password="secret"))
+    for number in range(40):
+        assert isinstance(broker.ask(A, a_join(password="secret", token=10 + number)), Granted)
+    forget_passwords(broker)
+    for number in range(40):
+        broker.handle(A, Request(100 + number, a_join(password="secret", token=60 + number)))
+    assert len(broker.turn().passwords) == 1
+    assert len([answer for answer in hash_all(broker) if isinstance(answer, Granted)]) == 40
+    assert len(broker.core.directory.members) == 81
+
+
+def replaced(body: Create, **fields: object) -> Create:
+    return structs.replace(body, **fields)
+
+
+def test_an_address_over_its_limit_is_let_in_if_it_gave_this_password_before(broker: Broker) -> None:
+    busy, wrong = Refused(Status.BUSY, ""), Refused(Status.WRONG_PASSWORD, "")
+    with_password(broker, replaced(a_create(password="secret"), ip="192.0.2.9"))
+    right, guess = (replaced(a_join(password=password), known_only=True) for password in ("secret", "guess"))
+    # A guesser can not tell the right one from others.
+    assert [broker.ask(A, right), broker.ask(A, guess)] == [busy, busy]
+    assert isinstance(broker.ask(A, a_join(password="secret", token=3)), Granted)
+    assert isinstance(broker.ask(A, right), Granted)
+    assert broker.ask(A, replaced(guess, token_hash=a_token(4))) == wrong
+    assert broker.ask(A, replaced(right, token_hash=a_token(4), ip="192.0.2.8")) == busy
+
+
+def test_what_an_address_gave_counts_for_that_password_alone(broker: Broker) -> None:
+    host = with_password(broker, a_create(password="secret"))
+    assert isinstance(host, Granted)
+    broker.handle(A, Request(8, HashPassword(host.room, host.member, "moon")))
+    (job,) = broker.turn().passwords
+    broker.hash(job)
+    ((_, reply),) = broker.turn().replies
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.body, Hashed)
+    new_hash = reply.body.password_hash
+    broker.publish(A, Item(EntryKind.LOCKED, host.room, host.member, new_hash, 0))
+    assert broker.core.directory.by_name["den"].password_hash == new_hash
+    for password in ("secret", "moon"):
+        assert broker.ask(A, replaced(a_join(password=password), known_only=True)) == Refused(Status.BUSY, "")
+
+
+def test_a_proxy_is_not_known_by_what_one_client_behind_it_gave(broker: Broker) -> None:
+    shared = int(MemberOptions.SHARED_ADDRESS)
+    with_password(broker, replaced(a_create(password="secret"), options=shared))
+    assert isinstance(broker.ask(A, replaced(a_join(password="secret"), options=shared)), Granted)
+    over = replaced(a_join(password="secret", token=3), options=shared, known_only=True)
+    assert broker.ask(A, over) == Refused(Status.BUSY, "")
 
 
 def test_too_many_passwords_are_answered_busy(broker: Broker) -> None:

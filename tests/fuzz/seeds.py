@@ -55,7 +55,7 @@ QUESTIONS: list[backbone.Question] = [
     backbone.Who(1, 0, 5),
     backbone.Browse(0, 5),
     backbone.GetTime(),
-    backbone.SetPassword(1, 1, "secret"),
+    backbone.HashPassword(1, 1, "secret"),
 ]
 COMMANDS = [
     "/help",

@@ -47,6 +47,8 @@ from tsudoi.protocol.errors import BackboneError
 from tsudoi.protocol.names import hash_token
 
 STEP_S = 0.01
+HASHING_S = 0.2
+"""The longest that a password is hashed in a World."""
 TICK_S = 0.25
 WALL_MS = 1_700_000_000_000
 """When every world begins."""
@@ -325,7 +327,7 @@ def entry(offset: int, kind: EntryKind, member: int, code: int = 0, name: str = 
 
 
 class FakeBroker:
-    """The broker's core with a store, its turns carried out as `broker.net.server` does it; passwords cost nothing."""
+    """The broker's core with a store, its turns carried out as `broker.net.server` does it."""
 
     def __init__(self, store: Store | None = None, limits: Limits | None = None, instance: str = "broker-1"):
         self.store = store or MemoryStore()
@@ -365,7 +367,8 @@ class FakeBroker:
 
     def hash(self, job: PasswordJob) -> None:
         """Make or check a password's hash, so that anybody can read it."""
-        result = f"hash of {job.password}" if not job.stored else job.stored == f"hash of {job.password}"
+        as_hash = f"$argon2id$hash of {job.password}"
+        result = job.stored == as_hash if job.stored else as_hash
         self.core.requests.hashed(job, result, self.moment)
 
     def log(self, room: int) -> list[Entry]:
@@ -483,6 +486,8 @@ class World:
         self.clients: dict[bytes, FakeClient] = {}
         self.broker_is_down = False
         self._next_broker_tick = 0.0
+        self._hashing: list[tuple[float, PasswordJob]] = []
+        """Passwords that are being hashed: each is ready at a time of its own."""
         self._runs = 1
 
     @property
@@ -514,6 +519,7 @@ class World:
     def stop_broker(self) -> None:
         """Kill the broker; until it is started again, frames to it wait in the gateways' sockets."""
         self.broker_is_down = True
+        self._hashing.clear()
         for node in self.nodes:
             self.break_commands(node)
             node.news.frames.clear()
@@ -522,6 +528,7 @@ class World:
         """Start the broker again with the same store, killed before if it was not; all connections break."""
         self._runs += 1
         self.broker_is_down = False
+        self._hashing.clear()
         self.broker.start_again(f"broker-{self._runs}")
         for node in self.nodes:
             self.break_commands(node)
@@ -600,6 +607,10 @@ class World:
         if self.now >= self._next_broker_tick and not self.broker_is_down:
             self._next_broker_tick = self.now + TICK_S
             self.broker.core.tick(self.broker.moment)
+            self._turn()
+        for due in [each for each in self._hashing if each[0] <= self.now]:
+            self._hashing.remove(due)
+            self.broker.hash(due[1])
             self._turn()
         while ready := [deed for deed in self._deeds() if deed is not None]:
             self.dice.choice(ready)()
@@ -691,8 +702,7 @@ class World:
                 self._put(there[0].down, backbone.encode(answer))
             else:
                 self.broker.core.ownership.unreachable(peer)
-        for job in turn.passwords:
-            self.broker.hash(job)
+        self._hashing += [(self.now + self.dice.uniform(0, HASHING_S), job) for job in turn.passwords]
 
     def _on_send(self, door: int, address: bytes, payload: bytes) -> None:
         client = self.clients.get(address)

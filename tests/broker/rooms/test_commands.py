@@ -20,12 +20,13 @@ from tsudoi.protocol.backbone import (
     Entry,
     GetTime,
     Granted,
+    Hashed,
+    HashPassword,
     Item,
     Present,
     Question,
     Request,
     ServerTime,
-    SetPassword,
     Who,
 )
 from tsudoi.protocol.client.phrases import Phrase
@@ -375,32 +376,44 @@ def test_what_holds_is_the_hosts_to_know(room: Room) -> None:
 # --- passwords ----------------------------------------------------------------------------------------------------
 
 
-def test_a_password_is_hashed_apart_and_set_once(room: Room) -> None:
-    body = SetPassword(room.alice.room, room.alice.member, "moon")
-    room.handle(A, Request(50, body))
+HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"
+
+
+def lock(room: Room, member: Granted, password_hash: str = HASH) -> list[Entry]:
+    """What comes of an item that sets a password."""
+    peer = room.core.directory.members[member.member].gateway
+    room.publish(peer, Item(EntryKind.LOCKED, member.room, member.member, password_hash, 0))
+    return room.news_since()
+
+
+def test_a_password_is_hashed_first_and_set_in_the_order_of_the_commands(room: Room) -> None:
+    room.handle(A, Request(50, HashPassword(room.alice.room, room.alice.member, "moon")))
     (job,) = room.turn().passwords
-    room.handle(A, Request(50, body))
-    again = room.turn()
-    assert (again.passwords, again.replies) == ([], [])
-    room.core.requests.hashed(job, "$hash$", room.moment)
-    assert (A, backbone.Reply(50, Done())) in room.turn().replies
-    assert [(entry.kind, entry.code) for entry in room.news_since()] == [(EntryKind.LOCKED, 1)]
-    assert room.say(A, Request(50, body)) == [backbone.Reply(50, Done())]
-    assert room.core.directory.by_name["den"].password_hash == "$hash$"
+    room.core.requests.hashed(job, HASH, room.moment)
+    assert room.turn().replies == [(A, backbone.Reply(50, Hashed(HASH)))]
+    assert room.core.directory.by_name["den"].password_hash == ""
+    assert [(entry.kind, entry.code) for entry in lock(room, room.alice)] == [(EntryKind.LOCKED, 1)]
+    assert room.core.directory.by_name["den"].password_hash == HASH
     assert [(entry.kind, entry.code) for entry in room.does(room.alice, "/password")] == [(EntryKind.LOCKED, 0)]
     assert room.core.directory.by_name["den"].password_hash == ""
 
 
-def test_a_password_is_the_hosts_also_when_the_hash_is_ready(room: Room) -> None:
-    room.handle(B, Request(50, SetPassword(room.bob.room, room.bob.member, "moon")))
+def test_a_password_is_set_by_the_host_at_its_place_in_the_order(room: Room) -> None:
+    room.handle(B, Request(50, HashPassword(room.bob.room, room.bob.member, "moon")))
     assert room.turn().passwords == []
     assert answers(room.news_since()) == [("bob", Phrase.NOT_HOST, "")]
-    room.handle(A, Request(51, SetPassword(room.alice.room, room.alice.member, "moon")))
-    (job,) = room.turn().passwords
+    assert answers(lock(room, room.bob)) == [("bob", Phrase.NOT_HOST, "")]
     room.does(room.alice, "/host bob")
-    room.core.requests.hashed(job, "$hash$", room.moment)
-    room.turn()
+    assert answers(lock(room, room.alice)) == [("alice", Phrase.NOT_HOST, "")]
     assert room.core.directory.by_name["den"].password_hash == ""
+
+
+@pytest.mark.parametrize("text", ["", "moon", "$2b$12$abc", "$argon2id$" + "x" * 200])
+def test_a_text_that_is_no_hash_sets_no_password(room: Room, text: str) -> None:
+    refused = room.core.counters.refused_items
+    assert lock(room, room.alice, text) == []
+    assert room.core.directory.by_name["den"].password_hash == ""
+    assert room.core.counters.refused_items == refused + 1
 
 
 # --- nobody is trusted --------------------------------------------------------------------------------------------
@@ -420,18 +433,18 @@ def test_commands_count_from_the_members_gateway_only(
 
 
 def test_a_password_comes_from_the_members_gateway_only(room: Room) -> None:
-    body = SetPassword(room.alice.room, room.alice.member, "moon")
+    body = HashPassword(room.alice.room, room.alice.member, "moon")
     assert room.ask(B, body) == Done()
     assert room.core.directory.by_name["den"].password_hash == ""
-    assert room.ask(A, SetPassword(room.bob.room, room.bob.member, "moon")) == Done()
+    assert room.ask(A, HashPassword(room.bob.room, room.bob.member, "moon")) == Done()
     assert room.news_since() == []
 
 
 def test_a_closed_rooms_log_ends_with_its_end(room: Room) -> None:
     body = room.a_moderator(token=7)
     assert told(room.does(body, "/ban alice"))[-1][0] == EntryKind.CLOSED
-    assert room.ask(B, SetPassword(room.bob.room, room.bob.member, "moon")) == Done()
-    assert room.ask(A, SetPassword(room.alice.room, room.alice.member, "moon")) == Done()
+    assert room.ask(B, HashPassword(room.bob.room, room.bob.member, "moon")) == Done()
+    assert room.ask(A, HashPassword(room.alice.room, room.alice.member, "moon")) == Done()
     assert room.news_since() == []
 
 
@@ -488,11 +501,7 @@ def test_an_address_has_its_most_rooms_also_after_a_restart() -> None:
 
 def test_a_password_that_is_right_does_not_open_a_full_room() -> None:
     room = Room(Limits(room_members=2))
-    body = SetPassword(room.alice.room, room.alice.member, "moon")
-    room.handle(A, Request(50, body))
-    (job,) = room.turn().passwords
-    room.core.requests.hashed(job, "$hash$", room.moment)
-    room.turn()
+    lock(room, room.alice)
     room.handle(A, Request(51, a_join(user="dave", password="moon", token=4)))
     (job,) = room.turn().passwords
     room.core.requests.hashed(job, True, room.moment)

@@ -11,6 +11,7 @@ from gateway.chat import render, room_events
 from gateway.chat.command_answers import PAGE
 from gateway.chat.commands import HISTORY, PORTION, PORTIONS
 from gateway.chat.rate_limits import COMMANDS, QUESTION
+from gateway.chat.receive import HELD_LINES
 from gateway.config import Settings
 from tests.gateway.chat.test_with_broker import WEATHERS
 from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
@@ -553,3 +554,84 @@ def test_what_commands_bring_about_comes_once_and_in_one_order(weather: str, see
     assert said(third, "topic", "acted") + spoken == [*[t for t in public if t not in spoken], *spoken]
     assert sorted(said(guest, "whispered")) == sorted(private)
     assert sorted(said(host, "answer")) == sorted(refused)
+
+
+# --- the order of commands ----------------------------------------------------------------------------------------
+
+LINES = st.sampled_from(["/password sun", "/password moon", "/password", "/topic tea", "hello", "/nick eve", "bye"])
+
+
+def heard_in_order(client: FakeClient) -> list[str]:
+    """What the room's other member hears of a host's lines."""
+    heard = [json.loads(raw) for raw in client.heard]
+    return [each.get("notice", each["text"]) for each in heard if each.get("notice") not in ("joined", "renamed")]
+
+
+def expected_of(line: str) -> str:
+    word, _, rest = line.partition(" ")
+    if word == "/password":
+        return "locked" if rest else "unlocked"
+    return {"/topic": "topic", "/nick": "renamed"}.get(word, line)
+
+
+@settings(max_examples=25)
+@given(st.lists(LINES, min_size=1, max_size=12), st.integers(0, 2**20), st.booleans())
+def test_lines_of_a_member_take_effect_in_their_order(typed: list[str], seed: int, wanders: bool) -> None:
+    two = TwoGateways(seed)
+    host, guest = two.enter(two.a), two.enter(two.b)
+    nodes = [two.a, two.b]
+    for number, line in enumerate(typed):
+        host.send(nodes[number % 2] if wanders else two.a, line)
+        if wanders:
+            two.world.run(0.5)
+    two.world.run(12.0 if wanders else 4.0)
+    expected = [expected_of(line) for line in typed if line != "/nick eve"]
+    assert heard_in_order(guest) == expected
+    passwords = [line.removeprefix("/password").strip() for line in typed if line.startswith("/password")]
+    stored = two.world.broker.core.directory.by_name["den"].password_hash
+    assert stored == (f"$argon2id$hash of {passwords[-1]}" if passwords and passwords[-1] else "")
+
+
+def test_what_a_host_sends_after_a_password_waits_for_it(pair: TwoGateways) -> None:
+    host, guest = pair.enter(pair.a), pair.enter(pair.b)
+    for line in ("/password moon", "it is moon", "/host c2", "/leave"):
+        host.send(pair.a, line)
+    pair.world.run(2.0)
+    assert [each.get("notice", each.get("text")) for each in map(json.loads, guest.heard)] == [
+        "locked",
+        "it is moon",
+        "host",
+        "left",
+    ]
+    assert pair.world.broker.core.directory.by_name["den"].password_hash
+
+
+def test_a_member_whose_lines_wait_is_released_when_they_are_out() -> None:
+    gateway = ScriptedGateway()
+    member = gateway.enter(1, address=address_of(1))
+    member.options = int(ALL)
+    for line in ("/password moon", "it is moon"):
+        gateway.receive(1, line, address_of(1))
+    (asked,) = gateway.asked(backbone.HashPassword)
+    release = backbone.Release(1, 1, "broker.1", False)
+    gateway.answer(release)
+    assert [item.kind for item in gateway.published()] == [EntryKind.ADDRESSED]
+    gateway.reply(asked.id, backbone.Hashed("$argon2id$x"))
+    gateway.answer(release)
+    kinds = [item.kind for item in gateway.published() if item.kind != EntryKind.ADDRESSED]
+    assert kinds == [EntryKind.LOCKED, EntryKind.SAID, EntryKind.RELEASED]
+
+
+def test_lines_that_wait_are_bounded_and_go_on_if_no_hash_comes() -> None:
+    gateway = ScriptedGateway()
+    member = gateway.enter(1, address=address_of(1))
+    member.options = int(ALL)
+    gateway.receive(1, "/password moon", address_of(1))
+    for number in range(HELD_LINES + 5):
+        gateway.receive(1, str(number), address_of(1))
+    assert gateway.said() == []
+    assert gateway.counters.window_full == 5
+    gateway.wait(gateway.settings.request_timeout_s + 1)
+    assert gateway.said() == [str(number) for number in range(HELD_LINES)]
+    gateway.receive(1, "now", address_of(1))
+    assert gateway.said() == ["now"]

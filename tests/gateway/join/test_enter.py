@@ -108,10 +108,13 @@ def test_rooms_and_members_of_an_address_are_limited() -> None:
 def test_passwords_are_limited_for_joins_alone() -> None:
     entrance = Entrance(Settings(unlimited=(), password_tries=1, create_rate=1_000.0))
     entry = entrance.client()
-    assert isinstance(entrance.decide(entry, password="moon"), Join)
+    question = entrance.decide(entry, password="moon")
+    assert isinstance(question, Join)
     wrong = entry.answered(Refused(Status.WRONG_PASSWORD, ""), entrance.gateway.now)
     assert wrong == Declined(Status.WRONG_PASSWORD)
-    assert entrance.decide(entrance.client(), password="sun") == Declined(Status.BUSY)
+    over = entrance.decide(entrance.client(), password="sun")
+    assert isinstance(over, Join)
+    assert (question.known_only, over.known_only) == (False, True)
     assert isinstance(entrance.decide(entrance.client()), Join)
     assert isinstance(entrance.decide(entrance.client(), CREATE, password="sun"), Create)
     assert entrance.counters.passwords_limited == 1
@@ -121,7 +124,9 @@ def test_a_password_that_nobody_checked_frees_its_place() -> None:
     entrance = Entrance()
     for _ in range(3 * PENDING):
         entry = entrance.client()
-        assert isinstance(entrance.decide(entry, password="moon"), Join)
+        question = entrance.decide(entry, password="moon")
+        assert isinstance(question, Join)
+        assert not question.known_only
         assert entry.answered(None, entrance.gateway.now) == Declined(Status.BUSY)
 
 

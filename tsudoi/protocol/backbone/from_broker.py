@@ -125,12 +125,29 @@ class ServerTime(Wire, tag=46):
     at_ms: Number
 
 
+class Hashed(Wire, tag=50):
+    """The hash of a password, as text."""
+
+    password_hash: str
+
+
 class Done(Wire, tag=47):
     """The question is carried out or refused; an entry in the room's log tells which."""
 
 
 Answer = (
-    Granted | Refused | Rooms | Replayed | Reconciled | RoomPositions | Present | Browsed | Banned | ServerTime | Done
+    Granted
+    | Refused
+    | Rooms
+    | Replayed
+    | Reconciled
+    | RoomPositions
+    | Present
+    | Browsed
+    | Banned
+    | ServerTime
+    | Hashed
+    | Done
 )
 
 

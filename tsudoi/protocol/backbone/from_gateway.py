@@ -22,9 +22,10 @@ class Item(Wire):
     """One event of a member, to be placed in its room's order."""
 
     kind: Number
-    """EntryKind.SAID or COMMANDED, with `text`; LEFT, with the reason in `code` (in a closed room: the member has got
-    its closing words); ADDRESSED, with the address in `text`; RELEASED, with the last offset delivered to the member in
-    `code` and the handover in `text`; KEPT, with the handover in `text`."""
+    """EntryKind.SAID or COMMANDED, with `text`; LOCKED, with the hash of the room's new password in `text`; LEFT, with
+    the reason in `code` (in a closed room: the member has got its closing words); ADDRESSED, with the address in
+    `text`; RELEASED, with the last offset delivered to the member in `code` and the handover in `text`; KEPT, with the
+    handover in `text`."""
     room: Number
     member: Number
     text: Text
@@ -55,6 +56,9 @@ class Create(Wire, tag=10):
     """`codes.Rights` from a signed token."""
     options: Number = 0
     """`client.member_options.MemberOptions` of the listener."""
+    known_only: bool = False
+    """The client has tried too many passwords (`--password-tries`, `--room-password-rate`): let it in only if its
+    address has given this right password before; else the answer is BUSY."""
 
 
 class Join(Create, tag=11):
@@ -139,11 +143,11 @@ class GetTime(Wire, tag=42):
     """Ask for the broker's time."""
 
 
-class SetPassword(Wire, tag=43):
-    """Set a room's password for a member; an empty one removes it.
+class HashPassword(Wire, tag=43):
+    """Ask for the hash of a password that a member wants its room to have; the item LOCKED then sets it.
 
-    A question and not an item: hashing runs in another thread, and no item may be accepted before it is committed.
-    Repeating it is harmless.
+    Hashing is slow and runs in another thread, so it changes nothing: the item has its place in the order of the
+    member's commands. If the member may not set the password, the answer is Done, and an ANSWERED entry says why.
     """
 
     room: Number
@@ -152,7 +156,7 @@ class SetPassword(Wire, tag=43):
 
 
 Question = (
-    Create | Join | Resume | ListRooms | Replay | Reconcile | Positions | Who | Browse | Bans | GetTime | SetPassword
+    Create | Join | Resume | ListRooms | Replay | Reconcile | Positions | Who | Browse | Bans | GetTime | HashPassword
 )
 
 

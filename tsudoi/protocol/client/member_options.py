@@ -15,3 +15,5 @@ class MemberOptions(IntFlag):
     """The member gets notices: joins, leaves, renames and so on."""
     JAPANESE = 4
     """The server's words are in Japanese; without this bit in English."""
+    SHARED_ADDRESS = 8
+    """Many users may have the member's address: it lies in the gateway's `--unlimited` networks."""

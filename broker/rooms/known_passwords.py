@@ -1,0 +1,55 @@
+"""Remember passwords that were checked lately, so that the same one is hashed once; PROTOCOL.md, "Limits".
+
+A school class that joins at once gives one password forty times, and needs no forty hashes of 30 ms. What is kept is a
+digest in memory, made with a key of this run of the broker, under the room's stored hash: when the room has another
+password, nothing that is known here counts any more.
+"""
+
+import secrets
+from hashlib import blake2b
+
+from tsudoi.ops.bounded import drop_oldest
+
+HASHES, WRONG, ADDRESSES = 10_000, 10_000, 20_000
+"""Right passwords, wrong passwords, and (stored hash, address) pairs that are remembered; the oldest is forgotten."""
+
+
+class KnownPasswords:
+    """What is known of the passwords of rooms, by their stored hashes."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._right: dict[str, bytes] = {}
+        """Stored hash → digest of the password that fits it."""
+        self._wrong: dict[tuple[str, bytes], None] = {}
+        """Of passwords of which no right one is known."""
+        self._right_from: dict[tuple[str, str], None] = {}
+
+    def look_up(self, stored: str, password: str) -> bool | None:
+        """Return whether a password fits a stored hash; None: it has to be checked."""
+        digest, right = self._digest(password), self._right.get(stored)
+        if right is not None:
+            return secrets.compare_digest(right, digest)
+        return False if (stored, digest) in self._wrong else None
+
+    def learn(self, stored: str, password: str, fits: bool) -> None:
+        """Note whether a password fits a stored hash."""
+        if fits:
+            self._right[stored] = self._digest(password)
+            drop_oldest(self._right, HASHES)
+        else:
+            self._wrong[stored, self._digest(password)] = None
+            drop_oldest(self._wrong, WRONG)
+
+    def note_right_from(self, stored: str, address: str) -> None:
+        """Note that an address (its rate key) gave the right password."""
+        self._right_from.pop((stored, address), None)
+        self._right_from[stored, address] = None
+        drop_oldest(self._right_from, ADDRESSES)
+
+    def was_right_from(self, stored: str, address: str) -> bool:
+        """Return whether an address has given the right password before."""
+        return (stored, address) in self._right_from
+
+    def _digest(self, password: str) -> bytes:
+        return blake2b(password.encode(), key=self._key, digest_size=16).digest()
