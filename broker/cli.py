@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
-from tsudoi.ops.options import GROUP, Number, Parsed, check_config_option, config_option, settings_options
+from tsudoi.ops.options import GROUP, Number, Parsed, check_config_option, config_option, overridden, settings_options
 from tsudoi.ops.settings import build
 from tsudoi.protocol.backbone import is_tcp, parse_to_bind
 from tsudoi.protocol.errors import SettingError, StoreError
@@ -59,7 +59,8 @@ def configure(context: click.Context) -> Config:
     if is_tcp(config.bind) and not config.insecure:
         is_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT
         keys = key_folder.choose(config.bind, config.keys_folder, is_given)
-    return replace(config, keys=keys, persistent=tuple(dict.fromkeys(config.persistent)))
+    persistent = tuple(dict.fromkeys(config.persistent))
+    return replace(config, keys=keys, persistent=persistent, overridden=overridden(context))
 
 
 def configure_again() -> Config:

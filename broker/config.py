@@ -114,6 +114,8 @@ class Config:
     )
     keys: Path | None = None
     """`keys_folder` if its keys are used; None: every connection is let in."""
+    overridden: tuple[str, ...] = ()
+    """Settings in the configuration file that a flag or a variable overrides, by flag."""
 
     @property
     def admin(self) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import click
 
 from tsudoi.ops import logs
-from tsudoi.ops.reload import reload
+from tsudoi.ops.reload import Apply, Report, reload
 
 from .config import Config
 from .net.service import BrokerService
@@ -26,12 +26,12 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if not stopped.done():
             stopped.set_result(status)
 
-    loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger, config.log_level)
+    loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, 0)
     service = await BrokerService.open(config, lambda: stop(1))
     try:
-        loop.add_signal_handler(signal.SIGHUP, reload, logger, configure_again, service.reload)
+        loop.add_signal_handler(signal.SIGHUP, _reload, service, configure_again)
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
         with contextlib.suppress(BrokenPipeError):
@@ -42,3 +42,18 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         return status
     finally:
         service.stop()
+
+
+def _reload(service: BrokerService, configure_again: Callable[[], Config]) -> None:
+    def prepare() -> Apply:
+        new = configure_again()
+
+        def apply() -> Report:
+            report = service.reload(new)
+            if logs.change_level(new.log_level):
+                report.changed.append("log-level")
+            return report
+
+        return apply
+
+    reload(logger, [("settings", prepare)])

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from dataclasses import replace
+from typing import Any
 
 import click
 import uvloop
@@ -17,6 +18,7 @@ from tsudoi.ops.options import (
     Parsed,
     check_config_option,
     config_option,
+    overridden,
     settings_options,
 )
 from tsudoi.ops.settings import build
@@ -24,7 +26,7 @@ from tsudoi.protocol.errors import SettingError
 
 from .broker_key import choose_key
 from .config import Config
-from .join.signed_tokens import load_verifier
+from .join.signed_tokens import load_keys
 from .listeners import tls
 from .process.ask_health import ask
 from .process.run import run
@@ -50,11 +52,12 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
         if config.tls is not None:
             tls.load(config.tls)
         if check_config:
-            if config.auth_key is not None:
-                load_verifier(config.auth_key, config.settings.auth)
+            if config.verifies:
+                load_keys(config.auth_key, config.auth_secret)
             click.echo("gateway: all settings are fine")
             return
-        logs.set_up(config.log_level, config.log_format)
+        about: dict[str, Any] = {"worker": config.inherited.number} if config.inherited else {}
+        logs.set_up(config.log_level, config.log_format, **about)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config, configure_again)))
     except SettingError as exc:
@@ -68,8 +71,10 @@ def configure(context: click.Context) -> Config:
         SettingError, click.UsageError: they do not go together.
     """
     config = build(Config, context.params)
-    if config.auth == "required" and config.auth_key is None:
-        raise click.UsageError("--auth required needs --auth-key, the file with the keys that tokens are signed with")
+    if config.auth == "required" and not config.verifies:
+        raise click.UsageError(
+            "--auth required needs --auth-key or --auth-secret, the file with what tokens are signed with"
+        )
     certificate, key, listeners = config.tls_certificate, config.tls_key, config.tls_listeners
     if bool(listeners) != bool(certificate and key) or bool(certificate) != bool(key):
         raise click.UsageError("--tls, --tls-cert and --tls-key need each other")
@@ -82,9 +87,10 @@ def configure(context: click.Context) -> Config:
         # A constant name: a broker of our own keeps the members of this gateway's earlier runs under it.
         name=config.name if config.broker else config.name or "embedded",
         broker=config.broker or None,
-        settings=replace(config.settings, auth=config.auth if config.auth_key else "off"),
+        settings=replace(config.settings, auth=config.auth if config.verifies else "off"),
         file=context.params["config"],
         key=choose_key(config.broker or None, config.key_file, config.name, config.insecure),
+        overridden=overridden(context),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.ops.reload import differing, flags
 from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
 from tsudoi.protocol.backbone import MAX_IDLE_MS, parse_to_connect
 from tsudoi.protocol.client.dialect import Dialect
@@ -264,18 +265,21 @@ class Inherited:
     udp: tuple[int, ...]
     steered: int
     """The number of workers among which the kernel divides datagrams by their tokens; 1: it does not."""
+    number: int
+    """Which worker it is, from 1 on; its log lines have it."""
 
     def __str__(self) -> str:
-        return "/".join(",".join(map(str, numbers)) for numbers in (self.tcp, self.udp, (self.steered,)))
+        parts = (self.tcp, self.udp, (self.steered,), (self.number,))
+        return "/".join(",".join(map(str, numbers)) for numbers in parts)
 
 
 def parse_inherited(text: str) -> Inherited:
     """Parse a text that `str` has made; raise SettingError for any other."""
     try:
-        tcp, udp, (steered,) = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
+        tcp, udp, (steered,), (number,) = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
     except ValueError:
         raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp, steered)
+    return Inherited(tcp, udp, steered, number)
 
 
 @dataclass(frozen=True)
@@ -351,11 +355,18 @@ class Config:
     settings: Settings = field(default_factory=Settings)
     auth_key: Path | None = setting(
         None,
-        "Names may be signed tokens (JWT): the file with the issuer's public keys (PEM, JWK set) or shared secret."
-        " Without it names are free.",
+        "Names may be signed tokens (JWT): the file with the issuer's public keys (PEM, DER, OpenSSH, JWK set). Without"
+        " this and `--auth-secret` names are free. SIGHUP reads both again.",
+    )
+    auth_secret: Path | None = setting(
+        None,
+        "The same with a secret that the issuer shares: a file with one line of 32 bytes or more"
+        " (`openssl rand -hex 32`).",
     )
     auth: Literal["optional", "required"] = setting(
-        "optional", "With `--auth-key`: whether clients without a token may come in (`optional`) or not (`required`)."
+        "optional",
+        "With `--auth-key` or `--auth-secret`: whether clients without a token may come in (`optional`) or not"
+        " (`required`).",
     )
     http: HostPort | None = http_setting()
     log_level: logs.Level = log_level_setting()
@@ -364,8 +375,41 @@ class Config:
     """The configuration file; a broker of this gateway's own reads it too."""
     key: SecretKey | None = None
     """The key in `key_file`; None: the connection to the broker is not encrypted."""
+    overridden: tuple[str, ...] = ()
+    """Settings in the configuration file that a flag or a variable overrides, by flag."""
+
+    def needs_restart(self, new: "Config") -> list[str]:
+        """Return the flags of the settings that differ in `new`, and that no gateway applies while it runs.
+
+        A worker's are its parent's, which reports them.
+        """
+        if self.inherited is not None:
+            return []
+        # `tcp` has the TLS listeners too. The folder is for a broker of its own.
+        unused = {"data"} if self.broker else set()
+        differ = differing(self, new, {*APPLIED, *DERIVED, "tcp", *unused})
+        if _without_tls(self) != _without_tls(new):
+            differ.append("tcp")
+        if self.key != new.key and self.key_file == new.key_file:
+            differ.append("key_file")
+        return flags(Config, differ)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether signed tokens are verified."""
+        return bool(self.auth_key or self.auth_secret)
 
     @property
     def tls(self) -> TlsFiles | None:
         """The files for TLS listeners, if there are such."""
         return TlsFiles(self.tls_certificate, self.tls_key) if self.tls_certificate and self.tls_key else None
+
+
+APPLIED = frozenset({"settings", "log_level", "auth_key", "auth_secret", "auth", "tls_certificate", "tls_key"})
+"""Fields that `process/reload.py` applies, or reports by itself."""
+DERIVED = frozenset({"file", "key", "overridden", "inherited"})
+"""Fields that are no settings."""
+
+
+def _without_tls(config: Config) -> list[Listener]:
+    return [listener for listener in config.tcp if not listener.tls]

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Self
 
 import zmq
@@ -15,12 +16,12 @@ import zmq
 from tsudoi.ops import logs
 from tsudoi.ops.metrics import exposition
 from tsudoi.ops.net.http import HttpServer
-from tsudoi.ops.reload import differing, take_over
+from tsudoi.ops.reload import Report, differing, flags, take_over
 from tsudoi.protocol.backbone import is_loopback, is_tcp
 from tsudoi.protocol.names import RoomName
 
 from ..admin.service import AdminService
-from ..config import Config
+from ..config import Config, Limits
 from ..core import Core
 from ..keys.allow_list import AllowList
 from ..store.interface import Store
@@ -89,10 +90,24 @@ class BrokerService:
                 closing.callback(HttpServer(config.http, server.illness, exposition(metrics.rows(server))).close)
             return cls(config, server, closing.pop_all())
 
-    def reload(self, new: Config) -> tuple[list[str], list[str]]:
-        """Apply settings that can change at run time; return the names of those, and of those that need a restart."""
-        changed, fixed = take_over(self._config.limits, new.limits, fixed=("news_high_water",))
-        return changed, fixed + differing(self._config, new, but=("limits", "log_level"))
+    def reload(self, new: Config) -> Report:
+        """Apply the settings that can change at run time."""
+        old, report = self._config, Report(overridden=list(new.overridden))
+        changed, fixed = take_over(old.limits, new.limits, fixed=("news_high_water",))
+        report.changed = flags(Limits, changed)
+        if added := [name for name in new.persistent if name not in old.persistent]:
+            for name in added:
+                self.server.core.directory.persist(RoomName(name), int(time.time() * 1000))
+            self._config = replace(old, persistent=(*old.persistent, *added))
+            report.changed.append("persistent")
+        if gone := [name for name in self._config.persistent if name not in new.persistent]:
+            # A restart would not change that either: the store has it.
+            logger.warning("rooms stay persistent until python -m broker admin unpersist", rooms=", ".join(gone))
+        differ = differing(old, new, but=("limits", "log_level", "persistent", "keys", "overridden"))
+        if old.keys != new.keys and not {"keys_folder", "insecure", "bind"} & set(differ):
+            differ.append("keys_folder")
+        report.needs_restart = flags(Limits, fixed) + flags(Config, differ)
+        return report
 
     def stop(self) -> None:
         """Run a last turn with all frames from gateways, and close."""

@@ -68,6 +68,8 @@ class Logs:
         self._db = db
         self._grown: set[int] = set()
         """Rooms whose logs grew since the last trim."""
+        self._kept = 0
+        """What the last trim kept of each log; with less, all rooms are looked at."""
         self._aged = 0
         """Up to this row of the log, `trim` has dropped all that was too old."""
         self.turns = Turns()
@@ -144,8 +146,11 @@ class Logs:
     # --- trimming -------------------------------------------------------------------------------------------------
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        """Trim as `Store.trim`; there must be no turns. Only rooms that grew since the last call are counted."""
+        """Trim as `Store.trim`; there must be no turns. Only rooms that grew since the last call are looked at."""
         changed: dict[int, int] = {}
+        if keep < self._kept:
+            self._grown.update(self.ends())
+        self._kept = keep
         for room in self._grown | self._aged_rooms(before_ms):
             last = self._newest(room)
             if last is not None and (first := self._trim_room(room, last, last - keep, before_ms)):

@@ -11,6 +11,7 @@ from ..config import Settings
 from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..link.link import Link
+from ..listeners import sockaddr
 from .address_moves import AddressMoves
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
@@ -42,7 +43,7 @@ class ChatCore:
         """Begin without members; `ipv6_listeners` has an item per UDP listener: whether it is IPv6."""
         self.link, self.counters = link, counters
         self.members = members = Members()
-        rate_keys = RateKeys(settings)
+        self._rate_keys = rate_keys = RateKeys(settings)
         shared = settings, members, out, counters
         groups = Groups(*shared)
         self.leaving = leaving = Leaving(*shared, groups)
@@ -66,6 +67,10 @@ class ChatCore:
         self.handle_datagrams = receiver.handle_datagrams
         self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, moves.announce
         self.leave = leaving.leave
+
+    def count_addresses_again(self) -> None:
+        """Count the members of addresses again: `--unlimited` has changed."""
+        self.members.change_rate_keys(lambda ip: self._rate_keys.of(sockaddr.text_of(ip)) if any(ip) else "")
 
     def handle_news(self, frame: bytes, now: float) -> None:
         """Handle one frame from the broker's PUB side; news of rooms without members here are ignored."""

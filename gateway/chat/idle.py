@@ -1,12 +1,14 @@
-"""Find members from which nothing has come for longer than their idle time-out.
+"""Find members from which nothing has come for longer than the idle time-out.
 
 Members are not walked over: each one is looked at in the second in which its time could be up, and again when it would
-be up if something has come since. So a member costs one look per time-out, whatever the number of others.
+be up if something has come since. So a member costs one look per time-out, whatever the number of others. A changed
+time-out holds for all members that are served here, from the next look on.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
 
+from ..config import Settings
 from .members import Member
 
 REMOVED_SLACK = 1_000
@@ -16,7 +18,10 @@ REMOVED_SLACK = 1_000
 class IdleWheel:
     """Members by the second in which their idle time-out could be over."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._idle_s = settings.idle_timeout_s
+        """With which members were placed."""
         self._due: defaultdict[int, list[Member]] = defaultdict(list)
         self._removed = 0
         """Removed members that are still in the wheel."""
@@ -24,7 +29,7 @@ class IdleWheel:
 
     def add(self, member: Member) -> None:
         """Watch a member."""
-        self._due[int(member.seen + member.idle_s) + 1].append(member)
+        self._due[int(member.seen + self._idle_s) + 1].append(member)
 
     def removed(self, served: int) -> None:
         """Note that a member has been removed (`leaving` is set), and sweep if most members in the wheel are such."""
@@ -37,14 +42,26 @@ class IdleWheel:
     def expired(self, now: float) -> Iterator[Member]:
         """Yield the members whose idle time-out is over."""
         this_second = int(now)
+        if self._idle_s != self._settings.idle_timeout_s:
+            self._place_again()
         if self._looked_at is None:
-            self._looked_at = min(self._due, default=this_second) - 1
+            self._looked_at = min(min(self._due, default=this_second), this_second) - 1
         for second in range(self._looked_at + 1, this_second + 1):
             for member in self._due.pop(second, ()):
                 if member.leaving:
                     self._removed = max(self._removed - 1, 0)
-                elif now - member.seen >= member.idle_s:
+                elif now - member.seen >= self._idle_s:
                     yield member
                 else:
-                    self._due[max(int(member.seen + member.idle_s) + 1, this_second + 1)].append(member)
+                    self._due[max(int(member.seen + self._idle_s) + 1, this_second + 1)].append(member)
         self._looked_at = max(this_second, self._looked_at)
+
+    def _place_again(self) -> None:
+        """Place all members by the changed time-out; with a shorter one their seconds come sooner."""
+        self._idle_s = self._settings.idle_timeout_s
+        watched = [member for members in self._due.values() for member in members if not member.leaving]
+        self._due.clear()
+        self._removed = 0
+        next_look = 0 if self._looked_at is None else self._looked_at + 1
+        for member in watched:
+            self._due[max(int(member.seen + self._idle_s) + 1, next_look)].append(member)

@@ -19,9 +19,12 @@ class Leaving(Component):
     """Removes members."""
 
     groups: Groups
-    idle: IdleWheel = field(default_factory=IdleWheel)
+    idle: IdleWheel = field(init=False)
     _leaving: dict[int, tuple[float, Member, Item]] = field(default_factory=dict)
     """Member id → since when it leaves, and the item that was published."""
+
+    def __post_init__(self) -> None:
+        self.idle = IdleWheel(self.settings)
 
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Publish that a member leaves and ignore its datagrams; drop it when the news of that come back."""

@@ -1,7 +1,7 @@
 """The members and rooms that this gateway serves: their state, and the tables that find them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Protocol
 
 from tsudoi.ops.token_bucket import Bucket
@@ -80,8 +80,6 @@ class Member:
     """Its address for limits (`join/rate_keys.py`); empty: no limits by address."""
     seen: float
     """When its last accepted datagram came."""
-    idle_s: float
-    """Its idle time-out."""
     cursor: int
     """While it is not live: the offset up to which its room's entries were delivered to it."""
     sender: SenderState | None = None
@@ -102,10 +100,8 @@ class Member:
         cls, granted: Granted, token: bytes, dialect: Dialect, ip: bytes, room: "Room", now: float, rate_key: str = ""
     ) -> "Member":
         """Return the member that the directory has granted; `room` is the grant's."""
-        name, idle_s = granted.user, _seconds(granted.idle_ms)
-        member = cls(
-            granted.member, name, granted.options, token, dialect, room, ip, rate_key, now, idle_s, granted.offset
-        )
+        name = granted.user
+        member = cls(granted.member, name, granted.options, token, dialect, room, ip, rate_key, now, granted.offset)
         if granted.wished not in ("", name):
             member.sender = SenderState(granted.wished, own_names(name, granted.wished))
         return member
@@ -121,12 +117,6 @@ class Member:
         sender = self.sender_state()
         sender.own_names = own_names(name, sender.wished)
         self.name = name
-
-
-@lru_cache
-def _seconds(idle_ms: int) -> float:
-    """Return one float object for all members with this time-out, to save memory."""
-    return idle_ms / 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -212,6 +202,15 @@ class Members:
         member.token = token
         self.by_token[token] = member
         return True
+
+    def change_rate_keys(self, key_of: Callable[[bytes], str]) -> None:
+        """Count all members by other rate-limit keys: `--unlimited` has changed."""
+        self.rate_keys.clear()
+        for room in self.rooms.values():
+            for member in room.members.values():
+                member.rate_key = key_of(member.ip)
+                if member.rate_key:
+                    self.rate_keys[member.rate_key] = self.rate_keys.get(member.rate_key, 0) + 1
 
     def _add(self, member: Member) -> None:
         member.room.members[member.id] = member

@@ -32,7 +32,8 @@ class Quotas:
         """Begin without connections; `most` is how many the process's descriptors allow."""
         self._settings = settings
         self._counters = counters
-        self._most = most
+        self.most = most
+        """May change."""
         self._open = 0
         self._open_by_key: dict[str, int] = {}
         self._requests: Buckets[str] = Buckets(ADDRESSES)
@@ -44,7 +45,7 @@ class Quotas:
 
     def is_full(self) -> bool:
         """Return whether no more connections are allowed."""
-        return self._open >= min(self._settings.connections, self._most)
+        return self._open >= min(self._settings.connections, self.most)
 
     def has_too_many(self, ip: str) -> bool:
         """Return whether an address has as many open connections as it may."""

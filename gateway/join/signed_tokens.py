@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 AUDIENCE = "tsudoi"
 LEEWAY_S = 30.0
 """How far the issuer's clock may differ from ours."""
+FAR_S = 100 * 365.25 * 86_400
+"""How far away a time in a token may be. The usual mistake is milliseconds, which would never expire."""
 MAX_TOKEN = 4_096
 """Bytes; more than any token needs. Also bounds the number of rooms in it."""
 
@@ -70,9 +72,9 @@ class TokenVerifier:
         self._keys = keys
         self._required = required
 
-    def change_keys(self, keys: "TokenKeys") -> bool:
+    def change(self, keys: "TokenKeys", required: bool) -> bool:
         """Accept only these keys from now on; return whether they differ. Members stay in their rooms."""
-        before, self._keys = self._keys, keys
+        before, self._keys, self._required = self._keys, keys, required
         return keys.digest != before.digest
 
     def identify_untrusted(
@@ -115,6 +117,9 @@ class TokenVerifier:
             claims = _decoder.decode(raw)
         except PARSE_ERRORS as exc:
             raise MalformedMessage(f"the token's claims are not as they must be: {exc}") from exc
+        for claim, at in (("exp", claims.exp), ("nbf", claims.nbf)):
+            if at > now + FAR_S:
+                raise WrongPassword(f"the token's {claim} is centuries away: it counts seconds, not milliseconds")
         if now >= claims.exp + LEEWAY_S:
             raise WrongPassword("the token has expired")
         if now < claims.nbf - LEEWAY_S:
@@ -154,20 +159,16 @@ def without_token(text: str) -> str:
     return text[prefix.end() :] if prefix else text
 
 
-def load_verifier(path: Path, auth: Literal["off", "optional", "required"]) -> TokenVerifier:
-    """Return a verifier with the keys in a file; raises what `token_keys.load_keys` raises."""
+def load_verifier(
+    public: Path | None, secret: Path | None, auth: Literal["off", "optional", "required"]
+) -> TokenVerifier:
+    """Return a verifier with the keys in `--auth-key`'s and `--auth-secret`'s files; raises what `load_keys` raises."""
+    return TokenVerifier(load_keys(public, secret), required=auth == "required")
+
+
+def load_keys(public: Path | None, secret: Path | None) -> "TokenKeys":
+    """Return the keys in both files; raises what `token_keys.load_keys` raises."""
     # Here, since it imports a library that gateways without signed tokens do not need.
-    from .token_keys import load_keys
+    from . import token_keys
 
-    return TokenVerifier(load_keys(path), required=auth == "required")
-
-
-def reload_verifier(verifier: TokenVerifier, path: Path) -> bool:
-    """Give a verifier the keys that the file has now; return whether they differ.
-
-    Raises:
-        SettingError: the file can not be used; the verifier keeps its keys.
-    """
-    from .token_keys import load_keys
-
-    return verifier.change_keys(load_keys(path))
+    return token_keys.load_keys(public, secret)

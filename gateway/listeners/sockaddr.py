@@ -32,11 +32,12 @@ def pack(ip: str, port: int, scope: int = 0) -> bytes:
 
 def unpack(raw: bytes) -> tuple[str, int]:
     """Return (ip, port) of an address that `pack` or the kernel made."""
-    return _text(ip_bytes(raw)), int.from_bytes(raw[2:4], "big")
+    return text_of(ip_bytes(raw)), int.from_bytes(raw[2:4], "big")
 
 
 @lru_cache(KNOWN)
-def _text(ip: bytes) -> str:
+def text_of(ip: bytes) -> str:
+    """Return the text of an IP address, as `ip_bytes` returns it."""
     return str(ipaddress.ip_address(ip))
 
 

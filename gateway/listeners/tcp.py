@@ -94,8 +94,9 @@ class TCPServer:
         return len(self._open)
 
     def reload(self) -> None:
-        """Apply a changed time-out from the settings."""
+        """Apply the settings that are not read when they are used."""
         self.silent.wait_s = self._settings.first_byte_s
+        self._quotas.most = connections_allowed(self._settings.connections)
 
     async def open(self, listener: Listener, inherited: int | None = None) -> Listener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.

@@ -19,6 +19,7 @@ from tsudoi.protocol.errors import SettingError
 from ..config import Config
 from . import metrics
 from .broker_process import BrokerProcess
+from .reload import prepare, prepare_parent
 from .service import Service
 from .single import LocalBroker
 from .workers import Workers
@@ -42,7 +43,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger, config.log_level)
+    loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     broker: Broker | None = None
@@ -64,7 +65,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             await broker.start()
             endpoint = broker.endpoint
         if config.workers > 1:
-            await _run_workers(config, endpoint, stopped, broker)
+            await _run_workers(config, endpoint, stopped, broker, configure_again)
             return 0
         if config.inherited is not None:
             # A pipe from the parent process: it becomes readable when that ends.
@@ -90,15 +91,25 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     return status
 
 
-async def _run_workers(config: Config, endpoint: str, stopped: asyncio.Event, broker: Broker | None) -> None:
+async def _run_workers(
+    config: Config,
+    endpoint: str,
+    stopped: asyncio.Event,
+    broker: Broker | None,
+    configure_again: Callable[[], Config],
+) -> None:
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
     workers = Workers(config, endpoint)
 
-    def reload_all() -> None:
+    def send_all() -> None:
         workers.send_signal(signal.SIGHUP)
-        if broker is not None:
+        if isinstance(broker, BrokerProcess):
             broker.reload()
+
+    def reload_all() -> None:
+        # The workers and the broker read the settings themselves, and log what that did.
+        reload(logger, [("the parent process", lambda: prepare_parent(config, configure_again, send_all))])
 
     try:
         starting = asyncio.create_task(workers.start())
@@ -136,5 +147,7 @@ def _announce(listeners: list[str], **values: object) -> None:
 
 
 def _reload(service: Service, broker: Broker | None, configure_again: Callable[[], Config]) -> None:
-    if reload(logger, configure_again, service.reload) and broker is not None:
-        broker.reload()
+    parts = [("settings", lambda: prepare(service, configure_again))]
+    if isinstance(broker, LocalBroker):
+        parts.append(("the broker's settings", broker.prepare_reload))
+    reload(logger, parts)

@@ -8,7 +8,6 @@ from time import monotonic
 import zmq
 
 from tsudoi.ops import logs
-from tsudoi.ops.reload import differing, take_over
 from tsudoi.protocol import backbone
 
 from ..chat.delivery_reports import REPORT_FEW_S
@@ -17,13 +16,13 @@ from ..chat.members import Member, Recipients
 from ..config import Config, Listener
 from ..counters import Counters
 from ..join.session_tokens import SessionTokens
-from ..join.signed_tokens import load_verifier, reload_verifier
+from ..join.signed_tokens import load_verifier
 from ..link.broker_sockets import BrokerSockets
 from ..link.canary import CANARY_S, HEALTHY_S
 from ..link.link import Link
 from ..listeners import sendmmsg, sockaddr
 from ..listeners.tcp import TCPServer
-from ..listeners.tls import Certificate, load
+from ..listeners.tls import Certificate
 from ..listeners.udp import UDPServer
 
 logger = logs.get("gateway")
@@ -45,7 +44,8 @@ class Service:
         """
         settings = config.settings
         self._loop = asyncio.get_running_loop()
-        self._config = config
+        self.config = config
+        """The settings in use."""
         kind = sendmmsg.choose()
         instance = backbone.new_instance(config.name, secrets.token_hex(8))
         logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
@@ -59,11 +59,13 @@ class Service:
         self.new_recipients = kind.new_recipients
         self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
         self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
-        self.verifier = None if config.auth_key is None else load_verifier(config.auth_key, settings.auth)
-        self._certificate = None if config.tls is None else Certificate(config.tls)
+        self.verifier = None
+        if config.verifies:
+            self.verifier = load_verifier(config.auth_key, config.auth_secret, settings.auth)
+        self.certificate = None if config.tls is None else Certificate(config.tls)
         tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
         self.tcp = TCPServer(
-            settings, self.counters, self.core, self.link, self.settle, self.verifier, self._certificate, tokens
+            settings, self.counters, self.core, self.link, self.settle, self.verifier, self.certificate, tokens
         )
         self.sockets = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
         self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
@@ -88,31 +90,6 @@ class Service:
         reason, why = self.link.canary.unhealthy_reason(now), self.sockets.connect_error
         return f"{reason}: {why}" if reason and why else reason
 
-    def reload(self, config: Config) -> tuple[list[str], list[str]]:
-        """Apply the settings that do not need a restart; present members keep their time-out.
-
-        Returns:
-            (names of settings that changed, names of those that need a restart)
-
-        Raises:
-            SettingError: the keys for signed tokens or the certificate can not be read; then nothing has changed.
-        """
-        renewed = None if self._certificate is None or config.tls is None else load(config.tls)
-        # A new path needs a restart, so that file's keys are not read now.
-        has_new_keys = False
-        if self.verifier is not None and config.auth_key is not None and config.auth_key == self._config.auth_key:
-            has_new_keys = reload_verifier(self.verifier, config.auth_key)
-        settings = self._config.settings
-        changed, fixed = take_over(settings, config.settings, fixed=("auth",))
-        fixed += differing(self._config, config, but=("settings", "log_level", "tls"))
-        if self._certificate is not None and renewed is not None and self._certificate.replace(renewed):
-            changed.append("certificate")
-        if has_new_keys:
-            changed.append("keys for signed tokens")
-        self.link.publisher.capacity = settings.unaccepted
-        self.tcp.reload()
-        return changed, fixed
-
     async def start(self) -> list[Listener]:
         """Serve clients; return the TCP listeners with their ports when the first canary has come back.
 
@@ -121,7 +98,7 @@ class Service:
         """
         self.sockets.start()
         self._tick()
-        config, listeners = self._config, list[Listener]()
+        config, listeners = self.config, list[Listener]()
         if config.inherited is None:
             listeners = [await self.tcp.open(listener) for listener in config.tcp]
         await self._healthy.wait()

@@ -6,13 +6,14 @@ If the process dies, both end; after a restart the store still has all accepted 
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zmq
 
-from tsudoi.ops import logs
 from tsudoi.ops.program import import_program
+from tsudoi.ops.reload import Apply
 from tsudoi.protocol.backbone.endpoint import INPROC
 from tsudoi.protocol.errors import SettingError, StoreError
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from broker.config import Config as BrokerConfig
     from broker.net.service import BrokerService
-
-logger = logs.get("gateway")
 
 ENDPOINT = f"{INPROC}broker"
 
@@ -55,20 +54,10 @@ class LocalBroker:
         except StoreError as exc:
             raise SettingError(str(exc)) from exc
 
-    def reload(self) -> None:
-        """Read its settings again, and apply those that do not need a restart."""
+    def prepare_reload(self) -> Apply:
+        """Read its settings again, and return the function that applies them; raise SettingError for a mistake."""
         assert self._service is not None
-        try:
-            config = self._configure()
-        except SettingError as exc:
-            logger.error("the broker's settings are not reloaded, all stays as it was", why=exc)
-            return
-        changed, fixed = self._service.reload(config)
-        logger.info(
-            "the broker's settings are reloaded",
-            changed=", ".join(changed) or "nothing",
-            needs_restart=", ".join(fixed) or "nothing",
-        )
+        return partial(self._service.reload, self._configure())
 
     async def stop(self) -> None:
         """Run a last turn with all frames from the gateway, and close."""

@@ -45,6 +45,8 @@ class Supervisor:
         self._stop_s = stop_s
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._to_reload = False
+        """SIGHUP came while it was being started again: it may have read its settings before."""
 
     async def start(self) -> None:
         """Start it and wait until it is ready; raise SettingError if it did not start."""
@@ -52,8 +54,10 @@ class Supervisor:
         self._watcher = asyncio.create_task(self._watch())
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send it a signal, if it runs."""
-        if self._process is not None and self._process.returncode is None:
+        """Send it a signal, if it runs; SIGHUP when it is ready, if it is being started again."""
+        if self._process is None:
+            self._to_reload = self._to_reload or number == signal.SIGHUP
+        elif self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
 
@@ -109,6 +113,9 @@ class Supervisor:
                 delay_s = min(2 * delay_s, RESTART_MAX_S)
                 with contextlib.suppress(SettingError):
                     self._process = await self._launch()
+            if self._to_reload:
+                self._to_reload = False
+                self.send_signal(signal.SIGHUP)
 
 
 def _environment() -> dict[str, str]:

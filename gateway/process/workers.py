@@ -49,7 +49,7 @@ class Workers:
         self._children = []
         for number in range(config.workers):
             own = tuple(group[number].fileno() for group in udp)
-            inherited = Inherited(tcp, own, config.workers if is_routed else 1)
+            inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1)
             more = ["--workers", "1", "--inherited", str(inherited), "--broker", endpoint, "--name", name]
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)

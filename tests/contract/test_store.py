@@ -291,6 +291,14 @@ def test_trim_does_not_cut_a_chunk(store: Store) -> None:
     assert spans(store.read(1, 0, 100)) == [(4, 6), (7, 9)]
 
 
+def test_trim_that_keeps_less_than_before_looks_at_silent_rooms_too(store: Store) -> None:
+    """An operator has lowered --log-entries."""
+    store.commit(Batch(chunks=[a_chunk(1, 1, 3), a_chunk(1, 4, 6), a_chunk(2, 1, 1)]))
+    assert store.trim(100, 0) == {}
+    assert store.trim(3, 0) == {1: 4}
+    assert store.trim(3, 0) == {}
+
+
 def test_trim_drops_what_is_too_old(store: Store) -> None:
     store.commit(Batch(chunks=[a_chunk(1, 1, 3, 10), a_chunk(2, 1, 2, 20), a_chunk(1, 4, 6, 30), a_chunk(2, 3, 3, 40)]))
     assert store.trim(100, 10) == {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.join.signed_tokens import TokenVerifier
-from gateway.join.token_keys import TokenKeys, parse_keys
+from gateway.join.token_keys import TokenKeys, parse_keys, parse_secret
 from tests.fuzz import stories
 from tests.fuzz.pieces import Pieces
 from tsudoi.ops import configfile
@@ -150,7 +150,7 @@ class _Believing(TokenKeys):
         return self.digest
 
 
-_keys = parse_keys(SECRET)
+_keys = parse_secret(SECRET)
 _trusting = TokenVerifier(_keys, required=False)
 
 
@@ -167,11 +167,13 @@ def _signature(data: bytes) -> None:
 def _claims(data: bytes) -> None:
     pieces = Pieces(data)
     operation = pieces.one_of(list(Operation))
-    verifier = TokenVerifier(_Believing((), False, pieces.rest()), required=True)
+    verifier = TokenVerifier(_Believing((), pieces.rest()), required=True)
     verifier.identify_untrusted(operation, "den", "eyJhbGciOiJIUzI1.e30.x", None, NOW)
 
 
 def _keys_file(data: bytes) -> None:
+    with suppress(SettingError):
+        parse_secret(data)
     parse_keys(data)
 
 

@@ -246,13 +246,13 @@ def test_a_key_that_can_not_be_used_is_told(key_file: Path) -> None:
         choose_key("tcp://broker:9003", key_file, "", insecure=False)
 
 
-@given(st.lists(st.integers(0, 10**6)), st.lists(st.integers(0, 10**6)), st.integers(1, 64))
-def test_descriptors_are_handed_down_as_text(tcp: list[int], udp: list[int], steered: int) -> None:
-    inherited = Inherited(tuple(tcp), tuple(udp), steered)
+@given(st.lists(st.integers(0, 10**6)), st.lists(st.integers(0, 10**6)), st.integers(1, 64), st.integers(1, 64))
+def test_descriptors_are_handed_down_as_text(tcp: list[int], udp: list[int], steered: int, number: int) -> None:
+    inherited = Inherited(tuple(tcp), tuple(udp), steered, number)
     assert parse_inherited(str(inherited)) == inherited
 
 
-@pytest.mark.parametrize("text", ["", "1", "1/2", "1/2/", "1/2/3/4", "a/b/1", "1,/x/1"])
+@pytest.mark.parametrize("text", ["", "1", "1/2", "1/2/", "1/2/3", "1/2/3/4/5", "a/b/1/1", "1,/x/1/1"])
 def test_what_are_no_descriptors_is_a_setting_error(text: str) -> None:
     with pytest.raises(SettingError, match="no list of descriptors"):
         parse_inherited(text)

@@ -80,7 +80,7 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
 
     doors = ("tsudoi", "classic")
     with Gateway(
-        "--auth-key", str(key), "--auth", "required", "--notices", "on", data=store.parent, doors=doors
+        "--auth-secret", str(key), "--auth", "required", "--notices", "on", data=store.parent, doors=doors
     ) as gateway:
         asyncio.run(story(gateway))
         assert operate(store, "close", "den")[::2] == (1, "broker: there is no room called den\n")

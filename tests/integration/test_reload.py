@@ -2,6 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from functools import partial
 from pathlib import Path
 
 from tests.integration.conftest import Enter
@@ -9,6 +13,7 @@ from tests.support.legacy.company import Company
 from tests.support.services import Gateway
 
 PATIENCE_S = 20.0
+ROOT = Path(__file__).resolve().parents[2]
 
 BEFORE = """
 [gateway]
@@ -56,3 +61,52 @@ def test_limits_change_while_members_stay(tmp_path: Path, client: Enter) -> None
                 heard.append(one.shown)
         assert heard[:2] == [bob.line("alice", "after 0"), bob.line("alice", "after 1")]
         assert bob.line("alice", "after 9") not in heard
+
+
+def test_a_shorter_idle_time_out_holds_for_members_who_are_there(tmp_path: Path, client: Enter) -> None:
+    file = tmp_path / "tsudoi.toml"
+    file.write_text("[gateway]\nidle-timeout = 100\nrate = 50\n")
+    with Gateway("--config", str(file), "--rate", "60", data=tmp_path / "data", doors=["tcrp"]) as gateway:
+        den = Company("den")
+        alice, bob = (client("tcrp", name, gateway) for name in ("alice", "bob"))
+        den.create(alice)
+        den.join(bob)
+        den.chat()
+        file.write_text("[gateway]\nidle-timeout = 1\nrate = 70\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        line = gateway.stderr.wait_for(lambda line: "settings reloaded" in line, PATIENCE_S)
+        assert line is not None
+        assert "changed=idle-timeout" in line
+        assert "overridden=rate" in line
+        deadline = time.monotonic() + PATIENCE_S
+        while "bob" in members(tmp_path / "data"):
+            assert time.monotonic() < deadline
+            alice.say("I am here")
+
+
+def test_workers_and_the_broker_report_each_for_itself(tmp_path: Path) -> None:
+    file = tmp_path / "tsudoi.toml"
+    file.write_text("[gateway]\nrate = 5\n")
+    with Gateway("--config", str(file), "--workers", "2", data=tmp_path / "data", doors=["tcrp"]) as gateway:
+        file.write_text("[gateway]\nrate = 'fast'\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        assert gateway.stderr.wait_for(lambda line: "not reloaded" in line, PATIENCE_S)
+        file.write_text("[gateway]\nrate = 6\nworkers = 3\nname = 'x'\n[broker]\nrooms = 7\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        for wanted in (
+            ("the parent process reloaded", "changed=nothing", "needs_restart=name", "overridden=workers"),
+            ("settings reloaded", "changed=rate", "needs_restart=nothing", "worker=1"),
+            ("settings reloaded", "changed=rate", "needs_restart=nothing", "worker=2"),
+            ("settings reloaded", "changed=rooms", "needs_restart=nothing", "broker"),
+        ):
+            assert gateway.stderr.wait_for(partial(has_all, wanted), PATIENCE_S)
+        assert gateway.stderr.text.count("not reloaded") == 1, "the workers are told nothing of a mistake"
+
+
+def has_all(words: tuple[str, ...], line: str) -> bool:
+    return all(word in line for word in words)
+
+
+def members(data: Path) -> str:
+    command = (sys.executable, "-m", "broker", "--store", f"sqlite:{data}/tsudoi.sqlite", "admin", "--json", "members")
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout

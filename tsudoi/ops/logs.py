@@ -19,6 +19,9 @@ Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["human", "json"]
 Line = MutableMapping[str, Any]
 
+_configured = "info"
+"""The level that the settings name."""
+
 # Python loads a codec on first use, which may be when no descriptor is left.
 codecs.lookup("unicode_escape")
 
@@ -28,8 +31,11 @@ def get(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
-def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
-    """Write lines from `level` on to `stream`. Call it once, before anything is logged."""
+def set_up(level: str, form: Format, stream: TextIO = sys.stderr, **about: object) -> None:
+    """Write lines from `level` on to `stream`, each with the values `about` this process.
+
+    Call it once, before anything is logged.
+    """
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -39,7 +45,12 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+    def add_about(_: object, __: str, line: Line) -> Line:
+        return {**line, **about}
+
     common: list[Any] = [
+        *([add_about] if about else []),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -71,13 +82,26 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr) -> None:
 
 def set_level(level: str) -> None:
     """Write lines from this level on."""
+    global _configured
+    _configured = level
     logging.getLogger().setLevel(level.upper())
 
 
-def toggle_debug(logger: Any, level: str) -> None:
-    """Switch between debug and `level`, and log it with the program's logger."""
-    now = level if logging.getLogger().level == logging.DEBUG else "debug"
-    set_level(now)
+def change_level(level: str) -> bool:
+    """Write lines from this level on if the settings named another one before; return whether they did.
+
+    Else all stays as it is: SIGUSR1 may have switched to debug.
+    """
+    if level == _configured:
+        return False
+    set_level(level)
+    return True
+
+
+def toggle_debug(logger: Any) -> None:
+    """Switch between debug and the level that the settings name, and log it with the program's logger."""
+    now = _configured if logging.getLogger().level == logging.DEBUG else "debug"
+    logging.getLogger().setLevel(now.upper())
     logger.warning("log level changed", to=now)  # `level` is the line's own
 
 

@@ -137,6 +137,17 @@ def config_option(program: str) -> Callable[[Command], Command]:
     )
 
 
+def overridden(context: click.Context) -> tuple[str, ...]:
+    """Return the settings of the configuration file that are not used, since a flag or a variable wins; by flag."""
+    stronger = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    from_file = context.default_map or {}
+    return tuple(
+        parameter.opts[0].removeprefix("--")
+        for parameter in context.command.params
+        if parameter.name in from_file and context.get_parameter_source(parameter.name) in stronger
+    )
+
+
 def check_config_option() -> Callable[[Command], Command]:
     """Return the option --check-config."""
     return click.option(
@@ -160,12 +171,19 @@ def _from_file(context: click.Context, path: Path, program: str) -> dict[str, An
         and option.name not in ("config", "check_config", "help")
     }
     values: dict[str, Any] = {}
+    mistakes: list[str] = []
     for entry in configfile.parse(text, str(path), program):
         option = parameters.get(entry.key)
-        if option is None or option.name is None:
-            raise configfile.unknown(entry, list(parameters))
-        _check(context, option, entry)
-        values[option.name] = entry.value
+        try:
+            if option is None or option.name is None:
+                raise configfile.unknown(entry, list(parameters))
+            _check(context, option, entry)
+        except SettingError as exc:
+            mistakes.append(str(exc))
+        else:
+            values[option.name] = entry.value
+    if mistakes:
+        raise SettingError("; ".join(mistakes))
     return values
 
 

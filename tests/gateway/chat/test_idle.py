@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.chat.idle import REMOVED_SLACK, IdleWheel
 from gateway.chat.members import Member, Members, Room
+from gateway.config import Settings
 from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.dialects import TCRP
 
@@ -15,9 +16,10 @@ from tsudoi.protocol.client.dialects import TCRP
 class Served(Members):
     """Members that are watched."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = 100.0) -> None:
         super().__init__()
-        self.wheel = IdleWheel()
+        self.settings = Settings(idle_timeout_s=idle_s)
+        self.wheel = IdleWheel(self.settings)
 
     def add(self, member: Member) -> None:
         super().add(member)
@@ -28,31 +30,31 @@ class Served(Members):
         self.wheel.removed(len(self))
 
 
-def a_member(members: "Served", number: int, now: float, idle_s: float = 100.0, room: int = 1) -> Member:
-    granted = a_grant(number, room=room, idle_s=idle_s)
+def a_member(members: "Served", number: int, now: float, room: int = 1) -> Member:
+    granted = a_grant(number, room=room)
     if room not in members.rooms:
         members.rooms[room] = Room.from_grant(granted)
     return Member.from_grant(granted, token_of(number), TCRP, bytes(4), members.rooms[room], now)
 
 
 def test_a_silent_member_is_found_when_its_time_is_up() -> None:
-    members = Served()
-    member = a_member(members, 1, 10.0, idle_s=5.0)
+    members = Served(5.0)
+    member = a_member(members, 1, 10.0)
     members.add(member)
     assert list(members.wheel.expired(14.9)) == []
     assert list(members.wheel.expired(16.0)) == [member]
 
 
 def test_a_member_is_found_though_nobody_looked_before() -> None:
-    members = Served()
-    member = a_member(members, 1, 10.0, idle_s=0.5)
+    members = Served(0.5)
+    member = a_member(members, 1, 10.0)
     members.add(member)
     assert list(members.wheel.expired(500.0)) == [member]
 
 
 def test_a_member_that_leaves_is_not_found() -> None:
-    members = Served()
-    member = a_member(members, 1, 10.0, idle_s=5.0)
+    members = Served(5.0)
+    member = a_member(members, 1, 10.0)
     members.add(member)
     member.leaving = True
     assert list(members.wheel.expired(100.0)) == []
@@ -72,9 +74,9 @@ def test_removed_members_are_freed_before_their_time_out() -> None:
 
 
 def test_clocks_may_stand_still_or_jump() -> None:
-    members = Served()
+    members = Served(5.0)
     assert list(members.wheel.expired(10.0)) == []
-    member = a_member(members, 1, 10.0, idle_s=5.0)
+    member = a_member(members, 1, 10.0)
     members.add(member)
     for now in (10.0, 10.0, 12.0, 12.0):
         assert list(members.wheel.expired(now)) == []
@@ -89,19 +91,42 @@ def test_clocks_may_stand_still_or_jump() -> None:
 def test_members_are_found_within_a_second_after_their_time_and_never_before(
     start: float, idle_s: list[float], steps: list[tuple[float, set[int]]]
 ) -> None:
-    members, now = Served(), start
-    there = {number: a_member(members, number, now, limit) for number, limit in enumerate(idle_s)}
+    """Also while the time-out changes, now and then."""
+    members, now = Served(idle_s[0]), start
+    there = {number: a_member(members, number, now) for number in range(4)}
     for member in there.values():
         members.add(member)
-    for step, touched in steps:
+    for turn, (step, touched) in enumerate(steps):
         before, now = now, now + step
+        changed = members.settings.idle_timeout_s != idle_s[turn // 7 % len(idle_s)]
+        members.settings.idle_timeout_s = idle_s[turn // 7 % len(idle_s)]
         for found in list(members.wheel.expired(now)):
-            assert now - found.seen >= found.idle_s
+            assert now - found.seen >= members.settings.idle_timeout_s
             del there[found.id]
             members.remove(found)
         for member in there.values():
-            due = member.seen + member.idle_s
+            due = member.seen + members.settings.idle_timeout_s
             # Looked at once a step, so it may be late by what the last step was late, and a second.
-            assert now <= due or math.floor(due) + 1 > math.floor(now), (before, now, due)
+            # In the step of a change a member may be left for the next second.
+            assert now <= due or changed or math.floor(due) + 1 > math.floor(now), (before, now, due)
         for number in touched & set(there):
             there[number].seen = now
+
+
+def test_a_shorter_time_out_holds_for_those_who_are_there() -> None:
+    members = Served(100.0)
+    member = a_member(members, 1, 10.0)
+    members.add(member)
+    assert list(members.wheel.expired(20.0)) == []
+    members.settings.idle_timeout_s = 2.0
+    assert list(members.wheel.expired(20.2)) == []
+    assert list(members.wheel.expired(21.1)) == [member]
+
+
+def test_a_longer_time_out_holds_for_those_who_are_there() -> None:
+    members = Served(5.0)
+    member = a_member(members, 1, 10.0)
+    members.add(member)
+    members.settings.idle_timeout_s = 50.0
+    assert list(members.wheel.expired(59.9)) == []
+    assert list(members.wheel.expired(61.0)) == [member]

@@ -28,12 +28,12 @@ from gateway.join.signed_tokens import (
     MAX_TOKEN,
     Identity,
     TokenVerifier,
+    load_keys,
     load_verifier,
     looks_like_token,
-    reload_verifier,
     without_token,
 )
-from gateway.join.token_keys import TokenKeys, parse_keys
+from gateway.join.token_keys import TokenKeys, parse_keys, parse_secret
 from tests.support import strategies
 from tsudoi.protocol.codes import Operation, Rights, Status
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError, SettingError, WrongPassword
@@ -61,7 +61,7 @@ def a_token(signed_with: Any = SECRET, algorithm: str = "HS256", kid: str | None
 
 
 def a_verifier(required: bool = False, raw: bytes = SECRET) -> TokenVerifier:
-    return TokenVerifier(parse_keys(raw), required)
+    return TokenVerifier(parse_secret(raw) if raw == SECRET else parse_keys(raw), required)
 
 
 def identify(
@@ -216,6 +216,15 @@ def test_strangers_come_in_only_where_they_may() -> None:
 # --- signatures ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("claim", ["exp", "nbf"])
+def test_a_time_in_milliseconds_is_refused_with_a_hint(claim: str) -> None:
+    """Such a token would never expire."""
+    for far in (NOW * 1000, NOW + 101 * 365.25 * 86_400):
+        with pytest.raises(WrongPassword, match=f"the token's {claim} is centuries away.*not milliseconds"):
+            identify(a_token(exp=far) if claim == "exp" else a_token(nbf=far))
+    assert identify(a_token(exp=NOW + 99 * 365 * 86_400)).user == "alice"
+
+
 @pytest.mark.parametrize(
     ("raw", "key", "algorithm"),
     [
@@ -266,7 +275,7 @@ def test_keys_are_changed_one_after_the_other() -> None:
     assert identify(a_token(OTHER_ED25519, "EdDSA"), verifier=verifier).user == "alice"
     with pytest.raises(WrongPassword):
         identify(a_token(OTHER_ED25519, "EdDSA", kid="old"), verifier=verifier)
-    verifier.change_keys(parse_keys(json.dumps(jwk(OTHER_ED25519, "new")).encode()))
+    assert verifier.change(parse_keys(json.dumps(jwk(OTHER_ED25519, "new")).encode()), required=False)
     with pytest.raises(WrongPassword):
         identify(a_token(ED25519, "EdDSA", kid="old"), verifier=verifier)
     assert identify(a_token(OTHER_ED25519, "EdDSA", kid="new"), verifier=verifier).user == "alice"
@@ -285,8 +294,9 @@ SMALL = rsa.generate_private_key(65537, 1024)
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "0 bytes"),
-        (b"short", "5 bytes"),
+        (b"", "empty"),
+        (b"short", "no public key in a form"),
+        (SECRET, "--auth-secret"),
         (PRIVATE, "private key"),
         (pem(SMALL), "1024 bits"),
         (pem(ec.generate_private_key(ec.SECP384R1())), "neither"),
@@ -382,27 +392,27 @@ def test_a_key_file_that_others_have_a_hand_in_is_refused(tmp_path: Path, mode: 
     path.write_bytes(SECRET)
     path.chmod(mode)
     with pytest.raises(SettingError, match=words):
-        load_verifier(path, "optional")
+        load_verifier(None, path, "optional")
 
 
 def test_a_public_key_may_be_read_by_all(tmp_path: Path) -> None:
     path = tmp_path / "public.pem"
     path.write_bytes(pem(ED25519))
     path.chmod(0o644)
-    assert identify(a_token(ED25519, "EdDSA"), verifier=load_verifier(path, "required")).user == "alice"
+    assert identify(a_token(ED25519, "EdDSA"), verifier=load_verifier(path, None, "required")).user == "alice"
 
 
 def test_keys_are_read_again_and_a_bad_file_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_bytes(pem(ED25519))
     path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    verifier = load_verifier(path, "optional")
+    verifier = load_verifier(path, None, "optional")
     path.write_bytes(b"nonsense")
     with pytest.raises(SettingError):
-        reload_verifier(verifier, path)
+        verifier.change(load_keys(path, None), required=False)
     assert identify(a_token(ED25519, "EdDSA"), verifier=verifier).user == "alice"
     path.write_bytes(pem(OTHER_ED25519))
-    reload_verifier(verifier, path)
+    assert verifier.change(load_keys(path, None), required=False)
     assert identify(a_token(OTHER_ED25519, "EdDSA"), verifier=verifier).user == "alice"
     with pytest.raises(WrongPassword):
         identify(a_token(ED25519, "EdDSA"), verifier=verifier)
@@ -411,7 +421,7 @@ def test_keys_are_read_again_and_a_bad_file_changes_nothing(tmp_path: Path) -> N
 @pytest.mark.parametrize("path", ["missing", "."])
 def test_a_key_file_that_can_not_be_read_is_named(tmp_path: Path, path: str) -> None:
     with pytest.raises(SettingError, match="can not read the key file"):
-        load_verifier(tmp_path / path, "optional")
+        load_verifier(tmp_path / path, None, "optional")
 
 
 def test_what_a_website_does_is_in_the_documents(tmp_path: Path) -> None:
@@ -422,7 +432,7 @@ def test_what_a_website_does_is_in_the_documents(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, script, path, "アリス", "den*"], capture_output=True, text=True, check=True, timeout=30
     )
-    verifier = load_verifier(path, "required")
+    verifier = load_verifier(None, path, "required")
     for room, good in (("den 2", True), ("lab", False)):
         if good:
             admitted = verifier.identify_untrusted(CREATE, room, done.stdout.strip(), None, time.time())

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from gateway.config import Listener, Settings
 from gateway.join.signed_tokens import TokenVerifier
-from gateway.join.token_keys import parse_keys
+from gateway.join.token_keys import parse_secret
 from gateway.listeners.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allowed
 from tests.support.fakes import ScriptedGateway, a_grant, room_name
 from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Rooms
@@ -517,7 +517,7 @@ def test_a_signed_token_is_checked_at_the_listener() -> None:
     token = jwt.encode(claims, secret)
 
     async def scenario() -> None:
-        verifier = TokenVerifier(parse_keys(secret), required=True)
+        verifier = TokenVerifier(parse_secret(secret), required=True)
         async with running(verifier=verifier) as (gateway, listener, _):
             for user, room, reason in (
                 ("alice", "den", "Wrong password: a token is needed here"),

@@ -4,10 +4,8 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
-import jwt
 import pytest
 import zmq
 
@@ -16,13 +14,13 @@ from broker.config import Limits
 from broker.core import Core
 from broker.net.server import Server as BrokerServer
 from broker.store.memory import MemoryStore
-from gateway.config import Config, Listener, Settings
+from gateway.config import Config, Listener
 from gateway.process.service import DRAIN_S, Service
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.backbone.endpoint import INPROC, IPC
-from tsudoi.protocol.codes import EntryKind, Operation
-from tsudoi.protocol.errors import InvalidName, SettingError, WrongPassword
+from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 10.0
 ANY = Listener("127.0.0.1", 0)
@@ -218,37 +216,5 @@ def test_a_fault_of_ours_while_datagrams_wait_does_not_end_the_reading(
             await alice.say("after it")
             await until(lambda: "after it" in both.said())
             assert [type(fault) for fault in faults] == [ZeroDivisionError]
-
-    asyncio.run(scenario())
-
-
-def test_keys_of_another_file_are_not_taken_before_the_restart_that_they_need(tmp_path: Path) -> None:
-    for name in ("old", "new"):
-        (tmp_path / name).write_text(f"the {name} secret of at least thirty-two bytes")
-        (tmp_path / name).chmod(0o600)
-
-    def config(name: str) -> Config:
-        return replace(a_config(), auth_key=tmp_path / name, settings=Settings(auth="optional"))
-
-    def knows(service: Service, name: str) -> bool:
-        token = jwt.encode({"exp": 2**40}, (tmp_path / name).read_bytes())
-        assert service.verifier is not None
-        try:
-            service.verifier.identify_untrusted(Operation.JOIN, "den", token, None, 0.0)
-        except InvalidName:  # the token says none, but its signature holds
-            return True
-        except WrongPassword:
-            return False
-        raise AssertionError
-
-    async def scenario() -> None:
-        service = Service(config("old"), f"{IPC}{tmp_path}/b")
-        assert service.reload(config("new")) == ([], ["auth_key"])
-        assert (knows(service, "old"), knows(service, "new")) == (True, False)
-        (tmp_path / "old").write_bytes((tmp_path / "new").read_bytes())
-        assert service.reload(config("old")) == (["keys for signed tokens"], [])
-        assert service.reload(config("old")) == ([], [])
-        assert knows(service, "new")
-        await service.stop()
 
     asyncio.run(scenario())

@@ -169,9 +169,27 @@ def test_a_signal_to_read_the_settings_again_is_for_the_broker_too(tmp_path: Pat
     file = tmp_path / "tsudoi.toml"
     file.write_text("[broker]\nlog-entries = 1000\n")
     with Gateway("--config", str(file), data=tmp_path / "data", doors=["auto"]) as gateway:
-        file.write_text("[broker]\nlog-entries = 7\npersistent = ['lobby']\n")
+        file.write_text("[broker]\nlog-entries = 7\npersistent = ['lobby']\ndurability = 'full'\n")
         os.kill(gateway.pid, signal.SIGHUP)
-        line = gateway.stderr.wait_for(lambda line: "the broker's settings are reloaded" in line, PATIENCE_S)
+        line = gateway.stderr.wait_for(lambda line: "the broker's settings reloaded" in line, PATIENCE_S)
         assert line is not None
-        assert "changed=log_entries" in line
-        assert "needs_restart=persistent" in line
+        assert "changed='log-entries, persistent'" in line or 'changed="log-entries, persistent"' in line
+        assert "needs_restart=durability" in line
+        assert "lobby" in admin(tmp_path / "data", "--json", "rooms").stdout
+
+
+def test_a_mistake_in_one_table_leaves_both_programs_as_they_were(tmp_path: Path) -> None:
+    file = tmp_path / "tsudoi.toml"
+    file.write_text("[gateway]\nrate = 5\n")
+    with Gateway("--config", str(file), data=tmp_path / "data", doors=["auto"]) as gateway:
+        file.write_text("[gateway]\nrate = 6\n[broker]\nlog-entries = 'many'\nlog-agge = 3\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        line = gateway.stderr.wait_for(lambda line: "not reloaded" in line, PATIENCE_S)
+        assert line is not None
+        assert f"{file}:4: log-entries: " in line
+        assert f"{file}:5: log-agge: there is no such setting; log-age?" in line
+        file.write_text("[gateway]\nrate = 6\n")
+        os.kill(gateway.pid, signal.SIGHUP)
+        line = gateway.stderr.wait_for(lambda line: "settings reloaded" in line, PATIENCE_S)
+        assert line is not None
+        assert "changed=rate" in line

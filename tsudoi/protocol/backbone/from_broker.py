@@ -33,6 +33,7 @@ class Granted(Wire, tag=20):
     ip: str
     address: bytes
     idle_ms: Number
+    """Its time-out at a gateway that is gone; the gateway that serves it has its own."""
     is_host: bool
     epoch: Number
     offset: Number
