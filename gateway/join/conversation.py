@@ -11,12 +11,21 @@ import msgspec
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
-from tsudoi.protocol.client.handshake import PORT, Request, encode_grant, encode_refusal, parse_request_untrusted
+from tsudoi.protocol.client.handshake import (
+    PORT,
+    Request,
+    encode_grant,
+    encode_refusal,
+    parse_request_untrusted,
+    refusal_words,
+)
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
-from tsudoi.protocol.client.recognise import AUTO, asks_for_rooms, recognise
+from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recognise
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
+from ..explain.request_hints import Opening
+from .account import Account, Outcome
 from .room_list import Listing
 from .signed_tokens import looks_like_token
 
@@ -116,11 +125,17 @@ class CountRefusal(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Report(msgspec.Struct, frozen=True):
+    """Log how a request ended: once for each, when its answer has been sent."""
+
+    account: Account
+
+
 class Finish(msgspec.Struct, frozen=True):
     """Close the connection once everything is sent."""
 
 
-Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | CountRefusal | Finish
+Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | CountRefusal | Report | Finish
 
 
 # --- states --------------------------------------------------------------------------------------------------------
@@ -184,12 +199,18 @@ class JoinConversation:
         self._header = Header(0, 0, 0, 0)
         self._request: Request | None = None
         self._room = ""
+        self._opening = Opening(b"", dialect, payload_limit=payload_limit)
+        """The request that awaits its answer, or that was refused."""
+        self._reported = False
+        """A request has ended, and the client has sent no other."""
 
     @property
     def held(self) -> int:
         """Return how many bytes of the client are kept: of an incomplete request, or of one without an answer."""
         asked = self._request
-        return len(self._buffer) + (len(asked.room) + len(asked.user) + len(asked.password or "") if asked else 0)
+        # The request as it was read, and as it came.
+        read = len(asked.room) + len(asked.user) + len(asked.password or "") if asked else 0
+        return len(self._buffer) + read + len(self._opening.data)
 
     def handle(self, event: Event) -> list[Command]:
         """Return what to do about `event`. Bad bytes end in a refusal, never in an exception.
@@ -212,6 +233,7 @@ class JoinConversation:
     def _decide(self, event: Event) -> list[Command]:
         match event:
             case Received(data):
+                self._reported = False
                 self._buffer += data
                 if self.state is State.AWAITING_REQUEST:
                     return self._read_request()
@@ -224,6 +246,26 @@ class JoinConversation:
                 return self._grant(event)
             case Declined():
                 return self._refuse(event)
+
+    def abandon(self, why: str) -> Account | None:
+        """Return what there is to report of a request that gets no answer; None if there is none.
+
+        `why`: how the connection ended. Call it once, after the last event.
+        """
+        if self.state is State.DONE or self.state is State.AWAITING_PORT or self._reported:
+            return None
+        if self.state is State.AWAITING_REQUEST:
+            self._opening = self._opening.with_data(bytes(self._buffer), is_all=True)
+            outcome = Outcome.INCOMPLETE if self._buffer else Outcome.SILENT
+        else:
+            outcome = Outcome.NO_ROOM_CHOSEN if self.state is State.AWAITING_ROOM else Outcome.UNANSWERED
+        return Account(self._opening, outcome, self._room, why)
+
+    def _report(self, outcome: Outcome, room: str = "", why: str = "") -> Report:
+        """Return the report of the request, and forget its bytes."""
+        opening, self._opening = self._opening, self._opening.with_data(b"", is_all=False)
+        self._reported = True
+        return Report(Account(opening, outcome, room, why))
 
     # --- the request ----------------------------------------------------------------------------------------------
 
@@ -246,11 +288,14 @@ class JoinConversation:
         return self._take_request() if is_complete else [WaitBriefly()]
 
     def _take_request(self) -> list[Command]:
-        header, body = self._header, bytes(self._buffer[HEADER_SIZE:])
+        header, data = self._header, bytes(self._buffer)
+        body = data[HEADER_SIZE:]
         self._buffer.clear()
         self.begun = False
+        rule: Rule | None = None
         if self._listener_dialect == AUTO:
-            self._dialect, _ = recognise(header, body, self._listed_before)
+            self._dialect, rule = recognise(header, body, self._listed_before)
+        self._opening = self._opening.with_data(data, is_all=True)._replace(dialect=self._dialect, rule=rule)
         if asks_for_rooms(header) and self._dialect.lists_rooms:
             self.state = State.AWAITING_LIST
             return [AskForRooms(alone=True)]
@@ -283,7 +328,7 @@ class JoinConversation:
     def _send_rooms(self, rooms: Listing) -> list[Command]:
         if self._request is None:
             self.state = State.DONE
-            return [Send([rooms.framed], 0.0), Finish()]
+            return [Send([rooms.framed], 0.0), self._report(Outcome.LISTED), Finish()]
         self.state = State.AWAITING_ROOM
         return [Send([rooms.seed], 0.0)]
 
@@ -297,6 +342,7 @@ class JoinConversation:
     def _take_room(self) -> list[Command]:
         raw = bytes(self._buffer)
         self._buffer.clear()
+        self._opening = self._opening._replace(room=raw)
         assert self._request is not None
         try:
             return self._ask_to_enter(self._request, raw.decode())
@@ -310,12 +356,14 @@ class JoinConversation:
         request, self._request = self._request, None
         frames = encode_grant(self._dialect, request, event.room, event.user, event.token)
         send = Send(frames, self._dialect.pause_s)
+        creates = request.operation is Operation.CREATE
+        report = self._report(Outcome.CREATED if creates else Outcome.JOINED, event.room)
         if self._dialect.port is PortPlace.AFTER_TOKEN:
             self.state = State.AWAITING_PORT
-            return [send]
+            return [send, report]
         self.state = State.DONE
         port: list[Command] = [Announce(request.port)] if request.port else []
-        return [*port, send, Finish()]
+        return [*port, send, report, Finish()]
 
     def _read_port(self) -> list[Command]:
         if len(self._buffer) < PORT.size:
@@ -326,13 +374,19 @@ class JoinConversation:
         return [Announce(port), Finish()] if port else [Finish()]
 
     def _refuse(self, why: Declined) -> list[Command]:
+        if not self._opening.data:
+            # Refused by its header, or by more bytes than that can mean: the rest may not have come.
+            self._opening = self._opening.with_data(bytes(self._buffer), is_all=False)
+        elif self.state is State.AWAITING_ROOM:
+            self._opening = self._opening._replace(room=bytes(self._buffer) or self._opening.room)
         self._buffer.clear()
         self._request = None
         count = CountRefusal(why.counted_as or why.status.name.lower())
         frames = encode_refusal(self._dialect, self._header, self._room, why.status, why.detail)
         send = Send(frames, self._dialect.pause_s)
+        report = self._report(Outcome.REFUSED, self._room, refusal_words(why.status, why.detail))
         if self._dialect.stays_open and self.state is State.AWAITING_GRANT and not why.close:
             self.state = State.AWAITING_REQUEST
-            return [count, send]
+            return [count, send, report]
         self.state = State.DONE
-        return [count, send, Finish()]
+        return [count, send, report, Finish()]

@@ -5,6 +5,8 @@ cost more than the handshake.
 """
 
 import asyncio
+import os
+import ssl
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
@@ -16,7 +18,9 @@ from tsudoi.protocol.backbone import Answer
 from tsudoi.protocol.codes import Status
 
 from ..config import Listener
+from ..explain.request_hints import Opening
 from ..join import conversation as join
+from ..join.account import Account, Outcome
 from ..join.conversation import Command, Declined, Event, JoinConversation, Listed, Quiet, Received
 from ..join.enter import Entry
 from ..join.quotas import Verdict
@@ -64,6 +68,8 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._listener = listener
         self.ip = ""
+        self.peeked = b""
+        """The first bytes that came to a TLS listener."""
         self.state = State.NEW
         self._abort: Callable[[], object]
         self._held = 0
@@ -138,7 +144,7 @@ class Connection(asyncio.Protocol):
         if self.state is State.CLOSED:
             return
         if self.state in (State.OPENING, State.READING, State.ANSWERING):
-            self._abandon(f"the connection was lost: {exc!r}")
+            self._abandon(_how_lost(exc))
         self._enter_state(State.CLOSED)
         self._server.leave(self)
 
@@ -198,6 +204,8 @@ class Connection(asyncio.Protocol):
                 self._server.settle_soon()
             case join.CountRefusal(reason):
                 self._server.rules.counters.refusals[reason] += 1
+            case join.Report(account):
+                self._server.log_handshake(self._listener, self.ip, account)
             case join.Finish():
                 # Close once everything is sent; the deadline ends a client that does not take it.
                 self._enter_state(State.CLOSING)
@@ -297,9 +305,20 @@ class Connection(asyncio.Protocol):
 
     def _abandon(self, why: str) -> None:
         """Abort the conversation."""
-        logger.debug("gave up", ip=self.ip, state=self._conversation.state.name, why=why)
+        if (account := self._unreported(why)) is not None:
+            self._server.log_handshake(self._listener, self.ip, account)
         if self._entry.abandon(monotonic()):
             self._server.settle_soon()
+
+    def _unreported(self, why: str) -> Account | None:
+        """Return what there is to log of a request whose answer has not been sent."""
+        if self.state is State.OPENING:
+            return Account(Opening(self.peeked, self._listener.dialect), Outcome.NO_TLS, why=why)
+        reports = [command.account for command in self._todo if isinstance(command, join.Report)]
+        if reports:
+            words = ", ".join(filter(None, (reports[0].why, f"but {why} before the answer was sent")))
+            return reports[0]._replace(why=words)
+        return self._conversation.abandon(why)
 
     def _enter_state(self, state: State) -> None:
         """Enter one of the last three states; nothing that the client sends counts any more."""
@@ -314,3 +333,12 @@ class Connection(asyncio.Protocol):
         if self._quiet_timer is not None:
             self._quiet_timer.cancel()
             self._quiet_timer = None
+
+
+def _how_lost(exc: Exception | None) -> str:
+    """Return how a connection ended, for the log."""
+    if isinstance(exc, ssl.SSLError) and exc.reason:
+        return exc.reason.lower().replace("_", " ")
+    if isinstance(exc, OSError) and exc.errno:
+        return f"the connection was lost: {os.strerror(exc.errno)}"
+    return "the connection was lost"

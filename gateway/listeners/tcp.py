@@ -14,6 +14,7 @@ from tsudoi.protocol.errors import SettingError
 from ..chat.dispatch import ChatCore
 from ..config import Listener, Settings
 from ..counters import Counters
+from ..join.account import Account
 from ..join.enter import EntryRules
 from ..join.quotas import Quotas, Verdict
 from ..join.room_list import RoomList
@@ -22,6 +23,7 @@ from ..join.signed_tokens import TokenVerifier
 from ..link.link import Link
 from .connection import Connection
 from .deadlines import Deadlines
+from .handshake_log import HandshakeLog
 from .tls import Certificate, TlsListener
 
 ACCEPTS_A_ROUND = 4
@@ -69,6 +71,7 @@ class TCPServer:
         """Of connections in the midst of a request, and of those whose client does not read its answer."""
         self.announcing = Deadlines(PORT_S)
         """Of connections whose client has its token and is to announce its port."""
+        self._handshake_log = HandshakeLog()
         self._settings = settings
         self._counters = counters
         self._settle = settle
@@ -110,7 +113,7 @@ class TCPServer:
         bound = replace(listener, port=sock.getsockname()[1])
 
         def connect() -> Connection:
-            return Connection(self, listener)
+            return Connection(self, bound)
 
         if listener.tls:
             assert self._certificate is not None
@@ -184,6 +187,11 @@ class TCPServer:
         self._quotas.disconnect(connection.ip)
         if not self._open:
             self._all_closed.set()
+
+    def log_handshake(self, listener: Listener, ip: str, account: Account) -> None:
+        """Log how a request ended, unless there are too many."""
+        if (line := self._handshake_log.line(listener, ip, account, monotonic())) is not None:
+            logger.info("handshake", **line)
 
     def hold(self, connection: Connection, size: int) -> None:
         """Note how many bytes are held for a connection; may end the connection that holds most."""

@@ -17,6 +17,8 @@ from .connection import Connection
 
 HANDSHAKE_S = 5.0
 """How long a TLS handshake may take."""
+PEEKED = 64
+"""Bytes that are looked at to say why a handshake failed."""
 ACCEPT_AGAIN_S = 0.25
 """How long to wait after the system had no descriptor for a new connection."""
 
@@ -87,6 +89,7 @@ class TlsListener:
         """Let asyncio call `connection_made` once the handshake is done; raise OSError if it fails."""
         async with asyncio.timeout(HANDSHAKE_S):
             await self._readable(sock)
+            connection.peeked = sock.recv(PEEKED, socket.MSG_PEEK)
             # asyncio computes the answer to a client's first bytes as soon as it has them, which costs as much as a
             # hundred chat messages, with an RSA key as thousands. So handshakes begin one by one, with a turn of the
             # event loop between two of them.

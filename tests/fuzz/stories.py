@@ -6,6 +6,7 @@ from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.receive import Receiver
+from gateway.join.account import log_values
 from gateway.join.conversation import (
     AskForRooms,
     AskToEnter,
@@ -17,6 +18,7 @@ from gateway.join.conversation import (
     Listed,
     Quiet,
     Received,
+    Report,
     State,
     WaitBriefly,
 )
@@ -61,10 +63,14 @@ def conversation(data: bytes) -> None:
                     case AskToEnter(_, _, room, user):
                         assert room
                         events.append(Entered(room, user or "alice", "0123456789abcdef" * 2))
+                    case Report(account):
+                        log_values(account)
                     case Finish():
                         assert talk.state is State.DONE
                         return
         assert talk.state not in (State.AWAITING_LIST, State.AWAITING_GRANT, State.DONE)
+    if (unanswered := talk.abandon("the client closed the connection")) is not None:
+        log_values(unanswered)
 
 
 def gateway(data: bytes) -> None:

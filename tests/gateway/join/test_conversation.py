@@ -22,6 +22,7 @@ from gateway.join.conversation import (
     Listed,
     Quiet,
     Received,
+    Report,
     Send,
     State,
     UnexpectedEvent,
@@ -190,6 +191,7 @@ def test_a_refusal_that_closes_ends_it_in_every_dialect(dialect: Dialect) -> Non
     assert [type(command) for command in client.handle(Declined(Status.BUSY, close=True))] == [
         CountRefusal,
         Send,
+        Report,
         Finish,
     ]
     assert client.state is State.DONE
@@ -198,7 +200,7 @@ def test_a_refusal_that_closes_ends_it_in_every_dialect(dialect: Dialect) -> Non
 @EACH
 def test_bad_bytes_are_a_bad_request(dialect: Dialect) -> None:
     client = Client(dialect.name).send(frame(b"den", 7, 0, b"alice"))
-    assert [type(command) for command in client.commands] == [CountRefusal, Send, Finish]
+    assert [type(command) for command in client.commands] == [CountRefusal, Send, Report, Finish]
     answer = read(dialect, CREATE, [b"".join(client.sent[:-1]) + client.sent[-1]])
     assert answer != Granted(TOKEN, None)
     assert client.state is State.DONE
@@ -216,7 +218,7 @@ def test_names_are_brought_into_normal_form(dialect: Dialect) -> None:
 )
 def test_names_that_break_the_rules_are_a_bad_request(dialect: Dialect, room: str, user: str) -> None:
     client = Client(dialect.name).send(serialize_request(dialect, CREATE, room, user, None, 50_000))
-    assert [type(command) for command in client.commands][-2:] == [Send, Finish]
+    assert [type(command) for command in client.commands][-3:] == [Send, Report, Finish]
     assert not any(isinstance(command, AskToEnter) for command in client.commands)
 
 
@@ -266,7 +268,7 @@ def test_anything_else_is_waited_for_a_moment() -> None:
 def test_a_header_that_promises_too_much_is_refused_before_its_body() -> None:
     client = Client("tcrp")
     header = Header(3, 1, 0, LIMIT + 1).serialize()
-    assert [type(command) for command in client.handle(Received(header))] == [CountRefusal, Send, Finish]
+    assert [type(command) for command in client.handle(Received(header))] == [CountRefusal, Send, Report, Finish]
     again = Client("tcrp")
     assert again.handle(Received(Header(3, 1, 0, LIMIT).serialize())) == []
 
@@ -284,7 +286,7 @@ def test_more_than_a_header_can_mean_is_refused(header: Header, most: int) -> No
     client = Client("tcrp")
     assert client.handle(Received(header.serialize() + b"\xff" * most)) == [WaitBriefly()]
     assert client.conversation.held == HEADER_SIZE + most
-    assert [type(command) for command in client.handle(Received(b"\xff"))] == [CountRefusal, Send, Finish]
+    assert [type(command) for command in client.handle(Received(b"\xff"))] == [CountRefusal, Send, Report, Finish]
     assert client.conversation.held == 0
 
 
@@ -294,17 +296,17 @@ def test_what_is_held_is_what_is_not_answered_yet() -> None:
     client.send(raw[:-1])
     assert client.conversation.held == len(raw) - 1
     client.send(raw[-1:])
-    assert client.conversation.held == len("denalice")
+    assert client.conversation.held == len(raw) + len("denalice")
     client.handle(Declined(Status.ROOM_NOT_FOUND))
     assert (client.state, client.conversation.held) == (State.AWAITING_REQUEST, 0)
     client.send(raw).enter()
     assert client.conversation.held == 0
 
 
-def test_a_classic_join_holds_its_name_and_not_what_came_with_it() -> None:
-    client = Client("classic").send(Header(0, JOIN, 0, 3).serialize() + b"bob" + b"\xff" * 9)
+def test_a_classic_join_holds_its_header_and_name_and_not_what_came_with_them() -> None:
+    client = Client("classic").send(Header(0, JOIN, 0, 1_100).serialize() + b"bob".ljust(1_100) + b"\xff" * 3_300)
     client.handle(Listed(Listing(["den"])))
-    assert client.conversation.held == len("bob")
+    assert client.conversation.held == HEADER_SIZE + 1_100
     client.send(b"den").enter()
     assert client.conversation.held == 0
 
@@ -328,16 +330,15 @@ LIST = Header(0, JOIN, 0, 0).serialize()
 def test_a_list_is_asked_for_on_a_connection_of_its_own(listener: str) -> None:
     client = Client(listener).send(LIST)
     assert client.commands == [AskForRooms(alone=True)]
-    assert client.handle(Listed(Listing(["den", "部屋1"]))) == [
-        Send([encode_room_list(["den", "部屋1"])], 0.0),
-        Finish(),
-    ]
+    send, report, finish = client.handle(Listed(Listing(["den", "部屋1"])))
+    assert (send, finish) == (Send([encode_room_list(["den", "部屋1"])], 0.0), Finish())
+    assert isinstance(report, Report)
     assert client.state is State.DONE
 
 
 def test_other_listeners_have_no_list() -> None:
     client = Client("tcrp").send(LIST)
-    assert [type(command) for command in client.commands] == [CountRefusal, Send, Finish]
+    assert [type(command) for command in client.commands] == [CountRefusal, Send, Report, Finish]
 
 
 def test_a_list_that_can_not_be_had_is_refused() -> None:
@@ -380,7 +381,7 @@ def test_a_room_without_an_end_is_refused() -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "bob"))
     client.handle(Listed(Listing([])))
     assert client.handle(Received("é".encode() * (ROOM_SIZE_LIMIT // 2))) == [WaitBriefly()]
-    assert [type(command) for command in client.handle(Received(b"x"))] == [CountRefusal, Send, Finish]
+    assert [type(command) for command in client.handle(Received(b"x"))] == [CountRefusal, Send, Report, Finish]
 
 
 def test_a_room_in_ascii_is_asked_for_at_once() -> None:
@@ -392,7 +393,7 @@ def test_a_room_in_ascii_is_asked_for_at_once() -> None:
 
 def test_a_bad_user_name_is_refused_before_the_list() -> None:
     client = Client("classic").send(serialize_request(CLASSIC, JOIN, "", "b\aob"))
-    assert [type(command) for command in client.commands] == [CountRefusal, Send, Finish]
+    assert [type(command) for command in client.commands] == [CountRefusal, Send, Report, Finish]
 
 
 # --- what else dialects do ----------------------------------------------------------------------------------------
@@ -436,7 +437,7 @@ def test_an_object_that_went_wrong_is_not_shown_to_anybody(listener: str, payloa
     for listed_before in (False, True):
         client = Client(listener, listed_before).send(frame(b"den", CREATE, 0, payload))
         refusal = Send([frame(b"", CREATE, 1, b"\4")], TCRP_JSON.pause_s)
-        commands = [each for each in client.commands if each != WaitBriefly()]
+        commands = [each for each in client.commands if not isinstance(each, WaitBriefly | Report)]
         assert commands == [CountRefusal("bad_request"), refusal, Finish()]
 
 
@@ -541,11 +542,11 @@ def test_a_signed_token_stands_for_the_name_where_it_is_taken(dialect: Dialect) 
         assert client.asked.user == SIGNED
         # Elsewhere it is a name that is too long.
         stranger = Client(dialect.name).send(request)
-        assert [type(command) for command in stranger.commands][-2:] == [Send, Finish]
+        assert [type(command) for command in stranger.commands][-3:] == [Send, Report, Finish]
 
 
 def test_a_signed_token_in_the_passwords_place_needs_no_name() -> None:
     client = Client("tsudoi", accepts_tokens=True).send(serialize_request(TSUDOI, JOIN, "den", "", f"{SIGNED} moon"))
     assert (client.asked.user, client.asked.password) == ("", f"{SIGNED} moon")
     nameless = Client("tsudoi", accepts_tokens=True).send(serialize_request(TSUDOI, JOIN, "den", "", "moon"))
-    assert [type(command) for command in nameless.commands] == [CountRefusal, Send, Finish]
+    assert [type(command) for command in nameless.commands] == [CountRefusal, Send, Report, Finish]

@@ -352,6 +352,43 @@ def test_requests_on_a_connection_that_stays_open_count_with_its_address(monkeyp
 HALF = Header(3, 1, 0, 9_000).serialize() + b"den"
 
 
+async def handshakes(dialect: str, *conversations: tuple[bytes, bool]) -> None:
+    """Let clients send these bytes, one after the other; each reads to the end, or closes at once."""
+    async with running(dialect) as (_, listener, server):
+        for data, reads in conversations:
+            async with connected(listener, data) as client:
+                if reads:
+                    await until_closed(client)
+            await until(lambda: server.connections == 0)
+
+
+def test_each_connection_is_one_line_whatever_came_of_it() -> None:
+    create = serialize_request(CLASSIC, CREATE, "den", "alice")
+    refused = Header(3, 7, 0, 5).serialize() + b"denalice"
+    with capture_logs() as lines:
+        uvloop.run(
+            handshakes(
+                "auto",
+                (create, True),
+                (refused, True),
+                (create[:-1], False),
+                (b"GET / HTTP/1.1\r\n", False),
+                (b"", False),
+            )
+        )
+    assert all(line["event"] == "handshake" for line in lines)
+    assert [(line["outcome"], line["log_level"]) for line in lines] == [
+        ("created", "info"),
+        ("refused: Bad request: operation 7 is neither create (1) nor join (2)", "info"),
+        ("no whole request: the client closed the connection", "info"),
+        ("no whole request: the client closed the connection", "info"),
+        ("no request: the client closed the connection", "info"),
+    ]
+    assert [line["hint"].partition(" ")[0] for line in lines] == ["read", "the", "room", "this", "the"]
+    assert "HTTP (GET)" in lines[3]["hint"]
+    assert all(re.fullmatch(r"127\.0\.0\.1:\d\d+=auto", line["listener"]) for line in lines)
+
+
 def test_whoever_holds_most_is_cut_off_and_not_who_speaks_next(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.listeners.tcp.HELD", 10_000)
     monkeypatch.setattr("gateway.listeners.tcp.HELD_LOW", 5_000)
@@ -380,7 +417,7 @@ def test_whoever_holds_most_is_cut_off_and_not_who_speaks_next(monkeypatch: pyte
 
     with capture_logs() as lines:
         uvloop.run(scenario())
-    said = [line["event"] for line in lines if line["log_level"] != "debug"]
+    said = [line["event"] for line in lines if line["log_level"] not in ("debug", "info")]
     assert said == [
         "too many bytes are held for TCP clients: the one with the most is cut off",
         "there is room again for what TCP clients send and are sent",
@@ -396,7 +433,7 @@ def test_what_is_answered_is_not_held_any_more(run: Callable[..., None]) -> None
             async with connected(listener, request + b"\xff" * 9) as client:
                 assert await client.read() == "['den', '部屋1']".encode()
                 # It reads and chooses for as long as it likes.
-                assert server.held == len("bob")
+                assert server.held == len(request) + 9 + len("bob")
             await until(lambda: server.held == 0)
         async with running("tcrp-no-token") as (gateway, listener, server):
             gateway.refusal = Declined(Status.ROOM_NOT_FOUND, "")
@@ -411,10 +448,11 @@ def test_what_is_said_meanwhile_is_held() -> None:
     async def scenario() -> None:
         async with running("tcrp-no-token") as (gateway, listener, server):
             gateway.answers = False
-            async with connected(listener, serialize_request(TCRP, JOIN, "den", "bob")) as client:
+            request = serialize_request(TCRP, JOIN, "den", "bob")
+            async with connected(listener, request) as client:
                 await gateway.asked_to_enter.wait()
                 client.writer.write(bytes(3_000))
-                await until(lambda: server.held == 3_000 + len("denbob"))
+                await until(lambda: server.held == 3_000 + len(request) + len("denbob"))
 
     uvloop.run(scenario())
 

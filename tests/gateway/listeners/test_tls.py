@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 import uvloop
+from structlog.testing import capture_logs
 
 from gateway.config import Listener, Settings, TlsFiles
 from gateway.listeners import tls
@@ -194,6 +195,19 @@ def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -> None
             assert gateway.counters.connections_refused == 1
 
     uvloop.run(scenario())
+
+
+def test_the_log_says_that_a_client_spoke_no_tls(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(tmp_path) as (gateway, _, secure, _), connected(secure, None) as client:
+            client.writer.write(serialize_request(TSUDOI, Operation.CREATE, "den", "alice"))
+            await until(lambda: gateway.counters.tls_failed == 1)
+
+    with capture_logs() as lines:
+        uvloop.run(scenario())
+    (line,) = [line for line in lines if line["event"] == "handshake"]
+    assert line["outcome"].startswith("no TLS handshake: ")
+    assert line["hint"].startswith("the listener speaks TLS")
 
 
 @BOTH_LOOPS

@@ -80,7 +80,7 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
     if password is not None:
         password = _typed(password, str, '"password"')
     if dialect.port is PortPlace.KEY:
-        port = _port(fields.get(dialect.port_key))
+        port = announced_port(fields.get(dialect.port_key))
     return Request(header, operation, room, user, password or None, port)
 
 
@@ -125,7 +125,7 @@ def encode_grant(dialect: Dialect, request: Request, room: str, user: str, token
 
 def encode_refusal(dialect: Dialect, header: Header, room: str, status: Status, detail: str = "") -> list[bytes]:
     """Return the frames of a refusal. `detail` follows the status' words, in dialects that send words."""
-    reason = f"{REASONS[status]}: {detail}" if detail else REASONS[status]
+    reason = refusal_words(status, detail)
     values = _values(dialect, status, reason) | {"token": "", "room": room, "user": ""}
     frames = [_frame(reply, header, room, values) for reply in dialect.refused]
     state = dialect.refused_states.get(status)
@@ -134,6 +134,11 @@ def encode_refusal(dialect: Dialect, header: Header, room: str, status: Status, 
         last[2] = state
         frames[-1] = bytes(last)
     return frames
+
+
+def refusal_words(status: Status, detail: str = "") -> str:
+    """Return what a refusal says, in dialects that send words."""
+    return f"{REASONS[status]}: {detail}" if detail else REASONS[status]
 
 
 def encode_join_list(rooms: list[str]) -> bytes:
@@ -193,8 +198,11 @@ def _typed(value: Any, kind: type[_T], what: str) -> _T:
     return value
 
 
-def _port(value: Any) -> int | None:
-    """Return the port in a number, a string of digits or a list [ip, port]; None for anything else."""
+def announced_port(value: Any) -> int | None:
+    """Return the port under a dialect's `port_key`; None if the value is none.
+
+    It may be a number, a string of digits or a list [ip, port].
+    """
     if isinstance(value, list) and len(value) == 2:
         value = value[1]
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 5:

@@ -1,0 +1,32 @@
+"""Guess the encoding of a text that is not UTF-8."""
+
+ENCODINGS = ("utf-16", "cp932", "euc_jp")
+"""What programs in Japan write where UTF-8 belongs, in this order. Windows writes cp932 (Shift_JIS)."""
+
+
+def likely_encoding(raw: bytes) -> str | None:
+    """Return the encoding in which `raw` is a text with Japanese characters, None if there is none."""
+    for encoding in ENCODINGS:
+        if encoding == "utf-16" and raw[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+            continue
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if all(char.isprintable() or char.isspace() for char in text) and any(map(_is_japanese, text)):
+            return encoding
+    return None
+
+
+def _is_japanese(char: str) -> bool:
+    # Not the half-width kana: in cp932 they are single bytes, as in many numbers.
+    return "\u3040" <= char <= "\u30ff" or "\u4e00" <= char <= "\u9fff" or "\uff01" <= char <= "\uff5e"
+
+
+def is_text(raw: bytes) -> bool:
+    """Return whether `raw` is UTF-8."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""Recognise what is no request at all by its first bytes: other protocols, bare text, a datagram."""
+
+import re
+
+from tsudoi.protocol.client.datagram import drop_incomplete_character, parse_untrusted
+from tsudoi.protocol.client.header import HEADER_SIZE
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import looks_like_token
+
+from .encodings import is_text
+from .mistakes import Hint, Mistake, hint
+
+_HTTP = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PRI) ")
+_TELNET = re.compile(rb"\xff[\xfa-\xfe]")
+TLS_RECORD = b"\x16\x03"
+"""A handshake record of SSL 3 or any TLS: RFC 8446, 5.1."""
+_PROXY = (b"PROXY ", b"\r\n\r\n\0\r\nQUIT\n")
+"""Versions 1 and 2 of the PROXY protocol."""
+
+
+def not_a_request(data: bytes) -> Hint | None:
+    """Return what the first bytes of a connection are, if they are certainly no request's."""
+    if not data:
+        return hint(Mistake.SILENT)
+    if data.startswith(TLS_RECORD):
+        return hint(Mistake.TLS)
+    if method := _HTTP.match(data):
+        return hint(Mistake.HTTP, method=method[1].decode())
+    if data.startswith(b"SSH-"):
+        return hint(Mistake.SSH)
+    if _TELNET.match(data):
+        return hint(Mistake.TELNET)
+    if data.startswith(_PROXY):
+        return hint(Mistake.PROXY)
+    if _is_datagram(data):
+        return hint(Mistake.DATAGRAM_BY_TCP)
+    if data.lstrip()[:1] == b"{":
+        return hint(Mistake.JSON_WITHOUT_HEADER)
+    return hint(Mistake.TEXT_WITHOUT_HEADER) if _is_text_only(data) else None
+
+
+def _is_datagram(data: bytes) -> bool:
+    try:
+        return looks_like_token(parse_untrusted(data)[1])
+    except MalformedMessage:
+        return False
+
+
+def _is_text_only(data: bytes) -> bool:
+    """Return whether the bytes are characters only; 32 digits may be a header whose numbers are written as text."""
+    head = drop_incomplete_character(data[:HEADER_SIZE])
+    if not is_text(head):
+        return False
+    text = head.decode()
+    return all(char.isprintable() or char in "\r\n\t" for char in text) and not head[:4].isdigit()

@@ -1,0 +1,225 @@
+"""Find what the author of a client may have got wrong in a request, also in one that was accepted."""
+
+import re
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import NamedTuple
+
+from tsudoi.protocol.client.dialect import Dialect, PortPlace, RequestForm
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.handshake import PORT, is_meant_as_object
+from tsudoi.protocol.client.header import HEADER_SIZE, PROMISE_LIMIT, Header, split_untrusted
+from tsudoi.protocol.client.recognise import Recognised, Rule, asks_for_rooms, recognise
+from tsudoi.protocol.codes import Operation, State
+from tsudoi.protocol.errors import MalformedMessage
+
+from . import foreign, header_readings
+from .encodings import is_text, likely_encoding
+from .json_hints import is_json, json_hints, value_in
+from .mistakes import Hint, Mistake, hint
+
+_CERTAIN = frozenset(Rule) - {Rule.ROOM_LIST, Rule.BRACE, Rule.ENDS_IN_PORT, Rule.PLAIN}
+"""Rules that do not guess: no other dialect's requests look so."""
+
+
+KEPT = 4_096
+"""Bytes of a request that are kept to explain it; of a longer one only the header is explained."""
+_JSON = re.compile(rb'[{"]')
+_STARTS = 8
+"""Places at which JSON may begin that are tried."""
+
+
+class Opening(NamedTuple):
+    """What a client has sent on a connection up to the end of its request, and how it was read."""
+
+    data: bytes
+    listener: str
+    """The dialect of the listener, or `auto`."""
+    dialect: Dialect | None = None
+    """The dialect as which it was read; None: not read, because too little came or the header was refused."""
+    rule: Rule | None = None
+    """Why, on an `auto` listener."""
+    payload_limit: int = 65_536
+    is_all: bool = True
+    """The client has sent all that it was going to send: its time is up, or it was read to its end."""
+    room: bytes = b""
+    """The bare room name in a `classic` join, which follows the list."""
+
+    is_cut: bool = False
+    """More came than is kept."""
+
+    def with_data(self, data: bytes, *, is_all: bool) -> "Opening":
+        """Return it with what came, as far as that is kept; not read yet."""
+        is_cut = len(data) > KEPT
+        kept = data[:HEADER_SIZE] if is_cut else data
+        return self._replace(data=kept, is_cut=is_cut, is_all=is_all, dialect=None, rule=None, room=b"")
+
+    @property
+    def header(self) -> Header | None:
+        """The header, if it has come and can be read."""
+        try:
+            return Header.parse_untrusted(self.data[:HEADER_SIZE])
+        except MalformedMessage:
+            return None
+
+    @property
+    def body(self) -> bytes:
+        """What came after the header."""
+        return self.data[HEADER_SIZE:]
+
+
+def request_hints(opening: Opening) -> list[Hint]:
+    """Return what may be wrong with a request, the worst first; nothing about a request as PROTOCOL.md has it."""
+    data, header = opening.data, opening.header
+    if (other := foreign.not_a_request(data)) is not None:
+        return [other]
+    if len(data) < HEADER_SIZE:
+        known = header_readings.likeliest(data, opening.is_all)
+        return [known or hint(Mistake.HALF_HEADER, came=len(data))]
+    if header is None or header.payload_size > opening.payload_limit:
+        return [header_readings.likeliest(data, opening.is_all) or _too_large(header, opening.payload_limit)]
+    if opening.is_cut:
+        return list(_state(header))
+    found = list(chain(_sizes(opening, header), _state(header), _content(opening, header)))
+    return found or list(_twins(opening))
+
+
+def _too_large(header: Header | None, limit: int) -> Hint:
+    if header is None:
+        return hint(Mistake.SIZE_ABSURD, limit=PROMISE_LIMIT)
+    return hint(Mistake.SIZE_TOO_LARGE, size=header.payload_size, limit=limit)
+
+
+# --- the header and its sizes --------------------------------------------------------------------------------------
+
+
+def _sizes(opening: Opening, header: Header) -> Iterator[Hint]:
+    """The operation, and sizes that do not fit the body."""
+    body = opening.body
+    is_known = header.operation in (Operation.CREATE, Operation.JOIN)
+    difference = _left_over(header, body, opening.dialect)
+    if is_known and difference == 0:
+        return
+    known = header_readings.likeliest(opening.data, opening.is_all)
+    in_json = _by_json(header, body)
+    if not is_known:
+        yield known or hint(Mistake.OPERATION_UNKNOWN, operation=header.operation)
+    elif difference is None:
+        return  # not UTF-8: `_content` says so
+    elif known is not None:
+        yield known
+    elif in_json is not None:
+        yield in_json
+    elif difference < 0 and opening.is_all:
+        yield _difference(Mistake.BYTES_MISSING, header, body)
+    elif difference > 0:
+        yield _difference(Mistake.BYTES_LEFT_OVER, header, body)
+
+
+def _left_over(header: Header, body: bytes, dialect: Dialect | None) -> int | None:
+    """Return how many bytes came beyond the promised ones, less than 0 if some are missing; None: not UTF-8."""
+    if len(body) < header.body_size:
+        return len(body) - header.body_size
+    trailer = PORT.size if dialect is not None and dialect.port is PortPlace.PAYLOAD_END else 0
+    try:
+        room, payload = split_untrusted(header, body, trailer)
+    except MalformedMessage:
+        return None if len(body) == header.body_size else len(body) - header.body_size
+    return len(body) - len(room.encode()) - len(payload)
+
+
+def _difference(mistake: Mistake, header: Header, body: bytes) -> Hint:
+    promised, came = header.body_size, len(body)
+    return hint(
+        mistake,
+        room=header.room_size,
+        payload=header.payload_size,
+        promised=promised,
+        came=came,
+        difference=abs(promised - came),
+    )
+
+
+def _by_json(header: Header, body: bytes) -> Hint | None:
+    """Return which of the two sizes is wrong if the body ends in JSON, which shows where the payload begins."""
+    starts = [found.start() for found in islice(_JSON.finditer(body), _STARTS)]
+    at = next((at for at in starts if is_json(body[at:])), None)
+    if at is None:
+        return None
+    if header.room_size != at:
+        if header.payload_size != len(body) - at:
+            return None
+        return hint(Mistake.SIZE_OF_ROOM_WRONG, size=header.room_size, at=at)
+    return hint(Mistake.SIZE_OF_PAYLOAD_WRONG, size=header.payload_size, right=len(body) - at)
+
+
+def _state(header: Header) -> Iterator[Hint]:
+    if header.state != State.REQUEST:
+        yield hint(Mistake.STATE_NOT_REQUEST, state=header.state)
+
+
+# --- the body -------------------------------------------------------------------------------------------------------
+
+
+def _content(opening: Opening, header: Header) -> Iterator[Hint]:
+    """The body of a request that came whole."""
+    dialect, body = opening.dialect, opening.body
+    if dialect is None or len(body) < header.body_size or asks_for_rooms(header):
+        return
+    trailer = PORT.size if dialect.port is PortPlace.PAYLOAD_END else 0
+    try:
+        room, payload = split_untrusted(header, body, trailer)
+    except MalformedMessage:
+        yield _not_utf8(header, body)
+        return
+    sizes = len(room.encode()), len(payload)
+    if sum(sizes) == len(body) and sizes != (header.room_size, header.payload_size):
+        yield hint(Mistake.SIZES_IN_CHARACTERS)
+    if not room and header.operation == Operation.CREATE:
+        yield hint(Mistake.NO_ROOM)
+    if len(body) > header.payload_size and isinstance(value_in(body[: header.payload_size]), dict | str):
+        yield hint(Mistake.PAYLOAD_FIRST)
+        return
+    if room.endswith("\0") or payload[: len(payload) - trailer].endswith(b"\0"):
+        yield hint(Mistake.PADDED_WITH_ZEROS)
+    if len(payload) <= trailer:
+        yield hint(Mistake.NO_USER)
+    elif dialect.request is not RequestForm.PLAIN:
+        yield from json_hints(dialect, payload, opening.rule)
+    if opening.room[:HEADER_SIZE].count(0) > HEADER_SIZE // 2:
+        yield hint(Mistake.ROOM_HAS_HEADER)
+    if not opening.room:
+        yield from _dialects(opening, dialect, recognise(header, body, False), payload)
+
+
+def _not_utf8(header: Header, body: bytes) -> Hint:
+    room, payload = body[: header.room_size], body[header.room_size :]
+    if len(payload) > PORT.size and is_text(body[: -PORT.size]):
+        return hint(Mistake.PORT_AT_END)
+    encoding = likely_encoding(room) or likely_encoding(payload)
+    return hint(Mistake.NOT_UTF8_BUT, encoding=encoding) if encoding else hint(Mistake.NOT_UTF8)
+
+
+def _dialects(opening: Opening, dialect: Dialect, auto: Recognised, payload: bytes) -> Iterator[Hint]:
+    """Whether the bytes look like another dialect than the listener's."""
+    if opening.rule is None and auto.dialect is not dialect and auto.rule in _CERTAIN:
+        yield hint(Mistake.OTHER_DIALECT, dialect=dialect.name, other=auto.dialect.name)
+    elif opening.rule is None and dialect.request is RequestForm.PLAIN and is_meant_as_object(payload):
+        yield hint(Mistake.JSON_FOR_PLAIN, dialect=dialect.name)
+
+
+def _twins(opening: Opening) -> Iterator[Hint]:
+    """That several dialects begin with these bytes, of which `auto` can only guess one."""
+    if opening.dialect is not None and opening.rule is Rule.PLAIN:
+        name = opening.dialect.name
+        others = [each.name for each in same_bytes() if each not in (opening.dialect, CLASSIC)]
+        yield hint(Mistake.SAME_BYTES, dialect=name, others=", ".join(others), first=others[0])
+
+
+def same_bytes() -> list[Dialect]:
+    """Return the dialects whose requests are a plain user name: a create in one of them could be any other's."""
+    return [
+        dialect
+        for dialect in DIALECTS.values()
+        if dialect.request is RequestForm.PLAIN and dialect.port is not PortPlace.PAYLOAD_END
+    ]

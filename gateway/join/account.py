@@ -1,0 +1,75 @@
+"""Say how a request on a TCP connection ended, for the log: as what it was read and why, its outcome, and hints."""
+
+import re
+from enum import Enum
+from typing import NamedTuple
+
+from tsudoi.protocol.client.recognise import asks_for_rooms
+from tsudoi.protocol.codes import Operation
+
+from ..explain.foreign import TLS_RECORD
+from ..explain.mistakes import Hint, Mistake, hint
+from ..explain.request_hints import Opening, request_hints
+
+HINTS = 2
+"""Hints in one line; `identify` shows all."""
+ROOM_SIZE = 64
+"""Characters of a room's name in a line."""
+# What follows may be a payload, with a password or a signed token in it: a wrong size makes it part of the room's name.
+_NOT_A_NAME = re.compile(r"""[{"']|eyJ|[0-9a-fA-F]{16}""")
+
+
+class Outcome(Enum):
+    """What came of a connection's request."""
+
+    CREATED = "created"
+    JOINED = "joined"
+    LISTED = "listed the rooms"
+    REFUSED = "refused"
+    SILENT = "no request"
+    INCOMPLETE = "no whole request"
+    NO_ROOM_CHOSEN = "no room chosen from the list"
+    UNANSWERED = "not answered"
+    NO_TLS = "no TLS handshake"
+
+
+class Account(NamedTuple):
+    """How a request ended."""
+
+    opening: Opening
+    outcome: Outcome
+    room: str = ""
+    why: str = ""
+    """The words of a refusal, as the client has them; or how the connection ended."""
+
+    @property
+    def hints(self) -> list[Hint]:
+        """Return what may be wrong with the request."""
+        if self.outcome is not Outcome.NO_TLS:
+            return request_hints(self.opening)
+        data = self.opening.data
+        return [hint(Mistake.NOT_TLS)] if data and not TLS_RECORD.startswith(data[: len(TLS_RECORD)]) else []
+
+
+def log_values(account: Account) -> dict[str, str]:
+    """Return the values of the log's line about a handshake. Never a token, a password, a user's name or a text."""
+    opening, header = account.opening, account.opening.header
+    values: dict[str, str] = {}
+    if opening.dialect is not None and header is not None:
+        values["dialect"] = opening.dialect.name
+        values["why"] = "the listener's" if opening.rule is None else opening.rule.value.en
+        if header.operation in tuple(Operation) and not asks_for_rooms(header):
+            values["operation"] = Operation(header.operation).name.lower()
+    if account.room:
+        values["room"] = shown_room(account.room)
+    values["outcome"] = account.outcome.value + (f": {account.why}" if account.why else "")
+    if hints := account.hints[:HINTS]:
+        values["hint"] = "; ".join(each.text() for each in hints)
+    return values
+
+
+def shown_room(room: str) -> str:
+    """Return a room's name as far as it is certainly a name."""
+    found = _NOT_A_NAME.search(room)
+    end = min(ROOM_SIZE, found.start() if found else len(room))
+    return room if end == len(room) else f"{room[:end]}…"

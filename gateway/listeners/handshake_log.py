@@ -1,0 +1,48 @@
+"""Decide which handshakes are logged: a line for each, unless an address makes too many.
+
+A student's client makes one a minute, a flood thousands a second; a health check that only connects comes every few
+seconds. `now` is monotonic seconds.
+"""
+
+from tsudoi.ops.log_throttle import LogThrottle
+from tsudoi.ops.rate_key import rate_key
+from tsudoi.ops.token_bucket import Bucket, Buckets
+
+from ..config import Listener
+from ..join.account import Account, Outcome, log_values
+from ..join.rate_keys import ADDRESSES
+
+ADDRESS_S, ADDRESS_BURST = 1.0, 30.0
+"""Lines about one address (of IPv6: 64 bits): rate per second, and burst. Loopback addresses too."""
+ALL_S, ALL_BURST = 20.0, 300.0
+"""Lines about all addresses together."""
+SILENT_AGAIN_S = 60.0
+"""How long no second line says that an address has connected and sent nothing."""
+
+
+class HandshakeLog:
+    """Makes the values of a line, or counts it as left out."""
+
+    def __init__(self) -> None:
+        self._silent = LogThrottle[str](ADDRESSES, SILENT_AGAIN_S)
+        self._by_address: Buckets[str] = Buckets(ADDRESSES)
+        self._all: Bucket | None = None
+        self._left_out = 0
+
+    def line(self, listener: Listener, ip: str, account: Account, now: float) -> dict[str, object] | None:
+        """Return the values of the line to log, None if there is to be none."""
+        if not self._allows(rate_key(ip), account.outcome is Outcome.SILENT, now):
+            return None
+        values: dict[str, object] = {"ip": ip, "listener": f"{listener}={listener.dialect}", **log_values(account)}
+        if self._left_out:
+            values["lines_left_out"], self._left_out = self._left_out, 0
+        return values
+
+    def _allows(self, key: str, is_silent: bool, now: float) -> bool:
+        if is_silent:
+            return self._silent.touch(key, now, ADDRESS_S, ADDRESS_BURST)
+        self._all = self._all or Bucket(ALL_BURST, now)
+        if self._by_address.touch(key, now, ADDRESS_S, ADDRESS_BURST) and self._all.touch(now, ALL_S, ALL_BURST):
+            return True
+        self._left_out += 1
+        return False

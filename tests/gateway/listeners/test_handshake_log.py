@@ -1,0 +1,43 @@
+"""gateway/listeners/handshake_log.py"""
+
+from gateway.config import Listener
+from gateway.explain.request_hints import Opening
+from gateway.join.account import Account, Outcome
+from gateway.listeners.handshake_log import ADDRESS_BURST, ADDRESS_S, ALL_BURST, SILENT_AGAIN_S, HandshakeLog
+from tests.gateway.explain.mistakes_made import handshake, request
+from tsudoi.protocol.client.dialects import TCRP
+
+LISTENER = Listener("0.0.0.0", 9001, "tcrp")
+CREATED = handshake("tcrp", request(TCRP))
+SILENT = Account(Opening(b"", "tcrp"), Outcome.SILENT, why="its time was up")
+
+
+def test_a_line_names_address_and_listener() -> None:
+    line = HandshakeLog().line(LISTENER, "192.0.2.1", CREATED, 0.0)
+    assert line is not None
+    assert (line["ip"], line["listener"], line["outcome"]) == ("192.0.2.1", "0.0.0.0:9001=tcrp", "created")
+
+
+def test_one_address_gets_its_burst_and_its_rate_and_says_what_was_left_out() -> None:
+    log = HandshakeLog()
+    lines = [log.line(LISTENER, f"2001:db8::{number:x}", CREATED, 0.0) for number in range(100)]
+    assert len([line for line in lines if line]) == ADDRESS_BURST
+    other = log.line(LISTENER, "192.0.2.2", CREATED, 0.0)
+    assert other is not None
+    assert other["lines_left_out"] == 100 - ADDRESS_BURST
+    later = log.line(LISTENER, "2001:db8::1", CREATED, 1 / ADDRESS_S)
+    assert later is not None
+    assert "lines_left_out" not in later
+
+
+def test_all_addresses_together_are_bounded() -> None:
+    log = HandshakeLog()
+    lines = [log.line(LISTENER, f"192.0.{number // 250}.{number % 250}", CREATED, 0.0) for number in range(1_000)]
+    assert len([line for line in lines if line]) == ALL_BURST
+
+
+def test_a_health_check_that_only_connects_is_logged_once_in_a_while() -> None:
+    log = HandshakeLog()
+    times = [second for second in range(0, 600, 5) if log.line(LISTENER, "127.0.0.1", SILENT, float(second))]
+    assert len(times) == 600 / SILENT_AGAIN_S
+    assert log.line(LISTENER, "127.0.0.1", CREATED, 600.0)
