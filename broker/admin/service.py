@@ -18,7 +18,7 @@ from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 from ..core import Core
-from ..rooms.bans_and_mutes import EVERYWHERE, RESTRICTIONS_A_ROOM, end_of
+from ..rooms.bans_and_mutes import EVERYWHERE, RESTRICTIONS_A_ROOM, end_of, removed_everywhere
 from ..rooms.passwords import is_hash
 from ..rooms.room_and_member import Member, Room
 from ..store.interface import FOREVER, Restriction, RestrictionKind
@@ -160,12 +160,11 @@ class AdminService:
         if ban.key not in held and len(held) >= RESTRICTIONS_A_ROOM:
             return Refused(f"{len(held)} names and addresses are banned: unban some first")
         self._directory.bans_and_mutes.add(ban)
-        members = list(self._directory.members.values())
-        banned = [member for member in members if _is_meant(member, name, ip) and not member.room.closed_ms]
-        for member in sorted(banned, key=lambda each: each.is_host):  # guests first: they learn why, then rooms close
+        removed = removed_everywhere(self._directory.members.values(), name, ip)
+        for member in removed:
             if not member.room.closed_ms:  # its host may have gone before it, and the room with it
                 self._directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
-        return Done(len(banned))
+        return Done(len(removed))
 
     def _ask_to_announce(self, text: str, name: str) -> Answer:
         if not text:
@@ -220,12 +219,6 @@ def _listed_member(member: Member) -> admin_frames.Member:
         member.address.decode(errors="replace"),
         member.gateway,
     )
-
-
-def _is_meant(member: Member, name: str, ip: str) -> bool:
-    if name:
-        return name in (member.name, member.wished)
-    return ip in (rate_key(member.ip), rate_key(member.where))
 
 
 def _checked(text: str) -> str:

@@ -1,14 +1,20 @@
-"""Bans (may not join) and mutes (may not send) of one room or of all; PROTOCOL.md, "Commands".
+"""Decide what a ban (may not join) or a mute (may not send) covers, in one room or in all; PROTOCOL.md, "Commands".
 
-A restriction is by name and by address, so that another name alone does not evade it. Of an IPv6 address the first 64
-bits count (`tsudoi/ops/rate_key.py`): one user has all addresses of a /64. Times are milliseconds since 1970.
+A host names a member. Its name is covered, and its address too, so that another name alone does not evade the order;
+but not an address that others have: the name alone is covered if another member of the room has the address, or if it
+lies in the gateway's `--unlimited` networks (a school's NAT, a proxy). An address that the host or the operator names
+itself is always covered. Of an IPv6 address the first 64 bits count (`tsudoi/ops/rate_key.py`): one user has all
+addresses of a /64. Times are milliseconds since 1970.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from tsudoi.ops.rate_key import rate_key
+from tsudoi.protocol.client.member_options import MemberOptions
 
 from ..store.interface import FOREVER, Restriction, RestrictionKind
+from .room_and_member import Member
 
 EVERYWHERE = 0
 """Instead of a room's id: for all rooms, set by the operator."""
@@ -16,6 +22,48 @@ RESTRICTIONS_A_ROOM = 1_000
 """Bans and mutes of one room; beyond that the oldest is lifted."""
 
 Key = tuple[int, int, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What a ban or a mute of one member covers."""
+
+    names: tuple[str, ...]
+    ip: str
+    """Its address, as a rate key; empty: names alone."""
+    address: str
+    """The member's address, covered or not."""
+    others: int
+    """Other members of its room that have this address."""
+
+
+def coverage(target: Member) -> Coverage:
+    """Return what a ban or a mute of a member covers."""
+    room, address = target.room, rate_key(target.ip)
+    others = sum(1 for each in room.members.values() if each is not target and rate_key(each.ip) == address)
+    is_shared = others or target.options & MemberOptions.SHARED_ADDRESS
+    return Coverage(own_names(target), "" if is_shared else address, address, others)
+
+
+def own_names(member: Member) -> tuple[str, ...]:
+    """Return a member's name, and the one that it asked for unless another member has that: it is bob#2, not bob."""
+    wished = member.wished
+    return (member.name,) if wished == member.name or member.room.is_taken(wished) else (member.name, wished)
+
+
+def removed_everywhere(members: Iterable[Member], name: str, ip: str) -> list[Member]:
+    """Return the members that a ban from all rooms, of a name or of a rate key, removes, in this order.
+
+    Guests come before hosts: they are told why, and then rooms close.
+    """
+
+    def is_meant(member: Member) -> bool:
+        if name:
+            return name in (member.name, member.wished)
+        return ip in (rate_key(member.ip), rate_key(member.where))
+
+    meant = [member for member in members if not member.room.closed_ms and is_meant(member)]
+    return sorted(meant, key=lambda each: each.is_host)
 
 
 class BansAndMutes:
@@ -41,22 +89,40 @@ class BansAndMutes:
         if len(room) > RESTRICTIONS_A_ROOM:
             self._drop(next(iter(room.values())))
 
-    def lift(self, room: int, kind: RestrictionKind, who: str) -> bool:
-        """Lift all restrictions of a kind on a name or an address; return whether there were any."""
-        held = self._rooms.get(room, {}).values()
-        found = [each for each in held if each.kind == kind and _concerns(each, who, who)]
-        for restriction in found:
-            self._drop(restriction)
-        return bool(found)
+    def lift(self, room: int, kind: RestrictionKind, who: str) -> list[Restriction]:
+        """Lift the restrictions of a kind on a name, or on an address; return those that were there.
 
-    def until(self, room: int, kind: RestrictionKind, name: str, ip: str, now_ms: int) -> int:
-        """Return until when a user is restricted, in this room or everywhere; 0: not. Drop what has expired."""
+        One of both that was placed on a member goes with its name; without its address it stays on the name.
+        """
+        held = [each for each in self._rooms.get(room, {}).values() if each.kind == kind]
+        lifted = [each for each in held if _has_name(each, who) or _has_address(each, who)]
+        for restriction in lifted:
+            self._drop(restriction)
+            if restriction.name and not _has_name(restriction, who):
+                self.add(replace(restriction, ip=""))
+        return lifted
+
+    def free_address(self, room: int, kind: RestrictionKind, ip: str) -> None:
+        """Lift the address from restrictions on other members' names: it turned out to be shared."""
+        held = list(self._rooms.get(room, {}).values())
+        for restriction in [each for each in held if each.kind == kind and each.name and _has_address(each, ip)]:
+            self._drop(restriction)
+            self.add(replace(restriction, ip=""))
+
+    def until(self, room: int, kind: RestrictionKind, name: str, ip: str, now_ms: int, is_shared: bool = False) -> int:
+        """Return until when a user is restricted, in this room or everywhere; 0: not. Drop what has expired.
+
+        `is_shared`: many users may have its address, so a restriction on a member's name does not cover it.
+        """
         latest = 0
         for restrictions in (self._rooms.get(EVERYWHERE), self._rooms.get(room)):
             for restriction in list(restrictions.values()) if restrictions else ():
                 if restriction.until_ms <= now_ms:
                     self._drop(restriction)
-                elif restriction.kind == kind and _concerns(restriction, name, ip):
+                elif restriction.kind == kind and (
+                    _has_name(restriction, name)
+                    or (_has_address(restriction, ip) and not (is_shared and restriction.name))
+                ):
                     latest = max(latest, restriction.until_ms)
         return latest
 
@@ -76,9 +142,11 @@ class BansAndMutes:
             del self._rooms[restriction.room]
 
 
-def _concerns(restriction: Restriction, name: str, ip: str) -> bool:
-    if restriction.name and name == restriction.name:
-        return True
+def _has_name(restriction: Restriction, name: str) -> bool:
+    return bool(name) and name == restriction.name
+
+
+def _has_address(restriction: Restriction, ip: str) -> bool:
     key = rate_key(ip)
     return bool(key) and key == rate_key(restriction.ip)
 

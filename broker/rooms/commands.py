@@ -7,12 +7,12 @@ accepted command is carried out once and its result is delivered once, like a me
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
-from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.client.phrases import Phrase, pack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName
 
 from ..store.interface import FOREVER, Restriction, RestrictionKind
-from .bans_and_mutes import end_of
+from .bans_and_mutes import Coverage, coverage, end_of, own_names
 from .directory import Directory
 from .passwords import is_hash
 from .room_and_member import Member
@@ -110,10 +110,7 @@ class _Run:
                 lifted = directory.bans_and_mutes.lift(room.id, RestrictionKind.BAN, _normal(name))
                 self._answer(Phrase.UNBANNED if lifted else Phrase.NOT_BANNED, name)
             case slash_commands.Mute(name, minutes):
-                if target := self._find_other(name):
-                    until_ms = end_of(minutes, wall_ms)
-                    self._restrict(RestrictionKind.MUTE, target.wished, self._address_of(target), until_ms)
-                    directory.mute(target, minutes, until_ms, member, wall_ms)
+                self._mute(name, minutes)
             case slash_commands.Unmute(name):
                 self._unmute(name)
             case slash_commands.Lock(""):
@@ -139,51 +136,70 @@ class _Run:
             self._directory.rename(self._member, name, self._wall_ms)
 
     def _ban(self, who: str, minutes: int) -> None:
-        """Ban a member by name and address, or an address; a member behind the host's own address by name only."""
+        """Ban and remove a member, or an address with all members from it."""
         until_ms = end_of(minutes, self._wall_ms)
         target = self._room.members.get(self._room.names.get(_normal(who), 0))
         if target is None:
             self._ban_address(who, until_ms)
-            return
-        if not (target := self._find_other(who)):
-            return
-        ip = self._address_of(target)
-        for name in dict.fromkeys((target.name, target.wished)):
-            # The wished name may be another member's: this one is bob#2, that one is bob.
-            if name == target.name or not self._room.is_taken(name):
-                self._restrict(RestrictionKind.BAN, name, ip, until_ms)
-        self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
-        self._answer(Phrase.BOTH_BANNED if ip else Phrase.NAME_BANNED, target.name)
+        elif target := self._find_other(who):
+            covered = self._restrict(RestrictionKind.BAN, target, until_ms)
+            self._directory.leave(target, LeaveReason.BANNED, self._wall_ms, "", self._member)
+            self._answer_covered(Phrase.BOTH_BANNED if covered.ip else Phrase.NAME_BANNED, target, covered)
 
     def _ban_address(self, who: str, until_ms: int) -> None:
         ip = rate_key(who)
         if not ip:
             self._answer(Phrase.NO_SUCH_MEMBER, who)
             return
-        self._restrict(RestrictionKind.BAN, "", ip, until_ms)
-        self._answer(Phrase.ADDRESS_BANNED, ip)
-        for member in [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]:
+        self._directory.bans_and_mutes.add(Restriction(self._room.id, RestrictionKind.BAN, "", ip, until_ms))
+        removed = [m for m in self._room.members.values() if rate_key(m.ip) == ip and not m.is_host]
+        self._answer(Phrase.ADDRESS_BANNED, pack_arguments(ip, ip, len(removed)))
+        for member in removed:
             self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, "", self._member)
 
+    def _mute(self, name: str, minutes: int) -> None:
+        if target := self._find_other(name):
+            until_ms = end_of(minutes, self._wall_ms)
+            covered = self._restrict(RestrictionKind.MUTE, target, until_ms)
+            self._directory.mute(target, minutes, until_ms, self._member, self._wall_ms)
+            if not covered.ip:
+                self._answer_covered(Phrase.NAME_MUTED, target, covered)
+
     def _unmute(self, who: str) -> None:
-        """Lift the mute of a member, or of a name whose member has left."""
+        """Lift the mute of a member, of a name whose member has left, or of an address."""
         mutes, name = self._directory.bans_and_mutes, _normal(who)
         target = self._room.members.get(self._room.names.get(name, 0))
         if target is None or target.muted_until_ms <= self._wall_ms:
             lifted = mutes.lift(self._room.id, RestrictionKind.MUTE, name)
             self._answer(Phrase.UNMUTED if lifted else Phrase.NOT_MUTED, name)
-            return
-        for known_as in (target.wished, target.ip):
-            mutes.lift(self._room.id, RestrictionKind.MUTE, known_as)
-        self._directory.unmute(target, self._member, self._wall_ms)
+        else:
+            lifted = [
+                each for own in own_names(target) for each in mutes.lift(self._room.id, RestrictionKind.MUTE, own)
+            ]
+            # It may be muted because of another's name: that one stays muted.
+            mutes.free_address(self._room.id, RestrictionKind.MUTE, target.ip)
+            self._directory.unmute(target, self._member, self._wall_ms)
+        for ip in {each.ip for each in lifted if each.ip}:
+            self._unmute_address(ip)
 
-    def _restrict(self, kind: RestrictionKind, name: str, ip: str, until_ms: int) -> None:
-        self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, name, ip, until_ms))
+    def _unmute_address(self, ip: str) -> None:
+        """Let the members speak again that were muted with an address, and have no mute left."""
+        mutes, wall_ms = self._directory.bans_and_mutes, self._wall_ms
+        for member in [each for each in self._room.members.values() if each.muted_until_ms > wall_ms]:
+            if rate_key(member.ip) == rate_key(ip) and not any(
+                mutes.until(self._room.id, RestrictionKind.MUTE, name, member.ip, wall_ms) for name in own_names(member)
+            ):
+                self._directory.unmute(member, self._member, wall_ms)
 
-    def _address_of(self, target: Member) -> str:
-        """Return the rate key of a member's address; empty if it is also the host's own, which must stay free."""
-        ip = rate_key(target.ip)
-        return "" if ip == rate_key(self._member.ip) else ip
+    def _restrict(self, kind: RestrictionKind, target: Member, until_ms: int) -> Coverage:
+        """Place a ban or a mute on a member; return what it covers."""
+        covered = coverage(target)
+        for name in covered.names:
+            self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, name, covered.ip, until_ms))
+        return covered
+
+    def _answer_covered(self, phrase: Phrase, target: Member, covered: Coverage) -> None:
+        self._answer(phrase, pack_arguments(target.name, covered.address, covered.others))
 
     def _find(self, name: str) -> Member | None:
         """Return the member of that name, or answer that there is none."""

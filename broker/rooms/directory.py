@@ -303,7 +303,9 @@ class Directory(Index):
         member.name = room.free_name(wished)
         self._add_member(member)
         member.wished, member.spoke_ms = wished, wall_ms
-        member.muted_until_ms = self.bans_and_mutes.until(room.id, RestrictionKind.MUTE, wished, row.ip, wall_ms)
+        is_shared = bool(row.options & MemberOptions.SHARED_ADDRESS)
+        until_ms = self.bans_and_mutes.until(room.id, RestrictionKind.MUTE, wished, row.ip, wall_ms, is_shared)
+        member.muted_until_ms = until_ms
         self._append(room, EntryKind.JOINED, member, "", len(room.members), wall_ms)
         member.delivered = room.last
         self._store_member(member)

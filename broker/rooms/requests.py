@@ -191,9 +191,10 @@ class Requests:
     def _check_ban(self, room: int, body: backbone.Create, wall_ms: int) -> None:
         """Raise Banned if this user may not join the room, InvalidName if the name is invalid."""
         bans, name = self._directory.bans_and_mutes, names.user_name(body.user)
-        if bans.until(EVERYWHERE, RestrictionKind.BAN, name, body.ip, wall_ms):
+        is_shared = bool(body.options & MemberOptions.SHARED_ADDRESS)
+        if bans.until(EVERYWHERE, RestrictionKind.BAN, name, body.ip, wall_ms, is_shared):
             raise Banned("you are banned from this server")
-        if bans.until(room, RestrictionKind.BAN, name, body.ip, wall_ms):
+        if bans.until(room, RestrictionKind.BAN, name, body.ip, wall_ms, is_shared):
             raise Banned("you are banned from this room")
 
     def _find_moderator(self, peer: str, member_id: int, room_id: int, wall_ms: int) -> Member | None:

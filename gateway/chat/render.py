@@ -10,7 +10,7 @@ from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import downlink_encoder, notices
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
-from tsudoi.protocol.client.phrases import Phrase, phrase
+from tsudoi.protocol.client.phrases import Phrase, phrase, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 _LEFT: dict[int, tuple[Phrase, Phrase]] = {
@@ -61,8 +61,11 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
 def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: str = "", n: int = 0) -> bytes:
     """Return the datagram with an answer to a command; `n` is its offset in the room, 0 for none."""
     values: dict[str, Any] = {"n": n} if n else {}
-    words = phrase(which, japanese, arg=about)
-    return notices.encode_notice(style, room, "answer", values | {"code": which.code, "arg": about}, words)
+    arguments = unpack_arguments(about)
+    # An entry from before an upgrade may have fewer arguments than its phrase has now.
+    defaults: dict[str, str | int] = {"address": "-", "others": 0}
+    words = phrase(which, japanese, **(defaults | arguments))
+    return notices.encode_notice(style, room, "answer", values | {"code": which.code} | arguments, words)
 
 
 def people(style: DownStyle, room: str, options: int, joined: int, left: int) -> bytes:

@@ -9,7 +9,7 @@ from broker.config import Limits
 from broker.rooms.commands import TOLD_MUTED_MS, TOPIC_SIZE
 from broker.rooms.requests import ALL_RIGHTS
 from broker.store.interface import FOREVER, Restriction, RestrictionKind
-from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, said
+from tests.broker.scripted import A, B, Broker, a_create, a_join, a_token, left, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Banned,
@@ -29,7 +29,8 @@ from tsudoi.protocol.backbone import (
     ServerTime,
     Who,
 )
-from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import Phrase, pack_arguments, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
 
@@ -252,6 +253,78 @@ def test_who_took_a_muted_ones_name_does_not_keep_it_muted(room: Room) -> None:
     assert answers(room.does(room.alice, "/unmute bob")) == [("alice", Phrase.UNMUTED, "bob")]
 
 
+NAT = "203.0.113.5"
+
+
+def muted(room: Room) -> list[tuple[str, str]]:
+    return [(each.name, each.ip) for each in room.core.directory.bans_and_mutes.of_room(room.alice.room)]
+
+
+def is_heard(room: Room, member: Granted) -> bool:
+    room.news_since()
+    room.publish(room.core.directory.members[member.member].gateway, said(member, "hello"))
+    return EntryKind.SAID in [entry.kind for entry in room.news_since()]
+
+
+def test_a_mute_of_one_of_many_behind_an_address_is_by_name(room: Room) -> None:
+    eve, ann = (room.join(user=user, peer=B, token=token, ip=NAT) for token, user in enumerate(("eve", "ann"), 10))
+    room.news_since()
+    entries = room.does(room.alice, "/mute eve")
+    assert [entry.kind for entry in entries] == [EntryKind.MUTED, EntryKind.ANSWERED]
+    assert (entries[1].code, unpack_arguments(entries[1].text)) == (
+        Phrase.NAME_MUTED,
+        {"arg": "eve", "address": NAT, "others": 1},
+    )
+    cat = room.join(user="cat", peer=B, token=12, ip=NAT)
+    assert [is_heard(room, member) for member in (eve, ann, cat)] == [False, True, True]
+    assert answers(room.does(room.alice, "/unmute cat")) == [("alice", Phrase.NOT_MUTED, "cat")]
+    room.publish(B, left(eve))
+    eve = room.join(user="eve", peer=B, token=13, ip=NAT)
+    assert not is_heard(room, eve)
+
+
+def test_a_member_muted_by_anothers_address_is_let_speak_alone(room: Room) -> None:
+    room.does(room.alice, "/mute bob")
+    cat, dan = (
+        room.join(user=user, peer=B, token=token, ip="198.51.100.7") for token, user in ((10, "cat"), (11, "dan"))
+    )
+    assert (muted(room), is_heard(room, cat)) == ([("bob", "198.51.100.7")], False)
+    room.does(room.alice, "/unmute cat")
+    assert [is_heard(room, member) for member in (room.bob, cat, dan)] == [False, True, False]
+    assert muted(room) == [("bob", "")]
+    # Who comes now is not muted: the address has turned out to be shared.
+    assert is_heard(room, room.join(user="erin", peer=B, token=12, ip="198.51.100.7"))
+
+
+@pytest.mark.parametrize("line", ["/unmute bob", "/unmute 198.51.100.7"])
+def test_those_muted_for_an_address_speak_again_with_its_mute(room: Room, line: str) -> None:
+    room.does(room.alice, "/mute bob")
+    cat = room.join(user="cat", peer=B, token=10, ip="198.51.100.7")
+    assert not is_heard(room, cat)
+    room.does(room.alice, line)
+    assert is_heard(room, cat)
+    assert is_heard(room, room.bob) == line.endswith("bob")
+
+
+def test_a_renamed_member_is_muted_under_both_names(room: Room) -> None:
+    carol = room.join(user="carol", token=10)
+    room.does(carol, "/nick eve")
+    room.does(room.alice, "/mute eve")
+    room.publish(A, left(carol))
+    for token, user in ((11, "carol"), (12, "eve")):
+        assert not is_heard(room, room.join(user=user, token=token))
+
+
+def test_a_mute_of_the_second_of_a_name_leaves_the_first_alone(room: Room) -> None:
+    second = room.join(peer=B, token=10, ip=NAT)
+    assert second.user == "bob#2"
+    room.does(room.alice, "/mute bob#2")
+    room.does(room.alice, "/mute bob")
+    assert muted(room) == [("bob#2", NAT), ("bob", "198.51.100.7")]
+    room.does(room.alice, "/unmute bob#2")
+    assert [is_heard(room, member) for member in (room.bob, second)] == [False, True]
+
+
 def test_the_host_hands_over(room: Room) -> None:
     (entry,) = room.does(room.alice, "/host bob")
     assert (entry.kind, entry.sender, entry.peer_name) == (EntryKind.HOST, "bob", "alice")
@@ -283,18 +356,70 @@ def test_a_ban_removes_and_is_of_name_and_address(room: Room) -> None:
         (EntryKind.LEFT, LeaveReason.BANNED),
         (EntryKind.ANSWERED, Phrase.BOTH_BANNED),
     ]
+    assert unpack_arguments(entries[1].text) == {"arg": "bob", "address": "198.51.100.7", "others": 0}
     bans = room.core.directory.bans_and_mutes.of_room(room.alice.room)
     assert [(ban.name, ban.ip, ban.until_ms) for ban in bans] == [
         ("bob", "198.51.100.7", room.moment.wall_ms + 600_000)
     ]
+    assert not may_join(room, "robert", "198.51.100.7")
+
+
+def test_an_unban_lifts_what_it_names(room: Room) -> None:
+    room.does(room.alice, "/ban bob 10")
     assert answers(room.does(room.alice, "/unban 198.51.100.7")) == [("alice", Phrase.UNBANNED, "198.51.100.7")]
-    assert answers(room.does(room.alice, "/unban bob")) == [("alice", Phrase.NOT_BANNED, "bob")]
+    assert muted(room) == [("bob", "")]
+    assert (may_join(room, "robert", "198.51.100.7"), may_join(room, "bob", "198.51.100.7")) == (True, False)
+    assert answers(room.does(room.alice, "/unban bob"))[-1] == ("alice", Phrase.UNBANNED, "bob")
+    assert may_join(room, "bob", "198.51.100.7")
+    assert answers(room.does(room.alice, "/unban bob"))[-1] == ("alice", Phrase.NOT_BANNED, "bob")
+
+
+def may_join(room: Room, user: str, ip: str, options: int = 0) -> bool:
+    """Whether a client may join; it leaves again."""
+    body = structs.replace(a_join(user=user, token=99), ip=ip, options=options)
+    answer = room.ask(B, body)
+    if isinstance(answer, Granted):
+        room.publish(B, left(answer))
+    room.news_since()
+    return isinstance(answer, Granted)
+
+
+def test_a_ban_of_one_of_many_behind_an_address_is_by_name(room: Room) -> None:
+    for token, user in enumerate(("eve", "ann", "ben"), 10):
+        room.join(user=user, peer=B, token=token, ip=NAT)
+    room.news_since()
+    answer = room.does(room.alice, "/ban eve")[-1]
+    assert (answer.code, unpack_arguments(answer.text)) == (
+        Phrase.NAME_BANNED,
+        {"arg": "eve", "address": NAT, "others": 2},
+    )
+    assert [may_join(room, user, NAT) for user in ("eve", "dan", "ann")] == [False, True, True]
+    entries = room.does(room.alice, f"/ban {NAT}")
+    assert unpack_arguments(entries[0].text) == {"arg": NAT, "address": NAT, "others": 2}
+    assert [may_join(room, user, NAT) for user in ("eve", "dan", "ann")] == [False, False, False]
+    room.does(room.alice, f"/unban {NAT}")
+    assert [may_join(room, user, NAT) for user in ("eve", "dan", "ann")] == [False, True, True]
+
+
+def test_an_address_that_many_may_have_is_banned_only_where_it_is_named(room: Room) -> None:
+    shared = int(MemberOptions.SHARED_ADDRESS)
+    room.core.directory.members[room.bob.member].options |= shared
+    answer = room.does(room.alice, "/ban bob")[-1]
+    assert (answer.code, unpack_arguments(answer.text)["others"]) == (Phrase.NAME_BANNED, 0)
+    assert may_join(room, "dan", "198.51.100.7", shared)
+    # One of both from before the operator said that the address is shared.
+    both = Restriction(room.alice.room, RestrictionKind.BAN, "eve", NAT, FOREVER)
+    room.core.directory.bans_and_mutes.add(both)
+    assert [may_join(room, "dan", NAT, options) for options in (0, shared)] == [False, True]
+    room.does(room.alice, f"/ban {NAT}")
+    assert not may_join(room, "dan", NAT, shared)
 
 
 def test_a_ban_lets_the_hosts_own_address_alone(room: Room) -> None:
     room.join(user="carol", token=3)
     room.news_since()
-    assert answers(room.does(room.alice, "/ban carol")[1:]) == [("alice", Phrase.NAME_BANNED, "carol")]
+    answer = room.does(room.alice, "/ban carol")[-1]
+    assert (answer.code, unpack_arguments(answer.text)["others"]) == (Phrase.NAME_BANNED, 1)
     assert [ban.ip for ban in room.core.directory.bans_and_mutes.of_room(room.alice.room)] == [""]
 
 
@@ -303,7 +428,7 @@ def test_an_address_is_banned_with_all_who_are_there_from_it(room: Room) -> None
     room.news_since()
     entries = room.does(room.alice, "/ban 198.51.100.7")
     assert told(entries) == [
-        (EntryKind.ANSWERED, "alice", "198.51.100.7"),
+        (EntryKind.ANSWERED, "alice", pack_arguments("198.51.100.7", "198.51.100.7", 2)),
         (EntryKind.LEFT, "bob", ""),
         (EntryKind.LEFT, "carol", ""),
     ]
@@ -314,7 +439,9 @@ def test_of_ipv6_a_ban_is_of_a_64(room: Room) -> None:
     room.join(user="dave", peer=B, token=4, ip="2001:db8:1:3::4")
     room.news_since()
     entries = room.does(room.alice, "/ban 2001:DB8:1:2::9")
-    assert told(entries) == [(EntryKind.ANSWERED, "alice", "2001:db8:1:2::/64"), (EntryKind.LEFT, "carol", "")]
+    network = "2001:db8:1:2::/64"
+    answer = (EntryKind.ANSWERED, "alice", pack_arguments(network, network, 1))
+    assert told(entries) == [answer, (EntryKind.LEFT, "carol", "")]
     body = a_join(user="erin", token=5)
     assert isinstance(room.ask(B, structs.replace(body, ip="2001:db8:1:2:ffff::1")), backbone.Refused)
     for line in ("/unban 2001:db8:1:2::/64", "/unban 2001:db8:1:2:8::"):

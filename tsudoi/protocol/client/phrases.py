@@ -30,7 +30,7 @@ class Phrase(IntEnum):
         """The phrase's name in notices of the dialect `tsudoi`: `no-such-member`."""
         return self.name.lower().replace("_", "-")
 
-    # Short answers to a command; {arg} is its subject.
+    # Short answers to a command. {arg} is its subject, {others} the number of other members that have an {address}.
     UNKNOWN_COMMAND = (
         1,
         "There is no command {arg}. /help lists them.",
@@ -53,11 +53,24 @@ class Phrase(IntEnum):
     NO_TOPIC = 12, "This room has no topic.", "トピックはありません。"
     NAME_BANNED = (
         13,
-        "{arg} is banned by name only: the address is yours too.",
-        "{arg} さんを名前だけで入室禁止にしました。アドレスはあなたと同じです。",
+        "{arg} is banned, by name only: its address {address} is shared (others here: {others}).",
+        "{arg} さんを名前だけで入室禁止にしました。アドレス {address} は共用です（ここにいるほかの人: {others}）。",
     )
-    ADDRESS_BANNED = 14, "The address {arg} is banned.", "アドレス {arg} を入室禁止にしました。"
-    BOTH_BANNED = 15, "{arg} is banned, by name and by address.", "{arg} さんを名前とアドレスで入室禁止にしました。"
+    ADDRESS_BANNED = (
+        14,
+        "The address {arg} is banned (members removed: {others}).",
+        "アドレス {arg} を入室禁止にしました（退室させた人: {others}）。",
+    )
+    BOTH_BANNED = (
+        15,
+        "{arg} is banned, by name and by its address {address} (others here: {others}).",
+        "{arg} さんを名前とアドレス {address} で入室禁止にしました（ここにいるほかの人: {others}）。",
+    )
+    NAME_MUTED = (
+        29,
+        "{arg} is muted by name only: its address {address} is shared (others here: {others}).",
+        "{arg} さんの発言を名前だけで止めました。アドレス {address} は共用です（ここにいるほかの人: {others}）。",
+    )
     UNBANNED = 16, "{arg} may come in again.", "{arg} の入室禁止を解きました。"
     NOT_BANNED = 17, "{arg} is not banned.", "{arg} は入室禁止ではありません。"
     YOURSELF = 18, "You can not do that to yourself.", "自分自身にはできません。"
@@ -185,6 +198,23 @@ HELP: dict[str, tuple[str, str, str]] = {
 """Command → (usage, English, Japanese)."""
 
 assert HELP.keys() == COMMANDS.keys()
+
+
+_SEPARATOR = "\x1f"
+"""Between an answer's arguments in a log entry; no name and no address contains it."""
+
+
+def pack_arguments(arg: str, address: str, others: int) -> str:
+    """Return the text of an ANSWERED entry whose phrase has {address} and {others} beside {arg}."""
+    return _SEPARATOR.join((arg, address, str(others)))
+
+
+def unpack_arguments(text: str) -> dict[str, str | int]:
+    """Return the values in the text of an ANSWERED entry, by placeholder; without a separator it is {arg}."""
+    arg, *more = text.split(_SEPARATOR)
+    if len(more) != 2:
+        return {"arg": text}
+    return {"arg": arg, "address": more[0], "others": int(more[1]) if more[1].isdecimal() else 0}
 
 
 def phrase(which: Phrase, japanese: bool, **values: str | int) -> str:
