@@ -278,6 +278,7 @@ class Directory(Index):
         member.delivered = max(member.delivered, min(received, member.room.last))
         member.live = True
         member.address = address
+        member.options &= ~MemberOptions.HISTORY
         self._store_member(member)
 
     def note_delivered(self, positions: Iterable[tuple[int, int]], gateway: str) -> None:

@@ -21,11 +21,11 @@ def skip_older(member: Member, settings: Settings, counters: Counters) -> None:
 
 def history_question(member: Member, state: CatchUpState) -> Replay:
     """Return the question for the entries from before a member joined."""
-    after = max(state.joined_at - 1 - HISTORY_ENTRIES, 0)
+    after = max(state.joined_at - HISTORY_ENTRIES, 0)
     return Replay(member.room.id, member.room.epoch, after, HISTORY_ENTRIES)
 
 
 def history(entries: list[Entry], state: CatchUpState) -> list[Entry]:
     """Return the last messages from before a member joined (`--history`), oldest first."""
-    before = [entry for entry in entries if entry.offset < state.joined_at and entry.kind in audience.BY_MEMBERS]
+    before = [entry for entry in entries if entry.offset <= state.joined_at and entry.kind in audience.BY_MEMBERS]
     return before[-state.history :]

@@ -99,6 +99,7 @@ class CatchUp(Component):
         for entry in backlog.history(answer.entries, state):
             self._send(member, entry)
         state.history = 0
+        member.options &= ~MemberOptions.HISTORY
 
     def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
         """Send a member the entries that it has missed, up to its room's position."""

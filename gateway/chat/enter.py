@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Granted, room_topic
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.names import hash_token
 
 from ..join.rate_keys import RateKeys
@@ -31,16 +32,14 @@ class Enter(Component):
             return False
         return True
 
-    def enter(self, granted: Granted, token: bytes, now: float, joined: bool = False) -> Member:
-        """Serve a member that the directory has granted, and return it; `joined`: it does not resume a session."""
+    def enter(self, granted: Granted, token: bytes, now: float) -> Member:
+        """Serve a member that the directory has granted, and return it."""
         # It may have been adopted while its client's datagram was held for the directory's answer.
         if token in self.members.by_token or self.members.claim_adopted(hash_token(token), token):
             return self.members.by_token[token]
         member = self._new_member(granted, token, now)
         self.members.add(member)
         self.idle.add(member)
-        if joined and self.settings.history:
-            member.catch_up = CatchUpState(granted.offset, self.settings.history)
         self.moves.restore(member, granted.address, now)
         return member
 
@@ -61,4 +60,8 @@ class Enter(Component):
             ip, rate_key = sockaddr.parse_ip(granted.ip), self.rate_keys.of(granted.ip)
         except ValueError:
             ip, rate_key = UNKNOWN_IP, ""
-        return Member.from_grant(granted, token, DIALECTS.get(granted.dialect, CLASSIC), ip, room, now, rate_key)
+        dialect = DIALECTS.get(granted.dialect, CLASSIC)
+        member = Member.from_grant(granted, token, dialect, ip, room, now, rate_key)
+        if member.options & MemberOptions.HISTORY and self.settings.history:
+            member.catch_up = CatchUpState(granted.offset, self.settings.history)
+        return member

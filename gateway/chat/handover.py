@@ -55,8 +55,10 @@ class Handover(Component):
             self._answer(EntryKind.RELEASED, message, 0)
             return
         self.counters.released += 1
-        if member.recipients is None and member.address is not None:
-            # It still catches up, and the directory may not know its address.
+        owes_history = member.catch_up is not None and member.catch_up.history
+        if member.recipients is None and member.address is not None and not owes_history:
+            # It still catches up, and the directory may not know its address. It learns none of a member that has not
+            # had its history: an address says that it had.
             self.groups.publish_address(member, member.cursor)
         self.groups.leave(member)
         self._answer(EntryKind.RELEASED, message, member.cursor)

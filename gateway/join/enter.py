@@ -99,6 +99,8 @@ class Entry:
         options = rules.settings.options(self._listener, request.dialect)
         if not rules.rate_keys.of(self._ip):
             options |= MemberOptions.SHARED_ADDRESS
+        if rules.settings.history and not creates:
+            options |= MemberOptions.HISTORY
         self._token = rules.tokens.new(request.room)
         self._pending = (Create if creates else Join)(
             request.room,
@@ -132,7 +134,7 @@ class Entry:
             rules.rooms.forget()
         # Entries that the room gets from now on reach the member even if this gateway's subscription to the room
         # begins later: the missing ones show as a gap, which is repaired from the log.
-        self._member = self._undelivered = rules.core.enter(answer, self._token.encode(), now, joined=True)
+        self._member = self._undelivered = rules.core.enter(answer, self._token.encode(), now)
         return Entered(answer.room_name, answer.user, self._token)
 
     def announce(self, port: int, now: float) -> None:

@@ -42,6 +42,7 @@ from tsudoi.protocol.backbone import (
 )
 from tsudoi.protocol.client import datagram
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.errors import BackboneError
 from tsudoi.protocol.names import hash_token
@@ -554,13 +555,15 @@ class World:
         exists = room in self.broker.core.directory.by_name
         name, token_hash = f"c{len(self.clients)}", hash_token(client.token)
         kind = Join if exists else Create
+        if exists and self.settings.history:
+            options |= MemberOptions.HISTORY
         idle_ms = int(self.settings.idle_timeout_s * 1000)
         body = kind(room, name, password, token_hash, dialect, "127.0.0.1", idle_ms, options=options)
 
         def answered(answer: Answer | None, now: float) -> None:
             if isinstance(answer, Granted) and not node.is_dead:
                 client.granted = answer
-                node.gateway.core.enter(answer, client.token, now, joined=True)
+                node.gateway.core.enter(answer, client.token, now)
                 client.is_ready = True
             else:
                 client.refused = True

@@ -20,7 +20,7 @@ def test_all_members_hear_in_the_order_of_the_log(gateway: ScriptedGateway) -> N
 
 
 def test_a_member_that_enters_before_the_first_news_misses_nothing(gateway: ScriptedGateway) -> None:
-    gateway.core.enter(a_grant(1), token_of(1), gateway.now, joined=True)
+    gateway.core.enter(a_grant(1), token_of(1), gateway.now)
     gateway.receive(1, b"", ALICE)
     gateway.news(said(3, 9, "second"))
     answer_replay(gateway, said(2, 9, "first"), said(3, 9, "second"), after=1)

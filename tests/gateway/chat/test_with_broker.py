@@ -176,6 +176,44 @@ def test_a_new_member_hears_the_last_words_of_before_once_and_first(
     assert late.offsets() == before[len(before) - size :] + [offset for offset in said if offset > late.member.offset]
 
 
+@pytest.mark.parametrize("weather", ["slow", "news dropped", "everything"])
+@settings(max_examples=15)
+@given(
+    seed=SEEDS,
+    at=st.lists(st.integers(0, 2), min_size=1, max_size=6),
+    first_is_killed=st.booleans(),
+    broker_restarts=st.booleans(),
+)
+def test_history_goes_with_the_session_and_is_heard_once(
+    weather: str, seed: int, at: list[int], first_is_killed: bool, broker_restarts: bool
+) -> None:
+    world = World(seed, settings=Settings(history=4))
+    nodes = [world.start_gateway(f"g{number}") for number in range(3)]
+    host = world.enter_now(nodes[0], "den")
+    for number in range(6):
+        host.send(nodes[0], f"text {number}")
+        world.run(0.02)
+    world.run(1.0)
+    late = world.enter(nodes[1], "den")
+    world.run_until(lambda: late.is_ready or late.refused)
+    world.run(0.5)
+    if first_is_killed:
+        world.kill(nodes[1])
+        nodes[1] = nodes[2]
+    if broker_restarts:
+        world.restart_broker()
+    world.weather = WEATHERS[weather]
+    for where in at:
+        late.send(nodes[where])
+        world.run(0.1)
+    world.weather = Weather()
+    world.run(4.0)
+    late.send(nodes[at[-1]])
+    world.settle()
+    said = [told.offset for told in world.broker.log(host.member.room) if told.kind == EntryKind.SAID]
+    assert late.offsets() == said[-4:]
+
+
 @settings(max_examples=15)
 @given(seed=SEEDS, size=st.integers(1, 12))
 def test_a_log_that_was_trimmed_is_a_gap_that_is_counted(seed: int, size: int) -> None:

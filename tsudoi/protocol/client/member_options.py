@@ -1,6 +1,7 @@
 """Define the options that a member has from its listener, as bits; the directory stores them.
 
-Another gateway, whose listeners have other settings, may serve the member later. It follows these bits.
+Another gateway, whose listeners have other settings, may serve the member later. It follows these bits. All but HISTORY
+stay as they are.
 """
 
 from enum import IntFlag
@@ -17,3 +18,6 @@ class MemberOptions(IntFlag):
     """The server's words are in Japanese; without this bit in English."""
     SHARED_ADDRESS = 8
     """Many users may have the member's address: it lies in the gateway's `--unlimited` networks."""
+    HISTORY = 16
+    """The member has not been sent the messages from before its join (`--history`): the gateway that first knows its
+    address sends them, whichever that is. The directory removes the bit when the member is live."""
