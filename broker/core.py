@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tsudoi.ops.histogram import ITEMS, Histogram
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
@@ -266,7 +267,7 @@ class Core:
 
 
 def _taken(text: str) -> str:
-    """Return a text without control characters, and no longer than a datagram can carry."""
-    text = clean(text)
+    """Return a text without control characters or too many lines, and no longer than a datagram can carry."""
+    text = bound_lines(clean(text))
     # A character has at most four bytes.
     return text if len(text) <= MAX_UP // 4 else names.cut(text, MAX_UP)

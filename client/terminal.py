@@ -13,15 +13,14 @@ from prompt_toolkit.patch_stdout import patch_stdout
 
 import tsudoi
 from tsudoi.event_lines import notice_line
+from tsudoi.protocol.client.lines import FURTHER
+from tsudoi.protocol.client.notices import action_line
 
 HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
 """SGR codes that can be read on light and on dark."""
 _QUIET = "3;90"
 _LOUD = "1;33"
-_FURTHER = "  | "
-"""Before each further line of one message. No name begins with white space, so a member can not forge another member's
-message by a line feed, with colours or without."""
 
 
 async def chat_in_terminal(room: tsudoi.ChatClient, greeting: str) -> None:
@@ -83,7 +82,7 @@ async def _say(room: tsudoi.ChatClient, line: str) -> None:
 def _show(event: tsudoi.Event) -> None:
     match event:
         case tsudoi.Emote():
-            _print(f"* {_name(event.sender)} {event.text}")
+            _print(action_line(_name(event.sender), event.text))
         case tsudoi.Private():
             _print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
         case tsudoi.Message():
@@ -109,7 +108,7 @@ def _tell(text: str) -> None:
 def _print(text: str, codes: str = "") -> None:
     """Print one message, its further lines marked as such."""
     first, *further = text.split("\n")
-    for line in (first, *(f"{_FURTHER}{line}" for line in further)):
+    for line in (first, *(f"{FURTHER}{line}" for line in further)):
         print(_styled(line, codes) if codes else line)
 
 

@@ -10,8 +10,7 @@ from contextlib import suppress
 if len(sys.argv) not in (4, 5) or sys.argv[1] not in ("create", "join"):
     sys.exit(__doc__)
 command, room, name, server = [*sys.argv[1:], "127.0.0.1:9001:9002"][:4]
-host, tcp_port, udp_port = server.split(":")
-size = len(room.encode())
+host, tcp_port, udp_port, size = *server.split(":"), len(room.encode())
 
 with socket.create_connection((host, int(tcp_port)), timeout=10) as tcp, tcp.makefile("rb") as frames:
     payload = json.dumps({"tsudoi": 1, "name": name}).encode()
@@ -43,7 +42,8 @@ with suppress(KeyboardInterrupt), open(0, "rb", buffering=0) as typed:
         if udp.fileno() in ready:
             with suppress(ConnectionRefusedError):
                 received = json.loads(udp.recv(4096))
-                print(f"{received['from']}: {received['text']}" if "from" in received else received["text"], flush=True)
+                text = received["text"].replace("\n", "\n  | ")
+                print(f"{received['from']}: {text}" if "from" in received else text, flush=True)
         if 0 in ready:
             send((line := typed.readline()).rstrip(b"\n"))
 send(b"/leave")

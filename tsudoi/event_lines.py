@@ -2,6 +2,8 @@
 
 from typing import TypeGuard
 
+from tsudoi.protocol.client.notices import action_line
+
 from .events import Emote, Event, Kicked, Message, Private, RoomClosed, ServerAway, TimedOut
 
 
@@ -20,7 +22,7 @@ def speech_line(speech: Message | Emote | Private) -> str:
     text = one_line(speech.text)
     match speech:
         case Emote():
-            return f"* {speech.sender} {text}"
+            return action_line(speech.sender, text)
         case Private():
             return f"{speech.sender} → {speech.to}: {text}"
         case Message():

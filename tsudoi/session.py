@@ -141,7 +141,7 @@ class Membership:
         self.reserved = dialect.register_words | dialect.leave_words
         """Texts that a server of this dialect does not deliver: they are commands."""
         self._before = ""
-        """The last text received: in some dialects it has the reason for a removal, which looks like a closing."""
+        """The server's words in the last datagram, if they were a notice: perhaps the reason for a removal."""
         # A second `alice` becomes `alice#2`, which not every dialect reports; `_LONGEST_FRAME` has room for it.
         room_size, user_size, keys = len(room.encode()), _size(user), dialect.up_keys
         overhead = 0 if keys is None else user_size + len("".join(keys))
@@ -186,12 +186,11 @@ class Membership:
         """Return the event of a received datagram; raise MalformedMessage if it is not one of the dialect."""
         heard = parse_down_untrusted(self._dialect, self._room, data)
         text, before = clean(heard.text), self._before
-        sender = heard.sender if isinstance(heard, Said) else ""
-        self._before = f"{clean(sender)}{self._dialect.down.separator}{text}" if sender else text
+        self._before = "" if isinstance(heard, Said) else text
         if isinstance(heard, Said):
             return Message(clean(heard.sender).replace("\n", " "), text, heard.offset)
         match heard.kind:
-            case NoticeKind.CLOSED if tells_removal(self._dialect, self._room, before):
+            case NoticeKind.CLOSED if tells_removal(self._room, before):
                 return Kicked(before)
             case NoticeKind.CLOSED:
                 return RoomClosed(text)

@@ -93,7 +93,7 @@ class AdminService:
             case admin_frames.Ban(name, ip, minutes, reason):
                 return self._ban(name, ip, minutes, _checked(reason), wall_ms)
             case admin_frames.Unban(who):
-                lifted = directory.bans_and_mutes.lift(EVERYWHERE, RestrictionKind.BAN, names.user_name(who))
+                lifted = directory.bans_and_mutes.lift(EVERYWHERE, RestrictionKind.BAN, names.normalise(who))
                 return Done(1) if lifted else Refused(f"{who} is not banned")
             case admin_frames.Announce(text, name):
                 return self._ask_to_announce(_checked(text), name)
@@ -140,7 +140,7 @@ class AdminService:
         return [each for each in restrictions if each.kind == RestrictionKind.BAN]
 
     def _remove(self, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
-        member = room.members.get(room.names.get(names.user_name(name), 0))
+        member = room.members.get(room.names.get(names.normalise(name), 0))
         if member is None:
             return Refused(f"nobody in {room.name} is called {name}")
         self._directory.leave(member, LeaveReason.OPERATOR, wall_ms, reason)

@@ -9,7 +9,7 @@ from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.phrases import Phrase, pack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
-from tsudoi.protocol.errors import InvalidName
+from tsudoi.protocol.errors import InvalidName, MisleadingName
 
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 from .bans_and_mutes import Coverage, coverage, end_of, own_names
@@ -126,8 +126,8 @@ class _Run:
     def _rename(self, wished: str) -> None:
         try:
             name = names.user_name(wished)
-        except InvalidName:
-            self._answer(Phrase.BAD_NAME)
+        except InvalidName as exc:
+            self._answer(Phrase.MISLEADING_NAME if isinstance(exc, MisleadingName) else Phrase.BAD_NAME)
             return
         bans = self._directory.bans_and_mutes
         if self._room.is_taken(name) or bans.until(self._room.id, RestrictionKind.BAN, name, "", self._wall_ms):

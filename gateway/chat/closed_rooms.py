@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Entry, Item
+from tsudoi.protocol.client.closing_words import closing_text
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
@@ -47,7 +48,7 @@ class ClosedRooms(Component):
         room = member.room
         if member.address is not None:
             for template in member.dialect.closed:
-                text = template.format(user=entry.sender if entry else "?", room=room.name)
+                text = closing_text(member.dialect, template, room.name, entry.sender if entry else "?")
                 self.send_to(member, encode_closing(member.dialect, room.name, "closed", text))
             self._told[member.id] = None
             drop_oldest(self._told, TOLD)

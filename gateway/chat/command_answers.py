@@ -6,6 +6,7 @@ from typing import Any
 from tsudoi.protocol.backbone import Banned, Browsed, Entry, Present
 from tsudoi.protocol.client import long_answers, slash_commands
 from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.notices import action_line
 from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
 from tsudoi.protocol.client.slash_commands import HOST_COMMANDS
 from tsudoi.protocol.codes import EntryKind
@@ -90,7 +91,7 @@ def _message_row(entry: Entry, japanese: bool) -> Row:
     fields: dict[str, Any] = {"n": entry.offset, "from": entry.sender, "said": entry.text, "at": entry.at_ms}
     time, text = f"{utc(entry.at_ms):%H:%M}", " ".join(entry.text.split("\n"))
     if entry.kind == EntryKind.ACTED:
-        return fields | {"acted": True}, f"{time} {phrase(Phrase.ACTED, japanese, name=entry.sender, text=text)}"
+        return fields | {"acted": True}, f"{time} {action_line(entry.sender, text)}"
     return fields, phrase(Phrase.HISTORY_LINE, japanese, time=time, name=entry.sender, text=text)
 
 

@@ -10,6 +10,7 @@ from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.client.datagram import MIN_UP, decode_text, parse_untrusted
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -100,7 +101,7 @@ class Receiver(Component):
             if self.settings.auth != "off":
                 # Clients may write a signed token where others write their names.
                 text = without_token(text)
-            text = without_own_name(text, sender.own_names)
+            text = bound_lines(without_own_name(text, sender.own_names))
         else:
             text = ""
         if not text or sender is None or text in dialect.register_words:

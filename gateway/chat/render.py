@@ -8,6 +8,7 @@ from typing import Any
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import downlink_encoder, notices
+from tsudoi.protocol.client.closing_words import closing_text
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase, unpack_arguments
@@ -78,7 +79,7 @@ def people(style: DownStyle, room: str, options: int, joined: int, left: int) ->
 def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[bytes]:
     """Return the datagrams that tell a member why it was removed from its room; none if it left by itself."""
     if entry.code == LeaveReason.IDLE:
-        text = dialect.timed_out.format(user=entry.sender, room=room)
+        text = closing_text(dialect, dialect.timed_out, room, entry.sender)
         return [downlink_encoder.encode_closing(dialect, room, "timeout", text)]
     if entry.code not in _YOU:
         return []
@@ -87,7 +88,7 @@ def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[by
     if dialect.down.form is DownForm.NATIVE:
         values = {"by": entry.peer_name, "reason": entry.text, "banned": entry.code == LeaveReason.BANNED}
         return [notices.encode_notice(dialect.down, room, "kicked", values, reason)]
-    texts = [template.format(user=entry.sender, room=room, reason=reason) for template in dialect.removed]
+    texts = [closing_text(dialect, template, room, entry.sender, reason) for template in dialect.removed]
     farewells = [downlink_encoder.encode_closing(dialect, room, "kicked", text) for text in texts]
     if not any("{reason}" in template for template in dialect.removed):
         farewells.insert(0, downlink_encoder.encode_message(dialect.down, room, 0, names.SERVER_NAME, reason))

@@ -67,8 +67,13 @@ def names() -> st.SearchStrategy[str]:
     text = st.text(st.one_of(st.sampled_from("abcdefgh"), wide, plain), min_size=1, max_size=12)
     longest = st.sampled_from("a部é😀").map(lambda unit: cut(unit * MAX_NAME_SIZE, MAX_NAME_SIZE))
     composed = st.one_of(text, text, text, longest).map(lambda name: unicodedata.normalize("NFC", name))
-    # U+3164 is a letter to Unicode, and U+2800 a symbol.
-    return composed.filter(lambda name: set(name) - set("\u115f\u1160\u2800\u3164\uffa0\U0001d159"))
+    # U+3164 is a letter to Unicode, and U+2800 a symbol. A wide colon or a lone star is in no user's name.
+    return composed.filter(
+        lambda name: (
+            set(name) - set("\u115f\u1160\u2800\u3164\uffa0\U0001d159*\uff0a\u2217\ufe61")
+            and not set(name) & set("\uff1a\ufe55\ufe13")
+        )
+    )
 
 
 def dialects() -> st.SearchStrategy[Dialect]:

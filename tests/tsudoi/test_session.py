@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tsudoi.events import Event, Kicked, Message, Notice, RoomClosed, TimedOut
 from tsudoi.protocol.client import datagram, downlink_encoder, handshake
+from tsudoi.protocol.client.closing_words import closing_text
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_JSON, TCRP_OK, TSUDOI
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
@@ -176,10 +177,10 @@ def test_notices_down(dialect: Dialect, room: str) -> None:
     member = place(dialect, room=room)
     told: list[Event] = []
     for words in dialect.closed:
-        text = words.format(user="ボブ", room=room)
+        text = closing_text(dialect, words, room, "ボブ")
         told.append(member.receive(downlink_encoder.encode_closing(dialect, room, "closed", text)))
         assert told[-1] == RoomClosed(text)
-    text = dialect.timed_out.format(user=USER, room=room)
+    text = closing_text(dialect, dialect.timed_out, room, USER)
     told.append(member.receive(downlink_encoder.encode_closing(dialect, room, "timeout", text)))
     # Where both have the same words, the member is out in any case.
     assert told[-1] == (RoomClosed(text) if dialect.timed_out in dialect.closed else TimedOut(text))

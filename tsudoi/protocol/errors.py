@@ -29,6 +29,10 @@ class RoomExists(PeerError):
     status = Status.ROOM_EXISTS
 
 
+class MisleadingName(InvalidName):
+    """A user's name that would make this member's lines look like another's."""
+
+
 class RoomNotFound(PeerError):
     """Join of a room that does not exist."""
 

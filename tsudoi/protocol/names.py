@@ -5,7 +5,7 @@ import re
 import unicodedata
 from typing import NewType
 
-from tsudoi.protocol.errors import InvalidName
+from tsudoi.protocol.errors import InvalidName, MisleadingName
 
 RoomName = NewType("RoomName", str)
 """A room's name in normal form."""
@@ -43,6 +43,14 @@ _IGNORABLE = re.compile(
 # Visible only as a gap: white space, the braille blank, the musical null notehead.
 _BLANK = re.compile("[\\s\u2800\U0001d159]+")
 
+# What separates a speaker from its words on plain screens, as people see it: a colon, `>` or an arrow, and a gap; a
+# wide colon, which brings its gap along; a gap and a colon at the end, where the separator ` : ` would overlap with it.
+_COLONS = ":\u0589\u05c3\u2236\ua789\u02f8"
+_SEPARATOR = re.compile(f"[{_COLONS}>\uff1e\u2192] |[\uff1a\ufe55\ufe13]| [{_COLONS}]\\Z")
+_ACTION = re.compile("[*\uff0a\u2217\ufe61](?: |\\Z)")
+_HOST_MARK = re.compile(r" ?\((?:host|ホスト)\)\Z")
+_ZERO_WIDTH_SPACE = "\u200b"
+
 
 def normalise(name: str, what: str = "name") -> str:
     """Return the normal form of a name: NFC, without white space around it. `what` names it in the error.
@@ -76,10 +84,30 @@ def room_name(name: str) -> RoomName:
 
 
 def user_name(name: str) -> UserName:
-    """Return the normal form of a user's name, or raise InvalidName, also if it only looks like the server's."""
+    """Return the normal form of a user's name, or raise InvalidName; see `normalise`.
+
+    Raises:
+        InvalidName: also if it only looks like the server's.
+        MisleadingName: with this name, a line of this member could be the same bytes as one of another member or of the
+            server, or look the same.
+    """
     normal = normalise(name, "user name")
-    if not normal.isascii() and _seen(normal) == SERVER_NAME:
-        raise InvalidName("user name can not be told from the server's")
+    if normal.isalnum() and normal.isascii():
+        return UserName(normal)
+    seen = _seen(normal)
+    if not normal.isascii():
+        if seen == SERVER_NAME:
+            raise InvalidName("user name can not be told from the server's")
+        if _ZERO_WIDTH_SPACE in normal:
+            # The server puts it where a name would end another member's client (`client/closing_words.py`).
+            raise InvalidName("user name has a character that user names may not have: U+200B")
+    # Not `seen`: a gap before an invisible end is one too.
+    if found := _SEPARATOR.search(_BLANK.sub(" ", _IGNORABLE.sub("", normal))):
+        raise MisleadingName(f"user name has {found[0]!r}, which stands between a name and its words")
+    if found := _ACTION.match(seen):
+        raise MisleadingName(f"user name begins with {found[0]!r}, as an action does")
+    if found := _HOST_MARK.search(seen):
+        raise MisleadingName(f"user name ends with {found[0]!r}, as a host's in lists")
     return UserName(normal)
 
 

@@ -118,6 +118,8 @@ def test_a_new_name_is_the_members_from_there_on(room: Room) -> None:
     assert answers(room.does(room.alice, "/nick server")) == [("alice", Phrase.NAME_TAKEN, "server")]
     for name in ("x" * 256, "\u200b", "ser\u200bver"):
         assert answers(room.does(room.alice, f"/nick {name}")) == [("alice", Phrase.BAD_NAME, "")]
+    for name in ("server: hello", "a：b", "* alice", "alice (host)"):
+        assert answers(room.does(room.alice, f"/nick {name}")) == [("alice", Phrase.MISLEADING_NAME, "")]
     # The former name is free again, and whoever takes the member over knows what its client writes.
     assert told(room.does(room.alice, "/nick bob"))[0][0] is EntryKind.RENAMED
     resumed = room.ask(B, backbone.Resume(a_token(2)))

@@ -155,7 +155,7 @@ def test_notices_go_to_members_with_notices_and_members_concerned(pair: TwoGatew
         "server: c2 さんの発言を名前だけで止めました。アドレス 127.0.0.1 は共用です（ここにいるほかの人: 3）。",
     ]
     pair.type(host, "/kick c2 too loud")
-    assert lines(guest) == ["c1 has removed you from den: too loud", "exit!"]
+    assert lines(guest) == ["server: c1 has removed you from den: too loud", "exit!"]
     assert lines(host) == lines(noticed) == ["server: c1 さんが c2 さんを退室させました: too loud"]
     pair.type(bare, "/who")
     assert lines(host)[0] == "c3: /who"
@@ -180,7 +180,7 @@ def test_a_ban_by_the_operator_says_so_and_why() -> None:
     style = DIALECTS["tcrp"].down
     banned = Entry(7, EntryKind.LEFT, 2, "bob", "flood", LeaveReason.BANNED, 0)
     assert render.farewell(banned, "den", DIALECTS["tcrp"], ALL) == [
-        b"The operator has removed you from den: flood",
+        b"server: The operator has removed you from den: flood",
         b"exit!",
     ]
     assert render.payload(banned, "den", style, ALL) == b"server: The operator has removed bob: flood"

@@ -3,10 +3,26 @@
 A zero-width space breaks the words where a member wrote them; the server's own stay whole.
 """
 
-from tsudoi.protocol.client.dialect import DownStyle
+from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.names import MAX_NAME_SIZE
 
 _ZERO_WIDTH_SPACE = "\u200b"
+
+
+def closing_text(dialect: Dialect, template: str, room: str, user: str, reason: str = "") -> str:
+    """Return a dialect's closing words, filled in.
+
+    Where the line alone tells who speaks, a zero-width space breaks the separators in the room's name: else a member
+    whose name is the words before one could write the same line. No member can write words of `ends_at`.
+    """
+    return template.format(user=user, room=room_in_closing(dialect.down, template, room), reason=reason)
+
+
+def room_in_closing(style: DownStyle, template: str, room: str) -> str:
+    """Return a room's name as it stands in closing words made from this template."""
+    if style.form not in (DownForm.RAW, DownForm.U1) or any(words in template for words in style.ends_at):
+        return room
+    return room.replace(style.separator, style.separator[0] + _ZERO_WIDTH_SPACE + style.separator[1:])
 
 
 def break_closing_words(style: DownStyle, line: str) -> str:

@@ -149,9 +149,10 @@ class Dialect:
     """Closing words, one datagram each, when the room closes. {user} is the host, {room} the room."""
     timed_out: str = _SEED_TIMED_OUT
     """Closing words to a member that was removed for its idle time. {user} is the member, {room} the room."""
-    removed: tuple[str, ...] = ("{reason}", "exit!")
+    removed: tuple[str, ...] = ("exit!",)
     """Closing words, one datagram each, to a member that was kicked, banned or removed. {reason} says by whom and why;
-    {user} and {room} as in `timed_out`. If no text has {reason}, it goes first, as a message from the server."""
+    {user} and {room} as in `timed_out`. If no text has {reason}, it goes first, as a message from the server. In RAW
+    and U1 a text with {reason} also needs words of `ends_at`: else a member could write the same line."""
     notices: bool = True
     """Members get notices about others by default; a listener's setting may say otherwise."""
     notices_raw: bool = False

@@ -54,7 +54,7 @@ TCRP_JSON = Dialect(
     leave_words=frozenset({"/exit"}),
     closed=("チャットルームが閉じられました",),
     timed_out="しばらく発言しなかったので、チャットルームから退出させました",
-    removed=("{reason}", "チャットルームが閉じられました"),
+    removed=("チャットルームが閉じられました",),
 )
 
 TCRP_200 = Dialect(
@@ -156,7 +156,7 @@ TCRP_SINGLE = Dialect(
     leave_words=frozenset({"exit"}),
     closed=("ホストが退出したため、チャットルーム:{room}を終了します。",),
     timed_out="{user}が{room}から退出しました。",
-    removed=("{reason}", "ホストが退出したため、チャットルーム:{room}を終了します。"),
+    removed=("ホストが退出したため、チャットルーム:{room}を終了します。",),
 )
 
 TCRP_TWO_SOCKETS = Dialect(
@@ -174,7 +174,7 @@ TCRP_TWO_SOCKETS = Dialect(
     closed=("ホストが退出したため、ルームが閉じられました",),
     # Its client quits only at the words for a closed room, so the other closing words contain them.
     timed_out="「ホストが退出したため」ではなく、発言がなかったため、ルームから退出しました",
-    removed=("{reason}", "ホストが退出したため、ルームが閉じられました"),
+    removed=("ホストが退出したため、ルームが閉じられました",),
 )
 
 TCRP_202 = Dialect(

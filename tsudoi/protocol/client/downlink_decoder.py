@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from tsudoi.protocol.client.closing_words import restore_closing_words, restore_name
+from tsudoi.protocol.client.closing_words import restore_closing_words, restore_name, room_in_closing
 from tsudoi.protocol.client.dialect import Dialect, DownForm
+from tsudoi.protocol.client.lines import unmark_further_lines
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.client.templates import template_pattern
 from tsudoi.protocol.errors import MalformedMessage
@@ -101,7 +102,7 @@ def _raw(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
 
 def _said(sender: str, text: str) -> Said | Noticed:
     """Return a message, or a notice if the sender is the server: no member can have its name."""
-    return Noticed(NoticeKind.OTHER, text) if sender == SERVER_NAME else Said(sender, text)
+    return Noticed(NoticeKind.OTHER, text) if sender == SERVER_NAME else Said(sender, unmark_further_lines(text))
 
 
 def _named(dialect: Dialect, room: str, data: bytes) -> Said | Noticed:
@@ -123,8 +124,9 @@ def _notice(dialect: Dialect, room: str, text: str, without: str = "") -> Notice
         (NoticeKind.TIMED_OUT, (dialect.timed_out,)),
     ):
         for words in known:
-            # The room is known, and its name may contain the separator, which a placeholder may not.
-            pattern = template_pattern(words.replace("{room}", _literal(room)), (), without)
+            # The room is known; a placeholder can not contain the separator.
+            room_name = _literal(room_in_closing(dialect.down, words, room))
+            pattern = template_pattern(words.replace("{room}", room_name), (), without)
             if pattern.fullmatch(text):
                 return Noticed(kind, text)
     for words in dialect.removed:
@@ -143,18 +145,13 @@ _REMOVALS = (
 )
 
 
-def tells_removal(dialect: Dialect, room: str, words: str) -> bool:
-    """Return whether `words` tell a member of `room` that it was removed.
-
-    A member can write such words too. They count only if the dialect's closing words follow.
-    """
-    for which in _REMOVALS:
-        for text in which.words:
-            found = template_pattern(text.replace("{room}", _literal(room))).fullmatch(words)
-            # A separator in the name means that this is a message with its sender's name in front.
-            if found is not None and dialect.down.separator not in found.groupdict().get("by", ""):
-                return True
-    return False
+def tells_removal(room: str, words: str) -> bool:
+    """Return whether words of the server tell a member of `room` that it was removed."""
+    return any(
+        template_pattern(text.replace("{room}", _literal(room))).fullmatch(words)
+        for which in _REMOVALS
+        for text in which.words
+    )
 
 
 def _literal(text: str) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from tsudoi.protocol.client.closing_words import break_closing_words, break_name, sized_name
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
+from tsudoi.protocol.client.lines import mark_further_lines
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME, cut
 
@@ -17,7 +18,12 @@ MAX_DOWN = 4094
 
 
 def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
-    """Return the datagram with what `sender` wrote."""
+    """Return the datagram with what `sender` wrote.
+
+    Members' further lines are marked, except in NATIVE, whose clients mark them. The server's lists have many lines.
+    """
+    if sender != SERVER_NAME and style.form is not DownForm.NATIVE:
+        text = mark_further_lines(text)
     match style.form:
         case DownForm.RAW:
             return _cut_text(_message_line(style, sender, text), MAX_DOWN)

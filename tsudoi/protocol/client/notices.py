@@ -4,6 +4,7 @@ The dialect `tsudoi` gets JSON with the notice's name and values. Every other di
 its client shows like any message. The words come from `phrases.py`.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,12 @@ import msgspec
 
 from tsudoi.protocol.client.dialect import DownForm, DownStyle
 from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_line, encode_message, longest_fit
+from tsudoi.protocol.client.phrases import Phrase, phrase
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME
+
+ACTION_MARK = "* "
+_SPACE = re.compile(r"\s")
 
 
 def encode_notice(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> bytes:
@@ -25,15 +30,23 @@ def encode_notice(style: DownStyle, room: str, notice: str, values: dict[str, An
 
 
 def encode_action(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
-    """Return the datagram of `/me`: `* alice waves`, or `* waves` in a form that names the sender."""
-    words = f"* {sender} {text}"
-    match style.form:
-        case DownForm.NATIVE:
-            return encode_notice(style, room, "acted", {"n": offset, "name": sender, "said": text}, words)
-        case DownForm.RAW | DownForm.U1:
-            return encode_line(style, room, words)
-        case _:
-            return encode_message(style, room, offset, sender, f"* {text}")
+    """Return the datagram of `/me`: `* alice waves`, or the message `* waves` in a form that names the sender.
+
+    So is that of a name with white space: in `* a b c` the line does not tell where the name ends.
+    """
+    words = action_line(sender, text)
+    if style.form is DownForm.NATIVE:
+        return encode_notice(style, room, "acted", {"n": offset, "name": sender, "said": text}, words)
+    if style.form in (DownForm.RAW, DownForm.U1) and words.startswith(ACTION_MARK):
+        return encode_line(style, room, words)
+    return encode_message(style, room, offset, sender, ACTION_MARK + text)
+
+
+def action_line(sender: str, text: str) -> str:
+    """Return an action as one line: `* alice waves`; `a b: * waves` if the name has white space."""
+    if _SPACE.search(sender):
+        return f"{sender}: {ACTION_MARK}{text}"
+    return phrase(Phrase.ACTED, False, name=sender, text=text)
 
 
 def notice_size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:

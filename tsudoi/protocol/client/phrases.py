@@ -41,6 +41,11 @@ class Phrase(IntEnum):
     NOT_HOST = 4, "Only the host can do that.", "ホストだけができる操作です。"
     NAME_TAKEN = 5, "The name {arg} is taken.", "{arg} という名前は使われています。"
     BAD_NAME = 6, "That can not be a name.", "その名前は使えません。"
+    MISLEADING_NAME = (
+        39,
+        "A name must not look like a name and its words, as “a: b” does.",
+        "「a: b」のように、名前と発言に見える名前は使えません。",
+    )
     TOO_LONG = 7, "That is too long: {arg} bytes at most.", "長すぎます。{arg} バイトまでです。"
     MUTED = 8, "You are muted. Nobody heard that.", "発言を止められています。いまの発言は誰にも届いていません。"
     MUTED_FOR = (
@@ -96,6 +101,7 @@ class Phrase(IntEnum):
         "このルームは常設です。閉じられるのは管理者だけです。",
     )
     TIME_IS = 24, "It is {arg} UTC.", "現在 {arg} UTC です。"
+    CUT = 38, "That was too long: its end was cut off.", "長すぎたため、終わりの部分が切れました。"
     # Heads and rows of long answers.
     MEMBERS = 40, "{count} in {room}, page {page} of {pages}:", "{room} に {count} 人 ({page}/{pages} ページ):"
     MEMBER = 41, "{name}, {idle}", "{name}、{idle}"

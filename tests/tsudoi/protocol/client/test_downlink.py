@@ -15,6 +15,7 @@ from tsudoi.protocol.client.dialects import (
 )
 from tsudoi.protocol.client.downlink_decoder import Said, parse_down_untrusted
 from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_closing, encode_message
+from tsudoi.protocol.client.lines import mark_further_lines
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import SERVER_NAME
@@ -53,6 +54,8 @@ def test_a_message_fits_and_is_cut_no_more_than_needed(
 ) -> None:
     data = encode_message(style, room, offset, sender, text)
     assert len(data) <= MAX_DOWN
+    if style.form is not DownForm.NATIVE:
+        text = mark_further_lines(text)
     whole, shown = f"{sender}{style.separator}{text}", unpack(style, data)
     if shown != whole:
         # What is cut loses its turns of the direction of writing, as the cut might take their ends.
@@ -144,9 +147,8 @@ def test_no_message_contains_the_words_at_which_a_client_quits(
         assert not raw.startswith(tuple(each.encode() for each in dialect.down.ends_at))
     else:
         assert not any(each.encode() in raw for each in dialect.down.ends_at)
-    assert unpack(dialect.down, raw).replace("\u200b", "") == (sender + dialect.down.separator + text).replace(
-        "\u200b", ""
-    )
+    whole = sender + dialect.down.separator + mark_further_lines(text)
+    assert unpack(dialect.down, raw).replace("\u200b", "") == whole.replace("\u200b", "")
 
 
 def test_closing_words_contain_the_words_at_which_a_client_quits() -> None:
