@@ -17,7 +17,8 @@ from broker.store.interface import Batch, Chunk, Store
 from broker.store.memory import MemoryStore
 from broker.store.sqlite import SqliteStore
 from gateway.chat.members import Member
-from gateway.listeners.sendmmsg import LinuxIo, PortableIo, is_supported
+from gateway.listeners.portable_io import PortableIo
+from gateway.listeners.sendmmsg import LinuxIo, is_supported
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry, Item, News, Publish
 from tsudoi.protocol.client import datagram, downlink_encoder

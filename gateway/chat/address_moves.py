@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from tsudoi.ops.token_bucket import Bucket
 
 from ..listeners import sockaddr
-from . import backlog
+from ..listeners.bound import Bound
+from . import backlog, kept_address
 from .catch_up import CatchUp
 from .groups import Groups
 from .members import Member
@@ -21,8 +22,8 @@ class AddressMoves(Component):
 
     groups: Groups
     catch_up: CatchUp
-    ipv6_listeners: list[bool]
-    """One item for each UDP listener: whether it is IPv6."""
+    listeners: list[Bound]
+    """One item for each UDP listener."""
 
     def follow(self, member: Member, listener: int, source: bytes, now: float) -> bool:
         """Set a member's address to the source of its datagram, or return False if the datagram must be dropped."""
@@ -31,16 +32,13 @@ class AddressMoves(Component):
             self.counters.wrong_addresses += 1
             return False
         if member.address is not None:
-            sender = member.sender_state()
-            if sender.moves is None:
-                sender.moves = Bucket(MOVES, now)
-            if not sender.moves.touch(now, MOVES_S, MOVES):
-                self.counters.moves_limited += 1
-                return False
             if member.dialect.port_stays:
-                source = sockaddr.with_port(source, sockaddr.unpack(member.address)[1])
-            if source != member.address:
-                self.counters.moved_addresses += 1
+                source = sockaddr.with_port(source, sockaddr.port(member.address))
+            is_elsewhere = sockaddr.peer(source) != sockaddr.peer(member.address)
+            if (source, listener) != (member.address, member.listener) and not self._may_move(member, now):
+                # A client that sends to several addresses of this host in turn is where it was.
+                return not is_elsewhere and listener == member.listener
+            self.counters.moved_addresses += is_elsewhere
         self._change_host(member, ip)
         if (source, listener) != (member.address, member.listener):
             self._locate(member, listener, source, now)
@@ -50,10 +48,23 @@ class AddressMoves(Component):
         """Return whether a member may change its IP address: it has been silent for `--move-after`."""
         return self.settings.check_ip == "off" or now - member.seen >= self.settings.move_after_s
 
+    def _may_move(self, member: Member, now: float) -> bool:
+        sender = member.sender_state()
+        if sender.moves is None:
+            sender.moves = Bucket(MOVES, now)
+        if sender.moves.touch(now, MOVES_S, MOVES):
+            return True
+        self.counters.moves_limited += 1
+        return False
+
     def announce(self, member: Member, address: bytes, now: float) -> None:
-        """Set the address that the client has announced over TCP, unless the member has one."""
+        """Set the address that the client has announced over TCP, unless the member has one.
+
+        Its local address is the one that the client has connected to.
+        """
         if member.address is None and not member.leaving:
-            self._locate(member, self._listener_for(address), address, now)
+            listener = self._listener_for(address)
+            self._locate(member, listener, self.listeners[listener].fit(address), now)
 
     def restore(self, member: Member, written: bytes, now: float) -> None:
         """Set the address that the directory has, if any, for a member that another gateway served before.
@@ -63,13 +74,13 @@ class AddressMoves(Component):
         if not written:
             return
         try:
-            ip, port, number = written.decode().split(" ")
-            address, listener = sockaddr.pack(ip, int(port)), int(number)
+            address, listener = kept_address.parse(written.decode())
         except (ValueError, OverflowError):
             return
-        listeners = self.ipv6_listeners
-        if not 0 <= listener < len(listeners) or listeners[listener] != sockaddr.is_ipv6(address):
+        listeners = self.listeners
+        if not 0 <= listener < len(listeners) or not listeners[listener].serves(address):
             listener = self._listener_for(address)
+        address = listeners[listener].fit(address)
         self._change_host(member, sockaddr.ip_bytes(address))
         member.address = address  # so that `_locate` does not apply the backlog
         self._locate(member, listener, address, now)
@@ -98,6 +109,5 @@ class AddressMoves(Component):
         self.catch_up.begin(member, now)
 
     def _listener_for(self, address: bytes) -> int:
-        """Return the first listener of an address's family; the first of all if there is none."""
-        ipv6 = sockaddr.is_ipv6(address)
-        return self.ipv6_listeners.index(ipv6) if ipv6 in self.ipv6_listeners else 0
+        """Return the first listener that serves an address; the first of all if there is none."""
+        return next((index for index, bound in enumerate(self.listeners) if bound.serves(address)), 0)

@@ -12,6 +12,7 @@ from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..link.link import Link
 from ..listeners import sockaddr
+from ..listeners.bound import Bound
 from .address_moves import AddressMoves
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
@@ -38,9 +39,9 @@ class ChatCore:
     """The components of a gateway, connected to each other."""
 
     def __init__(
-        self, settings: Settings, link: Link, out: Outbound, counters: Counters, ipv6_listeners: list[bool]
+        self, settings: Settings, link: Link, out: Outbound, counters: Counters, listeners: list[Bound]
     ) -> None:
-        """Begin without members; `ipv6_listeners` has an item per UDP listener: whether it is IPv6."""
+        """Begin without members; `listeners` has an item for each UDP listener."""
         self.link, self.counters = link, counters
         self.members = members = Members()
         self._rate_keys = rate_keys = RateKeys(settings)
@@ -55,7 +56,7 @@ class ChatCore:
         gaps = Gaps(*shared, catch_up, closed, fencing)
         self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports)
         # Members to broker.
-        moves = AddressMoves(*shared, groups, catch_up, ipv6_listeners)
+        moves = AddressMoves(*shared, groups, catch_up, listeners)
         entering = Enter(*shared, rate_keys, moves, leaving.idle)
         self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, ExitAnswers(*shared, rate_keys))
         self._handover = Handover(*shared, groups, moves, closed, leaving, entering, self.unknown_tokens)

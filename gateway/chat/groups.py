@@ -6,7 +6,7 @@ from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from ..listeners import sockaddr
+from . import kept_address
 from .members import Member
 from .outbound import Component
 
@@ -47,6 +47,5 @@ class Groups(Component):
     def publish_address(self, member: Member, heard: int) -> None:
         """Publish a member's address, and the offset up to which it has received its room."""
         assert member.address is not None
-        ip, port = sockaddr.unpack(member.address)
-        where = f"{ip} {port} {member.listener}"
+        where = kept_address.write(member.address, member.listener)
         self.out.publish(Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

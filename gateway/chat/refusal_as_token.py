@@ -41,7 +41,7 @@ class ExitAnswers(Component):
 
     def answer(self, listener: int, source: bytes, data: bytes, now: float) -> None:
         """Send the refusal and the word to exit, as far as they are no longer than the datagram."""
-        if len(_EXIT) > len(data) or not self._by_port.touch(source, now, 1.0, 1.0):
+        if len(_EXIT) > len(data) or not self._by_port.touch(sockaddr.peer(source), now, 1.0, 1.0):
             return
         rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
         if rate_key and not self._by_address.touch(rate_key, now, EXITS_S, EXITS):

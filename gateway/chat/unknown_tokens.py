@@ -68,7 +68,7 @@ class UnknownTokens(Component):
         The sizes may count characters, another gateway may serve the member, or a seed client may have taken a refusal
         for its token.
         """
-        if self._muted.get(source, 0.0) > now:
+        if self._muted and self._muted.get(sockaddr.peer(source), 0.0) > now:
             self.counters.guesses_limited += 1
             return
         try:
@@ -177,8 +177,9 @@ class UnknownTokens(Component):
         rate_key = self.rate_keys.of(sockaddr.unpack(source)[0])
         if rate_key and not self._guesses.touch(rate_key, now, self.settings.guess_rate, self._guess_burst()):
             self.counters.guesses_limited += 1
-            self._muted.pop(source, None)
-            self._muted[source] = now + MUTE_S
+            peer = sockaddr.peer(source)
+            self._muted.pop(peer, None)
+            self._muted[peer] = now + MUTE_S
             drop_oldest(self._muted, ADDRESSES)
             return None
         return rate_key

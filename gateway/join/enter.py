@@ -17,7 +17,6 @@ from ..chat.dispatch import ChatCore
 from ..chat.members import Member
 from ..config import Listener, Settings
 from ..counters import TOKEN_REFUSED, Counters
-from ..listeners import sockaddr
 from .conversation import AskToEnter, Declined, Entered
 from .password_attempts import PasswordAttempts
 from .quotas import Quotas, Verdict
@@ -137,10 +136,10 @@ class Entry:
         self._member = self._undelivered = rules.core.enter(answer, self._token.encode(), now)
         return Entered(answer.room_name, answer.user, self._token)
 
-    def announce(self, port: int, now: float) -> None:
-        """Send the member's datagrams to a port of its client's host."""
+    def announce(self, address: bytes, now: float) -> None:
+        """Send the member's datagrams to an address of its client's host (`sockaddr.beside`)."""
         if self._member is not None:
-            self._rules.core.announce(self._member, sockaddr.pack(self._ip, port), now)
+            self._rules.core.announce(self._member, address, now)
 
     def token_sent(self) -> None:
         """Note that the client has been sent its token, if it has one."""

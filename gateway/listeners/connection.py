@@ -25,6 +25,7 @@ from ..join.conversation import Command, Declined, Event, JoinConversation, List
 from ..join.enter import Entry
 from ..join.quotas import Verdict
 from ..join.room_list import Listing
+from . import sockaddr
 from .deadlines import Deadlines
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class Connection(asyncio.Protocol):
             case join.AskToEnter():
                 self._ask_to_enter(command)
             case join.Announce(port):
-                self._entry.announce(port, monotonic())
+                self._entry.announce(self._udp_address(port), monotonic())
                 self._server.settle_soon()
             case join.CountRefusal(reason):
                 self._server.rules.counters.refusals[reason] += 1
@@ -211,6 +212,11 @@ class Connection(asyncio.Protocol):
                 self._enter_state(State.CLOSING)
                 self._move_deadline(self._server.asking)
                 self._transport.close()
+
+    def _udp_address(self, port: int) -> bytes:
+        """Return the address of a UDP port of the client, with this end of the connection as the local address."""
+        peer, here = (self._transport.get_extra_info(end) for end in ("peername", "sockname"))
+        return sockaddr.beside(peer, port, here) if peer and here else sockaddr.pack(self.ip, port)
 
     def _send(self, frames: list[bytes], pause_s: float) -> None:
         if self.state not in (State.READING, State.ANSWERING):

@@ -12,6 +12,8 @@ from tsudoi.protocol.errors import SettingError
 from ..chat.members import Recipients
 from ..config import Listener
 from . import bpf, sendmmsg
+from .bound import Bound
+from .portable_io import BATCH
 
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
@@ -57,8 +59,8 @@ class UDPServer:
         self._sock = bind_udp(listener) if inherited is None else socket.socket(fileno=inherited)
         self._sock.setblocking(False)
         self.listener = Listener(listener.host, self._sock.getsockname()[1])
-        self.is_ipv6 = ":" in listener.host
         self._io = kind(self._sock)
+        self.bound = Bound(self._sock.family == socket.AF_INET6, False, self._io.learns_local)
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
@@ -156,7 +158,7 @@ class UDPServer:
                 break
             taken += len(datagrams)
             self._on_datagrams(self._index, datagrams)
-            if len(datagrams) < sendmmsg.BATCH:
+            if len(datagrams) < BATCH:
                 break
         return taken
 

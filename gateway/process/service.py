@@ -58,7 +58,7 @@ class Service:
         # With these and the methods below, this class is the core's `Outbound`.
         self.new_recipients = kind.new_recipients
         self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
-        self.core = ChatCore(settings, self.link, self, self.counters, [server.is_ipv6 for server in self.udp])
+        self.core = ChatCore(settings, self.link, self, self.counters, [server.bound for server in self.udp])
         self.verifier = None
         if config.verifies:
             self.verifier = load_verifier(config.auth_key, config.auth_secret, settings.auth)

@@ -26,6 +26,7 @@ from gateway.link.canary import CANARY_S
 from gateway.link.link import Link
 from gateway.link.requests import OnAnswer
 from gateway.listeners import sockaddr
+from gateway.listeners.bound import Bound
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Answer,
@@ -142,13 +143,21 @@ class FakeOutbound:
 class FakeGateway:
     """A gateway's parts put together as `gateway.process.service` does it, but for sockets and timers."""
 
-    def __init__(self, instance: str = "a/1", settings: Settings | None = None, ipv6: tuple[bool, ...] = (False,)):
+    def __init__(
+        self,
+        instance: str = "a/1",
+        settings: Settings | None = None,
+        ipv6: tuple[bool, ...] = (False,),
+        wildcard: bool = False,
+    ):
         self.settings = settings or Settings()
         self.instance = instance
         self.counters = Counters()
         self.link = Link(self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
         self.outbound = FakeOutbound(self.link)
-        self.core = ChatCore(self.settings, self.link, self.outbound, self.counters, list(ipv6))
+        self.core = ChatCore(
+            self.settings, self.link, self.outbound, self.counters, [Bound(each, is_wildcard=wildcard) for each in ipv6]
+        )
         self.members = self.core.members
 
     def frames(self, now: float) -> list[bytes]:
@@ -169,8 +178,9 @@ class ScriptedGateway(FakeGateway):
         ipv6: tuple[bool, ...] = (False,),
         now: float = 100.0,
         alive: bool = True,
+        wildcard: bool = False,
     ):
-        super().__init__("a/1", settings, ipv6)
+        super().__init__("a/1", settings, ipv6, wildcard)
         self.now = now
         self.canaries_come_back = True
         self._requests: list[Request] = []

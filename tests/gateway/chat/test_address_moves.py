@@ -174,6 +174,61 @@ def test_a_leaving_member_can_not_announce_an_address(gateway: ScriptedGateway) 
     assert member.address is None
 
 
+# --- a listener on all addresses of its host --------------------------------------------------------------------------
+
+HERE, THERE = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
+
+
+def test_datagrams_leave_from_the_address_that_the_member_sent_to_last() -> None:
+    gateway = ScriptedGateway(wildcard=True)
+    member = gateway.enter(1, address=ALICE + HERE)
+    gateway.receive(1, "x", ALICE + THERE)
+    assert (gateway.said(), member.address) == (["x"], ALICE + THERE)
+    assert gateway.counters.moved_addresses == 0
+    gateway.news(said(2, 9, "hi"))
+    assert gateway.outbound.to(ALICE + THERE) == [b"m9: hi"]
+
+
+def test_a_member_that_sends_to_two_addresses_of_this_host_in_turn_loses_nothing() -> None:
+    gateway = ScriptedGateway(wildcard=True)
+    gateway.enter(1, address=ALICE + HERE)
+    for number in range(3 * int(MOVES)):
+        gateway.receive(1, str(number), ALICE + (HERE, THERE)[number % 2])
+    assert gateway.said() == [str(number) for number in range(3 * int(MOVES))]
+    located = [item for item in gateway.published() if item.kind == EntryKind.ADDRESSED]
+    assert len(located) <= MOVES
+
+
+def test_the_directory_keeps_the_address_that_the_member_sent_to() -> None:
+    gateway = ScriptedGateway(wildcard=True)
+    gateway.enter(1, address=ALICE + HERE)
+    (located,) = (item for item in gateway.published() if item.kind == EntryKind.ADDRESSED)
+    for wildcard, expected in ((True, ALICE + HERE), (False, ALICE)):
+        # A listener on one address needs no other.
+        after = ScriptedGateway(wildcard=wildcard)
+        after.core.enter(a_grant(1, address=located.text.encode()), token_of(1), after.now)
+        after.news(last=1)
+        after.news(said(2, 9, "hi"))
+        assert after.outbound.to(expected) == [b"m9: hi"]
+
+
+def test_an_announced_port_is_reached_from_the_address_that_the_client_connected_to() -> None:
+    gateway = ScriptedGateway(wildcard=True)
+    member = gateway.enter(1)
+    gateway.core.announce(member, ALICE + THERE, gateway.now)
+    assert member.address == ALICE + THERE
+
+
+def test_a_client_that_sends_from_another_socket_than_it_announced_may_send_at_any_rate(
+    gateway: ScriptedGateway,
+) -> None:
+    member = gateway.enter(1, dialect="tcrp-two-sockets")
+    gateway.core.announce(member, address_of(1, port=5_555), gateway.now)
+    for number in range(2 * int(MOVES)):
+        gateway.receive(1, str(number), address_of(1, port=6_666))
+    assert len(gateway.said()) == 2 * MOVES
+
+
 @pytest.mark.parametrize("door", [-1, -9, 9, 10**30])
 def test_an_unknown_listener_is_replaced_by_another(gateway: ScriptedGateway, door: int) -> None:
     send(gateway, raw(1, ""))

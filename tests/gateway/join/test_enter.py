@@ -180,9 +180,9 @@ def test_a_member_whose_client_was_never_sent_its_token_leaves() -> None:
 def test_a_port_is_where_the_members_datagrams_go() -> None:
     entrance = Entrance()
     entry = entrance.client()
-    entry.announce(50_000, entrance.gateway.now)
+    entry.announce(sockaddr.pack(IP, 50_000), entrance.gateway.now)
     entrance.decide(entry)
     entry.answered(a_grant(1), entrance.gateway.now)
-    entry.announce(50_000, entrance.gateway.now)
+    entry.announce(sockaddr.pack(IP, 50_000), entrance.gateway.now)
     (member,) = entrance.gateway.members.by_token.values()
     assert member.address == sockaddr.pack(IP, 50_000)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.chat.members import Member, Recipients, Room
 from gateway.listeners import sendmmsg, sockaddr
-from gateway.listeners.sendmmsg import BATCH, Io, LinuxIo, PortableIo
+from gateway.listeners.portable_io import BATCH, PortableIo
+from gateway.listeners.sendmmsg import Io, LinuxIo
 from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.datagram import MAX_UP
 from tsudoi.protocol.client.dialects import TCRP
@@ -361,3 +362,136 @@ def test_a_skipped_one_without_room_holds_nobody_up(group: Clogged) -> None:
     group.clog(4)
     assert group.io.send(b"x", group.recipients, 4) == []  # type: ignore[arg-type]
     assert [len(got) for got in group.heard()] == [1, 1, 1, 1, 0, 1, 1, 1, 1]
+
+
+# --- a listener on all addresses of its host ------------------------------------------------------------------------
+
+HERE = {"ipv4": ("0.0.0.0", ["127.0.0.1", "127.0.0.2", "127.1.2.3"]), "ipv6": ("::", ["::1"]), "both": ("::", [])}
+
+
+@pytest.fixture(params=HERE)
+def everywhere(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, list[str]]]:
+    """A socket on all addresses, and some of them as a client writes them."""
+    host, places = HERE[request.param]
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        if host == "::":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, request.param == "ipv6")
+        sock.bind((host, 0))
+        sock.setblocking(False)
+        yield sock, places or ["::1", "127.0.0.1", "127.0.0.2"]
+
+
+def connected(place: str, port: int) -> socket.socket:
+    """A client's socket that hears one address alone."""
+    sock = socket.socket(socket.AF_INET6 if ":" in place else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(PATIENCE_S)
+    sock.connect((place, port))
+    return sock
+
+
+def test_answers_leave_from_the_address_that_a_datagram_came_to(
+    engine: type[Io], everywhere: tuple[socket.socket, list[str]]
+) -> None:
+    sock, places = everywhere
+    io, port = engine(sock), sock.getsockname()[1]
+    clients = [connected(place, port) for place in places * 3]
+    try:
+        for client in clients:
+            client.send(b"here")
+        received = io.receive()
+        group: Any = engine.new_recipients()
+        for number, (data, source) in enumerate(received):
+            assert (data, sockaddr.port(source)) == (b"here", clients[number].getsockname()[1])
+            assert io.send_to(b"answer", source)
+            group.add(a_member(number), source)
+            assert group.address_in(number) == source
+        assert io.send(b"to all", group, -1) == []
+        assert io.send(b"to most", group, 1) == []
+        assert [client.recv(100) for client in clients] == [b"answer"] * len(clients)
+        assert [client.recv(100) for client in clients] == [b"to all"] * len(clients)
+        assert [client.recv(100) for client in clients[:1] + clients[2:]] == [b"to most"] * (len(clients) - 1)
+        assert io.failed == 0
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_members_that_move_between_slots_keep_their_local_addresses(engine: type[Io]) -> None:
+    group: Any = engine.new_recipients()
+    members = [a_member(number) for number in range(40)]
+    plain = [sockaddr.pack("192.0.2.1", 1_000 + number) for number in range(40)]
+    long = [sockaddr.pack("2001:db8::1", 1_000 + number, number) for number in range(40)]
+    addresses = [
+        (
+            plain[number],
+            plain[number] + bytes((127, 0, 0, number + 1)),
+            long[number],
+            long[number] + bytes(15) + bytes((number + 1,)) + struct.pack("=I", number),
+        )[number % 4]
+        for number in range(40)
+    ]
+    expected = dict(zip(members, addresses, strict=True))
+    for member, address in expected.items():
+        group.add(member, address)
+    for member in members[::3]:
+        group.remove(member)
+        del expected[member]
+    assert {member.id: group.address_in(member.slot) for member in expected} == {
+        member.id: address for member, address in expected.items()
+    }
+
+
+def test_a_local_address_that_is_gone_is_the_kernels_choice_and_stops_nobody(
+    engine: type[Io], everywhere: tuple[socket.socket, list[str]], new_receiver: Callable[[int], socket.socket]
+) -> None:
+    sock, _ = everywhere
+    receivers = [new_receiver(sock.family) for _ in range(6)]
+    io = engine(sock)
+    group: Any = engine.new_recipients()
+    gone = bytes((192, 0, 2, 77)) if sock.family == socket.AF_INET else bytes((0xFD,)) + bytes(19)
+    for number, receiver in enumerate(receivers):
+        address = name_of(receiver)
+        group.add(a_member(number), address + gone if number % 2 else address)
+    assert io.send(b"hello", group, -1) == []
+    assert io.send_to(b"alone", group.address_in(1))
+    assert [receiver.recv(100) for receiver in receivers] == [b"hello"] * 6
+    assert receivers[1].recv(100) == b"alone"
+    # It is tried again each time: it may come back.
+    assert group.address_in(1).endswith(gone)
+    assert io.failed == 0
+
+
+@pytest.fixture
+def new_receiver() -> Iterator[Callable[[int], socket.socket]]:
+    opened: list[socket.socket] = []
+
+    def make(family: int) -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        opened.append(sock)
+        sock.settimeout(PATIENCE_S)
+        sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        return sock
+
+    yield make
+    for sock in opened:
+        sock.close()
+
+
+def test_a_socket_on_one_address_learns_no_other(engine: type[Io], sock: socket.socket, new_socket: NewSocket) -> None:
+    sender, io = new_socket(), engine(sock)
+    sender.sendto(b"x", sock.getsockname())
+    assert not io.learns_local
+    assert io.receive() == [(b"x", name_of(sender))]
+
+
+def test_more_local_addresses_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    # With a local route, all addresses of a network may be this host's.
+    monkeypatch.setattr(sendmmsg, "LOCALS", 3)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("0.0.0.0", 0))
+        sock.setblocking(False)
+        io = LinuxIo(sock)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(1, 21):
+                sender.sendto(b"%d" % number, (f"127.0.0.{number}", sock.getsockname()[1]))
+        assert [sockaddr.local(source)[3] for _, source in io.receive()] == list(range(1, 21))

@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+import struct
 import sys
 
 import pytest
@@ -85,3 +86,34 @@ def test_an_ipv4_address_mapped_into_ipv6_is_the_same_host() -> None:
 def test_loopback_addresses_count_as_one_host(one: str, other: str, same: bool) -> None:
     assert sockaddr.same_host(sockaddr.parse_ip(one), sockaddr.parse_ip(other)) is same
     assert sockaddr.same_host(sockaddr.parse_ip(other), sockaddr.parse_ip(one)) is same
+
+
+def test_a_local_address_follows_and_changes_nothing_else() -> None:
+    for ip, here in (("192.0.2.1", bytes((10, 0, 0, 7))), ("2001:db8::1", bytes((0xFD,)) + bytes(15))):
+        alone = sockaddr.pack(ip, 5_000, 3)
+        both = alone + sockaddr.local_bytes(here, 9)
+        assert (sockaddr.peer(both), sockaddr.peer(alone)) == (alone, alone)
+        assert sockaddr.local(both)[: len(here)] == here
+        assert sockaddr.local(alone) == b""
+        assert sockaddr.unpack(both) == (ip, 5_000)
+        assert sockaddr.scope(both) == sockaddr.scope(alone)
+        assert sockaddr.with_port(both, 6) == sockaddr.pack(ip, 6, 3) + sockaddr.local(both)
+        assert sockaddr.as_tuple(both)[:2] == (ip, 5_000)
+
+
+def test_a_local_address_has_a_scope_on_a_link_alone() -> None:
+    assert sockaddr.local_bytes(bytes((0xFE, 0x80)) + bytes(14), 7)[16:] == struct.pack("=I", 7)
+    assert sockaddr.local_bytes(bytes((0xFD, 0x80)) + bytes(14), 7)[16:] == bytes(4)
+
+
+def test_no_datagram_leaves_from_a_group_or_from_nowhere() -> None:
+    assert [sockaddr.local_bytes(ip, 1) for ip in (bytes(4), bytes(16), b"\xff\x02" + bytes(14))] == [b""] * 3
+
+
+def test_a_port_beside_a_connection_has_its_two_ends() -> None:
+    address = sockaddr.beside(("192.0.2.1", 4_000), 5_000, ("192.0.2.9", 9_001))
+    assert address == sockaddr.pack("192.0.2.1", 5_000) + bytes((192, 0, 2, 9))
+    # As an IPv6 socket for both writes it.
+    assert address == sockaddr.beside(("::ffff:192.0.2.1", 4_000, 0, 0), 5_000, ("::ffff:192.0.2.9", 9_001, 0, 0))
+    on_link = sockaddr.beside(("fe80::1%3", 4_000, 0, 3), 5_000, ("fe80::2%3", 9_001, 0, 3))
+    assert (sockaddr.scope(on_link), sockaddr.local(on_link)[16:]) == (3, struct.pack("=I", 3))

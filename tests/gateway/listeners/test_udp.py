@@ -13,7 +13,7 @@ from gateway.chat.members import Member, Room
 from gateway.config import Listener
 from gateway.listeners import bpf, sendmmsg, sockaddr, udp
 from gateway.listeners.bpf import attach_filter
-from gateway.listeners.sendmmsg import PortableIo
+from gateway.listeners.portable_io import PortableIo
 from gateway.listeners.udp import UDPServer
 from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.dialects import TCRP
@@ -99,10 +99,10 @@ def test_a_listener_hears_and_answers(host: str, kind: type[sendmmsg.Io]) -> Non
         server = UDPServer(
             7, Listener(host, 0), lambda listener, batch: batches.append((listener, batch)), nothing, kind
         )
-        assert server.is_ipv6 == (host == "::1")
+        assert server.bound.is_ipv6 == (host == "::1")
         assert server.listener.port
         server.start()
-        family = socket.AF_INET6 if server.is_ipv6 else socket.AF_INET
+        family = socket.AF_INET6 if server.bound.is_ipv6 else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as client:
             client.settimeout(PATIENCE_S)
             client.bind((host, 0))

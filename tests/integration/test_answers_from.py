@@ -1,0 +1,55 @@
+"""A listener on all addresses of its host answers from the one that a client talks to."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.legacy.client import Habits, LegacyClient
+from tests.support.legacy.dialects import CLIENTS
+from tests.support.services import Gateway
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only on Linux is all of 127.0.0.0/8 this machine's own"
+)
+
+PLACES = ("127.0.0.1", "127.0.0.2", "127.0.1.1")
+CONNECTED = Habits(connects_udp=True)
+"""Its socket hears only the address that it talks to."""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_members_hear_the_address_that_they_talk_to(tmp_path: Path, workers: str) -> None:
+    """Members of one room that came by several addresses: messages, backlog, answers, a port announced over TCP, and
+    the first message after a restart."""
+    doors = ("tcrp", "tcrp-json")
+    with Gateway("--workers", workers, data=tmp_path, doors=doors, host="0.0.0.0") as gateway, ExitStack() as stack:
+
+        def enter(dialect: str, name: str, place: str) -> LegacyClient:
+            return stack.enter_context(CLIENTS[dialect](name, gateway.door(dialect, place), CONNECTED))
+
+        host = enter("tcrp", "host", PLACES[0])
+        host.create("den")
+        host.send("")
+        people = [enter("tcrp", f"p{number}", place) for number, place in enumerate(PLACES)]
+        listeners = [enter("tcrp-json", f"l{number}", place) for number, place in enumerate(PLACES)]
+        for each in people + listeners:
+            each.join("den")
+        host.say("before")
+        for person in people:
+            person.send("")
+        for each in people + listeners:
+            each.hear_line("host: before")
+        host.say("hello")
+        for each in people + listeners:
+            each.hear_line("host: hello")
+        for person in people:
+            person.send("/nick bob")
+            assert "bob" in person.hear().text
+        gateway.stop()
+        gateway.start()
+        # Those that only listen hear it too.
+        host.say("again")
+        for each in people + listeners:
+            each.hear_line("host: again")
