@@ -1,14 +1,11 @@
 """Serve until a signal, reload the settings on SIGHUP."""
 
 import asyncio
-import contextlib
 import signal
 import sys
 from collections.abc import Callable
 
-import click
-
-from tsudoi.ops import logs
+from tsudoi.ops import hangup, logs, standard_streams
 from tsudoi.ops.reload import Apply, Report, reload
 
 from .config import Config
@@ -29,13 +26,15 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, 0)
+    is_stopped_by_hangup = hangup.means_stop()
+    loop.add_signal_handler(signal.SIGHUP, *((stop, 0) if is_stopped_by_hangup else (lambda: None,)))
     service = await BrokerService.open(config, lambda: stop(1))
     try:
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, configure_again)
+        if not is_stopped_by_hangup:
+            loop.add_signal_handler(signal.SIGHUP, _reload, service, configure_again)
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
-        with contextlib.suppress(BrokenPipeError):
-            click.echo(f"ready {service.server.endpoint}")
+        standard_streams.print_line(f"ready {service.server.endpoint}")
         logger.info("ready", endpoint=service.server.endpoint, http=config.http)
         status = await stopped
         logger.info("stopping", status=status, entries=service.server.core.counters.entries)

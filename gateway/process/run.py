@@ -5,12 +5,11 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
-import click
-
-from tsudoi.ops import logs
+from tsudoi.ops import hangup, logs, standard_streams
 from tsudoi.ops.metrics import exposition
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import reload
@@ -46,6 +45,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
+    on_hangup = _OnHangup(stopped)
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     broker: Broker | None = None
     endpoint = config.broker
     status = 0
@@ -65,13 +66,13 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             await broker.start()
             endpoint = broker.endpoint
         if config.workers > 1:
-            await _run_workers(config, endpoint, stopped, broker, configure_again)
+            await _run_workers(config, endpoint, stopped, broker, configure_again, on_hangup)
             return 0
         if config.inherited is not None:
             # A pipe from the parent process: it becomes readable when that ends.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
         service = Service(config, endpoint, broker.context if isinstance(broker, LocalBroker) else None)
-        loop.add_signal_handler(signal.SIGHUP, _reload, service, broker, configure_again)
+        on_hangup.reload = partial(_reload, service, broker, configure_again)
         stack.push_async_callback(service.stop)
         if config.http is not None:
             exported = exposition(metrics.rows(service))
@@ -91,12 +92,30 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     return status
 
 
+class _OnHangup:
+    """Handles SIGHUP: stops a service that has a terminal, and reloads the settings of others."""
+
+    def __init__(self, stopped: asyncio.Event) -> None:
+        self._stopped = stopped
+        self._means_stop = hangup.means_stop()
+        self.reload: Callable[[], object] = lambda: None
+        """Until the service is ready: it has just read its settings."""
+
+    def __call__(self) -> None:
+        if self._means_stop:
+            logger.info("SIGHUP: this service has a terminal, so it stops with it")
+            self._stopped.set()
+        else:
+            self.reload()
+
+
 async def _run_workers(
     config: Config,
     endpoint: str,
     stopped: asyncio.Event,
     broker: Broker | None,
     configure_again: Callable[[], Config],
+    on_hangup: _OnHangup,
 ) -> None:
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
@@ -117,7 +136,7 @@ async def _run_workers(
             return
         starting.result()
         loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
-        loop.add_signal_handler(signal.SIGHUP, reload_all)
+        on_hangup.reload = reload_all
         _announce(workers.listeners, broker=endpoint, workers=config.workers)
         await stopped.wait()
         logger.info("stopping")
@@ -142,8 +161,7 @@ def _announce(listeners: list[str], **values: object) -> None:
     """Log the listeners, and print the line `ready`."""
     line = " ".join(listeners)
     logger.info("ready", listeners=line, **values)
-    with contextlib.suppress(BrokenPipeError):
-        click.echo(f"ready {line}")
+    standard_streams.print_line(f"ready {line}")
 
 
 def _reload(service: Service, broker: Broker | None, configure_again: Callable[[], Config]) -> None:

@@ -1,0 +1,136 @@
+"""SIGHUP: a service that has a terminal ends with it; one without reads its settings again."""
+
+import os
+import pty
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.services import ROOT
+
+PATIENCE_S = 20.0
+GATEWAY = ("gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", "{}")
+SERVICES = [
+    GATEWAY,
+    (*GATEWAY, "--workers", "2"),
+    ("broker", "--bind", "tcp://127.0.0.1:0", "--store", "sqlite:{}/x.sqlite"),
+]
+
+
+class Window:
+    """A terminal, and a program that has it as its controlling one."""
+
+    def __init__(self, arguments: Sequence[str], folder: Path, is_deaf: bool = False) -> None:
+        """`is_deaf`: started by nohup, which ignores SIGHUP, but with the terminal as its output."""
+        command = (sys.executable, "-m", *(argument.format(folder) for argument in arguments))
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:  # pragma: no cover - another process
+            os.chdir(ROOT)
+            if is_deaf:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            os.execv(command[0], command)
+        self._shown = b""
+        self._closing = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def wait_for(self, words: bytes) -> str:
+        """Return the line that has these words."""
+        deadline = threading.Event()
+        for _ in range(int(PATIENCE_S / 0.02)):
+            for line in self._shown.splitlines():
+                if words in line:
+                    return line.decode()
+            deadline.wait(0.02)
+        raise AssertionError(f"{words!r} was not shown: {self._shown!r}")
+
+    def close(self) -> None:
+        """Close the terminal, as if its window was closed."""
+        self._closing.set()
+        self._reader.join()  # while it reads, the terminal would stay open
+        os.close(self._terminal)
+
+    def status(self) -> int:
+        """Wait for the end of the program, and return its exit status."""
+        found: list[int] = []
+        waiting = threading.Thread(target=lambda: found.append(os.waitpid(self.pid, 0)[1]), daemon=True)
+        waiting.start()
+        waiting.join(PATIENCE_S)
+        if not found:
+            os.kill(self.pid, signal.SIGKILL)
+            waiting.join()
+            raise AssertionError("it still runs")
+        return os.waitstatus_to_exitcode(found[0])
+
+    def _read(self) -> None:
+        with suppress(OSError):
+            while not self._closing.is_set():
+                if select.select([self._terminal], [], [], 0.02)[0]:
+                    self._shown += os.read(self._terminal, 4096)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(PATIENCE_S / 0.02)):
+        if condition():
+            return
+        pause.wait(0.02)
+    raise AssertionError("it did not happen")
+
+
+@pytest.mark.parametrize("arguments", SERVICES, ids=["gateway", "workers", "broker"])
+def test_a_service_ends_in_good_order_with_its_terminal(arguments: Sequence[str], tmp_path: Path) -> None:
+    window = Window(arguments, tmp_path)
+    window.wait_for(b"ready ")
+    family = children(window.pid)
+    assert len(family) == (3 if "--workers" in arguments else 0)
+    window.close()
+    assert window.status() == 0
+    assert [child for child in family if Path(f"/proc/{child}").exists()] == []
+
+
+def test_what_is_sent_by_kill_stops_a_service_with_a_terminal_too(tmp_path: Path) -> None:
+    window = Window(GATEWAY, tmp_path)
+    window.wait_for(b"ready tcp ")
+    os.kill(window.pid, signal.SIGHUP)
+    window.wait_for(b"this service has a terminal, so it stops with it")
+    assert window.status() == 0
+    window.close()
+
+
+def test_a_service_that_was_started_to_outlive_its_terminal_goes_on_without_it(tmp_path: Path) -> None:
+    window = Window(GATEWAY, tmp_path, is_deaf=True)
+    ready = window.wait_for(b"ready tcp ")
+    port = int(ready.split()[2].rpartition(":")[2])
+    window.close()
+    os.kill(window.pid, signal.SIGHUP)  # a reload, whose log line nothing can show
+    os.kill(window.pid, signal.SIGUSR1)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as stranger:
+        stranger.sendall(bytes(32))
+        assert stranger.recv(100)
+    os.kill(window.pid, signal.SIGTERM)
+    assert window.status() == 0
+
+
+def test_closed_streams_are_nobodys(tmp_path: Path) -> None:
+    """No socket or file gets the number of a standard stream, into which whatever prints would write."""
+    arguments = [argument.format(tmp_path) for argument in GATEWAY]
+    script = 'exec "$@" <&- >&- 2>&-'
+    with subprocess.Popen(["sh", "-c", script, "sh", sys.executable, "-m", *arguments], cwd=ROOT) as service:
+        wait_until((tmp_path / "tsudoi.sqlite.admin").exists)
+        found = {os.readlink(f"/proc/{service.pid}/fd/{number}") for number in range(3)}
+        assert found == {"/dev/null"}
+        service.terminate()
+        assert service.wait(PATIENCE_S) == 0
