@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from benchmarks import cases, compare, micro, peers, report
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
 from benchmarks.runner import DISTURBED, Row, Runner
+from tsudoi.ops.command_line import OneLineCommand
 
 INSIDE = "TSUDOI_BENCH_INSIDE"
 """Set in the process that has a network of its own."""
@@ -28,7 +29,7 @@ SIOCSIFFLAGS, IFF_UP, IFF_LOOPBACK = 0x8914, 1, 8
 ALL = {**cases.CASES, "backbones": compare.backbones, "peers": peers.peers}
 
 
-@click.command()
+@click.command("benchmarks", cls=OneLineCommand)
 @click.option(
     "--quick", is_flag=True, help="Under two minutes: shorter windows, fewer rounds, no 60 seconds of anything."
 )

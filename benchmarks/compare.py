@@ -23,6 +23,7 @@ from benchmarks.load import Load, Run
 from benchmarks.processes import LOAD_CORE, ROOT, SERVICE_CORE, Process, Service
 from benchmarks.report import machine
 from benchmarks.runner import Row, Runner
+from tsudoi.ops.command_line import OneLineCommand
 
 WITHOUT_LIMITS = (
     *("--rate", "1000000", "--burst", "1000000", "--room-rate", "1000000", "--idle-timeout", "7200"),
@@ -225,7 +226,7 @@ def _two_free_ports() -> int:
             return port
 
 
-@click.command()
+@click.command("compare", cls=OneLineCommand)
 @click.option("--against", "tree", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Another tree.")
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--seconds", default=2.0, show_default=True)

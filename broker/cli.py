@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
+from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.options import GROUP, Number, Parsed, check_config_option, config_option, overridden, settings_options
 from tsudoi.ops.settings import build
 from tsudoi.protocol.backbone import is_tcp, parse_to_bind
@@ -45,6 +46,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
         if check_config:
             click.echo("broker: all settings are fine")
             return
+        require_descriptors()
         logs.set_up(config.log_level, config.log_format)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             sys.exit(runner.run(run(config, configure_again)))

@@ -1,10 +1,13 @@
 """Start the client."""
 
+import signal
 import sys
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends the program without a traceback
 try:
     from .cli import main
 except ModuleNotFoundError as exc:
     sys.exit(f"client: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m client")
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main(prog_name="python -m client")

@@ -151,13 +151,14 @@ def _chat(
     server: Server,
     dialect: str,
 ) -> None:
-    # A stream that is closed is None.
-    in_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     if name is None and not signed_token:
         if not in_terminal:
             raise click.UsageError("say who you are: --name NAME (or the variable TSUDOI_NAME)")
         name = click.prompt("Your name", type=str)
     if ask_password:
+        if not _has_terminal():
+            raise click.UsageError("--ask-password needs a terminal; a script sets the variable TSUDOI_PASSWORD")
         password = click.prompt("Password", hide_input=True, type=str, err=True)
 
     async def chat() -> int:
@@ -172,13 +173,21 @@ def _chat(
             if in_terminal:
                 await chat_in_terminal(place, greeting.format(room=place.room, name=place.name))
                 return 0
-            source = os.open(os.devnull, os.O_RDONLY) if sys.stdin is None else sys.stdin.fileno()
-            all_said = await chat_by_lines(place, source, sys.stdout, sys.stderr, linger)
+            all_said = await chat_by_lines(place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger)
             return 0 if all_said else 1
 
     status = run_until_signal(chat())
     if status:
         sys.exit(status)
+
+
+def _has_terminal() -> bool:
+    """Return whether a password can be asked for: on standard input, or where it is a pipe, on the terminal itself."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return sys.stdin.isatty()
+    return True
 
 
 @main.command("rooms")

@@ -8,6 +8,8 @@ from typing import TextIO
 
 from tsudoi import ChatClient, InvalidText, NotInRoom
 from tsudoi.event_lines import is_speech, notice_line, speech_line
+from tsudoi.ops import standard_streams
+from tsudoi.ops.threaded_output import ThreadedOutput
 
 LINE_LIMIT = 1 << 20
 """Bytes; a longer line is split there, so that input without line feeds takes no memory without a bound."""
@@ -16,11 +18,18 @@ LINE_LIMIT = 1 << 20
 async def chat_by_lines(room: ChatClient, source: int, messages: TextIO, notices: TextIO, linger_s: float) -> bool:
     """Send the lines of the file descriptor `source` until the membership ends, or `linger_s` after the last line.
 
+    While the reader of `messages` stands still, as a pager does, the member stays in its room: events wait in the
+    client's own queue, which drops the oldest.
+
     Returns:
         whether all lines were sent.
+
+    Raises:
+        OSError: `messages` can not be written.
     """
-    receiving = asyncio.create_task(_receive(room, messages, notices))
-    sending = asyncio.create_task(_send(room, source, notices))
+    printer = _Printer(messages, notices)
+    receiving = asyncio.create_task(_receive(room, printer))
+    sending = asyncio.create_task(_send(room, source, printer))
     try:
         await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
@@ -34,32 +43,61 @@ async def chat_by_lines(room: ChatClient, source: int, messages: TextIO, notices
         await asyncio.gather(receiving, sending, return_exceptions=True)
 
 
-async def _receive(room: ChatClient, messages: TextIO, notices: TextIO) -> None:
+class _Printer:
+    """Prints lines from threads."""
+
+    def __init__(self, messages: TextIO, notices: TextIO) -> None:
+        self._messages = standard_streams.track(ThreadedOutput(messages))
+        self._notices = standard_streams.track(ThreadedOutput(notices))
+
+    async def print_message(self, line: str) -> None:
+        """Print a message, and wait until it is written; raise OSError if it can not be."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[OSError | None] = loop.create_future()
+        self._messages.put(f"{line}\n", lambda problem: loop.call_soon_threadsafe(_resolve, written, problem))
+        if (problem := await written) is not None:
+            raise problem
+
+    def print_notice(self, line: str) -> None:
+        """Print a notice, if that is possible."""
+        self._notices.put(f"{line}\n")
+
+
+def _resolve(written: "asyncio.Future[OSError | None]", problem: OSError | None) -> None:
+    if not written.done():
+        written.set_result(problem)
+
+
+async def _receive(room: ChatClient, printer: _Printer) -> None:
+    dropped = 0
     async for event in room:
+        if room.dropped > dropped:
+            printer.print_notice(f"{room.dropped - dropped} messages or notices are lost: nothing read the output")
+            dropped = room.dropped
         if is_speech(event):
-            print(speech_line(event), file=messages, flush=True)
+            await printer.print_message(speech_line(event))
         else:
-            print(notice_line(event), file=notices, flush=True)
+            printer.print_notice(notice_line(event))
 
 
-async def _send(room: ChatClient, source: int, notices: TextIO) -> bool:
+async def _send(room: ChatClient, source: int, printer: _Printer) -> bool:
     lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
     _start_reading(source, lines)
     all_sent = True
     while line := await lines.get():
         text = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
-        all_sent &= await _send_line(room, text, notices)
+        all_sent &= await _send_line(room, text, printer)
     return all_sent
 
 
-async def _send_line(room: ChatClient, line: str, notices: TextIO) -> bool:
+async def _send_line(room: ChatClient, line: str, printer: _Printer) -> bool:
     for piece in room.pieces(line):
         try:
             await room.say(piece)
         except NotInRoom:
             return False
         except InvalidText as exc:
-            print(f"not said: {exc}", file=notices, flush=True)
+            printer.print_notice(f"not said: {exc}")
             return False
     return True
 

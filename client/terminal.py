@@ -1,20 +1,20 @@
 """Chat in a terminal: edit lines below while messages scroll by above."""
 
 import asyncio
-import contextlib
 import os
 import zlib
-from pathlib import Path
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import ANSI
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
 import tsudoi
 from tsudoi.event_lines import notice_line
 from tsudoi.protocol.client.lines import FURTHER
 from tsudoi.protocol.client.notices import action_line
+
+from .history import open_history
+from .screen import Screen
 
 HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
@@ -25,14 +25,15 @@ _LOUD = "1;33"
 
 async def chat_in_terminal(room: tsudoi.ChatClient, greeting: str) -> None:
     """Let the user chat until the user leaves or the membership ends."""
-    # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
-    session: PromptSession[str] = PromptSession(history=_history(), erase_when_done=room.dialect.echo)
+    screen = Screen()
     # Prints go above the line being typed, in order and many lines at a time. prompt_toolkit's `print_formatted_text`
     # does neither: [measured] 3,000 lines took ten seconds, and some came before earlier ones.
-    with patch_stdout(raw=True):
+    with screen.used(), patch_stdout(raw=True):
+        # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
+        session: PromptSession[str] = PromptSession(history=open_history(), erase_when_done=room.dialect.echo)
         _tell(greeting)
         _tell(HELP)
-        receiving = asyncio.create_task(_receive(room))
+        receiving = asyncio.create_task(_receive(room, screen))
         typing = asyncio.create_task(_type(room, session))
         try:
             await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
@@ -45,8 +46,13 @@ async def chat_in_terminal(room: tsudoi.ChatClient, greeting: str) -> None:
             await asyncio.gather(receiving, typing, return_exceptions=True)
 
 
-async def _receive(room: tsudoi.ChatClient) -> None:
+async def _receive(room: tsudoi.ChatClient, screen: Screen) -> None:
+    dropped = 0
     async for event in room:
+        await screen.keep_up()
+        if room.dropped > dropped:
+            _tell(f"{room.dropped - dropped} messages or notices are lost: the terminal stood still.")
+            dropped = room.dropped
         _show(event)
 
 
@@ -121,14 +127,3 @@ def _styled(text: str, codes: str) -> str:
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{codes}m{text}\x1b[0m"
-
-
-def _history() -> History:
-    """Return the lines typed in earlier chats, from a file that only this user can read; none if it can not be kept."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    path = state / "tsudoi" / "history"
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        return FileHistory(path)
-    return InMemoryHistory()

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.host_port import HostPort, parse_host_port
+from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.options import (
     GROUP,
     Number,
@@ -56,6 +57,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
                 load_keys(config.auth_key, config.auth_secret)
             click.echo("gateway: all settings are fine")
             return
+        require_descriptors()
         about: dict[str, Any] = {"worker": config.inherited.number} if config.inherited else {}
         logs.set_up(config.log_level, config.log_format, **about)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

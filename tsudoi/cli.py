@@ -3,9 +3,11 @@
 `pip install tsudoi` brings this command and the SDK; an extra brings what a program needs beyond that.
 """
 
+import signal
 import sys
 from dataclasses import dataclass
 
+from .ops import standard_streams
 from .ops.program import import_program
 from .version import __version__
 
@@ -37,14 +39,17 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or [""]
     if name in PROGRAMS:
         start(name, arguments)
-    elif name == "--version":
-        print(f"tsudoi {__version__}")
+        return
+    standard_streams.prepare()
+    status, text = 0, ""
+    if name == "--version":
+        text = f"tsudoi {__version__}"
     elif name in ("", "--help", "-h"):
-        print(usage())
-        sys.exit(0 if name else 2)
+        status, text = 0 if name else 2, usage()
     else:
-        print(f"tsudoi: there is no program {name!r}; there are {', '.join(PROGRAMS)}", file=sys.stderr)
-        sys.exit(2)
+        standard_streams.complain(f"tsudoi: there is no program {name!r}; there are {', '.join(PROGRAMS)}")
+        status = 2
+    sys.exit(standard_streams.finish("tsudoi", status, text))
 
 
 def usage() -> str:
@@ -61,8 +66,10 @@ def start(name: str, arguments: list[str]) -> None:
     prog_name = "tsudoi" if program.command else f"tsudoi {name}"
     # A reload reads the command line again, and workers are started with it.
     sys.argv = [prog_name, *program.command, *arguments]
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends the program without a traceback
     try:
         module = import_program(f"{program.package}.cli")
     except ModuleNotFoundError as exc:
         sys.exit(f"tsudoi {name}: {exc.name} is not installed: pip install 'tsudoi[{program.extra}]'")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     module.main(prog_name=prog_name)

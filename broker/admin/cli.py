@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
+from tsudoi.ops import standard_streams
 from tsudoi.ops.ip_address import looks_like_address
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.rate_key import rate_key
@@ -87,7 +88,7 @@ def _print_table(rows: list[Cells]) -> None:
 
 
 def _end(why: str) -> NoReturn:
-    click.echo(f"broker: {why}", err=True)
+    standard_streams.complain(f"broker: {why}")
     sys.exit(1)
 
 

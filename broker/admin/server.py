@@ -55,9 +55,10 @@ class AdminServer:
         mask = os.umask(0o177)
         try:
             self.socket.bind(endpoint)
-        except zmq.ZMQError as exc:
+        except (zmq.ZMQError, UnicodeEncodeError) as exc:
             self.socket.close(0)
-            raise SettingError(f"can not listen for operators on {endpoint}: {zmq.strerror(exc.errno or 0)}") from exc
+            why = zmq.strerror(exc.errno or 0) if isinstance(exc, zmq.ZMQError) else "this path is not UTF-8"
+            raise SettingError(f"can not listen for operators on {endpoint}: {why}") from exc
         finally:
             os.umask(mask)
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)

@@ -93,7 +93,7 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
         # Last, so that a key is let in only when its secret file is complete.
         _write(public_file, public + "\n", 0o644)
     except OSError as exc:
-        raise SettingError(f"can not write {exc.filename}: {exc.strerror}") from exc
+        raise SettingError(f"can not write {exc.filename or out}: {exc.strerror}") from exc
 
 
 def remove(folder: Path, owner: Owner) -> None:

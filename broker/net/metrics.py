@@ -3,6 +3,7 @@
 They are read in the HTTP server's thread, so nothing here iterates over a table of the event loop.
 """
 
+from tsudoi.ops import logs
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
 from .server import Server
@@ -52,6 +53,9 @@ def rows(server: Server) -> list[Row]:
         gauge(f"{PREFIX}members", "Members of all rooms", lambda: len(server.core.directory.members)),
         gauge(f"{PREFIX}gateways", "Gateways that are connected", gateways),
         gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.illness()),
+        counter(
+            f"{PREFIX}lost_log_lines", "Log lines that nothing read, or that could not be written", logs.lost_lines
+        ),
         number("entries", "Entries appended to the logs of rooms"),
         number("repeated_items", "Items that had been accepted before"),
         number("refused_items", "Items for members that are not the sender's"),

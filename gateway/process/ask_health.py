@@ -18,8 +18,8 @@ def ask(place: str, timeout_s: float) -> tuple[bool, str]:
         connection.request("GET", "/healthz")
         answer = connection.getresponse()
         return answer.status == 200, answer.read(1000).decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException) as exc:
-        return False, f"no answer from {place}: {exc}"
+    except (OSError, http.client.HTTPException, UnicodeError) as exc:
+        return False, f"no answer from {place!r}: {exc}"
 
 
 if __name__ == "__main__":

@@ -13,10 +13,14 @@ from .supervisor import Supervisor
 
 
 def broker_arguments(endpoint: str, data: Path, config: Path | None, log_format: str) -> list[str]:
-    """Return the arguments of `python -m broker`; its store is in `data`, and it reads its own table of `config`."""
+    """Return the arguments of `python -m broker`; its store is in `data`, and it reads its own table of `config`.
+
+    It has the same working folder, so a relative path stays as it is: an absolute one might be too long for a socket,
+    or not be UTF-8.
+    """
     arguments = ["--log-level", "warning", "--log-format", log_format, "--bind", endpoint]
-    arguments += ["--store", f"sqlite:{(data / 'tsudoi.sqlite').resolve()}"]
-    return arguments + (["--config", str(config.resolve())] if config else [])
+    arguments += ["--store", f"sqlite:{data / 'tsudoi.sqlite'}"]
+    return arguments + (["--config", str(config)] if config else [])
 
 
 class BrokerProcess(Supervisor):

@@ -5,6 +5,7 @@ They are read in the HTTP server's thread, so nothing here iterates over a table
 
 from time import monotonic
 
+from tsudoi.ops import logs
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
 from .service import Service
@@ -113,5 +114,8 @@ def rows(service: Service) -> list[Row]:
         count("requests_timed_out", "Questions the broker did not answer"),
         count("requests_not_cleared_up", "Creates and joins whose answers were lost, too many at a time"),
         count("malformed_frames", "Broken frames from the broker"),
+        counter(
+            f"{PREFIX}lost_log_lines", "Log lines that nothing read, or that could not be written", logs.lost_lines
+        ),
         gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not service.unhealthy_reason(monotonic())),
     ]

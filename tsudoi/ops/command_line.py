@@ -1,53 +1,138 @@
-"""Let the client's and the scenarios' command lines report errors in one line, and end cleanly."""
+"""Let every program's command line report errors in one line, and end cleanly."""
 
 import asyncio
+import contextlib
+import errno
 import os
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from ..errors import ClientError
+from ..protocol.errors import BackboneError, SettingError, StoreError
 from ..server_address import Server
+from . import standard_streams
 
 _T = TypeVar("_T")
 
+_DISK = (errno.ENOSPC, errno.EIO, errno.EFBIG, errno.EDQUOT)
+
+
+class _ReaderGone(Exception):
+    """Standard output is a pipe without a reader. Not an OSError, which click would handle in its own way."""
+
 
 class OneLineCommand(click.Command):
-    """Reports an error in one line: exit status 2 if the command line is wrong, 1 if a server or the network failed."""
+    """Reports an error in one line.
+
+    Exit status: 2 if the command line is wrong; 1 if a server, the network or this machine failed; 130 after Ctrl-C,
+    143 after SIGTERM or SIGHUP, 141 if the output is a pipe whose reader is gone.
+    """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, and exit."""
-        for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
-                # A character that the terminal can not show is escaped.
-                stream.reconfigure(errors="backslashreplace")
+        standard_streams.prepare()
+        status: Any = 2
+        text = ""
         try:
-            status = super().main(*args, **{**kwargs, "standalone_mode": False})
+            status = self._run(*args, **kwargs)
         except click.exceptions.NoArgsIsHelpError as exc:
-            click.echo(exc.format_message())
-            status = 2
+            text = exc.format_message()
+        sys.exit(standard_streams.finish(self.name or "", status if isinstance(status, int) else 0, text))
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """See click; `--help` prints here."""
+        with _naming_broken_pipes():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click."""
+        with _naming_broken_pipes():
+            return super().invoke(ctx)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            _check_encoding(args[0] if args else kwargs.get("args"))
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
+        except SystemExit as exc:
+            if isinstance(exc.code, str):
+                self._complain(exc.code)
+                return 1
+            return exc.code
+        except click.exceptions.NoArgsIsHelpError:
+            raise
         except click.ClickException as exc:
-            click.echo(f"{self.name}: {exc.format_message()}", err=True)
-            status = exc.exit_code
-        except ClientError as exc:
-            click.echo(f"{self.name}: {exc}", err=True)
-            status = 1
-        except (click.Abort, KeyboardInterrupt):
-            status = 128 + signal.SIGINT
+            self._complain(exc.format_message())
+            return exc.exit_code
+        except (ClientError, BackboneError, SettingError, StoreError) as exc:
+            self._complain(str(exc))
+            return 2 if isinstance(exc, SettingError) else 1
+        except click.Abort as exc:
+            if isinstance(exc.__context__, EOFError):
+                self._complain("standard input ended before the answer")
+                return 1
+            return 128 + signal.SIGINT
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
         except asyncio.CancelledError:
-            status = 128 + signal.SIGTERM
-        except BrokenPipeError:
-            # The reader of our output is gone. The interpreter's flush at its end must not fail as well.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 128 + signal.SIGPIPE
-        sys.exit(status if isinstance(status, int) else 0)
+            return 128 + signal.SIGTERM
+        except (_ReaderGone, BrokenPipeError):
+            return standard_streams.BROKEN_PIPE
+        except OSError as exc:
+            # An error of standard output has no file name.
+            what = exc.filename
+            if what is None and exc.errno in _DISK:
+                what = "can not write the output"
+                standard_streams.discard(sys.stdout)
+            self._complain(f"{what}: {exc.strerror}" if what else exc.strerror or str(exc))
+            return 1
+
+    def _complain(self, why: str) -> None:
+        standard_streams.complain(f"{self.name}: {why}")
 
 
 class OneLineGroup(OneLineCommand, click.Group):
     """The same for a command with subcommands."""
+
+
+@contextlib.contextmanager
+def _naming_broken_pipes() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as exc:
+        raise _ReaderGone from exc
+
+
+def _check_encoding(arguments: Sequence[str] | None) -> None:
+    """Raise click.UsageError if an argument, or a setting in the environment, has bytes of another encoding.
+
+    Names and texts go into datagrams, and paths into the addresses of sockets, JSON and configuration files: all UTF-8.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    values = {f"the value of {name}": value for name, value in os.environ.items() if name.startswith("TSUDOI_")}
+    for before, argument in zip(["", *given], given, strict=False):
+        option, is_joined, value = argument.partition("=")
+        if argument.startswith("--") and is_joined:
+            values[f"the value of {_shown(option)}"] = value
+        elif before.startswith("--"):
+            # Perhaps a password, so it is not shown.
+            values[f"the value of {before}"] = argument
+        else:
+            values[_shown(argument)] = argument
+    for what, value in values.items():
+        if _shown(value) != value:
+            encoding = sys.getfilesystemencoding().upper()
+            raise click.UsageError(
+                f"{what} is not {encoding}: write it in {encoding}; as a path, rename it, or start in that folder"
+            )
+
+
+def _shown(text: str) -> str:
+    """Return a text in which bytes of another encoding are escapes."""
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def to_server(context: click.Context, parameter: click.Parameter, value: str) -> Server:
@@ -70,4 +155,10 @@ def run_until_signal(coroutine: Coroutine[Any, Any, _T]) -> _T:
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await coroutine
 
-    return asyncio.run(run())
+    outer = run()
+    try:
+        return asyncio.run(outer)
+    finally:
+        # If no event loop could be made, they were never awaited.
+        outer.close()
+        coroutine.close()

@@ -4,7 +4,8 @@
     log.info("broker is back", after_s=2.1)
 
 Data from outside goes into values, never into the event's text. Unprintable characters are written as escapes, so that
-they can not break a line or move a terminal's cursor.
+they can not break a line or move a terminal's cursor. A thread writes the lines: a log that nothing reads, or a full
+disk, stops no event loop.
 """
 
 import codecs
@@ -14,6 +15,10 @@ from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO
 
 import structlog
+
+from . import standard_streams
+from .printable import escaped
+from .threaded_output import ThreadedOutput
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["human", "json"]
@@ -31,11 +36,36 @@ def get(name: str) -> Any:
     return structlog.stdlib.get_logger(name)
 
 
-def set_up(level: str, form: Format, stream: TextIO = sys.stderr, **about: object) -> None:
-    """Write lines from `level` on to `stream`, each with the values `about` this process.
+class _Handler(logging.Handler):
+    """Passes lines to a thread."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.output = standard_streams.track(ThreadedOutput(stream, self._gap))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.output.put(f"{self.format(record)}\n")
+        except Exception:
+            self.handleError(record)
+
+    def _gap(self, lines: int) -> str:
+        event = {"event": "log lines are lost: nothing read them, or they could not be written", "lines": lines}
+        told = {"name": "logs", "levelname": "WARNING", "msg": event, "_logger": None, "_name": "warning"}
+        return f"{self.format(logging.makeLogRecord(told))}\n"
+
+
+def lost_lines() -> int:
+    """Return how many log lines of this process were lost."""
+    return sum(handler.output.lost for handler in logging.getLogger().handlers if isinstance(handler, _Handler))
+
+
+def set_up(level: str, form: Format, stream: TextIO | None = None, **about: object) -> None:
+    """Write lines from `level` on to `stream`, or standard error, each with the values `about` this process.
 
     Call it once, before anything is logged.
     """
+    stream = stream or sys.stderr
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -67,7 +97,7 @@ def set_up(level: str, form: Format, stream: TextIO = sys.stderr, **about: objec
         last = [
             structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, pad_level=False, exception_formatter=plain)
         ]
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             # For lines that libraries log by the standard library.
@@ -103,13 +133,6 @@ def toggle_debug(logger: Any) -> None:
     now = _configured if logging.getLogger().level == logging.DEBUG else "debug"
     logging.getLogger().setLevel(now.upper())
     logger.warning("log level changed", to=now)  # `level` is the line's own
-
-
-def escaped(text: str) -> str:
-    """Return a text with its unprintable characters as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _escape_all(_: object, __: str, line: Line) -> Line:

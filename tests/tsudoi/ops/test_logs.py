@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tsudoi.ops import logs
+from tsudoi.ops.printable import escaped
 
 
 @pytest.fixture(autouse=True)
@@ -65,8 +66,8 @@ def test_whatever_is_in_a_value_a_line_stays_a_line_and_is_printable(form: logs.
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "\x00", "\u202eevil", "\x9b31m", "\ud800"])
 def test_what_is_not_printable_is_an_escape(text: str) -> None:
-    assert logs.escaped(text).isprintable()
-    assert logs.escaped(text) != text
+    assert escaped(text).isprintable()
+    assert escaped(text) != text
 
 
 def test_the_level_can_change_at_any_time() -> None:

@@ -1,0 +1,196 @@
+"""What users do with every program: one line says what is wrong, never a traceback."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.test_documents import ROOT
+
+if sys.platform == "win32":
+    pytest.skip("other streams", allow_module_level=True)
+
+ODD = "caf\udce9"
+"""How Python reads an argument in Latin-1."""
+PATIENCE_S = 60.0
+GATEWAY = ("-m", "gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
+BROKER = ("-m", "broker", "--bind", "tcp://127.0.0.1:0")
+CLIENT = ("-m", "client", "join", "den", "--server", "127.0.0.1:1")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A command line, and the line that it ends with. {folder} and {file} stand for paths."""
+
+    arguments: tuple[str, ...]
+    says: str
+    status: int = 2
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+NOT_UTF8 = (
+    Row((*GATEWAY, "--data", ODD), "gateway: the value of --data is not UTF-8: "),
+    Row((*GATEWAY, f"--name={ODD}"), "gateway: the value of --name is not UTF-8: "),
+    Row(GATEWAY, "gateway: the value of TSUDOI_AUTH_KEY is not UTF-8: ", env={"TSUDOI_AUTH_KEY": ODD}),
+    Row((*BROKER, "--persistent", ODD), "broker: the value of --persistent is not UTF-8: "),
+    Row(("-m", "broker", "admin", "room", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row(("-m", "broker", "admin", "remove", "den", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row(("-m", "broker", "admin", "announce", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row(("-m", "broker", "keys", "add", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row(("-m", "broker", "backup", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row((*CLIENT, "--name", ODD), "client: the value of --name is not UTF-8: "),
+    Row((*CLIENT, "--name", "x", "--password", ODD), "client: the value of --password is not UTF-8: "),
+    Row((*CLIENT, "--name", "x", f"--signed-token={ODD}"), "client: the value of --signed-token is not UTF-8: "),
+    Row(CLIENT, "client: the value of TSUDOI_PASSWORD is not UTF-8: ", env={"TSUDOI_PASSWORD": ODD}),
+    Row(("-m", "client", "scenario", ODD), r"client: caf\xe9 is not UTF-8: "),
+    Row(("-m", "scenarios", ODD), r"scenario: caf\xe9 is not UTF-8: "),
+    Row(("-m", "tsudoi", "chat", "join", ODD), r"client: caf\xe9 is not UTF-8: "),
+    Row(("-m", "tsudoi", ODD), "tsudoi: there is no program 'caf"),
+    Row(("-m", "benchmarks", "--only", ODD), "benchmarks: the value of --only is not UTF-8: "),
+    Row(("-m", "benchmarks.compare", "--against", ODD), "compare: the value of --against is not UTF-8: "),
+    Row(("docs/issue_token.py", "{file}", ODD), "issue_token: write names in UTF-8", 1),
+    Row(("-m", "gateway.process.ask_health"), "no answer from ", 1, {"TSUDOI_HTTP": ODD}),
+)
+PATHS = (
+    Row((*GATEWAY, "--config", "{folder}"), "gateway: can not read {folder}: Is a directory"),
+    Row((*GATEWAY, "--data", "{file}"), "gateway: Invalid value for '--data': "),
+    Row((*GATEWAY, "--data", "{file}/x"), "gateway: can not open the store {file}/x/tsudoi.sqlite: "),
+    Row((*GATEWAY, "--auth-key", "{folder}/none"), "gateway: can not read the key file {folder}/none: "),
+    Row((*BROKER, "--store", "sqlite:{folder}"), "broker: can not open the store {folder}: it is a folder"),
+    Row((*BROKER, "--store", "memory", "--keys", "{folder}"), "broker: --keys names a folder without keys, {folder}: "),
+    Row(("-m", "broker", "--keys", "{file}", "keys", "add", "g"), "broker: Invalid value for '--keys': "),
+    Row(("-m", "broker", "--keys", "{folder}", "keys", "add", "g", "--out", "{folder}/no/x"), "broker: can not write "),
+    Row(("-m", "broker", "--store", "sqlite:{folder}/no", "backup", "{folder}/b"), "broker: there is no store "),
+    Row(("-m", "broker", "--store", "sqlite:{folder}/a\nb", "admin", "rooms"), "broker: no broker answers at ", 1),
+    Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "{folder}"), "client: Invalid value for '--tls-ca': "),
+    Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "{file}"), "client: ", 1),
+    Row(("-m", "client", "scenario", "{folder}"), "client: there is no scenario (*.yaml) in {folder}"),
+    Row(("docs/issue_token.py", "{folder}", "alice"), "issue_token: {folder}: Is a directory", 1),
+    Row(("docs/issue_token.py", "{file}", "alice"), "issue_token: {file} has 0 bytes, a secret at least 32 ", 1),
+)
+CLOSED_INPUT = (
+    Row((*CLIENT, "--name", "x", "--ask-password"), "client: --ask-password needs a terminal; "),
+    Row(CLIENT, "client: say who you are: --name NAME "),
+)
+
+
+def environment(more: Mapping[str, str]) -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
+    return {**plain, "PYTHONPATH": str(ROOT), **more}
+
+
+def run(
+    arguments: tuple[str, ...], env: Mapping[str, str] | None = None, before: Callable[[], object] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a program in a session of its own, so without a terminal; `before` is called in it."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment(env or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        start_new_session=True,
+        preexec_fn=before,
+    )
+
+
+@pytest.mark.parametrize("row", [*NOT_UTF8, *PATHS, *CLOSED_INPUT], ids=lambda row: " ".join(row.arguments[1:])[:60])
+def test_one_line_says_what_is_wrong(row: Row, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch(mode=0o600)
+    places = {"folder": str(tmp_path / "folder"), "file": str(tmp_path / "file")}
+    ended = run(tuple(argument.format_map(places) for argument in row.arguments), row.env)
+    told = [line for line in ended.stderr.splitlines() if " [info] " not in line]
+    assert len(told) == 1, ended.stderr
+    assert told[0].startswith(row.says.format_map(places))
+    assert (ended.returncode, ended.stdout) == (row.status, "")
+
+
+@pytest.mark.parametrize("arguments", [GATEWAY, (*GATEWAY, "--workers", "2"), (*BROKER, "--store", "memory")])
+def test_too_few_descriptors_are_named_at_the_start(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    ended = run(
+        arguments,
+        {"TSUDOI_DATA": str(tmp_path)},
+        lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20)),
+    )
+    assert ended.returncode == 2
+    assert "the limit of open files is 20, and 64 are needed" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [(*GATEWAY, "--data", "data"), (*BROKER, "--store", "sqlite:data/x")])
+def test_a_folder_in_another_encoding_can_be_the_working_folder(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    folder = tmp_path / ODD
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env=environment({}), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as service:
+        assert service.stdout is not None
+        assert service.stdout.readline().startswith(b"ready ")
+        service.terminate()
+        assert service.wait(PATIENCE_S) == 0
+
+
+PRINTING = [
+    ("-m", "client", "--help"),
+    ("-m", "client"),
+    ("-m", "client", "scenario", "--language"),
+    ("-m", "tsudoi", "--help"),
+    ("-m", "tsudoi", "--version"),
+    ("-m", "broker", "keys", "--help"),
+    (*GATEWAY, "--check-config"),
+]
+
+
+def shell(arguments: tuple[str, ...], redirection: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with what a shell does to its streams."""
+    return subprocess.run(
+        ["bash", "-c", f'"$@" {redirection}', "bash", sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_a_full_disk_is_named(arguments: tuple[str, ...]) -> None:
+    ended = shell(arguments, "> /dev/full")
+    assert ended.stderr.endswith(": can not write the output: No space left on device\n")
+    assert ended.stderr.count("\n") == 1
+    assert ended.returncode in (1, 2)
+
+
+@pytest.mark.parametrize("arguments", PRINTING, ids=" ".join)
+def test_a_reader_that_is_gone_ends_it_without_a_word(arguments: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment({}),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("arguments", [*PRINTING[:2], (*CLIENT, "--name", "x")], ids=" ".join)
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_streams_do_no_harm(arguments: tuple[str, ...], closed: str) -> None:
+    ended = shell(arguments, closed)
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode in (0, 1, 2)
