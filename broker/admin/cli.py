@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from tsudoi.ops import standard_streams
-from tsudoi.ops.ip_address import looks_like_address
+from tsudoi.ops.ip_address import full_form, looks_like_address, plain
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.backbone import admin_frames
@@ -263,13 +263,24 @@ def remove_command(broker: Connection, room: str, name: str, reason: str) -> Non
 @click.pass_obj
 def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name: bool) -> None:
     """Ban WHO, a user's name or an IP address (of IPv6, 64 bits of it), from all rooms; members are removed."""
-    name, ip = ("", who) if rate_key(who) and not is_name else (who, "")
-    if name and not is_name and looks_like_address(name):
-        raise click.UsageError(
-            f"{who} is no address that can be banned: write one of IPv4 (192.0.2.1), or one or 64 bits of IPv6"
-            " (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that name: --name"
-        )
-    broker.order(admin_frames.Ban(name, ip, minutes, reason), f"{who} is banned; members removed: {{count}}.")
+    name, ip = (who, "") if is_name else _name_or_address(who)
+    told = who if name else rate_key(ip)
+    broker.order(admin_frames.Ban(name, ip, minutes, reason), f"{told} is banned; members removed: {{count}}.")
+
+
+def _name_or_address(who: str) -> tuple[str, str]:
+    """Return (name, "") or ("", address); raise click.UsageError if it looks like an address and is none to ban."""
+    if not looks_like_address(who):
+        return who, ""
+    address = plain(who)
+    if rate_key(address) and (":" in address or full_form(address) == address):
+        return "", address
+    full = full_form(address)
+    raise click.UsageError(
+        f"{who} is no address that can be banned{f' ({full}?)' if full else ''}: write one of IPv4 (192.0.2.1), or one"
+        " or 64 bits of IPv6 (2001:db8::1, 2001:db8::/64); larger networks are for the firewall. For a user of that"
+        " name: --name"
+    )
 
 
 @admin.command("unban")
@@ -277,6 +288,7 @@ def ban_command(broker: Connection, who: str, minutes: int, reason: str, is_name
 @click.pass_obj
 def unban_command(broker: Connection, who: str) -> None:
     """Lift the bans of WHO, a user's name or an IP address."""
+    who = plain(who) if looks_like_address(who) else who
     broker.order(admin_frames.Unban(who), f"{who} may come in again.")
 
 

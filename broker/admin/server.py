@@ -4,14 +4,13 @@ It is not the gateways' socket, so no frame of a gateway can be taken for an ord
 file's mode 0600, a loopback address, or operators' keys.
 """
 
-import os
-
 import zmq
 
 from tsudoi.ops.keyfiles import Role
 from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import SettingError
 
+from ..net import socket_files
 from ..net.zap import ORDERS, ZapHandler
 from ..turn import Moment
 from .service import AdminService
@@ -51,16 +50,15 @@ class AdminServer:
             self.socket.setsockopt(option, value)
         if zap is not None:
             zap.protect(self.socket, ORDERS)
-        # A socket file is for our own user alone, from its first moment on.
-        mask = os.umask(0o177)
         try:
-            self.socket.bind(endpoint)
+            socket_files.bind(self.socket, endpoint)
+        except SettingError:
+            self.socket.close(0)
+            raise
         except (zmq.ZMQError, UnicodeEncodeError) as exc:
             self.socket.close(0)
             why = zmq.strerror(exc.errno or 0) if isinstance(exc, zmq.ZMQError) else "this path is not UTF-8"
             raise SettingError(f"can not listen for operators on {endpoint}: {why}") from exc
-        finally:
-            os.umask(mask)
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def read(self, moment: Moment) -> None:

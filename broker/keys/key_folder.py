@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, check_name, parse_public, parse_secret, serialize_secret
+from tsudoi.ops.new_file import new_file
 from tsudoi.protocol.backbone import is_loopback
 from tsudoi.protocol.errors import SettingError
 
@@ -126,18 +127,8 @@ def _public_file(folder: Path, owner: Owner) -> Path:
 
 def _write(path: Path, text: str, mode: int) -> None:
     """Write a file, completely or not at all; never replace one."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        # Unlike a rename, this does not replace a file that came meanwhile.
-        os.link(part, path)
-    except FileExistsError as exc:
-        raise FileExistsError(exc.errno, exc.strerror, str(path)) from exc
-    finally:
-        part.unlink()
+    with new_file(path, mode) as unfinished:
+        unfinished.write_text(text, encoding="ascii")
 
 
 def public_files(folder: Path) -> list[Path]:

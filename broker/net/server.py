@@ -27,6 +27,7 @@ from ..keys.allow_list import AllowList
 from ..rooms import replays
 from ..store.interface import Store
 from ..turn import Moment, PasswordJob, Turn
+from . import socket_files
 from .committer import Committer
 from .gateway_log import GatewayLog
 from .password_hashing import PasswordHashing
@@ -39,6 +40,8 @@ _Frame = tuple[bytes, Role | None, str, bool]
 """(frame, its key's role and account as in `zeromq.OnFrame`, whether another frame carried it)."""
 
 TICK_S = 0.25
+FILES_S = 1.0
+"""How often the files of ipc:// sockets are looked for."""
 TURN_S = 0.01
 """How long a turn decides on frames; the rest waits for the next, so that timers run in time."""
 REPLAYS_S = 0.01
@@ -117,6 +120,8 @@ class Server:
         """Frames have arrived since `_gather` last checked."""
         self._trim_due = False
         self._admin: AdminServer | None = None
+        self._files_lost: set[str] = set()
+        """Endpoints whose file is gone and could not be made anew, as last logged."""
         self._is_asked = False
         """Operators may have sent something."""
         self._is_stopping = False
@@ -183,6 +188,7 @@ class Server:
             self._admit()
         self._every(TICK_S, self._tick)
         self._every(TRIM_S, self._note_trim)
+        self._every(FILES_S, self._look_for_files)
         self._pump()
 
     def stop(self) -> None:
@@ -404,6 +410,21 @@ class Server:
             self._replaying = {(peer, request_id) for peer, (request_id, _) in self._replays.waiting()}
             self._core.expel(owner.name, account, moment)
         self._pump()
+
+    def _look_for_files(self) -> None:
+        """Make the files of ipc:// sockets anew if they are gone."""
+        sockets = self.sockets.files() if self.sockets.is_open else []
+        if self._admin is not None:
+            sockets.append((self._admin.socket, self._admin.endpoint))
+        for socket, endpoint in sockets:
+            try:
+                if socket_files.renew(socket, endpoint):
+                    self._files_lost.discard(endpoint)
+                    logger.warning("a socket's file was gone, and is made anew", endpoint=endpoint)
+            except (SettingError, zmq.ZMQError) as exc:
+                if endpoint not in self._files_lost:
+                    self._files_lost.add(endpoint)
+                    logger.error("a socket's file is gone: nothing can connect", endpoint=endpoint, why=exc)
 
     def _note_trim(self) -> None:
         # The next turn does it: no commit may be running.

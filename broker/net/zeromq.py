@@ -4,7 +4,6 @@ Over tcp:// keys guard them (`zap.py`), over ipc:// the mode of the socket's fil
 """
 
 import asyncio
-import os
 from collections import deque
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from tsudoi.ops.keyfiles import Owner, Role
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 
+from . import socket_files
 from .zap import COMMANDS, NEWS, ZapHandler
 
 logger = logs.get("broker.zeromq")
@@ -262,6 +262,10 @@ class GatewaySockets:
         self._listen()
         self._loop.call_soon(self._on_readable)
 
+    def files(self) -> "list[tuple[zmq.Socket[bytes], str]]":
+        """Return the sockets and their endpoints, whose files are looked for."""
+        return [(self._router, self.endpoint), (self._xpub, backbone.publish_endpoint(self.endpoint))]
+
     # --- sockets --------------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
@@ -286,32 +290,29 @@ class GatewaySockets:
     def _bind(self, bind: str) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
         """Return the endpoint, with the port that was chosen, and both sockets; raise SettingError."""
         any_port = backbone.is_tcp(bind) and bind.endswith(":0")
-        # A socket file is for our own user alone, from its first moment on.
-        umask = os.umask(0o177)
-        try:
-            # Two free ports in a row are not promised: try until they are found.
-            for _ in range(50 if any_port else 1):
-                endpoint, made = bind, list[zmq.Socket[bytes]]()
-                try:
-                    made.append(router := self._socket(zmq.ROUTER))
-                    made.append(xpub := self._socket(zmq.XPUB))
-                    if self._zap is not None:
-                        self._zap.protect(router, COMMANDS)
-                        self._zap.protect(xpub, NEWS)
-                    router.bind(bind[:-1] + "*" if any_port else bind)
-                    if any_port:
-                        endpoint = bind[:-1] + router.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
-                    xpub.bind(backbone.publish_endpoint(endpoint))
-                except zmq.ZMQError as exc:
-                    for socket in made:
-                        socket.close(0)
-                    if not any_port or exc.errno != zmq.EADDRINUSE:
-                        why = zmq.strerror(exc.errno or 0)
-                        raise SettingError(f"can not listen on {endpoint} and the next port: {why}") from exc
-                else:
-                    return endpoint, router, xpub
-        finally:
-            os.umask(umask)
+        # Two free ports in a row are not promised: try until they are found.
+        for _ in range(50 if any_port else 1):
+            endpoint, made = bind, list[zmq.Socket[bytes]]()
+            try:
+                made.append(router := self._socket(zmq.ROUTER))
+                made.append(xpub := self._socket(zmq.XPUB))
+                if self._zap is not None:
+                    self._zap.protect(router, COMMANDS)
+                    self._zap.protect(xpub, NEWS)
+                socket_files.bind(router, bind[:-1] + "*" if any_port else bind)
+                if any_port:
+                    endpoint = bind[:-1] + router.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2]
+                socket_files.bind(xpub, backbone.publish_endpoint(endpoint))
+            except (zmq.ZMQError, SettingError) as exc:
+                for socket in made:
+                    socket.close(0)
+                if isinstance(exc, SettingError):
+                    raise
+                if not any_port or exc.errno != zmq.EADDRINUSE:
+                    why = zmq.strerror(exc.errno or 0)
+                    raise SettingError(f"can not listen on {endpoint} and the next port: {why}") from exc
+            else:
+                return endpoint, router, xpub
         raise SettingError(f"can not listen on {bind}: no two free ports in a row")
 
     def _socket(self, kind: int) -> "zmq.Socket[bytes]":

@@ -1,17 +1,15 @@
 """A copy of a store while its broker runs; docs/operations.md, "Backup and restore"."""
 
-import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
+from tsudoi.ops.new_file import new_file
 from tsudoi.protocol.errors import SettingError
 
 from .sqlite_file import check_name, resolve, wal_path
 from .sqlite_import import VERSIONS
 from .sqlite_schema import EARLIER_NEW_EPOCHS, KNOWS_COPIES
-
-NEW = ".new"
 
 
 def back_up(store: Path, target: Path) -> None:
@@ -23,36 +21,29 @@ def back_up(store: Path, target: Path) -> None:
     try:
         if not store.is_file():
             raise SettingError(f"there is no store {store}")
-        if target.exists():
-            raise SettingError(f"{target} is there already")
-        unfinished = target.with_name(target.name + NEW)
-        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with new_file(target) as unfinished:
+            _copy(resolve(store), unfinished)
+    except FileExistsError as exc:
+        raise SettingError(f"{target} is there already") from exc
     except OSError as exc:
         raise SettingError(f"can not copy {store} to {target}: {exc.strerror}") from exc
-    try:
-        _copy(resolve(store), unfinished)
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
-        # Unlike a rename, this does not replace a file that came meanwhile.
-        os.link(unfinished, target)
-    except (sqlite3.Error, OSError) as exc:
+    except sqlite3.Error as exc:
         raise SettingError(f"can not copy {store} to {target}: {exc}") from exc
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def _copy(store: Path, target: Path) -> None:
     has_wal = wal_path(store).exists()
     with (
         closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(target, isolation_level=None)) as copy,
+        # Without locks, which some network file systems have not: no other program knows the file.
+        closing(sqlite3.connect(f"{target.resolve().as_uri()}?vfs=unix-none", uri=True, isolation_level=None)) as copy,
     ):
         (version,) = source.execute("PRAGMA user_version").fetchone()
         if version in VERSIONS:
             raise SettingError(f"{store} has a journal: start this version's broker with it once, which converts it")
         if version >= KNOWS_COPIES and not has_wal:
             check_name(store, bool(source.execute("SELECT is_open FROM run").fetchone()[0]))
+        copy.execute("PRAGMA locking_mode=EXCLUSIVE")
         source.backup(copy)
         # One file, without the -wal and -shm of a running store.
         copy.execute("PRAGMA journal_mode=DELETE")

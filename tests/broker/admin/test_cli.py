@@ -151,7 +151,36 @@ def test_what_is_no_address_is_not_banned_as_a_name_in_silence(person: Person, w
     assert not person.admin.ask(admin_frames.ListBans()).bans
 
 
-@pytest.mark.parametrize("who", ["192.0.2.300", "192.0.2.1"])
+@pytest.mark.parametrize("who", ["127.1", "0177.0.0.1", "0x7f000001", "2130706433", "127.0.1"])
+def test_a_short_form_of_an_address_is_refused_and_the_full_one_named(person: Person, who: str) -> None:
+    result = person.types("ban", who)
+    assert result.exit_code == 2
+    assert f"{who} is no address that can be banned (127.0.0.1?): " in result.stderr
+    assert not person.admin.ask(admin_frames.ListBans()).bans
+
+
+@pytest.mark.parametrize(
+    ("who", "banned"),
+    [
+        ("2001:DB8::1", "2001:db8::/64"),
+        ("2001:0db8:0:0:1::1", "2001:db8::/64"),
+        ("2001:db8::/64", "2001:db8::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::FFFF:C000:201", "192.0.2.1"),
+        (" 192.0.2.1 ", "192.0.2.1"),
+        ("192.0.2.1.", "192.0.2.1"),
+    ],
+)
+def test_an_address_is_banned_in_whatever_form_it_is_written_and_unbanned_in_any(
+    person: Person, who: str, banned: str
+) -> None:
+    assert person.reads("ban", who) == f"{banned} is banned; members removed: 0.\n"
+    assert [(ban.name, ban.ip) for ban in person.admin.ask(admin_frames.ListBans()).bans] == [("", banned)]
+    person.reads("unban", who)
+    assert not person.admin.ask(admin_frames.ListBans()).bans
+
+
+@pytest.mark.parametrize("who", ["192.0.2.300", "192.0.2.1", "127.1"])
 def test_a_user_may_be_called_like_an_address(person: Person, who: str) -> None:
     person.reads("ban", "--name", who)
     assert [(ban.name, ban.ip) for ban in person.admin.ask(admin_frames.ListBans()).bans] == [(who, "")]

@@ -1,5 +1,7 @@
 """broker/store/backup.py"""
 
+import errno
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -134,3 +136,33 @@ def test_a_store_of_before_there_were_journals_is_copied_as_it_is(tmp_path: Path
     back_up(tmp_path / "old.sqlite", tmp_path / "copy.sqlite")
     with closing(SqliteStore(tmp_path / "copy.sqlite")) as copy:
         assert copy.load().accepted == {"a/1": 7}
+
+
+def test_a_copy_is_written_where_there_are_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAT, exFAT, SMB, and many FUSE and shared-folder mounts."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = SqliteStore(tmp_path / "rooms.sqlite")
+    store.commit(a_batch(1))
+    back_up(tmp_path / "rooms.sqlite", tmp_path / "copy.sqlite")
+    with pytest.raises(SettingError, match="is there already"):
+        back_up(tmp_path / "rooms.sqlite", tmp_path / "copy.sqlite")
+    store.close()
+    assert [path.name for path in tmp_path.glob("copy*")] == ["copy.sqlite"]
+    with closing(SqliteStore(tmp_path / "copy.sqlite")) as copy:
+        assert copy.load().accepted == {"a/1": 1}
+
+
+def test_what_a_killed_backup_left_blocks_no_name_and_is_removed(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "rooms.sqlite")
+    store.commit(a_batch(1))
+    for name in ("copy.sqlite.abc123.new", "copy.sqlite.abc123.new-journal"):
+        (tmp_path / name).write_bytes(b"half a page")
+    back_up(tmp_path / "rooms.sqlite", tmp_path / "copy.sqlite")
+    store.close()
+    assert [path.name for path in tmp_path.glob("copy*")] == ["copy.sqlite"]
+    with closing(SqliteStore(tmp_path / "copy.sqlite")) as copy:
+        assert copy.load().accepted == {"a/1": 1}

@@ -3,18 +3,29 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from broker.net.ping import ping
-from gateway.process.broker_process import BrokerProcess
+from gateway.process.broker_process import LEFT_S, BrokerProcess, make_directory
 from gateway.process.supervisor import Supervisor
 from tsudoi.protocol.errors import SettingError
 
 PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path leaves room for sockets; pytest's may be too long."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as made:
+        yield Path(made)
 
 
 async def answers(broker: BrokerProcess) -> bool:
@@ -110,5 +121,76 @@ def test_each_launch_has_a_directory_of_its_own_and_removes_no_other(tmp_path: P
 
 def test_no_place_for_sockets_is_a_setting_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    with pytest.raises(SettingError, match=r"^can not make a directory for .+: No such file or directory$"):
-        BrokerProcess(tmp_path)
+    with pytest.raises(SettingError, match=r"^can not make a directory for the broker's socket in /dev/null/below or "):
+        BrokerProcess(Path("/dev/null/below"))
+
+
+def test_sockets_are_in_the_folder_of_data_where_no_cleaner_comes(short: Path) -> None:
+    assert socket_directory(BrokerProcess(short / "data")).parent == short / "data"
+    assert (short / "data").stat().st_mode & 0o077 == 0
+
+
+def test_a_path_that_is_too_long_for_sockets_is_shortened_or_another_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("a" * 60) / ("b" * 40)
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")
+    elsewhere = make_directory(long)
+    assert elsewhere.parent == Path("/tmp")
+    elsewhere.rmdir()
+    monkeypatch.chdir(long)
+    assert make_directory(long).parent == Path()
+    assert len(list(long.iterdir())) == 1
+
+
+def test_what_a_killed_gateway_left_is_removed_and_nothing_else(short: Path) -> None:
+    left, fresh, served = (make_directory(short) for _ in range(3))
+    long_ago = time.time() - 2 * LEFT_S
+    with closing(socket.socket(socket.AF_UNIX)) as listener, closing(socket.socket(socket.AF_UNIX)) as gone:
+        listener.bind(str(served / "broker"))
+        listener.listen()
+        gone.bind(str(left / "broker"))
+        gone.close()
+        for directory in (left, served):
+            os.utime(directory, (long_ago, long_ago))
+        made = make_directory(short)
+    assert set(short.iterdir()) == {fresh, served, made}
+
+
+@pytest.mark.parametrize("how", ["the directory", "the files"])
+def test_sockets_that_are_removed_are_made_anew_and_a_restart_finds_its_place(short: Path, how: str) -> None:
+    async def scenario() -> None:
+        broker = BrokerProcess(short)
+        await broker.start()
+        directory = socket_directory(broker)
+
+        def clean() -> None:
+            for file in directory.iterdir():
+                file.unlink()
+            if how == "the directory":
+                directory.rmdir()
+
+        async def is_back() -> None:
+            async with asyncio.timeout(PATIENCE_S):
+                while not await answers(broker):  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.01)
+            assert {file.name for file in directory.iterdir()} == {"broker", "broker.pub"}
+            assert directory.stat().st_mode & 0o077 == 0
+            assert all(file.stat().st_mode & 0o077 == 0 for file in directory.iterdir())
+
+        clean()
+        await is_back()
+        # The admin's socket, beside the store, too.
+        admin = short / "tsudoi.sqlite.admin"
+        admin.unlink()
+        async with asyncio.timeout(PATIENCE_S):
+            while not admin.exists():  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+        clean()
+        assert broker._process is not None
+        os.kill(broker._process.pid, signal.SIGKILL)
+        await is_back()
+        await broker.stop()
+        assert not directory.exists()
+
+    asyncio.run(scenario())

@@ -1,0 +1,69 @@
+"""Keep the files of ipc:// sockets where clients look for them.
+
+A cleaner of temporary files, or a person, may remove a socket's file or its folder while the broker serves. Connections
+stay, but no client can connect any more, and libzmq does not notice. So the broker looks for its files, and makes them
+anew.
+"""
+
+import os
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import zmq
+
+from tsudoi.protocol.backbone.endpoint import IPC
+from tsudoi.protocol.errors import SettingError
+
+PRIVATE = 0o177
+"""The umask under which sockets are bound: their files are for our own user, from their first moment on."""
+KNOCK_S = 0.5
+
+
+def bind(sock: "zmq.Socket[bytes]", endpoint: str) -> None:
+    """Bind a socket.
+
+    Raises:
+        SettingError: another program listens at the ipc:// endpoint: libzmq would take its place.
+        zmq.ZMQError: libzmq can not bind it.
+    """
+    path = _path(endpoint)
+    if path is not None and _is_served(path):
+        raise SettingError(f"can not listen on {endpoint}: another program does")
+    umask = os.umask(PRIVATE)
+    try:
+        sock.bind(endpoint)
+    finally:
+        os.umask(umask)
+
+
+def renew(sock: "zmq.Socket[bytes]", endpoint: str) -> bool:
+    """Bind a socket once more if its file is gone, perhaps with its folder, and return whether it was.
+
+    Raises what `bind` raises, and SettingError if the folder can not be made.
+
+    Without unbinding: libzmq would remove the file in a thread of its own, perhaps the new one. Connections stay.
+    """
+    path = _path(endpoint)
+    if path is None or path.exists():
+        return False
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SettingError(f"can not make {path.parent}: {exc.strerror}") from exc
+    bind(sock, endpoint)
+    return True
+
+
+def _path(endpoint: str) -> Path | None:
+    return Path(endpoint.removeprefix(IPC)) if endpoint.startswith(IPC) else None
+
+
+def _is_served(path: Path) -> bool:
+    with closing(socket.socket(socket.AF_UNIX)) as knock:
+        knock.settimeout(KNOCK_S)
+        try:
+            knock.connect(str(path))
+        except OSError:
+            return False
+        return True
