@@ -48,10 +48,10 @@ class _Pending:
 class Core:
     """Decides on all messages from gateways."""
 
-    def __init__(self, snapshot: Snapshot, instance: str, limits: Limits, now: float) -> None:
-        """Begin with the store's content; `instance` is the id of this run of the broker."""
+    def __init__(self, snapshot: Snapshot, instance: str, limits: Limits, now: float, first_id: int = 0) -> None:
+        """Begin with the store's content; `instance` and `first_id` are this run's own."""
         self._pending = _Pending()
-        self.directory = Directory(snapshot, limits)
+        self.directory = Directory(snapshot, limits, first_id)
         self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now)
         self.counters = Counters()
         self.turn_entries = Histogram(ITEMS)
@@ -167,6 +167,7 @@ class Core:
         self.reports_due = False
         batch = changes.batch
         room_news = self._log(changes, moment)
+        pending.announced |= changes.renewed
         by_topic, own = news.route(room_news, changes.regrouped)
         pending.announced.difference_update(each.room.id for each in by_topic)
         published = [(backbone.room_topic(each.room.id), each.body) for each in by_topic]

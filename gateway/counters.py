@@ -60,6 +60,8 @@ class Counters:
     """Members that the directory gave to this gateway."""
     released: int = 0
     """Members released to another gateway."""
+    unknown_members: int = 0
+    """Members removed because the directory did not know them."""
     fenced: int = 0
     """Times that this gateway had no lease."""
     # The broker.

@@ -71,7 +71,7 @@ class BrokerService:
                 logger.warning("commits are or may be missing, as after a power cut: rooms begin a new epoch")
             elif snapshot.is_copy:
                 logger.warning("the store is a copy, and what came after it is missing: rooms begin a new epoch")
-            core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic())
+            core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic(), secrets.randbits(16))
             for name in config.persistent:
                 core.directory.persist(RoomName(name), int(time.time() * 1000))
             allow_list = AllowList(config.keys) if config.keys else None

@@ -4,6 +4,7 @@ All changes of rooms and members are made here: each is noted for the store, and
 of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds since 1970.
 """
 
+import secrets
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,6 +25,8 @@ from .bans_and_mutes import BansAndMutes
 from .index import Index
 from .room_and_member import Member, Room
 
+EPOCH_BITS = 32
+"""An epoch is another one than that of any other copy of the store."""
 NO_HOST = 0
 """The host's member id in a room without a host."""
 
@@ -36,6 +39,8 @@ class Changes:
     """For the store; without the chunks and numbers that the turn adds."""
     entries: defaultdict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     """Room id → new entries of its log."""
+    renewed: set[int] = field(default_factory=set)
+    """Rooms that have begun a new epoch."""
     regrouped: set[int] = field(default_factory=set)
     """Rooms that a gateway stopped serving: it must still get the entry with the reason."""
 
@@ -43,12 +48,14 @@ class Changes:
 class Directory(Index):
     """The rules by which rooms and members change."""
 
-    def __init__(self, snapshot: Snapshot, limits: Limits | None = None) -> None:
-        """Begin with what the store has."""
-        super().__init__()
+    def __init__(self, snapshot: Snapshot, limits: Limits | None = None, first_id: int = 0) -> None:
+        """Begin with what the store has; `first_id` is the run's own (`ids.py`)."""
+        super().__init__(first_id)
         self._limits = limits or Limits()
         self._changes = Changes()
         self.bans_and_mutes = BansAndMutes(snapshot.restrictions)
+        self._renewed: set[int] = set()
+        """Rooms that have begun a new epoch in this run of the broker."""
         for row in snapshot.rooms:
             self._add_room(Room.of(row, *snapshot.ends.get(row.id, (1, 0))))
         for member_row in snapshot.members:
@@ -153,6 +160,32 @@ class Directory(Index):
     def announce(self, room: Room, text: str, wall_ms: int) -> None:
         """Append an operator's announcement to a room's log."""
         self._append(room, EntryKind.ANNOUNCED, None, text, 0, wall_ms)
+
+    def is_behind(self, room: Room, offset: int, at_ms: int) -> bool:
+        """Return whether the log of a room is older than a gateway that has received it up to an offset.
+
+        `at_ms` is when the gateway's last entry was stamped; 0: not known.
+        """
+        is_other = offset == room.last and at_ms and room.last_ms and at_ms != room.last_ms
+        return offset > room.last or bool(is_other)
+
+    def begin_epoch(self, room: Room) -> None:
+        """Begin a new epoch in a room whose log went back in time: an older state of the store was put in its place.
+
+        Once in a run of the broker: a gateway that lies can not make others read the log again and again.
+        """
+        if room.id in self._renewed:
+            return
+        self._renewed.add(room.id)
+        room.epoch += 1 + secrets.randbits(EPOCH_BITS)
+        room.epoch_after = room.opened_last
+        # What was reported since then may be of the later state.
+        for gateway, offset in room.delivered.items():
+            room.delivered[gateway] = self._changes.batch.delivered[room.id, gateway] = min(offset, room.epoch_after)
+        for member in room.members.values():
+            member.delivered = min(member.delivered, room.epoch_after)
+        self._changes.renewed.add(room.id)
+        self._store_room(room)
 
     def note_trimmed(self, firsts: dict[int, int]) -> None:
         """Note that the store has dropped old entries: room id → its oldest offset now."""
@@ -281,10 +314,10 @@ class Directory(Index):
         member.options &= ~MemberOptions.HISTORY
         self._store_member(member)
 
-    def note_delivered(self, positions: Iterable[tuple[int, int]], gateway: str) -> None:
-        """Note up to which offsets a gateway has delivered rooms: (room id, offset)."""
-        for room_id, offset in positions:
-            if room := self.known_room(room_id):
+    def note_delivered(self, positions: Iterable[tuple[int, int, int]], gateway: str) -> None:
+        """Note up to which offsets a gateway has delivered rooms: (room id, epoch, offset)."""
+        for room_id, epoch, offset in positions:
+            if (room := self.known_room(room_id)) and room.epoch == epoch:
                 offset = min(offset, room.last)
                 if offset > room.delivered.get(gateway, 0):
                     room.delivered[gateway] = self._changes.batch.delivered[room_id, gateway] = offset
@@ -342,6 +375,7 @@ class Directory(Index):
     ) -> None:
         """Append an entry to a room's log; see `tsudoi.protocol.backbone.Entry`. `member` is None for the server."""
         room.last += 1
+        room.last_ms = wall_ms
         member_id, name = (member.id, member.name) if member is not None else (0, SERVER_NAME)
         entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
         if peer is not None:

@@ -1,4 +1,8 @@
-"""Give rooms and members ids that are never given twice, not even by a broker that has lost its store."""
+"""Give rooms and members ids that are never given twice.
+
+Not even by a broker that has lost its store, or has an older one: ids begin with the time. If the clock was set back
+too, it is improbable: each run of the broker begins a millisecond with a number of its own.
+"""
 
 _TIME_SHIFT = 16
 
@@ -6,8 +10,10 @@ _TIME_SHIFT = 16
 class Ids:
     """Ids begin with the milliseconds of their creation, and grow."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 0) -> None:
+        """Begin each millisecond with the number `first`, of which the last 16 bits count."""
         self._last = 0
+        self._first = first & ((1 << _TIME_SHIFT) - 1)
 
     def seen(self, used: int) -> None:
         """Note an id that is in use."""
@@ -16,7 +22,7 @@ class Ids:
     def new(self, wall_ms: int) -> int:
         """Return a new id."""
         # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
-        self._last = max(self._last + 1, wall_ms << _TIME_SHIFT) | 0
+        self._last = max(self._last + 1, wall_ms << _TIME_SHIFT | self._first) | 0
         return self._last
 
 

@@ -16,7 +16,7 @@ DEPARTED = 100_000
 class Index:
     """All rooms and members."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_id: int = 0) -> None:
         self.rooms: dict[int, Room] = {}
         """Open rooms."""
         self.closed: dict[int, Room] = {}
@@ -31,7 +31,7 @@ class Index:
         """Member id → the gateway that served it last, of the members that left last."""
         self._rooms_from: dict[str, int] = {}
         """Rate-limit key of an IP address → open rooms that were created from it."""
-        self._ids = Ids()
+        self._ids = Ids(first_id)
 
     def find(self, name: RoomName) -> Room:
         """Return the open room of that name or raise RoomNotFound."""

@@ -109,7 +109,7 @@ class Ownership:
         self._handovers.give(successor, adopted)
 
     def reconcile(self, instance: str, known: list[int]) -> backbone.Reconciled:
-        """Return which members that a gateway knows it no longer owns; send it those it owns but does not know."""
+        """Return which members that a gateway knows it does not own; send it those it owns but does not know."""
         members, departed = self._directory.members, self._directory.departed
         served = {member.id for member in self._directory.served_by(instance)}
         named = set(known)
@@ -117,7 +117,8 @@ class Ownership:
         unknown = [each for each in served - named if each not in self._handovers]
         # Those without a known address too: the gateway must notice when they are idle.
         self._handovers.give(instance, [members[member_id] for member_id in sorted(unknown)])
-        # Ids that no member has or had are ignored: a gateway may have made them up.
-        stale = [each for each in named & members.keys() if members[each].gateway != instance]
-        stale += [each for each in named & departed.keys() if departed[each] != instance]
-        return backbone.Reconciled(sorted(stale))
+        elsewhere = [each for each in named & members.keys() if members[each].gateway != instance]
+        elsewhere += [each for each in named & departed.keys() if departed[each] != instance]
+        # Among them may be members of a later state of the store, and ids that the gateway has made up.
+        lost = named - members.keys() - set(elsewhere)
+        return backbone.Reconciled(sorted(elsewhere), sorted(lost))

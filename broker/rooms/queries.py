@@ -1,6 +1,6 @@
-"""Answer gateways' requests that change nothing."""
+"""Answer gateways' questions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -15,6 +15,15 @@ LISTED_ROOMS = 1_000
 """Names in one list of rooms; a gateway asks for no more."""
 
 _T = TypeVar("_T")
+
+
+def positions(directory: Directory, claims: Sequence[tuple[int, int, int, int]]) -> backbone.RoomPositions:
+    """Return where rooms stand. One that is behind the gateway begins a new epoch first."""
+    for room_id, epoch, offset, at_ms in claims:
+        room = directory.rooms.get(room_id)
+        if room is not None and room.epoch == epoch and directory.is_behind(room, offset, at_ms):
+            directory.begin_epoch(room)
+    return backbone.RoomPositions([directory.standing(room_id) for room_id, *_ in claims])
 
 
 def list_rooms(directory: Directory, limit: int) -> backbone.Rooms:

@@ -3,26 +3,27 @@
 from collections.abc import Callable, Sequence
 
 from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import Entry, Replay
 
 from ..store.interface import Chunk
 from .directory import Directory
+from .room_and_member import Room
 
 REPLAY_SIZE = 2**18
 """Characters of the texts in one answer; for more, the gateway asks again."""
 
+Read = Callable[[int, int, int], Sequence[Chunk]]
+"""`Store.read`."""
 
-def answer(
-    directory: Directory, question: backbone.Replay, read: Callable[[int, int, int], Sequence[Chunk]]
-) -> backbone.Replayed:
-    """Return the answer to a replay; `read` is `Store.read`."""
+
+def answer(directory: Directory, question: Replay, read: Read) -> backbone.Replayed:
+    """Return the answer to a replay. A room that is behind the gateway begins a new epoch first."""
     room = directory.known_room(question.room)
+    after = question.after if room is None else _shared_until(directory, room, question, read)
     # Entries of the turn that is being collected have positions already, but are not committed yet.
     epoch, last = (room.epoch, directory.last_taken(room)) if room else (0, 0)
-    # Offsets of another epoch mean nothing in this one.
-    after = question.after if room is None or room.epoch == question.epoch else 0
     chunks = read(question.room, after, question.limit)
-    news = [backbone.parse_news_untrusted(chunk.news) for chunk in chunks]
-    entries = [entry for each in news for entry in each.entries if entry.offset > after][: question.limit]
+    entries = [entry for entry in _entries(chunks) if entry.offset > after][: question.limit]
     if len(entries) < question.limit:
         # The store has no more. Later entries of the directory are being committed, and will be published then.
         last = min(last, chunks[-1].last if chunks else after)
@@ -34,3 +35,28 @@ def answer(
             break
     first = entries[0].offset if entries else last + 1
     return backbone.Replayed(question.room, epoch, first, last, entries)
+
+
+def _shared_until(directory: Directory, room: Room, question: Replay, read: Read) -> int:
+    """Return the offset up to which the gateway has received what this log has, as far as that is known.
+
+    The time at which an entry was stamped shows whether two logs have the same entry at an offset.
+    """
+    after, is_same = question.after, question.epoch == room.epoch
+    if question.at_ms and 0 < after <= room.last:
+        entries = _entries(read(room.id, after - 1, 1))
+        if (entry := next((each for each in entries if each.offset == after), None)) is not None:
+            is_same = entry.at_ms == question.at_ms
+            if is_same:
+                return after
+    elif after > room.last:
+        is_same = False
+    if is_same:
+        return after
+    if question.epoch == room.epoch:
+        directory.begin_epoch(room)
+    return min(after, room.epoch_after)
+
+
+def _entries(chunks: Sequence[Chunk]) -> list[Entry]:
+    return [entry for chunk in chunks for entry in backbone.parse_news_untrusted(chunk.news).entries]

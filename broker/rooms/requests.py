@@ -91,7 +91,7 @@ class Requests:
         """Return the answer to a request that changes nothing."""
         match query:
             case backbone.Positions(rooms):
-                return backbone.RoomPositions([self._directory.standing(room_id) for room_id in rooms])
+                return queries.positions(self._directory, rooms)
             case backbone.ListRooms(limit):
                 return queries.list_rooms(self._directory, limit)
             case backbone.Who() as who:

@@ -124,6 +124,10 @@ class Room:
     """Offset of the oldest entry in the log."""
     last: int
     """Offset of the newest entry."""
+    last_ms: int = 0
+    """When this run of the broker stamped that entry; 0: an earlier one did."""
+    opened_last: int = 0
+    """`last` when this run of the broker began."""
     address: str = ""
     """The rate key that it counts for: its creator's, after a restart of the broker its host's."""
     members: dict[int, Member] = field(default_factory=dict)
@@ -139,7 +143,7 @@ class Room:
     @classmethod
     def of(cls, row: RoomRow, first: int = 1, last: int = 0) -> "Room":
         """Return the room of a row, whose log has these offsets."""
-        values: tuple[Any, ...] = (*_room_fields(row), first, last)
+        values: tuple[Any, ...] = (*_room_fields(row), first, last, 0, last)
         return cls(*values)
 
     def row(self) -> RoomRow:

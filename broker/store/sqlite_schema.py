@@ -9,11 +9,11 @@ from typing import Final
 
 NEW_EPOCHS: Final = """
 UPDATE rooms SET
-    epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER) * 65536 + (random() & 65535)),
+    epoch = epoch + 1 + (random() & 4294967295),
     epoch_after = coalesce((SELECT max(last) FROM log WHERE room = rooms.id), 0)
 """
 """For a store that continues from an earlier state, without turns: positions will be given again, so they need an epoch
-that no other copy of the store gets, also if it is opened in the same second or the clock was set back."""
+that no other copy of the store gets."""
 
 EARLIER_NEW_EPOCHS: Final = "UPDATE rooms SET epoch = max(epoch + 1, CAST(strftime('%s', 'now') AS INTEGER))"
 """The same for stores before `KNOWS_COPIES`."""

@@ -107,6 +107,7 @@ class CatchUp(Component):
         if answer.first > member.cursor + 1:
             self.counters.lost_entries += answer.first - member.cursor - 1
             member.cursor = answer.first - 1
+            self.fencing.reconcile()
         begun = member.cursor
         for entry in answer.entries:
             if entry.offset > room.position:

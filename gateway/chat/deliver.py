@@ -17,6 +17,7 @@ from .gaps import Gaps
 from .members import Room
 from .outbound import Component
 from .room_events import RoomEvents
+from .unknown_members import UnknownMembers
 
 _SAID = int(EntryKind.SAID)
 """A plain int: it is compared for each entry."""
@@ -34,6 +35,7 @@ class Deliver(Component):
     closed_rooms: ClosedRooms
     fencing: Fencing
     reports: DeliveryReports
+    unknown_members: UnknownMembers
 
     def __post_init__(self) -> None:
         self.gaps.advance = self._advance
@@ -49,10 +51,11 @@ class Deliver(Component):
             if not room.repairing:
                 self.gaps.repair(room, now)
             return
-        if news.epoch != room.epoch:
-            self.gaps.begin_epoch(room, news.epoch, news.entries[0].offset - 1 if news.entries else news.last)
-        room.known_last = max(room.known_last, news.last)
         is_first, room.confirmed = not room.confirmed, True
+        if news.epoch != room.epoch:
+            self.gaps.doubt(room, now)
+            return
+        room.known_last = max(room.known_last, news.last)
         if room.repairing:
             return
         if self.fencing.is_fenced(now):
@@ -69,6 +72,9 @@ class Deliver(Component):
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         for entry in entries:
             if entry.offset <= room.position:
+                if entry.offset == room.position and room.at_ms and entry.at_ms != room.at_ms:
+                    self.gaps.doubt(room, now)
+                    return
                 continue
             if room.waiting:
                 self.catch_up.join_live(room)
@@ -84,7 +90,7 @@ class Deliver(Component):
                     return  # the last one here has left
                 if entry.kind != EntryKind.JOINED:
                     room.last_not_joined = entry.offset
-            room.position = entry.offset
+            room.position, room.at_ms = entry.offset, entry.at_ms
         self.reports.note(room)
 
     def _deliver_message(self, room: Room, entry: Entry) -> None:
@@ -109,10 +115,12 @@ class Deliver(Component):
             for room_id, epoch, last in answer.positions if isinstance(answer, RoomPositions) else ():
                 if room := rooms.get(room_id):
                     self.handle_news(room, News(epoch, last, []), now)
+                    self.unknown_members.ends_at(room, epoch, last)
+            self.unknown_members.tick(now)
 
-        ids = list(rooms)
-        for start in range(0, len(ids), POSITIONS_AT_ONCE):
-            self.out.ask(Positions(ids[start : start + POSITIONS_AT_ONCE]), now, answered)
+        own = [(room.id, room.epoch, room.position, room.at_ms) for room in rooms.values()]
+        for start in range(0, len(own), POSITIONS_AT_ONCE):
+            self.out.ask(Positions(own[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
         """Continue in rooms where an answer is missing or the replay limiter delayed a replay."""
@@ -120,6 +128,7 @@ class Deliver(Component):
         if self.fencing.tick(now):
             return
         self.events.tick(now)
+        self.unknown_members.tick(now)
         unsettled = self.members.unsettled
         for room in list(unsettled.values()):
             if self.members.rooms.get(room.id) is not room:
@@ -127,7 +136,7 @@ class Deliver(Component):
             elif room.repairing:
                 if room.limiter is not None and room.limiter.waits:
                     self.gaps.repair(room, now)
-            elif room.confirmed and room.position < room.known_last:
+            elif room.is_stale or (room.confirmed and room.position < room.known_last):
                 self.gaps.repair(room, now)
             elif room.waiting:
                 self.catch_up.go_on(room, now)

@@ -37,7 +37,7 @@ class DeliveryReports(Component):
 
     def report(self) -> None:
         """Report now."""
-        positions = [(room.id, room.position) for room in self._moved.values() if room.members]
+        positions = [(room.id, room.epoch, room.position) for room in self._moved.values() if room.members]
         self._moved.clear()
         if positions:
             self.out.notify(Delivered(positions))

@@ -32,6 +32,7 @@ from .rate_limits import RateLimits
 from .receive import Receiver
 from .refusal_as_token import ExitAnswers
 from .room_events import RoomEvents
+from .unknown_members import UnknownMembers
 from .unknown_tokens import UnknownTokens
 
 
@@ -51,14 +52,16 @@ class ChatCore:
         closed = ClosedRooms(*shared, leaving)
         # Broker to members.
         events, self.reports = RoomEvents(*shared, leaving), DeliveryReports(*shared)
-        fencing = Fencing(*shared, link, leaving)
+        unknown_members = UnknownMembers(*shared, leaving)
+        fencing = Fencing(*shared, link, leaving, unknown_members)
         catch_up = CatchUp(*shared, groups, events, closed, fencing)
         gaps = Gaps(*shared, catch_up, closed, fencing)
-        self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports)
+        self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports, unknown_members)
         # Members to broker.
         moves = AddressMoves(*shared, groups, catch_up, listeners)
         entering = Enter(*shared, rate_keys, moves, leaving.idle)
-        self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, ExitAnswers(*shared, rate_keys))
+        exit_answers = ExitAnswers(*shared, rate_keys)
+        self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, exit_answers, unknown_members)
         self._handover = Handover(*shared, groups, moves, closed, leaving, entering, self.unknown_tokens)
         limits = RateLimits(*shared)
         self.flooding = Flooding(*shared, limits)

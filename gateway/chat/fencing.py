@@ -2,7 +2,7 @@
 
 The broker does so when nothing has come from a gateway for some time. Each canary that comes back renews the gateway's
 lease (`link/canary.py`). Without a lease the gateway is fenced: it delivers nothing until it has asked the broker which
-members it still owns (reconcile), and dropped the others.
+members it still owns (reconcile), and dropped the others. It also asks when it has lost news of its members.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 from ..link.link import Link
 from .leave import Leaving
 from .outbound import Component
+from .unknown_members import UnknownMembers
 
 RECONCILES = 3
 """Most questions in a row, if members enter between a question and its answer."""
@@ -24,6 +25,7 @@ class Fencing(Component):
 
     link: Link
     leaving: Leaving
+    unknown_members: UnknownMembers
     on_reconciled: Callable[[float], None] = field(init=False)
     """Set by `Deliver`; called when delivery may continue."""
     _fenced: bool = True
@@ -43,6 +45,10 @@ class Fencing(Component):
         if wanted and not self._asking:
             self._reconcile(now, RECONCILES - 1)
         return is_fenced
+
+    def reconcile(self) -> None:
+        """Ask at the next tick which members this gateway owns: the news of some may be lost."""
+        self.link.requests.in_doubt = True
 
     def _reconcile(self, now: float, repeats: int) -> None:
         """Ask the broker which members are this gateway's."""
@@ -65,6 +71,7 @@ class Fencing(Component):
             for room in list(rooms.values()):
                 for member_id in elsewhere.intersection(room.members):
                     self.leaving.drop(room.members[member_id])
+            self.unknown_members.note(answer.unknown, now)
             self._fenced = False
             self.on_reconciled(now)
 

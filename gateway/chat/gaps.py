@@ -45,7 +45,7 @@ class Gaps(Component):
         if room.limiter is None:
             room.limiter = ReplayLimiter(self.settings.replay_rate, room.known_last, now)
         portion = next_portion(room.limiter, room.position, room.known_last, now, self.counters)
-        if not portion:
+        if not portion and not room.is_stale:
             return
 
         def answered(answer: Answer | None, now: float) -> None:
@@ -55,7 +55,14 @@ class Gaps(Component):
             if isinstance(answer, Replayed) and not self.fencing.is_fenced(now):
                 self._take(room, answer, now)
 
-        self.out.ask(Replay(room.id, room.epoch, room.position, portion), now, answered)
+        self.out.ask(Replay(room.id, room.epoch, room.position, max(portion, 1), room.at_ms), now, answered)
+
+    def doubt(self, room: Room, now: float) -> None:
+        """Ask the log whether it goes on from what was received here: it may be an older one, or a new epoch's."""
+        room.is_stale = True
+        self.members.unsettled[room.id] = room
+        if not room.repairing and not self.fencing.is_fenced(now):
+            self.repair(room, now)
 
     def _take(self, room: Room, answer: Replayed, now: float) -> None:
         """Handle the log's answer: entries, a new epoch, or that the room is closed and its log gone (epoch 0)."""
@@ -63,11 +70,15 @@ class Gaps(Component):
             self.counters.lost_entries += max(answer.last - room.position, 0)
             self.closed_rooms.log_is_gone(room)
             return
+        room.is_stale = False
         if answer.epoch != room.epoch:
-            self.begin_epoch(room, answer.epoch, answer.first - 1)
+            self._begin_epoch(room, answer)
         if answer.first > room.position + 1:
             self.counters.lost_entries += answer.first - room.position - 1
             room.position = room.last_not_joined = answer.first - 1
+            room.at_ms = 0
+            # Among the lost entries may be one that removed a member.
+            self.fencing.reconcile()
         room.known_last = max(room.known_last, answer.last)
         if room.limiter is not None:
             room.limiter.sent(len(answer.entries))
@@ -81,10 +92,17 @@ class Gaps(Component):
         if room.waiting:
             self.catch_up.go_on(room, now)
 
-    def begin_epoch(self, room: Room, epoch: int, position: int) -> None:
-        """Begin a new epoch: history was lost or the room's owner changed, so earlier positions are invalid."""
+    def _begin_epoch(self, room: Room, answer: Replayed) -> None:
+        """Begin a new epoch: history was lost, or an older state of the store was put in its place.
+
+        The broker knows what was received here and is still in its log; what comes after that is delivered.
+        """
         self.counters.resets += 1
-        room.epoch = epoch
-        room.position = room.known_last = room.last_not_joined = position
-        for member in room.members.values():
-            member.cursor = position
+        room.epoch, room.known_last = answer.epoch, answer.last
+        position = answer.first - 1
+        if position != room.position:
+            room.position = room.last_not_joined = position
+            room.at_ms = 0
+            for member in room.members.values():
+                member.cursor = min(member.cursor, position)
+        self.fencing.reconcile()

@@ -135,6 +135,10 @@ class Room:
     """The last offset of an entry that is not JOINED: after it there is nothing for members without notices."""
     size: int
     """Members at all gateways, by the latest news."""
+    at_ms: int = 0
+    """When the entry at `position` was stamped; 0: it was not received here."""
+    is_stale: bool = False
+    """The broker's log may not be the one that was received here: it must be asked."""
     confirmed: bool = False
     """News have come: the subscription is live."""
     is_ended: bool = False

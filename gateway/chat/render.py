@@ -88,7 +88,19 @@ def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[by
     if dialect.down.form is DownForm.NATIVE:
         values = {"by": entry.peer_name, "reason": entry.text, "banned": entry.code == LeaveReason.BANNED}
         return [notices.encode_notice(dialect.down, room, "kicked", values, reason)]
-    texts = [closing_text(dialect, template, room, entry.sender, reason) for template in dialect.removed]
+    return _removed(dialect, room, entry.sender, reason)
+
+
+def lost_membership(room: str, dialect: Dialect, options: int) -> list[bytes]:
+    """Return the datagrams that tell a member that it is no member any more, for reasons that are lost."""
+    reason = phrase(Phrase.YOU_ARE_OUT, bool(options & MemberOptions.JAPANESE), room=room)
+    if dialect.down.form is DownForm.NATIVE:
+        return [downlink_encoder.encode_closing(dialect, room, "timeout", reason)]
+    return _removed(dialect, room, "", reason)
+
+
+def _removed(dialect: Dialect, room: str, user: str, reason: str) -> list[bytes]:
+    texts = [closing_text(dialect, template, room, user, reason) for template in dialect.removed]
     farewells = [downlink_encoder.encode_closing(dialect, room, "kicked", text) for text in texts]
     if not any("{reason}" in template for template in dialect.removed):
         farewells.insert(0, downlink_encoder.encode_message(dialect.down, room, 0, names.SERVER_NAME, reason))

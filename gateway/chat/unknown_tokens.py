@@ -23,6 +23,7 @@ from .enter import Enter
 from .members import Member
 from .outbound import Component
 from .refusal_as_token import ExitAnswers, holds_refusal
+from .unknown_members import UnknownMembers
 
 HELD_TOKENS, HELD_DATAGRAMS, HELD_BYTES = 4_096, 16, 8 * 2**20
 """Unknown tokens that the directory is asked about at a time, datagrams held for each, and bytes held for all."""
@@ -45,6 +46,7 @@ class UnknownTokens(Component):
     enter: Enter
     closed_rooms: ClosedRooms
     exit_answers: ExitAnswers
+    unknown_members: UnknownMembers
     _held: dict[bytes, Held] = field(default_factory=dict)
     """By the hash of the token."""
     _held_bytes: int = 0
@@ -99,6 +101,7 @@ class UnknownTokens(Component):
                 self.members.unproven.pop(member.id, None)
         elif self._refused.get(token, 0.0) > now:
             self.counters.unknown_tokens += 1
+            self.unknown_members.tell_again(token_hash, source, now)
         elif not self._has_place(token_hash, len(data)):
             self.counters.held_dropped += 1
         elif (held := self._held.get(token_hash)) is not None:
@@ -129,6 +132,7 @@ class UnknownTokens(Component):
                     self._shown_elsewhere(source, held, now)
                 case Refused(Status.ROOM_NOT_FOUND):
                     self.counters.unknown_tokens += len(held)
+                    self.unknown_members.tell_again(token_hash, source, now)
                     self._refused[token] = now + REFUSED_S
                     drop_oldest(self._refused, REFUSED_TOKENS)
                 case _:

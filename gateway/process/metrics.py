@@ -94,6 +94,7 @@ def rows(service: Service) -> list[Row]:
         count("gaps", "Times that news were missing and the log was asked"),
         count("lost_entries", "Entries that the log did not hold any more"),
         count("resets", "Rooms that began a new epoch"),
+        count("unknown_members", "Members removed because the directory did not know them"),
         count("replays_paced", "Times a replay waited for its rate"),
         count("backlog_skipped", "Entries beyond the backlog of a member whose address came late"),
         count("fenced", "Times that it was out of touch and delivered nothing"),

@@ -67,7 +67,7 @@ def test_a_stranger_is_told_so_and_nothing_is_kept_of_it() -> None:
         Publish(1, [Item(EntryKind.SAID, 1, 2, "hi", 0)]),
         Request(1, ListRooms(10)),
         Canary(1),
-        Delivered([(1, 1)]),
+        Delivered([(1, 1, 1)]),
         backbone.Bye(),
     ):
         assert broker.say("/stranger", message) == [Unknown("broker-1")]
@@ -600,7 +600,7 @@ def test_a_subscription_to_a_closed_room_says_that_it_is_no_more(broker: Broker)
 def test_a_gateway_may_ask_where_rooms_stand(broker: Broker) -> None:
     one, two = broker.create(), broker.create("attic", token=2)
     broker.publish(A, said(one, "hi"), left(two))
-    answer = broker.ask(B, Positions([one.room, two.room, 99]))
+    answer = broker.ask(B, Positions([(room, 1, 2, 0) for room in (one.room, two.room, 99)]))
     assert answer == RoomPositions([(one.room, 1, 2), (two.room, 0, 2), (99, 0, 0)])
 
 
@@ -641,9 +641,8 @@ class TestReplay:
         answer = self.replay(broker, member, after)
         assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, after + 1, 10, 10 - after)
 
-    @pytest.mark.parametrize("after", [10, 11, 2**63 - 1])
-    def test_has_nothing_after_the_end(self, broker: Broker, member: Granted, after: int) -> None:
-        answer = self.replay(broker, member, after)
+    def test_has_nothing_after_the_end(self, broker: Broker, member: Granted) -> None:
+        answer = self.replay(broker, member, 10)
         assert (answer.epoch, answer.first, answer.last, answer.entries) == (1, 11, 10, [])
 
     @pytest.mark.parametrize(("after", "limit"), [(0, 1), (0, 3), (2, 1), (4, 3), (4, 2), (9, 1)])
@@ -667,6 +666,36 @@ class TestReplay:
     def test_of_another_epoch_begins_at_the_start(self, broker: Broker, member: Granted) -> None:
         answer = self.replay(broker, member, 8, epoch=7)
         assert (answer.epoch, answer.first, answer.last, len(answer.entries)) == (1, 1, 10, 10)
+
+    def test_of_another_epoch_goes_on_after_what_both_have(self, broker: Broker, member: Granted) -> None:
+        at_ms = broker.log(member.room)[7].at_ms
+        answer = broker.ask(B, Replay(member.room, 7, 8, 100, at_ms))
+        assert isinstance(answer, Replayed)
+        assert (answer.epoch, answer.first, len(answer.entries)) == (1, 9, 2)
+
+    @pytest.mark.parametrize(
+        ("after", "at_ms", "first"),
+        [(8, 1, 9), (11, 5, 11), (12, 0, 11), (12, 5, 11), (2**63 - 1, 0, 11)],
+        ids=["other entry", "other entry of this run", "beyond the end", "beyond the end, stamped", "far beyond"],
+    )
+    def test_of_a_later_state_of_the_store_begins_a_new_epoch_once(
+        self, broker: Broker, member: Granted, after: int, at_ms: int, first: int
+    ) -> None:
+        broker.restart(A, B)
+        broker.publish(A, said(member, 11))
+        broker.news.clear()
+        epochs = set()
+        for _ in range(3):
+            answer = broker.ask(B, Replay(member.room, 1, after, 100, at_ms))
+            assert isinstance(answer, Replayed)
+            # What came before this run of the broker may be what the gateway has received.
+            assert [entry.offset for entry in answer.entries] == list(range(first, 12))
+            epochs.add(answer.epoch)
+        assert len(epochs) == 1
+        assert epochs != {1}
+        broker.turn()
+        assert [(news.epoch, news.last) for _, news in broker.news] == [(*epochs, 11)]
+        assert {(room.epoch, room.epoch_after) for room in broker.store.load().rooms} == {(*epochs, 10)}
 
     def test_of_a_closed_room_tells_its_end_for_a_while(self, broker: Broker, member: Granted) -> None:
         broker.publish(A, said(member, "bye"), left(member))

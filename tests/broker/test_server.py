@@ -269,7 +269,7 @@ async def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkey
         greedy, modest = new_gateway("1"), new_gateway("2")
         await greedy.greet()
         await modest.greet()
-        much = backbone.pack_frames([backbone.encode(Request(1, backbone.Positions([0] * 100)))] * 500)
+        much = backbone.pack_frames([backbone.encode(Request(1, backbone.Positions([(0, 0, 0, 0)] * 100)))] * 500)
         for frame in much:
             await greedy.say_parts(frame)
         await greedy.hear()  # it is being served

@@ -22,7 +22,7 @@ def test_the_largest_frames_are_taken_by_the_sockets() -> None:
     text = "\u3042" * 1_365  # as many bytes as a datagram has
     for message in (
         Request(1, Reconcile([ID] * backbone.MAX_MEMBERS)),
-        Delivered([(ID, 2**31)] * backbone.MAX_ROOMS),
+        Delivered([(ID, 2**31, 2**31)] * backbone.MAX_ROOMS),
         Publish(1, [Item(1, ID, ID, text, 0)] * publisher.ITEMS_A_FRAME),
     ):
         assert len(backbone.encode(message)) < zeromq.MAX_FRAME_SIZE

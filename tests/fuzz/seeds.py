@@ -51,7 +51,7 @@ QUESTIONS: list[backbone.Question] = [
     backbone.ListRooms(5),
     backbone.Replay(1, 1, 0, 10),
     backbone.Reconcile([1]),
-    backbone.Positions([1, 2]),
+    backbone.Positions([(1, 1, 5, 0), (2, 1, 2**40, 3)]),
     backbone.Who(1, 0, 5),
     backbone.Browse(0, 5),
     backbone.GetTime(),
@@ -86,7 +86,7 @@ UPWARD: list[backbone.Upward] = [
     *(backbone.Publish(1, [backbone.Item(EntryKind.COMMANDED, 1, 1, line, 0)]) for line in COMMANDS),
     *(backbone.Request(number, body) for number, body in enumerate(QUESTIONS, 50)),
     backbone.Canary(7),
-    backbone.Delivered([(1, 2)]),
+    backbone.Delivered([(1, 1, 2)]),
     backbone.Bye(),
 ]
 ANSWERS: list[backbone.Answer] = [
@@ -94,7 +94,7 @@ ANSWERS: list[backbone.Answer] = [
     backbone.Refused(4, "why"),
     backbone.Rooms(["den"]),
     backbone.Replayed(1, 1, 2, 3, [said(2, 1, "hello"), said(3, 2, "you")]),
-    backbone.Reconciled([]),
+    backbone.Reconciled([], []),
     backbone.Done(),
 ]
 DOWNWARD: list[backbone.Downward] = [

@@ -192,7 +192,7 @@ class ScriptedGateway(FakeGateway):
             for _ in range(3):
                 self.wait(CANARY_S)
                 for request in self.asked(backbone.Reconcile):
-                    self.reply(request.id, backbone.Reconciled([]))
+                    self.reply(request.id, backbone.Reconciled([], []))
             assert self.notified() == [backbone.Hello(backbone.VERSION)]
 
     # --- time, and what the gateway sends ---------------------------------------------------------------------------

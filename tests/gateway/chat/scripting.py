@@ -31,12 +31,14 @@ def replayed(*entries: Entry, last: int = 0, first: int = 0, epoch: int = 1, roo
     return Replayed(room, epoch, first or (entries[0].offset if entries else end + 1), end, list(entries))
 
 
-def answer_replay(gateway: ScriptedGateway, *entries: Entry, after: int, last: int = 0, first: int = 0) -> None:
+def answer_replay(
+    gateway: ScriptedGateway, *entries: Entry, after: int, last: int = 0, first: int = 0, epoch: int = 1
+) -> None:
     """Answer the one replay that was asked for."""
     (request,) = gateway.asked(Replay)
     assert isinstance(request.body, Replay)
     assert request.body.after == after
-    gateway.reply(request.id, replayed(*entries, last=last, first=first))
+    gateway.reply(request.id, replayed(*entries, last=last, first=first, epoch=epoch))
 
 
 def answer_all(gateway: ScriptedGateway, log: list[Entry]) -> int:

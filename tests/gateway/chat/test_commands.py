@@ -261,7 +261,7 @@ def test_a_fenced_gateway_sends_no_numbers_of_a_big_room(
     assert gateway.outbound.to(address_of(1)) == []
     gateway.canaries_come_back = True
     gateway.wait(1.0)
-    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
     gateway.tick()
     (told,) = gateway.outbound.to(address_of(1))
     assert json.loads(told)["notice"] == "people"

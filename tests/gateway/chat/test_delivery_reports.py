@@ -27,7 +27,7 @@ def test_a_report_that_got_lost_with_the_broker_is_made_again(seed: int) -> None
     assert len(listener.offsets()) == 6
 
 
-def reports(gateway: ScriptedGateway) -> list[list[tuple[int, int]]]:
+def reports(gateway: ScriptedGateway) -> list[list[tuple[int, int, int]]]:
     return [message.positions for message in gateway.notified() if isinstance(message, Delivered)]
 
 
@@ -36,12 +36,12 @@ def test_how_far_was_delivered_is_reported_at_once_and_then_now_and_then(gateway
     gateway.wait(1.0)
     reports(gateway)
     gateway.news(said(2, 9, "2"))
-    assert reports(gateway) == [[(1, 2)]]
+    assert reports(gateway) == [[(1, 1, 2)]]
     for offset in range(3, 10):
         gateway.news(said(offset, 9, str(offset)))
     assert reports(gateway) == []
     gateway.now += REPORT_S
-    assert reports(gateway) == [[(1, 9)]]
+    assert reports(gateway) == [[(1, 1, 9)]]
     gateway.wait(5.0)
     assert reports(gateway) == []
 

@@ -20,7 +20,7 @@ def test_a_gateway_without_a_lease_delivers_nothing_before_it_has_reconciled(gat
     request = gateway.asked(Reconcile)[-1]
     assert isinstance(request.body, Reconcile)
     assert sorted(request.body.members) == [1, 2]
-    gateway.reply(request.id, Reconciled([2]))
+    gateway.reply(request.id, Reconciled([2], []))
     gateway.tick()
     while answer_all(gateway, [said(2, 9, "2")]):
         pass
@@ -38,13 +38,13 @@ def test_members_that_come_in_while_reconciling_are_asked_for_too(gateway: Scrip
     first = gateway.asked(Reconcile)[-1]
     # The answer to a question of long ago: the member may be another's by now.
     gateway.enter(2, address=BOB)
-    gateway.reply(first.id, Reconciled([]))
+    gateway.reply(first.id, Reconciled([], []))
     second = gateway.asked(Reconcile)[-1]
     assert isinstance(second.body, Reconcile)
     assert sorted(second.body.members) == [1, 2]
     gateway.news(said(2, 9, "2"))
     assert gateway.outbound.sent == []
-    gateway.reply(second.id, Reconciled([2]))
+    gateway.reply(second.id, Reconciled([2], []))
     gateway.tick()
     while answer_all(gateway, [said(2, 9, "2")]):
         pass
@@ -58,9 +58,9 @@ def test_entries_missed_while_fenced_are_replayed(gateway: ScriptedGateway) -> N
     gateway.canaries_come_back = True
     gateway.answer(backbone.Accepted(0))
     gateway.wait(1.0)
-    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
     request = gateway.asked(Positions)[-1]
-    assert request.body == Positions([1])
+    assert request.body == Positions([(1, 1, 1, 0)])
     gateway.reply(request.id, RoomPositions([(1, 1, 3)]))
     while answer_all(gateway, [said(2, 9, "2"), said(3, 9, "3")]):
         pass

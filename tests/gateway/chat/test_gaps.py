@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, answer_replay, replayed, slow_gateway, texts
-from tests.support.fakes import ScriptedGateway, said
+from tests.support.fakes import WALL_MS, ScriptedGateway, said
 from tsudoi.protocol.backbone import Replay
 
 
@@ -74,11 +74,52 @@ def test_a_repair_that_is_not_answered_is_asked_for_again(gateway: ScriptedGatew
 def test_another_epoch_begins_anew_and_is_counted(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.news(said(2, 9, "old"))
-    gateway.news(said(1, 9, "new"), said(2, 9, "newer"), epoch=2)
-    assert gateway.asked(Replay) == []
+    gateway.news(said(2, 9, "newer"), epoch=2)
+    (request,) = gateway.asked(Replay)
+    assert request.body == Replay(1, 1, 2, 500, WALL_MS)
+    gateway.reply(request.id, replayed(said(1, 9, "new"), said(2, 9, "newer"), epoch=2))
     gateway.news(said(3, 9, "newest"), epoch=2)
     assert gateway.counters.resets == 1
     assert texts(gateway, ALICE) == ["old", "new", "newer", "newest"]
+
+
+def test_in_another_epoch_it_goes_on_after_what_is_still_in_the_log(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2)
+    gateway.news(said(2, 9, "old"))
+    gateway.news(last=4, epoch=2)
+    answer_replay(gateway, said(3, 9, "three"), said(4, 9, "four"), after=2, epoch=2)
+    gateway.receive(2, "", BOB)
+    (request,) = gateway.asked(Replay)
+    assert request.body == Replay(1, 2, 1, 500)
+    gateway.reply(request.id, replayed(*(said(n, 9, f"{n}") for n in (2, 3, 4)), epoch=2))
+    assert (texts(gateway, ALICE), texts(gateway, BOB)) == (["old", "three", "four"], ["2", "3", "4"])
+    assert gateway.counters.lost_entries == 0
+
+
+def test_another_entry_at_its_own_position_shows_that_the_log_is_another(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.news(said(2, 9, "old"))
+    gateway.news(said(2, 9, "old"))
+    assert gateway.asked(Replay) == []
+    other = said(2, 9, "other")
+    other.at_ms += 1
+    gateway.news(other, said(3, 9, "three"))
+    answer_replay(gateway, other, said(3, 9, "three"), after=2, epoch=2)
+    assert texts(gateway, ALICE) == ["old", "other", "three"]
+
+
+def test_an_answer_that_does_not_come_is_asked_for_again_in_another_epoch(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.news(last=1, epoch=2)
+    gateway.asked(Replay)
+    gateway.wait(gateway.settings.request_timeout_s + 0.5)
+    request = gateway.asked(Replay)[-1]
+    gateway.reply(request.id, replayed(last=1, epoch=2))
+    gateway.news(said(2, 9, "two"), epoch=2)
+    assert texts(gateway, ALICE) == ["two"]
+    gateway.wait(5.0)
+    assert gateway.asked(Replay) == []
 
 
 @given(data=st.data())

@@ -21,9 +21,9 @@ def reconcile(gateway: ScriptedGateway, *granted: Granted) -> None:
     gateway.tick()
     (request,) = gateway.asked(Reconcile)
     gateway.answer(Adopt([Adoption(each, hash_token(token_of(each.member))) for each in granted]))
-    gateway.reply(request.id, Reconciled([]))
+    gateway.reply(request.id, Reconciled([], []))
     for again in gateway.asked(Reconcile):
-        gateway.reply(again.id, Reconciled([]))
+        gateway.reply(again.id, Reconciled([], []))
 
 
 def test_a_second_grant_of_a_question_asked_twice_is_reconciled() -> None:
@@ -53,7 +53,7 @@ def test_a_grant_that_comes_too_late_is_reconciled() -> None:
     request = gateway.asked(Resume)[0]
     assert request.body == Resume(hash_token(token_of(1)), "192.0.2.1", 30_000)
     gateway.wait(gateway.settings.request_timeout_s + 1)
-    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
     gateway.reply(request.id, a_grant(1, address=WRITTEN))
     reconcile(gateway, a_grant(1, address=WRITTEN))
     assert list(gateway.members.rooms[1].members) == [1]
@@ -71,9 +71,9 @@ def test_after_a_lost_resume_the_gateway_reconciles() -> None:
     again = gateway.asked(Reconcile)[-1]
     assert again.id != request.id
     gateway.answer(Adopt([Adoption(a_grant(1, address=WRITTEN), hash_token(token_of(1)))]))
-    gateway.reply(again.id, Reconciled([]))
+    gateway.reply(again.id, Reconciled([], []))
     # One came in meanwhile: may it be another's by now?
-    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([]))
+    gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
     assert sorted(gateway.members.rooms[1].members) == [1, 9]
     gateway.wait(gateway.settings.request_timeout_s + 1)
     assert gateway.asked(Reconcile) == []

@@ -42,11 +42,11 @@ def test_nothing_is_published_before_the_next_welcome(here: Here) -> None:
 
 def test_nothing_is_notified_to_a_broker_that_does_not_know_this_gateway() -> None:
     here = Here()
-    here.link.notify(Delivered([(1, 2)]))
+    here.link.notify(Delivered([(1, 1, 2)]))
     assert here.said() == []
     here.handle(Welcome("broker", 0, True))
-    here.link.notify(Delivered([(1, 2)]))
-    assert here.said() == [Delivered([(1, 2)])]
+    here.link.notify(Delivered([(1, 1, 2)]))
+    assert here.said() == [Delivered([(1, 1, 2)])]
 
 
 def test_items_may_wait_for_company(here: Here) -> None:

@@ -65,7 +65,8 @@ class Replayed(Wire, tag=23):
 
     complete: `first` is the requested offset plus one, in the same epoch;
     gap: `first` is later, and the entries between are lost;
-    reset: another epoch, with all entries of its log;
+    reset: another epoch; `first` may be any offset. If the log still has what the gateway has received, the entries
+    after that, else those of the new epoch;
     gone: `epoch` is 0, the room and its log no longer exist.
 
     The log of a closed room is kept for a while, with CLOSED as its last entry.
@@ -81,12 +82,13 @@ class Replayed(Wire, tag=23):
 
 
 class Reconciled(Wire, tag=24):
-    """The members named in Reconcile that another gateway serves.
-
-    The rooms' logs tell which of the others have left.
-    """
+    """Which of the members named in Reconcile the gateway does not serve."""
 
     elsewhere: list[Number]
+    """Another gateway serves them, or has told them that they were removed."""
+    unknown: list[Number]
+    """They have left, as the rooms' logs say, or the directory has lost them. A gateway that has come to the end of
+    such a log, and still has the member, tells it."""
 
 
 class RoomPositions(Wire, tag=25):

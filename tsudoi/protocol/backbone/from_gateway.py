@@ -94,6 +94,9 @@ class Replay(Wire, tag=14):
     after: Number
     limit: Number
     """Most entries."""
+    at_ms: Number = 0
+    """When the entry at the offset `after` was stamped, as the gateway received it; 0: not known. If the log has
+    another entry there, or none, the broker continues from an older store than the gateway has seen."""
 
 
 class Reconcile(Wire, tag=15):
@@ -109,7 +112,9 @@ class Reconcile(Wire, tag=15):
 class Positions(Wire, tag=16):
     """Ask for the positions of rooms, when news may have been dropped."""
 
-    rooms: Annotated[list[Number], msgspec.Meta(max_length=ROOMS_ASKED)]
+    rooms: Annotated[list[tuple[Number, Number, Number, Number]], msgspec.Meta(max_length=ROOMS_ASKED)]
+    """(room, epoch, the gateway's own offset there, when that entry was stamped or 0). A broker whose log ends before
+    that offset begins a new epoch for the room."""
 
 
 class Who(Wire, tag=40):
@@ -176,8 +181,8 @@ class Canary(Wire, tag=4):
 class Delivered(Wire, tag=5):
     """Report how far this gateway has delivered its rooms, so that another gateway can continue from there."""
 
-    positions: Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=MAX_ROOMS)]
-    """(room, offset) of rooms with deliveries since the last report."""
+    positions: Annotated[list[tuple[Number, Number, Number]], msgspec.Meta(max_length=MAX_ROOMS)]
+    """(room, epoch, offset) of rooms with deliveries since the last report."""
 
 
 class Bye(Wire, tag=6):

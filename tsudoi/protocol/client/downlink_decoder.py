@@ -142,6 +142,7 @@ _REMOVALS = (
     Phrase.YOU_BANNED,
     Phrase.YOU_REMOVED,
     Phrase.YOU_REMOVED_WHY,
+    Phrase.YOU_ARE_OUT,
 )
 
 

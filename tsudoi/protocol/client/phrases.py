@@ -166,6 +166,11 @@ class Phrase(IntEnum):
         "The operator has removed you from {room}: {text}",
         "管理者があなたを {room} から退室させました: {text}",
     )
+    YOU_ARE_OUT = (
+        98,
+        "You are not in {room} any more. Join it again.",
+        "あなたはもう {room} にいません。もう一度入室してください。",
+    )
 
 
 IDLE: tuple[tuple[int, str, str], ...] = (

@@ -215,8 +215,11 @@ AN_ITEM = Item(1, 1, 1, "", 0)
         (Request(1, A_CREATE), Request(1, structs.replace(A_CREATE, user="u" * 1025))),
         (Request(1, A_CREATE), Request(1, structs.replace(A_CREATE, ip="1" * 1025))),
         (Request(1, Reconcile([1] * MAX_MEMBERS)), Request(1, Reconcile([1] * (MAX_MEMBERS + 1)))),
-        (Delivered([(1, 1)] * MAX_ROOMS), Delivered([(1, 1)] * (MAX_ROOMS + 1))),
-        (Request(1, Positions([1] * ROOMS_ASKED)), Request(1, Positions([1] * (ROOMS_ASKED + 1)))),
+        (Delivered([(1, 1, 1)] * MAX_ROOMS), Delivered([(1, 1, 1)] * (MAX_ROOMS + 1))),
+        (
+            Request(1, Positions([(1, 1, 1, 1)] * ROOMS_ASKED)),
+            Request(1, Positions([(1, 1, 1, 1)] * (ROOMS_ASKED + 1))),
+        ),
     ],
 )
 def test_frames_of_gateways_have_bounds(most: Upward, too_much: Upward) -> None:
