@@ -97,10 +97,12 @@ def ping_command(config: Config, bind: str | None, timeout: float) -> None:
 @click.pass_obj
 def backup_command(config: Config, file: Path) -> None:
     """Copy the store (--store sqlite:PATH) to FILE while its broker runs."""
-    if config.store_path is None:
+    if config.store is None:
         raise click.UsageError("a store in memory can not be copied")
+    if not isinstance(config.store, Path):
+        raise click.UsageError("a database is copied with its own tools: pg_dump --schema=tsudoi, or pg_basebackup")
     try:
-        back_up(config.store_path, file)
+        back_up(config.store, file)
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
-    click.echo(f"{file} has all that {config.store_path} had")
+    click.echo(f"{file} has all that {config.store} had")

@@ -9,23 +9,12 @@ from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
 from tsudoi.protocol.backbone import parse_to_bind
-from tsudoi.protocol.errors import SettingError
 from tsudoi.protocol.names import room_name
+
+from .store.place import StorePlace, parse_store
 
 MAX_SOCKET_PATH = 107
 """Bytes; unix(7)."""
-
-
-def parse_store(text: str) -> Path | None:
-    """Return the path in `sqlite:PATH`, None for `memory`; raise SettingError for anything else."""
-    if text == "memory":
-        return None
-    kind, _, path = text.partition(":")
-    if kind != "sqlite" or not path or "\0" in path:
-        raise SettingError(f"store {text!r} is neither memory nor sqlite:PATH")
-    if not Path(path).name:
-        raise SettingError(f"store {text!r} names a folder, and no file")
-    return Path(path)
 
 
 def parse_admin(text: str) -> str:
@@ -70,17 +59,20 @@ class Config:
         parse=parse_to_bind,
         metavar="ENDPOINT",
     )
-    store_path: Path | None = setting(
+    store: StorePlace = setting(
         "sqlite:data/tsudoi.sqlite",
-        "Where rooms, members and logs are kept; `memory`: only as long as this process lives.",
+        "Where rooms, members and logs are kept: a file; `postgresql://USER@HOST/DATABASE`, with the password in"
+        " `PGPASSWORD` or `PGPASSFILE`; or `memory`, only as long as this process lives.",
         parse=parse_store,
-        flag="--store",
-        metavar="memory|sqlite:PATH",
+        metavar="PLACE",
     )
     durability: Literal["process", "full"] = setting(
         "process",
         "What accepted messages survive: `process`, that the broker is killed; `full`, a power cut too (each batch is"
-        " synced to the disk).",
+        " synced to the disk). For a file only.",
+    )
+    require_synchronous: bool = setting(
+        False, "Refuse to serve while no synchronous standby of the database keeps each accepted message, too."
     )
     limits: Limits = field(default_factory=Limits)
     keys_folder: Path = setting(
@@ -121,13 +113,13 @@ class Config:
     def admin(self) -> str | None:
         """Where operators connect; None: nowhere."""
         if self.admin_given is None:
-            return admin_beside(self.store_path)
+            return admin_beside(self.store)
         return None if self.admin_given == "none" else self.admin_given
 
 
-def admin_beside(store: Path | None) -> str | None:
-    """Return the operators' endpoint, a socket beside the store; None if there is no store, or its path is too long."""
-    if store is None:
+def admin_beside(store: StorePlace) -> str | None:
+    """Return the operators' endpoint, a socket beside the store; None if that is no file, or its path is too long."""
+    if not isinstance(store, Path):
         return None
     for path in (store, Path(os.path.relpath(store))):
         if len(os.fsencode(f"{path}.admin")) <= MAX_SOCKET_PATH:

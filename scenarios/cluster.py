@@ -28,15 +28,15 @@ class Broker(Process):
     """`python -m broker`."""
 
     def __init__(
-        self, store: Path | None = None, *options: str, bind: str = f"tcp://{HOST}:0", name: str = "broker"
+        self, store: Path | str | None = None, *options: str, bind: str = f"tcp://{HOST}:0", name: str = "broker"
     ) -> None:
         """Args:
-        store: the SQLite file; None: keep everything in memory.
+        store: the SQLite file, or the URL of a database; None: keep everything in memory.
         bind: where gateways come; port 0 for a free one.
         """
         super().__init__(name)
         self.endpoint = bind
-        engine = "memory" if store is None else f"sqlite:{store}"
+        engine = store if isinstance(store, str) else "memory" if store is None else f"sqlite:{store}"
         # Without keys, unless the caller passes some: keys in data/ are not for this run.
         keys = () if "--keys" in options else ("--insecure",)
         self._options = ("--store", engine, *keys, *options)

@@ -1,4 +1,4 @@
-"""Commit turns to the store, one at a time and in order.
+"""Commit turns to the store, one at a time and in order; and trim its logs between two of them.
 
 A commit that takes microseconds runs in the event loop: to hand it to a thread and back would cost as much. One that
 takes milliseconds (an fsync, a round trip to a database, a fold of many turns) runs in a worker thread, and the loop
@@ -18,8 +18,8 @@ SLOW_S = 0.001
 """Commits that take longer than this, averaged over the last few, run in the thread."""
 SMOOTHING = 8
 
-OnCommitted = Callable[[BaseException | None], None]
-"""Called in the event loop, with the error if the batch was not kept."""
+OnDone = Callable[[BaseException | None], None]
+"""Called in the event loop, with the error if the store failed."""
 
 
 class Committer:
@@ -30,7 +30,7 @@ class Committer:
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "commit")
         self._running: Future[None] | None = None
-        self._on_committed: OnCommitted | None = None
+        self._on_done: OnDone | None = None
         self._usual_s = 0.0
         self.seconds = Histogram(SECONDS)
         """How long commits took."""
@@ -42,7 +42,7 @@ class Committer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a commit is running in the thread, or its end has not been reported yet."""
+        """Whether the thread is at work, or its end has not been reported yet."""
         return self._running is not None
 
     def commit(self, batch: Batch) -> None:
@@ -54,15 +54,15 @@ class Committer:
             self._usual_s += (took_s - self._usual_s) / SMOOTHING
         self.seconds.note(took_s)
 
-    def start(self, batch: Batch, on_committed: OnCommitted) -> None:
-        """Commit a batch in the thread, and call `on_committed` when that is done; none may be running."""
+    def start(self, work: Callable[[], None], on_done: OnDone) -> None:
+        """Do a commit, or other work with the store, in the thread; call `on_done` after it. None may be running."""
         assert self._running is None
-        self._on_committed = on_committed
-        self._running = self._thread.submit(self.commit, batch)
+        self._on_done = on_done
+        self._running = self._thread.submit(work)
         self._running.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._report))
 
     def wait(self) -> None:
-        """Block until no commit is running, and report its end."""
+        """Block until the thread is idle, and report its end."""
         if self._running is not None:
             wait([self._running])
             self._report()
@@ -72,8 +72,8 @@ class Committer:
         self._thread.shutdown()
 
     def _report(self) -> None:
-        """Report the end of a commit, unless `wait` has done so."""
-        running, on_committed = self._running, self._on_committed
-        if running is not None and running.done() and on_committed is not None:
-            self._running = self._on_committed = None
-            on_committed(running.exception())
+        """Report the end of the thread's work, unless `wait` has done so."""
+        running, on_done = self._running, self._on_done
+        if running is not None and running.done() and on_done is not None:
+            self._running = self._on_done = None
+            on_done(running.exception())

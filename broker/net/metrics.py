@@ -56,6 +56,11 @@ def rows(server: Server) -> list[Row]:
         counter(
             f"{PREFIX}lost_log_lines", "Log lines that nothing read, or that could not be written", logs.lost_lines
         ),
+        gauge(
+            f"{PREFIX}survives_a_machine",
+            "1 while accepted messages are kept on a second machine",
+            lambda: server.store.survives_a_machine,
+        ),
         number("entries", "Entries appended to the logs of rooms"),
         number("repeated_items", "Items that had been accepted before"),
         number("refused_items", "Items for members that are not the sender's"),

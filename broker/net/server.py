@@ -146,6 +146,11 @@ class Server:
         return self._core
 
     @property
+    def store(self) -> Store:
+        """Keeps each turn."""
+        return self._store
+
+    @property
     def committer(self) -> Committer:
         """Runs the commits."""
         return self._committer
@@ -163,7 +168,7 @@ class Server:
     def illness(self) -> str:
         """Return why the broker is unhealthy, empty if it is healthy. Another thread may call this."""
         silent_s = time.monotonic() - self.checked_at
-        return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else ""
+        return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else self._store.illness()
 
     def open_admin(self, endpoint: str, service: AdminService) -> AdminServer:
         """Listen for operators too.
@@ -287,13 +292,14 @@ class Server:
     def _take_turn(self) -> None:
         """Commit what was decided, then publish and answer it."""
         try:
-            if self._trim_due:
-                self._trim()
+            if self._trim_due and self._trims_aside():
+                return
             if self._admin is not None and self._is_asked:
                 self._admin.read(self._moment)
             turn = self._core.take_turn(self._moment)
             if turn.batch and self._committer.is_slow:
-                self._committer.start(turn.batch, functools.partial(self._committed, turn))
+                commit = functools.partial(self._committer.commit, turn.batch)
+                self._committer.start(commit, functools.partial(self._committed, turn))
                 return
             if turn.batch:
                 self._committer.commit(turn.batch)
@@ -303,18 +309,23 @@ class Server:
 
     def _committed(self, turn: Turn, error: BaseException | None) -> None:
         """Publish a turn that the thread has committed, and continue with frames that have arrived meanwhile."""
+        if self._has_failed(error):
+            return
+        try:
+            self._publish(turn)
+        except StoreError as exc:
+            self._fail(exc)
+        finally:
+            self._pump()
+
+    def _has_failed(self, error: BaseException | None) -> bool:
+        """Return whether the thread has failed; end then."""
         if isinstance(error, StoreError):
             self._fail(error)
         elif error is not None:
             self._give_up()
             raise error
-        else:
-            try:
-                self._publish(turn)
-            except StoreError as exc:
-                self._fail(exc)
-            finally:
-                self._pump()
+        return error is not None
 
     def _publish(self, turn: Turn) -> None:
         """Publish and answer a turn that is kept, then read logs; raise StoreError if that fails."""
@@ -431,10 +442,26 @@ class Server:
         self._trim_due = True
         self._pump()
 
-    def _trim(self) -> None:
+    def _trims_aside(self) -> bool:
+        """Trim the logs; return whether the thread does it, as the store is slow."""
         self._trim_due = False
         before_ms = int((time.time() - self._limits.log_age_s) * 1000)
-        self._core.trimmed(self._store.trim(self._limits.log_entries, before_ms))
+        firsts: dict[int, int] = {}
+
+        def trim() -> None:
+            firsts.update(self._store.trim(self._limits.log_entries, before_ms))
+
+        def trimmed(error: BaseException | None) -> None:
+            if not self._has_failed(error):
+                self._core.trimmed(firsts)
+                self._pump()
+
+        if self._committer.is_slow:
+            self._committer.start(trim, trimmed)
+            return True
+        trim()
+        self._core.trimmed(firsts)
+        return False
 
     # --- the end --------------------------------------------------------------------------------------------------
 

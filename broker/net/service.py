@@ -24,17 +24,15 @@ from ..admin.service import AdminService
 from ..config import Config, Limits
 from ..core import Core
 from ..keys.allow_list import AllowList
-from ..store.interface import Store
-from ..store.memory import MemoryStore
-from ..store.sqlite import SqliteStore
-from ..store.sqlite_file import StoreInUse
+from ..store.interface import Store, StoreInUse
+from ..store.place import open_store
 from . import metrics
 from .server import Server
 
 logger = logs.get("broker")
 
-TAKE_OVER_S = 3.0
-"""How long to wait for an earlier broker to close the store."""
+TAKE_OVER_S = 5.0
+"""How long to wait for an earlier broker to close the store, or for its lease in a database to end."""
 
 
 class BrokerService:
@@ -79,13 +77,13 @@ class BrokerService:
             closing.callback(server.stop)
             if config.admin is not None:
                 server.open_admin(config.admin, AdminService(core))
-            elif config.store_path is not None:
-                why = "--admin none, or the store's path is too long for a socket"
+            elif config.store is not None:
+                why = "--admin none, or the store has no path for a socket beside it: give --admin"
                 logger.warning("no operator can connect", why=why)
             server.start()
             _log_keys(config, allow_list)
             rooms, members = len(core.directory.rooms), len(core.directory.members)
-            logger.info("store opened", store=config.store_path or "memory", rooms=rooms, members=members)
+            logger.info("store opened", store=str(config.store or "memory"), rooms=rooms, members=members)
             if config.http is not None:
                 closing.callback(HttpServer(config.http, server.illness, exposition(metrics.rows(server))).close)
             return cls(config, server, closing.pop_all())
@@ -125,12 +123,10 @@ def _log_keys(config: Config, allow_list: AllowList | None) -> None:
 
 
 async def _open_store(config: Config) -> Store:
-    if config.store_path is None:
-        return MemoryStore()
     deadline = time.monotonic() + TAKE_OVER_S
     while True:
         try:
-            return SqliteStore(config.store_path, config.durability)
+            return open_store(config.store, config.durability, config.require_synchronous)
         except StoreInUse:
             if time.monotonic() > deadline:
                 raise

@@ -4,9 +4,11 @@ The broker decides on its own copy of the rooms and gives each turn's changes to
 transaction in a file, one round trip to a server.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple, Protocol
+
+from tsudoi.protocol.errors import SettingError
 
 FOREVER = 2**62
 """The end of a restriction without one."""
@@ -17,6 +19,10 @@ class RestrictionKind(IntEnum):
 
     BAN = 1
     MUTE = 2
+
+
+class StoreInUse(SettingError):
+    """Another broker has the store open; it may be about to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +133,16 @@ class Batch:
         changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
         return any(changes) or bool(self.restrictions)
 
+    def without_dropped(self) -> "Batch":
+        """Return it without the numbers of the gateways and rooms that it drops."""
+        accepted = {gateway: number for gateway, number in self.accepted.items() if gateway not in self.forgotten}
+        delivered = {
+            (room, gateway): offset
+            for (room, gateway), offset in self.delivered.items()
+            if gateway not in self.forgotten and room not in self.purged
+        }
+        return replace(self, accepted=accepted, delivered=delivered)
+
 
 @dataclass(slots=True)
 class Snapshot:
@@ -158,6 +174,13 @@ class Store(Protocol):
     @property
     def is_long_commit_due(self) -> bool:
         """Whether the next commit takes milliseconds, because the engine also moves earlier batches to their places."""
+
+    @property
+    def survives_a_machine(self) -> bool:
+        """Whether what is committed now is kept on a second machine, too."""
+
+    def illness(self) -> str:
+        """Return why accepted messages may be lost or refused, empty if all is well."""
 
     def load(self) -> Snapshot:
         """Return everything that earlier batches left."""

@@ -22,6 +22,13 @@ class MemoryStore:
     def is_long_commit_due(self) -> bool:
         return False
 
+    @property
+    def survives_a_machine(self) -> bool:
+        return False
+
+    def illness(self) -> str:
+        return ""
+
     def load(self) -> Snapshot:
         with self._mutex:
             ends = {room: (log[0].first, log[-1].last) for room, log in self._logs.items() if log}

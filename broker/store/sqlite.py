@@ -146,6 +146,13 @@ class SqliteStore:
     def is_long_commit_due(self) -> bool:
         return self._logs.turns.is_full
 
+    @property
+    def survives_a_machine(self) -> bool:
+        return False
+
+    def illness(self) -> str:
+        return ""
+
     def commit(self, batch: Batch) -> None:
         with self._mutex, self._errors("write to"):
             if conflict := self._logs.find_conflict(batch.chunks):
@@ -153,7 +160,7 @@ class SqliteStore:
             if self._logs.turns.is_full:
                 self._fold()
             drops = bool(batch.purged or batch.forgotten)
-            kept = _without_dropped(batch) if drops else batch
+            kept = batch.without_dropped() if drops else batch
             appends = bool(kept.chunks or kept.accepted or kept.delivered)
             if drops or batch.rooms or batch.members or batch.restrictions:
                 with self._transaction():
@@ -254,17 +261,6 @@ class SqliteStore:
             self._db.executemany(f"DELETE FROM {table} WHERE {column}=?", [(room,) for room in rooms])
         for table in ("accepted", "delivered"):
             self._db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(gateway,) for gateway in gateways])
-
-
-def _without_dropped(batch: Batch) -> Batch:
-    """Return a batch without the numbers of the gateways and rooms that it drops."""
-    accepted = {gateway: number for gateway, number in batch.accepted.items() if gateway not in batch.forgotten}
-    delivered = {
-        (room, gateway): offset
-        for (room, gateway), offset in batch.delivered.items()
-        if gateway not in batch.forgotten and room not in batch.purged
-    }
-    return replace(batch, accepted=accepted, delivered=delivered)
 
 
 def _marks(columns: tuple[str, ...]) -> str:

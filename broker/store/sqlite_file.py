@@ -11,11 +11,9 @@ from pathlib import Path
 
 from tsudoi.protocol.errors import SettingError
 
+from .interface import StoreInUse
+
 _MAGIC = b"SQLite format 3\0"
-
-
-class StoreInUse(SettingError):
-    """Another broker has the store open; it may be about to end."""
 
 
 def check_place(path: Path) -> None:

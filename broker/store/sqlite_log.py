@@ -6,58 +6,22 @@ room since the last time become one row of the table `log`.
 
 import itertools
 import sqlite3
-from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from .interface import Batch, Chunk
+from .unfolded_turns import UnfoldedTurns, decode_turn, encode_turn
 
-FOLD_AT: Final = 2_000, 2**22
-"""Chunks and bytes of news in the turns that are folded at once: that takes milliseconds."""
 _AGED_AT_ONCE = 10_000
 """Rows whose age one call of `trim` looks at; the broker waits meanwhile."""
 
-_turn = msgspec.msgpack.Decoder(tuple[list[Chunk], dict[str, int], list[tuple[int, str, int]]])
-"""A turn's body: chunks, accepted, (room, gateway, delivered)."""
 _chunks = msgspec.msgpack.Decoder(list[Chunk])
 _encode = msgspec.msgpack.Encoder().encode
 
 _NEWEST = "SELECT last FROM log WHERE room=? ORDER BY last DESC LIMIT 1"
 _LOG = "room, first, last, at_ms, chunks, news"
-
-
-class Turns:
-    """The turns that are not folded yet, sorted by the rows to which they will be folded."""
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all: they are folded."""
-        self.chunks: defaultdict[int, list[Chunk]] = defaultdict(list)
-        """By room."""
-        self.accepted: dict[str, int] = {}
-        self.delivered: dict[tuple[int, str], int] = {}
-        self._count = self._bytes = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._count or self.accepted or self.delivered)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it is time to fold them."""
-        return self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]
-
-    def add(self, batch: Batch) -> None:
-        """Add one more turn."""
-        for chunk in batch.chunks:
-            self._bytes += len(chunk.news)
-            self.chunks[chunk.room].append(chunk)
-        self._count += len(batch.chunks)
-        self.accepted.update(batch.accepted)
-        self.delivered.update(batch.delivered)
 
 
 class Logs:
@@ -72,10 +36,9 @@ class Logs:
         """What the last trim kept of each log; with less, all rooms are looked at."""
         self._aged = 0
         """Up to this row of the log, `trim` has dropped all that was too old."""
-        self.turns = Turns()
+        self.turns = UnfoldedTurns()
         for (body,) in db.execute("SELECT body FROM turns ORDER BY row"):
-            chunks, accepted, delivered = _turn.decode(body)
-            self.turns.add(Batch(chunks=chunks, accepted=accepted, delivered={(r, g): n for r, g, n in delivered}))
+            self.turns.add(decode_turn(body))
 
     def find_conflict(self, chunks: list[Chunk]) -> Chunk | None:
         """Return a chunk that does not come after the end of its room's log; None if all do."""
@@ -87,9 +50,7 @@ class Logs:
 
     def append(self, batch: Batch) -> None:
         """Write a turn as one row. The caller adds it to `turns` when that is committed."""
-        delivered = [(room, gateway, n) for (room, gateway), n in batch.delivered.items()]
-        body = _encode((batch.chunks, batch.accepted, delivered))
-        self._db.execute("INSERT INTO turns (body) VALUES (?)", (body,))
+        self._db.execute("INSERT INTO turns (body) VALUES (?)", (encode_turn(batch),))
 
     def fold(self) -> None:
         """Move all turns to the tables. The caller clears `turns` when that is committed."""

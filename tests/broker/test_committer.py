@@ -74,7 +74,7 @@ async def test_quick_commits_stay_in_the_loop_and_slow_ones_leave_it(monkeypatch
     usual.append(committer.is_slow)
     assert usual == [False, True]
     done = asyncio.Event()
-    committer.start(Batch(), lambda error: done.set())
+    committer.start(lambda: committer.commit(Batch()), lambda error: done.set())
     busy = [committer.is_busy]
     await done.wait()
     busy.append(committer.is_busy)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker import cli
-from broker.config import Config, admin_beside, parse_admin, parse_store
+from broker.config import Config, admin_beside, parse_admin
 from broker.keys import key_folder
+from broker.store.place import Database, parse_store
 from tsudoi.protocol.backbone import parse_to_bind
 from tsudoi.protocol.errors import SettingError
 
@@ -45,15 +46,30 @@ def test_anything_else_is_a_setting_error(text: str) -> None:
         parse_to_bind(text)
 
 
-def test_stores_are_memory_or_a_file() -> None:
+def test_stores_are_memory_or_a_file_or_a_database() -> None:
     assert parse_store("memory") is None
     assert parse_store("sqlite:data/t.sqlite") == Path("data/t.sqlite")
     assert parse_store("sqlite:C:/t.sqlite") == Path("C:/t.sqlite")
+    url = "postgresql://me@db1,db2:5433/chat?sslmode=verify-full"
+    assert parse_store(url) == Database(url)
+    assert str(parse_store(url)) == "postgresql://db1,db2:5433/chat"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:moon@db/chat", "postgres://db/chat?password=moon"])
+def test_a_password_in_a_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingError, match="PGPASSWORD or PGPASSFILE") as refused:
+        parse_store(url)
+    assert "moon" not in str(refused.value)
+
+
+def test_a_url_without_a_database_is_refused() -> None:
+    with pytest.raises(SettingError, match="names no database"):
+        parse_store("postgresql://me@db")
 
 
 @pytest.mark.parametrize("text", ["", "sqlite", "sqlite:", "sqlite:a\0b", "redis:host", "Memory", ":memory:"])
 def test_other_stores_are_setting_errors(text: str) -> None:
-    with pytest.raises(SettingError, match="neither memory nor sqlite:PATH"):
+    with pytest.raises(SettingError, match="none of memory, sqlite:PATH and postgresql://"):
         parse_store(text)
 
 
@@ -174,7 +190,7 @@ def test_a_mistake_in_the_environment_is_told_likewise(
     monkeypatch.setenv("TSUDOI_STORE", "nonsense")
     status, stderr = run(monkeypatch, capfd)
     assert (status, stderr.count("\n")) == (2, 1)
-    assert "'nonsense' is neither memory nor sqlite:PATH" in stderr
+    assert "'nonsense' is none of memory, sqlite:PATH and postgresql://USER@HOST/DATABASE" in stderr
 
 
 def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
@@ -196,7 +212,7 @@ def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
 def test_where_operators_connect_is_an_endpoint_or_none() -> None:
     assert parse_admin("none") == "none"
     assert Config(admin_given="none").admin is None
-    assert Config(store_path=None).admin is None
+    assert Config(store=None).admin is None
     assert Config().admin == "ipc://data/tsudoi.sqlite.admin"
     with pytest.raises(SettingError, match="is not tcp://HOST:PORT or ipc://PATH"):
         parse_admin("unix:///run/tsudoi/admin")

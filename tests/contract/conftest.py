@@ -1,6 +1,14 @@
-"""Property tests here judge what is kept, not speed: a busy machine fails none of them."""
+"""What the engines need that have a server."""
 
-from hypothesis import HealthCheck, settings
+from collections.abc import Iterator
 
-settings.register_profile("contract", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("contract")
+import pytest
+
+from tests.support import postgres
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[postgres.Instance]:
+    """A PostgreSQL server, started for the first test that needs it; skipped where there is none."""
+    with postgres.one() as instance:
+        yield instance

@@ -17,7 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from broker.store import sqlite_log
+from broker.store import unfolded_turns
 from broker.store.interface import (
     FOREVER,
     Batch,
@@ -30,38 +30,46 @@ from broker.store.interface import (
     Store,
 )
 from broker.store.memory import MemoryStore
+from broker.store.postgres import PostgresStore
 from broker.store.sqlite import Durability, SqliteStore
 from broker.store.sqlite_schema import MIGRATIONS
+from tests.support import postgres
 from tsudoi.protocol.errors import SettingError, StoreError
 
 Opener = Callable[[], Store]
 FILES: tuple[Durability, ...] = ("process", "full")
+DURABLE = ("sqlite-process", "sqlite-full", "postgres")
 
 
-@pytest.fixture(params=["memory", *(f"sqlite-{durability}" for durability in FILES)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def opener(engine: str, request: pytest.FixtureRequest) -> Opener:
+    """Return what opens one and the same store of an engine."""
+    if engine == "memory":
+        return MemoryStore
+    if engine == "postgres":
+        url = request.getfixturevalue("database_server").empty()
+        return lambda: PostgresStore(url)
+    path = request.getfixturevalue("tmp_path") / "store.sqlite"
+    return lambda: SqliteStore(path, "full" if engine == "sqlite-full" else "process")
+
+
+@pytest.fixture(params=["memory", *DURABLE])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """An empty store of each engine."""
-    opened: Store
-    match request.param:
-        case "memory":
-            opened = MemoryStore()
-        case "sqlite-full":
-            opened = SqliteStore(tmp_path / "store.sqlite", "full")
-        case _:
-            opened = SqliteStore(tmp_path / "store.sqlite", "process")
+    opened = opener(request.param, request)()
     yield opened
     opened.close()
 
 
-@pytest.fixture(params=FILES)
-def file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    """Opens one and the same file again and again, closed at each time; for engines that survive their process."""
+@pytest.fixture(params=DURABLE)
+def file(request: pytest.FixtureRequest) -> Iterator[Opener]:
+    """Opens one and the same store again and again, closed at each time; for engines that survive their process."""
     last: list[Store] = []
+    open_it = opener(request.param, request)
 
     def open_again() -> Store:
         for store in last:
             store.close()
-        last[:] = [SqliteStore(tmp_path / "store.sqlite", request.param)]
+        last[:] = [open_it()]
         return last[0]
 
     yield open_again
@@ -121,7 +129,7 @@ def test_a_new_store_is_empty(store: Store) -> None:
 
 def test_what_was_committed_is_loaded(store: Store) -> None:
     room = RoomRow(7, "部屋 'den'", 3, 8, "$argon2id$…", 1_700_000_000_000)
-    member = MemberRow(8, 7, "ali\0ce", b"\0\xff" * 8, "tcrp-202", "2001:db8::1", b"::1 5000 1", "a/b", 1, True, 2**62)
+    member = MemberRow(8, 7, "アリス", b"\0\xff" * 8, "tcrp-202", "2001:db8::1", b"::1 5000 1", "a/b", 1, True, 2**62)
     batch = Batch({7: room}, {8: member}, [a_chunk(7, 1, 2)], {"a/b": 2**62}, {(7, "a/b"): 2})
     store.commit(batch)
     assert sorted_snapshot(store) == {
@@ -426,6 +434,7 @@ _COMMIT_FOR_EVER = """
 import sys
 from pathlib import Path
 from broker.store.interface import Batch, Chunk, RoomRow
+from broker.store.postgres import PostgresStore
 from broker.store.sqlite import SqliteStore
 
 store = SqliteStore(Path(sys.argv[1]), sys.argv[2])
@@ -584,13 +593,21 @@ class Engines(RuleBasedStateMachine):
     """The same batches, trims and reads for each engine: all of them hold and say the same."""
 
     path: Path
+    database: postgres.Instance | None = None
     number = 0
 
     def __init__(self) -> None:
         super().__init__()
         Engines.number += 1
         self._file = self.path / f"{Engines.number}.sqlite"
-        self._stores: dict[str, Store] = {"memory": MemoryStore(), "sqlite": SqliteStore(self._file)}
+        self._open: dict[str, Opener] = {"sqlite": lambda: SqliteStore(self._file)}
+        if self.database is not None:
+            url = self.database.empty()
+            self._open["postgres"] = lambda: PostgresStore(url)
+        self._stores: dict[str, Store] = {
+            "memory": MemoryStore(),
+            **{name: open_() for name, open_ in self._open.items()},
+        }
         self._rooms: list[int] = []
         self._closed: list[int] = []
         self._ends: dict[int, int] = {}
@@ -654,25 +671,26 @@ class Engines(RuleBasedStateMachine):
 
     @rule(age_ms=st.integers(0, 60))
     def trim(self, age_ms: int) -> None:
-        memory, sqlite = (store.trim(self._keep, self._now - age_ms) for store in self._stores.values())
-        assert memory == sqlite
+        memory, *others = (store.trim(self._keep, self._now - age_ms) for store in self._stores.values())
+        assert others == [memory] * len(others)
 
     @rule(data=st.data(), after=st.integers(0, 30), limit=st.integers(0, 30))
     def read(self, data: st.DataObject, after: int, limit: int) -> None:
         room = data.draw(st.integers(1, max(self._last_id, 1)))
-        memory, sqlite = (store.read(room, after, limit) for store in self._stores.values())
-        assert memory == sqlite
+        memory, *others = (store.read(room, after, limit) for store in self._stores.values())
+        assert others == [memory] * len(others)
 
     @rule()
     def open_again(self) -> None:
-        self._stores["sqlite"].close()
-        self._stores["sqlite"] = SqliteStore(self._file)
-        self._stores["sqlite"].load()
+        for name, open_ in self._open.items():
+            self._stores[name].close()
+            self._stores[name] = open_()
+            self._stores[name].load()
 
     @invariant()
     def they_hold_the_same(self) -> None:
-        memory, sqlite = (sorted_snapshot(store) for store in self._stores.values())
-        assert memory == sqlite
+        memory, *others = (sorted_snapshot(store) for store in self._stores.values())
+        assert others == [memory] * len(others)
 
     def teardown(self) -> None:
         for store in self._stores.values():
@@ -680,10 +698,19 @@ class Engines(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize("folded_at", [(5, 2**22), (10**6, 300), (10**6, 2**22)], ids=["chunks", "bytes", "seldom"])
-def test_engines_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folded_at: tuple[int, int]) -> None:
-    monkeypatch.setattr(sqlite_log, "FOLD_AT", folded_at)
+@pytest.mark.parametrize("with_server", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["files", "postgres"])
+def test_engines_agree(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    folded_at: tuple[int, int],
+    with_server: bool,
+) -> None:
+    monkeypatch.setattr(unfolded_turns, "FOLD_AT", folded_at)
 
     class Here(Engines):
         path = tmp_path
+        database = request.getfixturevalue("database_server") if with_server else None
 
-    run_state_machine_as_test(Here, settings=settings(max_examples=15, stateful_step_count=25, deadline=None))
+    examples = 5 if with_server else 15
+    run_state_machine_as_test(Here, settings=settings(max_examples=examples, stateful_step_count=25, deadline=None))

@@ -16,9 +16,9 @@ from hypothesis.strategies import DataObject, binary, data, integers, lists
 
 from broker.rooms.directory import Directory
 from broker.store.backup import back_up
-from broker.store.interface import Batch, Chunk, MemberRow, RoomRow
+from broker.store.interface import Batch, Chunk, MemberRow, RoomRow, StoreInUse
 from broker.store.sqlite import Durability, SqliteStore
-from broker.store.sqlite_file import StoreInUse, boot_id
+from broker.store.sqlite_file import boot_id
 from broker.store.sqlite_import import _parse, journal_path
 from tsudoi.protocol.errors import SettingError
 

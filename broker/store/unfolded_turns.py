@@ -1,0 +1,59 @@
+"""Hold the turns that a store has as one row each until they are folded into the rooms' logs, and encode such a row."""
+
+from collections import defaultdict
+from typing import Final
+
+import msgspec
+
+from .interface import Batch, Chunk
+
+FOLD_AT: Final = 2_000, 2**22
+"""Chunks and bytes of news in the turns that are folded at once: that takes milliseconds."""
+
+_turn = msgspec.msgpack.Decoder(tuple[list[Chunk], dict[str, int], list[tuple[int, str, int]]])
+"""A turn's body: chunks, accepted, (room, gateway, delivered)."""
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode_turn(batch: Batch) -> bytes:
+    """Return the row of a turn: what a batch adds to logs, and its positions."""
+    delivered = [(room, gateway, n) for (room, gateway), n in batch.delivered.items()]
+    return _encode((batch.chunks, batch.accepted, delivered))
+
+
+def decode_turn(body: bytes) -> Batch:
+    """Return what `encode_turn` was given, or raise msgspec.MsgspecError."""
+    chunks, accepted, delivered = _turn.decode(body)
+    return Batch(chunks=chunks, accepted=accepted, delivered={(r, g): n for r, g, n in delivered})
+
+
+class UnfoldedTurns:
+    """The turns that are not folded yet, sorted by the rows to which they will be folded."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all: they are folded."""
+        self.chunks: defaultdict[int, list[Chunk]] = defaultdict(list)
+        """By room."""
+        self.accepted: dict[str, int] = {}
+        self.delivered: dict[tuple[int, str], int] = {}
+        self._count = self._bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._count or self.accepted or self.delivered)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to fold them."""
+        return self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]
+
+    def add(self, batch: Batch) -> None:
+        """Add one more turn."""
+        for chunk in batch.chunks:
+            self._bytes += len(chunk.news)
+            self.chunks[chunk.room].append(chunk)
+        self._count += len(batch.chunks)
+        self.accepted.update(batch.accepted)
+        self.delivered.update(batch.delivered)
