@@ -74,7 +74,7 @@ def main(files: tuple[Path, ...], servers: list[Server], dialect_ports: dict[str
             report.end(results[-1])
         return results
 
-    results = run_until_signal(act_all())
+    results = run_until_signal(act_all(), waits_for_threads=True)
     report.summary(results)
     if any(result.failed for result in results):
         sys.exit(1)

@@ -67,6 +67,7 @@ PATHS = (
     Row(("-m", "broker", "--keys", "{folder}", "keys", "add", "g", "--out", "{folder}/no/x"), "broker: can not write "),
     Row(("-m", "broker", "--store", "sqlite:{folder}/no", "backup", "{folder}/b"), "broker: there is no store "),
     Row(("-m", "broker", "--store", "sqlite:{folder}/a\nb", "admin", "rooms"), "broker: no broker answers at ", 1),
+    Row(("-m", "broker", "admin", "announce", "x" * 3_000), "broker: a name or a text is too long (", 1),
     Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "{folder}"), "client: Invalid value for '--tls-ca': "),
     Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "{file}"), "client: ", 1),
     Row(("-m", "client", "scenario", "{folder}"), "client: there is no scenario (*.yaml) in {folder}"),

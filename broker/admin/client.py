@@ -20,6 +20,12 @@ MAX_FRAME_SIZE = 16 * 2**20
 
 def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | None = None) -> admin_frames.Answer:
     """Return the broker's answer; raise BackboneError if none comes in time. `key` is for a broker with keys."""
+    frame = admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question))
+    try:
+        admin_frames.parse_ask_untrusted(frame)
+    except MalformedMessage as exc:
+        # The broker would not answer.
+        raise BackboneError(f"a name or a text is too long ({len(frame)} bytes)") from exc
     _check(endpoint)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)
@@ -31,7 +37,7 @@ def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | 
             dealer.connect(endpoint)
         except zmq.ZMQError as exc:
             raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
-        dealer.send(admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question)))
+        dealer.send(frame)
         if not dealer.poll(int(ANSWER_S * 1000)):
             raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
         try:

@@ -221,13 +221,13 @@ class JoinConversation:
         before = self.state
         allowed = TRANSITIONS.get((before, type(event)))
         if allowed is None:
-            raise UnexpectedEvent(f"{event!r} in {before.name}")
+            raise UnexpectedEvent(f"{type(event).__name__} in {before.name}")
         try:
             commands = self._decide(event)
         except PeerError as exc:
             commands = self._refuse(Declined(exc.status, str(exc)))
         if self.state not in allowed:
-            raise UnexpectedEvent(f"{event!r} led from {before.name} to {self.state.name}")
+            raise UnexpectedEvent(f"{type(event).__name__} led from {before.name} to {self.state.name}")
         return commands
 
     def _decide(self, event: Event) -> list[Command]:

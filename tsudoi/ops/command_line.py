@@ -6,7 +6,9 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Iterator, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import click
@@ -58,6 +60,8 @@ class OneLineCommand(click.Command):
             _check_encoding(args[0] if args else kwargs.get("args"))
             return super().main(*args, **{**kwargs, "standalone_mode": False})
         except SystemExit as exc:
+            if isinstance(exc.__context__, BrokenPipeError):  # rich ends the program then
+                return standard_streams.BROKEN_PIPE
             if isinstance(exc.code, str):
                 self._complain(exc.code)
                 return 1
@@ -143,10 +147,33 @@ def to_server(context: click.Context, parameter: click.Parameter, value: str) ->
         raise click.BadParameter(str(exc)) from exc
 
 
-def run_until_signal(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """Run a coroutine. SIGTERM and SIGHUP cancel it as Ctrl-C does, so that it can leave its rooms."""
+class _DaemonThreads(ThreadPoolExecutor):
+    """Runs each call in a thread that ends with the program: Ctrl-C does not wait for a name server."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        """See Executor."""
+        future: Future[Any] = Future()
+
+        def call() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as exc:
+                future.set_exception(exc)
+
+        if future.set_running_or_notify_cancel():
+            threading.Thread(target=call, daemon=True).start()
+        return future
+
+
+def run_until_signal(coroutine: Coroutine[Any, Any, _T], waits_for_threads: bool = False) -> _T:
+    """Run a coroutine. SIGTERM and SIGHUP cancel it as Ctrl-C does, so that it can leave its rooms.
+
+    `waits_for_threads`: calls in threads, such as the start of a process, come to their end too.
+    """
 
     async def run() -> _T:
+        if not waits_for_threads:
+            asyncio.get_running_loop().set_default_executor(_DaemonThreads())
         task = asyncio.current_task()
         assert task is not None
         if sys.platform != "win32":

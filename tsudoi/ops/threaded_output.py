@@ -63,16 +63,28 @@ class ThreadedOutput:
                 self._is_full = True
                 self._lose()
                 return
-            self._append(text, on_written)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write_all, name=f"output {self._number}", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
+            if self._thread is not None or self._start():
+                self._append(text, on_written)
+                self._changed.notify_all()
+                return
+        problem = self._write(text.encode(self._encoding, "backslashreplace"))
+        if on_written is not None:
+            on_written(problem)
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until all texts are written, but no longer than `timeout_s`; return whether they are."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._texts, timeout_s)
+
+    def _start(self) -> bool:
+        """Start the thread; return False if that is not possible: there are too many, or the interpreter ends."""
+        thread = threading.Thread(target=self._write_all, name=f"output {self._number}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
 
     def _append(self, text: str, on_written: OnWritten | None = None) -> None:
         self._texts.append((text, on_written))

@@ -113,3 +113,15 @@ def test_a_stream_without_a_descriptor_is_written_at_once() -> None:
     stream = io.StringIO()
     ThreadedOutput(stream).put("now")
     assert stream.getvalue() == "now"
+
+
+def test_without_a_thread_it_writes_at_once(pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    reader, stream = pipe
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    problems: list[OSError | None] = []
+    ThreadedOutput(stream).put("now\n", problems.append)
+    assert os.read(reader, 100) == b"now\n"
+    assert problems == [None]

@@ -1,0 +1,42 @@
+"""tsudoi/ops/command_line.py"""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.test_documents import ROOT
+
+PATIENCE_S = 20.0
+PROGRAM = """
+import asyncio, threading, click
+from tsudoi.ops.command_line import OneLineCommand, run_until_signal
+
+@click.command("program", cls=OneLineCommand)
+def main():
+    run_until_signal(go())
+
+async def go():
+    waiting = asyncio.create_task(asyncio.to_thread(threading.Event().wait))
+    await asyncio.sleep(0)
+    print("ready", flush=True)
+    await waiting
+
+main()
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
+def test_a_signal_ends_it_though_a_thread_waits_for_a_name_server(number: signal.Signals, status: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "ready\n"
+        program.send_signal(number)
+        try:
+            _, err = program.communicate(timeout=PATIENCE_S)
+        finally:
+            program.kill()
+    assert (program.returncode, err.strip()) == (status, "")
