@@ -174,7 +174,9 @@ class Settings:
         4_096, "TCP connections at once. One more closes the one that has been silent for longest, or itself."
     )
     address_connections: int = setting(
-        256, "TCP connections at once from one address (of IPv6, from one network of 64 bits)."
+        256,
+        "TCP connections at once from one address (of IPv6, from one network of 64 bits). One more closes the one of"
+        " them that has been silent for longest.",
     )
     address_rate: float = setting(
         50.0,
@@ -183,7 +185,12 @@ class Settings:
         at_least=0.1,
         metavar="PER_SECOND",
     )
-    address_members: int = setting(1_000, "Members here from one address.", metavar="MEMBERS")
+    address_members: int = setting(
+        1_000,
+        "Members here from one address. One more removes one that never sent a datagram or is in a quiet room of that"
+        " address alone, or is refused.",
+        metavar="MEMBERS",
+    )
     address_messages: float = setting(
         5_000.0,
         "Messages a second from all members of one address, in the long run; twice as many at once.",

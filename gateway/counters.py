@@ -87,6 +87,8 @@ class Counters:
     creates_limited: int = 0
     members_limited: int = 0
     """Creates and joins from an address that has as many members here as it may."""
+    members_displaced: int = 0
+    """Members that never spoke, or in quiet rooms, removed because their address had its most and another one came."""
     passwords_limited: int = 0
     """Password attempts of addresses with too many wrong ones."""
     room_passwords_limited: int = 0

@@ -81,6 +81,7 @@ class Deliver(Component):
             if entry.kind == _SAID:
                 self._deliver_message(room, entry)
                 room.last_not_joined = entry.offset
+                room.spoke_at = now
             elif entry.kind == EntryKind.CLOSED:
                 self.closed_rooms.end(room, entry)
                 return

@@ -17,6 +17,7 @@ from .address_moves import AddressMoves
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .commands import Commands
+from .crowded_addresses import CrowdedAddresses
 from .deliver import Deliver
 from .delivery_reports import DeliveryReports
 from .enter import Enter
@@ -59,7 +60,7 @@ class ChatCore:
         self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports, unknown_members)
         # Members to broker.
         moves = AddressMoves(*shared, groups, catch_up, listeners)
-        entering = Enter(*shared, rate_keys, moves, leaving.idle)
+        entering = Enter(*shared, rate_keys, moves, leaving.idle, CrowdedAddresses(*shared, leaving))
         exit_answers = ExitAnswers(*shared, rate_keys)
         self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, exit_answers, unknown_members)
         self._handover = Handover(*shared, groups, moves, closed, leaving, entering, self.unknown_tokens)
@@ -69,7 +70,8 @@ class ChatCore:
         receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens)
         # Inputs that one component takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
-        self.may_enter, self.enter, self.announce = entering.may_enter, entering.enter, moves.announce
+        self.may_enter, self.join, self.enter = entering.may_enter, entering.join, entering.enter
+        self.announce = moves.announce
         self.leave = leaving.leave
 
     def count_addresses_again(self) -> None:

@@ -10,6 +10,7 @@ from tsudoi.protocol.names import hash_token
 from ..join.rate_keys import RateKeys
 from ..listeners import sockaddr
 from .address_moves import AddressMoves
+from .crowded_addresses import CrowdedAddresses
 from .idle import IdleWheel
 from .members import CatchUpState, Member, Room
 from .outbound import Component
@@ -24,13 +25,17 @@ class Enter(Component):
     rate_keys: RateKeys
     moves: AddressMoves
     idle: IdleWheel
+    crowded: CrowdedAddresses
 
-    def may_enter(self, ip: str) -> bool:
+    def may_enter(self, ip: str, room: str, now: float) -> bool:
         """Return whether an address may have one more member (`--address-members`); if not, count it."""
-        if self.members.rate_keys.get(self.rate_keys.of(ip), 0) >= self.settings.address_members:
-            self.counters.members_limited += 1
-            return False
-        return True
+        return self.crowded.may_add(self.rate_keys.of(ip), room, now)
+
+    def join(self, granted: Granted, token: bytes, now: float) -> Member:
+        """Serve a new member; another one of its address may have to make room for it."""
+        member = self.enter(granted, token, now)
+        self.crowded.added(member, now)
+        return member
 
     def enter(self, granted: Granted, token: bytes, now: float) -> Member:
         """Serve a member that the directory has granted, and return it."""

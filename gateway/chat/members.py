@@ -8,6 +8,7 @@ from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.backbone import Granted
 from tsudoi.protocol.client.dialect import Dialect, DownStyle
 
+from .fair_share import FairShare
 from .own_name import own_names
 from .replay_limiter import ReplayLimiter
 
@@ -147,8 +148,10 @@ class Room:
     """A gap is being repaired; news only raise `known_last` meanwhile."""
     limiter: ReplayLimiter | None = None
     """For the gap that is being repaired."""
-    bucket: Bucket | None = None
+    share: FairShare | None = None
     """Limits the room's messages; made with the first one."""
+    spoke_at: float = NEVER
+    """When a message was last delivered here."""
     members: dict[int, Member] = field(default_factory=dict)
     waiting: dict[int, Member] = field(default_factory=dict)
     """Members with an address that are not live yet."""

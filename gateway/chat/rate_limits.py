@@ -1,15 +1,19 @@
 """Limit messages by member, address and room, and commands by member.
 
+The rates of an address and of a room are shared fairly (`fair_share.py`): who floods loses its own messages.
+
 A message beyond a limit is dropped and counted; the member is notified if its dialect has a notice for it.
 """
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.token_bucket import Bucket, Buckets
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.client.dialect import DownForm
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 
 from ..join.rate_keys import ADDRESSES
+from .fair_share import FairShare
 from .members import Member, SenderState
 from .outbound import Component
 
@@ -30,7 +34,7 @@ TOO_FAST = "Too fast: what you said was dropped."
 class RateLimits(Component):
     """Decides whether a message or a command is within its limits."""
 
-    _by_address: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
+    _by_address: dict[str, FairShare] = field(default_factory=dict)
 
     def allows_message(self, member: Member, sender: SenderState, now: float) -> bool:
         """Count a message; if it is beyond a limit, mute the member for a moment, warn it and return False."""
@@ -46,17 +50,23 @@ class RateLimits(Component):
             self.counters.rate_limited += 1
             return self._refuse(member, sender, now)
         rate = settings.address_messages
-        if member.rate_key and not self._by_address.touch(member.rate_key, now, rate, 2.0 * rate):
+        if member.rate_key and not self._of_address(member.rate_key, now).touch(member.id, now, rate, 2.0 * rate):
             self.counters.address_limited += 1
             return self._refuse(member, sender, now)
         rate = settings.room_rate
-        bucket = room.bucket
-        if bucket is None:
-            bucket = room.bucket = Bucket(2.0 * rate, now)
-        if not bucket.touch(now, rate, 2.0 * rate):
+        share = room.share
+        if share is None:
+            share = room.share = FairShare(2.0 * rate, now)
+        if not share.touch(member.id, now, rate, 2.0 * rate):
             self.counters.room_limited += 1
             return self._refuse(member, sender, now)
         return True
+
+    def _of_address(self, rate_key: str, now: float) -> FairShare:
+        share = self._by_address.pop(rate_key, None) or FairShare(2.0 * self.settings.address_messages, now)
+        self._by_address[rate_key] = share
+        drop_oldest(self._by_address, ADDRESSES)
+        return share
 
     def _refuse(self, member: Member, sender: SenderState, now: float) -> bool:
         sender.muted_until = now + MUTE_S

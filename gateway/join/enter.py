@@ -83,7 +83,7 @@ class Entry:
             return Declined(Status.BUSY, close=True)
         if creates and not rules.quotas.may_create(self._ip, now):
             return Declined(Status.BUSY)
-        if not rules.core.may_enter(self._ip):
+        if not rules.core.may_enter(self._ip, request.room, now):
             most = rules.settings.address_members
             return Declined(Status.BUSY, f"your address has its most members ({most})")
         user, password, rights = request.user, request.password, 0
@@ -133,7 +133,7 @@ class Entry:
             rules.rooms.forget()
         # Entries that the room gets from now on reach the member even if this gateway's subscription to the room
         # begins later: the missing ones show as a gap, which is repaired from the log.
-        self._member = self._undelivered = rules.core.enter(answer, self._token.encode(), now)
+        self._member = self._undelivered = rules.core.join(answer, self._token.encode(), now)
         return Entered(answer.room_name, answer.user, self._token)
 
     def announce(self, address: bytes, now: float) -> None:

@@ -1,5 +1,6 @@
 """Limit connections, requests and new rooms by address, and the number of all connections."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum, auto
 
@@ -53,19 +54,26 @@ class Quotas:
             bool(self._key(ip)) and self._open_by_key.get(self._key_of_all(ip), 0) >= self._settings.address_connections
         )
 
-    def connect(self, ip: str, now: float, evicted: bool = False) -> Verdict:
+    def address_of(self, ip: str) -> str:
+        """Return what an IP address counts for, also where it has no limits."""
+        return self._key_of_all(ip)
+
+    def connect(self, ip: str, now: float, make_room: Callable[[bool], bool] = lambda of_address: False) -> Verdict:
         """Count a new connection; unless the verdict is CLOSE, call `disconnect` once when it has ended.
 
-        `evicted`: another connection is being closed to make room for this one.
+        `make_room` is called if there are too many connections, with True if that is so for this address; it returns
+        whether it closes another one (of the address, if that has too many).
         """
-        if (self.is_full() and not evicted) or self.has_too_many(ip):
+        verdict = self.request(ip, now)
+        if verdict is Verdict.CLOSE:
+            return verdict
+        of_address = self.has_too_many(ip)
+        if (of_address or self.is_full()) and not make_room(of_address):
             self._counters.connections_refused += 1
             return Verdict.CLOSE
-        verdict = self.request(ip, now)
-        if verdict is not Verdict.CLOSE:
-            key = self._key_of_all(ip)
-            self._open_by_key[key] = self._open_by_key.get(key, 0) + 1
-            self._open += 1
+        key = self._key_of_all(ip)
+        self._open_by_key[key] = self._open_by_key.get(key, 0) + 1
+        self._open += 1
         return verdict
 
     def request(self, ip: str, now: float) -> Verdict:

@@ -79,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._unread: list[bytes] = []
         self._todo: deque[Command] = deque()
         self._deadlines: Deadlines | None = None
+        self.waiting_since = monotonic()
+        """When its present deadline began: for its first byte, for the rest of its request, …"""
         self._quiet_timer: asyncio.TimerHandle | None = None
 
     # --- callbacks (asyncio.Protocol) -----------------------------------------------------------------------------
@@ -102,6 +104,11 @@ class Connection(asyncio.Protocol):
         )
         self._entry = Entry(rules, self._listener, ip, verdict)
         return True
+
+    @property
+    def awaits_client(self) -> bool:
+        """Whether it waits for its client, and not for the broker or its own end."""
+        return self.state in (State.OPENING, State.READING, State.CLOSING)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Serve the client from now on; over TLS, its handshake is done."""
@@ -291,6 +298,7 @@ class Connection(asyncio.Protocol):
                 self._deadlines.end(self)
             if deadlines is not None:
                 deadlines.begin(self)
+                self.waiting_since = monotonic()
             self._deadlines = deadlines
 
     def _count_held(self) -> None:

@@ -82,6 +82,7 @@ class TCPServer:
         self._listening: int | None = None
         """The descriptor of a listener."""
         self._open: set[Connection] = set()
+        self._by_address: dict[str, set[Connection]] = {}
         self._all_closed = asyncio.Event()
         self._held_by: dict[Connection, int] = {}
         """Connection → bytes held for it, if there are any."""
@@ -170,20 +171,39 @@ class TCPServer:
 
     def enter(self, connection: Connection, ip: str) -> Verdict:
         """Count a new connection, and return whether to serve it; may close one that is silent to make room."""
-        evicted = False
-        is_full = self._quotas.is_full() and not self._quotas.has_too_many(ip)
-        if is_full and (silent := self.silent.longest(EVICT_AFTER_S)) is not None:
+
+        def make_room(of_address: bool) -> bool:
+            silent = self._longest_silent(address) if of_address else self.silent.longest(EVICT_AFTER_S)
+            if silent is None:
+                return False
             self._counters.connections_evicted += 1
             silent.time_is_up()
-            evicted = True
-        verdict = self._quotas.connect(ip, monotonic(), evicted)
+            return True
+
+        address = self._quotas.address_of(ip)
+        verdict = self._quotas.connect(ip, monotonic(), make_room)
         if verdict is not Verdict.CLOSE:
             self._open.add(connection)
+            self._by_address.setdefault(address, set()).add(connection)
         return verdict
+
+    def _longest_silent(self, address: str) -> Connection | None:
+        """Return the connection of an address whose client has let it wait for longest.
+
+        Its classmates come at once, whatever one of them leaves open: a client that means to join sends its request in
+        its first moments, and the address has `--address-connections` others to lose before it.
+        """
+        waiting = [each for each in self._by_address.get(address, ()) if each.awaits_client]
+        return min(waiting, key=lambda each: each.waiting_since, default=None)
 
     def leave(self, connection: Connection) -> None:
         """Count the end of a connection."""
         self._open.discard(connection)
+        address = self._quotas.address_of(connection.ip)
+        of_address = self._by_address[address]
+        of_address.discard(connection)
+        if not of_address:
+            del self._by_address[address]
         self._quotas.disconnect(connection.ip)
         if not self._open:
             self._all_closed.set()

@@ -36,6 +36,7 @@ def rows(service: Service) -> list[Row]:
         return {
             "create": counters.creates_limited,
             "member": counters.members_limited,
+            "displaced": counters.members_displaced,
             "password": counters.passwords_limited,
             "room_password": counters.room_passwords_limited,
             "guess": counters.guesses_limited,

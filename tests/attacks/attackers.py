@@ -172,6 +172,31 @@ def passwords(targets: Targets) -> None:
             enter(targets.doors[0], 2, "locked", "mallory", os.urandom(4).hex(), source)
 
 
+def selfish_classmate(targets: Targets) -> None:
+    """A user behind the address of those who chat: takes its connections and members, and floods rooms of its own."""
+    source = "127.0.0.1"
+    open_ = [connection(targets.doors[0].tcp, source) for _ in range(256)]
+    members: list[tuple[socket.socket, bytes]] = []
+    for number in range(12):
+        with contextlib.suppress(OSError, ValueError):
+            room = f"own{number // 4}"
+            token = enter(targets.doors[0], 2 if number % 4 else 1, room, f"eve{number}")
+            members.append((datagram_socket(source), bytes((len(room), 32)) + room.encode() + token + b"x"))
+    turn = 0
+    while True:
+        turn += 1
+        for udp, datagram in members:
+            for _ in range(9):
+                with contextlib.suppress(BlockingIOError):
+                    udp.sendto(datagram, targets.doors[0].udp)
+        if turn % 10 == 0:
+            open_.append(connection(targets.doors[0].tcp, source))
+            open_.pop(0).close()
+            with contextlib.suppress(OSError, ValueError):
+                enter(targets.doors[0], 2, "own0", "eve")
+        time.sleep(0.01)
+
+
 # --- exhaustion -----------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +328,7 @@ ATTACKS: dict[str, Callable[[Targets], None]] = {
     for each in (
         busy_neighbour,
         member_flood,
+        selfish_classmate,
         wandering_flood,
         token_guesses,
         handshake_flood,

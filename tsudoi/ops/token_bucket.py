@@ -29,6 +29,10 @@ class Bucket:
         self._left = left - cost
         return True
 
+    def borrow(self, burst: float) -> None:
+        """Subtract one event's cost although it is not there; at most `burst` is owed."""
+        self._left = max(self._left - 1.0, -burst)
+
     def refund(self, burst: float) -> bool:
         """Add one event's cost again; return whether the bucket is full now."""
         self._left = min(burst, self._left + 1.0)

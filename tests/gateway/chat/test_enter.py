@@ -9,18 +9,18 @@ from tsudoi.protocol.names import hash_token
 
 def test_members_of_an_address_are_bounded() -> None:
     gateway = ScriptedGateway(Settings(address_members=2))
-    assert gateway.core.may_enter("2001:db8::1")
+    assert gateway.core.may_enter("2001:db8::1", "den", gateway.now)
     gateway.enter(1, ip="2001:db8::1")
     gateway.enter(2, ip="2001:db8::2")
-    assert not gateway.core.may_enter("2001:db8::3")
-    assert gateway.core.may_enter("192.0.2.1")
+    assert not gateway.core.may_enter("2001:db8::3", "den", gateway.now)
+    assert gateway.core.may_enter("192.0.2.1", "den", gateway.now)
     for number in range(3, 9):
         gateway.enter(number, ip="127.0.0.1")
-    assert gateway.core.may_enter("127.0.0.1")
+    assert gateway.core.may_enter("127.0.0.1", "den", gateway.now)
     assert gateway.counters.members_limited == 1
     gateway.core.leaving.drop(gateway.members.rooms[1].members[1])
     gateway.core.leaving.drop(gateway.members.rooms[1].members[3])
-    assert gateway.core.may_enter("2001:db8::3")
+    assert gateway.core.may_enter("2001:db8::3", "den", gateway.now)
     assert gateway.members.rate_keys == {"2001:db8::/64": 1}
 
 

@@ -1,6 +1,7 @@
 """gateway/chat/rate_limits.py, in a whole gateway without I/O."""
 
 import msgspec
+import pytest
 
 from gateway.chat.rate_limits import CROWD, MUTE_S
 from gateway.config import Settings
@@ -55,43 +56,69 @@ def test_the_rate_falls_in_a_crowd() -> None:
     assert gateway.said() == ["b", "d"]
 
 
-def test_a_room_has_a_rate() -> None:
+def test_a_room_has_a_rate_that_its_members_share() -> None:
     gateway = ScriptedGateway(Settings(room_rate=2.0))
     for number in range(1, 4):
         gateway.enter(number)
     gateway.enter(9, room=2)
-    for _ in range(2):
+    for turn in range(4):
         for number in range(1, 4):
-            gateway.receive(number, "x", address_of(number))
+            gateway.receive(number, f"{number} {turn}", address_of(number))
+        gateway.now += MUTE_S
     gateway.receive(9, "elsewhere", address_of(9))
-    assert gateway.said() == ["x"] * 4 + ["elsewhere"]
-    assert (gateway.counters.room_limited, gateway.counters.rate_limited) == (2, 0)
-    gateway.now += 0.5
-    gateway.receive(1, "y", ALICE)
-    gateway.receive(1, "z", ALICE)
-    assert gateway.said() == ["y"]
+    # Four at once, then two for the first that is refused, and one for each of the others.
+    assert gateway.said() == ["1 0", "2 0", "3 0", "1 1", "2 1", "3 1", "1 2", "elsewhere"]
+    assert (gateway.counters.room_limited, gateway.counters.rate_limited) == (5, 0)
 
 
-def test_an_address_has_a_rate_for_all_of_its_members() -> None:
+def test_an_address_has_a_rate_that_its_members_share() -> None:
     gateway = ScriptedGateway(Settings(address_messages=2.0))
     for number in range(1, 4):
         gateway.enter(number, room=number, ip="192.0.2.1")
     gateway.enter(9, room=1, ip="192.0.2.9")
     gateway.enter(10, room=1, ip="127.0.0.1")
-    for _ in range(3):
+    for turn in range(4):
         for number in range(1, 4):
-            gateway.receive(number, f"of {number}", address_of(number))
+            gateway.receive(number, f"of {number} {turn}", address_of(number))
         gateway.receive(9, "another's", sockaddr.pack("192.0.2.9", 4000))
+        gateway.now += MUTE_S
     for _ in range(9):
         gateway.receive(10, "this machine's", LOOPBACK)
     said = gateway.said()
-    assert [text for text in said if text.startswith("of")] == ["of 1", "of 2", "of 3", "of 1"]
-    assert (said.count("another's"), said.count("this machine's")) == (3, 9)
-    assert (gateway.counters.address_limited, gateway.counters.room_limited) == (3, 0)
-    assert gateway.counters.rate_limited == 2  # of those who had just been dropped
-    gateway.now += 0.5
-    gateway.receive(2, "again", address_of(2))
-    assert gateway.said() == ["again"]
+    assert [text for text in said if text.startswith("of")] == [
+        "of 1 0",
+        "of 2 0",
+        "of 3 0",
+        "of 1 1",
+        "of 2 1",
+        "of 3 1",
+        "of 1 2",
+    ]
+    assert (said.count("another's"), said.count("this machine's")) == (4, 9)
+    assert (gateway.counters.address_limited, gateway.counters.room_limited) == (5, 0)
+
+
+@pytest.mark.parametrize("shared", ["address", "room"])
+def test_a_flood_of_many_members_costs_a_classmate_nothing(shared: str) -> None:
+    limits = Settings(rate=10_000.0, burst=10_000.0)
+    setattr(limits, {"address": "address_messages", "room": "room_rate"}[shared], 100.0)
+    gateway = ScriptedGateway(limits)
+    for number in range(1, 14):
+        room = number if shared == "address" else 1
+        gateway.enter(number, room=room, ip="192.0.2.1" if shared == "address" else f"192.0.2.{number}")
+    said: list[str] = []
+    for step in range(4_000):  # of 10 ms
+        for number in range(1, 13):
+            host = "192.0.2.1" if shared == "address" else f"192.0.2.{number}"
+            for _ in range(3):
+                gateway.receive(number, "flood", sockaddr.pack(host, 20_000 + number))
+        if step % 20 == 0:
+            host = "192.0.2.1" if shared == "address" else "192.0.2.13"
+            gateway.receive(13, f"ann {step}", sockaddr.pack(host, 20_013))
+        said += gateway.said()
+        gateway.now += 0.01
+    assert sum(text != "flood" for text in said) == 200
+    assert len(said) <= 40 * 100 + 2 * 200  # the rate, the burst, and as much that is owed
 
 
 def test_a_member_that_is_too_fast_is_warned_once_a_second() -> None:

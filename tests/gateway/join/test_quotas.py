@@ -39,7 +39,7 @@ def test_so_many_in_all() -> None:
     quotas, counters = made(connections=2)
     assert [quotas.connect(ip, 0.0) for ip in (ONE, OTHER, "127.0.0.1")] == [SERVE, SERVE, CLOSE]
     assert quotas.is_full()
-    assert quotas.connect("127.0.0.1", 0.0, evicted=True) is SERVE
+    assert quotas.connect("127.0.0.1", 0.0, lambda of_address: not of_address) is SERVE
     for ip in (ONE, OTHER, "127.0.0.1"):
         quotas.disconnect(ip)
     assert not quotas.is_full()
@@ -53,6 +53,34 @@ def test_so_many_from_an_address() -> None:
     quotas.disconnect(ONE)
     assert quotas.connect(ONE, 0.0) is SERVE
     assert counters.connections_refused == 1
+
+
+def test_a_full_address_may_close_one_of_its_own() -> None:
+    quotas, counters = made(address_connections=2, connections=2)
+    asked: list[bool] = []
+
+    def make_room(of_address: bool) -> bool:
+        asked.append(of_address)
+        quotas.disconnect(ONE)
+        return True
+
+    assert [quotas.connect(ONE, 0.0, make_room) for _ in range(4)] == [SERVE] * 4
+    assert asked == [True, True]
+    assert quotas.connect(ONE, 0.0, lambda of_address: False) is CLOSE
+    assert counters.connections_refused == 1
+
+
+def test_a_connection_that_is_one_too_often_closes_no_other() -> None:
+    quotas, _ = made(address_connections=1, address_rate=0.1)
+    assert quotas.connect(ONE, 0.0) is SERVE
+    asked: list[bool] = []
+
+    def make_room(of_address: bool) -> bool:
+        asked.append(of_address)
+        return True
+
+    assert [quotas.connect(ONE, 0.0, make_room) for _ in range(5)] == [BUSY] + [CLOSE] * 4
+    assert asked == [True]
 
 
 def test_so_often_from_an_address_and_told_once_a_second() -> None:

@@ -302,6 +302,22 @@ def test_who_has_been_silent_for_longest_makes_place(monkeypatch: pytest.MonkeyP
     uvloop.run(scenario())
 
 
+def test_a_full_address_closes_its_longest_silent_connection() -> None:
+    async def scenario() -> None:
+        settings = Settings(unlimited=(), address_connections=2)
+        async with running(settings=settings) as (gateway, listener, _):
+            async with connected(listener) as first, connected(listener, b"\3") as second:
+                async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as third:
+                    assert isinstance(await third.answer(TSUDOI, CREATE), Granted)
+                assert await first.read() == b""
+                async with connected(listener), connected(listener):
+                    assert await second.read() == b""
+            assert gateway.counters.connections_evicted == 2
+            assert gateway.counters.connections_refused == 0
+
+    uvloop.run(scenario())
+
+
 def test_an_address_that_asks_too_often_is_answered_busy_once() -> None:
     async def scenario() -> None:
         settings = Settings(unlimited=(), address_rate=0.1)
@@ -574,19 +590,21 @@ def test_a_signed_token_is_checked_at_the_listener() -> None:
     uvloop.run(scenario())
 
 
-def test_who_has_too_many_connections_takes_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_with_too_many_connections_takes_the_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.listeners.tcp.EVICT_AFTER_S", 0.0)
 
     async def scenario() -> None:
-        settings = Settings(unlimited=(), connections=2, address_connections=2)
+        settings = Settings(unlimited=(), connections=3, address_connections=2)
         async with running(settings=settings) as (gateway, listener, server):
-            async with connected(listener), connected(listener):
-                while server.connections < 2:  # noqa: ASYNC110 - nobody tells
+            reader, writer = await asyncio.open_connection(listener.host, listener.port, local_addr=("127.0.0.2", 0))
+            async with connected(listener) as first, connected(listener):
+                while server.connections < 3:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.005)
-                async with connected(listener) as third:
-                    assert await third.read() == b""
-                assert server.connections == 2
-            assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (0, 1)
+                async with connected(listener):
+                    assert await first.read() == b""
+                assert not reader.at_eof()
+            writer.close()
+            assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (1, 0)
 
     uvloop.run(scenario())
 

@@ -188,11 +188,11 @@ def test_who_never_finishes_has_a_place_for_a_while(
 def test_limits_of_an_address_count_before_the_handshake(tmp_path: Path) -> None:
     async def scenario() -> None:
         settings = Settings(address_connections=1, unlimited=())
-        async with running(tmp_path, settings) as (gateway, server, listener, _), connected(listener, None):
+        async with running(tmp_path, settings) as (gateway, server, listener, _), connected(listener, None) as first:
             await until(lambda: server.connections == 1)
-            async with connected(listener, None) as second:
-                assert await all_said(second) == b""
-            assert gateway.counters.connections_refused == 1
+            async with connected(listener, None):
+                assert await all_said(first) == b""
+            assert (gateway.counters.connections_evicted, gateway.counters.connections_refused) == (1, 0)
 
     uvloop.run(scenario())
 

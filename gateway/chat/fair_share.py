@@ -1,0 +1,41 @@
+"""Share a rate between the members that use it: what one of them sends too much is dropped, and nothing of the others.
+
+While the rate suffices, it is a token bucket and costs no more. Beyond it, each member that sends still has its share:
+the rate divided by the members that were refused lately. What is allowed as a share is borrowed from the bucket, so
+that all members together keep to the rate.
+"""
+
+from tsudoi.ops.token_bucket import Bucket
+
+WINDOW_S = 1
+"""Shares are counted anew after this time."""
+
+
+class FairShare:
+    """The bucket of an address or a room. Times are monotonic seconds."""
+
+    __slots__ = ("_bucket", "_shares", "_shares_before", "_window")
+
+    def __init__(self, burst: float, now: float) -> None:
+        self._bucket = Bucket(burst, now)
+        self._shares: dict[int, int] = {}
+        """Member id → messages allowed as its share in this window."""
+        self._shares_before = 0
+        """Members with a share in the last window."""
+        self._window = 0
+
+    def touch(self, member: int, now: float, rate: float, burst: float) -> bool:
+        """Return whether a message of a member is allowed at `now`, and count it if it is."""
+        if self._bucket.touch(now, rate, burst):
+            return True
+        window = int(now) // WINDOW_S
+        if window != self._window:
+            self._shares_before = len(self._shares) if window == self._window + 1 else 0
+            self._window, self._shares = window, {}
+        taken = self._shares.get(member, 0)
+        sharing = max(self._shares_before, len(self._shares) + (not taken))
+        if taken >= max(rate * WINDOW_S / sharing, 1.0):
+            return False
+        self._shares[member] = taken + 1
+        self._bucket.borrow(burst)
+        return True
