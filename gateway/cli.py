@@ -27,6 +27,7 @@ from tsudoi.protocol.errors import SettingError
 
 from .broker_key import choose_key
 from .config import Config
+from .identify.cli import identify
 from .join.signed_tokens import load_keys
 from .listeners import tls
 from .process.ask_health import ask
@@ -99,6 +100,9 @@ def configure(context: click.Context) -> Config:
 def configure_again() -> Config:
     """Return what the settings are now, with the flags of the start; raise SettingError or click.ClickException."""
     return configure(main.make_context("python -m gateway", sys.argv[1:]))
+
+
+main.add_command(identify)
 
 
 @main.command("ping")

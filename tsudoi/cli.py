@@ -27,6 +27,7 @@ class Program:
 PROGRAMS = {
     "serve": Program("gateway", "serve", "run the whole chat service"),
     "gateway": Program("gateway", "serve", "the same, to serve clients for a --broker elsewhere"),
+    "identify": Program("gateway", "serve", "show what a client sends, and how it is read", ("identify",)),
     "broker": Program("broker", "serve", "keep rooms for gateways; administer them"),
     "chat": Program("client", "chat", "create or join a room, in a terminal or a pipe"),
     "rooms": Program("client", "chat", "list a server's rooms", ("rooms",)),

@@ -203,8 +203,8 @@ class Mistake(Enum):
         "データグラムはルーム名長とトークン長の 2 バイトで始まる",
     )
     DATAGRAM_CUT = Words(
-        "the datagram has {size} bytes, {limit} are read: the text is cut",
-        "データグラムは {size} バイト。読むのは {limit} バイトまで: 本文が切られる",
+        "the datagram fills {limit} bytes: what comes after them is cut",
+        "データグラムが {limit} バイトに達している: その先は切られる",
     )
     HEADER_BEFORE_DATAGRAM = Words(
         "a 32-byte header stands before the datagram; datagrams have none",

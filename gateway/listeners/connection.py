@@ -213,7 +213,7 @@ class Connection(asyncio.Protocol):
             case join.CountRefusal(reason):
                 self._server.rules.counters.refusals[reason] += 1
             case join.Report(account):
-                self._server.log_handshake(self._listener, self.ip, account)
+                self._report(account)
             case join.Finish():
                 # Close once everything is sent; the deadline ends a client that does not take it.
                 self._enter_state(State.CLOSING)
@@ -320,9 +320,12 @@ class Connection(asyncio.Protocol):
     def _abandon(self, why: str) -> None:
         """Abort the conversation."""
         if (account := self._unreported(why)) is not None:
-            self._server.log_handshake(self._listener, self.ip, account)
+            self._report(account)
         if self._entry.abandon(monotonic()):
             self._server.settle_soon()
+
+    def _report(self, account: Account) -> None:
+        self._server.log_handshake(self._listener, self.ip, account)
 
     def _unreported(self, why: str) -> Account | None:
         """Return what there is to log of a request whose answer has not been sent."""

@@ -71,6 +71,8 @@ class TCPServer:
         """Of connections in the midst of a request, and of those whose client does not read its answer."""
         self.announcing = Deadlines(PORT_S)
         """Of connections whose client has its token and is to announce its port."""
+        self.connect: Callable[[TCPServer, Listener], Connection] = Connection
+        """Makes the object that serves a connection."""
         self._handshake_log = HandshakeLog()
         self._settings = settings
         self._counters = counters
@@ -114,7 +116,7 @@ class TCPServer:
         bound = replace(listener, port=sock.getsockname()[1])
 
         def connect() -> Connection:
-            return Connection(self, bound)
+            return self.connect(self, bound)
 
         if listener.tls:
             assert self._certificate is not None

@@ -21,14 +21,14 @@ LEFT_S = 60.0
 """A folder of sockets of this age that nobody listens in is what a killed gateway left."""
 
 
-def broker_arguments(endpoint: str, data: Path, config: Path | None, log_format: str) -> list[str]:
-    """Return the arguments of `python -m broker`; its store is in `data`, and it reads its own table of `config`.
+def broker_arguments(endpoint: str, data: Path | None, config: Path | None, log_format: str) -> list[str]:
+    """Return the arguments of `python -m broker`; its store is in `data` (None: in memory only).
 
-    It has the same working folder, so a relative path stays as it is: an absolute one might be too long for a socket,
-    or not be UTF-8.
+    It reads its own table of `config`. It has the same working folder, so a relative path stays as it is: an absolute
+    one might be too long for a socket, or not be UTF-8.
     """
     arguments = ["--log-level", "warning", "--log-format", log_format, "--bind", endpoint]
-    arguments += ["--store", f"sqlite:{data / 'tsudoi.sqlite'}"]
+    arguments += ["--store", "memory" if data is None else f"sqlite:{data / 'tsudoi.sqlite'}"]
     return arguments + (["--config", str(config)] if config else [])
 
 

@@ -31,7 +31,7 @@ ENDPOINT = f"{INPROC}broker"
 class LocalBroker:
     """A broker in this process, for the gateway that connects with `context`."""
 
-    def __init__(self, data: Path, config: Path | None, log_format: str, on_failure: Callable[[], None]) -> None:
+    def __init__(self, data: Path | None, config: Path | None, log_format: str, on_failure: Callable[[], None]) -> None:
         """Prepare it; see `broker_arguments`.
 
         `on_failure` is called once if the store can not be written any more: the process must end then.

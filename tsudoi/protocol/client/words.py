@@ -14,5 +14,6 @@ class Words:
     ja: str
 
     def text(self, language: Language, /, **values: object) -> str:
-        """Return the text in a language, with its placeholders filled in."""
-        return (self.ja if language == "ja" else self.en).format_map(values)
+        """Return the text in a language, with its placeholders filled in; without values it has none."""
+        text = self.ja if language == "ja" else self.en
+        return text.format_map(values) if values else text

@@ -1,0 +1,57 @@
+"""Define the command line `python -m gateway identify`, which is also `tsudoi identify`."""
+
+import asyncio
+import os
+import sys
+
+import click
+import uvloop
+
+from tsudoi.ops import logs
+from tsudoi.ops.options import MarkdownOption, Parsed
+from tsudoi.protocol.errors import SettingError
+
+from ..config import Listener, parse_listener
+from .run import choose_language, run
+
+TCP, UDP = "127.0.0.1:9101", "127.0.0.1:9102"
+
+
+def _parse_udp(text: str) -> Listener:
+    return parse_listener(text, takes_options=False)
+
+
+@click.command("identify")
+@click.option(
+    "--tcp",
+    cls=MarkdownOption,
+    type=Parsed(parse_listener, "HOST:PORT[=DIALECT]"),
+    multiple=True,
+    default=(TCP,),
+    help="Where clients create and join rooms; may be given several times. Without `DIALECT` it is `auto`.",
+)
+@click.option(
+    "--udp",
+    type=Parsed(_parse_udp, "HOST:PORT"),
+    multiple=True,
+    default=(UDP,),
+    help="Where clients chat; may be given several times.",
+)
+@click.option("--lang", type=click.Choice(("en", "ja")), help="The language. [default: that of the locale]")
+@click.option("--count", type=click.IntRange(1), help="End after so many requests and datagrams.")
+def identify(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], lang: str | None, count: int | None) -> None:
+    """Show what a client sends, byte by byte, and what the server makes of it.
+
+    It serves clients as the service does, with rooms in memory, on ports of its own: point your client at them. Tokens
+    and passwords are never shown. Ctrl-C ends it.
+    """
+    logs.set_up("warning", "human")
+    language = choose_language(os.environ, getattr(sys.stdout, "encoding", None) or "ascii")
+    if lang is not None:
+        language = "ja" if lang == "ja" else "en"
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            status = runner.run(run(tcp, udp, language, count))
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    sys.exit(status)

@@ -1,0 +1,194 @@
+"""Look on while the service serves clients: each connection and datagram becomes a block of lines.
+
+The service, its connections and its datagrams are the product's own; the classes here note what goes through them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+
+from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.token_bucket import Bucket
+
+from ..chat.members import Member, Recipients
+from ..config import Listener
+from ..explain.datagram_hints import Known, find_member
+from ..explain.request_hints import Opening
+from ..join import conversation as join
+from ..join.account import Account
+from ..listeners import sockaddr
+from ..listeners.connection import Connection
+from ..listeners.tcp import TCPServer
+from ..process.service import Service
+from . import words
+from .render import Renderer
+from .transcript import (
+    Talk,
+    counted,
+    datagram_block,
+    datagram_outcomes,
+    down_block,
+    handshake_block,
+    port_block,
+    so_far_block,
+)
+
+SO_FAR_S = 1.0
+"""After this time without the rest of a request, what has come is shown."""
+BLOCKS_S, BLOCKS = 20.0, 200.0
+"""Blocks a second, and at once: a terminal takes no more."""
+TOKENS = 1_000
+"""Tokens that are remembered in order to hide them, also after their members have left."""
+
+Show = Callable[[list[str]], None]
+"""Writes a block of lines."""
+
+
+class Watch:
+    """Makes the blocks, and counts requests and datagrams."""
+
+    def __init__(self, draw: Callable[[], Renderer], show: Show, on_item: Callable[[], None]) -> None:
+        """Begin; `draw` returns a renderer for the terminal as it is now.
+
+        `on_item` is called after each request or datagram.
+        """
+        self.draw = draw
+        self.on_item = on_item
+        self._show = show
+        self._tokens: dict[bytes, None] = {}
+        self._bucket = Bucket(BLOCKS, monotonic())
+        self._not_shown = 0
+
+    @property
+    def tokens(self) -> tuple[bytes, ...]:
+        """All tokens that are to be hidden."""
+        return tuple(self._tokens)
+
+    def note_tokens(self, known: dict[bytes, Member]) -> None:
+        """Remember the tokens of present members."""
+        for token in known:
+            self._tokens.setdefault(token, None)
+        drop_oldest(self._tokens, TOKENS)
+
+    def show(self, block: Callable[[Renderer], list[str]]) -> None:
+        """Show a block, unless there are too many."""
+        if not self._bucket.touch(monotonic(), BLOCKS_S, BLOCKS):
+            self._not_shown += 1
+            return
+        draw = self.draw()
+        if self._not_shown:
+            self._show(draw.note(words.NOT_SHOWN, count=self._not_shown))
+            self._not_shown = 0
+        self._show([*block(draw), ""])
+
+
+class WatchedConnection(Connection):
+    """A connection whose bytes are noted, both ways."""
+
+    def __init__(self, server: TCPServer, listener: Listener, watch: Watch) -> None:
+        super().__init__(server, listener)
+        self._watch = watch
+        self._talk = Talk([])
+
+    @property
+    def _peer(self) -> str:
+        peer = self._transport.get_extra_info("peername") if hasattr(self, "_transport") else None
+        return f"{peer[0]}:{peer[1]}" if peer else self.ip
+
+    @property
+    def _place(self) -> str:
+        return f"{self._listener}={self._listener.dialect}"
+
+    def data_received(self, data: bytes) -> None:
+        """Note received bytes."""
+        if self._conversation.state is join.State.AWAITING_PORT:
+            self._watch.show(partial(port_block, peer=self._peer, data=data))
+        else:
+            self._talk.add(True, data)
+            self._server.loop.call_later(SO_FAR_S, self._show_so_far, len(self._talk.opening))
+        super().data_received(data)
+
+    def _send(self, frames: list[bytes], pause_s: float) -> None:
+        self._talk.add(False, frames[0])
+        super()._send(frames, pause_s)
+
+    def _report(self, account: Account) -> None:
+        super()._report(account)
+        talk, self._talk = self._talk, Talk([])
+        self._watch.note_tokens(self._server.rules.core.members.by_token)
+        tokens = self._watch.tokens
+        self._watch.show(lambda draw: handshake_block(draw, self._peer, self._place, account, talk, tokens))
+        self._watch.on_item()
+
+    def _show_so_far(self, size: int) -> None:
+        opening = self._talk.opening
+        if len(opening) == size and self._conversation.begun:
+            part = Opening(b"", self._listener.dialect).with_data(opening, is_all=True)
+            self._watch.show(lambda draw: so_far_block(draw, self._peer, part, self._place, self._watch.tokens))
+
+
+class WatchedService(Service):
+    """A service whose clients are looked at."""
+
+    watch: Watch
+    """Set before `start`."""
+
+    def look_on(self, watch: Watch) -> None:
+        """Show what clients send from now on."""
+        self.watch = watch
+        self.tcp.connect = partial(WatchedConnection, watch=watch)
+
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        """Show and send a datagram to members."""
+        addresses = [recipients.address_in(slot) for slot in range(len(recipients)) if slot != skip]
+        if addresses:
+            self._show_down(addresses, payload)
+        super().fan_out(listener, recipients, payload, skip)
+
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        """Show and send a datagram to one address."""
+        self._show_down([address], payload)
+        super().send(listener, address, payload)
+
+    def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]]) -> None:
+        for data, source in datagrams:
+            self._take(listener, data, source)
+
+    def _take(self, listener: int, data: bytes, source: bytes) -> None:
+        """Handle one datagram as the service does, and show it with what came of it."""
+        members = self.core.members.by_token
+        known = {token: Known(member.room.raw_name, member.dialect) for token, member in members.items()}
+        is_known = find_member(data, known.get)[0] is not None
+        before, leaving = counted(self.counters), _leaving(members)
+        super()._on_datagrams(listener, [(data, source)])
+        left = _leaving(self.core.members.by_token) != leaving or len(self.core.members.by_token) < len(known)
+        outcomes = datagram_outcomes(before, self.counters, is_known, left)
+        tokens, peer = self.watch.tokens, _text(source)
+        self.watch.show(lambda draw: datagram_block(draw, peer, data, known.get, outcomes, tokens))
+        self.watch.on_item()
+
+    def _show_down(self, addresses: list[bytes], payload: bytes) -> None:
+        first = addresses[0]
+        member = next((each for each in self.core.members.by_token.values() if each.address == first), None)
+        dialect = None if member is None else member.dialect
+        tokens = self.watch.tokens
+
+        def block(draw: Renderer) -> list[str]:
+            if member is None or dialect is None:
+                heading = words.DOWN_TO_OTHER.text(draw.language, peer=_text(first))
+            elif len(addresses) > 1:
+                heading = words.DOWN_TO_MANY.text(draw.language, count=len(addresses), dialect=dialect.name)
+            else:
+                heading = words.DOWN.text(draw.language, peer=_text(first), name=member.name, dialect=dialect.name)
+            return down_block(draw, heading, payload, dialect, tokens)
+
+        self.watch.show(block)
+
+
+def _leaving(members: dict[bytes, Member]) -> int:
+    return sum(member.leaving for member in members.values())
+
+
+def _text(address: bytes) -> str:
+    ip, port = sockaddr.unpack(address)
+    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"

@@ -1,0 +1,95 @@
+"""Hold what `identify` writes around the explanations, in English and Japanese."""
+
+from tsudoi.protocol.client.words import Words
+
+from ..join.account import Outcome
+
+READY = Words(
+    "{listeners}\nStart your client against these ports. Nothing is kept; Ctrl-C ends.",
+    "{listeners}\nこのポートにクライアントをつないでください。何も保存しません。Ctrl-C で終わります。",
+)
+REQUEST = Words("TCP from {peer}, listener {listener}", "TCP {peer} から、受付 {listener}")
+SO_FAR = Words(
+    "TCP from {peer}, listener {listener}: so far, {more} more bytes are awaited",
+    "TCP {peer} から、受付 {listener}: ここまで。あと {more} バイト待っている",
+)
+ROOM_CHOSEN = Words("the client chooses a room", "クライアントがルームを選ぶ")
+PORT_ANNOUNCED = Words("TCP from {peer}: after its token", "TCP {peer} から: トークンの後")
+ANSWER = Words("answer", "返事")
+DATAGRAM = Words("UDP from {peer}", "UDP {peer} から")
+DOWN = Words("UDP to {peer}, {name} ({dialect})", "UDP {peer} へ、{name} ({dialect})")
+DOWN_TO_MANY = Words("UDP to {count} members ({dialect})", "UDP {count} 人へ ({dialect})")
+DOWN_TO_OTHER = Words("UDP to {peer}", "UDP {peer} へ")
+
+READ_AS = Words("read as {dialect}: {why}", "{dialect} として読んだ: {why}")
+LISTENERS = Words("the listener is for it", "この受付の方言")
+AUTO_WOULD = Words("auto would take it for {dialect}: {why}", "auto なら {dialect} とみなす: {why}")
+OUTCOME = Words("outcome: {outcome}", "結果: {outcome}")
+HINT = Words("hint: {hint}", "ヒント: {hint}")
+DIALECTS = Words("what the dialects make of it, and answer (T is a token):", "各方言での読み方と返事 (T はトークン):")
+AS_REQUEST = Words(
+    "{operation} room {room} for user {user}{password}{port}",
+    "ルーム {room} をユーザー {user} として{operation}{password}{port}",
+)
+WITH_PASSWORD = Words(", with a password", "、パスワード付き")
+WITH_PORT = Words(", UDP port {port}", "、UDP ポート {port}")
+REFUSES = Words("refused: {why}", "拒否: {why}")
+SIZE = Words("{size} bytes", "{size} バイト")
+CHARACTERS = Words("{text}, {size} bytes, {count} characters", "{text}、{size} バイト、{count} 文字")
+MORE = Words("… {count} more bytes", "… あと {count} バイト")
+TOKEN = Words("{size} characters", "{size} 文字")
+TOKEN_KNOWN = Words("{size} characters, known", "{size} 文字、既知")
+TOKEN_UNKNOWN = Words("{size} characters, not known", "{size} 文字、未知")
+NOT_SHOWN = Words("({count} more came too fast to be shown)", "(ほかに {count} 件、速すぎたため表示しない)")
+
+OUTCOMES: dict[Outcome, Words] = {
+    Outcome.CREATED: Words("created", "作成した"),
+    Outcome.JOINED: Words("joined", "参加した"),
+    Outcome.LISTED: Words("listed the rooms", "ルーム一覧を返した"),
+    Outcome.REFUSED: Words("refused", "拒否"),
+    Outcome.SILENT: Words("no request", "要求なし"),
+    Outcome.INCOMPLETE: Words("no whole request", "要求が途中まで"),
+    Outcome.NO_ROOM_CHOSEN: Words("no room chosen from the list", "一覧からルームを選ばなかった"),
+    Outcome.UNANSWERED: Words("not answered", "返事なし"),
+    Outcome.NO_TLS: Words("no TLS handshake", "TLS ハンドシェイクなし"),
+}
+ENDS = {
+    words.en: words
+    for words in (
+        Words("the client closed the connection", "クライアントが接続を閉じた"),
+        Words("its time was up", "時間切れ"),
+        Words("the connection was lost", "接続が切れた"),
+    )
+}
+"""How connections end; the words of a refusal stay those of the wire."""
+
+DATAGRAM_OUTCOMES: dict[str, Words] = {
+    "wrong_rooms": Words("dropped: the token belongs to another room", "破棄: トークンは別のルームのもの"),
+    "wrong_addresses": Words(
+        "dropped: it comes from another IP address than the member's (--check-ip strict)",
+        "破棄: メンバーとは別の IP アドレスから届いた (--check-ip strict)",
+    ),
+    "moves_limited": Words("dropped: the member's address changes too often", "破棄: アドレスの変更が多すぎる"),
+    "malformed_datagrams": Words("dropped: malformed", "破棄: 形式の誤り"),
+    "unknown_tokens": Words("dropped: no known token", "破棄: 知らないトークン"),
+    "guesses_limited": Words(
+        "dropped: too many unknown tokens from this address", "破棄: このアドレスからの未知のトークンが多すぎる"
+    ),
+    "exit_answers": Words("answered with «exit!», as classic clients need it", "«exit!» を返した (classic 用)"),
+    "rate_limited": Words("dropped: the member sends too fast", "破棄: 送信が速すぎる"),
+    "address_limited": Words("dropped: its address sends too fast", "破棄: このアドレスの送信が速すぎる"),
+    "room_limited": Words("dropped: too much is said in the room", "破棄: ルームの発言が多すぎる"),
+    "window_full": Words("dropped: too much waits for the broker", "破棄: ブローカー待ちが多すぎる"),
+    "commands": Words("accepted: a command", "受理: コマンド"),
+    "accepted_messages": Words("accepted: a message to the room", "受理: ルームへの発言"),
+}
+"""Counter → what it means for the datagram that it counted. Refusals first: what comes first is shown."""
+MOVED = Words("the member's address is {peer} now", "メンバーのアドレスは {peer} になった")
+LEAVES = Words("accepted: the member leaves", "受理: 退室")
+SIGN_OF_LIFE = Words(
+    "accepted: it shows that the member is there, and where", "受理: メンバーがいること、その場所を示すだけ"
+)
+ASKED_FOR = Words(
+    "dropped: neither this gateway nor the directory knows the token",
+    "破棄: このゲートウェイもディレクトリも知らないトークン",
+)

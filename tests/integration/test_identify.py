@@ -1,0 +1,165 @@
+"""`python -m gateway identify`: clients are served as ever, and what they send is shown"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.explain.mistakes_made import IN_THE_HEADER, request
+from tests.support.services import ROOT
+from tsudoi.protocol.client.datagram import serialize
+from tsudoi.protocol.client.dialects import CLASSIC, TCRP, TCRP_JSON
+
+PATIENCE_S = 30.0
+
+
+class Identify:
+    """A running `identify`, its output in a file."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", output: Path) -> None:
+        self.process = process
+        self._output = output
+        ready = self.wait_for(r"ready tcp 127\.0\.0\.1:(\d+) udp 127\.0\.0\.1:(\d+)")
+        self.tcp, self.udp = (("127.0.0.1", int(port)) for port in ready.groups())
+
+    @property
+    def text(self) -> str:
+        return self._output.read_text(errors="replace")
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Wait until the output has a match."""
+        deadline = time.monotonic() + PATIENCE_S
+        while (found := re.search(pattern, self.text)) is None:
+            assert time.monotonic() < deadline, self.text
+            assert self.process.poll() is None, self.text
+            time.sleep(0.02)
+        return found
+
+    def ask(self, data: bytes) -> bytes:
+        """Send a request, and return all that the server answers."""
+        with socket.create_connection(self.tcp, PATIENCE_S) as sock:
+            sock.sendall(data)
+            sock.shutdown(socket.SHUT_WR)
+            answer = b""
+            while part := sock.recv(4096):
+                answer += part
+            return answer
+
+
+@contextmanager
+def identifying(tmp_path: Path, *options: str, tcp: str = "127.0.0.1:0", **environment: str) -> Iterator[Identify]:
+    output = tmp_path / "output"
+    command = [sys.executable, "-m", "gateway", "identify", "--tcp", tcp, "--udp", "127.0.0.1:0", *options]
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": "100", **environment},
+        )
+    try:
+        yield Identify(process, output)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_client_is_served_and_each_step_is_shown(tmp_path: Path) -> None:
+    with identifying(tmp_path, "--lang", "en") as shown, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        token = shown.ask(request(CLASSIC)).decode()
+        assert re.fullmatch("[0-9a-f]{32}", token)
+        shown.wait_for("read as classic: the payload is a plain user name")
+        shown.wait_for("outcome: created")
+        udp.settimeout(PATIENCE_S)
+        udp.sendto(serialize("den", token, "alice: hello"), shown.udp)
+        assert udp.recv(4096) == b"alice: hello"
+        shown.wait_for("token: 32 characters, known")
+        shown.wait_for("outcome: accepted: a message to the room")
+        shown.wait_for(r"== UDP to 127\.0\.0\.1:\d+, alice \(classic\)")
+        udp.sendto(serialize("dem", token, "x"), shown.udp)
+        shown.wait_for("outcome: dropped: the token belongs to another room")
+        udp.sendto(serialize("den", token[::-1], "x"), shown.udp)
+        shown.wait_for("hint: the token is not known")
+        udp.sendto(b"\4" + serialize("den", token, "x")[1:], shown.udp)
+        shown.wait_for("hint: the room size is 4, but the token begins after 3 bytes of name")
+        udp.sendto(b"alice: hello", shown.udp)
+        shown.wait_for("hint: this is text alone")
+        udp.sendto(serialize("den", token, "x" * 5_000) + b"y", shown.udp)
+        shown.wait_for("hint: the datagram fills 4096 bytes")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(PATIENCE_S) == 0
+        assert token not in shown.text
+        assert "\x1b" not in shown.text
+
+
+@pytest.mark.parametrize("mistake", ["little-endian", "31 bytes", "operation as a digit", "half of it"])
+def test_a_wrong_byte_is_named_and_no_password_is_shown(tmp_path: Path, mistake: str) -> None:
+    make, called = IN_THE_HEADER[mistake]
+    with identifying(tmp_path, "--lang", "ja", "--count", "1") as shown:
+        shown.ask(make(request(TCRP_JSON)))
+        shown.wait_for(
+            "ヒント: " + re.escape(called.value.ja[: called.value.ja.index("{") if "{" in called.value.ja else 9])
+        )
+        assert shown.process.wait(PATIENCE_S) == 0
+        assert "moonlight" not in shown.text
+        assert b"moonlight".hex(" ") not in shown.text
+
+
+def test_what_has_come_of_a_request_is_shown_while_the_rest_is_awaited(tmp_path: Path) -> None:
+    with identifying(tmp_path, "--lang", "en") as shown, socket.create_connection(shown.tcp) as sock:
+        sock.sendall(request(TCRP)[:-2])
+        shown.wait_for("so far, 2 more bytes are awaited")
+
+
+def test_a_port_after_the_token_and_a_listener_of_one_dialect_are_shown(tmp_path: Path) -> None:
+    with identifying(tmp_path, "--lang", "en", tcp="127.0.0.1:0=tcrp-json") as shown:
+        with socket.create_connection(shown.tcp, PATIENCE_S) as sock:
+            sock.sendall(request(TCRP_JSON))
+            shown.wait_for("outcome: created")
+            sock.sendall(b"\xc3\x50")
+            shown.wait_for("UDP port: 50000")
+        shown.wait_for("read as tcrp-json: the listener is for it")
+
+
+def test_an_output_without_japanese_does_not_stop_it(tmp_path: Path) -> None:
+    with identifying(tmp_path, "--count", "1", LANG="ja_JP.UTF-8", LC_ALL="", PYTHONIOENCODING="ascii") as shown:
+        shown.ask(request(CLASSIC, "部屋1", "アリス"))
+        shown.wait_for("outcome: created")
+        assert shown.process.wait(PATIENCE_S) == 0
+        assert "\\u90e8\\u5c4b1" in shown.text
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, "-m", "gateway", "identify", "--udp", "127.0.0.1:0", "--tcp"]
+        done = subprocess.run(
+            [*command, f"127.0.0.1:{taken.getsockname()[1]}"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "can not listen on TCP" in done.stderr
+
+
+def test_a_reader_that_goes_ends_it_quietly(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline().decode()
+        process.stdout.close()
+        port = int(ready.split()[2].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as sock:
+            sock.sendall(request(TCRP))
+            with suppress(ConnectionError):
+                sock.recv(4096)
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGPIPE
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
