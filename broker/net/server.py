@@ -25,6 +25,7 @@ from ..core import Core
 from ..fair_queue import EACH, FairQueue
 from ..keys.allow_list import AllowList
 from ..rooms import replays
+from ..steady_clock import HOLDS_MS, SteadyClock
 from ..store.interface import Store
 from ..turn import Moment, PasswordJob, Turn
 from . import socket_files
@@ -75,6 +76,7 @@ class Server:
         on_failure: Callable[[], None],
         allow_list: AllowList | None = None,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+        newest_ms: int = 0,
     ) -> None:
         """Bind the sockets for gateways, or raise SettingError.
 
@@ -86,6 +88,7 @@ class Server:
             on_failure: called once if the store fails; the broker must then end.
             allow_list: the keys that may connect to tcp ports; None: every client may.
             context: of the gateway in the same process, for inproc://; None: one of our own.
+            newest_ms: see `SteadyClock`.
         """
         self._core = core
         self._store = store
@@ -113,7 +116,10 @@ class Server:
         self._replays: FairQueue[tuple[int, backbone.Replay]] = FairQueue(REPLAYS_WAITING * EACH)
         self._replaying: set[tuple[str, int]] = set()
         """(gateway instance, request id) of these: a gateway repeats a request that has waited long."""
-        self._moment = _read_clocks()
+        self._clock = SteadyClock(*_clocks_ms(), newest_ms)
+        self._clock_doubted = False
+        """As last logged."""
+        self._moment = self._read_clocks()
         self._gather_until = 0.0
         """Above zero while a turn waits for other joins."""
         self._has_arrived = False
@@ -248,7 +254,7 @@ class Server:
 
     def _drain(self) -> None:
         """Receive a bounded number of frames, and let the core decide on them."""
-        self._moment = _read_clocks()
+        self._moment = self._read_clocks()
         self.sockets.receive(self.queue.has_room, self._enqueue)
         self.queue.serve(self._moment.now + TURN_S, time.monotonic, self._handle)
         for topic in self.sockets.subscribed():
@@ -373,7 +379,7 @@ class Server:
             self._passwords.start(job, self._hashed)
 
     def _hashed(self, job: PasswordJob, result: str | bool) -> None:
-        self._core.requests.hashed(job, result, _read_clocks())
+        self._core.requests.hashed(job, result, self._read_clocks())
         self._pump()
 
     # --- operators and new connections ------------------------------------------------------------------------------
@@ -408,7 +414,8 @@ class Server:
 
     def _tick(self) -> None:
         self.checked_at = time.monotonic()
-        moment = _read_clocks()
+        moment = self._read_clocks()
+        self._log_clock()
         self._core.tick(moment)
         if self._admin is not None:
             self._is_asked = True
@@ -421,6 +428,19 @@ class Server:
             self._replaying = {(peer, request_id) for peer, (request_id, _) in self._replays.waiting()}
             self._core.expel(owner.name, account, moment)
         self._pump()
+
+    def _read_clocks(self) -> Moment:
+        return Moment(time.monotonic(), self._clock.read(*_clocks_ms()))
+
+    def _log_clock(self) -> None:
+        """Log a step of the system's clock, and what became of it."""
+        if self._clock.is_doubted == self._clock_doubted:
+            return
+        self._clock_doubted = self._clock.is_doubted
+        if self._clock_doubted:
+            logger.warning("the system's clock was set; this is followed if it lasts", seconds=HOLDS_MS // 1000)
+        else:
+            logger.warning("the system's clock is followed again")
 
     def _look_for_files(self) -> None:
         """Make the files of ipc:// sockets anew if they are gone."""
@@ -445,7 +465,7 @@ class Server:
     def _trims_aside(self) -> bool:
         """Trim the logs; return whether the thread does it, as the store is slow."""
         self._trim_due = False
-        before_ms = int((time.time() - self._limits.log_age_s) * 1000)
+        before_ms = max(self._clock.deletes_by(*_clocks_ms()) - int(self._limits.log_age_s * 1000), 0)
         firsts: dict[int, int] = {}
 
         def trim() -> None:
@@ -475,5 +495,6 @@ class Server:
         self._on_failure()
 
 
-def _read_clocks() -> Moment:
-    return Moment(time.monotonic(), int(time.time() * 1000))
+def _clocks_ms() -> tuple[int, int]:
+    """Return the arguments of `SteadyClock`."""
+    return int(time.time() * 1000), time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000

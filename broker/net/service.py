@@ -55,7 +55,8 @@ class BrokerService:
         Args:
             config: the settings.
             on_failure: called once when the store has failed or no gateway can connect; the broker must end.
-            context: of the gateway in the same process, for an inproc:// endpoint; None: one of our own.
+            context: of the gateway in the same process, for an inproc:// endpoint; None: one of our own. It is
+                terminated by `stop`, which waits until all its sockets are closed.
 
         Raises:
             SettingError: the store is in use, or an address can not be bound.
@@ -64,6 +65,9 @@ class BrokerService:
         with ExitStack() as closing:
             store = await _open_store(config)
             closing.callback(store.close)
+            if context is not None:
+                # Sockets are closed before the store is free for the next broker, which listens at the same paths.
+                closing.callback(context.term)
             snapshot = store.load()
             if snapshot.has_lost:
                 logger.warning("commits are or may be missing, as after a power cut: rooms begin a new epoch")
@@ -73,7 +77,8 @@ class BrokerService:
             for name in config.persistent:
                 core.directory.persist(RoomName(name), int(time.time() * 1000))
             allow_list = AllowList(config.keys) if config.keys else None
-            server = Server(core, store, config.limits, config.bind, on_failure, allow_list, context)
+            limits, newest_ms = config.limits, snapshot.newest_ms
+            server = Server(core, store, limits, config.bind, on_failure, allow_list, context, newest_ms)
             closing.callback(server.stop)
             if config.admin is not None:
                 server.open_admin(config.admin, AdminService(core))

@@ -63,7 +63,8 @@ def is_muted(directory: Directory, member: Member, wall_ms: int) -> bool:
     left_ms = member.muted_until_ms - wall_ms
     if left_ms <= 0:
         return False
-    if wall_ms - member.rare.told_muted_ms >= TOLD_MUTED_MS:
+    # The clock may have been set back since.
+    if not 0 <= wall_ms - member.rare.told_muted_ms < TOLD_MUTED_MS:
         directory.note_told_muted(member, wall_ms)
         if member.muted_until_ms == FOREVER:
             directory.answer(member, Phrase.MUTED, "", wall_ms)

@@ -63,7 +63,7 @@ class LocalBroker:
         """Run a last turn with all frames from the gateway, and close."""
         if self._service is not None:
             self._service.stop()
-        self.context.term()
+        self.context.term()  # if the service did not begin
 
     def _configure(self) -> "BrokerConfig":
         """Return the broker's settings from its arguments, the environment and its table of the file."""

@@ -1,6 +1,7 @@
 """broker/net/server.py"""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -231,6 +232,28 @@ async def test_when_the_store_fails_nothing_more_is_taken_or_told(where: str) ->
             await gateway.hear(0.3)
         assert store.load().accepted == {}
         assert store.load().ends == {host.room: (1, 1)}
+
+
+async def test_a_clock_that_is_wrong_for_a_moment_deletes_and_stamps_nothing(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    async with running(store, where) as (server, new_gateway):
+        gateway = new_gateway("1")
+        await gateway.greet()
+        host = await gateway.ask(a_create())
+        assert isinstance(host, Granted)
+        await gateway.say(Publish(1, [said(host, "one"), said(host, "two")]))
+        await gateway.ask(a_create("attic", token=8))  # so both are kept
+        right, ahead = time.time, 40 * 86_400
+        monkeypatch.setattr(time, "time", lambda: right() + ahead)
+        await gateway.say(Publish(3, [said(host, "three")]))
+        await gateway.ask(a_create("cellar", token=9))
+        server._trims_aside()
+        monkeypatch.undo()
+        chunks = store.read(host.room, 0, 100)
+        assert (chunks[0].first, chunks[-1].last) == (1, 4)
+        assert max(chunk.at_ms for chunk in chunks) < (right() + 60) * 1000
 
 
 async def test_a_taken_address_is_a_setting_error_of_one_line() -> None:

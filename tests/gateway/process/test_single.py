@@ -1,8 +1,10 @@
 """gateway/process/single.py: gateway and broker in one process, as real ones."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +128,28 @@ def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
         assert last >= len(texts) + 2
 
     asyncio.run(scenario())
+
+
+def test_the_store_is_free_only_when_the_operators_socket_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next start takes an open one for another program's, and ends."""
+    close, found = SqliteStore.close, list[int]()
+
+    def look(store: SqliteStore) -> None:
+        with socket.socket(socket.AF_UNIX) as knock:
+            found.append(knock.connect_ex(str(tmp_path / "tsudoi.sqlite.admin")))
+        close(store)
+
+    async def scenario() -> None:
+        monkeypatch.setattr(SqliteStore, "close", look)
+        for _ in range(2):
+            broker = LocalBroker(tmp_path, None, "human", lambda: None)
+            await broker.start()
+            await broker.stop()
+
+    asyncio.run(scenario())
+    assert found == [errno.ECONNREFUSED] * 2
 
 
 def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
