@@ -79,8 +79,14 @@ def configure(context: click.Context) -> Config:
             "--auth required needs --auth-key or --auth-secret, the file with what tokens are signed with"
         )
     certificate, key, listeners = config.tls_certificate, config.tls_key, config.tls_listeners
-    if bool(listeners) != bool(certificate and key) or bool(certificate) != bool(key):
-        raise click.UsageError("--tls, --tls-cert and --tls-key need each other")
+    tls_webhooks = any(webhook.tls for webhook in config.webhook)
+    if bool(listeners or tls_webhooks) != bool(certificate and key) or bool(certificate) != bool(key):
+        what = "--webhook with tls=on" if tls_webhooks and not listeners else "--tls"
+        raise click.UsageError(f"{what}, --tls-cert and --tls-key need each other")
+    if config.webhook and not config.verifies:
+        raise click.UsageError(
+            "--webhook needs --auth-key or --auth-secret, the file with what its tokens are signed with"
+        )
     tcp = config.tcp
     if listeners and context.get_parameter_source("tcp") is ParameterSource.DEFAULT:
         tcp = ()

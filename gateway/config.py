@@ -78,6 +78,26 @@ def _parse_listener_option(text: str) -> tuple[str, Any]:
     return name, values[value]
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookListener(HostPort):
+    """An address where programs post by HTTP."""
+
+    tls: bool = False
+    """Its clients speak TLS."""
+
+    kind = "webhook"
+    """What the `ready` line calls it."""
+
+
+def parse_webhook(text: str) -> WebhookListener:
+    """Return the listener in HOST:PORT or HOST:PORT,tls=on; raise SettingError if the text is something else."""
+    address, *options = text.split(",")
+    if options not in ([], ["tls=on"], ["tls=off"]):
+        raise SettingError(f"{text!r}: the one option of a webhook's listener is tls=on")
+    place = parse_host_port(address)
+    return WebhookListener(place.host, place.port, options == ["tls=on"])
+
+
 def parse_network(text: str) -> Network:
     """Return an IP network or address; raise SettingError if the text is neither."""
     try:
@@ -274,19 +294,21 @@ class Inherited:
     """The number of workers among which the kernel divides datagrams by their tokens; 1: it does not."""
     number: int
     """Which worker it is, from 1 on; its log lines have it."""
+    webhook: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        parts = (self.tcp, self.udp, (self.steered,), (self.number,))
+        parts = (self.tcp, self.udp, (self.steered,), (self.number,), self.webhook)
         return "/".join(",".join(map(str, numbers)) for numbers in parts)
 
 
 def parse_inherited(text: str) -> Inherited:
     """Parse a text that `str` has made; raise SettingError for any other."""
     try:
-        tcp, udp, (steered,), (number,) = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
+        parts = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
+        tcp, udp, (steered,), (number,), webhook = parts
     except ValueError:
         raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp, steered, number)
+    return Inherited(tcp, udp, steered, number, webhook)
 
 
 @dataclass(frozen=True)
@@ -374,6 +396,14 @@ class Config:
         "optional",
         "With `--auth-key` or `--auth-secret`: whether clients without a token may come in (`optional`) or not"
         " (`required`).",
+    )
+    webhook: tuple[WebhookListener, ...] = setting(
+        (),
+        'Where programs that are no clients post messages by HTTP (PROTOCOL.md, "Webhook"), `HOST:PORT`, or'
+        " `HOST:PORT,tls=on` with the certificate in `--tls-cert`; may be given several times. Needs `--auth-key` or"
+        " `--auth-secret`.",
+        parse=parse_webhook,
+        metavar="HOST:PORT[,tls=on]",
     )
     http: HostPort | None = http_setting()
     log_level: logs.Level = log_level_setting()

@@ -6,6 +6,8 @@ from tsudoi.protocol.codes import Status
 
 TOKEN_REFUSED = "token_refused"
 """Refused because a signed token is wrong or missing."""
+WEBHOOK_STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 501, 503)
+"""Of answers to webhooks."""
 OUTCOMES = (*(status.name.lower() for status in Status if status is not Status.OK), TOKEN_REFUSED)
 
 
@@ -69,6 +71,11 @@ class Counters:
     requests_timed_out: int = 0
     requests_not_cleared_up: int = 0
     """Abandoned creates and joins that were not followed up, being too many: a member without a client may stay."""
+    # Webhooks.
+    webhook_answers: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, WEBHOOK_STATUSES), 0))
+    """HTTP status → requests answered with it."""
+    webhook_connections_refused: int = 0
+    """Connections closed because there were too many: the one that waited longest, or the new one."""
     # Connections and handshakes.
     handshakes_admitted: int = 0
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))

@@ -137,10 +137,12 @@ class _Run:
             self._directory.rename(self._member, name, self._wall_ms)
 
     def _ban(self, who: str, minutes: int) -> None:
-        """Ban and remove a member, or an address with all members from it."""
+        """Ban and remove a member, or an address with all members from it; or ban a webhook."""
         until_ms = end_of(minutes, self._wall_ms)
         target = self._room.members.get(self._room.names.get(_normal(who), 0))
-        if target is None:
+        if target is None and names.is_webhook_name(who):
+            self._stop_webhook(RestrictionKind.BAN, who, until_ms)
+        elif target is None:
             self._ban_address(who, until_ms)
         elif target := self._find_other(who):
             covered = self._restrict(RestrictionKind.BAN, target, until_ms)
@@ -158,9 +160,16 @@ class _Run:
         for member in removed:
             self._directory.leave(member, LeaveReason.BANNED, self._wall_ms, "", self._member)
 
+    def _stop_webhook(self, kind: RestrictionKind, name: str, until_ms: int) -> None:
+        """Refuse a webhook's messages, by its name: it is no member."""
+        self._directory.bans_and_mutes.add(Restriction(self._room.id, kind, _normal(name), "", until_ms))
+        self._answer(Phrase.WEBHOOK_STOPPED, name)
+
     def _mute(self, name: str, minutes: int) -> None:
-        if target := self._find_other(name):
-            until_ms = end_of(minutes, self._wall_ms)
+        until_ms = end_of(minutes, self._wall_ms)
+        if names.is_webhook_name(name) and _normal(name) not in self._room.names:
+            self._stop_webhook(RestrictionKind.MUTE, name, until_ms)
+        elif target := self._find_other(name):
             covered = self._restrict(RestrictionKind.MUTE, target, until_ms)
             self._directory.mute(target, minutes, until_ms, self._member, self._wall_ms)
             if not covered.ip:

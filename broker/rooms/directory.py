@@ -24,6 +24,7 @@ from ..store.interface import Batch, MemberRow, RestrictionKind, RoomRow, Snapsh
 from .bans_and_mutes import BansAndMutes
 from .index import Index
 from .room_and_member import Member, Room
+from .webhooks import Posts
 
 EPOCH_BITS = 32
 """An epoch is another one than that of any other copy of the store."""
@@ -56,6 +57,7 @@ class Directory(Index):
         self.bans_and_mutes = BansAndMutes(snapshot.restrictions)
         self._renewed: set[int] = set()
         """Rooms that have begun a new epoch in this run of the broker."""
+        self.posts = Posts(snapshot.posts)
         for row in snapshot.rooms:
             self._add_room(Room.of(row, *snapshot.ends.get(row.id, (1, 0))))
         for member_row in snapshot.members:
@@ -88,6 +90,7 @@ class Directory(Index):
         """
         changes, self._changes = self._changes, Changes()
         changes.batch.restrictions = self.bans_and_mutes.take_changes()
+        changes.batch.posts = self.posts.take_changes()
         if not with_reports:
             reports, changes.batch.delivered = changes.batch.delivered, {}
             (changes if changes.batch or changes.entries else self._changes).batch.delivered = reports
@@ -126,6 +129,7 @@ class Directory(Index):
             self._drop_member(member)
         del self.closed[room.id]
         self.bans_and_mutes.forget_room(room.id)
+        self.posts.forget_room(room.id)
         self._changes.batch.purged.add(room.id)
 
     def persist(self, name: RoomName, wall_ms: int) -> Room:
@@ -268,6 +272,10 @@ class Directory(Index):
         member.spoke_ms = wall_ms
         self._append(member.room, kind, member, text, 0, wall_ms)
 
+    def post(self, room: Room, sender: UserName, text: str, wall_ms: int) -> None:
+        """Append a webhook's message to a room's log."""
+        self._append(room, EntryKind.SAID, None, text, 0, wall_ms, sender=sender)
+
     def whisper(self, member: Member, target: Member, text: str, wall_ms: int) -> None:
         """Append a message for one other member to the room's log, which that one may answer by `/r`."""
         member.spoke_ms = wall_ms
@@ -372,11 +380,15 @@ class Directory(Index):
         code: int,
         wall_ms: int,
         peer: Member | None = None,
+        sender: str = SERVER_NAME,
     ) -> None:
-        """Append an entry to a room's log; see `tsudoi.protocol.backbone.Entry`. `member` is None for the server."""
+        """Append an entry to a room's log; see `tsudoi.protocol.backbone.Entry`.
+
+        `member` is None for the server, and for a webhook, whose name is `sender`.
+        """
         room.last += 1
         room.last_ms = wall_ms
-        member_id, name = (member.id, member.name) if member is not None else (0, SERVER_NAME)
+        member_id, name = (member.id, member.name) if member is not None else (0, sender)
         entry = Entry(room.last, kind, member_id, name, text, code, wall_ms)
         if peer is not None:
             entry.peer, entry.peer_name = peer.id, peer.name

@@ -1,4 +1,4 @@
-"""Decide on gateways' requests: create, join, resume, hash a password; `queries.py` has those that change nothing.
+"""Decide on gateways' requests: create, join, resume, hash a password, post; `queries.py` has what changes nothing.
 
 A request that needs a slow hash or the store is put into the turn (`turn.py`), and carried out with it.
 """
@@ -10,13 +10,13 @@ from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import Rights, Status
-from tsudoi.protocol.errors import Banned, Full, InvalidName, PeerError, RoomExists, WrongPassword
+from tsudoi.protocol.errors import Banned, Full, InvalidName, Muted, PeerError, RoomExists, WrongPassword
 
 from ..config import Limits
 from ..counters import Counters
 from ..store.interface import MemberRow, RestrictionKind
 from ..turn import Moment, PasswordJob
-from . import queries
+from . import queries, webhooks
 from .bans_and_mutes import EVERYWHERE
 from .directory import Directory
 from .handovers import Handovers
@@ -58,7 +58,7 @@ class Requests:
         self._passwords: list[PasswordJob] = []
         self._known = KnownPasswords()
         self._checks: dict[tuple[str, str], dict[tuple[str, int], backbone.Request]] = {}
-        """(stored hash, password) that is being checked → the joins that wait for it, by gateway instance and id."""
+        """(stored hash, password) that is being checked → what waits for it, by gateway instance and request id."""
 
     def take(self) -> tuple[list[tuple[str, int, backbone.Replay]], list[PasswordJob]]:
         """Return the replays and the passwords of a turn; see `Turn`."""
@@ -79,6 +79,8 @@ class Requests:
                     self._reply(peer, request.id, self._ownership.reconcile(peer, known))
                 case backbone.HashPassword() as asked:
                     self._ask_for_hash(peer, request, asked, wall_ms)
+                case backbone.Post() as post:
+                    self._post(peer, request, post, wall_ms)
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)
                     self._replays.append((peer, request.id, replay))
@@ -117,6 +119,8 @@ class Requests:
                 match request.body:
                     case backbone.Create() as body:
                         self._enter(peer, request, body, moment.wall_ms, str(result) if not job.stored else "")
+                    case backbone.Post() as post:
+                        self._post(peer, request, post, moment.wall_ms)
                     case backbone.HashPassword():
                         self._reply(peer, request_id, backbone.Hashed(str(result)))
             except PeerError as exc:
@@ -156,7 +160,7 @@ class Requests:
                     self._note_right(new_hash, body)
         self._handovers.grant(peer, request.id, member)
 
-    def _opens(self, room: Room, peer: str, request: backbone.Request, body: backbone.Create) -> bool:
+    def _opens(self, room: Room, peer: str, request: backbone.Request, body: backbone.Create | backbone.Post) -> bool:
         """Return whether a password opens a locked room; False: the request waits until the password is checked.
 
         Raises:
@@ -183,7 +187,7 @@ class Requests:
         self._note_right(stored, body)
         return True
 
-    def _note_right(self, stored: str, body: backbone.Create) -> None:
+    def _note_right(self, stored: str, body: backbone.Create | backbone.Post) -> None:
         """Note that an address gave the right password; not of a proxy, behind which a guesser may be too."""
         if not body.options & MemberOptions.SHARED_ADDRESS:
             self._known.note_right_from(stored, rate_key(body.ip))
@@ -215,6 +219,21 @@ class Requests:
         else:
             self._passwords.append(PasswordJob(peer, request, asked.password, ""))
 
+    def _post(self, peer: str, request: backbone.Request, post: backbone.Post, wall_ms: int) -> None:
+        """Append a webhook's message to its room. If a password must be checked first, this is called again."""
+        directory = self._directory
+        room = directory.find(names.room_name(post.room))
+        answer = directory.posts.find(room, post)
+        if answer is None:
+            webhooks.check_sender(directory.bans_and_mutes, room, post, wall_ms)
+            if room.password_hash and not self._opens(room, peer, request, post):
+                return
+            sender = names.webhook_name(names.user_name(post.user))
+            directory.post(room, sender, webhooks.text_of(post), wall_ms)
+            directory.posts.add(room, post, wall_ms)
+            answer = backbone.Posted(sender, room.epoch, room.last, True)
+        self._reply(peer, request.id, answer)
+
     def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float) -> None:
         member = self._directory.by_token.get(resume.token_hash)
         if member is None:
@@ -224,7 +243,7 @@ class Requests:
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
         """Refuse a request, with an explanation if the status is not enough."""
-        in_words = isinstance(exc, InvalidName | Banned | Full)
+        in_words = isinstance(exc, InvalidName | Banned | Muted | Full)
         self._counters.full += isinstance(exc, Full)
         self._refuse(peer, request_id, exc.status, str(exc) if in_words else "")
 

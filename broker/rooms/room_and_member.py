@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.codes import Rights
-from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, numbered_name
+from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, is_webhook_name, numbered_name
 
 from ..store.interface import MemberRow, RoomRow
 from .ids import created_ms
@@ -151,8 +151,8 @@ class Room:
         return RoomRow(*_room_fields(self))
 
     def is_taken(self, name: str) -> bool:
-        """Return whether a member has this name, or the server, which sends notices under its own."""
-        return name in self.names or name == SERVER_NAME
+        """Return whether a member has this name, the server, which sends notices under its own, or a webhook."""
+        return name in self.names or name == SERVER_NAME or is_webhook_name(name)
 
     def free_name(self, wished: UserName) -> UserName:
         """Return the wished name, with a number if another member has it."""

@@ -97,6 +97,18 @@ class Restriction:
         return self.room, self.kind, self.name, self.ip
 
 
+@dataclass(frozen=True, slots=True)
+class PostRow:
+    """A webhook's message that is in a room's log, for requests that are repeated."""
+
+    key: bytes
+    room: int
+    epoch: int
+    offset: int
+    text_hash: bytes
+    at_ms: int
+
+
 class Chunk(NamedTuple):
     """Consecutive entries of a room's log, as they were published."""
 
@@ -123,15 +135,17 @@ class Batch:
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
     """(room id, gateway instance) → offset up to which that gateway has delivered to its live members of the room."""
     purged: set[int] = field(default_factory=set)
-    """Closed rooms to delete with their members, positions, restrictions and logs."""
+    """Closed rooms to delete with their members, positions, restrictions, webhooks' messages and logs."""
     forgotten: set[str] = field(default_factory=set)
     """Gateway instances to delete from `accepted` and `delivered`."""
     restrictions: dict[tuple[int, int, str, str], Restriction | None] = field(default_factory=dict)
     """By key; None: lifted or over."""
+    posts: dict[bytes, PostRow | None] = field(default_factory=dict)
+    """By key; None: forgotten."""
 
     def __bool__(self) -> bool:
         changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
-        return any(changes) or bool(self.restrictions)
+        return any(changes) or bool(self.restrictions or self.posts)
 
     def without_dropped(self) -> "Batch":
         """Return it without the numbers of the gateways and rooms that it drops."""
@@ -156,6 +170,8 @@ class Snapshot:
     accepted: dict[str, int] = field(default_factory=dict)
     delivered: dict[tuple[int, str], int] = field(default_factory=dict)
     restrictions: list[Restriction] = field(default_factory=list)
+    posts: list[PostRow] = field(default_factory=list)
+    """Oldest first."""
     has_lost: bool = False
     """Commits may be missing, as after a power cut; the rooms have begun a new epoch."""
     is_copy: bool = False

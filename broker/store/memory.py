@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from threading import Lock
 
-from .interface import Batch, Chunk, MemberRow, Restriction, RoomRow, Snapshot
+from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
 
 
 class MemoryStore:
@@ -17,6 +17,7 @@ class MemoryStore:
         self._accepted: dict[str, int] = {}
         self._delivered: dict[tuple[int, str], int] = {}
         self._restrictions: dict[tuple[int, int, str, str], Restriction] = {}
+        self._posts: dict[bytes, PostRow] = {}
 
     @property
     def is_long_commit_due(self) -> bool:
@@ -39,6 +40,7 @@ class MemoryStore:
                 dict(self._accepted),
                 dict(self._delivered),
                 list(self._restrictions.values()),
+                list(self._posts.values()),
             )
 
     def commit(self, batch: Batch) -> None:
@@ -56,6 +58,11 @@ class MemoryStore:
                     self._restrictions.pop(key, None)
                 else:
                     self._restrictions[key] = restriction
+            for post_key, post in batch.posts.items():
+                if post is None:
+                    self._posts.pop(post_key, None)
+                else:
+                    self._posts[post_key] = post
             self._accepted.update(batch.accepted)
             self._delivered.update(batch.delivered)
             for room_id in batch.purged:
@@ -68,6 +75,7 @@ class MemoryStore:
                 self._restrictions = {
                     key: row for key, row in self._restrictions.items() if row.room not in batch.purged
                 }
+                self._posts = {key: row for key, row in self._posts.items() if row.room not in batch.purged}
             if batch.purged or batch.forgotten:
                 self._delivered = {
                     key: offset

@@ -16,7 +16,7 @@ from typing import Any
 
 from tsudoi.protocol.errors import StoreError
 
-from .interface import Batch, Chunk, MemberRow, Restriction, RoomRow, Snapshot
+from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
 from .postgres_link import Link
 from .unfolded_turns import UnfoldedTurns, decode_turn, encode_turn
 
@@ -26,9 +26,10 @@ _ROOM = tuple(column.name for column in fields(RoomRow))
 _MEMBER = tuple(column.name for column in fields(MemberRow))
 _room_values = operator.attrgetter(*_ROOM)
 _member_values = operator.attrgetter(*_MEMBER)
+_post_values = operator.attrgetter(*(column.name for column in fields(PostRow)))
 _restriction_values = operator.attrgetter(*(column.name for column in fields(Restriction)))
 
-_COMMIT = "SELECT commit_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+_COMMIT = "SELECT commit_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
 _READ = "SELECT room, first, last, at_ms, news FROM log WHERE shard=$1 AND room=$2 AND last>$3 ORDER BY last LIMIT $4"
 
 
@@ -90,10 +91,12 @@ class PostgresStore:
             delivered = {(room, gateway): offset for room, gateway, offset in rows}
             rows = self._fetch("SELECT room, kind, name, ip, until_ms FROM restrictions WHERE shard=$1")
             restrictions = [Restriction(*row) for row in rows]
+            query = 'SELECT key, room, epoch, "offset", text_hash, at_ms FROM posts WHERE shard=$1 ORDER BY at_ms'
+            posts = [PostRow(*row) for row in self._fetch(query)]
             newest_ms = self._link.fetch_value("SELECT max(at_ms) FROM log WHERE shard=$1", SHARD) or 0
             self._grown.update(ends)
             self._ends = {room: last for room, (_, last) in ends.items()}
-            return Snapshot(rooms, members, ends, accepted, delivered, restrictions, newest_ms=newest_ms)
+            return Snapshot(rooms, members, ends, accepted, delivered, restrictions, posts, newest_ms=newest_ms)
 
     def commit(self, batch: Batch) -> None:
         with self._mutex:
@@ -157,6 +160,8 @@ class PostgresStore:
             [member_id for member_id, member in batch.members.items() if member is None],
             [(SHARD, *_restriction_values(each)) for each in batch.restrictions.values() if each],
             [(SHARD, *key, 0) for key, each in batch.restrictions.items() if each is None],
+            [(SHARD, *_post_values(post)) for post in batch.posts.values() if post],
+            [key for key, post in batch.posts.items() if post is None],
             [(SHARD, *chunk) for chunk in chunks],
             [(SHARD, *each) for each in turns.accepted.items()] if folds else [],
             [(SHARD, *key, offset) for key, offset in turns.delivered.items()] if folds else [],

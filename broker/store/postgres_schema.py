@@ -20,7 +20,7 @@ CREATE TABLE shards (
 COMMENT ON COLUMN shards.term IS 'Which owner in turn; each commit names it, so that one of a former owner is refused';
 INSERT INTO shards (shard) VALUES (0);
 
--- The columns after `shard` are the fields of `RoomRow`, `MemberRow`, `Restriction` and `Chunk`, in their order.
+-- The columns after `shard` are the fields of `RoomRow`, `MemberRow`, `Restriction`, `PostRow` and `Chunk`, in order.
 CREATE TABLE rooms (
     shard int NOT NULL, id bigint NOT NULL, name text NOT NULL, epoch bigint NOT NULL, host bigint NOT NULL,
     password_hash text NOT NULL, created_ms bigint NOT NULL, closed_ms bigint NOT NULL, topic text NOT NULL,
@@ -41,6 +41,10 @@ CREATE INDEX members_room ON members (shard, room);
 CREATE TABLE restrictions (
     shard int NOT NULL, room bigint NOT NULL, kind int NOT NULL, name text NOT NULL, ip text NOT NULL,
     until_ms bigint NOT NULL, PRIMARY KEY (shard, room, kind, name, ip)
+);
+CREATE TABLE posts (
+    shard int NOT NULL, key bytea NOT NULL, room bigint NOT NULL, epoch bigint NOT NULL, "offset" bigint NOT NULL,
+    text_hash bytea NOT NULL, at_ms bigint NOT NULL, PRIMARY KEY (shard, key)
 );
 CREATE TABLE accepted (shard int NOT NULL, gateway text NOT NULL, number bigint NOT NULL, PRIMARY KEY (shard, gateway));
 CREATE TABLE delivered (
@@ -63,6 +67,7 @@ _COMMIT: Final = """
 CREATE FUNCTION commit_turn(
     _shard int, _term bigint, _turn bytea,
     _rooms rooms[], _members members[], _gone bigint[], _restrictions restrictions[], _lifted restrictions[],
+    _posts posts[], _unposted bytea[],
     _folded log[], _accepted accepted[], _delivered delivered[], _purged bigint[], _forgotten text[], _folds boolean
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
@@ -101,11 +106,19 @@ BEGIN
         INSERT INTO restrictions SELECT * FROM unnest(_restrictions)
             ON CONFLICT (shard, room, kind, name, ip) DO UPDATE SET until_ms = excluded.until_ms;
     END IF;
+    IF cardinality(_unposted) > 0 THEN
+        DELETE FROM posts WHERE shard = _shard AND key = ANY (_unposted);
+    END IF;
+    IF cardinality(_posts) > 0 THEN
+        DELETE FROM posts WHERE shard = _shard AND key IN (SELECT key FROM unnest(_posts));
+        INSERT INTO posts SELECT * FROM unnest(_posts);
+    END IF;
     IF cardinality(_purged) > 0 THEN
         DELETE FROM log WHERE shard = _shard AND room = ANY (_purged);
         DELETE FROM members WHERE shard = _shard AND room = ANY (_purged);
         DELETE FROM delivered WHERE shard = _shard AND room = ANY (_purged);
         DELETE FROM restrictions WHERE shard = _shard AND room = ANY (_purged);
+        DELETE FROM posts WHERE shard = _shard AND room = ANY (_purged);
         DELETE FROM rooms WHERE shard = _shard AND id = ANY (_purged);
     END IF;
     IF cardinality(_forgotten) > 0 THEN

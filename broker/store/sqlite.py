@@ -1,8 +1,8 @@
 """Engine: one SQLite file in WAL mode.
 
-A commit is one transaction: it changes rows of rooms, members and restrictions, and appends the turn's log entries as
-one row of the table `turns`. To write them into each room's log would touch two pages a room; `sqlite_log.py` does that
-later, for many turns at once.
+A commit is one transaction: it changes rows of rooms, members, restrictions and webhooks' messages, and appends the
+turn's log entries as one row of the table `turns`. To write them into each room's log would touch two pages a room;
+`sqlite_log.py` does that later, for many turns at once.
 
 Durability `process` (synchronous=NORMAL): a commit is in the operating system's hands, so it survives `kill -9` of any
 process; SQLite syncs the WAL at checkpoints only. `full` (synchronous=FULL): SQLite syncs the WAL at each commit, so it
@@ -26,7 +26,7 @@ import msgspec
 from tsudoi.protocol.errors import SettingError, StoreError
 
 from . import file_identity, sqlite_file
-from .interface import Batch, Chunk, MemberRow, Restriction, RoomRow, Snapshot
+from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
 from .sqlite_import import VERSIONS, import_journal, journal_path
 from .sqlite_log import Logs
 from .sqlite_schema import KNOWS_COPIES, MIGRATIONS, NEW_EPOCHS, erase_free_pages
@@ -35,8 +35,10 @@ Durability = Literal["process", "full"]
 
 _ROOM = tuple(column.name for column in fields(RoomRow))
 _MEMBER = tuple(column.name for column in fields(MemberRow))
+_POST = tuple(column.name for column in fields(PostRow))
 _room_values = operator.attrgetter(*_ROOM)
 _member_values = operator.attrgetter(*_MEMBER)
+_post_values = operator.attrgetter(*_POST)
 """Columns are named as the fields, so a new field needs only a migration."""
 _BUSY_MS = 5_000
 """How long a commit waits for another program that writes to the file."""
@@ -138,9 +140,11 @@ class SqliteStore:
             delivered = {(r, g): n for r, g, n in self._db.execute("SELECT room, gateway, offset FROM delivered")}
             rows = self._db.execute("SELECT room, kind, name, ip, until_ms FROM restrictions")
             restrictions = [Restriction(*row) for row in rows]
+            rows = self._db.execute(f"SELECT {', '.join(_POST)} FROM posts ORDER BY at_ms")
+            posts = [PostRow(*row) for row in rows]
             ends, newest_ms = self._logs.ends(), self._logs.newest_ms()
             origin = self._has_lost, self._is_copy
-            return Snapshot(rooms, members, ends, accepted, delivered, restrictions, *origin, newest_ms)
+            return Snapshot(rooms, members, ends, accepted, delivered, restrictions, posts, *origin, newest_ms)
 
     @property
     def is_long_commit_due(self) -> bool:
@@ -162,7 +166,7 @@ class SqliteStore:
             drops = bool(batch.purged or batch.forgotten)
             kept = batch.without_dropped() if drops else batch
             appends = bool(kept.chunks or kept.accepted or kept.delivered)
-            if drops or batch.rooms or batch.members or batch.restrictions:
+            if drops or batch.rooms or batch.members or batch.restrictions or batch.posts:
                 with self._transaction():
                     if drops:
                         # So that the tables have everything of the rooms and gateways.
@@ -236,7 +240,7 @@ class SqliteStore:
             raise
 
     def _write_rows(self, batch: Batch) -> None:
-        """Write what a batch changes of rooms, members and restrictions."""
+        """Write what a batch changes of rooms, members, restrictions and webhooks' messages."""
         if batch.rooms:
             changed = ", ".join(f"{column}=excluded.{column}" for column in _ROOM[1:])
             query = f"INSERT INTO rooms ({', '.join(_ROOM)}) VALUES ({_marks(_ROOM)}) ON CONFLICT (id) DO UPDATE SET "
@@ -252,12 +256,18 @@ class SqliteStore:
             self._db.executemany(query, lifted)
             query = "INSERT OR REPLACE INTO restrictions (room, kind, name, ip, until_ms) VALUES (?, ?, ?, ?, ?)"
             self._db.executemany(query, [(*each.key, each.until_ms) for each in batch.restrictions.values() if each])
+        if batch.posts:
+            forgotten = [(key,) for key, post in batch.posts.items() if post is None]
+            self._db.executemany("DELETE FROM posts WHERE key=?", forgotten)
+            query = f"INSERT OR REPLACE INTO posts ({', '.join(_POST)}) VALUES ({_marks(_POST)})"
+            self._db.executemany(query, [_post_values(post) for post in batch.posts.values() if post])
 
     def _drop(self, rooms: set[int], gateways: set[str]) -> None:
         """Delete purged rooms and forgotten gateways."""
         if rooms:
             self._logs.purge(rooms)
-        for table, column in (("members", "room"), ("delivered", "room"), ("restrictions", "room"), ("rooms", "id")):
+        for table in ("members", "delivered", "restrictions", "posts", "rooms"):
+            column = "id" if table == "rooms" else "room"
             self._db.executemany(f"DELETE FROM {table} WHERE {column}=?", [(room,) for room in rooms])
         for table in ("accepted", "delivered"):
             self._db.executemany(f"DELETE FROM {table} WHERE gateway=?", [(gateway,) for gateway in gateways])

@@ -90,6 +90,10 @@ ALTER TABLE run ADD COLUMN is_open INTEGER NOT NULL DEFAULT 0;
 -- Entries up to this offset are from before the room's epoch.
 ALTER TABLE rooms ADD COLUMN epoch_after INTEGER NOT NULL DEFAULT 0;
 """,
+    """
+CREATE TABLE posts (key BLOB PRIMARY KEY, room INTEGER NOT NULL, epoch INTEGER NOT NULL, offset INTEGER NOT NULL,
+    text_hash BLOB NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID;
+""",
 )
 
 KNOWS_COPIES: Final = 11

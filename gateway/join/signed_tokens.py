@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .token_keys import TokenKeys
 
 AUDIENCE = "tsudoi"
+WEBHOOK_AUDIENCE = "tsudoi-webhook"
+"""Of tokens that admit to posting by webhook: such a token admits to no room, and a token that does, does not post."""
 LEEWAY_S = 30.0
 """How far the issuer's clock may differ from ours."""
 FAR_S = 100 * 365.25 * 86_400
@@ -33,6 +35,10 @@ MAX_TOKEN = 4_096
 _TOKEN = r"eyJ[A-Za-z0-9_-]{9,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"
 _TOKEN_ALONE = re.compile(_TOKEN)
 _TOKEN_AS_PREFIX = re.compile(rf"{_TOKEN} ?: ?")
+
+
+class TokenNotFor(WrongPassword):
+    """The token is genuine and holds, but does not give the right that is asked for."""
 
 
 class Claims(msgspec.Struct, gc=False):
@@ -99,17 +105,29 @@ class TokenVerifier:
             raise WrongPassword("a token is needed here")
         else:
             return Identity(names.user_name(user), password, Rights(0))
-        claims = self._claims_untrusted(token, now)
+        claims = self._claims_untrusted(token, now, AUDIENCE)
         _check_room(claims, room)
         if operation is Operation.CREATE and not claims.create:
-            raise WrongPassword("the token is not for creating rooms")
+            raise TokenNotFor("the token is not for creating rooms")
         signed_name = claims.name or claims.sub
         rights = Rights.VERIFIED if signed_name else Rights(0)
         if claims.moderator:
             rights |= Rights.MODERATOR
         return Identity(names.user_name(signed_name or user), password, rights)
 
-    def _claims_untrusted(self, token: str, now: float) -> Claims:
+    def webhook_untrusted(self, token: str, room: str, now: float) -> UserName | None:
+        """Return the name with which the bearer of a token posts in a room; None if the token has no name.
+
+        Raises:
+            TokenNotFor: the token is not for posting, or not for this room.
+            WrongPassword, MalformedMessage, InvalidName: as `identify_untrusted`.
+        """
+        claims = self._claims_untrusted(token, now, WEBHOOK_AUDIENCE)
+        _check_room(claims, room)
+        signed_name = claims.name or claims.sub
+        return names.user_name(signed_name) if signed_name else None
+
+    def _claims_untrusted(self, token: str, now: float, audience: str) -> Claims:
         if len(token) > MAX_TOKEN:
             raise MalformedMessage(f"the token has more than {MAX_TOKEN} bytes")
         raw = self._keys.verify_untrusted(token)
@@ -124,8 +142,10 @@ class TokenVerifier:
             raise WrongPassword("the token has expired")
         if now < claims.nbf - LEEWAY_S:
             raise WrongPassword("the token does not hold yet")
-        if AUDIENCE not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
-            raise WrongPassword("the token is for another service")
+        if audience not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
+            if audience == AUDIENCE:
+                raise TokenNotFor("the token is for another service")
+            raise TokenNotFor(f'the token is not for posting: its "aud" must contain "{audience}"')
         return claims
 
 
@@ -140,7 +160,7 @@ def _check_room(claims: Claims, room: str) -> None:
         # fnmatch gives `[` and `?` a meaning too, but a room may be called "[a]" or "what?".
         if fnmatchcase(room, re.sub(r"([\[?])", r"[\1]", wanted)):
             return
-    raise WrongPassword("the token is not for this room")
+    raise TokenNotFor("the token is not for this room")
 
 
 def looks_like_token(text: str) -> bool:

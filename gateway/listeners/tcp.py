@@ -8,6 +8,7 @@ from dataclasses import replace
 from time import monotonic
 
 from tsudoi.ops import logs
+from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol.errors import SettingError
 
@@ -259,7 +260,7 @@ def connections_allowed(connections: int) -> int:
     return most
 
 
-def bind_tcp(listener: Listener) -> socket.socket:
+def bind_tcp(listener: HostPort) -> socket.socket:
     """Return a non-blocking socket that listens at an address; raise SettingError if it can not be bound."""
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     try:

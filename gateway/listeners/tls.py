@@ -6,7 +6,7 @@ import ssl
 import stat
 from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from tsudoi.ops import logs
 from tsudoi.protocol.errors import SettingError
@@ -14,6 +14,11 @@ from tsudoi.protocol.errors import SettingError
 from ..config import TlsFiles
 from ..counters import Counters
 from .connection import Connection
+
+if TYPE_CHECKING:
+    from .webhook import WebhookConnection
+
+    Served: TypeAlias = Connection | WebhookConnection
 
 HANDSHAKE_S = 5.0
 """How long a TLS handshake may take."""
@@ -46,7 +51,7 @@ class TlsListener:
     """
 
     def __init__(
-        self, sock: socket.socket, certificate: Certificate, counters: Counters, connect: Callable[[], Connection]
+        self, sock: socket.socket, certificate: Certificate, counters: Counters, connect: "Callable[[], Served]"
     ) -> None:
         """Accept from now on; each client is served by a connection from `connect`."""
         self._sock = sock
@@ -85,7 +90,7 @@ class TlsListener:
             # One in each turn of the event loop, however many wait.
             await asyncio.sleep(0)
 
-    async def _shake_hands(self, sock: socket.socket, connection: Connection) -> None:
+    async def _shake_hands(self, sock: socket.socket, connection: "Served") -> None:
         """Let asyncio call `connection_made` once the handshake is done; raise OSError if it fails."""
         async with asyncio.timeout(HANDSHAKE_S):
             await self._readable(sock)
@@ -106,7 +111,7 @@ class TlsListener:
         finally:
             self._loop.remove_reader(sock)
 
-    def _done(self, sock: socket.socket, connection: Connection, handshake: asyncio.Task[None]) -> None:
+    def _done(self, sock: socket.socket, connection: "Served", handshake: asyncio.Task[None]) -> None:
         """Free the place of a connection whose handshake failed or was ended."""
         self._handshakes.discard(handshake)
         why = None if handshake.cancelled() else handshake.exception()

@@ -85,6 +85,11 @@ def rows(service: Service) -> list[Row]:
         counter(f"{PREFIX}handovers", "Members taken over and given up", handovers, "way"),
         count("moved_addresses", "Members that went to another address"),
         count("exit_answers", "Seed clients told to end"),
+        # Webhooks.
+        counter(
+            f"{PREFIX}webhook_requests", "Requests of webhooks by status", lambda: counters.webhook_answers, "status"
+        ),
+        count("webhook_connections_refused", "Connections of webhooks closed because there were too many"),
         # Datagrams.
         count("datagrams", "Datagrams received"),
         count("messages", "Messages taken from members", "accepted_messages"),

@@ -86,6 +86,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             raise SettingError(f"no broker answers at {endpoint}{': ' if why else ''}{why}")
         listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
         listeners += [f"udp {server.listener}" for server in service.udp]
+        listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
         _announce(listeners, broker=endpoint, http=config.http)
         await stopped.wait()
         logger.info("stopping", members=len(service.core.members))

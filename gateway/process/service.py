@@ -3,7 +3,9 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
+from ipaddress import ip_address
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import zmq
 
@@ -13,7 +15,7 @@ from tsudoi.protocol import backbone
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
 from ..chat.members import Member, Recipients
-from ..config import Config, Listener
+from ..config import Config, Listener, WebhookListener
 from ..counters import Counters
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import load_verifier
@@ -24,6 +26,9 @@ from ..listeners import sendmmsg, sockaddr
 from ..listeners.tcp import TCPServer
 from ..listeners.tls import Certificate
 from ..listeners.udp import UDPServer
+
+if TYPE_CHECKING:
+    from ..listeners.webhook import WebhookServer
 
 logger = logs.get("gateway")
 
@@ -67,6 +72,9 @@ class Service:
         self.tcp = TCPServer(
             settings, self.counters, self.core, self.link, self.settle, self.verifier, self.certificate, tokens
         )
+        self._webhook = self._new_webhook()
+        self.webhooks: list[WebhookListener] = []
+        """The webhooks' listeners, once they are open."""
         self.sockets = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
         self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self._published_at = 0.0
@@ -82,6 +90,20 @@ class Service:
         self._connect_errors_logged: set[str] = set()
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
+
+    def _new_webhook(self) -> "WebhookServer | None":
+        """Return the server for webhooks, if there are any."""
+        if not self.config.webhook or self.verifier is None:
+            return None
+        # Here, since they import a library that gateways without webhooks do not need.
+        from ..listeners.webhook import WebhookServer
+        from ..webhook.rules import Rules
+
+        for listener in self.config.webhook:
+            if not listener.tls and not ip_address(listener.host).is_loopback:
+                logger.warning("webhooks' tokens come in clear text: use tls=on, or a proxy", listener=str(listener))
+        rules = Rules(self.config.settings, self.counters, self.verifier, self.tcp.rules.passwords)
+        return WebhookServer(rules, self.counters, self.link, self.settle, self.certificate)
 
     def unhealthy_reason(self, now: float) -> str:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
@@ -101,17 +123,24 @@ class Service:
         config, listeners = self.config, list[Listener]()
         if config.inherited is None:
             listeners = [await self.tcp.open(listener) for listener in config.tcp]
+            self.webhooks = [await self._webhook.open(listener) for listener in config.webhook] if self._webhook else []
         await self._healthy.wait()
         if config.inherited is not None:
             # The parent process listens already: clients wait in its backlog until this worker can serve them.
             listeners = [await self.tcp.open(*both) for both in zip(config.tcp, config.inherited.tcp, strict=True)]
+            if self._webhook is not None:
+                inherited = zip(config.webhook, config.inherited.webhook, strict=True)
+                self.webhooks = [await self._webhook.open(*both) for both in inherited]
         for server in self.udp:
             server.start()
         return listeners
 
     async def stop(self) -> None:
         """Stop receiving, wait until the broker has accepted all items, and close."""
-        await self.tcp.close(CLOSE_GRACE_S)
+        closing = [self.tcp.close(CLOSE_GRACE_S)]
+        if self._webhook is not None:
+            closing.append(self._webhook.close(CLOSE_GRACE_S))
+        await asyncio.gather(*closing)
         for server in self.udp:
             server.stop_receiving()
         deadline = monotonic() + DRAIN_S

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from tsudoi.ops.program import program_command
 
-from ..config import Config, Inherited, Listener
+from ..config import Config, Inherited, Listener, WebhookListener
 from ..listeners.reuseport_routing import route_by_token
 from ..listeners.tcp import bind_tcp
 from ..listeners.udp import bind_udp
@@ -40,6 +40,7 @@ class Workers:
         try:
             tcp = tuple(self._bind_tcp(listener) for listener in config.tcp)
             udp = [self._bind_udp(listener, config.workers) for listener in config.udp]
+            webhook = tuple(self._bind_tcp(listener) for listener in config.webhook)
         except BaseException:
             self._close()
             raise
@@ -49,14 +50,16 @@ class Workers:
         self._children = []
         for number in range(config.workers):
             own = tuple(group[number].fileno() for group in udp)
-            inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1)
+            inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook)
             more = ["--workers", "1", "--inherited", str(inherited), "--broker", endpoint, "--name", name]
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]
             command = (*program_command("gateway"), *sys.argv[1:], *more)
             self._children.append(
-                Supervisor(f"worker {number + 1}", command, descriptors=(*tcp, *own), start_s=START_S, stop_s=STOP_S)
+                Supervisor(
+                    f"worker {number + 1}", command, descriptors=(*tcp, *own, *webhook), start_s=START_S, stop_s=STOP_S
+                )
             )
 
     async def start(self) -> None:
@@ -79,7 +82,7 @@ class Workers:
         for sock in self._sockets:
             sock.close()
 
-    def _bind_tcp(self, listener: Listener) -> int:
+    def _bind_tcp(self, listener: Listener | WebhookListener) -> int:
         sock = bind_tcp(listener)
         self._sockets.append(sock)
         self.listeners.append(f"{listener.kind} {replace(listener, port=sock.getsockname()[1])}")

@@ -23,6 +23,7 @@ from broker.store.interface import (
     Batch,
     Chunk,
     MemberRow,
+    PostRow,
     Restriction,
     RestrictionKind,
     RoomRow,
@@ -178,6 +179,17 @@ def test_bans_and_mutes_are_kept_until_they_are_lifted_or_their_room_is_purged(s
     assert restrictions(store) == [everywhere, longer]
     store.commit(Batch(restrictions={mute.key: mute}, purged={1}))
     assert restrictions(store) == [everywhere]
+
+
+def test_webhooks_messages_are_remembered_until_they_are_forgotten_or_their_room_is_purged(store: Store) -> None:
+    first, second, third = (PostRow(bytes([n]) * 16, n, 2, 30 + n, b"\0hash", 1_000 - n) for n in (1, 2, 3))
+    store.commit(Batch({n: a_room(n) for n in (1, 2, 3)}))
+    store.commit(Batch(posts={row.key: row for row in (third, second, first)}))
+    assert store.load().posts == [third, second, first]
+    store.commit(Batch(posts={third.key: None}))
+    assert store.load().posts == [second, first]
+    store.commit(Batch(purged={1}))
+    assert store.load().posts == [second]
 
 
 def test_what_a_room_is_about_and_how_members_are_served_is_kept(file: Opener) -> None:

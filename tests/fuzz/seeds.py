@@ -56,6 +56,7 @@ QUESTIONS: list[backbone.Question] = [
     backbone.Browse(0, 5),
     backbone.GetTime(),
     backbone.HashPassword(1, 1, "secret"),
+    backbone.Post("den", "ci", "build 7 failed", HASH, None, "192.0.2.1"),
 ]
 COMMANDS = [
     "/help",
@@ -96,6 +97,7 @@ ANSWERS: list[backbone.Answer] = [
     backbone.Replayed(1, 1, 2, 3, [said(2, 1, "hello"), said(3, 2, "you")]),
     backbone.Reconciled([], []),
     backbone.Done(),
+    backbone.Posted("ci[bot]", 1, 3, True),
 ]
 DOWNWARD: list[backbone.Downward] = [
     backbone.Welcome("broker-1", 0, True),
@@ -196,6 +198,8 @@ def seeds(target: str) -> list[bytes]:
             return [b'[gateway]\nrate = 500\ntcp = ["0.0.0.0:9001"]\n[broker]\nlog-entries = 50_000\n', b"rate = 1\n"]
         case "conversation":
             return _conversations()
+        case "webhook":
+            return _webhooks()
         case "gateway":
             body = backbone.encode(NEWS)
             bundle = backbone.encode_bundle("broker", 1, [7], [(1, body)])
@@ -207,6 +211,31 @@ def seeds(target: str) -> list[bytes]:
             together = written(*((0, frame) for frame in upward), (7 + 80, b""), (6, backbone.room_topic(1)))
             return [*(written((0, frame)) for frame in upward), together]
     raise AssertionError(f"there is no target {target}")
+
+
+def _webhooks() -> list[bytes]:
+    """Requests of each kind, with each answer of the broker, whole, in pieces and one after the other."""
+    head = b"POST /rooms/den/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer eyJ.e.x\r\n"
+    json_head = head + b"Content-Type: application/json; charset=utf-8\r\n"
+    named = b'{"text":"hi","name":"ci","password":"moon"}'
+    sized = json_head + b"Idempotency-Key: 7\r\nContent-Length: %d\r\n\r\n" % len(named) + named
+    chunked = json_head + b"Transfer-Encoding: chunked\r\n\r\n2b\r\n" + named + b"\r\n0\r\n\r\n"
+    plain = head + b"Content-Type: text/plain\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi"
+    requests = [
+        sized,
+        chunked,
+        plain,
+        b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /rooms/%ff/messages?x HTTP/1.0\r\n\r\n",
+    ]
+    return [
+        *(written((0, request)) for request in requests),
+        *(written((answer, sized)) for answer in range(1, 9)),
+        written(*((0, sized[at : at + 40]) for at in range(0, len(sized), 40))),
+        written((0, b"".join(requests)), (0, b"")),
+        written((128, sized[:60])),
+        written((0, b"nonsense\r\n\r\n")),
+    ]
 
 
 def _conversations() -> list[bytes]:

@@ -6,6 +6,8 @@ from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.receive import Receiver
+from gateway.config import Settings
+from gateway.counters import Counters
 from gateway.join.account import log_values
 from gateway.join.conversation import (
     AskForRooms,
@@ -22,7 +24,12 @@ from gateway.join.conversation import (
     State,
     WaitBriefly,
 )
+from gateway.join.password_attempts import PasswordAttempts
 from gateway.join.room_list import Listing
+from gateway.join.signed_tokens import TokenVerifier
+from gateway.join.token_keys import TokenKeys
+from gateway.webhook import conversation as webhooks
+from gateway.webhook.rules import Rules
 from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces
@@ -33,6 +40,7 @@ from tsudoi.protocol.client.recognise import AUTO
 from tsudoi.protocol.codes import Status
 
 CONVERSATION = (JoinConversation.handle,)
+WEBHOOK = (webhooks.Conversation.receive, Rules.read_head, Rules.read_body, Rules.answered)
 GATEWAY = (ChatCore.handle_news, ChatCore.handle_answer, Receiver.handle_datagrams)
 BROKER = (BrokerCore.handle_untrusted, BrokerCore.parts_untrusted)
 OFFICE = (AdminService.handle_untrusted,)
@@ -40,6 +48,7 @@ OFFICE = (AdminService.handle_untrusted,)
 PAYLOAD_LIMIT = 2_000
 MEMBERS = 3
 STEP_S = 1.0
+WALL = 1_800_000_000.0
 
 
 def conversation(data: bytes) -> None:
@@ -71,6 +80,42 @@ def conversation(data: bytes) -> None:
         assert talk.state not in (State.AWAITING_LIST, State.AWAITING_GRANT, State.DONE)
     if (unanswered := talk.abandon("the client closed the connection")) is not None:
         log_values(unanswered)
+
+
+class Believing(TokenKeys):
+    """Takes any token's claims for true, so that they are read; they stand in the place of the digest."""
+
+    def verify_untrusted(self, token: str) -> bytes:
+        """Return the claims."""
+        return self.digest
+
+
+WEBHOOK_CLAIMS = b'{"exp": 1900000000, "aud": "tsudoi-webhook", "rooms": ["d*n"]}'
+BROKER_SAYS: tuple[backbone.Answer | None, ...] = (
+    backbone.Posted("ci[bot]", 1, 7, True),
+    backbone.Posted("ci[bot]", 1, 7, False),
+    *(backbone.Refused(status, "why") for status in Status),
+    None,
+)
+
+
+def webhook(data: bytes) -> None:
+    """A connection of webhooks whose bytes come in pieces. A piece's kind says what the broker answers, if it is asked,
+    and whether the time is up afterwards."""
+    pieces, settings, counters = Pieces(data), Settings(), Counters()
+    verifier = TokenVerifier(Believing((), WEBHOOK_CLAIMS), required=False)
+    rules = Rules(settings, counters, verifier, PasswordAttempts(settings, counters))
+    talk = webhooks.Conversation(rules, "192.0.2.1", lambda now: True)
+    for number, (kind, part) in enumerate(pieces.each()):
+        commands = talk.receive(part, number, WALL)
+        while any(isinstance(command, webhooks.Ask) for command in commands):
+            commands = talk.answered(BROKER_SAYS[kind % len(BROKER_SAYS)], number, WALL)
+        if kind & 128 and not talk.is_over:
+            commands = talk.time_is_up(WALL)
+        assert talk.is_over == any(isinstance(command, webhooks.Finish) for command in commands)
+        if talk.is_over:
+            assert talk.receive(part, number, WALL) == []
+            return
 
 
 def gateway(data: bytes) -> None:

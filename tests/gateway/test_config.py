@@ -115,6 +115,14 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *arg
     ("arguments", "words"),
     [
         (["--rate", "many"], "Invalid value for '--rate': 'many' is not a valid number"),
+        (["--webhook", "127.0.0.1:0"], "--webhook needs --auth-key or --auth-secret"),
+        (
+            ["--webhook", "127.0.0.1:0,tls=on", "--auth-key", "k"],
+            "--webhook with tls=on, --tls-cert and --tls-key need each other",
+        ),
+        (["--webhook", "127.0.0.1:0=tcrp"], "Invalid value for '--webhook': '127.0.0.1:0=tcrp' has no port"),
+        (["--webhook", "127.0.0.1:0,tls=yes"], "Invalid value for '--webhook': '127.0.0.1:0,tls=yes': the one option"),
+        (["--webhook", "9003"], "Invalid value for '--webhook': '9003' is not HOST:PORT"),
         (["--auth-key", "not-there", "--check-config"], "can not read the key file not-there"),
         (["--tcp", "nonsense"], "Invalid value for '--tcp'"),
         (
@@ -246,13 +254,18 @@ def test_a_key_that_can_not_be_used_is_told(key_file: Path) -> None:
         choose_key("tcp://broker:9003", key_file, "", insecure=False)
 
 
-@given(st.lists(st.integers(0, 10**6)), st.lists(st.integers(0, 10**6)), st.integers(1, 64), st.integers(1, 64))
-def test_descriptors_are_handed_down_as_text(tcp: list[int], udp: list[int], steered: int, number: int) -> None:
-    inherited = Inherited(tuple(tcp), tuple(udp), steered, number)
+descriptors = st.lists(st.integers(0, 10**6)).map(tuple)
+
+
+@given(descriptors, descriptors, st.integers(1, 64), st.integers(1, 64), descriptors)
+def test_descriptors_are_handed_down_as_text(
+    tcp: tuple[int, ...], udp: tuple[int, ...], steered: int, number: int, webhook: tuple[int, ...]
+) -> None:
+    inherited = Inherited(tcp, udp, steered, number, webhook)
     assert parse_inherited(str(inherited)) == inherited
 
 
-@pytest.mark.parametrize("text", ["", "1", "1/2", "1/2/", "1/2/3", "1/2/3/4/5", "a/b/1/1", "1,/x/1/1"])
+@pytest.mark.parametrize("text", ["", "1", "1/2", "1/2/", "1/2/3", "1/2/3/4", "1/2/3/4/5/6", "a/b/1/1/", "1,/x/1/1/"])
 def test_what_are_no_descriptors_is_a_setting_error(text: str) -> None:
     with pytest.raises(SettingError, match="no list of descriptors"):
         parse_inherited(text)

@@ -55,6 +55,10 @@ class Banned(PeerError):
     """The room's host or the operator has banned this name or address."""
 
 
+class Muted(PeerError):
+    """The room's host has muted this name or address."""
+
+
 class BackboneError(ChatError):
     """The broker does not answer: one line to the operator."""
 

@@ -27,6 +27,9 @@ TOKEN_SIZE = 32
 SERVER_NAME = "server"
 """The sender of notices, in forms that name one. No member can have this name."""
 
+WEBHOOK_MARK = "[bot]"
+"""The end of a webhook's name in a room. No member can have a name that ends so."""
+
 # NFC joins four characters at most. Longer texts are refused before: sorting 10,000 combining marks takes seconds.
 _MAX_DECOMPOSED = 4 * MAX_NAME_SIZE
 
@@ -120,6 +123,18 @@ def numbered_name(name: UserName, number: int) -> UserName:
     """Return the name of the `number`th member called `name`: `alice#2`. Cuts a long name so that the mark fits."""
     mark = f"#{number}"
     return UserName(cut(name, MAX_NAME_SIZE - len(mark)) + mark)
+
+
+def webhook_name(name: UserName) -> UserName:
+    """Return the name under which a webhook's messages appear: `ci[bot]`. Cuts a long name so that the mark fits."""
+    if is_webhook_name(name):
+        return name
+    return UserName(cut(name, MAX_NAME_SIZE - len(WEBHOOK_MARK)) + WEBHOOK_MARK)
+
+
+def is_webhook_name(name: str) -> bool:
+    """Return whether a name ends in a webhook's mark, or in what can not be told from it."""
+    return unicodedata.normalize("NFKC", _seen(name)).casefold().endswith(WEBHOOK_MARK)
 
 
 def cut(text: str, size: int) -> str:

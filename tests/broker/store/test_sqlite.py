@@ -141,7 +141,7 @@ def old(path: Path) -> Path:
     with closing(sqlite3.connect(path)) as db:
         bodies = [body for (body,) in db.execute("SELECT body FROM turns ORDER BY row")]
         db.executescript(
-            "ALTER TABLE restrictions RENAME TO sanctions; DROP TABLE run; DELETE FROM turns;"
+            "ALTER TABLE restrictions RENAME TO sanctions; DROP TABLE run; DROP TABLE posts; DELETE FROM turns;"
             "ALTER TABLE rooms DROP COLUMN epoch_after;"
             "CREATE TABLE journal (owner BLOB NOT NULL, folded INTEGER NOT NULL, opened_in TEXT NOT NULL DEFAULT '');"
             "PRAGMA user_version=9"
@@ -163,9 +163,8 @@ def test_the_turns_of_a_journal_are_taken_up_and_it_is_deleted(old: Path) -> Non
 def test_a_journal_may_be_taken_up_again_if_the_first_time_was_cut_short(old: Path) -> None:
     before = {file: file.read_bytes() for file in (old, journal_path(old))}
     with closing(sqlite3.connect(old)) as db:
-        version = 9
         db.executescript(f"INSERT INTO turns VALUES (6, x'{_parse(before[journal_path(old)], OWNER)[6].hex()}')")
-        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+        assert db.execute("PRAGMA user_version").fetchone() == (9,)
     assert kept(old) == (4, 4, False)
 
 
@@ -356,7 +355,7 @@ def test_what_an_earlier_version_left_in_free_pages_is_erased(path: Path, tmp_pa
         db.execute("DELETE FROM turns")
         db.executescript(
             "ALTER TABLE run DROP COLUMN file; ALTER TABLE run DROP COLUMN is_open;"
-            "ALTER TABLE rooms DROP COLUMN epoch_after; PRAGMA user_version=10"
+            "ALTER TABLE rooms DROP COLUMN epoch_after; DROP TABLE posts; PRAGMA user_version=10"
         )
     assert readable(path, 7)
     assert kept(path) == (4, 4, False)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gateway.config import Config, Listener, Settings
+from gateway.config import Config, Listener, Settings, WebhookListener
 from gateway.listeners import tcp
 from gateway.process.reload import FOR_NEW_MEMBERS, prepare, prepare_parent
 from gateway.process.service import Service
@@ -42,7 +42,7 @@ def another(about: Setting, value: Any) -> Any:
     if get_origin(about.kind) is Literal:
         return next(each for each in get_args(about.kind) if each != value)
     if about.is_many:
-        return ()
+        return () if value else (WebhookListener("127.0.0.1", 0),)
     by_kind: dict[type, Any] = {
         bool: not value,
         int: (value or 0) + 1 if about.kind is int else None,

@@ -138,6 +138,17 @@ class Done(Wire, tag=47):
     """The question is carried out or refused; an entry in the room's log tells which."""
 
 
+class Posted(Wire, tag=61):
+    """The message of a Post is kept."""
+
+    user: str
+    """The name under which it appears."""
+    epoch: Number
+    offset: Number
+    is_same: bool
+    """False: another text was said with this key before, which has this position; the one asked for is not kept."""
+
+
 Answer = (
     Granted
     | Refused
@@ -151,6 +162,7 @@ Answer = (
     | ServerTime
     | Hashed
     | Done
+    | Posted
 )
 
 

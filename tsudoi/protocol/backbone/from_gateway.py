@@ -160,8 +160,43 @@ class HashPassword(Wire, tag=43):
     password: str
 
 
+class Post(Wire, tag=60):
+    """Put a webhook's message into a room's order; PROTOCOL.md, "Webhook".
+
+    A question and not an item: the webhook is told its position, or why it is refused. The answer is Posted, or
+    Refused as ROOM_NOT_FOUND, as WRONG_PASSWORD, or as BAD_REQUEST with the reason in words.
+    """
+
+    room: Short
+    user: Short
+    """The webhook's name without its mark."""
+    text: Text
+    key: Hash
+    """A repeated request has the same key, finds its message and gets the same answer."""
+    password: str | None
+    """The room's password."""
+    ip: Short
+    """IP address of the HTTP connection."""
+    options: Number = 0
+    """`client.member_options.MemberOptions`, of which only SHARED_ADDRESS counts."""
+    known_only: bool = False
+    """As in Create."""
+
+
 Question = (
-    Create | Join | Resume | ListRooms | Replay | Reconcile | Positions | Who | Browse | Bans | GetTime | HashPassword
+    Create
+    | Join
+    | Resume
+    | ListRooms
+    | Replay
+    | Reconcile
+    | Positions
+    | Who
+    | Browse
+    | Bans
+    | GetTime
+    | HashPassword
+    | Post
 )
 
 

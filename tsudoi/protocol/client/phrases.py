@@ -76,6 +76,7 @@ class Phrase(IntEnum):
         "{arg} is muted by name only: its address {address} is shared (others here: {others}).",
         "{arg} さんの発言を名前だけで止めました。アドレス {address} は共用です（ここにいるほかの人: {others}）。",
     )
+    WEBHOOK_STOPPED = 30, "{arg} may not post here any more.", "{arg} はもうここに投稿できません。"
     UNBANNED = 16, "{arg} may come in again.", "{arg} の入室禁止を解きました。"
     NOT_BANNED = 17, "{arg} is not banned.", "{arg} は入室禁止ではありません。"
     YOURSELF = 18, "You can not do that to yourself.", "自分自身にはできません。"
