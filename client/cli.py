@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tsudoi import ChatClient, Server, create, join, rooms
-from tsudoi.ops.command_line import OneLineGroup, run_until_signal, to_server
+from tsudoi.ops.command_line import OneLineGroup, ask, run_until_signal, to_server
 from tsudoi.ops.options import MarkdownOption
 from tsudoi.ops.program import import_program
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -155,11 +155,11 @@ def _chat(
     if name is None and not signed_token:
         if not in_terminal:
             raise click.UsageError("say who you are: --name NAME (or the variable TSUDOI_NAME)")
-        name = click.prompt("Your name", type=str)
+        name = ask("Your name")
     if ask_password:
         if not _has_terminal():
             raise click.UsageError("--ask-password needs a terminal; a script sets the variable TSUDOI_PASSWORD")
-        password = click.prompt("Password", hide_input=True, type=str, err=True)
+        password = ask("Password", is_secret=True)
 
     async def chat() -> int:
         async with await enter(

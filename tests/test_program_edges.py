@@ -115,6 +115,15 @@ def test_one_line_says_what_is_wrong(row: Row, tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (row.status, "")
 
 
+def test_what_is_typed_is_utf8_too() -> None:
+    command = [sys.executable, "-m", "broker", "admin", "persist", "den", "--ask-password"]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environment({}), input=b"caf\xe9\n", capture_output=True, timeout=PATIENCE_S, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr == b"Password: broker: what was typed is not UTF-8\n"
+
+
 @pytest.mark.parametrize("arguments", [GATEWAY, (*GATEWAY, "--workers", "2"), (*BROKER, "--store", "memory")])
 def test_too_few_descriptors_are_named_at_the_start(arguments: tuple[str, ...], tmp_path: Path) -> None:
     ended = run(

@@ -15,6 +15,7 @@ import click
 import msgspec
 
 from tsudoi.ops import standard_streams
+from tsudoi.ops.command_line import ask
 from tsudoi.ops.ip_address import full_form, looks_like_address, plain
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.rate_key import rate_key
@@ -313,7 +314,7 @@ def persist_command(broker: Connection, room: str, ask_password: bool, no_passwo
         raise click.UsageError("--ask-password or --no-password, not both")
     password_hash = "" if no_password else None
     if ask_password:
-        password = click.prompt("Password", type=str, err=True, hide_input=sys.stdin.isatty())
+        password = ask("Password", is_secret=sys.stdin.isatty())
         # Made here: the password itself goes nowhere.
         password_hash = make_hash(password)
     broker.order(admin_frames.Persist(room, password_hash, topic), f"{room} is persistent.")

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -190,11 +191,19 @@ def test_what_can_not_be_said_is_refused() -> None:
             for text in ("", "x" * 4000, "\ud800", "/leave"):
                 with pytest.raises(tsudoi.InvalidText):
                     await alice.say(text)
+            with pytest.raises(tsudoi.InvalidText):
+                alice.pieces("one \ud800")
             await alice.say("x" * alice.text_limit)
             with pytest.raises(tsudoi.InvalidText, match=f"at most {alice.text_limit}"):
                 await alice.say("x" * (alice.text_limit + 1))
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("secret", [{"password": "\ud800"}, {"signed_token": "\ud800"}])
+def test_secrets_that_are_no_text_are_not_sent(secret: dict[str, Any]) -> None:
+    with pytest.raises(tsudoi.InvalidText):
+        asyncio.run(tsudoi.create("den", name="x", server=Server("192.0.2.1"), **secret))
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 256])

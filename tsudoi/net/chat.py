@@ -21,6 +21,7 @@ from tsudoi.settings import Settings
 
 DEFAULT_SERVER = Server()
 DEFAULT_SETTINGS = Settings()
+_HALF = "the text has half a character (a lone surrogate)"
 _REGISTER_AGAIN_S = 1.0
 """Pause before the first keep-alive: the datagram before may be lost, and the server needs one to learn the address."""
 
@@ -108,8 +109,11 @@ async def _enter(
 ) -> "ChatClient":
     try:
         room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
+        f"{password}{signed_token}".encode()
     except InvalidName as exc:
         raise errors.InvalidName(str(exc)) from exc
+    except UnicodeEncodeError as exc:
+        raise errors.InvalidText("the password or the token has half a character (a lone surrogate)") from exc
     if password is not None and dialect.password_key is None:
         raise errors.NotInDialect(f"{dialect.name} has no passwords")
     if lists_first(dialect):
@@ -202,8 +206,11 @@ class ChatClient(Commands):
         return self._membership.text_limit
 
     def pieces(self, text: str) -> list[str]:
-        """Split `text` into pieces that `say` accepts; behind a space where there is one."""
-        return self._membership.pieces(text)
+        """Split `text` into pieces that `say` accepts, behind a space where there is one; raise InvalidText."""
+        try:
+            return self._membership.pieces(text)
+        except UnicodeEncodeError as exc:
+            raise errors.InvalidText(_HALF) from exc
 
     async def say(self, text: str) -> None:
         """Send `text` to the room, at the rate that the settings allow.
@@ -219,7 +226,7 @@ class ChatClient(Commands):
         try:
             size = self._membership.size(text)
         except UnicodeEncodeError as exc:
-            raise errors.InvalidText("the text has half a character (a lone surrogate)") from exc
+            raise errors.InvalidText(_HALF) from exc
         if size > self.text_limit:
             raise errors.InvalidText(f"the text has {size} bytes and must have at most {self.text_limit}")
         if text in self._membership.reserved:

@@ -134,6 +134,22 @@ def _check_encoding(arguments: Sequence[str] | None) -> None:
             )
 
 
+def ask(what: str, is_secret: bool = False) -> str:
+    """Return what the user types; on standard error, so that the output has none of it.
+
+    Raises:
+        click.ClickException: it has bytes of another encoding.
+        click.Abort: Ctrl-C, or the end of standard input.
+    """
+    try:
+        typed: str = click.prompt(what, type=str, err=True, hide_input=is_secret)
+    except UnicodeDecodeError:
+        typed = "\udc80"
+    if _shown(typed) != typed:
+        raise click.ClickException(f"what was typed is not {(sys.stdin.encoding or 'utf-8').upper()}")
+    return typed
+
+
 def _shown(text: str) -> str:
     """Return a text in which bytes of another encoding are escapes."""
     return text.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -3,14 +3,16 @@
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsudoi.ops import logs
+from tsudoi.ops import logs, standard_streams
 from tsudoi.ops.printable import escaped
 
 
@@ -107,3 +109,23 @@ def test_a_traceback_tells_no_secrets(form: logs.Format) -> None:
         logs.get("gateway").exception("a bug of ours")
     assert "check" in stream.getvalue()
     assert "hunter2" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", ["human", "json"])
+def test_lost_lines_are_told_in_the_logs_form(form: logs.Format, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w", encoding="utf-8") as stream:
+        logs.set_up("error", form, stream, worker=2)
+        room = os.dup(stream.fileno())
+        os.dup2(os.open("/dev/full", os.O_WRONLY), stream.fileno())
+        for number in range(3):
+            logs.get("gateway").error("not written", number=number)
+        standard_streams.flush()
+        os.dup2(room, stream.fileno())
+        logs.get("gateway").error("written")
+        standard_streams.flush()
+    written, lost = (tmp_path / "log").read_text("utf-8").splitlines()
+    assert "not written" not in written
+    assert "log lines are lost" in lost
+    assert ('"lines": 3' if form == "json" else "lines=3") in lost
+    assert ('"worker": 2' if form == "json" else "worker=2") in lost
+    assert logs.lost_lines() == 3
