@@ -16,7 +16,7 @@ from tsudoi.protocol.errors import MalformedMessage
 from . import news
 from .config import Limits
 from .counters import Counters
-from .rooms import commands
+from .rooms import commands, rejoins
 from .rooms.directory import Changes, Directory
 from .rooms.gateway_leases import Gateway, Gateways
 from .rooms.handovers import Handovers
@@ -93,7 +93,7 @@ class Core:
         except MalformedMessage:
             self.counters.malformed += 1
             return
-        self.gateways.awake(moment.now)
+        self._awake(moment.now)
         if isinstance(message, backbone.Hello):
             self._hello(peer, message, moment.now, account)
             return
@@ -133,7 +133,7 @@ class Core:
         Call it several times a second.
         """
         self.reports_due = True
-        self.gateways.awake(moment.now)
+        self._awake(moment.now)
         self.ownership.tick(moment.now)
         if moment.now - self._swept_at < SWEEP_S:
             return
@@ -146,6 +146,11 @@ class Core:
                 break
             del self._closed[room_id]
             self.directory.purge(self.directory.closed[room_id])
+
+    def _awake(self, now: float) -> None:
+        """Note that the broker runs. If it stood still, gateways get as much more time for the ends of closed rooms."""
+        if stood_still_s := self.gateways.awake(now):
+            self._closed = {room_id: at + stood_still_s for room_id, at in self._closed.items()}
 
     def trimmed(self, firsts: dict[int, int]) -> None:
         """Note that the store has dropped old entries: room id → its oldest offset now."""
@@ -259,6 +264,8 @@ class Core:
                 self.handovers.released(member, item.text, item.code, moment.now)
             case EntryKind.KEPT:
                 self.handovers.kept(member, item.text)
+            case EntryKind.CLAIMED:
+                rejoins.claim(directory, member, item.text, moment.wall_ms)
             case _:
                 return False
         return True

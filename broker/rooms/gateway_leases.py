@@ -44,13 +44,19 @@ class Gateways:
         }
         self._awake_at = now
 
-    def awake(self, now: float) -> None:
-        """Note that the broker runs. After a pause no gateway counts as gone: its frames are not read yet."""
-        if now - self._awake_at > STOOD_STILL_S:
-            for gateway in self.known.values():
-                if not gateway.gone:
-                    gateway.seen = now
+    def awake(self, now: float) -> float:
+        """Note that the broker runs; return for how long it has stood still until now, 0 if it has not.
+
+        After that no gateway counts as gone, since its frames are not read yet. Of those that were gone before, other
+        gateways may have heard the members meanwhile.
+        """
+        length = now - self._awake_at
         self._awake_at = now
+        if length <= STOOD_STILL_S:
+            return 0.0
+        for gateway in self.known.values():
+            gateway.seen = gateway.seen + length if gateway.gone else now
+        return length
 
     def received(self, instance: str, now: float) -> Gateway | None:
         """Note that a gateway has sent something and return it; None if it must say Hello first."""

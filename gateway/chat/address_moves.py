@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 
 from tsudoi.ops.token_bucket import Bucket
+from tsudoi.protocol.backbone import Item
+from tsudoi.protocol.codes import EntryKind
 
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
 from . import backlog, kept_address
 from .catch_up import CatchUp
 from .groups import Groups
-from .members import Member
+from .members import DISPLACED, Member
 from .outbound import Component
 
 MOVES_S, MOVES = 2.0, 20.0
@@ -26,9 +28,13 @@ class AddressMoves(Component):
     """One item for each UDP listener."""
 
     def follow(self, member: Member, listener: int, source: bytes, now: float) -> bool:
-        """Set a member's address to the source of its datagram, or return False if the datagram must be dropped."""
-        ip = sockaddr.ip_bytes(source)
-        if not sockaddr.same_host(ip, member.ip) and not self.may_change_host(member, now):
+        """Set a member's address to the source of its datagram, or return False if the datagram must be dropped.
+
+        It must be called for each datagram that comes from elsewhere than the one before it.
+        """
+        ip, heard = sockaddr.ip_bytes(source), source
+        is_at_home = sockaddr.same_host(ip, member.ip)
+        if not is_at_home and not self.may_change_host(member, now):
             self.counters.wrong_addresses += 1
             return False
         if member.address is not None:
@@ -40,13 +46,44 @@ class AddressMoves(Component):
                 return not is_elsewhere and listener == member.listener
             self.counters.moved_addresses += is_elsewhere
         self._change_host(member, ip)
-        if (source, listener) != (member.address, member.listener):
+        is_first, was_displaced, member.source = member.source is None, member.source == DISPLACED, heard
+        has_moved = (source, listener) != (member.address, member.listener)
+        if has_moved:
             self._locate(member, listener, source, now)
+        elif was_displaced and member.recipients is None:
+            self.catch_up.begin(member, now)
+        if is_first and is_at_home and source == heard:
+            self._displace(member)
+            self._claim_name(member)
         return True
+
+    def _displace(self, member: Member) -> None:
+        """Let a member that is heard for the first time displace the one at its address, whose client may have ended.
+
+        One of its room hears nothing until it is heard again, so that the client hears all once. One of another room
+        gets no closing words meanwhile, at which the client would quit. Only a datagram from the host of the handshake
+        does this: a source can be forged.
+        """
+        assert member.address is not None
+        peer, at_address = sockaddr.peer(member.address), self.members.at_address
+        other, at_address[peer] = at_address.get(peer), member
+        if other is not None and other is not member:
+            other.source = DISPLACED
+            if other.room is member.room:
+                self.groups.leave(other)
+                other.room.stop_waiting(other)
+
+    def _claim_name(self, member: Member) -> None:
+        """Tell the broker where a member without its wished name is: its client may have had that name before."""
+        if member.address is not None and member.sender is not None and member.sender.wished != member.name:
+            where = kept_address.write(member.address, member.listener)
+            self.out.publish(Item(EntryKind.CLAIMED, member.room.id, member.id, where, 0))
 
     def may_change_host(self, member: Member, now: float) -> bool:
         """Return whether a member may change its IP address: it has been silent for `--move-after`."""
-        return self.settings.check_ip == "off" or now - member.seen >= self.settings.move_after_s
+        if self.settings.check_ip == "off":
+            return True
+        return self.members.standstills.silent_s(member.seen, now) >= self.settings.move_after_s
 
     def _may_move(self, member: Member, now: float) -> bool:
         sender = member.sender_state()
@@ -64,7 +101,8 @@ class AddressMoves(Component):
         """
         if member.address is None and not member.leaving:
             listener = self._listener_for(address)
-            self._locate(member, listener, self.listeners[listener].fit(address), now)
+            address = self.listeners[listener].fit(address)
+            self._locate(member, listener, address, now)
 
     def restore(self, member: Member, written: bytes, now: float) -> None:
         """Set the address that the directory has, if any, for a member that another gateway served before.
@@ -83,6 +121,7 @@ class AddressMoves(Component):
         address = listeners[listener].fit(address)
         self._change_host(member, sockaddr.ip_bytes(address))
         member.address = address  # so that `_locate` does not apply the backlog
+        self.members.at_address.setdefault(sockaddr.peer(address), member)
         self._locate(member, listener, address, now)
 
     def _change_host(self, member: Member, ip: bytes) -> None:
@@ -94,6 +133,8 @@ class AddressMoves(Component):
         """Send datagrams to a member from this listener to this address from now on."""
         was_live, is_first = member.recipients is not None, member.address is None
         self.groups.leave(member)
+        self.members.forget_address(member)
+        self.members.at_address.setdefault(sockaddr.peer(address), member)
         unproven_from = self.members.unproven.get(member.id)
         if unproven_from is not None and not is_first and address != member.address:
             # The NAT mapping may have ended with its last gateway: send again what went to the old address.

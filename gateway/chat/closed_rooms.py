@@ -9,7 +9,7 @@ from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 from .leave import Leaving
-from .members import Member, Room
+from .members import DISPLACED, Member, Room
 from .outbound import Component
 
 TOLD = 100_000
@@ -43,10 +43,11 @@ class ClosedRooms(Component):
         """Notify a member that its room is closed, and drop it; without an `entry` the host's name is unknown.
 
         This is reported to the directory, so that no other gateway notifies the member. A member without an address
-        stays in the directory for a minute, and is notified if its address becomes known meanwhile.
+        stays in the directory for a minute, and is notified if its address becomes known meanwhile; so does one that is
+        `DISPLACED`: its client may be another member now, and would quit.
         """
         room = member.room
-        if member.address is not None:
+        if member.address is not None and member.source != DISPLACED:
             for template in member.dialect.closed:
                 text = closing_text(member.dialect, template, room.name, entry.sender if entry else "?")
                 self.send_to(member, encode_closing(member.dialect, room.name, "closed", text))

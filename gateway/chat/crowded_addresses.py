@@ -89,12 +89,13 @@ def search(members: Members, rate_key: str, most: int, now: float) -> Spare:
     unheard: list[tuple[int, int, Member]] = []
     quiet: list[tuple[int, int, Member]] = []
     shares: dict[str, int] = {}
+    silent_s = members.standstills.silent_s
     for room in members.rooms.values():
         own = [member for member in room.members.values() if member.rate_key == rate_key and not member.leaving]
         if not own:
             continue
         share = shares[room.name] = len(own)
-        silent = [member for member in own if member.address is None and now - member.seen >= UNHEARD_S]
+        silent = [member for member in own if member.address is None and silent_s(member.seen, now) >= UNHEARD_S]
         heard = sorted((member for member in own if member.address is not None), key=_worth)
         # Each one that goes makes its room smaller: the largest room gives until it is as large as the next.
         places = enumerate(sorted(silent, key=_worth))

@@ -117,6 +117,8 @@ class ChatCore:
 
     def tick(self, now: float) -> None:
         """Run the periodic work. Call it every `canary.CANARY_S`."""
+        if stood_still_s := self.members.standstills.tick(now):
+            self.link.postpone(stood_still_s)
         self.link.tick(now)
         self.flooding.tick(now)
         self.leaving.tick(now, self.link.is_alive(now))

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ..config import Settings
 from .members import Member
+from .standstills import Standstills
 
 REMOVED_SLACK = 1_000
 """Removed members, beyond as many as are served, that the wheel may still hold before all of them are swept out."""
@@ -18,8 +19,9 @@ REMOVED_SLACK = 1_000
 class IdleWheel:
     """Members by the second in which their idle time-out could be over."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, standstills: Standstills) -> None:
         self._settings = settings
+        self._standstills = standstills
         self._idle_s = settings.idle_timeout_s
         """With which members were placed."""
         self._due: defaultdict[int, list[Member]] = defaultdict(list)
@@ -50,10 +52,10 @@ class IdleWheel:
             for member in self._due.pop(second, ()):
                 if member.leaving:
                     self._removed = max(self._removed - 1, 0)
-                elif now - member.seen >= self._idle_s:
+                elif (silent_s := self._standstills.silent_s(member.seen, now)) >= self._idle_s:
                     yield member
                 else:
-                    self._due[max(int(member.seen + self._idle_s) + 1, this_second + 1)].append(member)
+                    self._due[max(int(now + self._idle_s - silent_s) + 1, this_second + 1)].append(member)
         self._looked_at = max(this_second, self._looked_at)
 
     def _place_again(self) -> None:

@@ -24,7 +24,7 @@ class Leaving(Component):
     """Member id → since when it leaves, and the item that was published."""
 
     def __post_init__(self) -> None:
-        self.idle = IdleWheel(self.settings)
+        self.idle = IdleWheel(self.settings, self.members.standstills)
 
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Publish that a member leaves and ignore its datagrams; drop it when the news of that come back."""

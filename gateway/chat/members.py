@@ -8,11 +8,15 @@ from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.backbone import Granted
 from tsudoi.protocol.client.dialect import Dialect, DownStyle
 
+from ..listeners import sockaddr
 from .fair_share import FairShare
 from .own_name import own_names
 from .replay_limiter import ReplayLimiter
+from .standstills import Standstills
 
 NEVER = float("-inf")
+DISPLACED = b""
+"""`Member.source` of one whose address another member has been heard at since it was heard itself."""
 
 
 class Recipients(Protocol):
@@ -86,6 +90,8 @@ class Member:
     sender: SenderState | None = None
     address: bytes | None = None
     """Where datagrams to it go; None: not known yet."""
+    source: bytes | None = None
+    """Where its last datagram came from; None: none has come here yet. See `DISPLACED`."""
     listener: int = 0
     """Index of the UDP listener that it sends to and that datagrams to it leave from."""
     recipients: Recipients | None = None
@@ -183,6 +189,9 @@ class Members:
         """Id of an adopted member → its offset at adoption, until a datagram from its address has come here."""
         self.rate_keys: dict[str, int] = {}
         """Rate-limit key → how many members share it."""
+        self.standstills = Standstills()
+        self.at_address: dict[bytes, Member] = {}
+        """Address (`sockaddr.peer`) → the member that was located there last."""
         self._adopted: dict[bytes, Member] = {}
         """By the hash of the token, until a client has sent the token."""
 
@@ -230,9 +239,15 @@ class Members:
             if table.get(member.token) is member:
                 del table[member.token]
         self.unproven.pop(member.id, None)
+        self.forget_address(member)
         if member.room.members.pop(member.id, None) and member.rate_key:
             self.rate_keys[member.rate_key] -= 1
             if not self.rate_keys[member.rate_key]:
                 del self.rate_keys[member.rate_key]
         member.room.stop_waiting(member)
         member.leaving = True
+
+    def forget_address(self, member: Member) -> None:
+        """Drop a member's address from the index: it moves or leaves."""
+        if member.address is not None and self.at_address.get(peer := sockaddr.peer(member.address)) is member:
+            del self.at_address[peer]

@@ -84,7 +84,7 @@ class Receiver(Component):
             counters.wrong_rooms += 1
             self.flooding.ignored(member, source, now)
             return
-        if source != member.address or listener != member.listener:
+        if source != member.source or listener != member.listener:
             is_first = member.address is None
             if not self.moves.follow(member, listener, source, now):
                 self.flooding.ignored(member, source, now)

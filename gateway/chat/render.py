@@ -19,6 +19,7 @@ _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.KICKED: (Phrase.KICKED, Phrase.KICKED_WHY),
     LeaveReason.BANNED: (Phrase.BANNED, Phrase.BANNED),
     LeaveReason.OPERATOR: (Phrase.REMOVED, Phrase.REMOVED_WHY),
+    LeaveReason.REJOINED: (Phrase.LEFT, Phrase.LEFT),
 }
 """(without a text, with one). For other reasons: the member left by itself."""
 _REASONS = {int(reason): LeaveReason(reason).name.lower() for reason in _LEFT}
@@ -52,6 +53,8 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
         except ValueError:
             return None
         return answer(style, room, which, japanese, entry.text, n)
+    if kind == EntryKind.LEFT and entry.code == LeaveReason.REJOINED and style.form is not DownForm.NATIVE:
+        return None  # the member's new name says it: alice#2 is alice
     event = _event(entry)
     if event is None:
         return None

@@ -12,7 +12,7 @@ from tsudoi.protocol.codes import EntryKind
 
 from . import audience, render
 from .leave import Leaving
-from .members import Member, Room
+from .members import DISPLACED, Member, Room
 from .outbound import Component
 
 BIG_ROOM, COUNTED_S = 1_000, 1.0
@@ -56,8 +56,9 @@ class RoomEvents(Component):
 
     def remove(self, member: Member, entry: Entry) -> None:
         """Drop a member that has left or was removed; send it the reason, unless it left by itself."""
-        for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
-            self.send_to(member, payload)
+        if member.source != DISPLACED:
+            for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
+                self.send_to(member, payload)
         self.leaving.drop(member)
 
     def tick(self, now: float) -> None:

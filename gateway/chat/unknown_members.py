@@ -13,7 +13,7 @@ from tsudoi.protocol.names import hash_token
 
 from . import render
 from .leave import LEAVING_S, Leaving
-from .members import Member, Room
+from .members import DISPLACED, Member, Room
 from .outbound import Component
 
 REMOVED = 10_000
@@ -87,7 +87,8 @@ class UnknownMembers(Component):
         is_known = self.members.by_token.get(member.token) is member
         self._removed[hash_token(member.token) if is_known else member.token] = _Removed(member, now)
         drop_oldest(self._removed, REMOVED)
-        self._tell(member)
+        if member.source != DISPLACED:
+            self._tell(member)
         self.leaving.drop(member)
 
     def _tell(self, member: Member) -> None:

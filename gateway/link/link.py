@@ -68,6 +68,11 @@ class Link:
         if self.is_alive(now):
             self._abandoned.tick(now)
 
+    def postpone(self, seconds: float) -> None:
+        """Wait longer for the broker: this process has stood still, and its frames may have come meanwhile."""
+        self._heard_at += seconds
+        self.requests.postpone(seconds)
+
     # --- from the broker ------------------------------------------------------------------------------------------
 
     def handle(self, message: backbone.Downward, now: float) -> None:

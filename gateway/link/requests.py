@@ -54,6 +54,11 @@ class Requests:
         elif not self.abandoned.handle_reply(request_id, body, now) and isinstance(body, Granted):
             self.in_doubt = True
 
+    def postpone(self, seconds: float) -> None:
+        """Wait longer for all answers; see `Link.postpone`."""
+        for asked in self._asked.values():
+            asked.deadline += seconds
+
     def tick(self, now: float) -> None:
         """Ask again questions without an answer, and give up those that have had none for too long."""
         for request_id, asked in list(self._asked.items()):

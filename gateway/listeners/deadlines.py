@@ -4,6 +4,11 @@ import asyncio
 from time import monotonic
 from typing import Protocol
 
+STOOD_STILL_S = 1.0
+"""A timer that is so late means that the process was stopped; no work of the gateway takes that long."""
+READ_FIRST_S = 0.25
+"""How long deadlines that have passed meanwhile then wait: what has come in this time is read first."""
+
 
 class Waiting(Protocol):
     """Something with a deadline."""
@@ -20,6 +25,8 @@ class Deadlines:
         self._wait_s = wait_s
         self._until: dict[Waiting, float] = {}
         self._timer: asyncio.Handle | None = None
+        self._look_at = 0.0
+        """When the timer is due."""
 
     @property
     def wait_s(self) -> float:
@@ -34,14 +41,14 @@ class Deadlines:
             self._until[waiting] += more
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = self._loop.call_soon(self._look)
+            self._begin_timer(0.0)
 
     def begin(self, waiting: Waiting) -> None:
         """Call `time_is_up` in `wait_s` from now, unless `end` comes before."""
         self._until.pop(waiting, None)
         self._until[waiting] = monotonic() + self.wait_s
         if self._timer is None:
-            self._timer = self._loop.call_later(self.wait_s, self._look)
+            self._begin_timer(self.wait_s)
 
     def end(self, waiting: Waiting) -> None:
         """Drop a deadline."""
@@ -59,13 +66,20 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
 
+    def _begin_timer(self, seconds: float) -> None:
+        self._look_at = monotonic() + seconds
+        self._timer = self._loop.call_later(seconds, self._look)
+
     def _look(self) -> None:
         self._timer = None
         now = monotonic()
+        if now - self._look_at > STOOD_STILL_S:
+            self._begin_timer(READ_FIRST_S)
+            return
         due = []
         for waiting, until in self._until.items():
             if until > now:
-                self._timer = self._loop.call_later(until - now, self._look)
+                self._begin_timer(until - now)
                 break
             due.append(waiting)
         for waiting in due:

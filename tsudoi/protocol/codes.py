@@ -66,6 +66,9 @@ class EntryKind(IntEnum):
     """An announcement of the operator."""
     KEPT = 18
     """Only from gateway to broker, in reply to Release: the gateway goes on serving the member."""
+    CLAIMED = 19
+    """Only from gateway to broker: the first datagram of a member without its wished name has come, from the address in
+    `text`. It may be a client that joins again."""
 
 
 class LeaveReason(IntEnum):
@@ -81,6 +84,8 @@ class LeaveReason(IntEnum):
     """The operator removed the member, or closed the room."""
     HOST_CLOSED = 9
     """The host closed the room with `/close`."""
+    REJOINED = 10
+    """The member's client has joined again, as another member of the same name."""
 
 
 class Rights(IntFlag):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker.core import CLOSED_S
 from broker.rooms.gateway_leases import ALIVE_S
 from broker.rooms.handovers import HANDOVERS, HANDOVERS_S
 from broker.rooms.lost_gateways import FORGET_S
@@ -188,6 +189,28 @@ def test_a_broker_that_stood_still_takes_no_gateway_for_dead(broker: Broker) -> 
     assert [message for message in broker.told(B) if isinstance(message, Reply)] == [
         Reply(5, replace_address(member, offset=2))
     ]
+
+
+def test_a_standstill_is_not_the_silence_of_members_whose_gateway_was_gone(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, addressed(member, 1))
+    broker.wait(50.0, B)
+    broker.now += 100.0
+    broker.wait(1.0, B)
+    # B has heard the member meanwhile, and now it is read.
+    (reply,) = broker.say(B, Request(5, Resume(a_token(1))))
+    assert isinstance(reply, Reply)
+    assert isinstance(reply.body, Granted)
+
+
+def test_a_standstill_does_not_shorten_the_time_for_a_closed_rooms_end(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.publish(A, left(member))
+    broker.now += 2 * CLOSED_S
+    broker.wait(CLOSED_S - 5, A, B)
+    assert member.room in broker.core.directory.closed
+    broker.wait(10.0, A, B)
+    assert member.room not in broker.core.directory.closed
 
 
 def test_a_gateway_without_a_connection_may_deliver_until_its_lease_is_over(broker: Broker) -> None:

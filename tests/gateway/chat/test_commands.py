@@ -80,8 +80,7 @@ def test_a_member_at_another_host_gets_no_long_answers() -> None:
     member.options = int(ALL)
     gateway.receive(1, "/help", address_of(1))
     assert len(gateway.outbound.to(address_of(1))) > 1
-    gateway.now += gateway.settings.move_after_s
-    gateway.tick()
+    gateway.wait(gateway.settings.move_after_s)
     gateway.receive(1, "", elsewhere)
     assert member.address == elsewhere
     for line in ("/help", "/who", "/rooms", "/bans", "/history 50"):

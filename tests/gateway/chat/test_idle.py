@@ -19,7 +19,7 @@ class Served(Members):
     def __init__(self, idle_s: float = 100.0) -> None:
         super().__init__()
         self.settings = Settings(idle_timeout_s=idle_s)
-        self.wheel = IdleWheel(self.settings)
+        self.wheel = IdleWheel(self.settings, self.standstills)
 
     def add(self, member: Member) -> None:
         super().add(member)

@@ -3,7 +3,9 @@
 import asyncio
 from time import monotonic
 
-from gateway.listeners.deadlines import Deadlines
+import pytest
+
+from gateway.listeners.deadlines import STOOD_STILL_S, Deadlines
 
 
 class Waiting:
@@ -50,5 +52,19 @@ def test_who_has_ended_is_not_told_and_the_others_are() -> None:
         deadlines.close()
         await asyncio.sleep(0.03)
         assert told.empty()
+
+    asyncio.run(asyncio.wait_for(scenario(), 5.0))
+
+
+def test_what_came_while_the_process_stood_still_is_read_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        deadlines, told = Deadlines(0.01), asyncio.Queue[Waiting]()
+        read, silent = Waiting(told), Waiting(told)
+        deadlines.begin(read)
+        deadlines.begin(silent)
+        # The clock is ahead when the timer comes.
+        monkeypatch.setattr("gateway.listeners.deadlines.monotonic", lambda: monotonic() + STOOD_STILL_S + 1.0)
+        asyncio.get_running_loop().call_later(0.02, deadlines.end, read)
+        assert await told.get() is silent
 
     asyncio.run(asyncio.wait_for(scenario(), 5.0))

@@ -25,7 +25,7 @@ class Item(Wire):
     """EntryKind.SAID or COMMANDED, with `text`; LOCKED, with the hash of the room's new password in `text`; LEFT, with
     the reason in `code` (in a closed room: the member has got its closing words); ADDRESSED, with the address in
     `text`; RELEASED, with the last offset delivered to the member in `code` and the handover in `text`; KEPT, with the
-    handover in `text`."""
+    handover in `text`; CLAIMED, with the address in `text`."""
     room: Number
     member: Number
     text: Text
