@@ -61,6 +61,9 @@ class Deliver(Component):
         if self.fencing.is_fenced(now):
             self.members.unsettled[room.id] = room
             return
+        if news.entries and news.entries[0].offset <= room.position and _is_another_log(room, news.entries):
+            self.gaps.doubt(room, now)
+            return
         if news.last > room.position:
             if self.gaps.found(room, news, is_first, now):
                 return
@@ -72,9 +75,6 @@ class Deliver(Component):
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
         for entry in entries:
             if entry.offset <= room.position:
-                if entry.offset == room.position and room.at_ms and entry.at_ms != room.at_ms:
-                    self.gaps.doubt(room, now)
-                    return
                 continue
             if room.waiting:
                 self.catch_up.join_live(room)
@@ -143,3 +143,8 @@ class Deliver(Component):
                 self.catch_up.go_on(room, now)
             else:
                 del unsettled[room.id]
+
+
+def _is_another_log(room: Room, entries: list[Entry]) -> bool:
+    """Return whether the entry at the room's position is not the one that was received here."""
+    return bool(room.at_ms) and any(each.offset == room.position and each.at_ms != room.at_ms for each in entries)

@@ -1,4 +1,4 @@
-"""A store that goes back in time under living gateways: what is said then is heard, and lost members are told."""
+"""Gateways that know more, or less, than the broker: what is said then is heard, and members that are out are told."""
 
 import json
 import random
@@ -11,6 +11,7 @@ from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
 from gateway.config import Settings
 from tests.support.fakes import FakeClient, Node, Weather, World
+from tsudoi.protocol.codes import LeaveReason
 
 
 def copy_of(store: MemoryStore, *, new_epochs: bool) -> MemoryStore:
@@ -69,7 +70,7 @@ class Restore:
 
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), new_epochs=st.booleans(), pause_s=st.sampled_from((0.0, 0.3, 5.0)))
-@example(seed=1, new_epochs=False, pause_s=0.0)
+@example(seed=1563, new_epochs=False, pause_s=0.0)
 def test_what_is_accepted_after_a_restore_is_heard_once_and_lost_members_are_told(
     seed: int, new_epochs: bool, pause_s: float
 ) -> None:
@@ -105,3 +106,41 @@ def test_what_is_accepted_after_a_restore_is_heard_once_and_lost_members_are_tol
     for client in lost:
         assert here.heard_since(client, rest[client]) == []
         assert set(client.notices()[-1:]) == {"timeout"}
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 2**32), kept=st.sampled_from((1, 5, 1_000)))
+def test_a_member_that_was_removed_while_its_gateway_was_away_is_told_and_hears_nothing_more(
+    seed: int, kept: int
+) -> None:
+    """However much of the log is left when the gateway is back."""
+    here = Restore(seed)
+    world, dice = here.world, here.dice
+    world.run(1.0)
+    frozen = here.nodes[1]
+    here.home[world.enter_now(here.nodes[0], "den")] = here.nodes[0]
+    out, stays = world.enter_now(frozen, "den"), world.enter_now(frozen, "den")
+    world.run(1.0)
+    host = next(client for client in here.home if client.member.room == out.member.room and client.member.is_host)
+    here.home[host] = here.nodes[0]
+    host.send(here.nodes[0])
+    world.run(1.0)
+    frozen.is_frozen = True
+    directory = world.broker.core.directory
+    reason = dice.choice((LeaveReason.KICKED, LeaveReason.BANNED))
+    directory.leave(directory.members[out.member.member], reason, world.broker.moment.wall_ms)
+    for number in range(dice.randrange(3, 30)):
+        host.send(here.nodes[0], f"meanwhile {number}")
+        world.run(0.02)
+    world.run(dice.choice((0.5, 4.0)))
+    if dice.random() < 0.8:
+        # Its news were dropped, too: they were more than the broker keeps for it.
+        frozen.news.frames.clear()
+    world.broker.core.trimmed(world.broker.store.trim(kept, 0))
+    frozen.is_frozen = False
+    world.settle()
+    assert out.notices()[-1] in ("kicked", "timeout")
+    count = len(out.heard)
+    host.send(here.nodes[0], "private")
+    world.settle()
+    assert (len(out.heard), here.heard_since(stays, 0)[-1]) == (count, "private")
