@@ -59,10 +59,16 @@ class AdminService:
     def tick(self, moment: Moment) -> None:
         """Append the next announcements to rooms' logs. Call it several times a second."""
         for room_id in list(islice(self._to_announce, ANNOUNCED_A_TICK)):
-            room = self._directory.rooms.get(room_id)
-            for text in self._to_announce.pop(room_id):
-                if room is not None and room.members:
-                    self._directory.announce(room, text, moment.wall_ms)
+            if room := self._directory.rooms.get(room_id):
+                self._announce_waiting(room, moment.wall_ms)
+            else:
+                del self._to_announce[room_id]
+
+    def _announce_waiting(self, room: Room, wall_ms: int) -> None:
+        """Append a room's announcements to its log; before each other order that its members see."""
+        for text in self._to_announce.pop(room.id, ()):
+            if room.members:
+                self._directory.announce(room, text, wall_ms)
 
     def _answer(self, question: Question, moment: Moment) -> Answer:
         directory, wall_ms = self._directory, moment.wall_ms
@@ -86,7 +92,9 @@ class AdminService:
             case admin_frames.Count():
                 return admin_frames.Counted(self._counted())
             case admin_frames.CloseRoom(name):
-                directory.close(self._room(name), LeaveReason.OPERATOR, wall_ms)
+                room = self._room(name)
+                self._announce_waiting(room, wall_ms)
+                directory.close(room, LeaveReason.OPERATOR, wall_ms)
                 return Done(1)
             case admin_frames.RemoveMember(room_name, name, reason):
                 return self._remove(self._room(room_name), name, _checked(reason), wall_ms)
@@ -103,6 +111,7 @@ class AdminService:
                 room = self._room(name)
                 if not room.persistent:
                     return Refused(f"{room.name} is not persistent")
+                self._announce_waiting(room, wall_ms)
                 directory.unpersist(room, wall_ms)
                 return Done(1)
 
@@ -143,6 +152,7 @@ class AdminService:
         member = room.members.get(room.names.get(names.normalise(name), 0))
         if member is None:
             return Refused(f"nobody in {room.name} is called {name}")
+        self._announce_waiting(room, wall_ms)
         self._directory.leave(member, LeaveReason.OPERATOR, wall_ms, reason)
         return Done(1)
 
@@ -163,6 +173,7 @@ class AdminService:
         removed = removed_everywhere(self._directory.members.values(), name, ip)
         for member in removed:
             if not member.room.closed_ms:  # its host may have gone before it, and the room with it
+                self._announce_waiting(member.room, wall_ms)
                 self._directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
         return Done(len(removed))
 

@@ -222,6 +222,28 @@ def test_an_announcement_may_be_for_one_room(admin: OperatedBroker) -> None:
     assert admin.last(lab.room).text == "lights out"
 
 
+@pytest.mark.parametrize(
+    "order",
+    [
+        admin_frames.CloseRoom("den"),
+        admin_frames.RemoveMember("den", "alice", ""),
+        admin_frames.Ban("alice", "", 0),
+        admin_frames.Ban("", "192.0.2.1", 0),
+    ],
+)
+def test_an_announcement_comes_before_the_orders_that_were_given_after_it(
+    admin: OperatedBroker, order: admin_frames.Question
+) -> None:
+    den = admin.broker.create()
+    admin.ask(admin_frames.Announce("one"))
+    admin.ask(admin_frames.Announce("two", "den"))
+    admin.ask(order)
+    admin.tick()
+    texts = [entry.text for entry in admin.broker.log(den.room) if entry.kind != EntryKind.JOINED]
+    assert texts[:2] == ["one", "two"]
+    assert admin.last(den.room).kind == EntryKind.CLOSED
+
+
 def test_very_many_rooms_are_told_a_part_at_a_time(admin: OperatedBroker) -> None:
     for number in range(ANNOUNCED_A_TICK + 1):
         admin.broker.ask(A, a_create(f"room {number}", token=number + 1))
