@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum, auto
@@ -30,7 +29,7 @@ EVICT_AFTER_S = 1.0
 REQUEST_S = 10.0
 """How long a client may take to send a request, and to take an answer; also how long it may stay without a request."""
 UNTAKEN = 4_096
-"""Bytes of answers that a client has not taken, beyond which its requests are not read: a few answers."""
+"""Bytes of answers that the system does not take, beyond which a client's requests are not read: a few answers."""
 LINGER_S = 2.0
 """How long a connection that is over is read on, so that its client gets the answer: the system resets a connection
 that is closed with unread bytes (RFC 9112, section 9.6)."""
@@ -147,7 +146,7 @@ class WebhookConnection(asyncio.Protocol):
     # --- commands -------------------------------------------------------------------------------------------------
 
     def _carry_out(self, commands: list[Command]) -> None:
-        for command in deque(commands):
+        for command in commands:
             match command:
                 case Send(data) if self._transport is not None:
                     self._transport.write(data)

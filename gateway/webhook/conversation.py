@@ -1,7 +1,7 @@
 """Serve one HTTP connection of webhooks: bytes in, commands out; h11 reads and writes HTTP/1.1.
 
-Requests on one connection are answered one after the other, also if they came together. `now` is monotonic seconds,
-`wall_now` seconds since 1970.
+A connection is closed after an answer before which a further request has come (pipelining): otherwise very many
+requests that came at once would hold up the event loop. `now` is monotonic seconds, `wall_now` seconds since 1970.
 """
 
 from collections.abc import Callable
@@ -171,7 +171,7 @@ class Conversation:
             ("Content-Length", str(len(answer.body))),
             *answer.headers,
         ]
-        if close or self._is_stopping:
+        if close or self._is_stopping or http.trailing_data[0]:
             headers.append(("Connection", "close"))
         parts = [http.send(h11.Response(status_code=answer.status, headers=headers, reason=REASONS[answer.status]))]
         if not self._is_head:
@@ -180,7 +180,7 @@ class Conversation:
         sent: list[Command] = [Send(b"".join(part for part in parts if part))]
         if http.our_state is h11.DONE and http.their_state is h11.DONE:
             http.start_next_cycle()
-            self._is_head, self._has_begun = False, bool(http.trailing_data[0])
+            self._is_head = self._has_begun = False
             return sent
         return sent + self._finish()
 

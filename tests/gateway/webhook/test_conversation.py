@@ -116,15 +116,25 @@ def test_chunks_are_a_body_too() -> None:
     assert client.asked[0].text == "hello"
 
 
-def test_requests_that_came_together_are_answered_in_order() -> None:
-    client = Client().send(a_request(b"one") + a_request(b"two") + a_request(b""))
-    assert [post.text for post in client.asked] == ["one"]
-    client.send(a_request(b"three"))
-    for count in (2, 3):
-        client.answer()
-        assert len(client.asked) == count
+def test_requests_on_one_connection_are_answered_one_after_the_other() -> None:
+    client = Client()
+    for text in (b"one", b"two"):
+        client.send(a_request(text)).answer()
+    client.send(a_request(b"")).send(a_request(b"three")).answer()
     assert [post.text for post in client.asked] == ["one", "two", "three"]
-    assert [status for status, _, _ in client.answer().answers()] == [200, 200, 400, 200]
+    assert [status for status, _, _ in client.answers()] == [200, 200, 400, 200]
+    assert not client.is_finished
+
+
+@pytest.mark.parametrize("first", [a_request(b"one"), a_request(b"")])
+def test_of_requests_that_came_at_once_the_first_is_answered(first: bytes) -> None:
+    client = Client().send(first + a_request(b"two") * 9)
+    if client.asked:
+        client.answer()
+    ((_, headers, _),) = client.answers()
+    assert headers["Connection"] == "close"
+    assert client.is_finished
+    assert len(client.asked) < 2
 
 
 def test_a_refusal_waits_for_a_short_body_and_the_connection_goes_on() -> None:
@@ -263,7 +273,7 @@ def test_a_connection_without_a_request_ends_in_silence(before: bytes) -> None:
 
 
 def test_at_the_stop_a_request_is_answered_and_no_other_taken() -> None:
-    client = Client().send(a_request(b"one") + a_request(b"two"))
+    client = Client().send(a_request(b"one"))
     client.take(client.conversation.stop()).answer()
     ((status, headers, _),) = client.answers()
     assert (status, headers["Connection"]) == (200, "close")

@@ -1,0 +1,249 @@
+"""gateway/listeners/webhook.py: real connections, and a broker that answers when a test says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import Any, cast
+
+import pytest
+import uvloop
+
+from gateway.config import Settings, WebhookListener
+from gateway.counters import Counters
+from gateway.join.password_attempts import PasswordAttempts
+from gateway.join.signed_tokens import TokenVerifier
+from gateway.join.token_keys import parse_secret
+from gateway.link.link import Link
+from gateway.link.requests import OnAnswer
+from gateway.listeners import webhook
+from gateway.listeners.webhook import WebhookServer
+from gateway.webhook.rules import Rules
+from tests.gateway.webhook.conftest import SECRET, WALL, a_token
+from tsudoi.protocol.backbone import Posted
+
+PATIENCE_S = 10.0
+POSTED = Posted("ci[bot]", 1, 7, True)
+NOT_FOUND = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def a_post(body: bytes = b"hello", length: int | None = None) -> bytes:
+    head = (
+        f"POST /rooms/den/messages HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {a_token(exp=WALL * 2)}\r\n"
+        f"Content-Type: text/plain\r\nContent-Length: {len(body) if length is None else length}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+class Broker:
+    """What the link would be: it keeps questions until a test answers them."""
+
+    def __init__(self) -> None:
+        self.asked: asyncio.Queue[OnAnswer] = asyncio.Queue()
+
+    def is_alive(self, now: float) -> bool:
+        return True
+
+    def ask(self, post: Any, now: float, on_answer: OnAnswer) -> None:
+        self.asked.put_nowait(on_answer)
+
+    async def answer(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            (await self.asked.get())(POSTED, monotonic())
+
+
+class Place:
+    """A server, its broker and its port."""
+
+    def __init__(self) -> None:
+        settings, self.counters, self.broker = Settings(), Counters(), Broker()
+        verifier = TokenVerifier(parse_secret(SECRET), required=False)
+        rules = Rules(settings, self.counters, verifier, PasswordAttempts(settings, self.counters))
+        self.server = WebhookServer(rules, self.counters, cast(Link, self.broker), lambda: None)
+        self.port = 0
+        self.writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self, data: bytes = b"") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        writer.write(data)
+        return reader, writer
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Place]:
+    place = Place()
+    place.port = (await place.server.open(WebhookListener("127.0.0.1", 0))).port
+    try:
+        yield place
+    finally:
+        await place.server.close(0.0)
+        for writer in place.writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+        assert place.server.connections == 0
+
+
+def run(scenario: Callable[[Place], Any]) -> None:
+    async def main() -> None:
+        async with running() as place:
+            await scenario(place)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+async def statuses(reader: asyncio.StreamReader) -> list[int]:
+    """Return the statuses of all answers until the server closes the connection."""
+    async with asyncio.timeout(PATIENCE_S):
+        data = await reader.read()
+    return [int(part[:3]) for part in data.split(b"HTTP/1.1 ")[1:]]
+
+
+def test_at_the_stop_the_last_request_is_answered_and_idle_connections_end() -> None:
+    async def scenario(place: Place) -> None:
+        asked, _ = await place.connect(a_post())
+        idle, _ = await place.connect()
+        await place.until(lambda: place.server.connections == 2 and not place.broker.asked.empty())
+        closing = asyncio.create_task(place.server.close(PATIENCE_S))
+        assert await statuses(idle) == []
+        await place.broker.answer()
+        assert await statuses(asked) == [200]
+        await closing
+
+    run(scenario)
+
+
+def test_at_the_stop_a_request_without_an_answer_is_waited_for_no_longer_than_the_grace() -> None:
+    async def scenario(place: Place) -> None:
+        _, writer = await place.connect(a_post())
+        await place.until(lambda: not place.broker.asked.empty())
+        await place.server.close(0.01)
+        assert place.server.connections == 0
+        # The answer comes to nobody.
+        await place.broker.answer()
+        writer.close()
+
+    run(scenario)
+
+
+def test_a_slow_request_is_told_so_and_a_silent_connection_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "REQUEST_S", 0.05)
+
+    async def scenario(place: Place) -> None:
+        slow, _ = await place.connect(a_post(length=9))
+        silent, _ = await place.connect()
+        assert await statuses(slow) == [408]
+        assert await statuses(silent) == []
+
+    run(scenario)
+
+
+class StuckTransport(asyncio.Transport):
+    """The transport of a client that takes nothing."""
+
+    is_read = True
+    is_aborted = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("127.0.0.1", 5000)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def is_closing(self) -> bool:
+        return self.is_aborted
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "REQUEST_S", 0.05)
+
+    async def scenario(place: Place) -> None:
+        connection, transport = webhook.WebhookConnection(place.server, is_tls=False), StuckTransport()
+        connection.connection_made(transport)
+        connection.data_received(NOT_FOUND)
+        for is_writable in (False, True, False):
+            (connection.resume_writing if is_writable else connection.pause_writing)()
+            assert transport.is_read is is_writable
+        await place.until(lambda: transport.is_aborted)
+        connection.connection_lost(None)
+
+    run(scenario)
+
+
+def test_a_client_that_only_closes_its_half_gets_its_answer() -> None:
+    async def scenario(place: Place) -> None:
+        reader, writer = await place.connect(a_post())
+        writer.write_eof()
+        await place.broker.answer()
+        assert await statuses(reader) == [200]
+
+    run(scenario)
+
+
+def test_a_client_that_goes_while_the_broker_is_asked_leaves_nothing_behind() -> None:
+    async def scenario(place: Place) -> None:
+        _, writer = await place.connect(a_post())
+        await place.until(lambda: not place.broker.asked.empty())
+        writer.transport.abort()
+        await place.broker.answer()
+        await place.until(lambda: not place.server.connections)
+
+    run(scenario)
+
+
+def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "CONNECTIONS", 3)
+    monkeypatch.setattr(webhook, "EVICT_AFTER_S", 0.0)
+
+    async def scenario(place: Place) -> None:
+        asked, _ = await place.connect(a_post())
+        await place.until(lambda: not place.broker.asked.empty())
+        silent = []
+        for number in range(2):
+            silent.append(await place.connect())
+            await place.until(lambda number=number: place.server.connections == 2 + number)  # type: ignore[misc]
+        newest, _ = await place.connect(NOT_FOUND)
+        assert await statuses(silent[0][0]) == []
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await newest.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
+        assert place.counters.webhook_connections_refused == 1
+        await place.broker.answer()
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await asked.readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")
+
+    run(scenario)
+
+
+def test_one_connection_too_many_ends_itself_while_all_others_are_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "CONNECTIONS", 1)
+    monkeypatch.setattr(webhook, "EVICT_AFTER_S", PATIENCE_S)
+
+    async def scenario(place: Place) -> None:
+        first, writer = await place.connect()
+        await place.until(lambda: place.server.connections == 1)
+        second, _ = await place.connect()
+        with suppress(ConnectionResetError):
+            assert await statuses(second) == []
+        writer.write(NOT_FOUND)
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await first.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
+
+    run(scenario)
