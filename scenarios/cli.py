@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TextIO, cast
 
 import click
 from rich.console import Console
 
 from tsudoi import Server
 from tsudoi.ops.command_line import OneLineCommand, run_until_signal, to_server
+from tsudoi.ops.threaded_stream import ThreadedStream
 from tsudoi.protocol.client.dialects import DIALECTS
 
 from .cluster import Site
@@ -64,7 +66,9 @@ def main(files: tuple[Path, ...], servers: list[Server], dialect_ports: dict[str
         return
     stories = _read(files)
     sites = [Site(server, dialect_ports) for server in servers]
-    report = Report(Console(highlight=False, emoji=False))
+    # The story goes on while its reader, a pager for example, stands still.
+    output = ThreadedStream(sys.stdout)
+    report = Report(Console(file=cast(TextIO, output), highlight=False, emoji=False))
 
     async def act_all() -> list[StoryResult]:
         results = []
@@ -72,10 +76,12 @@ def main(files: tuple[Path, ...], servers: list[Server], dialect_ports: dict[str
             report.begin(story)
             results.append(await act_out(story, sites, report.step))
             report.end(results[-1])
+            output.check()
         return results
 
     results = run_until_signal(act_all(), waits_for_threads=True)
     report.summary(results)
+    output.wait()
     if any(result.failed for result in results):
         sys.exit(1)
 

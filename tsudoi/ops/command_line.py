@@ -43,6 +43,8 @@ class OneLineCommand(click.Command):
             status = self._run(*args, **kwargs)
         except click.exceptions.NoArgsIsHelpError as exc:
             text = exc.format_message()
+        finally:
+            standard_streams.flush()  # log lines, before the traceback of a bug
         sys.exit(standard_streams.finish(self.name or "", status if isinstance(status, int) else 0, text))
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:

@@ -71,8 +71,8 @@ class ThreadedOutput:
         if on_written is not None:
             on_written(problem)
 
-    def flush(self, timeout_s: float) -> bool:
-        """Wait until all texts are written, but no longer than `timeout_s`; return whether they are."""
+    def flush(self, timeout_s: float | None) -> bool:
+        """Wait until all texts are written, for `timeout_s` at most if it is not None; return whether they are."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._texts, timeout_s)
 

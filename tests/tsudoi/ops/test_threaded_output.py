@@ -11,6 +11,7 @@ from typing import TextIO
 import pytest
 
 from tsudoi.ops.threaded_output import LIMIT, ThreadedOutput
+from tsudoi.ops.threaded_stream import ThreadedStream
 
 PATIENCE_S = 20.0
 
@@ -125,3 +126,20 @@ def test_without_a_thread_it_writes_at_once(pipe: tuple[int, TextIO], monkeypatc
     ThreadedOutput(stream).put("now\n", problems.append)
     assert os.read(reader, 100) == b"now\n"
     assert problems == [None]
+
+
+def test_a_stream_for_libraries_passes_on_what_is_flushed(pipe: tuple[int, TextIO]) -> None:
+    reader, stream = pipe
+    threaded = ThreadedStream(stream)
+    print("one", file=threaded)
+    assert threaded.output.waiting == 0
+    threaded.wait()
+    assert os.read(reader, 100) == b"one\n"
+    assert (threaded.fileno(), threaded.isatty(), threaded.encoding) == (stream.fileno(), False, "utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), reader)
+    print("two", file=threaded, flush=True)
+    with pytest.raises(BrokenPipeError):
+        threaded.wait()
+    print("three", file=threaded, flush=True)
+    with pytest.raises(BrokenPipeError):
+        threaded.check()
