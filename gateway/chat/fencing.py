@@ -15,6 +15,8 @@ from .leave import Leaving
 from .outbound import Component
 from .unknown_members import UnknownMembers
 
+PAUSE_S = 2.0
+"""Least time between two questions because of lost news: a gateway that is too slow loses some all the time."""
 RECONCILES = 3
 """Most questions in a row, if members enter between a question and its answer."""
 
@@ -30,6 +32,8 @@ class Fencing(Component):
     """Set by `Deliver`; called when delivery may continue."""
     _fenced: bool = True
     _asking: bool = False
+    _has_lost_news: bool = False
+    _asked_at: float = float("-inf")
 
     def is_fenced(self, now: float) -> bool:
         """Return whether another gateway may already own this gateway's members."""
@@ -41,19 +45,21 @@ class Fencing(Component):
     def tick(self, now: float) -> bool:
         """Reconcile if that is needed and possible; return whether this gateway is fenced."""
         is_fenced = self.is_fenced(now)
-        wanted = self.link.canary.has_lease(now) if is_fenced else self.link.requests.in_doubt
+        has_lost_news = self._has_lost_news and now - self._asked_at >= PAUSE_S
+        wanted = self.link.canary.has_lease(now) if is_fenced else has_lost_news or self.link.requests.in_doubt
         if wanted and not self._asking:
             self._reconcile(now, RECONCILES - 1)
         return is_fenced
 
     def reconcile(self) -> None:
-        """Ask at the next tick which members this gateway owns: the news of some may be lost."""
-        self.link.requests.in_doubt = True
+        """Ask soon which members this gateway owns: the news of some may be lost."""
+        self._has_lost_news = True
 
     def _reconcile(self, now: float, repeats: int) -> None:
         """Ask the broker which members are this gateway's."""
         self._asking, was_fenced = True, self._fenced
-        self.link.requests.in_doubt = False
+        self.link.requests.in_doubt = self._has_lost_news = False
+        self._asked_at = now
 
         def answered(answer: Answer | None, now: float) -> None:
             self._asking = False

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 from tests.integration.conftest import Enter, NewRoom
-from tests.support.services import Gateway
+from tests.support.services import ROOT, Gateway
 
 PATIENCE_S = 20.0
 
@@ -62,3 +64,24 @@ def test_a_worker_that_is_killed_is_started_again_and_the_chat_goes_on(
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
         assert not before & workers_of(gateway)
+
+
+def test_a_second_start_takes_nothing_from_a_service_that_then_restarts_its_broker(
+    tmp_path: Path, new_room: NewRoom, client: Enter
+) -> None:
+    with Gateway("--workers", "2", data=tmp_path, doors=["classic"]) as gateway:
+        room, (alice, bob) = new_room("w"), (client("classic", name, gateway) for name in ("alice", "bob"))
+        alice.create(room)
+        bob.join(room)
+        for each in (alice, bob):
+            each.start()
+        places = ("--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", str(tmp_path), "--log-level", "warning")
+        command = (sys.executable, "-m", "gateway", "--workers", "2", *places)
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+        assert second.returncode == 2
+        assert "another broker has the store" in second.stderr
+        (broker,) = children(gateway.pid).keys() - workers_of(gateway)
+        os.kill(broker, signal.SIGKILL)
+        alice.say("after it")
+        while bob.hear().shown != alice.line("alice", "after it"):
+            pass

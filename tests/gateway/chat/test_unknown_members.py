@@ -13,6 +13,7 @@ OUT = "server: You are not in 部屋1 any more. Join it again."
 
 def reconcile(gateway: ScriptedGateway, *unknown: int, last: int, epoch: int = 1) -> None:
     """Let the gateway ask about its members, and answer it; the room's log ends at `last`."""
+    gateway.wait(2.0)
     gateway.core.deliver.fencing.reconcile()
     gateway.tick()
     gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], list(unknown)))
@@ -60,7 +61,7 @@ def test_a_member_whose_leaving_the_log_has_lost_is_told_when_the_rest_is_delive
     gateway.news(last=9)
     answer_replay(gateway, said(8, 1, "8"), said(9, 1, "9"), after=1)
     # It asks by itself, as the lost entries may have removed a member.
-    gateway.tick()
+    gateway.wait(2.0)
     gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], [2]))
     gateway.reply(gateway.asked(Positions)[-1].id, RoomPositions([(1, 1, 9)]))
     assert gateway.outbound.to(BOB)[-2:] == [OUT.encode(), b"exit!"]
@@ -81,8 +82,21 @@ def test_a_new_epoch_makes_the_gateway_ask_which_members_it_has(gateway: Scripte
     gateway.enter(1, address=ALICE)
     gateway.news(last=1, epoch=2)
     answer_replay(gateway, after=1, last=1, epoch=2)
-    gateway.tick()
+    gateway.wait(2.0)
     assert len(gateway.asked(Reconcile)) == 1
+
+
+def test_a_gateway_that_loses_entries_all_the_time_does_not_ask_all_the_time(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    count = 0
+    for last in range(10, 200, 10):
+        gateway.news(last=last)
+        answer_replay(gateway, said(last, 9, "x"), after=last - 10 or 1)
+        gateway.wait(0.5)
+        for request in gateway.asked(Reconcile):
+            count += 1
+            gateway.reply(request.id, Reconciled([], []))
+    assert 3 <= count <= 6
 
 
 @pytest.mark.parametrize(("source", "answers"), [(BOB, 2), (CAROL, 0)])
