@@ -34,9 +34,9 @@ def not_a_request(data: bytes) -> Hint | None:
         return hint(Mistake.PROXY)
     if _is_datagram(data):
         return hint(Mistake.DATAGRAM_BY_TCP)
-    if data.lstrip()[:1] == b"{":
-        return hint(Mistake.JSON_WITHOUT_HEADER)
-    return hint(Mistake.TEXT_WITHOUT_HEADER) if _is_text_only(data) else None
+    if not _is_text_only(data):
+        return None
+    return hint(Mistake.JSON_WITHOUT_HEADER if data.lstrip()[:1] == b"{" else Mistake.TEXT_WITHOUT_HEADER)
 
 
 def _is_datagram(data: bytes) -> bool:

@@ -47,15 +47,15 @@ def likeliest(data: bytes, is_all: bool) -> Hint | None:
 
 
 def _fits(data: bytes, reading: Reading, may_come: bool) -> bool:
-    """Return whether a request in this reading is whole; `may_come`: or the rest of its body may be on its way."""
+    """Return whether a request in this reading is whole; `may_come`: or its body may be on its way."""
     body = data[reading.body_at :]
     if reading.operation not in (Operation.CREATE, Operation.JOIN) or not 0 < reading.payload <= 2**24:
         return False
-    if not reading.room and reading.operation != Operation.JOIN:
+    if reading.room < 0 or (not reading.room and reading.operation != Operation.JOIN):
         return False
     size = reading.room + reading.payload
     if len(body) < size:
-        return may_come and reading.body_at == HEADER_SIZE and reading.payload <= PLAUSIBLE
+        return may_come and not body and reading.body_at == HEADER_SIZE and reading.payload <= PLAUSIBLE
     try:
         room, payload = split_untrusted(Header(reading.room, reading.operation, 0, reading.payload), body)
     except MalformedMessage:

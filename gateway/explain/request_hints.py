@@ -24,6 +24,8 @@ _CERTAIN = frozenset(Rule) - {Rule.ROOM_LIST, Rule.BRACE, Rule.ENDS_IN_PORT, Rul
 
 KEPT = 4_096
 """Bytes of a request that are kept to explain it; of a longer one only the header is explained."""
+_BY_SUM = frozenset({Mistake.SIZE_COUNTS_ROOM, Mistake.SIZE_COUNTS_HEADER})
+"""Found by the sum of both sizes alone: where JSON begins is surer."""
 _JSON = re.compile(rb'[{"]')
 _STARTS = 8
 """Places at which JSON may begin that are tried."""
@@ -106,10 +108,10 @@ def _sizes(opening: Opening, header: Header) -> Iterator[Hint]:
         yield known or hint(Mistake.OPERATION_UNKNOWN, operation=header.operation)
     elif difference is None:
         return  # not UTF-8: `_content` says so
+    elif in_json is not None and (known is None or known.mistake in _BY_SUM):
+        yield in_json if in_json.mistake is Mistake.SIZE_OF_ROOM_WRONG or known is None else known
     elif known is not None:
         yield known
-    elif in_json is not None:
-        yield in_json
     elif difference < 0 and opening.is_all:
         yield _difference(Mistake.BYTES_MISSING, header, body)
     elif difference > 0:

@@ -74,6 +74,34 @@ def test_it_is_named_on_auto_too(mistake: str) -> None:
         assert hints(AUTO, make(request(dialect)))[0] is called
 
 
+@pytest.mark.parametrize("dialect", [TCRP, TCRP_JSON, TCRP_OK, TSUDOI], ids=lambda dialect: dialect.name)
+def test_every_wrong_byte_of_a_header_has_a_hint(dialect: Dialect) -> None:
+    right = request(dialect)
+    for at in (0, 1, 2, 3, 17, 28, 29, 30, 31):
+        for byte in set(range(256)) - {right[at]}:
+            account = handshake(dialect.name, right[:at] + bytes((byte,)) + right[at + 1 :])
+            if (at, byte) == (1, JOIN):
+                assert log_values(account)["operation"] == "join"
+            else:
+                assert account.hints, (at, byte)
+
+
+def test_a_size_that_is_wrong_by_one_is_not_taken_for_another_mistake() -> None:
+    right = request(TCRP)
+    for at, byte, called in (
+        (31, 1, Mistake.BYTES_LEFT_OVER),
+        (31, 9, Mistake.BYTES_MISSING),
+        (0, 0x7B, Mistake.BYTES_MISSING),
+    ):
+        assert hints("tcrp", right[:at] + bytes((byte,)) + right[at + 1 :])[0] is called
+    json_request = request(TCRP_JSON)
+    for size in (2, 8, 47):
+        assert hints("tcrp-json", json_request[:31] + bytes((size,)) + json_request[32:])[0] is (
+            Mistake.SIZE_OF_PAYLOAD_WRONG
+        )
+    assert hints("tcrp-json", bytes((35,)) + json_request[1:])[0] is Mistake.SIZE_OF_ROOM_WRONG
+
+
 def test_a_refusal_by_the_header_alone_is_explained_before_the_body_has_come() -> None:
     for mistake in ("little-endian", "padded behind", "payload size in digits"):
         make, called = IN_THE_HEADER[mistake]
