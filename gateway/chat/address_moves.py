@@ -10,6 +10,7 @@ from ..listeners import sockaddr
 from ..listeners.bound import Bound
 from . import backlog, kept_address
 from .catch_up import CatchUp
+from .dropped_log import Drop
 from .groups import Groups
 from .members import DISPLACED, Member
 from .outbound import Component
@@ -36,6 +37,7 @@ class AddressMoves(Component):
         is_at_home = sockaddr.same_host(ip, member.ip)
         if not is_at_home and not self.may_change_host(member, now):
             self.counters.wrong_addresses += 1
+            self.out.log_dropped(source, Drop.OTHER_ADDRESS, now)
             return False
         if member.address is not None:
             if member.dialect.port_stays:

@@ -12,6 +12,7 @@ from tsudoi.protocol.backbone import Delivered, Item, Question
 from ..config import Settings
 from ..counters import Counters
 from ..link.requests import OnAnswer
+from .dropped_log import Drop
 from .members import Member, Members, Recipients
 
 
@@ -29,6 +30,9 @@ class Outbound(Protocol):
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         """Let the kernel drop datagrams by this BPF program (`flood_filter`); empty: none."""
+
+    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
+        """Log that a datagram was dropped, unless that was logged lately; `data` is explained."""
 
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""

@@ -19,6 +19,7 @@ from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from ..join.signed_tokens import without_token
 from .address_moves import AddressMoves
 from .commands import Commands
+from .dropped_log import Drop
 from .flooding import Flooding
 from .leave import Leaving
 from .members import Member, Room
@@ -61,6 +62,7 @@ class Receiver(Component):
             except MalformedMessage:
                 if len(data) < MIN_UP:
                     counters.malformed_datagrams += 1
+                    self.out.log_dropped(source, Drop.SHORT, now)
                 else:
                     self.unknown_tokens.handle(listener, data, b"", source, now)
                 continue
@@ -82,6 +84,7 @@ class Receiver(Component):
             return
         if room_name != room.raw_name and not _is_name_of(room, room_name):
             counters.wrong_rooms += 1
+            self.out.log_dropped(source, Drop.OTHER_ROOM, now)
             self.flooding.ignored(member, source, now)
             return
         if source != member.source or listener != member.listener:

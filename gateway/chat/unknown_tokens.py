@@ -19,6 +19,7 @@ from tsudoi.protocol.names import hash_token, looks_like_token
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..listeners import sockaddr
 from .closed_rooms import ClosedRooms
+from .dropped_log import Drop
 from .enter import Enter
 from .members import Member
 from .outbound import Component
@@ -88,6 +89,7 @@ class UnknownTokens(Component):
         else:
             self._count_guess(source, now)
             self.counters.unknown_tokens += 1
+            self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
 
     # --- resuming -------------------------------------------------------------------------------------------------
 
@@ -132,6 +134,8 @@ class UnknownTokens(Component):
                     self._shown_elsewhere(source, held, now)
                 case Refused(Status.ROOM_NOT_FOUND):
                     self.counters.unknown_tokens += len(held)
+                    for _, data, _ in held[:1]:
+                        self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
                     self.unknown_members.tell_again(token_hash, source, now)
                     self._refused[token] = now + REFUSED_S
                     drop_oldest(self._refused, REFUSED_TOKENS)
@@ -155,6 +159,7 @@ class UnknownTokens(Component):
         ip = sockaddr.ip_bytes(source)
         from_there = [each for each in held if sockaddr.same_host(sockaddr.ip_bytes(each[2]), ip)]
         self.counters.wrong_addresses += len(from_there)
+        self.out.log_dropped(source, Drop.OTHER_ADDRESS, now)
         self._receive_held([each for each in held if each not in from_there], now)
 
     def receive_held(self, token_hash: bytes, now: float) -> None:

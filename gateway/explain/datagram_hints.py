@@ -14,11 +14,11 @@ from tsudoi.protocol.client.datagram import (
     parse_untrusted,
 )
 from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import CLASSIC
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 
-from ..chat.refusal_as_token import holds_refusal
 from .encodings import is_text, likely_encoding
 from .json_hints import value_in
 from .mistakes import Hint, Mistake, hint
@@ -26,6 +26,7 @@ from .mistakes import Hint, Mistake, hint
 _TOKEN = re.compile(rb"(?=([0-9a-f]{32}))")
 _ANY_CASE = re.compile(rb"(?=([0-9a-fA-F]{32}))")
 _HEX = re.compile(rb"[0-9a-f]+")
+_REFUSAL = CLASSIC.refused[0].text.partition("{")[0].encode()
 _DIGITS = re.compile(rb"\d{2,6}")
 _RAW_TOKEN = names.TOKEN_SIZE // 2
 _LOOKED_AT = 1_024
@@ -164,7 +165,7 @@ def _without_token(data: bytes, size: int, read: Datagram | None, whose: WhoseTo
     for at in range(len(data) - _RAW_TOKEN + 1):
         if whose(data[at : at + _RAW_TOKEN].hex().encode()) is not None:
             yield hint(Mistake.TOKEN_BINARY)
-    if holds_refusal(data):
+    if read is not None and read[1].startswith(_REFUSAL):
         yield hint(Mistake.TOKEN_IS_REFUSAL)
     header = _header(data)
     if header is not None and header.body_size == size - HEADER_SIZE:

@@ -14,9 +14,11 @@ from tsudoi.protocol import backbone
 
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
+from ..chat.dropped_log import Drop, DroppedLog
 from ..chat.members import Member, Recipients
 from ..config import Config, Listener, WebhookListener
 from ..counters import Counters
+from ..explain.datagram_hints import Known
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import load_verifier
 from ..link.broker_sockets import BrokerSockets
@@ -59,6 +61,7 @@ class Service:
         for index, (listener, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
             self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, descriptor))
         self.counters = Counters()
+        self._dropped_log = DroppedLog()
         self.link = Link(settings.unaccepted, settings.request_timeout_s, self.counters)
         # With these and the methods below, this class is the core's `Outbound`.
         self.new_recipients = kind.new_recipients
@@ -170,6 +173,16 @@ class Service:
     def block_flooders(self, program: Sequence[bytes]) -> None:
         for server in self.udp:
             server.filter(program)
+
+    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
+        line = self._dropped_log.line(sockaddr.unpack(source)[0], why, data, self.member_of, now)
+        if line is not None:
+            logger.info("datagram dropped", **line)
+
+    def member_of(self, token: bytes) -> Known | None:
+        """Return whose token this is, if the member is here."""
+        member = self.core.members.by_token.get(token)
+        return None if member is None else Known(member.room.raw_name, member.dialect)
 
     def log_flood(self, member: Member, seconds: float) -> None:
         ip = sockaddr.unpack(member.address)[0] if member.address else ""

@@ -19,6 +19,7 @@ from broker.store.interface import Store
 from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
 from gateway.chat.dispatch import ChatCore
+from gateway.chat.dropped_log import Drop
 from gateway.chat.members import Member, Recipients
 from gateway.config import Settings
 from gateway.counters import Counters
@@ -94,6 +95,7 @@ class FakeOutbound:
     on_send: Callable[[int, bytes, bytes], None] | None = None
     on_topics: Callable[[bytes, bool], None] | None = None
     floods: list[tuple[Member, float]] = field(default_factory=list)
+    dropped: list[tuple[bytes, Drop, bytes]] = field(default_factory=list)
     filter: Sequence[bytes] = ()
     """What the kernel was told to drop last."""
 
@@ -112,6 +114,9 @@ class FakeOutbound:
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         self.filter = program
+
+    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
+        self.dropped.append((source, why, data))
 
     def log_flood(self, member: Member, seconds: float) -> None:
         self.floods.append((member, seconds))

@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.chat.address_moves import MOVES
+from gateway.chat.dropped_log import Drop
 from gateway.config import Settings
 from gateway.listeners import sockaddr
 from gateway.listeners.flood_filter import PATIENCE
@@ -61,6 +62,7 @@ def test_another_host_is_accepted_only_after_nothing_has_come_from_the_old_one_f
     gateway.wait(gateway.settings.move_after_s - 1)
     gateway.receive(1, "stolen?", ELSEWHERE)
     assert gateway.counters.wrong_addresses == 1
+    assert gateway.outbound.dropped == [(ELSEWHERE, Drop.OTHER_ADDRESS, b"")]
     assert member.address == ALICE
     gateway.receive(1, "still here", ALICE)
     gateway.wait(gateway.settings.move_after_s - 1)

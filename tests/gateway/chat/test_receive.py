@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.chat.dropped_log import Drop
 from gateway.config import Settings
 from tests.gateway.chat.scripting import ALICE, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, token_of
@@ -150,6 +151,7 @@ def test_a_datagram_for_another_room_is_counted_and_not_answered(gateway: Script
     for room in (room_name(2).encode(), b"", b"\xff\xfe", "部屋".encode(), b"\xe9\x83\xa8" * 85):
         send(gateway, raw(1, "hello", room=room))
     assert gateway.counters.wrong_rooms == 5
+    assert gateway.outbound.dropped == [(ALICE, Drop.OTHER_ROOM, b"")] * 5
     assert gateway.published() == []
     assert member.address is None
     assert gateway.outbound.sent == []
@@ -168,6 +170,7 @@ def test_a_room_may_be_written_in_any_normal_form(gateway: ScriptedGateway) -> N
 def test_less_than_two_sizes_is_malformed(gateway: ScriptedGateway, data: bytes) -> None:
     send(gateway, data)
     assert gateway.counters.malformed_datagrams == 1
+    assert gateway.outbound.dropped == [(ALICE, Drop.SHORT, b"")]
 
 
 def test_a_room_counted_in_characters_is_found_by_its_token(gateway: ScriptedGateway) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.chat.dropped_log import Drop
 from gateway.chat.unknown_tokens import HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
 from gateway.config import Settings
 from gateway.listeners import sockaddr
@@ -63,6 +64,7 @@ def test_only_what_looks_like_a_token_is_asked_for(gateway: ScriptedGateway, tok
     assert gateway.asked(Resume) == []
     assert gateway.counters.unknown_tokens == 1
     assert gateway.outbound.sent == []
+    assert gateway.outbound.dropped == [(ALICE, Drop.NO_TOKEN, raw(1, "hello", token=token))]
 
 
 def test_an_unknown_token_is_asked_for_once_and_its_datagrams_wait(gateway: ScriptedGateway) -> None:
@@ -90,6 +92,7 @@ def test_a_token_that_the_directory_does_not_know_is_not_asked_for_again_at_once
     send(gateway, raw(1, "one"))
     (request,) = gateway.asked(Resume)
     gateway.reply(request.id, Refused(Status.ROOM_NOT_FOUND, ""))
+    assert gateway.outbound.dropped == [(ALICE, Drop.NO_TOKEN, raw(1, "one"))]
     send(gateway, raw(1, "two"))
     assert gateway.asked(Resume) == []
     assert gateway.counters.unknown_tokens == 2

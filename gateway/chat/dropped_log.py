@@ -1,0 +1,48 @@
+"""Decide which dropped datagrams are logged: one of an address and a reason every five seconds.
+
+Datagrams are never answered, so the author of a client learns nothing else of a wrong byte. `now` is monotonic seconds.
+"""
+
+from enum import Enum
+
+from tsudoi.ops.log_throttle import LogThrottle
+from tsudoi.ops.rate_key import rate_key
+
+from ..explain.datagram_hints import WhoseToken, datagram_hints
+from ..join.rate_keys import ADDRESSES
+
+AGAIN_S = 5.0
+"""How long the same reason is not logged again for an address (of IPv6: 64 bits). An author
+who has mended one mistake soon meets the next."""
+ALL_S, ALL_BURST = 1.0, 50.0
+"""Lines about all addresses together: rate per second, and burst."""
+
+
+class Drop(Enum):
+    """Why a datagram was dropped."""
+
+    SHORT = "shorter than its two sizes"
+    NO_TOKEN = "no known token"
+    OTHER_ROOM = "the token belongs to another room"
+    OTHER_ADDRESS = "it comes from another IP address than the member's"
+
+
+class DroppedLog:
+    """Makes the values of a line."""
+
+    def __init__(self) -> None:
+        self._throttle = LogThrottle[tuple[str, Drop]](ADDRESSES, AGAIN_S)
+
+    def line(self, ip: str, why: Drop, data: bytes, whose: WhoseToken, now: float) -> dict[str, object] | None:
+        """Return the values of the line to log, never a token or a text; None if there is to be none.
+
+        `data`: the datagram, if its bytes are to be explained.
+        """
+        if not self._throttle.touch((rate_key(ip), why), now, ALL_S, ALL_BURST):
+            return None
+        values: dict[str, object] = {"ip": ip, "why": why.value}
+        if left_out := self._throttle.take_suppressed():
+            values["lines_left_out"] = left_out
+        if data and (hints := datagram_hints(data, whose)):
+            values["hint"] = hints[0].text()
+        return values
