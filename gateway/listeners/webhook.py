@@ -9,13 +9,14 @@ from time import monotonic, time
 from typing import cast
 
 from tsudoi.ops import logs
+from tsudoi.ops.log_throttle import LogThrottle
 from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol.backbone import Answer
 
 from ..config import WebhookListener
 from ..counters import Counters
 from ..link.link import Link
-from ..webhook.conversation import Ask, Command, Conversation, Finish, Send
+from ..webhook.conversation import Ask, Command, Conversation, Finish, Report, Send
 from ..webhook.rules import Rules
 from .deadlines import Deadlines
 from .tcp import SPARE_DESCRIPTORS, bind_tcp
@@ -33,6 +34,10 @@ UNTAKEN = 4_096
 LINGER_S = 2.0
 """How long a connection that is over is read on, so that its client gets the answer: the system resets a connection
 that is closed with unread bytes (RFC 9112, section 9.6)."""
+
+LOGGED_KINDS, LOGGED_AGAIN_S = 1_000, 10.0
+LOGGED, LOGGED_AT_ONCE = 1.0, 20.0
+"""Log lines about refused posts: kinds that are remembered, when one of a kind comes again; lines a second in all."""
 
 logger = logs.get("gateway.webhook")
 
@@ -156,6 +161,8 @@ class WebhookConnection(asyncio.Protocol):
                     self._wait(None)
                     self._server.link.ask(post, monotonic(), self._on_answer)
                     self._server.settle_soon()
+                case Report(status, room, why):
+                    self._server.log(self._ip, status, room, why)
                 case Finish():
                     self._finish()
         self._read_or_not()
@@ -216,6 +223,8 @@ class WebhookServer:
         self._certificate = certificate
         self._servers: list[asyncio.Server] = []
         self._tls_listeners: list[TlsListener] = []
+        self._refusals: LogThrottle[tuple[str, int]] = LogThrottle(LOGGED_KINDS, LOGGED_AGAIN_S)
+        """By address and status."""
         self._open: set[WebhookConnection] = set()
         self._all_closed = asyncio.Event()
         raise_descriptors(rules.settings.connections + SPARE_DESCRIPTORS + CONNECTIONS)
@@ -281,6 +290,13 @@ class WebhookServer:
         self._open.discard(connection)
         if not self._open:
             self._all_closed.set()
+
+    def log(self, ip: str, status: int, room: str, why: str) -> None:
+        """Log a request; of an address's refusals with one status only one now and then."""
+        if not why:
+            logger.debug("posted", ip=ip, room=room)
+        elif self._refusals.touch((ip, status), monotonic(), LOGGED, LOGGED_AT_ONCE):
+            logger.info("a post was refused", ip=ip, status=status, room=room, why=why)
 
     def settle_soon(self) -> None:
         """Call `settle` once for all that happens in this turn of the event loop."""

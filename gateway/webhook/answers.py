@@ -32,6 +32,8 @@ class Answer:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     """Beside those that every answer has."""
+    error: str = ""
+    """What the body says is wrong; empty: nothing."""
 
 
 class Refusal(PeerError):
@@ -41,7 +43,7 @@ class Refusal(PeerError):
         """Take the status, what is wrong and what to do about it, and headers (`retry_after="1"`)."""
         super().__init__(error)
         names = ((name.replace("_", "-").title(), value) for name, value in headers.items())
-        self.answer = Answer(status, _json({"error": error}), tuple(names))
+        self.answer = Answer(status, _json({"error": error}), tuple(names), error)
 
 
 def said(room: str, name: str, epoch: int, offset: int) -> Answer:

@@ -38,7 +38,18 @@ class Finish:
     """Close the connection once everything is sent."""
 
 
-Command = Send | Ask | Finish
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Log that a request was answered."""
+
+    status: int
+    room: str
+    """Empty if its head was refused."""
+    why: str
+    """Why it was refused; empty: it was not."""
+
+
+Command = Send | Ask | Finish | Report
 
 
 class Conversation:
@@ -177,7 +188,11 @@ class Conversation:
         if not self._is_head:
             parts.append(http.send(h11.Data(data=answer.body)))
         parts.append(http.send(h11.EndOfMessage()))
-        sent: list[Command] = [Send(b"".join(part for part in parts if part))]
+        room = self._permit.room if self._permit is not None else ""
+        sent: list[Command] = [
+            Report(answer.status, room, answer.error),
+            Send(b"".join(part for part in parts if part)),
+        ]
         if http.our_state is h11.DONE and http.their_state is h11.DONE:
             http.start_next_cycle()
             self._is_head = self._has_begun = False

@@ -247,3 +247,28 @@ def test_one_connection_too_many_ends_itself_while_all_others_are_young(monkeypa
             assert (await first.readuntil(b"\r\n")).startswith(b"HTTP/1.1 404")
 
     run(scenario)
+
+
+class Logger:
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def info(self, event: str, **values: Any) -> None:
+        self.lines.append(values)
+
+    def debug(self, event: str, **values: Any) -> None:
+        assert "why" not in values
+
+
+def test_refusals_are_logged_with_their_reason_but_not_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "logger", logger := Logger())
+
+    async def scenario(place: Place) -> None:
+        for number in range(40):
+            place.server.log("192.0.2.1", 401, "", "no token")
+            place.server.log(f"198.51.100.{number}", 403, "den", "not for this room")
+        place.server.log("192.0.2.1", 200, "den", "")
+
+    run(scenario)
+    assert [line["status"] for line in logger.lines if line["ip"] == "192.0.2.1"] == [401]
+    assert 20 <= len(logger.lines) < 40

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.webhook.answers import REASONS
-from gateway.webhook.conversation import MAX_HEAD, Ask, Command, Conversation, Finish, Send
+from gateway.webhook.conversation import MAX_HEAD, Ask, Command, Conversation, Finish, Report, Send
 from gateway.webhook.rules import MAX_BODY, Rules
 from tests.gateway.webhook.conftest import WALL, a_token, new_rules
 from tsudoi.protocol.backbone import Post, Posted, Refused
@@ -28,6 +28,7 @@ class Client:
         self.conversation = Conversation(self.rules, "127.0.0.1", lambda now: is_alive)
         self.sent = b""
         self.asked: list[Post] = []
+        self.reports: list[Report] = []
         self.is_finished = False
 
     def take(self, commands: list[Command]) -> "Client":
@@ -37,6 +38,8 @@ class Client:
                     self.sent += data
                 case Ask(post):
                     self.asked.append(post)
+                case Report():
+                    self.reports.append(command)
                 case Finish():
                     self.is_finished = True
         return self
@@ -162,6 +165,13 @@ def test_a_long_body_in_chunks_is_refused_at_the_limit() -> None:
         client.send(b"400\r\n" + b"x" * 1_024 + b"\r\n")
     assert [status for status, _, _ in client.answers()] == [413]
     assert client.is_finished
+
+
+def test_each_answer_is_reported_for_the_log_without_the_token() -> None:
+    client = Client().send(a_request()).answer().send(a_request(b"")).send(a_request(token="eyJ.secret.x"))
+    assert [(report.status, report.room) for report in client.reports] == [(200, "den"), (400, "den"), (401, "")]
+    assert [bool(report.why) for report in client.reports] == [False, True, True]
+    assert "secret" not in client.reports[2].why
 
 
 def test_a_client_that_asks_first_is_told_to_go_on() -> None:
