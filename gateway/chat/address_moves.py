@@ -54,6 +54,8 @@ class AddressMoves(Component):
             self._locate(member, listener, source, now)
         elif was_displaced and member.recipients is None:
             self.catch_up.begin(member, now)
+        if is_first:
+            self.members.unproven.pop(member.id, None)
         if is_first and is_at_home and source == heard:
             self._displace(member)
             self._claim_name(member)
@@ -96,12 +98,15 @@ class AddressMoves(Component):
         self.counters.moves_limited += 1
         return False
 
-    def announce(self, member: Member, address: bytes, now: float) -> None:
+    def announce(self, member: Member, address: bytes, now: float, is_guess: bool = False) -> None:
         """Set the address that the client has announced over TCP, unless the member has one.
 
-        Its local address is the one that the client has connected to.
+        Its local address is the one that the client has connected to. `is_guess`: if the first datagram comes from
+        elsewhere, what went to this address is sent again.
         """
         if member.address is None and not member.leaving:
+            if is_guess:
+                self.members.unproven[member.id] = member.cursor
             listener = self._listener_for(address)
             address = self.listeners[listener].fit(address)
             self._locate(member, listener, address, now)
@@ -138,7 +143,8 @@ class AddressMoves(Component):
         self.members.forget_address(member)
         self.members.at_address.setdefault(sockaddr.peer(address), member)
         unproven_from = self.members.unproven.get(member.id)
-        if unproven_from is not None and not is_first and address != member.address:
+        is_elsewhere = member.address is not None and sockaddr.peer(address) != sockaddr.peer(member.address)
+        if unproven_from is not None and is_elsewhere:
             # The NAT mapping may have ended with its last gateway: send again what went to the old address.
             was_live = False
             member.cursor = min(member.cursor, unproven_from)

@@ -186,7 +186,8 @@ class Members:
         self.unsettled: dict[int, Room] = {}
         """Rooms in which a gap is repaired or a member catches up: a tick looks at these."""
         self.unproven: dict[int, int] = {}
-        """Id of an adopted member → its offset at adoption, until a datagram from its address has come here."""
+        """Id of a member whose address may be wrong, as it was adopted or its address was guessed → its offset then,
+        until a datagram from its address has come here."""
         self.rate_keys: dict[str, int] = {}
         """Rate-limit key → how many members share it."""
         self.standstills = Standstills()

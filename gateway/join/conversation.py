@@ -116,7 +116,8 @@ class AskToEnter(msgspec.Struct, frozen=True):
 class Announce(msgspec.Struct, frozen=True):
     """Send the new member's datagrams to this port of the client's host."""
 
-    port: int
+    port: int | None
+    """None: the port of this connection."""
 
 
 class CountRefusal(msgspec.Struct, frozen=True):
@@ -362,7 +363,8 @@ class JoinConversation:
             self.state = State.AWAITING_PORT
             return [send, report]
         self.state = State.DONE
-        port: list[Command] = [Announce(request.port)] if request.port else []
+        is_source = self._dialect.port is PortPlace.TCP_SOURCE
+        port: list[Command] = [Announce(request.port)] if request.port or is_source else []
         return [*port, send, report, Finish()]
 
     def _read_port(self) -> list[Command]:

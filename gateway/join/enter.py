@@ -136,10 +136,13 @@ class Entry:
         self._member = self._undelivered = rules.core.join(answer, self._token.encode(), now)
         return Entered(answer.room_name, answer.user, self._token)
 
-    def announce(self, address: bytes, now: float) -> None:
-        """Send the member's datagrams to an address of its client's host (`sockaddr.beside`)."""
-        if self._member is not None:
-            self._rules.core.announce(self._member, address, now)
+    def announce(self, address: bytes | None, now: float, is_guess: bool = False) -> None:
+        """Send the member's datagrams to an address of its client's host (`sockaddr.beside`), if there is one.
+
+        `is_guess`: the client has not said that it receives there.
+        """
+        if self._member is not None and address is not None:
+            self._rules.core.announce(self._member, address, now, is_guess)
 
     def token_sent(self) -> None:
         """Note that the client has been sent its token, if it has one."""

@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
             case join.AskToEnter():
                 self._ask_to_enter(command)
             case join.Announce(port):
-                self._entry.announce(self._udp_address(port), monotonic())
+                self._entry.announce(self._udp_address(port), monotonic(), is_guess=port is None)
                 self._server.settle_soon()
             case join.CountRefusal(reason):
                 self._server.rules.counters.refusals[reason] += 1
@@ -220,10 +220,13 @@ class Connection(asyncio.Protocol):
                 self._move_deadline(self._server.asking)
                 self._transport.close()
 
-    def _udp_address(self, port: int) -> bytes:
-        """Return the address of a UDP port of the client, with this end of the connection as the local address."""
+    def _udp_address(self, port: int | None) -> bytes | None:
+        """Return the address of a UDP port of the client, with this end of the connection as the local address.
+
+        Without a port it is that of the connection. None: the connection is lost, and its ends are not known any more.
+        """
         peer, here = (self._transport.get_extra_info(end) for end in ("peername", "sockname"))
-        return sockaddr.beside(peer, port, here) if peer and here else sockaddr.pack(self.ip, port)
+        return sockaddr.beside(peer, peer[1] if port is None else port, here) if peer and here else None
 
     def _send(self, frames: list[bytes], pause_s: float) -> None:
         if self.state not in (State.READING, State.ANSWERING):

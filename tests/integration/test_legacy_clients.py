@@ -352,6 +352,33 @@ class TestAddress:
         company.join(client(dialect, "bob", gateway, habits))
         company.chat()
 
+    def test_may_be_the_tcp_connections_port_of_a_guest_that_only_listens(
+        self, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        room = new_room("den")
+        host, guest = client("tcrp", "host", gateway), client("tcrp-bare-ack", "guest", gateway)
+        host.create(room)
+        host.send("")
+        guest.join(room)
+        host.say("hello")
+        assert guest.hear().shown == "host: hello"
+        host.send("/close")
+        guest.hear_until(lambda heard: heard.text == "exit!")
+
+    def test_may_be_another_than_the_tcp_connections_port(
+        self, gateway: Gateway, client: Enter, new_room: NewRoom
+    ) -> None:
+        """A client of that dialect that binds no port, or one behind a NAT, loses nothing."""
+        room = new_room("den")
+        habits = Habits(udp_ports=(0, 0))
+        host, guest = client("tcrp", "host", gateway), client("tcrp-bare-ack", "guest", gateway, habits)
+        host.create(room)
+        host.send("")
+        guest.join(room)
+        host.say("hello")
+        guest.send("")
+        assert guest.hear().shown == "host: hello"
+
 
 class TestText:
     @pytest.mark.parametrize("prefix", ["", ": ", " : "])

@@ -7,9 +7,9 @@ from gateway.chat.dropped_log import Drop
 from gateway.config import Settings
 from gateway.listeners import sockaddr
 from gateway.listeners.flood_filter import PATIENCE
-from tests.gateway.chat.scripting import ALICE, ELSEWHERE, LOOPBACK, raw, send
+from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, LOOPBACK, answer_replay, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, token_of
-from tsudoi.protocol.backbone import Resume
+from tsudoi.protocol.backbone import Replay, Resume
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 
@@ -160,6 +160,26 @@ def test_a_port_that_would_stay_and_was_never_announced_is_learned(gateway: Scri
     member = gateway.enter(1, dialect="tcrp-two-sockets")
     gateway.receive(1, "a", ALICE)
     assert member.address == ALICE
+
+
+def test_a_guessed_address_counts_like_an_announced_one_if_the_guess_is_right(gateway: ScriptedGateway) -> None:
+    gateway.core.announce(gateway.enter(1), ALICE, gateway.now, is_guess=True)
+    gateway.news(said(2, 9, "one"))
+    gateway.receive(1, "", ALICE)
+    gateway.news(said(3, 9, "two"))
+    assert gateway.outbound.to(ALICE) == [b"m9: one", b"m9: two"]
+    assert gateway.asked(Replay) == []
+    gateway.receive(1, "", BOB)
+    assert gateway.asked(Replay) == []
+
+
+def test_what_went_to_a_wrong_guess_is_sent_again(gateway: ScriptedGateway) -> None:
+    gateway.core.announce(gateway.enter(1), ALICE, gateway.now, is_guess=True)
+    gateway.news(said(2, 9, "one"))
+    gateway.receive(1, "", BOB)
+    answer_replay(gateway, said(2, 9, "one"), after=1)
+    gateway.news(said(3, 9, "two"))
+    assert gateway.outbound.to(BOB) == [b"m9: one", b"m9: two"]
 
 
 def test_an_announced_address_takes_the_listener_of_its_family() -> None:

@@ -1,9 +1,10 @@
 """Clients whose request is the room and the user name as plain text."""
 
 import time
+from dataclasses import replace
 from typing import ClassVar
 
-from tests.support.legacy.client import Answer, LegacyClient, NamedClient, RawClient
+from tests.support.legacy.client import PLAIN, Answer, LegacyClient, NamedClient, RawClient
 from tests.support.legacy.wire import CREATE, HEADER_SIZE, JOIN, Counts, Frame, Stream, header
 
 
@@ -144,13 +145,19 @@ class TcrpOk(NamedClient):
 
 
 class TcrpBareAck(LegacyClient):
-    """Expects of the first reply its header alone, and on UDP the same form down as up."""
+    """Expects of the first reply its header alone, and on UDP the same form down as up.
+
+    Its UDP socket has the port of its TCP connection. It sends nothing on it before its user types a line.
+    """
 
     dialect = "tcrp-bare-ack"
     leave_word = "exit"
     echoes = True
 
     def converse(self, stream: Stream, operation: int, room: str) -> Answer:
+        if self.habits.udp_ports == PLAIN.udp_ports:
+            self.habits = replace(self.habits, udp_ports=(stream.port, 0))
+        self._bind()
         self.send_request(stream, operation, room, self.name.encode())
         ack = Frame.split(stream.receive_exactly(HEADER_SIZE))
         assert (ack.operation, ack.state) == (operation, 1), ack

@@ -85,6 +85,11 @@ class Stream:
         # Each send is a segment of its own: that is what makes a request come in pieces.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    @property
+    def port(self) -> int:
+        """The port at this end."""
+        return int(self._socket.getsockname()[1])
+
     def send(self, parts: Sequence[bytes]) -> None:
         for part in parts:
             self._socket.sendall(part)

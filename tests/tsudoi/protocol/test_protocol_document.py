@@ -78,6 +78,7 @@ def profile_row(dialect: Dialect) -> str:
     }[dialect.request]
     port = {
         PortPlace.NOWHERE: "–",
+        PortPlace.TCP_SOURCE: "the TCP connection's",
         PortPlace.PAYLOAD_END: "at the payload's end",
         PortPlace.AFTER_TOKEN: "after the token",
         PortPlace.KEY: f'`"{dialect.port_key}"`',

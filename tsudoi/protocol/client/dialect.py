@@ -30,6 +30,8 @@ class PortPlace(Enum):
     """The last two bytes of the request's payload."""
     AFTER_TOKEN = auto()
     """Two bytes that the client sends after it has received the token."""
+    TCP_SOURCE = auto()
+    """Not announced in bytes: its UDP socket is bound to the port that its TCP connection comes from."""
     KEY = auto()
     """The JSON key `port_key`: a number, or a list [ip, port], of which the server uses the port."""
 

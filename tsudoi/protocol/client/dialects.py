@@ -97,6 +97,7 @@ TCRP_OK = Dialect(
 TCRP_BARE_ACK = Dialect(
     name="tcrp-bare-ack",
     summary="a header without a body, then the token; a refusal is in the second header's state",
+    port=PortPlace.TCP_SOURCE,
     created=(Reply(state=_RESPONSE, header_only=True), Reply("{token}", room=True)),
     refused=(Reply(state=_RESPONSE, header_only=True), Reply("{reason}", room=True)),
     refused_states={
