@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
-from tsudoi.ops.host_port import HostPort, parse_host_port
+from tsudoi.ops.host_port import HostPort, parse_host_port, with_both_families
 from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.options import (
     GROUP,
@@ -92,7 +92,9 @@ def configure(context: click.Context) -> Config:
         tcp = ()
     return replace(
         config,
-        tcp=(*tcp, *listeners),
+        tcp=with_both_families((*tcp, *listeners), config.webhook),
+        webhook=with_both_families(config.webhook, (*tcp, *listeners)),
+        udp=with_both_families(config.udp),
         # A constant name: a broker of our own keeps the members of this gateway's earlier runs under it.
         name=config.name if config.broker else config.name or "embedded",
         broker=config.broker or None,

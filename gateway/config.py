@@ -317,8 +317,10 @@ class Config:
 
     tcp: tuple[Listener, ...] = setting(
         ("0.0.0.0:9001",),
-        "Where clients create and join rooms, `HOST:PORT` or `HOST:PORT=DIALECT`; may be given several times. Port 0 is"
-        f" any free one. `DIALECT` is `auto` (the default) or one of {', '.join(f'`{name}`' for name in DIALECTS)}."
+        "Where clients create and join rooms, `HOST:PORT` or `HOST:PORT=DIALECT`; may be given several times."
+        " `0.0.0.0` is all IPv4 addresses of this machine, `[::]` all of IPv6 and IPv4 (of IPv6 alone, if another"
+        " listener has the port for IPv4); port 0 is any free one."
+        f" `DIALECT` is `auto` (the default) or one of {', '.join(f'`{name}`' for name in DIALECTS)}."
         " `--no-commands`, `--notices` and `--language` can differ for one listener:"
         " `HOST:PORT=DIALECT,commands=off,notices=on,language=ja`. With `--tls` this has no default.",
         parse=parse_listener,
@@ -341,7 +343,7 @@ class Config:
     tls_key: Path | None = setting(None, "The certificate's key (PEM, mode 0600, no passphrase).")
     udp: tuple[Listener, ...] = setting(
         ("0.0.0.0:9002",),
-        "Where clients chat; may be given several times.",
+        "Where clients chat; may be given several times. Addresses as for `--tcp`.",
         parse=partial(parse_listener, takes_options=False),
         metavar="HOST:PORT",
     )

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Mapping
 
+from tsudoi.ops.host_port import with_both_families
 from tsudoi.protocol.client.words import Language
 
 from ..config import Config, Listener
@@ -57,7 +58,11 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
         broker = LocalBroker(None, None, "human", stopped.set)
         stack.push_async_callback(broker.stop)
         await broker.start()
-        service = WatchedService(Config(tcp=tcp, udp=udp, name="identify"), broker.endpoint, broker.context)
+        service = WatchedService(
+            Config(tcp=with_both_families(tcp), udp=with_both_families(udp), name="identify"),
+            broker.endpoint,
+            broker.context,
+        )
         service.look_on(Watch(lambda: renderer(language), show, count_down))
         stack.push_async_callback(service.stop)
         async with asyncio.timeout(STARTING_S):

@@ -93,7 +93,7 @@ class WatchedConnection(Connection):
     @property
     def _peer(self) -> str:
         peer = self._transport.get_extra_info("peername") if hasattr(self, "_transport") else None
-        return f"{peer[0]}:{peer[1]}" if peer else self.ip
+        return f"{sockaddr.plain_text(peer[0])}:{peer[1]}" if peer else self.ip
 
     @property
     def _place(self) -> str:

@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
 
         A TLS listener calls this before the TLS handshake. `abort` ends the connection while it is OPENING.
         """
-        self.ip = ip
+        self.ip = ip = sockaddr.plain_text(ip)
         verdict = self._server.enter(self, ip)
         if verdict is Verdict.CLOSE:
             self.state = State.CLOSED

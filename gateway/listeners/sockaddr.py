@@ -73,6 +73,12 @@ def text_of(ip: bytes) -> str:
     return str(ipaddress.ip_address(ip))
 
 
+@lru_cache(KNOWN)
+def plain_text(ip: str) -> str:
+    """Return an IP literal unchanged, except that an IPv4 address mapped into IPv6 becomes IPv4."""
+    return text_of(parse_ip(ip)) if ip.startswith("::ffff:") else ip
+
+
 def scope(raw: bytes) -> int:
     """Return the scope of an IPv6 address, 0 for IPv4."""
     return int(_IPV6.unpack_from(raw)[3]) if is_ipv6(raw) else 0

@@ -264,7 +264,8 @@ def bind_tcp(listener: HostPort) -> socket.socket:
     """Return a non-blocking socket that listens at an address; raise SettingError if it can not be bound."""
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     try:
-        sock = socket.create_server((listener.host, listener.port), family=family, backlog=BACKLOG)
+        place, takes_both = (listener.host, listener.port), listener.takes_both and socket.has_dualstack_ipv6()
+        sock = socket.create_server(place, family=family, backlog=BACKLOG, dualstack_ipv6=takes_both)
     except OSError as exc:
         # Python adds the address to the system's words.
         why = os.strerror(exc.errno) if exc.errno else exc

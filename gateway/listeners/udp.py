@@ -60,7 +60,9 @@ class UDPServer:
         self._sock.setblocking(False)
         self.listener = Listener(listener.host, self._sock.getsockname()[1])
         self._io = kind(self._sock)
-        self.bound = Bound(self._sock.family == socket.AF_INET6, False, self._io.learns_local)
+        is_ipv6 = self._sock.family == socket.AF_INET6
+        takes_both = is_ipv6 and not self._sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        self.bound = Bound(is_ipv6, takes_both, self._io.learns_local)
         self._outbox: deque[tuple[bytes, bytes]] = deque()
         self._loop = asyncio.get_running_loop()
         self._stopped = False
@@ -187,7 +189,7 @@ def bind_udp(listener: Listener, *, is_shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
     if family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not listener.takes_both)
     try:
         if is_shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

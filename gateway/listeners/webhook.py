@@ -18,6 +18,7 @@ from ..counters import Counters
 from ..link.link import Link
 from ..webhook.conversation import Ask, Command, Conversation, Finish, Report, Send
 from ..webhook.rules import Rules
+from . import sockaddr
 from .deadlines import Deadlines
 from .tcp import SPARE_DESCRIPTORS, bind_tcp
 from .tls import Certificate, TlsListener
@@ -79,7 +80,8 @@ class WebhookConnection(asyncio.Protocol):
 
         A TLS listener calls this before the TLS handshake. `abort` ends the connection during that.
         """
-        self._ip, self._abort = ip, abort
+        self._ip = ip = sockaddr.plain_text(ip)
+        self._abort = abort
         self._conversation = Conversation(self._server.rules, ip, self._server.link.is_alive)
         if not self._server.enter(self):
             self._state = State.CLOSED

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway import cli
 from gateway.broker_key import choose_key
 from gateway.config import Inherited, Listener, parse_inherited, parse_listener, parse_name
+from tsudoi.ops.host_port import HostPort, with_both_families
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, serialize_secret
 from tsudoi.protocol.backbone import parse_to_connect
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -269,3 +270,26 @@ def test_descriptors_are_handed_down_as_text(
 def test_what_are_no_descriptors_is_a_setting_error(text: str) -> None:
     with pytest.raises(SettingError, match="no list of descriptors"):
         parse_inherited(text)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "takes_both"),
+    [
+        (("[::]:9001",), [True]),
+        (("[0::0]:9001",), [True]),
+        (("[::]:9001", "0.0.0.0:9001"), [False, False]),
+        (("192.0.2.1:9001", "[::]:9001"), [False, False]),
+        (("0.0.0.0:9001", "[::]:9002"), [False, True]),
+        (("[::1]:9001", "0.0.0.0:9001"), [False, False]),
+    ],
+)
+def test_all_addresses_are_those_of_both_families_unless_another_has_ipv4(
+    hosts: tuple[str, ...], takes_both: list[bool]
+) -> None:
+    listeners = [parse_listener(host) for host in hosts]
+    assert [each.takes_both for each in with_both_families(listeners)] == takes_both
+    # The port may also be another kind's.
+    assert not any(
+        each.takes_both
+        for each in with_both_families(listeners, [HostPort("0.0.0.0", each.port) for each in listeners])
+    )

@@ -53,3 +53,32 @@ def test_members_hear_the_address_that_they_talk_to(tmp_path: Path, workers: str
         host.say("again")
         for each in people + listeners:
             each.hear_line("host: again")
+
+
+def test_all_addresses_are_those_of_ipv4_too(tmp_path: Path) -> None:
+    """IPv4 clients of a listener at `[::]`: they are heard and hear, and their addresses are written as IPv4."""
+    with Gateway(data=tmp_path, doors=("tcrp", "tcrp-json"), host="::") as gateway, ExitStack() as stack:
+
+        def enter(dialect: str, name: str, place: str) -> LegacyClient:
+            return stack.enter_context(CLIENTS[dialect](name, gateway.door(dialect, place), CONNECTED))
+
+        host = enter("tcrp", "host", "127.0.0.1")
+        host.create("den")
+        host.send("")
+        listener, guest = enter("tcrp-json", "listener", "127.0.0.2"), enter("tcrp", "guest", "127.0.0.3")
+        listener.join("den")
+        guest.join("den")
+        guest.send("")
+        host.say("hello")
+        for each in (listener, guest):
+            each.hear_line("host: hello")
+        # The members' addresses go through the directory, and come back to an IPv6 socket.
+        gateway.stop()
+        gateway.start()
+        host.say("again")
+        for each in (listener, guest):
+            each.hear_line("host: again")
+        host.send("/ban guest")
+        host.send("/bans")
+        host.hear_until(lambda heard: "guest" in heard.text and "banned" in heard.text)
+        assert "::ffff" not in "".join(heard.text for heard in host.pending())

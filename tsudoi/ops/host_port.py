@@ -2,7 +2,9 @@
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from ..protocol.errors import SettingError
 
@@ -15,6 +17,8 @@ class HostPort:
 
     host: str
     port: int
+    takes_both: bool = field(default=False, kw_only=True)
+    """At `[::]`: IPv4 too, and not IPv6 alone (`with_both_families`)."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -37,5 +41,22 @@ def parse_host_port(text: str) -> HostPort:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise SettingError(f"{text!r}: {host!r} is not an IP address (0.0.0.0 or [::] for all)") from None
+        raise SettingError(f"{text!r}: {host!r} is not an IP address (0.0.0.0 for all of IPv4, [::] for all)") from None
     return HostPort(host, int(port))
+
+
+Listening = TypeVar("Listening", bound=HostPort)
+
+
+def with_both_families(listeners: Sequence[Listening], others: Sequence[HostPort] = ()) -> tuple[Listening, ...]:
+    """Let the listeners at `[::]` take IPv4 too, except where another one, or one of `others`, has their port there."""
+    known: list[HostPort] = [*listeners, *others]
+    ipv4_ports = {each.port for each in known if ":" not in each.host}
+    return tuple(
+        replace(each, takes_both=":" in each.host and _is_unspecified(each.host) and each.port not in ipv4_ports)
+        for each in listeners
+    )
+
+
+def _is_unspecified(host: str) -> bool:
+    return ipaddress.ip_address(host.partition("%")[0]).is_unspecified

@@ -117,3 +117,9 @@ def test_a_port_beside_a_connection_has_its_two_ends() -> None:
     assert address == sockaddr.beside(("::ffff:192.0.2.1", 4_000, 0, 0), 5_000, ("::ffff:192.0.2.9", 9_001, 0, 0))
     on_link = sockaddr.beside(("fe80::1%3", 4_000, 0, 3), 5_000, ("fe80::2%3", 9_001, 0, 3))
     assert (sockaddr.scope(on_link), sockaddr.local(on_link)[16:]) == (3, struct.pack("=I", 3))
+
+
+def test_ipv4_mapped_into_ipv6_is_written_as_ipv4() -> None:
+    assert sockaddr.plain_text("::ffff:192.0.2.1") == "192.0.2.1"
+    for other in ("192.0.2.1", "::1", "fe80::1%3", "::ffff:0:0:1"):
+        assert sockaddr.plain_text(other) == other
