@@ -41,8 +41,8 @@ def _copy(store: Path, target: Path) -> None:
         (version,) = source.execute("PRAGMA user_version").fetchone()
         if version in VERSIONS:
             raise SettingError(f"{store} has a journal: start this version's broker with it once, which converts it")
-        if version >= KNOWS_COPIES and not has_wal:
-            check_name(store, bool(source.execute("SELECT is_open FROM run").fetchone()[0]))
+        if version >= KNOWS_COPIES and not has_wal and source.execute("SELECT is_open FROM run").fetchone()[0]:
+            check_name(store)
         copy.execute("PRAGMA locking_mode=EXCLUSIVE")
         source.backup(copy)
         # One file, without the -wal and -shm of a running store.

@@ -87,8 +87,11 @@ class SqliteStore:
         self._file = file_identity.identity(self._locks.store)
         self._has_lost = opened_in not in ("", boot)
         self._is_copy = file not in ("", self._file)
-        if not self._is_copy and not has_wal:
-            sqlite_file.check_name(path, bool(is_open))
+        if is_open and not has_wal:
+            if not self._is_copy:
+                sqlite_file.check_name(path)
+            # A copy of the file alone, made while a broker had it open, lacks what the -wal held.
+            self._has_lost |= self._is_copy
         if self._has_lost or self._is_copy:
             self._fold()
             self._db.execute(NEW_EPOCHS)

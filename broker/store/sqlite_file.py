@@ -44,9 +44,9 @@ def wal_path(store: Path) -> Path:
     return store.with_name(store.name + "-wal")
 
 
-def check_name(store: Path, is_open: bool) -> None:
-    """Raise SettingError if a store without a -wal may have it under another name; `is_open`: it was not closed."""
-    if is_open and store.stat().st_nlink > 1:
+def check_name(store: Path) -> None:
+    """Raise SettingError if a store that was not closed, and has no -wal, may have it under another name."""
+    if store.stat().st_nlink > 1:
         raise SettingError(
             f"can not open the store {store}: the file has other names (hard links), and its newest part is in a -wal"
             " file beside one of these: use that name, or remove it"

@@ -236,6 +236,15 @@ def test_a_folder_that_was_copied_while_no_broker_ran_is_in_another_epoch_when_i
     assert epochs_of(tmp_path / "renamed") == (epoch, 4, False)
 
 
+def test_a_copy_of_the_file_alone_that_was_open_lacks_commits(path: Path, tmp_path: Path) -> None:
+    with closing(SqliteStore(path)) as store:
+        say(store, 5)
+        shutil.copy2(path, tmp_path / "alone")
+    with closing(SqliteStore(tmp_path / "alone")) as copy:
+        snapshot = copy.load()
+    assert (snapshot.has_lost, snapshot.is_copy, snapshot.ends[1][1]) == (True, True, 4)
+
+
 def test_a_backup_that_is_put_back_twice_is_in_another_epoch_each_time(path: Path, tmp_path: Path) -> None:
     with closing(SqliteStore(path)):
         back_up(path, tmp_path / "copy")
