@@ -16,6 +16,9 @@ CONNECT_S = 1.5
 ANSWER_S = 5.0
 """For a busy broker to answer."""
 MAX_FRAME_SIZE = 16 * 2**20
+MONITOR = "inproc://denied"
+HANDSHAKE_FAILED_AUTH = 0x4000
+"""ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, which pyzmq does not always have: the broker has answered that it denies the key."""
 
 
 def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | None = None) -> admin_frames.Answer:
@@ -34,16 +37,33 @@ def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | 
         if key is not None:
             present(dealer, key.public, key.secret, key.broker)
         try:
+            dealer.monitor(MONITOR, HANDSHAKE_FAILED_AUTH)
             dealer.connect(endpoint)
         except zmq.ZMQError as exc:
             raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
         dealer.send(frame)
-        if not dealer.poll(int(ANSWER_S * 1000)):
+        if not _answers(dealer, endpoint):
             raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
         try:
             return admin_frames.parse_answer_untrusted(dealer.recv())
         except MalformedMessage as exc:
             raise BackboneError(f"what answers at {endpoint} is no broker: {exc}") from exc
+
+
+def _answers(dealer: "zmq.Socket[bytes]", endpoint: str) -> bool:
+    """Wait for an answer; return False if none comes in time, and raise BackboneError if the key is denied."""
+    with dealer.context.socket(zmq.PAIR) as denied:
+        denied.connect(MONITOR)
+        poller = zmq.Poller()
+        for each in (dealer, denied):
+            poller.register(each, zmq.POLLIN)
+        ready = [each for each, _ in poller.poll(int(ANSWER_S * 1000))]
+        dealer.monitor(None, 0)
+    if ready and dealer not in ready:
+        raise BackboneError(
+            f"the broker at {endpoint} does not accept this operator's key (python -m broker keys list)"
+        )
+    return bool(ready)
 
 
 def _check(endpoint: str) -> None:

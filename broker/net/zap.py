@@ -1,7 +1,9 @@
 """Decide which keys may connect to the broker's tcp ports: CURVE, and a ZAP handler (rfc.zeromq.org/spec/27).
 
-pyzmq's authenticator answers an unknown key with 400, after which libzmq's client gives up. A gateway whose key is
-added while it runs must be admitted, so this one answers 300: libzmq tries again after `HANDSHAKE_IVL`.
+An unknown key is answered with 400, as pyzmq's authenticator does, so that the gateway can log the cause: its key is
+not accepted (any more). libzmq's client gives up then; `gateway/link/connect_monitor.py` connects again, so that a
+gateway whose key is added while it runs is admitted. To 300 libzmq says nothing, and a gateway can not tell it from a
+broker that stands still.
 """
 
 import contextlib
@@ -25,7 +27,7 @@ COMMANDS, NEWS, ORDERS = b"commands", b"news", b"orders"
 NOBLOCK = int(zmq.NOBLOCK)
 ZAP_ENDPOINT = "inproc://zeromq.zap.01"
 VERSION = b"1.0"
-OK, NOT_NOW = b"200", b"300"
+OK, DENIED = b"200", b"400"
 REQUEST_PARTS = 7
 """Version, request id, domain, address, identity, mechanism, and for CURVE one credential: the public key."""
 REQUESTS_AT_ONCE = 64
@@ -164,4 +166,4 @@ class ZapHandler:
                 at, unlogged = request[2].decode(errors="replace"), self._denied_log.take_suppressed()
                 logger.warning("a key was denied", **about, at=at, not_told_before=unlogged)
         self.denied += 1
-        return [VERSION, request_id, NOT_NOW, b"", b"", b""]
+        return [VERSION, request_id, DENIED, b"", b"", b""]

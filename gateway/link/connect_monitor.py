@@ -2,7 +2,8 @@
 
 libzmq tries again for ever and reports nothing by itself. A client of a broker that refuses it sees:
 
-    the key is not on the list (ZAP 300)      silence, until HANDSHAKE_IVL is over
+    the key is not accepted (ZAP 400)         an ERROR frame; then it gives up
+    the broker stands still                   silence, until HANDSHAKE_IVL is over
     another broker's key                      the connection ends during the handshake
     a key here and none there, or vice versa  sometimes the same, in the end "mechanism mismatch": then it gives up
     no listener, or no such host              it tries again without having been connected
@@ -26,7 +27,7 @@ MISMATCH = 0x11000002
 """ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH"""
 NOBLOCK = int(zmq.NOBLOCK)
 CONNECT_AGAIN_S = 1.0
-"""When to connect again after libzmq gave up: the broker may be started again with keys."""
+"""When to connect again after libzmq gave up: the key may be added, or the broker started again with keys."""
 
 
 class ConnectMonitor:
@@ -50,6 +51,8 @@ class ConnectMonitor:
         """libzmq does not report which."""
         self._is_mismatch = False
         """Only one side has keys."""
+        self._was_admitted = self._is_denied = False
+        """The broker has accepted this key before; it has denied it last."""
         self._timer: asyncio.TimerHandle | None = None
         place = f"inproc://monitor-{name}"
         watched.monitor(place, EVENTS)
@@ -82,14 +85,14 @@ class ConnectMonitor:
     def _note(self, event: int, value: int) -> None:
         if event == SUCCEEDED:
             self.connect_error = ""
-            self.is_connected = True
-            self._is_mismatch = False
+            self.is_connected = self._was_admitted = True
+            self._is_mismatch = self._is_denied = False
         elif event == CONNECTED:
             self._was_connected = True
         elif event == RETRIED:
             self.is_connected = False
             if not self._was_connected:
-                self._is_mismatch = False
+                self._is_mismatch = self._is_denied = False
                 self.connect_error = f"nobody listens at {self._endpoint}{self._doubt}"
             self._was_connected = False
         else:
@@ -99,12 +102,17 @@ class ConnectMonitor:
         """Describe a failed handshake in `connect_error`."""
         broker, peer = f"the broker at {self._endpoint}", f"what listens at {self._endpoint}"
         is_mismatch = event == PROTOCOL and value == MISMATCH
-        if event == NO_DETAIL and value == errno.EAGAIN:
+        if event == AUTH:
+            self._is_denied = True
             self.connect_error = (
-                f"{broker} lets this key in no more, or not yet (there: python -m broker keys list), or stands still"
-                if self._has_key
-                else f"{peer} says nothing: the broker stands still, or it is something else"
+                f"{broker} no longer accepts this gateway's key: it was removed there (python -m broker keys list)"
+                if self._was_admitted
+                else f"{broker} does not accept this gateway's key: add it there (python -m broker keys add)"
             )
+        elif self._is_denied:
+            pass  # what comes after an ERROR frame says less
+        elif event == NO_DETAIL and value == errno.EAGAIN:
+            self.connect_error = f"{peer} says nothing: the broker stands still, or it is something else"
         elif is_mismatch:
             wants = "uses no keys, and we have one" if self._has_key else "wants a key: --key FILE"
             self.connect_error = f"{broker} {wants}"
@@ -115,7 +123,7 @@ class ConnectMonitor:
                 else f"{peer} hangs up: it is no broker, or wants a key (--key FILE)"
             )
         self._is_mismatch = self._is_mismatch or is_mismatch
-        if event == PROTOCOL and self._timer is None:
+        if event in (PROTOCOL, AUTH) and self._timer is None:
             self._timer = self._loop.call_later(CONNECT_AGAIN_S, self._connect_again)
 
     def _connect_again(self) -> None:

@@ -127,6 +127,15 @@ async def test_with_keys_only_an_operators_is_good_for_orders(tmp_path: Path, mo
             context.destroy(linger=0)
         with pytest.raises(BackboneError, match="no broker answers"):
             await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body)
+        key_folder.remove(folder, Owner(Role.OPERATOR, "me"))
+        monkeypatch.setattr(client, "ANSWER_S", PATIENCE_S)
+
+        async def ask_until_denied() -> None:
+            while True:  # until the broker has read its folder
+                await asyncio.to_thread(ask_broker, admin.endpoint, LIST.body, mine)
+
+        with pytest.raises(BackboneError, match="does not accept this operator's key"):
+            await asyncio.wait_for(ask_until_denied(), PATIENCE_S)
 
 
 @pytest.mark.parametrize(

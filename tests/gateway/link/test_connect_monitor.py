@@ -78,10 +78,25 @@ def test_a_refused_key_is_told_until_it_is_accepted(key: SecretKey, tmp_path: Pa
             serving(tmp_path / "keys") as server,
             connecting(server.endpoint, replace(key, public=public, secret=secret)) as backbone,
         ):
-            await until(lambda: "lets this key in no more, or not yet" in backbone.connect_error)
+            await until(lambda: "does not accept this gateway's key: add it there" in backbone.connect_error)
             (tmp_path / "keys" / "gateways" / "west.pub").write_text(public)
             await until(lambda: is_in(backbone))
             assert backbone.connect_error == ""
+
+    asyncio.run(scenario())
+
+
+def test_the_first_cause_after_a_key_was_removed_is_that(key: SecretKey, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with serving(tmp_path / "keys") as server, connecting(server.endpoint, key) as backbone:
+            await until(lambda: is_in(backbone))
+            key_folder.remove(tmp_path / "keys", EAST)
+            await until(lambda: bool(backbone.connect_error))
+            for _ in range(200):  # it stays the cause while libzmq and we try again
+                assert "no longer accepts this gateway's key: it was removed there" in backbone.connect_error
+                await asyncio.sleep(0.01)
+            (tmp_path / "keys" / "gateways" / "east.pub").write_text(key.public)
+            await until(lambda: is_in(backbone) and not backbone.connect_error)
 
     asyncio.run(scenario())
 
