@@ -1,4 +1,4 @@
-# One image for both services: `python -m gateway` (the default) and `python -m broker`.
+# One image for all programs: `gateway` (the default), `broker` and `client`, and `tsudoi`, which starts any of them.
 
 FROM python:3.13-slim AS build
 COPY requirements.txt /
@@ -9,19 +9,26 @@ RUN python -m venv --without-pip /opt/tsudoi \
 COPY tsudoi /opt/tsudoi/app/tsudoi
 COPY broker /opt/tsudoi/app/broker
 COPY gateway /opt/tsudoi/app/gateway
+COPY client /opt/tsudoi/app/client
 # Compiled here, since the service runs as a user who may not write beside the sources.
-RUN /opt/tsudoi/bin/python -m compileall -q /opt/tsudoi
+RUN /opt/tsudoi/bin/python -m compileall -q /opt/tsudoi \
+ && for program in tsudoi broker gateway client; do \
+      printf '#!/bin/sh\nexec python -m %s "$@"\n' "$program" >"/opt/tsudoi/bin/$program" \
+      && chmod 755 "/opt/tsudoi/bin/$program" || exit 1; \
+    done
 
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="tsudoi" \
-      org.opencontainers.image.description="Group chat rooms over TCP and UDP: gateway and broker" \
+      org.opencontainers.image.description="Group chat rooms over TCP and UDP: gateway, broker and client" \
       org.opencontainers.image.licenses="MIT"
+# The places of docker-compose.yml's volumes, which take their owner from here.
 RUN groupadd --gid 10001 tsudoi \
  && useradd --uid 10001 --gid tsudoi --no-create-home --home-dir /data --shell /usr/sbin/nologin tsudoi \
- && install --directory --owner tsudoi --group tsudoi --mode 0750 /data /keys /key
+ && install --directory --owner tsudoi --group tsudoi --mode 0750 /data /keys /keys/gateways /key /public
 COPY --from=build /opt/tsudoi /opt/tsudoi
 ENV PATH=/opt/tsudoi/bin:$PATH \
+    PYTHONPATH=/opt/tsudoi/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TSUDOI_DATA=/data \

@@ -72,7 +72,7 @@ lock: $(VENV)/dev.stamp ## newest versions that pyproject.toml allows, into requ
 	$(pip) install -qq uv
 	$(compile) --upgrade --extra auth --extra postgres --extra scenario --extra dev --output-file requirements-dev.txt
 	$(compile) --constraint requirements-dev.txt --extra auth --extra scenario --output-file requirements-client.txt
-	$(compile) --constraint requirements-dev.txt --extra auth --extra postgres --extra serve --output-file requirements.txt
+	$(compile) --constraint requirements-dev.txt --extra auth --extra postgres --extra serve --extra chat --output-file requirements.txt
 	$(compile) --constraint requirements-dev.txt --extra auth --extra scenario --extra fuzz --output-file requirements-fuzz.txt
 
 settings: $(VENV)/dev.stamp ## write the tables of docs/settings.md and docs/settings.ja.md, from the settings' fields

@@ -9,19 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from tsudoi import ChatClient, Server, create, join, rooms
 from tsudoi.ops.command_line import OneLineGroup, ask, run_until_signal, to_server
+from tsudoi.ops.missing_extra import advice
 from tsudoi.ops.options import MarkdownOption
 from tsudoi.ops.program import import_program
 from tsudoi.protocol.client.dialects import DIALECTS
 
 from .pipes import chat_by_lines
-from .terminal import chat_in_terminal
 
 
 class _Group(OneLineGroup):
@@ -33,8 +29,29 @@ class _Group(OneLineGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name != "scenario":
             return super().get_command(ctx, cmd_name)
-        command: click.Command = import_program("scenarios.cli").main
+        try:
+            command: click.Command = import_program("scenarios.cli").main
+        except ModuleNotFoundError as exc:
+            if not (text := advice(exc)):
+                raise
+            return _Missing(cmd_name, text)
         return command
+
+
+class _Missing(click.Command):
+    """Stands for a command whose package or library is not installed, so that the others work."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(
+            name, help=f"({text})", add_help_option=False, context_settings={"ignore_unknown_options": True}
+        )
+        self.params = [click.Argument(["words"], nargs=-1)]
+        self._text = text
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Say what is missing."""
+        click.echo(f"client: {self._text}", err=True)
+        ctx.exit(1)
 
 
 _option = functools.partial(click.option, cls=MarkdownOption, show_envvar=True)
@@ -161,6 +178,10 @@ def _chat(
             raise click.UsageError("--ask-password needs a terminal; a script sets the variable TSUDOI_PASSWORD")
         password = ask("Password", is_secret=True)
 
+    if in_terminal:
+        # Imported where it is used, and before a room is entered: on pipes the client does without its library.
+        from .terminal import chat_in_terminal
+
     async def chat() -> int:
         async with await enter(
             room,
@@ -202,6 +223,11 @@ def rooms_command(server: Server, dialect: str) -> None:
     if not names:
         click.echo(f"There are no rooms at {server}.")
         return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     click.echo(f"{len(names)} room{'s' if len(names) > 1 else ''} at {server}")
     table = Table("room", box=box.ROUNDED, header_style="dim")
     for name in names:

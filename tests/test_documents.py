@@ -215,6 +215,7 @@ def subcommands(command: click.Command) -> dict[str, click.Command]:
 def options(command: click.Command) -> set[str]:
     """Each flag that a program's --help shows, its commands' too."""
     each = [*subcommands(command).values(), command]
+    each += [inner for one in each[:-1] for inner in subcommands(one).values()]
     return {option.opts[0] for one in each for option in one.params if isinstance(option, click.Option)}
 
 

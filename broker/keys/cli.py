@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from tsudoi.ops.keyfiles import Owner, Role
+from tsudoi.ops.keyfiles import Owner, Role, check_name
 from tsudoi.protocol.errors import SettingError
 
 from ..config import Config
@@ -43,6 +43,51 @@ def add_command(config: Config, name: str, operator: bool, out: Path | None, kee
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{owner} may come, with --key {out}: take it there by a safe way, and leave no copy")
+
+
+@keys_command.command("own")
+@click.option("--public", type=click.Path(dir_okay=False, path_type=Path), help="Where its public half goes.")
+@click.pass_obj
+def own_command(config: Config, public: Path | None) -> None:
+    """Make the broker's own key, if there is none. Its public half is for `keys make`."""
+    try:
+        key_folder.make_own(config.keys_folder, public, make_pair)
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    click.echo(f"the broker's own key is in {config.keys_folder}")
+
+
+@keys_command.command("make")
+@click.argument("name")
+@click.option(
+    "--broker",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file with the broker's public key (`keys own --public FILE`).",
+)
+@click.option(
+    "--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="Where the secret key goes."
+)
+@click.option(
+    "--public",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the public key goes: gateways/NAME.pub in the broker's folder of keys.",
+)
+@click.option("--keep", "existing", flag_value="keep", help="If there is a key already, leave everything as it is.")
+@click.option("--again", "existing", flag_value="again", help="If there is a key already, give its public half again.")
+@click.option("--replace", "existing", flag_value="replace", help="Make another key, in the place of this one.")
+def make_command(name: str, broker: Path, out: Path, public: Path, existing: str | None) -> None:
+    """Make a key for the gateway NAME where the gateway runs: no secret leaves that place."""
+    owner, what = Owner(Role.GATEWAY, name), key_folder.Existing(existing or "refuse")
+    try:
+        check_name(name)
+        key_folder.make(owner, broker, out, public, what, make_pair)
+        is_public = key_folder.exists(public)
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    where = f"its public half in {public}" if is_public else f"and its public half not in {public}: it was removed"
+    click.echo(f"{owner} has a key in {out}, {where}")
 
 
 @keys_command.command("list")

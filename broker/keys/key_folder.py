@@ -7,6 +7,7 @@ operators/NAME.pub      operators that are let in
 
 import os
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, check_name, parse_public, parse_secret, serialize_secret
@@ -95,6 +96,66 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
         _write(public_file, public + "\n", 0o644)
     except OSError as exc:
         raise SettingError(f"can not write {exc.filename or out}: {exc.strerror}") from exc
+
+
+def make_own(folder: Path, public: Path | None, make_pair: MakePair) -> None:
+    """Make the broker's own key if there is none; write its public half to `public`, for `make`.
+
+    Raises:
+        SettingError: the key can not be used, or a file can not be written.
+    """
+    try:
+        own = _own(folder, make_pair)
+        if public is not None and (not public.exists() or public.read_text() != own.public + "\n"):
+            public.unlink(missing_ok=True)
+            _write(public, own.public + "\n", 0o644)
+    except OSError as exc:
+        raise SettingError(f"can not write {exc.filename}: {exc.strerror}") from exc
+
+
+class Existing(StrEnum):
+    """What `make` does if there is a secret key already."""
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+    """Nothing: a key that was removed stays removed."""
+    AGAIN = "again"
+    """Give away its public half once more, so that a removed key is let in again."""
+    REPLACE = "replace"
+    """Make another key."""
+
+
+def make(owner: Owner, broker: Path, out: Path, public: Path, existing: Existing, make_pair: MakePair) -> SecretKey:
+    """Make a pair for `owner` where it runs, and return it: the secret goes to `out`, the public key to `public`.
+
+    Only public keys leave this machine or container: the broker's, in the file `broker`, and this one.
+
+    Raises:
+        SettingError: a file can not be read or written, or there is a key already.
+    """
+    try:
+        if existing is Existing.REFUSE and exists(out):
+            raise SettingError(f"{out} is there already: --again lets its key in, --replace makes another")
+        found = read_secret(out) if exists(out) else None
+        if found is not None and found.owner != owner:
+            raise SettingError(f"{out} is the key of {found.owner}, and not of {owner}")
+        if found is not None and existing is Existing.KEEP:
+            return found
+        if found is None or existing is Existing.REPLACE:
+            brokers = parse_public(broker.read_text(encoding="ascii", errors="replace"), str(broker))
+            found = SecretKey(owner, *make_pair(), brokers)
+            # First the old key is let in no more; the new one is when its secret file is complete.
+            public.unlink(missing_ok=True)
+            if existing is Existing.REPLACE:
+                out.unlink(missing_ok=True)
+            _write(out, serialize_secret(found), 0o600)
+        if not public.exists() or public.read_text() != found.public + "\n":
+            public.unlink(missing_ok=True)
+            public.parent.mkdir(mode=0o755, exist_ok=True)
+            _write(public, found.public + "\n", 0o644)
+    except OSError as exc:
+        raise SettingError(f"{exc.filename}: {exc.strerror}") from exc
+    return found
 
 
 def remove(folder: Path, owner: Owner) -> None:

@@ -244,6 +244,58 @@ def test_only_the_gateways_are_published(stack: Stack) -> None:
         assert bool(stack.inspect(service)["HostConfig"]["PortBindings"]) is published
 
 
+def test_ports_are_published_to_this_machine_alone(stack: Stack) -> None:
+    for service in ("gateway1", "gateway2"):
+        bindings = stack.inspect(service)["HostConfig"]["PortBindings"]
+        assert isinstance(bindings, dict)
+        assert {each["HostIp"] for port in bindings.values() for each in port} == {"127.0.0.1"}
+
+
+def test_memory_and_logs_have_limits(stack: Stack) -> None:
+    for service in ("broker", "gateway1", "gateway2"):
+        host = stack.inspect(service)["HostConfig"]
+        assert host["Memory"] == 512 * 2**20
+        assert host["LogConfig"] == {"Type": "json-file", "Config": {"max-file": "5", "max-size": "10m"}}
+
+
+def test_each_container_sees_its_own_secret_and_no_other(stack: Stack) -> None:
+    search = ("find", "/keys", "/key", "/public", "-name", "*.key")
+    for service in ("broker", "gateway1", "gateway2"):
+        own = {"broker": "/keys/broker.key"}.get(service, "/key/gateway.key")
+        assert stack.compose("exec", "-T", service, *search).split() == [own]
+    for service in ("key1", "key2"):
+        found = stack.compose("run", "--rm", "-T", "--no-deps", "--entrypoint", "find", service, *search[1:])
+        assert [line for line in found.splitlines() if line.startswith("/key")] == ["/key/gateway.key"]
+
+
+def test_the_image_has_the_client(stack: Stack) -> None:
+    listed = stack.compose("exec", "-T", "gateway1", "client", "rooms", "--server", "127.0.0.1:9001:9002")
+    assert "Traceback" not in listed
+    helped = stack.compose("exec", "-T", "gateway1", "tsudoi", "chat", "--help")
+    assert "Create ROOM" in helped
+    missing = stack.compose("exec", "-T", "gateway1", "client", "scenario", "story.yaml", check=False)
+    assert missing.strip() == "client: scenarios is not installed here: pip install 'tsudoi[scenario]'"
+
+
+def test_a_removed_key_is_the_cause_in_the_log_and_comes_back(stack: Stack) -> None:
+    def causes() -> list[str]:
+        lines = stack.compose("logs", "--no-color", "gateway2").splitlines()
+        return [line for line in lines if "can not be reached" in line]
+
+    before = len(causes())
+    remove = ("exec", "-T", "broker", "python", "-m", "broker", "keys", "remove", "gateway2")
+    stack.compose(*remove)
+    until(lambda: len(causes()) > before, "gateway2 logs a cause")
+    assert "no longer accepts this gateway's key: it was removed there" in causes()[before]
+    stack.compose("up", "-d")
+    assert "gateway2" not in stack.compose("exec", "-T", "broker", "python", "-m", "broker", "keys", "list")
+    stack.compose("run", "--rm", "-T", "key2", "--again")
+    stack.wait_healthy("gateway2")
+    stack.compose("run", "--rm", "-T", "key2", "--replace")
+    stack.compose("restart", "gateway2")
+    stack.wait_healthy("gateway2")
+
+
 def test_programs_end_in_time_when_told_to(stack: Stack) -> None:
     stack.compose("stop")
     for service in ("broker", "gateway1", "gateway2"):

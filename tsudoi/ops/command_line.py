@@ -17,6 +17,7 @@ from ..errors import ClientError
 from ..protocol.errors import BackboneError, SettingError, StoreError
 from ..server_address import Server
 from . import standard_streams
+from .missing_extra import advice
 
 _T = TypeVar("_T")
 
@@ -76,6 +77,12 @@ class OneLineCommand(click.Command):
         except (ClientError, BackboneError, SettingError, StoreError) as exc:
             self._complain(str(exc))
             return 2 if isinstance(exc, SettingError) else 1
+        except ModuleNotFoundError as exc:
+            # A command imports what it needs when it is used.
+            if not (text := advice(exc)):
+                raise
+            self._complain(text)
+            return 1
         except click.Abort as exc:
             if isinstance(exc.__context__, EOFError):
                 self._complain("standard input ended before the answer")
