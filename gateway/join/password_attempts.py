@@ -49,27 +49,19 @@ class PasswordAttempts:
         """By address."""
         self._key = RateKeys(settings).of
         self._key_of_all = RateKeys(replace(settings, unlimited=())).of
-        """Attempts are noted for unlimited addresses too: a reload may change which these are."""
+        """A name is limited also at an unlimited address, so that one user of a school does not use up a room's tries.
+        The other limits are noted for such an address, as a reload may change which these are."""
 
     def begin(self, ip: str, room: str, user: str, now: float) -> bool:
         """Return whether the broker may check a password that it does not know; if so, call `end` with the outcome."""
-        settings, key = self._settings, self._key(ip)
-        if key:
-            guesser = self._guessers.get((room, key, user))
-            must_wait = guesser is not None and now < guesser.next_at
-            if (
-                must_wait
-                or self._pending.get(key, 0) >= PENDING
-                or not self._by_address.touch((room, key), now, NAMES_RATE, self._burst_of_address())
-            ):
-                self._counters.passwords_limited += 1
-                return False
-        if not self._by_room.touch(room, now, settings.room_password_rate, self._burst_of_room()):
-            self._counters.room_passwords_limited += 1
-            if key:
-                self._by_address.refund((room, key), self._burst_of_address())
-            return False
         key = self._key_of_all(ip)
+        if self._must_wait(room, key, user, now) or (self._key(ip) and self._is_busy(room, key, now)):
+            self._counters.passwords_limited += 1
+            return False
+        if not self._by_room.touch(room, now, self._settings.room_password_rate, self._burst_of_room()):
+            self._counters.room_passwords_limited += 1
+            self._by_address.refund((room, key), self._burst_of_address())
+            return False
         self._pending[key] = self._pending.get(key, 0) + 1
         return True
 
@@ -97,6 +89,15 @@ class PasswordAttempts:
         beyond = guesser.wrong - self._settings.password_tries
         if beyond >= 0:
             guesser.next_at = now + min(FIRST_DELAY_S * 2.0 ** min(beyond, 16), LONGEST_DELAY_S)
+
+    def _must_wait(self, room: str, key: str, user: str, now: float) -> bool:
+        guesser = self._guessers.get((room, key, user))
+        return guesser is not None and now < guesser.next_at
+
+    def _is_busy(self, room: str, key: str, now: float) -> bool:
+        if self._pending.get(key, 0) >= PENDING:
+            return True
+        return not self._by_address.touch((room, key), now, NAMES_RATE, self._burst_of_address())
 
     def _burst_of_address(self) -> float:
         return float(NAMES * self._settings.password_tries)

@@ -41,10 +41,11 @@ def test_attempts_are_counted_whatever_networks_are_limited_meanwhile() -> None:
     assert attempts.begin(ONE, ROOM, EVE, 0.0)
     settings.unlimited = (ip_network("192.0.2.0/24"),)
     attempts.end(ONE, ROOM, EVE, False, 0.0)
-    assert wrong(attempts, 0.0)
+    for number in range(NAMES):
+        assert wrong(attempts, 0.0, f"eve{number}")
     settings.unlimited = ()
-    assert not attempts.begin(ONE, ROOM, EVE, 0.0)
-    assert attempts.begin(ONE, ROOM, EVE, 9.0)
+    assert wrong(attempts, 0.0, ANN)
+    assert [wrong(attempts, 0.0, f"ann{number}") for number in range(NAMES)] == [True] * 2 + [False] * 2
 
 
 def test_this_machine_is_not_limited() -> None:
@@ -52,6 +53,14 @@ def test_this_machine_is_not_limited() -> None:
     for _ in range(100):
         assert attempts.begin("127.0.0.1", ROOM, EVE, 0.0)
         attempts.end("127.0.0.1", ROOM, EVE, None, 0.0)
+
+
+def test_a_name_is_limited_at_an_unlimited_address_too() -> None:
+    attempts, counters = made()
+    tried = sum(wrong(attempts, number / 10, ip="127.0.0.1") for number in range(600))
+    assert tried == 11
+    assert all(right(attempts, 60.0, f"ann{number}", ip="127.0.0.1") for number in range(100))
+    assert counters.room_passwords_limited == 0
 
 
 def test_each_further_wrong_password_of_a_name_waits_twice_as_long() -> None:
