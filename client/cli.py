@@ -124,6 +124,11 @@ def _chat_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SECONDS",
             help="Seconds to receive on when standard input has ended (not in a terminal).",
         ),
+        _option(
+            "--no-commands",
+            is_flag=True,
+            help="Say lines of standard input that begin with a slash, instead of doing them (not in a terminal).",
+        ),
     )
 
 
@@ -137,8 +142,9 @@ def _with_options(command: Callable[..., Any], *options: Callable[..., Any]) -> 
 def main() -> None:
     """Chat in rooms.
 
-    In a terminal, lines are typed below while messages scroll by above. On pipes, the lines of standard input are sent,
-    messages go to standard output, and notices to standard error.
+    In a terminal, lines are typed below while messages scroll by above; several lines that are pasted at once are one
+    message, and no command. On pipes, the lines of standard input are sent, commands too; messages go to standard
+    output, and notices to standard error.
     """
 
 
@@ -165,6 +171,7 @@ def _chat(
     ask_password: bool,
     signed_token: str | None,
     linger: float,
+    no_commands: bool,
     server: Server,
     dialect: str,
 ) -> None:
@@ -194,7 +201,7 @@ def _chat(
             if in_terminal:
                 await chat_in_terminal(place, greeting.format(room=place.room, name=place.name))
                 return 0
-            all_said = await chat_by_lines(place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger)
+            all_said = await chat_by_lines(place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger, not no_commands)
             return 0 if all_said else 1
 
     status = run_until_signal(chat())

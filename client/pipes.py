@@ -10,16 +10,20 @@ from tsudoi import ChatClient, InvalidText, NotInRoom
 from tsudoi.event_lines import is_speech, notice_line, speech_line
 from tsudoi.ops import standard_streams
 from tsudoi.ops.threaded_output import ThreadedOutput
+from tsudoi.protocol.client.slash_commands import escaped
 
 LINE_LIMIT = 1 << 20
 """Bytes; a longer line is split there, so that input without line feeds takes no memory without a bound."""
 
 
-async def chat_by_lines(room: ChatClient, source: int, messages: TextIO, notices: TextIO, linger_s: float) -> bool:
+async def chat_by_lines(
+    room: ChatClient, source: int, messages: TextIO, notices: TextIO, linger_s: float, commands: bool = True
+) -> bool:
     """Send the lines of the file descriptor `source` until the membership ends, or `linger_s` after the last line.
 
     While the reader of `messages` stands still, as a pager does, the member stays in its room: events wait in the
-    client's own queue, which drops the oldest.
+    client's own queue, which drops the oldest. Without `commands`, a line that begins with a slash is said like any
+    other.
 
     Returns:
         whether all lines were sent.
@@ -29,7 +33,7 @@ async def chat_by_lines(room: ChatClient, source: int, messages: TextIO, notices
     """
     printer = _Printer(messages, notices)
     receiving = asyncio.create_task(_receive(room, printer))
-    sending = asyncio.create_task(_send(room, source, printer))
+    sending = asyncio.create_task(_send(room, source, printer, commands))
     try:
         await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
@@ -80,25 +84,25 @@ async def _receive(room: ChatClient, printer: _Printer) -> None:
             printer.print_notice(notice_line(event))
 
 
-async def _send(room: ChatClient, source: int, printer: _Printer) -> bool:
+async def _send(room: ChatClient, source: int, printer: _Printer, commands: bool) -> bool:
     lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
     _start_reading(source, lines)
     all_sent = True
     while line := await lines.get():
         text = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
-        all_sent &= await _send_line(room, text, printer)
+        all_sent &= await _send_line(room, text if commands else escaped(text), printer)
     return all_sent
 
 
 async def _send_line(room: ChatClient, line: str, printer: _Printer) -> bool:
-    for piece in room.pieces(line):
-        try:
+    try:
+        for piece in room.pieces(line):
             await room.say(piece)
-        except NotInRoom:
-            return False
-        except InvalidText as exc:
-            printer.print_notice(f"not said: {exc}")
-            return False
+    except NotInRoom:
+        return False
+    except InvalidText as exc:
+        printer.print_notice(f"not said: {exc}")
+        return False
     return True
 
 

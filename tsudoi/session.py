@@ -5,26 +5,32 @@ A conversation is one TCP connection: send the bytes that `start` returns; feed 
 profile says which of these there are, and in which order; no code here is for one dialect.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
+from tsudoi.errors import InvalidText
 from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
 from tsudoi.notice_events import event_of
+from tsudoi.pieces import check_one_line, command_in, split_message, split_speech
 from tsudoi.protocol.client.datagram import MAX_UP, serialize
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.downlink_decoder import NoticeKind, Said, parse_down_untrusted, tells_removal
-from tsudoi.protocol.client.downlink_encoder import MAX_DOWN
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, carried_size
 from tsudoi.protocol.client.handshake import PORT, serialize_request
 from tsudoi.protocol.client.header import Header
+from tsudoi.protocol.client.notices import json_size, said_limit
 from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.names import cut
+from tsudoi.protocol.names import MAX_NAME_SIZE
 
 _LONGEST_FRAME = 64
 """Bytes that any dialect puts around a text and a name, and some more (`{"n":…,"from":"","text":""}` has 46)."""
+_LONGEST_NUMBER = "#99999"
+"""What a server may append to a name without saying so."""
 
 
 class ListRooms:
@@ -142,31 +148,61 @@ class Membership:
         """Texts that a server of this dialect does not deliver: they are commands."""
         self._before = ""
         """The server's words in the last datagram, if they were a notice: perhaps the reason for a removal."""
+
+    @property
+    def text_limit(self) -> int:
+        """The size (`size_of`) of a message up to which no server needs to cut it for any member."""
         # A second `alice` becomes `alice#2`, which not every dialect reports; `_LONGEST_FRAME` has room for it.
-        room_size, user_size, keys = len(room.encode()), _size(user), dialect.up_keys
+        room_size, user_size, keys = len(self._room.encode()), json_size(self.user), self._dialect.up_keys
         overhead = 0 if keys is None else user_size + len("".join(keys))
-        up = MAX_UP - 2 - room_size - len(token) - overhead
-        self.text_limit = min(up, MAX_DOWN - room_size - user_size) - _LONGEST_FRAME
-        """The size (in the sense of `size`) up to which no server needs to cut a text for any member."""
+        up = MAX_UP - 2 - room_size - len(self._token) - overhead
+        return min(up, MAX_DOWN - room_size - user_size) - _LONGEST_FRAME
 
-    @staticmethod
-    def size(text: str) -> int:
-        """Return the bytes of `text` as JSON, the longest form that a dialect gives it."""
-        return _size(text)
+    def limit_of(self, line: str) -> int:
+        """Return the largest size of what a line of this kind says: a message, a whisper, an action, a command."""
+        own = self.user + _LONGEST_NUMBER
+        match command_in(line):
+            case Whisper(name, _):
+                return said_limit(own, name)
+            case Reply():
+                # To any member; it may have the longest name, all quotes.
+                return said_limit(own, '"' * MAX_NAME_SIZE)
+            case Act():
+                return said_limit(own)
+        return self.text_limit
 
-    def pieces(self, text: str) -> list[str]:
-        """Split `text` into pieces that are short enough to be sent; behind a space where there is one."""
-        pieces: list[str] = []
-        while _size(text) > self.text_limit:
-            end = len(cut(text, self.text_limit))
-            while _size(text[:end]) > self.text_limit:
-                # An escape takes at most six bytes for one.
-                end -= max(1, (_size(text[:end]) - self.text_limit) // 6)
-            space = text.rfind(" ", end // 2, end)
-            end = space + 1 if space > 0 else end
-            pieces.append(text[:end])
-            text = text[end:]
-        return [*pieces, text] if text else pieces
+    def size_of(self, line: str) -> int:
+        """Return the bytes that what is said by a line takes in the longest form that a dialect gives it."""
+        match command_in(line):
+            case Whisper(_, text) | Reply(text) | Act(text):
+                return json_size(text)
+        return carried_size(line)
+
+    def fits(self, line: str) -> bool:
+        """Return whether no server needs to cut what a line says."""
+        return self.size_of(line) <= self.limit_of(line)
+
+    def pieces(self, line: str) -> list[str]:
+        """Split a line into lines that fit; behind a space where there is one.
+
+        The pieces of a whisper are whispers to the same member, those of an action actions, and all others messages.
+
+        Raises:
+            InvalidText: the line is a command that has more lines, or is too long and can not be split.
+        """
+        check_one_line(line)
+        if self.fits(line):
+            return [line] if line else []
+        limit = self.limit_of(line)
+        match command := command_in(line):
+            case None:
+                return split_message(line, limit, self.user, self.reserved)
+            case Whisper() | Act():
+                return split_speech(command, limit)
+            case Reply():
+                # Somebody else may whisper between two pieces, and would get the rest.
+                raise InvalidText(f"an answer by /r has at most {limit} bytes; /msg NAME TEXT may have more")
+        raise InvalidText(f"the command has {self.size_of(line)} bytes and must have at most {limit}")
 
     def register(self) -> bytes:
         """Return the datagram that makes this client's address known, and keeps it so."""
@@ -225,7 +261,3 @@ class Recent:
         if len(self._seen) > self._size:
             del self._seen[next(iter(self._seen))]
         return False
-
-
-def _size(value: Any) -> int:
-    return len(msgspec.json.encode(value)) - len('""')

@@ -7,6 +7,7 @@ accepted command is carried out once and its result is delivered once, like a me
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
+from tsudoi.protocol.client.notices import json_size, said_limit
 from tsudoi.protocol.client.phrases import Phrase, pack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MisleadingName
@@ -86,13 +87,15 @@ class _Run:
         directory, member, room, wall_ms = self._directory, self._member, self._room, self._wall_ms
         match command:
             case slash_commands.Act(text):
-                directory.say(member, _one_line(text), wall_ms, EntryKind.ACTED)
+                if self._is_whole(text):
+                    directory.say(member, _one_line(text), wall_ms, EntryKind.ACTED)
             case slash_commands.Whisper(name, text):
-                if target := self._find(name):
+                if (target := self._find(name)) and self._is_whole(text, target.name):
                     directory.whisper(member, target, text, wall_ms)
             case slash_commands.Reply(text):
                 if target := room.members.get(member.rare.whispered_by):
-                    directory.whisper(member, target, text, wall_ms)
+                    if self._is_whole(text, target.name):
+                        directory.whisper(member, target, text, wall_ms)
                 else:
                     self._answer(Phrase.NOBODY_WROTE)
             case slash_commands.Rename(name):
@@ -229,6 +232,14 @@ class _Run:
         if len(text.encode()) <= TOPIC_SIZE:
             return True
         self._answer(Phrase.TOO_LONG, str(TOPIC_SIZE))
+        return False
+
+    def _is_whole(self, text: str, receiver: str = "") -> bool:
+        """Return whether every dialect carries a whisper or an action whole; else answer how long it may be."""
+        limit = said_limit(self._member.name, receiver)
+        if 4 * len(text) <= limit or json_size(text) <= limit:
+            return True
+        self._answer(Phrase.TOO_LONG, str(limit))
         return False
 
     def _answer(self, phrase: Phrase, about: str = "") -> None:

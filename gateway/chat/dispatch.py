@@ -27,6 +27,7 @@ from .gaps import Gaps
 from .groups import Groups
 from .handover import Handover
 from .leave import Leaving
+from .long_texts import LongTexts
 from .members import Members
 from .outbound import Outbound
 from .rate_limits import RateLimits
@@ -67,7 +68,8 @@ class ChatCore:
         limits = RateLimits(*shared)
         self.flooding = Flooding(*shared, limits)
         commands = Commands(*shared, limits, leaving)
-        receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens)
+        long_texts = LongTexts(*shared)
+        receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens, long_texts)
         # Inputs that one component takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
         self.may_enter, self.join, self.enter = entering.may_enter, entering.join, entering.enter

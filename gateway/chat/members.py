@@ -7,10 +7,10 @@ from typing import Protocol
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.backbone import Granted
 from tsudoi.protocol.client.dialect import Dialect, DownStyle
+from tsudoi.protocol.client.own_name import own_names
 
 from ..listeners import sockaddr
 from .fair_share import FairShare
-from .own_name import own_names
 from .replay_limiter import ReplayLimiter
 from .standstills import Standstills
 

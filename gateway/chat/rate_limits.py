@@ -13,6 +13,7 @@ from tsudoi.protocol.client.dialect import DownForm
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 
 from ..join.rate_keys import ADDRESSES
+from ..listeners import sockaddr
 from .fair_share import FairShare
 from .members import Member, SenderState
 from .outbound import Component
@@ -28,6 +29,7 @@ QUESTION = 2.5
 WARN_S = 1.0
 """The least time between two warnings to a member."""
 TOO_FAST = "Too fast: what you said was dropped."
+MOVED_TOO_OFTEN = "Your address changes too often: what you said was dropped."
 
 
 @dataclass(slots=True, eq=False)
@@ -75,9 +77,23 @@ class RateLimits(Component):
 
     def warn(self, member: Member, sender: SenderState, text: str, now: float) -> None:
         """Notify a member that its messages are dropped, if its dialect has that notice and one is due."""
-        if member.dialect.down.form is DownForm.NATIVE and member.address and warning_is_due(sender, now):
+        if member.address is not None:
+            self._warn_at(member.listener, member.address, member, sender, text, now)
+
+    def warn_of_moves(self, member: Member, listener: int, source: bytes, now: float) -> None:
+        """Notify a member that moves too often at the source of its datagram, where it is now.
+
+        Only on its own host: on another one nothing has proven that it is there.
+        """
+        if sockaddr.same_host(sockaddr.ip_bytes(source), member.ip):
+            self._warn_at(listener, source, member, member.sender_state(), MOVED_TOO_OFTEN, now)
+
+    def _warn_at(
+        self, listener: int, address: bytes, member: Member, sender: SenderState, text: str, now: float
+    ) -> None:
+        if member.dialect.down.form is DownForm.NATIVE and warning_is_due(sender, now):
             self.counters.told_to_slow_down += 1
-            self.send_to(member, encode_closing(member.dialect, member.room.name, "slow", text))
+            self.out.send(listener, address, encode_closing(member.dialect, member.room.name, "slow", text))
 
     def allows_command(self, member: Member, cost: float, now: float) -> bool:
         """Count a command and return whether it is within the member's limit."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Item
-from tsudoi.protocol.client.datagram import MIN_UP, decode_text, parse_untrusted
+from tsudoi.protocol.client.datagram import MIN_UP, cut_off, decode_text, parse_untrusted
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.own_name import without_own_name
 from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
@@ -22,9 +23,9 @@ from .commands import Commands
 from .dropped_log import Drop
 from .flooding import Flooding
 from .leave import Leaving
+from .long_texts import SURELY_WHOLE, LongTexts
 from .members import Member, Room
 from .outbound import Component
-from .own_name import without_own_name
 from .rate_limits import TOO_FAST, RateLimits
 from .unknown_tokens import UnknownTokens
 
@@ -46,6 +47,7 @@ class Receiver(Component):
     commands: Commands
     leaving: Leaving
     unknown_tokens: UnknownTokens
+    long_texts: LongTexts
 
     def __post_init__(self) -> None:
         self.unknown_tokens.receive = self.receive
@@ -90,6 +92,8 @@ class Receiver(Component):
         if source != member.source or listener != member.listener:
             is_first = member.address is None
             if not self.moves.follow(member, listener, source, now):
+                if raw:
+                    self.limits.warn_of_moves(member, listener, source, now)
                 self.flooding.ignored(member, source, now)
                 return
             if is_first and not raw:
@@ -100,17 +104,23 @@ class Receiver(Component):
         if raw:
             if sender is None:
                 sender = member.sender_state()
-            text = decode_text(raw, dialect)
+            is_long, was_cut = len(raw) > SURELY_WHOLE, False
+            if is_long and (beginning := cut_off(room_name, raw)) is not None:
+                raw, was_cut = beginning, True
+            text = decode_text(raw, dialect, was_cut)
             if self.settings.auth != "off":
                 # Clients may write a signed token where others write their names.
                 text = without_token(text)
             text = bound_lines(without_own_name(text, sender.own_names))
         else:
-            text = ""
+            text, is_long, was_cut = "", False, False
         if not text or sender is None or text in dialect.register_words:
             # It only shows that the client is alive; too many of these are a flood.
             self.flooding.ignored(member, source, now)
-        elif text in dialect.leave_words or self.limits.allows_message(member, sender, now):
+        elif text in dialect.leave_words or (
+            self.limits.allows_message(member, sender, now)
+            and (not is_long or self.long_texts.allows(member, text, was_cut, now))
+        ):
             self.take_line(member, text, now)
 
     def take_line(self, member: Member, text: str, now: float) -> None:

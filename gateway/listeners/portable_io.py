@@ -3,7 +3,7 @@
 import errno
 import socket
 
-from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.datagram import MAX_READ
 
 from ..chat.members import Member
 from . import pktinfo, sockaddr
@@ -80,9 +80,9 @@ class PortableIo:
         try:
             for _ in range(BATCH):
                 if self.learns_local:
-                    data, ancillary, _, name = self._sock.recvmsg(MAX_UP, pktinfo.SPACE)
+                    data, ancillary, _, name = self._sock.recvmsg(MAX_READ, pktinfo.SPACE)
                 else:
-                    (data, name), ancillary = self._sock.recvfrom(MAX_UP), []
+                    (data, name), ancillary = self._sock.recvfrom(MAX_READ), []
                 source = sockaddr.pack(name[0], name[1], name[3] if len(name) > 2 else 0)
                 received.append((data, source + pktinfo.local_of(ancillary)))
         except (BlockingIOError, InterruptedError, ConnectionError):

@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 
-from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.datagram import MAX_READ
 
 from ..chat.members import Member
 from . import pktinfo, sockaddr
@@ -24,7 +24,7 @@ ADDRESS_SIZE = 28
 _HEADER_SIZE = 64
 _NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
 _WORDS = _HEADER_SIZE // 4
-_SLOT_SIZE = MAX_UP + 8
+_SLOT_SIZE = MAX_READ + 7
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 
 #  | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | control size: 8 | (the rest is zero) |
@@ -128,7 +128,7 @@ class LinuxIo:
         self._headers_at = ctypes.addressof((ctypes.c_char * len(self._headers)).from_buffer(self._headers))
         for slot in range(BATCH):
             self._iovecs[2 * slot] = data + slot * _SLOT_SIZE
-            self._iovecs[2 * slot + 1] = MAX_UP
+            self._iovecs[2 * slot + 1] = MAX_READ
             name, control = names + slot * ADDRESS_SIZE, controls + slot * self._control_space
             _HEADER_START.pack_into(
                 self._headers,

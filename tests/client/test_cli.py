@@ -252,3 +252,20 @@ def test_a_step_that_needs_processes_fails_at_a_running_server(tmp_path: Path) -
     status, out, _ = run("scenario", "--server", "127.0.0.1", str(scenario(tmp_path, "  - the broker is killed\n")))
     assert status == 1
     assert "this needs local processes: run it without --server" in out
+
+
+def test_lines_that_begin_with_a_slash_may_be_said() -> None:
+    with Served(TSUDOI) as served, client("create", "den", served.fake, "--linger", "0", "--no-commands") as alice:
+        out, err = alice.communicate("/close\n／who\nhello\n", timeout=10)
+        assert (alice.returncode, out, err) == (0, "", "")
+        said = [each[2 + 3 + 32 :].decode() for each in served.fake.datagrams]
+        assert [text for text in said if text] == ["//close", "／／who", "hello", "/leave"]
+
+
+def test_a_long_line_that_can_not_be_split_is_refused_and_the_next_goes_on() -> None:
+    with Served(TSUDOI) as served, client("create", "den", served.fake, "--linger", "0") as alice:
+        out, err = alice.communicate("/r " + "x" * 3_000 + "\nhello\n", timeout=10)
+        assert (alice.returncode, out) == (1, "")
+        assert err.startswith("not said: an answer by /r has at most ")
+        assert any(each.endswith(b"hello") for each in served.fake.datagrams)
+        assert not any(b"xxx" in each for each in served.fake.datagrams)

@@ -233,3 +233,15 @@ def test_rooms_are_a_table(tmp_path: Path) -> None:
             assert "│ den  │" in table.shown
         finally:
             table.close()
+
+
+def test_pasted_lines_are_one_message_and_no_command(tmp_path: Path) -> None:
+    with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
+        terminal.wait_for_prompt("alice")
+        terminal.type("\x1b[200~hello\r/close\rbye\x1b[201~\r")
+        wait_for(lambda: fake.datagrams[-1].endswith(b"hello\n/close\nbye"), lambda: repr(fake.datagrams))
+        terminal.type("\x1b[200~/close\rhello\x1b[201~\r")
+        terminal.wait_for("Not said: a command has one line")
+        terminal.type("/msg bob " + "words for bob alone " * 220 + "\r")
+        wait_for(lambda: sum(b"/msg bob" in each for each in fake.datagrams) == 3, lambda: repr(fake.datagrams))
+        assert not any(b"/close\nhello" in each or b"\x00/close" in each for each in fake.datagrams)

@@ -1,20 +1,28 @@
 """Every dialect's client side against the server forms of `protocol.handshake` and `protocol.datagram`."""
 
+import bisect
 import contextlib
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tsudoi.events import Event, Kicked, Message, Notice, RoomClosed, TimedOut
+from gateway.chat.render import payload
+from tsudoi.errors import InvalidText
+from tsudoi.events import Emote, Event, Kicked, Message, Notice, Private, RoomClosed, TimedOut
+from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import datagram, downlink_encoder, handshake
 from tsudoi.protocol.client.closing_words import closing_text
 from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP_202, TCRP_JSON, TCRP_OK, TSUDOI
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.own_name import own_names, without_own_name
 from tsudoi.protocol.client.reply_decoder import Granted, Refused, parse_join_list_untrusted
 from tsudoi.protocol.client.sanitize import clean
-from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.client.slash_commands import Act, Whisper, escaped_text, parse_untrusted
+from tsudoi.protocol.codes import EntryKind, Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.session import Conversation, Enter, ListRooms, Membership, Recent, lists_first
 
@@ -63,7 +71,8 @@ def test_granted_gives_the_token(dialect: Dialect, operation: Operation, slowly:
     assert enter.result.token == TOKEN
     assert enter.result.user == (f"{USER}#2" if "{user}" in str(dialect.created) else None)
     announced = handshake.PORT.unpack(sent)[0] if sent else request.port
-    assert announced == (None if dialect.port is PortPlace.NOWHERE else 40000)
+    in_bytes = dialect.port not in (PortPlace.NOWHERE, PortPlace.TCP_SOURCE)
+    assert announced == (40000 if in_bytes else None)
 
 
 @every_dialect
@@ -204,14 +213,20 @@ def test_terminal_tricks_are_taken_out() -> None:
     assert clean("plain") == "plain"
 
 
-@given(any_dialect, st.text(st.characters(codec="utf-8"), max_size=3000), st.sampled_from(["", "\\", '"', "\n", "語"]))
+FILLERS = ["", "\\", '"', "\n", "語", "か\u3099", "/who ", " /who", "/", f"{USER}: ", f" {USER}:", "exit: ", "@quit "]
+
+
+@given(any_dialect, st.text(st.characters(codec="utf-8"), max_size=3000), st.sampled_from(FILLERS))
 def test_pieces_are_all_of_the_text_and_fit_everybody(dialect: Dialect, text: str, filler: str) -> None:
-    text += filler * 5000
+    text = "x" + text + filler * (10_000 // max(1, len(filler)))
     member = place(dialect)
     pieces = member.pieces(text)
+    if filler == "/":
+        pieces = [piece[1:] if number and piece.startswith("//") else piece for number, piece in enumerate(pieces)]
     assert "".join(pieces) == text
-    for piece in pieces:
-        assert 0 < member.size(piece) <= member.text_limit
+    for piece in member.pieces(text):
+        assert member.fits(piece)
+        assert 0 < member.size_of(piece) <= member.text_limit
         up = datagram.parse_untrusted(member.say(piece))
         assert datagram.decode_text(up[2], dialect) == clean(piece)
         for other in DIALECTS.values():
@@ -220,6 +235,74 @@ def test_pieces_are_all_of_the_text_and_fit_everybody(dialect: Dialect, text: st
             heard = place(other).receive(down)
             assert isinstance(heard, Message)
             assert heard.text == clean(piece)
+
+
+@given(any_dialect, st.integers(3_800, 4_000), st.sampled_from(FILLERS), st.booleans())
+def test_no_piece_becomes_a_command_or_loses_its_beginning(
+    dialect: Dialect, before: int, word: str, spaced: bool
+) -> None:
+    member = place(dialect)
+    first, *others = member.pieces("x" * before + " " * spaced + word * 900)
+    assert first.startswith("x")
+    for piece in others:
+        assert not piece.startswith(("/", "／")) or escaped_text(piece)
+        assert without_own_name(piece, own_names(USER)) == piece
+        assert piece not in member.reserved
+
+
+@given(any_dialect, st.integers(2_000, 9_000), st.sampled_from(["x", "語", '"', "word ", "/close ", "\n", "か\u3099"]))
+def test_the_pieces_of_a_whisper_are_whispers_to_the_same_member(dialect: Dialect, size: int, word: str) -> None:
+    member, text = place(dialect), "x" + word * (size // len(word))
+    for line, kind in ((f'/msg "b ob" {text}', Whisper), (f"/me {text}", Act)):
+        pieces = [parse_untrusted(piece) for piece in member.pieces(line)]
+        assert all(isinstance(piece, kind) and getattr(piece, "name", "b ob") == "b ob" for piece in pieces)
+        assert "".join("".join(getattr(piece, "text", "")) for piece in pieces).split() == text.split() or " " in word
+        assert "".join(getattr(piece, "text", "") for piece in pieces).replace(" ", "") == text.replace(" ", "").strip()
+        assert all(map(member.fits, member.pieces(line)))
+
+
+@pytest.mark.parametrize("line", ["/r ", "/kick bob ", "/topic ", "/nothing ", "/usr/", "／password "])
+def test_a_command_that_is_too_long_is_refused_whole(line: str) -> None:
+    with pytest.raises(InvalidText, match="at most"):
+        place(TSUDOI).pieces(line + "x" * 5_000)
+
+
+@pytest.mark.parametrize("line", ["/close\nhello", "/password\nx", "/kick bob\nhello", "/usr/bin\n/usr/lib"])
+def test_a_pasted_command_with_further_lines_is_refused(line: str) -> None:
+    with pytest.raises(InvalidText, match="one line"):
+        place(TSUDOI).pieces(line)
+    assert place(TSUDOI).pieces(f"x\n{line}") == [f"x\n{line}"]
+    assert place(TSUDOI).pieces("/close\n") == ["/close\n"]
+    assert place(TSUDOI).pieces("/msg bob a\n/close") == ["/msg bob a\n/close"]
+
+
+@given(any_dialect, st.sampled_from(['"', "語", "x", "a\n", "exit:"]))
+def test_the_limits_tell_the_truth(dialect: Dialect, unit: str) -> None:
+    member = place(dialect)
+
+    def longest(line: str) -> str:
+        return unit * (bisect.bisect(range(6_000), 0, key=lambda count: not member.fits(line + unit * count)) - 1)
+
+    said, bob = longest("x"), place(TSUDOI)
+    assert downlink_encoder.fits_every_form(ROOM, f"{USER}#9999", f"x{said}")
+    for kind, line in ((EntryKind.WHISPERED, "/msg bob "), (EntryKind.ACTED, "/me x")):
+        text = longest(line).strip()
+        entry = Entry(10**12, kind, 1, f"{USER}#9999", text, 0, 0, 2, "bob")
+        for language in (0, MemberOptions.JAPANESE):
+            for receiver in (1, 2):
+                data = payload(entry, ROOM, TSUDOI.down, language, receiver)
+                assert data is not None
+                event = bob.receive(data)
+                assert isinstance(event, Private | Emote)
+                assert event.text == text
+                assert text in json.loads(data)["text"]
+
+
+def test_a_longer_name_leaves_less_for_the_text() -> None:
+    member = place(TSUDOI)
+    before = member.text_limit
+    member.user = "x" * 255
+    assert member.text_limit < before - 200
 
 
 def test_pieces_end_at_spaces() -> None:

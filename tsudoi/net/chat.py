@@ -202,13 +202,31 @@ class ChatClient(Commands):
 
     @property
     def text_limit(self) -> int:
-        """The largest size, in bytes, of a text that `say` accepts: no member's dialect needs to cut it."""
+        """The largest size, in bytes, of a message that `say` accepts: no member's dialect needs to cut it.
+
+        Whispers and actions (`msg`, `reply`, `me`, and lines with `/msg`, `/r`, `/me`) have about half: see `limit_of`.
+        """
         return self._membership.text_limit
 
-    def pieces(self, text: str) -> list[str]:
-        """Split `text` into pieces that `say` accepts, behind a space where there is one; raise InvalidText."""
+    def limit_of(self, line: str) -> int:
+        """Return the largest size, in bytes as JSON, of the text in a line like this: `/msg bob hi`, `/me waves`, `hi`.
+
+        It depends on the names: `tsudoi` sends a whisper's text and names twice, as values and in words.
+        """
+        return self._membership.limit_of(line)
+
+    def pieces(self, line: str) -> list[str]:
+        """Split a line into lines that `say` accepts; behind a space where there is one.
+
+        A long `/msg bob …` becomes several to bob, a long `/me` several actions, and a message messages: no piece of a
+        message is a command.
+
+        Raises:
+            InvalidText: a command with line feeds, or one that is too long and can not be split, such as `/r`; half a
+                character.
+        """
         try:
-            return self._membership.pieces(text)
+            return self._membership.pieces(line)
         except UnicodeEncodeError as exc:
             raise errors.InvalidText(_HALF) from exc
 
@@ -218,17 +236,18 @@ class ChatClient(Commands):
         It is one datagram, which may get lost on its way to the server.
 
         Raises:
-            InvalidText: empty, too long (see `pieces`), not Unicode, or a word that the dialect reserves.
+            InvalidText: empty, too long (`text_limit`, `limit_of`, `pieces`), not Unicode, or a word that the dialect
+                reserves.
             NotInRoom: the membership has ended.
         """
         if not text:
             raise errors.InvalidText("there is nothing to say: the text is empty")
         try:
-            size = self._membership.size(text)
+            size, limit = self._membership.size_of(text), self._membership.limit_of(text)
         except UnicodeEncodeError as exc:
             raise errors.InvalidText(_HALF) from exc
-        if size > self.text_limit:
-            raise errors.InvalidText(f"the text has {size} bytes and must have at most {self.text_limit}")
+        if size > limit:
+            raise errors.InvalidText(f"the text has {size} bytes and must have at most {limit}")
         if text in self._membership.reserved:
             raise errors.InvalidText(f"{text!r} is a command in the dialect {self.dialect.name}")
         await self._wait_for_turn()

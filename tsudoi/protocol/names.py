@@ -6,6 +6,7 @@ import unicodedata
 from typing import NewType
 
 from tsudoi.protocol.errors import InvalidName, MisleadingName
+from tsudoi.protocol.visible_characters import boundary
 
 RoomName = NewType("RoomName", str)
 """A room's name in normal form."""
@@ -138,9 +139,11 @@ def is_webhook_name(name: str) -> bool:
 
 
 def cut(text: str, size: int) -> str:
-    """Return the longest beginning of `text` that has at most `size` bytes of UTF-8."""
+    """Return the longest beginning of `text` in whole visible characters that has at most `size` bytes of UTF-8."""
     raw = text.encode()
-    return text if len(raw) <= size else raw[: max(size, 0)].decode(errors="ignore")
+    if len(raw) <= size:
+        return text
+    return text[: boundary(text, len(raw[: max(size, 0)].decode(errors="ignore")))]
 
 
 def hash_token(token: bytes) -> TokenHash:

@@ -30,6 +30,7 @@ from tsudoi.protocol.backbone import (
     Who,
 )
 from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.notices import json_size, said_limit
 from tsudoi.protocol.client.phrases import Phrase, pack_arguments, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 
@@ -107,6 +108,18 @@ def test_a_whisper_is_for_one_and_can_be_answered(room: Room) -> None:
     room.news_since()
     assert answers(room.does(carol, "/r hello?")) == [("carol", Phrase.NOBODY_WROTE, "")]
     assert answers(room.does(carol, "/msg zoe hello?")) == [("carol", Phrase.NO_SUCH_MEMBER, "zoe")]
+
+
+@pytest.mark.parametrize("text", ["x" * 1_985, '"' * 995, "あ" * 665], ids=["ASCII", "quotes", "Japanese"])
+def test_a_whisper_or_an_action_that_would_be_cut_is_refused(text: str, room: Room) -> None:
+    room.does(room.alice, "/msg bob hello")
+    room.news_since()
+    for line in ("/msg alice ", "/r "):
+        limit = said_limit("bob", "alice")
+        assert answers(room.does(room.bob, line + text)) == [("bob", Phrase.TOO_LONG, str(limit))]
+        (entry,) = room.does(room.bob, line + text[: limit * len(text) // json_size(text)])
+        assert entry.kind == EntryKind.WHISPERED
+    assert answers(room.does(room.bob, f"/me {text}")) == [("bob", Phrase.TOO_LONG, str(said_limit("bob")))]
 
 
 def test_a_new_name_is_the_members_from_there_on(room: Room) -> None:

@@ -1,9 +1,12 @@
 """gateway/chat/address_moves.py, in a whole gateway without I/O."""
 
+import json
+
 import pytest
 
 from gateway.chat.address_moves import MOVES
 from gateway.chat.dropped_log import Drop
+from gateway.chat.rate_limits import MOVED_TOO_OFTEN, WARN_S
 from gateway.config import Settings
 from gateway.listeners import sockaddr
 from gateway.listeners.flood_filter import PATIENCE
@@ -31,6 +34,29 @@ def test_moves_are_limited() -> None:
         0, [(raw(1, "x"), address_of(1, 5_000 + number % 2)) for number in range(2 * PATIENCE + 100)], gateway.now
     )
     assert gateway.counters.silenced == 1
+
+
+def test_a_member_that_moves_too_often_is_told_where_it_is_now() -> None:
+    gateway = ScriptedGateway()
+    gateway.enter(1, "tsudoi", address=ALICE)
+    gateway.enter(2, "classic", address=address_of(2))
+    ports = [address_of(1, port) for port in range(5_000, 5_000 + int(MOVES) + 3)]
+    for source in ports:
+        gateway.receive(1, "x", source)
+    told = [gateway.outbound.to(source) for source in ports]
+    assert [len(each) for each in told] == [0] * int(MOVES) + [1, 0, 0]
+    assert json.loads(told[int(MOVES)][0]) == {"notice": "slow", "text": MOVED_TOO_OFTEN}
+    # An empty datagram says nothing that could be lost, and a datagram from elsewhere may be a thief's.
+    gateway.wait(WARN_S)
+    for number in range(int(MOVES)):
+        gateway.receive(1, "", address_of(1, 7_000 + number))
+    gateway.receive(1, "", address_of(1, 8_000))
+    gateway.receive(1, "x", address_of(1, 8_000, network="198.51.100.7"))
+    assert gateway.outbound.to(address_of(1, 8_000)) == []
+    assert gateway.outbound.to(address_of(1, 8_000, network="198.51.100.7")) == []
+    for number in range(int(MOVES) + 1):
+        gateway.receive(2, "x", address_of(2, 9_000 + number))
+    assert gateway.outbound.to(address_of(2, 9_000 + int(MOVES))) == []
 
 
 def test_an_address_is_learned_from_the_first_datagram(gateway: ScriptedGateway) -> None:

@@ -1,5 +1,7 @@
 """gateway/chat/receive.py, in a whole gateway without I/O."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, roo
 from tests.support.strategies import datagrams
 from tsudoi.protocol.backbone import Item
 from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 
@@ -193,3 +196,67 @@ def test_no_datagram_raises_or_is_answered_with_more(batch: list[tuple[bytes, in
             assert address == address_of(source)
             assert len(payload) <= len(data)
     gateway.published()
+
+
+def told(gateway: ScriptedGateway) -> list[str]:
+    return [payload.decode() for payload in gateway.outbound.to(ALICE)]
+
+
+CUT = "That was too long: its end was cut off."
+
+
+@pytest.mark.parametrize("dialect", ["classic", "tcrp-named", "tcrp-bare-ack", "tcrp-202", "tsudoi"])
+def test_the_sender_of_a_text_that_is_cut_is_told(dialect: str, gateway: ScriptedGateway) -> None:
+    head = len(raw(1, ""))
+    gateway.enter(1, dialect).options = MemberOptions.COMMANDS
+    gateway.receive(1, "x" * (4096 - head + 1), ALICE)
+    assert gateway.said() == ["x" * (4096 - head)]
+    assert len(told(gateway)) == 1
+    assert CUT in told(gateway)[0]
+    gateway.wait(1.0)
+    gateway.receive(1, "x" * 3_500, ALICE)
+    gateway.receive(1, "\n".join("x" * 40), ALICE)
+    assert len(told(gateway)) == 1
+    # Only some forms must cut it: those of JSON.
+    gateway.receive(1, '"' * 2_100, ALICE)
+    assert len(told(gateway)) == 2
+    gateway.receive(1, '"' * 2_100, ALICE)
+    assert len(told(gateway)) == 2
+
+
+def test_a_listener_for_clients_that_know_only_messages_sends_none(gateway: ScriptedGateway) -> None:
+    gateway.enter(1).options = 0
+    gateway.receive(1, "x" * 4_096, ALICE)
+    assert (len(gateway.said()), told(gateway)) == (1, [])
+
+
+@pytest.mark.parametrize("line", ["/password moon", "/msg bob psst", "/ban bob 5", "/nothing", "／kick bob"])
+def test_a_command_that_was_cut_is_not_carried_out(line: str, gateway: ScriptedGateway) -> None:
+    gateway.enter(1).options = MemberOptions.COMMANDS
+    gateway.published()
+    gateway.receive(1, line + " x" * 2_100, ALICE)
+    assert [item for item in gateway.published() if item.kind in (EntryKind.COMMANDED, EntryKind.SAID)] == []
+    assert told(gateway) == ["server: That is too long: 4096 bytes at most."]
+    gateway.receive(1, "//" + "x" * 4_096, ALICE)
+    assert gateway.said()[0].startswith("/xx")
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("text", ["あ" * 1_400, "😀" * 1_100, 'say "hi" ' * 400, "\\" * 3_000])
+def test_a_cut_text_in_json_is_its_beginning(escaped: bool, text: str, gateway: ScriptedGateway) -> None:
+    gateway.enter(1, "tcrp-202").options = MemberOptions.COMMANDS
+    whole = json.dumps({"sender": "m1", "message": text}, ensure_ascii=escaped)
+    for extra in range(12):
+        gateway.receive(1, " " * extra + whole, ALICE)
+        (said,) = gateway.said()
+        assert text.startswith(said)
+        most = len(raw(1, " " * extra + json.dumps({"sender": "m1", "message": said}, ensure_ascii=escaped)))
+        assert 4_096 - 12 <= most - len('"}') <= 4_096
+    assert CUT in told(gateway)[0]
+
+
+def test_many_lines_are_bounded_and_no_line_feed_makes_a_command(gateway: ScriptedGateway) -> None:
+    gateway.enter(1).options = MemberOptions.COMMANDS
+    for text in ("\n" * 3_900, "a\n\n\n\nb", "\n/close", "a\n" * 1_900):
+        gateway.receive(1, text, ALICE)
+    assert [said.count("\n") for said in gateway.said()] == [1, 2, 1, 49]

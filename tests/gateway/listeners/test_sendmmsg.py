@@ -16,7 +16,7 @@ from gateway.listeners import sendmmsg, sockaddr
 from gateway.listeners.portable_io import BATCH, PortableIo
 from gateway.listeners.sendmmsg import Io, LinuxIo
 from tests.support.fakes import a_grant, token_of
-from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.datagram import MAX_READ, MAX_UP
 from tsudoi.protocol.client.dialects import TCRP
 
 pytestmark = pytest.mark.skipif(not sendmmsg.is_supported(), reason="not 64-bit Linux")
@@ -111,7 +111,7 @@ def test_what_is_beyond_the_largest_datagram_is_cut_off(
     sender = new_socket()
     for size in (MAX_UP - 1, MAX_UP, MAX_UP + 1, 9_000, 3):
         sender.sendto(b"x" * size, sock.getsockname())
-    assert [len(data) for data, _ in engine(sock).receive()] == [MAX_UP - 1, MAX_UP, MAX_UP, MAX_UP, 3]
+    assert [len(data) for data, _ in engine(sock).receive()] == [MAX_UP - 1, MAX_UP, MAX_READ, MAX_READ, 3]
 
 
 def test_what_was_received_stays_when_more_is_received(

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.strategies import TOKENS, names, texts, wild_names
+from tests.support.visible import next_boundary
 from tsudoi.protocol.errors import InvalidName
 from tsudoi.protocol.names import (
     MAX_NAME_SIZE,
@@ -174,7 +175,7 @@ def test_a_cut_text_is_the_longest_beginning_that_fits(text: str, size: int) -> 
     assert text.startswith(short)
     assert len(short.encode()) <= max(size, 0)
     if short != text:
-        assert len(text[: len(short) + 1].encode()) > size
+        assert len(text[: next_boundary(text, len(short))].encode()) > size
 
 
 @given(TOKENS)

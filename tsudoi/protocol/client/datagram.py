@@ -3,17 +3,25 @@
 | room size: 1 | token size: 1 | room | token | text |      UTF-8, at most 4096 bytes in all
 """
 
+import re
+
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.names import TOKEN_SIZE, cut
+from tsudoi.protocol.names import TOKEN_SIZE
 from tsudoi.protocol.untrusted import parse_json_untrusted
 
 MIN_UP = 2
 """Bytes of the two sizes."""
 MAX_UP = 4096
 """Bytes of one datagram; the rest is cut off."""
+MAX_READ = MAX_UP + 1
+"""Bytes that are read of one datagram: one too many shows that it was longer."""
+_MOST = MAX_UP - MIN_UP - TOKEN_SIZE
+"""Bytes of room and text together, beside a token."""
 
+_ESCAPE = re.compile(rb"\\\\|\\u[0-9A-Fa-f]{0,3}\Z|\\u[Dd][89ABab][0-9A-Fa-f]{2}\Z")
+"""In JSON: an escaped backslash, whose second one begins no escape; at the end half an escape, or half a character."""
 
 Datagram = tuple[bytes, bytes, bytes]
 """(room, token, text) from a client, still bytes: most of it is compared, not read. A plain tuple, as one is made for
@@ -21,7 +29,9 @@ each datagram that comes."""
 
 
 def parse_untrusted(data: bytes) -> Datagram:
-    """Return the room, token and text in a datagram, its sizes taken as bytes; beyond 4096 bytes the text is cut off.
+    """Return the room, token and text in a datagram, its sizes taken as bytes.
+
+    The text of a datagram of more than 4096 bytes ends at the next one (`cut_off`).
 
     Raises:
         MalformedMessage: the sizes are missing, or larger than the datagram.
@@ -33,7 +43,7 @@ def parse_untrusted(data: bytes) -> Datagram:
     text_at = token_at + data[1]
     if text_at > size:
         raise MalformedMessage("sizes disagree")
-    return data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP]
+    return data[2:token_at], data[token_at:text_at], data[text_at:MAX_READ]
 
 
 def parse_in_characters_untrusted(data: bytes) -> Datagram:
@@ -50,7 +60,7 @@ def parse_in_characters_untrusted(data: bytes) -> Datagram:
     text_at = token_at + TOKEN_SIZE
     if text_at > len(data):
         raise MalformedMessage("sizes disagree")
-    return data[2:token_at], data[token_at:text_at], data[text_at:MAX_UP]
+    return data[2:token_at], data[token_at:text_at], data[text_at:MAX_READ]
 
 
 def characters_end(data: bytes) -> int:
@@ -67,21 +77,34 @@ def characters_end(data: bytes) -> int:
     return at
 
 
+def cut_off(room: bytes, text: bytes) -> bytes | None:
+    """Return the text of a datagram cut where its limit is; None if it is not that long."""
+    excess = len(room) + len(text) - _MOST
+    return text[:-excess] if excess > 0 else None
+
+
 def serialize(room: str, token: str, text: str) -> bytes:
-    """Return the datagram of a text, which is cut between two characters so that the whole has at most 4096 bytes."""
-    head = room.encode()
-    head = bytes((len(head), len(token))) + head + token.encode()
-    return head + cut(text, MAX_UP - len(head)).encode()
+    """Return the datagram of a text.
+
+    Raises:
+        ValueError: it would have more than 4096 bytes, of which the server would cut some off.
+    """
+    raw = room.encode()
+    data = bytes((len(raw), len(token))) + raw + f"{token}{text}".encode()
+    if len(data) > MAX_UP:
+        raise ValueError(f"a datagram of {len(data)} bytes is longer than {MAX_UP}")
+    return data
 
 
-def decode_text(raw: bytes, dialect: Dialect) -> str:
+def decode_text(raw: bytes, dialect: Dialect, was_cut: bool = False) -> str:
     """Return the text of a datagram, with its invalid and dangerous parts replaced or removed.
 
-    Unwraps the JSON object of a dialect that sends one; other bytes are the text itself. Removes an incomplete
-    character at the end, replaces other invalid UTF-8 by U+FFFD, and cleans the result with `sanitize.clean`.
+    Unwraps the JSON object of a dialect that sends one, also one that `was_cut` inside its text; other bytes are the
+    text itself. Removes an incomplete character at the end, replaces other invalid UTF-8 by U+FFFD, and cleans the
+    result with `sanitize.clean`.
     """
     if dialect.up_keys is not None:
-        raw = _unwrap(raw, dialect.up_keys[1])
+        raw = _unwrap_cut(raw, dialect.up_keys[1]) if was_cut else _unwrap(raw, dialect.up_keys[1])
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -99,6 +122,28 @@ def drop_incomplete_character(raw: bytes) -> bytes:
         if lead < 0x80:
             break
     return raw
+
+
+def _unwrap_cut(raw: bytes, key: str) -> bytes:
+    """Return the beginning of the string under `key` in the beginning of a JSON object, without half a character.
+
+    Empty if the object was cut before that string; `raw` if it is no object.
+    """
+    if not raw.lstrip().startswith(b"{"):
+        return raw
+    found = re.search(rb'"%s"\s*:\s*"((?:[^"\\]|\\.)*)' % re.escape(key.encode()), raw, re.DOTALL)
+    if found is None:
+        return b""
+    escaped = drop_incomplete_character(found[1])
+    for _ in range(2):  # half an escape, and then perhaps the first half of a character
+        for escape in _ESCAPE.finditer(escaped):
+            if escape[0] != b"\\\\":
+                escaped = escaped[: escape.start()]
+    try:
+        text = parse_json_untrusted(b'"%s"' % escaped)
+    except MalformedMessage:
+        return raw
+    return str(text).encode(errors="replace")
 
 
 def _unwrap(raw: bytes, key: str) -> bytes:

@@ -9,16 +9,34 @@ import msgspec
 
 from tsudoi.protocol.client.closing_words import break_closing_words, break_name, sized_name
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
+from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.lines import mark_further_lines
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME, cut
+from tsudoi.protocol.visible_characters import boundary
 
 MAX_DOWN = 4094
 """Bytes of one datagram; a text that does not fit is cut between two characters."""
+_STYLES = frozenset(dialect.down for dialect in DIALECTS.values())
+_ANY_OFFSET = 10**12
+_CLOSING_WORDS = frozenset(words for style in _STYLES for words in style.ends_at)
 
 
-def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: str) -> bytes:
-    """Return the datagram with what `sender` wrote.
+def fits_every_form(room: str, sender: str, text: str) -> bool:
+    """Return whether no form of datagram needs to cut this message."""
+    return all(
+        len(encode_message(style, room, _ANY_OFFSET, sender, text, 16 * MAX_DOWN)) <= MAX_DOWN for style in _STYLES
+    )
+
+
+def carried_size(text: str) -> int:
+    """Return the most bytes that a message's text takes in any form, beside what stands around it."""
+    broken = sum(text.count(words) for words in _CLOSING_WORDS)
+    return len(msgspec.json.encode(mark_further_lines(text))) - len('""') + 3 * broken
+
+
+def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: str, size: int = MAX_DOWN) -> bytes:
+    """Return the datagram with what `sender` wrote, cut to `size` bytes.
 
     Members' further lines are marked, except in NATIVE, whose clients mark them. The server's lists have many lines.
     """
@@ -26,17 +44,17 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
         text = mark_further_lines(text)
     match style.form:
         case DownForm.RAW:
-            return _cut_text(_message_line(style, sender, text), MAX_DOWN)
+            return _cut_text(_message_line(style, sender, text), size)
         case DownForm.NAMED:
             name = sized_name(break_name(style, sender))
-            return name + _cut_text(text, MAX_DOWN - len(name))
+            return name + _cut_text(text, size - len(name))
         case DownForm.U1:
             head = _u1_head(room)
-            return head + _cut_text(_message_line(style, sender, text), MAX_DOWN - len(head))
+            return head + _cut_text(_message_line(style, sender, text), size - len(head))
         case DownForm.JSON_U1:
-            return b"\0\0" + _cut_json({"sender": sender, "message": text}, "message", MAX_DOWN - 2)
+            return b"\0\0" + _cut_json({"sender": sender, "message": text}, "message", size - 2)
         case DownForm.NATIVE:
-            return _cut_json({"n": offset, "from": sender, "text": text}, "text", MAX_DOWN)
+            return _cut_json({"n": offset, "from": sender, "text": text}, "text", size)
 
 
 def encode_line(style: DownStyle, room: str, text: str) -> bytes:
@@ -85,7 +103,9 @@ def _cut_json(fields: dict[str, str | int], key: str, size: int) -> bytes:
     if len(raw) <= size:
         return raw
     text = strip_bidi(str(fields[key]))
-    return longest_fit(lambda length: msgspec.json.encode(fields | {key: text[:length]}), len(text), size)
+    return longest_fit(
+        lambda length: msgspec.json.encode(fields | {key: text[: boundary(text, length)]}), len(text), size
+    )
 
 
 def longest_fit(encode: Callable[[int], bytes], longest: int, size: int) -> bytes:

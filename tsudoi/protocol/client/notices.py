@@ -15,8 +15,12 @@ from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_line, encod
 from tsudoi.protocol.client.phrases import Phrase, phrase
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME
+from tsudoi.protocol.visible_characters import boundary
 
 ACTION_MARK = "* "
+_FRAME = 128
+"""Bytes that a whisper's or an action's notice has at most, beside its names and its text."""
+_ELLIPSIS = "…"
 _SPACE = re.compile(r"\s")
 
 
@@ -49,6 +53,19 @@ def action_line(sender: str, text: str) -> str:
     return phrase(Phrase.ACTED, False, name=sender, text=text)
 
 
+def said_limit(sender: str, receiver: str = "") -> int:
+    """Return how many bytes the text of a whisper or an action may have as JSON (`json_size`), so that it is not cut.
+
+    The notice has the text twice, and each name twice: as values, and in its words.
+    """
+    return (MAX_DOWN - _FRAME) // 2 - json_size(sender) - json_size(receiver)
+
+
+def json_size(text: str) -> int:
+    """Return the bytes of a text as JSON, without the quotes around it."""
+    return len(msgspec.json.encode(text)) - len('""')
+
+
 def notice_size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
     """Return the bytes that `encode_notice` would need without cutting anything."""
     if style.form is not DownForm.NATIVE:
@@ -61,11 +78,23 @@ def _fields(notice: str, values: dict[str, Any], words: str) -> dict[str, Any]:
 
 
 def _cut_texts(fields: dict[str, Any]) -> bytes:
-    """Return `fields` as JSON of at most MAX_DOWN bytes, with the longest texts cut no more than they must be."""
+    """Return `fields` as JSON of at most MAX_DOWN bytes; what is cut ends with an ellipsis.
+
+    Cuts the words alone, if that is enough: the values have all that they say. Else cuts the longest texts.
+    """
     bare = _map_texts(fields, strip_bidi)
+    words = bare["text"]
+    if len(msgspec.json.encode(bare | {"text": _ELLIPSIS})) <= MAX_DOWN:
+        return longest_fit(
+            lambda length: msgspec.json.encode(bare | {"text": _shortened(words, length)}), len(words), MAX_DOWN
+        )
     return longest_fit(
-        lambda length: msgspec.json.encode(_map_texts(bare, lambda text: text[:length])), MAX_DOWN, MAX_DOWN
+        lambda length: msgspec.json.encode(_map_texts(bare, lambda text: _shortened(text, length))), MAX_DOWN, MAX_DOWN
     )
+
+
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: boundary(text, length)] + _ELLIPSIS
 
 
 def _map_texts(value: Any, change: Callable[[str], str]) -> Any:

@@ -272,6 +272,11 @@ def escaped_text(line: str) -> str:
     return line[1:] if line[1:].startswith(SLASHES) else ""
 
 
+def escaped(text: str) -> str:
+    """Return the line that says a text, also one that begins with a slash."""
+    return text[0] + text if text.startswith(SLASHES) else text
+
+
 def parse_untrusted(line: str) -> Command | Unknown | Misused:
     """Return the command in a line that begins with a slash; never raises."""
     word, _, _ = _SPACE.sub(" ", line[1:], count=1).partition(" ")

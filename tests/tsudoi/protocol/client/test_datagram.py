@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tests.support.strategies import TOKENS, datagrams, dialects, long_texts, names, texts
 from tsudoi.protocol.client.datagram import (
+    MAX_READ,
     MAX_UP,
+    cut_off,
     decode_text,
     drop_incomplete_character,
     parse_in_characters_untrusted,
@@ -34,7 +36,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 def test_any_bytes_are_a_datagram_or_malformed(data: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
         room, token, text = parse_untrusted(data)
-        assert bytes((len(room), len(token))) + room + token + text == data[:MAX_UP]
+        assert bytes((len(room), len(token))) + room + token + text == data[:MAX_READ]
 
 
 @given(datagrams())
@@ -43,19 +45,19 @@ def test_any_bytes_are_a_datagram_or_malformed(data: bytes) -> None:
 def test_any_bytes_are_a_datagram_in_characters_or_malformed(data: bytes) -> None:
     with contextlib.suppress(MalformedMessage):
         room, token, text = parse_in_characters_untrusted(data)
-        assert data[:2] + room + token + text == data[:MAX_UP]
+        assert data[:2] + room + token + text == data[:MAX_READ]
         assert len(token) == 32
 
 
 @given(names(), TOKENS, st.one_of(texts(), long_texts()))
-def test_a_datagram_comes_back_as_it_was_but_for_what_is_too_long(room: str, token: str, text: str) -> None:
-    data = serialize(room, token, text)
-    assert len(data) <= MAX_UP
-    raw_room, raw_token, raw_text = parse_untrusted(data)
-    assert (raw_room.decode(), raw_token.decode()) == (room, token)
-    assert text.startswith(raw_text.decode())
-    if raw_text != text.encode():
-        assert len(data) > MAX_UP - 4
+def test_a_datagram_comes_back_as_it_was_or_is_not_made(room: str, token: str, text: str) -> None:
+    if 2 + len(f"{room}{token}{text}".encode()) > MAX_UP:
+        with pytest.raises(ValueError, match="longer than 4096"):
+            serialize(room, token, text)
+        return
+    raw_room, raw_token, raw_text = parse_untrusted(serialize(room, token, text))
+    assert (raw_room.decode(), raw_token.decode(), raw_text.decode()) == (room, token, text)
+    assert cut_off(raw_room, raw_text) is None
 
 
 @given(names(), TOKENS, texts(), st.integers(0, 255))
@@ -77,9 +79,13 @@ def test_empty_fields_are_no_error_to_the_parser() -> None:
 
 def test_what_is_beyond_4096_bytes_is_cut_off() -> None:
     head = b"\3\x20den" + TOKEN.encode()
-    assert parse_untrusted(head + b"a" * 5000)[2] == b"a" * (4096 - len(head))
-    text = parse_untrusted(head + "あ".encode() * 2000)[2]
-    assert decode_text(text, CLASSIC) == "あ" * ((4096 - len(head)) // 3)
+    most = 4096 - len(head)
+    assert cut_off(b"den", parse_untrusted(head + b"a" * most)[2]) is None
+    for size in (most + 1, 5000):
+        assert cut_off(b"den", parse_untrusted(head + b"a" * size)[2]) == b"a" * most
+    text = cut_off(b"den", parse_untrusted(head + "あ".encode() * 2000)[2])
+    assert text is not None
+    assert decode_text(text, CLASSIC) == "あ" * (most // 3)
 
 
 # --- decode_text -----------------------------------------------------------------------------------------------
@@ -132,6 +138,25 @@ def test_cutting_the_end_takes_at_most_one_character(text: str, back: int) -> No
 def test_wrapped_texts_are_unwrapped(escaped: bool, text: str) -> None:
     raw = json.dumps({"sender": "alice", "message": text}, ensure_ascii=escaped).encode()
     assert decode_text(raw, TCRP_202) == decode_text(text.encode(), CLASSIC)
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+@pytest.mark.parametrize("fields", [("sender", "message"), ("message", "sender"), ("ip", "message", "extra")])
+@given(texts(), st.integers(0, 500))
+@example('"\\😀\\u30', 0)
+@example("\\" * 9, 4)
+@example("😀" * 9, 7)
+def test_a_wrapped_text_that_was_cut_is_a_beginning_of_it(
+    fields: tuple[str, ...], escaped: bool, text: str, end: int
+) -> None:
+    value = {"sender": 'a "message": "b', "message": text, "ip": 1, "extra": {"a": [{"message": "no"}]}}
+    raw = json.dumps({key: value[key] for key in fields}, ensure_ascii=escaped).encode()[: 1 + end]
+    heard, whole = decode_text(raw, TCRP_202, was_cut=True), decode_text(text.encode(), CLASSIC)
+    if not set(text) & set("\u202a\u2066\u202e"):  # their ends are added where the line ends
+        assert whole.startswith(heard)
+    begins = raw.find(b'"message": "') + len('"message": "')
+    if escaped and begins > len('"message": "') and text.isprintable():
+        assert len(json.dumps(heard)) - 2 >= min(len(raw) - begins, len(json.dumps(text)) - 2) - 11
 
 
 NOT_WRAPPED = (

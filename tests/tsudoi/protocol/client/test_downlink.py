@@ -8,6 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.support.strategies import TOKENS, datagrams, dialects, long_texts, names, texts
+from tests.support.visible import next_boundary
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.dialects import (
     DIALECTS,
@@ -63,7 +64,7 @@ def test_a_message_fits_and_is_cut_no_more_than_needed(
     assert whole.startswith(shown)
     assert len(shown) >= len(sender + style.separator)
     if shown != whole:
-        longer = whole[len(sender + style.separator) : len(shown) + 1]
+        longer = whole[len(sender + style.separator) : next_boundary(whole, len(shown))]
         assert size_of(style, room, offset, sender, longer) > MAX_DOWN
 
 

@@ -1,4 +1,4 @@
-"""gateway/chat/own_name.py"""
+"""tsudoi/protocol/client/own_name.py"""
 
 import unicodedata
 from types import SimpleNamespace
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.chat.own_name import own_names, without_own_name
 from tests.support.strategies import names, texts
+from tsudoi.protocol.client.own_name import own_names, without_own_name
 
 SEPARATORS = (": ", " : ", ":", " :")
 
@@ -79,7 +79,7 @@ def test_a_text_too_long_for_a_name_is_not_normalised(monkeypatch: pytest.Monkey
         lengths.append(len(text))
         return unicodedata.normalize(form, text)
 
-    monkeypatch.setattr("gateway.chat.own_name.unicodedata", SimpleNamespace(normalize=normalize))
+    monkeypatch.setattr("tsudoi.protocol.client.own_name.unicodedata", SimpleNamespace(normalize=normalize))
     own = own_names("が" * 85)
     assert without_own_name("か\u3099" * 85 + ": hello", own) == "hello"
     marks = "a" + "\u0315\u0300" * 1_000

@@ -1,4 +1,4 @@
-"""Strip the sender's own name from the front of a text: some clients write it there."""
+"""Strip the sender's own name from the front of a text: some clients write it there; PROTOCOL.md, "Datagrams"."""
 
 import re
 import unicodedata

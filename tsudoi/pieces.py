@@ -1,0 +1,106 @@
+"""Split a line that is too long for one datagram, so that each piece means what it meant as a part of the line."""
+
+from collections.abc import Callable
+
+from tsudoi import errors
+from tsudoi.protocol.client import slash_commands
+from tsudoi.protocol.client.downlink_encoder import carried_size
+from tsudoi.protocol.client.notices import json_size
+from tsudoi.protocol.client.own_name import own_names, without_own_name
+from tsudoi.protocol.client.slash_commands import (
+    SLASHES,
+    Act,
+    Misused,
+    Reply,
+    Unknown,
+    Whisper,
+    escaped_text,
+    serialize,
+)
+from tsudoi.protocol.visible_characters import boundary
+
+_FAR = 200
+"""Characters that a cut moves back to find a place where a piece may begin."""
+_LOOK_AHEAD = 1_024
+"""Characters of a piece that decide whether it may begin so: more than any name or word has."""
+
+
+def command_in(line: str) -> slash_commands.Command | Unknown | Misused | None:
+    """Return the command that a line is; None: it is a message."""
+    if line.startswith(SLASHES) and not escaped_text(line):
+        return slash_commands.parse_untrusted(line)
+    return None
+
+
+def check_one_line(line: str) -> None:
+    """Check that a line is no command with further lines, which are hardly meant as its arguments, but were pasted.
+
+    Raises:
+        InvalidText: it is; whispers and actions may have more lines.
+    """
+    command = command_in(line)
+    if command is not None and not isinstance(command, Whisper | Reply | Act) and "\n" in line.strip():
+        raise errors.InvalidText("a command has one line; put a second slash in front to say it as a text")
+
+
+def split_speech(command: Whisper | Act, limit: int) -> list[str]:
+    """Return the lines that whisper a long text to the same member, or that act on: each with a piece of the text."""
+    texts = (piece.strip() for piece in _split(command.text, json_size, limit, lambda rest: True))
+    if isinstance(command, Act):
+        return [serialize(Act(text)) for text in texts if text]
+    return [serialize(Whisper(command.name, text)) for text in texts if text]
+
+
+def split_message(text: str, limit: int, name: str, reserved: frozenset[str]) -> list[str]:
+    """Return the pieces of a long message, each of which a server takes for a message, and leaves as it is.
+
+    A piece does not begin with a slash, nor with the sender's name and a colon, and is not one of the dialect's words.
+    """
+    names = own_names(name)
+
+    def is_message(rest: str) -> bool:
+        return not rest.startswith(SLASHES) and rest not in reserved and without_own_name(rest, names) == rest
+
+    return _split(text, carried_size, limit, is_message)
+
+
+def _split(text: str, size: Callable[[str], int], limit: int, may_begin: Callable[[str], bool]) -> list[str]:
+    """Return pieces of at most `limit`; cut behind white space where there is some, and where a piece may begin."""
+
+    def is_place(at: int) -> bool:
+        return boundary(text, at) == at and may_begin(text[at : at + _LOOK_AHEAD])
+
+    pieces = []
+    while len(text) > limit or size(text) > limit:
+        longest = _longest(text, size, limit)
+        end = _behind_a_space(text, longest, is_place) or next(
+            filter(is_place, range(longest, max(longest - _FAR, 0), -1)), boundary(text, longest) or longest
+        )
+        pieces.append(text[:end])
+        text = text[end:]
+        if text.startswith(SLASHES) and not may_begin(text[:_LOOK_AHEAD]):
+            # Slashes alone, as far as one looks: with one more the server says the rest.
+            text = text[0] + text
+    return [*pieces, text] if text else pieces
+
+
+def _longest(text: str, size: Callable[[str], int], limit: int) -> int:
+    """Return how many characters fit; at least one, so that there is an end."""
+    fits, too_long = 1, min(len(text), limit + 1)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if size(text[:middle]) <= limit:
+            fits = middle
+        else:
+            too_long = middle
+    return fits
+
+
+def _behind_a_space(text: str, longest: int, is_place: Callable[[int], bool]) -> int:
+    """Return the last place in the second half behind a line feed, or else behind or before a space; 0: none."""
+    for space in "\n ":
+        at = text.rfind(space, longest // 2, longest)
+        for place in (at + 1, at):
+            if at > 0 and is_place(place):
+                return place
+    return 0
