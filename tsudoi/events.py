@@ -81,7 +81,7 @@ class Left:
 
     name: str
     reason: str
-    """`left`, `idle`, `kicked`, `banned` or `operator`."""
+    """`left`, `idle`, `kicked`, `banned`, `operator`, or `rejoined`: it is here again, as another member."""
     by: str
     """The host that removed it; empty: it left by itself, or the operator removed it."""
     why: str
