@@ -27,11 +27,14 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, 0)
     is_stopped_by_hangup = hangup.means_stop()
-    loop.add_signal_handler(signal.SIGHUP, *((stop, 0) if is_stopped_by_hangup else (lambda: None,)))
+    early = asyncio.Event()  # SIGHUP came before the broker was ready: it may have read its settings before
+    loop.add_signal_handler(signal.SIGHUP, *((stop, 0) if is_stopped_by_hangup else (early.set,)))
     service = await BrokerService.open(config, lambda: stop(1))
     try:
         if not is_stopped_by_hangup:
             loop.add_signal_handler(signal.SIGHUP, _reload, service, configure_again)
+            if early.is_set():
+                _reload(service, configure_again)
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
         standard_streams.print_line(f"ready {service.server.endpoint}")

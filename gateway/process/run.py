@@ -72,7 +72,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             # A pipe from the parent process: it becomes readable when that ends.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
         service = Service(config, endpoint, broker.context if isinstance(broker, LocalBroker) else None)
-        on_hangup.reload = partial(_reload, service, broker, configure_again)
+        on_hangup.when_ready(partial(_reload, service, broker, configure_again))
         stack.push_async_callback(service.stop)
         if config.http is not None:
             exported = exposition(metrics.rows(service))
@@ -99,15 +99,24 @@ class _OnHangup:
     def __init__(self, stopped: asyncio.Event) -> None:
         self._stopped = stopped
         self._means_stop = hangup.means_stop()
-        self.reload: Callable[[], object] = lambda: None
-        """Until the service is ready: it has just read its settings."""
+        self._reload: Callable[[], object] | None = None
+        self._was_early = False
+        """It came before the service was ready, which may have read its settings before the change."""
+
+    def when_ready(self, reload: Callable[[], object]) -> None:
+        """Call `reload` from now on, and at once if a signal came before."""
+        self._reload = reload
+        if self._was_early:
+            reload()
 
     def __call__(self) -> None:
         if self._means_stop:
             logger.info("SIGHUP: this service has a terminal, so it stops with it")
             self._stopped.set()
+        elif self._reload is not None:
+            self._reload()
         else:
-            self.reload()
+            self._was_early = True
 
 
 async def _run_workers(
@@ -137,7 +146,7 @@ async def _run_workers(
             return
         starting.result()
         loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
-        on_hangup.reload = reload_all
+        on_hangup.when_ready(reload_all)
         _announce(workers.listeners, broker=endpoint, workers=config.workers)
         await stopped.wait()
         logger.info("stopping")

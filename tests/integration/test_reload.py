@@ -103,6 +103,26 @@ def test_workers_and_the_broker_report_each_for_itself(tmp_path: Path) -> None:
         assert gateway.stderr.text.count("not reloaded") == 1, "the workers are told nothing of a mistake"
 
 
+def test_a_signal_while_the_service_starts_is_not_lost(tmp_path: Path) -> None:
+    """It neither ends the process, nor leaves it with settings that it read before they changed."""
+    file = tmp_path / "tsudoi.toml"
+    file.write_text("[gateway]\nrate = 5\n")
+    command = (sys.executable, "-m", "gateway", "--broker", f"ipc://{tmp_path}/b", "--config", str(file))
+    where = ("--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0")
+    started = subprocess.Popen((*command, *where), cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert started.stderr is not None
+        lines = iter(started.stderr)
+        # No broker is there, so it goes on starting.
+        assert "starting" in next(lines)
+        file.write_text("[gateway]\nrate = 6\n")
+        started.send_signal(signal.SIGHUP)
+        assert "changed=rate" in next(line for line in lines if "reloaded" in line)
+    finally:
+        started.kill()
+        started.communicate()
+
+
 def has_all(words: tuple[str, ...], line: str) -> bool:
     return all(word in line for word in words)
 

@@ -68,3 +68,23 @@ def test_what_came_while_the_process_stood_still_is_read_first(monkeypatch: pyte
         assert await told.get() is silent
 
     asyncio.run(asyncio.wait_for(scenario(), 5.0))
+
+
+def test_a_changed_time_holds_for_those_who_wait() -> None:
+    """An operator has changed --handshake-wait."""
+
+    async def scenario() -> None:
+        deadlines, told = Deadlines(60.0), asyncio.Queue[Waiting]()
+        first, second = Waiting(told), Waiting(told)
+        deadlines.begin(first)
+        deadlines.begin(second)
+        deadlines.wait_s = 0.05
+        assert [await told.get() for _ in range(2)] == [first, second]
+        assert 0.05 <= first.waited < 4.0
+        deadlines.begin(first)
+        deadlines.wait_s = 60.0
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(told.get(), 0.2)
+        deadlines.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 5.0))
