@@ -115,6 +115,11 @@ def test_one_line_says_what_is_wrong(row: Row, tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (row.status, "")
 
 
+def test_a_variable_of_another_program_stops_none() -> None:
+    ended = run((*GATEWAY, "--check-config"), {"TSUDOI_PASSWORD": ODD})
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_what_is_typed_is_utf8_too() -> None:
     command = [sys.executable, "-m", "broker", "admin", "persist", "den", "--ask-password"]
     ended = subprocess.run(

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -44,8 +44,9 @@ class OneLineCommand(click.Command):
             status = self._run(*args, **kwargs)
         except click.exceptions.NoArgsIsHelpError as exc:
             text = exc.format_message()
-        finally:
-            standard_streams.flush()  # log lines, before the traceback of a bug
+        except Exception:
+            standard_streams.flush()  # log lines, before the traceback of this bug
+            raise
         sys.exit(standard_streams.finish(self.name or "", status if isinstance(status, int) else 0, text))
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
@@ -60,7 +61,7 @@ class OneLineCommand(click.Command):
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            _check_encoding(args[0] if args else kwargs.get("args"))
+            _check_encoding(args[0] if args else kwargs.get("args"), self._variables())
             return super().main(*args, **{**kwargs, "standalone_mode": False})
         except SystemExit as exc:
             if isinstance(exc.__context__, BrokenPipeError):  # rich ends the program then
@@ -103,6 +104,12 @@ class OneLineCommand(click.Command):
             self._complain(f"{what}: {exc.strerror}" if what else exc.strerror or str(exc))
             return 1
 
+    def _variables(self) -> set[str]:
+        """Return the names of the environment variables that this program reads."""
+        commands = [self, *(self.commands.values() if isinstance(self, click.Group) else ())]
+        options = [option for command in commands for option in command.params if isinstance(option, click.Option)]
+        return {str(option.envvar or f"TSUDOI_{option.name}".upper()) for option in options}
+
     def _complain(self, why: str) -> None:
         standard_streams.complain(f"{self.name}: {why}")
 
@@ -119,13 +126,13 @@ def _naming_broken_pipes() -> Iterator[None]:
         raise _ReaderGone from exc
 
 
-def _check_encoding(arguments: Sequence[str] | None) -> None:
-    """Raise click.UsageError if an argument, or a setting in the environment, has bytes of another encoding.
+def _check_encoding(arguments: Sequence[str] | None, variables: Collection[str]) -> None:
+    """Raise click.UsageError if an argument, or one of these environment variables, has bytes of another encoding.
 
     Names and texts go into datagrams, and paths into the addresses of sockets, JSON and configuration files: all UTF-8.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    values = {f"the value of {name}": value for name, value in os.environ.items() if name.startswith("TSUDOI_")}
+    values = {f"the value of {name}": value for name, value in os.environ.items() if name in variables}
     for before, argument in zip(["", *given], given, strict=False):
         option, is_joined, value = argument.partition("=")
         if argument.startswith("--") and is_joined:
