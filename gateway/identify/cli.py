@@ -8,6 +8,7 @@ import click
 import uvloop
 
 from tsudoi.ops import logs
+from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.options import MarkdownOption, Parsed
 from tsudoi.protocol.errors import SettingError
 
@@ -50,6 +51,7 @@ def identify(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], lang: str | N
     if lang is not None:
         language = "ja" if lang == "ja" else "en"
     try:
+        require_descriptors()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             status = runner.run(run(tcp, udp, language, count))
     except SettingError as exc:

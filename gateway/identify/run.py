@@ -8,7 +8,9 @@ import signal
 import sys
 from collections.abc import Mapping
 
+from tsudoi.ops import standard_streams
 from tsudoi.ops.host_port import with_both_families
+from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client.words import Language
 
 from ..config import Config, Listener
@@ -28,22 +30,26 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
 
     Raises:
         SettingError: an address can not be bound.
+        OSError: the output can not be written.
     """
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    status, left = 0, count
+    left = count
+    problems: list[OSError] = []
+    encoding = sys.stdout.encoding or "utf-8"
+
+    def lost(count: int) -> str:
+        return in_encoding("\n".join(renderer(language).plain(words.LOST, count=count)), encoding) + "\n"
+
+    # In a thread: a client is served while the reader of the output, a pager for example, stands still.
+    output = standard_streams.track(ThreadedOutput(sys.stdout, lost))
 
     def show(lines: list[str]) -> None:
-        nonlocal status
-        try:
-            print(in_encoding("\n".join(lines), getattr(sys.stdout, "encoding", None) or "utf-8"), flush=True)
-        except BrokenPipeError:
-            # The reader of our output is gone. The interpreter's flush at its end must not fail as well.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 128 + signal.SIGPIPE
-            stopped.set()
-        except OSError:
-            status = 1
-            stopped.set()
+        text = in_encoding("\n".join(lines), encoding)
+        output.put(f"{text}\n", lambda problem: problem and loop.call_soon_threadsafe(fail, problem))
+
+    def fail(problem: OSError) -> None:
+        problems.append(problem)
+        stopped.set()
 
     def count_down() -> None:
         nonlocal left
@@ -70,7 +76,9 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
         listeners = [f"{each.kind} {each}" for each in bound] + [f"udp {server.listener}" for server in service.udp]
         show(renderer(language).plain(words.READY, listeners=f"ready {' '.join(listeners)}"))
         await stopped.wait()
-    return status
+    if problems:
+        raise problems[0]
+    return 0
 
 
 def renderer(language: Language) -> Renderer:

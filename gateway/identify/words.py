@@ -8,6 +8,9 @@ READY = Words(
     "{listeners}\nStart your client against these ports. Nothing is kept; Ctrl-C ends.",
     "{listeners}\nこのポートにクライアントをつないでください。何も保存しません。Ctrl-C で終わります。",
 )
+LOST = Words(
+    "(nothing read this: {count} steps are not shown)", "（読み手が止まっていたため、{count} 件は表示されていません）"
+)
 REQUEST = Words("TCP from {peer}, listener {listener}", "TCP {peer} から、受付 {listener}")
 SO_FAR = Words(
     "TCP from {peer}, listener {listener}: so far, {more} more bytes are awaited",

@@ -146,3 +146,26 @@ def test_a_full_disk_ends_the_client_only_where_messages_go(stream: str) -> None
             else:
                 out, err = alice.communicate("not said: \0/leave\n/leave\n", timeout=PATIENCE_S)
                 assert (alice.returncode, out) == (1, "bob: hi\n")
+
+
+def test_a_pager_behind_identify_stops_no_client() -> None:
+    command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
+    with (
+        full_pipe() as (reader, writer),
+        subprocess.Popen(command, cwd=ROOT, stdout=writer, stderr=subprocess.DEVNULL) as identify,
+    ):
+        writer.close()
+        try:
+            ready = b""
+            while not ready.endswith(b"\n"):
+                ready += reader.read(1)
+            port = int(ready.split()[2].rpartition(b":")[2])
+            for _ in range(20):  # each fills some pages
+                with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as client:
+                    client.sendall(bytes((3, 2, 0)) + (3).to_bytes(29, "big") + b"denbob")
+                    client.settimeout(PATIENCE_S)
+                    assert client.recv(100)
+            identify.terminate()
+            assert identify.wait(PATIENCE_S) == 0
+        finally:
+            identify.kill()
