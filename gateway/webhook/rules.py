@@ -15,6 +15,8 @@ import msgspec
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.datagram import MAX_UP
+from tsudoi.protocol.client.downlink_encoder import fits_every_form
+from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.codes import Status
@@ -123,6 +125,8 @@ class Rules:
             raise Refusal(400, "the text is empty")
         if len(text.encode()) > MAX_TEXT:
             raise Refusal(413, f"the text has {len(text.encode())} bytes, and {MAX_TEXT} at most are said: shorten it")
+        if not fits_every_form(room, names.webhook_name(user), bound_lines(text)):
+            raise Refusal(413, "the text is too long for dialects with JSON, which escape quotes: shorten it")
         password = message.password or None
         self._count_message(user, room, now)
         known_only = password is not None and not self.passwords.begin(ip, room, user, now)

@@ -204,6 +204,7 @@ def test_a_text_has_at_most_what_a_members_datagram_carries(rules: Rules) -> Non
     post = read(rules, a_head(), text)
     assert parse_untrusted(serialize("r" * 255, "0" * 32, post.text))[2].decode() == text
     assert refused(rules, a_head(), text + "あ")[0] == 413
+    assert refused(rules, a_head(), '"' * 2_100)[0] == 413
 
 
 def test_a_text_is_cleaned_as_a_members_is(rules: Rules) -> None:
