@@ -75,8 +75,7 @@ def test_who_asks_while_the_broker_refuses_or_is_away_is_told_so(gateway: Script
     gateway.reply(question, Refused(Status.BUSY, ""))
     rooms.ask(gateway.now, told.append)
     assert told == [None]
-    gateway.now += gateway.settings.request_timeout_s
-    gateway.tick()
+    gateway.wait(gateway.settings.request_timeout_s)
     assert told == [None, None]
     gateway.now += 60.0
     rooms.ask(gateway.now, told.append)
