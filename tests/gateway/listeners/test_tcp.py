@@ -230,8 +230,7 @@ def test_while_the_broker_is_away_clients_are_told_to_try_again() -> None:
             async with connected(listener, serialize_request(TSUDOI, CREATE, "den", "alice")) as client:
                 await gateway.asked_to_enter.wait()
                 # The question is given up.
-                gateway.now += gateway.settings.request_timeout_s
-                gateway.tick()
+                gateway.wait(gateway.settings.request_timeout_s)
                 answer = await client.answer(TSUDOI, CREATE)
                 assert isinstance(answer, Refused)
                 assert answer.status == Status.BUSY
