@@ -93,7 +93,7 @@ def test_a_client_is_served_and_each_step_is_shown(tmp_path: Path) -> None:
         shown.wait_for("hint: the room size is 4, but the token begins after 3 bytes of name")
         udp.sendto(b"alice: hello", shown.udp)
         shown.wait_for("hint: this is text alone")
-        udp.sendto(serialize("den", token, "x" * 5_000) + b"y", shown.udp)
+        udp.sendto(serialize("den", token, "x") + 5_000 * b"x" + b"y", shown.udp)
         shown.wait_for("hint: the datagram fills 4096 bytes")
         shown.process.send_signal(signal.SIGINT)
         assert shown.process.wait(PATIENCE_S) == 0
