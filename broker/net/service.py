@@ -25,14 +25,14 @@ from ..config import Config, Limits
 from ..core import Core
 from ..keys.allow_list import AllowList
 from ..store.interface import Store, StoreInUse
-from ..store.place import open_store
+from ..store.place import Database, open_store
 from . import metrics
 from .server import Server
 
 logger = logs.get("broker")
 
-TAKE_OVER_S = 5.0
-"""How long to wait for an earlier broker to close the store, or for its lease in a database to end."""
+TAKE_OVER_S, LEASE_OVER_S = 3.0, 5.0
+"""How long to wait for an earlier broker to close a store in a file, or for its lease in a database to end."""
 
 
 class BrokerService:
@@ -128,7 +128,7 @@ def _log_keys(config: Config, allow_list: AllowList | None) -> None:
 
 
 async def _open_store(config: Config) -> Store:
-    deadline = time.monotonic() + TAKE_OVER_S
+    deadline = time.monotonic() + (LEASE_OVER_S if isinstance(config.store, Database) else TAKE_OVER_S)
     while True:
         try:
             return open_store(config.store, config.durability, config.require_synchronous)
