@@ -8,6 +8,7 @@ from gateway.chat.dispatch import ChatCore
 from gateway.chat.receive import Receiver
 from gateway.config import Settings
 from gateway.counters import Counters
+from gateway.explain.explain import explain_request
 from gateway.join.account import log_values
 from gateway.join.conversation import (
     AskForRooms,
@@ -74,6 +75,8 @@ def conversation(data: bytes) -> None:
                         events.append(Entered(room, user or "alice", "0123456789abcdef" * 2))
                     case Report(account):
                         log_values(account)
+                        explained = explain_request(account.opening)
+                        assert sum(each.end - each.begin for each in explained.fields) == len(explained.data)
                     case Finish():
                         assert talk.state is State.DONE
                         return

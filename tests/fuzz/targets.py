@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.explain.explain import explain_datagram
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys, parse_keys, parse_secret
 from tests.fuzz import stories
@@ -73,6 +74,8 @@ def _datagram(data: bytes) -> None:
         except MalformedMessage:
             continue
         assert data[2:].startswith(room + token + text)
+    fields = explain_datagram(data, lambda _: None).fields
+    assert b"".join(data[each.begin : each.end] for each in fields) == data
 
 
 def _down(data: bytes) -> None:

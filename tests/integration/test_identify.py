@@ -149,6 +149,13 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     assert "can not listen on TCP" in done.stderr
 
 
+def test_a_full_device_is_one_line() -> None:
+    command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "gateway: can not write the output: No space left on device\n")
+
+
 def test_a_reader_that_goes_ends_it_quietly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "gateway", "identify", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

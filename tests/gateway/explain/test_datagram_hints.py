@@ -63,7 +63,7 @@ WRONG: dict[str, tuple[bytes, Mistake]] = {
     "JSON with the token": (b'{"room":"den","token":"' + RAW + b'"}', Mistake.JSON_DATAGRAM),
     "a header": (frame(b"", 1, 2, b"")[:32] + RIGHT, Mistake.HEADER_BEFORE_DATAGRAM),
     "a request": (request(CLASSIC), Mistake.REQUEST_BY_UDP),
-    "too long": (serialize("den", TOKEN, "x" * 5_000) + b"x", Mistake.DATAGRAM_CUT),
+    "too long": (serialize("den", TOKEN, "") + b"x" * 5_000, Mistake.DATAGRAM_CUT),
     "not UTF-8": (RIGHT + b"\xff\xff.", Mistake.TEXT_NOT_UTF8),
     "cp932": (RIGHT + "こんにちは".encode("cp932"), Mistake.TEXT_NOT_UTF8_BUT),
     "a zero at the end": (RIGHT + b"\0", Mistake.TEXT_ENDS_IN_ZERO),

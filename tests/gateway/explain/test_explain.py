@@ -65,7 +65,7 @@ def test_any_frame_and_any_datagram_down_is_covered(data: bytes, dialect: Dialec
     | st.builds(lambda head, tail: head + RAW_TOKEN + tail, st.binary(max_size=12), st.binary(max_size=12))
     | st.builds(lambda text: serialize("部屋1", TOKEN, text), st.text(max_size=9))
 )
-@example(serialize("den", TOKEN, "x" * 5_000)[:4_096] + b"y" * 99)
+@example(serialize("den", TOKEN, "") + b"y" * 5_000)
 def test_any_datagram_is_explained_and_covered(data: bytes) -> None:
     explanation = explain_datagram(data, whose, (RAW_TOKEN,))
     covers_each_byte_once(explanation)
