@@ -24,7 +24,7 @@ from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recogni
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
-from ..explain.request_hints import Opening
+from ..explain.request_hints import KEPT, Opening
 from .account import Account, Outcome
 from .room_list import Listing
 from .signed_tokens import looks_like_token
@@ -200,8 +200,12 @@ class JoinConversation:
         self._header = Header(0, 0, 0, 0)
         self._request: Request | None = None
         self._room = ""
-        self._opening = Opening(b"", dialect, payload_limit=payload_limit)
-        """The request that awaits its answer, or that was refused."""
+        self._kept = b""
+        """The bytes of the request that awaits its answer, or that was refused, as far as they are explained."""
+        self._is_cut = False
+        self._rule: Rule | None = None
+        self._chosen = b""
+        """The bare room name of a classic join."""
         self._reported = False
         """A request has ended, and the client has sent no other."""
 
@@ -211,7 +215,7 @@ class JoinConversation:
         asked = self._request
         # The request as it was read, and as it came.
         read = len(asked.room) + len(asked.user) + len(asked.password or "") if asked else 0
-        return len(self._buffer) + read + len(self._opening.data)
+        return len(self._buffer) + read + len(self._kept)
 
     def handle(self, event: Event) -> list[Command]:
         """Return what to do about `event`. Bad bytes end in a refusal, never in an exception.
@@ -256,17 +260,30 @@ class JoinConversation:
         if self.state is State.DONE or self.state is State.AWAITING_PORT or self._reported:
             return None
         if self.state is State.AWAITING_REQUEST:
-            self._opening = self._opening.with_data(bytes(self._buffer), is_all=True)
+            self._keep(bytes(self._buffer))
             outcome = Outcome.INCOMPLETE if self._buffer else Outcome.SILENT
         else:
             outcome = Outcome.NO_ROOM_CHOSEN if self.state is State.AWAITING_ROOM else Outcome.UNANSWERED
-        return Account(self._opening, outcome, self._room, why)
+        was_read = self.state is not State.AWAITING_REQUEST
+        return Account(self._opening(was_read, is_all=True), outcome, self._room, why)
 
-    def _report(self, outcome: Outcome, room: str = "", why: str = "") -> Report:
+    def _report(self, outcome: Outcome, room: str = "", why: str = "", was_read: bool = True) -> Report:
         """Return the report of the request, and forget its bytes."""
-        opening, self._opening = self._opening, self._opening.with_data(b"", is_all=False)
+        account = Account(self._opening(was_read, is_all=was_read), outcome, room, why)
+        self._kept = self._chosen = b""
+        self._rule = None
         self._reported = True
-        return Report(Account(opening, outcome, room, why))
+        return Report(account)
+
+    def _keep(self, data: bytes) -> None:
+        self._is_cut = len(data) > KEPT
+        self._kept = data[:HEADER_SIZE] if self._is_cut else data
+
+    def _opening(self, was_read: bool, is_all: bool) -> Opening:
+        """Return what the client sent; `was_read`: it was read in `_dialect`."""
+        dialect = self._dialect if was_read else None
+        rule, limit = self._rule if was_read else None, self._payload_limit
+        return Opening(self._kept, self._listener_dialect, dialect, rule, limit, is_all, self._chosen, self._is_cut)
 
     # --- the request ----------------------------------------------------------------------------------------------
 
@@ -293,10 +310,9 @@ class JoinConversation:
         body = data[HEADER_SIZE:]
         self._buffer.clear()
         self.begun = False
-        rule: Rule | None = None
+        self._keep(data)
         if self._listener_dialect == AUTO:
-            self._dialect, rule = recognise(header, body, self._listed_before)
-        self._opening = self._opening.with_data(data, is_all=True)._replace(dialect=self._dialect, rule=rule)
+            self._dialect, self._rule = recognise(header, body, self._listed_before)
         if asks_for_rooms(header) and self._dialect.lists_rooms:
             self.state = State.AWAITING_LIST
             return [AskForRooms(alone=True)]
@@ -343,7 +359,7 @@ class JoinConversation:
     def _take_room(self) -> list[Command]:
         raw = bytes(self._buffer)
         self._buffer.clear()
-        self._opening = self._opening._replace(room=raw)
+        self._chosen = raw
         assert self._request is not None
         try:
             return self._ask_to_enter(self._request, raw.decode())
@@ -376,17 +392,18 @@ class JoinConversation:
         return [Announce(port), Finish()] if port else [Finish()]
 
     def _refuse(self, why: Declined) -> list[Command]:
-        if not self._opening.data:
+        was_read = bool(self._kept)
+        if not was_read:
             # Refused by its header, or by more bytes than that can mean: the rest may not have come.
-            self._opening = self._opening.with_data(bytes(self._buffer), is_all=False)
+            self._keep(bytes(self._buffer))
         elif self.state is State.AWAITING_ROOM:
-            self._opening = self._opening._replace(room=bytes(self._buffer) or self._opening.room)
+            self._chosen = bytes(self._buffer) or self._chosen
         self._buffer.clear()
         self._request = None
         count = CountRefusal(why.counted_as or why.status.name.lower())
         frames = encode_refusal(self._dialect, self._header, self._room, why.status, why.detail)
         send = Send(frames, self._dialect.pause_s)
-        report = self._report(Outcome.REFUSED, self._room, refusal_words(why.status, why.detail))
+        report = self._report(Outcome.REFUSED, self._room, refusal_words(why.status, why.detail), was_read)
         if self._dialect.stays_open and self.state is State.AWAITING_GRANT and not why.close:
             self.state = State.AWAITING_REQUEST
             return [count, send, report]
