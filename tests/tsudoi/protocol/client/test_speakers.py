@@ -147,6 +147,7 @@ def test_nobody_looks_like_the_host_in_a_list(name: str, host: str, language: st
             "a\u200b: b",
             "a:\u3000b",
             "a:\u200b b",
+            "a: \ufeff",
         ),
         *(
             "alice> hi",
