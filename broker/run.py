@@ -4,8 +4,10 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 
-from tsudoi.ops import hangup, logs, standard_streams
+from tsudoi.ops import logs, standard_streams
+from tsudoi.ops.hangup import OnHangup
 from tsudoi.ops.reload import Apply, Report, reload
 
 from .config import Config
@@ -26,17 +28,13 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop, 0)
-    is_stopped_by_hangup = hangup.means_stop()
-    early = asyncio.Event()  # SIGHUP came before the broker was ready: it may have read its settings before
-    loop.add_signal_handler(signal.SIGHUP, *((stop, 0) if is_stopped_by_hangup else (early.set,)))
-    service = await BrokerService.open(config, lambda: stop(1))
+    on_hangup = OnHangup(logger, partial(stop, 0))
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    service = await BrokerService.open(config, partial(stop, 1))
     try:
-        if not is_stopped_by_hangup:
-            loop.add_signal_handler(signal.SIGHUP, _reload, service, configure_again)
-            if early.is_set():
-                _reload(service, configure_again)
+        on_hangup.when_ready(partial(_reload, service, configure_again))
         if config.exit_with_parent:
-            loop.add_reader(sys.stdin.fileno(), lambda: stop(0))
+            loop.add_reader(sys.stdin.fileno(), stop, 0)
         standard_streams.print_line(f"ready {service.server.endpoint}")
         logger.info("ready", endpoint=service.server.endpoint, http=config.http)
         status = await stopped

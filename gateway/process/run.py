@@ -9,7 +9,8 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from tsudoi.ops import hangup, logs, standard_streams
+from tsudoi.ops import logs, standard_streams
+from tsudoi.ops.hangup import OnHangup
 from tsudoi.ops.metrics import exposition
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import reload
@@ -45,7 +46,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     loop.add_signal_handler(signal.SIGUSR1, logs.toggle_debug, logger)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    on_hangup = _OnHangup(stopped)
+    on_hangup = OnHangup(logger, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     broker: Broker | None = None
     endpoint = config.broker
@@ -93,39 +94,13 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     return status
 
 
-class _OnHangup:
-    """Handles SIGHUP: stops a service that has a terminal, and reloads the settings of others."""
-
-    def __init__(self, stopped: asyncio.Event) -> None:
-        self._stopped = stopped
-        self._means_stop = hangup.means_stop()
-        self._reload: Callable[[], object] | None = None
-        self._was_early = False
-        """It came before the service was ready, which may have read its settings before the change."""
-
-    def when_ready(self, reload: Callable[[], object]) -> None:
-        """Call `reload` from now on, and at once if a signal came before."""
-        self._reload = reload
-        if self._was_early:
-            reload()
-
-    def __call__(self) -> None:
-        if self._means_stop:
-            logger.info("SIGHUP: this service has a terminal, so it stops with it")
-            self._stopped.set()
-        elif self._reload is not None:
-            self._reload()
-        else:
-            self._was_early = True
-
-
 async def _run_workers(
     config: Config,
     endpoint: str,
     stopped: asyncio.Event,
     broker: Broker | None,
     configure_again: Callable[[], Config],
-    on_hangup: _OnHangup,
+    on_hangup: OnHangup,
 ) -> None:
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Decide what SIGHUP means to a service.
+"""Handle SIGHUP in a service: stop if it has a terminal, else read the settings again.
 
 The kernel sends it to the programs of a terminal whose window is closed or whose connection is lost; operators send it
 to a service without a terminal, so that it reads its settings again.
@@ -6,6 +6,36 @@ to a service without a terminal, so that it reads its settings again.
 
 import os
 import signal
+from collections.abc import Callable
+from typing import Any
+
+
+class OnHangup:
+    """Handles SIGHUP. Make it at the start, before the process handles the signal."""
+
+    def __init__(self, logger: Any, stop: Callable[[], object]) -> None:
+        """Call `stop` at a signal if that is what it means; see `means_stop`."""
+        self._logger = logger
+        self._stop = stop
+        self._means_stop = means_stop()
+        self._reload: Callable[[], object] | None = None
+        self._was_early = False
+        """It came before the service was ready, which may have read its settings before the change."""
+
+    def when_ready(self, reload: Callable[[], object]) -> None:
+        """Call `reload` at a signal from now on, and at once if one came before."""
+        self._reload = reload
+        if self._was_early:
+            reload()
+
+    def __call__(self) -> None:
+        if self._means_stop:
+            self._logger.info("SIGHUP: this service has a terminal, so it stops with it")
+            self._stop()
+        elif self._reload is not None:
+            self._reload()
+        else:
+            self._was_early = True
 
 
 def means_stop() -> bool:
