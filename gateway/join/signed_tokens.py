@@ -81,7 +81,7 @@ class TokenVerifier:
     def change(self, keys: "TokenKeys", required: bool) -> bool:
         """Accept only these keys from now on; return whether they differ. Members stay in their rooms."""
         before, self._keys, self._required = self._keys, keys, required
-        return keys.digest != before.digest
+        return keys != before
 
     def identify_untrusted(
         self, operation: Operation, room: str, user: str, password: str | None, now: float

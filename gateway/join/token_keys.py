@@ -4,9 +4,9 @@ The key determines the algorithm, never the token: so a public key is never used
 the algorithm of any key. Imported only if there is a key file: the library costs start-up time and memory.
 """
 
-import hashlib
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
@@ -23,16 +23,6 @@ class TokenKeys:
     """All keys of the issuer."""
 
     keys: tuple[Key, ...]
-    digest: bytes = field(repr=False)
-    """A hash of the files."""
-
-    def __add__(self, other: "TokenKeys") -> "TokenKeys":
-        return TokenKeys(self.keys + other.keys, self.digest + other.digest)
-
-    @property
-    def has_secret(self) -> bool:
-        """Whether a shared secret is among them: it could also sign, so others may not read the file."""
-        return any(key.is_secret for key in self.keys)
 
     def verify_untrusted(self, token: str) -> bytes:
         """Return the claims (bytes that should be JSON) in a token that one of the keys has signed.
@@ -63,15 +53,13 @@ def load_keys(public: Path | None, secret: Path | None) -> TokenKeys:
     Raises:
         SettingError: a file can not be read, others may write it (or read a secret in it), or its keys are no good.
     """
-    keys = TokenKeys((), b"")
-    if public is not None:
-        keys += _load(public, is_secret=False)
+    keys = () if public is None else _load(public, parse_public_keys)
     if secret is not None:
-        keys += _load(secret, is_secret=True)
-    return keys
+        keys += _load(secret, lambda raw: (parse_shared_secret(raw),))
+    return TokenKeys(keys)
 
 
-def _load(path: Path, is_secret: bool) -> TokenKeys:
+def _load(path: Path, parse: Callable[[bytes], tuple[Key, ...]]) -> tuple[Key, ...]:
     try:
         raw, mode = path.read_bytes(), path.stat().st_mode
     except OSError as exc:
@@ -79,19 +67,9 @@ def _load(path: Path, is_secret: bool) -> TokenKeys:
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SettingError(f"others may write the key file {path}: chmod go-w {path}")
     try:
-        keys = parse_secret(raw) if is_secret else parse_keys(raw)
+        keys = parse(raw)
     except SettingError as exc:
         raise SettingError(f"the key file {path} is of no use: {exc}") from exc
-    if keys.has_secret and mode & stat.S_IROTH:
+    if mode & stat.S_IROTH and any(key.is_secret for key in keys):
         raise SettingError(f"everybody may read the secret in the key file {path}: chmod o-r {path}")
     return keys
-
-
-def parse_keys(raw: bytes) -> TokenKeys:
-    """Return the keys in the bytes of `--auth-key`'s file; raises what `parse_public_keys` raises."""
-    return TokenKeys(parse_public_keys(raw), hashlib.sha256(raw).digest())
-
-
-def parse_secret(raw: bytes) -> TokenKeys:
-    """Return the secret in the bytes of `--auth-secret`'s file; raises what `parse_shared_secret` raises."""
-    return TokenKeys((parse_shared_secret(raw),), hashlib.sha256(raw).digest())

@@ -1,6 +1,7 @@
 """What has a state: a connection, a gateway, a broker and its operators' office, told any frames in any order."""
 
 from collections import deque
+from dataclasses import dataclass
 
 from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
@@ -85,12 +86,15 @@ def conversation(data: bytes) -> None:
         log_values(unanswered)
 
 
+@dataclass(frozen=True, slots=True)
 class Believing(TokenKeys):
-    """Takes any token's claims for true, so that they are read; they stand in the place of the digest."""
+    """Takes any token for true, and for one with these claims, so that they are read."""
+
+    claims: bytes
 
     def verify_untrusted(self, token: str) -> bytes:
         """Return the claims."""
-        return self.digest
+        return self.claims
 
 
 WEBHOOK_CLAIMS = b'{"exp": 1900000000, "aud": "tsudoi-webhook", "rooms": ["d*n"]}'

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.explain.explain import explain_datagram
+from gateway.join.key_forms import parse_public_keys, parse_shared_secret
 from gateway.join.signed_tokens import TokenVerifier
-from gateway.join.token_keys import TokenKeys, parse_keys, parse_secret
+from gateway.join.token_keys import TokenKeys
 from tests.fuzz import stories
 from tests.fuzz.pieces import Pieces
 from tsudoi.ops import configfile
@@ -145,7 +146,7 @@ def _orders(data: bytes) -> None:
 # --- tokens and files ---------------------------------------------------------------------------------------------
 
 
-_keys = parse_secret(SECRET)
+_keys = TokenKeys((parse_shared_secret(SECRET),))
 _trusting = TokenVerifier(_keys, required=False)
 
 
@@ -170,8 +171,8 @@ def _claims(data: bytes) -> None:
 
 def _keys_file(data: bytes) -> None:
     with suppress(SettingError):
-        parse_secret(data)
-    parse_keys(data)
+        parse_shared_secret(data)
+    parse_public_keys(data)
 
 
 def _settings(data: bytes) -> None:
@@ -218,7 +219,7 @@ TARGETS = {
         (TokenVerifier._claims_untrusted, TokenVerifier.webhook_untrusted),
         (MalformedMessage, WrongPassword, InvalidName),
     ),
-    "keys_file": Target(_keys_file, (parse_keys,), (SettingError,)),
+    "keys_file": Target(_keys_file, (parse_public_keys,), (SettingError,)),
     "settings": Target(_settings, (configfile.parse,), (SettingError,)),
     # These have bounds and counters for what is wrong, and never an exception.
     "conversation": Target(stories.conversation, stories.CONVERSATION, ()),

@@ -8,12 +8,13 @@ import pytest
 from gateway.config import Listener, Settings
 from gateway.join.conversation import AskToEnter, Declined, Entered
 from gateway.join.enter import Entry, EntryRules
+from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PENDING
 from gateway.join.quotas import Quotas, Verdict
 from gateway.join.room_list import RoomList
 from gateway.join.session_tokens import SessionTokens
 from gateway.join.signed_tokens import TokenVerifier
-from gateway.join.token_keys import parse_secret
+from gateway.join.token_keys import TokenKeys
 from gateway.listeners import sockaddr
 from tests.support.fakes import ScriptedGateway, a_grant
 from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Refused
@@ -131,7 +132,7 @@ def test_a_password_that_nobody_checked_frees_its_place() -> None:
 
 
 def test_a_signed_token_gives_name_and_rights_or_a_refusal_of_its_own() -> None:
-    entrance = Entrance(verifier=TokenVerifier(parse_secret(SECRET), required=True))
+    entrance = Entrance(verifier=TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), required=True))
     refusal = entrance.decide(entrance.client())
     assert refusal == Declined(Status.WRONG_PASSWORD, "a token is needed here", counted_as="token_refused")
     token = jwt.encode({"name": "carol", "moderator": True, "exp": WALL_NOW + 60}, SECRET)

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.join.key_forms import Key, parse_public_keys, parse_shared_secret
 from gateway.join.signed_tokens import (
     LEEWAY_S,
     MAX_TOKEN,
@@ -33,7 +34,7 @@ from gateway.join.signed_tokens import (
     looks_like_token,
     without_token,
 )
-from gateway.join.token_keys import TokenKeys, parse_keys, parse_secret
+from gateway.join.token_keys import TokenKeys
 from tests.support import strategies
 from tsudoi.protocol.codes import Operation, Rights, Status
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, PeerError, SettingError, WrongPassword
@@ -61,7 +62,8 @@ def a_token(signed_with: Any = SECRET, algorithm: str = "HS256", kid: str | None
 
 
 def a_verifier(required: bool = False, raw: bytes = SECRET) -> TokenVerifier:
-    return TokenVerifier(parse_secret(raw) if raw == SECRET else parse_keys(raw), required)
+    keys = (parse_shared_secret(raw),) if raw == SECRET else parse_public_keys(raw)
+    return TokenVerifier(TokenKeys(keys), required)
 
 
 def identify(
@@ -275,7 +277,8 @@ def test_keys_are_changed_one_after_the_other() -> None:
     assert identify(a_token(OTHER_ED25519, "EdDSA"), verifier=verifier).user == "alice"
     with pytest.raises(WrongPassword):
         identify(a_token(OTHER_ED25519, "EdDSA", kid="old"), verifier=verifier)
-    assert verifier.change(parse_keys(json.dumps(jwk(OTHER_ED25519, "new")).encode()), required=False)
+    new = TokenKeys(parse_public_keys(json.dumps(jwk(OTHER_ED25519, "new")).encode()))
+    assert verifier.change(new, required=False)
     with pytest.raises(WrongPassword):
         identify(a_token(ED25519, "EdDSA", kid="old"), verifier=verifier)
     assert identify(a_token(OTHER_ED25519, "EdDSA", kid="new"), verifier=verifier).user == "alice"
@@ -314,17 +317,17 @@ SMALL = rsa.generate_private_key(65537, 1024)
 )
 def test_what_is_no_good_key_is_refused_in_one_line(raw: bytes, words: str) -> None:
     with pytest.raises(SettingError, match=words) as caught:
-        parse_keys(raw)
+        parse_public_keys(raw)
     assert "\n" not in str(caught.value)
 
 
 @given(st.binary() | st.text().map(str.encode) | st.binary().map(lambda raw: b"{" + raw))
 def test_a_key_file_is_understood_or_refused(raw: bytes) -> None:
     try:
-        keys = parse_keys(raw)
+        keys = parse_public_keys(raw)
     except SettingError:
         return
-    assert isinstance(keys, TokenKeys)
+    assert all(isinstance(key, Key) for key in keys)
 
 
 # --- hostile bytes -------------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ import uvloop
 from structlog.testing import capture_logs
 
 from gateway.config import Listener, Settings
+from gateway.join.key_forms import parse_shared_secret
 from gateway.join.signed_tokens import TokenVerifier
-from gateway.join.token_keys import parse_secret
+from gateway.join.token_keys import TokenKeys
 from gateway.listeners.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allowed
 from tests.support.fakes import ScriptedGateway, a_grant, room_name
 from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Rooms
@@ -570,7 +571,7 @@ def test_a_signed_token_is_checked_at_the_listener() -> None:
     token = jwt.encode(claims, secret)
 
     async def scenario() -> None:
-        verifier = TokenVerifier(parse_secret(secret), required=True)
+        verifier = TokenVerifier(TokenKeys((parse_shared_secret(secret),)), required=True)
         async with running(verifier=verifier) as (gateway, listener, _):
             for user, room, reason in (
                 ("alice", "den", "Wrong password: a token is needed here"),

@@ -11,9 +11,10 @@ import uvloop
 
 from gateway.config import Settings, WebhookListener
 from gateway.counters import Counters
+from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PasswordAttempts
 from gateway.join.signed_tokens import TokenVerifier
-from gateway.join.token_keys import parse_secret
+from gateway.join.token_keys import TokenKeys
 from gateway.link.link import Link
 from gateway.link.requests import OnAnswer
 from gateway.listeners import webhook
@@ -57,7 +58,7 @@ class Place:
 
     def __init__(self) -> None:
         settings, self.counters, self.broker = Settings(), Counters(), Broker()
-        verifier = TokenVerifier(parse_secret(SECRET), required=False)
+        verifier = TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), required=False)
         rules = Rules(settings, self.counters, verifier, PasswordAttempts(settings, self.counters))
         self.server = WebhookServer(rules, self.counters, cast(Link, self.broker), lambda: None)
         self.port = 0

@@ -5,9 +5,10 @@ import pytest
 
 from gateway.config import Settings
 from gateway.counters import Counters
+from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PasswordAttempts
 from gateway.join.signed_tokens import WEBHOOK_AUDIENCE, TokenVerifier
-from gateway.join.token_keys import parse_secret
+from gateway.join.token_keys import TokenKeys
 from gateway.webhook.rules import Rules
 
 SECRET = b"a secret of at least thirty-two bytes"
@@ -23,7 +24,8 @@ def a_token(**claims: object) -> str:
 def new_rules(**settings: object) -> Rules:
     changed = Settings(**settings)  # type: ignore[arg-type]
     counters = Counters()
-    return Rules(changed, counters, TokenVerifier(parse_secret(SECRET), False), PasswordAttempts(changed, counters))
+    verifier = TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), False)
+    return Rules(changed, counters, verifier, PasswordAttempts(changed, counters))
 
 
 @pytest.fixture
