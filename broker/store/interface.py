@@ -4,6 +4,7 @@ The broker decides on its own copy of the rooms and gives each turn's changes to
 transaction in a file, one round trip to a server.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple, Protocol
@@ -118,6 +119,19 @@ class Chunk(NamedTuple):
     at_ms: int
     news: bytes
     """A serialized `tsudoi.protocol.backbone.News`."""
+
+
+def with_entries(chunks: Iterable[Chunk], after: int, limit: int) -> list[Chunk]:
+    """Return the chunks of a log that have entries after an offset, in order, until they hold `limit` of these."""
+    found: list[Chunk] = []
+    for chunk in chunks:
+        if chunk.last <= after:
+            continue
+        if limit <= 0:
+            break
+        found.append(chunk)
+        limit -= chunk.last - max(chunk.first - 1, after)
+    return found
 
 
 @dataclass(slots=True)

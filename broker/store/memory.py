@@ -2,8 +2,12 @@
 
 from bisect import bisect_right
 from threading import Lock
+from typing import TypeVar
 
-from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
+from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot, with_entries
+
+_Key = TypeVar("_Key")
+_Row = TypeVar("_Row")
 
 
 class MemoryStore:
@@ -46,23 +50,11 @@ class MemoryStore:
     def commit(self, batch: Batch) -> None:
         with self._mutex:
             self._rooms.update(batch.rooms)
-            for member_id, member in batch.members.items():
-                if member is None:
-                    self._members.pop(member_id, None)
-                else:
-                    self._members[member_id] = member
+            _change(self._members, batch.members)
+            _change(self._restrictions, batch.restrictions)
+            _change(self._posts, batch.posts)
             for chunk in batch.chunks:
                 self._logs.setdefault(chunk.room, []).append(chunk)
-            for key, restriction in batch.restrictions.items():
-                if restriction is None:
-                    self._restrictions.pop(key, None)
-                else:
-                    self._restrictions[key] = restriction
-            for post_key, post in batch.posts.items():
-                if post is None:
-                    self._posts.pop(post_key, None)
-                else:
-                    self._posts[post_key] = post
             self._accepted.update(batch.accepted)
             self._delivered.update(batch.delivered)
             for room_id in batch.purged:
@@ -86,13 +78,7 @@ class MemoryStore:
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
         with self._mutex:
             log = self._logs.get(room, [])
-            found: list[Chunk] = []
-            for chunk in log[bisect_right(log, after, key=lambda c: c.last) :]:
-                if limit <= 0:
-                    break
-                found.append(chunk)
-                limit -= chunk.last - max(chunk.first - 1, after)
-            return found
+            return with_entries(log[bisect_right(log, after, key=lambda c: c.last) :], after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         with self._mutex:
@@ -109,3 +95,11 @@ class MemoryStore:
 
     def close(self) -> None:
         pass
+
+
+def _change(table: dict[_Key, _Row], changes: dict[_Key, _Row | None]) -> None:
+    for key, row in changes.items():
+        if row is None:
+            table.pop(key, None)
+        else:
+            table[key] = row

@@ -16,7 +16,7 @@ from typing import Any
 
 from tsudoi.protocol.errors import StoreError
 
-from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
+from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot, with_entries
 from .postgres_link import Link
 from .unfolded_turns import UnfoldedTurns, decode_turn, encode_turn
 
@@ -108,18 +108,10 @@ class PostgresStore:
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
         with self._mutex:
-            found: list[Chunk] = []
             recent = self._turns.chunks.get(room, ())
             # A chunk holds at least one entry.
             rows = () if recent and recent[0].first <= after + 1 else self._link.fetch(_READ, SHARD, room, after, limit)
-            for chunk in [*(Chunk(*row) for row in rows), *recent]:
-                if chunk.last <= after:
-                    continue
-                if limit <= 0:
-                    break
-                found.append(chunk)
-                limit -= chunk.last - max(chunk.first - 1, after)
-            return found
+            return with_entries([*(Chunk(*row) for row in rows), *recent], after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         with self._mutex:

@@ -56,9 +56,6 @@ class Link:
         self.place = f"{place.hostname or 'this machine'}{place.path}"
         try:
             self._run(self._open(url))
-        except StoreInUse:
-            self.close()
-            raise
         except (*_ERRORS, ValueError) as exc:
             self.close()
             raise SettingError(f"can not open the store at {self.place}: {self._illness or _why(exc)}") from exc

@@ -63,23 +63,19 @@ class SqliteStore:
         self._holds_erased = False
         """The WAL may still have texts that were erased from the database."""
         try:
-            has_wal = sqlite_file.wal_path(path).exists()
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
-            try:
+            with contextlib.ExitStack() as opened:
+                opened.callback(self._locks.close)
+                has_wal = sqlite_file.wal_path(path).exists()
+                self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
+                opened.callback(self._db.close)
                 lacks_turns = self._prepare(path, durability)
                 self._logs = Logs(self._db)
                 self._check_whence(path, has_wal, boot)
                 self._has_lost |= lacks_turns
                 self._note_open(boot if durability == "process" else "")
-            except (sqlite3.Error, OSError, msgspec.MsgspecError, SettingError):
-                self._db.close()
-                raise
+                opened.pop_all()
         except (sqlite3.Error, OSError, msgspec.MsgspecError) as exc:
-            self._locks.close()
             raise SettingError(f"can not open the store {path}: {exc}") from exc
-        except SettingError:
-            self._locks.close()
-            raise
 
     def _check_whence(self, path: Path, has_wal: bool, boot: str) -> None:
         """Begin new epochs if commits may be missing, or the file is a copy; raise SettingError for a wrong name."""

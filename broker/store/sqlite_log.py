@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from .interface import Batch, Chunk
+from .interface import Batch, Chunk, with_entries
 from .unfolded_turns import UnfoldedTurns, decode_turn, encode_turn
 
 _AGED_AT_ONCE = 10_000
@@ -84,17 +84,10 @@ class Logs:
         return 0 if row is None else int(row[0])
 
     def read(self, room: int, after: int, limit: int) -> list[Chunk]:
-        found: list[Chunk] = []
         query = f"SELECT {_LOG} FROM log WHERE room=? AND last>? ORDER BY last"
         rows = (_chunks_in(row) for row in self._db.execute(query, (room, after)))
-        for chunk in itertools.chain(itertools.chain.from_iterable(rows), self.turns.chunks.get(room, ())):
-            if chunk.last <= after:
-                continue
-            if limit <= 0:
-                break
-            found.append(chunk)
-            limit -= chunk.last - max(chunk.first - 1, after)
-        return found
+        folded = itertools.chain.from_iterable(rows)
+        return with_entries(itertools.chain(folded, self.turns.chunks.get(room, ())), after, limit)
 
     def purge(self, rooms: set[int]) -> None:
         """Drop whole logs."""
