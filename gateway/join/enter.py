@@ -18,7 +18,7 @@ from ..chat.members import Member
 from ..config import Listener, Settings
 from ..counters import TOKEN_REFUSED, Counters
 from .conversation import AskToEnter, Declined, Entered
-from .password_attempts import PasswordAttempts
+from .password_attempts import PasswordAttempts, was_wrong
 from .quotas import Quotas, Verdict
 from .rate_keys import RateKeys
 from .room_list import RoomList
@@ -122,7 +122,7 @@ class Entry:
         self._pending = None
         is_create = not isinstance(asked, Join)  # not `isinstance(asked, Create)`: Join is a subclass
         if asked.password and not is_create and not asked.known_only:
-            rules.passwords.end(self._ip, asked.room, asked.user, _was_right(answer), now)
+            rules.passwords.end(self._ip, asked.room, asked.user, was_wrong(answer), now)
         if isinstance(answer, Refused):
             return Declined(Status(answer.status) if answer.status in _STATUSES else Status.BAD_REQUEST, answer.detail)
         if not isinstance(answer, Granted):
@@ -155,10 +155,3 @@ class Entry:
             return False
         self._rules.core.leave(member, LeaveReason.LEFT, now)
         return True
-
-
-def _was_right(answer: Answer | None) -> bool | None:
-    """Return whether a password was right; None: the directory did not check it."""
-    if isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD:
-        return False
-    return True if isinstance(answer, Granted) else None

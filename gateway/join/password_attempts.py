@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.token_bucket import Buckets
+from tsudoi.protocol.backbone import Answer, Refused
+from tsudoi.protocol.codes import Status
 
 from ..config import Settings
 from ..counters import Counters
@@ -65,8 +67,8 @@ class PasswordAttempts:
         self._pending[key] = self._pending.get(key, 0) + 1
         return True
 
-    def end(self, ip: str, room: str, user: str, right: bool | None, now: float) -> None:
-        """Note that a password was right, was wrong, or was not checked (None).
+    def end(self, ip: str, room: str, user: str, was_wrong: bool, now: float) -> None:
+        """Note that a password was wrong, or else right or not checked.
 
         Each further wrong password of a name doubles the time until that name may try again.
         """
@@ -75,7 +77,7 @@ class PasswordAttempts:
             self._pending[key] -= 1
         else:
             del self._pending[key]
-        if right is not False:
+        if not was_wrong:
             self._by_room.refund(room, self._burst_of_room())
             self._by_address.refund((room, key), self._burst_of_address())
             return
@@ -104,3 +106,8 @@ class PasswordAttempts:
 
     def _burst_of_room(self) -> float:
         return max(self._settings.room_password_rate * ROOM_BURST_S, 1.0)
+
+
+def was_wrong(answer: Answer | None) -> bool:
+    """Return whether the directory has answered that a password was wrong."""
+    return isinstance(answer, Refused) and answer.status == Status.WRONG_PASSWORD

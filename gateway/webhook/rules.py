@@ -26,7 +26,7 @@ from tsudoi.protocol.untrusted import PARSE_ERRORS
 
 from ..config import Settings
 from ..counters import Counters
-from ..join.password_attempts import PasswordAttempts
+from ..join.password_attempts import PasswordAttempts, was_wrong
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..join.signed_tokens import TokenNotFor, TokenVerifier
 from .answers import Answer, Refusal, said
@@ -139,7 +139,7 @@ class Rules:
     ) -> Answer:
         """Return the answer to the client; `answer` is the broker's, None if none came in time."""
         if post.password and not post.known_only:
-            self.passwords.end(ip, post.room, post.user, _was_right(answer), now)
+            self.passwords.end(ip, post.room, post.user, was_wrong(answer), now)
         match answer:
             case backbone.Posted(user, epoch, offset, True):
                 return said(post.room, user, epoch, offset)
@@ -258,10 +258,3 @@ def _user(permit: Permit, message: _Message) -> UserName:
     if permit.user is not None and named not in (None, permit.user):
         raise Refusal(403, f'the token is for the name {permit.user}: leave out "name"')
     return permit.user or named  # type: ignore[return-value]
-
-
-def _was_right(answer: backbone.Answer | None) -> bool | None:
-    """Return whether a password was right; None: the directory did not check it."""
-    if isinstance(answer, backbone.Refused) and answer.status == Status.WRONG_PASSWORD:
-        return False
-    return True if isinstance(answer, backbone.Posted) else None

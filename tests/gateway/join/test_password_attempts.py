@@ -23,7 +23,7 @@ def wrong(attempts: PasswordAttempts, now: float, user: str = EVE, room: str = R
     """Try a wrong password; return whether it was checked."""
     if not attempts.begin(ip, room, user, now):
         return False
-    attempts.end(ip, room, user, False, now)
+    attempts.end(ip, room, user, was_wrong=True, now=now)
     return True
 
 
@@ -31,7 +31,7 @@ def right(attempts: PasswordAttempts, now: float, user: str = ANN, room: str = R
     """Try the right password; return whether it was checked."""
     if not attempts.begin(ip, room, user, now):
         return False
-    attempts.end(ip, room, user, True, now)
+    attempts.end(ip, room, user, was_wrong=False, now=now)
     return True
 
 
@@ -40,7 +40,7 @@ def test_attempts_are_counted_whatever_networks_are_limited_meanwhile() -> None:
     attempts = PasswordAttempts(settings, Counters())
     assert attempts.begin(ONE, ROOM, EVE, 0.0)
     settings.unlimited = (ip_network("192.0.2.0/24"),)
-    attempts.end(ONE, ROOM, EVE, False, 0.0)
+    attempts.end(ONE, ROOM, EVE, was_wrong=True, now=0.0)
     for number in range(NAMES):
         assert wrong(attempts, 0.0, f"eve{number}")
     settings.unlimited = ()
@@ -52,7 +52,7 @@ def test_this_machine_is_not_limited() -> None:
     attempts, _ = made(password_tries=1)
     for _ in range(100):
         assert attempts.begin("127.0.0.1", ROOM, EVE, 0.0)
-        attempts.end("127.0.0.1", ROOM, EVE, None, 0.0)
+        attempts.end("127.0.0.1", ROOM, EVE, was_wrong=False, now=0.0)
 
 
 def test_a_name_is_limited_at_an_unlimited_address_too() -> None:
@@ -107,7 +107,7 @@ def test_the_broker_checks_so_many_of_an_address_at_a_time() -> None:
     tries = [attempts.begin(ONE, f"room{number}", ANN, 0.0) for number in range(PENDING + 1)]
     assert tries == [True] * PENDING + [False]
     assert attempts.begin(OTHER, ROOM, ANN, 0.0)
-    attempts.end(ONE, "room0", ANN, None, 0.0)
+    attempts.end(ONE, "room0", ANN, was_wrong=False, now=0.0)
     assert attempts.begin(ONE, ROOM, ANN, 0.0)
 
 
@@ -129,9 +129,8 @@ def test_a_room_that_is_attacked_from_everywhere_is_tried_at_a_pace() -> None:
 def test_right_passwords_use_nothing_up_and_rooms_that_owe_nothing_are_forgotten() -> None:
     attempts, counters = made(room_password_rate=0.1)
     for number in range(100):
-        for outcome in (True, None):
-            assert attempts.begin(ONE, ROOM, f"m{number}", 0.0)
-            attempts.end(ONE, ROOM, f"m{number}", outcome, 0.0)
+        assert attempts.begin(ONE, ROOM, f"m{number}", 0.0)
+        attempts.end(ONE, ROOM, f"m{number}", was_wrong=False, now=0.0)
     assert (counters.room_passwords_limited, counters.passwords_limited) == (0, 0)
     assert len(attempts._by_room) == len(attempts._by_address) == len(attempts._pending) == 0
 
@@ -140,25 +139,23 @@ def test_addresses_names_and_rooms_are_forgotten_in_the_end() -> None:
     attempts, _ = made()
     for number in range(ADDRESSES + 100):
         ip = f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"
-        for outcome, room in ((number % 2 == 0, ip), (False, ROOM)):
+        for is_wrong, room in ((number % 2 == 1, ip), (True, ROOM)):
             if attempts.begin(ip, room, ip, 0.0):
-                attempts.end(ip, room, ip, outcome, 0.0)
+                attempts.end(ip, room, ip, is_wrong, 0.0)
     assert max(len(attempts._guessers), len(attempts._by_address)) <= ADDRESSES
     assert len(attempts._by_room) <= ROOMS
     assert len(attempts._pending) == 0
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.sampled_from([True, False, None])), max_size=60)
-)
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xy"), st.booleans()), max_size=60))
 def test_a_name_without_a_wrong_password_is_checked_as_long_as_its_address_has_some_left(
-    steps: list[tuple[str, str, bool | None]],
+    steps: list[tuple[str, str, bool]],
 ) -> None:
     attempts, _ = made(password_tries=2, room_password_rate=1_000.0)
     wrongs = 0
-    for number, (room, user, outcome) in enumerate(steps):
+    for number, (room, user, is_wrong) in enumerate(steps):
         if attempts.begin(ONE, room, user, number / 100):
-            attempts.end(ONE, room, user, outcome, number / 100)
-            wrongs += outcome is False
+            attempts.end(ONE, room, user, is_wrong, number / 100)
+            wrongs += is_wrong
     for room in "ab":
         assert right(attempts, 1.0, "ann", room) or wrongs >= NAMES * 2
