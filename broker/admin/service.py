@@ -227,9 +227,16 @@ def _listed_member(member: Member) -> admin_frames.Member:
         int(member.rare.rights),
         member.dialect,
         member.ip,
-        member.address.decode(errors="replace"),
+        host_and_port(member.address),
         member.gateway,
     )
+
+
+def host_and_port(address: bytes) -> str:
+    """Return the UDP address of a member (host, port, scope, the gateway's own address) as HOST:PORT."""
+    host, _, rest = address.decode(errors="replace").partition(" ")
+    port = rest.partition(" ")[0]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if port else host
 
 
 def _checked(text: str) -> str:

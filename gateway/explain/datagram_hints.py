@@ -26,6 +26,9 @@ from .mistakes import Hint, Mistake, hint
 _TOKEN = re.compile(rb"(?=([0-9a-f]{32}))")
 _ANY_CASE = re.compile(rb"(?=([0-9a-fA-F]{32}))")
 _HEX = re.compile(rb"[0-9a-f]+")
+_HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
+_MISSING = 4
+"""Characters by which a token is damaged, so that it is still taken for one."""
 _REFUSAL = CLASSIC.refused[0].text.partition("{")[0].encode()
 _DIGITS = re.compile(rb"\d{2,6}")
 _RAW_TOKEN = names.TOKEN_SIZE // 2
@@ -104,26 +107,40 @@ def _text(text: bytes, dialect: Dialect) -> Iterator[Hint]:
 
 def _why_unknown(data: bytes, size: int, read: Datagram | None, whose: WhoseToken) -> Iterator[Hint]:
     """Yield why no token is known, the likeliest reason first; at least one."""
-    at = _token_at(data, whose)
+    places = [found.start() for found in _ANY_CASE.finditer(data)]
+    owners = ((at, whose(data[at : at + names.TOKEN_SIZE].lower())) for at in places)
+    known_at, owner = next((each for each in owners if each[1] is not None), (None, None))
+    if known_at is None and read is not None:
+        # Digits and a to f of the name or the text beside a damaged token may look like the rest of it.
+        yield from _damaged(read[1])
+    at = known_at if known_at is not None else _guess(places, read)
     if at is None:
         yield from _without_token(data, size, read, whose)
         yield hint(Mistake.NO_TOKEN_ANYWHERE)
         return
     if not _TOKEN.match(data, at):
         yield hint(Mistake.TOKEN_UPPER_CASE)
-    yield from _token_elsewhere(data, at, read)
+    yield from _token_elsewhere(data, at, read, owner)
     yield hint(Mistake.TOKEN_UNKNOWN)
 
 
-def _token_at(data: bytes, whose: WhoseToken) -> int | None:
-    """Return where a token begins: a known one, else the first that looks like one."""
-    places = [found.start() for found in _ANY_CASE.finditer(data)]
-    known = (at for at in places if whose(data[at : at + names.TOKEN_SIZE].lower()) is not None)
-    return next(known, places[0] if places else None)
+def _guess(places: list[int], read: Datagram | None) -> int | None:
+    """Return which of the places that look like a token is one: that of the sizes, else the first."""
+    declared = MIN_UP + len(read[0]) if read is not None else None
+    return declared if declared in places else next(iter(places), None)
 
 
-def _token_elsewhere(data: bytes, at: int, read: Datagram | None) -> Iterator[Hint]:
-    """What is wrong with the sizes, given that a token begins at `at`."""
+def _damaged(token: bytes) -> Iterator[Hint]:
+    """What is wrong with a token whose sizes are right, if most of it is a token's characters."""
+    other = [at for at, byte in enumerate(token) if byte not in _HEX_DIGITS]
+    if not other and names.TOKEN_SIZE - _MISSING <= len(token) < names.TOKEN_SIZE:
+        yield hint(Mistake.TOKEN_CUT, size=len(token))
+    elif len(token) == names.TOKEN_SIZE and 0 < len(other) <= _MISSING:
+        yield hint(Mistake.TOKEN_NOT_HEX, at=other[0], byte=f"{token[other[0]]:02x}")
+
+
+def _token_elsewhere(data: bytes, at: int, read: Datagram | None, owner: Known | None) -> Iterator[Hint]:
+    """What is wrong with the sizes, given that a token begins at `at`; `owner` if it is a known one."""
     room_size, token_size = data[0], data[1]
     begin = MIN_UP + room_size
     if at >= HEADER_SIZE and _header(data) is not None and data[HEADER_SIZE : HEADER_SIZE + 1] != b"":
@@ -138,6 +155,8 @@ def _token_elsewhere(data: bytes, at: int, read: Datagram | None) -> Iterator[Hi
         yield hint(Mistake.SIZES_ARE_TEXT)
     elif (width := _width(data, at)) is not None:
         yield hint(Mistake.SIZES_WIDE, width=width)
+    elif owner is not None and data[:at].endswith(owner.room) and at - len(owner.room) not in (0, MIN_UP):
+        yield hint(Mistake.SIZES_COUNT, count=at - len(owner.room))
     elif read is not None and token_size > names.TOKEN_SIZE and begin <= at <= begin + token_size - names.TOKEN_SIZE:
         yield hint(Mistake.TOKEN_WRAPPED, size=token_size)
     elif at == begin:

@@ -9,13 +9,15 @@ from itertools import permutations
 from typing import NamedTuple
 
 from tsudoi.protocol.client.header import HEADER_SIZE, Header, split_untrusted
+from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 
 from .encodings import is_text
 from .mistakes import Hint, Mistake, hint
 
-FIELDS = ("room size", "operation", "state")
+FIELDS = (Words("room size", "ルーム名長"), Words("operation", "操作"), Words("state", "状態"))
+_PAYLOAD_SIZE = Words("payload size", "ペイロード長")
 SIZE_AT = len(FIELDS)
 """Where the payload size begins."""
 PLAUSIBLE = 4_096
@@ -89,10 +91,10 @@ def _digits(data: bytes, size: bytes) -> Iterator[Reading]:
         ((1,), data[0], operation),
         ((0, 1), room, operation),
     ):
-        names = [FIELDS[each] for each in fields]
+        names = tuple(FIELDS[each] for each in fields)
         if in_text is not None:
-            names.append("payload size")
-        yield Reading(hint(Mistake.NUMBERS_ARE_TEXT, fields=", ".join(names)), r, o, payload)
+            names += (_PAYLOAD_SIZE,)
+        yield Reading(hint(Mistake.NUMBERS_ARE_TEXT, fields=names), r, o, payload)
 
 
 def _digit(byte: int) -> int:
@@ -105,7 +107,11 @@ def _byte_orders(room: int, operation: int, size: bytes) -> Iterator[Reading]:
         if not any(size[: -len(part)]):
             little = int.from_bytes(part, "little")
             if little != int.from_bytes(size, "big"):
-                yield Reading(hint(Mistake.SIZE_LITTLE_ENDIAN, size=little, width=len(part)), room, operation, little)
+                # In one byte, and with one byte behind it, both mistakes are the same bytes.
+                is_shift = len(part) == 2 and little < 256
+                mistake = Mistake.SIZE_SHIFTED if is_shift else Mistake.SIZE_LITTLE_ENDIAN
+                values = {"size": little} if is_shift else {"size": little, "width": len(part)}
+                yield Reading(hint(mistake, **values), room, operation, little)
     for width in (2, 4, 8):
         if not any(size[width:]) and size[0] == 0:
             big = int.from_bytes(size[:width], "big")
@@ -119,7 +125,7 @@ def _orders(data: bytes, payload: int) -> Iterator[Reading]:
         # order[i] is the field that byte i holds.
         value = {field: data[at] for at, field in enumerate(order)}
         if value[2] <= 2:
-            names = ", ".join(FIELDS[each] for each in order)
+            names = tuple(FIELDS[each] for each in order)
             yield Reading(hint(Mistake.FIELDS_SWAPPED, order=names), value[0], value[1], payload)
 
 

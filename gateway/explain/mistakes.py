@@ -52,6 +52,11 @@ class Mistake(Enum):
         "the payload size is little-endian ({width} bytes); big-endian is right: it seems to mean {size}",
         "ペイロード長がリトルエンディアン ({width} バイト)。ビッグエンディアンが正しい: {size} のつもりに見える",
     )
+    SIZE_SHIFTED = Words(
+        "the payload size, {size}, stands one byte too early: is a byte too many behind it, or is it little-endian"
+        " (2 bytes)?",
+        "ペイロード長 {size} が 1 バイト前にずれている: 後ろに 1 バイト余分か、リトルエンディアン (2 バイト) か",
+    )
     SIZE_PADDED_BEHIND = Words(
         "the payload size, {size}, is at the beginning of its 29 bytes; it belongs at the end, with zeros before it",
         "ペイロード長 {size} が 29 バイトの先頭にある。ゼロを前に詰め、末尾に置くこと",
@@ -144,8 +149,8 @@ class Mistake(Enum):
         "names are not UTF-8; they seem to be {encoding}", "名前が UTF-8 ではない。{encoding} に見える"
     )
     PORT_AT_END = Words(
-        "the payload is UTF-8 but for its last two bytes: a port there belongs to tcrp-ok",
-        "ペイロードは最後の 2 バイトを除けば UTF-8: そこに置くポート番号は tcrp-ok のもの",
+        "the payload is UTF-8 but for its end: is a byte of the name wrong, or is it a port (which only tcrp-ok has)?",
+        "ペイロードは末尾を除けば UTF-8: 名前のバイトの誤りか、ポート番号か。そこにポートを置くのは tcrp-ok だけ",
     )
     PADDED_WITH_ZEROS = Words(
         "names are filled up with zero bytes; send them without", "名前がゼロバイトで埋められている。付けずに送ること"
@@ -223,6 +228,10 @@ class Mistake(Enum):
         "the sizes are missing: the room's name and the token are there, the two bytes before them are not",
         "長さがない: ルーム名とトークンはあるが、その前の 2 バイトがない",
     )
+    SIZES_COUNT = Words(
+        "before the room's name there should be two bytes, room size and token size; there are {count}",
+        "ルーム名の前にはルーム名長とトークン長の 2 バイトが来る。ここでは {count} バイトある",
+    )
     TOKEN_FIRST = Words("the token stands before the room's name", "トークンがルーム名より前にある")
     ROOM_SIZE_WRONG = Words(
         "the room size is {size}, but the token begins after {right} bytes of name",
@@ -254,6 +263,11 @@ class Mistake(Enum):
     TOKEN_CUT = Words(
         "the token has {size} characters; it has 32: was the reply read to its end?",
         "トークンが {size} 文字。正しくは 32 文字: 返事を最後まで読んだか",
+    )
+    TOKEN_NOT_HEX = Words(
+        "the token's character {at} is the byte {byte}, which no token has: was it taken from the right place of the"
+        " reply?",
+        "トークンの {at} 文字目 (0 から) がバイト {byte}。トークンには現れない値: 返事の正しい位置から取ったか",
     )
     TOKEN_UNKNOWN = Words(
         "the token is not known: is it of another server, or of a room that has closed?",
@@ -302,14 +316,21 @@ class Mistake(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A mistake, and the values for its words."""
+    """A mistake, and the values for its words: numbers, names, and tuples of Words."""
 
     mistake: Mistake
     values: Mapping[str, object] = field(default_factory=dict)
 
     def text(self, language: Language = "en") -> str:
         """Return it as a sentence without a full stop."""
-        return self.mistake.value.text(language, **self.values)
+        return self.mistake.value.text(language, **{key: _written(each, language) for key, each in self.values.items()})
+
+
+def _written(value: object, language: Language) -> object:
+    """Return a value as it stands in a sentence: fields' names, which are Words, in its language."""
+    if isinstance(value, tuple):
+        return ("、" if language == "ja" else ", ").join(each.text(language) for each in value)
+    return value
 
 
 def hint(mistake: Mistake, /, **values: object) -> Hint:

@@ -225,8 +225,8 @@ class WebhookServer:
         self._certificate = certificate
         self._servers: list[asyncio.Server] = []
         self._tls_listeners: list[TlsListener] = []
-        self._refusals: LogThrottle[tuple[str, int]] = LogThrottle(LOGGED_KINDS, LOGGED_AGAIN_S)
-        """By address and status."""
+        self._refusals: LogThrottle[tuple[str, str]] = LogThrottle(LOGGED_KINDS, LOGGED_AGAIN_S)
+        """By address and reason."""
         self._open: set[WebhookConnection] = set()
         self._all_closed = asyncio.Event()
         raise_descriptors(rules.settings.connections + SPARE_DESCRIPTORS + CONNECTIONS)
@@ -294,11 +294,12 @@ class WebhookServer:
             self._all_closed.set()
 
     def log(self, ip: str, status: int, room: str, why: str) -> None:
-        """Log a request; of an address's refusals with one status only one now and then."""
+        """Log a request; of an address's refusals for one reason only one now and then."""
         if not why:
             logger.debug("posted", ip=ip, room=room)
-        elif self._refusals.touch((ip, status), monotonic(), LOGGED, LOGGED_AT_ONCE):
-            logger.info("a post was refused", ip=ip, status=status, room=room, why=why)
+        elif self._refusals.touch((ip, why), monotonic(), LOGGED, LOGGED_AT_ONCE):
+            where = {"room": room} if room else {}  # not known before the token is
+            logger.info("a post was refused", ip=ip, status=status, why=why, **where)
 
     def settle_soon(self) -> None:
         """Call `settle` once for all that happens in this turn of the event loop."""

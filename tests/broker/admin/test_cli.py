@@ -62,7 +62,7 @@ def test_tables_are_for_people_and_json_for_scripts(person: Person) -> None:
         ["集会所", "[bold]", ""],
     ]
     assert person.parses("rooms")["rooms"][0]["name"] == "集会所"
-    assert [each["address"] for each in person.parses("members", "集会所")["members"]] == ["192.0.2.1 5000 0", ""]
+    assert [each["address"] for each in person.parses("members", "集会所")["members"]] == ["192.0.2.1:5000", ""]
     assert len(cells(person.reads("room", "集会所"))) == 1 + 1 + 2
     assert [each["name"] for each in person.parses("room", "集会所")["in_it"]] == ["アリス", "[bold]"]
     assert person.parses("counters")["members"] == 2

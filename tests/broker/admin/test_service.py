@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from broker.admin.service import ANNOUNCED_A_TICK, TEXT_SIZE
+from broker.admin.service import ANNOUNCED_A_TICK, TEXT_SIZE, host_and_port
 from broker.rooms.bans_and_mutes import RESTRICTIONS_A_ROOM
 from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_create, a_join, addressed, left, said
@@ -34,7 +34,7 @@ def test_rooms_and_members_are_listed(admin: OperatedBroker) -> None:
     assert room.entries == 3
     alice, bob = admin.ask(admin_frames.ListMembers()).members
     assert (alice.room, alice.name, alice.host, alice.rights, alice.gateway) == ("den", "alice", True, 0, A)
-    assert (alice.dialect, alice.ip, alice.address) == ("tcrp", "192.0.2.1", "192.0.2.1 5000 0")
+    assert (alice.dialect, alice.ip, alice.address) == ("tcrp", "192.0.2.1", "192.0.2.1:5000")
     assert (bob.name, bob.host, bob.rights, bob.address) == ("bob", False, Rights.MODERATOR, "")
     assert admin.names("den") == ["alice", "bob"]
 
@@ -341,3 +341,15 @@ def test_configured_rooms_are_made_once(admin: OperatedBroker) -> None:
         admin.ask(admin_frames.Persist("lobby", topic="welcome"))
         admin.start_again()
     assert admin.rooms()["lobby"].topic == "welcome"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (b"2001:db8::1 5000 0 2001:db8::2", "[2001:db8::1]:5000"),
+        (b"192.0.2.1 5000 0 192.0.2.2", "192.0.2.1:5000"),
+        (b"", ""),
+    ],
+)
+def test_an_operator_sees_a_members_address_as_host_and_port(address: bytes, shown: str) -> None:
+    assert host_and_port(address) == shown

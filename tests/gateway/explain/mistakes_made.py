@@ -112,6 +112,10 @@ IN_THE_HEADER: dict[str, Made] = {
         lambda raw: _with_size(raw, bytes(25) + _size(raw).to_bytes(4, "little")),
         Mistake.SIZE_LITTLE_ENDIAN,
     ),
+    "one byte too early": (
+        lambda raw: _with_size(raw, _size(raw).to_bytes(28, "big") + b"\0"),
+        Mistake.SIZE_SHIFTED,
+    ),
     "padded behind": (
         lambda raw: _with_size(raw, _size(raw).to_bytes(4, "big") + bytes(25)),
         Mistake.SIZE_PADDED_BEHIND,

@@ -54,6 +54,12 @@ WRONG: dict[str, tuple[bytes, Mistake]] = {
     "a token in JSON": (b'\3\x2cden{"token":"' + RAW + b'"}hello', Mistake.TOKEN_WRAPPED),
     "a token filled with zeros": (b"\3\xffden" + RAW.ljust(255, b"\0") + b"hello", Mistake.TOKEN_SIZE_WRONG),
     "a token that was cut": (serialize("den", TOKEN[:31], "hello"), Mistake.TOKEN_CUT),
+    "a token without its first byte": (serialize("den", TOKEN[1:], "hello"), Mistake.TOKEN_CUT),
+    "a token with the byte before it": (b"\3\x20den\0" + RAW[:31] + b"alice: hi", Mistake.TOKEN_NOT_HEX),
+    "a token with a wrong byte": (b"\3\x20den" + RAW[:9] + b"x" + RAW[10:] + b"hello", Mistake.TOKEN_NOT_HEX),
+    "no token size": (b"\3den" + RAW + b"hello", Mistake.SIZES_COUNT),
+    "no room size": (b"\x20den" + RAW + b"hello", Mistake.SIZES_COUNT),
+    "a byte between the sizes": (b"\3\0\x20den" + RAW + b"hello", Mistake.SIZES_COUNT),
     "a refusal": (serialize("den", "ERROR: Room does not exist", ""), Mistake.TOKEN_IS_REFUSAL),
     "another room": (serialize("dem", TOKEN, "hello"), Mistake.ROOM_OF_ANOTHER),
     "no room": (serialize("", TOKEN, "hello"), Mistake.ROOM_OF_ANOTHER),
@@ -76,6 +82,16 @@ def test_a_mistake_is_named(mistake: str) -> None:
     assert named(data)[0] is called
 
 
+@pytest.mark.parametrize("room", ["room1", "lab2", "cafe"])
+def test_a_cut_token_is_named_behind_a_room_whose_name_ends_like_one(room: str) -> None:
+    for token in (TOKEN[:-1], TOKEN[1:]):
+        assert named(serialize(room, token, "alice: hello"), lambda _: None)[0] is Mistake.TOKEN_CUT
+
+
+def test_a_token_of_another_server_is_unknown_behind_a_room_whose_name_ends_like_one() -> None:
+    assert named(serialize("cafe", OTHER, "hello"))[0] is Mistake.TOKEN_UNKNOWN
+
+
 def test_each_mistake_has_words_of_its_own() -> None:
     """Those that are the same mistake, seen from the server, have the same words."""
     words: dict[str, list[str]] = {}
@@ -83,8 +99,10 @@ def test_each_mistake_has_words_of_its_own() -> None:
         words.setdefault("; ".join(each.text() for each in datagram_hints(data, whose)), []).append(mistake)
     assert sorted(same for same in words.values() if len(same) > 1) == [
         ["JSON alone", "JSON with the token"],
+        ["a token that was cut", "a token without its first byte"],
         ["another room", "no room"],
         ["no sizes", "a token alone"],
+        ["no token size", "no room size"],
         ["nothing", "one byte"],
         ["sizes of four bytes", "sizes of four bytes, little-endian"],
         ["token before room", "all swapped"],

@@ -289,3 +289,9 @@ def test_each_text_has_the_same_placeholders_in_both_languages() -> None:
             for text in (mistake.value.en, mistake.value.ja)
         ]
         assert names[0] == names[1], mistake
+
+
+def test_fields_are_named_in_the_language_of_the_sentence() -> None:
+    (found,) = request_hints(Opening(b"\1\3\0" + request(CLASSIC)[3:], AUTO))
+    assert "操作、ルーム名長、状態" in found.text("ja")
+    assert "operation, room size, state" in found.text("en")
