@@ -18,9 +18,9 @@ from tsudoi.protocol.client.dialects import CLASSIC
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
+from tsudoi.protocol.untrusted import json_or_none
 
-from .encodings import is_text, likely_encoding
-from .json_hints import value_in
+from .encodings import is_printable, is_text, likely_encoding
 from .mistakes import Hint, Mistake, hint
 
 _TOKEN = re.compile(rb"(?=([0-9a-f]{32}))")
@@ -100,7 +100,7 @@ def _text(text: bytes, dialect: Dialect) -> Iterator[Hint]:
     if text.endswith(b"\0"):
         yield hint(Mistake.TEXT_ENDS_IN_ZERO)
     if text and dialect.up_keys is not None:
-        value = value_in(text)
+        value = json_or_none(text)
         if not isinstance(value, dict) or not isinstance(value.get(dialect.up_keys[1]), str):
             yield hint(Mistake.TEXT_NOT_JSON, dialect=dialect.name)
 
@@ -163,7 +163,7 @@ def _token_elsewhere(data: bytes, at: int, read: Datagram | None, owner: Known |
         yield hint(Mistake.TOKEN_SIZE_WRONG, size=token_size)
     elif token_size == names.TOKEN_SIZE and at >= MIN_UP:
         yield hint(Mistake.ROOM_SIZE_WRONG, size=room_size, right=at - MIN_UP)
-    elif at < MIN_UP or _is_printable(data[:at]):
+    elif at < MIN_UP or is_printable(data[:at]):
         yield hint(Mistake.JSON_DATAGRAM if data.lstrip()[:1] == b"{" else Mistake.SIZES_NONE)
     else:
         yield hint(Mistake.ROOM_SIZE_WRONG, size=room_size, right=at - MIN_UP)
@@ -191,7 +191,7 @@ def _without_token(data: bytes, size: int, read: Datagram | None, whose: WhoseTo
         yield hint(Mistake.REQUEST_BY_UDP)
     if data.lstrip()[:1] == b"{":
         yield hint(Mistake.JSON_DATAGRAM)
-    if _is_printable(data):
+    if is_printable(data):
         yield hint(Mistake.TEXT_ONLY)
     if read is not None:
         token = read[1]
@@ -202,7 +202,7 @@ def _without_token(data: bytes, size: int, read: Datagram | None, whose: WhoseTo
         elif len(token) != names.TOKEN_SIZE:
             yield hint(Mistake.TOKEN_SIZE_WRONG, size=len(token))
     name_end = 1 + data[0]
-    if data[0] > 0 and name_end <= size and _is_printable(data[1:]):
+    if data[0] > 0 and name_end <= size and is_printable(data[1:]):
         yield hint(Mistake.FIRST_STAGE)
     if read is None:
         yield hint(Mistake.SIZES_TOO_LARGE, promised=data[0] + data[1], came=size - MIN_UP)
@@ -215,8 +215,3 @@ def _header(data: bytes) -> Header | None:
     except MalformedMessage:
         return None
     return header if header.operation in (Operation.CREATE, Operation.JOIN) else None
-
-
-def _is_printable(raw: bytes) -> bool:
-    whole = drop_incomplete_character(raw)
-    return is_text(whole) and all(char.isprintable() or char in "\r\n\t" for char in whole.decode())

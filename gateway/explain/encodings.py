@@ -1,4 +1,6 @@
-"""Guess the encoding of a text that is not UTF-8."""
+"""Tell whether bytes are text, and guess the encoding of a text that is not UTF-8."""
+
+from tsudoi.protocol.client.datagram import drop_incomplete_character
 
 ENCODINGS = ("utf-16", "cp932", "euc_jp")
 """What programs in Japan write where UTF-8 belongs, in this order. Windows writes cp932 (Shift_JIS)."""
@@ -30,3 +32,9 @@ def is_text(raw: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def is_printable(raw: bytes) -> bool:
+    """Return whether `raw` is UTF-8 without control characters; the last character may be incomplete."""
+    whole = drop_incomplete_character(raw)
+    return is_text(whole) and all(char.isprintable() or char in "\r\n\t" for char in whole.decode())

@@ -16,10 +16,11 @@ from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 from .datagram_hints import Known, WhoseToken, datagram_hints, find_member
-from .fields import Field, datagram_fields, down_fields, reply_fields, request_fields
+from .fields import Field, Part, datagram_fields, down_fields, reply_fields, request_fields
 from .mistakes import Hint
-from .request_hints import Opening, request_hints
-from .secrets import Span, secret_spans
+from .opening import Opening
+from .redaction import Span, secret_spans
+from .request_hints import request_hints
 
 TOKEN = "T" * names.TOKEN_SIZE
 """Stands for a token in the replies that dialects would send."""
@@ -63,7 +64,6 @@ class DatagramExplanation(Explanation):
 
     known: Known | None = None
     """The member whose token it has."""
-    token_size: int = 0
 
 
 def explain_request(
@@ -116,9 +116,9 @@ def _form(frame: bytes, dialect: Dialect) -> Reply | None:
 def explain_datagram(data: bytes, whose: WhoseToken, tokens: tuple[bytes, ...] = ()) -> DatagramExplanation:
     """Explain a datagram from a client, whatever it is; `whose` tells the member of a token."""
     known, read = find_member(data, whose)
-    hidden = secret_spans(data, tokens, is_datagram=True)
-    size = len(read[1]) if read is not None else 0
-    return DatagramExplanation(data, datagram_fields(data, whose), hidden, datagram_hints(data, whose), known, size)
+    fields = datagram_fields(data, read)
+    hidden = secret_spans(data, tokens, [(each.begin, each.end) for each in fields if each.part is Part.TOKEN])
+    return DatagramExplanation(data, fields, hidden, datagram_hints(data, whose), known)
 
 
 def explain_down(data: bytes, dialect: Dialect, tokens: tuple[bytes, ...] = ()) -> Explanation:

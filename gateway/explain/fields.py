@@ -7,16 +7,14 @@ far as these go, and what is left is a field of its own.
 from dataclasses import dataclass
 from enum import Enum
 
-from tsudoi.protocol.client.datagram import MIN_UP
-from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace, Reply
-from tsudoi.protocol.client.handshake import PORT
+from tsudoi.protocol.client.datagram import MIN_UP, Datagram
+from tsudoi.protocol.client.dialect import Dialect, DownForm, Reply
+from tsudoi.protocol.client.handshake import PORT, trailer_size
 from tsudoi.protocol.client.header import HEADER_SIZE, Header, split_untrusted
 from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.codes import Operation, State
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import looks_like_token
-
-from .datagram_hints import WhoseToken, find_member
 
 
 class Part(Enum):
@@ -108,7 +106,7 @@ def request_fields(data: bytes, dialect: Dialect | None) -> list[Field]:
     _header(into)
     if len(data) <= HEADER_SIZE:
         return into.fields
-    trailer = PORT.size if dialect is not None and dialect.port is PortPlace.PAYLOAD_END else 0
+    trailer = 0 if dialect is None else trailer_size(dialect)
     room_size, payload_size = data[0], int.from_bytes(data[3:HEADER_SIZE], "big")
     try:
         header = Header.parse_untrusted(data[:HEADER_SIZE])
@@ -138,12 +136,11 @@ def reply_fields(data: bytes, reply: Reply | None) -> list[Field]:
     return into.rest(Part.TOKEN if looks_like_token(data[into.at :]) else Part.PAYLOAD)
 
 
-def datagram_fields(data: bytes, whose: WhoseToken) -> list[Field]:
-    """Return the fields of a datagram from a client, as the server reads it."""
+def datagram_fields(data: bytes, read: Datagram | None) -> list[Field]:
+    """Return the fields of a datagram from a client; `read`: as the server reads it, None if its sizes do not fit."""
     into = _Divider(data)
     into.byte(Part.ROOM_SIZE)
     into.byte(Part.TOKEN_SIZE)
-    _, read = find_member(data, whose)
     if read is None:
         return into.rest()
     room, token, text = read

@@ -9,7 +9,7 @@ from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI
 from tsudoi.protocol.client.handshake import announced_port, is_meant_as_object
 from tsudoi.protocol.client.recognise import Rule
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.untrusted import parse_json_untrusted
+from tsudoi.protocol.untrusted import json_or_none, parse_json_untrusted
 
 from .mistakes import Hint, Mistake, hint
 
@@ -22,17 +22,9 @@ _ALIASES = {"user": "username", "nick": "name", "nickname": "name", "pass": "pas
 _ALIASES |= {"passwd": "password", "pw": "password", "udpport": "udp_port", "roompassword": "password"}
 
 
-def value_in(raw: bytes) -> Any:
-    """Return the JSON value that the bytes are, None if they are none."""
-    try:
-        return parse_json_untrusted(raw)
-    except MalformedMessage:
-        return None
-
-
 def is_json(raw: bytes) -> bool:
     """Return whether the bytes are a JSON object or string."""
-    return isinstance(value_in(raw), dict | str)
+    return isinstance(json_or_none(raw), dict | str)
 
 
 def json_hints(dialect: Dialect, payload: bytes, rule: Rule | None) -> Iterator[Hint]:

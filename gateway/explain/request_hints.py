@@ -3,27 +3,24 @@
 import re
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import NamedTuple
 
-from tsudoi.protocol.client.dialect import Dialect, PortPlace, RequestForm
+from tsudoi.protocol.client.dialect import Dialect, RequestForm
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
-from tsudoi.protocol.client.handshake import PORT, is_meant_as_object
+from tsudoi.protocol.client.handshake import PORT, is_meant_as_object, trailer_size
 from tsudoi.protocol.client.header import HEADER_SIZE, PROMISE_LIMIT, Header, split_untrusted
 from tsudoi.protocol.client.recognise import Recognised, Rule, asks_for_rooms, recognise
 from tsudoi.protocol.codes import Operation, State
 from tsudoi.protocol.errors import MalformedMessage
 
-from . import foreign, header_readings
 from .encodings import is_text, likely_encoding
-from .json_hints import is_json, json_hints, value_in
+from .header_hints import likeliest
+from .json_hints import is_json, json_hints
 from .mistakes import Hint, Mistake, hint
+from .opening import Opening
+from .other_protocols import not_a_request
 
 _CERTAIN = frozenset(Rule) - {Rule.ROOM_LIST, Rule.BRACE, Rule.ENDS_IN_PORT, Rule.PLAIN}
 """Rules that do not guess: no other dialect's requests look so."""
-
-
-KEPT = 4_096
-"""Bytes of a request that are kept to explain it; of a longer one only the header is explained."""
 _BY_SUM = frozenset({Mistake.SIZE_COUNTS_ROOM, Mistake.SIZE_COUNTS_HEADER})
 """Found by the sum of both sizes alone: where JSON begins is surer."""
 _JSON = re.compile(rb'[{"]')
@@ -31,55 +28,16 @@ _STARTS = 8
 """Places at which JSON may begin that are tried."""
 
 
-class Opening(NamedTuple):
-    """What a client has sent on a connection up to the end of its request, and how it was read."""
-
-    data: bytes
-    listener: str
-    """The dialect of the listener, or `auto`."""
-    dialect: Dialect | None = None
-    """The dialect as which it was read; None: not read, because too little came or the header was refused."""
-    rule: Rule | None = None
-    """Why, on an `auto` listener."""
-    payload_limit: int = 65_536
-    is_all: bool = True
-    """The client has sent all that it was going to send: its time is up, or it was read to its end."""
-    room: bytes = b""
-    """The bare room name in a `classic` join, which follows the list."""
-
-    is_cut: bool = False
-    """More came than is kept."""
-
-    def with_data(self, data: bytes, *, is_all: bool) -> "Opening":
-        """Return it with what came, as far as that is kept; not read yet."""
-        is_cut = len(data) > KEPT
-        kept = data[:HEADER_SIZE] if is_cut else data
-        return self._replace(data=kept, is_cut=is_cut, is_all=is_all, dialect=None, rule=None, room=b"")
-
-    @property
-    def header(self) -> Header | None:
-        """The header, if it has come and can be read."""
-        try:
-            return Header.parse_untrusted(self.data[:HEADER_SIZE])
-        except MalformedMessage:
-            return None
-
-    @property
-    def body(self) -> bytes:
-        """What came after the header."""
-        return self.data[HEADER_SIZE:]
-
-
 def request_hints(opening: Opening) -> list[Hint]:
     """Return what may be wrong with a request, the worst first; nothing about a request as PROTOCOL.md has it."""
     data, header = opening.data, opening.header
-    if (other := foreign.not_a_request(data)) is not None:
+    if (other := not_a_request(data)) is not None:
         return [other]
     if len(data) < HEADER_SIZE:
-        known = header_readings.likeliest(data, opening.is_all)
+        known = likeliest(data, opening.is_all)
         return [known or hint(Mistake.HALF_HEADER, came=len(data))]
     if header is None or header.payload_size > opening.payload_limit:
-        return [header_readings.likeliest(data, opening.is_all) or _too_large(header, opening.payload_limit)]
+        return [likeliest(data, opening.is_all) or _too_large(header, opening.payload_limit)]
     if opening.is_cut:
         return list(_state(header))
     found = list(chain(_sizes(opening, header), _state(header), _content(opening, header)))
@@ -102,7 +60,7 @@ def _sizes(opening: Opening, header: Header) -> Iterator[Hint]:
     difference = _left_over(header, body, opening.dialect)
     if is_known and difference == 0:
         return
-    known = header_readings.likeliest(opening.data, opening.is_all)
+    known = likeliest(opening.data, opening.is_all)
     in_json = _by_json(header, body)
     if not is_known:
         yield known or hint(Mistake.OPERATION_UNKNOWN, operation=header.operation)
@@ -122,7 +80,7 @@ def _left_over(header: Header, body: bytes, dialect: Dialect | None) -> int | No
     """Return how many bytes came beyond the promised ones, less than 0 if some are missing; None: not UTF-8."""
     if len(body) < header.body_size:
         return len(body) - header.body_size
-    trailer = PORT.size if dialect is not None and dialect.port is PortPlace.PAYLOAD_END else 0
+    trailer = 0 if dialect is None else trailer_size(dialect)
     try:
         room, payload = split_untrusted(header, body, trailer)
     except MalformedMessage:
@@ -168,7 +126,7 @@ def _content(opening: Opening, header: Header) -> Iterator[Hint]:
     dialect, body = opening.dialect, opening.body
     if dialect is None or len(body) < header.body_size or asks_for_rooms(header):
         return
-    trailer = PORT.size if dialect.port is PortPlace.PAYLOAD_END else 0
+    trailer = trailer_size(dialect)
     try:
         room, payload = split_untrusted(header, body, trailer)
     except MalformedMessage:
@@ -179,7 +137,7 @@ def _content(opening: Opening, header: Header) -> Iterator[Hint]:
         yield hint(Mistake.SIZES_IN_CHARACTERS)
     if not room and header.operation == Operation.CREATE:
         yield hint(Mistake.NO_ROOM)
-    if len(body) > header.payload_size and isinstance(value_in(body[: header.payload_size]), dict | str):
+    if len(body) > header.payload_size and is_json(body[: header.payload_size]):
         yield hint(Mistake.PAYLOAD_FIRST)
         return
     if room.endswith("\0") or payload[: len(payload) - trailer].endswith(b"\0"):
@@ -221,7 +179,5 @@ def _twins(opening: Opening) -> Iterator[Hint]:
 def same_bytes() -> list[Dialect]:
     """Return the dialects whose requests are a plain user name: a create in one of them could be any other's."""
     return [
-        dialect
-        for dialect in DIALECTS.values()
-        if dialect.request is RequestForm.PLAIN and dialect.port is not PortPlace.PAYLOAD_END
+        dialect for dialect in DIALECTS.values() if dialect.request is RequestForm.PLAIN and not trailer_size(dialect)
     ]

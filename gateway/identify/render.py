@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from rich.cells import cell_len
 
@@ -15,7 +14,7 @@ from tsudoi.protocol.errors import MalformedMessage
 from ..explain.explain import TOKEN, DatagramExplanation, Explanation, Reading, RequestExplanation
 from ..explain.fields import OPERATIONS, Field, Part
 from ..explain.mistakes import Hint
-from ..explain.secrets import Span, masked
+from ..explain.redaction import Span, redacted, without
 from . import words
 
 NARROW, LEAST = 64, 24
@@ -106,7 +105,7 @@ class Renderer:
             return number if each.meaning is None else f"{number} = {self._in(each.meaning)}"
         if each.part not in _TEXTS:
             return ""
-        raw = _without(explained.data, each, explained.hidden)
+        raw = without(explained.data, explained.hidden, each.begin, each.end)
         text = quoted(raw[:TEXT_SIZE])
         if len(raw) > TEXT_SIZE:
             return f"{text} …"
@@ -118,9 +117,9 @@ class Renderer:
     # --- what dialects make of a request ---------------------------------------------------------------------------
 
     def _readings(self, readings: list[Reading]) -> Iterator[str]:
-        for meaning, same in _grouped([(self._reading(each), each) for each in readings]):
+        for meaning, same in _grouped([(self._reading(each), each) for each in readings]).items():
             yield from fold(meaning, self._width, "  - ", "    ")
-            for answer, alike in _grouped([(" ; ".join(map(notation, each.replies)), each) for each in same]):
+            for answer, alike in _grouped([(" ; ".join(map(notation, each.replies)), each) for each in same]).items():
                 names = ", ".join(each.dialect.name for each in alike)
                 yield from fold(f"{names}: {answer}", self._width, "      ", "        ")
 
@@ -133,8 +132,8 @@ class Renderer:
         return words.AS_REQUEST.text(
             self.language,
             operation=self._in(OPERATIONS[request.operation]),
-            room=quoted(masked(request.room).encode(errors="replace")),
-            user=quoted(masked(request.user).encode(errors="replace")),
+            room=quoted(redacted(request.room).encode(errors="replace")),
+            user=quoted(redacted(request.user).encode(errors="replace")),
             password=password,
             port=port,
         )
@@ -153,11 +152,12 @@ class Renderer:
         return 8 if self._width >= NARROW else 4
 
 
-def _grouped(items: list[tuple[str, Reading]]) -> Iterator[tuple[str, list[Reading]]]:
-    """Yield each text with the readings that have it, in the order of the first."""
-    order = {text: number for number, (text, _) in reversed(list(enumerate(items)))}
-    for text, same in groupby(sorted(items, key=lambda item: order[item[0]]), key=lambda item: item[0]):
-        yield text, [reading for _, reading in same]
+def _grouped(items: list[tuple[str, Reading]]) -> dict[str, list[Reading]]:
+    """Return each text with the readings that have it, in the order of the first."""
+    groups: dict[str, list[Reading]] = {}
+    for text, reading in items:
+        groups.setdefault(text, []).append(reading)
+    return groups
 
 
 def _rows(data: bytes, each: Field, hidden: list[Span], width: int) -> Iterator[str]:
@@ -167,16 +167,6 @@ def _rows(data: bytes, each: Field, hidden: list[Span], width: int) -> Iterator[
             for place in range(at, min(at + width, each.end))
         ]
         yield f"{at:>{_OFFSET}}  {' '.join(cells)}"
-
-
-def _without(data: bytes, each: Field, hidden: list[Span]) -> bytes:
-    """Return a field's bytes with an ellipsis for each hidden span."""
-    shown, at = b"", each.begin
-    for begin, end in hidden:
-        if begin < each.end and end > each.begin:
-            shown += data[at : max(begin, at)] + "…".encode()
-            at = min(end, each.end)
-    return shown + data[at : each.end]
 
 
 def _padded(lines: list[str], height: int) -> list[str]:

@@ -13,7 +13,7 @@ from tsudoi.ops.token_bucket import Bucket
 from ..chat.members import Member, Recipients
 from ..config import Listener
 from ..explain.datagram_hints import Known, find_member
-from ..explain.request_hints import Opening
+from ..explain.opening import Opening
 from ..join import conversation as join
 from ..join.account import Account
 from ..listeners import sockaddr
@@ -21,8 +21,7 @@ from ..listeners.connection import Connection
 from ..listeners.tcp import TCPServer
 from ..process.service import Service
 from . import words
-from .render import Renderer
-from .transcript import (
+from .blocks import (
     Talk,
     counted,
     datagram_block,
@@ -32,6 +31,7 @@ from .transcript import (
     port_block,
     so_far_block,
 )
+from .render import Renderer
 
 SO_FAR_S = 1.0
 """After this time without the rest of a request, what has come is shown."""

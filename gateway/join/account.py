@@ -7,9 +7,10 @@ from typing import NamedTuple
 from tsudoi.protocol.client.recognise import asks_for_rooms
 from tsudoi.protocol.codes import Operation
 
-from ..explain.foreign import TLS_RECORD
 from ..explain.mistakes import Hint, Mistake, hint
-from ..explain.request_hints import Opening, request_hints
+from ..explain.opening import Opening
+from ..explain.other_protocols import TLS_RECORD
+from ..explain.request_hints import request_hints
 
 HINTS = 2
 """Hints in one line; `identify` shows all."""

@@ -24,7 +24,7 @@ from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recogni
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
-from ..explain.request_hints import KEPT, Opening
+from ..explain.opening import KEPT, Opening
 from .account import Account, Outcome
 from .room_list import Listing
 from .signed_tokens import looks_like_token

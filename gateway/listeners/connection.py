@@ -18,7 +18,7 @@ from tsudoi.protocol.backbone import Answer
 from tsudoi.protocol.codes import Status
 
 from ..config import Listener
-from ..explain.request_hints import Opening
+from ..explain.opening import Opening
 from ..join import conversation as join
 from ..join.account import Account, Outcome
 from ..join.conversation import Command, Declined, Event, JoinConversation, Listed, Quiet, Received

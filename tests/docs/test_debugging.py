@@ -6,8 +6,8 @@ import pytest
 from structlog.dev import ConsoleRenderer
 
 from gateway.explain.datagram_hints import Known
+from gateway.identify.blocks import Talk, datagram_block, handshake_block
 from gateway.identify.render import Renderer
-from gateway.identify.transcript import Talk, datagram_block, handshake_block
 from gateway.identify.words import DATAGRAM_OUTCOMES
 from gateway.join.account import log_values
 from tests.gateway.explain.mistakes_made import IN_THE_HEADER, TOKEN, handshake, request

@@ -26,3 +26,11 @@ def parse_json_untrusted(raw: bytes, what: str = "the text") -> Any:
         return msgspec.json.decode(raw)
     except PARSE_ERRORS as exc:
         raise MalformedMessage(f"{what} is not JSON") from exc
+
+
+def json_or_none(raw: bytes) -> Any:
+    """Return the JSON value in `raw`, None if it is none (or is null)."""
+    try:
+        return parse_json_untrusted(raw)
+    except MalformedMessage:
+        return None

@@ -1,4 +1,4 @@
-"""gateway/explain/explain.py, fields.py and secrets.py: any bytes are explained, each byte once"""
+"""gateway/explain/explain.py, fields.py and redaction.py: any bytes are explained, each byte once"""
 
 from itertools import pairwise
 
@@ -10,8 +10,8 @@ from gateway.explain.datagram_hints import Known
 from gateway.explain.explain import Explanation, explain_datagram, explain_down, explain_reply, explain_request
 from gateway.explain.fields import Part
 from gateway.explain.mistakes import Mistake
-from gateway.explain.request_hints import Opening
-from gateway.explain.secrets import masked, secret_spans
+from gateway.explain.opening import Opening
+from gateway.explain.redaction import redacted, secret_spans
 from tests.gateway.explain.mistakes_made import TOKEN, request
 from tests.support.strategies import requests
 from tsudoi.protocol.client.datagram import serialize
@@ -129,10 +129,10 @@ def test_a_password_is_hidden_wherever_the_request_breaks_off(dialect: Dialect) 
 
 
 def test_words_hide_what_looks_secret() -> None:
-    assert masked(f"a {TOKEN} b") == "a … b"
-    assert masked('{"password": "moonlight", "a": 1}') == '{"password": "…", "a": 1}'
-    assert masked("eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.x says") == "… says"
-    assert masked("部屋1") == "部屋1"
+    assert redacted(f"a {TOKEN} b") == "a … b"
+    assert redacted('{"password": "moonlight", "a": 1}') == '{"password": "…", "a": 1}'
+    assert redacted("eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.x says") == "… says"
+    assert redacted("部屋1") == "部屋1"
 
 
 def test_a_classic_refusal_is_no_token() -> None:

@@ -1,4 +1,4 @@
-"""gateway/explain/request_hints.py, header_readings.py, json_hints.py, foreign.py: each mistake is named"""
+"""gateway/explain/request_hints.py, header_hints.py, json_hints.py, other_protocols.py: each mistake is named"""
 
 import json
 from typing import Any
@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.explain.mistakes import Mistake
-from gateway.explain.request_hints import KEPT, Opening, request_hints
+from gateway.explain.opening import KEPT, Opening
+from gateway.explain.request_hints import request_hints
 from gateway.join.account import log_values
 from tests.gateway.explain.mistakes_made import IN_THE_HEADER, TOKEN, handshake, request, sizes_off
 from tests.support.strategies import payloads, requests

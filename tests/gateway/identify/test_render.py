@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from gateway.explain.datagram_hints import Known
 from gateway.explain.explain import explain_datagram, explain_request
-from gateway.explain.request_hints import Opening
+from gateway.explain.opening import Opening
 from gateway.identify.render import LEAST, Renderer, fold, notation, quoted
 from gateway.identify.run import choose_language, in_encoding
 from tests.gateway.explain.mistakes_made import TOKEN, request

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.explain.request_hints import Opening
+from gateway.explain.opening import Opening
 from gateway.join.account import Account, Outcome, log_values, shown_room
 from gateway.join.conversation import AskToEnter, Declined, JoinConversation, Received, Report
 from tests.gateway.explain.mistakes_made import TOKEN, handshake, request

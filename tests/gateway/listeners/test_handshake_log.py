@@ -1,7 +1,7 @@
 """gateway/listeners/handshake_log.py"""
 
 from gateway.config import Listener
-from gateway.explain.request_hints import Opening
+from gateway.explain.opening import Opening
 from gateway.join.account import Account, Outcome
 from gateway.listeners.handshake_log import ADDRESS_BURST, ADDRESS_S, ALL_BURST, SILENT_AGAIN_S, HandshakeLog
 from tests.gateway.explain.mistakes_made import handshake, request

@@ -9,7 +9,7 @@ from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import TOKEN_SIZE
-from tsudoi.protocol.untrusted import parse_json_untrusted
+from tsudoi.protocol.untrusted import json_or_none, parse_json_untrusted
 
 MIN_UP = 2
 """Bytes of the two sizes."""
@@ -148,9 +148,6 @@ def _unwrap_cut(raw: bytes, key: str) -> bytes:
 
 def _unwrap(raw: bytes, key: str) -> bytes:
     """Return the string under `key` of a JSON object, or `raw` if it is not such an object."""
-    try:
-        value = parse_json_untrusted(raw)
-    except MalformedMessage:
-        return raw
+    value = json_or_none(raw)
     text = value.get(key) if isinstance(value, dict) else None
     return text.encode(errors="replace") if isinstance(text, str) else raw

@@ -60,7 +60,7 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
     """
     if header.operation not in (Operation.CREATE, Operation.JOIN):
         raise MalformedMessage(f"operation {header.operation} is neither create (1) nor join (2)")
-    trailer = PORT.size if dialect.port is PortPlace.PAYLOAD_END else 0
+    trailer = trailer_size(dialect)
     room, payload = split_untrusted(header, body, trailer)
     port: int | None = None
     if trailer:
@@ -82,6 +82,11 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
     if dialect.port is PortPlace.KEY:
         port = announced_port(fields.get(dialect.port_key))
     return Request(header, operation, room, user, password or None, port)
+
+
+def trailer_size(dialect: Dialect) -> int:
+    """Return how many bytes at the end of a request's payload are no text, but a port."""
+    return PORT.size if dialect.port is PortPlace.PAYLOAD_END else 0
 
 
 def is_meant_as_object(payload: bytes) -> bool:

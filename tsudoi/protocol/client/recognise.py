@@ -10,7 +10,7 @@ from tsudoi.protocol.client.header import Header, split_untrusted
 from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
-from tsudoi.protocol.untrusted import parse_json_untrusted
+from tsudoi.protocol.untrusted import json_or_none
 
 AUTO = "auto"
 
@@ -74,10 +74,10 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
         return Recognised(dialects.TCRP_OK, Rule.ROOM_LIST)
     payload = _payload(header, body)
     if is_meant_as_object(payload):
-        return _by_keys(_json(payload))
+        return _by_keys(json_or_none(payload))
     if header.operation == Operation.JOIN and header.room_size == 0:
         return Recognised(dialects.CLASSIC, Rule.JOIN_WITHOUT_ROOM)
-    if isinstance(_json(payload), str):
+    if isinstance(json_or_none(payload), str):
         return Recognised(dialects.TCRP_SUCCESS, Rule.JSON_STRING)
     if listed_before and _ends_in_port(body):
         return Recognised(dialects.TCRP_OK, Rule.ENDS_IN_PORT)
@@ -121,11 +121,3 @@ def _payload(header: Header, body: bytes) -> bytes:
         return split_untrusted(header, body)[1]
     except MalformedMessage:
         return body[header.room_size :]
-
-
-def _json(payload: bytes) -> Any:
-    """Return the JSON value that the whole payload is, or None."""
-    try:
-        return parse_json_untrusted(payload)
-    except MalformedMessage:
-        return None

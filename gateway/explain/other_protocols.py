@@ -2,12 +2,12 @@
 
 import re
 
-from tsudoi.protocol.client.datagram import drop_incomplete_character, parse_untrusted
+from tsudoi.protocol.client.datagram import parse_untrusted
 from tsudoi.protocol.client.header import HEADER_SIZE
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import looks_like_token
 
-from .encodings import is_text
+from .encodings import is_printable
 from .mistakes import Hint, Mistake, hint
 
 _HTTP = re.compile(rb"(GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE|PRI) ")
@@ -48,8 +48,4 @@ def _is_datagram(data: bytes) -> bool:
 
 def _is_text_only(data: bytes) -> bool:
     """Return whether the bytes are characters only; 32 digits may be a header whose numbers are written as text."""
-    head = drop_incomplete_character(data[:HEADER_SIZE])
-    if not is_text(head):
-        return False
-    text = head.decode()
-    return all(char.isprintable() or char in "\r\n\t" for char in text) and not head[:4].isdigit()
+    return is_printable(data[:HEADER_SIZE]) and not data[:4].isdigit()

@@ -2,8 +2,6 @@
 
 import re
 
-from tsudoi.protocol.client.datagram import parse_untrusted
-from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import looks_like_token
 
 Span = tuple[int, int]
@@ -19,15 +17,13 @@ _PATTERNS = (
 )
 
 
-def secret_spans(data: bytes, tokens: tuple[bytes, ...] = (), is_datagram: bool = False) -> list[Span]:
+def secret_spans(data: bytes, tokens: tuple[bytes, ...] = (), places: list[Span] | None = None) -> list[Span]:
     """Return the spans to hide, in order and without overlaps.
 
-    `tokens`: known tokens, which are also hidden as 16 raw bytes. In a datagram the token's place is hidden whatever it
-    holds.
+    `tokens`: known tokens, which are also hidden as 16 raw bytes. `places`: what is hidden whatever it holds.
     """
-    spans = [span for token in filter(looks_like_token, tokens) for span in _places(token, data)]
-    if is_datagram and (token_at := _token_place(data)) is not None:
-        spans.append(token_at)
+    spans = list(places or ())
+    spans += [span for token in filter(looks_like_token, tokens) for span in _places(token, data)]
     # What is certainly a token is taken out first: a text after it may go on with hexadecimal digits.
     left = bytearray(data)
     for begin, end in spans:
@@ -46,15 +42,6 @@ def _places(token: bytes, data: bytes) -> list[Span]:
     ]
 
 
-def _token_place(data: bytes) -> Span | None:
-    """Return the place of the token by a datagram's sizes."""
-    try:
-        room, token, _ = parse_untrusted(data)
-    except MalformedMessage:
-        return None
-    return 2 + len(room), 2 + len(room) + len(token)
-
-
 def _merged(spans: list[Span]) -> list[Span]:
     merged: list[Span] = []
     for begin, end in sorted(spans):
@@ -65,11 +52,18 @@ def _merged(spans: list[Span]) -> list[Span]:
     return merged
 
 
-def masked(text: str) -> str:
+def without(data: bytes, spans: list[Span], begin: int = 0, end: int | None = None) -> bytes:
+    """Return the bytes from `begin` to before `end`, with an ellipsis for each span."""
+    end = len(data) if end is None else end
+    shown, at = b"", begin
+    for first, last in spans:
+        if first < end and last > begin:
+            shown += data[at : max(first, at)] + "…".encode()
+            at = min(last, end)
+    return shown + data[at:end]
+
+
+def redacted(text: str) -> str:
     """Return a text with its secrets replaced by an ellipsis."""
     raw = text.encode(errors="replace")
-    shown, at = b"", 0
-    for begin, end in secret_spans(raw):
-        shown += raw[at:begin] + "…".encode()
-        at = end
-    return (shown + raw[at:]).decode(errors="replace")
+    return without(raw, secret_spans(raw)).decode(errors="replace")

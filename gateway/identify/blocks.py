@@ -12,8 +12,8 @@ from ..counters import Counters
 from ..explain.datagram_hints import WhoseToken
 from ..explain.explain import Explanation, explain_datagram, explain_down, explain_reply, explain_request
 from ..explain.fields import Field, Part
-from ..explain.request_hints import Opening
-from ..explain.secrets import secret_spans
+from ..explain.opening import Opening
+from ..explain.redaction import secret_spans
 from ..join.account import Account
 from . import words
 from .render import Renderer

@@ -9,15 +9,14 @@ from itertools import permutations
 from typing import NamedTuple
 
 from tsudoi.protocol.client.header import HEADER_SIZE, Header, split_untrusted
-from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 
 from .encodings import is_text
+from .fields import Part
 from .mistakes import Hint, Mistake, hint
 
-FIELDS = (Words("room size", "ルーム名長"), Words("operation", "操作"), Words("state", "状態"))
-_PAYLOAD_SIZE = Words("payload size", "ペイロード長")
+FIELDS = (Part.ROOM_SIZE.value, Part.OPERATION.value, Part.STATE.value)
 SIZE_AT = len(FIELDS)
 """Where the payload size begins."""
 PLAUSIBLE = 4_096
@@ -93,7 +92,7 @@ def _digits(data: bytes, size: bytes) -> Iterator[Reading]:
     ):
         names = tuple(FIELDS[each] for each in fields)
         if in_text is not None:
-            names += (_PAYLOAD_SIZE,)
+            names += (Part.PAYLOAD_SIZE.value,)
         yield Reading(hint(Mistake.NUMBERS_ARE_TEXT, fields=names), r, o, payload)
 
 
