@@ -149,7 +149,7 @@ class AdminService:
         return [each for each in restrictions if each.kind == RestrictionKind.BAN]
 
     def _remove(self, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
-        member = room.members.get(room.names.get(names.normalise(name), 0))
+        member = room.called(names.normalise(name))
         if member is None:
             return Refused(f"nobody in {room.name} is called {name}")
         self._announce_waiting(room, wall_ms)

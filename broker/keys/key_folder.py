@@ -106,9 +106,8 @@ def make_own(folder: Path, public: Path | None, make_pair: MakePair) -> None:
     """
     try:
         own = _own(folder, make_pair)
-        if public is not None and (not public.exists() or public.read_text() != own.public + "\n"):
-            public.unlink(missing_ok=True)
-            _write(public, own.public + "\n", 0o644)
+        if public is not None:
+            _publish(own.public, public)
     except OSError as exc:
         raise SettingError(f"can not write {exc.filename}: {exc.strerror}") from exc
 
@@ -149,10 +148,8 @@ def make(owner: Owner, broker: Path, out: Path, public: Path, existing: Existing
             if existing is Existing.REPLACE:
                 out.unlink(missing_ok=True)
             _write(out, serialize_secret(found), 0o600)
-        if not public.exists() or public.read_text() != found.public + "\n":
-            public.unlink(missing_ok=True)
-            public.parent.mkdir(mode=0o755, exist_ok=True)
-            _write(public, found.public + "\n", 0o644)
+        public.parent.mkdir(mode=0o755, exist_ok=True)
+        _publish(found.public, public)
     except OSError as exc:
         raise SettingError(f"{exc.filename}: {exc.strerror}") from exc
     return found
@@ -184,6 +181,13 @@ def _own(folder: Path, make_pair: MakePair) -> SecretKey:
 
 def _public_file(folder: Path, owner: Owner) -> Path:
     return folder / FOLDERS[owner.role] / (check_name(owner.name) + SUFFIX)
+
+
+def _publish(key: str, path: Path) -> None:
+    """Write a public key to its file, unless it is there."""
+    if not path.exists() or path.read_text() != key + "\n":
+        path.unlink(missing_ok=True)
+        _write(path, key + "\n", 0o644)
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -142,7 +142,7 @@ class _Run:
     def _ban(self, who: str, minutes: int) -> None:
         """Ban and remove a member, or an address with all members from it; or ban a webhook."""
         until_ms = end_of(minutes, self._wall_ms)
-        target = self._room.members.get(self._room.names.get(_normal(who), 0))
+        target = self._room.called(_normal(who))
         if target is None and names.is_webhook_name(who):
             self._stop_webhook(RestrictionKind.BAN, who, until_ms)
         elif target is None:
@@ -181,7 +181,7 @@ class _Run:
     def _unmute(self, who: str) -> None:
         """Lift the mute of a member, of a name whose member has left, or of an address."""
         mutes, name = self._directory.bans_and_mutes, _normal(who)
-        target = self._room.members.get(self._room.names.get(name, 0))
+        target = self._room.called(name)
         if target is None or target.muted_until_ms <= self._wall_ms:
             lifted = mutes.lift(self._room.id, RestrictionKind.MUTE, name)
             self._answer(Phrase.UNMUTED if lifted else Phrase.NOT_MUTED, name)
@@ -216,7 +216,7 @@ class _Run:
 
     def _find(self, name: str) -> Member | None:
         """Return the member of that name, or answer that there is none."""
-        target = self._room.members.get(self._room.names.get(_normal(name), 0))
+        target = self._room.called(_normal(name))
         if target is None:
             self._answer(Phrase.NO_SUCH_MEMBER, name)
         return target

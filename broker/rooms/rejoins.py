@@ -21,21 +21,20 @@ def claim(directory: Directory, member: Member, address: str, wall_ms: int) -> b
     ip, _, rest = address.partition(" ")
     if member.room.closed_ms or not same_host(ip, member.ip):
         return False
-    before = _predecessor(directory, member, (ip, rest.partition(" ")[0]))
+    before = _predecessor(member, (ip, rest.partition(" ")[0]))
     if before is None:
         return False
     directory.replace(before, member, wall_ms)
     return True
 
 
-def _predecessor(directory: Directory, member: Member, place: tuple[str, str]) -> Member | None:
+def _predecessor(member: Member, place: tuple[str, str]) -> Member | None:
     """Return the older member at this (IP address, port) that has or had the name which `member` wished."""
-    names = member.room.names
     last = member.room.numbers.get(member.wished, 1)
     numbers = range(last, max(last - NUMBERED, 1), -1)
     wished = UserName(member.wished)
     for name in (wished, *(numbered_name(wished, number) for number in numbers)):
-        other = directory.members.get(names.get(name, 0))
+        other = member.room.called(name)
         if other is not None and other.id < member.id and _is_at(other, place) and _may_replace(member, other):
             return other
     return None

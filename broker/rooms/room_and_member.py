@@ -150,6 +150,10 @@ class Room:
         """Return its stored fields."""
         return RoomRow(*_room_fields(self))
 
+    def called(self, name: str) -> Member | None:
+        """Return the member of a name in normal form, if there is one."""
+        return self.members.get(self.names.get(name, 0))
+
     def is_taken(self, name: str) -> bool:
         """Return whether a member has this name, the server, which sends notices under its own, or a webhook."""
         return name in self.names or name == SERVER_NAME or is_webhook_name(name)
