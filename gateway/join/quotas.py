@@ -79,7 +79,7 @@ class Quotas:
     def request(self, ip: str, now: float) -> Verdict:
         """Count a request: a new connection has one, and each further request on it counts as another."""
         key = self._key(ip)
-        if not key or self._requests.touch(key, now, *_rate_and_burst(self._settings.address_rate)):
+        if not key or self._requests.touch(key, now, *rate_and_burst(self._settings.address_rate)):
             return Verdict.SERVE
         self._counters.handshakes_limited += 1
         may_answer = self._busy_answers.touch(key, now, 1.0 / BUSY_ANSWER_S, 1.0)
@@ -98,11 +98,12 @@ class Quotas:
     def may_create(self, ip: str, now: float) -> bool:
         """Return whether an address may create a room now, and count it."""
         key = self._key(ip)
-        if key and not self._creates.touch(key, now, *_rate_and_burst(self._settings.create_rate)):
+        if key and not self._creates.touch(key, now, *rate_and_burst(self._settings.create_rate)):
             self._counters.creates_limited += 1
             return False
         return True
 
 
-def _rate_and_burst(rate: float) -> tuple[float, float]:
+def rate_and_burst(rate: float) -> tuple[float, float]:
+    """Return the rate and the burst of an address's bucket."""
     return rate, max(rate * BURST_S, 1.0)

@@ -27,6 +27,7 @@ from tsudoi.protocol.untrusted import PARSE_ERRORS
 from ..config import Settings
 from ..counters import Counters
 from ..join.password_attempts import PasswordAttempts, was_wrong
+from ..join.quotas import rate_and_burst
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..join.signed_tokens import TokenNotFor, TokenVerifier
 from .answers import Answer, Refusal, said
@@ -37,8 +38,6 @@ MAX_TEXT = MAX_UP - 2 - MAX_NAME_SIZE - TOKEN_SIZE
 """Bytes of a text: what a member's datagram can carry to the room with the longest name."""
 MAX_KEY = 255
 """Characters of an Idempotency-Key."""
-BURST_S = 10.0
-"""An address's burst of requests, as seconds of its rate; a room's is two."""
 AWAY_S = 2
 """After how many seconds a client may try again when the broker is away."""
 
@@ -165,7 +164,7 @@ class Rules:
 
     def _count_request(self, ip: str, now: float) -> None:
         rate, key = self.settings.address_rate, self._key_of.of(ip)
-        if key and not self._by_address.touch(key, now, rate, max(rate * BURST_S, 1.0)):
+        if key and not self._by_address.touch(key, now, *rate_and_burst(rate)):
             raise _too_fast("your address asks", rate)
 
     def _count_message(self, user: str, room: str, now: float) -> None:
