@@ -73,7 +73,7 @@ def local_of(received: list[tuple[int, int, bytes]]) -> bytes:
     """Return the local address in what `socket.recvmsg` returned beside a datagram; empty if there is none."""
     for level, kind, data in received:
         if (level, kind) == (_SOL_IP, _IP_PKTINFO):
-            return sockaddr.local_bytes(data[4:8], 0)
+            return sockaddr.received_local(data[4:8])
         if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-            return sockaddr.local_bytes(data[:16], int.from_bytes(data[16:20], sys.byteorder))
+            return sockaddr.received_local(data[:20])
     return b""

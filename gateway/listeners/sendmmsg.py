@@ -30,9 +30,6 @@ _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 #  | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | control size: 8 | (the rest is zero) |
 _HEADER_START = struct.Struct("=QI4xQQQQ")
 _CONTROL_SIZE_AT = 40 // 4
-LOCALS = 1_024
-"""Local addresses whose form is remembered; a host seldom has more than ten."""
-
 
 # The one payload that all prepared headers point at.
 _payload = memoryview(bytearray(65_536))
@@ -122,8 +119,6 @@ class LinuxIo:
         self._control_space = pktinfo.SPACE if self.learns_local else 0
         self._controls = bytearray(BATCH * self._control_space or 1)
         controls = ctypes.addressof((ctypes.c_char * len(self._controls)).from_buffer(self._controls))
-        self._locals: dict[bytes, bytes] = {}
-        """Local address as the kernel writes it → as it follows a datagram's source."""
         self._headers = bytearray(BATCH * _HEADER_SIZE)
         self._headers_at = ctypes.addressof((ctypes.c_char * len(self._headers)).from_buffer(self._headers))
         for slot in range(BATCH):
@@ -184,7 +179,7 @@ class LinuxIo:
                 last = local = b""
             elif controls[start:end] != last:
                 last = bytes(controls[start:end])
-                local = self._locals.get(last) or self._learn(last)
+                local = sockaddr.received_local(last)
             received.append(
                 (bytes(data[at : at + words[word + _LENGTH_AT]]), bytes(names[name_at : name_at + name_size]) + local)
             )
@@ -195,13 +190,6 @@ class LinuxIo:
             end += pktinfo.SPACE
         self._headers_view[:] = self._fresh_headers
         return received
-
-    def _learn(self, raw: bytes) -> bytes:
-        """Return and remember the form of a local address that the kernel wrote."""
-        if len(self._locals) >= LOCALS:
-            self._locals.clear()
-        self._locals[raw] = local = sockaddr.local_bytes(raw[:16], int.from_bytes(raw[16:], sys.byteorder))
-        return local
 
     def send_to(self, payload: bytes, address: bytes) -> bool:
         if len(address) not in sockaddr.PEER_SIZES:

@@ -12,6 +12,7 @@ there (`pktinfo.py`). That *local address* then follows the client's: 4 bytes of
 
 import ipaddress
 import struct
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -104,6 +105,12 @@ def local_bytes(ip: bytes, link: int) -> bytes:
     if ip[0] == 0xFF or not any(ip):  # multicast, or unspecified
         return b""
     return ip + _SCOPE.pack(link if is_link_local(ip) else 0)
+
+
+@lru_cache(KNOWN)
+def received_local(raw: bytes) -> bytes:
+    """Return a local address that the kernel wrote, IPv4 or IPv6 and the interface, in the form of `local_bytes`."""
+    return local_bytes(raw[:16], int.from_bytes(raw[16:], sys.byteorder))
 
 
 def local_text(raw: bytes) -> str:

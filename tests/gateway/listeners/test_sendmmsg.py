@@ -484,9 +484,8 @@ def test_a_socket_on_one_address_learns_no_other(engine: type[Io], sock: socket.
     assert io.receive() == [(b"x", name_of(sender))]
 
 
-def test_more_local_addresses_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_of_many_local_addresses_is_told_and_only_some_are_remembered() -> None:
     # With a local route, all addresses of a network may be this host's.
-    monkeypatch.setattr(sendmmsg, "LOCALS", 3)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("0.0.0.0", 0))
         sock.setblocking(False)
@@ -495,3 +494,4 @@ def test_more_local_addresses_than_are_remembered(monkeypatch: pytest.MonkeyPatc
             for number in range(1, 21):
                 sender.sendto(b"%d" % number, (f"127.0.0.{number}", sock.getsockname()[1]))
         assert [sockaddr.local(source)[3] for _, source in io.receive()] == list(range(1, 21))
+    assert sockaddr.received_local.cache_parameters()["maxsize"] == sockaddr.KNOWN
