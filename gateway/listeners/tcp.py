@@ -1,16 +1,12 @@
 """Run all TCP listeners of a gateway: accept, bound and close connections; `connection.py` serves each."""
 
-import asyncio
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
 
 from tsudoi.ops import logs
-from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.net.descriptors import raise_descriptors
-from tsudoi.protocol.errors import SettingError
 
 from ..chat.dispatch import ChatCore
 from ..config import Listener, Settings
@@ -25,12 +21,12 @@ from ..link.link import Link
 from .connection import Connection
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
-from .tls import Certificate, TlsListener
+from .stream_server import StreamServer, bind_tcp
+from .tls import Certificate
 
 ACCEPTS_A_ROUND = 4
 """Copies of a listening socket: libuv accepts one connection of each in a round of the event loop. Each copy makes
 joins at once cheaper and a single join dearer; benchmarks/RESULTS.md, rows "joins"."""
-BACKLOG = 1_024
 EVICT_AFTER_S = 5.0
 """When there are too many connections, one that has been silent for this time is closed to make room."""
 PORT_S = 5.0
@@ -45,7 +41,7 @@ HELD_LOW = HELD // 2
 logger = logs.get("gateway.tcp")
 
 
-class TCPServer:
+class TCPServer(StreamServer[Connection]):
     """Opens TCP listeners, with and without TLS, and keeps the limits on their connections."""
 
     def __init__(
@@ -60,7 +56,7 @@ class TCPServer:
         tokens: SessionTokens | None = None,
     ) -> None:
         """Open nothing yet. `settle` sends the broker the core's pending frames; TLS listeners need a `certificate`."""
-        self.loop = asyncio.get_running_loop()
+        super().__init__(counters, settle, certificate)
         self.link = link
         self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
         self.rules = EntryRules(
@@ -76,17 +72,9 @@ class TCPServer:
         """Makes the object that serves a connection."""
         self._handshake_log = HandshakeLog()
         self._settings = settings
-        self._counters = counters
-        self._settle = settle
-        self._settling: asyncio.Handle | None = None
-        self._certificate = certificate
-        self._servers: list[asyncio.Server] = []
-        self._tls_listeners: list[TlsListener] = []
         self._listening: int | None = None
         """The descriptor of a listener."""
-        self._open: set[Connection] = set()
         self._by_address: dict[str, set[Connection]] = {}
-        self._all_closed = asyncio.Event()
         self._held_by: dict[Connection, int] = {}
         """Connection → bytes held for it, if there are any."""
         self.held = 0
@@ -94,11 +82,6 @@ class TCPServer:
         self._held_too_much = False
         """`HELD` was exceeded, and `HELD_LOW` not reached since."""
         self._has_descriptors = True
-
-    @property
-    def connections(self) -> int:
-        """Return how many are open, TLS handshakes in progress among them."""
-        return len(self._open)
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""
@@ -111,38 +94,17 @@ class TCPServer:
         Raises:
             SettingError: the address can not be bound.
         """
-        sock = bind_tcp(listener) if inherited is None else socket.socket(fileno=inherited)
-        sock.setblocking(False)
+        sock = bind_tcp(listener, inherited)
         self._listening = sock.fileno()
         bound = replace(listener, port=sock.getsockname()[1])
-
-        def connect() -> Connection:
-            return self.connect(self, bound)
-
-        if listener.tls:
-            assert self._certificate is not None
-            self._tls_listeners.append(TlsListener(sock, self._certificate, self._counters, connect))
-        else:
-            for each in (sock, *(sock.dup() for _ in range(ACCEPTS_A_ROUND - 1))):
-                self._servers.append(await self.loop.create_server(connect, sock=each, backlog=BACKLOG))
+        await self._accept(sock, lambda: self.connect(self, bound), tls=listener.tls, copies=ACCEPTS_A_ROUND)
         return bound
 
     async def close(self, grace_s: float) -> None:
         """Stop accepting, let pending requests get their answers, then end the remaining connections."""
         self._listening = None
-        for server in self._servers:
-            server.close()
-        for tls in self._tls_listeners:
-            await tls.close()
-        if self._open:
-            self._all_closed.clear()
-            try:
-                async with asyncio.timeout(grace_s):
-                    await self._all_closed.wait()
-            except TimeoutError:
-                for connection in list(self._open):
-                    connection.give_up("the gateway stops")
-                await self._all_closed.wait()
+        await self._stop_accepting()
+        await self._end_all(grace_s, lambda connection: connection.give_up("the gateway stops"))
         for deadlines in (self.silent, self.asking, self.announcing):
             deadlines.close()
 
@@ -201,15 +163,13 @@ class TCPServer:
 
     def leave(self, connection: Connection) -> None:
         """Count the end of a connection."""
-        self._open.discard(connection)
         address = self._quotas.address_of(connection.ip)
         of_address = self._by_address[address]
         of_address.discard(connection)
         if not of_address:
             del self._by_address[address]
         self._quotas.disconnect(connection.ip)
-        if not self._open:
-            self._all_closed.set()
+        super().leave(connection)
 
     def log_handshake(self, listener: Listener, ip: str, account: Account) -> None:
         """Log how a request ended, unless there are too many."""
@@ -236,15 +196,6 @@ class TCPServer:
             )
         connection.give_up("too much is held for all, and it holds most")
 
-    def settle_soon(self) -> None:
-        """Call `settle` once for all that happens in this turn of the event loop."""
-        if self._settling is None:
-            self._settling = self.loop.call_soon(self._settle_now)
-
-    def _settle_now(self) -> None:
-        self._settling = None
-        self._settle()
-
 
 def connections_allowed(connections: int) -> int:
     """Raise the limit of descriptors for this many connections, if allowed; return how many fit.
@@ -258,17 +209,3 @@ def connections_allowed(connections: int) -> int:
             "too few descriptors for --connections", connections=connections, descriptors=descriptors, most=most
         )
     return most
-
-
-def bind_tcp(listener: HostPort) -> socket.socket:
-    """Return a non-blocking socket that listens at an address; raise SettingError if it can not be bound."""
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    try:
-        place, takes_both = (listener.host, listener.port), listener.takes_both and socket.has_dualstack_ipv6()
-        sock = socket.create_server(place, family=family, backlog=BACKLOG, dualstack_ipv6=takes_both)
-    except OSError as exc:
-        # Python adds the address to the system's words.
-        why = os.strerror(exc.errno) if exc.errno else exc
-        raise SettingError(f"can not listen on TCP {listener}: {why}") from exc
-    sock.setblocking(False)
-    return sock

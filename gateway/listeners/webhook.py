@@ -1,10 +1,10 @@
 """Run the HTTP listeners for webhooks: accept, bound and close connections; `webhook/conversation.py` decides."""
 
 import asyncio
-import socket
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum, auto
+from functools import partial
 from time import monotonic, time
 from typing import cast
 
@@ -20,8 +20,9 @@ from ..webhook.conversation import Ask, Command, Conversation, Finish, Report, S
 from ..webhook.rules import Rules
 from . import sockaddr
 from .deadlines import Deadlines
-from .tcp import SPARE_DESCRIPTORS, bind_tcp
-from .tls import Certificate, TlsListener
+from .stream_server import StreamServer, bind_tcp
+from .tcp import SPARE_DESCRIPTORS
+from .tls import Certificate
 
 CONNECTIONS = 128
 """Connections at once. One more closes the one that has waited longest for its client, or itself. Each may hold a body
@@ -201,7 +202,7 @@ class WebhookConnection(asyncio.Protocol):
         self._deadlines = deadlines
 
 
-class WebhookServer:
+class WebhookServer(StreamServer[WebhookConnection]):
     """Opens the listeners, and keeps the limits on their connections."""
 
     def __init__(
@@ -213,28 +214,15 @@ class WebhookServer:
         certificate: Certificate | None = None,
     ) -> None:
         """Open nothing yet. `settle` sends the broker pending frames; TLS listeners need a `certificate`."""
+        super().__init__(counters, settle, certificate)
         self.rules = rules
         self.link = link
         self.waiting = Deadlines(REQUEST_S)
         """Of connections whose client sends a request, or takes an answer."""
         self.lingering = Deadlines(LINGER_S)
-        self._loop = asyncio.get_running_loop()
-        self._counters = counters
-        self._settle = settle
-        self._settling: asyncio.Handle | None = None
-        self._certificate = certificate
-        self._servers: list[asyncio.Server] = []
-        self._tls_listeners: list[TlsListener] = []
         self._refusals: LogThrottle[tuple[str, str]] = LogThrottle(LOGGED_KINDS, LOGGED_AGAIN_S)
         """By address and reason."""
-        self._open: set[WebhookConnection] = set()
-        self._all_closed = asyncio.Event()
         raise_descriptors(rules.settings.connections + SPARE_DESCRIPTORS + CONNECTIONS)
-
-    @property
-    def connections(self) -> int:
-        """Return how many are open, TLS handshakes in progress among them."""
-        return len(self._open)
 
     async def open(self, listener: WebhookListener, inherited: int | None = None) -> WebhookListener:
         """Bind a listener, or use the descriptor of a socket that is bound to it; return it with its real port.
@@ -242,37 +230,17 @@ class WebhookServer:
         Raises:
             SettingError: the address can not be bound.
         """
-        sock = bind_tcp(listener) if inherited is None else socket.socket(fileno=inherited)
-        sock.setblocking(False)
+        sock = bind_tcp(listener, inherited)
         bound = replace(listener, port=sock.getsockname()[1])
-
-        def connect() -> WebhookConnection:
-            return WebhookConnection(self, listener.tls)
-
-        if listener.tls:
-            assert self._certificate is not None
-            self._tls_listeners.append(TlsListener(sock, self._certificate, self._counters, connect))
-        else:
-            self._servers.append(await self._loop.create_server(connect, sock=sock))
+        await self._accept(sock, partial(WebhookConnection, self, listener.tls), tls=listener.tls)
         return bound
 
     async def close(self, grace_s: float) -> None:
         """Stop accepting, let pending requests get their answers, then end the remaining connections."""
-        for server in self._servers:
-            server.close()
-        for tls in self._tls_listeners:
-            await tls.close()
+        await self._stop_accepting()
         for connection in list(self._open):
             connection.stop()
-        if self._open:
-            self._all_closed.clear()
-            try:
-                async with asyncio.timeout(grace_s):
-                    await self._all_closed.wait()
-            except TimeoutError:
-                for connection in list(self._open):
-                    connection.give_up()
-                await self._all_closed.wait()
+        await self._end_all(grace_s, WebhookConnection.give_up)
         self.waiting.close()
         self.lingering.close()
 
@@ -287,12 +255,6 @@ class WebhookServer:
         self._open.add(connection)
         return True
 
-    def leave(self, connection: WebhookConnection) -> None:
-        """Count the end of a connection."""
-        self._open.discard(connection)
-        if not self._open:
-            self._all_closed.set()
-
     def log(self, ip: str, status: int, room: str, why: str) -> None:
         """Log a request; of an address's refusals for one reason only one now and then."""
         if not why:
@@ -300,12 +262,3 @@ class WebhookServer:
         elif self._refusals.touch((ip, why), monotonic(), LOGGED, LOGGED_AT_ONCE):
             where = {"room": room} if room else {}  # not known before the token is
             logger.info("a post was refused", ip=ip, status=status, why=why, **where)
-
-    def settle_soon(self) -> None:
-        """Call `settle` once for all that happens in this turn of the event loop."""
-        if self._settling is None:
-            self._settling = self._loop.call_soon(self._settle_now)
-
-    def _settle_now(self) -> None:
-        self._settling = None
-        self._settle()

@@ -17,7 +17,7 @@ from tsudoi.ops.program import program_command
 
 from ..config import Config, Inherited, Listener, WebhookListener
 from ..listeners.reuseport_routing import route_by_token
-from ..listeners.tcp import bind_tcp
+from ..listeners.stream_server import bind_tcp
 from ..listeners.udp import bind_udp
 from .supervisor import Supervisor
 

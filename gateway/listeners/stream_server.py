@@ -1,0 +1,105 @@
+"""What the servers of TCP listeners share: they listen, know their open connections, and end."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from tsudoi.ops.host_port import HostPort
+from tsudoi.protocol.errors import SettingError
+
+from ..counters import Counters
+from .tls import Certificate, TlsListener
+
+if TYPE_CHECKING:
+    from .tls import Served
+
+BACKLOG = 1_024
+
+_Served = TypeVar("_Served", bound="Served")
+
+
+class StreamServer(Generic[_Served]):
+    """The listeners of one kind, with and without TLS, and their connections."""
+
+    def __init__(self, counters: Counters, settle: Callable[[], None], certificate: Certificate | None) -> None:
+        """Open nothing yet. `settle` sends the broker pending frames; TLS listeners need a `certificate`."""
+        self.loop = asyncio.get_running_loop()
+        self._counters = counters
+        self._settle = settle
+        self._settling: asyncio.Handle | None = None
+        self._certificate = certificate
+        self._servers: list[asyncio.Server] = []
+        self._tls_listeners: list[TlsListener] = []
+        self._open: set[_Served] = set()
+        self._all_closed = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """Return how many are open, TLS handshakes in progress among them."""
+        return len(self._open)
+
+    def leave(self, connection: _Served) -> None:
+        """Count the end of a connection."""
+        self._open.discard(connection)
+        if not self._open:
+            self._all_closed.set()
+
+    def settle_soon(self) -> None:
+        """Call `settle` once for all that happens in this turn of the event loop."""
+        if self._settling is None:
+            self._settling = self.loop.call_soon(self._settle_now)
+
+    def _settle_now(self) -> None:
+        self._settling = None
+        self._settle()
+
+    async def _accept(self, sock: socket.socket, connect: Callable[[], _Served], *, tls: bool, copies: int = 1) -> None:
+        """Serve each client of a listening socket by a connection from `connect`; `copies` of it do so without TLS."""
+        if tls:
+            assert self._certificate is not None
+            self._tls_listeners.append(TlsListener(sock, self._certificate, self._counters, connect))
+            return
+        for each in (sock, *(sock.dup() for _ in range(copies - 1))):
+            self._servers.append(await self.loop.create_server(connect, sock=each, backlog=BACKLOG))
+
+    async def _stop_accepting(self) -> None:
+        for server in self._servers:
+            server.close()
+        for tls in self._tls_listeners:
+            await tls.close()
+
+    async def _end_all(self, grace_s: float, give_up: Callable[[_Served], object]) -> None:
+        """Wait until all connections have ended, and `give_up` those that have not after `grace_s`."""
+        if self._open:
+            self._all_closed.clear()
+            try:
+                async with asyncio.timeout(grace_s):
+                    await self._all_closed.wait()
+            except TimeoutError:
+                for connection in list(self._open):
+                    give_up(connection)
+                await self._all_closed.wait()
+
+
+def bind_tcp(listener: HostPort, inherited: int | None = None) -> socket.socket:
+    """Return a non-blocking socket that listens at an address, or the one with an `inherited` descriptor.
+
+    Raises:
+        SettingError: the address can not be bound.
+    """
+    if inherited is not None:
+        sock = socket.socket(fileno=inherited)
+        sock.setblocking(False)
+        return sock
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    try:
+        place, takes_both = (listener.host, listener.port), listener.takes_both and socket.has_dualstack_ipv6()
+        sock = socket.create_server(place, family=family, backlog=BACKLOG, dualstack_ipv6=takes_both)
+    except OSError as exc:
+        # Python adds the address to the system's words.
+        why = os.strerror(exc.errno) if exc.errno else exc
+        raise SettingError(f"can not listen on TCP {listener}: {why}") from exc
+    sock.setblocking(False)
+    return sock
