@@ -225,7 +225,7 @@ class Server:
         self._committer.wait()
         if not self._stopped and self.sockets.is_open:
             self._drain()
-            self._core.reports_due = True
+            self._core.reports_due, self._trim_due = True, False
             self._take_turn()
             self._committer.wait()
 
@@ -298,7 +298,8 @@ class Server:
     def _take_turn(self) -> None:
         """Commit what was decided, then publish and answer it."""
         try:
-            if self._trim_due and self._trims_aside():
+            if self._trim_due:
+                self._trim()
                 return
             if self._admin is not None and self._is_asked:
                 self._admin.read(self._moment)
@@ -462,8 +463,8 @@ class Server:
         self._trim_due = True
         self._pump()
 
-    def _trims_aside(self) -> bool:
-        """Trim the logs; return whether the thread does it, as the store is slow."""
+    def _trim(self) -> None:
+        """Trim the logs, in the thread; the next turn is taken after that."""
         self._trim_due = False
         before_ms = max(self._clock.deletes_by(*_clocks_ms()) - int(self._limits.log_age_s * 1000), 0)
         firsts: dict[int, int] = {}
@@ -476,12 +477,7 @@ class Server:
                 self._core.trimmed(firsts)
                 self._pump()
 
-        if self._committer.is_slow:
-            self._committer.start(trim, trimmed)
-            return True
-        trim()
-        self._core.trimmed(firsts)
-        return False
+        self._committer.start(trim, trimmed)
 
     # --- the end --------------------------------------------------------------------------------------------------
 

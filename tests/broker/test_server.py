@@ -37,6 +37,7 @@ from tsudoi.protocol.backbone import (
 from tsudoi.protocol.backbone.endpoint import INPROC, IPC
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.errors import SettingError, StoreError
+from tsudoi.protocol.names import RoomName
 
 PATIENCE_S = 5.0
 
@@ -249,11 +250,20 @@ async def test_a_clock_that_is_wrong_for_a_moment_deletes_and_stamps_nothing(
         monkeypatch.setattr(time, "time", lambda: right() + ahead)
         await gateway.say(Publish(3, [said(host, "three")]))
         await gateway.ask(a_create("cellar", token=9))
-        server._trims_aside()
+        server._trim()
+        server.committer.wait()
         monkeypatch.undo()
         chunks = store.read(host.room, 0, 100)
         assert (chunks[0].first, chunks[-1].last) == (1, 4)
         assert max(chunk.at_ms for chunk in chunks) < (right() + 60) * 1000
+
+
+async def test_the_last_turn_is_kept_although_the_logs_were_to_be_trimmed(where: str) -> None:
+    store = MemoryStore()
+    async with running(store, where) as (server, _):
+        server.core.directory.persist(RoomName("cellar"), 1)
+        server._trim_due = True
+    assert [room.name for room in store.load().rooms] == ["cellar"]
 
 
 async def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
