@@ -6,10 +6,7 @@
 from dataclasses import dataclass, field
 
 from tsudoi.ops.histogram import ITEMS, Histogram
-from tsudoi.protocol import backbone, names
-from tsudoi.protocol.client.datagram import MAX_UP
-from tsudoi.protocol.client.lines import bound_lines
-from tsudoi.protocol.client.sanitize import clean
+from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
 
@@ -21,6 +18,7 @@ from .rooms.directory import Changes, Directory
 from .rooms.gateway_leases import Gateway, Gateways
 from .rooms.handovers import Handovers
 from .rooms.lost_gateways import Ownership
+from .rooms.received_text import received_text
 from .rooms.requests import Requests
 from .rooms.room_and_member import Member
 from .store.interface import Chunk, Snapshot
@@ -245,11 +243,11 @@ class Core:
             if peer not in (member.gateway, member.rare.former) or member.room.closed_ms:
                 return False
             if kind == EntryKind.COMMANDED:
-                commands.execute(directory, member, _taken(item.text), moment.wall_ms)
+                commands.execute(directory, member, received_text(item.text), moment.wall_ms)
             elif kind == EntryKind.LOCKED:
                 return commands.lock(directory, member, item.text, moment.wall_ms)
             elif not member.muted_until_ms or not commands.is_muted(directory, member, moment.wall_ms):
-                directory.say(member, _taken(item.text), moment.wall_ms)
+                directory.say(member, received_text(item.text), moment.wall_ms)
             return True
         if member.gateway != peer:
             return False
@@ -272,10 +270,3 @@ class Core:
 
     def _answer(self, peer: str, message: backbone.Downward) -> None:
         self._pending.replies.append((peer, message))
-
-
-def _taken(text: str) -> str:
-    """Return a text without control characters or too many lines, and no longer than a datagram can carry."""
-    text = bound_lines(clean(text))
-    # A character has at most four bytes.
-    return text if len(text) <= MAX_UP // 4 else names.cut(text, MAX_UP)

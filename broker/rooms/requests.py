@@ -22,6 +22,7 @@ from .directory import Directory
 from .handovers import Handovers
 from .known_passwords import KnownPasswords
 from .lost_gateways import Ownership
+from .received_text import received_text
 from .room_and_member import Member, Room
 
 ALL_RIGHTS = int(Rights.VERIFIED | Rights.MODERATOR)
@@ -228,8 +229,10 @@ class Requests:
             webhooks.check_sender(directory.bans_and_mutes, room, post, wall_ms)
             if room.password_hash and not self._opens(room, peer, request, post):
                 return
+            if not (text := received_text(post.text)):
+                raise PeerError("the text is empty")
             sender = names.webhook_name(names.user_name(post.user))
-            directory.post(room, sender, webhooks.text_of(post), wall_ms)
+            directory.post(room, sender, text, wall_ms)
             directory.posts.add(room, post, wall_ms)
             answer = backbone.Posted(sender, room.epoch, room.last, True)
         self._reply(peer, request.id, answer)

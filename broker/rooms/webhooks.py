@@ -8,11 +8,8 @@ from collections.abc import Iterable
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Post, Posted
-from tsudoi.protocol.client.datagram import MAX_UP
-from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
-from tsudoi.protocol.client.sanitize import clean
-from tsudoi.protocol.errors import Banned, Muted, PeerError
+from tsudoi.protocol.errors import Banned, Muted
 
 from ..store.interface import PostRow, RestrictionKind
 from .bans_and_mutes import BansAndMutes
@@ -72,14 +69,6 @@ def check_sender(bans_and_mutes: BansAndMutes, room: Room, post: Post, wall_ms: 
             raise Banned(f"{known_as} or its address is banned from this room or server")
         if bans_and_mutes.until(room.id, RestrictionKind.MUTE, known_as, post.ip, wall_ms, is_shared):
             raise Muted(f"{known_as} or its address is muted in this room")
-
-
-def text_of(post: Post) -> str:
-    """Return the text that goes to the room; raise PeerError if there is none."""
-    text = names.cut(bound_lines(clean(post.text)), MAX_UP)
-    if not text:
-        raise PeerError("the text is empty")
-    return text
 
 
 def _hash(post: Post) -> bytes:
