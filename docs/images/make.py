@@ -72,7 +72,7 @@ def main() -> None:
             screen = tmux(outer, "capture-pane", "-e", "-p")
         finally:
             tmux(inner, "send-keys", "-t", f"0.{SERVICE}", "kill %python; wait; exit", "Enter")
-            time.sleep(2)  # a gateway takes a hang-up for "read the settings again"
+            time.sleep(2)  # until the service and the clients have ended in good order
             for server in (outer, inner):
                 subprocess.run(["tmux", "-L", server, "kill-server"], check=False, capture_output=True)
     draw(screen)
