@@ -389,12 +389,13 @@ def test_a_file_holds_everything_when_it_is_opened_again(file: Opener) -> None:
 
 def test_what_has_not_been_moved_to_the_logs_yet_is_there_when_a_file_was_opened_again(file: Opener) -> None:
     store = file()
-    for first in range(1, 9_001, 2):
-        store.commit(Batch(chunks=[a_chunk(1, first, first + 1)], accepted={"a/1": first}))
+    for turn in range(1, 9_001, 20):
+        chunks = [a_chunk(1, first, first + 1) for first in range(turn, turn + 20, 2)]
+        store.commit(Batch(chunks=chunks, accepted={"a/1": turn}))
     for _ in range(3):
         assert [c.first for c in store.read(1, 2_990, 8_000)] == [*range(2_991, 9_001, 2)]
         store = file()
-    assert file().load().accepted == {"a/1": 8_999}
+    assert file().load().accepted == {"a/1": 8_981}
 
 
 def test_trim_counts_again_after_a_file_was_opened_again(file: Opener) -> None:
@@ -580,7 +581,7 @@ def test_a_place_where_no_file_can_be_is_refused_and_nothing_is_created(tmp_path
 
 def test_commits_in_one_thread_do_not_disturb_reads_and_trims_in_another(store: Store) -> None:
     def commit_all() -> None:
-        for number in range(1, 1_001):
+        for number in range(1, 301):
             rooms = {number: a_room(number)} if number % 10 == 0 else {}
             store.commit(Batch(rooms, chunks=[a_chunk(1, number, number), a_chunk(number + 1, 1, 1)]))
 
@@ -594,8 +595,8 @@ def test_commits_in_one_thread_do_not_disturb_reads_and_trims_in_another(store: 
             store.trim(50, 0)
         committed.result()
     store.trim(50, 0)
-    assert spans(store.read(1, 0, 2_000)) == [(number, number) for number in range(951, 1_001)]
-    assert len(store.load().rooms) == 100
+    assert spans(store.read(1, 0, 2_000)) == [(number, number) for number in range(251, 301)]
+    assert len(store.load().rooms) == 30
 
 
 # --- engines agree ------------------------------------------------------------------------------------------------
