@@ -6,18 +6,16 @@ anew.
 """
 
 import os
-import socket
-from contextlib import closing
 from pathlib import Path
 
 import zmq
 
+from tsudoi.ops.net.unix_socket import is_served
 from tsudoi.protocol.backbone.endpoint import IPC
 from tsudoi.protocol.errors import SettingError
 
 PRIVATE = 0o177
 """The umask under which sockets are bound: their files are for our own user, from their first moment on."""
-KNOCK_S = 0.5
 
 
 def bind(sock: "zmq.Socket[bytes]", endpoint: str) -> None:
@@ -28,7 +26,7 @@ def bind(sock: "zmq.Socket[bytes]", endpoint: str) -> None:
         zmq.ZMQError: libzmq can not bind it.
     """
     path = _path(endpoint)
-    if path is not None and _is_served(path):
+    if path is not None and is_served(path):
         raise SettingError(f"can not listen on {endpoint}: another program does")
     umask = os.umask(PRIVATE)
     try:
@@ -57,13 +55,3 @@ def renew(sock: "zmq.Socket[bytes]", endpoint: str) -> bool:
 
 def _path(endpoint: str) -> Path | None:
     return Path(endpoint.removeprefix(IPC)) if endpoint.startswith(IPC) else None
-
-
-def _is_served(path: Path) -> bool:
-    with closing(socket.socket(socket.AF_UNIX)) as knock:
-        knock.settimeout(KNOCK_S)
-        try:
-            knock.connect(str(path))
-        except OSError:
-            return False
-        return True

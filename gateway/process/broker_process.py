@@ -10,6 +10,7 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+from tsudoi.ops.net.unix_socket import is_served
 from tsudoi.ops.program import program_command
 from tsudoi.protocol.backbone.endpoint import IPC, MAX_IPC_SIZE
 from tsudoi.protocol.errors import SettingError
@@ -98,7 +99,7 @@ def _takes_sockets(directory: Path) -> bool:
 def _remove_left(data: Path) -> None:
     """Remove what killed gateways have left: directories in which nobody listens."""
     for directory in data.glob(f"{PREFIX}*"):
-        with suppress(OSError), closing(socket.socket(socket.AF_UNIX)) as knock:
+        with suppress(OSError):
             is_old = time.time() - directory.stat().st_mtime > LEFT_S
-            if is_old and knock.connect_ex(str(directory / "broker")):
+            if is_old and not is_served(directory / "broker"):
                 shutil.rmtree(directory, ignore_errors=True)
