@@ -1,11 +1,11 @@
 """Split a line that is too long for one datagram, so that each piece means what it meant as a part of the line."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 
 from tsudoi import errors
 from tsudoi.protocol.client import slash_commands
-from tsudoi.protocol.client.downlink_encoder import carried_size
-from tsudoi.protocol.client.notices import json_size
+from tsudoi.protocol.client.downlink_encoder import carried_size, json_size
 from tsudoi.protocol.client.own_name import own_names, without_own_name
 from tsudoi.protocol.client.slash_commands import (
     SLASHES,
@@ -86,14 +86,7 @@ def _split(text: str, size: Callable[[str], int], limit: int, may_begin: Callabl
 
 def _longest(text: str, size: Callable[[str], int], limit: int) -> int:
     """Return how many characters fit; at least one, so that there is an end."""
-    fits, too_long = 1, min(len(text), limit + 1)
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if size(text[:middle]) <= limit:
-            fits = middle
-        else:
-            too_long = middle
-    return fits
+    return 1 + bisect_right(range(2, min(len(text), limit + 1)), limit, key=lambda length: size(text[:length]))
 
 
 def _behind_a_space(text: str, longest: int, is_place: Callable[[int], bool]) -> int:

@@ -16,10 +16,10 @@ from tsudoi.pieces import check_one_line, command_in, split_message, split_speec
 from tsudoi.protocol.client.datagram import MAX_UP, serialize
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.downlink_decoder import NoticeKind, Said, parse_down_untrusted, tells_removal
-from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, carried_size
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, carried_size, json_size
 from tsudoi.protocol.client.handshake import PORT, serialize_request
 from tsudoi.protocol.client.header import Header
-from tsudoi.protocol.client.notices import json_size, said_limit
+from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper

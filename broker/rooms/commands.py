@@ -7,7 +7,8 @@ accepted command is carried out once and its result is delivered once, like a me
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
 from tsudoi.protocol.client import slash_commands
-from tsudoi.protocol.client.notices import json_size, said_limit
+from tsudoi.protocol.client.downlink_encoder import json_size
+from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.phrases import Phrase, pack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MisleadingName

@@ -29,8 +29,9 @@ from tsudoi.protocol.backbone import (
     ServerTime,
     Who,
 )
+from tsudoi.protocol.client.downlink_encoder import json_size
 from tsudoi.protocol.client.member_options import MemberOptions
-from tsudoi.protocol.client.notices import json_size, said_limit
+from tsudoi.protocol.client.notices import said_limit
 from tsudoi.protocol.client.phrases import Phrase, pack_arguments, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason, Status
 

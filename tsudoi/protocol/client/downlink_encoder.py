@@ -3,6 +3,7 @@
 `downlink_decoder.py` reads them. Notices with values, answers and actions are in `notices.py`.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable
 
 import msgspec
@@ -32,7 +33,12 @@ def fits_every_form(room: str, sender: str, text: str) -> bool:
 def carried_size(text: str) -> int:
     """Return the most bytes that a message's text takes in any form, beside what stands around it."""
     broken = sum(text.count(words) for words in _CLOSING_WORDS)
-    return len(msgspec.json.encode(mark_further_lines(text))) - len('""') + 3 * broken
+    return json_size(mark_further_lines(text)) + 3 * broken
+
+
+def json_size(text: str) -> int:
+    """Return the bytes of a text as JSON, without the quotes around it."""
+    return len(msgspec.json.encode(text)) - len('""')
 
 
 def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: str, size: int = MAX_DOWN) -> bytes:
@@ -113,11 +119,4 @@ def longest_fit(encode: Callable[[int], bytes], longest: int, size: int) -> byte
 
     Escapes make the size of JSON unpredictable, so this searches; the length 0 must fit.
     """
-    fits, too_long = 0, longest + 1
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if len(encode(middle)) <= size:
-            fits = middle
-        else:
-            too_long = middle
-    return encode(fits)
+    return encode(bisect_right(range(1, longest + 1), size, key=lambda length: len(encode(length))))

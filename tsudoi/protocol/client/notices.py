@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from tsudoi.protocol.client.dialect import DownForm, DownStyle
-from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_line, encode_message, longest_fit
+from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_line, encode_message, json_size, longest_fit
 from tsudoi.protocol.client.phrases import Phrase, phrase
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME
@@ -59,11 +59,6 @@ def said_limit(sender: str, receiver: str = "") -> int:
     The notice has the text twice, and each name twice: as values, and in its words.
     """
     return (MAX_DOWN - _FRAME) // 2 - json_size(sender) - json_size(receiver)
-
-
-def json_size(text: str) -> int:
-    """Return the bytes of a text as JSON, without the quotes around it."""
-    return len(msgspec.json.encode(text)) - len('""')
 
 
 def notice_size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
