@@ -1,5 +1,6 @@
 """Find what the author of a client may have got wrong in a datagram, also in one that was accepted."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -23,9 +24,7 @@ from tsudoi.protocol.untrusted import json_or_none
 from .encodings import is_printable, is_text, likely_encoding
 from .mistakes import Hint, Mistake, hint
 
-_TOKEN = re.compile(rb"(?=([0-9a-f]{32}))")
 _ANY_CASE = re.compile(rb"(?=([0-9a-fA-F]{32}))")
-_HEX = re.compile(rb"[0-9a-f]+")
 _HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
 _MISSING = 4
 """Characters by which a token is damaged, so that it is still taken for one."""
@@ -53,17 +52,15 @@ def find_member(data: bytes, whose: WhoseToken) -> tuple[Known | None, Datagram 
 
     Without a known token, the datagram is as its sizes say; None if they do not fit.
     """
-    readings: list[Datagram] = []
+    in_bytes = None
     for parse in (parse_untrusted, parse_in_characters_untrusted):
-        try:
+        with contextlib.suppress(MalformedMessage):
             read = parse(data)
-        except MalformedMessage:
-            continue
-        if (known := whose(read[1])) is not None:
-            return known, read
-        if parse is parse_untrusted:
-            readings.append(read)
-    return None, readings[0] if readings else None
+            if (known := whose(read[1])) is not None:
+                return known, read
+            if parse is parse_untrusted:
+                in_bytes = read
+    return None, in_bytes
 
 
 def datagram_hints(data: bytes, whose: WhoseToken) -> list[Hint]:
@@ -118,7 +115,7 @@ def _why_unknown(data: bytes, size: int, read: Datagram | None, whose: WhoseToke
         yield from _without_token(data, size, read, whose)
         yield hint(Mistake.NO_TOKEN_ANYWHERE)
         return
-    if not _TOKEN.match(data, at):
+    if not names.looks_like_token(data[at : at + names.TOKEN_SIZE]):
         yield hint(Mistake.TOKEN_UPPER_CASE)
     yield from _token_elsewhere(data, at, read, owner)
     yield hint(Mistake.TOKEN_UNKNOWN)
@@ -143,7 +140,7 @@ def _token_elsewhere(data: bytes, at: int, read: Datagram | None, owner: Known |
     """What is wrong with the sizes, given that a token begins at `at`; `owner` if it is a known one."""
     room_size, token_size = data[0], data[1]
     begin = MIN_UP + room_size
-    if at >= HEADER_SIZE and _header(data) is not None and data[HEADER_SIZE : HEADER_SIZE + 1] != b"":
+    if at >= HEADER_SIZE and _header(data) is not None:
         yield hint(Mistake.HEADER_BEFORE_DATAGRAM)
     elif at == begin and token_size == names.TOKEN_SIZE:
         return
@@ -197,7 +194,7 @@ def _without_token(data: bytes, size: int, read: Datagram | None, whose: WhoseTo
         token = read[1]
         if not token:
             yield hint(Mistake.TOKEN_MISSING)
-        elif len(token) < names.TOKEN_SIZE and _HEX.fullmatch(token):
+        elif len(token) < names.TOKEN_SIZE and _HEX_DIGITS.issuperset(token):
             yield hint(Mistake.TOKEN_CUT, size=len(token))
         elif len(token) != names.TOKEN_SIZE:
             yield hint(Mistake.TOKEN_SIZE_WRONG, size=len(token))

@@ -62,7 +62,7 @@ def handshake_block(
             lines += draw.fields(Explanation(data, [Field(0, len(data), Part.ROOM)], secret_spans(data, tokens)))
         else:
             lines += draw.fields(explain_reply(data, dialect or CLASSIC, tokens))
-    outcome = words.OUTCOMES[account.outcome].text(draw.language)
+    outcome = account.outcome.value.text(draw.language)
     if account.why:
         how = words.ENDS.get(account.why)
         outcome += f": {account.why if how is None else how.text(draw.language)}"

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from tsudoi.ops.printable import escaped
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
@@ -25,6 +26,7 @@ TEXT_SIZE = 256
 """Bytes of a field that are shown as text."""
 _TEXTS = (Part.ROOM, Part.PAYLOAD, Part.TEXT, Part.NAME, Part.LEFT_OVER, Part.HEADER_CUT)
 _OFFSET = 4
+_CONSOLE = Console()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,20 +214,5 @@ def fold(text: str, width: int, first: str = "", after: str | None = None) -> li
     Breaks at spaces where it can. `first` begins the first line, `after` (or as many spaces) the others.
     """
     after = " " * len(first) if after is None else after
-    lines: list[str] = []
-    for paragraph in text.split("\n"):
-        line, used, space = first if not lines else after, len(first if not lines else after), -1
-        begin = len(line)
-        for char in paragraph:
-            size = cell_len(char)
-            if used + size > width and len(line) > begin:
-                kept, rest = (line[:space], line[space + 1 :]) if space > begin else (line, "")
-                lines.append(kept)
-                line, begin, space = after + rest, len(after), -1
-                used = cell_len(line)
-            if char == " ":
-                space = len(line)
-            line += char
-            used += size
-        lines.append(line)
-    return lines
+    lines = Text(text).wrap(_CONSOLE, width - max(len(first), len(after)))
+    return [f"{after if number else first}{line.plain}".rstrip() for number, line in enumerate(lines)]

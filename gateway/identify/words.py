@@ -2,8 +2,6 @@
 
 from tsudoi.protocol.client.words import Words
 
-from ..join.account import Outcome
-
 READY = Words(
     "{listeners}\nStart your client against these ports. Nothing is kept; Ctrl-C ends.",
     "{listeners}\nこのポートにクライアントをつないでください。何も保存しません。Ctrl-C で終わります。",
@@ -45,17 +43,6 @@ TOKEN_KNOWN = Words("{size} characters, known", "{size} 文字、既知")
 TOKEN_UNKNOWN = Words("{size} characters, not known", "{size} 文字、未知")
 NOT_SHOWN = Words("({count} more came too fast to be shown)", "(ほかに {count} 件、速すぎたため表示しない)")
 
-OUTCOMES: dict[Outcome, Words] = {
-    Outcome.CREATED: Words("created", "作成した"),
-    Outcome.JOINED: Words("joined", "参加した"),
-    Outcome.LISTED: Words("listed the rooms", "ルーム一覧を返した"),
-    Outcome.REFUSED: Words("refused", "拒否"),
-    Outcome.SILENT: Words("no request", "要求なし"),
-    Outcome.INCOMPLETE: Words("no whole request", "要求が途中まで"),
-    Outcome.NO_ROOM_CHOSEN: Words("no room chosen from the list", "一覧からルームを選ばなかった"),
-    Outcome.UNANSWERED: Words("not answered", "返事なし"),
-    Outcome.NO_TLS: Words("no TLS handshake", "TLS ハンドシェイクなし"),
-}
 ENDS = {
     words.en: words
     for words in (

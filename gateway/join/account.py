@@ -5,6 +5,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tsudoi.protocol.client.recognise import asks_for_rooms
+from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.codes import Operation
 
 from ..explain.mistakes import Hint, Mistake, hint
@@ -23,15 +24,15 @@ _NOT_A_NAME = re.compile(r"""[{"']|eyJ|[0-9a-fA-F]{16}""")
 class Outcome(Enum):
     """What came of a connection's request."""
 
-    CREATED = "created"
-    JOINED = "joined"
-    LISTED = "listed the rooms"
-    REFUSED = "refused"
-    SILENT = "no request"
-    INCOMPLETE = "no whole request"
-    NO_ROOM_CHOSEN = "no room chosen from the list"
-    UNANSWERED = "not answered"
-    NO_TLS = "no TLS handshake"
+    CREATED = Words("created", "作成した")
+    JOINED = Words("joined", "参加した")
+    LISTED = Words("listed the rooms", "ルーム一覧を返した")
+    REFUSED = Words("refused", "拒否")
+    SILENT = Words("no request", "要求なし")
+    INCOMPLETE = Words("no whole request", "要求が途中まで")
+    NO_ROOM_CHOSEN = Words("no room chosen from the list", "一覧からルームを選ばなかった")
+    UNANSWERED = Words("not answered", "返事なし")
+    NO_TLS = Words("no TLS handshake", "TLS ハンドシェイクなし")
 
 
 class Account(NamedTuple):
@@ -63,7 +64,7 @@ def log_values(account: Account) -> dict[str, str]:
             values["operation"] = Operation(header.operation).name.lower()
     if account.room:
         values["room"] = shown_room(account.room)
-    values["outcome"] = account.outcome.value + (f": {account.why}" if account.why else "")
+    values["outcome"] = account.outcome.value.en + (f": {account.why}" if account.why else "")
     if hints := account.hints[:HINTS]:
         values["hint"] = "; ".join(each.text() for each in hints)
     return values
