@@ -15,7 +15,7 @@ from tsudoi.protocol.client.recognise import Recognised, recognise
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
-from .datagram_hints import Known, WhoseToken, datagram_hints, find_member
+from .datagram_hints import WhoseToken, datagram_hints, find_member
 from .fields import Field, Part, datagram_fields, down_fields, reply_fields, request_fields
 from .mistakes import Hint
 from .opening import Opening
@@ -26,7 +26,7 @@ TOKEN = "T" * names.TOKEN_SIZE
 """Stands for a token in the replies that dialects would send."""
 
 
-class Reading(NamedTuple):
+class DialectReading(NamedTuple):
     """What one dialect makes of a request."""
 
     dialect: Dialect
@@ -54,16 +54,8 @@ class RequestExplanation(Explanation):
 
     auto: Recognised | None = None
     """What an `auto` listener takes it for; None: too little came."""
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[DialectReading] = field(default_factory=list)
     """What each dialect makes of it, if it came whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class DatagramExplanation(Explanation):
-    """A datagram from a client."""
-
-    known: Known | None = None
-    """The member whose token it has."""
 
 
 def explain_request(
@@ -81,7 +73,7 @@ def explain_request(
     return RequestExplanation(data, fields, hidden, hints, auto, readings)
 
 
-def _read(dialect: Dialect, header: Header, body: bytes) -> Reading:
+def _read(dialect: Dialect, header: Header, body: bytes) -> DialectReading:
     room = ""
     try:
         request = parse_request_untrusted(dialect, header, body)
@@ -91,8 +83,8 @@ def _read(dialect: Dialect, header: Header, body: bytes) -> Reading:
             names.room_name(request.room)
         granted = encode_grant(dialect, request, room, request.user, TOKEN)
     except PeerError as exc:
-        return Reading(dialect, None, str(exc), encode_refusal(dialect, header, room, exc.status, str(exc)))
-    return Reading(dialect, request, "", granted)
+        return DialectReading(dialect, None, str(exc), encode_refusal(dialect, header, room, exc.status, str(exc)))
+    return DialectReading(dialect, request, "", granted)
 
 
 def explain_reply(frame: bytes, dialect: Dialect, tokens: tuple[bytes, ...] = ()) -> Explanation:
@@ -113,12 +105,12 @@ def _form(frame: bytes, dialect: Dialect) -> Reply | None:
     return next(iter((*status, *same_state, *framed)), Reply() if dialect.lists_rooms else None)
 
 
-def explain_datagram(data: bytes, whose: WhoseToken, tokens: tuple[bytes, ...] = ()) -> DatagramExplanation:
+def explain_datagram(data: bytes, whose: WhoseToken, tokens: tuple[bytes, ...] = ()) -> Explanation:
     """Explain a datagram from a client, whatever it is; `whose` tells the member of a token."""
     known, read = find_member(data, whose)
-    fields = datagram_fields(data, read)
+    fields = datagram_fields(data, read, known is not None)
     hidden = secret_spans(data, tokens, [(each.begin, each.end) for each in fields if each.part is Part.TOKEN])
-    return DatagramExplanation(data, fields, hidden, datagram_hints(data, whose), known)
+    return Explanation(data, fields, hidden, datagram_hints(data, whose))
 
 
 def explain_down(data: bytes, dialect: Dialect, tokens: tuple[bytes, ...] = ()) -> Explanation:

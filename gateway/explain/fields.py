@@ -48,6 +48,7 @@ STATES: dict[int, Words] = {
     State.COMPLETE: Words("complete", "完了"),
 }
 UNKNOWN = Words("unknown", "不明")
+TOKEN_KNOWN, TOKEN_UNKNOWN = Words("known", "既知"), Words("not known", "未知")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Field:
     number: int | None = None
     """Its value, if it is a number."""
     meaning: Words | None = None
-    """What the number stands for."""
+    """What the number stands for, or whether a datagram's token is known."""
 
 
 class _Divider:
@@ -136,8 +137,11 @@ def reply_fields(data: bytes, reply: Reply | None) -> list[Field]:
     return into.rest(Part.TOKEN if looks_like_token(data[into.at :]) else Part.PAYLOAD)
 
 
-def datagram_fields(data: bytes, read: Datagram | None) -> list[Field]:
-    """Return the fields of a datagram from a client; `read`: as the server reads it, None if its sizes do not fit."""
+def datagram_fields(data: bytes, read: Datagram | None, is_known: bool) -> list[Field]:
+    """Return the fields of a datagram from a client.
+
+    `read`: as the server reads it, None if its sizes do not fit. `is_known`: its token is.
+    """
     into = _Divider(data)
     into.byte(Part.ROOM_SIZE)
     into.byte(Part.TOKEN_SIZE)
@@ -145,7 +149,7 @@ def datagram_fields(data: bytes, read: Datagram | None) -> list[Field]:
         return into.rest()
     room, token, text = read
     into.take(len(room), Part.ROOM)
-    into.take(len(token), Part.TOKEN)
+    into.take(len(token), Part.TOKEN, meaning=TOKEN_KNOWN if is_known else TOKEN_UNKNOWN)
     into.take(len(text), Part.TEXT)
     return into.rest()
 

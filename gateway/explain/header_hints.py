@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from itertools import permutations
 from typing import NamedTuple
 
+from tsudoi.protocol.client.handshake import PORT
 from tsudoi.protocol.client.header import HEADER_SIZE, Header, split_untrusted
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
@@ -21,11 +22,9 @@ SIZE_AT = len(FIELDS)
 """Where the payload size begins."""
 PLAUSIBLE = 4_096
 """Bytes of a payload that is believed before it has come."""
-PORT = 2
-"""Bytes at the end of a payload that may be no text."""
 
 
-class Reading(NamedTuple):
+class Guess(NamedTuple):
     """The numbers of a header in another reading, and where its body begins."""
 
     hint: Hint
@@ -41,30 +40,30 @@ def likeliest(data: bytes, is_all: bool) -> Hint | None:
     `is_all`: the client has sent all that it was going to send; else the rest of a body may not have come yet.
     """
     for may_come in (False,) if is_all else (False, True):
-        for reading in _readings(data):
-            if _fits(data, reading, may_come):
-                return reading.hint
+        for guess in _guesses(data):
+            if _fits(data, guess, may_come):
+                return guess.hint
     return None
 
 
-def _fits(data: bytes, reading: Reading, may_come: bool) -> bool:
+def _fits(data: bytes, guess: Guess, may_come: bool) -> bool:
     """Return whether a request in this reading is whole; `may_come`: or its body may be on its way."""
-    body = data[reading.body_at :]
-    if reading.operation not in (Operation.CREATE, Operation.JOIN) or not 0 < reading.payload <= 2**24:
+    body = data[guess.body_at :]
+    if guess.operation not in (Operation.CREATE, Operation.JOIN) or not 0 < guess.payload <= 2**24:
         return False
-    if reading.room < 0 or (not reading.room and reading.operation != Operation.JOIN):
+    if guess.room < 0 or (not guess.room and guess.operation != Operation.JOIN):
         return False
-    size = reading.room + reading.payload
+    size = guess.room + guess.payload
     if len(body) < size:
-        return may_come and not body and reading.body_at == HEADER_SIZE and reading.payload <= PLAUSIBLE
+        return may_come and not body and guess.body_at == HEADER_SIZE and guess.payload <= PLAUSIBLE
     try:
-        room, payload = split_untrusted(Header(reading.room, reading.operation, 0, reading.payload), body)
+        room, payload = split_untrusted(Header(guess.room, guess.operation, 0, guess.payload), body)
     except MalformedMessage:
-        return len(body) == size and is_text(body[: reading.room]) and is_text(body[reading.room : -PORT])
+        return len(body) == size and is_text(body[: guess.room]) and is_text(body[guess.room : -PORT.size])
     return len(room.encode()) + len(payload) == len(body)
 
 
-def _readings(data: bytes) -> Iterator[Reading]:
+def _guesses(data: bytes) -> Iterator[Guess]:
     if len(data) >= HEADER_SIZE:
         room, operation, size = data[0], data[1], data[SIZE_AT:HEADER_SIZE]
         yield from _digits(data, size)
@@ -76,7 +75,7 @@ def _readings(data: bytes) -> Iterator[Reading]:
     yield from _bytes_before(data)
 
 
-def _digits(data: bytes, size: bytes) -> Iterator[Reading]:
+def _digits(data: bytes, size: bytes) -> Iterator[Guess]:
     """Numbers written as text: the payload size, one of the bytes before it, or all of them."""
     written = size.strip(b"\0 ")
     # One digit behind zeros is more likely a number from 48 to 57.
@@ -84,7 +83,7 @@ def _digits(data: bytes, size: bytes) -> Iterator[Reading]:
     payload = int.from_bytes(size, "big") if in_text is None else in_text
     room, operation = (_digit(data[0]), _digit(data[1]))
     if in_text is not None:
-        yield Reading(hint(Mistake.SIZE_IS_TEXT, size=in_text), data[0], data[1], payload)
+        yield Guess(hint(Mistake.SIZE_IS_TEXT, size=in_text), data[0], data[1], payload)
     for fields, r, o in (
         ((0,), room, data[1]),
         ((1,), data[0], operation),
@@ -93,7 +92,7 @@ def _digits(data: bytes, size: bytes) -> Iterator[Reading]:
         names = tuple(FIELDS[each] for each in fields)
         if in_text is not None:
             names += (Part.PAYLOAD_SIZE.value,)
-        yield Reading(hint(Mistake.NUMBERS_ARE_TEXT, fields=names), r, o, payload)
+        yield Guess(hint(Mistake.NUMBERS_ARE_TEXT, fields=names), r, o, payload)
 
 
 def _digit(byte: int) -> int:
@@ -101,7 +100,7 @@ def _digit(byte: int) -> int:
     return byte - 0x30 if 0x30 <= byte <= 0x39 else -1
 
 
-def _byte_orders(room: int, operation: int, size: bytes) -> Iterator[Reading]:
+def _byte_orders(room: int, operation: int, size: bytes) -> Iterator[Guess]:
     for part in (size, size[-2:], size[-4:], size[-8:]):
         if not any(size[: -len(part)]):
             little = int.from_bytes(part, "little")
@@ -109,15 +108,14 @@ def _byte_orders(room: int, operation: int, size: bytes) -> Iterator[Reading]:
                 # In one byte, and with one byte behind it, both mistakes are the same bytes.
                 is_shift = len(part) == 2 and little < 256
                 mistake = Mistake.SIZE_SHIFTED if is_shift else Mistake.SIZE_LITTLE_ENDIAN
-                values = {"size": little} if is_shift else {"size": little, "width": len(part)}
-                yield Reading(hint(mistake, **values), room, operation, little)
+                yield Guess(hint(mistake, size=little, width=len(part)), room, operation, little)
     for width in (2, 4, 8):
         if not any(size[width:]) and size[0] == 0:
             big = int.from_bytes(size[:width], "big")
-            yield Reading(hint(Mistake.SIZE_PADDED_BEHIND, size=big), room, operation, big)
+            yield Guess(hint(Mistake.SIZE_PADDED_BEHIND, size=big), room, operation, big)
 
 
-def _orders(data: bytes, payload: int) -> Iterator[Reading]:
+def _orders(data: bytes, payload: int) -> Iterator[Guess]:
     """The first three bytes in another order; one swap before the two rotations."""
     orders = sorted(permutations(range(3)), key=lambda order: sum(a != b for a, b in enumerate(order)))
     for order in orders[1:]:
@@ -125,30 +123,30 @@ def _orders(data: bytes, payload: int) -> Iterator[Reading]:
         value = {field: data[at] for at, field in enumerate(order)}
         if value[2] <= 2:
             names = tuple(FIELDS[each] for each in order)
-            yield Reading(hint(Mistake.FIELDS_SWAPPED, order=names), value[0], value[1], payload)
+            yield Guess(hint(Mistake.FIELDS_SWAPPED, order=names), value[0], value[1], payload)
 
 
-def _counted_too_much(room: int, operation: int, payload: int) -> Iterator[Reading]:
+def _counted_too_much(room: int, operation: int, payload: int) -> Iterator[Guess]:
     for mistake, extra in (
         (Mistake.SIZE_COUNTS_ROOM, room),
         (Mistake.SIZE_COUNTS_HEADER, HEADER_SIZE),
         (Mistake.SIZE_COUNTS_HEADER, HEADER_SIZE + room),
     ):
         if extra > 1:
-            yield Reading(hint(mistake, size=payload, right=payload - extra), room, operation, payload - extra)
+            yield Guess(hint(mistake, size=payload, right=payload - extra), room, operation, payload - extra)
 
 
-def _other_sizes(data: bytes) -> Iterator[Reading]:
+def _other_sizes(data: bytes) -> Iterator[Guess]:
     """Headers of another size than 32, and such with wider fields."""
     for end in (*range(SIZE_AT + 1, HEADER_SIZE), *range(HEADER_SIZE + 1, 2 * HEADER_SIZE + 1)):
         if end < len(data):
             size = data[SIZE_AT:end]
             room, operation = data[0], data[1]
-            yield Reading(hint(Mistake.HEADER_SIZE, size=end), room, operation, int.from_bytes(size, "big"), end)
+            yield Guess(hint(Mistake.HEADER_SIZE, size=end), room, operation, int.from_bytes(size, "big"), end)
             for width in (2, 4, 8):
                 if width <= len(size) and not any(size[:-width]):
                     little = int.from_bytes(size[-width:], "little")
-                    yield Reading(hint(Mistake.HEADER_SIZE_LITTLE_ENDIAN, size=end), room, operation, little, end)
+                    yield Guess(hint(Mistake.HEADER_SIZE_LITTLE_ENDIAN, size=end), room, operation, little, end)
     for width in (2, 4, 8):
         for end in (4 * width, HEADER_SIZE):
             if 3 * width < end < len(data):
@@ -158,12 +156,12 @@ def _other_sizes(data: bytes) -> Iterator[Reading]:
                     )
                     if state <= 2:
                         payload = int.from_bytes(data[3 * width : end], order)
-                        yield Reading(hint(Mistake.WIDE_FIELDS, width=width), room, operation, payload, end)
+                        yield Guess(hint(Mistake.WIDE_FIELDS, width=width), room, operation, payload, end)
 
 
-def _bytes_before(data: bytes) -> Iterator[Reading]:
+def _bytes_before(data: bytes) -> Iterator[Guess]:
     for count in range(1, 9):
         if len(data) > count + HEADER_SIZE:
             room, operation = data[count], data[count + 1]
             payload = int.from_bytes(data[count + SIZE_AT : count + HEADER_SIZE], "big")
-            yield Reading(hint(Mistake.BYTES_BEFORE, count=count), room, operation, payload, count + HEADER_SIZE)
+            yield Guess(hint(Mistake.BYTES_BEFORE, count=count), room, operation, payload, count + HEADER_SIZE)

@@ -12,7 +12,7 @@ from tsudoi.protocol.client.words import Language, Words
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 
-from ..explain.explain import TOKEN, DatagramExplanation, Explanation, Reading, RequestExplanation
+from ..explain.explain import TOKEN, DialectReading, Explanation, RequestExplanation
 from ..explain.fields import OPERATIONS, Field, Part
 from ..explain.mistakes import Hint
 from ..explain.redaction import Span, redacted, without
@@ -96,10 +96,8 @@ class Renderer:
 
     def _value(self, explained: Explanation, each: Field) -> str:
         if each.part is Part.TOKEN:
-            about = words.TOKEN
-            if isinstance(explained, DatagramExplanation):
-                about = words.TOKEN_UNKNOWN if explained.known is None else words.TOKEN_KNOWN
-            return about.text(self.language, size=each.end - each.begin)
+            text = words.TOKEN.text(self.language, size=each.end - each.begin)
+            return text if each.meaning is None else self._in(words.AND).join((text, self._in(each.meaning)))
         if each.part is Part.STATUS and each.number is not None:
             return f"{each.number} = {_status(each.number)}"
         if each.number is not None:
@@ -118,14 +116,14 @@ class Renderer:
 
     # --- what dialects make of a request ---------------------------------------------------------------------------
 
-    def _readings(self, readings: list[Reading]) -> Iterator[str]:
+    def _readings(self, readings: list[DialectReading]) -> Iterator[str]:
         for meaning, same in _grouped([(self._reading(each), each) for each in readings]).items():
             yield from fold(meaning, self._width, "  - ", "    ")
             for answer, alike in _grouped([(" ; ".join(map(notation, each.replies)), each) for each in same]).items():
                 names = ", ".join(each.dialect.name for each in alike)
                 yield from fold(f"{names}: {answer}", self._width, "      ", "        ")
 
-    def _reading(self, reading: Reading) -> str:
+    def _reading(self, reading: DialectReading) -> str:
         request = reading.request
         if request is None:
             return words.REFUSES.text(self.language, why=reading.error)
@@ -154,9 +152,9 @@ class Renderer:
         return 8 if self._width >= NARROW else 4
 
 
-def _grouped(items: list[tuple[str, Reading]]) -> dict[str, list[Reading]]:
+def _grouped(items: list[tuple[str, DialectReading]]) -> dict[str, list[DialectReading]]:
     """Return each text with the readings that have it, in the order of the first."""
-    groups: dict[str, list[Reading]] = {}
+    groups: dict[str, list[DialectReading]] = {}
     for text, reading in items:
         groups.setdefault(text, []).append(reading)
     return groups

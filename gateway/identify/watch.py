@@ -8,6 +8,7 @@ from functools import partial
 from time import monotonic
 
 from tsudoi.ops.bounded import drop_oldest
+from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.token_bucket import Bucket
 
 from ..chat.members import Member, Recipients
@@ -93,7 +94,7 @@ class WatchedConnection(Connection):
     @property
     def _peer(self) -> str:
         peer = self._transport.get_extra_info("peername") if hasattr(self, "_transport") else None
-        return f"{sockaddr.plain_text(peer[0])}:{peer[1]}" if peer else self.ip
+        return str(HostPort(sockaddr.plain_text(peer[0]), peer[1])) if peer else self.ip
 
     @property
     def _place(self) -> str:
@@ -190,5 +191,4 @@ def _leaving(members: dict[bytes, Member]) -> int:
 
 
 def _text(address: bytes) -> str:
-    ip, port = sockaddr.unpack(address)
-    return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
+    return str(HostPort(*sockaddr.unpack(address)))

@@ -39,8 +39,7 @@ SIZE = Words("{size} bytes", "{size} バイト")
 CHARACTERS = Words("{text}, {size} bytes, {count} characters", "{text}、{size} バイト、{count} 文字")
 MORE = Words("… {count} more bytes", "… あと {count} バイト")
 TOKEN = Words("{size} characters", "{size} 文字")
-TOKEN_KNOWN = Words("{size} characters, known", "{size} 文字、既知")
-TOKEN_UNKNOWN = Words("{size} characters, not known", "{size} 文字、未知")
+AND = Words(", ", "、")
 NOT_SHOWN = Words("({count} more came too fast to be shown)", "(ほかに {count} 件、速すぎたため表示しない)")
 
 ENDS = {
