@@ -84,7 +84,7 @@ class Config:
     )
     insecure: bool = setting(
         False,
-        "Use no keys: everybody who reaches the tcp ports can read and change everything.",
+        "Use no keys: any program that reaches the tcp ports can read and change everything.",
         envvar="TSUDOI_BROKER_INSECURE",
     )
     persistent: tuple[str, ...] = setting(

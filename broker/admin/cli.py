@@ -198,7 +198,7 @@ def room_command(broker: Connection, name: str) -> None:
         _print_json(_fields(rooms[0]) | {"in_it": [_fields(member) for member in members]})
     else:
         broker.show("rooms", rooms, _room_cells, "")
-        broker.show("members", members, _member_cells, "Nobody is in it.")
+        broker.show("members", members, _member_cells, "The room has no members.")
 
 
 @admin.command("members")
@@ -206,7 +206,7 @@ def room_command(broker: Connection, name: str) -> None:
 @click.pass_obj
 def members_command(broker: Connection, room: str) -> None:
     """List the members of ROOM, or of all rooms."""
-    broker.show("members", _members(broker, room), _member_cells, "Nobody is there.")
+    broker.show("members", _members(broker, room), _member_cells, "There are no members.")
 
 
 @admin.command("gateways")
@@ -232,7 +232,7 @@ def counters_command(broker: Connection) -> None:
 @click.pass_obj
 def bans_command(broker: Connection) -> None:
     """List the names and addresses that may not join any room."""
-    broker.show("bans", broker.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "Nobody is banned.")
+    broker.show("bans", broker.ask(admin_frames.ListBans(), admin_frames.Bans).bans, _ban_cells, "There are no bans.")
 
 
 # --- changes ------------------------------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def close_command(broker: Connection, room: str) -> None:
 @click.option("--reason", default="", help="Told to the member and to its room.")
 @click.pass_obj
 def remove_command(broker: Connection, room: str, name: str, reason: str) -> None:
-    """Remove the member NAME from ROOM; if it is the host, what happens is what happens when hosts leave."""
+    """Remove the member NAME from ROOM; if it is the host, this counts as its leaving (--host-leaves)."""
     broker.order(admin_frames.RemoveMember(room, name, reason), f"{name} is no longer in {room}.")
 
 
@@ -325,4 +325,4 @@ def persist_command(broker: Connection, room: str, ask_password: bool, no_passwo
 @click.pass_obj
 def unpersist_command(broker: Connection, room: str) -> None:
     """Let ROOM close when its last member leaves; at once, if it has none."""
-    broker.order(admin_frames.Unpersist(room), f"{room} closes when nobody is in it any more.")
+    broker.order(admin_frames.Unpersist(room), f"{room} closes when its last member has left.")

@@ -151,7 +151,7 @@ class AdminService:
     def _remove(self, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
         member = room.called(names.normalise(name))
         if member is None:
-            return Refused(f"nobody in {room.name} is called {name}")
+            return Refused(f"{room.name} has no member called {name}")
         self._announce_waiting(room, wall_ms)
         self._directory.leave(member, LeaveReason.OPERATOR, wall_ms, reason)
         return Done(1)

@@ -85,8 +85,8 @@ def test_the_broker_is_found_by_its_store(person: Person) -> None:
 def test_with_nothing_there_it_says_so(person: Person) -> None:
     for words, text in (
         (["rooms"], "There are no rooms."),
-        (["members"], "Nobody is there."),
-        (["bans"], "Nobody is banned."),
+        (["members"], "There are no members."),
+        (["bans"], "There are no bans."),
     ):
         assert person.reads(*words) == f"{text}\n"
         assert list(person.parses(*words).values()) == [[]]
