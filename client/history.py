@@ -1,24 +1,28 @@
 """Keep the lines typed in earlier chats in a file, without those that are not for every eye."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from tsudoi.protocol.client import slash_commands as commands
+from tsudoi.protocol.client.sanitize import clean
 
 SECRET = commands.Lock | commands.Whisper | commands.Reply | commands.Unknown | commands.Misused
 """A password, a whisper, or perhaps one of them with a slip of the finger."""
+_AFTER_COLON = re.compile(r": *")
+"""Before it may be the user's own name, which servers remove."""
 
 
 def is_secret(text: str) -> bool:
     """Return whether a text that was typed or pasted may have a password or a whisper in it."""
-    lines = [line.strip() for line in text.split("\n")]
     return any(
-        isinstance(commands.parse_untrusted(line), SECRET)
-        for line in lines
-        if line.startswith(commands.SLASHES) and not commands.escaped_text(line)
+        isinstance(commands.parse_untrusted(part), SECRET)
+        for line in clean(text).split("\n")
+        for part in (line.strip(), *(line[found.end() :] for found in _AFTER_COLON.finditer(line)))
+        if part.startswith(commands.SLASHES) and not commands.escaped_text(part)
     )
 
 

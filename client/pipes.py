@@ -10,7 +10,6 @@ from tsudoi import ChatClient, InvalidText, NotInRoom
 from tsudoi.event_lines import is_speech, notice_line, speech_line
 from tsudoi.ops import standard_streams
 from tsudoi.ops.threaded_output import ThreadedOutput
-from tsudoi.protocol.client.slash_commands import escaped
 
 LINE_LIMIT = 1 << 20
 """Bytes; a longer line is split there, so that input without line feeds takes no memory without a bound."""
@@ -90,7 +89,7 @@ async def _send(room: ChatClient, source: int, printer: _Printer, commands: bool
     all_sent = True
     while line := await lines.get():
         text = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
-        all_sent &= await _send_line(room, text if commands else escaped(text), printer)
+        all_sent &= await _send_line(room, text if commands else room.as_text(text), printer)
     return all_sent
 
 

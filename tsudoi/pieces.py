@@ -6,7 +6,8 @@ from collections.abc import Callable
 from tsudoi import errors
 from tsudoi.protocol.client import slash_commands
 from tsudoi.protocol.client.downlink_encoder import carried_size, json_size
-from tsudoi.protocol.client.own_name import own_names, without_own_name
+from tsudoi.protocol.client.own_name import without_own_name
+from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import (
     SLASHES,
     Act,
@@ -25,8 +26,16 @@ _LOOK_AHEAD = 1_024
 """Characters of a piece that decide whether it may begin so: more than any name or word has."""
 
 
+def as_taken(line: str, names: tuple[str, ...]) -> str:
+    """Return a line as a server takes it: without control characters, and without the sender's name in front.
+
+    So `alice: /msg bob …` from alice is a whisper, as `/msg bob …` is.
+    """
+    return without_own_name(clean(line), names)
+
+
 def command_in(line: str) -> slash_commands.Command | Unknown | Misused | None:
-    """Return the command that a line is; None: it is a message."""
+    """Return the command that a line is, `as_taken`; None: it is a message."""
     if line.startswith(SLASHES) and not escaped_text(line):
         return slash_commands.parse_untrusted(line)
     return None
@@ -51,17 +60,18 @@ def split_speech(command: Whisper | Act, limit: int) -> list[str]:
     return [serialize(Whisper(command.name, text)) for text in texts if text]
 
 
-def split_message(text: str, limit: int, name: str, reserved: frozenset[str]) -> list[str]:
+def split_message(text: str, limit: int, names: tuple[str, ...], reserved: frozenset[str]) -> list[str]:
     """Return the pieces of a long message, each of which a server takes for a message, and leaves as it is.
 
-    A piece does not begin with a slash, nor with the sender's name and a colon, and is not one of the dialect's words.
+    A piece does not begin with a slash, nor with one of the sender's names and a colon, and is not one of the dialect's
+    words.
     """
-    names = own_names(name)
 
     def is_message(rest: str) -> bool:
         return not rest.startswith(SLASHES) and rest not in reserved and without_own_name(rest, names) == rest
 
-    return _split(text, carried_size, limit, is_message)
+    # Else a control character would hide that a piece begins with a slash.
+    return _split(clean(text), carried_size, limit, is_message)
 
 
 def _split(text: str, size: Callable[[str], int], limit: int, may_begin: Callable[[str], bool]) -> list[str]:

@@ -12,7 +12,7 @@ import msgspec
 from tsudoi.errors import InvalidText
 from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
 from tsudoi.notice_events import event_of
-from tsudoi.pieces import check_one_line, command_in, split_message, split_speech
+from tsudoi.pieces import as_taken, check_one_line, command_in, split_message, split_speech
 from tsudoi.protocol.client.datagram import MAX_UP, serialize
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.downlink_decoder import NoticeKind, Said, parse_down_untrusted, tells_removal
@@ -20,9 +20,10 @@ from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, carried_size, json
 from tsudoi.protocol.client.handshake import PORT, serialize_request
 from tsudoi.protocol.client.header import Header
 from tsudoi.protocol.client.notices import said_limit
+from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.reply_decoder import AnswerReader, Granted, JoinListReader, Refused, RoomsReader
 from tsudoi.protocol.client.sanitize import clean
-from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
+from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, escaped
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import MAX_NAME_SIZE
@@ -143,6 +144,8 @@ class Membership:
         self._dialect = dialect
         self._room = room
         self.user = user
+        self._first_names = own_names(user)
+        """A client may go on to write these before its texts after it has another name."""
         self._token = token
         self.reserved = dialect.register_words | dialect.leave_words
         """Texts that a server of this dialect does not deliver: they are commands."""
@@ -161,7 +164,7 @@ class Membership:
     def limit_of(self, line: str) -> int:
         """Return the largest size of what a line of this kind says: a message, a whisper, an action, a command."""
         own = self.user + _LONGEST_NUMBER
-        match command_in(line):
+        match command_in(self._as_taken(line)):
             case Whisper(name, _):
                 return said_limit(own, name)
             case Reply():
@@ -173,7 +176,7 @@ class Membership:
 
     def size_of(self, line: str) -> int:
         """Return the bytes that what is said by a line takes in the longest form that a dialect gives it."""
-        match command_in(line):
+        match command_in(self._as_taken(line)):
             case Whisper(_, text) | Reply(text) | Act(text):
                 return json_size(text)
         return carried_size(line)
@@ -190,19 +193,31 @@ class Membership:
         Raises:
             InvalidText: the line is a command that has more lines, or is too long and can not be split.
         """
-        check_one_line(line)
+        taken = self._as_taken(line)
+        check_one_line(taken)
         if self.fits(line):
             return [line] if line else []
         limit = self.limit_of(line)
-        match command := command_in(line):
+        match command := command_in(taken):
             case None:
-                return split_message(line, limit, self.user, self.reserved)
+                return split_message(line, limit, self._own_names(), self.reserved)
             case Whisper() | Act():
                 return split_speech(command, limit)
             case Reply():
                 # Somebody else may whisper between two pieces, and would get the rest.
                 raise InvalidText(f"an answer by /r has at most {limit} bytes; /msg NAME TEXT may have more")
         raise InvalidText(f"the command has {self.size_of(line)} bytes and must have at most {limit}")
+
+    def as_text(self, line: str) -> str:
+        """Return the line that says `line` to the room, also one that a server would take for a command."""
+        taken = self._as_taken(line)
+        return escaped(taken) if taken.startswith(SLASHES) else line
+
+    def _as_taken(self, line: str) -> str:
+        return as_taken(line, self._own_names())
+
+    def _own_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*own_names(self.user), *self._first_names)))
 
     def register(self) -> bytes:
         """Return the datagram that makes this client's address known, and keeps it so."""

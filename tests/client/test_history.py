@@ -23,8 +23,25 @@ SECRET = [
     "/r TULIP",
     "hello\n/password TULIP",
     "hello\r\n /r TULIP",
+    "alice: /password TULIP",
+    "alice :／msg bob TULIP",
+    "\x1b/password TULIP",
+    "hello\u2028/r TULIP",
 ]
-PUBLIC = ["hello", "/me waves", "/who 2", "//password is a command", "／／r", "a /r b", "/topic tea", "/nick bob", ""]
+PUBLIC = [
+    "hello",
+    "see http://r x",
+    "alice: /me waves",
+    "at 12:00 / noon",
+    "/me waves",
+    "/who 2",
+    "//password is a command",
+    "／／r",
+    "a /r b",
+    "/topic tea",
+    "/nick bob",
+    "",
+]
 
 
 @pytest.fixture

@@ -223,7 +223,7 @@ def test_pieces_are_all_of_the_text_and_fit_everybody(dialect: Dialect, text: st
     pieces = member.pieces(text)
     if filler == "/":
         pieces = [piece[1:] if number and piece.startswith("//") else piece for number, piece in enumerate(pieces)]
-    assert "".join(pieces) == text
+    assert "".join(pieces) in (text, clean(text))
     for piece in member.pieces(text):
         assert member.fits(piece)
         assert 0 < member.size_of(piece) <= member.text_limit
@@ -303,6 +303,35 @@ def test_a_longer_name_leaves_less_for_the_text() -> None:
     before = member.text_limit
     member.user = "x" * 255
     assert member.text_limit < before - 200
+
+
+@pytest.mark.parametrize("front", [f"{USER}: ", f"{USER}:", f"{USER} : ", "\x1b", "\x00\x07"])
+def test_a_whisper_behind_the_own_name_or_controls_is_a_whisper(front: str) -> None:
+    pieces = place(TSUDOI).pieces(f"{front}/msg bob {'secret ' * 900}")
+    assert len(pieces) > 1
+    assert all(isinstance(parse_untrusted(piece), Whisper) for piece in pieces)
+    member = place(TSUDOI)
+    member.user = "later"
+    assert all(piece.startswith("/msg") for piece in member.pieces(f"{USER}: /msg bob {'secret ' * 900}"))
+
+
+@pytest.mark.parametrize("front", [f"{USER}: ", "\x1b"])
+def test_a_command_behind_the_own_name_or_controls_has_one_line_too(front: str) -> None:
+    with pytest.raises(InvalidText):
+        place(TSUDOI).pieces(f"{front}/kick bob\nhello")
+
+
+def test_no_piece_hides_a_slash_behind_a_control_character() -> None:
+    for before in range(3_900, 4_010):
+        assert not any(clean(piece).startswith("/") for piece in place(TSUDOI).pieces("x" * before + "\0/close " * 90))
+
+
+@pytest.mark.parametrize(
+    "line", ["/close", "／close", f"{USER}: /close", f"{USER}:／close", "\0/close", "//x", "hello"]
+)
+def test_a_line_as_text_is_no_command(line: str) -> None:
+    taken = without_own_name(clean(place(TSUDOI).as_text(line)), own_names(USER))
+    assert escaped_text(taken) or not taken.startswith(("/", "／"))
 
 
 def test_pieces_end_at_spaces() -> None:

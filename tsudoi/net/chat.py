@@ -230,6 +230,10 @@ class ChatClient(Commands):
         except UnicodeEncodeError as exc:
             raise errors.InvalidText(_HALF) from exc
 
+    def as_text(self, line: str) -> str:
+        """Return the line that says `line` to the room, also `/close` or `alice: /close`, which would be commands."""
+        return self._membership.as_text(line)
+
     async def say(self, text: str) -> None:
         """Send `text` to the room, at the rate that the settings allow.
 
