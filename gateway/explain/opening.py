@@ -11,6 +11,12 @@ KEPT = 4_096
 """Bytes of a request that are kept to explain it; of a longer one only the header is explained."""
 
 
+def keep(data: bytes) -> tuple[bytes, bool]:
+    """Return what is kept of the bytes that came, and whether more came."""
+    is_cut = len(data) > KEPT
+    return data[:HEADER_SIZE] if is_cut else data, is_cut
+
+
 class Opening(NamedTuple):
     """What a client has sent on a connection up to the end of its request, and how it was read."""
 
@@ -26,15 +32,8 @@ class Opening(NamedTuple):
     """The client has sent all that it was going to send: its time is up, or it was read to its end."""
     room: bytes = b""
     """The bare room name in a `classic` join, which follows the list."""
-
     is_cut: bool = False
     """More came than is kept."""
-
-    def with_data(self, data: bytes, *, is_all: bool) -> "Opening":
-        """Return it with what came, as far as that is kept; not read yet."""
-        is_cut = len(data) > KEPT
-        kept = data[:HEADER_SIZE] if is_cut else data
-        return self._replace(data=kept, is_cut=is_cut, is_all=is_all, dialect=None, rule=None, room=b"")
 
     @property
     def header(self) -> Header | None:

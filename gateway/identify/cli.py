@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from functools import partial
 
 import click
 import uvloop
@@ -18,10 +19,6 @@ from .run import choose_language, run
 TCP, UDP = "127.0.0.1:9101", "127.0.0.1:9102"
 
 
-def _parse_udp(text: str) -> Listener:
-    return parse_listener(text, takes_options=False)
-
-
 @click.command("identify")
 @click.option(
     "--tcp",
@@ -33,7 +30,7 @@ def _parse_udp(text: str) -> Listener:
 )
 @click.option(
     "--udp",
-    type=Parsed(_parse_udp, "HOST:PORT"),
+    type=Parsed(partial(parse_listener, takes_options=False), "HOST:PORT"),
     multiple=True,
     default=(UDP,),
     help="Where clients chat; may be given several times.",

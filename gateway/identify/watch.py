@@ -14,7 +14,7 @@ from tsudoi.ops.token_bucket import Bucket
 from ..chat.members import Member, Recipients
 from ..config import Listener
 from ..explain.datagram_hints import Known, find_member
-from ..explain.opening import Opening
+from ..explain.opening import Opening, keep
 from ..join import conversation as join
 from ..join.account import Account
 from ..listeners import sockaddr
@@ -124,7 +124,8 @@ class WatchedConnection(Connection):
     def _show_so_far(self, size: int) -> None:
         opening = self._talk.opening
         if len(opening) == size and self._conversation.begun:
-            part = Opening(b"", self._listener.dialect).with_data(opening, is_all=True)
+            data, is_cut = keep(opening)
+            part = Opening(data, self._listener.dialect, is_cut=is_cut)
             self._watch.show(lambda draw: so_far_block(draw, self._peer, part, self._place, self._watch.tokens))
 
 

@@ -24,7 +24,7 @@ from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recogni
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
-from ..explain.opening import KEPT, Opening
+from ..explain.opening import Opening, keep
 from .account import Account, Outcome
 from .room_list import Listing
 from .signed_tokens import looks_like_token
@@ -276,8 +276,7 @@ class JoinConversation:
         return Report(account)
 
     def _keep(self, data: bytes) -> None:
-        self._is_cut = len(data) > KEPT
-        self._kept = data[:HEADER_SIZE] if self._is_cut else data
+        self._kept, self._is_cut = keep(data)
 
     def _opening(self, was_read: bool, is_all: bool) -> Opening:
         """Return what the client sent; `was_read`: it was read in `_dialect`."""

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.explain.mistakes import Mistake
-from gateway.explain.opening import KEPT, Opening
+from gateway.explain.opening import KEPT, Opening, keep
 from gateway.explain.request_hints import request_hints
 from gateway.join.account import log_values
 from tests.gateway.explain.mistakes_made import IN_THE_HEADER, TOKEN, handshake, request, sizes_off
@@ -244,8 +244,8 @@ def openings() -> st.SearchStrategy[Opening]:
     dialects = st.none() | st.sampled_from(list(DIALECTS.values()))
     listeners = st.sampled_from([AUTO, *DIALECTS])
     return st.builds(
-        lambda data, listener, dialect, rule, is_all, room: (
-            Opening(data, listener).with_data(data, is_all=is_all)._replace(dialect=dialect, rule=rule, room=room)
+        lambda data, listener, dialect, rule, is_all, room: Opening(
+            keep(data)[0], listener, dialect, rule, is_all=is_all, room=room, is_cut=keep(data)[1]
         ),
         raw,
         listeners,
