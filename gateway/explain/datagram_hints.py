@@ -158,9 +158,7 @@ def _token_elsewhere(data: bytes, at: int, read: Datagram | None, owner: Known |
         yield hint(Mistake.TOKEN_WRAPPED, size=token_size)
     elif at == begin:
         yield hint(Mistake.TOKEN_SIZE_WRONG, size=token_size)
-    elif token_size == names.TOKEN_SIZE and at >= MIN_UP:
-        yield hint(Mistake.ROOM_SIZE_WRONG, size=room_size, right=at - MIN_UP)
-    elif at < MIN_UP or is_printable(data[:at]):
+    elif at < MIN_UP or (token_size != names.TOKEN_SIZE and is_printable(data[:at])):
         yield hint(Mistake.JSON_DATAGRAM if data.lstrip()[:1] == b"{" else Mistake.SIZES_NONE)
     else:
         yield hint(Mistake.ROOM_SIZE_WRONG, size=room_size, right=at - MIN_UP)
