@@ -20,7 +20,7 @@ class Mistake(Enum):
     )
     TLS = Words(
         "this is the beginning of TLS, but the listener is a plain one: see --tls",
-        "TLS の始まりだが、この受付は平文用: --tls を参照",
+        "TLS の始まりだが、このリスナーは平文用: --tls を参照",
     )
     HTTP = Words(
         "this is HTTP ({method}); the protocol begins with a header of 32 bytes",
@@ -34,7 +34,7 @@ class Mistake(Enum):
     )
     NOT_TLS = Words(
         "the listener speaks TLS, and this is no TLS: connect with TLS, or to a plain listener",
-        "この受付は TLS 用だが、届いたものは TLS ではない: TLS で接続するか、平文の受付へ",
+        "このリスナーは TLS 用だが、届いたものは TLS ではない: TLS で接続するか、平文のリスナーへ",
     )
     JSON_WITHOUT_HEADER = Words(
         "JSON came without the 32-byte header before it", "32 バイトのヘッダーなしで JSON が届いた"
@@ -185,7 +185,8 @@ class Mistake(Enum):
     OTHER_DIALECT = Words(
         "read as {dialect}, since the listener is for that; these bytes look like {other}: use a listener for"
         " {other}, or auto",
-        "この受付は {dialect} 用なので {dialect} として読んだが、{other} に見える: {other} か auto の受付を使うこと",
+        "このリスナーは {dialect} 用なので {dialect} として読んだが、{other} に見える:"
+        " {other} か auto のリスナーを使うこと",
     )
     JSON_FOR_PLAIN = Words(
         "read as {dialect}, whose payload is the user's name alone; this one is meant as JSON",
@@ -194,7 +195,7 @@ class Mistake(Enum):
     SAME_BYTES = Words(
         "read as {dialect}; {others} begin with the same bytes: a client that expects such replies needs a listener"
         " of its own, as --tcp HOST:PORT={first}",
-        "{dialect} として読んだ。{others} も同じバイトで始まる: その返事を待つクライアントには専用の受付が要る"
+        "{dialect} として読んだ。{others} も同じバイトで始まる: その返事を待つクライアントには専用のリスナーが要る"
         " (例: --tcp HOST:PORT={first})",
     )
     ROOM_HAS_HEADER = Words(

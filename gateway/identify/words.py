@@ -9,10 +9,10 @@ READY = Words(
 LOST = Words(
     "(nothing read this: {count} steps are not shown)", "（読み手が止まっていたため、{count} 件は表示されていません）"
 )
-REQUEST = Words("TCP from {peer}, listener {listener}", "TCP {peer} から、受付 {listener}")
+REQUEST = Words("TCP from {peer}, listener {listener}", "TCP {peer} から、リスナー {listener}")
 SO_FAR = Words(
     "TCP from {peer}, listener {listener}: so far, {more} more bytes are awaited",
-    "TCP {peer} から、受付 {listener}: ここまで。あと {more} バイト待っている",
+    "TCP {peer} から、リスナー {listener}: ここまで。あと {more} バイト待っている",
 )
 ROOM_CHOSEN = Words("the client chooses a room", "クライアントがルームを選ぶ")
 PORT_ANNOUNCED = Words("TCP from {peer}: after its token", "TCP {peer} から: トークンの後")
@@ -23,7 +23,7 @@ DOWN_TO_MANY = Words("UDP to {count} members ({dialect})", "UDP {count} 人へ (
 DOWN_TO_OTHER = Words("UDP to {peer}", "UDP {peer} へ")
 
 READ_AS = Words("read as {dialect}: {why}", "{dialect} として読んだ: {why}")
-LISTENERS = Words("the listener is for it", "この受付の方言")
+LISTENERS = Words("the listener is for it", "このリスナーの方言")
 AUTO_WOULD = Words("auto would take it for {dialect}: {why}", "auto なら {dialect} とみなす: {why}")
 OUTCOME = Words("outcome: {outcome}", "結果: {outcome}")
 HINT = Words("hint: {hint}", "ヒント: {hint}")
