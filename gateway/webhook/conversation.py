@@ -7,12 +7,14 @@ requests that came at once would hold up the event loop. `now` is monotonic seco
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from http import HTTPStatus
 
 import h11
 
 from tsudoi.protocol import backbone
 
-from .answers import REASONS, Answer, Refusal
+from ..counters import WEBHOOK_STATUSES
+from .answers import Answer, Refusal
 from .rules import AWAY_S, MAX_BODY, Head, Permit, Rules
 
 MAX_HEAD = 8_192
@@ -184,7 +186,8 @@ class Conversation:
         ]
         if close or self._is_stopping or http.trailing_data[0]:
             headers.append(("Connection", "close"))
-        parts = [http.send(h11.Response(status_code=answer.status, headers=headers, reason=REASONS[answer.status]))]
+        reason = HTTPStatus(answer.status).phrase
+        parts = [http.send(h11.Response(status_code=answer.status, headers=headers, reason=reason))]
         if not self._is_head:
             parts.append(http.send(h11.Data(data=answer.body)))
         parts.append(http.send(h11.EndOfMessage()))
@@ -216,7 +219,7 @@ def _head(request: h11.Request) -> Head:
 
 def _malformed(exc: h11.RemoteProtocolError, data: bytes) -> Answer:
     """Return the answer to bytes that are not HTTP; h11 quotes them behind a colon, and they may have a token."""
-    status = exc.error_status_hint if exc.error_status_hint in REASONS else 400
+    status = exc.error_status_hint if exc.error_status_hint in WEBHOOK_STATUSES else 400
     why = f"this is not HTTP/1.1: {str(exc).partition(':')[0]}"
     if not data.partition(b"\n")[0].isascii():
         why += "; write the room's name percent-encoded"

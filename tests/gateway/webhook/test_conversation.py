@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.webhook.answers import REASONS
+from gateway.counters import WEBHOOK_STATUSES
 from gateway.webhook.conversation import MAX_HEAD, Ask, Command, Conversation, Finish, Report, Send
 from gateway.webhook.rules import MAX_BODY, Rules
 from tests.gateway.webhook.conftest import WALL, a_token, new_rules
@@ -335,5 +335,5 @@ def test_any_bytes_are_answered_or_waited_for(inputs: list[bytes | None], is_ali
             client.answer()
     assert len(client.asked) - waits in (0, 1)
     for status, _, body in client.answers():
-        assert status in REASONS
+        assert status in WEBHOOK_STATUSES
         assert body

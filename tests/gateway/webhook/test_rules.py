@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config import Settings
-from gateway.webhook.answers import REASONS, Answer, Refusal
+from gateway.counters import WEBHOOK_STATUSES
+from gateway.webhook.answers import Answer, Refusal
 from gateway.webhook.rules import MAX_KEY, MAX_TEXT, Head, Permit, Rules
 from tests.gateway.webhook.conftest import WALL, a_token, new_rules
 from tsudoi.protocol import names
@@ -354,5 +355,5 @@ def test_any_request_is_a_question_or_a_refusal(
     if isinstance(outcome, Post):
         assert outcome.text
     else:
-        assert outcome.status in REASONS
+        assert outcome.status in WEBHOOK_STATUSES
         assert error_of(outcome)
