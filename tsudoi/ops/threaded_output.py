@@ -39,17 +39,12 @@ class ThreadedOutput:
         self._changed = threading.Condition()
         self._texts: deque[tuple[str, OnWritten | None]] = deque()
         """The first one is being written."""
-        self._waiting = 0
-        """Their characters."""
+        self.waiting = 0
+        """Characters that are not written yet."""
         self._is_full = False
         self._untold = 0
         """Lost since the last line that told it."""
         self._thread: threading.Thread | None = None
-
-    @property
-    def waiting(self) -> int:
-        """Characters that are not written yet."""
-        return self._waiting
 
     def put(self, text: str, on_written: OnWritten | None = None) -> None:
         """Have a text written soon. Never waits. If it is lost, `on_written` is not called."""
@@ -59,7 +54,7 @@ class ThreadedOutput:
                 on_written(None)
             return
         with self._changed:
-            if self._is_full or (self._texts and self._waiting + len(text) > LIMIT):
+            if self._is_full or (self._texts and self.waiting + len(text) > LIMIT):
                 self._is_full = True
                 self._lose()
                 return
@@ -88,7 +83,7 @@ class ThreadedOutput:
 
     def _append(self, text: str, on_written: OnWritten | None = None) -> None:
         self._texts.append((text, on_written))
-        self._waiting += len(text)
+        self.waiting += len(text)
 
     def _lose(self) -> None:
         self.lost += 1
@@ -106,7 +101,7 @@ class ThreadedOutput:
                     on_written(problem)
             with self._changed:
                 self._texts.popleft()
-                self._waiting -= len(text)
+                self.waiting -= len(text)
                 if problem is not None:
                     self._lose()
                 if not self._texts:
