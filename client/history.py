@@ -1,4 +1,4 @@
-"""Keep the lines typed in earlier chats in a file, without those that are not for every eye."""
+"""Keep the lines typed in earlier chats in a file, but no passwords and no whispers."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from tsudoi.protocol.client import slash_commands as commands
 from tsudoi.protocol.client.sanitize import clean
 
 SECRET = commands.Lock | commands.Whisper | commands.Reply | commands.Unknown | commands.Misused
-"""A password, a whisper, or perhaps one of them with a slip of the finger."""
+"""A password, a whisper, or a mistyped command that may be one of them."""
 _AFTER_COLON = re.compile(r": *")
 """Before it may be the user's own name, which servers remove."""
 

@@ -175,7 +175,7 @@ class Membership:
         return self.text_limit
 
     def size_of(self, line: str) -> int:
-        """Return the bytes that what is said by a line takes in the longest form that a dialect gives it."""
+        """Return the bytes that the text of a line takes in the longest form that a dialect gives it."""
         match command_in(self._as_taken(line)):
             case Whisper(_, text) | Reply(text) | Act(text):
                 return json_size(text)
@@ -204,7 +204,7 @@ class Membership:
             case Whisper() | Act():
                 return split_speech(command, limit)
             case Reply():
-                # Somebody else may whisper between two pieces, and would get the rest.
+                # Another member may whisper between two pieces, and would get the rest.
                 raise InvalidText(f"an answer by /r has at most {limit} bytes; /msg NAME TEXT may have more")
         raise InvalidText(f"the command has {self.size_of(line)} bytes and must have at most {limit}")
 

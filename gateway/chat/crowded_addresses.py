@@ -2,10 +2,10 @@
 
 All members behind one address look alike, and one user may have made most of them. So a newcomer is not refused while
 others have places that they can do without: first members that never sent a datagram; then those of a room that has at
-least two more of them than the newcomer's, serves this address alone, and in which either nobody has said anything
-lately, or more than a quarter of the address's places are taken. The largest room gives first; in it those that never
-spoke, and the newest before the oldest, which is the host. A room with a member from another address, and one in which
-members talk, loses none. So a user who fills the address gives way to its classmates, and does not displace them.
+least two more of them than the newcomer's, serves this address alone, and in which no message has come lately, or more
+than a quarter of the address's places are taken. The largest room gives first; in it those that never spoke, and the
+newest before the oldest, which is the host. A room with a member from another address, and one in which members talk,
+loses none. So a user who fills the address gives way to its classmates, and does not displace them.
 """
 
 from dataclasses import dataclass, field

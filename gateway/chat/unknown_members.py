@@ -2,8 +2,8 @@
 
 A member that leaves or is removed is removed here by its entry in the room's log. That entry may be lost to this
 gateway: it was away for longer than the log reaches back. Or the directory has lost the member: an older state of the
-store was put in its place, or a power cut took the join. Then the member would go on receiving what is said in the
-room, and no other member would know.
+store was put in its place, or a power cut took the join. Then the member would go on receiving the room's messages, and
+no other member would know.
 """
 
 from dataclasses import dataclass, field

@@ -222,13 +222,13 @@ class LinuxIo:
             sent = _sendmmsg(self._fd, recipients.start + slot * _HEADER_SIZE, end - slot, _DONTWAIT)
             if sent > 0:
                 slot += sent
-            elif ctypes.get_errno() in RETRY or not self._send_anyhow(payload, recipients.address_in(slot)):
+            elif ctypes.get_errno() in RETRY or not self._send_refused(payload, recipients.address_in(slot)):
                 return [(payload, recipients.address_in(left)) for left in range(slot, end)]
             else:
                 slot += 1
         return []
 
-    def _send_anyhow(self, payload: bytes, address: bytes) -> bool:
+    def _send_refused(self, payload: bytes, address: bytes) -> bool:
         """Send a datagram that the kernel refused; return False if there is no room for it now.
 
         The local address may be gone (EINVAL, EADDRNOTAVAIL): the kernel then chooses one. It is tried again with the

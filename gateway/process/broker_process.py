@@ -19,7 +19,7 @@ from .supervisor import Supervisor
 
 PREFIX = "sockets-"
 LEFT_S = 60.0
-"""A folder of sockets of this age that nobody listens in is what a killed gateway left."""
+"""A folder of sockets that is as old, and in which no broker listens, was left by a killed gateway."""
 
 
 def broker_arguments(endpoint: str, data: Path | None, config: Path | None, log_format: str) -> list[str]:
@@ -97,7 +97,7 @@ def _takes_sockets(directory: Path) -> bool:
 
 
 def _remove_left(data: Path) -> None:
-    """Remove what killed gateways have left: directories in which nobody listens."""
+    """Remove what killed gateways have left: directories in which no broker listens."""
     for directory in data.glob(f"{PREFIX}*"):
         with suppress(OSError):
             is_old = time.time() - directory.stat().st_mtime > LEFT_S

@@ -25,7 +25,7 @@ def plain(text: str) -> str:
 def full_form(text: str) -> str:
     """Return the address that a short or odd form of IPv4 means to inet_aton(3), as `127.1`; empty for another text.
 
-    A small number alone means none here: it is somebody's name.
+    A small number alone means none here: it is a user's name.
     """
     parts = text.split(".")
     if not 1 <= len(parts) <= 4 or not all(_NUMBER.fullmatch(part) for part in parts):

@@ -1,7 +1,7 @@
 """Write a file completely or not at all, and never replace one.
 
 A file is filled under a name of its own beside its place, and gets its name when it is on the disk. What a killed
-program left under such a name is removed by the next one, and blocks nobody.
+program left under such a name is removed by the next one.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ def _give_name(unfinished: Path, path: Path) -> None:
 
 
 def _remove_left(path: Path) -> None:
-    """Remove the unfinished files of programs that were killed: those that nobody has locked."""
+    """Remove the unfinished files of programs that were killed: those that are not locked."""
     with contextlib.suppress(OSError):
         for name in os.listdir(path.parent):
             if name.startswith(f"{path.name}.") and name.endswith(SUFFIX):
