@@ -14,7 +14,6 @@ from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol.backbone import Answer
 
 from ..config import WebhookListener
-from ..counters import Counters
 from ..link.link import Link
 from ..webhook.conversation import Ask, Command, Conversation, Finish, Report, Send
 from ..webhook.rules import Rules
@@ -208,13 +207,12 @@ class WebhookServer(StreamServer[WebhookConnection]):
     def __init__(
         self,
         rules: Rules,
-        counters: Counters,
         link: Link,
         settle: Callable[[], None],
         certificate: Certificate | None = None,
     ) -> None:
         """Open nothing yet. `settle` sends the broker pending frames; TLS listeners need a `certificate`."""
-        super().__init__(counters, settle, certificate)
+        super().__init__(rules.counters, settle, certificate)
         self.rules = rules
         self.link = link
         self.waiting = Deadlines(REQUEST_S)

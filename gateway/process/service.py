@@ -106,7 +106,7 @@ class Service:
             if not listener.tls and not ip_address(listener.host).is_loopback:
                 logger.warning("webhooks' tokens come in clear text: use tls=on, or a proxy", listener=str(listener))
         rules = Rules(self.config.settings, self.counters, self.verifier, self.tcp.rules.passwords)
-        return WebhookServer(rules, self.counters, self.link, self.settle, self.certificate)
+        return WebhookServer(rules, self.link, self.settle, self.certificate)
 
     def unhealthy_reason(self, now: float) -> str:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""

@@ -60,7 +60,7 @@ class Place:
         settings, self.counters, self.broker = Settings(), Counters(), Broker()
         verifier = TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), required=False)
         rules = Rules(settings, self.counters, verifier, PasswordAttempts(settings, self.counters))
-        self.server = WebhookServer(rules, self.counters, cast(Link, self.broker), lambda: None)
+        self.server = WebhookServer(rules, cast(Link, self.broker), lambda: None)
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []
 
