@@ -13,7 +13,6 @@ from typing import Any, Literal
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.ops.reload import differing, flags
 from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
 from tsudoi.protocol.backbone import MAX_IDLE_MS, parse_to_connect
 from tsudoi.protocol.client.dialect import Dialect
@@ -417,22 +416,6 @@ class Config:
     overridden: tuple[str, ...] = ()
     """Settings in the configuration file that a flag or a variable overrides, by flag."""
 
-    def needs_restart(self, new: "Config") -> list[str]:
-        """Return the flags of the settings that differ in `new`, and that no gateway applies while it runs.
-
-        A worker's are its parent's, which reports them.
-        """
-        if self.inherited is not None:
-            return []
-        # `tcp` has the TLS listeners too. The folder is for a broker of its own.
-        unused = {"data"} if self.broker else set()
-        differ = differing(self, new, {*APPLIED, *DERIVED, "tcp", *unused})
-        if _without_tls(self) != _without_tls(new):
-            differ.append("tcp")
-        if self.key != new.key and self.key_file == new.key_file:
-            differ.append("key_file")
-        return flags(Config, differ)
-
     @property
     def verifies(self) -> bool:
         """Whether signed tokens are verified."""
@@ -442,13 +425,3 @@ class Config:
     def tls(self) -> TlsFiles | None:
         """The files for TLS listeners, if there are such."""
         return TlsFiles(self.tls_certificate, self.tls_key) if self.tls_certificate and self.tls_key else None
-
-
-APPLIED = frozenset({"settings", "log_level", "auth_key", "auth_secret", "auth", "tls_certificate", "tls_key"})
-"""Fields that `process/reload.py` applies, or reports by itself."""
-DERIVED = frozenset({"file", "key", "overridden", "inherited"})
-"""Fields that are no settings."""
-
-
-def _without_tls(config: Config) -> list[Listener]:
-    return [listener for listener in config.tcp if not listener.tls]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tsudoi.ops import logs
 from tsudoi.ops.reload import Apply, Report, differing, flags, take_over
 
-from ..config import Config, Settings
+from ..config import Config, Listener, Settings
 from ..join.signed_tokens import load_keys
 from ..listeners.tls import load
 
@@ -24,6 +24,9 @@ FOR_NEW_MEMBERS = frozenset({"commands", "notices", "language"})
 """Settings that a member keeps from its handshake: the directory has them, for the gateway that serves it later."""
 ISSUER = ("auth_key", "auth_secret", "auth")
 CERTIFICATE = ("tls_certificate", "tls_key")
+APPLIED = frozenset({"settings", "log_level", *ISSUER, *CERTIFICATE})
+DERIVED = frozenset({"file", "key", "overridden", "inherited"})
+"""Fields of `Config` that are no settings."""
 
 
 def prepare(service: "Service", configure_again: Callable[[], Config]) -> Apply:
@@ -90,9 +93,20 @@ def _apply_log_level(level: logs.Level) -> list[str]:
 
 
 def _needs_restart(old: Config, new: Config) -> list[str]:
-    found = old.needs_restart(new)
+    """Return the flags of the settings that differ, and that a gateway does not apply while it runs."""
+    # The folder is for a broker of its own. `tcp` has the TLS listeners too.
+    unused = {"data"} if old.broker else set()
+    differ = differing(old, new, {*APPLIED, *DERIVED, *unused, "tcp"})
+    if _without_tls(old) != _without_tls(new):
+        differ.append("tcp")
+    if old.key != new.key and old.key_file == new.key_file:
+        differ.append("key_file")
     if old.verifies != new.verifies:
-        found += flags(Config, [name for name in differing(old, new) if name in ISSUER])
+        differ += [name for name in differing(old, new) if name in ISSUER]
     if (old.tls is None) != (new.tls is None):
-        found += flags(Config, [name for name in differing(old, new) if name in CERTIFICATE])
-    return found
+        differ += [name for name in differing(old, new) if name in CERTIFICATE]
+    return flags(Config, differ)
+
+
+def _without_tls(config: Config) -> list[Listener]:
+    return [listener for listener in config.tcp if not listener.tls]
