@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import tempfile
 import time
@@ -51,10 +50,6 @@ class BrokerProcess(Supervisor):
         with suppress(OSError):  # the broker says what is wrong with it
             self._directory.mkdir(mode=0o700, exist_ok=True)
         return await super()._launch()
-
-    def reload(self) -> None:
-        """Make it read its settings again."""
-        self.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """Stop it, and remove all but the store."""

@@ -109,7 +109,7 @@ async def _run_workers(
     def send_all() -> None:
         workers.send_signal(signal.SIGHUP)
         if isinstance(broker, BrokerProcess):
-            broker.reload()
+            broker.send_signal(signal.SIGHUP)
 
     def reload_all() -> None:
         # The workers and the broker read the settings themselves, and log what that did.
