@@ -20,6 +20,7 @@ from gateway.config import Config, Listener, Settings, WebhookListener
 from gateway.listeners import tcp
 from gateway.process.reload import FOR_NEW_MEMBERS, prepare, prepare_parent
 from gateway.process.service import Service
+from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.reload import Report, flags
 from tsudoi.ops.settings import Setting, each_setting
@@ -66,6 +67,7 @@ def test_each_setting_that_differs_is_in_the_report_once_and_no_other(about: Set
     async def scenario() -> None:
         is_live = about.name in {each.name for each in fields(Settings)}
         config = a_config(tls_listeners=(replace(ANY, tls=True),) if about.name == "tls_listeners" else ())
+        logs.change_level(config.log_level)  # an earlier test of this process may have left another
         service = Service(config, f"{IPC}{tmp_path}/b")
         before = getattr(config.settings if is_live else config, about.name)
         value = another(about, before)
