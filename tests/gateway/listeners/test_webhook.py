@@ -273,3 +273,17 @@ def test_refusals_are_logged_with_their_reason_but_not_again_and_again(monkeypat
     run(scenario)
     assert [line["status"] for line in logger.lines if line["ip"] == "192.0.2.1"] == [401]
     assert 20 <= len(logger.lines) < 40
+
+
+def test_each_reason_of_an_address_is_logged_and_a_room_if_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "logger", logger := Logger())
+
+    async def scenario(place: Place) -> None:
+        place.server.log("192.0.2.1", 403, "", "the token is not for this room")
+        place.server.log("192.0.2.1", 403, "den", "banned")
+
+    run(scenario)
+    assert [(line["why"], line.get("room")) for line in logger.lines] == [
+        ("the token is not for this room", None),
+        ("banned", "den"),
+    ]
