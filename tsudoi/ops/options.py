@@ -158,7 +158,7 @@ def check_config_option() -> Callable[[Command], Command]:
 def _from_file(context: click.Context, path: Path, program: str) -> dict[str, Any]:
     """Return the parameters that a file sets, each checked as a flag is; raise SettingError."""
     try:
-        text = path.read_bytes().decode()
+        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as exc:
         raise SettingError(f"can not read {path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:

@@ -49,10 +49,12 @@ _BLANK = re.compile("[\\s\u2800\U0001d159]+")
 
 # What separates a speaker from its words on plain screens, as people see it: a colon, `>` or an arrow, and a gap; a
 # wide colon, which brings its gap along; a gap and a colon at the end, where the separator ` : ` would overlap with it.
-_COLONS = ":\u0589\u05c3\u2236\ua789\u02f8"
+# The colons are those that Unicode's confusables.txt has, without letters and signs that are parts of words.
+_COLONS = ":\u02d0\u02f8\u0589\u05c3\u0703\u0704\u16ec\u1803\u1809\u205a\u2236\ua4fd\ua789\ufe30"
 _SEPARATOR = re.compile(f"[{_COLONS}>\uff1e\u2192] |[\uff1a\ufe55\ufe13]| [{_COLONS}]\\Z")
-_ACTION = re.compile("[*\uff0a\u2217\ufe61](?: |\\Z)")
-_HOST_MARK = re.compile(r" ?\((?:host|ホスト)\)\Z")
+_ACTION = re.compile("[*\u066d\u204e\u2217\ufe61\uff0a](?: |\\Z)")
+# A row of a list goes on with a comma.
+_HOST_MARK = re.compile(" ?[(\uff08](?:host|ホスト)[)\uff09](?=\\s*(?:[,\u3001\uff0c]|\\Z))", re.IGNORECASE)
 _ZERO_WIDTH_SPACE = "\u200b"
 
 
@@ -111,7 +113,7 @@ def user_name(name: str) -> UserName:
     if found := _ACTION.match(seen):
         raise MisleadingName(f"user name begins with {found[0]!r}, as an action does")
     if found := _HOST_MARK.search(seen):
-        raise MisleadingName(f"user name ends with {found[0]!r}, as a host's in lists")
+        raise MisleadingName(f"user name has {found[0]!r}, as a host's in lists")
     return UserName(normal)
 
 

@@ -47,6 +47,12 @@ insecure = true
 """
 
 
+@pytest.mark.parametrize("text", ["\ufeff[gateway]\nrate = 5\n", "\ufeff[gateway]\r\nrate = 5\r\n"])
+def test_a_file_of_a_windows_editor_is_read(path: Path, text: str) -> None:
+    assert check(text, path) == ""
+    assert check(text.replace("5", "x"), path).startswith("FILE:2: ")
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_file_is_one_for_both(path: Path, program: str) -> None:
     assert check(GOOD, path, program=program) == ""
