@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Item
-from tsudoi.protocol.client.datagram import MIN_UP, cut_off, decode_text, parse_untrusted
+from tsudoi.protocol.client.datagram import MIN_UP, cut_off, decode_text, parse_untrusted, was_cut_before
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
@@ -107,6 +107,8 @@ class Receiver(Component):
             is_long, was_cut = len(raw) > SURELY_WHOLE, False
             if is_long and (beginning := cut_off(room_name, raw)) is not None:
                 raw, was_cut = beginning, True
+            elif dialect.up_keys is not None and was_cut_before(raw, dialect):
+                is_long = was_cut = True
             text = decode_text(raw, dialect, was_cut)
             if self.settings.auth != "off":
                 # Clients may write a signed token where others write their names.

@@ -255,6 +255,17 @@ def test_a_cut_text_in_json_is_its_beginning(escaped: bool, text: str, gateway: 
     assert CUT in told(gateway)[0]
 
 
+@pytest.mark.parametrize("end", [1, 2, 9])
+def test_a_command_whose_json_its_client_cut_is_not_carried_out_or_told(end: int, gateway: ScriptedGateway) -> None:
+    gateway.enter(1, "tcrp-202").options = MemberOptions.COMMANDS
+    gateway.published()
+    gateway.receive(1, '{"sender":"m1","message":"/msg bob psst psst"}'[:-end], ALICE)
+    assert [item for item in gateway.published() if item.kind in (EntryKind.COMMANDED, EntryKind.SAID)] == []
+    assert "too long" in told(gateway)[0]
+    gateway.receive(1, '{"sender":"m1","message":"psst psst"}'[:-end], ALICE)
+    assert gateway.said()[0].startswith("ps")
+
+
 def test_many_lines_are_bounded_and_no_line_feed_makes_a_command(gateway: ScriptedGateway) -> None:
     gateway.enter(1).options = MemberOptions.COMMANDS
     for text in ("\n" * 3_900, "a\n\n\n\nb", "\n/close", "a\n" * 1_900):

@@ -3,13 +3,15 @@
 | room size: 1 | token size: 1 | room | token | text |      UTF-8, at most 4096 bytes in all
 """
 
+import json
 import re
+from typing import Any
 
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import TOKEN_SIZE
-from tsudoi.protocol.untrusted import json_or_none, parse_json_untrusted
+from tsudoi.protocol.untrusted import json_or_none
 
 MIN_UP = 2
 """Bytes of the two sizes."""
@@ -22,6 +24,9 @@ _MOST = MAX_UP - MIN_UP - TOKEN_SIZE
 
 _ESCAPE = re.compile(rb"\\\\|\\u[0-9A-Fa-f]{0,3}\Z|\\u[Dd][89ABab][0-9A-Fa-f]{2}\Z")
 """In JSON: an escaped backslash, whose second one begins no escape; at the end half an escape, or half a character."""
+
+_END = re.compile(rb'"\s*}\s*\Z')
+"""The end of an object whose last value is a text."""
 
 Datagram = tuple[bytes, bytes, bytes]
 """(room, token, text) from a client, still bytes: most of it is compared, not read. A plain tuple, as one is made for
@@ -124,15 +129,41 @@ def drop_incomplete_character(raw: bytes) -> bytes:
     return raw
 
 
+def was_cut_before(raw: bytes, dialect: Dialect) -> bool:
+    """Return whether the client has cut off the end of an object in JSON, inside its text or behind it."""
+    if dialect.up_keys is None or not (raw := _object_alone(raw)).startswith(b"{") or _END.search(raw):
+        return False
+    return _parse_object(raw) is None and _text_in(raw, dialect.up_keys[1]) is not None
+
+
+def _object_alone(raw: bytes) -> bytes:
+    """Return `raw` without what some clients write before an object: zero bytes as down, a byte order mark."""
+    return raw.lstrip(b"\0 \t\r\n").removeprefix(b"\xef\xbb\xbf")
+
+
+def _text_in(raw: bytes, key: str) -> re.Match[bytes] | None:
+    return re.search(rb'"%s"\s*:\s*"((?:[^"\\]|\\.)*)' % re.escape(key.encode()), raw, re.DOTALL)
+
+
+def _parse_object(raw: bytes) -> dict[str, Any] | None:
+    """Return an object, None if `raw` is none. Its texts may have half characters and controls."""
+    value = json_or_none(raw)
+    if value is None and raw.startswith(b"{"):
+        try:
+            value = json.loads(raw.decode(errors="replace"), strict=False)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, dict) else None
+
+
 def _unwrap_cut(raw: bytes, key: str) -> bytes:
     """Return the beginning of the string under `key` in the beginning of a JSON object, without half a character.
 
     Empty if the object was cut before that string; `raw` if it is no object.
     """
-    if not raw.lstrip().startswith(b"{"):
+    if not (raw := _object_alone(raw)).startswith(b"{"):
         return raw
-    found = re.search(rb'"%s"\s*:\s*"((?:[^"\\]|\\.)*)' % re.escape(key.encode()), raw, re.DOTALL)
-    if found is None:
+    if (found := _text_in(raw, key)) is None:
         return b""
     escaped = drop_incomplete_character(found[1])
     for _ in range(2):  # half an escape, and then perhaps the first half of a character
@@ -140,14 +171,18 @@ def _unwrap_cut(raw: bytes, key: str) -> bytes:
             if escape[0] != b"\\\\":
                 escaped = escaped[: escape.start()]
     try:
-        text = parse_json_untrusted(b'"%s"' % escaped)
-    except MalformedMessage:
-        return raw
-    return str(text).encode(errors="replace")
+        return _encode(str(json.loads(f'"{escaped.decode(errors="replace")}"', strict=False)))
+    except ValueError:
+        return escaped
 
 
 def _unwrap(raw: bytes, key: str) -> bytes:
     """Return the string under `key` of a JSON object, or `raw` if it is not such an object."""
-    value = json_or_none(raw)
-    text = value.get(key) if isinstance(value, dict) else None
-    return text.encode(errors="replace") if isinstance(text, str) else raw
+    value = _parse_object(_object_alone(raw))
+    text = None if value is None else value.get(key)
+    return _encode(text) if isinstance(text, str) else raw
+
+
+def _encode(text: str) -> bytes:
+    """Return `text` in UTF-8, each half character in it as U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

@@ -17,6 +17,7 @@ from tsudoi.protocol.client.datagram import (
     parse_in_characters_untrusted,
     parse_untrusted,
     serialize,
+    was_cut_before,
 )
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import (
@@ -160,7 +161,7 @@ def test_a_wrapped_text_that_was_cut_is_a_beginning_of_it(
 
 
 NOT_WRAPPED = (
-    *(b"", b"hello", b'{"message":1}', b'{"sender":"a"}', b"[1]", b'"x"', b"12", b'{"message":"\\ud800"}'),
+    *(b"", b"hello", b'{"message":1}', b'{"sender":"a"}', b"[1]", b'"x"', b"12", b'{"message":1'),
     *(b"{" * 4000, b"[" * 4000, b'{"a":' * 800, b"9" * 4000),
 )
 
@@ -168,6 +169,32 @@ NOT_WRAPPED = (
 @pytest.mark.parametrize("raw", NOT_WRAPPED, ids=lambda raw: raw[:20].decode())
 def test_what_is_not_such_json_is_taken_as_text(raw: bytes) -> None:
     assert decode_text(raw, TCRP_202) == raw.decode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b'{"message":"hi\\ud83d"}', "hi\ufffd"),
+        (b'{"message":"\\ud83d\\ude00 \\ude00"}', "😀 \ufffd"),
+        (b'{"message":"one\ntwo\t"}', "one\ntwo\t"),
+        (b'{"message":"\xff"}', "\ufffd"),
+        (b'\0\0{"message":"hi"}', "hi"),
+        (b'\xef\xbb\xbf{"message":"hi"}', "hi"),
+    ],
+)
+def test_objects_that_only_some_libraries_write_are_unwrapped(raw: bytes, text: str) -> None:
+    assert decode_text(raw, TCRP_202) == text
+    assert not was_cut_before(raw, TCRP_202)
+
+
+def test_an_object_that_its_client_cut_is_known_as_such() -> None:
+    whole = b'{"sender":"alice","message":"/msg bob \\ud83d\\ude00 psst\\n"}'
+    for end in range(len(b'{"sender":"alice","message":"/'), len(whole)):
+        assert was_cut_before(whole[:end], TCRP_202)
+        assert decode_text(whole[:end], TCRP_202, was_cut=True).startswith("/")
+    for raw in (whole, b"hello", b'{"sender":"alice"', b'{"message":"say "hi" now"}', b"{", *NOT_WRAPPED):
+        assert not was_cut_before(raw, TCRP_202)
+    assert not any(was_cut_before(whole[:-1], dialect) for dialect in DIALECTS.values() if dialect is not TCRP_202)
 
 
 def test_json_is_text_to_every_other_dialect() -> None:
