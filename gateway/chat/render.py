@@ -65,7 +65,8 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
 def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: str = "", n: int = 0) -> bytes:
     """Return the datagram with an answer to a command; `n` is its offset in the room, 0 for none."""
     values: dict[str, Any] = {"n": n} if n else {}
-    arguments = unpack_arguments(about)
+    # A name in quotes may have line feeds, and a line of its own would look like another answer.
+    arguments = unpack_arguments(about.replace("\n", " "))
     # An entry from before an upgrade may have fewer arguments than its phrase has now.
     defaults: dict[str, str | int] = {"address": "-", "others": 0}
     words = phrase(which, japanese, **(defaults | arguments))

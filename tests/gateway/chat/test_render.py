@@ -5,7 +5,9 @@ import pytest
 from gateway.chat import render
 from tests.tsudoi.protocol.vectors import Vector, data, dialect_of, frames, vectors
 from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.client.dialects import TCRP
 from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import EntryKind
 
 
@@ -33,3 +35,8 @@ def test_told(vector: Vector) -> None:
 def test_removed(vector: Vector) -> None:
     dialect = dialect_of(vector)
     assert render.farewell(entry_of(vector), vector["room"], dialect, options_of(vector)) == frames(vector)
+
+
+def test_an_answer_that_repeats_a_name_has_one_line() -> None:
+    data = render.answer(TCRP.down, "den", Phrase.NO_SUCH_MEMBER, False, "no\nserver: hi")
+    assert data == b"server: There is nobody called no server: hi in this room."
