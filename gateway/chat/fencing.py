@@ -77,6 +77,7 @@ class Fencing(Component):
             for room in list(rooms.values()):
                 for member_id in elsewhere.intersection(room.members):
                     self.leaving.drop(room.members[member_id])
+            self.leaving.repeat_all()
             self.unknown_members.note(answer.unknown, now)
             self._fenced = False
             self.on_reconciled(now)

@@ -39,6 +39,12 @@ class Leaving(Component):
         if member.leaving and member.id in self._leaving:
             self.out.publish(self._leaving[member.id][2])
 
+    def repeat_all(self) -> None:
+        """Publish again all that leave, after the directory has said which members this gateway serves."""
+        for _, member, left in self._leaving.values():
+            if member.room.members.get(member.id) is member:
+                self.out.publish(left)
+
     def tick(self, now: float, broker_is_alive: bool) -> None:
         """Let idle members leave, and drop those that have been leaving for `LEAVING_S`."""
         for member in self.idle.expired(now):
