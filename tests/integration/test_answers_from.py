@@ -19,7 +19,7 @@ CONNECTED = Habits(connects_udp=True)
 """Its socket hears only the address that it talks to."""
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_members_hear_the_address_that_they_talk_to(tmp_path: Path, workers: str) -> None:
     """Members of one room that came by several addresses: messages, backlog, answers, a port announced over TCP, and
     the first message after a restart."""

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.integration.conftest import Enter, NewRoom
 from tests.support.services import ROOT, Gateway
 
@@ -66,6 +68,7 @@ def test_a_worker_that_is_killed_is_started_again_and_the_chat_goes_on(
         assert not before & workers_of(gateway)
 
 
+@pytest.mark.slow
 def test_a_second_start_takes_nothing_from_a_service_that_then_restarts_its_broker(
     tmp_path: Path, new_room: NewRoom, client: Enter
 ) -> None:

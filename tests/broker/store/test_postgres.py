@@ -212,6 +212,7 @@ def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
             standby.start()
 
 
+@pytest.mark.slow
 def test_without_its_standby_nothing_is_accepted_and_the_broker_ends(
     machines: tuple[postgres.Instance, postgres.Instance],
 ) -> None:
