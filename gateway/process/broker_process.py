@@ -70,6 +70,8 @@ def make_directory(data: Path) -> Path:
             if folder is not None:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             made = Path(tempfile.mkdtemp(prefix=PREFIX if folder else f"tsudoi-{PREFIX}", dir=folder))
+            if folder is not None:
+                made = folder / made.name  # since Python 3.12 `mkdtemp` makes a relative path absolute
             if len(os.fsencode(_endpoint(made))) <= MAX_IPC_SIZE and _takes_sockets(made):
                 return made
             made.rmdir()
