@@ -95,7 +95,7 @@ class Gaps(Component):
     def _begin_epoch(self, room: Room, answer: Replayed) -> None:
         """Begin a new epoch: history was lost, or an older state of the store was put in its place.
 
-        The broker knows what was received here and is still in its log; what comes after that is delivered.
+        The broker knows the last entry that was received here and is still in its log; later entries are delivered.
         """
         self.counters.resets += 1
         room.epoch, room.known_last = answer.epoch, answer.last
