@@ -1,7 +1,8 @@
 """Give rooms and members ids that are never given twice.
 
 Not even by a broker that has lost its store, or has an older one: ids begin with the time. If the clock was set back
-too, it is improbable: each run of the broker begins a millisecond with a number of its own.
+too, it is improbable: each run of the broker begins a millisecond with a number of its own. And each shard gives only
+the ids that have the remainder of its own number.
 """
 
 _TIME_SHIFT = 16
@@ -10,10 +11,11 @@ _TIME_SHIFT = 16
 class Ids:
     """Ids begin with the milliseconds of their creation, and grow."""
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, first: int = 0, shard: int = 0, shards: int = 1) -> None:
         """Begin each millisecond with the number `first`, of which the last 16 bits count."""
         self._last = 0
         self._first = first & ((1 << _TIME_SHIFT) - 1)
+        self._shard, self._shards = shard, shards
 
     def seen(self, used: int) -> None:
         """Note an id that is in use."""
@@ -21,8 +23,11 @@ class Ids:
 
     def new(self, wall_ms: int) -> int:
         """Return a new id."""
+        least = max(self._last + 1, wall_ms << _TIME_SHIFT | self._first)
+        if self._shards > 1:
+            least += (self._shard - least) % self._shards
         # CPython allocates room for a carry with a sum, and keeps it; `| 0` copies the number without.
-        self._last = max(self._last + 1, wall_ms << _TIME_SHIFT | self._first) | 0
+        self._last = least | 0
         return self._last
 
 

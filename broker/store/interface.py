@@ -136,7 +136,7 @@ def with_entries(chunks: Iterable[Chunk], after: int, limit: int) -> list[Chunk]
 
 @dataclass(slots=True)
 class Batch:
-    """The changes of one turn: all of it is kept, or none. Of two changes to one row the later counts."""
+    """The changes of one turn in one shard: all of it is kept, or none. Of two changes to one row the later counts."""
 
     rooms: dict[int, RoomRow] = field(default_factory=dict)
     """By id. A closed room stays until it is purged, for members that have not received its end."""
@@ -156,6 +156,8 @@ class Batch:
     """By key; None: lifted or over."""
     posts: dict[bytes, PostRow | None] = field(default_factory=dict)
     """By key; None: forgotten."""
+    shard: int = 0
+    """The part of the rooms that it belongs to; a store on one machine has only one."""
 
     def __bool__(self) -> bool:
         changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
@@ -202,6 +204,10 @@ class Store(Protocol):
     """
 
     @property
+    def shards(self) -> int:
+        """How many shards it has: 1, or more if brokers share it (`sharing.py`). It never changes."""
+
+    @property
     def is_long_commit_due(self) -> bool:
         """Whether the next commit takes milliseconds, because the engine also moves earlier batches to their places."""
 
@@ -212,13 +218,16 @@ class Store(Protocol):
     def illness(self) -> str:
         """Return why accepted messages may be lost or refused, empty if all is well."""
 
-    def load(self) -> Snapshot:
-        """Return everything that earlier batches left."""
+    def load(self, shard: int = 0) -> Snapshot:
+        """Return everything that earlier batches of a shard left."""
 
-    def commit(self, batch: Batch) -> None:
-        """Keep a batch, all or nothing. When it returns, the batch is as durable as the engine promises."""
+    def commit(self, *batches: Batch) -> None:
+        """Keep the batches of one turn, at most one a shard, all or nothing.
 
-    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+        When it returns, they are as durable as the engine promises.
+        """
+
+    def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
         """Return the chunks with entries of `room` after that offset, in order, until they hold `limit` entries."""
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:

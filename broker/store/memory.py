@@ -24,6 +24,10 @@ class MemoryStore:
         self._posts: dict[bytes, PostRow] = {}
 
     @property
+    def shards(self) -> int:
+        return 1
+
+    @property
     def is_long_commit_due(self) -> bool:
         return False
 
@@ -34,7 +38,7 @@ class MemoryStore:
     def illness(self) -> str:
         return ""
 
-    def load(self) -> Snapshot:
+    def load(self, shard: int = 0) -> Snapshot:
         with self._mutex:
             ends = {room: (log[0].first, log[-1].last) for room, log in self._logs.items() if log}
             return Snapshot(
@@ -47,7 +51,8 @@ class MemoryStore:
                 list(self._posts.values()),
             )
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, *batches: Batch) -> None:
+        (batch,) = batches  # there is one shard
         with self._mutex:
             self._rooms.update(batch.rooms)
             _change(self._members, batch.members)
@@ -75,7 +80,7 @@ class MemoryStore:
                     if key[0] not in batch.purged and key[1] not in batch.forgotten
                 }
 
-    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+    def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
         with self._mutex:
             log = self._logs.get(room, [])
             return with_entries(log[bisect_right(log, after, key=lambda c: c.last) :], after, limit)

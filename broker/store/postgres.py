@@ -74,10 +74,14 @@ class PostgresStore:
     # --- the interface; see `Store` -------------------------------------------------------------------------------
 
     @property
+    def shards(self) -> int:
+        return 1
+
+    @property
     def is_long_commit_due(self) -> bool:
         return True  # each is a round trip
 
-    def load(self) -> Snapshot:
+    def load(self, shard: int = 0) -> Snapshot:
         with self._mutex:
             self._fold()
             rows = self._fetch(f"SELECT {', '.join(_ROOM)} FROM rooms WHERE shard=$1 ORDER BY created_ms, id")
@@ -98,7 +102,8 @@ class PostgresStore:
             self._ends = {room: last for room, (_, last) in ends.items()}
             return Snapshot(rooms, members, ends, accepted, delivered, restrictions, posts, newest_ms=newest_ms)
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, *batches: Batch) -> None:
+        (batch,) = batches  # there is one shard
         with self._mutex:
             if conflict := next((each for each in batch.chunks if each.first <= self._ends.get(each.room, 0)), None):
                 raise StoreError(f"can not write to the store: room {conflict.room} has entry {conflict.first}")
@@ -106,7 +111,7 @@ class PostgresStore:
             drops = bool(batch.purged or batch.forgotten)
             self._commit(batch, folds=drops or self._turns.is_full)
 
-    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+    def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
         with self._mutex:
             recent = self._turns.chunks.get(room, ())
             # A chunk holds at least one entry.

@@ -127,7 +127,7 @@ class SqliteStore:
 
     # --- the interface; see `Store` -------------------------------------------------------------------------------
 
-    def load(self) -> Snapshot:
+    def load(self, shard: int = 0) -> Snapshot:
         with self._mutex, self._errors("read"):
             self._fold()
             # SQLite has no booleans, only 0 and 1.
@@ -146,6 +146,10 @@ class SqliteStore:
             return Snapshot(rooms, members, ends, accepted, delivered, restrictions, posts, *origin, newest_ms)
 
     @property
+    def shards(self) -> int:
+        return 1
+
+    @property
     def is_long_commit_due(self) -> bool:
         return self._logs.turns.is_full
 
@@ -156,7 +160,8 @@ class SqliteStore:
     def illness(self) -> str:
         return ""
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, *batches: Batch) -> None:
+        (batch,) = batches  # there is one shard
         with self._mutex, self._errors("write to"):
             if conflict := self._logs.find_conflict(batch.chunks):
                 raise sqlite3.IntegrityError(f"room {conflict.room} has entry {conflict.first}")
@@ -181,7 +186,7 @@ class SqliteStore:
                 self._logs.append(kept)  # one statement is a transaction
             self._logs.turns.add(kept)
 
-    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+    def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
         with self._mutex, self._errors("read"):
             return self._logs.read(room, after, limit)
 

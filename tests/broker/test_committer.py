@@ -32,7 +32,7 @@ class Held(MemoryStore):
         self.is_held = self.is_full = False
         self.threads: list[int] = []
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, *batches: Batch) -> None:
         self.threads.append(threading.get_ident())
         time.sleep(self.pause_s)
         if self.is_held:
@@ -40,7 +40,7 @@ class Held(MemoryStore):
             assert self.may_commit.acquire(timeout=PATIENCE_S)
         if self.is_full:
             raise StoreError("no room")
-        super().commit(batch)
+        super().commit(*batches)
 
     async def commit_begins(self) -> None:
         assert await asyncio.to_thread(self.begun.acquire, timeout=PATIENCE_S)

@@ -49,10 +49,10 @@ class Reluctant(MemoryStore):
         super().__init__()
         self.is_full = False
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, *batches: Batch) -> None:
         if self.is_full:
             raise StoreError("no room")
-        super().commit(batch)
+        super().commit(*batches)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
         if self.is_full:
@@ -65,11 +65,11 @@ class Reading(MemoryStore):
 
     reads = most = 0
 
-    def read(self, room: int, after: int, limit: int) -> list[Chunk]:
+    def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
         self.reads += 1
         self.most = max(self.most, self.reads)
         asyncio.get_running_loop().call_soon(self._goes_on)
-        return super().read(room, after, limit)
+        return super().read(room, after, limit, shard)
 
     def _goes_on(self) -> None:
         self.reads = 0

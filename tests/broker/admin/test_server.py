@@ -35,7 +35,7 @@ LIST = Ask(VERSION, admin_frames.ListRooms())
 class Reluctant(MemoryStore):
     """Keeps nothing any more."""
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, *batches: Batch) -> None:
         raise StoreError("no room")
 
 

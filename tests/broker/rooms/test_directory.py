@@ -55,7 +55,8 @@ class Here:
             self._entries.setdefault(room, []).extend(entries)
         for field in fields(Batch):
             mine, new = getattr(self._batch, field.name), getattr(changes.batch, field.name)
-            mine.extend(new) if isinstance(mine, list) else mine.update(new)
+            if not isinstance(mine, int):
+                mine.extend(new) if isinstance(mine, list) else mine.update(new)
 
 
 @pytest.fixture

@@ -11,5 +11,6 @@ from .from_broker import *
 from .from_gateway import *
 from .log import *
 from .packing import *
+from .shards import *
 from .topics import *
 from .wire import *

@@ -1,7 +1,11 @@
 """Define the frames that the broker sends to a gateway; ARCHITECTURE.md, "Backbone"."""
 
+from typing import Annotated
+
+import msgspec
+
 from .log import Entry
-from .wire import Number, Wire
+from .wire import MAX_BROKERS, MAX_SHARDS, Number, Short, Wire
 
 
 class Welcome(Wire, tag=1):
@@ -206,4 +210,19 @@ class Adopt(Wire, tag=6):
     members: list[Adoption]
 
 
-Downward = Welcome | Accepted | Reply | Unknown | Release | Adopt
+class Cluster(Wire, tag=7):
+    """Which brokers share the store, and which of them owns each shard (`shards.py`).
+
+    The answer to a Hello without a shard, and to any frame for a shard that this broker does not own; also published on
+    `topics.CLUSTER_TOPIC`. Of two that differ about a shard, the one with the higher term is right.
+    """
+
+    brokers: Annotated[list[Short], msgspec.Meta(max_length=MAX_BROKERS)]
+    """The endpoints at which gateways reach the living brokers."""
+    answers: Number
+    """Which of these sends this frame, counted from 1."""
+    owners: Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=MAX_SHARDS)]
+    """(term, which of these brokers, counted from 1; 0: none now) of each shard, in order."""
+
+
+Downward = Welcome | Accepted | Reply | Unknown | Release | Adopt | Cluster

@@ -8,6 +8,8 @@ import hashlib
 from functools import lru_cache
 
 TOPIC_SIZE = 9
+CLUSTER_TOPIC = b"k" + bytes(TOPIC_SIZE - 1)
+"""The topic on which brokers that share a store tell who owns which shard."""
 
 
 def room_topic(room: int) -> bytes:

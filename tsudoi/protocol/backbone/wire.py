@@ -20,6 +20,8 @@ MAX_ROOMS = 100_000
 """Rooms in one Delivered: after an outage a gateway reports the positions of all its rooms."""
 ROOMS_ASKED = 2_000
 """Rooms in one Positions; a gateway with more rooms asks several times."""
+MAX_BROKERS, MAX_SHARDS = 1_000, 256
+"""Brokers and shards in one Cluster; a shard's number has one byte."""
 Text = Annotated[str, msgspec.Meta(max_length=4_096)]
 """A text that fits one datagram."""
 Short = Annotated[str, msgspec.Meta(max_length=1_024)]

@@ -1,0 +1,73 @@
+"""Define how brokers share one store: which brokers live, and who owns which shard; ARCHITECTURE.md, "Several brokers".
+
+Each broker has one lease, judged by the store's clock, for all of its shards. `../shards/moves.py` decides on a `View`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .interface import Store
+
+LEASE_S, RENEW_S, STOP_S = 3.0, 1.0, 2.0
+"""A broker's lease by the store's clock; the time between two renewals; and after how long without one a broker stops
+by its own clock. Between that and the end of its lease no broker serves its shards."""
+LOOK_S = 0.2
+"""The time between two looks at the brokers and shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """A broker whose lease is not over."""
+
+    id: str
+    """Of its present registration: one that lost its lease comes back under another id."""
+    endpoint: str
+    """Where gateways reach it."""
+    admin: str
+    """Where operators of other machines reach it; empty: nowhere."""
+    is_leaving: bool
+    """It gives its shards away, and then ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one look at the store has found."""
+
+    me: str
+    """The id of the broker that looks."""
+    brokers: list[Broker] = field(default_factory=list)
+    """By id."""
+    owners: list[tuple[int, str]] = field(default_factory=list)
+    """(term, id of its owner) of each shard, in order; the id is empty if the shard is free, also because its owner's
+    lease is over."""
+
+
+class SharedStore(Store, Protocol):
+    """A store with `shards.SHARDS` shards. All methods that wait for the store may run in any thread but the loop's."""
+
+    def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:
+        """Take a lease and keep it; look at the store again and again. Both callbacks run in the store's thread.
+
+        `on_view` gets each look. `on_lost` is told, in words, that the lease is lost, and with it all shards; the store
+        then goes on trying to register under a new id, and `on_view` is called again when that has succeeded.
+        `broker.id` is not used: the store chooses the id.
+        """
+
+    def take(self, shards: Iterable[int]) -> dict[int, int]:
+        """Become the owner of shards that are free, in a new term of each; return shard → term of those taken.
+
+        What `load` returns afterwards is all that earlier owners committed, kept as durably as the engine promises.
+        """
+
+    def give(self, shards: Iterable[int]) -> None:
+        """Make shards free that this broker owns. Their last commit must have returned."""
+
+    def leave(self) -> None:
+        """Let the other brokers know that this one will end: they take what it gives."""
+
+    def may_serve(self) -> bool:
+        """Return whether this broker's lease was renewed less than `STOP_S` ago. Cheap; any thread may call it.
+
+        If not, nothing may be published, answered or echoed: another broker may own the shards soon.
+        """
