@@ -3,11 +3,11 @@
 import signal
 import sys
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends the program without a traceback
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until `main` handles that
 try:
     from .cli import main
 except ModuleNotFoundError as exc:
     sys.exit(f"client: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m client")
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
 main(prog_name="python -m client")

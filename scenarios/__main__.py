@@ -3,7 +3,8 @@
 import signal
 import sys
 
-signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends the program without a traceback
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until `main` handles that
 try:
     from .cli import main
 except ModuleNotFoundError as exc:
@@ -11,5 +12,4 @@ except ModuleNotFoundError as exc:
         f"scenarios: {exc.name} is not installed here; `make run` installs all: then .venv/bin/python -m scenarios"
     )
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
 main(prog_name="python -m scenarios")

@@ -1,7 +1,9 @@
 """The programs as commands: `python -m gateway` in the tree, `tsudoi serve`, and what they need to be installed."""
 
 import ast
+import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -54,7 +56,7 @@ def test_a_program_names_in_one_line_what_is_not_installed(program: str) -> None
 def test_the_sdk_needs_no_programs_packages(sdk_alone: Path) -> None:
     assert run_bare("-m", "client", path=sdk_alone).stderr.startswith("client: click is not installed here; ")
     assert run_bare("-c", "import tsudoi; print(tsudoi.Message)", path=sdk_alone).returncode == 0
-    assert "ModuleNotFoundError: No module named 'msgspec'" in run_bare("-c", "import tsudoi").stderr
+    assert "ModuleNotFoundError: No module named 'msgspec'" in run_bare("-c", "from tsudoi import join").stderr
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -75,6 +77,38 @@ def test_the_command_tells_its_version_and_programs(sdk_alone: Path) -> None:
     ended = run_bare("-m", "tsudoi", "nonsense", path=sdk_alone)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert ended.stderr.startswith("tsudoi: there is no program 'nonsense'; there are serve, ")
+
+
+@pytest.mark.parametrize("arguments", [[program] for program in PACKAGES] + [["tsudoi", name] for name in PROGRAMS])
+def test_ctrl_c_during_the_imports_ends_a_program_without_a_traceback(arguments: list[str], tmp_path: Path) -> None:
+    # It comes in the midst of an import that each program has.
+    (tmp_path / "click.py").write_text("import sys, time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    with subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "importing\n"
+        program.send_signal(signal.SIGINT)
+        _, error = program.communicate(timeout=20)
+    assert (program.returncode, error) == (-signal.SIGINT, "")
+
+
+def test_programs_do_not_import_the_sdk_with_its_package() -> None:
+    # Before `__main__` runs, Ctrl-C raises wherever Python is, in a library in C too.
+    ended = run("-c", "import sys, tsudoi; print(*{'msgspec', 'asyncio', 'tsudoi.errors'}.intersection(sys.modules))")
+    assert ended.stdout == "\n"
+
+
+def test_the_installed_command_is_that_of_the_tree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    module, _, function = project["scripts"]["tsudoi"].partition(":")
+    assert run("-c", f"import {module}; print({module}.{function}.__module__)").stdout == "tsudoi.cli\n"
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -8,55 +8,59 @@ async with await tsudoi.create("den", name="alice") as room:
         print(event)
 """
 
-from tsudoi.errors import (
-    BadRequest,
-    Busy,
-    ClientError,
-    CommandRefused,
-    InvalidName,
-    InvalidText,
-    NoAnswer,
-    NotInDialect,
-    NotInRoom,
-    ProtocolViolation,
-    Refused,
-    RoomExists,
-    RoomNotFound,
-    ServerNotTrusted,
-    ServerUnreachable,
-    WrongPassword,
-)
-from tsudoi.events import (
-    Announced,
-    Answered,
-    CommandHelp,
-    Emote,
-    Event,
-    HostChanged,
-    Joined,
-    Kicked,
-    Left,
-    Listed,
-    LockChanged,
-    Message,
-    Muted,
-    Notice,
-    Past,
-    PeopleChanged,
-    Person,
-    Private,
-    Renamed,
-    RoomClosed,
-    RoomInfo,
-    Sanction,
-    ServerAway,
-    TimedOut,
-    TopicChanged,
-    Unmuted,
-)
-from tsudoi.net.chat import ChatClient, create, join, rooms
-from tsudoi.server_address import Server
-from tsudoi.settings import Settings
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tsudoi.errors import (
+        BadRequest,
+        Busy,
+        ClientError,
+        CommandRefused,
+        InvalidName,
+        InvalidText,
+        NoAnswer,
+        NotInDialect,
+        NotInRoom,
+        ProtocolViolation,
+        Refused,
+        RoomExists,
+        RoomNotFound,
+        ServerNotTrusted,
+        ServerUnreachable,
+        WrongPassword,
+    )
+    from tsudoi.events import (
+        Announced,
+        Answered,
+        CommandHelp,
+        Emote,
+        Event,
+        HostChanged,
+        Joined,
+        Kicked,
+        Left,
+        Listed,
+        LockChanged,
+        Message,
+        Muted,
+        Notice,
+        Past,
+        PeopleChanged,
+        Person,
+        Private,
+        Renamed,
+        RoomClosed,
+        RoomInfo,
+        Sanction,
+        ServerAway,
+        TimedOut,
+        TopicChanged,
+        Unmuted,
+    )
+    from tsudoi.net.chat import ChatClient, create, join, rooms
+    from tsudoi.server_address import Server
+    from tsudoi.settings import Settings
 
 __all__ = [
     "Announced",
@@ -108,3 +112,20 @@ __all__ = [
     "join",
     "rooms",
 ]
+
+_MODULES = ("errors", "events", "server_address", "settings", "net.chat")
+"""Where these names are."""
+
+
+def __getattr__(name: str) -> object:
+    """Import the SDK when the first of its names is used: every program here imports this package, most without it."""
+    if name in __all__:
+        for module in _MODULES:
+            found = import_module(f"{__name__}.{module}")
+            if hasattr(found, name):
+                return globals().setdefault(name, getattr(found, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

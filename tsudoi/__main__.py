@@ -1,5 +1,11 @@
-"""Run the command `tsudoi` as `python -m tsudoi`."""
+"""Run the command `tsudoi`, also as `python -m tsudoi`."""
+
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until a program handles that
 
 from .cli import main
 
-main()
+if __name__ == "__main__":
+    main()

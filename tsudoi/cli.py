@@ -3,7 +3,6 @@
 `pip install tsudoi` brings this command and the SDK; an extra brings what a program needs beyond that.
 """
 
-import signal
 import sys
 from dataclasses import dataclass
 
@@ -67,10 +66,8 @@ def start(name: str, arguments: list[str]) -> None:
     prog_name = "tsudoi" if program.command else f"tsudoi {name}"
     # A reload reads the command line again, and workers are started with it.
     sys.argv = [prog_name, *program.command, *arguments]
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C during the imports ends the program without a traceback
     try:
         module = import_program(f"{program.package}.cli")
     except ModuleNotFoundError as exc:
         sys.exit(f"tsudoi {name}: {exc.name} is not installed: pip install 'tsudoi[{program.extra}]'")
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     module.main(prog_name=prog_name)

@@ -4,6 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import tsudoi
+import tsudoi.events
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import sys
@@ -23,6 +28,15 @@ print(*(name for name in tsudoi.__all__ if not hasattr(tsudoi, name)))
 def test_msgspec_is_all_that_the_sdk_needs() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+def test_names_come_when_they_are_used() -> None:
+    names = "import tsudoi; from tsudoi import *; all = {*tsudoi.__all__}; print(all - {*dir(tsudoi)}, all - {*globals()})"
+    done = subprocess.run([sys.executable, "-c", names], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("set() set()\n", "")
+    assert tsudoi.Message is tsudoi.events.Message
+    with pytest.raises(AttributeError, match="module 'tsudoi' has no attribute 'Mesage'"):
+        _ = getattr(tsudoi, "Mesage")  # noqa: B009
 
 
 def test_type_checkers_read_its_types() -> None:

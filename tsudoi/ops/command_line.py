@@ -41,7 +41,10 @@ class OneLineCommand(click.Command):
         status: Any = 2
         text = ""
         try:
-            status = self._run(*args, **kwargs)
+            with _raising_interrupts():
+                status = self._run(*args, **kwargs)
+        except KeyboardInterrupt:
+            status = 128 + signal.SIGINT
         except click.exceptions.NoArgsIsHelpError as exc:
             text = exc.format_message()
         except Exception:
@@ -116,6 +119,19 @@ class OneLineCommand(click.Command):
 
 class OneLineGroup(OneLineCommand, click.Group):
     """The same for a command with subcommands."""
+
+
+@contextlib.contextmanager
+def _raising_interrupts() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt in the block, in programs that it ends before and after (`__main__.py`)."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL:
+        yield
+        return
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.contextmanager

@@ -40,3 +40,24 @@ def test_a_signal_ends_it_though_a_thread_waits_for_a_name_server(number: signal
         finally:
             program.kill()
     assert (program.returncode, err.strip()) == (status, "")
+
+
+BETWEEN = """
+import click, signal, sys
+from tsudoi.ops.command_line import OneLineCommand
+
+@click.command("program", cls=OneLineCommand)
+def main():
+    print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+try:
+    main()
+finally:
+    print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)
+"""
+
+
+def test_ctrl_c_raises_only_while_a_command_runs() -> None:
+    done = subprocess.run([sys.executable, "-c", BETWEEN], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("True\nTrue\n", "")
