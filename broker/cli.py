@@ -12,12 +12,15 @@ from click.core import ParameterSource
 from tsudoi.ops import logs
 from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.net.descriptors import require_descriptors
+from tsudoi.ops.net.unix_socket import is_served
 from tsudoi.ops.options import GROUP, Number, Parsed, check_config_option, config_option, overridden, settings_options
 from tsudoi.ops.settings import build
-from tsudoi.protocol.backbone import is_tcp, parse_to_bind
-from tsudoi.protocol.errors import SettingError, StoreError
+from tsudoi.protocol.backbone import admin_frames, is_tcp, parse_to_bind
+from tsudoi.protocol.backbone.endpoint import IPC
+from tsudoi.protocol.errors import BackboneError, SettingError, StoreError
 
 from .admin.cli import admin as admin_group
+from .admin.client import ask_broker
 from .config import Config
 from .keys import key_folder
 from .keys.cli import keys_command
@@ -75,11 +78,26 @@ main.add_command(admin_group)
 
 
 @main.command("ping")
-@click.option("--bind", type=Parsed(parse_to_bind, "ENDPOINT"), help="Where it listens.")
+@click.option("--bind", type=Parsed(parse_to_bind, "ENDPOINT"), help="Where it listens for gateways.")
 @click.option("--timeout", default=3.0, type=Number(0.1), metavar="SECONDS", help="How long to wait.")
-@click.pass_obj
-def ping_command(config: Config, bind: str | None, timeout: float) -> None:
-    """Ask a running broker whether it answers: exit status 0 or 1."""
+@click.pass_context
+def ping_command(context: click.Context, bind: str | None, timeout: float) -> None:
+    """Ask a running broker whether it answers: exit status 0 or 1.
+
+    Without --bind, it is the broker with this --store, as for `admin`; if none runs, the one at the default of --bind.
+    """
+    assert context.parent is not None
+    config: Config = context.obj
+    is_named = bind is not None or context.parent.get_parameter_source("bind") is not ParameterSource.DEFAULT
+    beside = None if is_named or config.admin is None or is_tcp(config.admin) else config.admin
+    if beside is not None and is_served(Path(beside.removeprefix(IPC))):
+        # A service of one command has no endpoint for gateways.
+        try:
+            ask_broker(beside, admin_frames.Count(), answer_s=timeout)
+        except BackboneError as exc:
+            raise click.ClickException(str(exc)) from exc
+        click.echo(f"{beside} answers")
+        return
     endpoint, own = bind or config.bind, config.keys_folder / key_folder.OWN
     try:
         is_guarded = is_tcp(endpoint) and not config.insecure and key_folder.exists(own)
@@ -87,7 +105,9 @@ def ping_command(config: Config, bind: str | None, timeout: float) -> None:
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     if not ping(endpoint, timeout, key):
-        click.echo(f"broker: no answer from {endpoint} within {timeout:g} s", err=True)
+        nor = f", and no broker runs at {beside}" if beside else ""
+        nor += "" if is_named else ": name the service's --store, or --bind ENDPOINT"
+        click.echo(f"broker: no answer from {endpoint} within {timeout:g} s{nor}", err=True)
         sys.exit(1)
     click.echo(f"{endpoint} answers")
 

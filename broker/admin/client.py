@@ -21,8 +21,13 @@ HANDSHAKE_FAILED_AUTH = 0x4000
 """ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, which pyzmq does not always have: the broker has answered that it denies the key."""
 
 
-def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | None = None) -> admin_frames.Answer:
-    """Return the broker's answer; raise BackboneError if none comes in time. `key` is for a broker with keys."""
+def ask_broker(
+    endpoint: str, question: admin_frames.Question, key: SecretKey | None = None, answer_s: float | None = None
+) -> admin_frames.Answer:
+    """Return the broker's answer; raise BackboneError if none comes in `answer_s` (else `ANSWER_S`).
+
+    `key` is for a broker with keys.
+    """
     frame = admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question))
     try:
         admin_frames.parse_ask_untrusted(frame)
@@ -42,7 +47,7 @@ def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | 
         except zmq.ZMQError as exc:
             raise BackboneError(f"can not connect to {endpoint}: {exc.strerror}") from exc
         dealer.send(frame)
-        if not _answers(dealer, endpoint):
+        if not _answers(dealer, endpoint, ANSWER_S if answer_s is None else answer_s):
             raise BackboneError(f"no broker answers at {endpoint}{'' if is_loopback(endpoint) or key else ' (--key?)'}")
         try:
             return admin_frames.parse_answer_untrusted(dealer.recv())
@@ -50,14 +55,14 @@ def ask_broker(endpoint: str, question: admin_frames.Question, key: SecretKey | 
             raise BackboneError(f"what answers at {endpoint} is no broker: {exc}") from exc
 
 
-def _answers(dealer: "zmq.Socket[bytes]", endpoint: str) -> bool:
+def _answers(dealer: "zmq.Socket[bytes]", endpoint: str, answer_s: float) -> bool:
     """Wait for an answer; return False if none comes in time, and raise BackboneError if the key is denied."""
     with dealer.context.socket(zmq.PAIR) as denied:
         denied.connect(MONITOR)
         poller = zmq.Poller()
         for each in (dealer, denied):
             poller.register(each, zmq.POLLIN)
-        ready = [each for each, _ in poller.poll(int(ANSWER_S * 1000))]
+        ready = [each for each, _ in poller.poll(int(answer_s * 1000))]
         dealer.monitor(None, 0)
     if ready and dealer not in ready:
         raise BackboneError(

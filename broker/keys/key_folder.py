@@ -86,6 +86,8 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
         public_file = _public_file(folder, owner)
         if not out.parent.is_dir():
             raise SettingError(f"can not write {out}: its folder is not there")
+        if os.path.lexists(out) and not public_file.exists():
+            raise SettingError(f"{out} is there already, and may be a key in use: name another --out, or move it away")
         own = _own(folder, make_pair)
         if public_file.exists():
             raise SettingError(f"there is a {owner} already; python -m broker keys remove {owner.name} takes it away")
@@ -95,7 +97,7 @@ def add(folder: Path, owner: Owner, out: Path, make_pair: MakePair) -> None:
         # Last, so that a key is let in only when its secret file is complete.
         _write(public_file, public + "\n", 0o644)
     except OSError as exc:
-        raise SettingError(f"can not write {exc.filename or out}: {exc.strerror}") from exc
+        raise _not_written(exc, out) from exc
 
 
 def make_own(folder: Path, public: Path | None, make_pair: MakePair) -> None:
@@ -109,7 +111,7 @@ def make_own(folder: Path, public: Path | None, make_pair: MakePair) -> None:
         if public is not None:
             _publish(own.public, public)
     except OSError as exc:
-        raise SettingError(f"can not write {exc.filename}: {exc.strerror}") from exc
+        raise _not_written(exc, public or folder) from exc
 
 
 class Existing(StrEnum):
@@ -150,6 +152,8 @@ def make(owner: Owner, broker: Path, out: Path, public: Path, existing: Existing
             _write(out, serialize_secret(found), 0o600)
         public.parent.mkdir(mode=0o755, exist_ok=True)
         _publish(found.public, public)
+    except FileExistsError as exc:
+        raise _not_written(exc, out) from exc
     except OSError as exc:
         raise SettingError(f"{exc.filename}: {exc.strerror}") from exc
     return found
@@ -194,6 +198,15 @@ def _write(path: Path, text: str, mode: int) -> None:
     """Write a file, completely or not at all; never replace one."""
     with new_file(path, mode) as unfinished:
         unfinished.write_text(text, encoding="ascii")
+
+
+def _not_written(error: OSError, path: Path) -> SettingError:
+    """Return the error with the name of its file, or of `path`."""
+    where = error.filename or path
+    if isinstance(error, FileExistsError):
+        # A folder is made unless there is one, so what is there is no folder; a file came meanwhile.
+        return SettingError(f"{where} is there already, and in the way: move it, or name another place")
+    return SettingError(f"can not write {where}: {error.strerror}")
 
 
 def public_files(folder: Path) -> list[Path]:

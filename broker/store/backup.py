@@ -24,7 +24,7 @@ def back_up(store: Path, target: Path) -> None:
         with new_file(target) as unfinished:
             _copy(resolve(store), unfinished)
     except FileExistsError as exc:
-        raise SettingError(f"{target} is there already") from exc
+        raise SettingError(f"{target} is there already: name another file, or move it away") from exc
     except OSError as exc:
         raise SettingError(f"can not copy {store} to {target}: {exc.strerror}") from exc
     except sqlite3.Error as exc:

@@ -73,6 +73,8 @@ class Locks:
             self._lock(path.with_name(path.name + ".lock"), path)
             make_private(path)
             self._lock(path, path)
+        except FileExistsError as exc:  # of mkdir
+            raise SettingError(f"can not open the store {path}: {exc.filename} is no folder") from exc
         except OSError as exc:
             self.close()
             raise SettingError(f"can not open the store {path}: {exc.strerror}") from exc

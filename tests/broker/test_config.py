@@ -198,6 +198,19 @@ def test_ping_says_that_nobody_answers(monkeypatch: pytest.MonkeyPatch, capfd: p
     assert (status, stderr) == (1, "broker: no answer from ipc:///nowhere within 0.1 s\n")
 
 
+def test_ping_says_where_it_has_looked(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cli, "ping", lambda *_: False)
+    monkeypatch.chdir(tmp_path)
+    status, stderr = run(monkeypatch, capfd, "ping", "--timeout", "0.1")
+    assert status == 1
+    assert stderr == (
+        "broker: no answer from tcp://127.0.0.1:9003 within 0.1 s, and no broker runs at ipc://data/tsudoi.sqlite.admin:"
+        " name the service's --store, or --bind ENDPOINT\n"
+    )
+
+
 def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

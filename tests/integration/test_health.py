@@ -59,3 +59,19 @@ def test_a_broker_answers_a_ping(tmp_path: Path) -> None:
         assert frozen.returncode == 1
         assert frozen.stderr.count("\n") == 1
         broker.resume()
+
+
+def test_a_ping_finds_the_broker_of_the_service_of_one_command(tmp_path: Path) -> None:
+    def ping(*arguments: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "broker", "--store", store, *arguments, "ping", "--timeout", "1"]
+        return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    store = f"sqlite:{tmp_path}/tsudoi.sqlite"
+    with Gateway(data=tmp_path, doors=["auto"]) as gateway:
+        answered = ping()
+        assert (answered.returncode, answered.stdout) == (0, f"ipc://{tmp_path}/tsudoi.sqlite.admin answers\n")
+        # An endpoint that is named is the one that is asked.
+        assert ping("--bind", f"ipc://{tmp_path}/none").returncode == 1
+        gateway.freeze()
+        assert ping().returncode == 1
+        gateway.resume()

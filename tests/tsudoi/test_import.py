@@ -31,7 +31,7 @@ def test_msgspec_is_all_that_the_sdk_needs() -> None:
 
 
 def test_names_come_when_they_are_used() -> None:
-    names = "import tsudoi; from tsudoi import *; all = {*tsudoi.__all__}; print(all - {*dir(tsudoi)}, all - {*globals()})"
+    names = "import tsudoi; from tsudoi import *; a = {*tsudoi.__all__}; print(a - {*dir(tsudoi)}, a - {*globals()})"
     done = subprocess.run([sys.executable, "-c", names], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("set() set()\n", "")
     assert tsudoi.Message is tsudoi.events.Message

@@ -112,3 +112,19 @@ def test_a_key_of_another_gateway_is_not_overwritten(places: Places) -> None:
     result = run("keys", "make", "gateway2", *files, "--replace")
     assert result.exit_code == 2
     assert "is the key of gateway gateway1" in result.stderr
+
+
+def test_a_file_in_the_way_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.key", "file"):
+        Path(name).touch()
+    added = run("keys", "add", "a")
+    assert "a.key is there already, and may be a key in use: name another --out, or move it away" in added.stderr
+    assert not Path("data/keys").exists()
+    assert run("keys", "add", "a", "--out", "other.key").exit_code == 0
+    assert (
+        "there is a gateway a already; python -m broker keys remove a takes it away" in run("keys", "add", "a").stderr
+    )
+    Path("data/keys/operators").touch()
+    blocked = run("keys", "add", "--operator", "olga")
+    assert "data/keys/operators is there already, and in the way: move it, or name another place" in blocked.stderr

@@ -369,3 +369,9 @@ def test_what_an_earlier_version_left_in_free_pages_is_erased(path: Path, tmp_pa
     assert readable(path, 7)
     assert kept(path) == (4, 4, False)
     assert not readable(path, 7)
+
+
+def test_a_file_in_the_place_of_the_stores_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"rooms\.sqlite: .*/file is no folder"):
+        SqliteStore(tmp_path / "file" / "rooms.sqlite", "process")
