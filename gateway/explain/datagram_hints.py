@@ -23,6 +23,7 @@ from tsudoi.protocol.untrusted import json_or_none
 
 from .encodings import is_printable, is_text, likely_encoding
 from .mistakes import Hint, Mistake, hint
+from .other_protocols import DTLS_RECORD, TLS_RECORD
 
 _ANY_CASE = re.compile(rb"(?=([0-9a-fA-F]{32}))")
 _HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
@@ -181,6 +182,8 @@ def _without_token(data: bytes, size: int, read: Datagram | None, whose: WhoseTo
             yield hint(Mistake.TOKEN_BINARY)
     if read is not None and read[1].startswith(_REFUSAL):
         yield hint(Mistake.TOKEN_IS_REFUSAL)
+    if data.startswith((TLS_RECORD, DTLS_RECORD)):
+        yield hint(Mistake.TLS_BY_UDP)
     header = _header(data)
     if header is not None and header.body_size == size - HEADER_SIZE:
         yield hint(Mistake.REQUEST_BY_UDP)

@@ -16,6 +16,8 @@ from tsudoi.protocol.codes import Operation, State
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import looks_like_token
 
+from .other_protocols import TLS_RECORD
+
 
 class Part(Enum):
     """What a field is."""
@@ -36,6 +38,7 @@ class Part(Enum):
     ZEROS = Words("zeros", "ゼロ")
     TEXT = Words("text", "本文")
     LEFT_OVER = Words("left over", "余り")
+    TLS = Words("TLS, no request", "TLS (要求ではない)")
 
 
 OPERATIONS: dict[int, Words] = {
@@ -104,6 +107,8 @@ def _header(into: _Divider) -> None:
 def request_fields(data: bytes, dialect: Dialect | None) -> list[Field]:
     """Return the fields of a request, read in a dialect."""
     into = _Divider(data)
+    if data.startswith(TLS_RECORD):
+        return into.rest(Part.TLS)
     _header(into)
     if len(data) <= HEADER_SIZE:
         return into.fields

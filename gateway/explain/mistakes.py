@@ -19,8 +19,8 @@ class Mistake(Enum):
         "only {came} of the header's 32 bytes came", "ヘッダー 32 バイトのうち {came} バイトしか届いていない"
     )
     TLS = Words(
-        "this is the beginning of TLS, but the listener is a plain one: see --tls",
-        "TLS の始まりだが、このリスナーは平文用: --tls を参照",
+        "this is the beginning of TLS, but the listener is a plain one: connect without TLS, or to a listener of --tls",
+        "TLS の始まりだが、このリスナーは平文用: TLS なしで接続するか、--tls のリスナーへ",
     )
     HTTP = Words(
         "this is HTTP ({method}); the protocol begins with a header of 32 bytes",
@@ -299,6 +299,10 @@ class Mistake(Enum):
     )
     REQUEST_BY_UDP = Words(
         "this is a request to create or join a room: send it by TCP", "これはルームの作成か参加の要求: TCP で送ること"
+    )
+    TLS_BY_UDP = Words(
+        "this is the beginning of TLS or DTLS: chat goes by UDP in clear text",
+        "TLS または DTLS の始まり: チャットは UDP で暗号化せずに送ること",
     )
     TEXT_NOT_UTF8 = Words(
         "the text is not UTF-8: other members see U+FFFD", "本文が UTF-8 ではない: 他の人には U+FFFD と表示される"

@@ -72,6 +72,8 @@ WRONG: dict[str, tuple[bytes, Mistake]] = {
     "JSON with the token": (b'{"room":"den","token":"' + RAW + b'"}', Mistake.JSON_DATAGRAM),
     "a header": (frame(b"", 1, 2, b"")[:32] + RIGHT, Mistake.HEADER_BEFORE_DATAGRAM),
     "a request": (request(CLASSIC), Mistake.REQUEST_BY_UDP),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00", Mistake.TLS_BY_UDP),
+    "DTLS": (b"\x16\xfe\xfd" + bytes(10) + b"\x6f\x01" + bytes(90), Mistake.TLS_BY_UDP),
     "too long": (serialize("den", TOKEN, "") + b"x" * 5_000, Mistake.DATAGRAM_CUT),
     "not UTF-8": (RIGHT + b"\xff\xff.", Mistake.TEXT_NOT_UTF8),
     "cp932": (RIGHT + "こんにちは".encode("cp932"), Mistake.TEXT_NOT_UTF8_BUT),
@@ -102,6 +104,7 @@ def test_each_mistake_has_words_of_its_own() -> None:
         words.setdefault("; ".join(each.text() for each in datagram_hints(data, whose)), []).append(mistake)
     assert sorted(same for same in words.values() if len(same) > 1) == [
         ["JSON alone", "JSON with the token"],
+        ["TLS", "DTLS"],
         ["a token that was cut", "a token without its first byte"],
         ["another room", "no room"],
         ["no sizes", "a token alone"],

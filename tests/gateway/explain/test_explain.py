@@ -142,3 +142,10 @@ def test_a_classic_refusal_is_no_token() -> None:
     assert [each.error for each in explained.readings if each.dialect is CLASSIC] == [
         "room and payload are not UTF-8 at the sizes that the header gives"
     ]
+
+
+def test_a_tls_handshake_is_not_divided_as_a_request() -> None:
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500)
+    for size in (2, 11, len(hello)):
+        explained = explain_request(Opening(hello[:size], "auto"))
+        assert [(each.begin, each.end, each.part) for each in explained.fields] == [(0, size, Part.TLS)]
