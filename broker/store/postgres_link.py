@@ -18,6 +18,7 @@ import asyncpg
 from tsudoi.ops import logs
 from tsudoi.protocol.errors import SettingError, StoreError
 
+from . import postgres_hosts
 from .interface import StoreInUse
 from .postgres_schema import MIGRATIONS, SCHEMA
 
@@ -123,10 +124,9 @@ class Link:
             self._tasks.append(asyncio.create_task(work))
 
     async def _connect(self, url: str, synchronous_commit: str) -> Any:
-        connection = await asyncpg.connect(
+        connection = await postgres_hosts.connect(
             url,
-            timeout=CONNECT_S,
-            target_session_attrs="read-write",
+            CONNECT_S,
             server_settings={
                 "application_name": "tsudoi broker",
                 "search_path": SCHEMA,

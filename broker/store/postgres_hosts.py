@@ -1,0 +1,69 @@
+"""Connect to the one of a database's hosts that takes writes.
+
+asyncpg tries the hosts of a URL one after another, within one time-out. A host whose machine is lost does not answer,
+and uses up the time of those after it. So all are asked at once.
+"""
+
+import asyncio
+import contextlib
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+
+
+class NoHost(OSError):
+    """None of several hosts takes writes; the text has the reason of each."""
+
+
+def host_urls(url: str) -> dict[str, str]:
+    """Return host → URL with this host alone, for each host in a URL."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    if "," not in hosts:
+        return {hosts: url}
+    return {host: parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")}
+
+
+async def connect(url: str, timeout_s: float, **options: Any) -> Any:
+    """Return a connection to the first host that takes writes; the other attempts end.
+
+    Args:
+        url: of the database, with one or more hosts.
+        timeout_s: for all hosts together.
+        options: more of `asyncpg.connect`.
+
+    Raises:
+        NoHost: none of several hosts takes writes.
+        Exception: as `asyncpg.connect`, if there is one host.
+    """
+    attempts = {
+        host: asyncio.create_task(
+            asyncpg.connect(each, timeout=timeout_s, target_session_attrs="read-write", **options)
+        )
+        for host, each in host_urls(url).items()
+    }
+    chosen = None
+    try:
+        for finished in asyncio.as_completed(attempts.values()):
+            with contextlib.suppress(Exception):
+                chosen = await finished
+                return chosen
+        if len(attempts) == 1:
+            return next(iter(attempts.values())).result()  # raises what it failed with
+        raise NoHost("; ".join(f"{host}: {_reason(attempt)}" for host, attempt in attempts.items()))
+    finally:
+        for attempt in attempts.values():
+            attempt.cancel()
+        for connection in await asyncio.gather(*attempts.values(), return_exceptions=True):
+            if connection is not chosen and not isinstance(connection, BaseException):
+                connection.terminate()
+
+
+def _reason(attempt: "asyncio.Task[Any]") -> str:
+    exc = attempt.exception()
+    if isinstance(exc, TimeoutError):
+        return "no answer in time"
+    if isinstance(exc, asyncpg.TargetServerAttributeNotMatched):
+        return "it takes no writes"
+    return " ".join(str(exc).split()) or type(exc).__name__
