@@ -38,9 +38,7 @@ async def connect(url: str, timeout_s: float, **options: Any) -> Any:
         Exception: as `asyncpg.connect`, if there is one host.
     """
     attempts = {
-        host: asyncio.create_task(
-            asyncpg.connect(each, timeout=timeout_s, target_session_attrs="read-write", **options)
-        )
+        host: asyncio.create_task(_connect(each, timeout=timeout_s, target_session_attrs="read-write", **options))
         for host, each in host_urls(url).items()
     }
     chosen = None
@@ -58,6 +56,14 @@ async def connect(url: str, timeout_s: float, **options: Any) -> Any:
         for connection in await asyncio.gather(*attempts.values(), return_exceptions=True):
             if connection is not chosen and not isinstance(connection, BaseException):
                 connection.terminate()
+
+
+async def _connect(url: str, **options: Any) -> Any:
+    try:
+        return await asyncpg.connect(url, **options)
+    except KeyError as exc:  # of the module getpass; since Python 3.13 an OSError
+        why = "no user is named, and this process's user has no name here: write postgresql://USER@HOST/DATABASE"
+        raise ValueError(why) from exc
 
 
 def _reason(attempt: "asyncio.Task[Any]") -> str:

@@ -152,6 +152,15 @@ def test_what_can_not_be_opened_is_told_in_one_line(server: postgres.Instance) -
         assert "\n" not in str(refused.value)
 
 
+def test_a_user_without_a_name_on_this_machine_is_told_to_give_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found: 1234")  # in a container with `--user 1234`
+
+    monkeypatch.setattr("getpass.getuser", nameless)
+    with pytest.raises(SettingError, match="has no name here: write postgresql://USER@HOST/DATABASE"):
+        PostgresStore("postgresql://127.0.0.1:1/db")
+
+
 def test_a_store_of_a_newer_version_is_refused(server: postgres.Instance) -> None:
     url = server.empty()
     PostgresStore(url).close()
