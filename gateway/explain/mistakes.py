@@ -271,8 +271,9 @@ class Mistake(Enum):
         "トークンの {at} 文字目 (0 から) がバイト {byte}。トークンには現れない値: 返事の正しい位置から取ったか",
     )
     TOKEN_UNKNOWN = Words(
-        "the token is not known: is it of another server, or of a room that has closed?",
-        "知らないトークン: 別のサーバーのものか、閉じたルームのものか",
+        "the token is not known: is it of another server, of a room that has closed, or newer than a store that was put"
+        " back? The client must join again",
+        "知らないトークン: 別のサーバーのものか、閉じたルームのものか、書き戻したストアより新しいか。もう一度参加すること",
     )
     TOKEN_IS_REFUSAL = Words(
         "in place of the token stands the text of a refusal: the request was refused",
