@@ -56,7 +56,7 @@ class Core:
         """Entries in each turn that has any."""
         self._instance = instance
         self.handovers = Handovers(self.directory, self.gateways, self._answer, instance)
-        self.ownership = Ownership(self.directory, self.gateways, self.handovers)
+        self.ownership = Ownership(self.directory, self.gateways, self.handovers, self._answer)
         self.requests = Requests(self.directory, self.ownership, self.handovers, limits, self.counters, self._answer)
         self._closed = dict.fromkeys(self.directory.closed, now)
         """Room id → when it was closed, or when this run of the broker began; in that order."""

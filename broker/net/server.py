@@ -370,7 +370,7 @@ class Server:
 
     def _send(self, peer: str, frame: bytes) -> None:
         if not self.sockets.answer(peer, frame):
-            self._core.ownership.unreachable(peer)
+            self._core.ownership.unreachable(peer, time.monotonic())
 
     def _hash(self, job: PasswordJob) -> None:
         if self._passwords.jobs >= self._limits.password_jobs:

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 
 ALIVE_S = 2.0
 
+PROBE_S = 1.0
+"""A gateway that was silent for this time is sent a frame, to learn whether it still has a connection."""
+
+ENDED_S = 1.4
+"""The kernel ends a dead process's connection at once; ZeroMQ's heartbeats end a frozen one's after 1.5 s or more
+(`net/zeromq.py`)."""
+
 STOOD_STILL_S = 1.2
 """Ticks come several times a second: a pause of this length means that the broker itself was suspended."""
 
@@ -21,6 +28,10 @@ class Gateway:
     """It has said Hello on its present connection."""
     accepted: int = 0
     """Number of the last item accepted from it."""
+    probed: float = float("-inf")
+    """`seen` when it was last sent a frame because of its silence."""
+    ended: bool = False
+    """Its connection ended sooner than that of a gateway that is frozen or cut off: its process is dead."""
     stopped: bool = False
     """It said Bye, and delivers nothing."""
     gone: bool = False
@@ -40,7 +51,8 @@ class Gateways:
         `serving` are the instances that serve members, `accepted` has the last number accepted from each.
         """
         self.known = {
-            name: Gateway(now, accepted=accepted.get(name, 0)) for name in dict.fromkeys([*serving, *accepted])
+            name: Gateway(now, accepted=accepted.get(name, 0), ended=True)
+            for name in dict.fromkeys([*serving, *accepted])
         }
         self._awake_at = now
 
@@ -70,8 +82,23 @@ class Gateways:
         """Note that a gateway has said Hello."""
         gateway = self.known.setdefault(instance, Gateway(now))
         gateway.seen, gateway.account, gateway.greeted = now, account, True
-        gateway.gone = gateway.stopped = gateway.expelled = False
+        gateway.gone = gateway.stopped = gateway.expelled = gateway.ended = False
         return gateway
+
+    def silent(self, now: float) -> list[str]:
+        """Return the instances that are to be sent a frame now, because nothing has come from them for a while."""
+        found = []
+        for instance, gateway in self.known.items():
+            if gateway.greeted and not gateway.gone and now - gateway.seen >= PROBE_S and gateway.probed < gateway.seen:
+                gateway.probed = gateway.seen
+                found.append(instance)
+        return found
+
+    def disconnected(self, instance: str, now: float) -> None:
+        """Note that a gateway has no connection. It may deliver until its lease is over."""
+        if gateway := self.known.get(instance):
+            gateway.greeted = False
+            gateway.ended = gateway.ended or now - gateway.seen < ENDED_S
 
     def may_live(self, instance: str, now: float) -> bool:
         """Return whether a gateway may be delivering."""

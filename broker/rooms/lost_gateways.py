@@ -4,6 +4,8 @@ The sessions of a gateway that is gone go to a successor of the same name, or wa
 datagram of the member (`handovers.py`), or expire.
 """
 
+from collections.abc import Callable
+
 from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import LeaveReason
 
@@ -17,6 +19,10 @@ FORGET_S = 3600.0
 EXPELLED_MS = 120_000
 """Longest idle time-out of an expelled gateway's members: the one that it reported may be false."""
 
+MAY_WAKE_MS = 300_000
+"""How much longer members of a gateway stay that may be frozen or cut off: their signs of life may wait in its socket,
+and it knows that it stood still (`gateway/chat/standstills.py`)."""
+
 EXPIRED_A_SWEEP = 2_000
 """Members that expire in one sweep: more would hold up the broker for longer than a lease."""
 
@@ -24,12 +30,19 @@ EXPIRED_A_SWEEP = 2_000
 class Ownership:
     """Reassigns and expires the sessions of gateways that are gone."""
 
-    def __init__(self, directory: Directory, gateways: Gateways, handovers: Handovers) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        gateways: Gateways,
+        handovers: Handovers,
+        answer: Callable[[str, backbone.Downward], None],
+    ) -> None:
         self.expired = 0
         """Members of gone gateways that were silent for longer than their idle time-out."""
         self._directory = directory
         self._gateways = gateways
         self._handovers = handovers
+        self._answer = answer
 
     def find_successors(self, now: float) -> None:
         """Let living gateways take over the sessions of gone gateways with their name."""
@@ -41,7 +54,7 @@ class Ownership:
         """Reassign the sessions of a gateway that has said Bye: it delivers nothing from now on."""
         if gateway := self._gateways.known.get(instance):
             gateway.stopped = True
-            self.unreachable(instance)
+            self.unreachable(instance, now)
             self._lose(instance, gateway, now)
 
     def expel(self, instance: str, now: float) -> None:
@@ -49,10 +62,10 @@ class Ownership:
         self.stop(instance, now)
         self._gateways.known[instance].expelled = True
 
-    def unreachable(self, instance: str) -> None:
+    def unreachable(self, instance: str, now: float) -> None:
         """Note that a gateway has no connection. It may deliver until its lease is over."""
-        if gateway := self._gateways.known.get(instance):
-            gateway.greeted = False
+        if instance in self._gateways.known:
+            self._gateways.disconnected(instance, now)
             self._handovers.disconnect(instance)
 
     def tick(self, now: float) -> None:
@@ -60,6 +73,9 @@ class Ownership:
         for instance, gateway in self._gateways.known.items():
             if not gateway.gone and not self._gateways.may_live(instance, now):
                 self._lose(instance, gateway, now)
+        for instance in self._gateways.silent(now):
+            # What it says is known already. If it can not be sent, the server calls `unreachable`.
+            self._answer(instance, backbone.Accepted(self._gateways.known[instance].accepted))
         self._handovers.tick(now)
 
     def sweep(self, now: float, wall_ms: int) -> None:
@@ -70,8 +86,7 @@ class Ownership:
                 continue
             silent_s = now - gateway.seen
             for member in self._directory.served_by(instance):
-                patience_ms = min(member.idle_ms, EXPELLED_MS) if gateway.expelled else member.idle_ms
-                if silent_s * 1000 > patience_ms:
+                if silent_s * 1000 > _patience_ms(gateway, member.idle_ms):
                     if not left:
                         return
                     left -= 1
@@ -122,3 +137,10 @@ class Ownership:
         # Among them may be members of a later state of the store, and ids that the gateway has made up.
         lost = named - members.keys() - set(elsewhere)
         return backbone.Reconciled(sorted(elsewhere), sorted(lost))
+
+
+def _patience_ms(gateway: Gateway, idle_ms: int) -> int:
+    """Return how long a gone gateway must have been silent before a member with this idle time-out expires."""
+    if gateway.expelled:
+        return min(idle_ms, EXPELLED_MS)
+    return idle_ms if gateway.stopped or gateway.ended else idle_ms + MAY_WAKE_MS

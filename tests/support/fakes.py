@@ -719,7 +719,7 @@ class World:
             if there and there[0].away_until <= self.now:
                 self._put(there[0].down, backbone.encode(answer))
             else:
-                self.broker.core.ownership.unreachable(peer)
+                self.broker.core.ownership.unreachable(peer, self.now)
         self._hashing += [(self.now + self.dice.uniform(0, HASHING_S), job) for job in turn.passwords]
 
     def _on_send(self, door: int, address: bytes, payload: bytes) -> None:

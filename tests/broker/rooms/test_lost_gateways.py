@@ -3,12 +3,13 @@
 import pytest
 
 from broker.core import CLOSED_S
-from broker.rooms.gateway_leases import ALIVE_S
+from broker.rooms.gateway_leases import ALIVE_S, PROBE_S
 from broker.rooms.handovers import HANDOVERS, HANDOVERS_S
-from broker.rooms.lost_gateways import FORGET_S
+from broker.rooms.lost_gateways import FORGET_S, MAY_WAKE_MS
 from tests.broker.scripted import A, B, Broker, a_token, addressed, left, released, replace_address, said
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
+    Accepted,
     Adopt,
     Canary,
     Delivered,
@@ -215,7 +216,7 @@ def test_a_standstill_does_not_shorten_the_time_for_a_closed_rooms_end(broker: B
 
 def test_a_gateway_without_a_connection_may_deliver_until_its_lease_is_over(broker: Broker) -> None:
     member = broker.create(peer=A)
-    broker.core.ownership.unreachable(A)
+    broker.core.ownership.unreachable(A, broker.now)
     assert broker.say(A, Canary(1)) == [Unknown("broker-1")]
     assert broker.say(B, Request(5, Resume(a_token(1)))) == []
     broker.wait(ALIVE_S - 0.5, B)
@@ -227,7 +228,7 @@ def test_a_gateway_without_a_connection_may_deliver_until_its_lease_is_over(brok
 def test_one_that_waits_for_a_member_and_loses_its_connection_is_not_waited_for(broker: Broker) -> None:
     member = broker.create(peer=A)
     broker.say(B, Request(5, Resume(a_token(1))))
-    broker.core.ownership.unreachable(B)
+    broker.core.ownership.unreachable(B, broker.now)
     broker.wait(1.0, A)
     release = next(message for message in broker.told(A) if isinstance(message, Release))
     broker.publish(A, released(release, 1))
@@ -324,6 +325,7 @@ def test_members_of_dead_gateways_expire_in_their_time(broker: Broker) -> None:
     assert isinstance(quick, Granted)
     assert isinstance(slow, Granted)
     members = broker.core.directory.members
+    broker.core.ownership.unreachable(A, broker.now)
     broker.wait(4.5, B)
     assert {quick.member, slow.member} <= set(members)
     broker.wait(2.0, B)
@@ -334,6 +336,37 @@ def test_members_of_dead_gateways_expire_in_their_time(broker: Broker) -> None:
     assert broker.core.ownership.expired == 2
     entries = broker.log(slow.room)
     assert [(entry.kind, entry.code) for entry in entries[-2:]] == [(EntryKind.LEFT, LeaveReason.IDLE)] * 2
+
+
+def test_members_of_a_gateway_that_may_be_frozen_have_more_time(broker: Broker) -> None:
+    member = broker.create(peer=A)
+    broker.wait(PROBE_S + 0.5, B)
+    # It can be sent a frame, so its process is not dead; its heartbeats end the connection later.
+    assert broker.told(A)[-1] == Accepted(0)
+    broker.core.ownership.unreachable(A, broker.now + 0.4)
+    broker.wait(100.0 + MAY_WAKE_MS / 1000 - 5.0, B)
+    assert member.member in broker.core.directory.members
+    broker.wait(6.0, B)
+    assert broker.core.directory.members == {}
+
+
+def test_a_silent_gateway_is_sent_one_frame_in_each_silence(broker: Broker) -> None:
+    broker.told(A)
+    for _ in range(2):
+        broker.wait(10.0, B)
+        assert broker.told(A) == [Accepted(0)]
+        broker.say(A, Hello(backbone.VERSION))
+        broker.told(A)
+    broker.wait(10.0, A, B)
+    assert Accepted(0) not in broker.told(A)
+
+
+def test_a_dead_gateway_stays_dead_when_more_frames_can_not_be_sent(broker: Broker) -> None:
+    broker.create(peer=A)
+    broker.core.ownership.unreachable(A, broker.now + 1.0)
+    broker.core.ownership.unreachable(A, broker.now + 1.9)
+    broker.wait(103.0, B)
+    assert broker.core.directory.members == {}
 
 
 def test_members_of_a_gateway_that_said_bye_have_their_whole_time(broker: Broker) -> None:
@@ -351,6 +384,7 @@ def test_a_dead_gateways_host_takes_its_room_with_it(broker: Broker) -> None:
         broker.join(user=f"g{number}", peer=A, token=10 + number)
     far = broker.join(user="far", peer=B, token=99)
     broker.news.clear()
+    broker.core.ownership.unreachable(A, broker.now)
     broker.wait(102.0, B)
     assert broker.core.directory.rooms == {}
     closed = [news.entries[-1] for _, news in broker.news if news.entries][-1]
@@ -394,7 +428,7 @@ def test_a_gateway_goes_on_with_members_of_one_of_its_name_that_is_gone() -> Non
     silent = broker.join(peer=G1, token=2)
     broker.publish(G1, addressed(host, 2))
     broker.heard.clear()
-    broker.core.ownership.unreachable(G1)
+    broker.core.ownership.unreachable(G1, broker.now)
     broker.wait(ALIVE_S + 0.5, G2, OTHER)
     (adopt,) = broker.told(G2)
     assert isinstance(adopt, Adopt)

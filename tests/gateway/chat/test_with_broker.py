@@ -132,6 +132,29 @@ def test_a_frozen_gateway_tells_nobody_what_another_told_already(seed: int) -> N
     crowd.check(taken=False)
 
 
+def test_a_gateway_that_stood_still_for_longer_than_the_idle_time_out_keeps_its_members() -> None:
+    world = World(1, settings=Settings(idle_timeout_s=20.0))
+    frozen, other = world.start_gateway(), world.start_gateway()
+    # The host too: with it the room would go.
+    host, silent, guest = (world.enter_now(where, "den") for where in (frozen, frozen, other))
+    world.run(1.0)
+    frozen.is_frozen = True
+    for number in range(20):
+        guest.send(other, f"text {number}")
+        host.send(frozen)
+        world.run(3.0)
+    frozen.is_frozen = False
+    host.send(frozen, "still here")
+    world.run(5.0)
+    texts = [entry.text for entry in world.broker.log(host.member.room) if entry.kind == EntryKind.SAID]
+    assert texts == [*(f"text {number}" for number in range(20)), "still here"]
+    for client in (host, guest):
+        assert client.offsets() == world.expected(client)
+        assert client.notices() == []
+    world.run(20.0)
+    assert silent.notices() == ["timeout"]
+
+
 @settings(max_examples=25)
 @given(seed=SEEDS)
 def test_a_member_whose_address_comes_late_hears_what_waits_for_it(seed: int) -> None:
