@@ -273,7 +273,7 @@ class Mistake(Enum):
     TOKEN_UNKNOWN = Words(
         "the token is not known: is it of another server, of a room that has closed, or newer than a store that was put"
         " back? The client must join again",
-        "知らないトークン: 別のサーバーのものか、閉じたルームのものか、書き戻したストアより新しいか。もう一度参加すること",
+        "知らないトークン: 別のサーバーのものか、閉じたルームのものか、書き戻したストアより新しいか。再参加が必要",
     )
     TOKEN_IS_REFUSAL = Words(
         "in place of the token stands the text of a refusal: the request was refused",

@@ -21,10 +21,8 @@ def test_members_of_a_killed_gateway_are_removed_after_their_idle_time_out(tmp_p
             guest = await tsudoi.join("den", name="guest", server=at(killed))
             killed.kill()
             async with asyncio.timeout(PATIENCE_S):
-                async for event in host:
-                    if isinstance(event, tsudoi.Left):
-                        break
-            assert (event.name, event.reason) == ("guest", "idle")
+                left = await anext(event async for event in host if isinstance(event, tsudoi.Left))
+            assert (left.name, left.reason) == ("guest", "idle")
             await guest.vanish()
             await host.leave()
 
