@@ -41,7 +41,7 @@ def run_seed(seed: int, lasts: float, keep: Path | None) -> Result:
     """Run one seed in a directory of its own and check it; write the history into `keep` if it fails."""
     plan, began = draw(seed, lasts), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-") as directory:
-        run = Runner(plan, Path(directory))
+        run = Runner.of_processes(plan, Path(directory))
         result = Result(plan, run.counts)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:

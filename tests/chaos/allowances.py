@@ -69,7 +69,8 @@ class Allowances:
             target, _, number = outage.target.partition(" ")
             if target == "broker" or int(number) != before.gateway:
                 continue
-            if not outage.start - REPEATED_S <= before.at <= outage.start + LEASE_S or outage.start > again.at:
+            since = self._unreported_since(outage.start) - REPEATED_S
+            if not since <= before.at <= outage.start + LEASE_S or outage.start > again.at:
                 continue
             if again.gateway != before.gateway or outage.kind in ("kill", "drain"):
                 return True
@@ -137,6 +138,13 @@ class Allowances:
             elif int(number) != again.gateway or self._has_twin(again.gateway):
                 return True
         return False
+
+    def _unreported_since(self, at: float) -> float:
+        """Return since when the broker may have kept no report: since its outage, or row of outages, before then."""
+        for outage in sorted(self._history.outages, key=lambda outage: outage.start, reverse=True):
+            if outage.target == "broker" and outage.start <= at <= outage.end + REPEATED_S:
+                at = outage.start
+        return at
 
     def _deaths(self, gateway: int) -> Iterator[Outage]:
         for outage in self._history.outages:

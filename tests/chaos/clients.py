@@ -5,6 +5,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from tests.chaos.plan import ClientPlan
@@ -75,10 +76,12 @@ class ChaosClient:
         on_sent: OnSent | None,
         on_received: OnReceived,
         on_socket: Callable[[Address, int], None],
+        host: str = "127.0.0.1",
     ) -> None:
         """Args:
         on_sent: called for each datagram that it sends; None if a relay does that.
         on_socket: called with address and client for each socket that it opens.
+        host: where it is.
         """
         self.plan = plan
         self.room = room
@@ -91,7 +94,8 @@ class ChaosClient:
         self._on_socket = on_socket
         self._loop = asyncio.get_running_loop()
         self._doors: list[Door] = []
-        self._sockets = [new_udp_socket()]
+        self._host = host
+        self._sockets = [new_udp_socket(host)]
         self._stand_in: LegacyClient | None = None
 
     def close(self) -> None:
@@ -102,7 +106,8 @@ class ChaosClient:
     async def enter(self, tcp_door: Door, udp_doors: list[Address]) -> bool:
         """Create or join the room; return whether that worked."""
         self._doors = [Door(tcp_door.tcp, udp) for udp in udp_doors]
-        stand_in = KINDS[self.plan.dialect](self.plan.name, Door(tcp_door.tcp, udp_doors[self.gateway]), HABITS)
+        habits = replace(HABITS, tcp_from=self._host, udp_from=self._host)
+        stand_in = KINDS[self.plan.dialect](self.plan.name, Door(tcp_door.tcp, udp_doors[self.gateway]), habits)
         self._open(stand_in)
         request = stand_in.create if self.plan.host else stand_in.join
         try:
@@ -136,7 +141,7 @@ class ChaosClient:
 
     def rebind(self) -> None:
         """Send from a new port from now on; receive at the old one too."""
-        self._sockets.append(new_udp_socket())
+        self._sockets.append(new_udp_socket(self._host))
         if self._stand_in is not None:
             self._open(self._stand_in)
 

@@ -60,7 +60,7 @@ class Outage:
     """kill, freeze, drain, cut, stall"""
     target: str
     """broker, gateway N, or link N: the connections of gateway N to the broker."""
-    start: float
+    start: float = 0.0
     end: float = FOREVER
 
     def touches(self, start: float, end: float) -> bool:

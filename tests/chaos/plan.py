@@ -12,6 +12,8 @@ ANNOUNCING = frozenset({"tcrp-json", "tcrp-ok", "tcrp-single", "tcrp-202"})
 LEAVING = frozenset({"tsudoi", "tcrp-json", "tcrp-ok", "tcrp-bare-ack", "tcrp-success", "tcrp-single"})
 
 FAULTS = ("kill", "freeze", "drain", "cut", "stall")
+OF_CLIENTS = ("enter", "say", "rebind", "move", "roam", "leave")
+"""Actions that are no faults."""
 
 PROFILES = ("broker", "gateways", "pair", "cuts", "freezes", "weather", "everything", "one process")
 """What a run is mostly about; each seed takes the next."""
@@ -113,14 +115,15 @@ def draw(seed: int, lasts: float) -> Plan:
     if profile == "weather":
         udp = UdpFaults(dice.uniform(0, 0.1), dice.uniform(0, 0.1), dice.uniform(0, 0.2), dice.uniform(0.01, 0.2))
     plan = Plan(seed, profile, names, 20 if wide else dice.randint(2, 5), lasts, udp)
-    _draw_clients(plan, dice, wide)
-    _draw_actions(plan, dice)
+    draw_clients(plan, dice, wide)
+    draw_actions(plan, dice)
     _draw_faults(plan, dice)
     plan.actions.sort(key=lambda action: action.at)
     return plan
 
 
-def _draw_clients(plan: Plan, dice: random.Random, wide: bool) -> None:
+def draw_clients(plan: Plan, dice: random.Random, wide: bool) -> None:
+    """Add clients to a plan; `wide`: few in each of many rooms."""
     dialects = [name for name in DIALECTS if not (plan.udp and name in ANNOUNCING)]
     for room in range(plan.rooms):
         for place in range(3 if wide else dice.randint(3, 6)):
@@ -138,7 +141,7 @@ def _draw_clients(plan: Plan, dice: random.Random, wide: bool) -> None:
             )
 
 
-def _draw_actions(plan: Plan, dice: random.Random) -> None:
+def draw_actions(plan: Plan, dice: random.Random) -> None:
     """Draw bursts and pauses: some bugs show only when a room falls silent, others only when it does not."""
     for client in plan.clients:
         at = client.enters_at + dice.uniform(0.05, 0.3)

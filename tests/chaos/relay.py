@@ -23,12 +23,12 @@ OnDatagram = Callable[[float, bytes, Address], None]
 OnDown = Callable[[float, bytes, Address, Address, Address], None]
 
 
-def new_udp_socket() -> socket.socket:
-    """Return a socket on loopback on which the kernel notes the time of each datagram."""
+def new_udp_socket(host: str = "127.0.0.1") -> socket.socket:
+    """Return a socket at an address of this machine on which the kernel notes the time of each datagram."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    sock.bind(("127.0.0.1", 0))
+    sock.bind((host, 0))
     sock.setblocking(False)
     return sock
 

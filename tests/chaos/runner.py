@@ -3,29 +3,44 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Self
 
 from tests.chaos.clients import KINDS, ChaosClient
 from tests.chaos.faults import Faults
-from tests.chaos.history import History, Member, Recording, read_log
-from tests.chaos.plan import FAULTS, Action, Plan
+from tests.chaos.history import History, Member, Recording
+from tests.chaos.plan import OF_CLIENTS, Action, Plan
 from tests.chaos.relay import UdpRelay
-from tests.chaos.servers import Servers
-from tests.chaos.settling import Settling
+from tests.chaos.servers import Injector, Servers, Stage
+from tests.chaos.settling import SETTLE_S, Settling
 from tests.support.legacy.wire import Address, Door
 
 
 class Runner:
-    def __init__(self, plan: Plan, directory: Path) -> None:
+    def __init__(
+        self, plan: Plan, history: History, servers: Stage, faults: Injector, settle_s: float = SETTLE_S
+    ) -> None:
+        """Args:
+        faults: carries out all actions that are not a client's, and appends to the history's outages.
+        settle_s: how long it may take after all faults until a message reaches everyone.
+        """
         self.plan = plan
-        self.history = History(plan.seed, plan.names, plan.udp is not None)
-        self._servers = Servers(plan, directory)
-        self._faults = Faults(self._servers, self.history.outages)
-        self.counts = self._faults.counts
+        self.history = history
+        self._servers = servers
+        self._faults = faults
+        self._settle_s = settle_s
+        self.counts = faults.counts
         """Fault or move → how often it was carried out."""
         self._recording = Recording(self.history)
         self._relays: list[UdpRelay] = []
         self._clients: dict[int, ChaosClient] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def of_processes(cls, plan: Plan, directory: Path) -> Self:
+        """Return a run on this machine, with its files in a directory."""
+        history = History(plan.seed, plan.names, plan.udp is not None)
+        servers = Servers(plan, directory)
+        return cls(plan, history, servers, Faults(servers, history.outages))
 
     async def run(self) -> History:
         """Carry the plan out and return the history; the processes have ended then."""
@@ -36,14 +51,14 @@ class Runner:
             await asyncio.gather(*self._tasks)
             for relay in self._relays:
                 relay.faulty = False
-            await Settling(self._clients, self._servers, self._recording).settle()
+            await Settling(self._clients, self._servers, self._recording).settle(self._settle_s)
         except asyncio.CancelledError:
             for task in self._tasks:
                 task.cancel()
             raise
         finally:
             await self._close()
-        self.history.log = read_log(self._servers.store)
+        self.history.log = self._servers.read_log()
         return self.history
 
     async def _open(self) -> None:
@@ -60,6 +75,7 @@ class Runner:
                 note_sent,
                 self._recording.note_received,
                 self._recording.client_at.__setitem__,
+                self._servers.client_host,
             )
         early = [client for client in self._clients.values() if client.plan.enters_at == 0]
         await asyncio.gather(*(self._enter(client) for client in early if client.plan.host))
@@ -95,8 +111,8 @@ class Runner:
         late = [Action(client.enters_at, "enter", client.id) for client in self.plan.clients if client.enters_at > 0]
         for action in sorted((*self.plan.actions, *late), key=lambda action: action.at):
             await asyncio.sleep(max(0.0, start + action.at - loop.time()))
-            is_fault = action.kind in FAULTS
-            task = asyncio.create_task(self._faults.inject(action) if is_fault else self._let_client(action))
+            is_clients = action.kind in OF_CLIENTS
+            task = asyncio.create_task(self._let_client(action) if is_clients else self._faults.inject(action))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         await asyncio.sleep(max(0.0, start + self.plan.lasts - loop.time()))

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from scenarios.cluster import Broker, Gateway
 from scenarios.ports import steady_port
 from scenarios.process import Process, ProcessError
-from tests.chaos.plan import Plan
+from tests.chaos.history import RoomLog, read_log
+from tests.chaos.plan import Action, Plan
 from tests.chaos.relay import BackboneRelay
 from tests.support.legacy.wire import Door
 
@@ -17,8 +20,43 @@ GATEWAY_OPTIONS = ("--backlog", "10000", "--notices", "off")
 BROKER_OPTIONS = ("--log-entries", "1000000", "--log-level", "warning")
 
 
+class Stage(Protocol):
+    """What a run needs of the servers, wherever they run."""
+
+    client_host: str
+    """The address of the clients."""
+    complaints: list[str]
+
+    @property
+    def gateways(self) -> Sequence[Gateway]: ...
+
+    @property
+    def down(self) -> list[int]:
+        """Gateways that do not run."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def is_up(self, gateway: int) -> bool: ...
+
+    def door(self, gateway: int, dialect: str) -> Door: ...
+
+    def read_log(self) -> dict[int, RoomLog]:
+        """Return the rooms' logs by room id, after `close`."""
+
+
+class Injector(Protocol):
+    counts: Counter[str]
+
+    async def inject(self, action: Action) -> None:
+        """Inject a fault, wait as long as it lasts, and undo it."""
+
+
 class Servers:
     """Starts, restarts and ends the processes of a plan."""
+
+    client_host = "127.0.0.1"
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.store = directory / "tsudoi.sqlite"
@@ -71,6 +109,9 @@ class Servers:
     def door(self, gateway: int, dialect: str) -> Door:
         """Return where clients of a dialect go."""
         return Door(self.gateways[gateway].tcp[dialect], self.gateways[gateway].udp)
+
+    def read_log(self) -> dict[int, RoomLog]:
+        return read_log(self.store)
 
     async def close(self) -> None:
         await asyncio.gather(*self._starting, return_exceptions=True)

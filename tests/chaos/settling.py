@@ -5,7 +5,7 @@ import time
 
 from tests.chaos.clients import ChaosClient
 from tests.chaos.history import Recording, Uplink
-from tests.chaos.servers import Servers
+from tests.chaos.servers import Stage
 
 SETTLE_S = 12.0
 """How long it may take until a marker has reached everyone."""
@@ -17,17 +17,17 @@ LINGER_S = 0.6
 class Settling:
     """Sends markers, one from each room and gateway, until all members have received one of each."""
 
-    def __init__(self, clients: dict[int, ChaosClient], servers: Servers, recording: Recording) -> None:
+    def __init__(self, clients: dict[int, ChaosClient], servers: Stage, recording: Recording) -> None:
         self._clients = clients
         self._servers = servers
         self._recording = recording
         self._history = recording.history
 
-    async def settle(self) -> None:
-        """Return when all is received; after `SETTLE_S` complain of what is not."""
+    async def settle(self, patience_s: float) -> None:
+        """Return when all is received; after `patience_s` complain of what is not."""
         self._nudge()
         await asyncio.sleep(0.1)
-        deadline = time.time() + SETTLE_S
+        deadline = time.time() + patience_s
         missing: list[str] = []
         while time.time() < deadline:
             speakers = self._mark()

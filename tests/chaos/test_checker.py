@@ -268,3 +268,16 @@ def test_what_waits_for_the_broker_may_come_after_the_rooms_end() -> None:
     assert count_kinds(check(history)) == {"not accepted": 1}
     history.outages.append(Outage("freeze", "broker", last.at_ms / 1000 + 0.9, last.at_ms / 1000 + 5))
     assert check(history).violations == []
+
+
+def test_what_was_told_before_the_broker_was_lost_may_be_told_again_after_a_gateway_died_meanwhile() -> None:
+    """The gateway could not report any more how far it had come."""
+    history = a_history()
+    last = received_by(history, 11)[-1].at
+    history.outages.append(Outage("kill", "broker", last + 0.1, last + 4))
+    history.outages.append(Outage("kill", "gateway 1", last + 2, last + 3))
+    repeat(history, 11, -2, 2, last + 5, 0)
+    verdict = check(history)
+    assert (verdict.violations, verdict.repeats) == ([], 2)
+    history.outages[0].start += 1.0
+    assert count_kinds(check(history))["doubled"] >= 1

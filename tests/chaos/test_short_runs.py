@@ -15,6 +15,6 @@ from tests.chaos.runner import Runner
 def test_nothing_accepted_is_lost_or_doubled(seed: int, tmp_path: Path) -> None:
     plan = draw(seed, lasts=1.5)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        verdict = check(loop.run(Runner(plan, tmp_path).run()))
+        verdict = check(loop.run(Runner.of_processes(plan, tmp_path).run()))
     assert not verdict.violations, "\n".join([*map(str, verdict.violations[:3]), str(plan)])
     assert verdict.received > 50

@@ -1,0 +1,100 @@
+"""`make chaos-cluster`: seeded runs of several machines, a line for each, and for one that failed its violations."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import click
+import msgspec
+
+from tests.chaos.cluster.one_run import Outcome
+from tests.chaos.cluster.private import privately, why_not
+
+SHOWN = 2
+"""Violations of one run that are printed in full."""
+LIMIT_S = 180.0
+COUNTED = ("members", "accepted", "received", "repeats", "takeovers", "failovers")
+
+
+def run_seed(seed: int, lasts: float, brokers: int, template: Path, keep: Path) -> Outcome:
+    """Run one seed in namespaces of its own; if it fails, its logs and its history are in a folder in `keep`."""
+    with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-", ignore_cleanup_errors=True) as directory:
+        places = (directory, str(template), str(keep / f"seed-{seed}"))
+        command = (sys.executable, "-m", "tests.chaos.cluster.one_run", str(seed), str(lasts), str(brokers), *places)
+        try:
+            done = subprocess.run(
+                privately(*command),
+                env={**os.environ, "TMPDIR": directory},
+                capture_output=True,
+                check=False,
+                timeout=LIMIT_S,
+            )
+        except subprocess.TimeoutExpired:
+            return Outcome(seed, failures=[f"the run did not end within {LIMIT_S:g} s"])
+    if done.returncode or not done.stdout:
+        return Outcome(seed, failures=[f"the run ended with status {done.returncode}: {done.stderr.decode()[-3000:]}"])
+    return msgspec.json.decode(done.stdout.splitlines()[-1], type=Outcome)
+
+
+def line_of(outcome: Outcome) -> str:
+    """Return a run on one line."""
+    faults = ", ".join(f"{count} × {kind}" for kind, count in sorted(outcome.faults.items()))
+    return (
+        f"seed {outcome.seed} ({outcome.profile}): {len(outcome.failures)} violations, {outcome.accepted} accepted,"
+        f" {outcome.received} received, {outcome.repeats} repeats, {outcome.takeovers} takeovers,"
+        f" {outcome.failovers} failovers, {outcome.pause_s:.1f} s longest pause, {outcome.took_s:.1f} s; {faults}"
+    )
+
+
+@click.command()
+@click.option("--seed", default=1, show_default=True, help="The first seed.")
+@click.option("--runs", default=10, type=click.IntRange(1), show_default=True, help="Seeds from that one on.")
+@click.option("--seconds", default=5.0, type=click.FloatRange(1), show_default=True, help="How long faults go on.")
+@click.option("--brokers", default=1, type=click.IntRange(1, 3), show_default=True, help="Brokers of each run.")
+@click.option(
+    "--keep", default=Path("build/chaos"), show_default=True, type=click.Path(path_type=Path), help="For failed runs."
+)
+def main(seed: int, runs: int, seconds: float, brokers: int, keep: Path) -> None:
+    """Run brokers, gateways and PostgreSQL on several machines, which are network namespaces, under seeded faults.
+
+    Several of these commands can run at the same time.
+    """
+    if why := why_not():
+        sys.exit(f"network namespaces can not be made: {why}")
+    # So that an interrupted run removes its files; its processes end with it anyhow.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    done: list[Outcome] = []
+    with tempfile.TemporaryDirectory(prefix="tsudoi-chaos-template-") as folder:
+        for number in range(seed, seed + runs):
+            outcome = run_seed(number, seconds, brokers, Path(folder) / "database", keep.absolute())
+            done.append(outcome)
+            _print(line_of(outcome))
+            if outcome.failures:
+                _print(*outcome.failures[:SHOWN], "", f"The schedule of {outcome.plan}")
+    for profile in sorted({outcome.profile for outcome in done}):
+        _print(_summary(profile, [outcome for outcome in done if outcome.profile == profile]))
+    faults: Counter[str] = Counter()
+    for outcome in done:
+        faults.update(outcome.faults)
+    _print(_summary("all", done), ", ".join(f"{count} × {kind}" for kind, count in faults.most_common()))
+    sys.exit(1 if any(outcome.failures for outcome in done) else 0)
+
+
+def _print(*lines: str) -> None:
+    click.echo("\n".join(lines))
+
+
+def _summary(about: str, outcomes: list[Outcome]) -> str:
+    failed = sum(bool(outcome.failures) for outcome in outcomes)
+    counts = [f"{sum(getattr(outcome, name) for outcome in outcomes):,} {name}" for name in COUNTED]
+    took = sum(outcome.took_s for outcome in outcomes) / len(outcomes)
+    return f"{about}: {len(outcomes)} runs, {failed} failed, {', '.join(counts)}, {took:.1f} s each"
+
+
+if __name__ == "__main__":
+    main()
