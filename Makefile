@@ -10,7 +10,7 @@ pip := $(python) -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test style types imports tests slow coverage container-test bench chaos attack soak fuzz format lock settings clean
+.PHONY: help run test style types imports tests slow coverage container-test bench chaos chaos-cluster attack soak fuzz format lock settings clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -49,6 +49,9 @@ SEED ?= 1
 RUNS ?= 20
 chaos: $(VENV)/dev.stamp ## real processes under faults, histories checked; SEED=7 RUNS=1 plays seed 7 again
 	$(python) -m tests.chaos --seed $(SEED) --runs $(RUNS) $(ARGS)
+
+chaos-cluster: $(VENV)/dev.stamp ## the same with PostgreSQL on several machines, which are network namespaces
+	$(python) -m tests.chaos.cluster --seed $(SEED) --runs $(RUNS) $(ARGS)
 
 MINUTES ?= 10
 attack: $(VENV)/dev.stamp ## real processes under attack, while people chat: what they lose, how late they hear

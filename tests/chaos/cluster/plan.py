@@ -83,7 +83,7 @@ def _draw_faults(plan: ClusterPlan, dice: random.Random) -> None:
         kind = dice.choice(_LOSSES)
         fault = Fault(at, kind, 0, 0, dice.uniform(0.5, 4.0), promotes_after=dice.uniform(0.2, 1.5))
         plan.actions.append(fault)
-    for _ in range(dice.randint(1, 5 if plan.profile == "everything" else 3)):
+    for _ in range(dice.randint(3, 6) if plan.profile == "everything" else dice.randint(2, 4)):
         kind = dice.choice(_KINDS[plan.profile])
         if kind != "rest":
             plan.actions.append(_draw_fault(plan, kind, dice))

@@ -1,6 +1,5 @@
 """The watch over shards' terms bites."""
 
-
 from tests.chaos.cluster.database import Database
 from tests.chaos.cluster.reading import TermWatch
 
