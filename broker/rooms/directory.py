@@ -280,10 +280,15 @@ class Directory(Index):
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def say(self, member: Member, text: str, wall_ms: int, kind: EntryKind = EntryKind.SAID) -> None:
-        """Append a member's message, or its `/me` (ACTED), to its room's log."""
+    def say(self, member: Member, text: str, wall_ms: int, kind: EntryKind = EntryKind.SAID, number: int = 0) -> None:
+        """Append a member's message, or its `/me` (ACTED), to its room's log; `number` is its client's own."""
         member.spoke_ms = wall_ms
-        self._append(member.room, kind, member, text, 0, wall_ms)
+        self._append(member.room, kind, member, text, number, wall_ms)
+
+    def note_number(self, member: Member, number: int) -> None:
+        """Keep, with the entries of this turn, that a member's client has sent the line of this number."""
+        member.rare = replace(member.rare, said=number)
+        self._store_member(member)
 
     def post(self, room: Room, sender: UserName, text: str, wall_ms: int) -> None:
         """Append a webhook's message to a room's log."""

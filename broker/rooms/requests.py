@@ -16,7 +16,7 @@ from ..config import Limits
 from ..counters import Counters
 from ..store.interface import MemberRow, RestrictionKind
 from ..turn import Moment, PasswordJob
-from . import queries, webhooks
+from . import queries, stream_lines, webhooks
 from .bans_and_mutes import EVERYWHERE
 from .directory import Directory
 from .handovers import Handovers
@@ -82,6 +82,9 @@ class Requests:
                     self._ask_for_hash(peer, request, asked, wall_ms)
                 case backbone.Post() as post:
                     self._post(peer, request, post, wall_ms)
+                case backbone.Say() as line:
+                    member = self._directory.members.get(line.member)
+                    self._reply(peer, request.id, stream_lines.say(self._directory, member, line, peer, wall_ms))
                 case backbone.Replay() as replay:
                     replay.limit = min(max(replay.limit, 1), self._limits.replay_entries)
                     self._replays.append((peer, request.id, replay))
@@ -246,7 +249,7 @@ class Requests:
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
         """Refuse a request, with an explanation if the status is not enough."""
-        in_words = isinstance(exc, InvalidName | Banned | Muted | Full)
+        in_words = isinstance(exc, InvalidName | Banned | Muted | Full) or type(exc) is PeerError
         self._counters.full += isinstance(exc, Full)
         self._refuse(peer, request_id, exc.status, str(exc) if in_words else "")
 

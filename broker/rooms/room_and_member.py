@@ -29,7 +29,8 @@ class RareFields:
     told_muted_ms: int = 0
     """When it was last notified that it is muted."""
     whispered_by: int = 0
-    """See `MemberRow`."""
+    """See `MemberRow`; so is the next one."""
+    said: int = 0
 
 
 UNUSED: Final = RareFields()
@@ -62,8 +63,8 @@ class Member:
     def of(cls, row: MemberRow, room: "Room") -> "Member":
         """Return the member of a row."""
         rare = UNUSED
-        if row.rights or row.whispered_by:
-            rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by)
+        if row.rights or row.whispered_by or row.said:
+            rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by, said=row.said)
         # Each frame brings strings of its own; thousands of members share these.
         dialect, ip, gateway = sys.intern(row.dialect), sys.intern(row.ip), sys.intern(row.gateway)
         name, token_hash, idle_ms = UserName(row.name), TokenHash(row.token_hash), _shared(row.idle_ms)
@@ -96,7 +97,7 @@ class Member:
         return MemberRow(*_member_fields(self))
 
 
-_PLACES = {"room": "room.id", "rights": "rare.rights", "whispered_by": "rare.whispered_by"}
+_PLACES = {"room": "room.id", "rights": "rare.rights", "whispered_by": "rare.whispered_by", "said": "rare.said"}
 _member_fields = attrgetter(*(_PLACES.get(each.name, each.name) for each in fields(MemberRow)))
 
 

@@ -76,6 +76,8 @@ class MemberRow:
     muted_until_ms: int = 0
     whispered_by: int = 0
     """The member that whispered to it last."""
+    said: int = 0
+    """The number of its last line, if its client numbers them."""
 
 
 @dataclass(frozen=True, slots=True)

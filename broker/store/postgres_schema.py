@@ -33,7 +33,7 @@ CREATE TABLE members (
     shard int NOT NULL, id bigint NOT NULL, room bigint NOT NULL, name text NOT NULL, token_hash bytea NOT NULL,
     dialect text NOT NULL, ip text NOT NULL, address bytea NOT NULL, gateway text NOT NULL, idle_ms bigint NOT NULL,
     live boolean NOT NULL, delivered bigint NOT NULL, rights int NOT NULL, wished text NOT NULL, options int NOT NULL,
-    muted_until_ms bigint NOT NULL, whispered_by bigint NOT NULL,
+    muted_until_ms bigint NOT NULL, whispered_by bigint NOT NULL, said bigint NOT NULL,
     PRIMARY KEY (shard, id)
 );
 CREATE INDEX members_room ON members (shard, room);

@@ -142,7 +142,7 @@ def old(path: Path) -> Path:
         bodies = [body for (body,) in db.execute("SELECT body FROM turns ORDER BY row")]
         db.executescript(
             "ALTER TABLE restrictions RENAME TO sanctions; DROP TABLE run; DROP TABLE posts; DELETE FROM turns;"
-            "ALTER TABLE rooms DROP COLUMN epoch_after;"
+            "ALTER TABLE rooms DROP COLUMN epoch_after; ALTER TABLE members DROP COLUMN said;"
             "CREATE TABLE journal (owner BLOB NOT NULL, folded INTEGER NOT NULL, opened_in TEXT NOT NULL DEFAULT '');"
             "PRAGMA user_version=9"
         )
@@ -364,7 +364,8 @@ def test_what_an_earlier_version_left_in_free_pages_is_erased(path: Path, tmp_pa
         db.execute("DELETE FROM turns")
         db.executescript(
             "ALTER TABLE run DROP COLUMN file; ALTER TABLE run DROP COLUMN is_open;"
-            "ALTER TABLE rooms DROP COLUMN epoch_after; DROP TABLE posts; PRAGMA user_version=10"
+            "ALTER TABLE rooms DROP COLUMN epoch_after; DROP TABLE posts;"
+            "ALTER TABLE members DROP COLUMN said; PRAGMA user_version=10"
         )
     assert readable(path, 7)
     assert kept(path) == (4, 4, False)

@@ -143,12 +143,13 @@ class Done(Wire, tag=47):
 
 
 class Posted(Wire, tag=61):
-    """The message of a Post is kept."""
+    """The message of a Post, or the line of a Say, is kept."""
 
     user: str
     """The name under which it appears."""
     epoch: Number
     offset: Number
+    """For a Say that is repeated 0: its position is not remembered."""
     is_same: bool
     """False: another text was said with this key before, which has this position; the one asked for is not kept."""
 

@@ -183,6 +183,22 @@ class Post(Wire, tag=60):
     """As in Create."""
 
 
+class Say(Wire, tag=61):
+    """Put a line of a member that is served over a stream into its room's order; PROTOCOL.md, "WebSocket".
+
+    A question and not an item: the member's client is told that the line is kept, or why it is not. The answer is
+    Posted, or Refused as ROOM_NOT_FOUND, as BUSY, or as BAD_REQUEST with the reason in words.
+    """
+
+    room: Number
+    member: Number
+    text: Text
+    is_command: bool
+    """Carry it out instead of saying it."""
+    number: Number
+    """The client's own, which grows from line to line; the same once more: the line is kept already. 0: none."""
+
+
 Question = (
     Create
     | Join
@@ -197,6 +213,7 @@ Question = (
     | GetTime
     | HashPassword
     | Post
+    | Say
 )
 
 

@@ -17,7 +17,8 @@ class Entry(Wire):
     text: str
     """The message; for LEFT, the reason for a removal; else see EntryKind."""
     code: Number
-    """A LeaveReason for LEFT and CLOSED, the number of members for JOINED, else see EntryKind, or 0."""
+    """A LeaveReason for LEFT and CLOSED, the number of members for JOINED, its client's number or 0 for SAID, else see
+    EntryKind, or 0."""
     at_ms: Number
     """When the broker stamped the entry, in milliseconds since 1970, UTC."""
     peer: Number = 0

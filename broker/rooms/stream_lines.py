@@ -1,0 +1,45 @@
+"""Decide on lines of members that are served over a stream; PROTOCOL.md, "WebSocket".
+
+Their clients number what they send, and send it again when they do not know whether it was kept. The number of a
+member's last line is kept in the same commit as the line.
+"""
+
+from tsudoi.protocol.backbone import Posted, Say
+from tsudoi.protocol.errors import Muted, PeerError, RoomNotFound
+
+from . import commands
+from .directory import Directory
+from .received_text import received_text
+from .room_and_member import Member
+
+
+def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_ms: int) -> Posted:
+    """Say a line, or carry out a command, of a member that the gateway `peer` serves.
+
+    Raises:
+        RoomNotFound: the member is not there, or not this gateway's; or its room is closed.
+        Muted: the member is muted.
+        PeerError: the text is empty, or its number is lower than that of a line before it.
+    """
+    if member is None or member.room.id != line.room or member.room.closed_ms:
+        raise RoomNotFound
+    if peer not in (member.gateway, member.rare.former):
+        raise RoomNotFound
+    room, number = member.room, line.number
+    if number and number <= member.rare.said:
+        if number == member.rare.said:
+            return Posted(member.name, room.epoch, 0, True)
+        raise PeerError("a line with a higher number is kept already: numbers must grow")
+    text = received_text(line.text)
+    if not text:
+        raise PeerError("the text is empty")
+    if line.is_command:
+        commands.execute(directory, member, text, wall_ms)
+    elif commands.is_muted(directory, member, wall_ms):
+        raise Muted("you are muted")
+    else:
+        directory.say(member, text, wall_ms, number=number)
+    # A command may have removed its member: `/leave` in another spelling, `/kick` of itself.
+    if number and directory.members.get(member.id) is member:
+        directory.note_number(member, number)
+    return Posted(member.name, room.epoch, room.last, True)

@@ -1,0 +1,80 @@
+"""broker/rooms/stream_lines.py: lines that clients number, and send again."""
+
+import pytest
+from msgspec import structs
+
+from tests.broker.scripted import A, B, Broker
+from tsudoi.protocol.backbone import Answer, Granted, Posted, Refused, Say
+from tsudoi.protocol.codes import EntryKind, Status
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker(None, A, B)
+
+
+@pytest.fixture
+def den(broker: Broker) -> Granted:
+    return broker.create()
+
+
+def say(broker: Broker, den: Granted, text: str, number: int = 0, is_command: bool = False, peer: str = A) -> Answer:
+    return broker.ask(peer, Say(den.room, den.member, text, is_command, number))
+
+
+def said(broker: Broker, den: Granted) -> list[tuple[str, int]]:
+    return [(entry.text, entry.code) for entry in broker.log(den.room) if entry.kind == EntryKind.SAID]
+
+
+def test_a_line_is_an_entry_with_its_number(broker: Broker, den: Granted) -> None:
+    answer = say(broker, den, "hello", 7)
+    entry = broker.log(den.room)[-1]
+    assert (entry.kind, entry.text, entry.code, entry.sender) == (EntryKind.SAID, "hello", 7, den.user)
+    assert answer == Posted(den.user, den.epoch, entry.offset, True)
+
+
+def test_a_line_that_is_repeated_is_said_once_and_one_without_a_number_each_time(broker: Broker, den: Granted) -> None:
+    for _ in range(3):
+        assert isinstance(say(broker, den, "once", 7), Posted)
+    assert said(broker, den) == [("once", 7)]
+    for _ in range(2):
+        say(broker, den, "twice")
+    assert said(broker, den)[1:] == [("twice", 0)] * 2
+
+
+def test_a_lower_number_is_refused_in_words_since_it_is_not_known_whether_that_line_was_said(
+    broker: Broker, den: Granted
+) -> None:
+    say(broker, den, "second", 2)
+    answer = say(broker, den, "first", 1)
+    assert isinstance(answer, Refused)
+    assert answer.status == Status.BAD_REQUEST
+    assert "numbers must grow" in answer.detail
+    assert said(broker, den) == [("second", 2)]
+
+
+def test_a_command_that_is_repeated_is_carried_out_once(broker: Broker, den: Granted) -> None:
+    for _ in range(2):
+        assert isinstance(say(broker, den, "/me waves", 3, is_command=True), Posted)
+    assert [entry.kind for entry in broker.log(den.room)].count(EntryKind.ACTED) == 1
+
+
+def test_the_number_is_kept_with_the_line_and_outlives_the_broker(broker: Broker, den: Granted) -> None:
+    say(broker, den, "hello", 9)
+    broker.restart(A)
+    assert isinstance(say(broker, den, "hello", 9), Posted)
+    assert said(broker, den) == [("hello", 9)]
+
+
+def test_only_the_members_gateway_may_say_it(broker: Broker, den: Granted) -> None:
+    assert say(broker, den, "hello", peer=B) == Refused(Status.ROOM_NOT_FOUND, "")
+    assert say(broker, structs.replace(den, member=12345), "hello") == Refused(Status.ROOM_NOT_FOUND, "")
+    assert not said(broker, den)
+
+
+def test_a_muted_member_is_told_in_the_answer(broker: Broker, den: Granted) -> None:
+    bob = broker.join()
+    say(broker, den, "/mute bob", is_command=True)
+    assert say(broker, bob, "psst", 1) == Refused(Status.BAD_REQUEST, "you are muted")
+    say(broker, den, "/unmute bob", is_command=True)
+    assert isinstance(say(broker, bob, "psst", 1), Posted)
