@@ -63,7 +63,7 @@ def open_store(place: StorePlace, durability: Literal["process", "full"], requir
         return SqliteStore(place, durability)
     try:
         # Only here: it is an extra, and others need no driver in memory.
-        from .postgres import PostgresStore
+        from .postgres_single import SinglePostgresStore
     except ImportError as exc:
         raise SettingError("a store in PostgreSQL needs asyncpg: pip install 'tsudoi[postgres]'") from exc
-    return PostgresStore(place.url, requires_synchronous=requires_synchronous)
+    return SinglePostgresStore(place.url, requires_synchronous=requires_synchronous)

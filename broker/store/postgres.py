@@ -1,178 +1,196 @@
-"""Engine: a PostgreSQL database, whose synchronous standby keeps each accepted message on a second machine.
+"""Engine: a PostgreSQL database that brokers share, whose synchronous standby keeps each accepted message, too.
 
-A commit is one round trip: the function `commit_turn` (`postgres_schema.py`) checks that this broker still owns the
-rooms, and writes the turn. As in the SQLite engine, a turn's log entries are one row, and many turns are folded into
-the rooms' logs at once.
+A turn is one round trip: the function `commit_turns` (`postgres_schema.py`) checks that this broker still owns the
+shards, and writes the turn. As in the SQLite engine, the log entries of a turn are one row (for each shard), and many
+turns are folded into the rooms' logs at once.
 
-A commit whose outcome is not known (the connection is lost, the primary is gone) is a StoreError, as any: the broker
-ends, and the next one opens the store with a synchronous write, after which what it reads is what was kept.
-Source: postgresql.org/docs/current/warm-standby.html, "Synchronous Replication".
+A commit that fails, or whose outcome is not known, ends this broker's registration (`postgres_lease.py`).
 """
 
-import operator
-from dataclasses import fields
+from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any
 
+import msgspec
+
+from tsudoi.protocol.backbone import SHARDS
 from tsudoi.protocol.errors import StoreError
 
+from . import postgres_rows as sql
 from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot, with_entries
-from .postgres_link import Link
-from .unfolded_turns import UnfoldedTurns, decode_turn, encode_turn
+from .postgres_lease import Registration
+from .postgres_link import Link, boot_clock
+from .postgres_logs import ShardLogs, to_fold
+from .sharing import Broker, View
+from .unfolded_turns import decode_turn
 
-SHARD = 0
-
-_ROOM = tuple(column.name for column in fields(RoomRow))
-_MEMBER = tuple(column.name for column in fields(MemberRow))
-_room_values = operator.attrgetter(*_ROOM)
-_member_values = operator.attrgetter(*_MEMBER)
-_post_values = operator.attrgetter(*(column.name for column in fields(PostRow)))
-_restriction_values = operator.attrgetter(*(column.name for column in fields(Restriction)))
-
-_COMMIT = "SELECT commit_turn($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
-_READ = "SELECT room, first, last, at_ms, news FROM log WHERE shard=$1 AND room=$2 AND last>$3 ORDER BY last LIMIT $4"
+TRIM_ROOMS = 10_000
+"""Rooms whose logs one trim looks at; after a load these are all rooms of the shard."""
 
 
 class PostgresStore:
-    """Keeps everything in the schema `tsudoi` of a database; one broker at a time owns it, by a lease."""
+    """Keeps everything in the schema `tsudoi` of a database. The methods are those of `SharedStore`."""
 
-    def __init__(self, url: str, *, requires_synchronous: bool = False) -> None:
-        """Connect, bring the tables up to date, and take the lease.
+    def __init__(
+        self, url: str, *, requires_synchronous: bool | None = None, clock: Callable[[], float] | None = None
+    ) -> None:
+        """Connect, and bring the tables up to date.
 
         Args:
             url: `postgresql://USER@HOST[,HOST…]/DATABASE?…`, without a password (it comes from `PGPASSWORD` or a
                 password file); with several hosts the one that takes writes is used.
-            requires_synchronous: refuse, and end, while no second machine keeps what is committed.
+            requires_synchronous: accept nothing while no second machine keeps what is committed; None: only where
+                several brokers share the database.
+            clock: seconds, which go on while the machine sleeps; None: the system's.
 
         Raises:
             SettingError: no such database can be reached, it is too old or too new, or may not be used.
-            StoreInUse: another broker has the lease.
         """
+        self._link = Link(url, requires_synchronous, clock or boot_clock)
         self._mutex = Lock()
-        self._link = Link(url, SHARD, requires_synchronous=requires_synchronous)
-        self._turns = UnfoldedTurns()
-        self._ends: dict[int, int] = {}
-        """Room id → last offset of its log."""
-        self._grown: set[int] = set()
-        """Rooms whose logs grew since the last trim."""
-        self._kept = 0
-        """How many entries of each log the last trim kept at least."""
-        self._aged_ms = 0
-        """The last trim dropped what was older than this; later it would only find it again."""
-        for (body,) in self._fetch("SELECT body FROM turns WHERE shard=$1 ORDER BY number"):
-            self._turns.add(decode_turn(body))
+        """Of what is remembered about logs. No statement runs meanwhile, except commits and trims."""
+        self._committing = Lock()
+        self._trims_from = 0
 
     @property
-    def survives_a_machine(self) -> bool:
-        """Whether what is committed now is kept on a second machine."""
-        return self._link.is_synchronous
-
-    def illness(self) -> str:
-        """Return why the store is unhealthy, empty if it is healthy."""
-        return self._link.illness()
+    def place(self) -> str:
+        """The database's hosts and name, for messages."""
+        return self._link.lease.place
 
     # --- the interface; see `Store` -------------------------------------------------------------------------------
 
     @property
     def shards(self) -> int:
-        return 1
+        return SHARDS
 
     @property
     def is_long_commit_due(self) -> bool:
         return True  # each is a round trip
 
+    @property
+    def survives_a_machine(self) -> bool:
+        return self._link.lease.is_synchronous
+
+    def illness(self) -> str:
+        return self._link.illness()
+
     def load(self, shard: int = 0) -> Snapshot:
+        registration = self._registration(shard)
+        found = self._link.load(registration, shard)
+        snapshot = Snapshot(
+            [RoomRow(*row) for row in found[sql.ROOMS]],
+            [MemberRow(*row) for row in found[sql.MEMBERS]],
+            {room: (first, last) for room, first, last in found[sql.ENDS]},
+            dict(map(tuple, found[sql.ACCEPTED])),
+            {(room, gateway): offset for room, gateway, offset in found[sql.DELIVERED]},
+            [Restriction(*row) for row in found[sql.RESTRICTIONS]],
+            [PostRow(*row) for row in found[sql.POSTS]],
+            newest_ms=found[sql.NEWEST][0][0] or 0,
+        )
+        try:
+            turns = [decode_turn(body) for (body,) in found[sql.TURNS]]
+        except msgspec.MsgspecError as exc:
+            raise StoreError(f"a turn in the store is damaged: {exc}") from exc
+        logs = ShardLogs(snapshot, turns)
         with self._mutex:
-            self._fold()
-            rows = self._fetch(f"SELECT {', '.join(_ROOM)} FROM rooms WHERE shard=$1 ORDER BY created_ms, id")
-            rooms = [RoomRow(*row) for row in rows]
-            rows = self._fetch(f"SELECT {', '.join(_MEMBER)} FROM members WHERE shard=$1 ORDER BY id")
-            members = [MemberRow(*row) for row in rows]
-            rows = self._fetch("SELECT room, min(first), max(last) FROM log WHERE shard=$1 GROUP BY room")
-            ends = {room: (first, last) for room, first, last in rows}
-            accepted = dict(map(tuple, self._fetch("SELECT gateway, number FROM accepted WHERE shard=$1")))
-            rows = self._fetch('SELECT room, gateway, "offset" FROM delivered WHERE shard=$1')
-            delivered = {(room, gateway): offset for room, gateway, offset in rows}
-            rows = self._fetch("SELECT room, kind, name, ip, until_ms FROM restrictions WHERE shard=$1")
-            restrictions = [Restriction(*row) for row in rows]
-            query = 'SELECT key, room, epoch, "offset", text_hash, at_ms FROM posts WHERE shard=$1 ORDER BY at_ms'
-            posts = [PostRow(*row) for row in self._fetch(query)]
-            newest_ms = self._link.fetch_value("SELECT max(at_ms) FROM log WHERE shard=$1", SHARD) or 0
-            self._grown.update(ends)
-            self._ends = {room: last for room, (_, last) in ends.items()}
-            return Snapshot(rooms, members, ends, accepted, delivered, restrictions, posts, newest_ms=newest_ms)
+            registration.logs[shard] = logs
+        return snapshot
 
     def commit(self, *batches: Batch) -> None:
-        (batch,) = batches  # there is one shard
-        with self._mutex:
-            if conflict := next((each for each in batch.chunks if each.first <= self._ends.get(each.room, 0)), None):
-                raise StoreError(f"can not write to the store: room {conflict.room} has entry {conflict.first}")
-            batch = batch.without_dropped()
-            drops = bool(batch.purged or batch.forgotten)
-            self._commit(batch, folds=drops or self._turns.is_full)
+        with self._committing:
+            registration = self._registration(*(batch.shard for batch in batches))
+            logs = registration.logs
+            for batch in batches:
+                if batch.shard not in logs:
+                    raise StoreError(f"shard {batch.shard} has not been loaded")
+                if conflict := logs[batch.shard].find_conflict(batch.chunks):
+                    raise self._link.failed(registration, f"room {conflict.room} has entry {conflict.first} already")
+            kept = [batch.without_dropped() for batch in batches]
+            # So that the tables have everything of the rooms and gateways.
+            drops = [batch.shard for batch in kept if batch.purged or batch.forgotten]
+            self._commit(registration, kept, drops)
 
     def read(self, room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
+        registration = self._registration(shard)
         with self._mutex:
-            recent = self._turns.chunks.get(room, ())
-            # A chunk holds at least one entry.
-            rows = () if recent and recent[0].first <= after + 1 else self._link.fetch(_READ, SHARD, room, after, limit)
-            return with_entries([*(Chunk(*row) for row in rows), *recent], after, limit)
+            recent = list(registration.logs[shard].turns.chunks.get(room, ())) if shard in registration.logs else []
+        if recent and recent[0].first <= after + 1:
+            return with_entries(recent, after, limit)
+        # A chunk holds at least one entry. A commit may fold the recent ones meanwhile.
+        rows = [Chunk(*row) for row in self._link.read(registration, sql.READ, shard, room, after, limit)]
+        older = [chunk for chunk in rows if not recent or chunk.last < recent[0].first]
+        return with_entries([*older, *recent], after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
-        with self._mutex:
-            self._fold()
-            query = "SELECT room, first FROM trim_logs($1, $2, $3, $4, $5, $6)"
-            grown = list(self._ends if keep < self._kept else self._grown)
-            self._kept = keep
-            rows = self._link.fetch(query, SHARD, self._link.term, grown, keep, self._aged_ms, before_ms)
-            self._grown.clear()
-            self._aged_ms = max(self._aged_ms, before_ms)
+        with self._committing:
+            registration = self._registration()
+            self._commit(registration, [], [shard for shard, logs in registration.logs.items() if logs.turns])
+            rooms, trimmed = list[tuple[int, int]](), list[int]()
+            # Each call begins with the shards that the last one left.
+            for shard in sorted(registration.logs, key=lambda shard: (shard < self._trims_from, shard)):
+                self._trims_from = shard
+                if len(rooms) >= TRIM_ROOMS:
+                    break
+                rooms += ((shard, room) for room in registration.logs[shard].to_trim(keep))
+                trimmed.append(shard)
+            held = [(shard, registration.terms[shard]) for shard in trimmed]
+            since_ms = [registration.logs[shard].aged_ms for shard in trimmed]
+            rows = self._link.commit_rows(registration, sql.TRIM, held, since_ms, rooms, keep, before_ms)
+            for shard in trimmed:
+                registration.logs[shard].trimmed(keep, before_ms)
             return dict(map(tuple, rows))
 
     def close(self) -> None:
+        self._link.close()
+
+    # --- see `SharedStore` ----------------------------------------------------------------------------------------
+
+    def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:
+        self._link.register(broker, on_view, on_lost)
+
+    def take(self, shards: Iterable[int]) -> dict[int, int]:
+        registration = self._registration()
+        query = "SELECT shard, term FROM take_shards($1, $2)"
+        taken = dict(map(tuple, self._link.change(registration, query, registration.id, sorted(shards))))
         with self._mutex:
-            self._link.close()
+            registration.terms.update(taken)
+        return taken
+
+    def give(self, shards: Iterable[int]) -> None:
+        given = sorted(shards)
+        registration = self._registration(*given)
+        with self._committing, self._mutex:
+            for shard in given:
+                registration.terms.pop(shard, None)
+                registration.logs.pop(shard, None)
+        self._link.change(registration, "SELECT give_shards($1, $2)", registration.id, given)
+
+    def leave(self) -> None:
+        self._link.leave()
+
+    def may_serve(self) -> bool:
+        registration = self._link.lease.current
+        return registration is not None and not self._link.lease.is_over(registration)
 
     # --- internals ------------------------------------------------------------------------------------------------
 
-    def _fetch(self, query: str) -> list[Any]:
-        return self._link.fetch(query, SHARD)
+    def _registration(self, *shards: int) -> Registration:
+        """Return the present one, or raise StoreError if it does not hold these shards."""
+        registration = self._link.current()
+        for shard in shards:
+            if shard not in registration.terms:
+                raise StoreError(f"this broker does not own shard {shard}")
+        return registration
 
-    def _fold(self) -> None:
-        if self._turns:
-            self._commit(Batch(), folds=True)
-
-    def _commit(self, batch: Batch, *, folds: bool) -> None:
-        """Write a batch, and move the turns before it to the tables."""
-        turns = self._turns
-        chunks = [chunk for room in turns.chunks.values() for chunk in room] if folds else []
-        appends = bool(batch.chunks or batch.accepted or batch.delivered)
-        kept = self._link.fetch_value(
-            _COMMIT,
-            SHARD,
-            self._link.term,
-            encode_turn(batch) if appends else None,
-            [(SHARD, *_room_values(room)) for room in batch.rooms.values()],
-            [(SHARD, *_member_values(member)) for member in batch.members.values() if member],
-            [member_id for member_id, member in batch.members.items() if member is None],
-            [(SHARD, *_restriction_values(each)) for each in batch.restrictions.values() if each],
-            [(SHARD, *key, 0) for key, each in batch.restrictions.items() if each is None],
-            [(SHARD, *_post_values(post)) for post in batch.posts.values() if post],
-            [key for key, post in batch.posts.items() if post is None],
-            [(SHARD, *chunk) for chunk in chunks],
-            [(SHARD, *each) for each in turns.accepted.items()] if folds else [],
-            [(SHARD, *key, offset) for key, offset in turns.delivered.items()] if folds else [],
-            list(batch.purged),
-            list(batch.forgotten),
-            folds,
-        )
-        if not kept:
-            raise StoreError("another broker owns the rooms in the database now")
-        if folds:
-            self._grown.update(turns.chunks)
-            self._grown -= batch.purged
-            turns.clear()
-        turns.add(batch)
-        self._ends.update((chunk.room, chunk.last) for chunk in batch.chunks)
-        for room in batch.purged:
-            self._ends.pop(room, None)
+    def _commit(self, registration: Registration, batches: list[Batch], needed: Iterable[int]) -> None:
+        """Write batches, and fold the turns before them of the shards that need it."""
+        logs = registration.logs
+        folds = {shard: logs[shard].turns for shard in to_fold(logs, needed)}
+        if not batches and not folds:
+            return
+        values = sql.commit_values(registration.terms, batches, folds, self._link.lease.needs_standby)
+        self._link.commit(registration, values)
+        with self._mutex:
+            for batch in batches:
+                logs[batch.shard].committed(batch, has_folded=batch.shard in folds)
+            for shard in folds.keys() - {batch.shard for batch in batches}:
+                logs[shard].committed(Batch(), has_folded=True)

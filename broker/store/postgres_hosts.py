@@ -6,10 +6,13 @@ and uses up the time of those after it. So all are asked at once.
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
+
+Check = Callable[[Any], Awaitable[None]]
 
 
 class NoHost(OSError):
@@ -25,22 +28,23 @@ def host_urls(url: str) -> dict[str, str]:
     return {host: parts._replace(netloc=f"{user}{at}{host}").geturl() for host in hosts.split(",")}
 
 
-async def connect(url: str, timeout_s: float, **options: Any) -> Any:
-    """Return a connection to the first host that takes writes; the other attempts end.
+async def connect(url: str, timeout_s: float, check: Check, **options: Any) -> tuple[str, Any]:
+    """Connect to the first host that takes writes and suits; the other attempts end.
+
+    Returns the URL with this host alone, and the connection.
 
     Args:
         url: of the database, with one or more hosts.
         timeout_s: for all hosts together.
+        check: raises any error if a connection's host does not suit.
         options: more of `asyncpg.connect`.
 
     Raises:
         NoHost: none of several hosts takes writes.
         Exception: as `asyncpg.connect`, if there is one host.
     """
-    attempts = {
-        host: asyncio.create_task(_connect(each, timeout=timeout_s, target_session_attrs="read-write", **options))
-        for host, each in host_urls(url).items()
-    }
+    options = {"timeout": timeout_s, "target_session_attrs": "read-write", **options}
+    attempts = {host: asyncio.create_task(_connect(each, check, options)) for host, each in host_urls(url).items()}
     chosen = None
     try:
         for finished in asyncio.as_completed(attempts.values()):
@@ -53,17 +57,24 @@ async def connect(url: str, timeout_s: float, **options: Any) -> Any:
     finally:
         for attempt in attempts.values():
             attempt.cancel()
-        for connection in await asyncio.gather(*attempts.values(), return_exceptions=True):
-            if connection is not chosen and not isinstance(connection, BaseException):
+        for found in await asyncio.gather(*attempts.values(), return_exceptions=True):
+            if found is not chosen and not isinstance(found, BaseException):
+                _, connection = found
                 connection.terminate()
 
 
-async def _connect(url: str, **options: Any) -> Any:
+async def _connect(url: str, check: Check, options: dict[str, Any]) -> tuple[str, Any]:
     try:
-        return await asyncpg.connect(url, **options)
+        connection = await asyncpg.connect(url, **options)
     except KeyError as exc:  # of the module getpass; since Python 3.13 an OSError
         why = "no user is named, and this process's user has no name here: write postgresql://USER@HOST/DATABASE"
         raise ValueError(why) from exc
+    try:
+        await check(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return url, connection
 
 
 def _reason(attempt: "asyncio.Task[Any]") -> str:

@@ -12,8 +12,9 @@ from .interface import Store
 LEASE_S, RENEW_S, STOP_S = 3.0, 1.0, 2.0
 """A broker's lease by the store's clock; the time between two renewals; and after how long without one a broker stops
 by its own clock. Between that and the end of its lease no broker serves its shards."""
-LOOK_S = 0.2
-"""The time between two looks at the brokers and shards."""
+LOOK_S = 1.0
+"""The longest time between two looks at the brokers and shards. A broker also looks as soon as another comes or leaves,
+a shard is taken or given, or a lease ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,17 @@ class View:
 
 
 class SharedStore(Store, Protocol):
-    """A store with `shards.SHARDS` shards. All methods that wait for the store may run in any thread but the loop's."""
+    """A store with `shards.SHARDS` shards. Every one passes `tests/contract/test_shared_store.py`, too.
+
+    All methods that wait for the store may run in any thread but the loop's. `read`, `load`, `take`, `give` and `leave`
+    may run beside `commit` and beside each other. A shard is committed to, read and trimmed only after it was taken and
+    loaded.
+
+    A registration ends with the first statement that fails, because its outcome may not be known, or with the lease.
+    `on_lost` has been called before the StoreError of that statement is raised. From then on every method that needs a
+    registration raises StoreError, until the store has registered again. A caller drops what it
+    holds of a shard, such as a turn to commit, before it takes the shard again.
+    """
 
     def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:
         """Take a lease and keep it; look at the store again and again. Both callbacks run in the store's thread.
@@ -52,12 +63,16 @@ class SharedStore(Store, Protocol):
         `on_view` gets each look. `on_lost` is told, in words, that the lease is lost, and with it all shards; the store
         then goes on trying to register under a new id, and `on_view` is called again when that has succeeded.
         `broker.id` is not used: the store chooses the id.
+
+        Raises:
+            SettingError: the first attempt failed. Later ones are repeated for ever, and `illness` says why they fail.
         """
 
     def take(self, shards: Iterable[int]) -> dict[int, int]:
         """Become the owner of shards that are free, in a new term of each; return shard → term of those taken.
 
-        What `load` returns afterwards is all that earlier owners committed, kept as durably as the engine promises.
+        What `load` returns afterwards is all that earlier owners committed, kept as durably as the engine promises. It
+        waits for commits of earlier owners that the store has begun.
         """
 
     def give(self, shards: Iterable[int]) -> None:

@@ -45,9 +45,14 @@ class UnfoldedTurns:
         return bool(self._count or self.accepted or self.delivered)
 
     @property
+    def fullness(self) -> float:
+        """How many of `FOLD_AT` they are."""
+        return max(self._count / FOLD_AT[0], self._bytes / FOLD_AT[1])
+
+    @property
     def is_full(self) -> bool:
         """Whether it is time to fold them."""
-        return self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]
+        return self.fullness >= 1
 
     def add(self, batch: Batch) -> None:
         """Add one more turn."""

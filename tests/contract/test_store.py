@@ -35,6 +35,7 @@ from broker.store.postgres import PostgresStore
 from broker.store.sqlite import Durability, SqliteStore
 from broker.store.sqlite_schema import MIGRATIONS
 from tests.support import postgres
+from tests.support.one_shard import OneShard
 from tsudoi.protocol.errors import SettingError, StoreError
 
 Opener = Callable[[], Store]
@@ -48,7 +49,7 @@ def opener(engine: str, request: pytest.FixtureRequest) -> Opener:
         return MemoryStore
     if engine == "postgres":
         url = request.getfixturevalue("database_server").empty()
-        return lambda: PostgresStore(url)
+        return lambda: OneShard(PostgresStore(url))
     path = request.getfixturevalue("tmp_path") / "store.sqlite"
     return lambda: SqliteStore(path, "full" if engine == "sqlite-full" else "process")
 
@@ -616,7 +617,7 @@ class Engines(RuleBasedStateMachine):
         self._open: dict[str, Opener] = {"sqlite": lambda: SqliteStore(self._file)}
         if self.database is not None:
             url = self.database.empty()
-            self._open["postgres"] = lambda: PostgresStore(url)
+            self._open["postgres"] = lambda: OneShard(PostgresStore(url))
         self._stores: dict[str, Store] = {
             "memory": MemoryStore(),
             **{name: open_() for name, open_ in self._open.items()},

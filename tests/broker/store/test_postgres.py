@@ -1,4 +1,4 @@
-"""broker/store/postgres.py and postgres_link.py, on real servers: who owns the rooms, and what survives a machine."""
+"""broker/store/postgres*.py, on real servers: what survives a machine, and how a broker comes back."""
 
 import asyncio
 import contextlib
@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 import asyncpg
 import pytest
 
-from broker.store import postgres_link
-from broker.store.interface import Batch, Chunk, Store, StoreInUse
+from broker.store import postgres_lease
+from broker.store.interface import Batch, Chunk, StoreInUse
 from broker.store.postgres import PostgresStore
+from broker.store.postgres_single import SinglePostgresStore
 from tests.support import postgres
+from tests.support.sharing_broker import SharingBroker
 from tsudoi.protocol.errors import SettingError, StoreError
 
 PATIENCE_S = 20.0
@@ -30,8 +32,15 @@ def machines() -> Iterator[tuple[postgres.Instance, postgres.Instance]]:
         yield pair
 
 
-def turn(number: int) -> Batch:
-    return Batch(chunks=[Chunk(1, number, number, 0, b"text %d" % number)], accepted={"a/1": number})
+def turn(number: int, shard: int = 0) -> Batch:
+    return Batch(chunks=[Chunk(1, number, number, 0, b"text %d" % number)], accepted={"a/1": number}, shard=shard)
+
+
+@contextlib.contextmanager
+def sharing(url: str, requires_synchronous: bool | None = None) -> Iterator[SharingBroker]:
+    """A registered broker."""
+    with contextlib.closing(PostgresStore(url, requires_synchronous=requires_synchronous)) as store:
+        yield SharingBroker(store)
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
@@ -45,95 +54,78 @@ def waits_for_standby(primary: postgres.Instance) -> bool:
     return primary.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1"
 
 
-@contextlib.contextmanager
-def committing(store: Store, batch: Batch) -> Iterator[list[BaseException | None]]:
-    """Commit in a thread; the list has the result once it is there."""
-    results: list[BaseException | None] = []
-
-    def commit() -> None:
-        try:
-            store.commit(batch)
-        except StoreError as exc:
-            results.append(exc)
-        else:
-            results.append(None)
-
-    thread = threading.Thread(target=commit)
-    thread.start()
-    try:
-        yield results
-    finally:
-        thread.join(PATIENCE_S)
-
-
-def opened_in_time(url: str, *, requires_synchronous: bool = False) -> PostgresStore:
-    """Open a store whose last broker's lease is not over yet, or whose standby is about to connect."""
-    opened: list[PostgresStore] = []
-
-    def is_open() -> bool:
-        with contextlib.suppress(SettingError):
-            opened.append(PostgresStore(url, requires_synchronous=requires_synchronous))
-        return bool(opened)
-
-    wait_for(is_open, "no broker can open it")
-    return opened[0]
-
-
-# --- who owns the rooms -------------------------------------------------------------------------------------------
+# --- one broker with one shard ------------------------------------------------------------------------------------
 
 
 def test_a_second_broker_is_refused_until_the_first_has_closed(server: postgres.Instance) -> None:
     url = server.empty()
-    first = PostgresStore(url)
-    with pytest.raises(StoreInUse, match=r"another broker has the store at 127\.0\.0\.1/postgres"):
-        PostgresStore(url)
+    first = SinglePostgresStore(url)
+    with pytest.raises(StoreInUse, match=r"another broker has the store at 127\.0\.0\.1:\d+/postgres"):
+        SinglePostgresStore(url)
     first.close()
-    PostgresStore(url).close()
+    SinglePostgresStore(url).close()
 
 
-def test_a_broker_that_lost_its_lease_can_not_commit(server: postgres.Instance) -> None:
-    url = server.empty()
-    with contextlib.closing(PostgresStore(url)) as frozen:
-        frozen.commit(turn(1))
-        server.sql("UPDATE tsudoi.shards SET lease_until = '-infinity'")
-        with contextlib.closing(PostgresStore(url)) as owner:
-            owner.commit(turn(2))
-            for act in (lambda: frozen.commit(turn(2)), lambda: frozen.trim(1, 0)):
-                with pytest.raises(StoreError, match="another broker owns the rooms"):
-                    act()
-            assert [chunk.first for chunk in owner.read(1, 0, 10)] == [1, 2]
+# --- a registration ends --------------------------------------------------------------------------------------------
 
 
-def test_a_lease_that_can_not_be_renewed_ends_the_store(
+@pytest.mark.parametrize("connection", ["commits", "loads", "reads", "lease"])
+def test_a_broker_that_lost_a_connection_comes_back_as_another(server: postgres.Instance, connection: str) -> None:
+    with sharing(server.empty()) as broker:
+        broker.serve(0)
+        broker.store.commit(turn(1))
+        me = broker.view().me
+        lost = getattr(broker.store._link.current().connections, connection).driver.get_server_pid()  # type: ignore[attr-defined]
+        server.sql(f"SELECT pg_terminate_backend({lost})")
+        broker.wait_for_loss()
+        assert broker.wait_for(lambda view: True, "it does not come back").me != me
+        (snapshot,) = broker.serve_when_free(0)
+        assert snapshot.ends == {1: (1, 1)}
+        broker.store.commit(turn(2))
+
+
+def test_a_broker_survives_a_restart_of_the_server() -> None:
+    with postgres.one() as server, sharing(server.url()) as broker:
+        broker.serve(0, 63)
+        broker.store.commit(turn(1), turn(1, 63))
+        server.stop("fast")
+        broker.wait_for_loss()
+        assert broker.store.illness() != ""
+        assert not broker.store.may_serve()
+        with pytest.raises(StoreError):
+            broker.store.commit(turn(2))
+        server.start()
+        broker.wait_for(lambda view: True, "it does not come back")
+        assert broker.store.illness() == ""
+        assert [snapshot.ends for snapshot in broker.serve_when_free(0, 63)] == [{1: (1, 1)}] * 2
+        broker.store.commit(turn(2))
+
+
+def test_several_brokers_need_a_standby_unless_told_otherwise(
     server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_link, "RENEW_S", 0.05)
-    with contextlib.closing(PostgresStore(server.empty())) as store:
-        store.commit(turn(1))
-        server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tsudoi broker'")
-        wait_for(lambda: bool(store.illness()), "it is not noticed")
-        with pytest.raises(StoreError, match=r"the lease at 127\.0\.0\.1/postgres can not be renewed"):
-            store.commit(turn(2))
+    monkeypatch.setattr(postgres_lease, "LEASE_S", 0.0)  # how long the second waits for the first to be over
+    url = server.empty()
+    with sharing(url) as first:
+        first.serve(0)
+        with pytest.raises(SettingError, match=r"another broker shares it.*synchronous_standby_names is empty"):
+            PostgresStore(url).register(first.view().brokers[0], lambda view: None, lambda why: None)
+        assert first.losses == []
+        with sharing(url, requires_synchronous=False) as second:
+            second.wait_for(lambda view: len(view.brokers) == 2, "the second does not see the first")
 
 
 def test_two_brokers_that_start_at_once_make_the_tables_once(server: postgres.Instance) -> None:
     url = server.empty()
-    outcomes: list[object] = []
-
-    def open_it() -> None:
-        try:
-            outcomes.append(PostgresStore(url))
-        except StoreInUse as exc:
-            outcomes.append(exc)
-
-    threads = [threading.Thread(target=open_it) for _ in range(3)]
+    stores: list[PostgresStore] = []
+    threads = [threading.Thread(target=lambda: stores.append(PostgresStore(url))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(PATIENCE_S)
-    (store,) = (each for each in outcomes if isinstance(each, PostgresStore))
-    store.close()
-    assert len(outcomes) == 3
+    for store in stores:
+        store.close()
+    assert len(stores) == 3
 
 
 # --- what is no store ---------------------------------------------------------------------------------------------
@@ -170,10 +162,11 @@ def test_a_store_of_a_newer_version_is_refused(server: postgres.Instance) -> Non
 
 
 def test_a_table_that_is_gone_is_a_store_error(server: postgres.Instance) -> None:
-    with contextlib.closing(PostgresStore(server.empty())) as store:
+    with sharing(server.empty()) as broker:
+        broker.serve(0)
         server.sql("DROP TABLE tsudoi.turns")
         with pytest.raises(StoreError, match='relation "turns" does not exist'):
-            store.commit(turn(1))
+            broker.store.commit(turn(1))
 
 
 # --- what survives a machine --------------------------------------------------------------------------------------
@@ -189,7 +182,9 @@ def test_without_a_standby_it_says_so_or_refuses(server: postgres.Instance) -> N
 
 def test_a_commit_waits_until_the_standby_has_it(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
     primary, standby = machines
-    with contextlib.closing(PostgresStore(primary.empty(), requires_synchronous=True)) as store:
+    with sharing(primary.empty(), requires_synchronous=True) as broker:
+        broker.serve(0)
+        store = broker.store
         store.commit(turn(1))
         assert store.survives_a_machine
         assert store.illness() == ""
@@ -203,64 +198,76 @@ def test_a_commit_waits_until_the_standby_has_it(machines: tuple[postgres.Instan
 def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
     machines: tuple[postgres.Instance, postgres.Instance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_link, "RENEW_S", 60.0)
-    monkeypatch.setattr(postgres_link, "STOP_S", 60.0)
+    monkeypatch.setattr(postgres_lease, "RENEW_S", 60.0)
+    monkeypatch.setattr(postgres_lease, "STOP_S", 60.0)
     primary, standby = machines
-    with contextlib.closing(PostgresStore(primary.empty(), requires_synchronous=True)) as store:
-        store.commit(turn(1))
+    with sharing(primary.empty(), requires_synchronous=True) as broker:
+        broker.serve(0)
+        broker.store.commit(turn(1))
         standby.stop()
         try:
-            with committing(store, turn(2)) as results:
+            with broker.committing(turn(2)) as results:
                 wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
                 assert results == []
                 primary.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
             assert "its wait for it was cancelled" in str(results[0])
-            with pytest.raises(StoreError, match="its wait for it was cancelled"):
-                store.commit(turn(3))
+            assert "its wait for it was cancelled" in broker.wait_for_loss()
+            with pytest.raises(StoreError):
+                broker.store.commit(turn(3))
+            assert not broker.store.may_serve()
         finally:
             standby.start()
+        (snapshot,) = broker.serve_when_free(0)
+        assert snapshot.ends == {1: (1, 2)}  # and now it is on both machines
 
 
-@pytest.mark.slow
-def test_without_its_standby_nothing_is_accepted_and_the_broker_ends(
+def test_without_its_standby_nothing_is_accepted_until_it_is_back(
     machines: tuple[postgres.Instance, postgres.Instance],
 ) -> None:
     primary, standby = machines
-    with contextlib.closing(PostgresStore(primary.empty(), requires_synchronous=True)) as store:
-        store.commit(turn(1))
+    with sharing(primary.empty(), requires_synchronous=True) as broker:
+        broker.serve(0)
+        broker.store.commit(turn(1))
         standby.stop()
         try:
-            with committing(store, turn(2)) as results:
+            with broker.committing(turn(2)) as results:
                 wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
-            assert "can not be renewed: no answer in time" in str(results[0])
+            assert isinstance(results[0], StoreError)
+            assert "can not be renewed: no answer in time" in broker.wait_for_loss()
+            wait_for(lambda: "no synchronous standby" in broker.store.illness(), "it does not say why")
+            assert not broker.is_registered()
         finally:
             standby.start()
-    # The outcome was not known: what the next broker reads is on both machines, whichever it is.
-    with contextlib.closing(opened_in_time(primary.url(), requires_synchronous=True)) as store:
-        assert store.load().ends[1][1] in (1, 2)
+        (snapshot,) = broker.serve_when_free(0)
+        # The outcome was not known; whichever it is, it is on both machines.
+        assert snapshot.ends[1][1] in (1, 2)
+        assert int(primary.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tsudoi broker'")) <= 8
 
 
 @pytest.mark.slow
 def test_what_was_accepted_survives_the_primary() -> None:
     with postgres.pair() as (primary, standby):
         both = f"postgresql://{postgres.USER}@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
-        store = PostgresStore(both, requires_synchronous=True)
-        accepted = 0
-        killer = threading.Timer(1.0, primary.stop)
-        killer.start()
-        with contextlib.suppress(StoreError):
-            for number in range(1, 1_000_000):
-                store.commit(turn(number))
-                accepted = number
-        killer.join()
-        store.close()
-        standby.promote()
-        with contextlib.closing(opened_in_time(both)) as again:
-            last = again.load().ends[1][1]
+        with sharing(both) as broker:
+            broker.serve(0, 1)
+            accepted = 0
+            killer = threading.Timer(1.0, primary.stop)
+            killer.start()
+            with contextlib.suppress(StoreError):
+                for number in range(1, 1_000_000):
+                    broker.store.commit(turn(number), turn(number, 1))
+                    accepted = number
+            killer.join()
+            broker.wait_for_loss()
+            standby.promote()
+            first, second = broker.serve_when_free(0, 1)
+            last = first.ends[1][1]
             # The one with the unknown outcome may be there.
             assert accepted > 10
             assert last in (accepted, accepted + 1)
-            assert [chunk.first for chunk in again.read(1, 0, last)] == [*range(1, last + 1)]
+            assert second.ends == first.ends
+            for shard in (0, 1):
+                assert [chunk.first for chunk in broker.store.read(1, 0, last, shard)] == [*range(1, last + 1)]
 
 
 def test_the_driver_passes_warnings_on_before_it_returns(server: postgres.Instance) -> None:

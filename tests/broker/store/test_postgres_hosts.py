@@ -10,8 +10,12 @@ import pytest
 from broker.store import postgres_hosts
 from scenarios.ports import steady_port
 from tests.support import postgres
+from tsudoi.protocol.errors import StoreError
 
 QUICK_S = 5.0
+
+
+async def any_host(_: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,8 @@ def test_a_host_that_does_not_answer_delays_no_other(server: postgres.Instance, 
 
     async def scenario() -> None:
         async with asyncio.timeout(QUICK_S):
-            connection = await postgres_hosts.connect(url, 60.0)
+            chosen, connection = await postgres_hosts.connect(url, 60.0, any_host)
+        assert chosen == server.url()
         assert await connection.fetchval("SELECT 1") == 1
         await connection.close()
 
@@ -53,7 +58,7 @@ def test_if_no_host_takes_writes_the_error_says_why_each(server: postgres.Instan
     try:
         own = f"127.0.0.1:{server.port}"
         with pytest.raises(postgres_hosts.NoHost) as raised:
-            asyncio.run(postgres_hosts.connect(server.url().replace("@", f"@{silent},"), 1.0))
+            asyncio.run(postgres_hosts.connect(server.url().replace("@", f"@{silent},"), 1.0, any_host))
         assert str(raised.value) == f"{silent}: no answer in time; {own}: it takes no writes"
     finally:
         server.sql("ALTER SYSTEM RESET default_transaction_read_only")
@@ -62,4 +67,14 @@ def test_if_no_host_takes_writes_the_error_says_why_each(server: postgres.Instan
 
 def test_one_host_fails_as_it_fails(server: postgres.Instance) -> None:
     with pytest.raises(asyncpg.InvalidCatalogNameError, match="none"):
-        asyncio.run(postgres_hosts.connect(server.url().replace("/postgres", "/none"), 5.0))
+        asyncio.run(postgres_hosts.connect(server.url().replace("/postgres", "/none"), 5.0, any_host))
+
+
+def test_a_host_that_does_not_suit_is_passed_over(server: postgres.Instance) -> None:
+    async def refuse(connection: asyncpg.Connection) -> None:
+        if await connection.fetchval("SHOW application_name") == "":
+            raise StoreError("it has no standby")
+
+    own = f"127.0.0.1:{server.port}"
+    with pytest.raises(postgres_hosts.NoHost, match=f"{own}: it has no standby"):
+        asyncio.run(postgres_hosts.connect(server.url().replace("@", f"@127.0.0.1:{steady_port()},"), 5.0, refuse))

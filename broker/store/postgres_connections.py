@@ -1,0 +1,211 @@
+"""The PostgreSQL engine's connections to the host that takes writes; how they are opened, and how they fail.
+
+Source: postgresql.org/docs/current/warm-standby.html, "Synchronous Replication".
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from tsudoi.protocol.errors import SettingError, StoreError
+
+from .postgres_hosts import connect
+from .postgres_schema import MIGRATIONS, SCHEMA
+
+_T = TypeVar("_T")
+
+CONNECT_S = 3.0
+OLDEST = 14
+"""Major version of PostgreSQL."""
+ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+_SETTINGS: Final = {
+    "application_name": "tsudoi broker",
+    "search_path": SCHEMA,
+    "synchronous_commit": "on",
+    "jit": "off",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
+_NOT_REPLICATED = "canceling wait for synchronous replication"
+"""PostgreSQL commits with this warning when an operator cancels a commit that waits for its standby."""
+_BY_INDEX = {
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
+"""For statements that change a few rows of large tables: the planner knows neither how few nor, at first, how large."""
+
+
+def place_of(url: str) -> str:
+    """Return a database's hosts and name, for messages."""
+    parts = urlsplit(url)
+    return f"{parts.netloc.rpartition('@')[2] or 'this machine'}{parts.path}"
+
+
+def why(exc: BaseException) -> str:
+    """Return an error's words on one line."""
+    if isinstance(exc, TimeoutError):
+        return "no answer in time"
+    return " ".join(str(exc).split()) or type(exc).__name__
+
+
+class Connection:
+    """One connection, for one statement after the other."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+        self.lock = asyncio.Lock()
+
+    async def fetch(self, query: str, *values: Any) -> list[Any]:
+        """Return the rows of a statement."""
+        async with self.lock:
+            rows: list[Any] = await self.driver.fetch(query, *values)
+            return rows
+
+    async def fetch_value(self, query: str, *values: Any) -> Any:
+        """Return the first value of a statement."""
+        async with self.lock:
+            return await self.driver.fetchval(query, *values)
+
+    async def execute(self, statements: str) -> None:
+        """Run statements without values."""
+        async with self.lock:
+            await self.driver.execute(statements)
+
+
+class Connections:
+    """Four connections to one host. They fail together, and for ever."""
+
+    def __init__(self, drivers: list[Any], on_failure: Callable[[str], None]) -> None:
+        self.commits, self.loads, self.reads, self.lease = (Connection(driver) for driver in drivers)
+        """For turns; for shards that come and go; for replays; for the lease. None waits for another's statement."""
+        self.failure = ""
+        """Why they have failed."""
+        self._on_failure = on_failure
+        self._ending: asyncio.Task[None] | None = None
+        for driver in drivers:
+            driver.add_log_listener(self._on_notice)
+            driver.add_termination_listener(lambda _: self.fail("a connection to the database was lost"))
+
+    @classmethod
+    async def open(cls, url: str, on_failure: Callable[[str], None], *, needs_standby: bool) -> "Connections":
+        """Connect to the host that takes writes, and bring the tables up to date.
+
+        Args:
+            url: with one host or several.
+            on_failure: called once, with the reason, when they have failed.
+            needs_standby: a host without a synchronous standby will not do.
+
+        Raises:
+            StoreError, SettingError, or one of `ERRORS`.
+        """
+
+        async def check(driver: Any) -> None:
+            await _check_server(driver, needs_standby=needs_standby)
+
+        host, first = await connect(url, CONNECT_S, check, server_settings=_SETTINGS)
+        drivers = [first]
+        try:
+            await _migrate(first)
+            await first.execute("".join(f"SET {name} = {value};" for name, value in _BY_INDEX.items()))
+            while len(drivers) < 4:
+                drivers.append(await asyncpg.connect(host, timeout=CONNECT_S, server_settings=_SETTINGS))
+            return cls(drivers, on_failure)
+        except BaseException:
+            for driver in drivers:
+                driver.terminate()
+            raise
+
+    def fail(self, reason: str) -> None:
+        """Let no statement succeed any more; those that wait fail now."""
+        if self.failure:
+            return
+        self.failure = reason
+        for connection in (self.commits, self.loads, self.reads):
+            connection.driver.terminate()
+        # A renewal may be waiting for a standby: it is cancelled, so that such servers do not become many.
+        self._ending = asyncio.create_task(_end(self.lease.driver))
+        self._on_failure(reason)
+
+    async def close(self) -> None:
+        """End them, unless they have failed."""
+        if not self.failure:
+            self.failure = "the store is closed"
+            for connection in (self.commits, self.loads, self.reads, self.lease):
+                connection.driver.terminate()
+        elif self._ending is not None:
+            await self._ending
+
+    async def guard(self, work: Awaitable[_T]) -> _T:
+        """Return the result of statements; if one fails, all fail, because its outcome may not be known.
+
+        Raises:
+            StoreError: it failed.
+        """
+        try:
+            result = await work
+        except (*ERRORS, StoreError) as exc:
+            self.fail(why(exc))
+            raise StoreError(self.failure) from exc
+        if self.failure:
+            raise StoreError(self.failure)
+        return result
+
+    def _on_notice(self, _: Any, message: Any) -> None:
+        if _NOT_REPLICATED in str(message):
+            self.fail("the database committed without its standby, as its wait for it was cancelled")
+
+
+async def _end(driver: Any) -> None:
+    with contextlib.suppress(*ERRORS):
+        await driver.close(timeout=CONNECT_S)
+    driver.terminate()
+
+
+async def _check_server(driver: Any, *, needs_standby: bool) -> None:
+    version = driver.get_server_version()
+    if version.major < OLDEST:
+        raise SettingError(f"PostgreSQL is {version.major}, and must be {OLDEST} or newer")
+    connection = Connection(driver)
+    if needs_standby and not await standbys(connection):
+        raise StoreError(f"it has no synchronous standby: {await standby_hint(connection)}")
+
+
+async def _migrate(driver: Any) -> None:
+    async with driver.transaction():
+        # Two brokers that start at once do this one after the other.
+        await driver.execute("SELECT pg_advisory_xact_lock(hashtext('tsudoi migrations'))")
+        await driver.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        await driver.execute("CREATE TABLE IF NOT EXISTS migrations (number int PRIMARY KEY)")
+        done = await driver.fetchval("SELECT coalesce(max(number), 0) FROM migrations")
+        if done > len(MIGRATIONS):
+            raise SettingError(f"the store has version {done}, this program reads up to {len(MIGRATIONS)}")
+        for number, script in enumerate(MIGRATIONS[done:], done + 1):
+            await driver.execute(script)
+            await driver.execute("INSERT INTO migrations VALUES ($1)", number)
+
+
+async def standbys(connection: Connection) -> int:
+    """Return how many standbys a commit can wait for."""
+    count: int = await connection.fetch_value(
+        "SELECT count(*) FROM pg_stat_replication WHERE sync_state IN ('sync', 'quorum')"
+        " AND current_setting('synchronous_standby_names') <> ''"
+    )
+    return count
+
+
+async def standby_hint(connection: Connection) -> str:
+    """Return why there is none."""
+    names = await connection.fetch_value("SHOW synchronous_standby_names")
+    hidden = await connection.fetch_value("SELECT count(*) FROM pg_stat_replication WHERE sync_state IS NULL")
+    if not names:
+        return "synchronous_standby_names is empty"
+    if hidden:
+        return "the standbys can not be seen: GRANT pg_monitor to the broker's role"
+    return f"none of synchronous_standby_names = {names!r} is connected"

@@ -1,0 +1,72 @@
+"""What the PostgreSQL engine remembers of the logs of one shard: their ends, and the turns that are not folded yet."""
+
+from collections.abc import Iterable, Mapping
+
+from .interface import Batch, Chunk, Snapshot
+from .unfolded_turns import UnfoldedTurns
+
+
+class ShardLogs:
+    """Of a shard that this broker owns, from its load on."""
+
+    def __init__(self, snapshot: Snapshot, turns: Iterable[Batch]) -> None:
+        """Begin with what is in the tables, and add to it the turns that are not folded into them."""
+        self.turns = UnfoldedTurns()
+        for turn in turns:
+            self.turns.add(turn)
+        for room, chunks in self.turns.chunks.items():
+            first, _ = snapshot.ends.get(room, (chunks[0].first, 0))
+            snapshot.ends[room] = first, chunks[-1].last
+            snapshot.newest_ms = max(snapshot.newest_ms, *(chunk.at_ms for chunk in chunks))
+        snapshot.accepted.update(self.turns.accepted)
+        snapshot.delivered.update(self.turns.delivered)
+        self._ends = {room: last for room, (_, last) in snapshot.ends.items()}
+        """Room id → last offset of its log."""
+        self._grown = set(snapshot.ends)
+        """Rooms whose logs in the tables grew since the last trim."""
+        self._kept = 0
+        """How many entries of each log the last trim kept at least."""
+        self.aged_ms = 0
+        """The last trim dropped what was older than this; later it would only find it again."""
+
+    def find_conflict(self, chunks: Iterable[Chunk]) -> Chunk | None:
+        """Return a chunk whose first entry is in its room's log already."""
+        return next((each for each in chunks if each.first <= self._ends.get(each.room, 0)), None)
+
+    def committed(self, batch: Batch, *, has_folded: bool) -> None:
+        """Note a turn that is kept, and whether those before it were folded with it."""
+        if has_folded:
+            self._grown.update(self.turns.chunks)
+            self._grown -= batch.purged
+            self.turns.clear()
+        self.turns.add(batch)
+        self._ends.update((chunk.room, chunk.last) for chunk in batch.chunks)
+        for room in batch.purged:
+            self._ends.pop(room, None)
+
+    def to_trim(self, keep: int) -> list[int]:
+        """Return the rooms that may have more than `keep` entries."""
+        return list(self._ends if keep < self._kept else self._grown)
+
+    def trimmed(self, keep: int, before_ms: int) -> None:
+        """Note that all of these were trimmed."""
+        self._kept = keep
+        self._grown.clear()
+        self.aged_ms = max(self.aged_ms, before_ms)
+
+
+def to_fold(logs: Mapping[int, ShardLogs], needed: Iterable[int]) -> list[int]:
+    """Return the shards to fold with the next commit: the needed, and the fullest if all turns together are many.
+
+    All shards together are bounded as the one shard of a file is, so that a trim, which folds all, takes as long.
+    """
+    folds = set(needed)
+    fullness = {shard: logs[shard].turns.fullness for shard in logs.keys() - folds}
+    total = sum(fullness.values())
+    if total >= 1:
+        for shard in sorted(fullness, key=lambda shard: -fullness[shard]):
+            folds.add(shard)
+            total -= fullness[shard]
+            if total <= 1 / 2:
+                break
+    return sorted(folds)
