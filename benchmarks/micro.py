@@ -136,10 +136,21 @@ def _fan_out(runner: Runner) -> list[Row]:
                 mmsg / portable,
             )
         )
+    for together in (2,) if runner.quick else (2, 4, 8):
+        burst = _sending(runner, LinuxIo, 1000, together)
+        alone = _sending(runner, LinuxIo, 1000)
+        rows.append(
+            Row(
+                f"fan-out to 1000, {together} messages of one size together",
+                f"{burst:.2f} µs CPU a datagram (segments)",
+                f"{alone:.2f} µs (one by one)",
+                burst / alone,
+            )
+        )
     return rows
 
 
-def _sending(runner: Runner, kind: type[LinuxIo] | type[PortableIo], count: int) -> float:
+def _sending(runner: Runner, kind: type[LinuxIo] | type[PortableIo], count: int, together: int = 1) -> float:
     """Return the CPU time in µs for one datagram of a fan-out, which the load generator really receives."""
     with TemporaryDirectory() as folder, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
@@ -161,8 +172,8 @@ def _sending(runner: Runner, kind: type[LinuxIo] | type[PortableIo], count: int)
             ears.say(f"run 1 0 {seconds + 0.2} 0.1 0")
             sent, end, used = 0, time.monotonic() + seconds, time.process_time()
             while time.monotonic() < end:
-                io.send(payload, group, -1)  # type: ignore[arg-type]
-                sent += count
+                io.send_many([payload] * together, [-1] * together, group)  # type: ignore[arg-type]
+                sent += count * together
             used = time.process_time() - used
             ears.hear(10)
             return 1e6 * used / sent

@@ -96,8 +96,7 @@ class CatchUp(Component):
         self.out.ask(question, now, answered)
 
     def _send_history(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
-        for entry in backlog.history(answer.entries, state):
-            self._send(member, entry)
+        self._send(member, backlog.history(answer.entries, state))
         state.history = 0
         member.options &= ~MemberOptions.HISTORY
 
@@ -109,6 +108,7 @@ class CatchUp(Component):
             member.cursor = answer.first - 1
             self.fencing.reconcile()
         begun = member.cursor
+        missed: list[Entry] = []
         for entry in answer.entries:
             if entry.offset > room.position:
                 break
@@ -116,22 +116,27 @@ class CatchUp(Component):
                 continue
             if entry.kind == EntryKind.LEFT and entry.member == member.id:
                 # It left before this gateway knew of its join.
+                self._send(member, missed)
                 self.events.remove(member, entry)
                 return
             if entry.kind == EntryKind.CLOSED:
+                self._send(member, missed)
                 self.closed_rooms.end_for(member, entry)
                 return
             is_own = entry.member == member.id and not member.dialect.echo and entry.kind in audience.BY_MEMBERS
             if not is_own and audience.hears(entry, member.id, member.options):
-                self._send(member, entry)
+                missed.append(entry)
             member.cursor = entry.offset
+        self._send(member, missed)
         if state.limiter is not None:
             state.limiter.sent(member.cursor - begun)
 
-    def _send(self, member: Member, entry: Entry) -> None:
-        payload = render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
-        if payload is not None:
-            self.send_to(member, payload)
+    def _send(self, member: Member, entries: list[Entry]) -> None:
+        style, options = member.dialect.down, member.options
+        rendered = (render.payload(entry, member.room.name, style, options, member.id) for entry in entries)
+        payloads = [payload for payload in rendered if payload is not None]
+        if payloads and member.address is not None:
+            self.out.send_many(member.listener, member.address, payloads)
 
 
 def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:

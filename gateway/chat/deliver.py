@@ -14,7 +14,7 @@ from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
 from .fencing import Fencing
 from .gaps import Gaps
-from .members import Room
+from .members import Member, Recipients, Room
 from .outbound import Component
 from .room_events import RoomEvents
 from .unknown_members import UnknownMembers
@@ -73,26 +73,53 @@ class Deliver(Component):
 
     def _advance(self, room: Room, entries: list[Entry], now: float) -> None:
         """Deliver entries that follow on the room's position; earlier ones among them were delivered already."""
+        said: list[Entry] = []
         for entry in entries:
             if entry.offset <= room.position:
                 continue
             if room.waiting:
+                self._deliver_messages(room, said)
+                said = []
                 self.catch_up.join_live(room)
             if entry.kind == _SAID:
-                self._deliver_message(room, entry)
+                said.append(entry)
                 room.last_not_joined = entry.offset
                 room.spoke_at = now
-            elif entry.kind == EntryKind.CLOSED:
+                room.position, room.at_ms = entry.offset, entry.at_ms
+                continue
+            if said:
+                self._deliver_messages(room, said)
+                said = []
+            if entry.kind == EntryKind.CLOSED:
                 self.closed_rooms.end(room, entry)
                 return
-            else:
-                self.events.take(room, entry)
-                if not room.members:
-                    return  # the last one here has left
-                if entry.kind != EntryKind.JOINED:
-                    room.last_not_joined = entry.offset
+            self.events.take(room, entry)
+            if not room.members:
+                return  # the last one here has left
+            if entry.kind != EntryKind.JOINED:
+                room.last_not_joined = entry.offset
             room.position, room.at_ms = entry.offset, entry.at_ms
+        self._deliver_messages(room, said)
         self.reports.note(room)
+
+    def _deliver_messages(self, room: Room, said: list[Entry]) -> None:
+        """Send consecutive messages to all live members, except each to the member that wrote it."""
+        if len(said) == 1:
+            self._deliver_message(room, said[0])
+        if len(said) < 2:
+            return
+        senders = [room.members.get(entry.member) for entry in said]
+        payloads: list[bytes] = []
+        encoded = None
+        for (listener, style, _), recipients in room.groups.items():
+            if style is not encoded:
+                payloads = [
+                    downlink_encoder.encode_message(style, room.name, entry.offset, entry.sender, entry.text)
+                    for entry in said
+                ]
+                encoded = style
+            skips = [_slot_in(recipients, sender) for sender in senders]
+            self.out.fan_out_many(listener, recipients, payloads, skips)
 
     def _deliver_message(self, room: Room, entry: Entry) -> None:
         sender, fan_out = room.members.get(entry.member), self.out.fan_out
@@ -101,10 +128,7 @@ class Deliver(Component):
             if style is not encoded:
                 payload = downlink_encoder.encode_message(style, room.name, entry.offset, entry.sender, entry.text)
                 encoded = style
-            skip = -1
-            if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
-                skip = sender.slot
-            fan_out(listener, recipients, payload, skip)
+            fan_out(listener, recipients, payload, _slot_in(recipients, sender))
 
     def check_positions(self, now: float) -> None:
         """Ask for the positions of all rooms, and report all: news or reports may have been lost."""
@@ -143,6 +167,13 @@ class Deliver(Component):
                 self.catch_up.go_on(room, now)
             else:
                 del unsettled[room.id]
+
+
+def _slot_in(recipients: Recipients, sender: Member | None) -> int:
+    """Return the slot of a member that does not hear its own messages, -1 if it is not among the recipients."""
+    if sender is not None and sender.recipients is recipients and not sender.dialect.echo:
+        return sender.slot
+    return -1
 
 
 def _is_another_log(room: Room, entries: list[Entry]) -> bool:

@@ -22,11 +22,19 @@ class Outbound(Protocol):
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         """Send one datagram from a UDP listener to one address."""
 
+    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
+        """Send datagrams from a UDP listener to one address, in order."""
+
     def new_recipients(self) -> Recipients:
         """Return an empty group of recipients."""
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         """Send a datagram from a UDP listener to a group, except to the member in slot `skip` (-1: to all)."""
+
+    def fan_out_many(
+        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
+    ) -> None:
+        """Send datagrams as `fan_out` does, in order, each except to the member in the slot at the same place."""
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         """Let the kernel drop datagrams by this BPF program (`flood_filter`); empty: none."""

@@ -3,7 +3,7 @@
 The service, its connections and its datagrams are the product's own; the classes here note what goes through them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 
@@ -146,6 +146,18 @@ class WatchedService(Service):
         if addresses:
             self._show_down(addresses, payload)
         super().fan_out(listener, recipients, payload, skip)
+
+    def fan_out_many(
+        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
+    ) -> None:
+        """Show and send datagrams to members."""
+        for payload, skip in zip(payloads, skips, strict=True):
+            self.fan_out(listener, recipients, payload, skip)
+
+    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
+        """Show and send datagrams to one address."""
+        for payload in payloads:
+            self.send(listener, address, payload)
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         """Show and send a datagram to one address."""

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Sequence
 
 from tsudoi.protocol.client.datagram import MAX_READ
 
@@ -108,6 +109,13 @@ class PortableIo:
             self.failed += 1
         return True
 
+    def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
+        """Send datagrams to one address, in order; return how many the kernel had room for."""
+        for count, payload in enumerate(payloads):
+            if not self.send_to(payload, address):
+                return count
+        return len(payloads)
+
     def send(self, payload: bytes, recipients: PortableRecipients, skip: int) -> Leftover:
         """Send a payload to all recipients except slot `skip`; return the datagrams that the kernel had no room for."""
         targets = [address for slot, address in enumerate(recipients.addresses) if slot != skip]
@@ -115,3 +123,13 @@ class PortableIo:
             if not self.send_to(payload, address):
                 return [(payload, left) for left in targets[at:]]
         return []
+
+    def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: PortableRecipients) -> Leftover:
+        """Send several payloads as `send` does, each except to the slot at the same place in `skips`."""
+        left: Leftover = []
+        for payload, skip in zip(payloads, skips, strict=True):
+            if left:
+                left += [(payload, address) for slot, address in enumerate(recipients.addresses) if slot != skip]
+            else:
+                left = self.send(payload, recipients, skip)
+        return left

@@ -1,100 +1,34 @@
 """Send and receive many datagrams by one system call: Linux's recvmmsg(2) and sendmmsg(2).
 
 Fan-out costs no more than the kernel's work only if nothing is built per recipient. So each group of recipients keeps
-an array of prepared `mmsghdr` that all point at one shared payload: to send a message is one memmove and one system
-call. Measured in benchmarks/RESULTS.md, "Parts".
-
-    struct mmsghdr, 64-bit Linux: | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | size: 8 |
-                                  | flags: 4 | - 4 | length: 4 | - 4 |                                          = 64
+prepared headers that all point at one shared payload (`prepared_recipients.py`): to send a message is one memmove and
+one system call. Messages that go together are sent as one payload, which the kernel cuts (`segments.py`). Measured in
+benchmarks/RESULTS.md, "Parts".
 """
 
 import ctypes
+import errno
 import platform
 import socket
-import struct
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 
 from tsudoi.protocol.client.datagram import MAX_READ
 
-from ..chat.members import Member
-from . import pktinfo, sockaddr
-from .portable_io import BATCH, RETRY, Leftover, PortableIo, SlotTable
+from . import pktinfo, segments, sockaddr
+from .portable_io import BATCH, RETRY, Leftover, PortableIo
+from .prepared_recipients import HEADER_SIZE, HEADER_START, LinuxRecipients, load
 
 ADDRESS_SIZE = 28
-_HEADER_SIZE = 64
 _NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
-_WORDS = _HEADER_SIZE // 4
+_WORDS = HEADER_SIZE // 4
 _SLOT_SIZE = MAX_READ + 7
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
+# Not in Python's socket module: linux/udp.h. Since Linux 4.18.
+_UDP_SEGMENT = 103
 
-#  | name: 8 | name size: 4 | - 4 | iovec: 8 | count: 8 | control: 8 | control size: 8 | (the rest is zero) |
-_HEADER_START = struct.Struct("=QI4xQQQQ")
 _CONTROL_SIZE_AT = 40 // 4
-
-# The one payload that all prepared headers point at.
-_payload = memoryview(bytearray(65_536))
-_iovec = (ctypes.c_uint64 * 2)(ctypes.addressof(ctypes.c_char.from_buffer(_payload)), 0)
-_IOVEC_ADDRESS = ctypes.addressof(_iovec)
-
-
-class LinuxRecipients(SlotTable):
-    """A group of recipients as one block: prepared headers, then the addresses and control messages they point at.
-
-    Most rooms are small, so it grows by a quarter and has no room for longer addresses than it holds: for 10 IPv4
-    addresses it has 800 bytes, and 280 more if the listener is bound to all addresses.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._capacity = self._record_size = 0
-        self._block = bytearray()
-        self.start = 0
-        """The headers' address in memory. It is fixed: a block is replaced, never resized."""
-
-    def add(self, member: Member, address: bytes) -> None:
-        slot = self._append(member)
-        self.put(slot, address)
-
-    def put(self, slot: int, address: bytes) -> None:
-        """Write the address of a slot, which is used already or the next."""
-        peer, control = sockaddr.peer(address), pktinfo.control(sockaddr.local(address))
-        size = len(peer) + len(control)
-        if slot >= self._capacity or size > self._record_size:
-            old = [self.address_in(at) for at in range(slot)]
-            self._reserve(max(self._capacity, slot + max(slot // 4, 2)), max(self._record_size, size))
-            for at, kept in enumerate(old):
-                self.put(at, kept)
-        self._write(slot, peer, control)
-
-    def remove(self, member: Member) -> None:
-        gap, last = self._take_out(member)
-        if gap != last:
-            self.put(gap, self.address_in(last))
-
-    def address_in(self, slot: int) -> bytes:
-        """Return the address in a slot."""
-        _, size, _, _, _, control_size = _HEADER_START.unpack_from(self._block, slot * _HEADER_SIZE)
-        at = self._record_at(slot)
-        peer = bytes(self._block[at : at + size])
-        if not control_size:
-            return peer
-        return peer + pktinfo.local_in(bytes(self._block[at + size : at + size + control_size]))
-
-    def _reserve(self, capacity: int, record_size: int) -> None:
-        self._capacity, self._record_size = capacity, record_size
-        self._block = bytearray(capacity * (_HEADER_SIZE + record_size))
-        self.start = ctypes.addressof(ctypes.c_char.from_buffer(self._block))
-
-    def _record_at(self, slot: int) -> int:
-        return self._capacity * _HEADER_SIZE + slot * self._record_size
-
-    def _write(self, slot: int, peer: bytes, control: bytes) -> None:
-        at = self._record_at(slot)
-        self._block[at : at + len(peer) + len(control)] = peer + control
-        name = self.start + at
-        control_at = name + len(peer) if control else 0
-        header = slot * _HEADER_SIZE
-        _HEADER_START.pack_into(self._block, header, name, len(peer), _IOVEC_ADDRESS, 1, control_at, len(control))
 
 
 class LinuxIo:
@@ -119,15 +53,15 @@ class LinuxIo:
         self._control_space = pktinfo.SPACE if self.learns_local else 0
         self._controls = bytearray(BATCH * self._control_space or 1)
         controls = ctypes.addressof((ctypes.c_char * len(self._controls)).from_buffer(self._controls))
-        self._headers = bytearray(BATCH * _HEADER_SIZE)
+        self._headers = bytearray(BATCH * HEADER_SIZE)
         self._headers_at = ctypes.addressof((ctypes.c_char * len(self._headers)).from_buffer(self._headers))
         for slot in range(BATCH):
             self._iovecs[2 * slot] = data + slot * _SLOT_SIZE
             self._iovecs[2 * slot + 1] = MAX_READ
             name, control = names + slot * ADDRESS_SIZE, controls + slot * self._control_space
-            _HEADER_START.pack_into(
+            HEADER_START.pack_into(
                 self._headers,
-                slot * _HEADER_SIZE,
+                slot * HEADER_SIZE,
                 name,
                 ADDRESS_SIZE,
                 iovecs + 16 * slot,
@@ -141,6 +75,8 @@ class LinuxIo:
         self._data_view = memoryview(self._data)
         self._names_view = memoryview(self._names)
         self._controls_view = memoryview(self._controls)
+        self._largest_segment = segments.LARGEST if self._set_segment_size(0) else 0
+        """Bytes of the largest datagram that is sent in segments: less than what the kernel has refused."""
         self._single = LinuxRecipients()
         self._sent_to = b""
         """The address in `_single`."""
@@ -193,12 +129,7 @@ class LinuxIo:
 
     def send_to(self, payload: bytes, address: bytes) -> bool:
         if len(address) not in sockaddr.PEER_SIZES:
-            _iovec[1] = size = len(payload)
-            _payload[:size] = payload
-            if address != self._sent_to:  # a member that catches up is sent many
-                self._single.put(0, address)
-                self._sent_to = address
-            return not self._send_slots(payload, self._single, 0, 1)
+            return self.send_many_to((payload,), address) == 1
         if _sendto(self._fd, payload, len(payload), _DONTWAIT, address, len(address)) < 0:
             if ctypes.get_errno() in RETRY:
                 return False
@@ -206,27 +137,101 @@ class LinuxIo:
         return True
 
     def send(self, payload: bytes, recipients: LinuxRecipients, skip: int) -> Leftover:
-        _iovec[1] = size = len(payload)
-        _payload[:size] = payload
         count = len(recipients)
         if skip < 0:
+            load(payload)
             sent = _sendmmsg(self._fd, recipients.start, count, _DONTWAIT)
-            return [] if sent == count else self._send_slots(payload, recipients, max(sent, 0), count)
-        left = self._send_slots(payload, recipients, 0, skip)
+            return [] if sent == count else self._send_slots((payload,), recipients, max(sent, 0), count)
+        left = self._send_slots((payload,), recipients, 0, skip)
         if left:
             return left + [(payload, recipients.address_in(slot)) for slot in range(skip + 1, count)]
-        return self._send_slots(payload, recipients, skip + 1, count)
+        return self._send_slots((payload,), recipients, skip + 1, count)
 
-    def _send_slots(self, payload: bytes, recipients: LinuxRecipients, slot: int, end: int) -> Leftover:
-        while slot < end:
-            sent = _sendmmsg(self._fd, recipients.start + slot * _HEADER_SIZE, end - slot, _DONTWAIT)
+    def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients) -> Leftover:
+        left: Leftover = []
+        start, slots = 0, range(len(recipients))
+        for end in segments.burst_ends(payloads, self._largest_segment):
+            if left:
+                left += _all_of(payloads[start:end], skips[start:end], recipients, slots)
+            elif end - start == 1:
+                left = self.send(payloads[start], recipients, skips[start])
+            else:
+                left = self._send_burst(payloads[start:end], skips[start:end], recipients)
+            start = end
+        return left
+
+    def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
+        if address != self._sent_to:
+            self._single.put(0, address)
+            self._sent_to = address
+        start = 0
+        for end in segments.burst_ends(payloads, self._largest_segment):
+            if left := self._send_slots(payloads[start:end], self._single, 0, 1):
+                return end - len(left)
+            start = end
+        return start
+
+    def _send_burst(self, burst: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients) -> Leftover:
+        """Send a burst to all recipients; each of `skips` gets it without the payloads that have its slot there."""
+        skipping = sorted({skip for skip in skips if skip >= 0})
+        parts = [(burst, start + 1, end) for start, end in pairwise([-1, *skipping, len(recipients)])]
+        parts += [
+            ([payload for payload, skip in zip(burst, skips, strict=True) if skip != slot], slot, slot + 1)
+            for slot in skipping
+        ]
+        left: Leftover = []
+        for part, start, end in parts:
+            if left:
+                left += _all_of(part, [-1] * len(part), recipients, range(start, end))
+            elif part and start < end:
+                left = self._send_slots(part, recipients, start, end)
+        return left
+
+    def _send_slots(self, burst: Sequence[bytes], recipients: LinuxRecipients, slot: int, end: int) -> Leftover:
+        """Send a burst to a part of the slots, to each of them in one pass."""
+        size = len(burst[0]) if len(burst) > 1 else 0
+        load(b"".join(burst) if size else burst[0])
+        if size:
+            self._set_segment_size(size)
+        refusal = 0
+        while slot < end and not refusal:
+            sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
             if sent > 0:
                 slot += sent
-            elif ctypes.get_errno() in RETRY or not self._send_refused(payload, recipients.address_in(slot)):
-                return [(payload, recipients.address_in(left)) for left in range(slot, end)]
-            else:
+            elif ctypes.get_errno() in RETRY:
+                break
+            elif size:
+                refusal = ctypes.get_errno()
+            elif self._send_refused(burst[0], recipients.address_in(slot)):
                 slot += 1
-        return []
+            else:
+                break
+        if size:
+            self._set_segment_size(0)
+        if refusal:
+            return self._send_apart(burst, recipients, slot, end, refusal)
+        return _all_of(burst, [-1] * len(burst), recipients, range(slot, end))
+
+    def _send_apart(
+        self, burst: Sequence[bytes], recipients: LinuxRecipients, slot: int, end: int, refusal: int
+    ) -> Leftover:
+        """Send the payloads of a burst one by one, after the kernel has refused it for the first of these slots.
+
+        If it takes the first payload alone, the burst was the cause: the network device does not cut (EIO), or the
+        datagrams do not fit the way's MTU (EINVAL). Then no more such bursts are sent from this socket.
+        """
+        load(burst[0])
+        begun = slot
+        if _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, 1, _DONTWAIT) == 1:
+            self._largest_segment = 0 if refusal == errno.EIO else len(burst[0]) - 1
+            begun += 1
+        left = self._send_slots(burst[:1], recipients, begun, end)
+        for payload in burst[1:]:
+            if left:
+                left += _all_of([payload], [-1], recipients, range(slot, end))
+            else:
+                left = self._send_slots((payload,), recipients, slot, end)
+        return left
 
     def _send_refused(self, payload: bytes, address: bytes) -> bool:
         """Send a datagram that the kernel refused; return False if there is no room for it now.
@@ -240,8 +245,29 @@ class LinuxIo:
         self.failed += 1
         return True
 
+    def _set_segment_size(self, size: int) -> bool:
+        """Let the kernel cut larger payloads into datagrams of this size, 0: no more; return False if it can not.
+
+        A control message in each prepared header would cost more than these two calls.
+        """
+        try:
+            self._sock.setsockopt(socket.IPPROTO_UDP, _UDP_SEGMENT, size)
+        except OSError:
+            return False
+        return True
+
 
 Io = LinuxIo | PortableIo
+
+
+def _all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients, slots: range) -> Leftover:
+    """Return all datagrams of payloads that were not sent, in each recipient's order."""
+    return [
+        (payload, recipients.address_in(slot))
+        for payload, skip in zip(payloads, skips, strict=True)
+        for slot in slots
+        if slot != skip
+    ]
 
 
 def is_supported() -> bool:

@@ -146,6 +146,20 @@ class UDPServer:
         if left:
             self._queue(left)
 
+    def fan_out_many(self, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]) -> None:
+        """Send payloads to a group, in order, each except to the member in the slot at the same place in `skips`."""
+        if self._outbox:
+            for payload, skip in zip(payloads, skips, strict=True):
+                self.fan_out(recipients, payload, skip)
+        elif left := self._io.send_many(payloads, skips, recipients):  # type: ignore[arg-type]
+            self._queue(left)
+
+    def send_many_to(self, address: bytes, payloads: Sequence[bytes]) -> None:
+        """Send datagrams to one address, in order."""
+        sent = 0 if self._outbox else self._io.send_many_to(payloads, address)
+        if sent < len(payloads):
+            self._queue([(payload, address) for payload in payloads[sent:]])
+
     def send_to(self, address: bytes, payload: bytes) -> None:
         """Send one datagram."""
         if self._outbox or not self._io.send_to(payload, address):

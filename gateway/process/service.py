@@ -166,9 +166,19 @@ class Service:
         self.counters.deliveries += len(recipients) - (skip >= 0)
         self.udp[listener].fan_out(recipients, payload, skip)
 
+    def fan_out_many(
+        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
+    ) -> None:
+        self.counters.deliveries += len(payloads) * len(recipients) - sum(skip >= 0 for skip in skips)
+        self.udp[listener].fan_out_many(recipients, payloads, skips)
+
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self.counters.deliveries += 1
         self.udp[listener].send_to(address, payload)
+
+    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
+        self.counters.deliveries += len(payloads)
+        self.udp[listener].send_many_to(address, payloads)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         for server in self.udp:

@@ -112,6 +112,16 @@ class FakeOutbound:
             if slot != skip:
                 self.send(listener, recipients.address_in(slot), payload)
 
+    def fan_out_many(
+        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
+    ) -> None:
+        for payload, skip in zip(payloads, skips, strict=True):
+            self.fan_out(listener, recipients, payload, skip)
+
+    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            self.send(listener, address, payload)
+
     def block_flooders(self, program: Sequence[bytes]) -> None:
         self.filter = program
 

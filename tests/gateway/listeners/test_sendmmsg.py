@@ -1,6 +1,7 @@
 """gateway/listeners/sendmmsg.py: one contract for both engines, over real sockets."""
 
 import contextlib
+import ctypes
 import errno
 import socket
 import struct
@@ -495,3 +496,95 @@ def test_each_of_many_local_addresses_is_told_and_only_some_are_remembered() -> 
                 sender.sendto(b"%d" % number, (f"127.0.0.{number}", sock.getsockname()[1]))
         assert [sockaddr.local(source)[3] for _, source in io.receive()] == list(range(1, 21))
     assert sockaddr.received_local.cache_parameters()["maxsize"] == sockaddr.KNOWN
+
+
+# --- several at once ----------------------------------------------------------------------------------------------
+
+
+def take_all(receiver: socket.socket) -> list[bytes]:
+    """What has come to a socket; on this machine it is there when the send returns."""
+    receiver.setblocking(False)
+    got = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            got.append(receiver.recv(65_536))
+    return got
+
+
+def numbered(sizes: list[int]) -> list[bytes]:
+    """Payloads of these sizes, each another one."""
+    return [(b"%d " % at * size)[:size] for at, size in enumerate(sizes)]
+
+
+RUNS = st.lists(
+    st.tuples(st.sampled_from([0, 1, 30, 30, 30, 30, 50, 1_200, 1_500]), st.integers(-1, 4)), min_size=2, max_size=90
+)
+
+
+@given(RUNS)
+def test_each_recipient_gets_all_payloads_in_order_except_its_own(run: list[tuple[int, int]]) -> None:
+    payloads, skips = numbered([size for size, _ in run]), [skip for _, skip in run]
+    for engine in ENGINES.values():
+        with contextlib.ExitStack() as stack:
+            sock, *receivers = (stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(6))
+            for each in (sock, *receivers):
+                each.bind(("127.0.0.1", 0))
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
+            io, group = engine(sock), engine.new_recipients()
+            for number, receiver in enumerate(receivers):
+                group.add(a_member(number + 1), name_of(receiver))
+            assert io.send_many(payloads, skips, group) == []  # type: ignore[arg-type]
+            for slot, receiver in enumerate(receivers):
+                expected = [payload for payload, skip in zip(payloads, skips, strict=True) if skip != slot]
+                assert take_all(receiver) == expected
+            assert io.send_many_to(payloads, name_of(receivers[0])) == len(payloads)
+            assert take_all(receivers[0]) == payloads
+
+
+def test_datagrams_that_the_kernel_does_not_cut_are_sent_one_by_one_from_then_on(
+    sock: socket.socket, new_socket: NewSocket
+) -> None:
+    so_no_check = 11  # without checksums the kernel cuts nothing (udp_send_skb in net/ipv4/udp.c)
+    receivers = [new_socket(), new_socket()]
+    io, group = LinuxIo(sock), LinuxIo.new_recipients()
+    for number, receiver in enumerate(receivers):
+        group.add(a_member(number + 1), name_of(receiver))
+    payloads = numbered([40, 40, 40, 20])
+    sock.setsockopt(socket.SOL_SOCKET, so_no_check, 1)
+    if sock.family == socket.AF_INET6:
+        no_check6_tx, no_check6_rx = 101, 102
+        sock.setsockopt(socket.IPPROTO_UDP, no_check6_tx, 1)
+        for receiver in receivers:
+            receiver.setsockopt(socket.IPPROTO_UDP, no_check6_rx, 1)
+    for _ in range(2):
+        assert io.send_many(payloads, [-1, 1, -1, -1], group) == []
+        assert [take_all(receiver) for receiver in receivers] == [payloads, payloads[:1] + payloads[2:]]
+    assert io._largest_segment == 39
+    assert io.failed == 0
+
+
+def test_payloads_for_which_there_is_no_room_are_left_over_in_order(
+    sock: socket.socket, new_socket: NewSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receivers = [new_socket() for _ in range(3)]
+    io, group = LinuxIo(sock), LinuxIo.new_recipients()
+    for number, receiver in enumerate(receivers):
+        group.add(a_member(number + 1), name_of(receiver))
+    names = [name_of(receiver) for receiver in receivers]
+    real, room = sendmmsg._sendmmsg, 1
+
+    def narrow(fd: int, headers: int, count: int, flags: int) -> int:
+        nonlocal room
+        sent = real(fd, headers, min(count, room), flags) if room else -1
+        room -= max(sent, 0)
+        ctypes.set_errno(errno.EAGAIN)
+        return int(sent)
+
+    monkeypatch.setattr(sendmmsg, "_sendmmsg", narrow)
+    payloads = numbered([40, 40, 60])
+    left = io.send_many(payloads, [-1, 2, 0], group)
+    assert take_all(receivers[0]) == payloads[:2]
+    for slot, skipped in ((1, ()), (2, (1,))):
+        expected = [payload for at, payload in enumerate(payloads) if at not in skipped]
+        assert [payload for payload, address in left if address == names[slot]] == expected
+    assert [payload for payload, address in left if address == names[0]] == []

@@ -1,0 +1,31 @@
+"""Decide which datagrams for one member go through the kernel in one pass: UDP segmentation offload (udp(7)).
+
+One send with `UDP_SEGMENT` becomes several datagrams of that size, of which only the last may be shorter; the receiver
+notices nothing. Source: kernel.org, Documentation/networking/segmentation-offloads.rst; benchmarks/RESULTS.md, "Parts".
+"""
+
+from collections.abc import Iterator, Sequence
+
+LARGEST = 1_400
+"""Bytes of a datagram that is sent so: each must fit the way's MTU, which is seldom less than 1,500 bytes."""
+DATAGRAMS, BYTES = 64, 64_000
+"""The kernel takes no more at once."""
+
+
+def burst_ends(payloads: Sequence[bytes], largest: int) -> Iterator[int]:
+    """Yield the ends of the bursts into which payloads are split, in order: each can go in one send.
+
+    A burst has payloads of one size, from 1 to `largest` bytes, and perhaps a shorter one at its end; all others are
+    bursts of their own.
+    """
+    start, count = 0, len(payloads)
+    while start < count:
+        size, end = len(payloads[start]), start + 1
+        if 0 < size <= largest:
+            most = min(count, start + min(DATAGRAMS, BYTES // size))
+            while end < most and len(payloads[end]) == size:
+                end += 1
+            if end < most and 0 < len(payloads[end]) < size:
+                end += 1
+        yield end
+        start = end
