@@ -315,4 +315,6 @@ def test_requests_whose_answers_are_lost_leave_nobody_behind(seed: int) -> None:
         world.run(0.2)
     world.settle()
     entered = {client.member.member for client in clients if client.granted is not None}
-    assert set(world.broker.core.directory.members) == entered
+    # Members of rooms that are closed stay known for a minute, for gateways that could not tell them.
+    members = world.broker.core.directory.members.values()
+    assert {member.id for member in members if not member.room.closed_ms} == entered
