@@ -73,7 +73,11 @@ def rows(server: Server) -> list[Row]:
         number("trimmed_rooms", "Times a room's log was cut to its bounds"),
         number("passwords_refused", "Requests answered busy, because too many passwords waited"),
         number("full", "Creates and joins refused at a limit of rooms or members"),
-        gauge(f"{PREFIX}passwords_waiting", "Passwords that are being hashed or wait for it", lambda: server.hashing),
+        gauge(
+            f"{PREFIX}passwords_waiting",
+            "Passwords that are being hashed or wait for it",
+            lambda: server.turns.passwords.jobs,
+        ),
         histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.core.turn_entries),
-        histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.committer.seconds),
+        histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.turns.committer.seconds),
     ]

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import zmq
 
+from tsudoi.ops import logs
 from tsudoi.ops.net.unix_socket import is_served
 from tsudoi.protocol.backbone.endpoint import IPC
 from tsudoi.protocol.errors import SettingError
 
+logger = logs.get("broker.server")
+
+LOOK_S = 1.0
+"""How often the broker looks."""
 PRIVATE = 0o177
 """The umask under which sockets are bound: their files are for our own user, from their first moment on."""
 
@@ -51,6 +56,26 @@ def renew(sock: "zmq.Socket[bytes]", endpoint: str) -> bool:
         raise SettingError(f"can not make {path.parent}: {exc.strerror}") from exc
     bind(sock, endpoint)
     return True
+
+
+class SocketFiles:
+    """Looks for the files of sockets, again and again."""
+
+    def __init__(self) -> None:
+        self._lost: set[str] = set()
+        """Endpoints whose file is gone and could not be made anew, as last logged."""
+
+    def look(self, sockets: "list[tuple[zmq.Socket[bytes], str]]") -> None:
+        """Make the files of (socket, endpoint) anew if they are gone, and log it."""
+        for socket, endpoint in sockets:
+            try:
+                if renew(socket, endpoint):
+                    self._lost.discard(endpoint)
+                    logger.warning("a socket's file was gone, and is made anew", endpoint=endpoint)
+            except (SettingError, zmq.ZMQError) as exc:
+                if endpoint not in self._lost:
+                    self._lost.add(endpoint)
+                    logger.error("a socket's file is gone: nothing can connect", endpoint=endpoint, why=exc)
 
 
 def _path(endpoint: str) -> Path | None:

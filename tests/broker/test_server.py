@@ -13,8 +13,8 @@ import zmq.asyncio
 
 from broker.config import Limits
 from broker.core import Core
-from broker.net import server as server_module
-from broker.net import zeromq
+from broker.net import replay_queue, zeromq
+from broker.net import turns as turns_module
 from broker.net.server import Server
 from broker.net.zap import present
 from broker.store.interface import Batch, Chunk
@@ -250,8 +250,8 @@ async def test_a_clock_that_is_wrong_for_a_moment_deletes_and_stamps_nothing(
         monkeypatch.setattr(time, "time", lambda: right() + ahead)
         await gateway.say(Publish(3, [said(host, "three")]))
         await gateway.ask(a_create("cellar", token=9))
-        server._trim()
-        server.committer.wait()
+        server.turns.trim()
+        server.turns.committer.wait()
         monkeypatch.undo()
         chunks = store.read(host.room, 0, 100)
         assert (chunks[0].first, chunks[-1].last) == (1, 4)
@@ -262,7 +262,7 @@ async def test_the_last_turn_is_kept_although_the_logs_were_to_be_trimmed(where:
     store = MemoryStore()
     async with running(store, where) as (server, _):
         server.core.directory.persist(RoomName("cellar"), 1)
-        server._trim_due = True
+        server.turns.trim_due = True
     assert [room.name for room in store.load().rooms] == ["cellar"]
 
 
@@ -297,7 +297,7 @@ async def test_any_port_is_two_in_a_row() -> None:
 
 
 async def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "TURN_S", 0)  # one message a turn
+    monkeypatch.setattr(turns_module, "TURN_S", 0)  # one message a turn
     async with running(MemoryStore(), where) as (server, new_gateway):
         greedy, modest = new_gateway("1"), new_gateway("2")
         await greedy.greet()
@@ -307,12 +307,12 @@ async def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkey
             await greedy.say_parts(frame)
         await greedy.hear()  # it is being served
         assert isinstance(await modest.ask(a_create()), Granted)
-        assert server.queue, "the other was served only when nothing was left"
+        assert server.turns.queue, "the other was served only when nothing was left"
 
 
 async def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "TURN_S", PATIENCE_S)
-    monkeypatch.setattr(server_module, "REPLAYS_S", 0)  # one a turn
+    monkeypatch.setattr(turns_module, "TURN_S", PATIENCE_S)
+    monkeypatch.setattr(replay_queue, "REPLAYS_S", 0)  # one a turn
     store = Reading()
     async with running(store, where) as (_, new_gateway):
         greedy, modest = new_gateway("1"), new_gateway("2")
@@ -372,8 +372,8 @@ async def test_answers_that_nobody_reads_are_bounded_in_bytes(where: str, monkey
 async def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_module, "TURN_S", 0)
-    monkeypatch.setattr(server_module, "WAITING", 10_000)
+    monkeypatch.setattr(turns_module, "TURN_S", 0)
+    monkeypatch.setattr(turns_module, "WAITING", 10_000)
     async with running(MemoryStore(), where) as (server, new_gateway):
         greedy, modest = new_gateway("1"), new_gateway("2")
         await greedy.greet()
@@ -382,7 +382,7 @@ async def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
             await greedy.say(Request(number, backbone.GetTime()))
         assert isinstance(await modest.ask(a_create()), Granted)
         await greedy.hear()
-        while server.queue:  # noqa: ASYNC110 (nothing tells)
+        while server.turns.queue:  # noqa: ASYNC110 (nothing tells)
             await asyncio.sleep(0)
         assert server.sockets.overrun > 0
         assert isinstance(await modest.ask(a_create("again", token=2)), Granted)

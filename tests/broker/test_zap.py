@@ -20,7 +20,7 @@ from broker.config import Limits
 from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
-from broker.net import server, zeromq
+from broker.net import turns, zeromq
 from broker.net.ping import ping
 from broker.net.server import Server
 from broker.net.zap import make_pair
@@ -221,7 +221,7 @@ async def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_a
 async def test_what_an_expelled_gateway_has_said_still_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "TURN_S", 0)  # one message a turn: the others wait
+    monkeypatch.setattr(turns, "TURN_S", 0)  # one message a turn: the others wait
     async with guarded(tmp_path) as here:
         west = here.peer("west/1", here.key(WEST))
         await west.greet()
@@ -232,7 +232,7 @@ async def test_what_an_expelled_gateway_has_said_still_is_dropped(
         while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
             for frame in flood:
                 await west.say_frame(frame)
-        assert "west/1" not in {peer for peer, _ in here.server.queue.waiting()}
+        assert "west/1" not in {peer for peer, _ in here.server.turns.queue.waiting()}
 
 
 async def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_path: Path) -> None:

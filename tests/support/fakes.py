@@ -353,7 +353,7 @@ def entry(offset: int, kind: EntryKind, member: int, code: int = 0, name: str = 
 
 
 class FakeBroker:
-    """The broker's core with a store, its turns carried out as `broker.net.server` does it."""
+    """The broker's core with a store, its turns carried out as `broker.net.turns` does it."""
 
     def __init__(self, store: Store | None = None, limits: Limits | None = None, instance: str = "broker-1"):
         self.store = store or MemoryStore()

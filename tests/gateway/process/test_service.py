@@ -62,7 +62,7 @@ class Both:
     def log(self) -> list[Entry]:
         return [
             entry
-            for room in self.broker._core.directory.rooms
+            for room in self.broker.core.directory.rooms
             for chunk in self.store.read(room, 0, 2**31)
             for entry in backbone.parse_news_untrusted(chunk.news).entries
         ]
@@ -131,9 +131,9 @@ def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_
             await until(lambda: counters.accepted_messages == len(texts))
             await both.stop()
             await until(lambda: both.said() == texts)
-            (instance,) = both.broker._core.gateways.known
-            await until(lambda: both.broker._core.gateways.known[instance].stopped)
-            assert len(both.broker._core.directory.members) == 1
+            (instance,) = both.broker.core.gateways.known
+            await until(lambda: both.broker.core.gateways.known[instance].stopped)
+            assert len(both.broker.core.directory.members) == 1
 
     asyncio.run(scenario())
 

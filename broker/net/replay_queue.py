@@ -1,0 +1,53 @@
+"""Hold the replays that gateways wait for, and read the logs for them when no commit runs."""
+
+import time
+from collections.abc import Callable
+
+from tsudoi.protocol import backbone
+
+from ..fair_queue import EACH, FairQueue
+
+REPLAYS_S = 0.01
+"""How long a turn reads logs; the rest waits for the next."""
+REPLAYS_WAITING = 20_000
+"""Replays that gateways of one key wait for; more are dropped, and asked for again."""
+
+Asked = tuple[int, backbone.Replay]
+"""(request id, the question)"""
+
+
+class ReplayQueue:
+    """Waiting replays, served fairly by key."""
+
+    def __init__(self, serve: Callable[[str, Asked], None]) -> None:
+        """Begin empty; `serve` reads the log and answers the gateway instance."""
+        self._serve = serve
+        self._waiting: FairQueue[Asked] = FairQueue(REPLAYS_WAITING * EACH)
+        self._keys: set[tuple[str, int]] = set()
+        """(gateway instance, request id) of these: a gateway repeats a request that has waited long."""
+
+    def __bool__(self) -> bool:
+        """Return whether any wait."""
+        return bool(self._waiting)
+
+    def add(self, account: str, peer: str, asked: Asked) -> None:
+        """Let a replay wait, unless it does already, or too many of the account do."""
+        key = peer, asked[0]
+        if key not in self._keys and self._waiting.has_room(account):
+            self._waiting.add(account, peer, asked)
+            self._keys.add(key)
+
+    def serve(self) -> None:
+        """Serve those that wait, for a bounded time; at least one. Raises what `serve` raises."""
+        if self._waiting:
+            self._waiting.serve(time.monotonic() + REPLAYS_S, time.monotonic, self._serve_one)
+
+    def forget(self, account: str) -> None:
+        """Drop what an account waits for."""
+        self._waiting.forget(account)
+        self._keys = {(peer, request_id) for peer, (request_id, _) in self._waiting.waiting()}
+
+    def _serve_one(self, peer: str, asked: Asked) -> list[tuple[Asked, int]]:
+        self._keys.discard((peer, asked[0]))
+        self._serve(peer, asked)
+        return []

@@ -1,0 +1,28 @@
+"""Do something again and again."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Timers:
+    """Actions that the event loop repeats until `cancel`."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._handles: list[asyncio.TimerHandle] = []
+
+    def every(self, interval_s: float, action: Callable[[], None]) -> None:
+        """Do it after each `interval_s`. An action that fails is reported by the loop, and repeated."""
+
+        def run() -> None:
+            self._handles.remove(handle)
+            self.every(interval_s, action)
+            action()
+
+        handle = self._loop.call_later(interval_s, run)
+        self._handles.append(handle)
+
+    def cancel(self) -> None:
+        """Repeat nothing any more."""
+        for handle in self._handles:
+            handle.cancel()
