@@ -1,11 +1,11 @@
 """Decide on gateways' messages, and collect each turn's work; ARCHITECTURE.md, "One message's way".
 
+A core is the owner of one shard, and knows no other; a store on one machine has one.
 `handle_untrusted` decides on each message; `take_turn` returns what must be stored, then published, then answered.
 """
 
 from dataclasses import dataclass, field
 
-from tsudoi.ops.histogram import ITEMS, Histogram
 from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
@@ -44,19 +44,39 @@ class _Pending:
 
 
 class Core:
-    """Decides on all messages from gateways."""
+    """Decides on all messages from gateways to one shard."""
 
-    def __init__(self, snapshot: Snapshot, instance: str, limits: Limits, now: float, first_id: int = 0) -> None:
-        """Begin with the store's content; `instance` and `first_id` are this run's own."""
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        instance: str,
+        limits: Limits,
+        now: float,
+        first_id: int = 0,
+        shard: int = 0,
+        shards: int = 1,
+        counters: Counters | None = None,
+    ) -> None:
+        """Begin with the store's content of a shard.
+
+        Args:
+            snapshot: the content.
+            instance: a name of this run of the core; gateways learn from it that they have to say Hello again.
+            limits: bounds that may change meanwhile.
+            now: monotonic seconds.
+            first_id: see `Ids`; this run's own.
+            shard: its number.
+            shards: how many the store has.
+            counters: those that other cores of the broker count in, too.
+        """
+        self.shard = shard
         self._pending = _Pending()
-        self.directory = Directory(snapshot, limits, first_id)
+        self.directory = Directory(snapshot, limits, first_id, shard, shards)
         self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now)
-        self.counters = Counters()
-        self.turn_entries = Histogram(ITEMS)
-        """Entries in each turn that has any."""
+        self.counters = counters or Counters()
         self._instance = instance
-        self.handovers = Handovers(self.directory, self.gateways, self._answer, instance)
-        self.ownership = Ownership(self.directory, self.gateways, self.handovers, self._answer)
+        self.handovers = Handovers(self.directory, self.gateways, self.counters, self._answer, instance)
+        self.ownership = Ownership(self.directory, self.gateways, self.handovers, self.counters, self._answer)
         self.requests = Requests(self.directory, self.ownership, self.handovers, limits, self.counters, self._answer)
         self._closed = dict.fromkeys(self.directory.closed, now)
         """Room id → when it was closed, or when this run of the broker began; in that order."""
@@ -72,7 +92,8 @@ class Core:
         """Answer a connection whose key is not a gateway's: `ping` learns that the broker answers, and nothing else."""
         self._answer(peer, backbone.Unknown(self._instance))
 
-    def parts_untrusted(self, frame: bytes) -> list[bytes]:
+    @staticmethod
+    def parts_untrusted(frame: bytes) -> list[bytes]:
         """Return the messages in a packed frame; none for any other frame."""
         if not frame.startswith(backbone.PACKED):
             return []
@@ -125,6 +146,10 @@ class Core:
         if room is not None:
             self._pending.announced.add(room)
 
+    def announce_positions(self) -> None:
+        """Publish the positions of all rooms: gateways may have subscribed to their topics before this core began."""
+        self._pending.announced.update(self.directory.rooms)
+
     def tick(self, moment: Moment) -> None:
         """Reassign and expire members of lost gateways, publish positions again, purge closed rooms.
 
@@ -169,6 +194,7 @@ class Core:
         changes = self.directory.take_changes(with_reports=self.reports_due or bool(pending.publishers))
         self.reports_due = False
         batch = changes.batch
+        batch.shard = self.shard
         room_news = self._log(changes, moment)
         pending.announced |= changes.renewed
         by_topic, own = news.route(room_news, changes.regrouped)
@@ -195,7 +221,6 @@ class Core:
         self._changed.update(changes.entries)
         count = sum(map(len, changes.entries.values()))
         self.counters.entries += count
-        self.turn_entries.note(count)
         found = []
         for room_id, entries in changes.entries.items():
             room = self.directory.rooms.get(room_id) or self.directory.closed[room_id]

@@ -38,7 +38,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         standard_streams.print_line(f"ready {service.server.endpoint}")
         logger.info("ready", endpoint=service.server.endpoint, http=config.http)
         status = await stopped
-        logger.info("stopping", status=status, entries=service.server.core.counters.entries)
+        logger.info("stopping", status=status, entries=service.server.counters.entries)
         return status
     finally:
         service.stop()

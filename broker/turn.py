@@ -1,4 +1,4 @@
-"""One turn's work as values: the core's decisions, which `broker/net` carries out."""
+"""One turn's work in one shard, as values: the core's decisions, which `broker/net` carries out."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -41,3 +41,8 @@ class Turn:
     """(gateway instance, request id, what to read from the store and answer with `Core.replayed`)."""
     passwords: list[PasswordJob]
     """To be hashed off the loop, then given to `Requests.hashed`."""
+
+    @property
+    def entries(self) -> int:
+        """How many entries of logs it has."""
+        return sum(chunk.last - chunk.first + 1 for chunk in self.batch.chunks)

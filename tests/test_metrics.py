@@ -15,6 +15,7 @@ from broker.core import Core
 from broker.counters import Counters as BrokerCounters
 from broker.net import metrics as broker_metrics
 from broker.net.server import Server
+from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from gateway.config import Config, Listener
 from gateway.counters import Counters as GatewayCounters
@@ -71,7 +72,7 @@ def test_every_counter_of_the_broker_is_told(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = MemoryStore()
         core = Core(store.load(), "broker", Limits(), 0.0)
-        server = Server(core, store, Limits(), f"ipc://{tmp_path}/b", lambda: None)
+        server = Server(Cores([core]), store, Limits(), f"ipc://{tmp_path}/b", lambda: None)
         server.start()
         rows = broker_metrics.rows(server)
         check_labels(rows)

@@ -74,6 +74,11 @@ class AdminServer:
         except zmq.Again:
             pass
 
+    def refuse_all(self, why: str) -> None:
+        """Refuse what waits for its turn to be stored."""
+        refused = admin_frames.encode(admin_frames.Refused(why))
+        self._answers = [(peer, refused) for peer, _ in self._answers]
+
     def answer(self) -> None:
         """Send the answers: the turn is stored."""
         answers, self._answers = self._answers, []

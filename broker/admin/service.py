@@ -138,9 +138,9 @@ class AdminService:
             ("rooms", len(directory.rooms)),
             ("members", sum(len(room.members) for room in directory.rooms.values())),
             *asdict(core.counters).items(),
-            ("handovers", core.handovers.completed),
-            ("takeovers", core.handovers.takeovers),
-            ("expired", core.ownership.expired),
+            ("handovers", core.counters.handed_over),
+            ("takeovers", core.counters.taken_over),
+            ("expired", core.counters.expired),
             ("operator_malformed", self.malformed),
         ]
 

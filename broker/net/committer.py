@@ -45,10 +45,10 @@ class Committer:
         """Whether the thread is at work, or its end has not been reported yet."""
         return self._running is not None
 
-    def commit(self, batch: Batch) -> None:
-        """Commit a batch before returning; raise StoreError if it was not kept."""
+    def commit(self, *batches: Batch) -> None:
+        """Commit the batches of a turn before returning; raise StoreError if they were not kept."""
         begun, is_usual = time.monotonic(), not self._store.is_long_commit_due
-        self._store.commit(batch)
+        self._store.commit(*batches)
         took_s = time.monotonic() - begun
         if is_usual:
             self._usual_s += (took_s - self._usual_s) / SMOOTHING

@@ -15,23 +15,28 @@ def rows(server: Server) -> list[Row]:
     """Return the rows of a broker; nothing is read before a scrape."""
 
     def gateways() -> float:
-        return sum(not gateway.gone for gateway in list(server.core.gateways.known.values()))
+        return sum(not gateway.gone for gateway in list(server.cores.gateways().values()))
+
+    def rooms() -> float:
+        return sum(len(core.directory.rooms) for core in list(server.cores))
+
+    def members() -> float:
+        return sum(len(core.directory.members) for core in list(server.cores))
 
     def moves() -> dict[str, float]:
-        handovers, expired = server.core.handovers, server.core.ownership.expired
-        return {"handed_over": handovers.completed, "taken_over": handovers.takeovers, "expired": expired}
+        counted = server.counters
+        return {"handed_over": counted.handed_over, "taken_over": counted.taken_over, "expired": counted.expired}
 
     def refused() -> dict[str, float]:
         return {
-            "malformed": server.core.counters.malformed,
-            "stranger": server.core.counters.from_strangers,
+            "malformed": server.counters.malformed,
+            "stranger": server.counters.from_strangers,
             "impostor": server.sockets.impostors,
             "overrun": server.sockets.overrun,
         }
 
     def kept() -> dict[str, float]:
-        handovers = server.core.handovers
-        return {"elsewhere": handovers.kept_back, "too_often": handovers.limited}
+        return {"elsewhere": server.counters.kept_elsewhere, "too_often": server.counters.moved_too_often}
 
     def orders() -> dict[str, float]:
         admin = server.admin
@@ -43,14 +48,14 @@ def rows(server: Server) -> list[Row]:
         }
 
     def number(row: str, help: str) -> Row:
-        return counter(PREFIX + row, help, lambda: float(getattr(server.core.counters, row)))
+        return counter(PREFIX + row, help, lambda: float(getattr(server.counters, row)))
 
     def answers() -> float:
         return server.sockets.undeliverable
 
     return [
-        gauge(f"{PREFIX}rooms", "Rooms", lambda: len(server.core.directory.rooms)),
-        gauge(f"{PREFIX}members", "Members of all rooms", lambda: len(server.core.directory.members)),
+        gauge(f"{PREFIX}rooms", "Rooms", rooms),
+        gauge(f"{PREFIX}members", "Members of all rooms", members),
         gauge(f"{PREFIX}gateways", "Gateways that are connected", gateways),
         gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.illness()),
         counter(
@@ -78,6 +83,6 @@ def rows(server: Server) -> list[Row]:
             "Passwords that are being hashed or wait for it",
             lambda: server.turns.passwords.jobs,
         ),
-        histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.core.turn_entries),
+        histogram(f"{PREFIX}turn_entries", "Entries in one turn, so in one commit", lambda: server.turns.entries),
         histogram(f"{PREFIX}commit_seconds", "A commit to the store", lambda: server.turns.committer.seconds),
     ]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from tsudoi.protocol import backbone
 
+from ..core import Core
 from ..fair_queue import EACH, FairQueue
 
 REPLAYS_S = 0.01
@@ -12,8 +13,8 @@ REPLAYS_S = 0.01
 REPLAYS_WAITING = 20_000
 """Replays that gateways of one key wait for; more are dropped, and asked for again."""
 
-Asked = tuple[int, backbone.Replay]
-"""(request id, the question)"""
+Asked = tuple[Core, int, backbone.Replay]
+"""(the core that was asked, request id, the question)"""
 
 
 class ReplayQueue:
@@ -23,8 +24,8 @@ class ReplayQueue:
         """Begin empty; `serve` reads the log and answers the gateway instance."""
         self._serve = serve
         self._waiting: FairQueue[Asked] = FairQueue(REPLAYS_WAITING * EACH)
-        self._keys: set[tuple[str, int]] = set()
-        """(gateway instance, request id) of these: a gateway repeats a request that has waited long."""
+        self._keys: set[tuple[str, int, int]] = set()
+        """(gateway instance, shard, request id) of these: a gateway repeats a request that has waited long."""
 
     def __bool__(self) -> bool:
         """Return whether any wait."""
@@ -32,7 +33,7 @@ class ReplayQueue:
 
     def add(self, account: str, peer: str, asked: Asked) -> None:
         """Let a replay wait, unless it does already, or too many of the account do."""
-        key = peer, asked[0]
+        key = _key(peer, asked)
         if key not in self._keys and self._waiting.has_room(account):
             self._waiting.add(account, peer, asked)
             self._keys.add(key)
@@ -45,9 +46,14 @@ class ReplayQueue:
     def forget(self, account: str) -> None:
         """Drop what an account waits for."""
         self._waiting.forget(account)
-        self._keys = {(peer, request_id) for peer, (request_id, _) in self._waiting.waiting()}
+        self._keys = {_key(peer, asked) for peer, asked in self._waiting.waiting()}
 
     def _serve_one(self, peer: str, asked: Asked) -> list[tuple[Asked, int]]:
-        self._keys.discard((peer, asked[0]))
+        self._keys.discard(_key(peer, asked))
         self._serve(peer, asked)
         return []
+
+
+def _key(peer: str, asked: Asked) -> tuple[str, int, int]:
+    core, request_id, _ = asked
+    return peer, core.shard, request_id

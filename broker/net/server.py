@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import zmq
 
@@ -16,8 +17,11 @@ from ..admin.server import AdminServer
 from ..admin.service import AdminService
 from ..config import Limits
 from ..core import Core
+from ..counters import Counters
 from ..keys.allow_list import AllowList
+from ..shards.cores import Cores
 from ..store.interface import Store
+from ..turn import Moment
 from . import socket_files
 from .clock import Clock
 from .gateway_log import GatewayLog
@@ -25,6 +29,9 @@ from .timers import Timers
 from .turns import Turns
 from .zap import ZapHandler
 from .zeromq import GatewaySockets
+
+if TYPE_CHECKING:
+    from .membership import Membership
 
 logger = logs.get("broker.server")
 
@@ -37,11 +44,11 @@ TRIM_S = 10.0
 
 
 class Server:
-    """The broker's sockets, and the turns around its core."""
+    """The broker's sockets, and the turns around its cores."""
 
     def __init__(
         self,
-        core: Core,
+        cores: Cores,
         store: Store,
         limits: Limits,
         bind: str,
@@ -49,11 +56,12 @@ class Server:
         allow_list: AllowList | None = None,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
         newest_ms: int = 0,
+        counters: Counters | None = None,
     ) -> None:
         """Bind the sockets for gateways, or raise SettingError.
 
         Args:
-            core: decides on frames.
+            cores: decide on frames.
             store: keeps each turn.
             limits: bounds that may change meanwhile.
             bind: see `GatewaySockets`.
@@ -61,8 +69,10 @@ class Server:
             allow_list: the keys that may connect to tcp ports; None: every client may.
             context: of the gateway in the same process, for inproc://; None: one of our own.
             newest_ms: see `SteadyClock`.
+            counters: those of all cores; None: those of the only one.
         """
         self.store = store
+        self.cores = cores
         self._loop = asyncio.get_running_loop()
         self._owns_context = context is None
         self._context = zmq.Context() if context is None else context
@@ -76,10 +86,13 @@ class Server:
                 self._context.destroy(linger=0)
             raise
         self._clock = Clock(newest_ms)
-        self.turns = Turns(core, store, limits, self.sockets, self._clock, on_failure)
+        self.counters = counters or self.core.counters
+        self.turns = Turns(cores, store, limits, self.sockets, self._clock, self.counters, on_failure)
         self._gateway_log = GatewayLog()
         self._files = socket_files.SocketFiles()
-        self._timers = Timers()
+        self.timers = Timers()
+        self.membership: Membership | None = None
+        """This broker's part among those that share the store; None: they do not."""
         self.checked_at = time.monotonic()
         """When `_tick` last ran."""
 
@@ -95,8 +108,9 @@ class Server:
 
     @property
     def core(self) -> Core:
-        """Decides on frames."""
-        return self.turns.core
+        """The only core of a store on one machine."""
+        assert self.cores.alone is not None
+        return self.cores.alone
 
     @property
     def admin(self) -> AdminServer | None:
@@ -106,7 +120,9 @@ class Server:
     def illness(self) -> str:
         """Return why the broker is unhealthy, empty if it is healthy. Another thread may call this."""
         silent_s = time.monotonic() - self.checked_at
-        return f"the event loop has not moved for {silent_s:.1f} s" if silent_s > HEALTHY_S else self.store.illness()
+        if silent_s > HEALTHY_S:
+            return f"the event loop has not moved for {silent_s:.1f} s"
+        return (self.membership.illness() if self.membership else "") or self.store.illness()
 
     def open_admin(self, endpoint: str, service: AdminService) -> AdminServer:
         """Listen for operators too.
@@ -126,17 +142,29 @@ class Server:
         if self.admin is not None:
             self._loop.add_reader(self.admin.socket, self._note_operators)
         if self._zap is not None:
-            self._expel_removed(self._zap.names())
+            for core in self.cores:
+                self._expel_removed(core, self._zap.names())
             self._loop.add_reader(self._zap.socket, self._admit)
             self._admit()
-        self._timers.every(TICK_S, self._tick)
-        self._timers.every(TRIM_S, self._note_trim)
-        self._timers.every(socket_files.LOOK_S, self._look_for_files)
+        self.timers.every(TICK_S, self._tick)
+        self.timers.every(TRIM_S, self._note_trim)
+        self.timers.every(socket_files.LOOK_S, self._look_for_files)
         self.turns.pump()
+
+    def begin_core(self, core: Core) -> None:
+        """Serve a shard from the next turn on."""
+        if self._zap is not None:
+            self._expel_removed(core, self._zap.names())
+        core.announce_positions()
+        self.cores.add(core)
+
+    def moment(self) -> Moment:
+        """Read the clocks."""
+        return self._clock.read()
 
     def stop(self) -> None:
         """Run a last turn with all received frames, and close the sockets; answers go out for half a second more."""
-        self._timers.cancel()
+        self.timers.cancel()
         self.turns.finish()
         self.sockets.close(linger_ms=500)
         if self.admin is not None:
@@ -161,12 +189,12 @@ class Server:
         if self._zap is not None and not self.turns.stopped and self._zap.answer():
             self._loop.call_soon(self._admit)
 
-    def _expel_removed(self, names: set[str]) -> None:
+    def _expel_removed(self, core: Core, names: set[str]) -> None:
         """Expel gateways whose keys were revoked while no broker ran: of these the store knows the names only."""
-        for instance in self.core.gateways.known:
+        for instance in core.gateways.known:
             name = backbone.gateway_name(instance)
             if name and name not in names:
-                self.core.expel(name, f"{Role.GATEWAY} {name}", self._clock.read())
+                core.expel(name, f"{Role.GATEWAY} {name}", self.moment())
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -174,16 +202,17 @@ class Server:
         self.checked_at = time.monotonic()
         moment = self._clock.read()
         self._clock.log_steps()
-        self.core.tick(moment)
+        self.cores.tick(moment)
         if self.admin is not None:
             self.turns.operators_wait = True
             self.admin.service.tick(moment)
-        self._gateway_log.log_changes(self.core.gateways.known)
+        if self.cores:  # without a shard the gateways are unknown, and not gone
+            self._gateway_log.log_changes(self.cores.gateways())
         for owner in self.sockets.expel_revoked():
             account = str(owner)
-            self.turns.queue.forget(account)
+            self.turns.incoming.queue.forget(account)
             self.turns.replays.forget(account)
-            self.core.expel(owner.name, account, moment)
+            self.cores.expel(owner.name, account, moment)
         self.turns.pump()
 
     def _look_for_files(self) -> None:

@@ -24,6 +24,7 @@ from ..admin.service import AdminService
 from ..config import Config, Limits
 from ..core import Core
 from ..keys.allow_list import AllowList
+from ..shards.cores import Cores
 from ..store.interface import Store, StoreInUse
 from ..store.place import Database, open_store
 from . import metrics
@@ -78,7 +79,7 @@ class BrokerService:
                 core.directory.persist(RoomName(name), int(time.time() * 1000))
             allow_list = AllowList(config.keys) if config.keys else None
             limits, newest_ms = config.limits, snapshot.newest_ms
-            server = Server(core, store, limits, config.bind, on_failure, allow_list, context, newest_ms)
+            server = Server(Cores([core]), store, limits, config.bind, on_failure, allow_list, context, newest_ms)
             closing.callback(server.stop)
             if config.admin is not None:
                 server.open_admin(config.admin, AdminService(core))

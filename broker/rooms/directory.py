@@ -7,7 +7,7 @@ of it. `take_changes` returns the notes of a turn. `wall_ms` is milliseconds sin
 import secrets
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -16,7 +16,7 @@ from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase
 from tsudoi.protocol.codes import EntryKind, LeaveReason
-from tsudoi.protocol.errors import Full, RoomExists
+from tsudoi.protocol.errors import Full, PeerError, RoomExists
 from tsudoi.protocol.names import SERVER_NAME, RoomName, UserName
 
 from ..config import Limits
@@ -30,6 +30,10 @@ EPOCH_BITS = 32
 """An epoch is another one than that of any other copy of the store."""
 NO_HOST = 0
 """The host's member id in a room without a host."""
+
+
+class WrongShard(PeerError):
+    """A gateway asks a shard for a room that belongs to another: its number of shards, or its hash, is another one."""
 
 
 @dataclass(slots=True)
@@ -49,9 +53,18 @@ class Changes:
 class Directory(Index):
     """The rules by which rooms and members change."""
 
-    def __init__(self, snapshot: Snapshot, limits: Limits | None = None, first_id: int = 0) -> None:
-        """Begin with what the store has; `first_id` is the run's own (`ids.py`)."""
-        super().__init__(first_id)
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        limits: Limits | None = None,
+        first_id: int = 0,
+        shard: int = 0,
+        shards: int = 1,
+    ) -> None:
+        """Begin with what the store has; the arguments are those of `Core`."""
+        super().__init__(first_id, shard, shards)
+        self.siblings: Callable[[], Iterable[Directory]] = lambda: (self,)
+        """Returns the directories of all shards of this broker: its limits of rooms count them together."""
         self._limits = limits or Limits()
         self._changes = Changes()
         self.bans_and_mutes = BansAndMutes(snapshot.restrictions)
@@ -99,13 +112,21 @@ class Directory(Index):
     # --- rooms ----------------------------------------------------------------------------------------------------
 
     def create(self, name: RoomName, password_hash: str, wished: UserName, member: MemberRow, wall_ms: int) -> Member:
-        """Create a room and return its host, or raise RoomExists or Full; `member` has all but the ids and the name."""
+        """Create a room and return its host; `member` has all but the ids and the name.
+
+        Raises:
+            WrongShard: a room of that name belongs to another shard.
+            RoomExists: there is one.
+            Full: this broker has its most rooms, or the address has.
+        """
+        if not self.belongs(name):
+            raise WrongShard(name)
         if name in self.by_name:
             raise RoomExists(name)
-        if len(self.rooms) >= self._limits.rooms:
+        if sum(len(each.rooms) for each in self.siblings()) >= self._limits.rooms:
             raise Full(f"the server has its most rooms ({self._limits.rooms})")
         most = self._limits.rooms_per_address
-        if most and self._rooms_from.get(rate_key(member.ip), 0) >= most:
+        if most and sum(each.rooms_from(rate_key(member.ip)) for each in self.siblings()) >= most:
             raise Full(f"your address has its most rooms ({most})")
         room_id = self._ids.new(wall_ms)
         room = Room.of(RoomRow(room_id, name, 1, self._ids.new(wall_ms), password_hash, wall_ms))
@@ -133,8 +154,14 @@ class Directory(Index):
         self._changes.batch.purged.add(room.id)
 
     def persist(self, name: RoomName, wall_ms: int) -> Room:
-        """Make a room persistent, without a host, and return it; create it if there is none of that name."""
+        """Make a room persistent, without a host, and return it; create it if there is none.
+
+        Raises:
+            WrongShard: a room of that name belongs to another shard.
+        """
         room = self.by_name.get(name)
+        if room is None and not self.belongs(name):
+            raise WrongShard(name)
         if room is None:
             room = Room.of(RoomRow(self._ids.new(wall_ms), name, 1, NO_HOST, "", wall_ms))
             self._add_room(room)

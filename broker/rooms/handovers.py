@@ -13,6 +13,7 @@ from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import Status
 
+from ..counters import Counters
 from .directory import Directory
 from .gateway_leases import Gateways
 from .room_and_member import Member
@@ -45,16 +46,9 @@ class Handover:
 class Handovers:
     """The handovers that are under way."""
 
-    def __init__(self, directory: Directory, gateways: Gateways, answer: Answer, run: str) -> None:
+    def __init__(self, directory: Directory, gateways: Gateways, counters: Counters, answer: Answer, run: str) -> None:
         """Begin with none; `run` is the id of this run of the broker, which begins the handovers' names."""
-        self.completed = 0
-        """Sessions that a living gateway released for another."""
-        self.takeovers = 0
-        """Sessions taken from a gateway that was gone."""
-        self.kept_back = 0
-        """Resumes refused: the datagram came from another host, and the member had sent from its own lately."""
-        self.limited = 0
-        """Resumes refused: the member changed gateways too often."""
+        self._counters = counters
         self._moves: Buckets[int] = Buckets(WANDERERS)
         self._directory = directory
         self._gateways = gateways
@@ -93,12 +87,12 @@ class Handovers:
         elsewhere = bool(resume.ip and resume.move_after_ms) and not same_host(resume.ip, member.where)
         handover = self._under_way.get(member.id)
         if elsewhere and not self._may_be_elsewhere(instance, member, handover, resume.move_after_ms / 1000, now):
-            self.kept_back += 1
+            self._counters.kept_elsewhere += 1
             self._refuse({instance: request_id}, Status.BAD_REQUEST)
         elif handover is None and member.gateway == instance:
             self.grant(instance, request_id, member)
         elif handover is None and not elsewhere and not self._moves.touch(member.id, now, HANDOVERS_S, HANDOVERS):
-            self.limited += 1
+            self._counters.moved_too_often += 1
             self._refuse({instance: request_id}, Status.BUSY)
         elif handover is None:
             # If the owner is gone, `_may_be_elsewhere` has decided already.
@@ -138,7 +132,7 @@ class Handovers:
         if (handover is None or handover.name != name) and name.startswith(self._run):
             return  # the answer to an earlier handover
         received = min(received, member.room.last) or member.received()
-        self.completed += 1
+        self._counters.handed_over += 1
         if handover is not None:
             self._hand_over(member.id, received, now)
         else:
@@ -149,7 +143,7 @@ class Handovers:
         """Handle KEPT: the member has sent from its own host lately, so the datagram from elsewhere was not its own."""
         handover = self._under_way.get(member.id)
         if handover is not None and handover.name == name and handover.elsewhere:
-            self.kept_back += 1
+            self._counters.kept_elsewhere += 1
             self._call_off(member, self._under_way.pop(member.id))
 
     def located(self, member: Member) -> None:
@@ -191,7 +185,7 @@ class Handovers:
             self._call_off(member, handover)
         elif waiting:
             if received is None:
-                self.takeovers += 1
+                self._counters.taken_over += 1
                 received = member.received()
             instance = next(iter(waiting))
             request_id = waiting.pop(instance)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from tsudoi.ops.bounded import drop_oldest
+from tsudoi.protocol.backbone import shard_of
 from tsudoi.protocol.errors import RoomNotFound
 from tsudoi.protocol.names import RoomName
 
@@ -16,7 +17,7 @@ DEPARTED = 100_000
 class Index:
     """All rooms and members."""
 
-    def __init__(self, first_id: int = 0) -> None:
+    def __init__(self, first_id: int = 0, shard: int = 0, shards: int = 1) -> None:
         self.rooms: dict[int, Room] = {}
         """Open rooms."""
         self.closed: dict[int, Room] = {}
@@ -31,13 +32,22 @@ class Index:
         """Member id → the gateway that served it last, of the members that left last."""
         self._rooms_from: dict[str, int] = {}
         """Rate-limit key of an IP address → open rooms that were created from it."""
-        self._ids = Ids(first_id)
+        self._ids = Ids(first_id, shard, shards)
+        self._shard, self._shards = shard, shards
 
     def find(self, name: RoomName) -> Room:
         """Return the open room of that name or raise RoomNotFound."""
         if room := self.by_name.get(name):
             return room
         raise RoomNotFound(name)
+
+    def belongs(self, name: RoomName) -> bool:
+        """Return whether a room of that name belongs to this shard."""
+        return shard_of(name, self._shards) == self._shard
+
+    def rooms_from(self, address: str) -> int:
+        """Return how many open rooms were created from a rate-limit key of an IP address."""
+        return self._rooms_from.get(address, 0)
 
     def known_room(self, room_id: int) -> Room | None:
         """Return a room, open or closed."""

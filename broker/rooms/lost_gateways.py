@@ -9,6 +9,7 @@ from collections.abc import Callable
 from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import LeaveReason
 
+from ..counters import Counters
 from .directory import Directory
 from .gateway_leases import Gateway, Gateways
 from .handovers import Handovers
@@ -35,10 +36,10 @@ class Ownership:
         directory: Directory,
         gateways: Gateways,
         handovers: Handovers,
+        counters: Counters,
         answer: Callable[[str, backbone.Downward], None],
     ) -> None:
-        self.expired = 0
-        """Members of gone gateways that were silent for longer than their idle time-out."""
+        self._counters = counters
         self._directory = directory
         self._gateways = gateways
         self._handovers = handovers
@@ -90,7 +91,7 @@ class Ownership:
                     if not left:
                         return
                     left -= 1
-                    self.expired += 1
+                    self._counters.expired += 1
                     self._directory.leave(member, LeaveReason.IDLE, wall_ms)
             if silent_s > FORGET_S and not self._directory.by_gateway.get(instance):
                 del self._gateways.known[instance]
@@ -118,7 +119,7 @@ class Ownership:
         for member in self._directory.served_by(gone):
             # The successor can not send to a member without an address; it will ask when the client sends.
             if member.address and member.id not in self._handovers:
-                self._handovers.takeovers += 1
+                self._counters.taken_over += 1
                 self._directory.move(member, successor, member.received())
                 adopted.append(member)
         self._handovers.give(successor, adopted)

@@ -13,7 +13,7 @@ REPLAY_SIZE = 2**18
 """Characters of the texts in one answer; for more, the gateway asks again."""
 
 Read = Callable[[int, int, int], Sequence[Chunk]]
-"""`Store.read`."""
+"""`Store.read` of the room's shard."""
 
 
 def answer(directory: Directory, question: Replay, read: Read) -> backbone.Replayed:

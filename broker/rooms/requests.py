@@ -18,7 +18,7 @@ from ..store.interface import MemberRow, RestrictionKind
 from ..turn import Moment, PasswordJob
 from . import queries, stream_lines, webhooks
 from .bans_and_mutes import EVERYWHERE
-from .directory import Directory
+from .directory import Directory, WrongShard
 from .handovers import Handovers
 from .known_passwords import KnownPasswords
 from .lost_gateways import Ownership
@@ -153,6 +153,8 @@ class Requests:
                 if room.password_hash and not self._opens(room, peer, request, body):
                     return
                 member = directory.join(room, user, row, wall_ms)
+            elif not directory.belongs(name):
+                raise WrongShard(name)  # before a password is hashed for it
             elif body.password and not new_hash:
                 if name in directory.by_name:
                     raise RoomExists(name)

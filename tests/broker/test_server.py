@@ -13,10 +13,10 @@ import zmq.asyncio
 
 from broker.config import Limits
 from broker.core import Core
-from broker.net import replay_queue, zeromq
-from broker.net import turns as turns_module
+from broker.net import incoming, replay_queue, zeromq
 from broker.net.server import Server
 from broker.net.zap import present
+from broker.shards.cores import Cores
 from broker.store.interface import Batch, Chunk
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
@@ -145,7 +145,9 @@ async def running(
     limits = limits or Limits()
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     shared = context if where.startswith(INPROC) else None
-    server = Server(Core(store.load(), "broker", limits, 0.0), store, limits, where, on_failure, context=shared)
+    server = Server(
+        Cores([Core(store.load(), "broker", limits, 0.0)]), store, limits, where, on_failure, context=shared
+    )
     server.start()
     of_gateways = zmq.asyncio.Context(shadow=context)
     sockets: list[Gateway] = []
@@ -272,7 +274,9 @@ async def test_a_taken_address_is_a_setting_error_of_one_line() -> None:
             SettingError,
             match=r"can not listen on tcp://127\.0\.0\.1:\d+ and the next port: Address already in use$",
         ):
-            Server(Core(MemoryStore().load(), "b", Limits(), 0.0), MemoryStore(), Limits(), first.endpoint, print)
+            Server(
+                Cores([Core(MemoryStore().load(), "b", Limits(), 0.0)]), MemoryStore(), Limits(), first.endpoint, print
+            )
 
 
 async def test_any_port_is_two_in_a_row() -> None:
@@ -297,7 +301,7 @@ async def test_any_port_is_two_in_a_row() -> None:
 
 
 async def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns_module, "TURN_S", 0)  # one message a turn
+    monkeypatch.setattr(incoming, "TURN_S", 0)  # one message a turn
     async with running(MemoryStore(), where) as (server, new_gateway):
         greedy, modest = new_gateway("1"), new_gateway("2")
         await greedy.greet()
@@ -307,11 +311,11 @@ async def test_who_asks_for_much_does_not_keep_others_waiting(where: str, monkey
             await greedy.say_parts(frame)
         await greedy.hear()  # it is being served
         assert isinstance(await modest.ask(a_create()), Granted)
-        assert server.turns.queue, "the other was served only when nothing was left"
+        assert server.turns.incoming.queue, "the other was served only when nothing was left"
 
 
 async def test_replays_wait_their_turn_too(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns_module, "TURN_S", PATIENCE_S)
+    monkeypatch.setattr(incoming, "TURN_S", PATIENCE_S)
     monkeypatch.setattr(replay_queue, "REPLAYS_S", 0)  # one a turn
     store = Reading()
     async with running(store, where) as (_, new_gateway):
@@ -372,8 +376,8 @@ async def test_answers_that_nobody_reads_are_bounded_in_bytes(where: str, monkey
 async def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns_module, "TURN_S", 0)
-    monkeypatch.setattr(turns_module, "WAITING", 10_000)
+    monkeypatch.setattr(incoming, "TURN_S", 0)
+    monkeypatch.setattr(incoming, "WAITING", 10_000)
     async with running(MemoryStore(), where) as (server, new_gateway):
         greedy, modest = new_gateway("1"), new_gateway("2")
         await greedy.greet()
@@ -382,7 +386,7 @@ async def test_what_more_is_said_than_handled_is_dropped_for_that_one_alone(
             await greedy.say(Request(number, backbone.GetTime()))
         assert isinstance(await modest.ask(a_create()), Granted)
         await greedy.hear()
-        while server.turns.queue:  # noqa: ASYNC110 (nothing tells)
+        while server.turns.incoming.queue:  # noqa: ASYNC110 (nothing tells)
             await asyncio.sleep(0)
         assert server.sockets.overrun > 0
         assert isinstance(await modest.ask(a_create("again", token=2)), Granted)

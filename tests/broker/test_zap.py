@@ -20,10 +20,11 @@ from broker.config import Limits
 from broker.core import Core
 from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
-from broker.net import turns, zeromq
+from broker.net import incoming, zeromq
 from broker.net.ping import ping
 from broker.net.server import Server
 from broker.net.zap import make_pair
+from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from tests.broker.scripted import a_create, a_join, said
 from tests.broker.test_server import PATIENCE_S, Gateway
@@ -92,7 +93,7 @@ class KeyedBroker:
         limits = limits or Limits()
         self.core = Core(store.load(), "broker", limits, 0.0)
         allow_list = AllowList(folder)
-        self.server = Server(self.core, store, limits, "tcp://127.0.0.1:0", lambda: None, allow_list)
+        self.server = Server(Cores([self.core]), store, limits, "tcp://127.0.0.1:0", lambda: None, allow_list)
         self.own = allow_list.own
         self._context = zmq.asyncio.Context()
         self._context.linger = 0
@@ -221,7 +222,7 @@ async def test_without_descriptors_the_ports_are_opened_again_as_soon_as_there_a
 async def test_what_an_expelled_gateway_has_said_still_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "TURN_S", 0)  # one message a turn: the others wait
+    monkeypatch.setattr(incoming, "TURN_S", 0)  # one message a turn: the others wait
     async with guarded(tmp_path) as here:
         west = here.peer("west/1", here.key(WEST))
         await west.greet()
@@ -232,7 +233,7 @@ async def test_what_an_expelled_gateway_has_said_still_is_dropped(
         while "west/1" not in here.core.gateways.known or not here.core.gateways.known["west/1"].stopped:
             for frame in flood:
                 await west.say_frame(frame)
-        assert "west/1" not in {peer for peer, _ in here.server.turns.queue.waiting()}
+        assert "west/1" not in {peer for peer, _ in here.server.turns.incoming.queue.waiting()}
 
 
 async def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled(tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ async def test_gateways_whose_keys_were_removed_while_nobody_looked_are_expelled
         key_folder.remove(here.folder, WEST)
         store = here.store
         core = Core(store.load(), "broker-2", Limits(), 0.0)
-        again = Server(core, store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
+        again = Server(Cores([core]), store, Limits(), "tcp://127.0.0.1:0", lambda: None, AllowList(here.folder))
         again.start()
         again.stop()
         assert {name: gateway.expelled for name, gateway in core.gateways.known.items()} == {
@@ -361,7 +362,7 @@ async def test_who_has_no_key_or_another_brokers_is_counted_and_told_of(
 
 async def test_socket_files_are_for_our_own_user(tmp_path: Path) -> None:
     store, limits = MemoryStore(), Limits()
-    server = Server(Core(store.load(), "b", limits, 0.0), store, limits, f"ipc://{tmp_path}/b", lambda: None)
+    server = Server(Cores([Core(store.load(), "b", limits, 0.0)]), store, limits, f"ipc://{tmp_path}/b", lambda: None)
     server.start()
     try:
         assert {path.stat().st_mode & 0o777 for path in (tmp_path / "b", tmp_path / "b.pub")} == {0o600}

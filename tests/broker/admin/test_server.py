@@ -20,6 +20,7 @@ from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
 from broker.net.server import Server
 from broker.net.zap import make_pair, present
+from broker.shards.cores import Cores
 from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
 from tsudoi.ops.keyfiles import Owner, Role
@@ -47,7 +48,7 @@ async def running(
     store = store or MemoryStore()
     core = Core(store.load(), "broker", Limits(), 0.0)
     bind = "tcp://127.0.0.1:0" if keys else f"ipc://{tmp_path}/b"
-    server = Server(core, store, Limits(), bind, lambda: None, keys)
+    server = Server(Cores([core]), store, Limits(), bind, lambda: None, keys)
     try:
         admin = server.open_admin(at or f"ipc://{tmp_path}/b.admin", AdminService(core))
         server.start()

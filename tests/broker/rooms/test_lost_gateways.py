@@ -56,7 +56,7 @@ def test_a_living_gateway_gives_a_member_up_before_another_gets_it(broker: Broke
     broker.publish(A, released(release, 8))
     assert broker.told(B)[-1] == Reply(5, replace_address(member, offset=8))
     assert broker.core.directory.members[member.member].gateway == B
-    assert broker.core.handovers.completed == 1
+    assert broker.core.counters.handed_over == 1
     broker.publish(B, said(member, "first"))
     assert broker.texts(member.room)[-2:] == ["last", "first"]
 
@@ -91,7 +91,7 @@ def test_a_token_shown_at_another_host_takes_nobody_away_who_was_heard_lately(br
     broker.say(A, Delivered([(member.room, 1, 4)]))
     held = broker.core.directory.members[member.member]
     assert (held.gateway, held.live, held.received()) == (A, True, 4)
-    assert (broker.core.handovers.kept_back, broker.core.handovers.completed) == (1, 0)
+    assert (broker.core.counters.kept_elsewhere, broker.core.counters.handed_over) == (1, 0)
     # An answer that comes twice says nothing more.
     broker.publish(A, kept(release))
     assert broker.told(B) == []
@@ -158,7 +158,7 @@ def test_a_member_goes_from_gateway_to_gateway_so_often_only(broker: Broker) -> 
         assert isinstance(broker.told(other)[-1], Reply)
         at, other = other, at
     assert broker.ask(other, Resume(a_token(1))) == Refused(Status.BUSY, "")
-    assert broker.core.handovers.limited == 1
+    assert broker.core.counters.moved_too_often == 1
     broker.wait(1.0 / HANDOVERS_S, A, B)
     broker.told(at)
     assert broker.say(other, Request(5, Resume(a_token(1)))) == []
@@ -173,7 +173,7 @@ def test_a_gateway_that_does_not_give_up_is_not_waited_for_when_it_is_gone(broke
     broker.wait(ALIVE_S + 0.5, B)
     (reply,) = [message for message in broker.told(B) if isinstance(message, Reply)]
     assert reply == Reply(5, replace_address(member, offset=2))
-    assert broker.core.handovers.takeovers == 1
+    assert broker.core.counters.taken_over == 1
 
 
 def test_a_broker_that_stood_still_takes_no_gateway_for_dead(broker: Broker) -> None:
@@ -333,7 +333,7 @@ def test_members_of_dead_gateways_expire_in_their_time(broker: Broker) -> None:
     assert slow.member in members
     broker.wait(5.0, B)
     assert slow.member not in members
-    assert broker.core.ownership.expired == 2
+    assert broker.core.counters.expired == 2
     entries = broker.log(slow.room)
     assert [(entry.kind, entry.code) for entry in entries[-2:]] == [(EntryKind.LEFT, LeaveReason.IDLE)] * 2
 

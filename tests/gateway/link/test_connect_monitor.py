@@ -14,6 +14,7 @@ from broker.keys import key_folder
 from broker.keys.allow_list import AllowList
 from broker.net.server import Server
 from broker.net.zap import make_pair
+from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from gateway.link.broker_sockets import BrokerSockets
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey
@@ -43,7 +44,7 @@ async def connecting(endpoint: str, key: SecretKey | None) -> AsyncIterator[Brok
 async def serving(folder: Path | None, bind: str = "tcp://127.0.0.1:0") -> AsyncIterator[Server]:
     store, limits = MemoryStore(), Limits()
     ring = AllowList(folder) if folder else None
-    server = Server(Core(store.load(), "broker", limits, 0.0), store, limits, bind, lambda: None, ring)
+    server = Server(Cores([Core(store.load(), "broker", limits, 0.0)]), store, limits, bind, lambda: None, ring)
     server.start()
     try:
         yield server

@@ -13,6 +13,7 @@ import tsudoi
 from broker.config import Limits
 from broker.core import Core
 from broker.net.server import Server as BrokerServer
+from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
 from gateway.config import Config, Listener
 from gateway.process.service import DRAIN_S, Service
@@ -43,7 +44,7 @@ class Both:
         self.store = MemoryStore()
         core = Core(self.store.load(), "broker", Limits(), 0.0)
         self.context: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context() if endpoint.startswith(INPROC) else None
-        self.broker = BrokerServer(core, self.store, Limits(), endpoint, lambda: None, context=self.context)
+        self.broker = BrokerServer(Cores([core]), self.store, Limits(), endpoint, lambda: None, context=self.context)
         self.broker.start()
         self.service = Service(a_config(), endpoint, self.context)
         self.server = tsudoi.Server()

@@ -1,0 +1,276 @@
+"""This broker's part among those that share a store: take shards and load them, serve them, give them.
+
+`../shards/moves.py` decides. What waits for the store runs in threads, so the event loop serves the other shards
+meanwhile. When the lease is lost, all shards are dropped at once: what is not published by then never is.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from tsudoi.ops import logs
+from tsudoi.protocol import backbone
+from tsudoi.protocol.errors import MalformedMessage, StoreError
+
+from ..core import Core
+from ..shards.moves import cluster, decide
+from ..store.interface import Snapshot
+from ..store.sharing import Broker, SharedStore, View
+from .server import Server
+
+logger = logs.get("broker.shards")
+
+CLUSTER_S = 1.0
+"""Time between two Cluster frames to all gateways; each change is published at once, too."""
+LEAVE_S = 10.0
+"""How long a broker that stops hands its shards over; then the rest becomes free at once."""
+EARLY = 10_000
+"""Hellos that wait for shards which are being loaded."""
+
+NewCore = Callable[[Snapshot, int], Core]
+"""Called in a thread: makes the core of a shard from what the store has of it."""
+
+
+class Membership:
+    """Takes and gives shards; tells gateways who owns which."""
+
+    def __init__(self, store: SharedStore, server: Server, new_core: NewCore, endpoint: str, admin: str) -> None:
+        """Begin without a shard.
+
+        Args:
+            store: shared with the other brokers.
+            server: serves the shards.
+            new_core: makes a core; it may take long.
+            endpoint: where gateways of other machines reach this broker.
+            admin: where operators do; empty: nowhere.
+        """
+        self.name = secrets.token_hex(8)
+        self.endpoint = endpoint
+        self._admin = admin
+        self._store = store
+        self._server = server
+        self._new_core = new_core
+        self._loop = asyncio.get_running_loop()
+        # A shard that is given must not wait until others are loaded.
+        self._taking, self._giving = ThreadPoolExecutor(1, "take"), ThreadPoolExecutor(1, "give")
+        self.view = View("", [], [(0, "")] * store.shards)
+        """What the store had at the last look."""
+        self.served: dict[int, int] = {}
+        """Shard → its term."""
+        self._loading: set[int] = set()
+        self._leaving: set[int] = set()
+        """Shards that are being given."""
+        self._early: dict[int, dict[str, tuple[bytes, str]]] = {}
+        """Shard that is being loaded → gateway instance → its Hello, and its account."""
+        self._era = 0
+        """Changes when all shards are dropped: what the threads do for an earlier one counts no more."""
+        self._is_lost = False
+        """The lease was lost, and the loop does not know yet."""
+        self._unregistered = "the broker has not registered yet"
+        """Why it has no lease; empty: it has one."""
+        self._is_stopping = False
+        self._published = b""
+        self._moved = asyncio.Event()
+        """Set at each look and each shard that is taken or given."""
+        self.takeovers = 0
+        """Shards that were taken."""
+        turns = server.turns
+        turns.may_serve, turns.on_lost = self.may_serve, self.lose
+        turns.incoming.sharing = self
+
+    def start(self) -> None:
+        """Register, and serve shards as soon as there are some."""
+        server, about = self._server, Broker("", self.endpoint, self._admin, False)
+        server.membership = self
+        server.timers.every(CLUSTER_S, self._publish)
+        self._taking.submit(self._in_thread, self._store.register, about, self._on_view, self._on_lost)
+
+    def may_serve(self) -> bool:
+        """Return whether the lease holds, so that no other broker can own the shards."""
+        return not self._is_lost and self._store.may_serve()
+
+    def illness(self) -> str:
+        """Return why no shard can be served, empty if all is well. Another thread may call this."""
+        return self._unregistered
+
+    async def leave(self) -> None:
+        """Give all shards to the other brokers, a few at a time; return when that is done, or has taken too long."""
+        self._is_stopping = True
+        if not self._has_successors():
+            return
+        logger.info("handing the shards over", shards=len(self.served))
+        self._giving.submit(self._in_thread, self._store.leave)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                while (self.served or self._leaving) and self._has_successors():
+                    self._moved.clear()
+                    await self._moved.wait()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._is_stopping = True
+        self._era += 1
+        for thread in (self._taking, self._giving):
+            thread.shutdown(wait=True, cancel_futures=True)
+
+    def _has_successors(self) -> bool:
+        """Return whether other brokers can take the shards of this one."""
+        return not self._unregistered and any(
+            broker.id != self.view.me and not broker.is_leaving for broker in self.view.brokers
+        )
+
+    # --- what gateways are told -------------------------------------------------------------------------------------
+
+    def frame(self) -> bytes:
+        """Return the Cluster frame."""
+        return backbone.encode(cluster(self.view, self.endpoint, self.served, self._loading))
+
+    def missed(self, shard: int, peer: str, frame: bytes, account: str) -> None:
+        """Keep a Hello for a shard that is being loaded: it is answered as soon as the shard is served."""
+        if shard not in self._loading or sum(map(len, self._early.values())) >= EARLY:
+            return
+        try:
+            message = backbone.parse_upward_untrusted(frame)
+        except MalformedMessage:
+            return
+        if isinstance(message, backbone.Hello):
+            self._early.setdefault(shard, {})[peer] = frame, account
+
+    def _publish(self) -> None:
+        if self._server.sockets.is_open and not self._server.turns.stopped:
+            self._published = self.frame()
+            self._server.sockets.publish(backbone.CLUSTER_TOPIC, self._published)
+
+    def _publish_change(self) -> None:
+        if self.frame() != self._published:
+            self._publish()
+
+    # --- what the store tells ---------------------------------------------------------------------------------------
+
+    def _on_view(self, view: View) -> None:
+        self._soon(self._look, view)
+
+    def _on_lost(self, why: str) -> None:
+        self._is_lost = True
+        self._unregistered = why
+        self._soon(self._lost, why)
+
+    def _soon(self, action: Callable[..., object], *arguments: object) -> None:
+        """Call something in the event loop, from another thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(action, *arguments)
+
+    def _lost(self, why: str) -> None:
+        self.lose(why)
+        self._is_lost = False
+
+    def _look(self, view: View) -> None:
+        """Do what one look at the store calls for."""
+        if view.me != self.view.me:
+            logger.info("registered", broker=view.me, endpoint=self.endpoint, brokers=len(view.brokers))
+            self._warn_of_equals(view)
+        self.view, self._unregistered = view, ""
+        moves = decide(view, self.served, self._loading | self._leaving)
+        if moves.lost:
+            self.lose(f"the store has shard {moves.lost[0]} as another broker's")
+        else:
+            if moves.take and not self._is_stopping:
+                self._loading.update(moves.take)
+                self._taking.submit(self._in_thread, self._take, self._era, moves.take)
+            for shard in moves.give:
+                self._give_away(shard)
+            if moves.free:
+                self._leaving.update(moves.free)
+                self._giving.submit(self._in_thread, self._free, self._era, moves.free)
+        self._moved.set()
+        self._publish_change()
+
+    def _warn_of_equals(self, view: View) -> None:
+        for broker in view.brokers:
+            if broker.id != view.me and broker.endpoint == self.endpoint:
+                logger.warning("another broker is reached at the same address, or was a moment ago (--advertise)")
+
+    # --- shards come ------------------------------------------------------------------------------------------------
+
+    def _in_thread(self, work: Callable[..., object], *arguments: object) -> None:
+        """Do work that waits for the store. If it fails, the lease is as good as lost."""
+        era = self._era
+        try:
+            work(*arguments)
+        except StoreError as exc:
+            self._soon(self._lose_of, era, str(exc))
+        except Exception:
+            logger.exception("a shard could not be moved")
+            self._soon(self._lose_of, era, "a fault of the broker")
+
+    def _take(self, era: int, shards: list[int]) -> None:
+        if era != self._era:
+            return
+        terms = self._store.take(shards)
+        self._soon(self._not_taken, era, [shard for shard in shards if shard not in terms])
+        for shard, term in sorted(terms.items()):
+            if era == self._era and not self._is_stopping:
+                core = self._new_core(self._store.load(shard), shard)
+                self._soon(self._serve, era, shard, term, core)
+
+    def _not_taken(self, era: int, shards: Iterable[int]) -> None:
+        if era == self._era:
+            self._loading.difference_update(shards)
+
+    def _serve(self, era: int, shard: int, term: int, core: Core) -> None:
+        if era != self._era:
+            return
+        self._loading.discard(shard)
+        self.served[shard] = term
+        self.takeovers += 1
+        self._server.begin_core(core)
+        for peer, (frame, account) in self._early.pop(shard, {}).items():
+            core.handle_untrusted(peer, frame, self._server.moment(), account)
+        rooms, members = len(core.directory.rooms), len(core.directory.members)
+        logger.info("serving a shard", shard=shard, term=term, rooms=rooms, members=members)
+        self._publish_change()
+        self._moved.set()
+        self._server.turns.pump()
+
+    # --- shards go --------------------------------------------------------------------------------------------------
+
+    def _give_away(self, shard: int) -> None:
+        """Let a shard's last turn be committed and published, and then make it free."""
+        era = self._era
+        del self.served[shard]
+        self._leaving.add(shard)
+
+        def ended() -> None:
+            self._publish_change()
+            self._giving.submit(self._in_thread, self._free, era, [shard])
+
+        self._server.turns.end_shard(shard, ended)
+
+    def _free(self, era: int, shards: list[int]) -> None:
+        if era == self._era:
+            self._store.give(shards)
+            self._soon(self._given, era, shards)
+
+    def _given(self, era: int, shards: list[int]) -> None:
+        if era == self._era:
+            self._leaving.difference_update(shards)
+            logger.info("shards were given away", shards=", ".join(map(str, shards)))
+            self._moved.set()
+
+    def _lose_of(self, era: int, why: str) -> None:
+        if era == self._era:
+            self.lose(why)
+
+    def lose(self, why: str) -> None:
+        """Drop all shards: another broker may own them, or what the store has of them is not known."""
+        if not (self.served or self._loading or self._leaving):
+            return
+        logger.error("all shards are dropped", why=why, shards=len(self.served))
+        self._era += 1
+        self._server.turns.drop_shards()
+        for shards in (self.served, self._loading, self._leaving, self._early):
+            shards.clear()
+        self._moved.set()
+        self._publish_change()

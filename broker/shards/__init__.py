@@ -1,0 +1,1 @@
+"""How brokers that share a store divide its shards among them; pure."""
