@@ -1,13 +1,14 @@
 """A gateway reduced to its links: it speaks with brokers that share a store, for tests of these."""
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import zmq
-import zmq.asyncio
 
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
@@ -26,12 +27,11 @@ class ClusterGateway:
 
     def __init__(self, endpoint: str, name: str = "") -> None:
         self.instance = backbone.new_instance(name, f"{next(_runs):016x}")
-        self._context = zmq.asyncio.Context()
-        self._dealers: dict[str, zmq.asyncio.Socket] = {}
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._dealers: dict[str, zmq.Socket[bytes]] = {}
         self._sub = self._context.socket(zmq.SUB)
         for topic in (backbone.own_topic(self.instance), backbone.CLUSTER_TOPIC, b"r"):
             self._sub.setsockopt(zmq.SUBSCRIBE, topic)
-        self._tasks: list[asyncio.Task[None]] = []
         self.owners: dict[int, tuple[int, str]] = {}
         """Shard → (term, endpoint of its owner)."""
         self.links: dict[int, Link] = {}
@@ -45,15 +45,13 @@ class ClusterGateway:
 
     async def __aenter__(self) -> "ClusterGateway":
         self._connect(self._endpoint)
-        for work in (self._receive_news(), self._go_on()):
-            self._tasks.append(asyncio.create_task(work))
+        self._task = asyncio.create_task(self._go_on())
         await self.until(lambda: bool(self.owners))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
         self._context.destroy(linger=0)
 
     # --- what a test does -------------------------------------------------------------------------------------------
@@ -62,9 +60,8 @@ class ClusterGateway:
         """Wait for a condition."""
         async with asyncio.timeout(patience_s):
             while not holds():
-                for task in self._tasks:
-                    if task.done():
-                        task.result()
+                if self._task.done():
+                    self._task.result()
                 await asyncio.sleep(WATCH_S)
 
     async def owned(self, patience_s: float = PATIENCE_S) -> None:
@@ -133,11 +130,15 @@ class ClusterGateway:
             socket.setsockopt(zmq.RECONNECT_IVL_MAX, 100)
         dealer.connect(endpoint)
         self._sub.connect(backbone.publish_endpoint(endpoint))
-        self._tasks.append(asyncio.create_task(self._receive_answers(endpoint, dealer)))
 
     async def _go_on(self) -> None:
         ticked_at = 0.0
         while True:
+            for socket in list(self._dealers.values()):
+                for frame in drained(socket):
+                    self._take_answer(frame)
+            for frame in drained(self._sub):
+                self._take_news(frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :])
             now = time.monotonic()
             if is_due := now - ticked_at >= CANARY_S:
                 ticked_at = now
@@ -154,36 +155,32 @@ class ClusterGateway:
                     self._send(self._dealers[endpoint], frames)
             await asyncio.sleep(WATCH_S)
 
-    def _send(self, dealer: zmq.asyncio.Socket, frames: list[bytes]) -> None:
+    def _send(self, dealer: "zmq.Socket[bytes]", frames: list[bytes]) -> None:
         for frame in backbone.pack_frames(frames):
-            if int(dealer.getsockopt(zmq.EVENTS)) & zmq.POLLOUT:
-                zmq.Socket.send(dealer, frame, zmq.NOBLOCK)
+            with contextlib.suppress(zmq.Again):
+                dealer.send(frame, zmq.NOBLOCK)
 
-    async def _receive_answers(self, endpoint: str, dealer: zmq.asyncio.Socket) -> None:
-        while True:
-            for frame in backbone.unpack_frames_untrusted(await dealer.recv()):
-                shard, inner = backbone.split_shard_untrusted(frame)
-                message = backbone.parse_downward_untrusted(inner)
-                if isinstance(message, Cluster):
-                    self._learn(message)
-                elif shard is not None:
-                    self.links[shard].handle(message, time.monotonic())
+    def _take_answer(self, carrier: bytes) -> None:
+        for frame in backbone.unpack_frames_untrusted(carrier):
+            shard, inner = backbone.split_shard_untrusted(frame)
+            message = backbone.parse_downward_untrusted(inner)
+            if isinstance(message, Cluster):
+                self._learn(message)
+            elif shard is not None:
+                self.links[shard].handle(message, time.monotonic())
 
-    async def _receive_news(self) -> None:
-        while True:
-            frame = await self._sub.recv()
-            topic, body = frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
-            if topic == backbone.CLUSTER_TOPIC:
-                told = backbone.parse_downward_untrusted(body)
-                assert isinstance(told, Cluster)
-                self._learn(told)
-            elif (room := backbone.topic_room(topic)) is not None:
-                self._hear(room, backbone.parse_news_untrusted(body))
-            else:
-                for part in backbone.unpack_frames_untrusted(body):
-                    shard, inner = backbone.split_shard_untrusted(part)
-                    assert shard is not None
-                    self._take_bundle(self.links[shard], backbone.parse_bundle_untrusted(inner))
+    def _take_news(self, topic: bytes, body: bytes) -> None:
+        if topic == backbone.CLUSTER_TOPIC:
+            told = backbone.parse_downward_untrusted(body)
+            assert isinstance(told, Cluster)
+            self._learn(told)
+        elif (room := backbone.topic_room(topic)) is not None:
+            self._hear(room, backbone.parse_news_untrusted(body))
+        else:
+            for part in backbone.unpack_frames_untrusted(body):
+                shard, inner = backbone.split_shard_untrusted(part)
+                assert shard is not None
+                self._take_bundle(self.links[shard], backbone.parse_bundle_untrusted(inner))
 
     def _take_bundle(self, link: Link, bundle: backbone.Bundle) -> None:
         now = time.monotonic()
@@ -214,6 +211,13 @@ class ClusterGateway:
                     link.tick(time.monotonic())
             if shard not in self.links:
                 self.links[shard] = Link(20_000, 5.0, Counters())
+
+
+def drained(socket: "zmq.Socket[bytes]") -> Iterator[bytes]:
+    """Yield the frames that have come."""
+    with contextlib.suppress(zmq.Again):
+        while True:
+            yield socket.recv(zmq.NOBLOCK)
 
 
 _runs = itertools.count(1)
