@@ -87,6 +87,7 @@ def configure(context: click.Context) -> Config:
         raise click.UsageError(
             "--webhook needs --auth-key or --auth-secret, the file with what its tokens are signed with"
         )
+    brokers = tuple(dict.fromkeys(filter(None, config.broker)))
     tcp = config.tcp
     if listeners and context.get_parameter_source("tcp") is ParameterSource.DEFAULT:
         tcp = ()
@@ -96,11 +97,11 @@ def configure(context: click.Context) -> Config:
         webhook=with_both_families(config.webhook, (*tcp, *listeners)),
         udp=with_both_families(config.udp),
         # A constant name: a broker of our own keeps the members of this gateway's earlier runs under it.
-        name=config.name if config.broker else config.name or "embedded",
-        broker=config.broker or None,
+        name=config.name if brokers else config.name or "embedded",
+        broker=brokers,
         settings=replace(config.settings, auth=config.auth if config.verifies else "off"),
         file=context.params["config"],
-        key=choose_key(config.broker or None, config.key_file, config.name, config.insecure),
+        key=choose_key(brokers, config.key_file, config.name, config.insecure),
         overridden=overridden(context),
     )
 

@@ -346,9 +346,10 @@ class Config:
         parse=partial(parse_listener, takes_options=False),
         metavar="HOST:PORT",
     )
-    broker: str | None = setting(
-        None,
-        "A running broker, `tcp://HOST:PORT` or `ipc://PATH`. Without it the gateway has a broker of its own.",
+    broker: tuple[str, ...] = setting(
+        (),
+        "A running broker, `tcp://HOST:PORT` or `ipc://PATH`; without it the gateway has a broker of its own. May be"
+        " given several times for brokers that share a store: the gateway finds all of them if it reaches one.",
         parse=_or_empty(parse_to_connect),
         metavar="ENDPOINT",
     )

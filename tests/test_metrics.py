@@ -48,7 +48,7 @@ def check_labels(rows: list[Row]) -> None:
 def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
     async def scenario() -> None:
         listener = Listener("127.0.0.1", 0)
-        service = Service(Config(tcp=(listener,), udp=(listener,), data=Path("unused")), f"ipc://{tmp_path}/b")
+        service = Service(Config(tcp=(listener,), udp=(listener,), data=Path("unused")), [f"ipc://{tmp_path}/b"])
         rows = gateway_metrics.rows(service)
         check_labels(rows)
         by_label = service.counters.refusals, service.counters.webhook_answers

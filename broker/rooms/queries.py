@@ -9,8 +9,9 @@ from tsudoi.protocol import backbone
 from ..store.interface import FOREVER, RestrictionKind
 from .directory import Directory
 
-LISTED = 100
-"""Members, rooms or bans in one page; a member reads pages of a few."""
+LISTED = 500
+"""Members, rooms or bans in one page. A member reads pages of a few; of rooms, a gateway asks each shard for a few more
+than its share."""
 LISTED_ROOMS = 1_000
 """Names in one list of rooms; a gateway asks for no more."""
 
@@ -28,8 +29,8 @@ def positions(directory: Directory, claims: Sequence[tuple[int, int, int, int]])
 
 def list_rooms(directory: Directory, limit: int) -> backbone.Rooms:
     """Return the names of the newest rooms, oldest first."""
-    newest = islice(reversed(directory.by_name), min(max(limit, 1), LISTED_ROOMS))
-    return backbone.Rooms(list(newest)[::-1])
+    newest = list(islice(reversed(directory.by_name.values()), min(max(limit, 1), LISTED_ROOMS)))[::-1]
+    return backbone.Rooms([room.name for room in newest], [room.id for room in newest])
 
 
 def who(directory: Directory, question: backbone.Who, wall_ms: int) -> backbone.Present:
@@ -43,8 +44,9 @@ def who(directory: Directory, question: backbone.Who, wall_ms: int) -> backbone.
 def browse(directory: Directory, question: backbone.Browse) -> backbone.Browsed:
     """Return a page of the rooms: name, number of members, whether it has a password."""
     rooms = directory.by_name
-    page = _page(rooms.values(), question.skip, question.limit)
-    return backbone.Browsed(len(rooms), [(r.name, len(r.members), bool(r.password_hash)) for r in page])
+    page = list(_page(rooms.values(), question.skip, question.limit))
+    rows: list[tuple[str, int, bool]] = [(room.name, len(room.members), bool(room.password_hash)) for room in page]
+    return backbone.Browsed(len(rooms), rows, [room.id for room in page])
 
 
 def bans(directory: Directory, question: backbone.Bans, wall_ms: int) -> backbone.Banned:

@@ -83,7 +83,7 @@ class CatchUp(Component):
             state.replaying = False
             if room.members.get(member.id) is not member or member.id not in room.waiting:
                 return
-            if not isinstance(answer, Replayed) or self.fencing.is_fenced(now):
+            if not isinstance(answer, Replayed) or self.fencing.is_fenced(room.shard, now):
                 return
             if answer.epoch == 0:
                 self.closed_rooms.log_is_gone(room)
@@ -93,7 +93,7 @@ class CatchUp(Component):
                     self._go_on(member, now)
 
         state.replaying = True
-        self.out.ask(question, now, answered)
+        self.out.ask(room.shard, question, now, answered)
 
     def _send_history(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
         self._send(member, backlog.history(answer.entries, state))
@@ -106,7 +106,7 @@ class CatchUp(Component):
         if answer.first > member.cursor + 1:
             self.counters.lost_entries += answer.first - member.cursor - 1
             member.cursor = answer.first - 1
-            self.fencing.reconcile()
+            self.fencing.reconcile(room.shard)
         begun = member.cursor
         missed: list[Entry] = []
         for entry in answer.entries:

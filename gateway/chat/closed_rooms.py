@@ -53,14 +53,14 @@ class ClosedRooms(Component):
                 self.send_to(member, encode_closing(member.dialect, room.name, "closed", text))
             self._told[member.id] = None
             drop_oldest(self._told, TOLD)
-            self._publish_left(room.id, member.id)
+            self._publish_left(room.shard, room.id, member.id)
         self.leaving.drop(member)
 
-    def was_told(self, room_id: int, member_id: int) -> bool:
-        """Return whether a member was notified that its room is closed; if so, report it again."""
+    def was_told(self, shard: int, room_id: int, member_id: int) -> bool:
+        """Return whether a member was notified that its room is closed; if so, report it again to the shard."""
         if member_id in self._told:
-            self._publish_left(room_id, member_id)
+            self._publish_left(shard, room_id, member_id)
         return member_id in self._told
 
-    def _publish_left(self, room_id: int, member_id: int) -> None:
-        self.out.publish(Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))
+    def _publish_left(self, shard: int, room_id: int, member_id: int) -> None:
+        self.out.publish(shard, Item(EntryKind.LEFT, room_id, member_id, "", LeaveReason.LEFT))

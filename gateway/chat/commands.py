@@ -12,7 +12,6 @@ from tsudoi.protocol.backbone import (
     Answer,
     Banned,
     Bans,
-    Browse,
     Browsed,
     Done,
     Entry,
@@ -32,6 +31,7 @@ from tsudoi.protocol.client.phrases import HELP, Phrase
 from tsudoi.protocol.client.slash_commands import Command, Misused, Unknown
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
+from ..link import merging
 from . import audience, command_answers, render
 from .command_answers import PAGE, speaks_japanese
 from .leave import Leaving
@@ -95,10 +95,10 @@ class Commands(Component):
             for line in held:
                 self.take_line(member, line, now)
 
-        self.out.ask(HashPassword(member.room.id, member.id, password), now, answered)
+        self.out.ask(member.room.shard, HashPassword(member.room.id, member.id, password), now, answered)
 
     def _publish(self, item: Item, member: Member) -> None:
-        if not self.out.publish(item):
+        if not self.out.publish(member.room.shard, item):
             self.counters.window_full += 1
             self._answer(member, Phrase.BUSY)
 
@@ -128,7 +128,7 @@ class Commands(Component):
             case slash_commands.Who(page):
                 self._ask_page(member, Who(room.id, (page - 1) * PAGE, PAGE), Present, page, now)
             case slash_commands.Rooms(page):
-                self._ask_page(member, Browse((page - 1) * PAGE, PAGE), Browsed, page, now)
+                self._ask_rooms(member, page, now)
             case slash_commands.Bans(page):
                 self._ask_page(member, Bans(room.id, member.id, (page - 1) * PAGE, PAGE), Banned, page, now)
             case slash_commands.History(count):
@@ -159,19 +159,34 @@ class Commands(Component):
             elif not isinstance(answer, Done):
                 self._answer(member, Phrase.BUSY)
 
-        self.out.ask(question, now, answered)
+        self.out.ask(member.room.shard, question, now, answered)
 
     def _ask_page(
-        self, member: Member, question: Question, kind: type[Present | Browsed | Banned], page: int, now: float
+        self, member: Member, question: Question, kind: type[Present | Banned], page: int, now: float
     ) -> None:
-        def answered(answer: Present | Browsed | Banned) -> None:
-            pages = max(-(-answer.count // PAGE), 1)
-            if page > pages:
-                self._answer(member, Phrase.NO_SUCH_PAGE, str(pages))
-            else:
-                self._send(member, command_answers.page_datagrams(member, answer, page, pages))
+        self._ask(member, question, kind, now, lambda answer: self._send_page(member, answer, page))
 
-        self._ask(member, question, kind, now, answered)
+    def _send_page(self, member: Member, answer: Present | Browsed | Banned, page: int) -> None:
+        pages = max(-(-answer.count // PAGE), 1)
+        if page > pages:
+            self._answer(member, Phrase.NO_SUCH_PAGE, str(pages))
+        else:
+            self._send(member, command_answers.page_datagrams(member, answer, page, pages))
+
+    def _ask_rooms(self, member: Member, page: int, now: float) -> None:
+        """Ask all shards for a page of the rooms. If some do not answer, the page ends with the answer busy."""
+        skip = (page - 1) * PAGE
+        question = merging.page_of_each(skip, PAGE, len(self.members.by_shard))
+
+        def answered(answers: list[Answer | None], now: float) -> None:
+            if member.leaving:
+                return
+            if (rooms := merging.merge_page(answers, question, skip, PAGE)) is not None:
+                self._send_page(member, rooms, page)
+            if not all(isinstance(answer, Browsed) for answer in answers):
+                self._answer(member, Phrase.BUSY)
+
+        self.out.ask_all(question, now, answered)
 
     def _look_back(self, member: Member, count: int, end: int, found: list[Entry], portions: int, now: float) -> None:
         """Search the log backwards for messages.

@@ -58,7 +58,7 @@ class Deliver(Component):
         room.known_last = max(room.known_last, news.last)
         if room.repairing:
             return
-        if self.fencing.is_fenced(now):
+        if self.fencing.is_fenced(room.shard, now):
             self.members.unsettled[room.id] = room
             return
         if news.entries and news.entries[0].offset <= room.position and _is_another_log(room, news.entries):
@@ -130,9 +130,9 @@ class Deliver(Component):
                 encoded = style
             fan_out(listener, recipients, payload, _slot_in(recipients, sender))
 
-    def check_positions(self, now: float) -> None:
-        """Ask for the positions of all rooms, and report all: news or reports may have been lost."""
-        rooms = self.members.rooms
+    def check_positions(self, shard: int, now: float) -> None:
+        """Ask for the positions of all rooms of a shard, and report all: news or reports may have been lost."""
+        rooms = self.members.by_shard[shard]
         for room in rooms.values():
             self.reports.note(room)
 
@@ -145,12 +145,13 @@ class Deliver(Component):
 
         own = [(room.id, room.epoch, room.position, room.at_ms) for room in rooms.values()]
         for start in range(0, len(own), POSITIONS_AT_ONCE):
-            self.out.ask(Positions(own[start : start + POSITIONS_AT_ONCE]), now, answered)
+            self.out.ask(shard, Positions(own[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
         """Continue in rooms where an answer is missing or the replay limiter delayed a replay."""
         self.reports.report_if_due(now)
-        if self.fencing.tick(now):
+        fenced = self.fencing.tick(now)
+        if len(fenced) == len(self.members.by_shard):
             return
         self.events.tick(now)
         self.unknown_members.tick(now)
@@ -158,6 +159,8 @@ class Deliver(Component):
         for room in list(unsettled.values()):
             if self.members.rooms.get(room.id) is not room:
                 del unsettled[room.id]
+            elif room.shard in fenced:
+                continue
             elif room.repairing:
                 if room.limiter is not None and room.limiter.waits:
                     self.gaps.repair(room, now)

@@ -37,7 +37,10 @@ class DeliveryReports(Component):
 
     def report(self) -> None:
         """Report now."""
-        positions = [(room.id, room.epoch, room.position) for room in self._moved.values() if room.members]
+        by_shard: dict[int, list[tuple[int, int, int]]] = {}
+        for room in self._moved.values():
+            if room.members:
+                by_shard.setdefault(room.shard, []).append((room.id, room.epoch, room.position))
         self._moved.clear()
-        if positions:
-            self.out.notify(Delivered(positions))
+        for shard, positions in by_shard.items():
+            self.out.notify(shard, Delivered(positions))

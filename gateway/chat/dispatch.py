@@ -4,13 +4,13 @@
 """
 
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Adopt, Release
+from tsudoi.protocol.backbone import Adopt, Cluster, Item, Release
 from tsudoi.protocol.errors import MalformedMessage
 
 from ..config import Settings
 from ..counters import Counters
 from ..join.rate_keys import RateKeys
-from ..link.link import Link
+from ..link.routes import Routes, unpack_untrusted
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
 from .address_moves import AddressMoves
@@ -42,10 +42,11 @@ class ChatCore:
     """The components of a gateway, connected to each other."""
 
     def __init__(
-        self, settings: Settings, link: Link, out: Outbound, counters: Counters, listeners: list[Bound]
+        self, settings: Settings, routes: Routes, out: Outbound, counters: Counters, listeners: list[Bound]
     ) -> None:
         """Begin without members; `listeners` has an item for each UDP listener."""
-        self.link, self.counters = link, counters
+        self.routes, self.counters = routes, counters
+        routes.on_split = self._split
         self.members = members = Members()
         self._rate_keys = rate_keys = RateKeys(settings)
         shared = settings, members, out, counters
@@ -55,7 +56,7 @@ class ChatCore:
         # Broker to members.
         events, self.reports = RoomEvents(*shared, leaving), DeliveryReports(*shared)
         unknown_members = UnknownMembers(*shared, leaving)
-        fencing = Fencing(*shared, link, leaving, unknown_members)
+        self.fencing = fencing = Fencing(*shared, routes, leaving, unknown_members)
         catch_up = CatchUp(*shared, groups, events, closed, fencing)
         gaps = Gaps(*shared, catch_up, closed, fencing)
         self.deliver = Deliver(*shared, gaps, catch_up, events, closed, fencing, self.reports, unknown_members)
@@ -76,52 +77,80 @@ class ChatCore:
         self.announce = moves.announce
         self.leave = leaving.leave
 
+    def topics_of(self, shard: int) -> list[bytes]:
+        """Return the topics of all rooms of a shard that have members here."""
+        return [backbone.room_topic(room_id) for room_id in self.members.by_shard[shard]]
+
     def count_addresses_again(self) -> None:
         """Count the members of addresses again: `--unlimited` has changed."""
         self.members.change_rate_keys(lambda ip: self._rate_keys.of(sockaddr.text_of(ip)) if any(ip) else "")
 
-    def handle_news(self, frame: bytes, now: float) -> None:
-        """Handle one frame from the broker's PUB side; news of rooms without members here are ignored."""
+    def handle_news(self, endpoint: str, frame: bytes, now: float) -> None:
+        """Handle one frame from the PUB side of the broker at an endpoint.
+
+        News of rooms without members here are ignored. News of a room come from a former owner, too: they are in the
+        log, so they are the same.
+        """
         topic, body = frame[: backbone.TOPIC_SIZE], frame[backbone.TOPIC_SIZE :]
         room_id = backbone.topic_room(topic)
         try:
-            if room_id is None:
-                self._handle_bundle(backbone.parse_bundle_untrusted(body), now)
-            elif room := self.members.rooms.get(room_id):
-                self.deliver.handle_news(room, backbone.parse_news_untrusted(body), now)
+            if room_id is not None:
+                if room := self.members.rooms.get(room_id):
+                    self.deliver.handle_news(room, backbone.parse_news_untrusted(body), now)
+            elif topic == backbone.CLUSTER_TOPIC:
+                cluster = backbone.parse_downward_untrusted(body)
+                if isinstance(cluster, Cluster):
+                    self.routes.take_cluster(endpoint, cluster, now)
+            else:
+                for shard, each in unpack_untrusted(body):
+                    if (shard or 0) < len(self.routes.links):
+                        self._handle_bundle(shard or 0, backbone.parse_bundle_untrusted(each), now)
         except MalformedMessage:
             self.counters.malformed_frames += 1
 
-    def _handle_bundle(self, bundle: backbone.Bundle, now: float) -> None:
-        """Handle what is published for this gateway alone."""
+    def _handle_bundle(self, shard: int, bundle: backbone.Bundle, now: float) -> None:
+        """Handle what a shard's broker publishes for this gateway alone."""
+        routes = self.routes
         if bundle.accepted:
-            self.link.handle_accepted(bundle.broker, bundle.accepted, now)
+            routes.handle_accepted(shard, bundle.broker, bundle.accepted, now)
         for room_id, news in bundle.news:
             if room := self.members.rooms.get(room_id):
                 self.deliver.handle_news(room, news, now)
         for number in bundle.canaries:
-            if not self.link.handle_canary(number, now):
-                self.deliver.check_positions(now)
+            if not routes.handle_canary(shard, bundle.broker, number, now):
+                self.deliver.check_positions(shard, now)
+        if bundle.canaries and routes.owners is not None:
+            # A shard that has moved should not wait for the next tick.
+            self.fencing.look(shard, now)
 
-    def handle_answer(self, frame: bytes, now: float) -> None:
-        """Handle one frame from the command socket."""
+    def handle_answer(self, endpoint: str, frame: bytes, now: float) -> None:
+        """Handle one frame from the command socket of the broker at an endpoint."""
         try:
-            for each in backbone.unpack_frames_untrusted(frame):
-                message = backbone.parse_downward_untrusted(each)
-                self.link.handle(message, now)
+            for shard, message in self.routes.receive_untrusted(endpoint, frame, now):
                 match message:
                     case Release():
-                        self._handover.release(message, now)
+                        self._handover.release(shard, message, now)
                     case Adopt(adoptions):
-                        self._handover.adopt(adoptions, now)
+                        self._handover.adopt(shard, adoptions, now)
         except MalformedMessage:
             self.counters.malformed_frames += 1
+
+    def _split(self, items: list[Item]) -> None:
+        """Divide rooms between the shards of a store that several brokers share; publish what no broker has accepted.
+
+        At the start there is nothing yet. Otherwise the rooms have moved to such a store, with the brokers stopped.
+        """
+        self.members.split(len(self.routes.links))
+        self.fencing.split(len(self.routes.links))
+        for item in items:
+            if room := self.members.rooms.get(item.room):
+                self.routes.publish(room.shard, item)
 
     def tick(self, now: float) -> None:
         """Run the periodic work. Call it every `canary.CANARY_S`."""
         if stood_still_s := self.members.standstills.tick(now):
-            self.link.postpone(stood_still_s)
-        self.link.tick(now)
+            self.routes.postpone(stood_still_s)
+        self.routes.tick(now)
         self.flooding.tick(now)
-        self.leaving.tick(now, self.link.is_alive(now))
+        self.leaving.tick(now, self.routes.is_alive)
         self.deliver.tick(now)

@@ -12,7 +12,7 @@ from ..listeners import sockaddr
 from .address_moves import AddressMoves
 from .crowded_addresses import CrowdedAddresses
 from .idle import IdleWheel
-from .members import CatchUpState, Member, Room
+from .members import CatchUpState, Member
 from .outbound import Component
 
 UNKNOWN_IP = bytes(4)
@@ -58,9 +58,9 @@ class Enter(Component):
     def _new_member(self, granted: Granted, token: bytes, now: float) -> Member:
         room = self.members.rooms.get(granted.room)
         if room is None:
-            room = self.members.rooms[granted.room] = Room.from_grant(granted)
+            room = self.members.add_room(granted)
             # Once the subscription is live, the broker sends the room's position.
-            self.out.subscribe(room_topic(room.id))
+            self.out.subscribe(room.shard, room_topic(room.id))
         try:
             ip, rate_key = sockaddr.parse_ip(granted.ip), self.rate_keys.of(granted.ip)
         except ValueError:

@@ -3,6 +3,8 @@
 The broker does so when nothing has come from a gateway for some time. Each canary that comes back renews the gateway's
 lease (`link/canary.py`). Without a lease the gateway is fenced: it delivers nothing until it has asked the broker which
 members it still owns (reconcile), and dropped the others. It also asks when it has lost news of its members.
+
+Each shard has a lease of its own, so the end of one broker fences only the rooms of its shards.
 """
 
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
-from ..link.link import Link
+from ..link.routes import Routes
 from .leave import Leaving
 from .outbound import Component
 from .unknown_members import UnknownMembers
@@ -21,66 +23,84 @@ RECONCILES = 3
 """Most questions in a row, if members enter between a question and its answer."""
 
 
+@dataclass(slots=True)
+class _Fence:
+    """The state of one shard."""
+
+    is_fenced: bool = True
+    is_asking: bool = False
+    has_lost_news: bool = False
+    asked_at: float = float("-inf")
+
+
 @dataclass(slots=True, eq=False)
 class Fencing(Component):
-    """Knows whether this gateway may deliver."""
+    """Knows of which shards' rooms this gateway may deliver."""
 
-    link: Link
+    routes: Routes
     leaving: Leaving
     unknown_members: UnknownMembers
-    on_reconciled: Callable[[float], None] = field(init=False)
-    """Set by `Deliver`; called when delivery may continue."""
-    _fenced: bool = True
-    _asking: bool = False
-    _has_lost_news: bool = False
-    _asked_at: float = float("-inf")
+    on_reconciled: Callable[[int, float], None] = field(init=False)
+    """Set by `Deliver`; called when delivery of a shard's rooms may continue."""
+    _fences: list[_Fence] = field(default_factory=lambda: [_Fence()])
+    """By shard."""
 
-    def is_fenced(self, now: float) -> bool:
-        """Return whether another gateway may already own this gateway's members."""
-        if not self._fenced and not self.link.canary.has_lease(now):
-            self._fenced = True
+    def split(self, shards: int) -> None:
+        """Begin again, fenced, with so many shards."""
+        self._fences = [_Fence() for _ in range(shards)]
+
+    def is_fenced(self, shard: int, now: float) -> bool:
+        """Return whether another gateway may already own this gateway's members in the rooms of a shard."""
+        fence = self._fences[shard]
+        if not fence.is_fenced and not self.routes.links[shard].canary.has_lease(now):
+            fence.is_fenced = True
             self.counters.fenced += 1
-        return self._fenced
+        return fence.is_fenced
 
-    def tick(self, now: float) -> bool:
-        """Reconcile if that is needed and possible; return whether this gateway is fenced."""
-        is_fenced = self.is_fenced(now)
-        has_lost_news = self._has_lost_news and now - self._asked_at >= PAUSE_S
-        wanted = self.link.canary.has_lease(now) if is_fenced else has_lost_news or self.link.requests.in_doubt
-        if wanted and not self._asking:
-            self._reconcile(now, RECONCILES - 1)
+    def tick(self, now: float) -> set[int]:
+        """Reconcile where that is needed and possible; return the shards that are fenced."""
+        return {shard for shard in range(len(self._fences)) if self.look(shard, now)}
+
+    def look(self, shard: int, now: float) -> bool:
+        """Reconcile a shard if that is needed and possible; return whether it is fenced."""
+        fence, link, is_fenced = self._fences[shard], self.routes.links[shard], self.is_fenced(shard, now)
+        has_lost_news = fence.has_lost_news and now - fence.asked_at >= PAUSE_S
+        wanted = link.canary.has_lease(now) if is_fenced else has_lost_news or link.requests.in_doubt
+        if wanted and not fence.is_asking:
+            self._reconcile(shard, now, RECONCILES - 1)
         return is_fenced
 
-    def reconcile(self) -> None:
-        """Ask soon which members this gateway owns: the news of some may be lost."""
-        self._has_lost_news = True
+    def reconcile(self, shard: int) -> None:
+        """Ask soon which members of a shard this gateway owns: the news of some may be lost."""
+        self._fences[shard].has_lost_news = True
 
-    def _reconcile(self, now: float, repeats: int) -> None:
-        """Ask the broker which members are this gateway's."""
-        self._asking, was_fenced = True, self._fenced
-        self.link.requests.in_doubt = self._has_lost_news = False
-        self._asked_at = now
+    def _reconcile(self, shard: int, now: float, repeats: int) -> None:
+        """Ask the broker which members of a shard are this gateway's."""
+        fence, link = self._fences[shard], self.routes.links[shard]
+        fence.is_asking, was_fenced = True, fence.is_fenced
+        link.requests.in_doubt = fence.has_lost_news = False
+        fence.asked_at = now
 
         def answered(answer: Answer | None, now: float) -> None:
-            self._asking = False
-            if not isinstance(answer, Reconciled) or not self.link.canary.has_lease(now):
-                self.link.requests.in_doubt = True
+            fence.is_asking = False
+            if not isinstance(answer, Reconciled) or not link.canary.has_lease(now):
+                link.requests.in_doubt = True
                 return
-            if self._fenced and not was_fenced:
+            if fence.is_fenced and not was_fenced:
                 return  # the answer may be older than the fencing; a tick asks again
-            rooms = self.members.rooms
+            rooms = self.members.by_shard[shard]
             if repeats and any(not asked.issuperset(room.members) for room in rooms.values()):
                 # Members have entered meanwhile. Their grants may be old: another gateway may own them by now.
-                self._reconcile(now, repeats - 1)
+                self._reconcile(shard, now, repeats - 1)
                 return
             elsewhere = set(answer.elsewhere)
             for room in list(rooms.values()):
                 for member_id in elsewhere.intersection(room.members):
                     self.leaving.drop(room.members[member_id])
-            self.leaving.repeat_all()
-            self.unknown_members.note(answer.unknown, now)
-            self._fenced = False
-            self.on_reconciled(now)
+            self.leaving.repeat_all(shard)
+            self.unknown_members.note(shard, answer.unknown, now)
+            fence.is_fenced = False
+            self.on_reconciled(shard, now)
 
-        asked = {member_id for room in self.members.rooms.values() for member_id in room.members}
-        self.out.ask(Reconcile(list(asked)), now, answered)
+        asked = {member_id for room in self.members.by_shard[shard].values() for member_id in room.members}
+        self.out.ask(shard, Reconcile(list(asked)), now, answered)

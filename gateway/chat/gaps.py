@@ -52,16 +52,17 @@ class Gaps(Component):
             room.repairing = False
             if self.members.rooms.get(room.id) is not room:
                 return
-            if isinstance(answer, Replayed) and not self.fencing.is_fenced(now):
+            if isinstance(answer, Replayed) and not self.fencing.is_fenced(room.shard, now):
                 self._take(room, answer, now)
 
-        self.out.ask(Replay(room.id, room.epoch, room.position, max(portion, 1), room.at_ms), now, answered)
+        question = Replay(room.id, room.epoch, room.position, max(portion, 1), room.at_ms)
+        self.out.ask(room.shard, question, now, answered)
 
     def doubt(self, room: Room, now: float) -> None:
         """Ask the log whether it goes on from what was received here: it may be an older one, or a new epoch's."""
         room.is_stale = True
         self.members.unsettled[room.id] = room
-        if not room.repairing and not self.fencing.is_fenced(now):
+        if not room.repairing and not self.fencing.is_fenced(room.shard, now):
             self.repair(room, now)
 
     def _take(self, room: Room, answer: Replayed, now: float) -> None:
@@ -78,7 +79,7 @@ class Gaps(Component):
             room.position = room.last_not_joined = answer.first - 1
             room.at_ms = 0
             # Among the lost entries may be one that removed a member.
-            self.fencing.reconcile()
+            self.fencing.reconcile(room.shard)
         room.known_last = max(room.known_last, answer.last)
         if room.limiter is not None:
             room.limiter.sent(len(answer.entries))
@@ -105,4 +106,4 @@ class Gaps(Component):
             room.at_ms = 0
             for member in room.members.values():
                 member.cursor = min(member.cursor, position)
-        self.fencing.reconcile()
+        self.fencing.reconcile(room.shard)

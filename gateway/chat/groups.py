@@ -48,4 +48,4 @@ class Groups(Component):
         """Publish a member's address, and the offset up to which it has received its room."""
         assert member.address is not None
         where = kept_address.write(member.address, member.listener)
-        self.out.publish(Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))
+        self.out.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

@@ -35,14 +35,14 @@ class Handover(Component):
     _answered: dict[str, float] = field(default_factory=dict)
     """Handovers that were answered. A repeated Release must not release the member once it has come back here."""
 
-    def release(self, message: Release, now: float) -> None:
-        """Release a member to another gateway, or keep it if it may not change its host."""
+    def release(self, shard: int, message: Release, now: float) -> None:
+        """Release a member of a shard to another gateway, or keep it if it may not change its host."""
         if message.handover in self._answered:
             return
         member = self._member(message.room, message.member)
         if message.elsewhere and (member is None or not self.moves.may_change_host(member, now)):
             # The member is unknown here, and so is when it was last active: it must stay at its host.
-            self._answer(EntryKind.KEPT, message, 0)
+            self._answer(shard, EntryKind.KEPT, message, 0)
             return
         if member is not None and member.sender is not None and member.sender.held is not None:
             # Its lines wait for a command that is not done: the next gateway must not overtake them. The broker asks
@@ -52,7 +52,7 @@ class Handover(Component):
         drop_oldest(self._answered, RELEASES)
         if member is None:
             # The directory uses the last delivery report.
-            self._answer(EntryKind.RELEASED, message, 0)
+            self._answer(shard, EntryKind.RELEASED, message, 0)
             return
         self.counters.released += 1
         owes_history = member.catch_up is not None and member.catch_up.history
@@ -61,24 +61,24 @@ class Handover(Component):
             # had its history: an address says that it had.
             self.groups.publish_address(member, member.cursor)
         self.groups.leave(member)
-        self._answer(EntryKind.RELEASED, message, member.cursor)
+        self._answer(shard, EntryKind.RELEASED, message, member.cursor)
         self.leaving.drop(member)
 
-    def _answer(self, kind: EntryKind, message: Release, heard: int) -> None:
-        self.out.publish(Item(kind, message.room, message.member, message.handover, heard))
+    def _answer(self, shard: int, kind: EntryKind, message: Release, heard: int) -> None:
+        self.out.publish(shard, Item(kind, message.room, message.member, message.handover, heard))
 
-    def adopt(self, adoptions: list[Adoption], now: float) -> None:
-        """Serve members that the directory has given to this gateway; only the hashes of their tokens are known."""
+    def adopt(self, shard: int, adoptions: list[Adoption], now: float) -> None:
+        """Serve members that a shard's directory has given to this gateway; of their tokens it knows the hashes."""
         for adoption in adoptions:
             self.counters.adopted += 1
             granted, token_hash = adoption.granted, adoption.token_hash
-            if self.closed_rooms.was_told(granted.room, granted.member):
+            if self.closed_rooms.was_told(shard, granted.room, granted.member):
                 continue
             if (known := self._member(granted.room, granted.member)) is not None:
                 self.leaving.repeat(known)
                 continue
             self.enter.adopt(granted, token_hash, now)
-            self.unknown_tokens.receive_held(token_hash, now)
+            self.unknown_tokens.receive_held(shard, token_hash, now)
 
     def _member(self, room_id: int, member_id: int) -> Member | None:
         room = self.members.rooms.get(room_id)

@@ -1,5 +1,6 @@
 """Let members leave: through the broker, so that all gateways see it at the same place in the room's order."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Item, room_topic
@@ -29,7 +30,7 @@ class Leaving(Component):
     def leave(self, member: Member, reason: LeaveReason, now: float) -> None:
         """Publish that a member leaves and ignore its datagrams; drop it when the news of that come back."""
         left = Item(EntryKind.LEFT, member.room.id, member.id, "", reason)
-        self.out.publish(left)
+        self.out.publish(member.room.shard, left)
         member.leaving = True
         self._leaving.pop(member.id, None)
         self._leaving[member.id] = now, member, left
@@ -37,28 +38,33 @@ class Leaving(Component):
     def repeat(self, member: Member) -> None:
         """Publish again that a leaving member leaves: the broker ignored it while another gateway owned the member."""
         if member.leaving and member.id in self._leaving:
-            self.out.publish(self._leaving[member.id][2])
+            self.out.publish(member.room.shard, self._leaving[member.id][2])
 
-    def repeat_all(self) -> None:
-        """Publish again all that leave, after the directory has said which members this gateway serves."""
+    def repeat_all(self, shard: int) -> None:
+        """Publish again all that leave, after a shard's directory has said which members this gateway serves."""
         for _, member, left in self._leaving.values():
-            if member.room.members.get(member.id) is member:
-                self.out.publish(left)
+            if member.room.shard == shard and member.room.members.get(member.id) is member:
+                self.out.publish(shard, left)
 
-    def tick(self, now: float, broker_is_alive: bool) -> None:
-        """Let idle members leave, and drop those that have been leaving for `LEAVING_S`."""
+    def tick(self, now: float, is_alive: Callable[[int, float], bool]) -> None:
+        """Let idle members leave, and drop those that have been leaving for `LEAVING_S`.
+
+        `is_alive` tells whether the broker of a shard is there.
+        """
         for member in self.idle.expired(now):
             self.leave(member, LeaveReason.IDLE, now)
-        if broker_is_alive:
-            self._drop_overdue(now)
+        self._drop_overdue(now, is_alive)
 
-    def _drop_overdue(self, now: float) -> None:
+    def _drop_overdue(self, now: float, is_alive: Callable[[int, float], bool]) -> None:
         for member_id, (since, member, left) in list(self._leaving.items()):
             if now - since < LEAVING_S:
                 break
+            shard = member.room.shard
+            if not is_alive(shard, now):
+                continue
             del self._leaving[member_id]
             if member.room.members.get(member_id) is member:
-                self.out.publish(left)  # the broker may have ignored the first one
+                self.out.publish(shard, left)  # the broker may have ignored the first one
                 self.drop(member)
 
     def drop(self, member: Member) -> None:
@@ -73,6 +79,5 @@ class Leaving(Component):
             self._forget(room)
 
     def _forget(self, room: Room) -> None:
-        if self.members.rooms.get(room.id) is room:
-            del self.members.rooms[room.id]
-            self.out.unsubscribe(room_topic(room.id))
+        if self.members.remove_room(room):
+            self.out.unsubscribe(room.shard, room_topic(room.id))

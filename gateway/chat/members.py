@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tsudoi.ops.token_bucket import Bucket
-from tsudoi.protocol.backbone import Granted
+from tsudoi.protocol.backbone import Granted, shard_of
 from tsudoi.protocol.client.dialect import Dialect, DownStyle
 from tsudoi.protocol.client.own_name import own_names
+from tsudoi.protocol.names import RoomName
 
 from ..listeners import sockaddr
 from .fair_share import FairShare
@@ -142,6 +143,8 @@ class Room:
     """The last offset of an entry that is not JOINED: after it there is nothing for members without notices."""
     size: int
     """Members at all gateways, by the latest news."""
+    shard: int = 0
+    """Which shard it belongs to, by its name."""
     at_ms: int = 0
     """When the entry at `position` was stamped; 0: it was not received here."""
     is_stale: bool = False
@@ -165,10 +168,10 @@ class Room:
     """Live members by listener, form of datagram, and options (`groups`)."""
 
     @classmethod
-    def from_grant(cls, granted: Granted) -> "Room":
-        """Return the room of a grant."""
-        name, offset = granted.room_name, granted.offset
-        return cls(granted.room, name, name.encode(), granted.epoch, offset, offset, offset, granted.size)
+    def from_grant(cls, granted: Granted, shards: int = 1) -> "Room":
+        """Return the room of a grant, where rooms belong to so many shards."""
+        name, offset, shard = granted.room_name, granted.offset, shard_of(RoomName(granted.room_name), shards)
+        return cls(granted.room, name, name.encode(), granted.epoch, offset, offset, offset, granted.size, shard)
 
     def stop_waiting(self, member: Member) -> None:
         """Remove a member from `waiting`: it is live, or removed."""
@@ -183,6 +186,8 @@ class Members:
     def __init__(self) -> None:
         self.by_token: dict[bytes, Member] = {}
         self.rooms: dict[int, Room] = {}
+        self.by_shard: list[dict[int, Room]] = [self.rooms]
+        """The rooms of each shard. Where there is one shard, these are all rooms, in one and the same table."""
         self.unsettled: dict[int, Room] = {}
         """Rooms in which a gap is repaired or a member catches up: a tick looks at these."""
         self.unproven: dict[int, int] = {}
@@ -219,6 +224,27 @@ class Members:
         member.token = token
         self.by_token[token] = member
         return True
+
+    def add_room(self, granted: Granted) -> Room:
+        """Add the room of a grant, which is not here yet, and return it."""
+        room = Room.from_grant(granted, len(self.by_shard))
+        self.rooms[room.id] = self.by_shard[room.shard][room.id] = room
+        return room
+
+    def remove_room(self, room: Room) -> bool:
+        """Remove a room; return False if it is not here."""
+        if self.rooms.get(room.id) is not room:
+            return False
+        del self.rooms[room.id]
+        self.by_shard[room.shard].pop(room.id, None)
+        return True
+
+    def split(self, shards: int) -> None:
+        """Divide the rooms between several shards, by their names."""
+        self.by_shard = [{} for _ in range(shards)]
+        for room in self.rooms.values():
+            room.shard = shard_of(RoomName(room.name), shards)
+            self.by_shard[room.shard][room.id] = room
 
     def change_rate_keys(self, key_of: Callable[[bytes], str]) -> None:
         """Count all members by other rate-limit keys: `--unlimited` has changed."""

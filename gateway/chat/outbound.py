@@ -12,6 +12,7 @@ from tsudoi.protocol.backbone import Delivered, Item, Question
 from ..config import Settings
 from ..counters import Counters
 from ..link.requests import OnAnswer
+from ..link.routes import OnAnswers
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
 
@@ -45,19 +46,22 @@ class Outbound(Protocol):
     def log_flood(self, member: Member, seconds: float) -> None:
         """Log that a member floods, and for how long its datagrams are ignored."""
 
-    def publish(self, item: Item) -> bool:
+    def publish(self, shard: int, item: Item) -> bool:
         """Publish an item reliably and in order; return False if too many items wait to take a message or command."""
 
-    def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask the broker; `on_answer` is called once, at once with None if the broker is away."""
+    def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask the broker of a shard; `on_answer` is called once, at once with None if the broker is away."""
 
-    def notify(self, message: Delivered) -> None:
-        """Send the broker a message that needs no answer and may be lost."""
+    def ask_all(self, question: Question, now: float, on_answers: OnAnswers) -> None:
+        """Ask the brokers of all shards; `on_answers` is called once with all answers."""
 
-    def subscribe(self, topic: bytes) -> None:
-        """Subscribe to the news of a topic."""
+    def notify(self, shard: int, message: Delivered) -> None:
+        """Send the broker of a shard a message that needs no answer and may be lost."""
 
-    def unsubscribe(self, topic: bytes) -> None:
+    def subscribe(self, shard: int, topic: bytes) -> None:
+        """Subscribe to the news of a topic, which the broker of a shard publishes."""
+
+    def unsubscribe(self, shard: int, topic: bytes) -> None:
         """End the subscription to a topic."""
 
 

@@ -49,11 +49,11 @@ class UnknownMembers(Component):
     _removed: dict[bytes, _Removed] = field(default_factory=dict)
     """By the hash of the token."""
 
-    def note(self, ids: list[int], now: float) -> None:
-        """Note the members that the directory does not know; `ends_at` must follow for their rooms."""
-        self._rooms.clear()
-        unknown = set(ids)
-        for room in self.members.rooms.values() if unknown else ():
+    def note(self, shard: int, ids: list[int], now: float) -> None:
+        """Note the members that a shard's directory does not know; `ends_at` must follow for their rooms."""
+        rooms, unknown = self.members.by_shard[shard], set(ids)
+        self._rooms = {room_id: noted for room_id, noted in self._rooms.items() if room_id not in rooms}
+        for room in rooms.values() if unknown else ():
             if found := unknown.intersection(room.members):
                 self._rooms[room.id] = _Unknown(found, now + LEAVING_S)
 

@@ -11,7 +11,7 @@ from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Granted, Refused
-from tsudoi.protocol.client.datagram import parse_in_characters_untrusted
+from tsudoi.protocol.client.datagram import parse_in_characters_untrusted, parse_untrusted
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import hash_token, looks_like_token
@@ -48,14 +48,14 @@ class UnknownTokens(Component):
     closed_rooms: ClosedRooms
     exit_answers: ExitAnswers
     unknown_members: UnknownMembers
-    _held: dict[bytes, Held] = field(default_factory=dict)
-    """By the hash of the token."""
+    _held: dict[tuple[int, bytes], Held] = field(default_factory=dict)
+    """By the shard that is asked, and the hash of the token."""
     _held_bytes: int = 0
     _guesses: Buckets[str] = field(default_factory=lambda: Buckets(ADDRESSES))
     _muted: dict[bytes, float] = field(default_factory=dict)
     """Address with its port → until when it is muted."""
-    _refused: dict[bytes, float] = field(default_factory=dict)
-    """Token → until when it is not asked for."""
+    _refused: dict[tuple[int, bytes], float] = field(default_factory=dict)
+    """Shard and token → until when the shard is not asked for it."""
     receive: Callable[[Member, int, bytes, bytes, bytes, float], None] = field(init=False)
     handle_datagrams: Callable[[int, Iterable[tuple[bytes, bytes]], float], None] = field(init=False)
     """Both set by `Receiver`: datagrams go back to it when their member is known."""
@@ -81,9 +81,9 @@ class UnknownTokens(Component):
         if (member := self.members.by_token.get(counted)) is not None:
             self.receive(member, listener, room_name, text, source, now)
         elif looks_like_token(token):
-            self._resume(token, listener, data, source, now)
+            self._resume(token, parse_untrusted(data)[0], listener, data, source, now)
         elif looks_like_token(counted):
-            self._resume(counted, listener, data, source, now)
+            self._resume(counted, room_name, listener, data, source, now)
         elif holds_refusal(data):
             self.exit_answers.answer(listener, source, data, now)
         else:
@@ -93,40 +93,51 @@ class UnknownTokens(Component):
 
     # --- resuming -------------------------------------------------------------------------------------------------
 
-    def _resume(self, token: bytes, listener: int, data: bytes, source: bytes, now: float) -> None:
-        """Ask the directory for a token's member, and hold the datagram until it answers."""
-        token_hash = hash_token(token)
+    def _resume(self, token: bytes, room: bytes, listener: int, data: bytes, source: bytes, now: float) -> None:
+        """Ask the directory of a room for a token's member, and hold the datagram until it answers."""
+        token_hash, shard = hash_token(token), self._shard(room)
         if self.members.claim_adopted(token_hash, token):
             member = self.members.by_token[token]
             self.handle_datagrams(listener, [(data, source)], now)
             if member.address == source:
                 self.members.unproven.pop(member.id, None)
-        elif self._refused.get(token, 0.0) > now:
+        elif shard is None:
+            self._count_guess(source, now)
+            self.counters.unknown_tokens += 1
+            self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
+        elif self._refused.get((shard, token), 0.0) > now:
             self.counters.unknown_tokens += 1
             self.unknown_members.tell_again(token_hash, source, now)
-        elif not self._has_place(token_hash, len(data)):
+        elif not self._has_place(shard, token_hash, len(data)):
             self.counters.held_dropped += 1
-        elif (held := self._held.get(token_hash)) is not None:
+        elif (held := self._held.get((shard, token_hash))) is not None:
             self._held_bytes += len(data)
             held.append((listener, data, source))
         elif (rate_key := self._count_guess(source, now)) is not None:
             self._held_bytes += len(data)
-            self._held[token_hash] = [(listener, data, source)]
-            self._ask(token, token_hash, rate_key, source, now)
+            self._held[shard, token_hash] = [(listener, data, source)]
+            self._ask(shard, token, token_hash, rate_key, source, now)
 
-    def _has_place(self, token_hash: bytes, size: int) -> bool:
-        held = self._held.get(token_hash)
+    def _shard(self, room: bytes) -> int | None:
+        shards = len(self.members.by_shard)
+        try:
+            return 0 if shards == 1 else backbone.shard_named(room.decode(), shards)
+        except UnicodeDecodeError:
+            return None
+
+    def _has_place(self, shard: int, token_hash: bytes, size: int) -> bool:
+        held = self._held.get((shard, token_hash))
         is_full = len(self._held) >= HELD_TOKENS if held is None else len(held) >= HELD_DATAGRAMS
         return not is_full and self._held_bytes + size <= HELD_BYTES
 
-    def _ask(self, token: bytes, token_hash: bytes, rate_key: str, source: bytes, now: float) -> None:
+    def _ask(self, shard: int, token: bytes, token_hash: bytes, rate_key: str, source: bytes, now: float) -> None:
         def answered(answer: Answer | None, now: float) -> None:
-            held = self._release(token_hash)
+            held = self._release(shard, token_hash)
             if rate_key and not isinstance(answer, Refused):
                 # The token was not guessed.
                 self._guesses.refund(rate_key, self._guess_burst())
             match answer:
-                case Granted() if self.closed_rooms.was_told(answer.room, answer.member):
+                case Granted() if self.closed_rooms.was_told(shard, answer.room, answer.member):
                     self.counters.unknown_tokens += len(held)
                 case Granted():
                     self._granted(answer, token, source, held, now)
@@ -137,14 +148,15 @@ class UnknownTokens(Component):
                     for _, data, _ in held[:1]:
                         self.out.log_dropped(source, Drop.NO_TOKEN, now, data)
                     self.unknown_members.tell_again(token_hash, source, now)
-                    self._refused[token] = now + REFUSED_S
+                    self._refused[shard, token] = now + REFUSED_S
                     drop_oldest(self._refused, REFUSED_TOKENS)
                 case _:
                     self.counters.held_dropped += len(held)
 
         settings = self.settings
         move_after_ms = int(settings.move_after_s * 1000) if settings.check_ip == "strict" else 0
-        self.out.ask(backbone.Resume(token_hash, sockaddr.unpack(source)[0], move_after_ms), now, answered)
+        question = backbone.Resume(token_hash, sockaddr.unpack(source)[0], move_after_ms)
+        self.out.ask(shard, question, now, answered)
 
     def _granted(self, granted: Granted, token: bytes, source: bytes, held: Held, now: float) -> None:
         self.counters.resumed += 1
@@ -162,17 +174,17 @@ class UnknownTokens(Component):
         self.out.log_dropped(source, Drop.OTHER_ADDRESS, now)
         self._receive_held([each for each in held if each not in from_there], now)
 
-    def receive_held(self, token_hash: bytes, now: float) -> None:
+    def receive_held(self, shard: int, token_hash: bytes, now: float) -> None:
         """Receive the held datagrams of a member that has been adopted, before its next one overtakes them."""
-        self._receive_held(self._release(token_hash), now)
+        self._receive_held(self._release(shard, token_hash), now)
 
     def _receive_held(self, held: Held, now: float) -> None:
         for listener, data, source in held:
             self.handle_datagrams(listener, [(data, source)], now)
 
-    def _release(self, token_hash: bytes) -> Held:
+    def _release(self, shard: int, token_hash: bytes) -> Held:
         """Return the held datagrams of a token, and hold them no more."""
-        held = self._held.pop(token_hash, [])
+        held = self._held.pop((shard, token_hash), [])
         self._held_bytes -= sum(len(data) for _, data, _ in held)
         return held
 

@@ -66,7 +66,7 @@ async def run(tcp: tuple[Listener, ...], udp: tuple[Listener, ...], language: La
         await broker.start()
         service = WatchedService(
             Config(tcp=with_both_families(tcp), udp=with_both_families(udp), name="identify"),
-            broker.endpoint,
+            (broker.endpoint,),
             broker.context,
         )
         service.look_on(Watch(lambda: renderer(language), show, count_down))

@@ -130,7 +130,7 @@ class Entry:
         rules.counters.handshakes_admitted += 1
         rules.tokens.note_size(asked.room, answer.size)
         if is_create:
-            rules.rooms.forget()
+            rules.rooms.forget(asked.room)
         # Entries that the room gets from now on reach the member even if this gateway's subscription to the room
         # begins later: the missing ones show as a gap, which is repaired from the log.
         self._member = self._undelivered = rules.core.join(answer, self._token.encode(), now)

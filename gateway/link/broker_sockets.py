@@ -1,15 +1,16 @@
-"""The two sockets to the broker: DEALER for commands and answers, SUB for news.
+"""The two sockets to a broker: DEALER for commands and answers, SUB for news.
 
 The same for every endpoint (inproc://, ipc://, tcp://). Drains are bounded; no frame waits for the event loop.
 """
 
 import asyncio
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 
 import zmq
 
 from tsudoi.ops.keyfiles import SecretKey
-from tsudoi.protocol.backbone import own_topic, pack_frames, publish_endpoint
+from tsudoi.protocol.backbone import CLUSTER_TOPIC, own_topic, pack_frames, publish_endpoint
 from tsudoi.protocol.backbone.endpoint import INPROC
 
 from .connect_monitor import ConnectMonitor
@@ -26,6 +27,8 @@ RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
 NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 OnFrames = Callable[[list[bytes]], None]
+_numbers = itertools.count(1)
+"""Makes the names of monitors unique."""
 
 
 class BrokerSockets:
@@ -51,7 +54,7 @@ class BrokerSockets:
             on_news: called with the frames that a drain of the SUB socket found.
             on_answers: likewise for the DEALER socket.
             key: this gateway's key and the broker's public one; None: nothing is encrypted.
-            context: of the broker in the same process, for inproc://; its owner closes it.
+            context: of the broker in the same process, or of sockets to other brokers; its owner closes it.
         """
         self._key = key
         self._loop = asyncio.get_running_loop()
@@ -71,6 +74,7 @@ class BrokerSockets:
         self._sub.setsockopt(zmq.RCVHWM, NEWS_HIGH_WATER)
         self._connect(self._sub, publish_endpoint(endpoint), "news")
         self._sub.setsockopt(zmq.SUBSCRIBE, own_topic(instance))
+        self._sub.setsockopt(zmq.SUBSCRIBE, CLUSTER_TOPIC)
         self.unsent = 0
         """Frames dropped because the socket was full: the broker is away for long. `Publisher` sends items again."""
 
@@ -111,14 +115,16 @@ class BrokerSockets:
         if frames:
             self._look_again(self._dealer, self._receive_answers)
 
-    def subscribe(self, topic: bytes) -> None:
-        """Subscribe to a topic's news."""
-        self._sub.setsockopt(zmq.SUBSCRIBE, topic)
+    def subscribe(self, topics: Iterable[bytes]) -> None:
+        """Subscribe to the news of topics."""
+        for topic in topics:
+            self._sub.setsockopt(zmq.SUBSCRIBE, topic)
         self._look_again(self._sub, self._receive_news)
 
-    def unsubscribe(self, topic: bytes) -> None:
-        """End the subscription to a topic's news."""
-        self._sub.setsockopt(zmq.UNSUBSCRIBE, topic)
+    def unsubscribe(self, topics: Iterable[bytes]) -> None:
+        """End the subscriptions to the news of topics."""
+        for topic in topics:
+            self._sub.setsockopt(zmq.UNSUBSCRIBE, topic)
         self._look_again(self._sub, self._receive_news)
 
     def _look_again(self, socket: "zmq.Socket[bytes]", receive: Callable[[], None]) -> None:
@@ -145,6 +151,7 @@ class BrokerSockets:
     def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str, name: str) -> None:
         # Inside one process a connection can not fail.
         if not endpoint.startswith(INPROC):
+            name = f"{name}-{next(_numbers)}"
             self._monitors.append(ConnectMonitor(self._context, socket, endpoint, self._key is not None, name))
         socket.connect(endpoint)
 

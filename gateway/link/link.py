@@ -86,15 +86,20 @@ class Link:
             case backbone.Welcome(broker, accepted, is_new):
                 self._handle_welcome(broker, accepted, is_new, now)
             case backbone.Unknown() if self._welcomed:
-                self._welcomed = False
-                self.canary.end_lease()
-                self.publisher.close()
-                self._hello_at = float("-inf")
-                self.tick(now)
+                self.begin_again(now)
+
+    def begin_again(self, now: float) -> None:
+        """End the lease, say Hello, and publish nothing before the next Welcome."""
+        self._welcomed = False
+        self.canary.end_lease()
+        self.publisher.close()
+        self._hello_at = float("-inf")
+        self.tick(now)
 
     def _handle_welcome(self, broker: str, accepted: int, is_new: bool, now: float) -> None:
         if broker != self._broker:
             self.canary.end_lease()
+            self.requests.repeat(now)
         elif not is_new:
             # A bundle with a higher number may have overtaken this message.
             accepted = max(accepted, self.publisher.accepted)
@@ -104,7 +109,7 @@ class Link:
 
     def handle_accepted(self, broker: str, number: int, now: float) -> None:
         """Handle the accepted number of a bundle; ignore it if it belongs to an earlier run of the broker."""
-        if broker == self._broker and self._welcomed:
+        if self.is_from(broker):
             self._heard_at = now
             self.publisher.accept(number, now)
 
@@ -113,6 +118,15 @@ class Link:
         is_complete = self.canary.take_back(number, now)
         self._heard_at = max(self._heard_at, self.canary.back_at)
         return is_complete
+
+    @property
+    def is_welcomed(self) -> bool:
+        """Whether the broker knows this gateway, as far as is known here."""
+        return self._welcomed
+
+    def is_from(self, broker: str) -> bool:
+        """Return whether a bundle comes from the run of the broker that knows this gateway."""
+        return self._welcomed and broker == self._broker
 
     def is_alive(self, now: float) -> bool:
         """Return whether the broker knows this gateway and has lately sent something."""

@@ -22,7 +22,7 @@ ITEMS_A_FRAME, FRAMES_OUTSTANDING = 512, 16
 RESEND_S = 1.0
 """After this time without progress all unaccepted items are sent again."""
 
-_TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED})
+TALK = frozenset({EntryKind.SAID, EntryKind.COMMANDED, EntryKind.LOCKED})
 """Items that are refused when too many wait. The others are few: the number of members here bounds them."""
 
 
@@ -55,16 +55,24 @@ class Publisher:
         return len(self._items)
 
     @property
-    def waiting(self) -> bool:
-        """Whether something has not been sent yet."""
-        return self._sent < self.accepted + len(self._items)
+    def waiting(self) -> int:
+        """How many items have not been sent yet."""
+        return self.accepted + len(self._items) - self._sent
 
     def add(self, item: Item) -> bool:
         """Take an item; return False if it is a message or a command and too many items wait."""
-        if len(self._items) >= self.capacity and item.kind in _TALK:
+        if len(self._items) >= self.capacity and item.kind in TALK:
             return False
         self._items.append(item)
         return True
+
+    def take_back(self) -> list[Item]:
+        """Return all items that are not accepted, and keep none."""
+        items = list(self._items)
+        self._items.clear()
+        self._frames.clear()
+        self._sent = self.accepted
+        return items
 
     def welcome(self, accepted: int, now: float) -> None:
         """Open: the broker knows this gateway and has accepted everything up to `accepted`; send the rest again.

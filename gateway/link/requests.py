@@ -54,6 +54,17 @@ class Requests:
         elif not self.abandoned.handle_reply(request_id, body, now) and isinstance(body, Granted):
             self.in_doubt = True
 
+    def repeat(self, now: float) -> None:
+        """Ask all questions again at the next tick: the broker that was asked may be gone."""
+        for asked in self._asked.values():
+            asked.again_at = now
+
+    def give_up(self, now: float) -> None:
+        """Give up all questions: the broker that was asked does not own the rooms any more."""
+        asked, self._asked = self._asked, {}
+        for each in asked.values():
+            each.on_answer(None, now)
+
     def postpone(self, seconds: float) -> None:
         """Wait longer for all answers; see `Link.postpone`."""
         for asked in self._asked.values():

@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
                 self.give_up("its address asks too often")
             case _:
                 self.state = State.ANSWERING
-                self._server.link.ask(decision, monotonic(), self._on_answer)
+                self._server.routes.ask_about(decision.room, decision, monotonic(), self._on_answer)
                 self._server.settle_soon()
 
     def _on_answer(self, answer: Answer | None, now: float) -> None:

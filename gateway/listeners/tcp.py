@@ -17,7 +17,7 @@ from ..join.quotas import Quotas, Verdict
 from ..join.room_list import RoomList
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import TokenVerifier
-from ..link.link import Link
+from ..link.routes import Routes
 from .connection import Connection
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
@@ -49,7 +49,7 @@ class TCPServer(StreamServer[Connection]):
         settings: Settings,
         counters: Counters,
         core: ChatCore,
-        link: Link,
+        routes: Routes,
         settle: Callable[[], None],
         verifier: TokenVerifier | None = None,
         certificate: Certificate | None = None,
@@ -57,10 +57,10 @@ class TCPServer(StreamServer[Connection]):
     ) -> None:
         """Open nothing yet. `settle` sends the broker the core's pending frames; TLS listeners need a `certificate`."""
         super().__init__(counters, settle, certificate)
-        self.link = link
+        self.routes = routes
         self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
         self.rules = EntryRules(
-            settings, counters, core, self._quotas, RoomList(link), tokens or SessionTokens(1), verifier
+            settings, counters, core, self._quotas, RoomList(routes), tokens or SessionTokens(1), verifier
         )
         self.silent = Deadlines(settings.first_byte_s)
         """Of connections whose client has sent nothing, awaits an answer, or reads the room list."""

@@ -14,7 +14,7 @@ from tsudoi.ops.net.descriptors import raise_descriptors
 from tsudoi.protocol.backbone import Answer
 
 from ..config import WebhookListener
-from ..link.link import Link
+from ..link.routes import Routes
 from ..webhook.conversation import Ask, Command, Conversation, Finish, Report, Send
 from ..webhook.rules import Rules
 from . import sockaddr
@@ -82,7 +82,7 @@ class WebhookConnection(asyncio.Protocol):
         """
         self._ip = ip = sockaddr.plain_text(ip)
         self._abort = abort
-        self._conversation = Conversation(self._server.rules, ip, self._server.link.is_alive)
+        self._conversation = Conversation(self._server.rules, ip, self._server.routes.is_any_alive)
         if not self._server.enter(self):
             self._state = State.CLOSED
             return False
@@ -161,7 +161,7 @@ class WebhookConnection(asyncio.Protocol):
                 case Ask(post):
                     self._state = State.ASKING
                     self._wait(None)
-                    self._server.link.ask(post, monotonic(), self._on_answer)
+                    self._server.routes.ask_about(post.room, post, monotonic(), self._on_answer)
                     self._server.settle_soon()
                 case Report(status, room, why):
                     self._server.log(self._ip, status, room, why)
@@ -207,14 +207,14 @@ class WebhookServer(StreamServer[WebhookConnection]):
     def __init__(
         self,
         rules: Rules,
-        link: Link,
+        routes: Routes,
         settle: Callable[[], None],
         certificate: Certificate | None = None,
     ) -> None:
         """Open nothing yet. `settle` sends the broker pending frames; TLS listeners need a `certificate`."""
         super().__init__(rules.counters, settle, certificate)
         self.rules = rules
-        self.link = link
+        self.routes = routes
         self.waiting = Deadlines(REQUEST_S)
         """Of connections whose client sends a request, or takes an answer."""
         self.lingering = Deadlines(LINGER_S)

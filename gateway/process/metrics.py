@@ -8,6 +8,7 @@ from time import monotonic
 from tsudoi.ops import logs
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
+from ..link.link import Link
 from .service import Service
 
 PREFIX = "tsudoi_gateway_"
@@ -15,11 +16,15 @@ PREFIX = "tsudoi_gateway_"
 
 def rows(service: Service) -> list[Row]:
     """Return a gateway's metrics; their values are read at each scrape."""
-    counters, link, core, udp = service.counters, service.link, service.core, service.udp
+    counters, routes, core, udp = service.counters, service.routes, service.core, service.udp
 
     def count(name: str, help: str, field: str = "") -> Row:
         """Return the row of a counter in `Counters`."""
         return counter(f"{PREFIX}{name}", help, lambda: float(getattr(counters, field or name)))
+
+    def one() -> Link:
+        """Return a link: what is measured is the same object in all of them."""
+        return routes.links[0]
 
     def outcomes() -> dict[str, float]:
         return {
@@ -67,8 +72,8 @@ def rows(service: Service) -> list[Row]:
 
     def queues() -> dict[str, float]:
         return {
-            "unaccepted": len(link.publisher),
-            "requests": len(link.requests),
+            "unaccepted": routes.unaccepted,
+            "requests": sum(len(link.requests) for link in routes.links),
             "held_tokens": core.unknown_tokens.held,
             "outbox": sum(server.waiting for server in udp),
         }
@@ -108,16 +113,28 @@ def rows(service: Service) -> list[Row]:
         histogram(
             f"{PREFIX}accept_seconds",
             "From a frame of messages sent to the broker to its being accepted",
-            lambda: link.publisher.accept_s,
+            lambda: one().publisher.accept_s,
         ),
-        histogram(f"{PREFIX}canary_seconds", "A probe's way to the broker and back", lambda: link.canary.round_trip_s),
-        histogram(f"{PREFIX}batch_items", "Items in a frame to the broker", lambda: link.publisher.batches),
+        histogram(
+            f"{PREFIX}canary_seconds",
+            "A probe's way to the broker and back",
+            lambda: one().canary.round_trip_s,
+        ),
+        histogram(f"{PREFIX}batch_items", "Items in a frame to the broker", lambda: one().publisher.batches),
         gauge(f"{PREFIX}queue_length", "What waits, by queue", queues, "queue"),
-        counter(f"{PREFIX}resent_items", "Items sent to the broker again", lambda: link.publisher.resent),
+        counter(
+            f"{PREFIX}resent_items",
+            "Items sent to the broker again",
+            lambda: routes.resent,
+        ),
         counter(
             f"{PREFIX}unsent_frames", "Frames that found the socket to the broker full", lambda: service.sockets.unsent
         ),
-        counter(f"{PREFIX}lost_canaries", "Probes that never came back", lambda: link.canary.lost),
+        counter(
+            f"{PREFIX}lost_canaries",
+            "Probes that never came back",
+            lambda: routes.lost_canaries,
+        ),
         count("requests_timed_out", "Questions the broker did not answer"),
         count("requests_not_cleared_up", "Creates and joins whose answers were lost, too many at a time"),
         count("malformed_frames", "Broken frames from the broker"),

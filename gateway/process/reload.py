@@ -81,7 +81,7 @@ def _apply(
     report.changed += flags(Settings, [name for name in names if name not in FOR_NEW_MEMBERS])
     report.for_new_members = flags(Settings, [name for name in names if name in FOR_NEW_MEMBERS])
     # These hold copies; all others read the shared object.
-    service.link.publisher.capacity = old.settings.unaccepted
+    service.routes.change_capacity(old.settings.unaccepted)
     service.tcp.reload()
     if "unlimited" in names:
         service.core.count_addresses_again()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -49,7 +49,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
     on_hangup = OnHangup(logger, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     broker: Broker | None = None
-    endpoint = config.broker
+    endpoints = config.broker
     status = 0
 
     def fail() -> None:
@@ -58,21 +58,21 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         stopped.set()
 
     async with contextlib.AsyncExitStack() as stack:
-        if endpoint is None:
+        if not endpoints:
             if config.workers > 1:
                 broker = BrokerProcess(config.data, config.file, config.log_format)
             else:
                 broker = LocalBroker(config.data, config.file, config.log_format, fail)
             stack.push_async_callback(broker.stop)
             await broker.start()
-            endpoint = broker.endpoint
+            endpoints = (broker.endpoint,)
         if config.workers > 1:
-            await _run_workers(config, endpoint, stopped, broker, configure_again, on_hangup)
+            await _run_workers(config, endpoints, stopped, broker, configure_again, on_hangup)
             return 0
         if config.inherited is not None:
             # A pipe from the parent process: it becomes readable when that ends.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
-        service = Service(config, endpoint, broker.context if isinstance(broker, LocalBroker) else None)
+        service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None)
         on_hangup.when_ready(partial(_reload, service, broker, configure_again))
         stack.push_async_callback(service.stop)
         if config.http is not None:
@@ -84,11 +84,11 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             if stopped.is_set():
                 return status
             why = service.sockets.connect_error
-            raise SettingError(f"no broker answers at {endpoint}{': ' if why else ''}{why}")
+            raise SettingError(f"no broker answers at {' or '.join(endpoints)}{': ' if why else ''}{why}")
         listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
         listeners += [f"udp {server.listener}" for server in service.udp]
         listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
-        _announce(listeners, broker=endpoint, http=config.http)
+        _announce(listeners, broker=" ".join(endpoints), http=config.http)
         await stopped.wait()
         logger.info("stopping", members=len(service.core.members))
     return status
@@ -96,7 +96,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
 
 async def _run_workers(
     config: Config,
-    endpoint: str,
+    endpoints: Sequence[str],
     stopped: asyncio.Event,
     broker: Broker | None,
     configure_again: Callable[[], Config],
@@ -104,7 +104,7 @@ async def _run_workers(
 ) -> None:
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
-    workers = Workers(config, endpoint)
+    workers = Workers(config, endpoints)
 
     def send_all() -> None:
         workers.send_signal(signal.SIGHUP)
@@ -122,7 +122,7 @@ async def _run_workers(
         starting.result()
         loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
         on_hangup.when_ready(reload_all)
-        _announce(workers.listeners, broker=endpoint, workers=config.workers)
+        _announce(workers.listeners, broker=" ".join(endpoints), workers=config.workers)
         await stopped.wait()
         logger.info("stopping")
     finally:

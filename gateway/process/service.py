@@ -21,9 +21,10 @@ from ..counters import Counters
 from ..explain.datagram_hints import Known
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import load_verifier
-from ..link.broker_sockets import BrokerSockets
+from ..link.broker_pool import BrokerPool
 from ..link.canary import CANARY_S, HEALTHY_S
-from ..link.link import Link
+from ..link.reachability import unhealthy_reason
+from ..link.routes import Routes
 from ..listeners import sendmmsg, sockaddr
 from ..listeners.tcp import TCPServer
 from ..listeners.tls import Certificate
@@ -43,8 +44,10 @@ DRAIN_S = 2.0
 class Service:
     """A whole gateway, except for its signals."""
 
-    def __init__(self, config: Config, endpoint: str, context: "zmq.Context[zmq.Socket[bytes]] | None" = None) -> None:
-        """Bind the UDP listeners and connect to the broker at `endpoint`; inproc:// needs its ZeroMQ `context`.
+    def __init__(
+        self, config: Config, brokers: Sequence[str], context: "zmq.Context[zmq.Socket[bytes]] | None" = None
+    ) -> None:
+        """Bind the UDP listeners and connect to brokers at these endpoints; inproc:// needs a ZeroMQ `context`.
 
         Raises:
             SettingError: an address can not be bound, or a file with keys can not be used.
@@ -55,30 +58,32 @@ class Service:
         """The settings in use."""
         kind = sendmmsg.choose()
         instance = backbone.new_instance(config.name, secrets.token_hex(8))
-        logger.info("starting", instance=instance, broker=endpoint, datagrams=kind.name)
+        logger.info("starting", instance=instance, broker=" ".join(brokers), datagrams=kind.name)
         self.udp: list[UDPServer] = []
         inherited = config.inherited.udp if config.inherited else (None,) * len(config.udp)
         for index, (listener, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
             self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, descriptor))
         self.counters = Counters()
         self._dropped_log = DroppedLog()
-        self.link = Link(settings.unaccepted, settings.request_timeout_s, self.counters)
+        self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
         # With these and the methods below, this class is the core's `Outbound`.
         self.new_recipients = kind.new_recipients
-        self.publish, self.ask, self.notify = self.link.publish, self.link.ask, self.link.notify
-        self.core = ChatCore(settings, self.link, self, self.counters, [server.bound for server in self.udp])
+        self.publish, self.ask, self.ask_all, self.notify = routes.publish, routes.ask, routes.ask_all, routes.notify
+        self.core = ChatCore(settings, routes, self, self.counters, [server.bound for server in self.udp])
         self.verifier = None
         if config.verifies:
             self.verifier = load_verifier(config.auth_key, config.auth_secret, settings.auth)
         self.certificate = None if config.tls is None else Certificate(config.tls)
         tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
         self.tcp = TCPServer(
-            settings, self.counters, self.core, self.link, self.settle, self.verifier, self.certificate, tokens
+            settings, self.counters, self.core, routes, self.settle, self.verifier, self.certificate, tokens
         )
         self._webhook = self._new_webhook()
         self.webhooks: list[WebhookListener] = []
         """The webhooks' listeners, once they are open."""
-        self.sockets = BrokerSockets(endpoint, instance, self._on_news, self._on_answers, config.key, context)
+        self.sockets = BrokerPool(
+            routes, instance, self._on_news, self._on_answers, self.core.topics_of, config.key, context
+        )
         self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self._published_at = 0.0
         self._resting = False
@@ -106,13 +111,13 @@ class Service:
             if not listener.tls and not ip_address(listener.host).is_loopback:
                 logger.warning("webhooks' tokens come in clear text: use tls=on, or a proxy", listener=str(listener))
         rules = Rules(self.config.settings, self.counters, self.verifier, self.tcp.rules.passwords)
-        return WebhookServer(rules, self.link, self.settle, self.certificate)
+        return WebhookServer(rules, self.routes, self.settle, self.certificate)
 
     def unhealthy_reason(self, now: float) -> str:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
-        reason, why = self.link.canary.unhealthy_reason(now), self.sockets.connect_error
+        reason, why = unhealthy_reason(self.routes, now), self.sockets.connect_error
         return f"{reason}: {why}" if reason and why else reason
 
     async def start(self) -> list[Listener]:
@@ -147,11 +152,11 @@ class Service:
         for server in self.udp:
             server.stop_receiving()
         deadline = monotonic() + DRAIN_S
-        while len(self.link.publisher) and self.link.is_alive(monotonic()) and monotonic() < deadline:
+        while self.routes.is_undelivered(monotonic()) and monotonic() < deadline:
             self.settle()
             await asyncio.sleep(0.01)
         self.core.reports.report()
-        self.link.notify(backbone.Bye())
+        self.routes.say_bye()
         self.settle()
         for timer in (self._flush_timer, self._tick_timer, self._report_timer):
             if timer is not None:
@@ -202,11 +207,11 @@ class Service:
 
     def settle(self) -> None:
         """Send the broker all pending frames; items wait until `gather_s` after the last ones."""
-        link, now = self.link, monotonic()
-        wait_s = self._published_at + link.publisher.gather_s - now
-        if not link.publisher.waiting or wait_s > 0:
-            self.sockets.send(link.frames(now, publish=False))
-            if link.publisher.waiting and self._flush_timer is None:
+        routes, now = self.routes, monotonic()
+        wait_s = self._published_at + routes.gather_s - now
+        if not routes.waiting or wait_s > 0:
+            self._send(now, publish=False)
+            if routes.waiting and self._flush_timer is None:
                 self._flush_timer = self._loop.call_later(wait_s, self._flush)
         else:
             self._publish(now)
@@ -221,7 +226,7 @@ class Service:
             raise
         self._publish(monotonic())
         if taken:
-            self._flush_timer = self._loop.call_later(self.link.publisher.gather_s, self._flush)
+            self._flush_timer = self._loop.call_later(self.routes.gather_s, self._flush)
         elif self._resting:
             self._start_listeners()
 
@@ -232,7 +237,12 @@ class Service:
 
     def _publish(self, now: float) -> None:
         self._published_at = now
-        self.sockets.send(self.link.frames(now))
+        self._send(now)
+
+    def _send(self, now: float, publish: bool = True) -> None:
+        self.sockets.follow()
+        for endpoint, frames in self.routes.frames(now, publish):
+            self.sockets.send(endpoint, frames)
 
     def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         self.core.handle_datagrams(listener, datagrams, monotonic())
@@ -246,20 +256,20 @@ class Service:
             for server in self.udp:
                 server.rest()
 
-    def _on_news(self, frames: list[bytes]) -> None:
+    def _on_news(self, endpoint: str, frames: list[bytes]) -> None:
         now = monotonic()
         for frame in frames:
-            self.core.handle_news(frame, now)
+            self.core.handle_news(endpoint, frame, now)
         self.settle()
         if self._report_timer is None:
             self._report_timer = self._loop.call_later(REPORT_FEW_S, self._report)
-        if not self._healthy.is_set() and not self.link.canary.unhealthy_reason(now):
+        if not self._healthy.is_set() and not unhealthy_reason(self.routes, now):
             self._healthy.set()
 
-    def _on_answers(self, frames: list[bytes]) -> None:
+    def _on_answers(self, endpoint: str, frames: list[bytes]) -> None:
         now = monotonic()
         for frame in frames:
-            self.core.handle_answer(frame, now)
+            self.core.handle_answer(endpoint, frame, now)
         self.settle()
 
     def _report(self) -> None:
@@ -278,7 +288,7 @@ class Service:
     def _log_health(self) -> None:
         """Log when the gateway becomes unhealthy or healthy, and each new reason why the broker can not be reached."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
-        reason = "" if is_starting else self.link.canary.unhealthy_reason(self.checked_at)
+        reason = "" if is_starting else unhealthy_reason(self.routes, self.checked_at)
         if not reason:
             self._connect_errors_logged.clear()
         elif (error := self.sockets.connect_error) and error not in self._connect_errors_logged:
@@ -287,6 +297,6 @@ class Service:
         if bool(reason) != self._is_unhealthy:
             self._is_unhealthy = bool(reason)
             if reason:
-                logger.warning("unhealthy", why=reason, unaccepted=len(self.link.publisher))
+                logger.warning("unhealthy", why=reason, unaccepted=self.routes.unaccepted)
             else:
-                logger.info("healthy again", unaccepted=len(self.link.publisher))
+                logger.info("healthy again", unaccepted=self.routes.unaccepted)

@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tsudoi.ops.program import program_command
@@ -28,8 +29,8 @@ START_S, STOP_S = 40.0, 6.0
 class Workers:
     """The worker processes, and their sockets."""
 
-    def __init__(self, config: Config, endpoint: str) -> None:
-        """Bind all listeners for `config.workers` gateways with the broker at `endpoint`.
+    def __init__(self, config: Config, endpoints: Sequence[str]) -> None:
+        """Bind all listeners for `config.workers` gateways with the brokers at `endpoints`.
 
         Raises:
             SettingError: an address can not be bound.
@@ -51,7 +52,9 @@ class Workers:
         for number in range(config.workers):
             own = tuple(group[number].fileno() for group in udp)
             inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook)
-            more = ["--workers", "1", "--inherited", str(inherited), "--broker", endpoint, "--name", name]
+            more = ["--workers", "1", "--inherited", str(inherited), "--name", name]
+            for endpoint in endpoints:
+                more += ["--broker", endpoint]
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]

@@ -35,6 +35,7 @@ from gateway.webhook.rules import Rules
 from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces
+from tests.support.fakes import BROKER as ENDPOINT
 from tests.support.fakes import ScriptedGateway, address_of
 from tsudoi.protocol import backbone
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -133,13 +134,13 @@ def gateway(data: bytes) -> None:
     for kind, part in Pieces(data).each():
         match kind & 7:
             case 0 | 1:
-                told.core.handle_answer(part, told.now)
+                told.core.handle_answer(ENDPOINT, part, told.now)
             case 2:
-                told.core.handle_news(backbone.room_topic(1) + part, told.now)
+                told.core.handle_news(ENDPOINT, backbone.room_topic(1) + part, told.now)
             case 3:
-                told.core.handle_news(backbone.own_topic(told.instance) + part, told.now)
+                told.core.handle_news(ENDPOINT, backbone.own_topic(told.instance) + part, told.now)
             case 4:
-                told.core.handle_news(part, told.now)
+                told.core.handle_news(ENDPOINT, part, told.now)
             case 5:
                 told.core.handle_datagrams(0, [(part, address_of(kind >> 3 & 3))], told.now)
             case 6:

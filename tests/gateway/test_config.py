@@ -215,44 +215,44 @@ def key_file(tmp_path: Path) -> Path:
 
 def test_another_machine_needs_a_key(key_file: Path) -> None:
     with pytest.raises(SettingError, match="give --key FILE, or --insecure"):
-        choose_key("tcp://broker:9003", None, "", insecure=False)
-    assert choose_key("tcp://broker:9003", None, "", insecure=True) is None
-    key = choose_key("tcp://broker:9003", key_file, "east", insecure=False)
+        choose_key(["tcp://broker:9003"], None, "", insecure=False)
+    assert choose_key(["tcp://broker:9003"], None, "", insecure=True) is None
+    key = choose_key(["tcp://broker:9003"], key_file, "east", insecure=False)
     assert key is not None
     assert (key.public, key.broker) == ("P" * 40, "B" * 40)
 
 
 @pytest.mark.parametrize("broker", [None, "ipc:///run/broker", "tcp://127.0.0.1:9003"])
 def test_this_machine_needs_none(broker: str | None) -> None:
-    assert choose_key(broker, None, "", insecure=False) is None
+    assert choose_key([broker] if broker else [], None, "", insecure=False) is None
 
 
 @pytest.mark.parametrize("broker", [None, "ipc:///run/broker"])
 def test_a_key_that_would_not_be_used_is_refused(key_file: Path, broker: str | None) -> None:
     with pytest.raises(SettingError, match="is for a broker at tcp://HOST:PORT, and not for"):
-        choose_key(broker, key_file, "east", insecure=False)
+        choose_key([broker] if broker else [], key_file, "east", insecure=False)
     with pytest.raises(SettingError, match="contradict each other"):
-        choose_key("tcp://broker:9003", key_file, "east", insecure=True)
+        choose_key(["tcp://broker:9003"], key_file, "east", insecure=True)
 
 
 def test_a_key_fits_the_name(key_file: Path) -> None:
     with pytest.raises(SettingError, match="is the key of gateway east, so --name can not be west"):
-        choose_key("tcp://broker:9003", key_file, "west", insecure=False)
-    assert choose_key("tcp://broker:9003", key_file, "", insecure=False)
+        choose_key(["tcp://broker:9003"], key_file, "west", insecure=False)
+    assert choose_key(["tcp://broker:9003"], key_file, "", insecure=False)
 
 
 def test_an_operators_key_is_none_for_a_gateway(key_file: Path) -> None:
     key_file.write_text(serialize_secret(SecretKey(Owner(Role.OPERATOR, "ops"), "P" * 40, "S" * 40, "B" * 40)))
     with pytest.raises(SettingError, match="is the key of operator ops, and no gateway's"):
-        choose_key("tcp://broker:9003", key_file, "", insecure=False)
+        choose_key(["tcp://broker:9003"], key_file, "", insecure=False)
 
 
 def test_a_key_that_can_not_be_used_is_told(key_file: Path) -> None:
     with pytest.raises(SettingError, match="can not read the key"):
-        choose_key("tcp://broker:9003", key_file.parent / "none", "", insecure=False)
+        choose_key(["tcp://broker:9003"], key_file.parent / "none", "", insecure=False)
     key_file.chmod(0o644)
     with pytest.raises(SettingError, match="is open to others"):
-        choose_key("tcp://broker:9003", key_file, "", insecure=False)
+        choose_key(["tcp://broker:9003"], key_file, "", insecure=False)
 
 
 descriptors = st.lists(st.integers(0, 10**6)).map(tuple)

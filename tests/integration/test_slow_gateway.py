@@ -43,7 +43,7 @@ async def slow_gateway(broker: Broker) -> AsyncIterator[tuple[Service, BackboneR
     await relay.start(broker.endpoint)
     listener = Listener("127.0.0.1", 0)
     config = Config(tcp=(listener,), udp=(listener,), data=Path("unused"), settings=Settings(replay_rate=MANY))
-    service = Service(config, relay.endpoint)
+    service = Service(config, [relay.endpoint])
     try:
         (tcp,) = await service.start()
         yield service, relay, tsudoi.Server("127.0.0.1", tcp.port, service.udp[0].listener.port)

@@ -24,8 +24,8 @@ from gateway.chat.members import Member, Recipients
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
-from gateway.link.link import Link
 from gateway.link.requests import OnAnswer
+from gateway.link.routes import OnAnswers, Routes
 from gateway.listeners import sockaddr
 from gateway.listeners.bound import Bound
 from tsudoi.protocol import backbone
@@ -49,6 +49,8 @@ from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.errors import BackboneError
 from tsudoi.protocol.names import hash_token
 
+BROKER = "inproc://broker"
+"""Where gateways reach the one broker."""
 STEP_S = 0.01
 HASHING_S = 0.2
 """The longest that a password is hashed in a World."""
@@ -86,9 +88,9 @@ class FakeRecipients:
 
 @dataclass
 class FakeOutbound:
-    """Records what a gateway sends to members, in order, and its topics; what is for the broker goes to its link."""
+    """Records what a gateway sends to members, in order, and its topics; what is for brokers goes to its links."""
 
-    link: Link
+    routes: Routes
     sent: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     """(listener, address, payload)"""
     topics: list[bytes] = field(default_factory=list)
@@ -131,21 +133,24 @@ class FakeOutbound:
     def log_flood(self, member: Member, seconds: float) -> None:
         self.floods.append((member, seconds))
 
-    def publish(self, item: Item) -> bool:
-        return self.link.publish(item)
+    def publish(self, shard: int, item: Item) -> bool:
+        return self.routes.publish(shard, item)
 
-    def ask(self, question: Question, now: float, on_answer: OnAnswer) -> None:
-        self.link.ask(question, now, on_answer)
+    def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
+        self.routes.ask(shard, question, now, on_answer)
 
-    def notify(self, message: backbone.Delivered) -> None:
-        self.link.notify(message)
+    def ask_all(self, question: Question, now: float, on_answers: OnAnswers) -> None:
+        self.routes.ask_all(question, now, on_answers)
 
-    def subscribe(self, topic: bytes) -> None:
+    def notify(self, shard: int, message: backbone.Delivered) -> None:
+        self.routes.notify(shard, message)
+
+    def subscribe(self, shard: int, topic: bytes) -> None:
         self.topics.append(topic)
         if self.on_topics is not None:
             self.on_topics(topic, True)
 
-    def unsubscribe(self, topic: bytes) -> None:
+    def unsubscribe(self, shard: int, topic: bytes) -> None:
         self.topics.remove(topic)
         if self.on_topics is not None:
             self.on_topics(topic, False)
@@ -168,16 +173,16 @@ class FakeGateway:
         self.settings = settings or Settings()
         self.instance = instance
         self.counters = Counters()
-        self.link = Link(self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
-        self.outbound = FakeOutbound(self.link)
-        self.core = ChatCore(
-            self.settings, self.link, self.outbound, self.counters, [Bound(each, is_wildcard=wildcard) for each in ipv6]
-        )
+        self.routes = Routes([BROKER], self.settings.unaccepted, self.settings.request_timeout_s, self.counters)
+        self.link = self.routes.links[0]
+        self.outbound = FakeOutbound(self.routes)
+        bound = [Bound(each, is_wildcard=wildcard) for each in ipv6]
+        self.core = ChatCore(self.settings, self.routes, self.outbound, self.counters, bound)
         self.members = self.core.members
 
     def frames(self, now: float) -> list[bytes]:
         self.core.reports.report_if_due(now)
-        return self.link.frames(now)
+        return [frame for _, frames in self.routes.frames(now) for frame in frames]
 
 
 class ScriptedGateway(FakeGateway):
@@ -234,8 +239,8 @@ class ScriptedGateway(FakeGateway):
                     self._requests.append(request)
                 case backbone.Canary(number):
                     if self.canaries_come_back:
-                        body = backbone.encode_bundle("", 0, [number], [])
-                        self.core.handle_news(backbone.own_topic(self.instance) + body, self.now)
+                        body = backbone.encode_bundle(self.link._broker, 0, [number], [])
+                        self.core.handle_news(BROKER, backbone.own_topic(self.instance) + body, self.now)
                 case other:
                     self._others.append(other)
 
@@ -265,7 +270,7 @@ class ScriptedGateway(FakeGateway):
     # --- what the broker sends -------------------------------------------------------------------------------------
 
     def answer(self, message: Downward) -> None:
-        self.core.handle_answer(backbone.encode(message), self.now)
+        self.core.handle_answer(BROKER, backbone.encode(message), self.now)
 
     def reply(self, request_id: int, body: Answer) -> None:
         self.answer(backbone.Reply(request_id, body))
@@ -274,7 +279,7 @@ class ScriptedGateway(FakeGateway):
         """Publish entries of a room; without any, only its position."""
         position = entries[-1].offset if last is None else last
         body = backbone.encode(backbone.News(epoch, position, list(entries)))
-        self.core.handle_news(backbone.room_topic(room) + body, self.now)
+        self.core.handle_news(BROKER, backbone.room_topic(room) + body, self.now)
 
     # --- members --------------------------------------------------------------------------------------------------
 
@@ -696,12 +701,12 @@ class World:
 
     def _answers(self, node: Node, frames: list[bytes]) -> None:
         for frame in frames:
-            node.gateway.core.handle_answer(frame, self.now)
+            node.gateway.core.handle_answer(BROKER, frame, self.now)
         self.flush(node)
 
     def _news(self, node: Node, frames: list[bytes]) -> None:
         for frame in frames:
-            node.gateway.core.handle_news(frame, self.now)
+            node.gateway.core.handle_news(BROKER, frame, self.now)
         self.flush(node)
 
     def _at_broker(self, node: Node, frames: list[bytes]) -> None:

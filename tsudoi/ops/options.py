@@ -181,7 +181,7 @@ def _from_file(context: click.Context, path: Path, program: str) -> dict[str, An
         except SettingError as exc:
             mistakes.append(str(exc))
         else:
-            values[option.name] = entry.value
+            values[option.name] = _listed(option, entry.value)
     if mistakes:
         raise SettingError("; ".join(mistakes))
     return values
@@ -190,11 +190,11 @@ def _from_file(context: click.Context, path: Path, program: str) -> dict[str, An
 def _check(context: click.Context, option: click.Option, entry: configfile.Entry) -> None:
     """Raise SettingError if the flag refuses the value, or if the value has another type of TOML's."""
     wanted, kinds = _toml_types(option)
-    values = entry.value if option.multiple and isinstance(entry.value, list) else [entry.value]
-    if (option.multiple and not isinstance(entry.value, list)) or not all(type(value) in kinds for value in values):
+    listed = _listed(option, entry.value)
+    if not all(type(value) in kinds for value in (listed if option.multiple else [listed])):
         raise entry.error(f"{entry.value!r} is not {wanted}")
     try:
-        value = option.type_cast_value(context, entry.value)
+        value = option.type_cast_value(context, listed)
         # A file is there to be read; a folder may be made later.
         if isinstance(option.type, click.Path) and not option.type.dir_okay:
             value.open("rb").close()
@@ -205,6 +205,11 @@ def _check(context: click.Context, option: click.Option, entry: configfile.Entry
     except ValueError as exc:
         # Python's words for it differ between versions.
         raise entry.error(f"{entry.value!r} has a null character, as no path has") from exc
+
+
+def _listed(option: click.Option, value: Any) -> Any:
+    """Return the value of an option; a single one of an option that takes several becomes a list."""
+    return [value] if option.multiple and not isinstance(value, list) else value
 
 
 def _toml_types(option: click.Option) -> tuple[str, tuple[type, ...]]:

@@ -157,9 +157,10 @@ def test_questions_are_answered_in_pages(room: Room) -> None:
     assert present == Present(2, [("alice", True, 10_000), ("bob", False, 3_000)])
     assert room.ask(A, Who(room.alice.room, 1, 1)) == Present(2, [("bob", False, 3_000)])
     assert room.ask(A, Who(99, 0, 20)) == Present(0, [])
-    room.create("部屋", token=4)
-    assert room.ask(A, Browse(0, 20)) == Browsed(2, [("den", 2, False), ("部屋", 1, False)])
-    assert room.ask(A, Browse(1, 20)) == Browsed(2, [("部屋", 1, False)])
+    other = room.create("部屋", token=4).room
+    assert room.alice.room < other
+    assert room.ask(A, Browse(0, 20)) == Browsed(2, [("den", 2, False), ("部屋", 1, False)], [room.alice.room, other])
+    assert room.ask(A, Browse(1, 20)) == Browsed(2, [("部屋", 1, False)], [other])
     assert room.ask(A, GetTime()) == ServerTime(room.moment.wall_ms)
 
 

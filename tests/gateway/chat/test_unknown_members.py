@@ -14,7 +14,7 @@ OUT = "server: You are not in 部屋1 any more. Join it again."
 def reconcile(gateway: ScriptedGateway, *unknown: int, last: int, epoch: int = 1) -> None:
     """Let the gateway ask about its members, and answer it; the room's log ends at `last`."""
     gateway.wait(2.0)
-    gateway.core.deliver.fencing.reconcile()
+    gateway.core.deliver.fencing.reconcile(0)
     gateway.tick()
     gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], list(unknown)))
     gateway.reply(gateway.asked(Positions)[-1].id, RoomPositions([(1, epoch, last)]))

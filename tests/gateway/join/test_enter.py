@@ -39,7 +39,7 @@ class Entrance:
         self.gateway = ScriptedGateway(self.settings)
         self.counters = self.gateway.counters
         self.quotas = Quotas(self.settings, self.counters)
-        self.rooms = RoomList(self.gateway.link)
+        self.rooms = RoomList(self.gateway.routes)
         self.rules = EntryRules(
             self.settings, self.counters, self.gateway.core, self.quotas, self.rooms, SessionTokens(1), self.verifier
         )

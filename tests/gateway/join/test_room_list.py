@@ -19,7 +19,7 @@ def asked(gateway: ScriptedGateway) -> list[int]:
 
 
 def test_many_who_ask_at_once_are_told_by_one_answer(gateway: ScriptedGateway) -> None:
-    rooms, told = RoomList(gateway.link), list[Listing | None]()
+    rooms, told = RoomList(gateway.routes), list[Listing | None]()
     for _ in range(3):
         rooms.ask(gateway.now, told.append)
     (question,) = asked(gateway)
@@ -29,7 +29,7 @@ def test_many_who_ask_at_once_are_told_by_one_answer(gateway: ScriptedGateway) -
 
 
 def test_a_list_is_told_again_while_it_is_new_and_not_longer(gateway: ScriptedGateway) -> None:
-    rooms, told = RoomList(gateway.link), list[Listing | None]()
+    rooms, told = RoomList(gateway.routes), list[Listing | None]()
     rooms.ask(gateway.now, told.append)
     (question,) = asked(gateway)
     gateway.reply(question, Rooms(["den"]))
@@ -42,7 +42,7 @@ def test_a_list_is_told_again_while_it_is_new_and_not_longer(gateway: ScriptedGa
 
 
 def test_its_age_counts_from_the_question(gateway: ScriptedGateway) -> None:
-    rooms, told = RoomList(gateway.link), list[Listing | None]()
+    rooms, told = RoomList(gateway.routes), list[Listing | None]()
     rooms.ask(gateway.now, told.append)
     (first,) = asked(gateway)
     rooms.ask(gateway.now + FRESH_S * 1.1, told.append)
@@ -56,10 +56,10 @@ def test_its_age_counts_from_the_question(gateway: ScriptedGateway) -> None:
 
 
 def test_who_asks_after_a_room_was_made_here_finds_it(gateway: ScriptedGateway) -> None:
-    rooms, told = RoomList(gateway.link), list[Listing | None]()
+    rooms, told = RoomList(gateway.routes), list[Listing | None]()
     rooms.ask(gateway.now, told.append)
     (before,) = asked(gateway)
-    rooms.forget()
+    rooms.forget("den")
     rooms.ask(gateway.now, told.append)
     (after,) = asked(gateway)
     gateway.reply(before, Rooms([]))
@@ -69,7 +69,7 @@ def test_who_asks_after_a_room_was_made_here_finds_it(gateway: ScriptedGateway) 
 
 
 def test_who_asks_while_the_broker_refuses_or_is_away_is_told_so(gateway: ScriptedGateway) -> None:
-    rooms, told = RoomList(gateway.link), list[Listing | None]()
+    rooms, told = RoomList(gateway.routes), list[Listing | None]()
     rooms.ask(gateway.now, told.append)
     (question,) = asked(gateway)
     gateway.reply(question, Refused(Status.BUSY, ""))
@@ -91,7 +91,7 @@ def test_a_list_is_written_once_for_each_who_reads_it() -> None:
 
 
 def test_addresses_that_listed_are_remembered_for_a_while(gateway: ScriptedGateway) -> None:
-    rooms = RoomList(gateway.link)
+    rooms = RoomList(gateway.routes)
     assert not rooms.listed_lately("192.0.2.1", 0.0)
     rooms.note_listed("192.0.2.1", 0.0)
     assert rooms.listed_lately("192.0.2.1", LISTED_LATELY_S - 1)

@@ -79,7 +79,7 @@ async def running(
     """A TCP listener."""
     settings = settings or Settings()
     gateway = Directory(settings)
-    server = TCPServer(settings, gateway.counters, gateway.core, gateway.link, gateway.settle, verifier)
+    server = TCPServer(settings, gateway.counters, gateway.core, gateway.routes, gateway.settle, verifier)
     listener = await server.open(Listener(host, 0, dialect))
     try:
         yield gateway, listener, server

@@ -56,7 +56,7 @@ async def running(
     gateway = Directory(settings or Settings())
     certificate = Certificate(files(folder, CA.issue_cert(HERE)))
     server = TCPServer(
-        gateway.settings, gateway.counters, gateway.core, gateway.link, gateway.settle, None, certificate
+        gateway.settings, gateway.counters, gateway.core, gateway.routes, gateway.settle, None, certificate
     )
     secure = await server.open(Listener(HERE, 0, dialect, tls=True))
     plain = await server.open(Listener(HERE, 0, dialect))

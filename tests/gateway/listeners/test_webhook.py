@@ -15,8 +15,8 @@ from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PasswordAttempts
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
-from gateway.link.link import Link
 from gateway.link.requests import OnAnswer
+from gateway.link.routes import Routes
 from gateway.listeners import webhook
 from gateway.listeners.webhook import WebhookServer
 from gateway.webhook.rules import Rules
@@ -42,10 +42,10 @@ class Broker:
     def __init__(self) -> None:
         self.asked: asyncio.Queue[OnAnswer] = asyncio.Queue()
 
-    def is_alive(self, now: float) -> bool:
+    def is_any_alive(self, now: float) -> bool:
         return True
 
-    def ask(self, post: Any, now: float, on_answer: OnAnswer) -> None:
+    def ask_about(self, room: str, post: Any, now: float, on_answer: OnAnswer) -> None:
         self.asked.put_nowait(on_answer)
 
     async def answer(self) -> None:
@@ -60,7 +60,7 @@ class Place:
         settings, self.counters, self.broker = Settings(), Counters(), Broker()
         verifier = TokenVerifier(TokenKeys((parse_shared_secret(SECRET),)), required=False)
         rules = Rules(settings, self.counters, verifier, PasswordAttempts(settings, self.counters))
-        self.server = WebhookServer(rules, cast(Link, self.broker), lambda: None)
+        self.server = WebhookServer(rules, cast(Routes, self.broker), lambda: None)
         self.port = 0
         self.writers: list[asyncio.StreamWriter] = []
 

@@ -68,7 +68,7 @@ def test_each_setting_that_differs_is_in_the_report_once_and_no_other(about: Set
         is_live = about.name in {each.name for each in fields(Settings)}
         config = a_config(tls_listeners=(replace(ANY, tls=True),) if about.name == "tls_listeners" else ())
         logs.change_level(config.log_level)  # an earlier test of this process may have left another
-        service = Service(config, f"{IPC}{tmp_path}/b")
+        service = Service(config, [f"{IPC}{tmp_path}/b"])
         before = getattr(config.settings if is_live else config, about.name)
         value = another(about, before)
         new = a_config(tls_listeners=config.tls_listeners)
@@ -94,10 +94,10 @@ def test_parts_with_copies_of_a_setting_get_the_new_value(tmp_path: Path, monkey
     monkeypatch.setattr(tcp, "connections_allowed", lambda connections: connections)
 
     async def scenario() -> None:
-        service = Service(a_config(), f"{IPC}{tmp_path}/b")
+        service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
         changed = Settings(unaccepted=7, first_byte_s=5.0, connections=3)
         prepare(service, lambda: a_config(settings=changed))()
-        assert service.link.publisher.capacity == 7
+        assert service.routes.links[0].publisher.capacity == 7
         assert service.tcp.silent.wait_s == 5.0
         assert service.tcp.rules.quotas.most == 3
         await service.stop()
@@ -107,8 +107,8 @@ def test_parts_with_copies_of_a_setting_get_the_new_value(tmp_path: Path, monkey
 
 def test_a_broker_elsewhere_makes_the_folder_of_data_a_setting_that_nothing_uses(tmp_path: Path) -> None:
     async def scenario() -> None:
-        service = Service(a_config(broker="ipc:///b"), f"{IPC}{tmp_path}/b")
-        report = prepare(service, lambda: a_config(broker="ipc:///b", data=Path("/other")))()
+        service = Service(a_config(broker=("ipc:///b",)), [f"{IPC}{tmp_path}/b"])
+        report = prepare(service, lambda: a_config(broker=("ipc:///b",), data=Path("/other")))()
         assert all_in(report) == []
         await service.stop()
 
@@ -117,7 +117,7 @@ def test_a_broker_elsewhere_makes_the_folder_of_data_a_setting_that_nothing_uses
 
 def test_a_flag_that_wins_over_the_file_is_said(tmp_path: Path) -> None:
     async def scenario() -> None:
-        service = Service(a_config(), f"{IPC}{tmp_path}/b")
+        service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
         assert prepare(service, lambda: a_config(overridden=("rate",)))().overridden == ["rate"]
         await service.stop()
 
@@ -154,7 +154,7 @@ def trusting(secret: Path | None, auth: Literal["optional", "required"] = "optio
 
 def test_keys_are_read_again_also_from_another_file(tmp_path: Path, secrets: dict[str, Path]) -> None:
     async def scenario() -> None:
-        service = Service(trusting(secrets["old"]), f"{IPC}{tmp_path}/b")
+        service = Service(trusting(secrets["old"]), [f"{IPC}{tmp_path}/b"])
         report = prepare(service, lambda: trusting(secrets["new"]))()
         assert all_in(report) == report.changed == ["keys for signed tokens"]
         assert (knows(service, secrets["old"]), knows(service, secrets["new"])) == (False, True)
@@ -175,7 +175,7 @@ def test_tokens_where_there_were_none_or_the_other_way_round_need_a_restart(
 ) -> None:
     async def scenario() -> None:
         for before, after in ((None, secrets["new"]), (secrets["old"], None)):
-            service = Service(trusting(before), f"{IPC}{tmp_path}/b")
+            service = Service(trusting(before), [f"{IPC}{tmp_path}/b"])
             report = prepare(service, partial(trusting, after))()
             assert all_in(report) == report.needs_restart == ["auth-secret"]
             assert service.config.settings.auth == ("optional" if before else "off")
@@ -187,7 +187,7 @@ def test_tokens_where_there_were_none_or_the_other_way_round_need_a_restart(
 def test_a_file_that_can_not_be_used_changes_nothing(tmp_path: Path, secrets: dict[str, Path]) -> None:
     async def scenario() -> None:
         config = trusting(secrets["old"])
-        service = Service(config, f"{IPC}{tmp_path}/b")
+        service = Service(config, [f"{IPC}{tmp_path}/b"])
         wrong = replace(config, auth_secret=tmp_path / "none", settings=replace(config.settings, rate=1.0))
         with pytest.raises(SettingError, match="none"):
             prepare(service, lambda: wrong)
@@ -222,7 +222,7 @@ def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path) -> N
         return a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=certificate, tls_key=key)
 
     async def scenario() -> None:
-        service = Service(shown("one"), f"{IPC}{tmp_path}/b")
+        service = Service(shown("one"), [f"{IPC}{tmp_path}/b"])
         report = prepare(service, lambda: shown("two"))()
         assert all_in(report) == report.changed == ["certificate"]
         report = prepare(service, lambda: a_config())()

@@ -46,7 +46,7 @@ class Both:
         self.context: zmq.Context[zmq.Socket[bytes]] | None = zmq.Context() if endpoint.startswith(INPROC) else None
         self.broker = BrokerServer(Cores([core]), self.store, Limits(), endpoint, lambda: None, context=self.context)
         self.broker.start()
-        self.service = Service(a_config(), endpoint, self.context)
+        self.service = Service(a_config(), [endpoint], self.context)
         self.server = tsudoi.Server()
         self.is_stopped = False
 
@@ -93,7 +93,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_it_listens_when_a_probe_has_come_back(where: str) -> None:
     async def scenario() -> None:
         async with running(where) as both:
-            assert both.service.link.canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
+            assert both.service.routes.links[0].canary.unhealthy_reason(asyncio.get_running_loop().time()) == ""
             with socket.create_connection((both.server.host, both.server.tcp), timeout=5):
                 pass
 
@@ -117,7 +117,7 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
             assert counters.accepted_messages == 1
             # And alice has been told that bob is here.
             await until(lambda: counters.deliveries == 2)
-            await until(lambda: not len(both.service.link.publisher))
+            await until(lambda: not len(both.service.routes.links[0].publisher))
 
     asyncio.run(scenario())
 
@@ -147,10 +147,10 @@ def test_a_broker_that_is_gone_does_not_hold_the_end_up(tmp_path: Path) -> None:
             both.broker.stop()
             for _ in range(10):
                 await alice.say("to nobody")
-            await until(lambda: len(both.service.link.publisher) >= 10)
+            await until(lambda: len(both.service.routes.links[0].publisher) >= 10)
             async with asyncio.timeout(2 * DRAIN_S + 3):
                 await both.service.stop()
-            assert len(both.service.link.publisher) >= 10
+            assert len(both.service.routes.links[0].publisher) >= 10
 
     asyncio.run(scenario())
 
@@ -164,7 +164,7 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
         said[event] = values.get("why")
 
     async def scenario() -> None:
-        service = Service(a_config(), f"{IPC}{tmp_path}/b")
+        service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
         monkeypatch.setattr("gateway.process.service.logger.warning", note)
         monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
         starting = asyncio.create_task(service.start())
@@ -185,9 +185,9 @@ def test_a_taken_address_is_a_setting_error(tmp_path: Path) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))
             with pytest.raises(SettingError, match="can not listen on UDP"):
-                Service(a_config(udp=Listener("127.0.0.1", taken.getsockname()[1])), f"{IPC}{tmp_path}/b")
+                Service(a_config(udp=Listener("127.0.0.1", taken.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            service = Service(a_config(tcp=Listener("127.0.0.1", listener.getsockname()[1])), f"{IPC}{tmp_path}/b")
+            service = Service(a_config(tcp=Listener("127.0.0.1", listener.getsockname()[1])), [f"{IPC}{tmp_path}/b"])
             with pytest.raises(SettingError, match="can not listen on TCP"):
                 await service.start()
             await service.stop()

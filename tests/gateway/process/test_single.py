@@ -161,7 +161,7 @@ def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest
         broker = LocalBroker(tmp_path, None, "human", failed.set)
         await broker.start()
         service = GatewayService(
-            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), broker.endpoint, broker.context
+            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
         )
         (listener,) = await service.start()
         server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)

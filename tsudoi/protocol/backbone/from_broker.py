@@ -62,6 +62,8 @@ class Rooms(Wire, tag=22):
     """Names of rooms, oldest first."""
 
     names: list[str]
+    ids: list[Number] = msgspec.field(default_factory=list)
+    """The same rooms' ids, which grow with the time: by these a gateway merges the lists of several shards."""
 
 
 class Replayed(Wire, tag=23):
@@ -116,6 +118,8 @@ class Browsed(Wire, tag=45):
     count: Number
     rooms: list[tuple[str, Number, bool]]
     """(name, number of members, has a password) of the requested rooms."""
+    ids: list[Number] = msgspec.field(default_factory=list)
+    """The same rooms' ids; see `Rooms`."""
 
 
 class Banned(Wire, tag=49):

@@ -10,8 +10,8 @@ Where there is one shard, frames have no such prefix.
 import hashlib
 from typing import Final
 
-from ..errors import MalformedMessage
-from ..names import RoomName
+from ..errors import InvalidName, MalformedMessage
+from ..names import RoomName, room_name
 
 SHARDS: Final = 64
 """Shards of a store that several brokers share: more than there are brokers, few enough to list."""
@@ -24,6 +24,16 @@ def shard_of(name: RoomName, shards: int) -> int:
     if shards == 1:
         return 0
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % shards
+
+
+def shard_named(name: str, shards: int) -> int | None:
+    """Return the shard of a room by its name as a client writes it; None: no room can have this name."""
+    if shards == 1:
+        return 0
+    try:
+        return shard_of(room_name(name), shards)
+    except InvalidName:
+        return None
 
 
 def for_shard(shard: int, frame: bytes) -> bytes:

@@ -1,0 +1,146 @@
+"""The sockets to all brokers that a gateway is connected to, and which of them has the news of which shard.
+
+A gateway subscribes to its rooms' topics at the owners of their shards only: with n brokers, each has an nth of all
+subscriptions. When a shard moves, so do the subscriptions of its rooms.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import zmq
+
+from tsudoi.ops.keyfiles import SecretKey
+
+from .broker_sockets import BrokerSockets
+from .routes import Routes
+
+OnFramesOf = Callable[[str, list[bytes]], None]
+"""Called with the endpoint of a broker and the frames that a drain of one of its sockets found."""
+
+
+class BrokerPool:
+    """Opens and closes sockets as `Routes` says."""
+
+    def __init__(
+        self,
+        routes: Routes,
+        instance: str,
+        on_news: OnFramesOf,
+        on_answers: OnFramesOf,
+        topics_of: Callable[[int], Iterable[bytes]],
+        key: SecretKey | None = None,
+        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+    ) -> None:
+        """Connect to the brokers that are known at first.
+
+        Args:
+            routes: says to which brokers to be connected, and who owns which shard.
+            instance: the name of this run of the gateway.
+            on_news: takes frames of SUB sockets.
+            on_answers: takes frames of DEALER sockets.
+            topics_of: returns the topics of all rooms here that belong to a shard.
+            key: this gateway's key and the brokers' public one, which all of them share; None: nothing is encrypted.
+            context: of the broker in the same process, for inproc://; its owner closes it.
+        """
+        self._routes, self._topics_of = routes, topics_of
+        self._owns_context = context is None
+        self._context = zmq.Context() if context is None else context
+        self._open = partial(_open, instance=instance, on_news=on_news, on_answers=on_answers, key=key)
+        self._sockets: dict[str, BrokerSockets] = {}
+        """By endpoint."""
+        self._homes: list[str | None] = []
+        """Shard → the broker that has the subscriptions of its rooms."""
+        self._unsent = 0
+        """Of sockets that are closed."""
+        self._is_started = False
+        self._changes = -1
+        """`Brokers.changes` when this was last up to date."""
+        self.follow()
+
+    def start(self) -> None:
+        """Receive from now on."""
+        self._is_started = True
+        for sockets in list(self._sockets.values()):
+            sockets.start()
+
+    def close(self) -> None:
+        """Close; the brokers have a quarter of a second to take the last frames."""
+        for sockets in self._sockets.values():
+            sockets.close()
+        if self._owns_context:
+            self._context.term()
+
+    def follow(self) -> None:
+        """Connect to the brokers to be connected to now, and move the subscriptions of shards that have moved."""
+        brokers = self._routes.brokers
+        if brokers.changes == self._changes:
+            return
+        self._changes = brokers.changes
+        for endpoint in [each for each in self._sockets if each not in brokers.connected]:
+            gone = self._sockets.pop(endpoint)
+            self._unsent += gone.unsent
+            gone.close()
+            self._homes = [None if home == endpoint else home for home in self._homes]
+        for endpoint in brokers.connected:
+            if endpoint not in self._sockets:
+                self._sockets[endpoint] = sockets = self._open(endpoint, self._context)
+                if self._is_started:
+                    sockets.start()
+        shards = len(self._routes.links)
+        if len(self._homes) != shards:
+            self._leave_homes()
+            self._homes = [None] * shards
+        for shard in range(shards):
+            self._move(shard, self._routes.owner(shard))
+
+    def _leave_homes(self) -> None:
+        # There were fewer shards, whose rooms have been divided anew.
+        for home in {home for home in self._homes if home is not None}:
+            for shard in range(len(self._routes.links)):
+                self._sockets[home].unsubscribe(self._topics_of(shard))
+
+    def _move(self, shard: int, owner: str | None) -> None:
+        home = self._homes[shard]
+        if owner in (None, home) or owner not in self._sockets:
+            return
+        if home is not None:
+            self._sockets[home].unsubscribe(self._topics_of(shard))
+        self._homes[shard] = owner
+        self._sockets[owner].subscribe(self._topics_of(shard))
+
+    def send(self, endpoint: str, frames: list[bytes]) -> None:
+        """Send a broker frames, packed together; count and drop those that can not be sent now."""
+        if sockets := self._sockets.get(endpoint):
+            sockets.send(frames)
+
+    def subscribe(self, shard: int, topic: bytes) -> None:
+        """Subscribe to a topic of a shard."""
+        if (home := self._homes[shard]) is not None:
+            self._sockets[home].subscribe((topic,))
+
+    def unsubscribe(self, shard: int, topic: bytes) -> None:
+        """End the subscription to a topic of a shard."""
+        if (home := self._homes[shard]) is not None:
+            self._sockets[home].unsubscribe((topic,))
+
+    @property
+    def connect_error(self) -> str:
+        """The reasons why brokers can not be reached; empty if none is known. Any thread may read it."""
+        errors = [sockets.connect_error for sockets in list(self._sockets.values())]
+        return "; ".join(error for error in errors if error)
+
+    @property
+    def unsent(self) -> int:
+        """Frames dropped because a socket was full. Any thread may read it."""
+        return self._unsent + sum(sockets.unsent for sockets in list(self._sockets.values()))
+
+
+def _open(
+    endpoint: str,
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    instance: str,
+    on_news: OnFramesOf,
+    on_answers: OnFramesOf,
+    key: SecretKey | None,
+) -> BrokerSockets:
+    return BrokerSockets(endpoint, instance, partial(on_news, endpoint), partial(on_answers, endpoint), key, context)

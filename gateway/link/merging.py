@@ -1,0 +1,58 @@
+"""Make one list of rooms of the lists of all shards, oldest room first.
+
+A room's id begins with the time when it was made (`broker/rooms/ids.py`), so ids put the rooms of all shards in order.
+Rooms belong to shards by a hash, so each shard has nearly the same share of the oldest rooms, and of the newest: of
+each shard only so many are asked for, and a few more.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import isqrt
+from typing import TypeVar
+
+from tsudoi.protocol.backbone import Answer, Browse, Browsed, Rooms
+
+_Row = TypeVar("_Row")
+
+
+def _spread(share: int) -> int:
+    """Return by how many rooms a shard's share may differ from the mean: four standard deviations, and a few."""
+    return 4 * isqrt(share) + 8
+
+
+def newest_of_each(limit: int, shards: int) -> int:
+    """Return how many rooms to ask each shard for, to list the `limit` newest of all."""
+    share = limit // shards
+    return limit if shards == 1 else min(limit, share + _spread(share))
+
+
+def merge_names(answers: Iterable[Answer | None], limit: int) -> list[str] | None:
+    """Return the names of the newest rooms of all shards, oldest first; None: no shard has answered."""
+    known = [answer for answer in answers if isinstance(answer, Rooms)]
+    if len(known) == 1:
+        return known[0].names[-limit:]
+    return _in_order((rooms.ids, rooms.names) for rooms in known)[-limit:] if known else None
+
+
+def page_of_each(skip: int, limit: int, shards: int) -> Browse:
+    """Return the question for each shard, to show a page of all rooms."""
+    if shards == 1:
+        return Browse(skip, limit)
+    first, last = skip // shards, (skip + limit) // shards
+    begin = max(first - _spread(first), 0)
+    return Browse(begin, last + _spread(last) - begin)
+
+
+def merge_page(answers: Sequence[Answer | None], asked: Browse, skip: int, limit: int) -> Browsed | None:
+    """Return a page of all rooms, of the answers to `page_of_each`; None: no shard has answered."""
+    known = [answer for answer in answers if isinstance(answer, Browsed)]
+    if len(answers) == 1 or not known:
+        return known[0] if known else None
+    before = sum(min(asked.skip, page.count) for page in known)
+    begin = max(skip - before, 0)
+    rows = _in_order((page.ids, page.rooms) for page in known)
+    return Browsed(sum(page.count for page in known), rows[begin : begin + limit])
+
+
+def _in_order(lists: Iterable[tuple[list[int], list[_Row]]]) -> list[_Row]:
+    rows = [both for ids, rows in lists for both in zip(ids, rows, strict=False)]
+    return [row for _, row in sorted(rows, key=lambda both: both[0])]
