@@ -9,10 +9,14 @@ from functools import partial
 
 import zmq
 
+from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import SecretKey
+from tsudoi.protocol.backbone import is_loopback
 
 from .broker_sockets import BrokerSockets
 from .routes import Routes
+
+logger = logs.get("gateway.brokers")
 
 OnFramesOf = Callable[[str, list[bytes]], None]
 """Called with the endpoint of a broker and the frames that a drain of one of its sockets found."""
@@ -29,6 +33,7 @@ class BrokerPool:
         on_answers: OnFramesOf,
         topics_of: Callable[[int], Iterable[bytes]],
         key: SecretKey | None = None,
+        insecure: bool = False,
         context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
     ) -> None:
         """Connect to the brokers that are known at first.
@@ -40,12 +45,16 @@ class BrokerPool:
             on_answers: takes frames of DEALER sockets.
             topics_of: returns the topics of all rooms here that belong to a shard.
             key: this gateway's key and the brokers' public one, which all of them share; None: nothing is encrypted.
+            insecure: connect to other machines without a key, too.
             context: of the broker in the same process, for inproc://; its owner closes it.
         """
         self._routes, self._topics_of = routes, topics_of
         self._owns_context = context is None
         self._context = zmq.Context() if context is None else context
         self._open = partial(_open, instance=instance, on_news=on_news, on_answers=on_answers, key=key)
+        self._may_leave = key is not None or insecure
+        self._refused: list[str] = []
+        """Brokers on other machines to which there may be no connection without a key."""
         self._sockets: dict[str, BrokerSockets] = {}
         """By endpoint."""
         self._homes: list[str | None] = []
@@ -76,22 +85,32 @@ class BrokerPool:
         if brokers.changes == self._changes:
             return
         self._changes = brokers.changes
-        for endpoint in [each for each in self._sockets if each not in brokers.connected]:
-            gone = self._sockets.pop(endpoint)
-            self._unsent += gone.unsent
-            gone.close()
-            self._homes = [None if home == endpoint else home for home in self._homes]
-        for endpoint in brokers.connected:
+        wanted = [each for each in brokers.connected if self._may_leave or is_loopback(each)]
+        self._refused = [each for each in brokers.connected if each not in wanted]
+        for endpoint in [each for each in self._sockets if each not in wanted]:
+            self._disconnect(endpoint)
+        for endpoint in wanted:
             if endpoint not in self._sockets:
-                self._sockets[endpoint] = sockets = self._open(endpoint, self._context)
-                if self._is_started:
-                    sockets.start()
+                self._connect(endpoint)
         shards = len(self._routes.links)
         if len(self._homes) != shards:
             self._leave_homes()
             self._homes = [None] * shards
         for shard in range(shards):
             self._move(shard, self._routes.owner(shard))
+
+    def _connect(self, endpoint: str) -> None:
+        self._sockets[endpoint] = sockets = self._open(endpoint, self._context)
+        if self._is_started:
+            logger.info("connecting to a broker", broker=endpoint)
+            sockets.start()
+
+    def _disconnect(self, endpoint: str) -> None:
+        gone = self._sockets.pop(endpoint)
+        self._unsent += gone.unsent
+        gone.close()
+        self._homes = [None if home == endpoint else home for home in self._homes]
+        logger.info("disconnected from a broker", broker=endpoint)
 
     def _leave_homes(self) -> None:
         # There were fewer shards, whose rooms have been divided anew.
@@ -126,7 +145,8 @@ class BrokerPool:
     @property
     def connect_error(self) -> str:
         """The reasons why brokers can not be reached; empty if none is known. Any thread may read it."""
-        errors = [sockets.connect_error for sockets in list(self._sockets.values())]
+        errors = [f"{endpoint} is another machine: give --key FILE" for endpoint in self._refused]
+        errors += [sockets.connect_error for sockets in list(self._sockets.values())]
         return "; ".join(error for error in errors if error)
 
     @property

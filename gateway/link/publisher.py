@@ -38,6 +38,8 @@ class Publisher:
         """Number of the last item that the broker has accepted."""
         self._sent = 0
         """Number of the last item that has been sent since everything was last sent again."""
+        self._highest = 0
+        """Number of the last item that has ever been sent."""
         self._frames: deque[tuple[int, float]] = deque()
         """(last number, when it was sent) of each frame that is not accepted."""
         self._moved_at = 0.0
@@ -77,11 +79,12 @@ class Publisher:
     def welcome(self, accepted: int, now: float) -> None:
         """Open: the broker knows this gateway and has accepted everything up to `accepted`; send the rest again.
 
-        If it had accepted more before, it has forgotten this gateway: the items get new numbers.
+        If it had accepted more before, it has forgotten this gateway: the items get new numbers. What it has accepted
+        and was never sent is none of these items.
         """
-        self.accept(accepted, now)
+        self.accept(min(accepted, self._highest), now)
         self._send_again(now)
-        self.accepted = self._sent = accepted
+        self.accepted = self._sent = self._highest = accepted
         self._open = True
 
     def close(self) -> None:
@@ -113,6 +116,7 @@ class Publisher:
             frames.append(Publish(self._sent + 1, items))
             self.gather_s = GATHER_BUSY_S if len(items) >= BUSY_ITEMS else GATHER_S
             self._sent += len(items)
+            self._highest = max(self._highest, self._sent)
             self._frames.append((self._sent, now))
             self.batches.note(len(items))
         return frames

@@ -81,8 +81,9 @@ class Service:
         self._webhook = self._new_webhook()
         self.webhooks: list[WebhookListener] = []
         """The webhooks' listeners, once they are open."""
+        topics_of, key = self.core.topics_of, config.key
         self.sockets = BrokerPool(
-            routes, instance, self._on_news, self._on_answers, self.core.topics_of, config.key, context
+            routes, instance, self._on_news, self._on_answers, topics_of, key, config.insecure, context
         )
         self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self._published_at = 0.0
@@ -96,6 +97,7 @@ class Service:
         self._is_unhealthy = False
         """As last logged."""
         self._connect_errors_logged: set[str] = set()
+        self._unused_logged: str | None = None
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
 
@@ -294,6 +296,10 @@ class Service:
         elif (error := self.sockets.connect_error) and error not in self._connect_errors_logged:
             self._connect_errors_logged.add(error)
             logger.warning("the broker can not be reached", why=error)
+        brokers = self.routes.brokers
+        if brokers.unused != self._unused_logged:
+            self._unused_logged = brokers.unused
+            logger.error("a broker shares no store with the one in use", unused=brokers.unused, used=brokers.only)
         if bool(reason) != self._is_unhealthy:
             self._is_unhealthy = bool(reason)
             if reason:
