@@ -70,7 +70,7 @@ def test_a_file_is_one_for_both(path: Path, program: str) -> None:
         ("[gateway]\nbacklog = 1.5", "FILE:2: backlog: 1.5 is not a whole number"),
         ("[gateway]\n# rate = 1\nrate = -1", "FILE:3: rate: -1.0 is not in the range"),
         ('[gateway]\ncheck-ip = "never"', "FILE:2: check-ip: 'never' is not one of"),
-        ('[gateway]\ntcp = 9001', "FILE:2: tcp: 9001 is not a list of texts"),
+        ("[gateway]\ntcp = 9001", "FILE:2: tcp: 9001 is not a list of texts"),
         ('[gateway]\ntcp = ["x"]', "FILE:2: tcp: 'x' is not HOST:PORT"),
         ('[gateway]\nbroker = "x"', "FILE:2: broker: 'x' is not tcp://HOST:PORT"),
         ('[gateway]\nname = "a b"', "FILE:2: name: 'a b' is no name"),
