@@ -16,6 +16,8 @@ from tests.chaos.plan import Action
 
 CANCELLED_S = 0.5
 """For how long commits are cancelled."""
+REUNITED_S = 2.0
+"""For how long there are two primaries."""
 RECOVERS_S = 5.0
 """After the end of a fault of brokers or databases: until then rooms may still be on their way to their next owner."""
 
@@ -157,10 +159,10 @@ class ClusterFaults:
             self.counts[f"{verb} {'primary' if is_primary else 'machine'}"] += 1
             outages = [Outage("kill", f"gateway {machine}"), Outage("kill", "broker")]
             cut = self._around(machine)
-            if verb == "isolate":
+            if verb in ("isolate", "reunite"):
                 outages = [Outage("cut", f"link {machine}"), Outage("kill", "broker")]
             async with self._noted(*outages):
-                if verb == "isolate":
+                if verb in ("isolate", "reunite"):
                     for pair in cut:
                         await asyncio.to_thread(self._network.cut, *pair)
                 elif verb in ("cancel", "terminate"):
@@ -175,11 +177,14 @@ class ClusterFaults:
                     await asyncio.sleep(fault.promotes_after)
                     await self._database.fail_over()
                 await asyncio.sleep(fault.lasts)
-                if verb == "isolate":
-                    # An operator's first step; else two servers would take writes.
-                    await asyncio.to_thread(node.kill)
+                if verb in ("isolate", "reunite"):
+                    if verb == "isolate":
+                        # An operator's first step; else two servers take writes.
+                        await asyncio.to_thread(node.kill)
                     for pair in cut:
                         await asyncio.to_thread(self._network.heal, *pair)
+                    if verb == "reunite":
+                        await asyncio.sleep(REUNITED_S)
                 else:
                     await asyncio.to_thread(self._network.plug_in, machine)
                     self._machines.out.discard(machine)

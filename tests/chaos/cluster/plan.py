@@ -21,7 +21,10 @@ _KINDS: dict[str, tuple[str, ...]] = {
         *("kill database", "freeze database"),
     ),
 }
-_LOSSES = ("burn primary", "burn primary", "power primary", "isolate primary", "cancel primary", "terminate primary")
+_LOSSES = (
+    *("burn primary", "burn primary", "burn primary", "power primary", "isolate primary", "reunite primary"),
+    *("cancel primary", "terminate primary"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Fault(Action):
     isolate: no packets between a machine and all others. power: off, and on again. burn: off for good; an empty machine
     takes its place. kill machine: all its processes, and it tells its peers.
     … primary: the machine with the primary is off, isolated or burnt, and after `promotes_after` a standby is promoted.
+    reunite primary: as isolate, but for a time both servers take writes and can be reached.
     cancel primary, terminate primary: no standby receives anything, the commits that wait for one are cancelled (their
     connections are terminated) as an administrator can do it, and then the machine burns.
     """
