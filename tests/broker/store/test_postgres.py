@@ -210,8 +210,8 @@ def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
                 wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
                 assert results == []
                 primary.sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
-            assert "its wait for it was cancelled" in str(results[0])
-            assert "its wait for it was cancelled" in broker.wait_for_loss()
+            assert "may have committed without its standby: canceling wait" in str(results[0])
+            assert "may have committed without its standby: canceling wait" in broker.wait_for_loss()
             with pytest.raises(StoreError):
                 broker.store.commit(turn(3))
             assert not broker.store.may_serve()
@@ -219,6 +219,17 @@ def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
             standby.start()
         (snapshot,) = broker.serve_when_free(0)
         assert snapshot.ends == {1: (1, 2)}  # and now it is on both machines
+
+
+def test_a_warning_is_no_commit_in_any_language(server: postgres.Instance) -> None:
+    """Servers say in their own language (`lc_messages`) that a wait for the standby was cancelled."""
+    with sharing(server.empty(), requires_synchronous=False) as broker:
+        broker.serve(0)
+        warning = "RAISE WARNING '同期レプリケーションの待ち状態をキャンセルしています'; RETURN NULL;"
+        server.sql(f"CREATE FUNCTION tsudoi.warn() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {warning} END$$")
+        server.sql("CREATE TRIGGER warn AFTER INSERT ON tsudoi.turns EXECUTE FUNCTION tsudoi.warn()")
+        with pytest.raises(StoreError, match="may have committed without its standby: 同期レプリケーション"):
+            broker.store.commit(turn(1))
 
 
 def test_without_its_standby_nothing_is_accepted_until_it_is_back(
