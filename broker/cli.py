@@ -27,6 +27,8 @@ from .keys.cli import keys_command
 from .net.ping import ping
 from .run import run
 from .store.backup import back_up
+from .store.copy_store import copy_store
+from .store.place import Database, StorePlace, parse_store
 
 
 @click.group("broker", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)
@@ -126,3 +128,28 @@ def backup_command(config: Config, file: Path) -> None:
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
     click.echo(f"{file} has all that {config.store} had")
+
+
+@main.command("copy")
+@click.option("--from", "source", type=Parsed(parse_store, "STORE"), required=True, help="The store: sqlite:PATH.")
+@click.option("--to", "target", type=Parsed(parse_store, "STORE"), required=True, help="An empty postgresql://…")
+@click.pass_obj
+def copy_command(config: Config, source: StorePlace, target: StorePlace) -> None:
+    """Copy a store in a file, whose broker has ended, into a database.
+
+    Rooms, members with their tokens, logs, passwords and bans stay as they are. If it fails, the database has no rooms,
+    and it can be begun again.
+    """
+    if not isinstance(source, Path) or not isinstance(target, Database):
+        raise click.UsageError("a store is copied from sqlite:PATH to postgresql://USER@HOST/DATABASE")
+    logs.set_up(config.log_level, config.log_format)
+    try:
+        copied = copy_store(source, target)
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc
+    except StoreError as exc:
+        raise click.ClickException(f"{exc}; {target} may be incomplete: call this again") from exc
+    click.echo(
+        f"{target} has all that {source} had: {copied.rooms} rooms, {copied.members} members,"
+        f" {copied.entries} log entries"
+    )

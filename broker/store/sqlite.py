@@ -208,6 +208,18 @@ class SqliteStore:
             self._db.close()
             self._locks.close()
 
+    # --- for a copy into another engine ---------------------------------------------------------------------------
+
+    def continue_elsewhere(self) -> None:
+        """Note, synced, that another store continues from this one's state: opened again, its rooms begin a new epoch.
+
+        Raises:
+            StoreError: it can not be written.
+        """
+        with self._mutex, self._errors("write to"):
+            self._file = "continued elsewhere"
+            self._note_open("")
+
     # --- internals ------------------------------------------------------------------------------------------------
 
     def _fold(self) -> None:

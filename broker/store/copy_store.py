@@ -1,0 +1,101 @@
+"""Copy the store of a broker that has ended into an empty database; docs/operations.md, "From SQLite to PostgreSQL".
+
+The logs are copied first, in many turns, and all else in one turn at the end: until then the database has no room, and
+the copy can be begun again. Before that last turn the source notes that it is continued elsewhere, so that no position
+is given twice if a broker opens it again.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsudoi.protocol.errors import SettingError
+
+from .interface import Batch, Chunk, Snapshot, Store, StoreInUse
+from .place import NO_DRIVER, Database
+from .sharing import Broker, SharedStore
+from .split import shards_of_rooms, split_logs, split_rows
+from .sqlite import SqliteStore
+
+TURN_SIZE = 2**20
+"""Bytes of log entries in one turn."""
+PORTION = 1_000
+"""Entries of a room's log that are read at once."""
+NOWHERE = "tcp://127.0.0.1:1"
+"""The endpoint under which the copy is registered as a broker; no gateway runs meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a copy has."""
+
+    rooms: int
+    members: int
+    entries: int
+
+
+def copy_store(source: Path, target: Database) -> Copied:
+    """Copy all rooms, members, logs, restrictions and passwords; tokens and positions stay as they are.
+
+    Raises:
+        SettingError: there is no such store, or one can not be used; nothing is changed.
+        StoreInUse: a broker has one open; nothing is changed.
+        StoreError: the source can not be read, or the database did not keep all. The copy can be begun again; the
+            source's rooms may begin a new epoch, whoever opens it next.
+    """
+    if not source.is_file():
+        raise SettingError(f"there is no store {source}")
+    with closing(SqliteStore(source, "full")) as old, closing(_open(target)) as new:
+        snapshot = old.load()
+        shards = shards_of_rooms(snapshot.rooms, new.shards)
+        _make_empty(new, target)
+        entries = 0
+        for turn in split_logs(_chunks(old, snapshot, shards), TURN_SIZE):
+            new.commit(*turn)
+            entries += sum(chunk.last - chunk.first + 1 for batch in turn for chunk in batch.chunks)
+        rows = split_rows(snapshot, new.shards)
+        old.continue_elsewhere()
+        new.commit(*filter(None, rows))
+        return Copied(len(snapshot.rooms), len(snapshot.members), entries)
+
+
+def _open(target: Database) -> SharedStore:
+    try:
+        # Only here: it is an extra.
+        from .postgres import PostgresStore
+    except ImportError as exc:
+        raise SettingError(NO_DRIVER) from exc
+    return PostgresStore(target.url, requires_synchronous=False)
+
+
+def _make_empty(store: SharedStore, target: Database) -> None:
+    """Own all shards, and delete what a copy that was interrupted has left.
+
+    Raises:
+        StoreInUse: a broker has shards.
+        SettingError: there are rooms.
+    """
+    # Leaving from the start: a broker that starts meanwhile waits for the shards, and gives this one none.
+    store.register(Broker("", NOWHERE, "", is_leaving=True), lambda view: None, lambda reason: None)
+    shards = range(store.shards)
+    if len(store.take(shards)) < store.shards:
+        raise StoreInUse(f"a broker uses the database {target}: stop all brokers first")
+    left = []
+    for shard in shards:
+        found = store.load(shard)
+        if found.rooms or found.members or found.restrictions:
+            raise SettingError(f"the database {target} has rooms, members or bans already: copy into an empty one")
+        if found.ends:
+            left.append(Batch(shard=shard, purged=set(found.ends)))
+    if left:
+        store.commit(*left)
+
+
+def _chunks(store: Store, snapshot: Snapshot, shards: dict[int, int]) -> Iterator[tuple[int, Chunk]]:
+    """Yield (shard, chunk) for all logs."""
+    for room_id, shard in shards.items():
+        after = 0
+        while chunks := store.read(room_id, after, PORTION):
+            yield from ((shard, chunk) for chunk in chunks)
+            after = chunks[-1].last
