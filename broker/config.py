@@ -72,7 +72,12 @@ class Config:
         " synced to the disk). For a file only.",
     )
     require_synchronous: bool = setting(
-        False, "Refuse to serve while no synchronous standby of the database keeps each accepted message, too."
+        False,
+        "Refuse to serve while no synchronous standby of the database keeps each accepted message, too. Several brokers"
+        " that share a database always do.",
+    )
+    allow_asynchronous: bool = setting(
+        False, "Let several brokers share a database that has no synchronous standby: its loss loses messages."
     )
     limits: Limits = field(default_factory=Limits)
     keys_folder: Path = setting(
@@ -108,6 +113,11 @@ class Config:
     """`keys_folder` if its keys are used; None: every connection is let in."""
     overridden: tuple[str, ...] = ()
     """Settings in the configuration file that a flag or a variable overrides, by flag."""
+
+    @property
+    def requires_standby(self) -> bool | None:
+        """Whether each accepted message must be on a synchronous standby, too; None: if several brokers share it."""
+        return True if self.require_synchronous else False if self.allow_asynchronous else None
 
     @property
     def admin(self) -> str | None:

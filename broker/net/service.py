@@ -132,7 +132,7 @@ async def _open_store(config: Config) -> Store:
     deadline = time.monotonic() + (LEASE_OVER_S if isinstance(config.store, Database) else TAKE_OVER_S)
     while True:
         try:
-            return open_store(config.store, config.durability, config.require_synchronous)
+            return open_store(config.store, config.durability, config.requires_standby)
         except StoreInUse:
             if time.monotonic() > deadline:
                 raise

@@ -56,7 +56,7 @@ def _parse_database(text: str) -> Database:
     return Database(text)
 
 
-def open_store(place: StorePlace, durability: Literal["process", "full"], requires_synchronous: bool) -> Store:
+def open_store(place: StorePlace, durability: Literal["process", "full"], requires_synchronous: bool | None) -> Store:
     """Open a store, or raise SettingError or StoreInUse; see the engines for the arguments."""
     if place is None:
         return MemoryStore()

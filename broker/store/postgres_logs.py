@@ -20,6 +20,8 @@ class ShardLogs:
             snapshot.newest_ms = max(snapshot.newest_ms, *(chunk.at_ms for chunk in chunks))
         snapshot.accepted.update(self.turns.accepted)
         snapshot.delivered.update(self.turns.delivered)
+        self.fullness = self.turns.fullness
+        """As in `UnfoldedTurns`; a value, because each commit adds up those of all shards."""
         self._ends = {room: last for room, (_, last) in snapshot.ends.items()}
         """Room id → last offset of its log."""
         self._grown = set(snapshot.ends)
@@ -40,6 +42,7 @@ class ShardLogs:
             self._grown -= batch.purged
             self.turns.clear()
         self.turns.add(batch)
+        self.fullness = self.turns.fullness
         self._ends.update((chunk.room, chunk.last) for chunk in batch.chunks)
         for room in batch.purged:
             self._ends.pop(room, None)
@@ -61,12 +64,11 @@ def to_fold(logs: Mapping[int, ShardLogs], needed: Iterable[int]) -> list[int]:
     All shards together are bounded as the one shard of a file is, so that a trim, which folds all, takes as long.
     """
     folds = set(needed)
-    fullness = {shard: logs[shard].turns.fullness for shard in logs.keys() - folds}
-    total = sum(fullness.values())
+    total = sum([each.fullness for each in logs.values()])
     if total >= 1:
-        for shard in sorted(fullness, key=lambda shard: -fullness[shard]):
-            folds.add(shard)
-            total -= fullness[shard]
+        for shard in sorted(logs.keys() - folds, key=lambda shard: -logs[shard].fullness):
             if total <= 1 / 2:
                 break
+            folds.add(shard)
+            total -= logs[shard].fullness
     return sorted(folds)

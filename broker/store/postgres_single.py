@@ -10,10 +10,10 @@ from .sharing import Broker
 class SinglePostgresStore:
     """Keeps everything in shard 0. The methods are those of `Store`; once the lease is lost, all of them fail."""
 
-    def __init__(self, url: str, *, requires_synchronous: bool = False) -> None:
+    def __init__(self, url: str, *, requires_synchronous: bool | None = False) -> None:
         """Open the store and take it; raise SettingError or StoreInUse."""
         self._lost = ""
-        self._store = PostgresStore(url, requires_synchronous=requires_synchronous)
+        self._store = PostgresStore(url, requires_synchronous=bool(requires_synchronous))
         self._store.register(Broker("", "", "", False), lambda view: None, self._note_loss)
         if not self._store.take([0]):
             self._store.close()

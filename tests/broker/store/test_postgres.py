@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import asyncpg
 import pytest
 
+from broker.store import postgres as postgres_store
 from broker.store import postgres_lease
-from broker.store.interface import Batch, Chunk, StoreInUse
+from broker.store.interface import Batch, Chunk, Snapshot, StoreInUse
 from broker.store.postgres import PostgresStore
 from broker.store.postgres_single import SinglePostgresStore
 from tests.support import postgres
@@ -126,6 +127,112 @@ def test_two_brokers_that_start_at_once_make_the_tables_once(server: postgres.In
     for store in stores:
         store.close()
     assert len(stores) == 3
+
+
+# --- nothing waits for what it need not ---------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def locked(url: str, *statements: str) -> Iterator[Callable[[], None]]:
+    """Run statements in a transaction, which ends when the function is called."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(url, server_settings={"search_path": "tsudoi"}))
+        transaction = connection.transaction()
+        runner.run(transaction.start())
+        for statement in statements:
+            runner.run(connection.execute(statement))
+        yield lambda: runner.run(transaction.commit())
+        runner.run(connection.close())
+
+
+def test_a_load_holds_up_neither_commits_nor_the_lease(server: postgres.Instance) -> None:
+    url = server.empty()
+    with sharing(url) as broker:
+        broker.store.take([1, 2])
+        broker.store.load(2)
+        loaded: list[Snapshot] = []
+        loads = threading.Thread(target=lambda: loaded.append(broker.store.load(1)))
+        with locked(url, "LOCK TABLE members") as release:
+            loads.start()
+            wait_for(lambda: waiting(server) == 1, "the load does not wait")
+            for number in range(1, 20):
+                broker.store.commit(turn(number, 2))
+            looks = len(broker.views)
+            broker.wait_for(lambda view: len(broker.views) > looks + 1, "it does not look")
+            assert not loaded
+            release()
+        loads.join(PATIENCE_S)
+        assert loaded == [Snapshot()]
+        assert broker.losses == []
+
+
+def test_a_replay_holds_up_no_commit(server: postgres.Instance) -> None:
+    url = server.empty()
+    with sharing(url) as broker:
+        broker.serve(1)
+        broker.store.commit(turn(1, 1))
+        broker.store.trim(1, 0)
+        read: list[Chunk] = []
+        reads = threading.Thread(target=lambda: read.extend(broker.store.read(1, 0, 9, 1)))
+        with locked(url, "LOCK TABLE log") as release:
+            reads.start()
+            wait_for(lambda: waiting(server) == 1, "the replay does not wait")
+            broker.store.commit(turn(2, 1))
+            assert not read
+            release()
+        reads.join(PATIENCE_S)
+        assert [chunk.first for chunk in read] == [1]
+
+
+def waiting(server: postgres.Instance) -> int:
+    return int(server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM brokers", "UPDATE brokers SET lease_until = '-infinity'"])
+def test_a_renewal_that_meets_an_eviction_is_refused(server: postgres.Instance, statement: str) -> None:
+    url = server.empty()
+    with sharing(url) as broker:
+        me = broker.view().me
+        broker.serve(1)
+        with locked(url, statement) as commit:
+            wait_for(lambda: waiting(server) == 1, "it does not renew")
+            assert broker.losses == []
+            commit()
+        assert "it was over" in broker.wait_for_loss()
+        assert broker.view().me != me
+        assert server.sql("SELECT count(*) FROM tsudoi.brokers") == "1"
+
+
+def test_an_eviction_that_meets_a_renewal_leaves_the_broker_alone(server: postgres.Instance) -> None:
+    url = server.empty()
+    with sharing(url, requires_synchronous=False) as broker, sharing(url, requires_synchronous=False) as other:
+        other.serve(1)
+        me = other.view().me
+        # A renewal that began in time, of a lease that ends meanwhile.
+        late = f"UPDATE brokers SET lease_until = now() + interval '60 s' WHERE id = '{me}'"
+        server.sql(f"UPDATE tsudoi.brokers SET lease_until = now() + interval '0.3 s' WHERE id = '{me}'")
+        with locked(url, late) as commit:
+            taken: list[dict[int, int]] = []
+            takes = threading.Thread(target=lambda: taken.append(broker.store.take([1])))
+            server.sql("SELECT pg_sleep(0.4)")
+            takes.start()
+            wait_for(lambda: waiting(server) >= 1 and not taken, "the eviction does not wait")
+            commit()
+            takes.join(PATIENCE_S)
+        assert taken == [{}]
+        assert other.losses == []
+
+
+def test_a_trim_that_has_looked_at_many_rooms_leaves_shards_for_the_next(
+    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_store, "TRIM_ROOMS", 1)
+    with sharing(server.empty()) as broker:
+        broker.serve(1, 5)
+        for shard in (1, 5):
+            chunks = [Chunk(shard, number, number, 0, b"") for number in (1, 2)]
+            broker.store.commit(Batch(chunks=chunks, shard=shard))
+        assert [broker.store.trim(1, 0) for _ in range(3)] == [{1: 2}, {5: 2}, {}]
 
 
 # --- what is no store ---------------------------------------------------------------------------------------------
