@@ -45,7 +45,7 @@ def test_rooms_are_trimmed_once_they_grew_or_if_less_is_kept() -> None:
 
 def test_the_fullest_shards_are_folded_when_all_together_have_many_turns() -> None:
     most = FOLD_AT[0]
-    few = {shard: with_chunks(most // 8) for shard in range(5)}
+    few = {shard: with_chunks(most // 10) for shard in range(5)}
     assert to_fold(few, []) == []
     assert to_fold(few, [3]) == [3]
     assert to_fold({**few, 9: with_chunks(most // 2)}, []) == [9]
