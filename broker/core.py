@@ -235,7 +235,7 @@ class Core:
     # --- decisions ------------------------------------------------------------------------------------------------
 
     def _hello(self, peer: str, hello: backbone.Hello, now: float, account: str) -> None:
-        if hello.version != backbone.VERSION:
+        if hello.version != backbone.VERSION or "\0" in peer:  # PostgreSQL keeps no NUL
             self.counters.from_strangers += 1
             return
         is_new = peer not in self.gateways.known

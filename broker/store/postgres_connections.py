@@ -173,16 +173,29 @@ async def _check_server(driver: Any, *, needs_standby: bool) -> None:
     version = driver.get_server_version()
     if version.major < OLDEST:
         raise SettingError(f"PostgreSQL is {version.major}, and must be {OLDEST} or newer")
+    if (encoding := driver.get_settings().server_encoding) != "UTF8":
+        raise SettingError(f"the database has the encoding {encoding}, and must have UTF8")
     connection = Connection(driver)
     if needs_standby and not await standbys(connection):
         raise StoreError(f"it has no synchronous standby: {await standby_hint(connection)}")
 
 
 async def _migrate(driver: Any) -> None:
+    try:
+        await _make_tables(driver)
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError) as exc:  # a schema not to be seen
+        raise SettingError(
+            f"{why(exc)}: the broker's role must own the database, or the schema {SCHEMA} in it"
+        ) from exc
+
+
+async def _make_tables(driver: Any) -> None:
     async with driver.transaction():
         # Two brokers that start at once do this one after the other.
         await driver.execute("SELECT pg_advisory_xact_lock(hashtext('tsudoi migrations'))")
-        await driver.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        # IF NOT EXISTS would ask for the permission to create it even if it is there.
+        if not await driver.fetchval("SELECT to_regnamespace($1) IS NOT NULL", SCHEMA):
+            await driver.execute(f"CREATE SCHEMA {SCHEMA}")
         await driver.execute("CREATE TABLE IF NOT EXISTS migrations (number int PRIMARY KEY)")
         done = await driver.fetchval("SELECT coalesce(max(number), 0) FROM migrations")
         if done > len(MIGRATIONS):

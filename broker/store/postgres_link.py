@@ -116,12 +116,9 @@ class Link:
     def _starting(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             self._run(work)
-        except (*ERRORS, StoreError, ValueError) as exc:
+        except (*ERRORS, StoreError, SettingError, ValueError) as exc:
             self.close()
             raise SettingError(f"can not open the store at {self.lease.place}: {why(exc)}") from exc
-        except SettingError:
-            self.close()
-            raise
 
     def _statements(self, registration: Registration, work: Coroutine[Any, Any, _T]) -> _T:
         result = self._run(registration.connections.guard(work))

@@ -15,12 +15,13 @@ from tsudoi.protocol.backbone import (
     Hello,
     Item,
     ListRooms,
+    Refused,
     Replay,
     Replayed,
     Rooms,
 )
 from tsudoi.protocol.client.datagram import MAX_UP
-from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.codes import EntryKind, Status
 
 KEY, OTHER = "gateway east", "gateway west"
 
@@ -107,6 +108,19 @@ def test_what_carries_others_is_taken_apart_and_what_is_wrong_in_it_costs_itself
     (nested,) = backbone.pack_frames([carrier, carrier])
     broker.receive(A, nested)
     assert broker.core.counters.malformed == 3
+
+
+def test_a_nul_which_a_database_can_not_keep_comes_in_nowhere() -> None:
+    """A turn that can not be committed would come again and again, and no other with it."""
+    broker = Broker()
+    for create in (a_create("one"), a_create("two")):
+        create.dialect = "\0" if create.room == "one" else "classic"
+        create.ip = "\0" if create.room == "two" else "192.0.2.1"
+        refused = broker.ask(A, create)
+        assert isinstance(refused, Refused)
+        assert refused.status is Status.BAD_REQUEST
+    assert broker.say("east/\0", Hello(backbone.VERSION)) == []
+    assert list(broker.core.gateways.known) == [A]
 
 
 # --- when its key is taken away ---------------------------------------------------------------------------------------
