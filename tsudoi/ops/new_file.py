@@ -34,13 +34,15 @@ def new_file(path: Path, mode: int = 0o600) -> Iterator[Path]:
     try:
         with contextlib.suppress(OSError):  # some network file systems have no locks: then nothing is removed
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield unfinished
-        with contextlib.suppress(OSError):  # FAT has no modes
-            os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
         try:
+            yield unfinished
+            with contextlib.suppress(OSError):  # FAT has no modes
+                os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
             _give_name(unfinished, path)
         except OSError as exc:
+            if exc.filename not in (None, str(unfinished)):  # None: the disk is full
+                raise
             raise OSError(exc.errno, exc.strerror, str(path)) from exc
     finally:
         os.close(descriptor)

@@ -81,3 +81,18 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file or directory") as told:
         write(tmp_path / "nowhere" / "a", "all")
     assert told.value.filename == str(tmp_path / "nowhere" / "a")
+
+
+def test_a_full_disk_is_reported_with_the_place(tmp_path: Path) -> None:
+    def write_elsewhere() -> None:
+        with new_file(tmp_path / "b"):
+            (tmp_path / "nowhere" / "c").write_text("text")
+
+    path = tmp_path / "a"
+    with pytest.raises(OSError, match="No space left on device") as told, new_file(path):
+        Path("/dev/full").write_text("text")
+    assert told.value.filename == str(path)
+    with pytest.raises(FileNotFoundError) as told:
+        write_elsewhere()
+    assert told.value.filename == str(tmp_path / "nowhere" / "c")
+    assert list(tmp_path.iterdir()) == []
