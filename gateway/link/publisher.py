@@ -82,9 +82,12 @@ class Publisher:
         If it had accepted more before, it has forgotten this gateway: the items get new numbers. What it has accepted
         and was never sent is none of these items.
         """
+        if accepted < self.accepted:
+            self._highest = accepted  # the numbers above it are given anew
         self.accept(min(accepted, self._highest), now)
         self._send_again(now)
-        self.accepted = self._sent = self._highest = accepted
+        self.accepted = self._sent = accepted
+        self._highest = max(self._highest, accepted)
         self._open = True
 
     def close(self) -> None:

@@ -149,6 +149,17 @@ def test_a_welcome_starts_over_after_what_the_broker_has(publisher: Publisher) -
     assert publisher.resent == 2
 
 
+def test_a_welcome_that_crossed_with_items_changes_nothing(publisher: Publisher) -> None:
+    """The broker answers each of several Hellos; the last Welcome comes after it has accepted what the first let go."""
+    publisher.add(said("a"))
+    assert texts(publisher.frames(0.0)) == [(1, ["a"])]
+    publisher.welcome(0, 0.1)
+    publisher.welcome(1, 0.1)
+    assert len(publisher) == 0
+    publisher.add(said("b"))
+    assert texts(publisher.frames(0.2)) == [(2, ["b"])]
+
+
 def test_a_broker_that_has_forgotten_us_is_given_new_numbers(publisher: Publisher) -> None:
     for text in "abc":
         publisher.add(said(text))
