@@ -8,7 +8,7 @@ from typing import Literal
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.settings import http_setting, log_format_setting, log_level_setting, setting
-from tsudoi.protocol.backbone import parse_to_bind
+from tsudoi.protocol.backbone import parse_to_bind, parse_to_connect
 from tsudoi.protocol.names import room_name
 
 from .store.place import StorePlace, parse_store
@@ -57,6 +57,13 @@ class Config:
         "tcp://127.0.0.1:9003",
         "Where gateways connect: `tcp://HOST:PORT`, with the next port too (0: any two), or on one machine `ipc://PATH`.",
         parse=parse_to_bind,
+        metavar="ENDPOINT",
+    )
+    advertise: str | None = setting(
+        None,
+        "Where gateways of other machines reach this broker, if several share a database: `tcp://HOST:PORT`."
+        " Without it, `--bind`, with the machine's host name if that is all addresses. Operators get the same host.",
+        parse=parse_to_connect,
         metavar="ENDPOINT",
     )
     store: StorePlace = setting(

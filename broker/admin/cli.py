@@ -17,16 +17,16 @@ import msgspec
 from tsudoi.ops import standard_streams
 from tsudoi.ops.command_line import ask
 from tsudoi.ops.ip_address import full_form, looks_like_address, plain
-from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.ops.rate_key import rate_key
-from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.backbone import admin_frames, is_tcp
 from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.errors import BackboneError, SettingError
 
 from ..keys.key_folder import read_secret
 from ..rooms.passwords import make_hash
-from .client import ask_broker
+from ..store.place import Database
+from .spanning import Brokers
 
 Cells = dict[str, str | int]
 """A row of a table, by heading."""
@@ -36,16 +36,15 @@ _R = TypeVar("_R", bound=msgspec.Struct)
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach the broker, and how to show its answers."""
+    """How to reach the broker, or all that share a store, and how to show the answers."""
 
-    endpoint: str
+    brokers: Brokers
     as_json: bool
-    key: SecretKey | None
 
     def ask(self, question: Question, kind: type[_A]) -> _A:
         """Return the answer, or end the program with one line of explanation."""
         try:
-            answer = ask_broker(self.endpoint, question, self.key)
+            answer = self.brokers.ask(question)
         except BackboneError as exc:
             _end(str(exc))
         if isinstance(answer, Refused):
@@ -70,6 +69,12 @@ class Connection:
             click.echo(empty)
         else:
             _print_table([cells(row) for row in rows])
+        self.check_complete()
+
+    def check_complete(self) -> None:
+        """End the program with one line if some brokers have not answered: what was shown is without theirs."""
+        if missing := self.brokers.unreachable:
+            _end("without the rooms of " + "; ".join(f"{endpoint}: {why}" for endpoint, why in missing.items()))
 
 
 def _print_table(rows: list[Cells]) -> None:
@@ -123,16 +128,18 @@ def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     """Look at a running broker, and give it orders.
 
     It is found by its --store (or TSUDOI_STORE): a user of that folder may operate. A broker that listens for operators
-    elsewhere is named by --admin. A gateway's own broker has its store in the gateway's --data folder.
+    elsewhere is named by --admin. A gateway's own broker has its store in the gateway's --data folder. Of brokers that
+    share a database any one is enough: it knows the others, which are asked, too.
     """
     endpoint = context.obj.admin
     if endpoint is None:
         raise click.UsageError("name the broker's --store, or where it listens for operators: --admin ENDPOINT")
     try:
-        secret = read_secret(key) if key and endpoint.startswith("tcp://") else None
+        is_needed = is_tcp(endpoint) or isinstance(context.obj.store, Database)
+        secret = read_secret(key) if key and is_needed else None
     except SettingError as exc:
         raise click.UsageError(str(exc)) from exc
-    context.obj = Connection(endpoint, as_json, secret)
+    context.obj = Connection(Brokers(endpoint, secret), as_json)
 
 
 def _rooms(broker: Connection) -> list[admin_frames.Room]:
@@ -226,6 +233,35 @@ def counters_command(broker: Connection) -> None:
         _print_json(dict(counters))
     else:
         _print_table([{"what": name.replace("_", " "), "number": number} for name, number in counters])
+    broker.check_complete()
+
+
+@admin.command("shards")
+@click.pass_obj
+def shards_command(broker: Connection) -> None:
+    """Show which broker serves which part of the rooms, where several share a database."""
+    try:
+        shards = broker.brokers.all_shards()
+    except BackboneError as exc:
+        _end(str(exc))
+    brokers = shards.brokers
+    if broker.as_json:
+        rows = [
+            _fields(row) | {"broker": brokers[row.broker - 1].endpoint if row.broker else ""} for row in shards.shards
+        ]
+        _print_json({"brokers": [_fields(row) for row in brokers], "shards": rows})
+    else:
+        _print_table([_shard_cells(shards, row) for row in shards.shards])
+    broker.check_complete()
+
+
+def _shard_cells(shards: admin_frames.Shards, row: admin_frames.Shard) -> Cells:
+    owner = shards.brokers[row.broker - 1] if row.broker else None
+    marks = _marks(
+        none=owner is None, leaving=owner is not None and owner.leaving, loading=bool(owner) and not row.served
+    )
+    cells: Cells = {"shard": row.number, "broker": owner.endpoint if owner else "–", "": marks, "term": row.term}
+    return cells | {"rooms": row.rooms, "members": row.members}
 
 
 @admin.command("bans")

@@ -7,22 +7,26 @@ is answered, and every member sees it between the same two messages.
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from heapq import nsmallest
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
-from tsudoi.protocol.backbone import admin_frames
+from tsudoi.protocol.backbone import admin_frames, shard_of
 from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage, PeerError
+from tsudoi.protocol.names import RoomName
 
 from ..core import Core
 from ..rooms.bans_and_mutes import EVERYWHERE, RESTRICTIONS_A_ROOM, end_of, removed_everywhere
+from ..rooms.gateway_leases import ALIVE_S
 from ..rooms.passwords import is_hash
 from ..rooms.room_and_member import Member, Room
+from ..shards.cores import Cores
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 from ..turn import Moment
+from .shard_list import list_shards
 
 ANNOUNCED_A_TICK = 2_000
 """Rooms that get announcements at once: entries in the logs of very many rooms would hold up the broker."""
@@ -35,11 +39,13 @@ _T = TypeVar("_T")
 class AdminService:
     """Answers operators' requests."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._directory = core.directory
-        self._to_announce: dict[int, list[str]] = {}
-        """Room id → announcements that are not in its log yet."""
+    def __init__(self, cores: Cores) -> None:
+        """Answer for the shards of these cores."""
+        self._cores = cores
+        self.shards: Callable[[], admin_frames.Shards] = lambda: list_shards(cores, None, "", "")
+        """Lists the shards of all brokers."""
+        self._to_announce: dict[int, tuple[Core, list[str]]] = {}
+        """Room id → announcements that are not in its log yet, and the core that has the room."""
         self.malformed = 0
 
     def handle_untrusted(self, frame: bytes, moment: Moment) -> Answer | None:
@@ -59,101 +65,118 @@ class AdminService:
     def tick(self, moment: Moment) -> None:
         """Append the next announcements to rooms' logs. Call it several times a second."""
         for room_id in list(islice(self._to_announce, ANNOUNCED_A_TICK)):
-            if room := self._directory.rooms.get(room_id):
-                self._announce_waiting(room, moment.wall_ms)
+            core, _ = self._to_announce[room_id]
+            if core in self._cores and (room := core.directory.rooms.get(room_id)):
+                self._announce_waiting(core, room, moment.wall_ms)
             else:
                 del self._to_announce[room_id]
 
-    def _announce_waiting(self, room: Room, wall_ms: int) -> None:
+    def _announce_waiting(self, core: Core, room: Room, wall_ms: int) -> None:
         """Append a room's announcements to its log; before each other order that its members see."""
-        for text in self._to_announce.pop(room.id, ()):
+        _, texts = self._to_announce.pop(room.id, (core, []))
+        for text in texts:
             if room.members:
-                self._directory.announce(room, text, wall_ms)
+                core.directory.announce(room, text, wall_ms)
 
     def _answer(self, question: Question, moment: Moment) -> Answer:
-        directory, wall_ms = self._directory, moment.wall_ms
+        wall_ms = moment.wall_ms
         match question:
             case admin_frames.ListRooms(after, name):
-                rooms = [self._room(name)] if name else directory.rooms.values()
+                every = chain.from_iterable(core.directory.rooms.values() for core in self._cores)
+                rooms = [self._find(name)[1]] if name else every
                 some, more = _page(rooms, after, lambda room: room.id)
                 return admin_frames.Rooms([_listed_room(room) for room in some], more)
             case admin_frames.ListMembers(after, name):
-                members = (self._room(name).members if name else directory.members).values()
+                everyone = chain.from_iterable(core.directory.members.values() for core in self._cores)
+                members = self._find(name)[1].members.values() if name else everyone
                 # Members of closed rooms are known until they have received the end.
                 found, more = _page((m for m in members if not m.room.closed_ms), after, lambda member: member.id)
                 return admin_frames.Members([_listed_member(member) for member in found], more)
             case admin_frames.ListGateways():
                 return admin_frames.Gateways(self._gateways(moment.now))
             case admin_frames.ListBans():
-                held = [ban for ban in self._bans() if ban.until_ms > wall_ms]
+                held = {ban.key: ban for core in self._cores for ban in _bans(core) if ban.until_ms > wall_ms}.values()
                 return admin_frames.Bans(
                     [admin_frames.ListedBan(b.name, b.ip, 0 if b.until_ms == FOREVER else b.until_ms) for b in held]
                 )
             case admin_frames.Count():
                 return admin_frames.Counted(self._counted())
             case admin_frames.CloseRoom(name):
-                room = self._room(name)
-                self._announce_waiting(room, wall_ms)
-                directory.close(room, LeaveReason.OPERATOR, wall_ms)
+                core, room = self._find(name)
+                self._announce_waiting(core, room, wall_ms)
+                core.directory.close(room, LeaveReason.OPERATOR, wall_ms)
                 return Done(1)
             case admin_frames.RemoveMember(room_name, name, reason):
-                return self._remove(self._room(room_name), name, _checked(reason), wall_ms)
+                return self._remove(*self._find(room_name), name, _checked(reason), wall_ms)
             case admin_frames.Ban(name, ip, minutes, reason):
                 return self._ban(name, ip, minutes, _checked(reason), wall_ms)
             case admin_frames.Unban(who):
-                lifted = directory.bans_and_mutes.lift(EVERYWHERE, RestrictionKind.BAN, names.normalise(who))
-                return Done(1) if lifted else Refused(f"{who} is not banned")
+                return self._unban(who)
             case admin_frames.Announce(text, name):
                 return self._ask_to_announce(_checked(text), name)
             case admin_frames.Persist(name, password_hash, topic):
                 return self._persist(name, password_hash, topic, wall_ms)
             case admin_frames.Unpersist(name):
-                room = self._room(name)
+                core, room = self._find(name)
                 if not room.persistent:
                     return Refused(f"{room.name} is not persistent")
-                self._announce_waiting(room, wall_ms)
-                directory.unpersist(room, wall_ms)
+                self._announce_waiting(core, room, wall_ms)
+                core.directory.unpersist(room, wall_ms)
                 return Done(1)
+            case admin_frames.ListShards():
+                return self.shards()
 
-    def _room(self, name: str) -> Room:
+    def _core_of(self, name: RoomName) -> Core:
+        """Return the core that rooms of a name belong to."""
+        shard = shard_of(name, self._cores.shards)
+        core = self._cores.find(shard)
+        if core is None:
+            raise PeerError(f"this broker does not serve shard {shard}, which the room belongs to, any more: try again")
+        return core
+
+    def _find(self, name: str) -> tuple[Core, Room]:
         wanted = names.room_name(name)
-        room = self._directory.by_name.get(wanted)
+        core = self._core_of(wanted)
+        room = core.directory.by_name.get(wanted)
         if room is None:
             raise PeerError(f"there is no room called {wanted}")
-        return room
+        return core, room
+
+    def _done_in_all(self, count: int) -> Done:
+        """Return the answer to an order that was carried out in all shards of this broker."""
+        self._cores.touch_all()
+        return Done(count, [] if self._cores.alone else sorted(core.shard for core in self._cores))
 
     def _gateways(self, now: float) -> list[admin_frames.Gateway]:
-        gateways, by_gateway = self._core.gateways, self._directory.by_gateway
         listed = []
-        for instance, gateway in gateways.known.items():
-            state = "stopped" if gateway.stopped else "away" if not gateways.may_live(instance, now) else "serves"
+        for instance, gateway in self._cores.gateways().items():
+            state = "stopped" if gateway.stopped else "serves" if now - gateway.seen < ALIVE_S else "away"
             silent_ms = int(max(now - gateway.seen, 0.0) * 1000)
-            served = sum(room.gateways[instance] for room in by_gateway.get(instance, {}).values())
+            served = sum(
+                room.gateways[instance]
+                for core in self._cores
+                for room in core.directory.by_gateway.get(instance, {}).values()
+            )
             listed.append(admin_frames.Gateway(instance, served, state, silent_ms))
         return listed
 
     def _counted(self) -> list[tuple[str, int]]:
-        core, directory = self._core, self._directory
+        cores = list(self._cores)
+        counted = asdict(cores[0].counters) if cores else {}
+        rooms = [room for core in cores for room in core.directory.rooms.values()]
         return [
-            ("rooms", len(directory.rooms)),
-            ("members", sum(len(room.members) for room in directory.rooms.values())),
-            *asdict(core.counters).items(),
-            ("handovers", core.counters.handed_over),
-            ("takeovers", core.counters.taken_over),
-            ("expired", core.counters.expired),
+            ("rooms", len(rooms)),
+            ("members", sum(len(room.members) for room in rooms)),
+            *counted.items(),
             ("operator_malformed", self.malformed),
         ]
 
-    def _bans(self) -> list[Restriction]:
-        restrictions = self._directory.bans_and_mutes.of_room(EVERYWHERE)
-        return [each for each in restrictions if each.kind == RestrictionKind.BAN]
-
-    def _remove(self, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
+    def _remove(self, core: Core, room: Room, name: str, reason: str, wall_ms: int) -> Answer:
         member = room.called(names.normalise(name))
         if member is None:
             return Refused(f"{room.name} has no member called {name}")
-        self._announce_waiting(room, wall_ms)
-        self._directory.leave(member, LeaveReason.OPERATOR, wall_ms, reason)
+        self._announce_waiting(core, room, wall_ms)
+        core.directory.leave(member, LeaveReason.OPERATOR, wall_ms, reason)
         return Done(1)
 
     def _ban(self, name: str, ip: str, minutes: int, reason: str, wall_ms: int) -> Answer:
@@ -166,27 +189,44 @@ class AdminService:
             if not ip:
                 return Refused(f"{given!r} is not an IP address")
         ban = Restriction(EVERYWHERE, RestrictionKind.BAN, name, ip, end_of(minutes, wall_ms))
-        held = {each.key for each in self._bans() if each.until_ms > wall_ms}
-        if ban.key not in held and len(held) >= RESTRICTIONS_A_ROOM:
-            return Refused(f"{len(held)} names and addresses are banned: unban some first")
-        self._directory.bans_and_mutes.add(ban)
-        removed = removed_everywhere(self._directory.members.values(), name, ip)
-        for member in removed:
-            if not member.room.closed_ms:  # its host may have gone before it, and the room with it
-                self._announce_waiting(member.room, wall_ms)
-                self._directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
-        return Done(len(removed))
+        for core in self._cores:
+            held = {each.key for each in _bans(core) if each.until_ms > wall_ms}
+            if ban.key not in held and len(held) >= RESTRICTIONS_A_ROOM:
+                return Refused(f"{len(held)} names and addresses are banned: unban some first")
+        count = 0
+        for core in self._cores:
+            core.directory.bans_and_mutes.add(ban)
+            removed = removed_everywhere(core.directory.members.values(), name, ip)
+            count += len(removed)
+            for member in removed:
+                if not member.room.closed_ms:  # its host may have gone before it, and the room with it
+                    self._announce_waiting(core, member.room, wall_ms)
+                    core.directory.leave(member, LeaveReason.BANNED, wall_ms, reason)
+        return self._done_in_all(count)
+
+    def _unban(self, who: str) -> Answer:
+        lifted = 0
+        for core in self._cores:
+            bans = core.directory.bans_and_mutes
+            lifted = max(lifted, len(bans.lift(EVERYWHERE, RestrictionKind.BAN, names.normalise(who))))
+        if not lifted and self._cores.alone is not None:
+            return Refused(f"{who} is not banned")
+        return self._done_in_all(min(lifted, 1))
 
     def _ask_to_announce(self, text: str, name: str) -> Answer:
         if not text:
             return Refused("there is nothing to announce")
-        rooms = [self._room(name)] if name else [room for room in self._directory.rooms.values() if room.members]
-        for room in rooms:
-            self._to_announce.setdefault(room.id, []).append(text)
-        return Done(len(rooms))
+        if name:
+            rooms = [self._find(name)]
+        else:
+            rooms = [(core, room) for core in self._cores for room in core.directory.rooms.values() if room.members]
+        for core, room in rooms:
+            self._to_announce.setdefault(room.id, (core, []))[1].append(text)
+        return self._done_in_all(len(rooms))
 
     def _persist(self, name: str, password_hash: str | None, topic: str | None, wall_ms: int) -> Answer:
-        directory, wanted = self._directory, names.room_name(name)
+        wanted = names.room_name(name)
+        directory = self._core_of(wanted).directory
         if password_hash and not is_hash(password_hash):
             return Refused("that is no hash of a password")
         room = directory.persist(wanted, wall_ms)
@@ -195,6 +235,12 @@ class AdminService:
         if topic is not None and topic != room.topic:
             directory.set_topic(room, _checked(topic), None, wall_ms)
         return Done(1)
+
+
+def _bans(core: Core) -> list[Restriction]:
+    """Return the bans from all rooms; each shard has them all."""
+    restrictions = core.directory.bans_and_mutes.of_room(EVERYWHERE)
+    return [each for each in restrictions if each.kind == RestrictionKind.BAN]
 
 
 def _page(rows: Iterable[_T], after: int, id_of: Callable[[_T], int]) -> tuple[list[_T], bool]:

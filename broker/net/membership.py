@@ -12,8 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tsudoi.ops import logs
 from tsudoi.protocol import backbone
+from tsudoi.protocol.backbone import admin_frames
 from tsudoi.protocol.errors import MalformedMessage, StoreError
 
+from ..admin.shard_list import list_shards
 from ..core import Core
 from ..shards.moves import cluster, decide
 from ..store.interface import Snapshot
@@ -59,6 +61,8 @@ class Membership:
         """What the store had at the last look."""
         self.served: dict[int, int] = {}
         """Shard → its term."""
+        self._ended: dict[int, int] = {}
+        """Shard → its last term, of those that were served and are not any more."""
         self._loading: set[int] = set()
         self._leaving: set[int] = set()
         """Shards that are being given."""
@@ -70,26 +74,36 @@ class Membership:
         """The lease was lost, and the loop does not know yet."""
         self._unregistered = "the broker has not registered yet"
         """Why it has no lease; empty: it has one."""
-        self._is_stopping = False
+        self._is_stopping = self._is_closed = False
         self._published = b""
+        self._logged = -1
+        """How many shards were served, as last logged."""
         self._moved = asyncio.Event()
         """Set at each look and each shard that is taken or given."""
         self.takeovers = 0
         """Shards that were taken."""
+        server.membership = self
         turns = server.turns
         turns.may_serve, turns.on_lost = self.may_serve, self.lose
         turns.incoming.sharing = self
 
-    def start(self) -> None:
-        """Register, and serve shards as soon as there are some."""
-        server, about = self._server, Broker("", self.endpoint, self._admin, False)
-        server.membership = self
-        server.timers.every(CLUSTER_S, self._publish)
-        self._taking.submit(self._in_thread, self._store.register, about, self._on_view, self._on_lost)
+    async def start(self) -> None:
+        """Register, and serve shards as soon as there are some.
+
+        Raises:
+            SettingError: the store does not take this broker.
+        """
+        about = Broker("", self.endpoint, self._admin, False)
+        await self._loop.run_in_executor(self._taking, self._store.register, about, self._on_view, self._on_lost)
+        self._server.timers.every(CLUSTER_S, self._tick)
 
     def may_serve(self) -> bool:
         """Return whether the lease holds, so that no other broker can own the shards."""
         return not self._is_lost and self._store.may_serve()
+
+    def shards(self) -> admin_frames.Shards:
+        """Return the shards and their brokers, for operators."""
+        return list_shards(self._server.cores, self.view, self.endpoint, self._admin)
 
     def illness(self) -> str:
         """Return why no shard can be served, empty if all is well. Another thread may call this."""
@@ -110,7 +124,7 @@ class Membership:
 
     def close(self) -> None:
         """End the threads."""
-        self._is_stopping = True
+        self._is_stopping = self._is_closed = True
         self._era += 1
         for thread in (self._taking, self._giving):
             thread.shutdown(wait=True, cancel_futures=True)
@@ -125,7 +139,7 @@ class Membership:
 
     def frame(self) -> bytes:
         """Return the Cluster frame."""
-        return backbone.encode(cluster(self.view, self.endpoint, self.served, self._loading))
+        return backbone.encode(cluster(self.view, self.endpoint, self.served, self._loading, self._ended))
 
     def missed(self, shard: int, peer: str, frame: bytes, account: str) -> None:
         """Keep a Hello for a shard that is being loaded: it is answered as soon as the shard is served."""
@@ -137,6 +151,18 @@ class Membership:
             return
         if isinstance(message, backbone.Hello):
             self._early.setdefault(shard, {})[peer] = frame, account
+
+    def _tick(self) -> None:
+        self._publish()
+        if len(self.served) != self._logged:
+            self._logged = len(self.served)
+            directories = [core.directory for core in self._server.cores]
+            rooms, members = (
+                sum(len(each.rooms) for each in directories),
+                sum(len(each.members) for each in directories),
+            )
+            of = len(self.view.owners)
+            logger.info("serving shards", shards=self._logged, of=of, rooms=rooms, members=members)
 
     def _publish(self) -> None:
         if self._server.sockets.is_open and not self._server.turns.stopped:
@@ -163,11 +189,14 @@ class Membership:
             self._loop.call_soon_threadsafe(action, *arguments)
 
     def _lost(self, why: str) -> None:
+        self._unregistered = why  # a look of before may have come since
         self.lose(why)
         self._is_lost = False
 
     def _look(self, view: View) -> None:
         """Do what one look at the store calls for."""
+        if self._is_closed:
+            return
         if view.me != self.view.me:
             logger.info("registered", broker=view.me, endpoint=self.endpoint, brokers=len(view.brokers))
             self._warn_of_equals(view)
@@ -176,7 +205,9 @@ class Membership:
         if moves.lost:
             self.lose(f"the store has shard {moves.lost[0]} as another broker's")
         else:
-            if moves.take and not self._is_stopping:
+            # A commit of before all shards were dropped must not reach the store in a new term.
+            may_take = self.served or not self._server.turns.committer.is_busy
+            if moves.take and may_take and not self._is_stopping:
                 self._loading.update(moves.take)
                 self._taking.submit(self._in_thread, self._take, self._era, moves.take)
             for shard in moves.give:
@@ -228,8 +259,7 @@ class Membership:
         self._server.begin_core(core)
         for peer, (frame, account) in self._early.pop(shard, {}).items():
             core.handle_untrusted(peer, frame, self._server.moment(), account)
-        rooms, members = len(core.directory.rooms), len(core.directory.members)
-        logger.info("serving a shard", shard=shard, term=term, rooms=rooms, members=members)
+        logger.debug("serving a shard", shard=shard, term=term, rooms=len(core.directory.rooms))
         self._publish_change()
         self._moved.set()
         self._server.turns.pump()
@@ -239,12 +269,13 @@ class Membership:
     def _give_away(self, shard: int) -> None:
         """Let a shard's last turn be committed and published, and then make it free."""
         era = self._era
-        del self.served[shard]
+        self._ended[shard] = self.served.pop(shard)
         self._leaving.add(shard)
 
         def ended() -> None:
             self._publish_change()
-            self._giving.submit(self._in_thread, self._free, era, [shard])
+            if not self._is_closed:  # else it is free when the store is closed
+                self._giving.submit(self._in_thread, self._free, era, [shard])
 
         self._server.turns.end_shard(shard, ended)
 
@@ -256,7 +287,7 @@ class Membership:
     def _given(self, era: int, shards: list[int]) -> None:
         if era == self._era:
             self._leaving.difference_update(shards)
-            logger.info("shards were given away", shards=", ".join(map(str, shards)))
+            logger.debug("shards were given away", shards=", ".join(map(str, shards)))
             self._moved.set()
 
     def _lose_of(self, era: int, why: str) -> None:
@@ -270,6 +301,7 @@ class Membership:
         logger.error("all shards are dropped", why=why, shards=len(self.served))
         self._era += 1
         self._server.turns.drop_shards()
+        self._ended |= self.served
         for shards in (self.served, self._loading, self._leaving, self._early):
             shards.clear()
         self._moved.set()

@@ -5,11 +5,12 @@
 
 import asyncio
 import secrets
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Self
+from typing import Self, cast
 
 import zmq
 
@@ -23,26 +24,33 @@ from tsudoi.protocol.names import RoomName
 from ..admin.service import AdminService
 from ..config import Config, Limits
 from ..core import Core
+from ..counters import Counters
 from ..keys.allow_list import AllowList
+from ..shards.advertised import advertised, advertised_admin
 from ..shards.cores import Cores
-from ..store.interface import Store, StoreInUse
-from ..store.place import Database, open_store
+from ..store.interface import Snapshot, Store, StoreInUse
+from ..store.place import open_store
+from ..store.sharing import SharedStore
 from . import metrics
+from .membership import Membership
 from .server import Server
 
 logger = logs.get("broker")
 
-TAKE_OVER_S, LEASE_OVER_S = 3.0, 5.0
-"""How long to wait for an earlier broker to close a store in a file, or for its lease in a database to end."""
+TAKE_OVER_S = 3.0
+"""How long to wait for an earlier broker to close a store in a file."""
+NOT_KNOWN_MS = 1
+"""For `SteadyClock`: the newest entries of shards are not known before they are loaded, so nothing is deleted by age in
+the first two minutes."""
 
 
 class BrokerService:
     """Serves from `open` to `stop`."""
 
-    def __init__(self, config: Config, server: Server, closing: ExitStack) -> None:
+    def __init__(self, config: Config, server: Server) -> None:
         self.server = server
         self._config = config
-        self._closing = closing
+        self._closing = ExitStack()
 
     @classmethod
     async def open(
@@ -69,30 +77,39 @@ class BrokerService:
             if context is not None:
                 # Sockets are closed before the store is free for the next broker, which listens at the same paths.
                 closing.callback(context.term)
-            snapshot = store.load()
-            if snapshot.has_lost:
-                logger.warning("commits are or may be missing, as after a power cut: rooms begin a new epoch")
-            elif snapshot.is_copy:
-                logger.warning("the store is a copy, and what came after it is missing: rooms begin a new epoch")
-            core = Core(snapshot, secrets.token_hex(8), config.limits, time.monotonic(), secrets.randbits(16))
-            for name in config.persistent:
-                core.directory.persist(RoomName(name), int(time.time() * 1000))
             allow_list = AllowList(config.keys) if config.keys else None
-            limits, newest_ms = config.limits, snapshot.newest_ms
-            server = Server(Cores([core]), store, limits, config.bind, on_failure, allow_list, context, newest_ms)
+            counters = Counters()
+            if store.shards > 1:
+                cores, newest_ms = Cores((), store.shards), NOT_KNOWN_MS
+            else:
+                snapshot = store.load()
+                if snapshot.has_lost:
+                    logger.warning("commits are or may be missing, as after a power cut: rooms begin a new epoch")
+                elif snapshot.is_copy:
+                    logger.warning("the store is a copy, and what came after it is missing: rooms begin a new epoch")
+                core = new_core(config, counters, 1, snapshot, 0)
+                cores, newest_ms = Cores([core]), snapshot.newest_ms
+            server = Server(
+                cores, store, config.limits, config.bind, on_failure, allow_list, context, newest_ms, counters
+            )
             closing.callback(server.stop)
             if config.admin is not None:
-                server.open_admin(config.admin, AdminService(core))
+                server.open_admin(config.admin, AdminService(cores))
             elif config.store is not None:
                 why = "--admin none, or the store has no path for a socket beside it: give --admin"
                 logger.warning("no operator can connect", why=why)
             server.start()
             _log_keys(config, allow_list)
-            rooms, members = len(core.directory.rooms), len(core.directory.members)
+            rooms = sum(len(core.directory.rooms) for core in cores)
+            members = sum(len(core.directory.members) for core in cores)
             logger.info("store opened", store=str(config.store or "memory"), rooms=rooms, members=members)
+            service = cls(config, server)
+            if store.shards > 1:
+                await service._join(cast(SharedStore, store), closing)
             if config.http is not None:
                 closing.callback(HttpServer(config.http, server.illness, exposition(metrics.rows(server))).close)
-            return cls(config, server, closing.pop_all())
+            service._closing = closing.pop_all()
+            return service
 
     def reload(self, new: Config) -> Report:
         """Apply the settings that can change at run time."""
@@ -100,8 +117,9 @@ class BrokerService:
         changed, fixed = take_over(old.limits, new.limits, fixed=("news_high_water",))
         report.changed = flags(Limits, changed)
         if added := [name for name in new.persistent if name not in old.persistent]:
-            for name in added:
-                self.server.core.directory.persist(RoomName(name), int(time.time() * 1000))
+            for core in self.server.cores:
+                _persist(core, added)
+            self.server.cores.touch_all()
             self._config = replace(old, persistent=(*old.persistent, *added))
             report.changed.append("persistent")
         if gone := [name for name in self._config.persistent if name not in new.persistent]:
@@ -113,9 +131,44 @@ class BrokerService:
         report.needs_restart = flags(Limits, fixed) + flags(Config, differ)
         return report
 
+    async def _join(self, store: SharedStore, closing: ExitStack) -> None:
+        """Serve shards with the other brokers that share the store."""
+        server, config, host = self.server, self._config, socket.gethostname()
+
+        def core_of(snapshot: Snapshot, shard: int) -> Core:
+            return new_core(self._config, server.counters, store.shards, snapshot, shard)
+
+        endpoint = advertised(server.endpoint, config.advertise, host)
+        admin = advertised_admin(server.admin.endpoint if server.admin else None, config.advertise, host)
+        membership = Membership(store, server, core_of, endpoint, admin)
+        closing.callback(membership.close)
+        if server.admin is not None:
+            server.admin.service.shards = membership.shards
+        await membership.start()
+
+    async def leave(self) -> None:
+        """Hand the shards over to the other brokers that share the store, if there are any; `stop` is next."""
+        if self.server.membership is not None:
+            await self.server.membership.leave()
+
     def stop(self) -> None:
         """Run a last turn with all frames from gateways, and close."""
         self._closing.close()
+
+
+def new_core(config: Config, counters: Counters, shards: int, snapshot: Snapshot, shard: int) -> Core:
+    """Return the core of a shard, with its persistent rooms."""
+    run, first_id = secrets.token_hex(8), secrets.randbits(16)
+    core = Core(snapshot, run, config.limits, time.monotonic(), first_id, shard, shards, counters)
+    _persist(core, config.persistent)
+    return core
+
+
+def _persist(core: Core, rooms: Iterable[str]) -> None:
+    """Create those of the persistent rooms that belong to a core's shard."""
+    for name in map(RoomName, rooms):
+        if core.directory.belongs(name):
+            core.directory.persist(name, int(time.time() * 1000))
 
 
 def _log_keys(config: Config, allow_list: AllowList | None) -> None:
@@ -129,7 +182,7 @@ def _log_keys(config: Config, allow_list: AllowList | None) -> None:
 
 
 async def _open_store(config: Config) -> Store:
-    deadline = time.monotonic() + (LEASE_OVER_S if isinstance(config.store, Database) else TAKE_OVER_S)
+    deadline = time.monotonic() + TAKE_OVER_S
     while True:
         try:
             return open_store(config.store, config.durability, config.requires_standby)

@@ -58,10 +58,19 @@ def decide(view: View, served: Mapping[int, int], moving: Collection[int]) -> Mo
     return moves
 
 
-def cluster(view: View, endpoint: str, served: Mapping[int, int], loading: Collection[int]) -> Cluster:
+def cluster(
+    view: View, endpoint: str, served: Mapping[int, int], loading: Collection[int], ended: Mapping[int, int]
+) -> Cluster:
     """Return the Cluster frame of the broker that gateways reach at `endpoint`.
 
     Within a term a shard has one owner, and then none. So a shard that is still loaded has none in the term before.
+
+    Args:
+        view: what the store had; it may be older than what this broker knows of itself.
+        endpoint: this broker's.
+        served: shard → its term, of those that it serves.
+        loading: those that it has taken and does not serve yet.
+        ended: shard → its last term, of those that it served.
     """
     others = [broker for broker in view.brokers if broker.id != view.me]
     numbers = {broker.id: number for number, broker in enumerate(others, 2)}
@@ -69,8 +78,10 @@ def cluster(view: View, endpoint: str, served: Mapping[int, int], loading: Colle
     for shard, (term, owner) in enumerate(view.owners):
         if shard in served:
             owners.append((served[shard], 1))
+        elif ended.get(shard, 0) >= term:
+            owners.append((ended.get(shard, 0), 0))
         elif owner == view.me and shard in loading:
-            owners.append((max(term - 1, 0), 0))
+            owners.append((term - 1, 0))
         else:
             owners.append((term, numbers.get(owner, 0)))
     return Cluster([endpoint, *(broker.endpoint for broker in others)], 1, owners)

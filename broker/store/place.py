@@ -64,7 +64,8 @@ def open_store(place: StorePlace, durability: Literal["process", "full"], requir
         return SqliteStore(place, durability)
     try:
         # Only here: it is an extra, and others need no driver in memory.
-        from .postgres_single import SinglePostgresStore
+        from .postgres import PostgresStore
     except ImportError as exc:
         raise SettingError(NO_DRIVER) from exc
-    return SinglePostgresStore(place.url, requires_synchronous=requires_synchronous)
+    # Where several brokers share the database, a standby is required anyway.
+    return PostgresStore(place.url, requires_synchronous=requires_synchronous or None)

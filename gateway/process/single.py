@@ -62,6 +62,7 @@ class LocalBroker:
     async def stop(self) -> None:
         """Run a last turn with all frames from the gateway, and close."""
         if self._service is not None:
+            await self._service.leave()
             self._service.stop()
         self.context.term()  # if the service did not begin
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from broker.admin.service import AdminService
 from broker.config import Limits
+from broker.shards.cores import Cores
 from tests.broker.scripted import A, B, Broker
 from tsudoi.protocol.backbone import Entry, admin_frames
 from tsudoi.protocol.backbone.admin_frames import VERSION, Ask
@@ -19,7 +20,7 @@ class OperatedBroker:
 
     def __post_init__(self) -> None:
         self.broker = Broker(self.limits, A, B)
-        self.service = AdminService(self.broker.core)
+        self.service = AdminService(Cores([self.broker.core]))
 
     def ask(self, question: admin_frames.Question) -> Any:
         answer = self.service.handle_untrusted(admin_frames.encode(Ask(VERSION, question)), self.broker.moment)
@@ -32,7 +33,7 @@ class OperatedBroker:
 
     def start_again(self) -> None:
         self.broker.start_again("broker-2")
-        self.service = AdminService(self.broker.core)
+        self.service = AdminService(Cores([self.broker.core]))
 
     def rooms(self) -> dict[str, admin_frames.Room]:
         return {room.name: room for room in self.ask(admin_frames.ListRooms()).rooms}

@@ -44,7 +44,7 @@ class Broker:
         self.membership = Membership(self.store, self.server, new_core, self.server.endpoint, "")
         self.endpoint = self.server.endpoint
         self.server.start()
-        self.membership.start()
+        self._starting = asyncio.create_task(self.membership.start())
         self._looking = asyncio.create_task(self._look())
 
     async def _look(self) -> None:

@@ -50,7 +50,7 @@ async def running(
     bind = "tcp://127.0.0.1:0" if keys else f"ipc://{tmp_path}/b"
     server = Server(Cores([core]), store, Limits(), bind, lambda: None, keys)
     try:
-        admin = server.open_admin(at or f"ipc://{tmp_path}/b.admin", AdminService(core))
+        admin = server.open_admin(at or f"ipc://{tmp_path}/b.admin", AdminService(Cores([core])))
         server.start()
         yield server, core, admin
     finally:

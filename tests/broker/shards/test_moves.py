@@ -115,8 +115,8 @@ def test_after_any_changes_each_shard_is_owned_by_the_broker_that_shall_have_it(
 def test_gateways_are_told_of_shards_that_are_served_and_not_of_those_that_are_loaded() -> None:
     brokers = [a_broker("b"), a_broker("a"), a_broker("c")]
     view = View("a", brokers, [(3, "c"), (4, "a"), (5, "a"), (6, "a"), (7, ""), (8, "")])
-    told = cluster(view, "tcp://me:1", {1: 4, 5: 9}, {2})
+    told = cluster(view, "tcp://me:1", {1: 4, 5: 9}, {2}, {3: 6, 4: 8})
     assert told.brokers == ["tcp://me:1", "tcp://b:9003", "tcp://c:9003"]
     assert told.answers == 1
-    # The third is loaded; the fourth was dropped; the sixth was taken after the look.
-    assert told.owners == [(3, 3), (4, 1), (4, 0), (6, 0), (7, 0), (9, 1)]
+    # The third is loaded, the fourth was dropped; the fifth was served and dropped after the look, the sixth taken.
+    assert told.owners == [(3, 3), (4, 1), (4, 0), (6, 0), (8, 0), (9, 1)]

@@ -11,9 +11,8 @@ import pytest
 
 from broker.store import postgres as postgres_store
 from broker.store import postgres_lease
-from broker.store.interface import Batch, Chunk, Snapshot, StoreInUse
+from broker.store.interface import Batch, Chunk, Snapshot
 from broker.store.postgres import PostgresStore
-from broker.store.postgres_single import SinglePostgresStore
 from tests.support import postgres
 from tests.support.sharing_broker import SharingBroker
 from tsudoi.protocol.errors import SettingError, StoreError
@@ -53,18 +52,6 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 def waits_for_standby(primary: postgres.Instance) -> bool:
     return primary.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") == "1"
-
-
-# --- one broker with one shard ------------------------------------------------------------------------------------
-
-
-def test_a_second_broker_is_refused_until_the_first_has_closed(server: postgres.Instance) -> None:
-    url = server.empty()
-    first = SinglePostgresStore(url)
-    with pytest.raises(StoreInUse, match=r"another broker has the store at 127\.0\.0\.1:\d+/postgres"):
-        SinglePostgresStore(url)
-    first.close()
-    SinglePostgresStore(url).close()
 
 
 # --- a registration ends --------------------------------------------------------------------------------------------

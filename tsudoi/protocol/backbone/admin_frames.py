@@ -11,7 +11,7 @@ import msgspec
 from tsudoi.protocol.backbone import Number, Wire
 from tsudoi.protocol.untrusted import decode_untrusted
 
-VERSION: Final = 1
+VERSION: Final = 2
 PAGE: Final = 1_000
 """The most rows in one answer; for more, ask again."""
 
@@ -102,6 +102,10 @@ class Unpersist(Wire, tag=12):
     room: Text
 
 
+class ListShards(Wire, tag=13):
+    """List the shards, and the brokers that share them."""
+
+
 Question = (
     ListRooms
     | ListMembers
@@ -115,6 +119,7 @@ Question = (
     | Announce
     | Persist
     | Unpersist
+    | ListShards
 )
 
 
@@ -212,6 +217,8 @@ class Done(Wire, tag=6):
 
     count: Number
     """Rooms or members that it concerned."""
+    shards: list[Number] = msgspec.field(default_factory=list)
+    """Where it was carried out, if it was for all shards and there are several."""
 
 
 class Refused(Wire, tag=7):
@@ -220,7 +227,38 @@ class Refused(Wire, tag=7):
     why: str
 
 
-Answer = Rooms | Members | Gateways | Counted | Bans | Done | Refused
+class Broker(Wire):
+    endpoint: str
+    """Where gateways reach it."""
+    admin: str
+    """Where operators of other machines reach it; empty: nowhere."""
+    leaving: bool
+    """It gives its shards away, and then ends."""
+
+
+class Shard(Wire):
+    number: Number
+    term: Number
+    """Which owner in turn."""
+    broker: Number
+    """Which of the brokers owns it, counted from 1; 0: none."""
+    rooms: Number
+    """Number of its rooms, if `served`."""
+    members: Number
+    served: bool
+    """The broker that answers serves it."""
+
+
+class Shards(Wire, tag=8):
+    """The shards, in order, and the brokers that share them, as the broker that answers saw them last."""
+
+    brokers: list[Broker]
+    me: Number
+    """Which of them answers, counted from 1."""
+    shards: list[Shard]
+
+
+Answer = Rooms | Members | Gateways | Counted | Bans | Done | Refused | Shards
 
 _questions = msgspec.msgpack.Decoder(Ask)
 _answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
