@@ -3,6 +3,8 @@
 from tsudoi.protocol.backbone import is_tcp, split_tcp
 
 _WILDCARDS = ("0.0.0.0", "::", "*")
+_MAPPED = "::ffff:"
+"""Before an IPv4 address, as ZeroMQ writes it for a socket that takes IPv6, too."""
 
 
 def advertised(endpoint: str, given: str | None, host_name: str) -> str:
@@ -31,6 +33,9 @@ def _named(endpoint: str, host_name: str) -> str:
     if not is_tcp(endpoint):
         return endpoint
     host, port = split_tcp(endpoint)
+    if host.startswith(_MAPPED):
+        host = host.removeprefix(_MAPPED)
+        endpoint = f"tcp://{host}:{port}"
     if host not in _WILDCARDS:
         return endpoint
     return f"tcp://[{host_name}]:{port}" if ":" in host_name else f"tcp://{host_name}:{port}"

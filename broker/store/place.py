@@ -67,5 +67,4 @@ def open_store(place: StorePlace, durability: Literal["process", "full"], requir
         from .postgres import PostgresStore
     except ImportError as exc:
         raise SettingError(NO_DRIVER) from exc
-    # Where several brokers share the database, a standby is required anyway.
-    return PostgresStore(place.url, requires_synchronous=requires_synchronous or None)
+    return PostgresStore(place.url, requires_synchronous=requires_synchronous)

@@ -27,6 +27,8 @@ def test_gateways_are_told_an_address_that_they_can_reach(endpoint: str, given: 
         ("ipc://somewhere", None, ""),
         ("tcp://192.0.2.1:9004", None, "tcp://192.0.2.1:9004"),
         ("tcp://0.0.0.0:9004", None, "tcp://here:9004"),
+        ("tcp://[::ffff:0.0.0.0]:9004", None, "tcp://here:9004"),
+        ("tcp://[::ffff:192.0.2.1]:9004", None, "tcp://192.0.2.1:9004"),
         ("tcp://0.0.0.0:9004", "tcp://broker.example:1", "tcp://broker.example:9004"),
         ("tcp://0.0.0.0:9004", "tcp://[2001:db8::1]:1", "tcp://[2001:db8::1]:9004"),
     ],
