@@ -21,6 +21,16 @@ HANDSHAKE_FAILED_AUTH = 0x4000
 """ZMQ_EVENT_HANDSHAKE_FAILED_AUTH, which pyzmq does not always have: the broker has answered that it denies the key."""
 
 
+def encode_question(question: admin_frames.Question) -> bytes:
+    """Return the frame of a question; raise BackboneError if it is too long: no broker would answer it."""
+    frame = admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question))
+    try:
+        admin_frames.parse_ask_untrusted(frame)
+    except MalformedMessage as exc:
+        raise BackboneError(f"a name or a text is too long ({len(frame)} bytes)") from exc
+    return frame
+
+
 def ask_broker(
     endpoint: str, question: admin_frames.Question, key: SecretKey | None = None, answer_s: float | None = None
 ) -> admin_frames.Answer:
@@ -28,12 +38,7 @@ def ask_broker(
 
     `key` is for a broker with keys.
     """
-    frame = admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question))
-    try:
-        admin_frames.parse_ask_untrusted(frame)
-    except MalformedMessage as exc:
-        # The broker would not answer.
-        raise BackboneError(f"a name or a text is too long ({len(frame)} bytes)") from exc
+    frame = encode_question(question)
     _check(endpoint)
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         dealer.setsockopt(zmq.LINGER, 0)

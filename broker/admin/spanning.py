@@ -16,7 +16,7 @@ from tsudoi.protocol.backbone import admin_frames, is_tcp, shard_of
 from tsudoi.protocol.backbone.admin_frames import Answer, Done, Question, Refused, Shards
 from tsudoi.protocol.errors import BackboneError, PeerError
 
-from .client import ask_broker
+from .client import ask_broker, encode_question
 
 AGAIN_S, FOR_S = 0.3, 5.0
 """An order for all shards is given again, after this pause and for this time, to those that moved meanwhile."""
@@ -62,6 +62,7 @@ class Brokers:
             BackboneError: the broker does not answer.
             Incomplete: the order was not carried out in all shards.
         """
+        encode_question(question)
         if self._shards is None:
             self._shards = self.shards()
         shards = self._shards

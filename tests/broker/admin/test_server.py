@@ -87,6 +87,7 @@ async def test_the_gateways_socket_takes_no_orders_and_the_operators_nothing_els
     try:
         async with running(tmp_path) as (server, core, admin), asyncio.timeout(PATIENCE_S):
             gateway, stranger = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
+            gateway.setsockopt(zmq.IDENTITY, b"/1")
             gateway.connect(server.endpoint)
             await gateway.send(admin_frames.encode(LIST))
             await gateway.send(backbone.encode(backbone.Hello(backbone.VERSION)))
