@@ -141,7 +141,7 @@ class ChatCore:
         At the start there is nothing yet. Otherwise the rooms have moved to such a store, with the brokers stopped.
         """
         self.members.split(len(self.routes.links))
-        self.fencing.split(len(self.routes.links))
+        self.fencing.begin()
         for item in items:
             if room := self.members.rooms.get(item.room):
                 self.routes.publish(room.shard, item)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Reconcile, Reconciled
 
+from ..link.link import Link
 from ..link.routes import Routes
 from .leave import Leaving
 from .outbound import Component
@@ -27,6 +28,7 @@ RECONCILES = 3
 class _Fence:
     """The state of one shard."""
 
+    link: Link
     is_fenced: bool = True
     is_asking: bool = False
     has_lost_news: bool = False
@@ -42,17 +44,20 @@ class Fencing(Component):
     unknown_members: UnknownMembers
     on_reconciled: Callable[[int, float], None] = field(init=False)
     """Set by `Deliver`; called when delivery of a shard's rooms may continue."""
-    _fences: list[_Fence] = field(default_factory=lambda: [_Fence()])
+    _fences: list[_Fence] = field(init=False)
     """By shard."""
 
-    def split(self, shards: int) -> None:
-        """Begin again, fenced, with so many shards."""
-        self._fences = [_Fence() for _ in range(shards)]
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin, fenced, with a shard for each link."""
+        self._fences = [_Fence(link) for link in self.routes.links]
 
     def is_fenced(self, shard: int, now: float) -> bool:
         """Return whether another gateway may already own this gateway's members in the rooms of a shard."""
         fence = self._fences[shard]
-        if not fence.is_fenced and not self.routes.links[shard].canary.has_lease(now):
+        if not fence.is_fenced and not fence.link.canary.has_lease(now):
             fence.is_fenced = True
             self.counters.fenced += 1
         return fence.is_fenced
@@ -63,9 +68,9 @@ class Fencing(Component):
 
     def look(self, shard: int, now: float) -> bool:
         """Reconcile a shard if that is needed and possible; return whether it is fenced."""
-        fence, link, is_fenced = self._fences[shard], self.routes.links[shard], self.is_fenced(shard, now)
+        fence, is_fenced = self._fences[shard], self.is_fenced(shard, now)
         has_lost_news = fence.has_lost_news and now - fence.asked_at >= PAUSE_S
-        wanted = link.canary.has_lease(now) if is_fenced else has_lost_news or link.requests.in_doubt
+        wanted = fence.link.canary.has_lease(now) if is_fenced else has_lost_news or fence.link.requests.in_doubt
         if wanted and not fence.is_asking:
             self._reconcile(shard, now, RECONCILES - 1)
         return is_fenced
@@ -76,7 +81,8 @@ class Fencing(Component):
 
     def _reconcile(self, shard: int, now: float, repeats: int) -> None:
         """Ask the broker which members of a shard are this gateway's."""
-        fence, link = self._fences[shard], self.routes.links[shard]
+        fence = self._fences[shard]
+        link = fence.link
         fence.is_asking, was_fenced = True, fence.is_fenced
         link.requests.in_doubt = fence.has_lost_news = False
         fence.asked_at = now
