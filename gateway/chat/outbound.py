@@ -52,6 +52,9 @@ class Outbound(Protocol):
     def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask the broker of a shard; `on_answer` is called once, at once with None if the broker is away."""
 
+    def ask_patiently(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask also while the broker of a shard is away: it may be back within seconds."""
+
     def ask_all(self, question: Question, now: float, on_answers: OnAnswers) -> None:
         """Ask the brokers of all shards; `on_answers` is called once with all answers."""
 

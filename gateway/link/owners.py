@@ -12,8 +12,8 @@ from tsudoi.protocol.backbone import Cluster, parse_to_connect
 from tsudoi.protocol.errors import MalformedMessage, SettingError
 
 FORGET_S = 10.0
-"""A term that no frame has named for this time is forgotten: the database may have been restored to an older state.
-Brokers tell the owners each second."""
+"""A term is forgotten when for this time frames have named lower ones only: the database may have been restored to an
+older state. Brokers tell the owners each second."""
 LISTED_S = 60.0
 """How long a broker that is no longer listed stays connected: it may come back."""
 
@@ -25,8 +25,8 @@ class Owned:
     term: int = -1
     endpoint: str | None = None
     """Where gateways reach its owner; None: it has none now."""
-    confirmed_at: float = float("-inf")
-    """When a frame last named this term, or a higher one."""
+    denied_since: float | None = None
+    """When the first frame since then came that named a lower term; None: the last frame named this term."""
 
 
 class Owners:
@@ -73,15 +73,17 @@ class Owners:
     def _changed(self, cluster: Cluster, brokers: list[str], sender: str | None, now: float) -> Iterator[int]:
         for shard, (known, (term, index)) in enumerate(zip(self._shards, cluster.owners, strict=True)):
             endpoint = brokers[index - 1] if index else None
-            if term < known.term and now - known.confirmed_at < FORGET_S:
-                continue
+            if term < known.term:
+                if known.denied_since is None:
+                    known.denied_since = now
+                if now - known.denied_since < FORGET_S:
+                    continue
+            known.denied_since = None
             if term == known.term:
-                known.confirmed_at = now
                 is_its_own = sender is not None and sender in (known.endpoint, endpoint)
                 # A term has one owner, so from one endpoint to another there is no way.
                 if endpoint == known.endpoint or not is_its_own or None not in (endpoint, known.endpoint):
                     continue
-            known.confirmed_at = now
             known.term, known.endpoint = term, endpoint
             yield shard
 

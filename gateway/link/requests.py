@@ -40,10 +40,11 @@ class Requests:
     def __len__(self) -> int:
         return len(self._asked)
 
-    def ask(self, body: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask a question."""
+    def ask(self, body: Question, now: float, on_answer: OnAnswer, timeout_s: float | None = None) -> None:
+        """Ask a question; without `timeout_s`, it is given up after the usual time."""
         self._last_id += 1
-        self._asked[self._last_id] = _Asked(body, on_answer, now + self.timeout_s, now + ASK_AGAIN_S)
+        deadline = now + (self.timeout_s if timeout_s is None else timeout_s)
+        self._asked[self._last_id] = _Asked(body, on_answer, deadline, now + ASK_AGAIN_S)
         self.send(Request(self._last_id, body))
 
     def handle_reply(self, request_id: int, body: Answer, now: float) -> None:

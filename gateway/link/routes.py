@@ -86,6 +86,11 @@ class Routes:
         self._active.add(shard)
         self.links[shard].ask(question, now, on_answer)
 
+    def ask_patiently(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask a shard also while its broker is away; see `Link.ask_patiently`."""
+        self._active.add(shard)
+        self.links[shard].ask_patiently(question, now, on_answer)
+
     def ask_about(self, room: str, question: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask the shard of a room, by its name as a client writes it; any broker refuses a name that none can have."""
         self.ask(self.shard_named(room) or 0, question, now, on_answer)

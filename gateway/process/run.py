@@ -83,8 +83,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if not await _has_started(starting, stopped, STARTING_S):
             if stopped.is_set():
                 return status
-            why = service.sockets.connect_error
-            raise SettingError(f"no broker answers at {' or '.join(endpoints)}{': ' if why else ''}{why}")
+            raise SettingError(_why_not_started(service, endpoints))
         listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
         listeners += [f"udp {server.listener}" for server in service.udp]
         listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
@@ -140,6 +139,13 @@ async def _has_started(starting: asyncio.Task[Any], stopped: asyncio.Event, time
     with contextlib.suppress(asyncio.CancelledError):
         await starting
     return False
+
+
+def _why_not_started(service: Service, endpoints: Sequence[str]) -> str:
+    if service.routes.owners is not None:
+        return f"not all rooms are served: {service.unhealthy_reason(monotonic())}"
+    why = service.sockets.connect_error
+    return f"no broker answers at {' or '.join(endpoints)}{': ' if why else ''}{why}"
 
 
 def _announce(listeners: list[str], **values: object) -> None:

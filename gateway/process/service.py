@@ -68,7 +68,8 @@ class Service:
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
         # With these and the methods below, this class is the core's `Outbound`.
         self.new_recipients = kind.new_recipients
-        self.publish, self.ask, self.ask_all, self.notify = routes.publish, routes.ask, routes.ask_all, routes.notify
+        self.publish, self.notify = routes.publish, routes.notify
+        self.ask, self.ask_patiently, self.ask_all = routes.ask, routes.ask_patiently, routes.ask_all
         self.core = ChatCore(settings, routes, self, self.counters, [server.bound for server in self.udp])
         self.verifier = None
         if config.verifies:

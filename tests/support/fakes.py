@@ -139,6 +139,9 @@ class FakeOutbound:
     def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
         self.routes.ask(shard, question, now, on_answer)
 
+    def ask_patiently(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
+        self.routes.ask_patiently(shard, question, now, on_answer)
+
     def ask_all(self, question: Question, now: float, on_answers: OnAnswers) -> None:
         self.routes.ask_all(question, now, on_answers)
 

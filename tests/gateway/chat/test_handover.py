@@ -1,6 +1,7 @@
 """gateway/chat/handover.py, in a whole gateway without I/O; also grants whose answers come late or twice."""
 
 from gateway.config import Settings
+from gateway.link.link import PATIENCE_S
 from gateway.listeners.sockaddr import unpack
 from tests.gateway.chat.scripting import ALICE, BOB, release, texts
 from tests.support.fakes import ScriptedGateway, a_grant, said, token_of
@@ -52,7 +53,7 @@ def test_a_grant_that_comes_too_late_is_reconciled() -> None:
     gateway.core.handle_datagrams(0, [(a_datagram(1), ALICE)], gateway.now)
     request = gateway.asked(Resume)[0]
     assert request.body == Resume(hash_token(token_of(1)), "192.0.2.1", 30_000)
-    gateway.wait(gateway.settings.request_timeout_s + 1)
+    gateway.wait(PATIENCE_S + 1)
     gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
     gateway.reply(request.id, a_grant(1, address=WRITTEN))
     reconcile(gateway, a_grant(1, address=WRITTEN))
@@ -64,10 +65,10 @@ def test_after_a_lost_resume_the_gateway_reconciles() -> None:
     gateway.enter(9)
     assert gateway.asked(Reconcile) == []
     gateway.core.handle_datagrams(0, [(a_datagram(1), ALICE)], gateway.now)
-    gateway.wait(gateway.settings.request_timeout_s + 0.25)
+    gateway.wait(PATIENCE_S + 0.25)
     (request,) = {request.id: request for request in gateway.asked(Reconcile)}.values()
     # Each call that is not answered is followed by another.
-    gateway.wait(gateway.settings.request_timeout_s + 1)
+    gateway.wait(PATIENCE_S + 1)
     again = gateway.asked(Reconcile)[-1]
     assert again.id != request.id
     gateway.answer(Adopt([Adoption(a_grant(1, address=WRITTEN), hash_token(token_of(1)))]))
@@ -75,7 +76,7 @@ def test_after_a_lost_resume_the_gateway_reconciles() -> None:
     # One came in meanwhile: may it be another's by now?
     gateway.reply(gateway.asked(Reconcile)[-1].id, Reconciled([], []))
     assert sorted(gateway.members.rooms[1].members) == [1, 9]
-    gateway.wait(gateway.settings.request_timeout_s + 1)
+    gateway.wait(PATIENCE_S + 1)
     assert gateway.asked(Reconcile) == []
 
 

@@ -4,6 +4,8 @@ import re
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.join.room_list import Listing, RoomList
 from gateway.link.canary import CANARY_S
@@ -206,6 +208,21 @@ def test_an_unknown_token_is_asked_for_at_the_shard_of_its_room(gateway: Gateway
     assert [item.text for _, item in gateway.items if item.kind == EntryKind.SAID] == ["hello"]
 
 
+def test_what_an_unknown_member_sends_waits_for_the_next_owner_of_its_shard(gateway: Gateway) -> None:
+    gateway.items.clear()
+    gateway.move(1, None)
+    gateway.send(3, SECOND, b"one", BOB)
+    gateway.wait(3.5)
+    gateway.send(3, SECOND, b"two", BOB)
+    assert gateway.asked(Resume) == []
+    gateway.term = 2
+    gateway.move(1, A)
+    (_, request), *_ = gateway.asked(Resume)
+    gateway.reply(1, request.id, a_grant(3, room=SECOND))
+    gateway.listen()
+    assert [item.text for _, item in gateway.items if item.kind == EntryKind.SAID] == ["one", "two"]
+
+
 def test_a_room_name_in_another_form_of_unicode_leads_to_the_same_shard(gateway: Gateway) -> None:
     name = "が" * 3
     decomposed = "\u304b\u3099" * 3
@@ -258,6 +275,18 @@ def test_a_page_that_lacks_shards_says_so(gateway: Gateway) -> None:
     page, busy = (payload.decode() for payload in gateway.outbound.to(ALICE))
     assert "den" in page
     assert "busy" in busy
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"", b"S\x00", b"S\x01", b"S\x02"]), st.binary(max_size=40)), max_size=8))
+def test_no_frame_raises(frames: list[tuple[bytes, bytes]]) -> None:
+    gateway = Gateway()
+    gateway.enter(1, FIRST, ALICE)
+    for prefix, frame in frames:
+        for topic in (b"", backbone.CLUSTER_TOPIC, backbone.own_topic(gateway.instance), backbone.room_topic(FIRST)):
+            gateway.core.handle_news(A, topic + prefix + frame, gateway.now)
+            gateway.core.handle_news(A, topic + backbone.PACKED + backbone.encode([prefix + frame]), gateway.now)
+        gateway.core.handle_answer(A, prefix + frame, gateway.now)
+    gateway.core.tick(gateway.now)
 
 
 def test_a_list_for_a_join_keeps_what_a_shard_has_answered_last(gateway: Gateway) -> None:

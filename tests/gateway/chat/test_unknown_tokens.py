@@ -5,6 +5,7 @@ import pytest
 from gateway.chat.dropped_log import Drop
 from gateway.chat.unknown_tokens import HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
 from gateway.config import Settings
+from gateway.link.link import PATIENCE_S
 from gateway.listeners import sockaddr
 from tests.gateway.chat.scripting import ALICE, ELSEWHERE, LOOPBACK, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, room_name, token_of
@@ -113,7 +114,7 @@ def test_a_directory_that_is_busy_is_asked_again_at_once(gateway: ScriptedGatewa
 def test_without_an_answer_what_waited_is_dropped_and_asked_for_again(gateway: ScriptedGateway) -> None:
     send(gateway, raw(1, "one"))
     gateway.asked(Resume)
-    gateway.wait(gateway.settings.request_timeout_s + 1)
+    gateway.wait(PATIENCE_S + 1)
     assert gateway.counters.held_dropped == 1
     gateway.asked(Resume)
     send(gateway, raw(1, "two"))
