@@ -134,6 +134,15 @@ class Config:
         return None if self.admin_given == "none" else self.admin_given
 
 
+def why_nowhere(config: Config) -> str:
+    """Return why `Config.admin` is None, and what to do about it."""
+    if config.admin_given is not None:
+        return "--admin none: name where the broker listens for operators, --admin ENDPOINT"
+    if isinstance(config.store, Path):
+        return f"{config.store} has too long a path for a socket beside it: give the broker, and this, --admin ENDPOINT"
+    return "name the broker's --store, or where it listens for operators: --admin ENDPOINT"
+
+
 def admin_beside(store: StorePlace) -> str | None:
     """Return the operators' endpoint, a socket beside the store; None if that is no file, or its path is too long."""
     if not isinstance(store, Path):

@@ -23,6 +23,7 @@ from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
 from tsudoi.protocol.codes import Rights
 from tsudoi.protocol.errors import BackboneError, SettingError
 
+from ..config import why_nowhere
 from ..keys.key_folder import read_secret
 from ..rooms.passwords import make_hash
 from ..store.place import Database
@@ -133,7 +134,7 @@ def admin(context: click.Context, as_json: bool, key: Path | None) -> None:
     """
     endpoint = context.obj.admin
     if endpoint is None:
-        raise click.UsageError("name the broker's --store, or where it listens for operators: --admin ENDPOINT")
+        raise click.UsageError(why_nowhere(context.obj))
     try:
         is_needed = is_tcp(endpoint) or isinstance(context.obj.store, Database)
         secret = read_secret(key) if key and is_needed else None

@@ -222,6 +222,25 @@ def test_operators_connect_beside_the_store_if_its_path_is_short_enough(
     assert admin_beside(tmp_path / ("x" * 110)) is None
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--admin", "none"], "--admin none: name where the broker listens for operators, --admin ENDPOINT"),
+        (["--store", "memory"], "name the broker's --store, or where it listens for operators: --admin ENDPOINT"),
+        (
+            ["--store", f"sqlite:/{'x' * 110}"],
+            "has too long a path for a socket beside it: give the broker, and this, ",
+        ),
+    ],
+)
+def test_an_operator_is_told_why_there_is_no_endpoint(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    status, stderr = run(monkeypatch, capfd, *arguments, "admin", "rooms")
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert words in stderr
+
+
 def test_where_operators_connect_is_an_endpoint_or_none() -> None:
     assert parse_admin("none") == "none"
     assert Config(admin_given="none").admin is None
