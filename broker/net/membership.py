@@ -26,7 +26,7 @@ logger = logs.get("broker.shards")
 
 CLUSTER_S = 1.0
 """Time between two Cluster frames to all gateways; each change is published at once, too."""
-LEAVE_S = 10.0
+LEAVE_S = 3.0
 """How long a broker that stops hands its shards over; then the rest becomes free at once."""
 EARLY = 10_000
 """Hellos that wait for shards which are being loaded."""

@@ -50,6 +50,9 @@ def rows(server: Server) -> list[Row]:
     def number(row: str, help: str) -> Row:
         return counter(PREFIX + row, help, lambda: float(getattr(server.counters, row)))
 
+    def taken() -> float:
+        return server.membership.takeovers if server.membership else 0
+
     def answers() -> float:
         return server.sockets.undeliverable
 
@@ -57,6 +60,8 @@ def rows(server: Server) -> list[Row]:
         gauge(f"{PREFIX}rooms", "Rooms", rooms),
         gauge(f"{PREFIX}members", "Members of all rooms", members),
         gauge(f"{PREFIX}gateways", "Gateways that are connected", gateways),
+        gauge(f"{PREFIX}shards", "Parts of the rooms that this broker serves", lambda: len(server.cores)),
+        counter(f"{PREFIX}shards_taken", "Shards that this broker has taken", taken),
         gauge(f"{PREFIX}healthy", "1 while /healthz is green", lambda: not server.illness()),
         counter(
             f"{PREFIX}lost_log_lines", "Log lines that nothing read, or that could not be written", logs.lost_lines

@@ -1,6 +1,7 @@
 """broker/net/membership.py, and the server's turns where it serves several shards"""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,12 +13,14 @@ from broker.config import Limits
 from broker.core import Core
 from broker.counters import Counters
 from broker.net.membership import Membership
+from broker.net.ping import ping
 from broker.net.server import Server
 from broker.shards.cores import Cores
 from broker.store.interface import MemberRow, Snapshot
 from broker.store.sharing import LEASE_S
 from tests.support.cluster_client import ClusterGateway
 from tests.support.shared_memory_store import SharedMemory, SharedMemoryStore
+from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Create, Refused
 from tsudoi.protocol.errors import Full, StoreError
 from tsudoi.protocol.names import RoomName, UserName
@@ -72,11 +75,6 @@ class Broker:
 
 
 NewBroker = Callable[[], Broker]
-
-
-@pytest.fixture
-async def shared() -> SharedMemory:
-    return SharedMemory(SHARDS)
 
 
 @asynccontextmanager
@@ -222,6 +220,82 @@ async def test_a_commit_that_fails_drops_the_shards_and_they_are_taken_again(tmp
             await gateway.until(lambda: not gateway.unaccepted)
             assert await gateway.log(host) == gateway.news[host.room] == ["one", "two"]
             assert all(one.membership.served[shard] > term for shard, term in terms.items())
+
+
+async def test_a_turn_that_is_committed_when_the_lease_is_lost_is_not_published_by_this_broker(tmp_path: Path) -> None:
+    shared = SharedMemory(SHARDS)
+    async with brokers(tmp_path, shared) as new_broker:
+        one = new_broker()
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.owned()
+            host = await gateway.create("den")
+            gateway.say(host, "one")
+            await gateway.until(lambda: not gateway.unaccepted)
+            begun, may_end = threading.Event(), threading.Event()
+
+            def wait() -> None:
+                begun.set()
+                may_end.wait(10.0)
+
+            one.store.is_long_commit_due, one.store.before_commit = True, wait
+            gateway.say(host, "two")
+            await gateway.until(begun.is_set)
+            one.store.lose("the lease is over")
+            await gateway.until(lambda: not one.shards)
+            await asyncio.sleep(10 * LOOK_S)
+            # The thread may still commit to the store: no shard is taken before it has ended.
+            assert not one.shards
+            assert not one.store.terms
+            one.store.before_commit = lambda: None
+            may_end.set()
+            await gateway.until(lambda: len(one.shards) == SHARDS)
+            await gateway.until(lambda: not gateway.unaccepted)
+            assert await gateway.log(host) == gateway.news[host.room] == ["one", "two"]
+
+
+async def test_a_hello_for_a_shard_that_is_being_loaded_is_answered_when_it_is_served(tmp_path: Path) -> None:
+    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
+        one = new_broker()
+        load, may_load = one.store.load, threading.Event()
+
+        def slow(shard: int = 0) -> Snapshot:
+            if shard == 5:
+                may_load.wait(10.0)
+            return load(shard)
+
+        one.store.load = slow  # type: ignore[method-assign]
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.until(lambda: one.shards == {0, 1, 2, 3, 4})
+            await gateway.until(lambda: all(gateway.links[shard].is_alive(time.monotonic()) for shard in range(5)))
+            assert gateway.owners[5][1] == ""
+            one.server.turns.incoming._handle(
+                gateway.instance,
+                (backbone.for_shard(5, backbone.encode(backbone.Hello(backbone.VERSION))), None, "", False),
+            )
+            may_load.set()
+            await gateway.until(lambda: 5 in one.shards)
+            core = next(core for core in one.server.cores if core.shard == 5)
+            assert core.gateways.known[gateway.instance].greeted
+            await gateway.owned()
+
+
+async def test_a_client_that_is_no_gateway_learns_that_a_broker_answers(tmp_path: Path) -> None:
+    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
+        one = new_broker()
+        assert await asyncio.to_thread(ping, one.endpoint, 5.0)
+
+
+async def test_frames_for_no_shard_and_broken_ones_are_counted(tmp_path: Path) -> None:
+    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
+        one = new_broker()
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.owned()
+            before = one.server.counters.malformed
+            hello = backbone.encode(backbone.Hello(backbone.VERSION))
+            frames = [b"S", b"S\x01", backbone.for_shard(SHARDS, hello), b"\xff", backbone.for_shard(1, b"\xff")]
+            for frame in frames:
+                gateway.send_raw(one.endpoint, frame)
+            await gateway.until(lambda: one.server.counters.malformed == before + len(frames))
 
 
 async def test_health_is_red_while_the_broker_is_registered_nowhere(tmp_path: Path) -> None:

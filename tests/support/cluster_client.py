@@ -155,6 +155,10 @@ class ClusterGateway:
                     self._send(self._dealers[endpoint], frames)
             await asyncio.sleep(WATCH_S)
 
+    def send_raw(self, endpoint: str, frame: bytes) -> None:
+        """Send a broker one frame."""
+        self._dealers[endpoint].send(frame, zmq.NOBLOCK)
+
     def _send(self, dealer: "zmq.Socket[bytes]", frames: list[bytes]) -> None:
         for frame in backbone.pack_frames(frames):
             with contextlib.suppress(zmq.Again):

@@ -44,6 +44,9 @@ class SharedMemoryStore:
         self.id = ""
         self.terms: dict[int, int] = {}
         self.commits: list[tuple[Batch, ...]] = []
+        self.is_long_commit_due = False
+        self.before_commit: Callable[[], None] = lambda: None
+        """Called in the thread that commits."""
         self._about = Broker("", "", "", False)
         self._renewed_at = float("-inf")
         self._on_view: Callable[[View], None] = lambda view: None
@@ -54,10 +57,6 @@ class SharedMemoryStore:
     @property
     def shards(self) -> int:
         return self.shared.shards
-
-    @property
-    def is_long_commit_due(self) -> bool:
-        return False
 
     @property
     def survives_a_machine(self) -> bool:
@@ -72,6 +71,7 @@ class SharedMemoryStore:
             return self.shared.kept[shard].load()
 
     def commit(self, *batches: Batch) -> None:
+        self.before_commit()
         with self.shared.mutex:
             self._check(batch.shard for batch in batches)
             for batch in batches:
