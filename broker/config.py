@@ -35,7 +35,7 @@ class Limits:
     password_jobs: int = 64
     """Passwords that wait to be hashed; beyond that a request is answered busy."""
     room_members: int = setting(100_000, "Members of one room; more are refused.")
-    rooms: int = setting(100_000, "Rooms; more are refused.")
+    rooms: int = setting(100_000, "Rooms of one broker; more are refused.")
     rooms_per_address: int = setting(
         0, "Rooms whose hosts come from one IP address; `0`: as many as `--rooms`.", at_least=0
     )

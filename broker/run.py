@@ -38,7 +38,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         standard_streams.print_line(f"ready {service.server.endpoint}")
         logger.info("ready", endpoint=service.server.endpoint, http=config.http)
         status = await stopped
-        await service.leave()
+        if not status:
+            await service.leave()
         logger.info("stopping", status=status, entries=service.server.counters.entries)
         return status
     finally:
