@@ -34,6 +34,11 @@ _SETTINGS: Final = {
 _WARNING = "WARNING"
 """PostgreSQL commits with a notice of this severity when an operator cancels a commit that waits for its standby. The
 notice's text, "canceling wait for synchronous replication", is in the server's language (`lc_messages`)."""
+_WAITS_FOR_EVER = (
+    "SELECT current_setting('synchronous_standby_names') <> ''"
+    " AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IS NULL)"
+)
+"""Whether no commit would return, if no synchronous standby is seen. A role without the right sees null."""
 _BY_INDEX = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -176,7 +181,7 @@ async def _check_server(driver: Any, *, needs_standby: bool) -> None:
     if (encoding := driver.get_settings().server_encoding) != "UTF8":
         raise SettingError(f"the database has the encoding {encoding}, and must have UTF8")
     connection = Connection(driver)
-    if needs_standby and not await standbys(connection):
+    if not await standbys(connection) and (needs_standby or await connection.fetch_value(_WAITS_FOR_EVER)):
         raise StoreError(f"it has no synchronous standby: {await standby_hint(connection)}")
 
 

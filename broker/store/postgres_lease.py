@@ -97,7 +97,8 @@ class Lease:
         """Tell the other brokers that this one will end, also if it has to register again."""
         self._broker = replace(self._broker, is_leaving=True)
         if self.current is not None:
-            await self._set_leaving(self.current)
+            connections = self.current.connections
+            await connections.guard(connections.lease.fetch_value("SELECT leave_brokers($1)", self.current.id))
 
     async def close(self) -> None:
         """Free all shards, and disconnect."""
@@ -126,7 +127,11 @@ class Lease:
         pause_s = PAUSES_S[0]
         while True:
             registered_at = self._clock()
-            await self._keep(registration)
+            try:
+                await self._keep(registration)
+            except Exception:
+                logger.exception("the broker's own fault ended the lease")
+                registration.connections.fail("a fault of the broker")
             if self._clock() - registered_at > CHECK_S:
                 pause_s = PAUSES_S[0]
             former = registration.id
@@ -152,21 +157,18 @@ class Lease:
         """Take a lease in place of a former one; raise StoreError or one of `ERRORS`."""
         assert self._connections is not None
         connections, broker, me = self._connections, self._broker, secrets.token_hex(8)
-        await self._set_durability(connections)
         may_join = self._requires_synchronous is False or self.is_synchronous
         asked_at = self._clock()
         async with asyncio.timeout(STOP_S):
             has_joined = await connections.lease.fetch_value(
-                "SELECT register_broker($1, $2, $3, $4, $5, $6)",
-                *(me, former, broker.endpoint, broker.admin, _LEASE, may_join),
+                "SELECT register_broker($1, $2, $3, $4, $5, $6, $7)",
+                *(me, former, broker.endpoint, broker.admin, broker.is_leaving, _LEASE, may_join),
             )
         if not has_joined:
             reason = await standby_hint(connections.lease)
             raise StoreError(f"another broker shares it, which needs a synchronous standby: {reason}")
         registration = Registration(me, connections, asked_at)
         await connections.lease.driver.add_listener(CHANNEL, lambda *_: self._wake.set())
-        if broker.is_leaving:
-            await self._set_leaving(registration)
         if connections.failure:
             raise StoreError(connections.failure)
         self.current, self.illness = registration, ""
@@ -179,16 +181,6 @@ class Lease:
             self.current, self.illness = None, reason
             logger.warning("the lease in the database is lost, and with it all rooms", why=reason, store=self.place)
             self._on_lost(reason)
-
-    async def _set_durability(self, connections: Connections) -> None:
-        """Let renewals wait for the standby if turns must: then no broker serves at a primary that was replaced."""
-        await connections.lease.execute(f"SET synchronous_commit = {'on' if self.needs_standby else 'local'}")
-
-    @staticmethod
-    async def _set_leaving(registration: Registration) -> None:
-        await registration.connections.guard(
-            registration.connections.lease.fetch_value("SELECT leave_brokers($1)", registration.id)
-        )
 
     # --- while registered -------------------------------------------------------------------------------------------
 
@@ -235,7 +227,6 @@ class Lease:
         owners = [(row["term"], row["id"] or "") for row in rows if row["shard"] is not None]
         if len(brokers) > 1 and self._requires_synchronous is None and not self.needs_standby:
             self.needs_standby = True
-            await self._set_durability(registration.connections)
             await self._check(registration.connections)
         self._on_view(View(registration.id, [brokers[key] for key in sorted(brokers)], owners))
         return min((row["lease_s"] for row in rows if row["id"] not in (None, registration.id)), default=LOOK_S)

@@ -101,11 +101,18 @@ class Link:
         if self._loop.is_closed():
             return
         with contextlib.suppress(Exception):
-            self._run(self.lease.close(), CLOSE_S)
+            self._run(self._end(), CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_S)
         if not self._thread.is_alive():
             self._loop.close()
+
+    async def _end(self) -> None:
+        await self.lease.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- internals ------------------------------------------------------------------------------------------------
 

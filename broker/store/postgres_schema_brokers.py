@@ -39,7 +39,7 @@ $$;
 -- Takes a lease under a new id, in place of this broker's former one. False: another broker lives, and this one may
 -- only serve alone.
 CREATE FUNCTION register_broker(
-    _id text, _former text, _endpoint text, _admin text, _lease interval, _may_join boolean
+    _id text, _former text, _endpoint text, _admin text, _leaving boolean, _lease interval, _may_join boolean
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('tsudoi brokers'));
@@ -48,7 +48,8 @@ BEGIN
     IF NOT _may_join AND EXISTS (SELECT FROM brokers) THEN
         RETURN false;
     END IF;
-    INSERT INTO brokers (id, endpoint, admin, lease_until) VALUES (_id, _endpoint, _admin, now() + _lease);
+    INSERT INTO brokers (id, endpoint, admin, lease_until, leaving)
+        VALUES (_id, _endpoint, _admin, now() + _lease, _leaving);
     PERFORM pg_notify('{CHANNEL}', '');
     RETURN true;
 END $$;

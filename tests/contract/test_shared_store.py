@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from broker.store.interface import Batch, Chunk, RoomRow
 from broker.store.postgres import PostgresStore
 from broker.store.sharing import LEASE_S, Broker, View
-from tests.support import postgres
+from tests.support.shared_memory_store import SharedMemory, SharedMemoryStore
 from tests.support.sharing_broker import SharingBroker
 from tsudoi.protocol.backbone import SHARDS
 from tsudoi.protocol.errors import StoreError
@@ -17,14 +18,39 @@ from tsudoi.protocol.errors import StoreError
 Start = Callable[[], SharingBroker]
 
 
-@pytest.fixture
-def start(database_server: postgres.Instance) -> Iterator[Start]:
-    """Starts brokers that share one empty store."""
-    url = database_server.empty()
+class Ticking(SharedMemoryStore):
+    """With a thread, as the engines have one; time goes by ten times as fast."""
+
+    def __init__(self, shared: SharedMemory) -> None:
+        super().__init__(shared)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._go_on)
+
+    def register(self, broker: Broker, on_view: Callable[[View], None], on_lost: Callable[[str], None]) -> None:
+        super().register(broker, on_view, on_lost)
+        self._thread.start()
+
+    def _go_on(self) -> None:
+        while not self._ended.wait(0.02):
+            with self.shared.mutex:
+                self.shared.now = time.monotonic() * 10
+            self.tick()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+        super().close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def start(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Starts brokers that share one empty store, of each engine."""
+    shared = SharedMemory(SHARDS, time.monotonic() * 10)
+    url = "" if request.param == "memory" else request.getfixturevalue("database_server").empty()
     with contextlib.ExitStack() as closing:
 
         def open_one() -> SharingBroker:
-            store = PostgresStore(url, requires_synchronous=False)
+            store = PostgresStore(url, requires_synchronous=False) if url else Ticking(shared)
             closing.callback(store.close)
             return SharingBroker(store)
 
@@ -37,19 +63,6 @@ def turn(shard: int, number: int) -> Batch:
 
 def ends(broker: SharingBroker, shard: int) -> int:
     return broker.store.load(shard).ends.get(1, (0, 0))[1]
-
-
-def frozen(broker: SharingBroker) -> threading.Event:
-    """Stop a broker's lease at its next look, until the event is set."""
-    stands, goes_on = threading.Event(), threading.Event()
-
-    def stand(view: View) -> None:
-        stands.set()
-        goes_on.wait(20)
-
-    broker.on_view = stand
-    assert stands.wait(20)
-    return goes_on
 
 
 # --- turns ----------------------------------------------------------------------------------------------------------
@@ -71,7 +84,7 @@ def test_a_turn_with_a_shard_of_another_is_refused_as_a_whole(start: Start) -> N
     slow, fast = start(), start()
     slow.serve(1, 2)
     slow.store.commit(turn(1, 1), turn(2, 1))
-    goes_on = frozen(slow)
+    goes_on = slow.freeze()
     fast.serve_when_free(2)
     fast.store.commit(turn(2, 2))
     goes_on.set()
@@ -183,7 +196,7 @@ def test_a_broker_that_stands_still_stops_and_loses_its_shards(start: Start) -> 
     first, second = start(), start()
     first.serve(1)
     assert first.store.may_serve()
-    goes_on = frozen(first)
+    goes_on = first.freeze()
     served_while_owned: list[bool] = []
     second.on_view = lambda view: served_while_owned.append(view.owners[1][1] == "" and first.store.may_serve())
     begun = threading.Event()

@@ -75,6 +75,11 @@ class SharedMemoryStore:
         with self.shared.mutex:
             self._check(batch.shard for batch in batches)
             for batch in batches:
+                ends = self.shared.kept[batch.shard].load().ends
+                if any(chunk.first <= ends.get(chunk.room, (0, 0))[1] for chunk in batch.chunks):
+                    self.lose("a turn can not be kept")
+                    raise StoreError("a chunk is there already")
+            for batch in batches:
                 self.shared.kept[batch.shard].commit(batch)
             self.commits.append(batches)
 
@@ -102,21 +107,18 @@ class SharedMemoryStore:
     def take(self, shards: Iterable[int]) -> dict[int, int]:
         with self.shared.mutex:
             self._check([])
-            for shard in shards:
-                term, owner = self.shared.owner(shard)
-                if not owner:
-                    self.shared.owners[shard] = term + 1, self.id
-                    self.terms[shard] = term + 1
-            return {shard: self.terms[shard] for shard in shards if shard in self.terms}
+            taken = {shard: self.shared.owners[shard][0] + 1 for shard in shards if not self.shared.owner(shard)[1]}
+            for shard, term in taken.items():
+                self.shared.owners[shard] = term, self.id
+            self.terms |= taken
+            return taken
 
     def give(self, shards: Iterable[int]) -> None:
         with self.shared.mutex:
-            self._check([])
-            for shard in shards:
-                term, owner = self.shared.owners[shard]
-                if owner == self.id:
-                    self.shared.owners[shard] = term, ""
-                self.terms.pop(shard, None)
+            given = list(shards)
+            self._check(given)
+            for shard in given:
+                self.shared.owners[shard] = self.terms.pop(shard), ""
 
     def leave(self) -> None:
         with self.shared.mutex:
@@ -158,5 +160,8 @@ class SharedMemoryStore:
         if self.is_cut_off:
             raise StoreError("the database is away")
         for shard in shards:
-            if self.shared.owners[shard] != (self.terms.get(shard), self.id):
+            if shard not in self.terms:
+                raise StoreError(f"this broker does not own shard {shard}")
+            if self.shared.owners[shard] != (self.terms[shard], self.id):
+                self.lose("a shard has another owner")
                 raise StoreError(f"shard {shard} has another owner")

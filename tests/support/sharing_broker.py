@@ -18,6 +18,7 @@ class SharingBroker:
         self.store = store
         self.views: list[View] = []
         """Of the present registration."""
+        self.looks = 0
         self.losses: list[str] = []
         self.on_view: Callable[[View], None] = lambda view: None
         """Called in the store's thread."""
@@ -27,6 +28,7 @@ class SharingBroker:
     def _note_view(self, view: View) -> None:
         with self._changed:
             self.views.append(view)
+            self.looks += 1
             self._changed.notify_all()
         self.on_view(view)
 
@@ -68,8 +70,28 @@ class SharingBroker:
 
     def serve_when_free(self, *shards: int) -> list[Snapshot]:
         """Take shards as soon as no living broker has them, and load them."""
-        self.wait_for(lambda view: not any(view.owners[shard][1] for shard in shards), "the shards stay another's")
-        return self.serve(*shards)
+        missing, looks = set(shards), 0
+
+        def are_free(view: View) -> bool:
+            return self.looks > looks and not any(view.owners[each][1] for each in missing)
+
+        while missing:
+            self.wait_for(are_free, "the shards stay another's")
+            looks = self.looks
+            missing -= self.store.take(missing).keys()  # the view may be of before another took them
+        return [self.store.load(shard) for shard in shards]
+
+    def freeze(self) -> threading.Event:
+        """Stop the store's thread, and so the lease, at the next look, until the event is set."""
+        stands, goes_on = threading.Event(), threading.Event()
+
+        def stand(view: View) -> None:
+            stands.set()
+            goes_on.wait(PATIENCE_S)
+
+        self.on_view = stand
+        assert stands.wait(PATIENCE_S)
+        return goes_on
 
     @contextmanager
     def committing(self, *batches: Batch) -> Iterator[list[BaseException | None]]:

@@ -13,6 +13,7 @@ from broker.store import postgres as postgres_store
 from broker.store import postgres_lease
 from broker.store.interface import Batch, Chunk, Snapshot
 from broker.store.postgres import PostgresStore
+from broker.store.sharing import View
 from tests.support import postgres
 from tests.support.sharing_broker import SharingBroker
 from tsudoi.protocol.errors import SettingError, StoreError
@@ -195,6 +196,7 @@ def test_an_eviction_that_meets_a_renewal_leaves_the_broker_alone(server: postgr
     with sharing(url, requires_synchronous=False) as broker, sharing(url, requires_synchronous=False) as other:
         other.serve(1)
         me = other.view().me
+        goes_on = other.freeze()
         # A renewal that began in time, of a lease that ends meanwhile.
         late = f"UPDATE brokers SET lease_until = now() + interval '60 s' WHERE id = '{me}'"
         server.sql(f"UPDATE tsudoi.brokers SET lease_until = now() + interval '0.3 s' WHERE id = '{me}'")
@@ -206,8 +208,9 @@ def test_an_eviction_that_meets_a_renewal_leaves_the_broker_alone(server: postgr
             wait_for(lambda: waiting(server) >= 1 and not taken, "the eviction does not wait")
             commit()
             takes.join(PATIENCE_S)
+        goes_on.set()
         assert taken == [{}]
-        assert other.losses == []
+        assert server.sql("SELECT owner, term FROM tsudoi.shards WHERE shard = 1") == f"{me}|1"
 
 
 def test_a_trim_that_has_looked_at_many_rooms_leaves_shards_for_the_next(
@@ -373,6 +376,50 @@ def test_what_was_accepted_survives_the_primary() -> None:
             assert second.ends == first.ends
             for shard in (0, 1):
                 assert [chunk.first for chunk in broker.store.read(1, 0, last, shard)] == [*range(1, last + 1)]
+
+
+@pytest.mark.slow
+def test_a_broker_leaves_a_primary_whose_standby_was_promoted() -> None:
+    """The machine of the primary is cut off, and comes back; the broker was cut off with it."""
+    with postgres.pair() as (primary, standby):
+        hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+        with sharing(f"postgresql://{postgres.USER}@{hosts}/postgres") as broker:
+            broker.serve(0)
+            broker.store.commit(turn(1))
+            standby.promote()
+            standby.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
+            standby.sql("SELECT pg_reload_conf()")
+            broker.wait_for_loss()
+            (snapshot,) = broker.serve_when_free(0)
+            assert snapshot.ends == {1: (1, 1)}
+            broker.store.commit(turn(2))
+            assert standby.sql("SELECT count(*) FROM tsudoi.turns") == "2"
+
+
+def test_names_of_standbys_that_are_not_there_are_told_at_once(server: postgres.Instance) -> None:
+    """Any commit would wait for ever."""
+    url = server.empty()
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (away)'")
+    server.sql("SELECT pg_reload_conf()")
+    try:
+        with pytest.raises(SettingError, match=r"none of synchronous_standby_names = 'ANY 1 \(away\)' is connected"):
+            PostgresStore(url)
+    finally:
+        server.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        server.sql("SELECT pg_reload_conf()")
+
+
+def test_a_fault_of_the_broker_ends_its_lease_and_not_the_stores_thread(server: postgres.Instance) -> None:
+    with sharing(server.empty()) as broker:
+        me = broker.view().me
+
+        def fail(view: View) -> None:
+            broker.on_view = lambda view: None
+            raise ZeroDivisionError
+
+        broker.on_view = fail
+        assert broker.wait_for_loss() == "a fault of the broker"
+        assert broker.wait_for(lambda view: True, "it does not come back").me != me
 
 
 def test_the_driver_passes_warnings_on_before_it_returns(server: postgres.Instance) -> None:
