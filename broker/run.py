@@ -36,7 +36,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         if config.exit_with_parent:
             loop.add_reader(sys.stdin.fileno(), stop, 0)
         standard_streams.print_line(f"ready {service.server.endpoint}")
-        logger.info("ready", endpoint=service.server.endpoint, http=config.http)
+        logger.info("ready", endpoint=service.server.endpoint, http=service.http)
         status = await stopped
         if not status:
             await service.leave()

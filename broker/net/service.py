@@ -15,6 +15,7 @@ from typing import Self, cast
 import zmq
 
 from tsudoi.ops import logs
+from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.metrics import exposition
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import Report, differing, flags, take_over
@@ -49,6 +50,8 @@ class BrokerService:
 
     def __init__(self, config: Config, server: Server) -> None:
         self.server = server
+        self.http: HostPort | None = None
+        """Where it serves `--http`, with the real port."""
         self._config = config
         self._closing = ExitStack()
 
@@ -107,7 +110,9 @@ class BrokerService:
             if store.shards > 1:
                 await service._join(cast(SharedStore, store), closing)
             if config.http is not None:
-                closing.callback(HttpServer(config.http, server.illness, exposition(metrics.rows(server))).close)
+                http = HttpServer(config.http, server.illness, exposition(metrics.rows(server)))
+                closing.callback(http.close)
+                service.http = http.place
             service._closing = closing.pop_all()
             return service
 

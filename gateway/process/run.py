@@ -75,10 +75,12 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None)
         on_hangup.when_ready(partial(_reload, service, broker, configure_again))
         stack.push_async_callback(service.stop)
+        place = None
         if config.http is not None:
             exported = exposition(metrics.rows(service))
             http = HttpServer(config.http, lambda: service.unhealthy_reason(monotonic()), exported)
             stack.callback(http.close)
+            place = http.place
         starting = asyncio.create_task(service.start())
         if not await _has_started(starting, stopped, STARTING_S):
             if stopped.is_set():
@@ -87,7 +89,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
         listeners += [f"udp {server.listener}" for server in service.udp]
         listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
-        _announce(listeners, broker=" ".join(endpoints), http=config.http)
+        _announce(listeners, broker=" ".join(endpoints), http=place)
         await stopped.wait()
         logger.info("stopping", members=len(service.core.members))
     return status

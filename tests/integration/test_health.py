@@ -1,5 +1,6 @@
 """Health is a canary over the whole way: red while the broker does nothing, green again when it does."""
 
+import re
 import subprocess
 import sys
 import time
@@ -48,6 +49,18 @@ def test_health_is_red_while_the_broker_is_frozen(tmp_path: Path, unused_port: i
 def test_health_has_one_path(tmp_path: Path, unused_port: int) -> None:
     with Gateway("--http", f"127.0.0.1:{unused_port}", data=tmp_path, doors=["auto"]):
         assert ask(unused_port, "/other")[0] == 404
+
+
+def test_the_log_tells_the_port_that_the_system_has_chosen(tmp_path: Path) -> None:
+    with (
+        Broker(tmp_path / "rooms.sqlite", "--http", "127.0.0.1:0") as broker,
+        Gateway("--http", "127.0.0.1:0", broker=broker, doors=["auto"]) as gateway,
+    ):
+        for service in (broker, gateway):
+            wait_until(lambda log=service.stderr: "http=" in log.text)  # type: ignore[misc]
+            found = re.search(r" http=127\.0\.0\.1:(\d+)", service.stderr.text)
+            assert found is not None
+            wait_until(lambda port=int(found[1]): ask(port)[0] == 200)  # type: ignore[misc]
 
 
 def test_a_broker_answers_a_ping(tmp_path: Path) -> None:
