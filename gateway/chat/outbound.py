@@ -50,7 +50,7 @@ class Outbound(Protocol):
         """Publish an item reliably and in order; return False if too many items wait to take a message or command."""
 
     def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask the broker of a shard; `on_answer` is called once, at once with None if the broker is away."""
+        """Ask the broker of a shard; `on_answer` is called once, with None if there is no broker in time."""
 
     def ask_patiently(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask also while the broker of a shard is away: it may be back within seconds."""

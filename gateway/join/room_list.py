@@ -96,7 +96,7 @@ class RoomList:
         limit = merging.newest_of_each(LISTED_ROOMS, count)
         for shard in stale:
             known = self._shards[shard]
-            self.routes.ask(shard, ListRooms(limit), now, partial(self._take, known, known.question))
+            self.routes.ask_at_once(shard, ListRooms(limit), now, partial(self._take, known, known.question))
 
     def _take(self, known: _Shard, question: int, answer: Answer | None, _: float) -> None:
         """Take a shard's answer to a question, and tell those that have all answers that they wait for."""

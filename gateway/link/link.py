@@ -18,10 +18,6 @@ HELLO_S = 0.5
 """The time between two Hellos to a broker that has not answered."""
 
 
-PATIENCE_S = 6.0
-"""How long a question waits for a broker that is away. Of several brokers, one takes the place of another in 4 s."""
-
-
 class Link:
     """The state of the conversation; `now` is monotonic seconds."""
 
@@ -46,9 +42,9 @@ class Link:
         else:
             on_answer(None, now)
 
-    def ask_patiently(self, body: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask the broker also while it is away: it, or its successor, may be there within `PATIENCE_S`."""
-        self.requests.ask(body, now, on_answer, PATIENCE_S)
+    def ask_patiently(self, body: Question, now: float, on_answer: OnAnswer, timeout_s: float | None = None) -> None:
+        """Ask the broker also while it is away: it, or its successor, may be there within the time-out."""
+        self.requests.ask(body, now, on_answer, timeout_s)
 
     def notify(self, message: backbone.Delivered | backbone.Bye) -> None:
         """Send a message that needs no answer and may be lost."""

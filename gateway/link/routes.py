@@ -20,6 +20,8 @@ from .owners import Owners
 from .publisher import BUSY_ITEMS, GATHER_BUSY_S, GATHER_S, TALK
 from .requests import OnAnswer
 
+PATIENCE_S = 6.0
+"""How long some questions wait for a broker. Of several brokers, one takes the place of another in 4 s."""
 OnAnswers = Callable[[list[Answer | None], float], None]
 """Called once with the answer of each shard, in order, and the time; None: that shard gave none in time."""
 
@@ -82,14 +84,25 @@ class Routes:
         return sum(len(each.publisher) for each in self.links if not each.is_welcomed) >= self.capacity // 2
 
     def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
+        """Ask a shard; `on_answer` is called later, or at once with None if the only broker is away.
+
+        Of several brokers another one may take its place within the time-out, so the question waits.
+        """
+        if self.owners is None:
+            self.ask_at_once(shard, question, now, on_answer)
+        else:
+            self._active.add(shard)
+            self.links[shard].ask_patiently(question, now, on_answer)
+
+    def ask_at_once(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask a shard; `on_answer` is called later, or at once with None if its broker is away."""
         self._active.add(shard)
         self.links[shard].ask(question, now, on_answer)
 
     def ask_patiently(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
-        """Ask a shard also while its broker is away; see `Link.ask_patiently`."""
+        """Ask a shard also while its broker is away, and wait for `PATIENCE_S`."""
         self._active.add(shard)
-        self.links[shard].ask_patiently(question, now, on_answer)
+        self.links[shard].ask_patiently(question, now, on_answer, PATIENCE_S)
 
     def ask_about(self, room: str, question: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask the shard of a room, by its name as a client writes it; any broker refuses a name that none can have."""
@@ -108,7 +121,7 @@ class Routes:
                 on_answers(answers, now)
 
         for shard in range(len(answers)):
-            self.ask(shard, question, now, partial(answered, shard))
+            self.ask_at_once(shard, question, now, partial(answered, shard))
 
     def notify(self, shard: int, message: Delivered | backbone.Bye) -> None:
         """Send a shard's broker a message that needs no answer and may be lost."""

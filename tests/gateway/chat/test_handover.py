@@ -1,7 +1,7 @@
 """gateway/chat/handover.py, in a whole gateway without I/O; also grants whose answers come late or twice."""
 
 from gateway.config import Settings
-from gateway.link.link import PATIENCE_S
+from gateway.link.routes import PATIENCE_S
 from gateway.listeners.sockaddr import unpack
 from tests.gateway.chat.scripting import ALICE, BOB, release, texts
 from tests.support.fakes import ScriptedGateway, a_grant, said, token_of

@@ -205,14 +205,20 @@ def test_a_shard_without_an_owner_waits(gateway: Gateway) -> None:
     assert not gateway.routes.is_alive(0, gateway.now)
     assert gateway.routes.publish(0, said("a"))
     answers: list[Answer | None] = []
-    gateway.routes.ask(0, GetTime(), gateway.now, lambda answer, _: answers.append(answer))
+    gateway.routes.ask_at_once(0, GetTime(), gateway.now, lambda answer, _: answers.append(answer))
     assert answers == [None]
-    gateway.wait(3.0)
+    gateway.routes.ask(0, GetTime(), gateway.now, lambda answer, _: answers.append(answer))
+    gateway.wait(2.9)
+    assert answers == [None]
+    gateway.wait(0.2)
+    assert answers == [None, None]
     assert unhealthy_reason(gateway.routes, gateway.now) == "no broker owns shard 0"
+    gateway.routes.ask(0, GetTime(), gateway.now, lambda answer, _: answers.append(answer))
     gateway.own(B, 0)
     gateway.tell(B)
     gateway.run()
     assert gateway.shards[0].texts == ["a"]
+    assert answers[2:] == [ServerTime(0)]
 
 
 def test_one_broker_that_answers_no_more_is_named(gateway: Gateway) -> None:
