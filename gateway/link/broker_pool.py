@@ -108,7 +108,9 @@ class BrokerPool:
     def _disconnect(self, endpoint: str) -> None:
         gone = self._sockets.pop(endpoint)
         self._unsent += gone.unsent
-        gone.close()
+        # At once: a connection that lingers would, as soon as the broker is there, take the place of its successor,
+        # because both have this gateway's name.
+        gone.close(linger_ms=0)
         self._homes = [None if home == endpoint else home for home in self._homes]
         logger.info("disconnected from a broker", broker=endpoint)
 

@@ -22,6 +22,7 @@ NEWS_HIGH_WATER = 200_000
 MAX_FRAME_SIZE = 16 * 2**20
 HEARTBEAT_MS, HEARTBEAT_TIMEOUT_MS = 500, 1500
 RECONNECT_MS, RECONNECT_MAX_MS = 50, 500
+LINGER_MS = 250
 
 # As plain numbers: pyzmq's enumerations cost a microsecond at each use.
 NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
@@ -79,11 +80,11 @@ class BrokerSockets:
         """Frames dropped because the socket was full: the broker is away for long. `Publisher` sends items again."""
 
     def start(self) -> None:
-        """Receive from now on."""
+        """Receive from now on; what has come already is received soon."""
         self._loop.add_reader(self._dealer, self._receive_answers)
         self._loop.add_reader(self._sub, self._receive_news)
-        self._receive_answers()
-        self._receive_news()
+        self._look_again(self._dealer, self._receive_answers)
+        self._look_again(self._sub, self._receive_news)
         for monitor in self._monitors:
             monitor.start()
 
@@ -92,15 +93,15 @@ class BrokerSockets:
         """The reason why the broker can not be reached; empty if none is known. Any thread may read it."""
         return next((monitor.connect_error for monitor in self._monitors if monitor.connect_error), "")
 
-    def close(self) -> None:
-        """Close; the broker has a quarter of a second to take the last frames."""
+    def close(self, linger_ms: int = LINGER_MS) -> None:
+        """Close; the broker has a quarter of a second, or `linger_ms`, to take the last frames."""
         for handle in self._again.values():
             handle.cancel()
         for monitor in self._monitors:
             monitor.close()
         for socket in (self._dealer, self._sub):
             self._loop.remove_reader(socket)
-        self._dealer.close(linger=250)
+        self._dealer.close(linger=linger_ms)
         self._sub.close(linger=0)
         if self._owns_context:
             self._context.term()
@@ -145,7 +146,7 @@ class BrokerSockets:
         frames = _drain(socket)
         if frames:
             on_frames(frames)
-        if len(frames) == FRAMES_A_DRAIN:
+        if len(frames) == FRAMES_A_DRAIN and not socket.closed:
             self._look_again(socket, receive)
 
     def _connect(self, socket: "zmq.Socket[bytes]", endpoint: str, name: str) -> None:

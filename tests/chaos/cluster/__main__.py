@@ -54,7 +54,7 @@ def line_of(outcome: Outcome) -> str:
 @click.option("--seed", default=1, show_default=True, help="The first seed.")
 @click.option("--runs", default=10, type=click.IntRange(1), show_default=True, help="Seeds from that one on.")
 @click.option("--seconds", default=5.0, type=click.FloatRange(1), show_default=True, help="How long faults go on.")
-@click.option("--brokers", default=1, type=click.IntRange(1, 3), show_default=True, help="Brokers of each run.")
+@click.option("--brokers", default=2, type=click.IntRange(1, 3), show_default=True, help="Brokers of each run.")
 @click.option(
     "--keep", default=Path("build/chaos"), show_default=True, type=click.Path(path_type=Path), help="For failed runs."
 )

@@ -14,7 +14,7 @@ from scenarios.cluster import Broker, Gateway
 from scenarios.process import Process, ProcessError
 from tests.chaos.cluster.database import Database, signal_all, until
 from tests.chaos.cluster.network import CLIENTS, NETWORK, Network, address_of
-from tests.chaos.cluster.reading import TermWatch, read_log
+from tests.chaos.cluster.reading import TermWatch, read_log, read_owners
 from tests.chaos.history import RoomLog
 from tests.chaos.plan import Plan
 from tests.chaos.servers import BROKER_OPTIONS, GATEWAY_OPTIONS
@@ -102,7 +102,16 @@ class Machines:
         self._supervisors = [asyncio.create_task(self._supervise(broker)) for broker in self.brokers]
         await asyncio.gather(*(asyncio.to_thread(gateway.start) for gateway in self.gateways))
         self._supervisors += [asyncio.create_task(self._supervise(gateway)) for gateway in self.gateways]
+        await until(self._look_at_spread, "spread the shards over the brokers")
         self.terms.start()
+
+    async def _look_at_spread(self) -> None:
+        """Raise OSError as long as a broker has no shard, or shards move."""
+        before = await read_owners(self.database)
+        await asyncio.sleep(0.4)
+        after = await read_owners(self.database)
+        if before != after or len(set(after)) != len(self.brokers):
+            raise OSError("shards move")
 
     async def stop_one(self, process: Process) -> None:
         """Stop a process in good order."""

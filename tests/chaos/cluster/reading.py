@@ -70,6 +70,12 @@ class TermWatch:
             await asyncio.sleep(0.2)
 
 
+async def read_owners(database: Database) -> list[str]:
+    """Return the owner of each shard, as its brokers see it now."""
+    async with connected(database.nodes[database.primary].url()) as connection:
+        return [str(row["owner"]) for row in await connection.fetch("SELECT owner FROM tsudoi.shards ORDER BY shard")]
+
+
 async def read_log(database: Database) -> dict[int, RoomLog]:
     """Return the rooms' logs by room id. No broker runs any more."""
     async with connected(database.nodes[database.primary].url()) as connection:

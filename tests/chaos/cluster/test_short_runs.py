@@ -15,6 +15,6 @@ def test_nothing_accepted_is_lost_or_doubled_when_a_machine_is(seed: int, tmp_pa
     postgres.programs()
     if why := why_not():
         pytest.skip(f"network namespaces can not be made: {why}")
-    outcome = run_seed(seed, 4.0, 1, tmp_path / "template", tmp_path)
+    outcome = run_seed(seed, 4.0, 2, tmp_path / "template", tmp_path)
     assert not outcome.failures, "\n".join([*outcome.failures[:3], outcome.plan])
     assert outcome.received > 50

@@ -25,9 +25,15 @@ class Broker:
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> None:
         self.endpoint = endpoint
+        self.commands = context.socket(zmq.ROUTER)
         self.socket = context.socket(zmq.XPUB)
         self.socket.bind(publish_endpoint(endpoint))
         self.topics: set[bytes] = set()
+
+    def listen_for_commands(self) -> None:
+        """Open the command socket, to which gateways can connect from now on."""
+        self.commands.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self.commands.bind(self.endpoint)
 
     def has(self, *rooms: int) -> Callable[[], bool]:
         """Return a condition: there are subscriptions to these rooms, and to no others."""
@@ -119,6 +125,53 @@ def test_a_broker_that_is_no_longer_listed_is_disconnected_later(tmp_path: Path)
             pool.follow()
             await until(one.has(10, 20))
             await until(other.has(11))
+        finally:
+            pool.close()
+
+    with brokers(tmp_path) as both:
+        asyncio.run(scenario(*both))
+
+
+def test_what_waited_for_a_broker_that_was_not_listed_is_not_sent_under_the_name_of_its_successor(
+    tmp_path: Path,
+) -> None:
+    async def scenario(one: Broker, other: Broker) -> None:
+        routes = Routes([one.endpoint, other.endpoint], 100, 3.0, Counters())
+        pool = open_pool(routes)
+        try:
+            pool.send(other.endpoint, [b"of before"])
+            tell(routes, [one.endpoint], 1, 1)
+            pool.follow()
+            tell(routes, [one.endpoint, other.endpoint], 1, 2, term=2)
+            pool.follow()
+            pool.send(other.endpoint, [b"of now"])
+            other.listen_for_commands()
+            await until(lambda: bool(other.commands.poll(0)))
+            assert other.commands.recv_multipart() == [b"a/1", b"of now"]
+        finally:
+            pool.close()
+
+    with brokers(tmp_path) as both:
+        asyncio.run(scenario(*both))
+
+
+def test_an_answer_that_waits_at_the_start_may_end_the_connection_to_another_broker(tmp_path: Path) -> None:
+    async def scenario(one: Broker, other: Broker) -> None:
+        routes = Routes([one.endpoint, other.endpoint], 100, 3.0, Counters())
+
+        def follow(endpoint: str, frames: list[bytes]) -> None:
+            tell(routes, [one.endpoint], 1, 1)
+            pool.follow()
+
+        pool = BrokerPool(routes, "a/1", lambda *_: None, follow, lambda _: [])
+        try:
+            pool.send(one.endpoint, [b"hello"])
+            one.listen_for_commands()
+            await until(lambda: bool(one.commands.poll(0)))
+            one.commands.send_multipart([b"a/1", b"a list of brokers"])
+            await until(lambda: bool(pool._sockets[one.endpoint]._dealer.poll(0)))
+            pool.start()
+            await until(lambda: set(pool._sockets) == {one.endpoint})
         finally:
             pool.close()
 
