@@ -6,7 +6,7 @@ Each command is one or a few requests to the broker (`admin_frames.py`) and a ta
 
 import datetime
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -252,16 +252,17 @@ def shards_command(broker: Connection) -> None:
         ]
         _print_json({"brokers": [_fields(row) for row in brokers], "shards": rows})
     else:
-        _print_table([_shard_cells(shards, row) for row in shards.shards])
+        _print_table([_shard_cells(shards, row, broker.brokers.unreachable) for row in shards.shards])
     broker.check_complete()
 
 
-def _shard_cells(shards: admin_frames.Shards, row: admin_frames.Shard) -> Cells:
-    owner = shards.brokers[row.broker - 1] if row.broker else None
-    marks = _marks(
-        none=owner is None, leaving=owner is not None and owner.leaving, loading=bool(owner) and not row.served
-    )
-    cells: Cells = {"shard": row.number, "broker": owner.endpoint if owner else "–", "": marks, "term": row.term}
+def _shard_cells(shards: admin_frames.Shards, row: admin_frames.Shard, unreachable: Collection[str]) -> Cells:
+    broker, marks = "–", "free"
+    if row.broker:
+        owner = shards.brokers[row.broker - 1]
+        broker, is_silent = owner.endpoint, owner.endpoint in unreachable
+        marks = _marks(leaving=owner.leaving, silent=is_silent, loading=not row.served and not is_silent)
+    cells: Cells = {"shard": row.number, "broker": broker, "": marks, "term": row.term}
     return cells | {"rooms": row.rooms, "members": row.members}
 
 

@@ -2,15 +2,20 @@
 
 import asyncio
 import itertools
+import json
+import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
+from scenarios.ports import steady_port
 from tests.support import postgres
 from tests.support.cluster_client import ClusterGateway
-from tests.support.services import Broker
+from tests.support.services import ROOT, Broker
+from tsudoi.ops.program import program_command
 from tsudoi.protocol.backbone import SHARDS, Granted
 
 TAKE_OVER_S = 4.0
@@ -33,6 +38,8 @@ class Cluster:
     def __init__(self, url: str, stack: ExitStack) -> None:
         self._url, self._stack = url, stack
         self.brokers: list[Broker] = []
+        self.admins: list[str] = []
+        """Where operators come to each."""
         self.hosts: list[Granted] = []
         self.said = 0
         self.silence_s = 0.0
@@ -41,7 +48,9 @@ class Cluster:
         self.gateway: ClusterGateway
 
     async def add(self) -> Broker:
-        broker = Broker(self._url, name=f"broker {len(self.brokers)}")
+        admin = f"tcp://127.0.0.1:{steady_port()}"
+        broker = Broker(self._url, "--admin", admin, name=f"broker {len(self.brokers)}")
+        self.admins.append(admin)
         await asyncio.to_thread(self._stack.enter_context, broker)
         self.brokers.append(broker)
         return broker
@@ -157,6 +166,27 @@ def test_brokers_come_and_leave_in_good_order_without_a_second_of_silence(
             for _, owner in made.gateway.owners.values():
                 shards[owner] += 1
             assert max(shards.values()) <= -(-SHARDS // 3)
+
+    asyncio.run(scenario())
+
+
+def test_an_operator_asks_one_broker_and_sees_all(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
+    async def scenario() -> None:
+        async with cluster(machines[0]) as made:
+
+            async def admin(*words: str) -> Any:
+                options = ("--admin", made.admins[0], "admin", "--json", *words)
+                command = [*program_command("broker"), *options]
+                done = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, capture_output=True, check=True)
+                return json.loads(done.stdout)
+
+            shards = (await admin("shards"))["shards"]
+            assert {row["broker"] for row in shards} == {broker.endpoint for broker in made.brokers}
+            assert (len(shards), sum(row["members"] for row in shards)) == (SHARDS, len(made.hosts))
+            names = {host.room_name for host in made.hosts}
+            assert {room["name"] for room in (await admin("rooms"))["rooms"]} == names
+            assert (await admin("ban", "alice"))["done"] == len(made.hosts)
+            assert (await admin("rooms"))["rooms"] == []
 
     asyncio.run(scenario())
 
