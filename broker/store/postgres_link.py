@@ -21,8 +21,6 @@ from .sharing import STOP_S, Broker, View
 _T = TypeVar("_T")
 
 CLOSE_S = 5.0
-PIECE = 1_000
-"""Rows of a load that are fetched at once; commits and renewals run between two pieces."""
 _LOADED = (
     *(sql.TURNS, sql.ROOMS, sql.MEMBERS, sql.ENDS, sql.ACCEPTED, sql.DELIVERED, sql.RESTRICTIONS, sql.POSTS),
     sql.NEWEST,
@@ -135,14 +133,9 @@ class Link:
 
 
 async def _load(connection: Connection, shard: int) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+    # The driver decodes rows as they arrive: commits and renewals run in between.
     async with connection.lock, connection.driver.transaction(isolation="repeatable_read", readonly=True):
-        for query in _LOADED:
-            rows = found[query] = []
-            cursor = await connection.driver.cursor(query, shard)
-            while piece := await cursor.fetch(PIECE):
-                rows += piece
-    return found
+        return {query: await connection.driver.fetch(query, shard) for query in _LOADED}
 
 
 def boot_clock() -> float:
