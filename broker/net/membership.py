@@ -28,6 +28,8 @@ CLUSTER_S = 1.0
 """Time between two Cluster frames to all gateways; each change is published at once, too."""
 LEAVE_S = 3.0
 """How long a broker that stops hands its shards over; then the rest becomes free at once."""
+DAMAGED_S = 10.0
+"""A shard that can not be loaded is tried again after this time; the others are served meanwhile."""
 EARLY = 10_000
 """Hellos that wait for shards which are being loaded."""
 
@@ -68,6 +70,8 @@ class Membership:
         """Shards that are being given."""
         self._early: dict[int, dict[str, tuple[bytes, str]]] = {}
         """Shard that is being loaded → gateway instance → its Hello, and its account."""
+        self._damaged: dict[int, str] = {}
+        """Shard that this broker owns and can not load → why."""
         self._era = 0
         """Changes when all shards are dropped: what the threads do for an earlier one counts no more."""
         self._is_lost = False
@@ -106,8 +110,9 @@ class Membership:
         return list_shards(self._server.cores, self.view, self.endpoint, self._admin)
 
     def illness(self) -> str:
-        """Return why no shard can be served, empty if all is well. Another thread may call this."""
-        return self._unregistered
+        """Return why shards can not be served, empty if all is well. Another thread may call this."""
+        damaged = next(iter(list(self._damaged.items())), None)
+        return self._unregistered or (f"shard {damaged[0]} can not be loaded: {damaged[1]}" if damaged else "")
 
     async def leave(self) -> None:
         """Give all shards to the other brokers, a few at a time; return when that is done, or has taken too long."""
@@ -201,7 +206,7 @@ class Membership:
             logger.info("registered", broker=view.me, endpoint=self.endpoint, brokers=len(view.brokers))
             self._warn_of_equals(view)
         self.view, self._unregistered = view, ""
-        moves = decide(view, self.served, self._loading | self._leaving)
+        moves = decide(view, self.served, self._loading | self._leaving | self._damaged.keys())
         if moves.lost:
             self.lose(f"the store has shard {moves.lost[0]} as another broker's")
         else:
@@ -240,15 +245,38 @@ class Membership:
         if era != self._era:
             return
         terms = self._store.take(shards)
-        self._soon(self._not_taken, era, [shard for shard in shards if shard not in terms])
+        self._soon(self._not_loaded, era, [shard for shard in shards if shard not in terms])
         for shard, term in sorted(terms.items()):
-            if era == self._era and not self._is_stopping:
+            if era != self._era:
+                return
+            if self._is_stopping:
+                self._soon(self._not_loaded, era, [shard])
+                continue
+            try:
                 core = self._new_core(self._store.load(shard), shard)
+            except Exception as exc:
+                if not self.may_serve():
+                    raise
+                if not isinstance(exc, StoreError):
+                    logger.exception("a fault while a shard was loaded")
+                self._soon(self._note_damaged, era, shard, str(exc) or type(exc).__name__)
+            else:
                 self._soon(self._serve, era, shard, term, core)
 
-    def _not_taken(self, era: int, shards: Iterable[int]) -> None:
+    def _not_loaded(self, era: int, shards: Iterable[int]) -> None:
+        """Forget shards that were not taken, or that are given back as this broker ends."""
         if era == self._era:
-            self._loading.difference_update(shards)
+            for shard in shards:
+                self._loading.discard(shard)
+                self._early.pop(shard, None)
+
+    def _note_damaged(self, era: int, shard: int, why: str) -> None:
+        """Leave a shard alone for a while: what the store has of it can not be used."""
+        if era == self._era:
+            logger.error("a shard can not be loaded", shard=shard, why=why)
+            self._damaged[shard] = why
+            self._not_loaded(era, [shard])
+            self._loop.call_later(DAMAGED_S, self._damaged.pop, shard, None)
 
     def _serve(self, era: int, shard: int, term: int, core: Core) -> None:
         if era != self._era:
@@ -302,7 +330,7 @@ class Membership:
         self._era += 1
         self._server.turns.drop_shards()
         self._ended |= self.served
-        for shards in (self.served, self._loading, self._leaving, self._early):
+        for shards in (self.served, self._loading, self._leaving, self._early, self._damaged):
             shards.clear()
         self._moved.set()
         self._publish_change()

@@ -12,6 +12,7 @@ import pytest
 from broker.config import Limits
 from broker.core import Core
 from broker.counters import Counters
+from broker.net import membership
 from broker.net.membership import Membership
 from broker.net.ping import ping
 from broker.net.server import Server
@@ -277,6 +278,35 @@ async def test_a_hello_for_a_shard_that_is_being_loaded_is_answered_when_it_is_s
             core = next(core for core in one.server.cores if core.shard == 5)
             assert core.gateways.known[gateway.instance].greeted
             await gateway.owned()
+
+
+async def test_a_shard_that_can_not_be_loaded_keeps_no_other_from_being_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "DAMAGED_S", 0.2)
+    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
+        one = new_broker()
+        load, is_damaged = one.store.load, True
+
+        def damaged(shard: int = 0) -> Snapshot:
+            if shard == 3 and is_damaged:
+                raise StoreError("a turn in the store is damaged")
+            return load(shard)
+
+        one.store.load = damaged  # type: ignore[method-assign]
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.until(lambda: one.shards == set(range(SHARDS)) - {3})
+            await gateway.until(lambda: "shard 3 can not be loaded: a turn in" in one.server.illness())
+            room = next(each for each in rooms_of_all_shards(gateway).values() if gateway.shard(each) != 3)
+            host = await gateway.create(room)
+            terms = dict(one.membership.served)
+            await asyncio.sleep(0.5)
+            assert one.membership.served == terms
+            is_damaged = False
+            await gateway.until(lambda: 3 in one.shards)
+            gateway.say(host, "one")
+            await gateway.until(lambda: gateway.news[host.room] == ["one"])
+            assert one.server.illness() == ""
 
 
 async def test_a_client_that_is_no_gateway_learns_that_a_broker_answers(tmp_path: Path) -> None:
