@@ -227,6 +227,16 @@ def test_this_machine_needs_none(broker: str | None) -> None:
     assert choose_key([broker] if broker else [], None, "", insecure=False) is None
 
 
+def test_a_key_is_for_all_of_several_brokers(key_file: Path) -> None:
+    near, far = "tcp://127.0.0.1:9003", "tcp://broker:9003"
+    assert choose_key([near, near], None, "", insecure=False) is None
+    assert choose_key([near, far], key_file, "", insecure=False)
+    with pytest.raises(SettingError, match=r"tcp://broker:9003 is another machine"):
+        choose_key([near, far], None, "", insecure=False)
+    with pytest.raises(SettingError, match=r"not for ipc:///run/b"):
+        choose_key([near, "ipc:///run/b"], key_file, "", insecure=False)
+
+
 @pytest.mark.parametrize("broker", [None, "ipc:///run/broker"])
 def test_a_key_that_would_not_be_used_is_refused(key_file: Path, broker: str | None) -> None:
     with pytest.raises(SettingError, match="is for a broker at tcp://HOST:PORT, and not for"):

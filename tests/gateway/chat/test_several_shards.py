@@ -206,6 +206,11 @@ def test_an_unknown_token_is_asked_for_at_the_shard_of_its_room(gateway: Gateway
     gateway.reply(1, request.id, a_grant(3, room=SECOND))
     gateway.listen()
     assert [item.text for _, item in gateway.items if item.kind == EntryKind.SAID] == ["hello"]
+    gateway.send(4, FIRST, b"x", BOB)
+    ((_, wrong),) = gateway.asked(Resume)
+    gateway.reply(0, wrong.id, Refused(Status.ROOM_NOT_FOUND, ""))
+    gateway.send(4, SECOND, b"x", BOB)
+    assert [number for number, _ in gateway.asked(Resume)] == [1]
 
 
 def test_what_an_unknown_member_sends_waits_for_the_next_owner_of_its_shard(gateway: Gateway) -> None:

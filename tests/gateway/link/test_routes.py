@@ -249,8 +249,15 @@ def test_what_a_former_owner_says_counts_for_nothing(gateway: Gateway) -> None:
     gateway.answer(B, 2, Welcome(former, 7, False))
     assert not routes.is_alive(2, gateway.now)
     gateway.run()
-    assert routes.handle_canary(2, former, canary.number, gateway.now + 10.0)
-    assert not routes.links[2].canary.has_lease(gateway.now + 10.0)
+    # Nor if it knew a canary that was sent to the new owner.
+    routes.tick(gateway.now)
+    (fresh,) = [message for number, message in gateway.frames()[A] if number == 2]
+    assert isinstance(fresh, backbone.Canary)
+    back_at = routes.links[2].canary.back_at
+    assert routes.handle_canary(2, former, fresh.number, gateway.now + 1.0)
+    assert routes.links[2].canary.back_at == back_at
+    assert routes.handle_canary(2, gateway.core(2), fresh.number, gateway.now + 1.0)
+    assert routes.links[2].canary.back_at == gateway.now + 1.0
 
 
 def test_shards_without_an_owner_leave_room_for_the_others(gateway: Gateway) -> None:

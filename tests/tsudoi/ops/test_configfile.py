@@ -1,6 +1,7 @@
 """tsudoi/ops/configfile.py and the option --config"""
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.cli import main as broker
+from gateway.cli import configure
 from gateway.cli import main as gateway
 from tsudoi.ops import configfile
 from tsudoi.ops.reload import differing, take_over
@@ -51,6 +53,13 @@ insecure = true
 def test_a_file_of_a_windows_editor_is_read(path: Path, text: str) -> None:
     assert check(text, path) == ""
     assert check(text.replace("5", "x"), path).startswith("FILE:2: ")
+
+
+@pytest.mark.parametrize("value", ['"tcp://127.0.0.1:9003"', '["tcp://127.0.0.1:9003", "tcp://127.0.0.1:9005"]'])
+def test_a_setting_that_takes_several_values_takes_one(path: Path, value: str) -> None:
+    path.write_text(f"[gateway]\nbroker = {value}\n")
+    context = gateway.make_context("gateway", ["--config", str(path)])
+    assert configure(context).broker == tuple(re.findall(r"tcp://[^\"]+", value))
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
