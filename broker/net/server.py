@@ -21,6 +21,7 @@ from ..counters import Counters
 from ..keys.allow_list import AllowList
 from ..shards.cores import Cores
 from ..store.interface import Store
+from ..store.sharing import TRIMS
 from ..turn import Moment
 from . import socket_files
 from .clock import Clock
@@ -147,7 +148,7 @@ class Server:
             self._loop.add_reader(self._zap.socket, self._admit)
             self._admit()
         self.timers.every(TICK_S, self._tick)
-        self.timers.every(TRIM_S, self._note_trim)
+        self.timers.every(TRIM_S / TRIMS if self.store.shards > 1 else TRIM_S, self.turns.note_trim)
         self.timers.every(socket_files.LOOK_S, self._look_for_files)
         self.turns.pump()
 
@@ -220,8 +221,3 @@ class Server:
         if self.admin is not None:
             sockets.append((self.admin.socket, self.admin.endpoint))
         self._files.look(sockets)
-
-    def _note_trim(self) -> None:
-        # The next turn does it: no commit may be running.
-        self.turns.trim_due = True
-        self.turns.pump()

@@ -67,6 +67,8 @@ class Turns:
         self._loop = asyncio.get_running_loop()
         self.incoming = Incoming(cores, sockets, counters)
         self.committer = Committer(store)
+        self._trimmer = Committer(store) if store.shards > 1 else self.committer
+        """Runs the trims."""
         self.passwords = PasswordHashing()
         self.replays = ReplayQueue(self._replay)
         self.entries = Histogram(ITEMS)
@@ -97,6 +99,7 @@ class Turns:
     def finish(self) -> None:
         """Run a last turn with all received frames; begin none after it."""
         self._is_stopping = True
+        self._trimmer.wait()
         self.committer.wait()
         if not self.stopped and self._sockets.is_open:
             self._drain()
@@ -112,6 +115,7 @@ class Turns:
         """End the threads."""
         self.passwords.close()
         self.committer.close()
+        self._trimmer.close()
 
     def give_up(self) -> None:
         """Receive and send nothing more, and let the broker end."""
@@ -313,8 +317,18 @@ class Turns:
             self.cores.find(core.shard)
             self.pump()
 
+    def note_trim(self) -> None:
+        """Trim the logs soon."""
+        if self._trimmer is not self.committer:
+            if not self._trimmer.is_busy and self._is_serving:
+                self.trim()
+            return
+        # The next turn does it: no commit may be running.
+        self.trim_due = True
+        self.pump()
+
     def trim(self) -> None:
-        """Trim the logs, in the thread; no commit may be running. The next turn is taken after that."""
+        """Trim the logs, in a thread. In the committer's no commit may be running; the next turn is taken after it."""
         self.trim_due = False
         before_ms = self._clock.deletes_before_ms(self._limits.log_age_s)
         firsts: dict[int, int] = {}
@@ -328,4 +342,4 @@ class Turns:
                 self.cores.trimmed(firsts)
                 self.pump()
 
-        self.committer.start(trim, trimmed)
+        self._trimmer.start(trim, trimmed)

@@ -20,11 +20,11 @@ from .interface import Batch, Chunk, MemberRow, PostRow, Restriction, RoomRow, S
 from .postgres_lease import Registration
 from .postgres_link import Link, boot_clock
 from .postgres_logs import ShardLogs, to_fold
-from .sharing import Broker, View
+from .sharing import TRIMS, Broker, View
 from .unfolded_turns import decode_turn
 
-TRIM_ROOMS = 10_000
-"""Rooms whose logs one trim looks at; after a load these are all rooms of the shard."""
+TRIM_ROOMS, TRIM_ROWS = 2_000, 10_000
+"""Rooms of a shard whose logs one trim looks at, and rows that it deletes; a little more of both."""
 
 
 class PostgresStore:
@@ -47,9 +47,10 @@ class PostgresStore:
         """
         self._link = Link(url, requires_synchronous, clock or boot_clock)
         self._mutex = Lock()
-        """Of what is remembered about logs. No statement runs meanwhile, except commits and trims."""
+        """Of what is remembered about logs. No statement runs meanwhile."""
         self._committing = Lock()
-        self._trims_from = 0
+        self._trimmed = -1
+        """The shard that was trimmed last."""
 
     @property
     def place(self) -> str:
@@ -116,28 +117,36 @@ class PostgresStore:
         if recent and recent[0].first <= after + 1:
             return with_entries(recent, after, limit)
         # A chunk holds at least one entry. A commit may fold the recent ones meanwhile.
-        rows = [Chunk(*row) for row in self._link.read(registration, sql.READ, shard, room, after, limit)]
-        older = [chunk for chunk in rows if not recent or chunk.last < recent[0].first]
+        rows = self._link.read(registration, sql.READ, shard, room, after, limit)
+        older = (chunk for chunk in sql.chunks_of(room, rows) if not recent or chunk.last < recent[0].first)
         return with_entries([*older, *recent], after, limit)
 
     def trim(self, keep: int, before_ms: int) -> dict[int, int]:
+        """Trim some shards, and the next ones at the next call."""
         with self._committing:
             registration = self._registration()
-            self._commit(registration, [], [shard for shard, logs in registration.logs.items() if logs.turns])
-            rooms, trimmed = list[tuple[int, int]](), list[int]()
-            # Each call begins with the shards that the last one left.
-            for shard in sorted(registration.logs, key=lambda shard: (shard < self._trims_from, shard)):
-                self._trims_from = shard
-                if len(rooms) >= TRIM_ROOMS:
-                    break
-                rooms += ((shard, room) for room in registration.logs[shard].to_trim(keep))
-                trimmed.append(shard)
-            held = [(shard, registration.terms[shard]) for shard in trimmed]
-            since_ms = [registration.logs[shard].aged_ms for shard in trimmed]
-            rows = self._link.commit_rows(registration, sql.TRIM, held, since_ms, rooms, keep, before_ms)
-            for shard in trimmed:
-                registration.logs[shard].trimmed(keep, before_ms)
-            return dict(map(tuple, rows))
+            owned = sorted(registration.logs, key=lambda shard: (shard <= self._trimmed, shard))
+            part = {shard: registration.logs[shard] for shard in owned[: -(-len(owned) // TRIMS)]}
+            folds = {shard: logs.turns for shard, logs in part.items() if logs.turns}
+            if folds:
+                self._link.fold(registration, sql.fold_values(registration.terms, folds))
+                with self._mutex:
+                    for shard in folds:
+                        part[shard].committed(Batch(), has_folded=True)
+            held = [(shard, registration.terms[shard]) for shard in part]
+        found: dict[int, int] = {}
+        for shard, term in held:
+            self._trimmed, logs = shard, part[shard]
+            with self._mutex:
+                grown = logs.to_trim(keep, TRIM_ROOMS)
+            values = (shard, term), logs.aged_ms, grown, keep, before_ms, TRIM_ROOMS, TRIM_ROWS
+            if (rows := self._link.trim(registration, *values)) is None:
+                continue
+            left = {room: first for room, first, is_left in rows if is_left}
+            with self._mutex:
+                logs.trimmed(grown, left.pop(None), left)
+            found |= {room: first for room, first, is_left in rows if not is_left}
+        return found
 
     def close(self) -> None:
         self._link.close()

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from asyncpg import LockNotAvailableError
+
 from tsudoi.protocol.errors import SettingError, StoreError
 
 from . import postgres_rows as sql
@@ -21,6 +23,7 @@ from .sharing import STOP_S, Broker, View
 _T = TypeVar("_T")
 
 CLOSE_S = 5.0
+_STALE = "another broker owns a part of the rooms now"
 _LOADED = (
     *(sql.TURNS, sql.ROOMS, sql.MEMBERS, sql.ENDS, sql.ACCEPTED, sql.DELIVERED, sql.RESTRICTIONS, sql.POSTS),
     sql.NEWEST,
@@ -65,7 +68,7 @@ class Link:
 
         async def work() -> None:
             if not await registration.connections.commits.fetch_value(sql.COMMIT, *values):
-                raise StoreError("another broker owns a part of the rooms now")
+                raise StoreError(_STALE)
 
         self._statements(registration, work())
 
@@ -78,9 +81,25 @@ class Link:
         self._run(work())
         return StoreError(f"can not write to the store: {reason}")
 
-    def commit_rows(self, registration: Registration, query: str, *values: Any) -> list[Any]:
-        """Return the rows of a statement that runs between commits; raise StoreError."""
-        return self._statements(registration, registration.connections.commits.fetch(query, *values))
+    def fold(self, registration: Registration, values: tuple[Any, ...]) -> None:
+        """Fold turns; raise StoreError."""
+
+        async def work() -> None:
+            if not await registration.connections.commits.fetch_value(sql.FOLD, *values):
+                raise StoreError(_STALE)
+
+        self._statements(registration, work())
+
+    def trim(self, registration: Registration, *values: Any) -> list[Any] | None:
+        """Return the rows of a trim, which runs beside commits; None: it is in the way of one. Raise StoreError."""
+
+        async def work() -> list[Any] | None:
+            try:
+                return await registration.connections.loads.fetch(sql.TRIM, *values)
+            except LockNotAvailableError:
+                return None
+
+        return self._statements(registration, work())
 
     def read(self, registration: Registration, query: str, *values: Any) -> list[Any]:
         """Return the rows of a statement that runs beside commits; raise StoreError."""

@@ -1,6 +1,7 @@
 """What the PostgreSQL engine remembers of the logs of one shard: their ends, and the turns that are not folded yet."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from .interface import Batch, Chunk, Snapshot
 from .unfolded_turns import UnfoldedTurns
@@ -24,7 +25,7 @@ class ShardLogs:
         """As in `UnfoldedTurns`; a value, because each commit adds up those of all shards."""
         self._ends = {room: last for room, (_, last) in snapshot.ends.items()}
         """Room id → last offset of its log."""
-        self._grown = set(snapshot.ends)
+        self._grown = dict.fromkeys(snapshot.ends)
         """Rooms whose logs in the tables grew since the last trim."""
         self._kept = 0
         """How many entries of each log the last trim kept at least."""
@@ -38,24 +39,28 @@ class ShardLogs:
     def committed(self, batch: Batch, *, has_folded: bool) -> None:
         """Note a turn that is kept, and whether those before it were folded with it."""
         if has_folded:
-            self._grown.update(self.turns.chunks)
-            self._grown -= batch.purged
+            self._grown.update(dict.fromkeys(self.turns.chunks))
             self.turns.clear()
         self.turns.add(batch)
         self.fullness = self.turns.fullness
         self._ends.update((chunk.room, chunk.last) for chunk in batch.chunks)
         for room in batch.purged:
             self._ends.pop(room, None)
+            self._grown.pop(room, None)
 
-    def to_trim(self, keep: int) -> list[int]:
-        """Return the rooms that may have more than `keep` entries."""
-        return list(self._ends if keep < self._kept else self._grown)
-
-    def trimmed(self, keep: int, before_ms: int) -> None:
-        """Note that all of these were trimmed."""
+    def to_trim(self, keep: int, most: int) -> list[int]:
+        """Return rooms that may have more than `keep` entries, those that grew first come first."""
+        if keep < self._kept:
+            self._grown.update(dict.fromkeys(self._ends))
         self._kept = keep
-        self._grown.clear()
-        self.aged_ms = max(self.aged_ms, before_ms)
+        return list(islice(self._grown, most))
+
+    def trimmed(self, rooms: Iterable[int], aged_ms: int, left: Iterable[int]) -> None:
+        """Note that rooms were trimmed, except those that are left, and up to which time all logs were."""
+        for room in rooms:
+            self._grown.pop(room, None)
+        self._grown.update(dict.fromkeys(left))
+        self.aged_ms = aged_ms
 
 
 def to_fold(logs: Mapping[int, ShardLogs], needed: Iterable[int]) -> list[int]:

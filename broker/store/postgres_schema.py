@@ -12,7 +12,7 @@ SCHEMA: Final = "tsudoi"
 """All is in a schema of this name, so that a database may be shared with other programs."""
 
 _ROOMS: Final = """
--- The columns after `shard` are the fields of `RoomRow`, `MemberRow`, `Restriction`, `PostRow` and `Chunk`, in order.
+-- The columns after `shard` are the fields of `RoomRow`, `MemberRow`, `Restriction` and `PostRow`, in order.
 CREATE TABLE rooms (
     shard int NOT NULL, id bigint NOT NULL, name text NOT NULL, epoch bigint NOT NULL, host bigint NOT NULL,
     password_hash text NOT NULL, created_ms bigint NOT NULL, closed_ms bigint NOT NULL, topic text NOT NULL,
@@ -28,7 +28,9 @@ CREATE TABLE members (
     muted_until_ms bigint NOT NULL, whispered_by bigint NOT NULL, said bigint NOT NULL,
     PRIMARY KEY (shard, id)
 );
-CREATE INDEX members_room ON members (shard, room);
+-- By the room alone, whose id belongs to one shard: as long as the table is thought to be empty, an index that begins
+-- with the shard looks as good as the primary key to the planner, which keeps such plans.
+CREATE INDEX members_room ON members (room);
 
 CREATE TABLE restrictions (
     shard int NOT NULL, room bigint NOT NULL, kind int NOT NULL, name text NOT NULL, ip text NOT NULL,
@@ -38,7 +40,7 @@ CREATE TABLE posts (
     shard int NOT NULL, key bytea NOT NULL, room bigint NOT NULL, epoch bigint NOT NULL, "offset" bigint NOT NULL,
     text_hash bytea NOT NULL, at_ms bigint NOT NULL, PRIMARY KEY (shard, key)
 );
-CREATE INDEX posts_room ON posts (shard, room);
+CREATE INDEX posts_room ON posts (room);
 CREATE TABLE accepted (shard int NOT NULL, gateway text NOT NULL, number bigint NOT NULL, PRIMARY KEY (shard, gateway));
 CREATE TABLE delivered (
     shard int NOT NULL, room bigint NOT NULL, gateway text NOT NULL, "offset" bigint NOT NULL,
@@ -49,10 +51,14 @@ CREATE TABLE turns (shard int NOT NULL, number bigint GENERATED ALWAYS AS IDENTI
     PRIMARY KEY (shard, number));
 COMMENT ON TABLE turns IS 'What each turn brought to a shard, until it is folded into log, accepted and delivered';
 CREATE TABLE log (
-    shard int NOT NULL, room bigint NOT NULL, first bigint NOT NULL, last bigint NOT NULL, at_ms bigint NOT NULL,
-    news bytea NOT NULL, PRIMARY KEY (shard, room, last)
+    shard int NOT NULL, room bigint NOT NULL, first bigint NOT NULL, last bigint NOT NULL, since_ms bigint NOT NULL,
+    at_ms bigint NOT NULL, firsts bigint[] NOT NULL, lasts bigint[] NOT NULL, times bigint[] NOT NULL,
+    news bytea[] NOT NULL, PRIMARY KEY (shard, room, last)
 );
-CREATE INDEX log_age ON log (shard, at_ms);
+COMMENT ON TABLE log IS 'A row has the chunks of a room that were folded together; news are compressed together, too';
+COMMENT ON COLUMN log.since_ms IS 'Of the first chunk: older ones go first, so age is looked for by it alone';
+COMMENT ON COLUMN log.at_ms IS 'The newest of all of its chunks';
+CREATE INDEX log_age ON log (shard, since_ms);
 
 -- Keys of rows, as the functions below are given them.
 CREATE TYPE held_shard AS (shard int, term bigint);
@@ -76,6 +82,31 @@ BEGIN
     RETURN _found = cardinality(_held);
 END $$;
 
+-- Moves all turns of shards to the tables for which they were meant.
+CREATE FUNCTION fold_turns(_folds int[], _folded log[], _accepted accepted[], _delivered delivered[])
+RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO log SELECT * FROM unnest(_folded);
+    INSERT INTO accepted SELECT * FROM unnest(_accepted)
+        ON CONFLICT (shard, gateway) DO UPDATE SET number = excluded.number;
+    INSERT INTO delivered SELECT * FROM unnest(_delivered)
+        ON CONFLICT (shard, room, gateway) DO UPDATE SET "offset" = excluded."offset";
+    DELETE FROM turns WHERE shard = ANY (_folds);
+END $$;
+
+-- The same between two turns. It says nothing new, so it need not be on the standby when the next turn begins.
+CREATE FUNCTION fold_alone(
+    _held held_shard[], _folds int[], _folded log[], _accepted accepted[], _delivered delivered[]
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'local', true);
+    IF NOT hold_shards(_held) THEN
+        RETURN false;
+    END IF;
+    PERFORM fold_turns(_folds, _folded, _accepted, _delivered);
+    RETURN true;
+END $$;
+
 -- One turn of any number of shards: all of it, or false and nothing if another broker owns one of the shards now.
 CREATE FUNCTION commit_turns(
     _held held_shard[], _needs_standby boolean, _turns turn_row[],
@@ -92,12 +123,7 @@ BEGIN
         RAISE EXCEPTION 'synchronous_standby_names is empty';
     END IF;
     IF cardinality(_folds) > 0 THEN
-        INSERT INTO log SELECT * FROM unnest(_folded);
-        INSERT INTO accepted SELECT * FROM unnest(_accepted)
-            ON CONFLICT (shard, gateway) DO UPDATE SET number = excluded.number;
-        INSERT INTO delivered SELECT * FROM unnest(_delivered)
-            ON CONFLICT (shard, room, gateway) DO UPDATE SET "offset" = excluded."offset";
-        DELETE FROM turns WHERE shard = ANY (_folds);
+        PERFORM fold_turns(_folds, _folded, _accepted, _delivered);
     END IF;
     IF cardinality(_rooms) > 0 THEN
         INSERT INTO rooms SELECT * FROM unnest(_rooms) ON CONFLICT (shard, id) DO UPDATE SET
@@ -145,33 +171,62 @@ END $$;
 """
 
 _TRIM: Final = """
--- Drops chunks as `Store.trim` says, of rooms that grew and of rooms with chunks that became too old since the shard's
--- last call; returns the logs' new beginnings.
-CREATE FUNCTION trim_logs(_held held_shard[], _since_ms bigint[], _grown row_id[], _keep bigint, _before_ms bigint)
-RETURNS TABLE (room bigint, first bigint) LANGUAGE plpgsql AS $$
+-- Drops chunks of a shard as `Store.trim` says, of rooms that grew and of rooms with chunks that became too old since
+-- the last call; returns the logs' new beginnings. It looks for age at about `_rooms` rows and deletes about `_rows`.
+-- Returned with `is_left` are the rooms that are left for the next call and, with no room, the time from which that is
+-- to look for age.
+CREATE FUNCTION trim_logs(
+    _held held_shard, _since_ms bigint, _grown bigint[], _keep bigint, _before_ms bigint, _rooms int, _rows int
+) RETURNS TABLE (room bigint, first bigint, is_left boolean) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    _shard int = _held.shard;
+    _until_ms bigint;
 BEGIN
-    IF NOT hold_shards(_held) THEN
+    -- What is trimmed need not be on the standby: the next owner would trim it again.
+    PERFORM set_config('synchronous_commit', 'local', true);
+    -- Turns are committed meanwhile, so the shard's row is not locked: what is too old for one owner is so for the
+    -- next. And it does not wait for a turn that deletes the same rows, which might wait for it.
+    PERFORM set_config('lock_timeout', '100ms', true);
+    PERFORM 1 FROM shards WHERE shard = _shard AND term = _held.term;
+    IF NOT FOUND THEN
         RAISE EXCEPTION 'another broker owns the rooms';
     END IF;
+    SELECT max(since_ms) + 1 FROM (SELECT since_ms FROM log WHERE shard = _shard AND since_ms >= _since_ms
+        AND since_ms < _before_ms ORDER BY since_ms LIMIT _rooms) aged HAVING count(*) = _rooms INTO _until_ms;
+    _until_ms = coalesce(_until_ms, greatest(_since_ms, _before_ms));
     RETURN QUERY
     WITH looked_at AS (
-        SELECT shard, id AS room FROM unnest(_grown)
+        SELECT unnest(_grown) AS room
         UNION
-        SELECT l.shard, l.room FROM ROWS FROM (unnest(_held), unnest(_since_ms)) AS h (shard, term, since_ms)
-        JOIN log l ON l.shard = h.shard AND l.at_ms >= h.since_ms AND l.at_ms < _before_ms
-    ), kept AS (
-        SELECT l.shard, l.room, k.first, k.last FROM looked_at l
-        CROSS JOIN LATERAL (SELECT last FROM log n WHERE n.shard = l.shard AND n.room = l.room
+        SELECT room FROM log WHERE shard = _shard AND since_ms >= _since_ms AND since_ms < _until_ms
+    ), kept AS (  -- the row with the first chunk that stays, and where in it that stands
+        SELECT l.room, k.last, k.firsts[k.at] AS first, k.at FROM looked_at l
+        CROSS JOIN LATERAL (SELECT last FROM log n WHERE n.shard = _shard AND n.room = l.room
             ORDER BY n.last DESC LIMIT 1) newest
-        CROSS JOIN LATERAL (SELECT n.first, n.last FROM log n WHERE n.shard = l.shard AND n.room = l.room
-            AND n.last > newest.last - _keep AND (n.at_ms >= _before_ms OR n.last = newest.last)
+        CROSS JOIN LATERAL (
+            SELECT n.last, n.firsts, coalesce(stays.at, cardinality(n.lasts)) AS at FROM log n
+            CROSS JOIN LATERAL (SELECT min(c.at) AS at FROM unnest(n.lasts, n.times) WITH ORDINALITY c (last, time, at)
+                WHERE c.last > newest.last - _keep AND c.time >= _before_ms) stays
+            WHERE n.shard = _shard AND n.room = l.room AND n.last > newest.last - _keep
+                AND (n.last = newest.last OR n.at_ms >= _before_ms AND stays.at IS NOT NULL)
             ORDER BY n.last LIMIT 1) k
+    ), counted AS (
+        SELECT kept.*, (SELECT count(*) FROM log d
+            WHERE d.shard = _shard AND d.room = kept.room AND d.last < kept.last) AS rows FROM kept
+    ), summed AS (
+        SELECT *, sum(rows) OVER (ORDER BY room) - rows >= _rows AS is_left FROM counted
     ), dropped AS (
-        DELETE FROM log USING kept WHERE log.shard = kept.shard AND log.room = kept.room AND log.last < kept.last
-        RETURNING log.shard, log.room
+        DELETE FROM log USING summed s
+        WHERE NOT s.is_left AND s.rows > 0 AND log.shard = _shard AND log.room = s.room AND log.last < s.last
+    ), cut AS (
+        UPDATE log SET first = s.first, since_ms = times[s.at], firsts = firsts[s.at:], lasts = lasts[s.at:],
+            times = times[s.at:], news = news[s.at:]
+        FROM summed s
+        WHERE NOT s.is_left AND s.at > 1 AND log.shard = _shard AND log.room = s.room AND log.last = s.last
     )
-    SELECT kept.room, kept.first FROM kept WHERE (kept.shard, kept.room) IN (SELECT shard, room FROM dropped);
+    SELECT room, first, is_left FROM summed WHERE is_left OR rows > 0 OR at > 1
+    UNION ALL SELECT NULL, _until_ms, true;
 END $$;
 """
 

@@ -15,6 +15,8 @@ by its own clock. Between that and the end of its lease no broker serves its sha
 LOOK_S = 1.0
 """The longest time between two looks at the brokers and shards. A broker also looks as soon as another comes or leaves,
 a shard is taken or given, or a lease ends."""
+TRIMS = 10
+"""Calls of `SharedStore.trim` after which all of a broker's shards have been trimmed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from broker.store.interface import Batch, Chunk, RoomRow
 from broker.store.postgres import PostgresStore
-from broker.store.sharing import LEASE_S, Broker, View
+from broker.store.sharing import LEASE_S, TRIMS, Broker, View
 from tests.support.shared_memory_store import SharedMemory, SharedMemoryStore
 from tests.support.sharing_broker import SharingBroker
 from tsudoi.protocol.backbone import SHARDS
@@ -123,7 +123,10 @@ def test_trim_looks_at_all_shards(start: Start) -> None:
     for shard in (0, 5):
         rooms = [Chunk(shard * 100 + 1, first, first, 0, b"") for first in (1, 2)]
         broker.store.commit(Batch(chunks=rooms, shard=shard))
-    assert broker.store.trim(1, 0) == {1: 2, 501: 2}
+    found: dict[int, int] = {}
+    for _ in range(TRIMS):
+        found |= broker.store.trim(1, 0)
+    assert found == {1: 2, 501: 2}
 
 
 # --- who owns what --------------------------------------------------------------------------------------------------

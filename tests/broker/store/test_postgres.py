@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from broker.store import postgres as postgres_store
-from broker.store import postgres_lease
-from broker.store.interface import Batch, Chunk, Snapshot
+from broker.store import postgres_lease, postgres_rows
+from broker.store.interface import Batch, Chunk, MemberRow, PostRow, Snapshot
 from broker.store.postgres import PostgresStore
 from broker.store.sharing import View
 from tests.support import postgres
@@ -213,16 +213,86 @@ def test_an_eviction_that_meets_a_renewal_leaves_the_broker_alone(server: postgr
         assert server.sql("SELECT owner, term FROM tsudoi.shards WHERE shard = 1") == f"{me}|1"
 
 
-def test_a_trim_that_has_looked_at_many_rooms_leaves_shards_for_the_next(
+def chunks(room: int, *numbers: int, at_ms: int = 0) -> list[Chunk]:
+    return [Chunk(room, number, number, at_ms, b"x" * 100) for number in numbers]
+
+
+def test_each_trim_takes_a_part_of_the_shards(server: postgres.Instance) -> None:
+    with sharing(server.empty()) as broker:
+        broker.serve(*range(12))
+        broker.store.commit(*(Batch(chunks=chunks(shard + 1, 1, 2), shard=shard) for shard in range(12)))
+        trims = [broker.store.trim(1, 0) for _ in range(7)]
+        assert trims == [{shard + 1: 2, shard + 2: 2} for shard in range(0, 12, 2)] + [{}]
+
+
+def test_a_trim_leaves_rooms_for_the_next_when_it_has_dropped_many_rows(
     server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_store, "TRIM_ROWS", 3)
+    monkeypatch.setattr(postgres_rows, "ROW_SIZE", 1)
+    with sharing(server.empty()) as broker:
+        broker.serve(1)
+        broker.store.commit(Batch(chunks=[each for room in (7, 8, 9) for each in chunks(room, 1, 2, 3)], shard=1))
+        assert [broker.store.trim(1, 0) for _ in range(3)] == [{7: 3, 8: 3}, {9: 3}, {}]
+
+
+@pytest.mark.parametrize("times", [(10, 20, 30), (10, 10, 10)], ids=["different", "the same"])
+def test_a_trim_looks_at_few_rooms_that_grew_or_are_old(
+    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch, times: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr(postgres_store, "TRIM_ROOMS", 1)
     with sharing(server.empty()) as broker:
-        broker.serve(1, 5)
-        for shard in (1, 5):
-            chunks = [Chunk(shard, number, number, 0, b"") for number in (1, 2)]
-            broker.store.commit(Batch(chunks=chunks, shard=shard))
-        assert [broker.store.trim(1, 0) for _ in range(3)] == [{1: 2}, {5: 2}, {}]
+        broker.serve(1)
+        old = [each for room, at_ms in zip((7, 8, 9), times, strict=True) for each in chunks(room, 1, at_ms=at_ms)]
+        broker.store.commit(Batch(chunks=old, shard=1))
+        assert [broker.store.trim(9, 0) for _ in range(3)] == [{}, {}, {}]
+        broker.store.commit(Batch(chunks=[*chunks(7, 2), *chunks(8, 2, at_ms=90), *chunks(9, 2, at_ms=90)], shard=1))
+        found: dict[int, int] = {}
+        for _ in range(6):
+            found |= broker.store.trim(9, 50)
+        assert found == {7: 2, 8: 2, 9: 2}
+
+
+def test_a_trim_does_not_wait_for_a_commit_and_holds_none_up(server: postgres.Instance) -> None:
+    url = server.empty()
+    with sharing(url) as broker:
+        broker.serve(1)
+        broker.store.commit(Batch(chunks=chunks(7, 1, 2), shard=1))
+        assert broker.store.trim(2, 0) == {}
+        with locked(url, "SELECT * FROM log FOR UPDATE"):
+            assert broker.store.trim(1, 0) == {}
+        with locked(url, "SELECT * FROM shards FOR UPDATE"):
+            assert broker.store.trim(1, 0) == {7: 2}
+        assert broker.losses == []
+
+
+def test_changes_of_a_new_database_find_their_rows_by_key(server: postgres.Instance) -> None:
+    count = 200
+    with sharing(server.empty()) as broker:
+        broker.serve(1)
+        for number in range(count):
+            member = MemberRow(number, 1, f"{number}", b"%16d" % number, "tsudoi", "", b"", "a/1", 0, False, 0)
+            post = PostRow(b"%d" % number, 1, 1, 1, b"", 0)
+            broker.store.commit(Batch(members={number: member}, posts={post.key: post}, shard=1))
+    tables = "'members', 'posts'"
+    wait_for(
+        lambda: server.sql(f"SELECT min(n_tup_ins) FROM pg_stat_user_tables WHERE relname IN ({tables})") == str(count),
+        "the statistics are not written",
+    )
+    read = server.sql(f"SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ({tables})")
+    assert int(read) < count
+
+
+def test_chunks_share_rows_of_the_log(server: postgres.Instance) -> None:
+    with sharing(server.empty()) as broker:
+        broker.serve(1)
+        kept = chunks(7, *range(1, 401))
+        for first in range(0, 400, 10):
+            broker.store.commit(Batch(chunks=kept[first : first + 10], shard=1))
+        broker.store.trim(1_000, 0)
+        assert server.sql("SELECT count(*) FROM tsudoi.log") == "3"
+        for after, limit in ((0, 400), (0, 1), (162, 5), (163, 1), (399, 9)):
+            assert broker.store.read(7, after, limit, 1) == kept[after : after + limit]
 
 
 # --- what is no store ---------------------------------------------------------------------------------------------

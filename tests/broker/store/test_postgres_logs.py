@@ -32,15 +32,24 @@ def test_a_room_whose_log_is_in_turns_alone_begins_with_them() -> None:
 
 def test_rooms_are_trimmed_once_they_grew_or_if_less_is_kept() -> None:
     logs = ShardLogs(Snapshot(ends={1: (1, 9), 2: (1, 1)}), [])
-    assert sorted(logs.to_trim(5)) == [1, 2]
-    logs.trimmed(5, 0)
-    assert logs.to_trim(5) == []
+    assert logs.to_trim(5, 9) == [1, 2]
+    logs.trimmed([1, 2], 0, [])
+    assert logs.to_trim(5, 9) == []
     logs.committed(a_turn(10, 10), has_folded=False)
-    assert logs.to_trim(5) == []
+    assert logs.to_trim(5, 9) == []
     logs.committed(a_turn(11, 11), has_folded=True)
-    assert logs.to_trim(5) == [1]
-    logs.trimmed(5, 0)
-    assert sorted(logs.to_trim(4)) == [1, 2]
+    assert logs.to_trim(5, 9) == [1]
+    logs.trimmed([1], 0, [])
+    assert logs.to_trim(4, 9) == [1, 2]
+
+
+def test_rooms_that_wait_longest_are_trimmed_first() -> None:
+    logs = ShardLogs(Snapshot(ends=dict.fromkeys((1, 2, 3), (1, 9))), [])
+    assert logs.to_trim(5, 2) == [1, 2]
+    logs.trimmed([1, 2], 0, [2])
+    assert logs.to_trim(5, 2) == [3, 2]
+    logs.committed(Batch(purged={3}), has_folded=False)
+    assert logs.to_trim(5, 2) == [2]
 
 
 def test_the_fullest_shards_are_folded_when_all_together_have_many_turns() -> None:
