@@ -17,7 +17,7 @@ from tests.chaos.cluster.private import privately, why_not
 SHOWN = 2
 """Violations of one run that are printed in full."""
 LIMIT_S = 180.0
-COUNTED = ("members", "accepted", "received", "repeats", "takeovers", "failovers")
+COUNTED = ("members", "accepted", "posted", "received", "repeats", "takeovers", "failovers")
 
 
 def run_seed(seed: int, lasts: float, brokers: int, template: Path, keep: Path) -> Outcome:
@@ -45,8 +45,9 @@ def line_of(outcome: Outcome) -> str:
     faults = ", ".join(f"{count} × {kind}" for kind, count in sorted(outcome.faults.items()))
     return (
         f"seed {outcome.seed} ({outcome.profile}): {len(outcome.failures)} violations, {outcome.accepted} accepted,"
-        f" {outcome.received} received, {outcome.repeats} repeats, {outcome.takeovers} takeovers,"
-        f" {outcome.failovers} failovers, {outcome.pause_s:.1f} s longest pause, {outcome.took_s:.1f} s; {faults}"
+        f" {outcome.posted} posted, {outcome.received} received, {outcome.repeats} repeats,"
+        f" {outcome.takeovers} takeovers, {outcome.failovers} failovers, {outcome.pause_s:.1f} s longest pause,"
+        f" {outcome.took_s:.1f} s; {faults}"
     )
 
 

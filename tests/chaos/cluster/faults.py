@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from scenarios.process import Process, ProcessError
 from tests.chaos.cluster.database import signal_all
 from tests.chaos.cluster.machines import Machines
-from tests.chaos.cluster.plan import Fault
-from tests.chaos.history import Outage
+from tests.chaos.cluster.plan import ClusterPlan, Fault
+from tests.chaos.cluster.posters import Poster
+from tests.chaos.history import History, Outage
 from tests.chaos.plan import Action
 
 CANCELLED_S = 0.5
@@ -25,15 +26,16 @@ RECOVERS_S = 5.0
 class ClusterFaults:
     """Carries faults out. A process, a machine, and the database as a whole, has one fault of its own at a time."""
 
-    def __init__(self, machines: Machines, outages: list[Outage]) -> None:
-        """Append to `outages` what each fault is for the checker: of a gateway, of its links, or of the broker.
+    def __init__(self, plan: ClusterPlan, machines: Machines, history: History) -> None:
+        """Append to the history's outages what each fault is for the checker: a gateway's, its links', or the broker's.
 
         Which rooms a broker or a database serves changes all the time, so their faults are taken for faults of all.
         """
         self.counts = machines.counts
         self._machines = machines
         self._network, self._database = machines.network, machines.database
-        self._outages = outages
+        self.posters: list[Poster] = []
+        self._plan, self._history, self._outages = plan, history, history.outages
         self._busy: set[Process] = set()
         self._locks: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         """Of machines."""
@@ -42,6 +44,9 @@ class ClusterFaults:
         """Inject a fault, wait as long as it lasts, and undo it."""
         assert isinstance(action, Fault)
         verb, _, part = action.kind.partition(" ")
+        if verb == "post":
+            await self._post(action)
+            return
         if part == "primary":
             await self._lose_primary(verb, action)
         elif verb == "cut":
@@ -61,6 +66,12 @@ class ClusterFaults:
         else:
             processes = self._machines.brokers if part == "broker" else self._machines.gateways
             await self._inject_process(verb, part, processes[action.target], action)
+
+    async def _post(self, action: Fault) -> None:
+        room = self._plan.room_name(action.other)
+        poster = Poster(action.target, room, self._machines.webhooks, self._history, self._machines.secret)
+        self.posters.append(poster)
+        await poster.run(action.lasts)
 
     # --- one program ---
 

@@ -14,15 +14,16 @@ from scenarios.cluster import Broker, Gateway
 from scenarios.process import Process, ProcessError
 from tests.chaos.cluster.database import Database, signal_all, until
 from tests.chaos.cluster.network import CLIENTS, NETWORK, Network, address_of
+from tests.chaos.cluster.posters import write_secret
 from tests.chaos.cluster.reading import TermWatch, read_log, read_owners
 from tests.chaos.history import RoomLog
 from tests.chaos.plan import Plan
 from tests.chaos.servers import BROKER_OPTIONS, GATEWAY_OPTIONS
-from tests.support.legacy.wire import Door
+from tests.support.legacy.wire import Address, Door
 
 RESTART_S = 0.2
 """A supervisor's pause before it starts a program again."""
-BROKER_PORT, FIRST_TCP_PORT, UDP_PORT = 9003, 9100, 9200
+BROKER_PORT, FIRST_TCP_PORT, UDP_PORT, WEBHOOK_PORT = 9003, 9100, 9200, 9300
 
 
 class Supervised(Process):
@@ -49,9 +50,10 @@ class BrokerProcess(Supervised, Broker):
 
 
 class GatewayProcess(Supervised, Gateway):
-    def __init__(self, network: Network, machine: int, plan: Plan, brokers: Sequence[str]) -> None:
+    def __init__(self, network: Network, machine: int, plan: Plan, brokers: Sequence[str], secret: Path) -> None:
         name = plan.names[machine]
         options = (*GATEWAY_OPTIONS, *(("--name", name) if name else ()), "--unlimited", NETWORK, "--insecure")
+        options += ("--auth-secret", str(secret), "--webhook", f"{address_of(machine)}:{WEBHOOK_PORT}")
         options += tuple(part for broker in brokers for part in ("--broker", broker))
         host = address_of(machine)
         super().__init__(*options, host=host, name=f"gateway {machine}")
@@ -69,11 +71,14 @@ class Machines:
 
     client_host = CLIENTS
 
-    def __init__(self, plan: Plan, network: Network, database: Database, brokers: int) -> None:
+    def __init__(self, plan: Plan, network: Network, database: Database, brokers: int, directory: Path) -> None:
+        self.secret = write_secret(directory)
         self.network, self.database = network, database
         self.brokers = [BrokerProcess(network, machine, database.url) for machine in range(brokers)]
         endpoints = [broker.endpoint for broker in self.brokers]
-        self.gateways = [GatewayProcess(network, machine, plan, endpoints) for machine in range(len(plan.names))]
+        self.gateways = [
+            GatewayProcess(network, machine, plan, endpoints, self.secret) for machine in range(len(plan.names))
+        ]
         self.dialects = sorted(self.gateways[0].tcp)
         self.out: set[int] = set()
         """Machines on which nothing runs."""
@@ -124,6 +129,11 @@ class Machines:
     @property
     def down(self) -> list[int]:
         return [number for number in range(len(self.gateways)) if not self.is_up(number)]
+
+    @property
+    def webhooks(self) -> list[Address]:
+        """Where posters go, by gateway."""
+        return [(gateway.udp[0], WEBHOOK_PORT) for gateway in self.gateways]
 
     def door(self, gateway: int, dialect: str) -> Door:
         """Return where clients of a dialect go."""

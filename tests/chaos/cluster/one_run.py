@@ -23,6 +23,7 @@ from tests.chaos.cluster.faults import ClusterFaults
 from tests.chaos.cluster.machines import Machines
 from tests.chaos.cluster.network import Network
 from tests.chaos.cluster.plan import draw
+from tests.chaos.cluster.posters import FIRST_ID, unkept
 from tests.chaos.evidence import Violation
 from tests.chaos.history import FOREVER, History
 from tests.chaos.runner import Runner
@@ -40,13 +41,15 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     members: int = 0
     accepted: int = 0
+    posted: int = 0
+    """Posts that were answered with 200."""
     received: int = 0
     repeats: int = 0
     takeovers: int = 0
     failovers: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     pause_s: float = 0.0
-    """The longest time from a message's way to a gateway until a broker took it."""
+    """The longest time from a member's message to a gateway until a broker took it."""
     took_s: float = 0.0
 
 
@@ -57,9 +60,10 @@ async def _run(seed: int, lasts: float, brokers: int, directory: Path, template:
     outcome = Outcome(seed, plan.profile, str(plan))
     network = Network(len(plan.names))
     database = Database(network, plan.databases, directory, template, fsync=plan.fsync)
-    machines = Machines(plan, network, database, plan.brokers)
+    machines = Machines(plan, network, database, plan.brokers, directory)
     history = History(plan.seed, plan.names)
-    runner = Runner(plan, history, machines, ClusterFaults(machines, history.outages), SETTLE_S)
+    faults = ClusterFaults(plan, machines, history)
+    runner = Runner(plan, history, machines, faults, SETTLE_S)
     try:
         run = asyncio.create_task(runner.run())
         await asyncio.wait([run], timeout=LIMIT_S)
@@ -70,8 +74,12 @@ async def _run(seed: int, lasts: float, brokers: int, directory: Path, template:
         outcome.failures.append(f"the run itself failed: {exc!r} {getattr(exc, '__notes__', '')}")
     verdict = check(history)
     verdict.violations += [Violation("expelled", what) for what in expelled(history)]
+    posted = {key: offset for poster in faults.posters for key, offset in poster.accepted.items()}
+    verdict.violations += [Violation("not accepted", what) for poster in faults.posters for what in poster.given_up]
+    verdict.violations += [Violation("lost", what) for what in unkept(history, posted)]
     outcome.failures += map(str, verdict.violations)
     outcome.members, outcome.accepted, outcome.received = verdict.members, verdict.accepted, verdict.received
+    outcome.posted = len(posted)
     outcome.repeats, outcome.faults = verdict.repeats, dict(machines.counts)
     outcome.takeovers, outcome.failovers = machines.terms.takeovers, database.failovers
     outcome.pause_s = longest_pause_s(history)
@@ -91,7 +99,7 @@ def _stacks() -> str:
 
 
 def longest_pause_s(history: History) -> float:
-    sent_at = {key_of(sent.text.encode()): sent.at for sent in history.sent}
+    sent_at = {key_of(sent.text.encode()): sent.at for sent in history.sent if sent.client < FIRST_ID}
     entries = (entry for room in history.log.values() for entry in room.entries)
     waited = (entry.at_ms / 1000 - sent_at.get(key_of(entry.text.encode()), FOREVER) for entry in entries)
     return max(waited, default=0.0)

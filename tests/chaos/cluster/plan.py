@@ -27,9 +27,14 @@ _LOSSES = (
 )
 
 
+POSTERS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Fault(Action):
     """A fault; `kind` is `VERB PART`, `target` is the number of the broker, gateway or machine.
+
+    post: no fault, but program `target` begins to post into room `other`.
 
     cut: packets from machine `target` do not reach `other`, and not the other way either; `one way`: only the first.
     isolate: no packets between a machine and all others. power: off, and on again. burn: off for good; an empty machine
@@ -43,6 +48,8 @@ class Fault(Action):
     promotes_after: float = 0.0
 
     def __str__(self) -> str:
+        if self.kind == "post":
+            return f"{self.at:6.2f} s  program {self.target} begins to post into room {self.other}"
         part = "" if self.kind in ("rest",) or self.kind.endswith("primary") else f" {self.target}"
         where = f" and {self.other}" if self.kind.startswith("cut") else ""
         promotes = f", promotion after {self.promotes_after:.2f} s" if self.kind.endswith("primary") else ""
@@ -77,6 +84,8 @@ def draw(seed: int, lasts: float, brokers: int) -> ClusterPlan:
     draw_clients(plan, dice, wide)
     draw_actions(plan, dice)
     _draw_faults(plan, dice)
+    for number in range(POSTERS):
+        plan.actions.append(Fault(dice.uniform(0.1, 1.0), "post", number, dice.randrange(plan.rooms), lasts))
     plan.actions.sort(key=lambda action: action.at)
     return plan
 
@@ -96,7 +105,8 @@ def _draw_faults(plan: ClusterPlan, dice: random.Random) -> None:
 def _draw_fault(plan: ClusterPlan, kind: str, dice: random.Random) -> Fault:
     at = dice.uniform(0.3, plan.lasts - 0.3)
     short = dice.random() < 0.3
-    lasts = dice.uniform(0.05, 0.6) if short else dice.uniform(0.6, 4.5)
+    long = dice.random() < 0.1
+    lasts = dice.uniform(0.05, 0.6) if short else dice.uniform(5.0, 9.0) if long else dice.uniform(0.6, 4.5)
     machines = len(plan.names)
     target = dice.randrange(plan.brokers if kind.endswith("broker") else machines)
     if kind.endswith("database"):
