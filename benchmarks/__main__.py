@@ -1,30 +1,18 @@
 """`python -m benchmarks`: the command line."""
 
-import fcntl
-import os
 import resource
-import shutil
 import signal
-import socket
-import statistics
-import struct
-import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import cases, compare, micro, peers, report
+from benchmarks import cases, compare, micro, own_network, peers, report
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
-from benchmarks.runner import DISTURBED, Row, Runner
+from benchmarks.runner import Row, Runner
 from tsudoi.ops.command_line import OneLineCommand
-
-INSIDE = "TSUDOI_BENCH_INSIDE"
-"""Set in the process that has a network of its own."""
-SIOCSIFFLAGS, IFF_UP, IFF_LOOPBACK = 0x8914, 1, 8
 
 ALL = {**cases.CASES, "backbones": compare.backbones, "peers": peers.peers}
 
@@ -40,11 +28,7 @@ ALL = {**cases.CASES, "backbones": compare.backbones, "peers": peers.peers}
 def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, verbose: bool) -> None:
     """Measure tsudoi on this machine and write benchmarks/RESULTS.md."""
     signal.signal(signal.SIGTERM, _stop)
-    own_network = INSIDE in os.environ
-    if own_network:
-        _raise_loopback()
-    elif not host_network:
-        _go_inside()
+    is_apart = not host_network and own_network.enter("benchmarks")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     console = Console()
@@ -75,40 +59,19 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
                     at = time.monotonic()
                     made = ALL[name](runner)
                     log(f"{name} took {time.monotonic() - at:.0f} s")
-                    rows += [_marked(row, runner.foreign[first:]) for row in made]
+                    rows += [runner.marked(row, first) for row in made]
                 progress.advance(task)
         except BenchmarkError as exc:
             console.print(f"benchmarks: {exc}", markup=False)
             sys.exit(1)
     report.show(console, [*rows, *parts])
     if not keep:
-        report.write(rows, parts, runner, own_network)
+        report.write(rows, parts, runner, is_apart)
         console.print(f"written to {report.RESULTS.relative_to(ROOT)}")
 
 
 def _stop(number: int, frame: object) -> None:
     sys.exit(128 + number)
-
-
-def _marked(row: Row, foreign: list[float]) -> Row:
-    """Say of a row that its runs were disturbed, if they were."""
-    usual = statistics.median(foreign or [0.0])
-    if usual <= DISTURBED:
-        return row
-    return replace(row, note=f"{row.note}; disturbed: others used {usual:.1f} cores".removeprefix("; "))
-
-
-def _go_inside() -> None:
-    """Start over in a network namespace of our own, if we may: no firewall of the host's takes part there."""
-    unshare = shutil.which("unshare")
-    if unshare and not subprocess.run((unshare, "--net", "true"), capture_output=True, check=False).returncode:
-        command = (unshare, "--net", sys.executable, "-m", "benchmarks", *sys.argv[1:])
-        os.execve(unshare, command, {**os.environ, INSIDE: "1"})
-
-
-def _raise_loopback() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP | IFF_LOOPBACK))
 
 
 if __name__ == "__main__":

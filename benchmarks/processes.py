@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from scenarios import process
 from scenarios.cluster import Gateway
@@ -33,6 +33,13 @@ _PR_SET_PDEATHSIG = 1
 
 class BenchmarkError(Exception):
     """A measurement that can not be made here; the text says why."""
+
+
+class Measured(Protocol):
+    """Processes that belong to what is measured."""
+
+    def family(self) -> list[int]:
+        """Return them and all their descendants, as they are now."""
 
 
 def build(name: str) -> Path:
@@ -80,7 +87,7 @@ class Process(process.Process):
 
     def family(self) -> list[int]:
         """Return the process and all its descendants, as they are now."""
-        return list(_family(self.pid))
+        return list(family(self.pid))
 
     def pin(self, cores: Iterable[int]) -> None:
         """Let the process, its children and all their threads run on these cores alone."""
@@ -91,11 +98,11 @@ class Process(process.Process):
 
     def cpu_s(self) -> float:
         """Return the processor time that the process and its children have used, the children that ended included."""
-        return sum(map(_cpu_s, self.family()))
+        return sum(map(cpu_s, self.family()))
 
     def memory(self) -> int:
         """Return the bytes that the process and its children hold; what several share is divided among them."""
-        return sum(map(_proportional_size, self.family()))
+        return sum(map(proportional_size, self.family()))
 
     def say(self, line: str) -> None:
         """Write a line to its standard input."""
@@ -218,12 +225,13 @@ def _end_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
+    """Yield a process and all its descendants, as they are now."""
     yield pid
     for task in _tasks(pid):
         with contextlib.suppress(OSError):
             for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                yield from _family(int(child))
+                yield from family(int(child))
 
 
 def _tasks(pid: int) -> list[int]:
@@ -238,7 +246,8 @@ def _command(pid: int) -> bytes:
     return b""
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
+    """Return the processor time of a process and its children that have ended; 0 if it has ended, too."""
     with contextlib.suppress(OSError):
         ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
         # utime and stime at the kernel's own resolution: the clock that clock_getcpuclockid(3) names.
@@ -246,7 +255,8 @@ def _cpu_s(pid: int) -> float:
     return 0.0
 
 
-def _proportional_size(pid: int) -> int:
+def proportional_size(pid: int | str = "self") -> int:
+    """Return the bytes that a process holds; what several share is divided among them."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):

@@ -19,6 +19,8 @@ from benchmarks.processes import CORES, LOAD_CORE, ROOT, SERVICE_CORE
 from benchmarks.runner import DISTURBED, HELD_LOSS, HELD_S, Row, Runner
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+CLUSTER = "## Several brokers, on PostgreSQL"
+"""The section that `python -m benchmarks.cluster` writes; the other command keeps it."""
 PLOTS = {
     "deliveries.svg": (DELIVERIES_PLOT, "C relay"),
     "latency.svg": (LATENCY_PLOT, "C relay"),
@@ -76,10 +78,25 @@ def write(rows: Sequence[Row], micro: Sequence[Row], runner: Runner, own_network
     if micro:
         lines += ["", "## Parts", "", *_markdown(micro)]
     lines += ["", "## Method", "", METHOD]
-    RESULTS.write_text("\n".join(lines))
+    _, kept = _parts()
+    RESULTS.write_text("\n".join(lines) + kept)
 
 
-def _not_held(rows: Sequence[Row]) -> list[str]:
+def write_cluster(rows: Sequence[Row], method: str, own_network: bool) -> None:
+    """Write the section of RESULTS.md about several brokers, and keep the rest of the page."""
+    kept, _ = _parts()
+    lines = [CLUSTER, "", *machine(own_network), "", *_markdown(rows), *_not_held(rows, "###"), "", method]
+    RESULTS.write_text(kept + "\n".join(lines))
+
+
+def _parts() -> tuple[str, str]:
+    """Return RESULTS.md before the section about several brokers, and that section."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    before, heading, section = text.partition(f"\n{CLUSTER}")
+    return before + "\n", heading + section
+
+
+def _not_held(rows: Sequence[Row], level: str = "##") -> list[str]:
     """Say of each target that is not held what stands in the way; rows with the same reason share it."""
     reasons: dict[str, list[Row]] = {}
     for row in rows:
@@ -87,7 +104,7 @@ def _not_held(rows: Sequence[Row]) -> list[str]:
             reasons.setdefault(row.target.why_not, []).append(row)
     if not reasons:
         return []
-    lines = ["", "## Not held", "", "Where the time goes is from profiles (py-spy) of 2026-11-28."]
+    lines = ["", f"{level} Not held", "", "Where the time goes is from profiles (py-spy) of 2026-11-28."]
     for why_not, missed in reasons.items():
         names = "; ".join(f"**{row.what}** ({_reading(row)}; target {row.target.text})" for row in missed if row.target)
         lines += ["", f"{names}: {why_not}"]

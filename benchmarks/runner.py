@@ -7,12 +7,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.joining import Seat, join_all, write_members
 from benchmarks.load import Load, Run
-from benchmarks.processes import LOAD_CORE, SERVICE_CORE, Process, Relay, Tsudoi, busy_s, wait_until_quiet
+from benchmarks.processes import LOAD_CORE, SERVICE_CORE, Measured, Process, Relay, Tsudoi, busy_s, wait_until_quiet
 from benchmarks.targets import TARGETS, Target
 
 DISTURBED = 0.15
@@ -74,6 +74,13 @@ class Runner:
         """Return one of two values, by how long it may take."""
         return quick if self.quick else usual
 
+    def marked(self, row: Row, first: int) -> Row:
+        """Say of a row that its runs, those since the number `first`, were disturbed, if they were."""
+        usual = statistics.median(self.foreign[first:] or [0.0])
+        if usual <= DISTURBED:
+            return row
+        return replace(row, note=f"{row.note}; disturbed: others used {usual:.1f} cores".removeprefix("; "))
+
     @property
     def rounds(self) -> int:
         """Turns that rivals take."""
@@ -94,7 +101,7 @@ class Runner:
         self.plots.setdefault(title, []).append(Bar(label, ours, beside))
 
     @contextmanager
-    def watch(self, *processes: Process) -> Iterator[None]:
+    def watch(self, *processes: Measured) -> Iterator[None]:
         """Note how much of the machine other programs use meanwhile."""
         family = [os.getpid(), *(pid for process in processes for pid in process.family())]
         at, own, busy = time.monotonic(), _used_s(family), sum(busy_s().values())
@@ -105,7 +112,7 @@ class Runner:
     def run(
         self,
         load: Load,
-        service: Process,
+        service: Measured,
         rate: float,
         seconds: float | None = None,
         *,
@@ -158,7 +165,7 @@ class Runner:
         return low, best
 
     def turns(
-        self, rivals: Sequence[tuple[Load, Process]], rate: float, seconds: float | None = None
+        self, rivals: Sequence[tuple[Load, Measured]], rate: float, seconds: float | None = None
     ) -> list[list[Run]]:
         """Let rivals take turns at the same work; return the runs of each."""
         runs: list[list[Run]] = [[] for _ in rivals]

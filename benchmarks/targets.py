@@ -58,6 +58,11 @@ _MEMORY = (
     " 10,000 joins and first datagrams leaves behind in arenas that Python does not give back, and SQLite's cache,"
     " which does not grow with them. To go lower: members as columns of arrays, not as objects."
 )
+_SHARED = "Brokers, two PostgreSQL servers and the load share the cores of this machine."
+_ROUND_TRIP = (
+    "A commit is one round trip to the primary, its fsync, the way to the standby and the standby's fsync; and two"
+    " hand-overs between threads of the broker."
+)
 
 TARGETS = {
     "large highest": Target("≤ 1.25", 1.25, "Who sends to 1000 spends nearly all of its time in `sendmmsg` itself."),
@@ -87,5 +92,14 @@ TARGETS = {
         " is.",
         at_least=True,
     ),
+    "pg rate": Target("≥ 50,000 messages/s, ≤ 1,000 commits/s", 50_000 * 0.99, _SHARED, at_least=True),
+    "pg p50": Target("≤ 3 ms above SQLite", 3.0, _ROUND_TRIP),
+    "pg p99": Target("≤ 10 ms", 10.0, _ROUND_TRIP),
+    "pg brokers": Target("≥ 1.8", 1.8, _SHARED, at_least=True),
+    "pg takeover": Target(
+        "≤ 4 s", 4.0, "The lease of a broker that is dead must end before another may own its rooms."
+    ),
+    "pg orderly": Target("< 1 s", 1.0, "A shard changes hands with two commits and the reading of its rooms."),
+    "pg shard": Target("≤ 2 s", 2.0, "Half of it are the rows' way out of the database, half the broker's objects."),
 }
 """By the name that a row gives as its aim."""

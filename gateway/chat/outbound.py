@@ -78,8 +78,6 @@ class Component:
     counters: Counters
 
     def send_to(self, member: Member, payload: bytes) -> None:
-        """Send one datagram, or one payload over its stream, to a member that is reachable."""
+        """Send one datagram to a member, if its address is known."""
         if member.address is not None:
             self.out.send(member.listener, member.address, payload)
-        elif member.stream is not None:
-            member.stream.send(payload)

@@ -1,0 +1,1 @@
+"""Measure brokers on PostgreSQL: real servers, real broker processes, and load in gateways' frames."""
