@@ -17,7 +17,7 @@ from tests.chaos.cluster.private import privately, why_not
 SHOWN = 2
 """Violations of one run that are printed in full."""
 LIMIT_S = 180.0
-COUNTED = ("members", "accepted", "posted", "received", "repeats", "takeovers", "failovers")
+COUNTED = ("members", "accepted", "surely", "posted", "received", "repeats", "takeovers", "failovers", "looks")
 
 
 def run_seed(seed: int, lasts: float, brokers: int, template: Path, keep: Path) -> Outcome:

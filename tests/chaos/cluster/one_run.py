@@ -41,12 +41,16 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     members: int = 0
     accepted: int = 0
+    surely: int = 0
+    """Sent messages that had to be accepted."""
     posted: int = 0
     """Posts that were answered with 200."""
     received: int = 0
     repeats: int = 0
     takeovers: int = 0
     failovers: int = 0
+    looks: int = 0
+    """Looks at the shards' terms and owners that count."""
     faults: dict[str, int] = field(default_factory=dict)
     pause_s: float = 0.0
     """The longest time from a member's message to a gateway until a broker took it."""
@@ -79,7 +83,7 @@ async def _run(seed: int, lasts: float, brokers: int, directory: Path, template:
     verdict.violations += [Violation("lost", what) for what in unkept(history, posted)]
     outcome.failures += map(str, verdict.violations)
     outcome.members, outcome.accepted, outcome.received = verdict.members, verdict.accepted, verdict.received
-    outcome.posted = len(posted)
+    outcome.posted, outcome.surely, outcome.looks = len(posted), verdict.surely_accepted, machines.terms.looks
     outcome.repeats, outcome.faults = verdict.repeats, dict(machines.counts)
     outcome.takeovers, outcome.failovers = machines.terms.takeovers, database.failovers
     outcome.pause_s = longest_pause_s(history)
