@@ -184,7 +184,7 @@ class Machines:
                 process.check_log()
         self.complaints += self.terms.complaints
         if self.database.nodes[self.database.primary].has_data:
-            self.log = await read_log(self.database)
+            self.log = await read_log(self.database.nodes[self.database.primary].url())
 
     def read_log(self) -> dict[int, RoomLog]:
         return self.log

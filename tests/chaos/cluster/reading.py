@@ -76,12 +76,12 @@ async def read_owners(database: Database) -> list[str]:
         return [str(row["owner"]) for row in await connection.fetch("SELECT owner FROM tsudoi.shards ORDER BY shard")]
 
 
-async def read_log(database: Database) -> dict[int, RoomLog]:
-    """Return the rooms' logs by room id. No broker runs any more."""
-    async with connected(database.nodes[database.primary].url()) as connection:
+async def read_log(url: str) -> dict[int, RoomLog]:
+    """Return the rooms' logs by room id, from a server that no broker uses any more."""
+    async with connected(url) as connection:
         news: defaultdict[int, list[Any]] = defaultdict(list)
         for row in await connection.fetch("SELECT room, news FROM tsudoi.log ORDER BY shard, room, last"):
-            news[row["room"]].append(parse_news_untrusted(row["news"]))
+            news[row["room"]] += map(parse_news_untrusted, row["news"])
         for row in await connection.fetch("SELECT body FROM tsudoi.turns ORDER BY shard, number"):
             for chunk in decode_turn(row["body"]).chunks:
                 news[chunk.room].append(parse_news_untrusted(chunk.news))
