@@ -34,11 +34,12 @@ ENV PATH=/opt/tsudoi/bin:$PATH \
     TSUDOI_DATA=/data \
     TSUDOI_STORE=sqlite:/data/tsudoi.sqlite \
     TSUDOI_KEYS=/keys \
-    TSUDOI_HTTP=0.0.0.0:9080
+    TSUDOI_HTTP=0.0.0.0:9080 \
+    TSUDOI_WEB=0.0.0.0:9006
 WORKDIR /opt/tsudoi/app
 USER tsudoi
 VOLUME /data
-EXPOSE 9001/tcp 9002/udp
+EXPOSE 9001/tcp 9002/udp 9006/tcp
 STOPSIGNAL SIGTERM
 # Asks the gateway whether a probe came back from its broker lately; a container that runs the broker asks the broker
 # instead (docker-compose.yml).

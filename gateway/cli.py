@@ -26,7 +26,7 @@ from tsudoi.ops.settings import build
 from tsudoi.protocol.errors import SettingError
 
 from .broker_key import choose_key
-from .config import Config
+from .config import WEB_PORT, Config
 from .identify.cli import identify
 from .join.signed_tokens import load_keys
 from .listeners import tls
@@ -79,9 +79,12 @@ def configure(context: click.Context) -> Config:
             "--auth required needs --auth-key or --auth-secret, the file with what tokens are signed with"
         )
     certificate, key, listeners = config.tls_certificate, config.tls_key, config.tls_listeners
+    web = tuple(listener for listener in config.web if listener is not None)
     tls_webhooks = any(webhook.tls for webhook in config.webhook)
-    if bool(listeners or tls_webhooks) != bool(certificate and key) or bool(certificate) != bool(key):
-        what = "--webhook with tls=on" if tls_webhooks and not listeners else "--tls"
+    tls_web = any(listener.tls for listener in web)
+    if bool(listeners or tls_webhooks or tls_web) != bool(certificate and key) or bool(certificate) != bool(key):
+        other = "--webhook with tls=on" if tls_webhooks else "--web with tls=on" if tls_web else "--tls"
+        what = "--tls" if listeners else other
         raise click.UsageError(f"{what}, --tls-cert and --tls-key need each other")
     if config.webhook and not config.verifies:
         raise click.UsageError(
@@ -91,10 +94,15 @@ def configure(context: click.Context) -> Config:
     tcp = config.tcp
     if listeners and context.get_parameter_source("tcp") is ParameterSource.DEFAULT:
         tcp = ()
+    web_is_default = not config.web and not config.broker
+    if web_is_default:
+        web = (WEB_PORT,)
     return replace(
         config,
-        tcp=with_both_families((*tcp, *listeners), config.webhook),
-        webhook=with_both_families(config.webhook, (*tcp, *listeners)),
+        web=with_both_families(web, (*tcp, *listeners, *config.webhook)),
+        web_is_default=web_is_default,
+        tcp=with_both_families((*tcp, *listeners), (*config.webhook, *web)),
+        webhook=with_both_families(config.webhook, (*tcp, *listeners, *web)),
         udp=with_both_families(config.udp),
         # A constant name: a broker of our own keeps the members of this gateway's earlier runs under it.
         name=config.name if brokers else config.name or "embedded",

@@ -21,6 +21,8 @@ from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.recognise import AUTO
 from tsudoi.protocol.errors import SettingError
 
+from .web.origins import parse_origin
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _LISTENER_OPTIONS: dict[str, dict[str, Any]] = {
@@ -95,6 +97,32 @@ def parse_webhook(text: str) -> WebhookListener:
         raise SettingError(f"{text!r}: the one option of a webhook's listener is tls=on")
     place = parse_host_port(address)
     return WebhookListener(place.host, place.port, options == ["tls=on"])
+
+
+@dataclass(frozen=True, slots=True)
+class WebListener(HostPort):
+    """An address for browsers: the page, and members by WebSocket."""
+
+    tls: bool = False
+    """Its clients speak TLS."""
+
+    kind = "web"
+    """What the `ready` line calls it."""
+
+
+def parse_web(text: str) -> WebListener | None:
+    """Return the listener in HOST:PORT or HOST:PORT,tls=on, None for `off`; raise SettingError for other texts."""
+    if text == "off":
+        return None
+    address, *options = text.split(",")
+    if options not in ([], ["tls=on"], ["tls=off"]):
+        raise SettingError(f"{text!r}: the one option of a web listener is tls=on")
+    place = parse_host_port(address)
+    return WebListener(place.host, place.port, options == ["tls=on"])
+
+
+WEB_PORT = WebListener("127.0.0.1", 9080)
+"""Where the service of one command has its web listener, if `--web` does not say."""
 
 
 def parse_network(text: str) -> Network:
@@ -197,6 +225,11 @@ class Settings:
         "TCP connections at once from one address (of IPv6, from one network of 64 bits). One more closes the one of"
         " them that has been silent for longest.",
     )
+    web_connections: int = setting(
+        4_096,
+        "Connections at once at the web listeners. One more closes one that has not connected to the chat, or itself."
+        " `--address-connections` and `--address-rate` hold there too.",
+    )
     address_rate: float = setting(
         50.0,
         "TCP connections a second from one address, in the long run; ten times as many at once. Each further request on"
@@ -294,9 +327,10 @@ class Inherited:
     number: int
     """Which worker it is, from 1 on; its log lines have it."""
     webhook: tuple[int, ...] = ()
+    web: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        parts = (self.tcp, self.udp, (self.steered,), (self.number,), self.webhook)
+        parts = (self.tcp, self.udp, (self.steered,), (self.number,), self.webhook, self.web)
         return "/".join(",".join(map(str, numbers)) for numbers in parts)
 
 
@@ -304,10 +338,10 @@ def parse_inherited(text: str) -> Inherited:
     """Parse a text that `str` has made; raise SettingError for any other."""
     try:
         parts = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
-        tcp, udp, (steered,), (number,), webhook = parts
+        tcp, udp, (steered,), (number,), webhook, web = parts
     except ValueError:
         raise SettingError(f"{text!r} is no list of descriptors") from None
-    return Inherited(tcp, udp, steered, number, webhook)
+    return Inherited(tcp, udp, steered, number, webhook, web)
 
 
 @dataclass(frozen=True)
@@ -406,6 +440,24 @@ class Config:
         " `--auth-secret`.",
         parse=parse_webhook,
         metavar="HOST:PORT[,tls=on]",
+    )
+    web: tuple[WebListener | None, ...] = setting(
+        (),
+        'Where browsers find the page, and members come by WebSocket (PROTOCOL.md, "WebSocket"): `HOST:PORT`, or'
+        " `HOST:PORT,tls=on` with the certificate in `--tls-cert`; may be given several times. `off`: nowhere. By"
+        f" default {WEB_PORT} without `--broker`, if that port is free, else nowhere.",
+        parse=parse_web,
+        metavar="HOST:PORT[,tls=on]",
+    )
+    """In `configure`'s result without None."""
+    web_is_default: bool = False
+    """`--web` was not given: a port that is taken is no error."""
+    web_origin: tuple[str, ...] = setting(
+        (),
+        "An origin whose pages may connect at the web listeners, such as `https://chat.example`; may be given several"
+        " times. `*`: all. Without it those that were opened there by an IP address or as `localhost`.",
+        parse=parse_origin,
+        metavar="ORIGIN",
     )
     http: HostPort | None = http_setting()
     log_level: logs.Level = log_level_setting()

@@ -76,6 +76,11 @@ class Counters:
     """HTTP status → requests answered with it."""
     webhook_connections_refused: int = 0
     """Connections closed because there were too many: the one that waited longest, or the new one."""
+    # WebSockets.
+    web_connections_refused: int = 0
+    """Connections closed or not served because there were too many."""
+    web_slow: int = 0
+    """Clients closed because too much waited for them."""
     # Connections and handshakes.
     handshakes_admitted: int = 0
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))

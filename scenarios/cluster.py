@@ -75,6 +75,9 @@ class Gateway(Process):
             self._options += ["--broker", broker]
         if data is not None:
             self._options += ["--data", str(data)]
+        if broker is None and "--web" not in options:
+            # Its port is the same for all services of one command.
+            self._options += ["--web", "off"]
 
     def command(self) -> Sequence[str]:
         listeners = [("--tcp", f"{_written(address)}={dialect}") for dialect, address in self.tcp.items()]
@@ -90,7 +93,7 @@ class Gateway(Process):
         self.udp = udp[0]
 
     def addresses(self, kind: str) -> Iterator[Address]:
-        """Yield where the listeners of a kind are: `tcp`, `tls` or `udp`."""
+        """Yield where the listeners of a kind are: `tcp`, `tls`, `udp`, `webhook` or `web`."""
         words = self.ready.split()[1:]
         for name, written in zip(words[::2], words[1::2], strict=True):
             if name == kind:

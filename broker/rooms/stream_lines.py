@@ -4,7 +4,7 @@ Their clients number what they send, and send it again when they do not know whe
 member's last line is kept in the same commit as the line.
 """
 
-from tsudoi.protocol.backbone import Posted, Say
+from tsudoi.protocol.backbone import MUTED, Posted, Say
 from tsudoi.protocol.errors import Muted, PeerError, RoomNotFound
 
 from . import commands
@@ -36,7 +36,7 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
     if line.is_command:
         commands.execute(directory, member, text, wall_ms)
     elif commands.is_muted(directory, member, wall_ms):
-        raise Muted("you are muted")
+        raise Muted(MUTED)
     else:
         directory.say(member, text, wall_ms, number=number)
     # A command may have removed its member: `/leave` in another spelling, `/kick` of itself.

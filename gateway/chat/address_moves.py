@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.backbone import Item
+from tsudoi.protocol.client.dialects import WEB
 from tsudoi.protocol.codes import EntryKind
 
 from ..listeners import sockaddr
@@ -34,6 +35,9 @@ class AddressMoves(Component):
         It must be called for each datagram that comes from elsewhere than the one before it.
         """
         ip, heard = sockaddr.ip_bytes(source), source
+        if member.dialect is WEB:
+            self.counters.wrong_addresses += 1
+            return False
         is_at_home = sockaddr.same_host(ip, member.ip)
         if not is_at_home and not self.may_change_host(member, now):
             self.counters.wrong_addresses += 1

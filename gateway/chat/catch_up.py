@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.web.codes import Ending
 
 from ..counters import Counters
 from . import audience, backlog, render
@@ -44,6 +45,12 @@ class CatchUp(Component):
         for member in list(room.waiting.values()):
             self._go_on(member, now)
 
+    def interrupt_streams(self, room: Room) -> None:
+        """Let a room's members with streams subscribe again, and so learn exactly what is lost to them."""
+        for member in list(room.members.values()):
+            if member.stream is not None:
+                member.stream.end(member, Ending.INSUFFICIENT)
+
     def join_live(self, room: Room) -> None:
         """Make the members live that have reached the room's position, before it advances."""
         for member in list(room.waiting.values()):
@@ -55,6 +62,8 @@ class CatchUp(Component):
         room, state = member.room, member.catch_up
         if not room.confirmed or (state is not None and state.replaying):
             return
+        if member.stream is not None and member.stream.is_behind:
+            return  # a tick asks again
         if state is not None and state.history:
             self._ask_log(member, state, backlog.history_question(member, state), self._send_history, now)
             return
@@ -83,6 +92,8 @@ class CatchUp(Component):
             state.replaying = False
             if room.members.get(member.id) is not member or member.id not in room.waiting:
                 return
+            if member.catch_up is not state:
+                return  # it has begun again, from elsewhere
             if not isinstance(answer, Replayed) or self.fencing.is_fenced(room.shard, now):
                 return
             if answer.epoch == 0:
@@ -107,6 +118,9 @@ class CatchUp(Component):
             self.counters.lost_entries += answer.first - member.cursor - 1
             member.cursor = answer.first - 1
             self.fencing.reconcile(room.shard)
+            if member.stream is not None:
+                member.stream.end(member, Ending.INSUFFICIENT)
+                return
         begun = member.cursor
         missed: list[Entry] = []
         for entry in answer.entries:
@@ -137,6 +151,8 @@ class CatchUp(Component):
         payloads = [payload for payload in rendered if payload is not None]
         if payloads and member.address is not None:
             self.out.send_many(member.listener, member.address, payloads)
+        elif payloads and member.stream is not None:
+            member.stream.send(b"\n".join(payloads))
 
 
 def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:

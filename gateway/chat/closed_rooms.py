@@ -7,6 +7,7 @@ from tsudoi.protocol.backbone import Entry, Item
 from tsudoi.protocol.client.closing_words import closing_text
 from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.web.codes import Ending
 
 from .leave import Leaving
 from .members import DISPLACED, Member, Room
@@ -47,14 +48,21 @@ class ClosedRooms(Component):
         `DISPLACED`: its client may be another member now, and would quit.
         """
         room = member.room
-        if member.address is not None and member.source != DISPLACED:
+        if member.stream is not None:
+            text = closing_text(member.dialect, member.dialect.closed[0], room.name, entry.sender if entry else "?")
+            member.stream.end(member, Ending.CLOSED, text)
+            self._note_told(member)
+        elif member.address is not None and member.source != DISPLACED:
             for template in member.dialect.closed:
                 text = closing_text(member.dialect, template, room.name, entry.sender if entry else "?")
                 self.send_to(member, encode_closing(member.dialect, room.name, "closed", text))
-            self._told[member.id] = None
-            drop_oldest(self._told, TOLD)
-            self._publish_left(room.shard, room.id, member.id)
+            self._note_told(member)
         self.leaving.drop(member)
+
+    def _note_told(self, member: Member) -> None:
+        self._told[member.id] = None
+        drop_oldest(self._told, TOLD)
+        self._publish_left(member.room.shard, member.room.id, member.id)
 
     def was_told(self, shard: int, room_id: int, member_id: int) -> bool:
         """Return whether a member was notified that its room is closed; if so, report it again to the shard."""

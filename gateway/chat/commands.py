@@ -78,6 +78,13 @@ class Commands(Component):
                     self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
         return ""
 
+    def is_answered_here(self, line: str) -> bool:
+        """Return whether `take` does all for a command: it only asks, leaves, or sets a password."""
+        match command := slash_commands.parse_untrusted(line):
+            case slash_commands.Lock(password):
+                return bool(password)
+        return isinstance(command, QUESTIONS | slash_commands.Leave)
+
     def _set_password(self, member: Member, password: str, now: float) -> None:
         """Have a password hashed, then publish the order. Hold what the member sends meanwhile: it comes after it."""
         sender = member.sender_state()

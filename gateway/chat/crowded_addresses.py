@@ -75,7 +75,7 @@ class CrowdedAddresses(Component):
         self._spare[rate_key] = spare
         drop_oldest(self._spare, ADDRESSES)
         for found in (spare.unheard, spare.quiet):
-            while found and (_is_gone(found[-1]) or (found is spare.unheard and found[-1].address is not None)):
+            while found and (_is_gone(found[-1]) or (found is spare.unheard and found[-1].is_reachable)):
                 found.pop()
         if spare.unheard:
             return spare.unheard[-1]
@@ -95,8 +95,8 @@ def search(members: Members, rate_key: str, most: int, now: float) -> Spare:
         if not own:
             continue
         share = shares[room.name] = len(own)
-        silent = [member for member in own if member.address is None and silent_s(member.seen, now) >= UNHEARD_S]
-        heard = sorted((member for member in own if member.address is not None), key=_worth)
+        silent = [member for member in own if not member.is_reachable and silent_s(member.seen, now) >= UNHEARD_S]
+        heard = sorted((member for member in own if member.is_reachable), key=_worth)
         # Each one that goes makes its room smaller: the largest room gives until it is as large as the next.
         places = enumerate(sorted(silent, key=_worth))
         unheard += [(place - share, -member.id, member) for place, member in places]

@@ -6,9 +6,9 @@ All live members of a room share the room's position, so an entry goes to all of
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, News, Positions, RoomPositions
-from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.codes import EntryKind
 
+from . import render
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .delivery_reports import DeliveryReports
@@ -113,10 +113,7 @@ class Deliver(Component):
         encoded = None
         for (listener, style, _), recipients in room.groups.items():
             if style is not encoded:
-                payloads = [
-                    downlink_encoder.encode_message(style, room.name, entry.offset, entry.sender, entry.text)
-                    for entry in said
-                ]
+                payloads = [render.message(entry, room.name, style) for entry in said]
                 encoded = style
             skips = [_slot_in(recipients, sender) for sender in senders]
             self.out.fan_out_many(listener, recipients, payloads, skips)
@@ -126,7 +123,7 @@ class Deliver(Component):
         payload, encoded = b"", None
         for (listener, style, _), recipients in room.groups.items():
             if style is not encoded:
-                payload = downlink_encoder.encode_message(style, room.name, entry.offset, entry.sender, entry.text)
+                payload = render.message(entry, room.name, style)
                 encoded = style
             fan_out(listener, recipients, payload, _slot_in(recipients, sender))
 

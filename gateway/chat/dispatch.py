@@ -34,6 +34,8 @@ from .rate_limits import RateLimits
 from .receive import Receiver
 from .refusal_as_token import ExitAnswers
 from .room_events import RoomEvents
+from .speak import Speak
+from .streams import Streams
 from .unknown_members import UnknownMembers
 from .unknown_tokens import UnknownTokens
 
@@ -70,6 +72,9 @@ class ChatCore:
         self.flooding = Flooding(*shared, limits)
         commands = Commands(*shared, limits, leaving)
         long_texts = LongTexts(*shared)
+        # Members with streams.
+        self.streams = Streams(*shared, groups, catch_up, entering, closed)
+        self.speak = Speak(*shared, limits, commands, leaving)
         receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens, long_texts)
         # Inputs that one component takes as they are.
         self.handle_datagrams = receiver.handle_datagrams

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Granted, room_topic
-from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.dialects import member_dialect
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.names import hash_token
 
@@ -65,7 +65,7 @@ class Enter(Component):
             ip, rate_key = sockaddr.parse_ip(granted.ip), self.rate_keys.of(granted.ip)
         except ValueError:
             ip, rate_key = UNKNOWN_IP, ""
-        dialect = DIALECTS.get(granted.dialect, CLASSIC)
+        dialect = member_dialect(granted.dialect)
         member = Member.from_grant(granted, token, dialect, ip, room, now, rate_key)
         if member.options & MemberOptions.HISTORY and self.settings.history:
             member.catch_up = CatchUpState(granted.offset, self.settings.history)

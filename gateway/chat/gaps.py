@@ -76,6 +76,7 @@ class Gaps(Component):
             self._begin_epoch(room, answer)
         if answer.first > room.position + 1:
             self.counters.lost_entries += answer.first - room.position - 1
+            self.catch_up.interrupt_streams(room)
             room.position = room.last_not_joined = answer.first - 1
             room.at_ms = 0
             # Among the lost entries may be one that removed a member.
@@ -99,6 +100,7 @@ class Gaps(Component):
         The broker knows the last entry that was received here and is still in its log; later entries are delivered.
         """
         self.counters.resets += 1
+        self.catch_up.interrupt_streams(room)
         room.epoch, room.known_last = answer.epoch, answer.last
         position = answer.first - 1
         if position != room.position:

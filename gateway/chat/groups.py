@@ -23,13 +23,14 @@ class Groups(Component):
         room = member.room
         room.stop_waiting(member)
         member.catch_up = None
-        if member.address is None:
+        if not member.is_reachable:
             return
         key = (member.listener, member.dialect.down, member.options & RENDERED_OPTIONS)
         recipients = room.groups.get(key)
         if recipients is None:
-            recipients = room.groups[key] = self.out.new_recipients()
-        recipients.add(member, member.address)
+            recipients = self.out.new_recipients() if member.stream is None else member.stream.new_group()
+            room.groups[key] = recipients
+        recipients.add(member, member.address or b"")
         member.recipients = recipients
         self.publish_address(member, room.position)
 
@@ -45,7 +46,6 @@ class Groups(Component):
         member.cursor = room.position
 
     def publish_address(self, member: Member, heard: int) -> None:
-        """Publish a member's address, and the offset up to which it has received its room."""
-        assert member.address is not None
-        where = kept_address.write(member.address, member.listener)
+        """Publish a member's address, if it has one, and the offset up to which it has received its room."""
+        where = "" if member.address is None else kept_address.write(member.address, member.listener)
         self.out.publish(member.room.shard, Item(EntryKind.ADDRESSED, member.room.id, member.id, where, heard))

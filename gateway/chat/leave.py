@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Item, room_topic
 from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.web.codes import Ending
 
 from .groups import Groups
 from .idle import IdleWheel
@@ -72,6 +73,9 @@ class Leaving(Component):
         room = member.room
         if room.members.get(member.id) is not member:
             return
+        if member.stream is not None:
+            # Where it is dropped for another reason, its stream has been ended with that one before.
+            member.stream.end(member, Ending.ELSEWHERE)
         self.groups.leave(member)
         self.members.remove(member)
         self.idle.removed(len(self.members))

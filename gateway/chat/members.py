@@ -9,6 +9,7 @@ from tsudoi.protocol.backbone import Granted, shard_of
 from tsudoi.protocol.client.dialect import Dialect, DownStyle
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.names import RoomName
+from tsudoi.protocol.web.codes import Ending
 
 from ..listeners import sockaddr
 from .fair_share import FairShare
@@ -21,7 +22,7 @@ DISPLACED = b""
 
 
 class Recipients(Protocol):
-    """Addresses that get the same datagrams, prepared for sending by the I/O layer."""
+    """Addresses that get the same datagrams, prepared for sending by the I/O layer; or streams (`stream_group`)."""
 
     def add(self, member: "Member", address: bytes) -> None:
         """Add a member at its address and set its `slot`."""
@@ -33,6 +34,27 @@ class Recipients(Protocol):
         """Return the address in a slot, from 0 to the group's size."""
 
     def __len__(self) -> int: ...
+
+
+class Stream(Protocol):
+    """The connection of a member that is served over a stream and not by datagrams."""
+
+    @property
+    def write(self) -> Callable[[bytes], object]:
+        """What writes the bytes of a frame."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much waits already for the client to take it."""
+
+    def send(self, payload: bytes) -> None:
+        """Send one payload."""
+
+    def new_group(self) -> Recipients:
+        """Return an empty group of streams of this kind."""
+
+    def end(self, member: "Member", ending: Ending, why: str = "") -> None:
+        """Tell the client that it is no longer in a member's room, and serve the member no more, if it did."""
 
 
 @dataclass(slots=True, eq=False)
@@ -102,6 +124,13 @@ class Member:
     catch_up: CatchUpState | None = None
     leaving: bool = False
     """It leaves, or has been removed: its datagrams are ignored."""
+    stream: Stream | None = None
+    """Of a member by WebSocket: its connection, while there is one. It has no address."""
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether what is for it can be sent."""
+        return self.address is not None or self.stream is not None
 
     @classmethod
     def from_grant(

@@ -78,6 +78,8 @@ class Component:
     counters: Counters
 
     def send_to(self, member: Member, payload: bytes) -> None:
-        """Send one datagram to a member, if its address is known."""
+        """Send one datagram, or one payload over its stream, to a member that is reachable."""
         if member.address is not None:
             self.out.send(member.listener, member.address, payload)
+        elif member.stream is not None:
+            member.stream.send(payload)

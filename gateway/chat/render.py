@@ -5,6 +5,8 @@ PROTOCOL.md, "Told" and "Phrases", lists them.
 
 from typing import Any
 
+import msgspec
+
 from tsudoi.protocol import names
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client import downlink_encoder, notices
@@ -13,6 +15,7 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.web import replies
 
 _LEFT: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.IDLE: (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
@@ -30,6 +33,8 @@ _YOU: dict[int, tuple[Phrase, Phrase]] = {
 }
 
 
+_PRESENCE = {int(EntryKind.JOINED): "join", int(EntryKind.LEFT): "leave"}
+
 _Event = tuple[str, Phrase, dict[str, Any]]
 """(the notice for NATIVE, the phrase for other forms, the values of both)"""
 
@@ -39,6 +44,8 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
 
     `style` and `options` are the receiver's; `member` is its id, 0 for any member that the entry does not concern.
     """
+    if style.form is DownForm.WEB:
+        return web_publication(entry, room, options, member)
     japanese = bool(options & MemberOptions.JAPANESE)
     kind, n = entry.kind, entry.offset
     if kind == EntryKind.SAID:
@@ -60,6 +67,36 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
         return None
     notice, which, values = event
     return notices.encode_notice(style, room, notice, {"n": n, **values}, phrase(which, japanese, **values))
+
+
+def message(entry: Entry, room: str, style: DownStyle) -> bytes:
+    """Return the datagram, or the push, for an entry of the kind SAID: faster than `payload`."""
+    if style.form is DownForm.WEB:
+        return web_publication(entry, room, 0) or b""
+    return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text)
+
+
+def web_publication(entry: Entry, room: str, options: int, member: int = 0) -> bytes | None:
+    """Return the push of an entry, to a joined or left one also that of the presence; None as `payload`."""
+    found = publication(entry, room, options, member)
+    if found is None:
+        return None
+    pushed = replies.push(room, "pub", found)
+    if (presence := _PRESENCE.get(entry.kind)) is not None:
+        pushed += b"\n" + replies.presence(room, presence, entry.sender)
+    return pushed
+
+
+def publication(entry: Entry, room: str, options: int, member: int) -> replies.Publication | None:
+    """Return an entry as a member by WebSocket gets it; None as `payload`."""
+    if entry.kind == EntryKind.SAID:
+        said: dict[str, Any] = {"n": entry.offset, "from": entry.sender, "text": entry.text}
+        if entry.code:
+            said["number"] = entry.code
+        data: bytes | None = msgspec.json.encode(said)
+    else:
+        data = payload(entry, room, downlink_encoder.NATIVE, options, member)
+    return None if data is None else replies.Publication(msgspec.Raw(data), entry.offset, entry.at_ms)
 
 
 def answer(style: DownStyle, room: str, which: Phrase, japanese: bool, about: str = "", n: int = 0) -> bytes:
@@ -87,12 +124,20 @@ def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[by
         return [downlink_encoder.encode_closing(dialect, room, "timeout", text)]
     if entry.code not in _YOU:
         return []
-    which = _YOU[_cause(entry)][bool(entry.text)]
-    reason = phrase(which, bool(options & MemberOptions.JAPANESE), by=entry.peer_name, room=room, text=entry.text)
+    reason = why_removed(entry, room, options)
     if dialect.down.form is DownForm.NATIVE:
         values = {"by": entry.peer_name, "reason": entry.text, "banned": entry.code == LeaveReason.BANNED}
         return [notices.encode_notice(dialect.down, room, "kicked", values, reason)]
     return _removed(dialect, room, entry.sender, reason)
+
+
+def why_removed(entry: Entry, room: str, options: int) -> str:
+    """Return the words that tell a member why it was removed; empty if it left by itself."""
+    japanese = bool(options & MemberOptions.JAPANESE)
+    if entry.code not in _YOU:
+        return ""
+    which = _YOU[_cause(entry)][bool(entry.text)]
+    return phrase(which, japanese, by=entry.peer_name, room=room, text=entry.text)
 
 
 def lost_membership(room: str, dialect: Dialect, options: int) -> list[bytes]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.member_options import MemberOptions
-from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.web.codes import Ending
 
 from . import audience, render
 from .leave import Leaving
@@ -18,6 +19,13 @@ from .outbound import Component
 BIG_ROOM, COUNTED_S = 1_000, 1.0
 """In a room with more members than this, joins and leaves are sent as numbers, this often: n joins of a crowd would be
 n² datagrams."""
+
+_ENDINGS = {
+    int(LeaveReason.IDLE): Ending.IDLE,
+    int(LeaveReason.KICKED): Ending.KICKED,
+    int(LeaveReason.BANNED): Ending.BANNED,
+    int(LeaveReason.OPERATOR): Ending.REMOVED,
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -56,7 +64,10 @@ class RoomEvents(Component):
 
     def remove(self, member: Member, entry: Entry) -> None:
         """Drop a member that has left or was removed; send it the reason, unless it left by itself."""
-        if member.source != DISPLACED:
+        if member.stream is not None:
+            why = render.why_removed(entry, member.room.name, member.options)
+            member.stream.end(member, _ENDINGS.get(entry.code, Ending.LEFT), why)
+        elif member.source != DISPLACED:
             for payload in render.farewell(entry, member.room.name, member.dialect, member.options):
                 self.send_to(member, payload)
         self.leaving.drop(member)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.names import hash_token
+from tsudoi.protocol.web.codes import Ending
 
 from . import render
 from .leave import LEAVING_S, Leaving
@@ -92,6 +93,10 @@ class UnknownMembers(Component):
         self.leaving.drop(member)
 
     def _tell(self, member: Member) -> None:
+        if member.stream is not None:
+            # Its client subscribes again, and so joins as a new member.
+            member.stream.end(member, Ending.INSUFFICIENT)
+            return
         for payload in render.lost_membership(member.room.name, member.dialect, member.options):
             self.send_to(member, payload)
 

@@ -8,6 +8,7 @@ the rate of password attempts. The broker's directory decides the rest: it knows
 from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused
+from tsudoi.protocol.client.dialects import WEB
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
@@ -66,12 +67,22 @@ class Entry:
         """A member whose client has not been sent its token."""
 
     @property
+    def member(self) -> Member | None:
+        """Return the member that the client is, once it has entered."""
+        return self._member
+
+    @property
     def may_list(self) -> bool:
         """Return whether the client may have the room list."""
         return self._verdict is Verdict.SERVE
 
-    def decide(self, request: AskToEnter, now: float, wall_now: float) -> Create | Join | Declined | None:
-        """Return what to ask the directory, or why the client is refused; None: close its connection unanswered."""
+    def decide(
+        self, request: AskToEnter, now: float, wall_now: float, token: str = ""
+    ) -> Create | Join | Declined | None:
+        """Return what to ask the directory, or why the client is refused; None: close its connection unanswered.
+
+        `token` is the member's, if the client has chosen it; empty: it gets a fresh one.
+        """
         rules, creates = self._rules, request.operation is Operation.CREATE
         self._requests += 1
         if self._requests > 1:
@@ -98,9 +109,9 @@ class Entry:
         options = rules.settings.options(self._listener, request.dialect)
         if not rules.rate_keys.of(self._ip):
             options |= MemberOptions.SHARED_ADDRESS
-        if rules.settings.history and not creates:
+        if rules.settings.history and not creates and request.dialect is not WEB:
             options |= MemberOptions.HISTORY
-        self._token = rules.tokens.new(request.room)
+        self._token = token or rules.tokens.new(request.room)
         self._pending = (Create if creates else Join)(
             request.room,
             user,

@@ -16,9 +16,10 @@ from ..counters import Counters
 from .connection import Connection
 
 if TYPE_CHECKING:
+    from .web import WebConnection
     from .webhook import WebhookConnection
 
-    Served: TypeAlias = Connection | WebhookConnection
+    Served: TypeAlias = Connection | WebhookConnection | WebConnection
 
 HANDSHAKE_S = 5.0
 """How long a TLS handshake may take."""

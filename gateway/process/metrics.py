@@ -95,6 +95,10 @@ def rows(service: Service) -> list[Row]:
             f"{PREFIX}webhook_requests", "Requests of webhooks by status", lambda: counters.webhook_answers, "status"
         ),
         count("webhook_connections_refused", "Connections of webhooks closed because there were too many"),
+        # WebSockets.
+        gauge(f"{PREFIX}web_connections", "Connections open at the web listeners", lambda: service.web_connections),
+        count("web_connections_refused", "Connections at the web listeners refused because there were too many"),
+        count("web_slow", "WebSockets closed because too much waited for their clients"),
         # Datagrams.
         count("datagrams", "Datagrams received"),
         count("messages", "Messages taken from members", "accepted_messages"),

@@ -89,6 +89,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
         listeners += [f"udp {server.listener}" for server in service.udp]
         listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
+        listeners += [f"{listener.kind} {listener}" for listener in service.web]
         _announce(listeners, broker=" ".join(endpoints), http=place)
         await stopped.wait()
         logger.info("stopping", members=len(service.core.members))

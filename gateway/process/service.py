@@ -11,12 +11,15 @@ import zmq
 
 from tsudoi.ops import logs
 from tsudoi.protocol import backbone
+from tsudoi.protocol.errors import SettingError
+from tsudoi.version import __version__
 
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
 from ..chat.dropped_log import Drop, DroppedLog
 from ..chat.members import Member, Recipients
-from ..config import Config, Listener, WebhookListener
+from ..chat.stream_group import StreamGroup
+from ..config import Config, Listener, WebhookListener, WebListener
 from ..counters import Counters
 from ..explain.datagram_hints import Known
 from ..join.session_tokens import SessionTokens
@@ -31,6 +34,7 @@ from ..listeners.tls import Certificate
 from ..listeners.udp import UDPServer
 
 if TYPE_CHECKING:
+    from ..listeners.web import WebServer
     from ..listeners.webhook import WebhookServer
 
 logger = logs.get("gateway")
@@ -79,6 +83,9 @@ class Service:
         self.tcp = TCPServer(
             settings, self.counters, self.core, routes, self.settle, self.verifier, self.certificate, tokens
         )
+        self._web = self._new_web()
+        self.web: list[WebListener] = []
+        """The web listeners, once they are open."""
         self._webhook = self._new_webhook()
         self.webhooks: list[WebhookListener] = []
         """The webhooks' listeners, once they are open."""
@@ -116,6 +123,37 @@ class Service:
         rules = Rules(self.config.settings, self.counters, self.verifier, self.tcp.rules.passwords)
         return WebhookServer(rules, self.routes, self.settle, self.certificate)
 
+    def _new_web(self) -> "WebServer | None":
+        """Return the server for browsers, if there is one."""
+        if not self.config.web:
+            return None
+        # Here, since they import a library that gateways without web listeners do not need.
+        from ..listeners.web import WebServer
+        from ..web.rules import WebRules
+
+        for listener in self.config.web:
+            if listener is not None and not listener.tls and not ip_address(listener.host).is_loopback:
+                logger.warning("passwords of rooms come in clear text: use tls=on, or a proxy", listener=str(listener))
+        rules = WebRules(self.tcp.rules, self.routes, f"tsudoi {__version__}")
+        return WebServer(rules, self.config.web_origin, self.settle, self.certificate)
+
+    async def _open_web(self) -> None:
+        inherited = self.config.inherited.web if self.config.inherited else ()
+        for index, listener in enumerate(self.config.web if self._web is not None else ()):
+            assert self._web is not None
+            assert listener is not None
+            try:
+                self.web.append(await self._web.open(listener, inherited[index] if inherited else None))
+            except SettingError as exc:
+                if not self.config.web_is_default:
+                    raise
+                logger.warning("there is no page for browsers: name another port with --web", why=str(exc))
+
+    @property
+    def web_connections(self) -> int:
+        """How many connections the web listeners have."""
+        return 0 if self._web is None else self._web.connections
+
     def unhealthy_reason(self, now: float) -> str:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
@@ -135,6 +173,7 @@ class Service:
         if config.inherited is None:
             listeners = [await self.tcp.open(listener) for listener in config.tcp]
             self.webhooks = [await self._webhook.open(listener) for listener in config.webhook] if self._webhook else []
+            await self._open_web()
         await self._healthy.wait()
         if config.inherited is not None:
             # The parent process listens already: clients wait in its backlog until this worker can serve them.
@@ -142,6 +181,7 @@ class Service:
             if self._webhook is not None:
                 inherited = zip(config.webhook, config.inherited.webhook, strict=True)
                 self.webhooks = [await self._webhook.open(*both) for both in inherited]
+            await self._open_web()
         for server in self.udp:
             server.start()
         return listeners
@@ -151,6 +191,8 @@ class Service:
         closing = [self.tcp.close(CLOSE_GRACE_S)]
         if self._webhook is not None:
             closing.append(self._webhook.close(CLOSE_GRACE_S))
+        if self._web is not None:
+            closing.append(self._web.close(CLOSE_GRACE_S))
         await asyncio.gather(*closing)
         for server in self.udp:
             server.stop_receiving()
@@ -172,13 +214,20 @@ class Service:
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         self.counters.deliveries += len(recipients) - (skip >= 0)
-        self.udp[listener].fan_out(recipients, payload, skip)
+        if isinstance(recipients, StreamGroup):
+            recipients.fan_out(payload)
+        else:
+            self.udp[listener].fan_out(recipients, payload, skip)
 
     def fan_out_many(
         self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
     ) -> None:
         self.counters.deliveries += len(payloads) * len(recipients) - sum(skip >= 0 for skip in skips)
-        self.udp[listener].fan_out_many(recipients, payloads, skips)
+        if isinstance(recipients, StreamGroup):
+            for payload in payloads:
+                recipients.fan_out(payload)
+        else:
+            self.udp[listener].fan_out_many(recipients, payloads, skips)
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self.counters.deliveries += 1

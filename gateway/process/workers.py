@@ -14,13 +14,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tsudoi.ops import logs
 from tsudoi.ops.program import program_command
+from tsudoi.protocol.errors import SettingError
 
-from ..config import Config, Inherited, Listener, WebhookListener
+from ..config import Config, Inherited, Listener, WebhookListener, WebListener
 from ..listeners.reuseport_routing import route_by_token
 from ..listeners.stream_server import bind_tcp
 from ..listeners.udp import bind_udp
 from .supervisor import Supervisor
+
+logger = logs.get("gateway")
 
 START_S, STOP_S = 40.0, 6.0
 """Longer than a gateway waits for its broker at the start (`run.STARTING_S`), and than it takes to stop."""
@@ -42,6 +46,7 @@ class Workers:
             tcp = tuple(self._bind_tcp(listener) for listener in config.tcp)
             udp = [self._bind_udp(listener, config.workers) for listener in config.udp]
             webhook = tuple(self._bind_tcp(listener) for listener in config.webhook)
+            web = self._bind_web(config)
         except BaseException:
             self._close()
             raise
@@ -51,19 +56,19 @@ class Workers:
         self._children = []
         for number in range(config.workers):
             own = tuple(group[number].fileno() for group in udp)
-            inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook)
+            inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook, web)
             more = ["--workers", "1", "--inherited", str(inherited), "--name", name]
             for endpoint in endpoints:
                 more += ["--broker", endpoint]
+            if config.web_is_default and web:
+                more += ["--web", *map(str, config.web)]
             if config.http is not None:
                 place = replace(config.http, port=config.http.port and config.http.port + number)
                 more += ["--http", str(place)]
             command = (*program_command("gateway"), *sys.argv[1:], *more)
-            self._children.append(
-                Supervisor(
-                    f"worker {number + 1}", command, descriptors=(*tcp, *own, *webhook), start_s=START_S, stop_s=STOP_S
-                )
-            )
+            descriptors = (*tcp, *own, *webhook, *web)
+            child = Supervisor(f"worker {number + 1}", command, descriptors=descriptors, start_s=START_S, stop_s=STOP_S)
+            self._children.append(child)
 
     async def start(self) -> None:
         """Start all workers and wait until they are ready; raise SettingError if one did not start."""
@@ -85,7 +90,16 @@ class Workers:
         for sock in self._sockets:
             sock.close()
 
-    def _bind_tcp(self, listener: Listener | WebhookListener) -> int:
+    def _bind_web(self, config: Config) -> tuple[int, ...]:
+        try:
+            return tuple(self._bind_tcp(listener) for listener in config.web if listener is not None)
+        except SettingError as exc:
+            if not config.web_is_default:
+                raise
+            logger.warning("there is no page for browsers: name another port with --web", why=str(exc))
+            return ()
+
+    def _bind_tcp(self, listener: Listener | WebhookListener | WebListener) -> int:
         sock = bind_tcp(listener)
         self._sockets.append(sock)
         self.listeners.append(f"{listener.kind} {replace(listener, port=sock.getsockname()[1])}")

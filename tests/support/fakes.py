@@ -21,6 +21,7 @@ from broker.turn import Moment, PasswordJob, Turn
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.dropped_log import Drop
 from gateway.chat.members import Member, Recipients
+from gateway.chat.stream_group import StreamGroup
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
@@ -110,6 +111,9 @@ class FakeOutbound:
         return FakeRecipients()
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        if isinstance(recipients, StreamGroup):
+            recipients.fan_out(payload)
+            return
         for slot in range(len(recipients)):
             if slot != skip:
                 self.send(listener, recipients.address_in(slot), payload)

@@ -30,10 +30,11 @@ class Gateway(cluster.Gateway):
         data: Path | None = None,
         doors: Sequence[str] = ALL_DOORS,
         host: str = "127.0.0.1",
+        steady: bool = False,
     ) -> None:
         notices = () if "--notices" in options else ("--notices", "off")
         endpoint = None if broker is None else broker.endpoint
-        super().__init__(*options, *notices, broker=endpoint, data=data, dialects=doors, host=host)
+        super().__init__(*options, *notices, broker=endpoint, data=data, dialects=doors, host=host, steady=steady)
 
     def door(self, dialect: str, host: str = "") -> Door:
         """Return where clients of a dialect go; `host` when the gateway listens on more than one address."""

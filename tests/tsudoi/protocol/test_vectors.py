@@ -237,14 +237,17 @@ def test_every_dialect_has_vectors_of_all_it_says(dialect: Dialect) -> None:
     assert bool(dialect.down.ends_at) == any("\u200b".encode() in data(vector) for vector in of("said"))
 
 
+DATAGRAM_FORMS = set(DownForm) - {DownForm.WEB}
+
+
 def test_every_form_of_notices_has_a_vector() -> None:
-    assert {dialect.down.form for dialect in DIALECTS.values()} == set(DownForm)
+    assert {dialect.down.form for dialect in DIALECTS.values()} == DATAGRAM_FORMS
     forms_of: dict[tuple[str, str], set[DownForm]] = {}
     for vector in files()["notices"]["vectors"]:
         about = vector["kind"], vector["name"].partition(": ")[0]
         forms_of.setdefault(about, set()).add(dialect_of(vector).down.form)
     assert {kind for kind, _ in forms_of} == {"notice", "list", "removed"}
-    assert all(forms == set(DownForm) for forms in forms_of.values())
+    assert all(forms == DATAGRAM_FORMS for forms in forms_of.values())
 
 
 def test_names_of_vectors_are_unique() -> None:

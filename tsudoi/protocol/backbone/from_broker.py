@@ -51,6 +51,10 @@ class Granted(Wire, tag=20):
     """Number of the room's members."""
 
 
+MUTED = "you are muted"
+"""The detail of a Refused."""
+
+
 class Refused(Wire, tag=21):
     """The question is refused; the status and its detail say why."""
 

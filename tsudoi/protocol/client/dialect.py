@@ -49,6 +49,8 @@ class DownForm(Enum):
     """| 0 | 0 | {"sender": …, "message": …} |"""
     NATIVE = auto()
     """{"n": offset, "from": …, "text": …}, and {"notice": …, "text": …}"""
+    WEB = auto()
+    """The same as the data of a publication: {"push": {"channel": room, "pub": {"data": …, "offset": …, "time": …}}}"""
 
 
 @dataclass(frozen=True, slots=True)

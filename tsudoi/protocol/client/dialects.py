@@ -218,6 +218,14 @@ TSUDOI = Dialect(
     removed=("{reason}",),
 )
 
+WEB = Dialect(
+    name="web",
+    summary="members by a WebSocket connection; no client of the handshake over TCP speaks it",
+    down=DownStyle(DownForm.WEB),
+    echo=True,
+    leave_words=frozenset({"/leave"}),
+)
+
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
     for dialect in (
@@ -238,4 +246,9 @@ DIALECTS: dict[str, Dialect] = {
         TSUDOI,
     )
 }
-"""Name → dialect. `auto` is not a dialect: it means that `recognise.py` chooses one."""
+"""Name → dialect of the handshake over TCP. `auto` is none: it means that `recognise.py` chooses one."""
+
+
+def member_dialect(name: str) -> Dialect:
+    """Return the dialect of a member, by the name that the directory keeps; CLASSIC for one that is unknown here."""
+    return WEB if name == WEB.name else DIALECTS.get(name, CLASSIC)

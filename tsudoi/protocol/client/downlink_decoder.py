@@ -74,6 +74,8 @@ def parse_down_untrusted(dialect: Dialect, room: str, data: bytes) -> Said | Not
                 raise MalformedMessage("does not begin with two zero bytes")
             fields = _object(data[2:])
             return _from_server(dialect, room, _string(fields, "sender"), _string(fields, "message"))
+        case DownForm.WEB:
+            raise MalformedMessage("a push is no datagram")
 
 
 def _native(fields: dict[str, Any]) -> Said | Noticed:

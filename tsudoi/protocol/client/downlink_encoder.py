@@ -15,7 +15,11 @@ from tsudoi.protocol.client.lines import mark_further_lines
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME, cut
 from tsudoi.protocol.visible_characters import boundary
+from tsudoi.protocol.web.replies import publication
 
+NATIVE = DownStyle(DownForm.NATIVE)
+_IN_JSON = (DownForm.NATIVE, DownForm.WEB)
+"""Their clients mark further lines by themselves."""
 MAX_DOWN = 4094
 """Bytes of one datagram; a text that does not fit is cut between two characters."""
 _STYLES = frozenset(dialect.down for dialect in DIALECTS.values())
@@ -46,7 +50,7 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
 
     Members' further lines are marked, except in NATIVE, whose clients mark them. The server's lists have many lines.
     """
-    if sender != SERVER_NAME and style.form is not DownForm.NATIVE:
+    if sender != SERVER_NAME and style.form not in _IN_JSON:
         text = mark_further_lines(text)
     match style.form:
         case DownForm.RAW:
@@ -61,6 +65,8 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
             return b"\0\0" + _cut_json({"sender": sender, "message": text}, "message", size - 2)
         case DownForm.NATIVE:
             return _cut_json({"n": offset, "from": sender, "text": text}, "text", size)
+        case DownForm.WEB:
+            return publication(room, encode_message(NATIVE, room, offset, sender, text, size), offset)
 
 
 def encode_line(style: DownStyle, room: str, text: str) -> bytes:

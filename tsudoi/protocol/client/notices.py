@@ -11,11 +11,19 @@ from typing import Any
 import msgspec
 
 from tsudoi.protocol.client.dialect import DownForm, DownStyle
-from tsudoi.protocol.client.downlink_encoder import MAX_DOWN, encode_line, encode_message, json_size, longest_fit
+from tsudoi.protocol.client.downlink_encoder import (
+    MAX_DOWN,
+    NATIVE,
+    encode_line,
+    encode_message,
+    json_size,
+    longest_fit,
+)
 from tsudoi.protocol.client.phrases import Phrase, phrase
 from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.names import SERVER_NAME
 from tsudoi.protocol.visible_characters import boundary
+from tsudoi.protocol.web.replies import publication
 
 ACTION_MARK = "* "
 _FRAME = 128
@@ -26,6 +34,8 @@ _SPACE = re.compile(r"\s")
 
 def encode_notice(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> bytes:
     """Return the datagram of a notice: its name and values for NATIVE, its words for all other forms."""
+    if style.form is DownForm.WEB:
+        return publication(room, encode_notice(NATIVE, room, notice, values, words))
     if style.form is not DownForm.NATIVE:
         return encode_message(style, room, 0, SERVER_NAME, words)
     fields = _fields(notice, values, words)
@@ -63,7 +73,7 @@ def said_limit(sender: str, receiver: str = "") -> int:
 
 def notice_size(style: DownStyle, room: str, notice: str, values: dict[str, Any], words: str) -> int:
     """Return the bytes that `encode_notice` would need without cutting anything."""
-    if style.form is not DownForm.NATIVE:
+    if style.form not in (DownForm.NATIVE, DownForm.WEB):
         return len(encode_message(style, room, 0, SERVER_NAME, words))
     return len(msgspec.json.encode(_fields(notice, values, words)))
 

@@ -1,0 +1,131 @@
+"""Find or make the member that a session is in a room: here, at another gateway, or new; one attempt.
+
+A member is found by its token, which follows from the session's secret, so that an attempt may be repeated.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tsudoi.protocol.backbone import Answer, Create, Granted, Refused, Resume
+from tsudoi.protocol.client.dialects import WEB
+from tsudoi.protocol.client.handshake import refusal_words
+from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.names import hash_token
+from tsudoi.protocol.web.codes import Error
+from tsudoi.protocol.web.commands import SubscribeData
+
+from ..chat.members import Member
+from ..join.conversation import AskToEnter, Declined
+from ..join.enter import Entry
+from .rules import WebRules
+
+_CODES = {
+    Status.ROOM_NOT_FOUND: Error.UNKNOWN_CHANNEL,
+    Status.WRONG_PASSWORD: Error.PERMISSION_DENIED,
+    # Names are checked before: what is left is a ban, in words.
+    Status.BAD_REQUEST: Error.PERMISSION_DENIED,
+    Status.ROOM_EXISTS: Error.INTERNAL,
+    Status.BUSY: Error.TOO_MANY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who enters."""
+
+    ip: str
+    name: str
+    """In normal form; may be empty if there is a signed token."""
+    signed: str
+    """A signed token, or empty."""
+    language: Literal["", "en", "ja"]
+    """Empty: the listener's."""
+
+
+class Entering:
+    """One attempt; one of two callbacks is called once, at once or when the broker has answered."""
+
+    def __init__(
+        self,
+        rules: WebRules,
+        who: Identity,
+        room: str,
+        token: str,
+        data: SubscribeData,
+        on_member: Callable[[Member, bool, float], None],
+        on_error: Callable[[Error, str], None],
+    ) -> None:
+        """Prepare; `on_member` is told the member, whether it is new, and the time."""
+        self._rules = rules
+        self._who = who
+        self._room = room
+        self._token = token
+        self._data = data
+        self._on_member = on_member
+        self._on_error = on_error
+        self._wall_now = 0.0
+
+    def begin(self, now: float, wall_now: float) -> None:
+        """Begin; `wall_now` is seconds since 1970."""
+        self._wall_now = wall_now
+        token = self._token.encode()
+        member = self._rules.core.streams.find(token)
+        if member is None:
+            # Without an IP address: a secret that came over a connection is not forged, and phones change theirs.
+            self._rules.routes.ask_about(self._room, Resume(hash_token(token)), now, self._resumed)
+        elif member.leaving:
+            self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
+        else:
+            self._on_member(member, False, now)
+
+    def _resumed(self, answer: Answer | None, now: float) -> None:
+        match answer:
+            case Granted():
+                member = self._rules.core.streams.resume(answer, self._token.encode(), now)
+                if member is None or member.leaving:
+                    self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
+                else:
+                    self._on_member(member, False, now)
+            case Refused(Status.ROOM_NOT_FOUND):
+                self._enter(Operation.JOIN, now)
+            case _:
+                self._on_error(Error.INTERNAL, "the broker is away or busy: try again")
+
+    def _enter(self, operation: Operation, now: float) -> None:
+        rules, who, password = self._rules.entry, self._who, self._data.password or None
+        if who.signed and rules.verifier is not None:
+            # In front of the password, so that a token without a name goes with the one that the client has given.
+            password = f"{who.signed} {password or ''}"
+        verdict = rules.quotas.request(who.ip, now)
+        listener = self._rules.listener
+        if who.language:
+            listener = replace(listener, language=who.language)
+        entry = Entry(rules, listener, who.ip, verdict)
+        request = AskToEnter(WEB, operation, self._room, who.name, password, None)
+        question = entry.decide(request, now, self._wall_now, self._token)
+        if isinstance(question, Create):  # or Join
+            self._rules.routes.ask_about(
+                self._room, question, now, lambda answer, now: self._answered(entry, operation, answer, now)
+            )
+        elif question is None:
+            self._on_error(Error.TOO_MANY, "your address asks too often")
+        else:
+            self._decline(question)
+
+    def _answered(self, entry: Entry, operation: Operation, answer: Answer | None, now: float) -> None:
+        outcome = entry.answered(answer, now)
+        if entry.member is not None:
+            entry.token_sent()  # its client knows the token: it follows from the session
+            self._on_member(entry.member, True, now)
+            return
+        assert isinstance(outcome, Declined)
+        if outcome.status is Status.ROOM_NOT_FOUND and operation is Operation.JOIN and self._data.create:
+            self._enter(Operation.CREATE, now)
+        else:
+            self._decline(outcome)
+
+    def _decline(self, declined: Declined) -> None:
+        reason = declined.counted_as or declined.status.name.lower()
+        self._rules.entry.counters.refusals[reason] += 1
+        self._on_error(_CODES[declined.status], refusal_words(declined.status, declined.detail))

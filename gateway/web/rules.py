@@ -1,0 +1,44 @@
+"""What all sessions of a gateway share, and the limits on each."""
+
+from dataclasses import dataclass
+
+from tsudoi.protocol.client.dialects import WEB
+
+from ..chat.dispatch import ChatCore
+from ..config import Listener
+from ..join.enter import EntryRules
+from ..link.routes import Routes
+
+MAX_ROOMS = 64
+"""Rooms of one connection."""
+FRAMES_S, FRAMES = 1_000.0, 2_000.0
+"""Frames of a connection, a second and at once: as a member's messages."""
+QUESTIONS_S, QUESTIONS = 5.0, 100.0
+"""Questions of a connection (subscribe, history, presence, rpc), a second and at once: a page that opens asks three for
+each of its rooms."""
+PING_S, PONG_S = 25, 10.0
+"""How often the server pings, and how long a client may take to answer."""
+
+
+_LISTENER = Listener("", 0, WEB.name)
+
+
+@dataclass(frozen=True, slots=True)
+class WebRules:
+    """What sessions need."""
+
+    entry: EntryRules
+    routes: Routes
+    """To the brokers."""
+    version: str
+    """Of this program, which the connect reply tells."""
+
+    @property
+    def listener(self) -> Listener:
+        """How members are served, as they would be at a TCP listener without options of its own."""
+        return _LISTENER
+
+    @property
+    def core(self) -> ChatCore:
+        """The chat core."""
+        return self.entry.core

@@ -1,0 +1,379 @@
+"""Members by WebSocket, with a client library that we did not write: real processes, `centrifuge-python`."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from centrifuge import (
+    Client,
+    ClientEventHandler,
+    DisconnectedContext,
+    ErrorContext,
+    PublicationContext,
+    SubscribedContext,
+    SubscriptionErrorContext,
+    SubscriptionEventHandler,
+    UnsubscribedContext,
+)
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+import tsudoi
+from tests.support.services import HEAR_S, Broker, Gateway, at
+from tests.support.services import hear as hear_up_to
+from tsudoi.protocol.web.codes import Close
+
+HERE = "127.0.0.1"
+WEB = ("--notices", "on", "--web", f"{HERE}:0")
+
+
+class Heard(SubscriptionEventHandler):  # type: ignore[misc]
+    """What a subscription tells its application."""
+
+    def __init__(self) -> None:
+        self.pubs: list[tuple[int, dict[str, Any]]] = []
+        self.subscribed: list[SubscribedContext] = []
+        self.ended: list[UnsubscribedContext] = []
+        self.errors: list[SubscriptionErrorContext] = []
+
+    async def on_publication(self, ctx: PublicationContext) -> None:
+        self.pubs.append((ctx.pub.offset, ctx.pub.data))
+
+    async def on_subscribed(self, ctx: SubscribedContext) -> None:
+        self.subscribed.append(ctx)
+
+    async def on_unsubscribed(self, ctx: UnsubscribedContext) -> None:
+        self.ended.append(ctx)
+
+    async def on_error(self, ctx: SubscriptionErrorContext) -> None:
+        self.errors.append(ctx)
+
+    def texts(self) -> list[str]:
+        """The texts of messages, in the order in which they came."""
+        return [data["text"] for _, data in self.pubs if "from" in data]
+
+
+class Events(ClientEventHandler):  # type: ignore[misc]
+    """What a client tells its application."""
+
+    def __init__(self) -> None:
+        self.closed: list[DisconnectedContext] = []
+        self.errors: list[ErrorContext] = []
+
+    async def on_disconnected(self, ctx: DisconnectedContext) -> None:
+        self.closed.append(ctx)
+
+    async def on_error(self, ctx: ErrorContext) -> None:
+        self.errors.append(ctx)
+
+
+class Person:
+    """A client that somebody else wrote, in one room."""
+
+    def __init__(self, address: tuple[str, int], name: str, *, scheme: str = "ws", **options: Any) -> None:
+        self.events, self.heard = Events(), Heard()
+        url = f"{scheme}://{address[0]}:{address[1]}/connection/websocket"
+        data = {"name": name, "session": secrets.token_hex(16)}
+        self.client = Client(url, self.events, data=data, max_reconnect_delay=0.5, proxy=None, **options)
+        self._last = 0
+
+    async def enter(self, room: str, **data: Any) -> "Person":
+        self.room = self.client.new_subscription(room, self.heard, data=data or None, max_resubscribe_delay=0.5)
+        await self.client.connect()
+        await self.room.subscribe()
+        async with asyncio.timeout(HEAR_S):
+            await self.room.ready()
+        return self
+
+    async def say(self, text: str) -> None:
+        """Say a line, again until it is known to be kept."""
+        self._last += 1
+        await self.say_as(text, self._last)
+
+    async def say_as(self, text: str, number: int) -> None:
+        async with asyncio.timeout(HEAR_S):
+            while True:
+                with contextlib.suppress(Exception):
+                    await self.room.publish({"text": text, "number": number}, timeout=2.0)
+                    return
+                await asyncio.sleep(0.1)
+
+
+async def until(done: Callable[[], object]) -> None:
+    async with asyncio.timeout(HEAR_S):
+        while not done():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def people(*persons: Person) -> AsyncIterator[None]:
+    """Disconnect them at the end."""
+    try:
+        yield
+    finally:
+        for person in persons:
+            await person.client.disconnect()
+        # The library closes its sockets in tasks of its own.
+        await until(lambda: not any(person.client._background_tasks for person in persons))
+        await asyncio.sleep(0)
+
+
+def address_of(gateway: Gateway) -> tuple[str, int]:
+    (address,) = gateway.addresses("web")
+    return address
+
+
+def test_clients_of_another_make_chat_with_members_by_datagrams(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        alice, bob = (Person(address_of(gateway), name) for name in ("alice", "ボブ"))
+        async with people(alice, bob), await tsudoi.create("部屋1", name="carol", server=at(gateway)) as carol:
+            await alice.enter("部屋1")
+            await bob.enter("部屋1")
+            await alice.say("from a browser")
+            await hear_up_to(carol, "from a browser")
+            await carol.say("from a terminal")
+            await until(lambda: "from a terminal" in bob.heard.texts())
+            await bob.say("/msg carol 内緒")
+            async with asyncio.timeout(HEAR_S):
+                async for event in carol:
+                    if isinstance(event, tsudoi.Private):
+                        assert (event.sender, event.text) == ("ボブ", "内緒")
+                        break
+            assert alice.heard.texts() == bob.heard.texts() == ["from a browser", "from a terminal"]
+            offsets = [offset for offset, _ in alice.heard.pubs if offset]
+            assert offsets == sorted(set(offsets))
+            assert [person.name for person in await carol.who()] == ["carol", "alice", "ボブ"]
+            present = await alice.room.presence()
+            assert present.clients["carol"].conn_info["host"] is True
+            history = await bob.room.history(limit=100)
+            assert [pub.data["text"] for pub in history.publications if "from" in pub.data] == alice.heard.texts()
+            await bob.room.unsubscribe()
+            await until(lambda: any(data.get("notice") == "left" for _, data in alice.heard.pubs))
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.parametrize("how", ["one command", "a broker of its own"])
+def test_after_a_killed_gateway_nothing_is_lost_and_nothing_doubled(tmp_path: Path, how: str) -> None:
+    """The gateway is killed while three members speak; each says its line again until it knows that it is kept."""
+
+    async def scenario(gateway: Gateway) -> None:
+        port = address_of(gateway)
+        persons = [Person(port, name) for name in ("alice", "bob", "carol")]
+        async with people(*persons):
+            for person in persons:
+                await person.enter("den", create=True)
+            before = [person.heard.subscribed[0].data["name"] for person in persons]
+
+            async def speak(person: Person, name: str) -> None:
+                for number in range(60):
+                    await person.say(f"{name} {number}")
+                    await asyncio.sleep(0.02)
+
+            async def kill() -> None:
+                await asyncio.sleep(0.4)
+                gateway.kill()
+                await asyncio.sleep(0.3)
+                await asyncio.to_thread(gateway.start)
+
+            await asyncio.gather(kill(), *(speak(person, name) for person, name in zip(persons, before, strict=True)))
+            everything = sorted(f"{name} {number}" for name in before for number in range(60))
+            for person in persons:
+                await until(lambda person=person: len(person.heard.texts()) >= len(everything))  # type: ignore[misc]
+                assert sorted(person.heard.texts()) == everything
+                assert person.heard.texts() == persons[0].heard.texts()
+                again = person.heard.subscribed[1:]
+                assert again
+                assert all(ctx.was_recovering and ctx.recovered for ctx in again)
+                assert {ctx.data["name"] for ctx in again} <= set(before)
+                offsets = [offset for offset, _ in person.heard.pubs if offset]
+                assert offsets == sorted(set(offsets))
+
+    with contextlib.ExitStack() as stack:
+        web = ("--web", f"{HERE}:{free_port()}")
+        if how == "one command":
+            gateway = stack.enter_context(Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True))
+        else:
+            broker = stack.enter_context(Broker(tmp_path / "rooms.sqlite"))
+            gateway = stack.enter_context(Gateway(*web, broker=broker, doors=["auto"], steady=True))
+        asyncio.run(scenario(gateway))
+
+
+def test_a_gap_is_told_truthfully(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        alice, bob = Person(address_of(gateway), "alice"), Person(address_of(gateway), "bob")
+        async with people(alice, bob):
+            await alice.enter("den", create=True)
+            await bob.enter("den")
+            await bob.say("before")
+            await until(lambda: "before" in alice.heard.texts())
+            last = alice.heard.pubs[-1][0]
+            await alice.client.disconnect()
+            for number in range(300):
+                await bob.say(f"{number}")
+            # The log is trimmed now and then.
+            async with asyncio.timeout(HEAR_S):
+                while True:
+                    await alice.client.connect()
+                    await alice.room.ready()
+                    found = alice.heard.subscribed[-1]
+                    if not found.recovered:
+                        break
+                    alice.heard.pubs.clear()
+                    alice.room._offset, alice.room._recover = last, True
+                    await alice.client.disconnect()
+                    await asyncio.sleep(0.5)
+            lost = found.data["lost"]
+            assert lost["from"] == last + 1
+            await until(lambda: "299" in alice.heard.texts())
+            assert alice.heard.pubs[0][0] == lost["to"] + 1
+            count = lost["to"] - lost["from"] + 1
+            assert alice.heard.texts() == [f"{number}" for number in range(count, 300)]
+
+    with (
+        Broker(tmp_path / "rooms.sqlite", "--log-entries", "100") as broker,
+        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+    ):
+        asyncio.run(scenario(gateway))
+
+
+def free_port() -> int:
+    with socket.create_server((HERE, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def test_the_page_is_served_and_other_pages_may_not_connect(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        host, port = address_of(gateway)
+        url = f"ws://{host}:{port}/connection/websocket"
+
+        def fetch() -> tuple[int, str]:
+            with urllib.request.urlopen(f"http://{host}:{port}/", timeout=HEAR_S) as response:
+                assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
+                return response.status, response.read().decode()
+
+        status, page = await asyncio.to_thread(fetch)
+        assert status == 200
+        assert "<title>tsudoi</title>" in page
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url, origin="https://evil.example", proxy=None)  # type: ignore[arg-type]
+        assert refused.value.response.status_code == 403
+        for origin in (f"http://{host}:{port}", "https://chat.example"):
+            async with connect(url, origin=origin, proxy=None) as socket:  # type: ignore[arg-type]
+                await socket.send('{"id":1,"connect":{"data":{"name":"alice"}}}')
+                assert '"id":1,"connect"' in str(await socket.recv())
+
+    with Gateway(*WEB, "--web-origin", "https://chat.example", data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+def test_by_tls_and_with_workers(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert(HERE)
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    (tmp_path / "key.pem").chmod(0o600)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+
+    async def scenario(gateway: Gateway) -> None:
+        persons = [Person(address_of(gateway), f"m{n}", scheme="wss", ssl_context=context) for n in range(6)]
+        async with people(*persons):
+            for person in persons:
+                await person.enter("den", create=True)
+            for person in persons:
+                await person.say("hello")
+            await until(lambda: all(len(person.heard.texts()) == 6 for person in persons))
+
+    files = ("--tls-cert", str(tmp_path / "cert.pem"), "--tls-key", str(tmp_path / "key.pem"))
+    flags = ("--web", f"{HERE}:0,tls=on", *files)
+    with Gateway(*flags, "--workers", "2", data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+def test_clients_are_told_to_come_back_when_the_server_stops(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        host, port = address_of(gateway)
+        async with connect(f"ws://{host}:{port}/connection/websocket", proxy=None) as socket:
+            await socket.send('{"id":1,"connect":{"data":{"name":"alice"}}}')
+            await socket.recv()
+            stopping = asyncio.create_task(asyncio.to_thread(gateway.stop))
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.recv()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == Close.SHUTDOWN
+        await stopping
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+def test_one_that_reads_too_slowly_is_closed_and_the_others_hear_all(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        address = address_of(gateway)
+        alice, bob = Person(address, "alice"), Person(address, "bob")
+        reader, writer = await asyncio.open_connection(*address, limit=1)
+        stopped = writer.get_extra_info("socket")
+        stopped.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with people(alice, bob):
+            await alice.enter("den", create=True)
+            await bob.enter("den")
+            writer.write(
+                b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+            )
+            for text in ('{"id":1,"connect":{"data":{"name":"slow"}}}', '{"id":2,"subscribe":{"channel":"den"}}'):
+                # Masked with zeros.
+                writer.write(bytes((0x81, 0x80 | len(text))) + bytes(4) + text.encode())
+            await until(lambda: any(data.get("name") == "slow" for _, data in alice.heard.pubs))
+            count = 1_000
+            for number in range(count):
+                await alice.room.publish({"text": f"{number} " + "x" * 3_000})
+            await until(lambda: len(bob.heard.texts()) == count)
+            assert [text.split()[0] for text in bob.heard.texts()] == [f"{number}" for number in range(count)]
+            # It is closed: its end comes after what the system still holds.
+            async with asyncio.timeout(HEAR_S):
+                with contextlib.suppress(ConnectionError):
+                    while await reader.read(65_536):
+                        pass
+            assert "tsudoi_gateway_web_slow_total 1.0" in await asyncio.to_thread(metrics, gateway)
+        writer.close()
+
+    def metrics(gateway: Gateway) -> str:
+        with urllib.request.urlopen(f"http://{HERE}:{port}/metrics", timeout=HEAR_S) as response:
+            return str(response.read().decode())
+
+    port = free_port()
+    with Gateway(*WEB, "--http", f"{HERE}:{port}", data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+def test_a_port_that_is_taken_is_no_error_by_default_and_one_that_was_asked_for_is(tmp_path: Path) -> None:
+    with socket.create_server((HERE, 0)) as taken:
+        address = f"{HERE}:{taken.getsockname()[1]}"
+        with pytest.raises(Exception, match="can not listen on TCP"), Gateway("--web", address, data=tmp_path):
+            pass
+
+
+def test_stranger_requests_are_answered_or_closed(tmp_path: Path) -> None:
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        host, port = address_of(gateway)
+        with pytest.raises(urllib.error.HTTPError) as missing:
+            urllib.request.urlopen(f"http://{host}:{port}/etc/passwd", timeout=HEAR_S)
+        assert missing.value.code == 404
+        for raw in (b"\x16\x03\x01\x02\x00\x01", b"GET\r\n\r\n", b"SSH-2.0-x\r\n"):
+            with socket.create_connection((host, port), HEAR_S) as strange:
+                strange.sendall(raw)
+                strange.shutdown(socket.SHUT_WR)
+                while strange.recv(4096):
+                    pass
