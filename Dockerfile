@@ -25,7 +25,8 @@ LABEL org.opencontainers.image.title="tsudoi" \
 # The places of docker-compose.yml's volumes, which take their owner from here.
 RUN groupadd --gid 10001 tsudoi \
  && useradd --uid 10001 --gid tsudoi --no-create-home --home-dir /data --shell /usr/sbin/nologin tsudoi \
- && install --directory --owner tsudoi --group tsudoi --mode 0750 /data /keys /keys/gateways /key /public
+ && install --directory --owner tsudoi --group tsudoi --mode 0750 /data /keys /keys/gateways /key /public \
+    /operator /passwords /password
 COPY --from=build /opt/tsudoi /opt/tsudoi
 ENV PATH=/opt/tsudoi/bin:$PATH \
     PYTHONPATH=/opt/tsudoi/app \

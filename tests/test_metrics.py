@@ -142,9 +142,16 @@ def test_values_of_labels_that_are_asked_for_are_told(reader: str) -> None:
 def test_what_observes_asks_every_service_where_it_listens() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     scrape = yaml.safe_load((ROOT / "docs/prometheus.yml").read_text(encoding="utf-8"))
-    targets = scrape["scrape_configs"][0]["static_configs"][0]["targets"]
-    programs = {name for name, each in compose["services"].items() if name.startswith(("gateway", "broker"))}
-    assert {target.partition(":")[0] for target in targets} == programs
+    (job,) = scrape["scrape_configs"]
+    targets = job["static_configs"][0]["targets"]
+    assert [target.partition(":")[0] for target in targets] == [
+        name for name in compose["services"] if name.startswith("gateway")
+    ]
+    (brokers,) = job["dns_sd_configs"]
+    assert (brokers["names"], brokers["port"]) == (["broker"], 9080)
+    for broker in ("broker1", "broker2"):
+        assert compose["services"][broker]["networks"]["backbone"]["aliases"] == ["broker"]
+        assert compose["services"][broker]["environment"]["TSUDOI_BROKER_HTTP"] == "0.0.0.0:9080"
     image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "TSUDOI_HTTP=0.0.0.0:9080" in image
     assert compose["services"]["broker"]["environment"]["TSUDOI_BROKER_HTTP"] == "0.0.0.0:9080"

@@ -42,7 +42,7 @@ def copy_store(source: Path, target: Database) -> Copied:
         SettingError: there is no such store, or one can not be used; nothing is changed.
         StoreInUse: a broker has one open; nothing is changed.
         StoreError: the source can not be read, or the database did not keep all. The copy can be begun again; the
-            source's rooms may begin a new epoch, whoever opens it next.
+            source's rooms may begin a new epoch when it is opened next.
     """
     if not source.is_file():
         raise SettingError(f"there is no store {source}")

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Start Patroni in a container whose host name is PATRONI_NAME, with the passwords in /passwords.
+set -eu
+PATRONI_SUPERUSER_PASSWORD=$(cat /passwords/superuser)
+PATRONI_REPLICATION_PASSWORD=$(cat /passwords/replication)
+TSUDOI_PASSWORD=$(cat /passwords/tsudoi)
+PATRONI_RESTAPI_CONNECT_ADDRESS=$PATRONI_NAME:8008
+PATRONI_POSTGRESQL_CONNECT_ADDRESS=$PATRONI_NAME:5432
+export PATRONI_SUPERUSER_PASSWORD PATRONI_REPLICATION_PASSWORD TSUDOI_PASSWORD
+export PATRONI_RESTAPI_CONNECT_ADDRESS PATRONI_POSTGRESQL_CONNECT_ADDRESS
+exec patroni /etc/patroni/patroni.yml
