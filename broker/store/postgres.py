@@ -140,8 +140,8 @@ class PostgresStore:
             with self._mutex:
                 grown = logs.to_trim(keep, TRIM_ROOMS)
             values = (shard, term), logs.aged_ms, grown, keep, before_ms, TRIM_ROOMS, TRIM_ROWS
-            if (rows := self._link.trim(registration, *values)) is None:
-                continue
+            if not (rows := self._link.trim(registration, *values)):
+                continue  # a commit is in its way, or the shard is another broker's by now
             left = {room: first for room, first, is_left in rows if is_left}
             with self._mutex:
                 logs.trimmed(grown, left.pop(None), left)

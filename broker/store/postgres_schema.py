@@ -190,7 +190,7 @@ BEGIN
     PERFORM set_config('lock_timeout', '100ms', true);
     PERFORM 1 FROM shards WHERE shard = _shard AND term = _held.term;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'another broker owns the rooms';
+        RETURN;  -- this broker has given the shard away since it chose to trim it
     END IF;
     SELECT max(since_ms) + 1 FROM (SELECT since_ms FROM log WHERE shard = _shard AND since_ms >= _since_ms
         AND since_ms < _before_ms ORDER BY since_ms LIMIT _rooms) aged HAVING count(*) = _rooms INTO _until_ms;

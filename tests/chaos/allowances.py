@@ -97,8 +97,9 @@ class Allowances:
 
     def _is_contested(self, sent: Sent) -> bool:
         """Say whether another gateway may have asked for the sender before, and got it as this one was away."""
+        since = self._unreported_since(sent.at) - ASKS_S  # a question waits while the broker is away
         elsewhere = any(
-            uplink.client == sent.client and uplink.gateway != sent.gateway and sent.at - ASKS_S < uplink.at < sent.at
+            uplink.client == sent.client and uplink.gateway != sent.gateway and since < uplink.at < sent.at
             for uplink in self._history.uplinks
         )
         return elsewhere and any(

@@ -260,6 +260,19 @@ def test_what_came_while_the_broker_was_away_is_to_be_accepted_later() -> None:
     assert count_kinds(check(history)) == {"not accepted": 1}
 
 
+def test_a_gateway_whose_member_another_one_may_have_got_from_a_broker_that_came_back_need_not_accept() -> None:
+    history = a_history()
+    history.sent.append(Sent(START + 9, 11, text_of(11, 500), 1))
+    history.uplinks.append(Uplink(START + 2.95, 11, 0))
+    history.uplinks.append(Uplink(START + 3.0, 11, 1))
+    history.sent.append(Sent(START + 3.0, 11, text_of(11, 501), 1))
+    taken = Entry(0, EntryKind.SAID, 11, "user11", text_of(11, 501), 0, int((START + 3) * 1000))
+    put(history, history.log[1].entries[-1].offset, taken)
+    assert count_kinds(check(history))["not accepted"] == 1
+    history.outages.append(Outage("kill", "broker", START + 2.5, START + 12))
+    assert count_kinds(check(history))["not accepted"] == 0
+
+
 def test_what_waits_for_the_broker_may_come_after_the_rooms_end() -> None:
     history = a_history()
     last = history.log[1].entries[-1]

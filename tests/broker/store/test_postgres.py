@@ -5,6 +5,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import asyncpg
 import pytest
@@ -13,6 +14,8 @@ from broker.store import postgres as postgres_store
 from broker.store import postgres_lease, postgres_rows
 from broker.store.interface import Batch, Chunk, MemberRow, PostRow, Snapshot
 from broker.store.postgres import PostgresStore
+from broker.store.postgres_lease import Registration
+from broker.store.postgres_link import Link
 from broker.store.sharing import View
 from tests.support import postgres
 from tests.support.sharing_broker import SharingBroker
@@ -264,6 +267,28 @@ def test_a_trim_does_not_wait_for_a_commit_and_holds_none_up(server: postgres.In
         with locked(url, "SELECT * FROM shards FOR UPDATE"):
             assert broker.store.trim(1, 0) == {7: 2}
         assert broker.losses == []
+
+
+def test_a_trim_passes_over_a_shard_that_was_given_away_meanwhile(
+    server: postgres.Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.empty()
+    trim = Link.trim
+
+    def trim_late(link: Link, registration: Registration, *values: Any) -> list[Any] | None:
+        if link is not other_link:
+            broker.store.give([1])
+            other.serve_when_free(1)
+        return trim(link, registration, *values)
+
+    monkeypatch.setattr(Link, "trim", trim_late)
+    with sharing(url, False) as broker, contextlib.closing(PostgresStore(url, requires_synchronous=False)) as store:
+        other, other_link = SharingBroker(store), store._link
+        broker.serve(1)
+        broker.store.commit(Batch(chunks=chunks(7, 1, 2), shard=1))
+        assert broker.store.trim(1, 0) == {}
+        assert broker.losses == []
+        assert other.store.trim(1, 0) == {7: 2}
 
 
 def test_changes_of_a_new_database_find_their_rows_by_key(server: postgres.Instance) -> None:

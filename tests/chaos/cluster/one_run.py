@@ -16,16 +16,16 @@ import uvloop
 
 from scenarios.process import ProcessError
 from tests.chaos.checker import check
-from tests.chaos.clients import key_of
 from tests.chaos.cluster.database import Database
 from tests.chaos.cluster.expulsions import expelled
 from tests.chaos.cluster.faults import ClusterFaults
 from tests.chaos.cluster.machines import Machines
 from tests.chaos.cluster.network import Network
+from tests.chaos.cluster.pauses import longest_pause_s
 from tests.chaos.cluster.plan import draw
-from tests.chaos.cluster.posters import FIRST_ID, unkept
+from tests.chaos.cluster.posters import unkept
 from tests.chaos.evidence import Violation
-from tests.chaos.history import FOREVER, History
+from tests.chaos.history import History
 from tests.chaos.runner import Runner
 
 SETTLE_S = 25.0
@@ -53,7 +53,7 @@ class Outcome:
     """Looks at the shards' terms and owners that count."""
     faults: dict[str, int] = field(default_factory=dict)
     pause_s: float = 0.0
-    """The longest time from a member's message to a gateway until a broker took it."""
+    """See `pauses.py`."""
     took_s: float = 0.0
 
 
@@ -100,13 +100,6 @@ def _stacks() -> str:
     for task in asyncio.all_tasks():
         task.print_stack(file=file)
     return file.getvalue()
-
-
-def longest_pause_s(history: History) -> float:
-    sent_at = {key_of(sent.text.encode()): sent.at for sent in history.sent if sent.client < FIRST_ID}
-    entries = (entry for room in history.log.values() for entry in room.entries)
-    waited = (entry.at_ms / 1000 - sent_at.get(key_of(entry.text.encode()), FOREVER) for entry in entries)
-    return max(waited, default=0.0)
 
 
 def main(seed: int, lasts: float, brokers: int, directory: Path, template: Path, keep: Path) -> None:
