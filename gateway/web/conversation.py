@@ -184,9 +184,12 @@ def _text(status: int, words: str, **headers: str) -> Response:
 
 
 def _file(file: PageFile, request: Request) -> Response:
-    cached = (("ETag", file.tag), ("Cache-Control", "no-cache"))
+    cached = (("ETag", file.tag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding"))
     if file.tag in request.headers.get_all("If-None-Match"):
         response = _response(304, b"", *cached)
         del response.headers["Content-Length"]
         return response
+    accepted = ",".join(request.headers.get_all("Accept-Encoding")).split(",")
+    if "gzip" in map(str.strip, accepted):
+        return _response(200, file.zipped, ("Content-Type", file.kind), ("Content-Encoding", "gzip"), *cached)
     return _response(200, file.body, ("Content-Type", file.kind), *cached)

@@ -1,0 +1,110 @@
+// From a publication to a line of the timeline; which lines stand together; where a text has links. Pure.
+
+/** Notices that stand apart from the conversation: answers to this member alone. */
+const ANSWERS = new Set(['answer', 'who', 'rooms', 'bans', 'history', 'help']);
+const GROUP_MS = 5 * 60_000;
+
+/**
+ * Return the line of a publication: kind 'said', 'acted', 'whisper', 'event', 'answer' or 'announced'.
+ *
+ * `n` is its offset in `epoch`, 0 for what is no entry. A line that this member has numbered keeps the key that it had
+ * while it was grey. `now` is the time of what has none, `serial` makes its key.
+ */
+export function lineOf(publication, epoch, myName, now, serial = 0) {
+  const { data, offset = 0, time = now } = publication;
+  const n = offset || data.n || 0;
+  const line = { n, epoch, time, from: '', text: String(data.text ?? ''), number: 0, to: '' };
+  line.key = n ? `n${epoch}:${n}` : `a${serial}`;
+  if (typeof data.from === 'string') {
+    const mine = data.from === myName && data.number > 0;
+    return { ...line, kind: 'said', from: data.from, number: data.number ?? 0, key: mine ? `p${data.number}` : line.key };
+  }
+  switch (data.notice) {
+    case 'acted':
+      return { ...line, kind: 'acted', from: data.name, text: data.said };
+    case 'whispered':
+      return { ...line, kind: 'whisper', from: data.name, to: data.to, text: data.said };
+    case 'announced':
+      return { ...line, kind: 'announced' };
+    default:
+      return { ...line, kind: ANSWERS.has(data.notice) ? 'answer' : 'event' };
+  }
+}
+
+/** Return whether a line goes on what the one before began: the same speaker, within five minutes. */
+export function continues(line, before) {
+  return (
+    line.kind === 'said' &&
+    before?.kind === 'said' &&
+    line.from === before.from &&
+    line.time - before.time < GROUP_MS &&
+    isSameDay(line.time, before.time)
+  );
+}
+
+/** Return whether two times are on one day, where the reader is. */
+export function isSameDay(one, other) {
+  return new Date(one).toDateString() === new Date(other).toDateString();
+}
+
+/** Return whether somebody's line names this member, or is to it alone. */
+export function mentions(line, myName) {
+  if (line.from === myName) return false;
+  if (line.kind === 'whisper') return true;
+  if (line.kind !== 'said' && line.kind !== 'acted') return false;
+  return namesIn(line.text, myName);
+}
+
+function namesIn(text, name) {
+  const where = text.normalize('NFKC').toLowerCase();
+  const what = name.normalize('NFKC').toLowerCase();
+  if (!what) return false;
+  // A Latin name must not be a part of a word; Japanese has no gaps between words.
+  const isWord = (char) => char !== undefined && /[a-z0-9_]/.test(char);
+  for (let at = where.indexOf(what); at >= 0; at = where.indexOf(what, at + 1)) {
+    const inside = isWord(where[at - 1]) && isWord(what[0]);
+    const goesOn = isWord(where[at + what.length]) && isWord(what.at(-1));
+    if (!inside && !goesOn) return true;
+  }
+  return false;
+}
+
+const ADDRESS = /\bhttps?:\/\/[^\s<>"「」『』（）、。]+/gi;
+
+/** Return a text in pieces, {text} or {text, href}; only http and https become links. */
+export function pieces(text) {
+  const found = [];
+  let end = 0;
+  for (const match of text.matchAll(ADDRESS)) {
+    const address = withoutTrailing(match[0]);
+    const href = safeAddress(address);
+    if (!href) continue;
+    if (match.index > end) found.push({ text: text.slice(end, match.index) });
+    found.push({ text: address, href });
+    end = match.index + address.length;
+  }
+  if (end < text.length) found.push({ text: text.slice(end) });
+  return found;
+}
+
+function withoutTrailing(address) {
+  let bare = address.replace(/[.,;:!?'*_~！？]+$/, '');
+  if (bare.endsWith(')') && !bare.includes('(')) bare = bare.slice(0, -1);
+  return bare;
+}
+
+function safeAddress(text) {
+  try {
+    const url = new URL(text);
+    return url.protocol === 'http:' || url.protocol === 'https:' ? url.href : '';
+  } catch {
+    return '';
+  }
+}
+
+/** Return a colour's hue for a name, in degrees; the same everywhere. */
+export function hueOf(name) {
+  let hash = 0;
+  for (const char of name) hash = (Math.imul(hash, 31) + char.codePointAt(0)) >>> 0;
+  return (hash % 24) * 15;
+}

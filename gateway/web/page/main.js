@@ -1,0 +1,209 @@
+// Starts the page: the store, the client, the views, and the events of the window that concern them.
+
+import { Client } from './client.js';
+import { quoted } from './commands.js';
+import { el, setChildren } from './dom.js';
+import { comeBack, keep, leaveBehind, linkTo, readFragment, restore } from './keep.js';
+import { START, reduce } from './state.js';
+import { Composer } from './view-composer.js';
+import { Enter } from './view-enter.js';
+import { Header } from './view-header.js';
+import { Rooms } from './view-rooms.js';
+import { Roster } from './view-roster.js';
+import { Timeline } from './view-timeline.js';
+import { notifies, notifyOf, showTitle, switchNotifications } from './view-title.js';
+import { language } from './words.js';
+
+const KEEP_MS = 300;
+
+const kept = restore(Date.now());
+const asked = readFragment(location.hash);
+const session = kept.session;
+let token = asked.token || kept.token;
+
+const store = {
+  state: { ...START, isLooking: isLooking() },
+  dispatch(action) {
+    const before = store.state;
+    store.state = reduce(before, action);
+    if (store.state === before) return;
+    showTitle(store.state);
+    notifyOf(before, store.state, show);
+    scheduleKeep();
+    scheduleDraw();
+  },
+};
+
+const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+const client = new Client(store, () => ({ session, token, language }), `${scheme}://${location.host}/connection/websocket`);
+
+// --- views ------------------------------------------------------------------------------------------------------------
+
+const enter = new Enter({
+  onEnter({ name, room, password, create }) {
+    const { state } = store;
+    if (room) enterRoom(room, { password, create });
+    if (state.name !== name || state.link === 'off' || state.link === 'refused') client.start(name);
+    else if (!room) client.list();
+  },
+});
+const header = new Header({
+  onRooms: () => open('rooms'),
+  onRoster: () => open('roster'),
+  onLeave: () => client.leave(store.state.active),
+  onUnderstood: (room) => store.dispatch({ type: 'understood', room }),
+  onEnterAgain: (room) => client.enter(room),
+  onNotify: () => switchNotifications().then(draw),
+});
+const timeline = new Timeline({
+  onOlder: () => client.older(store.state.active),
+  onEdit(line) {
+    store.dispatch({ type: 'forgotten', room: store.state.active, number: line.number });
+    composer.put(line.text);
+  },
+  onDiscard: (line) => store.dispatch({ type: 'forgotten', room: store.state.active, number: line.number }),
+});
+const composer = new Composer({
+  onSay(text) {
+    client.say(store.state.active, text);
+    timeline.toEnd();
+  },
+  onPage: (pages) => timeline.page(pages),
+  onEscape: () => timeline.toEnd(),
+});
+const roster = new Roster({
+  onPick(name) {
+    open('');
+    composer.put(`/msg ${quoted(name)} `);
+  },
+  onClose: () => open(''),
+});
+const rooms = new Rooms({ onShow: show, onEnter: (name) => enterRoom(name), onRefresh: () => client.list(), onClose: () => open('') });
+const chat = el('main.chat', {}, header.element, timeline.element, composer.element);
+const doorway = el('main.doorway', {}, enter.element);
+const shade = el('div.shade', { onclick: () => open('') });
+document.documentElement.lang = language;
+
+function draw() {
+  const { state } = store;
+  const room = state.rooms.get(state.active);
+  const isIn = Boolean(room?.myName) && room.phase !== 'refused';
+  const hasRooms = [...state.rooms.values()].some(({ myName }) => myName);
+  const was = document.body.firstChild;
+  setChildren(document.body, [
+    ...(hasRooms || isIn ? [rooms.element] : []),
+    ...(isIn ? [chat, roster.element] : [doorway]),
+    shade,
+  ]);
+  document.body.classList.toggle('alone', !hasRooms);
+  rooms.show(state);
+  if (!isIn) {
+    enter.show(state);
+    return;
+  }
+  header.show({ ...state, isOffline: !navigator.onLine }, room, notifies());
+  timeline.show(room);
+  composer.show(room);
+  roster.show(room);
+  if (was !== document.body.firstChild || shownRoom !== room.name) {
+    shownRoom = room.name;
+    if (matchMedia('(pointer: fine)').matches) composer.focus();
+  }
+}
+let shownRoom = '';
+
+let isScheduled = false;
+function scheduleDraw() {
+  if (isScheduled) return;
+  isScheduled = true;
+  const now = () => {
+    isScheduled = false;
+    draw();
+  };
+  // A hidden page has no frames, and its timers are slow.
+  if (document.hidden) setTimeout(now, 100);
+  else requestAnimationFrame(now);
+}
+
+/** Open a drawer ('rooms', 'roster') of a narrow window, or none. */
+function open(drawer) {
+  const was = document.body.dataset.open;
+  document.body.dataset.open = drawer === was ? '' : drawer;
+  if (drawer) document.getElementById(drawer)?.querySelector('button')?.focus();
+  else if (was === 'rooms') header.roomsButton.focus();
+  else if (was === 'roster') header.rosterButton.focus();
+}
+
+// --- rooms ------------------------------------------------------------------------------------------------------------
+
+function show(room) {
+  open('');
+  store.dispatch({ type: 'shown', room });
+  history.replaceState(null, '', room ? linkTo(room) : location.pathname);
+}
+
+function enterRoom(room, options) {
+  const known = store.state.rooms.get(room);
+  if (known?.phase !== 'in' && known?.phase !== 'away') client.enter(room, options);
+  show(room);
+}
+
+// --- the window -------------------------------------------------------------------------------------------------------
+
+function isLooking() {
+  return document.visibilityState === 'visible' && document.hasFocus();
+}
+
+function lookedAgain() {
+  store.dispatch({ type: 'looked', isLooking: isLooking() });
+}
+
+let keeping = 0;
+function scheduleKeep() {
+  keeping ||= setTimeout(keepNow, KEEP_MS);
+}
+function keepNow() {
+  clearTimeout(keeping);
+  keeping = 0;
+  keep(store.state, session, token);
+}
+
+for (const event of ['focus', 'blur']) window.addEventListener(event, lookedAgain);
+for (const event of ['online', 'focus', 'pageshow', 'resume']) window.addEventListener(event, () => client.wake());
+window.addEventListener('offline', () => { client.wake(); scheduleDraw(); });
+document.addEventListener('visibilitychange', () => {
+  lookedAgain();
+  if (!document.hidden) client.wake();
+  scheduleDraw();
+});
+window.addEventListener('pagehide', () => {
+  keepNow();
+  leaveBehind(store.state, session, Date.now());
+});
+window.addEventListener('pageshow', () => comeBack(session));
+window.addEventListener('hashchange', () => {
+  const { room, token: signed } = readFragment(location.hash);
+  token = signed || token;
+  if (!room) return;
+  if (store.state.name) enterRoom(room);
+  else enter.fill(kept.name, room);
+});
+document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && document.body.dataset.open) open('');
+  if (!event.altKey || (event.key !== 'ArrowUp' && event.key !== 'ArrowDown')) return;
+  const names = [...store.state.rooms.keys()];
+  const step = event.key === 'ArrowDown' ? 1 : -1;
+  if (names.length) show(names.at((names.indexOf(store.state.active) + step) % names.length));
+});
+
+for (const room of kept.rooms) client.enter(room.name, { kept: room });
+if (kept.rooms.length) {
+  if (asked.room) enterRoom(asked.room);
+  else show(kept.active || kept.rooms[0].name);
+  client.start(kept.name);
+} else if (asked.token) {
+  // A signed token out of the address bar, so that it is not shared with the link.
+  history.replaceState(null, '', asked.room ? linkTo(asked.room) : location.pathname);
+}
+draw();
+enter.fill(kept.name, asked.room);

@@ -1,0 +1,93 @@
+// The form by which a person enters: name, room, password; and the rooms that there are.
+
+import { el, personName, setChildren, setText } from './dom.js';
+import { Code } from './wire.js';
+import { words } from './words.js';
+
+export class Enter {
+  #list = null;
+  #room = '';
+
+  /** `onEnter({name, room, password, create})`. */
+  constructor({ onEnter }) {
+    this.onEnter = onEnter;
+    this.name = el('input', { id: 'name', autocomplete: 'nickname', maxlength: 255, required: true, dir: 'auto' });
+    this.room = el('input', { id: 'room', autocomplete: 'off', maxlength: 255, dir: 'auto', 'aria-describedby': 'room-hint' });
+    this.password = el('input', { id: 'password', type: 'password', autocomplete: 'off', 'aria-describedby': 'password-hint' });
+    this.alert = el('p.alert', { role: 'alert' });
+    this.create = el('button', { type: 'button', hidden: true, onclick: () => this.#enter(true) }, words.create);
+    this.rooms = el('ul.room-list');
+    this.listed = el('section', { hidden: true }, el('h2', {}, words.rooms), this.rooms);
+    this.form = el(
+      'form',
+      { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.#enter(false); } },
+      field(words.yourName, this.name),
+      field(words.room, this.room, words.roomHint, 'room-hint'),
+      field(words.password, this.password, words.passwordHint, 'password-hint'),
+      this.alert,
+      el('div.buttons', {}, el('button.primary', {}, words.enter), this.create),
+    );
+    const title = el('h1', {}, 'tsudoi');
+    this.element = el('div.enter', {}, title, el('p', {}, words.about), this.form, this.listed);
+  }
+
+  /** Put in what is known before anything was typed. */
+  fill(name, room) {
+    this.name.value = name;
+    this.room.value = room;
+    (name ? this.room : this.name).focus();
+  }
+
+  show(state) {
+    const room = state.rooms.get(state.active);
+    const inRooms = [...state.rooms.values()].some(({ phase }) => phase === 'in' || phase === 'away');
+    this.name.readOnly = inRooms;
+    if (inRooms) this.name.value = state.name;
+    if (room && room.name !== this.#room) this.room.value = room.name;
+    this.#room = room?.name ?? '';
+    setText(this.alert, alertOf(state, room));
+    const mayCreate = room?.phase === 'refused' && room.code === Code.UNKNOWN_ROOM && this.room.value === room.name;
+    if (mayCreate && this.create.hidden) setTimeout(() => this.create.focus());
+    this.create.hidden = !mayCreate;
+    this.listed.hidden = !state.list;
+    if (state.list !== this.#list) this.#show(state.list, state.rooms);
+  }
+
+  #show(list, mine) {
+    this.#list = list;
+    const others = (list?.rooms ?? []).filter(({ name }) => !mine.has(name));
+    const rows = others.map((row) => roomRow(row, () => { this.room.value = row.name; this.#enter(false); }));
+    setChildren(this.rooms, rows.length ? rows : [el('li', {}, words.noOtherRooms)]);
+  }
+
+  #enter(create) {
+    const name = this.name.value.normalize('NFC').trim();
+    if (!name) {
+      setText(this.alert, words.needName);
+      this.name.focus();
+      return;
+    }
+    const room = this.room.value.normalize('NFC').trim();
+    this.onEnter({ name, room, password: this.password.value, create });
+    this.password.value = '';
+  }
+}
+
+/** Return the row of a room that can be entered. */
+export function roomRow({ name, members, locked }, onEnter) {
+  const about = [words.people(members), locked && words.locked].filter(Boolean).join(', ');
+  return el('li', {}, el('button.room', { type: 'button', onclick: onEnter }, personName(name), ' ', el('small', {}, about)));
+}
+
+function alertOf(state, room) {
+  if (state.link === 'refused') return words.refused(state.why);
+  if (state.link === 'connecting' && state.name) return words.connecting;
+  if (!room) return '';
+  if (room.phase === 'entering') return words.entering;
+  if (room.phase !== 'refused') return '';
+  return room.code === Code.UNKNOWN_ROOM ? words.noSuchRoom(room.name) : words.cannotEnter(room.why);
+}
+
+function field(label, input, hint = '', id = '') {
+  return el('div.field', {}, el('label', { for: input.id }, label), input, hint ? el('small', { id }, hint) : null);
+}

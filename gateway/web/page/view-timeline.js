@@ -1,0 +1,179 @@
+// The timeline: a window of the room's lines, at most 300 elements; it stays where the reader is.
+//
+// A screen reader hears lines that are added at the end while the reader is there, once: it is switched off while a room
+// is opened, and while older lines are put in.
+
+import { el, setChildren, setText } from './dom.js';
+import { continues, isSameDay } from './lines.js';
+import { isCommand } from './room.js';
+import { dayElement, lineElement, newElement } from './view-line.js';
+import { dayName, words } from './words.js';
+
+const MOST = 300;
+const STEP = 100;
+const NEAR_PX = 400;
+const QUIET_MS = 500;
+
+export class Timeline {
+  #room = null;
+  #items = [];
+  #nodes = new Map(); // by key: {node, line, goesOn}
+  #first = 0;
+  #end = 0;
+  #isAtEnd = true;
+  #quiet = 0;
+  #seen = 0; // length of the room when the reader was last at its end
+
+  constructor({ onOlder, onEdit, onDiscard }) {
+    this.handlers = { onOlder, onEdit, onDiscard };
+    this.log = el('div.log', { role: 'log', 'aria-live': 'off', 'aria-relevant': 'additions', tabindex: '0' });
+    this.newest = el('button.newest', { type: 'button', hidden: true, onclick: () => this.toEnd() }, words.newest);
+    this.older = el('button.older', { type: 'button', onclick: () => onOlder() }, words.loadOlder);
+    this.element = el('div.timeline', {}, this.log, this.newest);
+    this.log.addEventListener('scroll', () => this.#scrolled(), { passive: true });
+    new ResizeObserver(() => this.#isAtEnd && this.#settle()).observe(this.log);
+  }
+
+  /** Show a room's lines. */
+  show(room) {
+    const isOther = this.#room?.name !== room.name;
+    const isOlder = !isOther && this.#room.lines[0] !== room.lines[0];
+    if (!isOther && this.#room.lines === room.lines && this.#room.pending === room.pending &&
+        this.#room.newFrom === room.newFrom && this.#room.history === room.history) return;
+    const firstKey = this.#items[this.#first]?.key;
+    const atEnd = isOther || this.#isAtEnd;
+    this.#room = room;
+    this.#items = itemsOf(room);
+    if (isOther) {
+      this.#nodes.clear();
+      this.log.setAttribute('aria-label', words.timeline(room.name));
+    }
+    if (isOther || isOlder) this.#beQuiet();
+    if (atEnd) {
+      this.#end = this.#items.length;
+      this.#first = Math.max(0, this.#end - STEP);
+    } else {
+      const at = this.#items.findIndex(({ key }) => key === firstKey);
+      this.#first = Math.max(0, at);
+      this.#end = Math.min(this.#items.length, Math.max(this.#end + Math.max(0, at - this.#first), this.#first + MOST));
+    }
+    this.#isAtEnd = atEnd;
+    this.#draw();
+  }
+
+  /** Go to the newest line. */
+  toEnd() {
+    this.#beQuiet();
+    this.#isAtEnd = true;
+    this.#end = this.#items.length;
+    this.#first = Math.max(0, this.#end - STEP);
+    this.#draw();
+  }
+
+  /** Scroll by pages, for keys that are pressed elsewhere. */
+  page(pages) {
+    this.log.scrollBy({ top: pages * this.log.clientHeight * 0.85 });
+  }
+
+  #scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    const below = scrollHeight - scrollTop - clientHeight;
+    this.#isAtEnd = below < 40 && this.#end === this.#items.length;
+    if (scrollTop < NEAR_PX && this.#first > 0) {
+      this.#first = Math.max(0, this.#first - STEP);
+      if (!this.#isAtEnd) this.#end = Math.min(this.#end, this.#first + MOST);
+      this.#beQuiet();
+      this.#draw();
+    } else if (below < NEAR_PX && this.#end < this.#items.length) {
+      this.#end = Math.min(this.#items.length, this.#end + STEP);
+      this.#first = Math.max(this.#first, this.#end - MOST);
+      this.#beQuiet();
+      this.#draw();
+    } else if (scrollTop < NEAR_PX && !this.#isAtEnd) {
+      this.handlers.onOlder();
+    }
+    this.#showNewest();
+  }
+
+  #draw() {
+    const anchor = this.#isAtEnd ? null : this.#topmost();
+    const place = anchor?.offsetTop ?? 0;
+    setChildren(this.log, this.#elements());
+    if (this.#isAtEnd) this.#settle();
+    else if (anchor?.isConnected) this.log.scrollTop += anchor.offsetTop - place;
+    this.#showNewest();
+  }
+
+  #settle() {
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  #topmost() {
+    const top = this.log.scrollTop;
+    return [...this.log.children].find((node) => node.offsetTop + node.offsetHeight > top && node.classList.contains('line'));
+  }
+
+  #elements() {
+    const { newFrom, myName, history, phase } = this.#room;
+    const now = Date.now();
+    const found = this.#first > 0 || (phase !== 'in' && !this.#items.length) ? [] : [this.#beginning(history)];
+    const kept = new Map();
+    for (let at = this.#first; at < this.#end; at++) {
+      const line = this.#items[at];
+      const before = this.#items[at - 1];
+      const isNew = newFrom > 0 && line.n >= newFrom && line.epoch === this.#room.epoch && !(before?.n >= newFrom);
+      if (!before || at === this.#first || !isSameDay(before.time, line.time)) {
+        const name = dayName(line.time, now);
+        found.push(this.#once(kept, `d${new Date(line.time).toDateString()}`, name, () => dayElement(name)));
+      }
+      if (isNew) found.push(this.#once(kept, 'new', 0, newElement));
+      const goesOn = !isNew && at > this.#first && continues(shown(line, myName), before && shown(before, myName));
+      const make = () => lineElement(line, { goesOn, myName, ...this.handlers });
+      found.push(this.#once(kept, line.key, line, make, goesOn));
+    }
+    this.#nodes = kept;
+    return found;
+  }
+
+  /** Return the element of a key: the one that is there, if it shows the same. Its content changes in place. */
+  #once(kept, key, line, make, goesOn = false) {
+    let known = this.#nodes.get(key);
+    if (!known) known = { node: make(), line, goesOn };
+    else if (known.line !== line || known.goesOn !== goesOn) {
+      const made = make();
+      known.node.className = made.className;
+      known.node.replaceChildren(...made.childNodes);
+      known = { node: known.node, line, goesOn };
+    }
+    kept.set(key, known);
+    return known.node;
+  }
+
+  #beginning(history) {
+    this.older.disabled = history !== 'more';
+    setText(this.older, { loading: words.loading, all: words.beginning }[history] ?? words.loadOlder);
+    return this.older;
+  }
+
+  #showNewest() {
+    if (this.#isAtEnd) this.#seen = this.#items.length;
+    this.newest.hidden = this.#isAtEnd;
+    const count = this.#items.length - this.#seen;
+    setText(this.newest, count > 0 ? `${words.newest} (${count})` : words.newest);
+  }
+
+  #beQuiet() {
+    this.log.setAttribute('aria-live', 'off');
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => this.log.setAttribute('aria-live', 'polite'), QUIET_MS);
+  }
+}
+
+/** Return the lines that are shown: a command that is being carried out is none. */
+function itemsOf({ lines, pending }) {
+  return [...lines, ...pending.filter((line) => !(isCommand(line.text) && line.state === 'sent'))];
+}
+
+function shown(line, myName) {
+  return line.from || line.kind !== 'said' ? line : { ...line, from: myName };
+}

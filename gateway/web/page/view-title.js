@@ -1,0 +1,59 @@
+// What shows outside the page: its title, its icon, and notifications where they are wanted.
+
+const WANTED = 'tsudoi.notify';
+
+/** Show in title and icon how much is unread. */
+export function showTitle({ rooms, active }) {
+  let unread = 0;
+  let forMe = 0;
+  for (const room of rooms.values()) {
+    unread += room.unread;
+    forMe += room.mentions;
+  }
+  const where = active || 'tsudoi';
+  const title = forMe ? `(@${forMe}) ${where}` : unread ? `(${unread}) ${where}` : where;
+  if (document.title !== title) document.title = title;
+  const icon = unread ? 'icon-unread.svg' : 'icon.svg';
+  const link = document.getElementById('icon');
+  if (link.getAttribute('href') !== icon) link.setAttribute('href', icon);
+}
+
+/** Return whether the person wants notifications; null: this page can not show any. */
+export function notifies() {
+  if (!('Notification' in window) || !window.isSecureContext || Notification.permission === 'denied') return null;
+  return Notification.permission === 'granted' && stored() === 'yes';
+}
+
+/** Switch notifications on or off; asks the browser for permission if need be. */
+export async function switchNotifications() {
+  const wanted = !notifies();
+  if (wanted && Notification.permission !== 'granted') await Notification.requestPermission();
+  try {
+    localStorage.setItem(WANTED, wanted ? 'yes' : 'no');
+  } catch {
+    // Then they are off again after a reload.
+  }
+}
+
+/** Notify of lines for this person that came in while it looked elsewhere. */
+export function notifyOf(before, after, onOpen) {
+  if (!notifies()) return;
+  for (const [name, room] of after.rooms) {
+    if (room.mentions <= (before.rooms.get(name)?.mentions ?? 0)) continue;
+    const line = room.lines.at(-1);
+    const note = new Notification(`${line.from} · ${name}`, { body: line.text, tag: name, icon: 'icon.svg' });
+    note.onclick = () => {
+      window.focus();
+      onOpen(name);
+      note.close();
+    };
+  }
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(WANTED);
+  } catch {
+    return null;
+  }
+}

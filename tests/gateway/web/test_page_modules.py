@@ -1,0 +1,30 @@
+"""The page's modules that decide, by `node --test`: the codec, the rooms' state, lines and commands."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from gateway.web import page_files
+from tests.support.browser import need
+
+TESTS = Path(__file__).with_name("page")
+VECTORS = Path(__file__).parents[2] / "vectors" / "web.json"
+
+
+def test_the_modules_that_decide(tmp_path: Path) -> None:
+    node = shutil.which("node")
+    need(node, "node is not there: apt-get install nodejs")
+    assert node is not None
+    shutil.copytree(page_files.FOLDER, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(TESTS, tmp_path / "tests")
+    shutil.copy(VECTORS, tmp_path / "tests")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    ran = subprocess.run([node, "--test", "tests/"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout
+    assert "# fail 0" in ran.stdout
+    assert "# pass 0" not in ran.stdout
+
+
+def test_a_first_load_is_small() -> None:
+    files = page_files.load().values()
+    assert sum(len(file.zipped) for file in files) <= 60 * 1024

@@ -1,0 +1,278 @@
+"""The page in a real browser, with real processes: Debian's Chromium, driven by Playwright."""
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import expect
+
+import tsudoi
+from scenarios.ports import steady_port
+from tests.support.browser import Tab, Wire, chromium
+from tests.support.services import HEAR_S as PATIENCE_S
+from tests.support.services import Broker, Gateway, at, hear
+
+AXE = Path(AXE_FILE_PATH).read_text(encoding="utf-8")
+HERE = "127.0.0.1"
+WEB = ("--notices", "on", "--web", f"{HERE}:0")
+
+
+def web_of(gateway: Gateway) -> tuple[str, int]:
+    (address,) = gateway.addresses("web")
+    return address
+
+
+async def until_ready(tab: Tab, texts: list[str]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while await tab.texts() != texts:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+def test_two_pages_and_a_member_by_datagrams_chat(tmp_path: Path) -> None:
+    """What a member sends is text and nothing else; Enter of a composition sends nothing."""
+    hostile = '<img src=x onerror="document.title=1"> javascript:alert(1) https://example.com/'
+
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            web = web_of(gateway)
+            alice = await (await Tab.open(browser, web, "部屋")).enter("alice", create=True)
+            bob = await (await Tab.open(browser, web, "部屋", locale="ja-JP")).enter("ボブ")
+            async with await tsudoi.join("部屋", name="carol", server=at(gateway)) as carol:
+                await alice.say("from a page")
+                await bob.sees("from a page")
+                await bob.say("こちらも")
+                await hear(carol, "こちらも")
+                await carol.say(hostile)
+                await alice.sees(hostile)
+                await alice.say("/msg carol psst")
+                await alice.say("/me waves")
+                await expect(bob.page.locator(".line.acted")).to_contain_text("alice waves")
+                texts = ["from a page", "こちらも", hostile]
+                await until_ready(alice, texts)
+                await until_ready(bob, texts)
+                await expect(alice.page.locator(".line.whisper")).to_contain_text("psst")
+                await expect(bob.page.locator(".line.whisper")).to_have_count(0)
+                assert await alice.page.locator(".log img").count() == 0
+                links = alice.page.locator(".log a")
+                assert await links.count() == 1
+                assert await links.get_attribute("rel") == "noopener noreferrer nofollow"
+                await expect(alice.page.locator(".roster .member")).to_have_count(3)
+                await expect(bob.page.locator(".composer .primary")).to_have_text("送信")
+                assert await bob.page.locator(".line.said.waiting").count() == 0
+            await compositions(bob)
+            await until_ready(alice, [*texts, "変換"])
+            assert alice.problems == bob.problems == []
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+async def compositions(tab: Tab) -> None:
+    """Compose in Chromium's and in Safari's order of events: nothing is sent; then Enter sends once."""
+    await tab.page.fill(".composer textarea", "変換")
+    await tab.page.evaluate(
+        """() => {
+          const field = document.querySelector('.composer textarea');
+          const press = (init) => field.dispatchEvent(new KeyboardEvent('keydown', {
+            key: 'Enter', code: 'Enter', bubbles: true, cancelable: true, ...init }));
+          const composition = (kind) => field.dispatchEvent(
+            new CompositionEvent(kind, { bubbles: true, data: '変換' }));
+          composition('compositionstart');
+          press({ keyCode: 229, isComposing: true });  // Chromium, Firefox: the key, then the end
+          composition('compositionend');
+          composition('compositionstart');
+          composition('compositionend');  // Safari: the end, then the key
+          press({ keyCode: 229, isComposing: false });
+        }"""
+    )
+    assert await tab.page.input_value(".composer textarea") == "変換"
+    await tab.page.press(".composer textarea", "Enter")
+    assert await tab.page.input_value(".composer textarea") == ""
+    await tab.sees("変換")
+
+
+@pytest.mark.slow
+def test_a_killed_gateway_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            web = web_of(gateway)
+            alice = await (await Tab.open(browser, web, "den")).enter("alice", create=True)
+            bob = await (await Tab.open(browser, web, "den")).enter("bob")
+            for number in range(10):
+                await alice.say(f"a{number}")
+                if number == 5:
+                    gateway.kill()
+            await alice.tells("Connection lost")
+            await expect(alice.page.locator(".line.waiting").last).to_contain_text("a9")
+            await bob.tells("Connection lost")
+            await asyncio.to_thread(gateway.start)
+            started = time.monotonic()
+            await bob.sees("a9")
+            assert time.monotonic() - started < 3.0
+            await alice.tells("Back.")
+            assert "missed" in await alice.banner()
+            for tab in (alice, bob):
+                await until_ready(tab, [f"a{number}" for number in range(10)])
+            await alice.page.reload()
+            await until_ready(alice, [f"a{number}" for number in range(10)])
+            await alice.say("after a reload")
+            await bob.sees("after a reload")
+            assert await bob.page.locator(".roster .member").count() == 2
+            assert alice.problems == bob.problems == []
+
+    web = ("--notices", "on", "--web", f"{HERE}:{steady_port()}")
+    with Gateway(*web, data=tmp_path / "data", doors=["auto"], steady=True) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [10_000, 100], ids=["all is kept", "some is trimmed"])
+def test_what_was_said_meanwhile_comes_or_the_gap_is_told(tmp_path: Path, kept: int) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser, Wire(web_of(gateway)) as wire:
+            alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
+            async with (
+                await tsudoi.join("den", name="bob", server=at(gateway)) as bob,
+                await tsudoi.join("den", name="carol", server=at(gateway)) as carol,
+            ):
+                await bob.say("before")
+                await alice.sees("before")
+                await wire.cut()
+                await alice.tells("Connection lost")
+                for number in range(500):
+                    await bob.say(f"{number}")
+                    await asyncio.sleep(0.002)
+                await hear(carol, "499")
+                await asyncio.sleep(3.0 if kept == 100 else 0.0)  # the log is trimmed now and then
+                await wire.mend()
+                await alice.sees("499")
+                await expect(alice.page.locator(".line.said")).not_to_have_count(0)
+                banner = await alice.banner()
+                if kept == 10_000:
+                    assert "500 messages came meanwhile; nothing was missed" in banner
+                else:
+                    assert "messages are gone" in banner
+                assert await alice.page.locator(".log > *").count() <= 320
+                found = await everything(alice)
+                numbers = [int(text) for text in found if text.isdigit()]
+                assert numbers == list(range(numbers[0], 500))
+                if kept == 10_000:
+                    assert numbers[0] == 0
+                    await expect(alice.page.locator(".log .gap")).to_have_count(0)
+            assert alice.problems == []
+
+    with (
+        Broker(tmp_path / "rooms.sqlite", "--log-entries", str(kept)) as broker,
+        Gateway(*WEB, broker=broker, doors=["auto"]) as gateway,
+    ):
+        asyncio.run(scenario(gateway))
+
+
+async def everything(tab: Tab) -> list[str]:
+    """Return all messages of the room, by scrolling up to its beginning, each once."""
+    found: list[str] = await tab.texts()
+    async with asyncio.timeout(PATIENCE_S):
+        while "before" not in found and await tab.page.locator(".log .gap").count() == 0:
+            await tab.page.evaluate("document.querySelector('.log').scrollTop = 0")
+            await asyncio.sleep(0.1)
+            shown = await tab.texts()
+            if shown[0] in found and found[0] in shown:
+                found = shown[: shown.index(found[0])] + found
+    assert len(found) == len(set(found))
+    return found
+
+
+@pytest.mark.slow
+def test_a_page_that_wakes_finds_back_by_itself(tmp_path: Path) -> None:
+    """The connection is dead, but nobody has told: on waking it is tried, and made again."""
+
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser, Wire(web_of(gateway)) as wire:
+            alice = await (await Tab.open(browser, wire.address, "den")).enter("alice", create=True)
+            async with (
+                await tsudoi.join("den", name="bob", server=at(gateway)) as bob,
+                await tsudoi.join("den", name="carol", server=at(gateway)) as carol,
+            ):
+                wire.stall()
+                await bob.say("while you slept")
+                await hear(carol, "while you slept")
+                await alice.page.evaluate("window.dispatchEvent(new Event('online'))")
+                began = time.monotonic()
+                await alice.sees("while you slept")
+                assert time.monotonic() - began < 2.5
+                await alice.tells("nothing was missed")
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.slow
+def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            alice = await (await Tab.open(browser, web_of(gateway), "den")).enter("alice", create=True)
+            async with await tsudoi.create("tea", name="bob", server=at(gateway)) as bob:
+                await alice.page.click(".rooms button[title=Refresh]")
+                await alice.page.click(".rooms button.room:has-text('tea')")
+                await expect(alice.page.locator("header h1")).to_have_text("tea")
+                assert alice.page.url.endswith("#tea")
+                await alice.page.keyboard.press("Alt+ArrowUp")
+                await expect(alice.page.locator("header h1")).to_have_text("den")
+                await bob.say("anybody?")
+                await bob.say("alice: there?")
+                await expect(alice.page).to_have_title("(@1) den")
+                await expect(alice.page.locator(".mark.unread")).to_contain_text("2")
+                await alice.page.click(".rooms button.room:has-text('tea')")
+                await expect(alice.page.locator(".log .new")).to_be_visible()
+                await expect(alice.page).to_have_title("tea")
+                await bob.say("/topic green tea")
+                await expect(alice.page.locator(".topic")).to_have_text("green tea")
+                await alice.page.fill(".composer textarea", "/wh")
+                await alice.page.press(".composer textarea", "Tab")
+                await alice.page.press(".composer textarea", "Enter")
+                await expect(alice.page.locator(".line.answer")).to_contain_text("bob (host)")
+                await alice.page.click("header button:has-text('Leave')")
+                await expect(alice.page.locator("header h1")).to_have_text("den")
+            assert alice.problems == []
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme: str) -> None:
+    async def check(tab: Tab) -> None:
+        await tab.page.evaluate(AXE)
+        found = await tab.page.evaluate("axe.run()")
+        bad = [rule for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in bad] == []
+
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            alice = await Tab.open(browser, web_of(gateway), "den", color_scheme=scheme)
+            await check(alice)
+            await alice.enter("alice", create=True)
+            async with await tsudoi.join("den", name="bob", server=at(gateway)) as bob:
+                for name in ("bob", "carol", "dave", "エリ", "františek", "gül"):
+                    await bob.say(f"/nick {name}")
+                    await bob.say(f"{name}: see https://example.com/")
+                await bob.say("/msg alice psst")
+                await bob.say("alice?")
+                await alice.say("/who")
+                await alice.sees("alice?")
+                for width in (1280, 700, 320):
+                    await alice.page.set_viewport_size({"width": width, "height": 700})
+                    await check(alice)
+                    over = "document.documentElement.scrollWidth <= innerWidth"
+                    assert await alice.page.evaluate(over)
+                await alice.page.click("header button[aria-controls=rooms]")
+                await check(alice)
+                await alice.page.keyboard.press("Escape")
+                await alice.page.fill(".composer textarea", "/")
+                await check(alice)
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
