@@ -178,8 +178,10 @@ async def everything(tab: Tab) -> list[str]:
             await tab.page.evaluate("document.querySelector('.log').scrollTop = 0")
             await asyncio.sleep(0.1)
             shown = await tab.texts()
-            if shown[0] in found and found[0] in shown:
+            if found[0] in shown:
                 found = shown[: shown.index(found[0])] + found
+    shown = await tab.texts()
+    found = shown[: shown.index(found[0])] + found
     assert len(found) == len(set(found))
     return found
 
