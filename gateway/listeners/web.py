@@ -14,6 +14,7 @@ from typing import cast
 
 from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import raise_descriptors
+from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.web.codes import Close
 
 from ..chat.members import Recipients
@@ -22,7 +23,7 @@ from ..config import WebListener
 from ..join.quotas import Verdict
 from ..web import page_files
 from ..web.conversation import Command, Conversation, Finish, Message, Opened, Send, text_frame
-from ..web.rules import PING_S, PONG_S, WebRules
+from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S, WebRules
 from ..web.session import Session
 from . import sockaddr
 from .deadlines import Deadlines
@@ -38,6 +39,8 @@ BEHIND = MAX_BEHIND // 4
 SEND_BUFFER = 131_072
 """Bytes that the system is asked to hold for one client (Linux: twice as many). By itself it would hold megabytes, of
 which nothing tells: a client that stops reading would be noticed late, and thousands would take gigabytes."""
+SLICE = 2_048
+"""Bytes that are read of a client before its frames are counted."""
 REQUEST_S = 10.0
 """How long a client may take to send its request, and then its connect command."""
 LINGER_S = 3.0
@@ -72,6 +75,7 @@ class WebConnection(asyncio.Protocol):
         """None before the TLS handshake is done."""
         self._session: Session | None = None
         self._deadlines: Deadlines | None = None
+        self._frames: Bucket | None = None
         self._state = State.NEW
         self.peeked = b""
         """The TLS listener notes here how the client began."""
@@ -103,8 +107,20 @@ class WebConnection(asyncio.Protocol):
         made.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def data_received(self, data: bytes) -> None:
-        if self._state in (State.HTTP, State.OPEN):
-            self._carry_out(self._conversation.receive(data))
+        # In slices: hundreds of kilobytes of the smallest frames would hold up the event loop before any is counted.
+        for start in range(0, len(data), SLICE):
+            if self._state not in (State.HTTP, State.OPEN):
+                return
+            counted = self._conversation.frames
+            commands = self._conversation.receive(data[start : start + SLICE])
+            if count := self._conversation.frames - counted:
+                now = monotonic()
+                if self._frames is None:
+                    self._frames = Bucket(FRAMES, now)
+                if not self._frames.touch(now, FRAMES_S, FRAMES, count):
+                    self.close(Close.TOO_MANY, "too many frames")
+                    return
+            self._carry_out(commands)
 
     def eof_received(self) -> bool:
         if self._state in (State.HTTP, State.OPEN):

@@ -74,6 +74,8 @@ class Conversation:
         self._protocol = ServerProtocol(max_size=MAX_MESSAGE, logger=_logger)
         self._head = 0
         """Bytes received before the end of the request's head."""
+        self.frames = 0
+        """Frames that the client has sent, of any kind."""
         self._parts: list[bytes] = []
         """Of a message that comes in several frames."""
         self._has_ended = False
@@ -109,6 +111,7 @@ class Conversation:
                 if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
                     commands.append(Opened())
             elif isinstance(event, Frame):
+                self.frames += 1
                 commands += self._take(event)
         commands += self._written()
         if self._has_ended and Finish() not in commands:

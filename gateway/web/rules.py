@@ -11,8 +11,8 @@ from ..link.routes import Routes
 
 MAX_ROOMS = 64
 """Rooms of one connection."""
-FRAMES_S, FRAMES = 1_000.0, 2_000.0
-"""Frames of a connection, a second and at once: as a member's messages."""
+FRAMES_S, FRAMES = 250.0, 500.0
+"""Frames of a connection, pings and pongs too, and commands: each a second and at once. Each costs some 20 µs."""
 QUESTIONS_S, QUESTIONS = 5.0, 100.0
 """Questions of a connection (subscribe, history, presence, rpc), a second and at once: a page that opens asks three for
 each of its rooms."""

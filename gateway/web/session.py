@@ -77,7 +77,7 @@ class Session:
         self._who: Identity | None = None
         """None: the connect command has not come."""
         self._rooms: dict[str, _Room] = {}
-        self._frames = Bucket(FRAMES, now)
+        self._commands = Bucket(FRAMES, now)
         self._questions = Bucket(QUESTIONS, now)
         self._is_over = False
 
@@ -120,9 +120,6 @@ class Session:
 
     def receive(self, text: bytes, now: float, wall_now: float) -> None:
         """Handle a message of the client."""
-        if not self._frames.touch(now, FRAMES_S, FRAMES):
-            self._close(Close.TOO_MANY, "too many frames")
-            return
         for room in self._rooms.values():
             if room.member is not None:
                 room.member.seen = now
@@ -130,6 +127,9 @@ class Session:
             found = commands.parse_untrusted(text)
         except MalformedMessage as exc:
             self._close(Close.BAD_REQUEST, str(exc))
+            return
+        if not self._commands.touch(now, FRAMES_S, FRAMES, len(found)):
+            self._close(Close.TOO_MANY, "too many commands")
             return
         for command in found:
             if self._is_over:

@@ -31,6 +31,7 @@ class Targets:
 
     doors: list[Door]
     tls: list[HostPort]
+    web: list[HostPort]
     broker: str
 
     @classmethod
@@ -38,7 +39,8 @@ class Targets:
         told = json.loads(text)
         pairs = zip(told["tcp"], told["udp"], strict=True)
         doors = [Door((tcp[0], tcp[1]), (udp[0], udp[1])) for tcp, udp in pairs]
-        return cls(doors, [(host, port) for host, port in told["tls"]], told["broker"])
+        tls, web = ([(host, port) for host, port in told[kind]] for kind in ("tls", "web"))
+        return cls(doors, tls, web, told["broker"])
 
     @property
     def broker_ports(self) -> list[HostPort]:
@@ -263,6 +265,90 @@ def promises(targets: Targets) -> None:
             open_.pop(0).close()
 
 
+# --- WebSockets ------------------------------------------------------------------------------------------------------
+
+UPGRADE = (
+    b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+
+
+def web_frame(text: str, opcode: int = 1) -> bytes:
+    """A client's frame, masked with zeros."""
+    raw = text.encode()
+    size = bytes((0x80 | len(raw),)) if len(raw) < 126 else b"\xfe" + len(raw).to_bytes(2, "big")
+    return bytes((0x80 | opcode,)) + size + bytes(4) + raw
+
+
+def web_member(place: HostPort, name: str, room: str, source: str = "") -> socket.socket:
+    """A member of a room, which the gateway has not answered yet."""
+    tcp = connection(place, source)
+    select.select((), (tcp,), (), 1.0)
+    subscribe = json.dumps({"id": 2, "subscribe": {"channel": room, "data": {"create": True}}})
+    send(tcp, UPGRADE + web_frame(json.dumps({"id": 1, "connect": {"data": {"name": name}}})) + web_frame(subscribe))
+    return tcp
+
+
+def web_stopped_readers(targets: Targets) -> None:
+    """Members that never read, a hundred at each gateway, of a room in which one of them says what it may."""
+    number = 0
+    readers: list[socket.socket] = []
+    speakers = [web_member(place, "mallory", "idlers", "127.6.10.1") for place in targets.web]
+    for place in targets.web:
+        for _ in range(100):
+            tcp = web_member(place, "idler", "idlers", f"127.6.11.{len(readers) % 200 + 1}")
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            readers.append(tcp)
+    time.sleep(1.0)
+    text = "x" * 3_000
+    while True:
+        for tcp in speakers:
+            number += 1
+            say = {"id": number, "publish": {"channel": "idlers", "data": {"text": text}}}
+            send(tcp, web_frame(json.dumps(say)))
+            with contextlib.suppress(OSError):
+                tcp.recv(2**20)
+        time.sleep(0.01)
+
+
+def web_half_open(targets: Targets) -> None:
+    """Requests and frames that never end, upgrades after which no connect command comes; from many hosts."""
+    openings = [b"", b"GET / HTTP/1.1\r\nX: ", UPGRADE, UPGRADE + b"\x81\xfe\xff", UPGRADE + b"\x01\x81\0\0\0\0x" * 20]
+    open_: list[socket.socket] = []
+    while True:
+        for number in range(1, 30):
+            tcp = connection(random.choice(targets.web), f"127.6.12.{number}")
+            select.select((), (tcp,), (), 0.01)
+            send(tcp, random.choice(openings))
+            open_.append(tcp)
+        while len(open_) > 900:
+            open_.pop(0).close()
+        time.sleep(0.02)
+
+
+def web_flood(targets: Targets) -> None:
+    """Members that send anything as fast as they can, and come back when they are cut off."""
+    frames = [
+        web_frame("{}") * 200,
+        web_frame("", 9) * 200,
+        web_frame("", 10) * 200,
+        web_frame('{"id":9,"presence":{"channel":"flood"}}') * 100,
+        b"".join(
+            web_frame(json.dumps({"id": 9, "publish": {"channel": "flood", "data": {"text": "x"}}})) for _ in range(50)
+        ),
+        web_frame("[" * 60_000),
+        web_frame("\n".join(["{}"] * 100)) * 20,
+    ]
+    members = [web_member(place, "flood", "flood") for place in targets.web]
+    while True:
+        for index, tcp in enumerate(members):
+            with contextlib.suppress(OSError):
+                tcp.recv(2**20)
+            if not send(tcp, random.choice(frames)):
+                tcp.close()
+                members[index] = web_member(targets.web[index], "flood", "flood")
+
+
 # --- nonsense -------------------------------------------------------------------------------------------------------
 
 
@@ -271,6 +357,7 @@ def nonsense(targets: Targets) -> None:
     greeting = b"\xff" + bytes(8) + b"\x7f\3\1CURVE" + bytes(48)
     payload = b'{"tsudoi":1,"name":"a"}'
     models = [
+        UPGRADE + web_frame('{"id":1,"connect":{"data":{"name":"a"}}}'),
         header(3, 1, len(payload)) + b"den" + payload,
         header(0, 2, 3) + b"bob",
         header(0, 2, 0),
@@ -288,7 +375,7 @@ def nonsense(targets: Targets) -> None:
         if random.random() < 0.3:
             del raw[random.randrange(len(raw) + 1) :]
         door = random.choice(targets.doors)
-        for place in (door.tcp, *targets.broker_ports):
+        for place in (door.tcp, random.choice(targets.web), *targets.broker_ports):
             tcp = connection(place, f"127.6.9.{random.randrange(1, 250)}")
             select.select((), (tcp,), (), 0.01)
             send(tcp, bytes(raw))
@@ -338,6 +425,9 @@ ATTACKS: dict[str, Callable[[Targets], None]] = {
         slow_senders,
         hoarders,
         promises,
+        web_stopped_readers,
+        web_half_open,
+        web_flood,
         nonsense,
         broker_strangers,
     )

@@ -44,6 +44,7 @@ class Cluster:
         doors = [gateway.door("auto") for gateway in self.gateways]
         places = {"tcp": [door.tcp for door in doors], "udp": [door.udp for door in doors]}
         places["tls"] = [next(iter(gateway.addresses("tls"))) for gateway in self.gateways]
+        places["web"] = [next(iter(gateway.addresses("web"))) for gateway in self.gateways]
         return json.dumps(places | {"broker": self.broker.endpoint})
 
 
@@ -70,6 +71,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         key_folder.add(folder / "keys", Owner(Role.GATEWAY, name), folder / f"{name}.key", make_pair)
     # Addresses of this machine count like any others here.
     flags = ("--unlimited", "192.0.2.0/24", "--connections", "500", "--log-level", "info", *tls_flags(folder))
+    flags += ("--web", "127.0.0.1:0")
     with ExitStack() as stack:
         broker = stack.enter_context(Broker(folder / "rooms.sqlite", "--keys", str(folder / "keys")))
         gateways = [

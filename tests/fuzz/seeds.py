@@ -57,6 +57,7 @@ QUESTIONS: list[backbone.Question] = [
     backbone.GetTime(),
     backbone.HashPassword(1, 1, "secret"),
     backbone.Post("den", "ci", "build 7 failed", HASH, None, "192.0.2.1"),
+    backbone.Say(1, 1, "hello", False, 7),
 ]
 COMMANDS = [
     "/help",
@@ -168,6 +169,13 @@ def seeds(target: str) -> list[bytes]:
             return [piece[start:] for piece in whole] + lists
         case "command":
             return [line.encode() for line in COMMANDS]
+        case "web_commands":
+            lines = [vector["text"].encode() for _, vector in _vectors("command") if "text" in vector]
+            rooms = b'{"id":6,"rpc":{"method":"rooms","data":{"page":2}}}'
+            return [b"\0" + line for line in [*lines, rooms, b"{}", b"\n".join([*lines, rooms])]]
+        case "web":
+            lines = [vector["text"].encode() for _, vector in _vectors("command") if "text" in vector]
+            return [written(*((number, line) for number, line in enumerate(lines))), written((1, lines[0]))]
         case "upward":
             return [*upward, *backbone.pack_frames(upward)]
         case "downward":

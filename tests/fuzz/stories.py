@@ -3,6 +3,8 @@
 from collections import deque
 from dataclasses import dataclass
 
+from websockets.frames import Frame, Opcode
+
 from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
 from gateway.chat.dispatch import ChatCore
@@ -30,13 +32,16 @@ from gateway.join.password_attempts import PasswordAttempts
 from gateway.join.room_list import Listing
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
+from gateway.web import conversation as web_listener
+from gateway.web.session import Session
 from gateway.webhook import conversation as webhooks
 from gateway.webhook.rules import Rules
 from tests.broker.operated import OperatedBroker
 from tests.broker.scripted import A, B, a_join
 from tests.fuzz.pieces import Pieces
+from tests.gateway.web.surfing import Surfer
 from tests.support.fakes import BROKER as ENDPOINT
-from tests.support.fakes import ScriptedGateway, address_of
+from tests.support.fakes import ScriptedGateway, World, address_of
 from tsudoi.protocol import backbone
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.recognise import AUTO
@@ -44,10 +49,15 @@ from tsudoi.protocol.codes import Status
 
 CONVERSATION = (JoinConversation.handle,)
 WEBHOOK = (webhooks.Conversation.receive, Rules.read_head, Rules.read_body, Rules.answered)
+WEB = (web_listener.Conversation.receive, Session.receive)
 GATEWAY = (ChatCore.handle_news, ChatCore.handle_answer, Receiver.handle_datagrams)
 BROKER = (BrokerCore.handle_untrusted, BrokerCore.parts_untrusted)
 OFFICE = (AdminService.handle_untrusted,)
 
+UPGRADE = (
+    b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
 PAYLOAD_LIMIT = 2_000
 MEMBERS = 3
 STEP_S = 1.0
@@ -124,6 +134,28 @@ def webhook(data: bytes) -> None:
         if talk.is_over:
             assert talk.receive(part, number, WALL) == []
             return
+
+
+def web(data: bytes) -> None:
+    """A WebSocket whose frames come in pieces, whole (even kinds) or as they are; its session asks a real broker."""
+    world = World(1)
+    node = world.start_gateway()
+    surfer = Surfer(world, node)
+    surfer.enter()
+    talk = web_listener.Conversation({}, ())
+    for command in talk.receive(UPGRADE):
+        assert not isinstance(command, web_listener.Finish)
+    is_over = False
+    for kind, part in Pieces(data).each():
+        piece = part if kind & 1 else Frame(Opcode.TEXT, part).serialize(mask=True)
+        for command in talk.receive(piece):
+            if isinstance(command, web_listener.Message) and not surfer.port.closed:
+                surfer.raw_bytes(command.text)
+            is_over = is_over or isinstance(command, web_listener.Finish)
+        if is_over:
+            break
+    world.run(0.1)
+    assert not surfer.port.closed or surfer.port.closed[0][0] >= 3000
 
 
 def gateway(data: bytes) -> None:

@@ -22,6 +22,7 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage, SettingError, WrongPassword
+from tsudoi.protocol.web import commands as web_commands
 
 NOW = 1_800_000_000.0
 SECRET = b"a secret of at least thirty-two bytes"
@@ -180,6 +181,18 @@ def _settings(data: bytes) -> None:
         configfile.parse(data.decode(errors="replace"), "tsudoi.toml", program)
 
 
+def _web_commands(data: bytes) -> None:
+    for command in web_commands.parse_untrusted(data[1:]):
+        if command.connect is not None:
+            web_commands.parse_connect_data_untrusted(command.connect.data)
+        elif command.subscribe is not None:
+            web_commands.parse_subscribe_data_untrusted(command.subscribe.data)
+        elif command.publish is not None:
+            web_commands.parse_publish_data_untrusted(command.publish.data)
+        elif command.rpc is not None:
+            web_commands.parse_page_untrusted(command.rpc.data)
+
+
 TARGETS = {
     "header": Target(_header, (Header.parse_untrusted,)),
     "body": Target(_body, (header.split_untrusted,)),
@@ -206,6 +219,16 @@ TARGETS = {
         ),
     ),
     "command": Target(_command, (slash_commands.parse_untrusted,), ()),
+    "web_commands": Target(
+        _web_commands,
+        (
+            web_commands.parse_untrusted,
+            web_commands.parse_connect_data_untrusted,
+            web_commands.parse_subscribe_data_untrusted,
+            web_commands.parse_publish_data_untrusted,
+            web_commands.parse_page_untrusted,
+        ),
+    ),
     "upward": Target(_upward, (backbone.unpack_frames_untrusted, backbone.parse_upward_untrusted)),
     "downward": Target(_downward, (backbone.parse_downward_untrusted,)),
     "published": Target(_published, (backbone.parse_news_untrusted, backbone.parse_bundle_untrusted)),
@@ -223,6 +246,7 @@ TARGETS = {
     "settings": Target(_settings, (configfile.parse,), (SettingError,)),
     # These have bounds and counters for what is wrong, and never an exception.
     "conversation": Target(stories.conversation, stories.CONVERSATION, ()),
+    "web": Target(stories.web, stories.WEB, ()),
     "webhook": Target(stories.webhook, stories.WEBHOOK, ()),
     "gateway": Target(stories.gateway, stories.GATEWAY, ()),
     "broker": Target(stories.broker, stories.BROKER, ()),

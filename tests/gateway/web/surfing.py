@@ -86,7 +86,10 @@ class Surfer:
 
     def raw(self, text: str) -> None:
         """Send a frame as it is."""
-        self.session.receive(text.encode(), self.world.now, WALL_MS / 1000)
+        self.raw_bytes(text.encode())
+
+    def raw_bytes(self, frame: bytes) -> None:
+        self.session.receive(frame, self.world.now, WALL_MS / 1000)
         self.world.flush(self.node)
 
     def send(self, **command: Any) -> int:
