@@ -34,6 +34,8 @@ _SETTINGS: Final = {
 _WARNING = "WARNING"
 """PostgreSQL commits with a notice of this severity when an operator cancels a commit that waits for its standby. The
 notice's text, "canceling wait for synchronous replication", is in the server's language (`lc_messages`)."""
+_CRASH = "57P02"
+"""The SQLSTATE of a warning that another of the server's processes died, also of a full disk."""
 _WAITS_FOR_EVER = (
     "SELECT current_setting('synchronous_standby_names') <> ''"
     " AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IS NULL)"
@@ -164,7 +166,11 @@ class Connections:
         return result
 
     def _on_notice(self, _: Any, message: Any) -> None:
-        if message.severity_en == _WARNING:
+        if message.severity_en != _WARNING:
+            return
+        if message.sqlstate == _CRASH:
+            self.fail(f"the database's server crashed, and its log says why: {message.message}")
+        else:
             self.fail(f"the database may have committed without its standby: {message.message}")
 
 

@@ -15,6 +15,8 @@ from tests.support.services import ROOT, Broker, Gateway, at, hear
 SETTINGS = tsudoi.Settings(rate_per_s=0)
 ROOMS = ("den", "部屋", "kitchen")
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[postgres.Instance]:

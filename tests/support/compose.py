@@ -21,6 +21,8 @@ from pathlib import Path
 
 import pytest
 
+from scenarios.ports import steady_port
+
 TOP = Path(__file__).parents[2]
 UP_S = 600  # an image is built; on a slow line most of it is downloading
 SETTLE_S = 60  # a killed program is back, reconnected and healthy
@@ -49,13 +51,6 @@ def until(holds: Callable[[], bool], what: str, limit_s: float = SETTLE_S) -> No
         time.sleep(POLL_S)
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("0.0.0.0", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @dataclass
 class Stack:
     """One project of docker-compose.yml, under a name and ports of its own."""
@@ -70,9 +65,9 @@ class Stack:
 
     def __post_init__(self) -> None:
         for gateway in ("gateway1", "gateway2"):
-            self.tcp[gateway] = free_port(socket.SOCK_STREAM)
-            self.udp[gateway] = free_port(socket.SOCK_DGRAM)
-            self.web[gateway] = free_port(socket.SOCK_STREAM)
+            self.tcp[gateway] = steady_port()
+            self.udp[gateway] = steady_port()
+            self.web[gateway] = steady_port()
 
     def compose(self, *args: str, check: bool = True) -> str:
         ports = {f"{name.upper()}_TCP": str(port) for name, port in self.tcp.items()}
