@@ -56,6 +56,7 @@ class Core:
         shard: int = 0,
         shards: int = 1,
         counters: Counters | None = None,
+        term: int = 0,
     ) -> None:
         """Begin with the store's content of a shard.
 
@@ -68,13 +69,14 @@ class Core:
             shard: its number.
             shards: how many the store has.
             counters: those that other cores of the broker count in, too.
+            term: in which the broker owns the shard.
         """
         self.shard = shard
         self._pending = _Pending()
         self.directory = Directory(snapshot, limits, first_id, shard, shards)
         self.gateways = Gateways(list(self.directory.by_gateway), snapshot.accepted, now)
         self.counters = counters or Counters()
-        self._instance = instance
+        self._instance, self._term = instance, term
         self.handovers = Handovers(self.directory, self.gateways, self.counters, self._answer, instance)
         self.ownership = Ownership(self.directory, self.gateways, self.handovers, self.counters, self._answer)
         self.requests = Requests(self.directory, self.ownership, self.handovers, limits, self.counters, self._answer)
@@ -240,7 +242,7 @@ class Core:
             return
         is_new = peer not in self.gateways.known
         gateway = self.gateways.greet(peer, now, account)
-        self._answer(peer, backbone.Welcome(self._instance, gateway.accepted, is_new))
+        self._answer(peer, backbone.Welcome(self._instance, gateway.accepted, is_new, self._term))
         self.ownership.find_successors(now)
 
     def _publish(self, peer: str, gateway: Gateway, first: int, items: list[backbone.Item], moment: Moment) -> None:

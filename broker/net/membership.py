@@ -34,8 +34,8 @@ DAMAGED_S = 10.0
 EARLY = 10_000
 """Hellos that wait for shards which are being loaded."""
 
-NewCore = Callable[[Snapshot, int], Core]
-"""Called in a thread: makes the core of a shard from what the store has of it."""
+NewCore = Callable[[Snapshot, int, int], Core]
+"""Called in a thread: makes the core of a shard, in a term, from what the store has of it."""
 
 
 class Membership:
@@ -255,7 +255,7 @@ class Membership:
                 continue
             try:
                 with _without_collections():
-                    core = self._new_core(self._store.load(shard), shard)
+                    core = self._new_core(self._store.load(shard), shard, term)
             except Exception as exc:
                 if not self.may_serve():
                     raise

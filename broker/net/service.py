@@ -140,8 +140,8 @@ class BrokerService:
         """Serve shards with the other brokers that share the store."""
         server, config, host = self.server, self._config, socket.gethostname()
 
-        def core_of(snapshot: Snapshot, shard: int) -> Core:
-            return new_core(self._config, server.counters, store.shards, snapshot, shard)
+        def core_of(snapshot: Snapshot, shard: int, term: int) -> Core:
+            return new_core(self._config, server.counters, store.shards, snapshot, shard, term)
 
         endpoint = advertised(server.endpoint, config.advertise, host)
         admin = advertised_admin(server.admin.endpoint if server.admin else None, config.advertise, host)
@@ -161,10 +161,12 @@ class BrokerService:
         self._closing.close()
 
 
-def new_core(config: Config, counters: Counters, shards: int, snapshot: Snapshot, shard: int) -> Core:
+def new_core(
+    config: Config, counters: Counters, shards: int, snapshot: Snapshot, shard: int, term: int = 0
+) -> Core:
     """Return the core of a shard, with its persistent rooms."""
     run, first_id = secrets.token_hex(8), secrets.randbits(16)
-    core = Core(snapshot, run, config.limits, time.monotonic(), first_id, shard, shards, counters)
+    core = Core(snapshot, run, config.limits, time.monotonic(), first_id, shard, shards, counters, term)
     _persist(core, config.persistent)
     return core
 

@@ -202,6 +202,10 @@ class Routes:
                     yield 0, message
             elif self.owners is not None and self.owner(shard) == endpoint:
                 message = backbone.parse_downward_untrusted(frame)
+                if isinstance(message, backbone.Welcome) and message.term < self.owners.term(shard):
+                    # It was on its way while the shard went to another broker and came back: the numbers that this one
+                    # had accepted then are not those of now.
+                    continue
                 self._active.add(shard)
                 self.links[shard].handle(message, now)
                 if isinstance(message, backbone.Welcome):

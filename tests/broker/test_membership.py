@@ -40,10 +40,9 @@ class Broker:
         cores = Cores((), shared.shards)
         self.server = Server(cores, self.store, limits, bind, self._fail, counters=counters)
 
-        def new_core(snapshot: Snapshot, shard: int) -> Core:
-            return Core(
-                snapshot, f"{bind} {time.monotonic()}", limits, time.monotonic(), 0, shard, shared.shards, counters
-            )
+        def new_core(snapshot: Snapshot, shard: int, term: int) -> Core:
+            run, now = f"{bind} {time.monotonic()}", time.monotonic()
+            return Core(snapshot, run, limits, now, 0, shard, shared.shards, counters, term)
 
         self.membership = Membership(self.store, self.server, new_core, self.server.endpoint, "")
         self.endpoint = self.server.endpoint

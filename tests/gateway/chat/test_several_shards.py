@@ -103,7 +103,9 @@ class Gateway(FakeGateway):
             case _ if number in self.silent:
                 pass
             case Hello():
-                self.answer(number, backbone.Welcome(self.core_of(number), 0, True))
+                assert self.routes.owners is not None
+                term = self.routes.owners.term(number)
+                self.answer(number, backbone.Welcome(self.core_of(number), 0, True, term))
             case Canary(canary):
                 body = backbone.for_shard(number, backbone.encode_bundle(self.core_of(number), 0, [canary], []))
                 self.core.handle_news(self.owners[number] or "", backbone.own_topic(self.instance) + body, self.now)

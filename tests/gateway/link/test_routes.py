@@ -100,7 +100,8 @@ class Gateway:
             return
         match message:
             case Hello():
-                self.answer(endpoint, number, Welcome(self.core(number), shard.accepted, shard.accepted == 0))
+                is_new = shard.accepted == 0
+                self.answer(endpoint, number, Welcome(self.core(number), shard.accepted, is_new, shard.term))
             case Publish(first, items):
                 assert first <= shard.accepted + 1
                 fresh = items[shard.accepted + 1 - first :]
@@ -258,6 +259,20 @@ def test_what_a_former_owner_says_counts_for_nothing(gateway: Gateway) -> None:
     assert routes.links[2].canary.back_at == back_at
     assert routes.handle_canary(2, gateway.core(2), fresh.number, gateway.now + 1.0)
     assert routes.links[2].canary.back_at == gateway.now + 1.0
+
+
+def test_a_welcome_of_an_earlier_term_of_the_same_broker_counts_for_nothing(gateway: Gateway) -> None:
+    late = Welcome(gateway.core(0), 0, True, gateway.shards[0].term)
+    gateway.own(B, 0)
+    gateway.tell(B)
+    assert gateway.routes.publish(0, said("at B"))
+    gateway.run()
+    gateway.own(A, 0)
+    gateway.tell(B)
+    assert gateway.routes.publish(0, said("at A again"))
+    gateway.answer(A, 0, late)
+    gateway.run()
+    assert gateway.shards[0].texts == ["at B", "at A again"]
 
 
 def test_shards_without_an_owner_leave_room_for_the_others(gateway: Gateway) -> None:
