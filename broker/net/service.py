@@ -161,9 +161,7 @@ class BrokerService:
         self._closing.close()
 
 
-def new_core(
-    config: Config, counters: Counters, shards: int, snapshot: Snapshot, shard: int, term: int = 0
-) -> Core:
+def new_core(config: Config, counters: Counters, shards: int, snapshot: Snapshot, shard: int, term: int = 0) -> Core:
     """Return the core of a shard, with its persistent rooms."""
     run, first_id = secrets.token_hex(8), secrets.randbits(16)
     core = Core(snapshot, run, config.limits, time.monotonic(), first_id, shard, shards, counters, term)

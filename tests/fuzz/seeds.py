@@ -218,6 +218,18 @@ def seeds(target: str) -> list[bytes]:
         case "broker":
             together = written(*((0, frame) for frame in upward), (7 + 80, b""), (6, backbone.room_topic(1)))
             return [*(written((0, frame)) for frame in upward), together]
+        case "routes":
+            of_shards = [backbone.for_shard(number % 5, frame) for number, frame in enumerate(downward)]
+            cluster = backbone.encode(backbone.Cluster(["tcp://a:1", "tcp://b:1"], 2, [(5, 1), (5, 2), (1, 0), (9, 1)]))
+            return [written((0, cluster), *((number, frame) for number, frame in enumerate(of_shards)))] + [
+                written((number, frame)) for number, frame in enumerate([*backbone.pack_frames(of_shards), *downward])
+            ]
+        case "incoming":
+            of_shards = [backbone.for_shard(number % 5, frame) for number, frame in enumerate(upward)]
+            hello = backbone.for_shard(0, upward[0])
+            return [written((0, hello), *((0, frame) for frame in of_shards))] + [
+                written((1, frame)) for frame in [*backbone.pack_frames(of_shards), *upward, b"S", b"S\0"]
+            ]
     raise AssertionError(f"there is no target {target}")
 
 

@@ -12,7 +12,7 @@ from gateway.explain.explain import explain_datagram
 from gateway.join.key_forms import parse_public_keys, parse_shared_secret
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
-from tests.fuzz import stories
+from tests.fuzz import shards, stories
 from tests.fuzz.pieces import Pieces
 from tsudoi.ops import configfile
 from tsudoi.protocol import backbone, untrusted
@@ -251,4 +251,6 @@ TARGETS = {
     "gateway": Target(stories.gateway, stories.GATEWAY, ()),
     "broker": Target(stories.broker, stories.BROKER, ()),
     "office": Target(stories.office, stories.OFFICE, ()),
+    "routes": Target(shards.routes, shards.ROUTES, ()),
+    "incoming": Target(shards.incoming, shards.INCOMING, ()),
 }
