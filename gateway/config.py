@@ -109,6 +109,13 @@ class WebListener(HostPort):
     kind = "web"
     """What the `ready` line calls it."""
 
+    @property
+    def url(self) -> str:
+        """Where a browser on this machine finds the page."""
+        everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+        place = HostPort(everywhere.get(self.host, self.host), self.port)
+        return f"http{'s' * self.tls}://{place}"
+
 
 def parse_web(text: str) -> WebListener | None:
     """Return the listener in HOST:PORT or HOST:PORT,tls=on, None for `off`; raise SettingError for other texts."""

@@ -16,7 +16,7 @@ from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import reload
 from tsudoi.protocol.errors import SettingError
 
-from ..config import Config
+from ..config import Config, WebListener
 from . import metrics
 from .broker_process import BrokerProcess
 from .reload import prepare, prepare_parent
@@ -90,7 +90,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         listeners += [f"udp {server.listener}" for server in service.udp]
         listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
         listeners += [f"{listener.kind} {listener}" for listener in service.web]
-        _announce(listeners, broker=" ".join(endpoints), http=place)
+        web = service.web if config.inherited is None else ()
+        _announce(listeners, web, broker=" ".join(endpoints), http=place)
         await stopped.wait()
         logger.info("stopping", members=len(service.core.members))
     return status
@@ -124,7 +125,7 @@ async def _run_workers(
         starting.result()
         loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
         on_hangup.when_ready(reload_all)
-        _announce(workers.listeners, broker=" ".join(endpoints), workers=config.workers)
+        _announce(workers.listeners, workers.web, broker=" ".join(endpoints), workers=config.workers)
         await stopped.wait()
         logger.info("stopping")
     finally:
@@ -151,11 +152,13 @@ def _why_not_started(service: Service, endpoints: Sequence[str]) -> str:
     return f"no broker answers at {' or '.join(endpoints)}{': ' if why else ''}{why}"
 
 
-def _announce(listeners: list[str], **values: object) -> None:
-    """Log the listeners, and print the line `ready`."""
+def _announce(listeners: list[str], web: Sequence[WebListener] = (), **values: object) -> None:
+    """Log the listeners, and print the line `ready`; another one says where to find the page."""
     line = " ".join(listeners)
     logger.info("ready", listeners=line, **values)
     standard_streams.print_line(f"ready {line}")
+    for listener in web[:1]:
+        standard_streams.print_line(f"open {listener.url}")
 
 
 def _reload(service: Service, broker: Broker | None, configure_again: Callable[[], Config]) -> None:

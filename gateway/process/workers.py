@@ -42,6 +42,7 @@ class Workers:
         self._sockets: list[socket.socket] = []
         self.listeners: list[str] = []
         """Kind and address of each, for the `ready` line."""
+        self.web: list[WebListener] = []
         try:
             tcp = tuple(self._bind_tcp(listener) for listener in config.tcp)
             udp = [self._bind_udp(listener, config.workers) for listener in config.udp]
@@ -102,7 +103,10 @@ class Workers:
     def _bind_tcp(self, listener: Listener | WebhookListener | WebListener) -> int:
         sock = bind_tcp(listener)
         self._sockets.append(sock)
-        self.listeners.append(f"{listener.kind} {replace(listener, port=sock.getsockname()[1])}")
+        bound = replace(listener, port=sock.getsockname()[1])
+        self.listeners.append(f"{bound.kind} {bound}")
+        if isinstance(bound, WebListener):
+            self.web.append(bound)
         return sock.fileno()
 
     def _bind_udp(self, listener: Listener, count: int) -> list[socket.socket]:

@@ -244,6 +244,53 @@ def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            web = web_of(gateway)
+            async with await tsudoi.create("den", name="bob", password="sesame", server=at(gateway)) as bob:
+                alice = await Tab.open(browser, web, "den")
+                await alice.page.fill("#name", "alice")
+                await alice.page.press("#name", "Enter")
+                await expect(alice.page.locator(".alert")).to_contain_text("You can not enter")
+                await alice.page.fill("#password", "sesame")
+                await alice.page.press("#password", "Enter")
+                await alice.say("in")
+                await hear(bob, "in")
+                # Another window with the same session takes the place; it can be taken back.
+                stored = await alice.page.evaluate("sessionStorage.tsudoi")
+                page = await alice.page.context.new_page()
+                await page.add_init_script(f"sessionStorage.tsudoi ||= {stored!r}")
+                await page.goto(alice.page.url)
+                other = Tab(page)
+                await other.sees("in")
+                await alice.tells("open in another window")
+                assert await alice.page.locator(".composer textarea").is_disabled()
+                await alice.page.click(".banner button")
+                await other.tells("open in another window")
+                await alice.say("back")
+                await hear(bob, "back")
+                await page.close()
+                # A tab that was closed leaves its session to the next.
+                context = alice.page.context
+                await alice.page.close()
+                alice = Tab(await context.new_page())
+                await alice.page.goto(f"http://{web[0]}:{web[1]}/")
+                await alice.sees("back")
+                await alice.say("the same")
+                assert await hear(bob, "the same") == ["the same"]
+                assert [person.name for person in await bob.who()] == ["bob", "alice"]
+                await bob.say("/kick alice enough")
+                await alice.tells("bob has removed you from den: enough")
+                await alice.page.click(".banner button")
+                await expect(alice.page.locator(".alert")).to_contain_text("You can not enter")
+            assert alice.problems == []
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_checker_of_accessibility_finds_nothing_serious(tmp_path: Path, scheme: str) -> None:
     async def check(tab: Tab) -> None:

@@ -25,7 +25,7 @@ export class Client {
       onAway: () => this.#do('unlinked'),
       onRefused: (why) => this.#do('turned away', { why }),
     });
-    setInterval(() => document.hidden || this.#refresh(store.state.active), PRESENCE_MS);
+    setInterval(() => document.hidden || this.#lookAround(), PRESENCE_MS);
   }
 
   /** Connect under a name. */
@@ -128,6 +128,12 @@ export class Client {
     setTimeout(() => {
       if (this.#connection.isOpen && this.store.state.rooms.get(room)?.phase === phase) again();
     }, 500 + 1_500 * Math.random());
+  }
+
+  #lookAround() {
+    if (!this.#connection.isOpen) return;
+    this.#refresh(this.store.state.active);
+    this.list();
   }
 
   async #refresh(room) {

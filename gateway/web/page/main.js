@@ -40,6 +40,7 @@ const client = new Client(store, () => ({ session, token, language }), `${scheme
 // --- views ------------------------------------------------------------------------------------------------------------
 
 const enter = new Enter({
+  onRooms: () => open('rooms'),
   onEnter({ name, room, password, create }) {
     const { state } = store;
     if (room) enterRoom(room, { password, create });
@@ -89,7 +90,6 @@ function draw() {
   const room = state.rooms.get(state.active);
   const isIn = Boolean(room?.myName) && room.phase !== 'refused';
   const hasRooms = [...state.rooms.values()].some(({ myName }) => myName);
-  const was = document.body.firstChild;
   setChildren(document.body, [
     ...(hasRooms || isIn ? [rooms.element] : []),
     ...(isIn ? [chat, roster.element] : [doorway]),
@@ -98,6 +98,7 @@ function draw() {
   document.body.classList.toggle('alone', !hasRooms);
   rooms.show(state);
   if (!isIn) {
+    shownRoom = '';
     enter.show(state);
     return;
   }
@@ -105,10 +106,9 @@ function draw() {
   timeline.show(room);
   composer.show(room);
   roster.show(room);
-  if (was !== document.body.firstChild || shownRoom !== room.name) {
-    shownRoom = room.name;
-    if (matchMedia('(pointer: fine)').matches) composer.focus();
-  }
+  // On a phone the keyboard comes when it is wanted.
+  if (shownRoom !== room.name && matchMedia('(pointer: fine)').matches) composer.focus();
+  shownRoom = room.name;
 }
 let shownRoom = '';
 
@@ -139,6 +139,10 @@ function open(drawer) {
 function show(room) {
   open('');
   store.dispatch({ type: 'shown', room });
+  if (!room) {
+    enter.fill(store.state.name, '');
+    client.list();
+  }
   history.replaceState(null, '', room ? linkTo(room) : location.pathname);
 }
 
@@ -206,4 +210,4 @@ if (kept.rooms.length) {
   history.replaceState(null, '', asked.room ? linkTo(asked.room) : location.pathname);
 }
 draw();
-enter.fill(kept.name, asked.room);
+if (!kept.rooms.length) enter.fill(kept.name, asked.room);

@@ -8,8 +8,8 @@ export class Enter {
   #list = null;
   #room = '';
 
-  /** `onEnter({name, room, password, create})`. */
-  constructor({ onEnter }) {
+  /** `onEnter({name, room, password, create})`; `onRooms()`: show the rooms that the person is in. */
+  constructor({ onEnter, onRooms }) {
     this.onEnter = onEnter;
     this.name = el('input', { id: 'name', autocomplete: 'nickname', maxlength: 255, required: true, dir: 'auto' });
     this.room = el('input', { id: 'room', autocomplete: 'off', maxlength: 255, dir: 'auto', 'aria-describedby': 'room-hint' });
@@ -17,7 +17,7 @@ export class Enter {
     this.alert = el('p.alert', { role: 'alert' });
     this.create = el('button', { type: 'button', hidden: true, onclick: () => this.#enter(true) }, words.create);
     this.rooms = el('ul.room-list');
-    this.listed = el('section', { hidden: true }, el('h2', {}, words.rooms), this.rooms);
+    this.listed = el('section.listed', { hidden: true }, el('h2', {}, words.rooms), this.rooms);
     this.form = el(
       'form',
       { novalidate: true, onsubmit: (event) => { event.preventDefault(); this.#enter(false); } },
@@ -28,7 +28,8 @@ export class Enter {
       el('div.buttons', {}, el('button.primary', {}, words.enter), this.create),
     );
     const title = el('h1', {}, 'tsudoi');
-    this.element = el('div.enter', {}, title, el('p', {}, words.about), this.form, this.listed);
+    const mine = el('button.narrow-only', { type: 'button', 'aria-label': words.showRooms, onclick: onRooms }, '☰');
+    this.element = el('div.enter', {}, mine, title, el('p', {}, words.about), this.form, this.listed);
   }
 
   /** Put in what is known before anything was typed. */

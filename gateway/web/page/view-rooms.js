@@ -32,7 +32,8 @@ export class Rooms {
     [this.#mine, this.#list, this.#active] = [rooms, list, active];
     update(this.mine, [...rooms.values()].filter(({ myName }) => myName).map((room) => this.#row(room, room.name === active)));
     const others = (list?.rooms ?? []).filter(({ name }) => !rooms.get(name)?.myName);
-    update(this.others, others.map((row) => roomRow(row, () => this.handlers.onEnter(row.name))));
+    const rows = others.map((row) => roomRow(row, () => this.handlers.onEnter(row.name)));
+    update(this.others, rows.length ? rows : [el('li', {}, el('small', {}, words.noOtherRooms))]);
   }
 
   #row({ name, unread, mentions, phase }, isActive) {
