@@ -9,12 +9,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import cases, compare, micro, own_network, peers, report
+from benchmarks import cases, compare, micro, own_network, peers, report, websocket
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
 from benchmarks.runner import Row, Runner
 from tsudoi.ops.command_line import OneLineCommand
 
-ALL = {**cases.CASES, "backbones": compare.backbones, "peers": peers.peers}
+ALL = {**cases.CASES, "websocket": websocket.websocket, "backbones": compare.backbones, "peers": peers.peers}
 
 
 @click.command("benchmarks", cls=OneLineCommand)
@@ -46,7 +46,7 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
         runner = Runner(quick, log)
         task = progress.add_task("compile", total=len(names))
         try:
-            for program in ("load", "join", "relay", "sendmmsg", "nothing"):
+            for program in ("load", "join", "relay", "sendmmsg", "nothing", "writes"):
                 build(program)
             for name in names:
                 progress.update(task, description=name)

@@ -39,7 +39,8 @@ How it is measured:
   the window. The broker keeps everything in an SQLite file. "On one core": all of the service is pinned to one core,
   the load to another and never sleeping.
 - The C relay (`native/relay.c`) looks up a token's room and sends the text on: no checks, no log, no order.
-  C sendmmsg (`native/sendmmsg.c`) is the bare system call in a loop. The server that does nothing (`native/nothing.c`)
+  C sendmmsg (`native/sendmmsg.c`) is the bare system call in a loop. The C write loop (`native/writes.c`)
+  is that for TCP. The server that does nothing (`native/nothing.c`)
   answers all who join with one constant list and token: what the connections alone cost.
 - Rivals take turns in short rounds at the same work; ratios are taken within a round, and the median over rounds is
   shown: ours ÷ theirs.

@@ -65,6 +65,10 @@ _ROUND_TRIP = (
 )
 
 TARGETS = {
+    "websocket steady": Target("≤ 1.6", 1.6, _FEWER_TURNS),
+    "websocket memory": Target(
+        "≤ 8 KiB", 8.0, "Half is the connection's parser and its transport, a fifth the member in gateway and broker."
+    ),
     "large highest": Target("≤ 1.25", 1.25, "Who sends to 1000 spends nearly all of its time in `sendmmsg` itself."),
     "large steady": Target("≤ 1.6", 1.6, _FEWER_TURNS),
     "small highest": Target(

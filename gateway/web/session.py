@@ -235,6 +235,9 @@ class Session:
             if self._rooms.get(channel) is room:
                 room.member = member
                 self._entered(number, subscribe, room, is_new, now)
+            elif not self._is_over and channel not in self._rooms:
+                # It has unsubscribed meanwhile.
+                self._rules.core.leave(member, LeaveReason.LEFT, now)
 
         token = token_of(self._secret, channel)
         Entering(self._rules, who, channel, token, data, on_member, on_error).begin(now, wall_now)

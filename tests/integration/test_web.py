@@ -28,9 +28,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import tsudoi
+from tests.integration.test_webhook import Issuer
 from tests.support.services import HEAR_S, Broker, Gateway, at
 from tests.support.services import hear as hear_up_to
-from tsudoi.protocol.web.codes import Close
+from tsudoi.protocol.web.codes import Close, Error
 
 HERE = "127.0.0.1"
 WEB = ("--notices", "on", "--web", f"{HERE}:0")
@@ -274,6 +275,29 @@ def test_the_page_is_served_and_other_pages_may_not_connect(tmp_path: Path) -> N
                 assert '"id":1,"connect"' in str(await socket.recv())
 
     with Gateway(*WEB, "--web-origin", "https://chat.example", data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+def test_a_signed_token_stands_for_the_name(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path)
+
+    async def scenario(gateway: Gateway) -> None:
+        host = Person(address_of(gateway), "", token=issuer.token("alice"))
+        bob = Person(address_of(gateway), "bob", token="eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl")
+        carol = Person(address_of(gateway), "carol")
+        async with people(host, bob, carol):
+            await host.enter("den", create=True)
+            assert host.heard.subscribed[0].data["name"] == "alice"
+            for person in (bob, carol):
+                room = person.client.new_subscription("den", person.heard)
+                await person.client.connect()
+                await room.subscribe()
+                await until(lambda person=person: person.heard.ended)  # type: ignore[misc]
+                assert person.heard.ended[0].code == Error.PERMISSION_DENIED
+                assert not person.heard.subscribed
+
+    flags = ("--auth-secret", str(issuer.secret), "--auth", "required")
+    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
         asyncio.run(scenario(gateway))
 
 

@@ -221,6 +221,15 @@ def test_one_that_unsubscribes_leaves_and_one_that_is_lost_does_after_the_idle_t
     assert host.ended() == []
 
 
+def test_one_that_unsubscribes_before_it_is_in_leaves_all_the_same(world: World, node: Node) -> None:
+    host, alice = Surfer(world, node, "host"), Surfer(world, node)
+    host.enter()
+    alice.send(subscribe={"channel": "den"})
+    alice.send(unsubscribe={"channel": "den"})
+    world.run(2)
+    assert host.notices() == ["joined", "left"]
+
+
 @pytest.mark.parametrize(
     ("order", "ending"), [("/kick bob", Ending.KICKED), ("/ban bob", Ending.BANNED), ("/close", Ending.CLOSED)]
 )
