@@ -1,8 +1,8 @@
 """Copy the store of a broker that has ended into an empty database; docs/operations.md, "From SQLite to PostgreSQL".
 
-The logs are copied first, in many turns, and all else in one turn at the end: until then the database has no room, and
-the copy can be begun again. Before that last turn the source notes that it is continued elsewhere, so that no position
-is given twice if a broker opens it again.
+The logs and what belongs to rooms are copied first, in many turns, and all rooms in one turn at the end: until then the
+database has no room, and the copy can be begun again. Turns are small, so that the lease is renewed in time. Before the
+last turn the source notes that it is continued elsewhere: if a broker opens it again, no position is given twice.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,13 @@ from tsudoi.protocol.errors import SettingError
 from .interface import Batch, Chunk, Snapshot, Store, StoreInUse
 from .place import NO_DRIVER, Database
 from .sharing import Broker, SharedStore
-from .split import shards_of_rooms, split_logs, split_rows
+from .split import shards_of_rooms, split_logs, split_rooms, split_rows
 from .sqlite import SqliteStore
 
 TURN_SIZE = 2**20
 """Bytes of log entries in one turn."""
+TURN_ROWS = 2_000
+"""Rows of members and the like in one turn."""
 PORTION = 1_000
 """Entries of a room's log that are read at once."""
 NOWHERE = "tcp://127.0.0.1:1"
@@ -54,9 +56,11 @@ def copy_store(source: Path, target: Database) -> Copied:
         for turn in split_logs(_chunks(old, snapshot, shards), TURN_SIZE):
             new.commit(*turn)
             entries += sum(chunk.last - chunk.first + 1 for batch in turn for chunk in batch.chunks)
-        rows = split_rows(snapshot, new.shards)
+        for turn in split_rows(snapshot, new.shards, TURN_ROWS):
+            new.commit(*turn)
         old.continue_elsewhere()
-        new.commit(*filter(None, rows))
+        if rooms := split_rooms(snapshot, new.shards):
+            new.commit(*rooms)
         return Copied(len(snapshot.rooms), len(snapshot.members), entries)
 
 
@@ -84,12 +88,18 @@ def _make_empty(store: SharedStore, target: Database) -> None:
     left = []
     for shard in shards:
         found = store.load(shard)
-        if found.rooms or found.members or found.restrictions:
-            raise SettingError(f"the database {target} has rooms, members or bans already: copy into an empty one")
-        if found.ends:
-            left.append(Batch(shard=shard, purged=set(found.ends)))
+        if found.rooms or any(not each.room for each in found.restrictions):
+            raise SettingError(f"the database {target} has rooms or bans already: copy into an empty one")
+        if rooms := _rooms_without_row(found):
+            left.append(Batch(shard=shard, purged=rooms))
     if left:
         store.commit(*left)
+
+
+def _rooms_without_row(found: Snapshot) -> set[int]:
+    of_rows = [*(row.room for row in found.members), *(row.room for row in found.posts)]
+    of_rows += (each.room for each in found.restrictions)
+    return {*found.ends, *of_rows, *(room for room, _ in found.delivered)}
 
 
 def _chunks(store: Store, snapshot: Snapshot, shards: dict[int, int]) -> Iterator[tuple[int, Chunk]]:

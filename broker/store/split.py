@@ -1,6 +1,7 @@
 """Split a store with one shard into the batches of a store with many: each room's rows go to the room's shard."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tsudoi.protocol.backbone import shard_of
 from tsudoi.protocol.names import RoomName
@@ -13,29 +14,46 @@ def shards_of_rooms(rooms: Iterable[RoomRow], shards: int) -> dict[int, int]:
     return {room.id: shard_of(RoomName(room.name), shards) for room in rooms}
 
 
-def split_rows(snapshot: Snapshot, shards: int) -> list[Batch]:
-    """Return the batch of each shard, without logs.
+def split_rows(snapshot: Snapshot, shards: int, size: int) -> Iterator[list[Batch]]:
+    """Yield batches of what belongs to rooms, for one turn after another; a turn has up to `size` rows.
 
-    - Restrictions in all rooms go to every shard.
     - How far gateways had delivered goes to the rooms' shards: members continue from there.
     - The numbers of gateways' items are left out. They tell which items of a gateway's one sequence are in the logs;
       a gateway of many shards has a sequence for each, and these begin with 1.
     """
-    batches = [Batch(shard=shard) for shard in range(shards)]
-    own = {room_id: batches[shard] for room_id, shard in shards_of_rooms(snapshot.rooms, shards).items()}
-    for room in snapshot.rooms:
-        own[room.id].rooms[room.id] = room
+    found: dict[int, Batch] = {}
+    rows = _rows(snapshot, shards_of_rooms(snapshot.rooms, shards))
+    for count, (shard, field, key, row) in enumerate(rows, 1):
+        getattr(found.setdefault(shard, Batch(shard=shard)), field)[key] = row
+        if count % size == 0:
+            yield list(found.values())
+            found = {}
+    if found:
+        yield list(found.values())
+
+
+def _rows(snapshot: Snapshot, own: dict[int, int]) -> Iterator[tuple[int, str, Any, Any]]:
+    """Yield (shard, field of `Batch`, key, row); `own` is room id → shard."""
     for member in snapshot.members:
-        own[member.room].members[member.id] = member
+        yield own[member.room], "members", member.id, member
     for key, offset in snapshot.delivered.items():
         if key[0] in own:  # else its room was purged
-            own[key[0]].delivered[key] = offset
+            yield own[key[0]], "delivered", key, offset
     for post in snapshot.posts:
-        own[post.room].posts[post.key] = post
+        yield own[post.room], "posts", post.key, post
     for restriction in snapshot.restrictions:
-        for batch in [own[restriction.room]] if restriction.room else batches:
-            batch.restrictions[restriction.key] = restriction
-    return batches
+        if restriction.room:
+            yield own[restriction.room], "restrictions", restriction.key, restriction
+
+
+def split_rooms(snapshot: Snapshot, shards: int) -> list[Batch]:
+    """Return the batches of the last turn: all rooms, and the restrictions in all rooms, which go to every shard."""
+    everywhere = {each.key: each for each in snapshot.restrictions if not each.room}
+    batches = [Batch(shard=shard, restrictions=dict(everywhere)) for shard in range(shards)]
+    own = shards_of_rooms(snapshot.rooms, shards)
+    for room in snapshot.rooms:
+        batches[own[room.id]].rooms[room.id] = room
+    return [batch for batch in batches if batch]
 
 
 def split_logs(logs: Iterable[tuple[int, Chunk]], size: int) -> Iterator[list[Batch]]:

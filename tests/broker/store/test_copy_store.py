@@ -96,6 +96,7 @@ def test_everything_is_copied_but_the_numbers_of_gateways(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TURN_SIZE", 500)
+    monkeypatch.setattr(module, "TURN_ROWS", 7)
     monkeypatch.setattr(module, "PORTION", 7)
     source = tmp_path / "rooms.sqlite"
     before = fill(source)
@@ -137,8 +138,9 @@ def test_a_copy_of_a_source_that_lost_commits_has_its_new_epochs(tmp_path: Path,
 def test_a_copy_that_is_interrupted_can_be_begun_again(
     tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, turns: int
 ) -> None:
-    """After the database has had some turns, or the logs and not the rooms, or nothing."""
+    """After the database has had some turns, or all but the last, or nothing."""
     monkeypatch.setattr(module, "TURN_SIZE", 500)
+    monkeypatch.setattr(module, "TURN_ROWS", 10)
     source = tmp_path / "rooms.sqlite"
     before = fill(source)
     commits = 0
@@ -156,10 +158,13 @@ def test_a_copy_that_is_interrupted_can_be_begun_again(
         with pytest.raises(StoreError, match="gone"):
             copy_store(source, database)
     interrupted, _ = loaded(database)
-    assert (interrupted.rooms, interrupted.members, interrupted.restrictions) == ([], [], [])
+    assert interrupted.rooms == []
+    assert interrupted.restrictions == []
+    assert len(interrupted.members) == (len(ROOMS) if turns > 1_000 else 0)
     copy_store(source, database)
     after, logs = loaded(database)
     assert [room.name for room in after.rooms] == [room.name for room in before.rooms]
+    assert after.members == before.members
     assert after.ends == before.ends
     assert all(len(chunks) == ENTRIES for chunks in logs.values())
 
@@ -170,7 +175,7 @@ def test_a_database_with_rooms_is_refused_and_stays_as_it_is(tmp_path: Path, dat
     copy_store(source, database)
     other = tmp_path / "other.sqlite"
     fill(other)
-    with pytest.raises(SettingError, match="has rooms, members or bans already"):
+    with pytest.raises(SettingError, match="has rooms or bans already"):
         copy_store(other, database)
     assert loaded(database)[0].rooms == before.rooms
     with closing(SqliteStore(other)) as store:

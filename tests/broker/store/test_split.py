@@ -3,7 +3,7 @@
 import pytest
 
 from broker.store.interface import FOREVER, Chunk, MemberRow, PostRow, Restriction, RoomRow, Snapshot
-from broker.store.split import shards_of_rooms, split_logs, split_rows
+from broker.store.split import shards_of_rooms, split_logs, split_rooms, split_rows
 from tsudoi.protocol.backbone import SHARDS, shard_of
 from tsudoi.protocol.names import RoomName
 
@@ -30,27 +30,43 @@ def test_each_row_goes_to_the_shard_of_its_room() -> None:
     bans = [Restriction(room.id, 1, "bob", "", FOREVER) for room in ROOMS]
     posts = [a_post(room.id) for room in ROOMS]
     delivered = {(room.id, "a/1"): room.id for room in ROOMS}
-    batches = split_rows(Snapshot(ROOMS, members, {}, {}, delivered, bans, posts), SHARDS)
-    assert [batch.shard for batch in batches] == list(range(SHARDS))
+    (turn,) = split_rows(Snapshot(ROOMS, members, {}, {}, delivered, bans, posts), SHARDS, 100)
+    batches = {batch.shard: batch for batch in turn}
+    assert batches.keys() == set(OF.values())
     for room, member, ban, post in zip(ROOMS, members, bans, posts, strict=True):
         batch = batches[OF[room.id]]
-        assert batch.rooms == {room.id: room}
+        assert batch.rooms == {}
         assert batch.members == {member.id: member}
         assert batch.restrictions == {ban.key: ban}
         assert batch.posts == {post.key: post}
         assert batch.delivered == {(room.id, "a/1"): room.id}
-    assert sum(map(bool, batches)) == len(ROOMS)
+
+
+def test_the_rooms_come_last_and_together() -> None:
+    batches = split_rooms(Snapshot(ROOMS), SHARDS)
+    assert {room: batch.shard for batch in batches for room in batch.rooms} == OF
+
+
+def test_rows_are_split_into_turns_of_a_size() -> None:
+    members = [a_member(10 + room.id, room.id) for room in ROOMS]
+    turns = list(split_rows(Snapshot(ROOMS, members), SHARDS, 3))
+    assert [sum(len(batch.members) for batch in turn) for turn in turns] == [3, 1]
+    assert [id_ for turn in turns for batch in turn for id_ in batch.members] == [member.id for member in members]
 
 
 def test_a_ban_in_all_rooms_goes_to_every_shard() -> None:
     ban = Restriction(0, 1, "", "192.0.2.7", FOREVER)
-    batches = split_rows(Snapshot(ROOMS, restrictions=[ban]), SHARDS)
+    snapshot = Snapshot(ROOMS, restrictions=[ban])
+    batches = split_rooms(snapshot, SHARDS)
+    assert [batch.shard for batch in batches] == list(range(SHARDS))
     assert all(batch.restrictions == {ban.key: ban} for batch in batches)
+    assert list(split_rows(snapshot, SHARDS, 100)) == []
 
 
 def test_numbers_of_gateways_are_left_out_and_those_of_purged_rooms() -> None:
-    batches = split_rows(Snapshot(ROOMS, accepted={"a/1": 7}, delivered={(99, "a/1"): 5}), SHARDS)
-    assert not any(batch.accepted or batch.delivered for batch in batches)
+    snapshot = Snapshot(ROOMS, accepted={"a/1": 7}, delivered={(99, "a/1"): 5})
+    assert list(split_rows(snapshot, SHARDS, 100)) == []
+    assert not any(batch.accepted for batch in split_rooms(snapshot, SHARDS))
 
 
 @pytest.mark.parametrize(("size", "turns"), [(1, 4), (10, 2), (100, 1)])
