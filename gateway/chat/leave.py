@@ -74,8 +74,9 @@ class Leaving(Component):
         if room.members.get(member.id) is not member:
             return
         if member.stream is not None:
-            # Where it is dropped for another reason, its stream has been ended with that one before.
-            member.stream.end(member, Ending.ELSEWHERE)
+            # Another gateway serves it, perhaps on behalf of a connection that is gone by now: a client that is still
+            # here comes back. Where it is dropped for another reason, its stream has been ended with that one before.
+            member.stream.end(member, Ending.INSUFFICIENT)
         self.groups.leave(member)
         self.members.remove(member)
         self.idle.removed(len(self.members))

@@ -63,6 +63,8 @@ class _Room:
     """None: the directory has not answered yet."""
     is_live: bool = False
     """The subscribe command has its reply."""
+    ending: Ending | None = None
+    """Why the member was taken from the client before that."""
 
 
 class Session:
@@ -113,8 +115,10 @@ class Session:
         channel = member.room.name
         room = self._rooms.pop(channel, None)
         self._rules.core.streams.detach(member)
-        if room is not None and room.is_live and not self._is_over:
-            self._port.send(replies.unsubscribe(channel, ending, why or _WORDS[ending]))
+        if room is not None:
+            room.ending = ending
+            if room.is_live and not self._is_over:
+                self._port.send(replies.unsubscribe(channel, ending, why or _WORDS[ending]))
 
     # --- what the connection tells ------------------------------------------------------------------------------------
 
@@ -250,8 +254,11 @@ class Session:
         streams.attach(member, self, now)
 
         def on_recovered(recovered: Recovered | None, now: float) -> None:
-            if self._rooms.get(channel) is not room:
-                self._error(number, Error.PERMISSION_DENIED, "you are no longer in this room")
+            if room.ending is not None:
+                code = Error.INTERNAL if room.ending is Ending.INSUFFICIENT else Error.PERMISSION_DENIED
+                self._error(number, code, _WORDS[room.ending])
+            elif self._rooms.get(channel) is not room:
+                self._error(number, Error.PERMISSION_DENIED, "you have left this room")
             elif recovered is None:
                 del self._rooms[channel]
                 streams.detach(member)
@@ -346,5 +353,5 @@ _WORDS = {
     Ending.REMOVED: "the operator has removed you",
     Ending.IDLE: "you were silent for too long",
     Ending.ELSEWHERE: "another connection has your place here now",
-    Ending.INSUFFICIENT: "messages are lost: subscribe again",
+    Ending.INSUFFICIENT: "subscribe again: messages or your place here are lost",
 }

@@ -42,9 +42,10 @@ class Ending(IntEnum):
     """By the operator."""
     IDLE = 2104
     ELSEWHERE = 2105
-    """Another connection, or another client with the token, has taken the member over."""
+    """Another connection has taken the member over."""
     INSUFFICIENT = 2500
-    """Messages are lost between what was sent and what comes next: subscribe again, with the position."""
+    """Messages are lost between what was sent and what comes next, or the membership is, or another gateway has the
+    member: subscribe again, with the position."""
 
 
 class Close(IntEnum):
