@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 
+import jwt
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import expect
@@ -285,6 +286,102 @@ def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
                 await alice.page.click(".banner button")
                 await expect(alice.page.locator(".alert")).to_contain_text("You can not enter")
             assert alice.problems == []
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.slow
+def test_a_link_with_a_signed_token_needs_no_name(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef" * 4)
+    secret.chmod(0o600)
+    claims = {"aud": "tsudoi", "name": "眞子", "rooms": ["den"], "create": True, "exp": int(time.time()) + 300}
+    token = jwt.encode(claims, secret.read_bytes(), algorithm="HS256")
+
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            tab = await Tab.open(browser, web_of(gateway), f"den&token={token}")
+            await tab.page.click(".enter .buttons button:not(.primary)")  # create the room
+            await expect(tab.page.locator(".roster .member")).to_contain_text("眞子")
+            assert tab.page.url.endswith("#den")
+            await tab.say("hello")
+            await tab.sees("hello")
+            other = await Tab.open(browser, web_of(gateway), "den")
+            await other.page.fill("#name", "mallory")
+            await other.page.press("#name", "Enter")
+            await expect(other.page.locator(".alert")).to_contain_text("You can not enter")
+
+    flags = ("--auth", "required", "--auth-secret", str(secret))
+    with Gateway(*WEB, *flags, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.slow
+def test_a_screen_reader_hears_new_lines_once_and_history_not_at_all(tmp_path: Path) -> None:
+    """What is added to a log while it is live is read out: that must be each new line, and no other."""
+    observe = """() => {
+      window.heard = [];
+      new MutationObserver((changes) => {
+        for (const { addedNodes } of changes) for (const node of addedNodes) {
+          const log = node.parentElement?.closest('[role=log]');
+          if (log?.getAttribute('aria-live') === 'polite') window.heard.push(node.querySelector?.('.text')?.innerText);
+        }
+      }).observe(document, { childList: true, subtree: true });
+    }"""
+
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser, await tsudoi.create("den", name="bob", server=at(gateway)) as bob:
+            for number in range(150):
+                await bob.say(f"{number}")
+            await bob.who()
+            alice = await Tab.open(browser, web_of(gateway), "den")
+            await alice.page.evaluate(observe)
+            await alice.enter("alice")
+            await alice.sees("149")
+            await expect(alice.page.locator("[role=log]")).to_have_attribute("aria-live", "polite")
+            await alice.page.evaluate("document.querySelector('.log').scrollTop = 0")
+            await alice.sees("50")
+            await alice.page.keyboard.press("Escape")
+            await expect(alice.page.locator("[role=log]")).to_have_attribute("aria-live", "polite")
+            await alice.page.wait_for_timeout(700)
+            await bob.say("new")
+            await alice.sees("new")
+            await alice.say("mine")
+            await alice.sees("mine")
+            await alice.page.wait_for_timeout(300)
+            assert [text for text in await alice.page.evaluate("heard") if text] == ["new", "mine"]
+
+    with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
+        asyncio.run(scenario(gateway))
+
+
+@pytest.mark.slow
+def test_ten_thousand_messages_stay_smooth(tmp_path: Path) -> None:
+    """The timeline alone, in the browser: 10,000 messages one by one, as state.js takes them, 300 elements at most."""
+    script = """async () => {
+      const { Timeline } = await import('/view-timeline.js');
+      const rooms = await import('/room.js');
+      const timeline = new Timeline({ onOlder() {}, onEdit() {}, onDiscard() {} });
+      document.body.replaceChildren(timeline.element);
+      timeline.element.style.cssText = 'position: fixed; inset: 0';
+      let room = rooms.entered(rooms.newRoom('den'), { epoch: '1', offset: 0, data: { name: 'alice' } }, true, 0);
+      const began = performance.now();
+      for (let offset = 1; offset <= 10000; offset++) {
+        room = rooms.received(room, { data: { from: 'bob', text: `${offset}` }, offset, time: offset * 1000 }, true, 0);
+        timeline.show(room);
+      }
+      const took = performance.now() - began;
+      return [took / 10000, timeline.log.children.length, room.lines.length];
+    }"""
+
+    async def scenario(gateway: Gateway) -> None:
+        async with chromium() as browser:
+            tab = await Tab.open(browser, web_of(gateway))
+            each_ms, elements, lines = await tab.page.evaluate(script)
+            assert elements <= 320
+            assert lines == 5_000
+            assert each_ms < 10
 
     with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
         asyncio.run(scenario(gateway))

@@ -128,7 +128,10 @@ function scheduleDraw() {
 /** Open a drawer ('rooms', 'roster') of a narrow window, or none. */
 function open(drawer) {
   const was = document.body.dataset.open;
-  document.body.dataset.open = drawer === was ? '' : drawer;
+  const isOpen = drawer === was ? '' : drawer;
+  document.body.dataset.open = isOpen;
+  header.roomsButton.setAttribute('aria-expanded', String(isOpen === 'rooms'));
+  header.rosterButton.setAttribute('aria-expanded', String(isOpen === 'roster'));
   if (drawer) document.getElementById(drawer)?.querySelector('button')?.focus();
   else if (was === 'rooms') header.roomsButton.focus();
   else if (was === 'roster') header.rosterButton.focus();
@@ -205,9 +208,15 @@ if (kept.rooms.length) {
   if (asked.room) enterRoom(asked.room);
   else show(kept.active || kept.rooms[0].name);
   client.start(kept.name);
-} else if (asked.token) {
-  // A signed token out of the address bar, so that it is not shared with the link.
-  history.replaceState(null, '', asked.room ? linkTo(asked.room) : location.pathname);
+} else {
+  enter.hasToken = Boolean(token);
+  enter.fill(kept.name, asked.room);
+  if (asked.token && asked.room) {
+    // The token has a name, and vouches for it.
+    client.start('');
+    enterRoom(asked.room);
+  }
 }
+// Out of the address bar, so that it is not shared with the link.
+if (asked.token) history.replaceState(null, '', asked.room ? linkTo(asked.room) : location.pathname);
 draw();
-if (!kept.rooms.length) enter.fill(kept.name, asked.room);

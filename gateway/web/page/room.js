@@ -29,7 +29,7 @@ export function newRoom(name, kept = {}) {
     topic: kept.topic ?? '',
     members: new Map(),
     count: 0,
-    lastNumber: 0,
+    lastNumber: kept.lastNumber ?? 0, // of own lines
     serial: 0, // of publications, for the keys of those without an offset
     back: null, // how the last return went: {missed, lost}; lost null: not known how much
   };

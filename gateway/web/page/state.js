@@ -20,7 +20,8 @@ export function reduce(state, action) {
     case 'linked':
       return { ...state, link: 'on', why: '' };
     case 'unlinked':
-      return { ...each(state, rooms.away), link: state.link === 'connecting' ? 'connecting' : 'away' };
+      if (state.link === 'connecting') return { ...state, why: 'no answer' };
+      return { ...each(state, rooms.away), link: 'away' };
     case 'turned away':
       return { ...each(state, rooms.away), link: 'refused', why: action.why };
     case 'listed':

@@ -32,6 +32,9 @@ export class Enter {
     this.element = el('div.enter', {}, mine, title, el('p', {}, words.about), this.form, this.listed);
   }
 
+  /** A signed token was in the link: it may stand for a name. */
+  hasToken = false;
+
   /** Put in what is known before anything was typed. */
   fill(name, room) {
     this.name.value = name;
@@ -63,7 +66,7 @@ export class Enter {
 
   #enter(create) {
     const name = this.name.value.normalize('NFC').trim();
-    if (!name) {
+    if (!name && !this.hasToken) {
       setText(this.alert, words.needName);
       this.name.focus();
       return;
@@ -82,7 +85,7 @@ export function roomRow({ name, members, locked }, onEnter) {
 
 function alertOf(state, room) {
   if (state.link === 'refused') return words.refused(state.why);
-  if (state.link === 'connecting' && state.name) return words.connecting;
+  if (state.link === 'connecting') return state.why ? words.noAnswer(location.host) : words.connecting;
   if (!room) return '';
   if (room.phase === 'entering') return words.entering;
   if (room.phase !== 'refused') return '';

@@ -54,8 +54,9 @@ export class Timeline {
       this.#first = Math.max(0, this.#end - STEP);
     } else {
       const at = this.#items.findIndex(({ key }) => key === firstKey);
-      this.#first = Math.max(0, at);
-      this.#end = Math.min(this.#items.length, Math.max(this.#end + Math.max(0, at - this.#first), this.#first + MOST));
+      // What came in front is shown, too: at the very top no further scrolling would ask for it.
+      this.#first = Math.max(0, isOlder ? at - STEP : at);
+      this.#end = Math.min(this.#items.length, this.#first + MOST);
     }
     this.#isAtEnd = atEnd;
     this.#draw();
@@ -63,6 +64,7 @@ export class Timeline {
 
   /** Go to the newest line. */
   toEnd() {
+    if (this.#isAtEnd && this.#end === this.#items.length) return;
     this.#beQuiet();
     this.#isAtEnd = true;
     this.#end = this.#items.length;
@@ -127,7 +129,8 @@ export class Timeline {
         found.push(this.#once(kept, `d${new Date(line.time).toDateString()}`, name, () => dayElement(name)));
       }
       if (isNew) found.push(this.#once(kept, 'new', 0, newElement));
-      const goesOn = !isNew && at > this.#first && continues(shown(line, myName), before && shown(before, myName));
+      // Whatever the window begins with: a line that is made anew is read out once more.
+      const goesOn = continues(shown(line, myName), before && shown(before, myName));
       const make = () => lineElement(line, { goesOn, myName, ...this.handlers });
       found.push(this.#once(kept, line.key, line, make, goesOn));
     }
@@ -142,7 +145,8 @@ export class Timeline {
     else if (known.line !== line || known.goesOn !== goesOn) {
       const made = make();
       known.node.className = made.className;
-      known.node.replaceChildren(...made.childNodes);
+      if (known.goesOn === goesOn && isWordForWord(known.line, line)) settle(known.node, made);
+      else known.node.replaceChildren(...made.childNodes);
       known = { node: known.node, line, goesOn };
     }
     kept.set(key, known);
@@ -167,6 +171,17 @@ export class Timeline {
     clearTimeout(this.#quiet);
     this.#quiet = setTimeout(() => this.log.setAttribute('aria-live', 'polite'), QUIET_MS);
   }
+}
+
+/** Return whether only the state of a line has changed: it was grey, and is kept now. */
+function isWordForWord(before, after) {
+  return before.kind === 'said' && after.kind === 'said' && before.text === after.text && ![before.state, after.state].includes('refused');
+}
+
+/** Make a line that was read out into a kept one, without adding anything that would be read out again. */
+function settle(node, made) {
+  if (!made.classList.contains('waiting')) node.querySelector('.visually-hidden')?.remove();
+  setText(node.querySelector('time'), made.querySelector('time').textContent);
 }
 
 /** Return the lines that are shown: a command that is being carried out is none. */
