@@ -174,6 +174,7 @@ class Membership:
         if self._server.sockets.is_open and not self._server.turns.stopped:
             self._published = self.frame()
             self._server.sockets.publish(backbone.CLUSTER_TOPIC, self._published)
+            self._loop.call_soon(self._server.turns.pump)  # it may have consumed an edge of the socket's descriptor
 
     def _publish_change(self) -> None:
         if self.frame() != self._published:

@@ -1,4 +1,4 @@
-"""Hold the replays that gateways wait for, and read the logs for them when no commit runs."""
+"""Hold the replays that gateways wait for, and let them be served in turn."""
 
 import time
 from collections.abc import Callable
@@ -42,6 +42,10 @@ class ReplayQueue:
         """Serve those that wait, for a bounded time; at least one. Raises what `serve` raises."""
         if self._waiting:
             self._waiting.serve(time.monotonic() + REPLAYS_S, time.monotonic, self._serve_one)
+
+    def serve_next(self) -> None:
+        """Serve one. Raises what `serve` raises."""
+        self._waiting.serve(0.0, time.monotonic, self._serve_one)
 
     def forget(self, account: str) -> None:
         """Drop what an account waits for."""

@@ -22,7 +22,7 @@ from ..counters import Counters
 from ..rooms import replays
 from ..shards.cores import Cores
 from ..shards.merge import merged_news
-from ..store.interface import Batch, Store
+from ..store.interface import Batch, Chunk, Store
 from ..turn import PasswordJob, Turn
 from .clock import Clock
 from .committer import Committer
@@ -69,6 +69,8 @@ class Turns:
         self.committer = Committer(store)
         self._trimmer = Committer(store) if store.shards > 1 else self.committer
         """Runs the trims."""
+        self._reader = Committer(store) if store.shards > 1 else None
+        """Reads logs beside commits, because each read is a round trip; None: the loop reads them, between commits."""
         self.passwords = PasswordHashing()
         self.replays = ReplayQueue(self._replay)
         self.entries = Histogram(ITEMS)
@@ -100,6 +102,8 @@ class Turns:
         """Run a last turn with all received frames; begin none after it."""
         self._is_stopping = True
         self._trimmer.wait()
+        if self._reader is not None:
+            self._reader.wait()
         self.committer.wait()
         if not self.stopped and self._sockets.is_open:
             self._drain()
@@ -116,6 +120,8 @@ class Turns:
         self.passwords.close()
         self.committer.close()
         self._trimmer.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def give_up(self) -> None:
         """Receive and send nothing more, and let the broker end."""
@@ -159,8 +165,9 @@ class Turns:
         """Run again in the loop's next round if frames wait that no descriptor will signal."""
         if not self._is_serving:
             return
+        replays_wait = bool(self.replays) and self._reader is None
         waits_for_store = (
-            (self.operators_wait or self.replays) and not self.committer.is_busy and not self._gather_until
+            (self.operators_wait or replays_wait) and not self.committer.is_busy and not self._gather_until
         )
         if self.incoming.queue or waits_for_store or self._sockets.has_more():
             self._loop.call_soon(self.pump)
@@ -274,7 +281,7 @@ class Turns:
         for core, turn in work:
             for peer, request_id, replay in turn.replays:
                 self.replays.add(core.gateways.account(peer) or peer, peer, (core, request_id, replay))
-        self.replays.serve()
+        self._serve_replays()
         self._sockets.flush()
         if self.admin is not None and self.operators_wait:
             self.admin.answer()
@@ -285,15 +292,56 @@ class Turns:
         for on_ended in ending:
             on_ended()
 
+    # --- replays ----------------------------------------------------------------------------------------------------
+
+    def _serve_replays(self) -> None:
+        if self._reader is None:
+            self.replays.serve()
+            return
+        while self.replays and not self._reader.is_busy and self._is_serving:
+            self.replays.serve_next()
+
     def _replay(self, peer: str, asked: Asked) -> None:
-        core, request_id, replay = asked
+        core, _, question = asked
         if core not in self.cores:
             return  # its shard is another broker's now, which the gateway asks again
         if self._sockets.is_behind(peer):
             self._sockets.undeliverable += 1
-            return
-        read = self._store.read if core is self.cores.alone else functools.partial(self._store.read, shard=core.shard)
-        frame = backbone.encode(backbone.Reply(request_id, replays.answer(core.directory, replay, read)))
+        elif self._reader is None:
+            self._answer_replay(peer, asked, replays.answer(core.directory, question, self._store.read))
+        else:
+            steps = replays.steps(core.directory, question)
+            self._read_in_thread(self._reader, peer, asked, steps, next(steps))
+
+    def _read_in_thread(
+        self, reader: Committer, peer: str, asked: Asked, steps: replays.Steps, part: tuple[int, int, int]
+    ) -> None:
+        """Read a part of a log in the thread, go on to the answer, and serve the next replay."""
+        core, era = asked[0], self._era
+        chunks: list[Chunk] = []
+
+        def read() -> None:
+            chunks.extend(self._store.read(*part, shard=core.shard))
+
+        def done(error: BaseException | None) -> None:
+            is_served = core in self.cores
+            # The store refuses to read a shard that was given away meanwhile.
+            if (is_served or not isinstance(error, StoreError)) and self._has_failed(error, era):
+                return
+            if is_served:
+                try:
+                    self._read_in_thread(reader, peer, asked, steps, steps.send(chunks))
+                    return
+                except StopIteration as answered:
+                    self._answer_replay(peer, asked, answered.value)
+            self._serve_replays()
+            self._look_again()  # an answer may have consumed an edge of the socket's descriptor
+
+        reader.start(read, done)
+
+    def _answer_replay(self, peer: str, asked: Asked, answer: backbone.Replayed) -> None:
+        core, request_id, _ = asked
+        frame = backbone.encode(backbone.Reply(request_id, answer))
         if self._may_go_out():
             self._send(peer, frame if core is self.cores.alone else backbone.for_shard(core.shard, frame))
 

@@ -748,6 +748,24 @@ def test_a_position_does_not_overtake_the_news_of_its_turn(broker: Broker) -> No
     assert [topic for topic, _ in turn.news] == [backbone.own_topic(A), backbone.room_topic(host.room)]
 
 
+def test_a_room_that_goes_while_its_log_is_read_is_gone(broker: Broker) -> None:
+    host = broker.create()
+    broker.say(A, Publish(1, [said(host, "one")]))
+    directory = broker.core.directory
+    steps = replays.steps(directory, Replay(host.room, host.epoch, 1, 100, 7))
+    assert next(steps) == (host.room, 0, 1)
+    room = directory.rooms[host.room]
+    directory.close(room, LeaveReason.HOST_LEFT, 0)
+    broker.turn()
+    directory.purge(room)
+    broker.turn()
+    assert steps.send([]) == (host.room, 1, 100)
+    with pytest.raises(StopIteration) as done:
+        steps.send([])
+    assert done.value.value == Replayed(host.room, 0, 1, 0, [])
+    assert not broker.take_turn().batch
+
+
 def test_a_replay_of_what_is_being_committed_is_no_gap(broker: Broker) -> None:
     host = broker.create()
     broker.handle(A, Publish(1, [said(host, "one")]))

@@ -17,7 +17,8 @@ from broker.net.membership import Membership
 from broker.net.ping import ping
 from broker.net.server import Server
 from broker.shards.cores import Cores
-from broker.store.interface import MemberRow, Snapshot
+from broker.shards.spread import spread
+from broker.store.interface import Chunk, MemberRow, Snapshot
 from broker.store.sharing import LEASE_S
 from tests.support.cluster_client import ClusterGateway
 from tests.support.shared_memory_store import SharedMemory, SharedMemoryStore
@@ -251,6 +252,58 @@ async def test_a_turn_that_is_committed_when_the_lease_is_lost_is_not_published_
             await gateway.until(lambda: len(one.shards) == SHARDS)
             await gateway.until(lambda: not gateway.unaccepted)
             assert await gateway.log(host) == gateway.news[host.room] == ["one", "two"]
+
+
+async def test_a_log_that_is_read_slowly_holds_no_turn_up(tmp_path: Path) -> None:
+    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
+        one = new_broker()
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.owned()
+            host = await gateway.create("den")
+            gateway.say(host, "one")
+            await gateway.until(lambda: not gateway.unaccepted)
+            read, begun, may_end = one.store.read, threading.Event(), threading.Event()
+
+            def slow(room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
+                begun.set()
+                may_end.wait(10.0)
+                return read(room, after, limit, shard)
+
+            one.store.read = slow  # type: ignore[method-assign]
+            asking = asyncio.create_task(gateway.log(host))
+            await gateway.until(begun.is_set)
+            gateway.say(host, "two")
+            await gateway.until(lambda: gateway.news[host.room] == ["one", "two"])
+            assert not asking.done()
+            may_end.set()
+            assert await asking == ["one", "two"]
+
+
+async def test_a_log_that_is_read_when_its_shard_is_given_away_is_no_failure(tmp_path: Path) -> None:
+    shared = SharedMemory(SHARDS)
+    async with brokers(tmp_path, shared) as new_broker:
+        one = new_broker()
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.owned()
+            hosts = [await gateway.create(room) for room in rooms_of_all_shards(gateway).values()]
+            begun, may_end = threading.Event(), threading.Event()
+
+            def refused(room: int, after: int, limit: int, shard: int = 0) -> list[Chunk]:
+                begun.set()
+                may_end.wait(10.0)
+                raise StoreError("this broker does not own it")
+
+            one.store.read = refused  # type: ignore[method-assign]
+            wanted = spread(SHARDS, [("one", one.endpoint), ("other", f"ipc://{tmp_path}/1")])
+            moved = next(host for host in hosts if wanted[host.room % SHARDS] == "other")
+            asking = asyncio.create_task(gateway.log(moved))
+            await gateway.until(begun.is_set)
+            other = new_broker()
+            await gateway.until(lambda: len(other.shards) == SHARDS // 2)
+            terms = dict(one.membership.served)
+            may_end.set()
+            assert await asking == []
+            assert one.membership.served == terms
 
 
 async def test_a_hello_for_a_shard_that_is_being_loaded_is_answered_when_it_is_served(tmp_path: Path) -> None:
