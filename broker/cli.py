@@ -16,7 +16,7 @@ from tsudoi.ops.net.unix_socket import is_served
 from tsudoi.ops.options import GROUP, Number, Parsed, check_config_option, config_option, overridden, settings_options
 from tsudoi.ops.settings import build
 from tsudoi.protocol.backbone import admin_frames, is_tcp, parse_to_bind
-from tsudoi.protocol.backbone.endpoint import IPC
+from tsudoi.protocol.backbone.endpoint import INPROC, IPC
 from tsudoi.protocol.errors import BackboneError, SettingError, StoreError
 
 from .admin.cli import admin as admin_group
@@ -48,6 +48,8 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
         return
     try:
         config = configure(context)
+        if config.bind.startswith(INPROC):
+            raise SettingError(f"--bind {config.bind}: no gateway reaches it from another process: tcp://… or ipc://…")
         if check_config:
             click.echo("broker: all settings are fine")
             return

@@ -20,7 +20,7 @@ from ..admin.shard_list import list_shards
 from ..core import Core
 from ..shards.moves import cluster, decide
 from ..store.interface import Snapshot
-from ..store.sharing import Broker, SharedStore, View
+from ..store.sharing import LEASE_S, LOOK_S, Broker, SharedStore, View
 from .server import Server
 
 logger = logs.get("broker.shards")
@@ -31,6 +31,8 @@ LEAVE_S = 3.0
 """How long a broker that stops hands its shards over; then the rest becomes free at once."""
 DAMAGED_S = 10.0
 """A shard that can not be loaded is tried again after this time; the others are served meanwhile."""
+EQUAL_S = LEASE_S + LOOK_S
+"""How long a broker that was killed may be listed beside its successor at the same endpoint."""
 EARLY = 10_000
 """Hellos that wait for shards which are being loaded."""
 
@@ -79,6 +81,10 @@ class Membership:
         """The lease was lost, and the loop does not know yet."""
         self._unregistered = "the broker has not registered yet"
         """Why it has no lease; empty: it has one."""
+        self._equal_since: float | None = None
+        """Since when another broker has been reached at the same endpoint."""
+        self._equal = ""
+        """What is wrong about that, if it lasts."""
         self._is_stopping = self._is_closed = False
         self._published = b""
         self._logged = -1
@@ -113,7 +119,11 @@ class Membership:
     def illness(self) -> str:
         """Return why shards can not be served, empty if all is well. Another thread may call this."""
         damaged = next(iter(list(self._damaged.items())), None)
-        return self._unregistered or (f"shard {damaged[0]} can not be loaded: {damaged[1]}" if damaged else "")
+        return (
+            self._unregistered
+            or self._equal
+            or (f"shard {damaged[0]} can not be loaded: {damaged[1]}" if damaged else "")
+        )
 
     async def leave(self) -> None:
         """Give all shards to the other brokers, a few at a time; return when that is done, or has taken too long."""
@@ -206,7 +216,7 @@ class Membership:
             return
         if view.me != self.view.me:
             logger.info("registered", broker=view.me, endpoint=self.endpoint, brokers=len(view.brokers))
-            self._warn_of_equals(view)
+        self._look_for_equals(view)
         self.view, self._unregistered = view, ""
         moves = decide(view, self.served, self._loading | self._leaving | self._damaged.keys())
         if moves.lost:
@@ -225,10 +235,19 @@ class Membership:
         self._moved.set()
         self._publish_change()
 
-    def _warn_of_equals(self, view: View) -> None:
-        for broker in view.brokers:
-            if broker.id != view.me and broker.endpoint == self.endpoint:
-                logger.warning("another broker is reached at the same address, or was a moment ago (--advertise)")
+    def _look_for_equals(self, view: View) -> None:
+        """Notice a broker that is reached where this one is: gateways can tell them apart no more than their shards.
+
+        For a moment it may be this broker, before it was killed.
+        """
+        if not any(broker.id != view.me and broker.endpoint == self.endpoint for broker in view.brokers):
+            self._equal_since, self._equal = None, ""
+            return
+        now = self._loop.time()
+        self._equal_since = now if self._equal_since is None else self._equal_since
+        if not self._equal and now - self._equal_since > EQUAL_S:
+            self._equal = f"another broker is reached at {self.endpoint}, too: give each an --advertise of its own"
+            logger.error(self._equal)
 
     # --- shards come ------------------------------------------------------------------------------------------------
 

@@ -149,6 +149,7 @@ def test_a_command_of_several_lists_them(
         (["--store", "sqlite:."], "Invalid value for '--store': store 'sqlite:.' names a folder, and no file"),
         (["--store", "sqlite:.."], "can not open the store ..:"),
         (["--store", "memory", "--bind", "ipc:///dev/null/below"], "can not listen on ipc:///dev/null/below"),
+        (["--store", "memory", "--bind", "inproc://x"], "--bind inproc://x: no gateway reaches it"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_status_2(

@@ -380,6 +380,23 @@ async def test_frames_for_no_shard_and_broken_ones_are_counted(tmp_path: Path) -
             await gateway.until(lambda: one.server.counters.malformed == before + len(frames))
 
 
+async def test_a_broker_at_the_endpoint_of_another_is_unhealthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership, "EQUAL_S", 0.5)
+    shared = SharedMemory(SHARDS)
+    async with brokers(tmp_path, shared) as new_broker:
+        one, other = new_broker(), new_broker()
+        one.membership.endpoint = other.endpoint
+        async with asyncio.timeout(10.0):
+            while "too: give each" not in one.membership.illness():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
+        one.membership.endpoint = one.endpoint
+        async with asyncio.timeout(10.0):
+            while one.membership.illness():  # noqa: ASYNC110
+                await asyncio.sleep(LOOK_S)
+
+
 async def test_health_is_red_while_the_broker_is_registered_nowhere(tmp_path: Path) -> None:
     async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
         one = new_broker()
