@@ -19,6 +19,8 @@ from .postgres_schema import MIGRATIONS, SCHEMA
 _T = TypeVar("_T")
 
 CONNECT_S = 3.0
+END_S = 0.5
+"""How long a broker that stops waits for connections that have failed: a supervisor does not wait long for it."""
 OLDEST = 14
 """Major version of PostgreSQL."""
 ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -148,7 +150,9 @@ class Connections:
             for connection in (self.commits, self.loads, self.reads, self.lease):
                 connection.driver.terminate()
         elif self._ending is not None:
-            await self._ending
+            await asyncio.wait([self._ending], timeout=END_S)
+            self._ending.cancel()  # a host that is lost does not answer
+            await asyncio.gather(self._ending, return_exceptions=True)
 
     async def guard(self, work: Awaitable[_T]) -> _T:
         """Return the result of statements; if one fails, all fail, because its outcome may not be known.
@@ -175,9 +179,11 @@ class Connections:
 
 
 async def _end(driver: Any) -> None:
-    with contextlib.suppress(*ERRORS):
-        await driver.close(timeout=CONNECT_S)
-    driver.terminate()
+    try:
+        with contextlib.suppress(*ERRORS):
+            await driver.close(timeout=CONNECT_S)
+    finally:
+        driver.terminate()
 
 
 async def _check_server(driver: Any, *, needs_standby: bool) -> None:

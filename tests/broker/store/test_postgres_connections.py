@@ -1,0 +1,38 @@
+"""broker/store/postgres_connections.py, with connections to a host that is lost."""
+
+import asyncio
+from collections.abc import Callable
+
+from broker.store.postgres_connections import Connections
+
+
+class LostHost:
+    """A connection to a host that does not answer any more."""
+
+    def __init__(self) -> None:
+        self.is_terminated = False
+
+    def add_log_listener(self, listener: Callable[..., None]) -> None:
+        """Nothing comes from it."""
+
+    def add_termination_listener(self, listener: Callable[..., None]) -> None:
+        """Its end is not noticed."""
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109 - as in the driver
+        await asyncio.Event().wait()
+
+    def terminate(self) -> None:
+        self.is_terminated = True
+
+
+def test_the_end_of_a_broker_does_not_wait_for_a_host_that_is_lost() -> None:
+    async def scenario() -> None:
+        drivers, failures = [LostHost() for _ in range(4)], list[str]()
+        connections = Connections(drivers, failures.append)
+        connections.fail("the lease was not renewed")
+        async with asyncio.timeout(10.0):
+            await connections.close()
+        assert failures == ["the lease was not renewed"]
+        assert all(driver.is_terminated for driver in drivers)
+
+    asyncio.run(scenario())
