@@ -1,6 +1,6 @@
 """Let a browser, a terminal and a client of the course talk in one room, and take pictures: python -m docs.images.page
 
-Needs tmux and Chromium. Writes page.png, which the READMEs show, and page-phone.png.
+Needs tmux and Chromium. Writes page.png, which the READMEs show, and those of docs/page.md.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 from docs.images.make import tmux, wait_for
 from tests.support.browser import Tab, chromium
@@ -19,6 +20,12 @@ from tests.support.services import ROOT, Gateway
 
 HERE = Path(__file__).parent
 ROOM = "tea"
+SIZES: tuple[tuple[int, Literal["light", "dark"]], ...] = (
+    (320, "light"),
+    (320, "dark"),
+    (768, "light"),
+    (1280, "dark"),
+)
 STYLE = """
 body { margin: 0; padding: 24px; display: grid; grid-template-columns: 940px 440px; gap: 20px; width: max-content;
   background: #dfe6e5; font: 15px/1.45 system-ui, "Noto Sans CJK JP", sans-serif; }
@@ -76,9 +83,11 @@ async def play(gateway: Gateway, server: str) -> None:
             await alice.sees("ありがとう、alice")
             await asyncio.sleep(1)
             picture = await alice.page.screenshot()
-            await alice.page.set_viewport_size({"width": 320, "height": 640})
-            await asyncio.sleep(0.5)
-            await alice.page.screenshot(path=HERE / "page-phone.png")
+            for width, scheme in SIZES:
+                await alice.page.emulate_media(color_scheme=scheme)
+                await alice.page.set_viewport_size({"width": width, "height": 640})
+                await asyncio.sleep(0.5)
+                await alice.page.screenshot(path=HERE / f"page-{width}-{scheme}.png")
             await asyncio.to_thread(wait_for, server, "0", "ありがとう")
             screen = tmux(server, "capture-pane", "-p", "-t", "0.0")
             page = await browser.new_page(viewport={"width": 1448, "height": 700})
