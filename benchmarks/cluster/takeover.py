@@ -111,6 +111,7 @@ def large_shard(runner: Runner) -> list[Row]:
                 done = time.perf_counter()
             gc.enable()
             took.append((done - begun, loaded - begun, max(pauses), time.process_time() - used))
+            del snapshot
             memory = max(memory, proportional_size() - before)
             runner.log(f"a large shard: {done - begun:.2f} s, of which the database {loaded - begun:.2f} s")
     whole, database_s, pause, used_s = (statistics.median(each) for each in zip(*took[1:], strict=True))

@@ -33,11 +33,14 @@ from tsudoi.protocol.codes import EntryKind
 TEXT_SIZE = 100
 STAMP = 16
 """Characters at the beginning of a text: when it was published, in nanoseconds, hexadecimal."""
+WORDS = ["".join(random.choices("etaoin shrdlu", k=TEXT_SIZE - STAMP)) for _ in range(5_000)]
+"""What follows it: texts that can be compressed about as well as those of people."""
 STEP_S = 0.001
 REPORT_S = 0.25
 """Time between two reports of deliveries, as a gateway with many active rooms makes them."""
 UNACCEPTED = 20_000
 START_S = 30.0
+FIRST_ROOM = 1 << 56
 AT_ONCE = 200
 """Creates that wait for their answers at once."""
 
@@ -117,8 +120,9 @@ class Talker:
 
     def publish(self, count: int) -> None:
         """Say `count` messages in rooms of this gateway."""
-        text = f"{time.monotonic_ns():016x}".ljust(TEXT_SIZE, "x")
-        for seat in random.choices(self._seats, k=count):
+        stamp = f"{time.monotonic_ns():016x}"
+        for seat, words in zip(random.choices(self._seats, k=count), random.choices(WORDS, k=count), strict=True):
+            text = stamp + words
             self.full += not self.routes.publish(seat.shard, Item(EntryKind.SAID, seat.room, seat.member, text, 0))
         self.made += count
 
@@ -279,7 +283,8 @@ class Company:
         """Subscribe to topics of rooms that do not exist, divided among the gateways."""
         for number in range(topics):
             talker = self.talkers[number % len(self.talkers)]
-            talker.subscribe(number % len(talker.routes.links), number + 1)
+            # Ids begin with the time at which a room was created: here one every two minutes.
+            talker.subscribe(number % len(talker.routes.links), FIRST_ROOM + (number << 23))
             if not number % 1_000:
                 await self.step()
         await self.rest(5.0)
