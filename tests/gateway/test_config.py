@@ -12,12 +12,24 @@ from hypothesis import strategies as st
 
 from gateway import cli
 from gateway.broker_key import choose_key
-from gateway.config import Inherited, Listener, parse_inherited, parse_listener, parse_name
+from gateway.config import Inherited, Listener, WebListener, parse_inherited, parse_listener, parse_name
 from tsudoi.ops.host_port import HostPort, with_both_families
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, serialize_secret
 from tsudoi.protocol.backbone import parse_to_connect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.errors import SettingError
+
+
+@pytest.mark.parametrize(
+    ("listener", "url"),
+    [
+        (WebListener("127.0.0.1", 9080), "http://127.0.0.1:9080"),
+        (WebListener("0.0.0.0", 80), "http://127.0.0.1:80"),
+        (WebListener("::", 9080, tls=True), "https://[::1]:9080"),
+    ],
+)
+def test_a_person_is_told_where_a_browser_finds_the_page(listener: WebListener, url: str) -> None:
+    assert listener.url == url
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import { PONG, decode, delayBefore, encode, mayReconnect } from './wire.js';
 const CONNECT_MS = 8_000;
 const CALL_MS = 10_000;
 const PONG_MS = 10_000; // as the server allows us
-const PROBE_MS = 1_000;
+const PROBE_MS = 1_000; // or four times what the connect command took, on a slow network
 
 /** The connection went away before the reply: whether the command was carried out is not known. */
 export class ConnectionLost extends Error {}
@@ -27,6 +27,7 @@ export class Connection {
   #awaySince = 0;
   #heardAt = 0;
   #silenceMs = 35_000;
+  #probeMs = PROBE_MS;
   #retry = 0;
   #watch = 0;
   #isWanted = false;
@@ -87,10 +88,12 @@ export class Connection {
     this.#watchFor(CONNECT_MS);
     socket.onopen = async () => {
       try {
+        const asked = Date.now();
         const reply = await this.call('connect', this.hello());
         if (socket !== this.#socket) return;
         this.isOpen = true;
         this.#attempt = 0;
+        this.#probeMs = Math.max(PROBE_MS, 4 * (Date.now() - asked));
         this.#silenceMs = (reply.ping ?? 25) * 1_000 + PONG_MS;
         this.handlers.onOpen(reply);
       } catch (error) {
@@ -133,7 +136,7 @@ export class Connection {
   /** Send what is always answered, if only by an error. */
   #probe() {
     this.call('presence_stats', { channel: '' }).catch(() => {});
-    this.#watchFor(PROBE_MS);
+    this.#watchFor(this.#probeMs);
   }
 
   #drop() {

@@ -1,5 +1,7 @@
 """gateway/web/conversation.py: HTTP and WebSocket frames, without sockets."""
 
+import gzip
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +63,16 @@ def test_the_page_is_served_with_the_headers_that_bound_it() -> None:
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Length"] == str(len(body))
     assert get("/?x=1")[0] == 200
+
+
+@pytest.mark.parametrize(("accepted", "zipped"), [("gzip, deflate, br", True), ("br,gzip", True), ("br", False)])
+def test_browsers_that_take_gzip_get_it(accepted: str, zipped: bool) -> None:
+    _, headers, body = get("/main.js", Accept_Encoding=accepted)
+    assert headers.get("Content-Encoding") == ("gzip" if zipped else None)
+    assert headers["Content-Length"] == str(len(body))
+    assert (gzip.decompress(body) if zipped else body) == (page_files.FOLDER / "main.js").read_bytes()
+    status, _, nothing = get("/main.js", Accept_Encoding=accepted, If_None_Match=headers["ETag"])
+    assert (status, nothing) == (304, b"")
 
 
 def test_each_file_of_the_page_is_served_and_nothing_else_of_the_folder() -> None:

@@ -28,3 +28,10 @@ def test_the_modules_that_decide(tmp_path: Path) -> None:
 def test_a_first_load_is_small() -> None:
     files = page_files.load().values()
     assert sum(len(file.zipped) for file in files) <= 60 * 1024
+
+
+def test_every_module_is_asked_for_at_once() -> None:
+    """A module that only another one names would come a round trip later."""
+    index = (page_files.FOLDER / "index.html").read_text(encoding="utf-8")
+    for name in page_files.FILES:
+        assert name.endswith((".html", "-unread.svg")) or f'href="{name}"' in index or f'src="{name}"' in index
