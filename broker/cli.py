@@ -64,6 +64,13 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
 def configure(context: click.Context) -> Config:
     """Return the settings from flags, environment and file; raise SettingError if they do not go together."""
     config = build(Config, context.params)
+    named = parse_store(str((context.default_map or {}).get("store", "memory")))
+    if isinstance(named, Database) and (config.exit_with_parent or config.bind.startswith(INPROC)):
+        # A gateway's own broker, whose --store wins over the file's: its rooms would not be in that database.
+        raise SettingError(
+            "[broker] store: a gateway without --broker keeps its rooms in its --data; for a database start"
+            " `python -m broker`, and the gateway with --broker"
+        )
     keys = None
     if is_tcp(config.bind) and not config.insecure:
         is_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT

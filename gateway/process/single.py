@@ -72,11 +72,6 @@ class LocalBroker:
         try:
             context: click.Context = cli.main.make_context("python -m broker", list(self._arguments))
             config: BrokerConfig = cli.configure(context)
-            if str((context.default_map or {}).get("store")).startswith("postgresql:"):
-                raise SettingError(
-                    "[broker] store: a service of one command keeps its rooms in --data; for a database start"
-                    " `python -m broker`, and the gateway with --broker"
-                )
         except Exception as exc:
             if isinstance(exc, SettingError) or not hasattr(exc, "format_message"):
                 raise

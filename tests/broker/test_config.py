@@ -161,6 +161,16 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     assert stderr.count("\n") == 1
 
 
+def test_a_gateways_own_broker_does_not_pass_over_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tsudoi.toml").write_text('[broker]\nstore = "postgresql://me@db/rooms"\n')
+    own = ("--exit-with-parent", "--bind", f"ipc://{tmp_path}/b", "--store", "memory")
+    status, stderr = run(monkeypatch, capfd, *own, "--config", str(tmp_path / "tsudoi.toml"))
+    assert status == 2
+    assert stderr.startswith("broker: [broker] store: a gateway without --broker keeps its rooms in its --data")
+
+
 def test_keys_that_should_be_there_are_not_done_without(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
