@@ -75,18 +75,27 @@ class Connection:
     async def fetch(self, query: str, *values: Any) -> list[Any]:
         """Return the rows of a statement."""
         async with self.lock:
-            rows: list[Any] = await self.driver.fetch(query, *values)
+            rows: list[Any] = await self._result(self.driver.fetch(query, *values))
             return rows
 
     async def fetch_value(self, query: str, *values: Any) -> Any:
         """Return the first value of a statement."""
         async with self.lock:
-            return await self.driver.fetchval(query, *values)
+            return await self._result(self.driver.fetchval(query, *values))
 
     async def execute(self, statements: str) -> None:
         """Run statements without values."""
         async with self.lock:
-            await self.driver.execute(statements)
+            await self._result(self.driver.execute(statements))
+
+    async def _result(self, work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except AttributeError as exc:
+            # asyncpg 0.32 forgets the statement that it prepares when the connection ends meanwhile.
+            if self.driver.is_closed():
+                raise asyncpg.InterfaceError("the connection has ended") from exc
+            raise
 
 
 class Connections:

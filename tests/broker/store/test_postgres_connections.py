@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from broker.store.postgres_connections import Connections
+import asyncpg
+import pytest
+
+from broker.store.postgres_connections import Connection, Connections
 
 
 class LostHost:
@@ -36,3 +39,17 @@ def test_the_end_of_a_broker_does_not_wait_for_a_host_that_is_lost() -> None:
         assert all(driver.is_terminated for driver in drivers)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_a_connection_that_ends_while_a_statement_is_prepared_has_ended(is_closed: bool) -> None:
+    class Driver(LostHost):
+        async def fetchval(self, query: str) -> None:
+            raise AttributeError("'NoneType' object has no attribute '_init_types'")
+
+        def is_closed(self) -> bool:
+            return is_closed
+
+    # Any other error of this kind is a fault of the program.
+    with pytest.raises(asyncpg.InterfaceError if is_closed else AttributeError):
+        asyncio.run(Connection(Driver()).fetch_value("SELECT 1"))
