@@ -236,8 +236,15 @@ def test_several_rooms_with_unread_marks(tmp_path: Path) -> None:
                 await alice.page.press(".composer textarea", "Tab")
                 await alice.page.press(".composer textarea", "Enter")
                 await expect(alice.page.locator(".line.answer")).to_contain_text("bob (host)")
-                await alice.page.click("header button:has-text('Leave')")
+                await alice.page.go_back()
                 await expect(alice.page.locator("header h1")).to_have_text("den")
+                await alice.page.go_forward()
+                await expect(alice.page.locator("header h1")).to_have_text("tea")
+                await alice.say("/leave")
+                await expect(alice.page.locator("header h1")).to_have_text("den")
+                assert alice.page.url.endswith("#den")
+                await alice.page.click("header button:has-text('Leave')")
+                await expect(alice.page.locator(".enter")).to_be_visible()
             assert alice.problems == []
 
     with Gateway(*WEB, data=tmp_path / "data", doors=["auto"]) as gateway:
@@ -259,6 +266,7 @@ def test_passwords_other_windows_and_removals(tmp_path: Path) -> None:
                 await alice.say("in")
                 await hear(bob, "in")
                 # Another window with the same session takes the place; it can be taken back.
+                await alice.page.wait_for_function("JSON.parse(sessionStorage.tsudoi).rooms.length === 1")
                 stored = await alice.page.evaluate("sessionStorage.tsudoi")
                 page = await alice.page.context.new_page()
                 await page.add_init_script(f"sessionStorage.tsudoi ||= {stored!r}")

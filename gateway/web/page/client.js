@@ -176,7 +176,9 @@ export class Client {
 
   #ended(room, { code, reason }) {
     if (!this.store.state.rooms.has(room)) return;
-    if (code >= Code.SUBSCRIBE_AGAIN) {
+    if (code === Code.LEFT) {
+      this.#do('closed', { room });
+    } else if (code >= Code.SUBSCRIBE_AGAIN) {
       this.#do('interrupted', { room });
       this.#soon(() => this.#subscribe(room), room, 'away');
     } else {

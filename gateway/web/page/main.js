@@ -28,6 +28,7 @@ const store = {
     store.state = reduce(before, action);
     if (store.state === before) return;
     showTitle(store.state);
+    if (store.state.active !== before.active) showAddress(store.state.active);
     notifyOf(before, store.state, show);
     scheduleKeep();
     scheduleDraw();
@@ -146,7 +147,12 @@ function show(room) {
     enter.fill(store.state.name, '');
     client.list();
   }
-  history.replaceState(null, '', room ? linkTo(room) : location.pathname);
+}
+
+/** Make the address that of a room, so that it can be shared, and "back" leads to the room before. */
+function showAddress(room) {
+  const address = room ? linkTo(room) : location.origin + location.pathname;
+  if (address !== location.href) history.pushState(null, '', address);
 }
 
 function enterRoom(room, options) {
@@ -191,8 +197,8 @@ window.addEventListener('pageshow', () => comeBack(session));
 window.addEventListener('hashchange', () => {
   const { room, token: signed } = readFragment(location.hash);
   token = signed || token;
-  if (!room) return;
-  if (store.state.name) enterRoom(room);
+  if (!room || store.state.rooms.has(room)) show(room);
+  else if (store.state.link !== 'off') enterRoom(room);
   else enter.fill(kept.name, room);
 });
 document.addEventListener('keydown', (event) => {
