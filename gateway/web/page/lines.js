@@ -47,7 +47,7 @@ export function isSameDay(one, other) {
   return new Date(one).toDateString() === new Date(other).toDateString();
 }
 
-/** Return whether somebody's line names this member, or is to it alone. */
+/** Return whether another member's line names this member, or is to it alone. */
 export function mentions(line, myName) {
   if (line.from === myName) return false;
   if (line.kind === 'whisper') return true;
