@@ -43,7 +43,7 @@ class Broker(FakeBroker):
         self.numbers: dict[str, int] = {}
         self.last_id = 0
         for peer in peers or (A,):
-            assert self.say(peer, Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True)]
+            assert self.say(peer, Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True, 0)]
 
     def turn(self) -> Turn:
         """Take a turn; an Accepted that comes among the news counts as an answer."""

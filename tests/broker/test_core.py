@@ -83,7 +83,7 @@ def test_a_gateway_of_another_version_is_not_known() -> None:
 
 
 def test_bytes_that_are_no_frame_are_counted_and_dropped(broker: Broker) -> None:
-    for frame in (b"", b"\xc1", b"\x91\x02", b"garbage" * 100, backbone.encode(Welcome("me", 1, True))):
+    for frame in (b"", b"\xc1", b"\x91\x02", b"garbage" * 100, backbone.encode(Welcome("me", 1, True, 0))):
         broker.receive(A, frame)
     assert broker.core.counters.malformed == 5
     assert not broker.turn().batch
@@ -101,7 +101,7 @@ def test_no_bytes_at_all_raise(frame: bytes) -> None:
 def test_hello_again_tells_how_far_the_gateway_was_heard(broker: Broker) -> None:
     member = broker.create()
     broker.publish(A, said(member, "one"), said(member, "two"))
-    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 2, False)]
+    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 2, False, 0)]
 
 
 def test_a_gateway_that_says_bye_is_not_known_any_more(broker: Broker) -> None:

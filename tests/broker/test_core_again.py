@@ -45,8 +45,8 @@ def test_a_broker_started_again_goes_on_where_it_was(broker: Broker) -> None:
     broker.wait(0.25)
     broker.start_again("broker-2")
     assert broker.say(A, Canary(1)) == [Unknown("broker-2")]
-    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-2", 2, False)]
-    assert broker.say(B, Hello(backbone.VERSION)) == [Welcome("broker-2", 1, False)]
+    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-2", 2, False, 0)]
+    assert broker.say(B, Hello(backbone.VERSION)) == [Welcome("broker-2", 1, False, 0)]
     # What was not acknowledged comes again, and is known.
     assert broker.say(A, Publish(2, [said(host, "one"), said(host, "three")])) == [Accepted(3)]
     assert broker.texts(host.room) == ["one", "two", "three"]

@@ -101,7 +101,7 @@ ANSWERS: list[backbone.Answer] = [
     backbone.Posted("ci[bot]", 1, 3, True),
 ]
 DOWNWARD: list[backbone.Downward] = [
-    backbone.Welcome("broker-1", 0, True),
+    backbone.Welcome("broker-1", 0, True, 0),
     backbone.Accepted(1),
     *(backbone.Reply(number, body) for number, body in product((1, 4), ANSWERS)),
     backbone.Unknown("broker-2"),

@@ -215,7 +215,7 @@ class ScriptedGateway(FakeGateway):
         self._others: list[Upward] = []
         if alive:
             self.tick()
-            self.answer(backbone.Welcome("broker", 0, True))
+            self.answer(backbone.Welcome("broker", 0, True, 0))
             for _ in range(3):
                 self.wait(CANARY_S)
                 for request in self.asked(backbone.Reconcile):

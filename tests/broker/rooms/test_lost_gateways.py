@@ -414,7 +414,7 @@ def test_a_gateway_long_gone_is_forgotten(broker: Broker) -> None:
     kept = broker.store.load()
     assert A not in kept.accepted
     assert kept.delivered == {}
-    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True)]
+    assert broker.say(A, Hello(backbone.VERSION)) == [Welcome("broker-1", 0, True, 0)]
 
 
 # --- gateways of one name -----------------------------------------------------------------------------------------
@@ -457,7 +457,7 @@ def test_members_of_a_gateway_that_ended_with_the_broker_are_found_by_its_name()
     host = broker.create(peer=G1)
     broker.publish(G1, addressed(host, 1))
     broker.start_again("broker-2")
-    assert broker.say(G2, Hello(backbone.VERSION)) == [Welcome("broker-2", 0, True)]
+    assert broker.say(G2, Hello(backbone.VERSION)) == [Welcome("broker-2", 0, True, 0)]
     broker.wait(ALIVE_S + 1.5, G2)
     (adopt,) = [message for message in broker.told(G2) if isinstance(message, Adopt)]
     assert adopt.members[0].granted.member == host.member

@@ -9,5 +9,5 @@ def here() -> Here:
     """A link that the broker has welcomed."""
     here = Here()
     assert here.tick() == [HELLO]
-    here.handle(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True, 0))
     return here

@@ -76,6 +76,6 @@ def test_a_broker_that_is_away_is_not_asked_what_became_of_a_join(here: Here) ->
     here.wait(TIMEOUT_S, canaries_come_back=True)
     here.wait(ALIVE_S)
     assert [message for message in here.wait(20.0) if isinstance(message, Request)] == []
-    here.handle(Welcome("another", 0, True))
+    here.handle(Welcome("another", 0, True, 0))
     (again,) = (message for message in here.wait(CANARY_S) if isinstance(message, Request))
     assert again.body == Resume(CREATE.token_hash)

@@ -43,7 +43,7 @@ def test_the_lease_counts_from_when_a_canary_was_sent(here: Here) -> None:
     assert not here.link.canary.has_lease(sent_at + LEASE_S)
 
 
-@pytest.mark.parametrize("message", [Unknown("broker"), Welcome("another", 0, True)])
+@pytest.mark.parametrize("message", [Unknown("broker"), Welcome("another", 0, True, 0)])
 def test_a_broker_that_does_not_know_us_ends_the_lease(here: Here, message: backbone.Downward) -> None:
     (early,) = (message for message in here.tick() if isinstance(message, Canary))
     here.wait(CANARY_S, canaries_come_back=True)
@@ -57,7 +57,7 @@ def test_a_broker_that_does_not_know_us_ends_the_lease(here: Here, message: back
 
 def test_a_welcome_of_the_same_broker_leaves_the_lease_alone(here: Here) -> None:
     here.wait(CANARY_S, canaries_come_back=True)
-    here.handle(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True, 0))
     assert here.link.canary.has_lease(here.now)
 
 

@@ -12,7 +12,7 @@ def test_it_says_hello_until_it_is_welcome() -> None:
     assert here.tick() == [HELLO]
     assert here.wait(HELLO_S - 0.01) == []
     assert here.wait(2 * HELLO_S) == [HELLO, HELLO]
-    here.handle(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True, 0))
     assert here.wait(ALIVE_S - CANARY_S) == []
 
 
@@ -36,7 +36,7 @@ def test_nothing_is_published_before_the_next_welcome(here: Here) -> None:
     here.handle(Unknown("other"))
     here.link.publisher.add(Item(EntryKind.SAID, 1, 2, "b", 0))
     assert here.said() == [HELLO]
-    here.handle(Welcome("other", 1, True))
+    here.handle(Welcome("other", 1, True, 0))
     assert here.said() == [Publish(2, [Item(EntryKind.SAID, 1, 2, "b", 0)])]
 
 
@@ -44,7 +44,7 @@ def test_nothing_is_notified_to_a_broker_that_does_not_know_this_gateway() -> No
     here = Here()
     here.link.notify(Delivered([(1, 1, 2)]))
     assert here.said() == []
-    here.handle(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True, 0))
     here.link.notify(Delivered([(1, 1, 2)]))
     assert here.said() == [Delivered([(1, 1, 2)])]
 
@@ -72,7 +72,7 @@ def test_what_an_earlier_broker_accepted_is_ignored(here: Here) -> None:
     here.said()
     here.link.handle_accepted("broker", 1, here.now)
     assert len(here.link.publisher) == 2
-    here.handle(Welcome("another", 0, True))
+    here.handle(Welcome("another", 0, True, 0))
     here.link.handle_accepted("broker", 3, here.now)
     assert len(here.link.publisher) == 2
     here.link.handle_accepted("another", 2, here.now)
@@ -84,8 +84,8 @@ def test_a_welcome_that_news_have_overtaken_takes_nothing_back(here: Here) -> No
         here.link.publisher.add(Item(EntryKind.SAID, 1, 2, str(number), 0))
     here.said()
     here.link.handle_accepted("broker", 2, here.now)
-    here.handle(Welcome("broker", 1, False))
+    here.handle(Welcome("broker", 1, False, 0))
     assert [(publish.first, len(publish.items)) for publish in here.said() if isinstance(publish, Publish)] == [(3, 1)]
     # One that has forgotten us, or is another, counts from what it says.
-    here.handle(Welcome("broker", 0, True))
+    here.handle(Welcome("broker", 0, True, 0))
     assert [(publish.first, len(publish.items)) for publish in here.said() if isinstance(publish, Publish)] == [(1, 1)]

@@ -148,7 +148,7 @@ def test_a_broker_with_one_shard_gets_frames_without_a_prefix() -> None:
     routes = Routes([A], CAPACITY, 3.0, Counters())
     routes.tick(0.0)
     assert list(routes.frames(0.0)) == [(A, [backbone.encode(HELLO)])]
-    welcome = Welcome("broker", 0, True)
+    welcome = Welcome("broker", 0, True, 0)
     assert list(routes.receive_untrusted(A, backbone.encode(welcome), 0.0)) == [(0, welcome)]
     assert routes.publish(0, said("a"))
     assert list(routes.frames(0.0)) == [(A, [backbone.encode(Publish(1, [said("a")]))])]
@@ -160,7 +160,7 @@ def test_of_several_seeds_the_first_that_welcomes_is_the_broker() -> None:
     routes.tick(0.0)
     hello = [backbone.encode(HELLO)]
     assert list(routes.frames(0.0)) == [(A, hello), (B, hello)]
-    welcome = backbone.encode(Welcome("broker", 0, True))
+    welcome = backbone.encode(Welcome("broker", 0, True, 0))
     assert len(list(routes.receive_untrusted(B, welcome, 0.0))) == 1
     # The other one has a store of its own.
     assert list(routes.receive_untrusted(A, welcome, 0.0)) == []
@@ -247,7 +247,7 @@ def test_what_a_former_owner_says_counts_for_nothing(gateway: Gateway) -> None:
     gateway.tell()
     assert routes.handle_canary(2, former, canary.number, gateway.now)
     assert not routes.links[2].canary.has_lease(gateway.now)
-    gateway.answer(B, 2, Welcome(former, 7, False))
+    gateway.answer(B, 2, Welcome(former, 7, False, 0))
     assert not routes.is_alive(2, gateway.now)
     gateway.run()
     # Nor if it knew a canary that was sent to the new owner.
@@ -318,7 +318,7 @@ def test_a_store_that_moves_to_several_brokers_takes_what_waits_along() -> None:
     taken: list[Item] = []
     routes.on_split = taken.extend
     routes.tick(gateway.now)
-    list(routes.receive_untrusted(A, backbone.encode(Welcome("one", 0, True)), gateway.now))
+    list(routes.receive_untrusted(A, backbone.encode(Welcome("one", 0, True, 0)), gateway.now))
     routes.publish(0, said("a"))
     answers: list[Answer | None] = []
     routes.ask(0, GetTime(), gateway.now, lambda answer, _: answers.append(answer))

@@ -17,8 +17,8 @@ class Welcome(Wire, tag=1):
     """Number of the last item taken from this instance; 0: none."""
     is_new: bool
     """The broker did not know this instance."""
-    term: Number = 0
-    """Of the shard, if the broker shares its store: of an earlier term, the other fields are over."""
+    term: Number
+    """Of the shard, 0 if the broker shares no store: of an earlier term, the other fields are over."""
 
 
 class Accepted(Wire, tag=2):
