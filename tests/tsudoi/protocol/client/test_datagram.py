@@ -99,7 +99,7 @@ def test_a_readable_text_has_no_control_characters_but_tab_and_line_feed(raw: by
     assert not any((char < " " and char not in "\t\n") or "\x7f" <= char <= "\x9f" for char in text)
 
 
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])))
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zl", "Zp"])))
 def test_a_text_without_controls_is_unchanged(text: str) -> None:
     assert decode_text(text.encode(), CLASSIC) == text
 
