@@ -62,7 +62,7 @@ class Reader(asyncio.Protocol):
 
 
 def websocket(runner: Runner) -> list[Row]:
-    """One room of 1000 members by WebSocket, one of whom talks."""
+    """One room of 1000 members by WebSocket; one member talks."""
     seconds = runner.pick(5.0, 1.0)
     costs: list[float] = []
     with TemporaryDirectory() as folder:

@@ -1,6 +1,6 @@
 """Put the turns of several shards together.
 
-What goes to one gateway travels in one frame, of however many shards it is.
+All frames for one gateway travel in one, of however many shards they are.
 """
 
 from collections.abc import Iterable, Iterator

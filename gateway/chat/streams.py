@@ -48,7 +48,7 @@ class Streams(Component):
         member.seen = now
 
     def begin(self, member: Member, after: int, now: float) -> None:
-        """Send a member with a stream what comes after an offset."""
+        """Send a member with a stream the entries after an offset."""
         member.cursor = after
         member.catch_up = None
         self.catch_up.begin(member, now)

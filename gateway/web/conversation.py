@@ -106,7 +106,7 @@ class Conversation:
         for event in protocol.events_received():
             if isinstance(event, Request):
                 self._answer(event)
-                # What was written so far goes before what comes of later frames.
+                # Output of earlier frames goes before that of later ones.
                 commands += self._written()
                 if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
                     commands.append(Opened())

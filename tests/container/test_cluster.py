@@ -22,7 +22,7 @@ SHARDS = 64
 TAKE_OVER_S = 60.0
 """Patroni notices a lost primary after 20 s; this machine may be slow."""
 PAUSE_S = 0.5
-"""Between two lines of a member. What was said during a long pause comes at once after it, and Docker's proxy
+"""Between two lines of a member. Messages of a long pause come at once after it, and Docker's proxy
 keeps some 270 datagrams, as most clients do."""
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(UP_S + 6 * SETTLE_S)]

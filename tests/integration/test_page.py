@@ -209,7 +209,7 @@ async def everything(tab: Tab) -> list[str]:
 
 @pytest.mark.slow
 def test_a_page_that_wakes_finds_back_by_itself(tmp_path: Path) -> None:
-    """The connection is dead, but nobody has told: on waking it is tried, and made again."""
+    """The connection is dead, and no packet has told so: on waking it is tried, and made again."""
 
     async def scenario(gateway: Gateway) -> None:
         async with chromium() as browser, Wire(web_of(gateway)) as wire:

@@ -78,7 +78,7 @@ class Events(ClientEventHandler):  # type: ignore[misc]
 
 
 class Person:
-    """A client that somebody else wrote, in one room."""
+    """A client that this project did not write, in one room."""
 
     def __init__(self, address: tuple[str, int], name: str, *, scheme: str = "ws", **options: Any) -> None:
         self.events, self.heard = Events(), Heard()

@@ -1,4 +1,4 @@
-"""broker/store/split.py: what goes to which shard."""
+"""broker/store/split.py: which rows belong to which shard."""
 
 import pytest
 

@@ -44,7 +44,7 @@ class Ending(IntEnum):
     ELSEWHERE = 2105
     """Another connection has taken the member over."""
     INSUFFICIENT = 2500
-    """Messages are lost between what was sent and what comes next, or the membership is, or another gateway has the
+    """Messages are lost between the last one sent and the next, or the membership is, or another gateway has the
     member: subscribe again, with the position."""
 
 
