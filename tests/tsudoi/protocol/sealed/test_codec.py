@@ -1,0 +1,146 @@
+"""Packets, seals, parts, lines and the replay window of version 2."""
+
+import secrets
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.sealed import lines, packets, parts, suites
+from tsudoi.protocol.sealed.packets import Kind
+from tsudoi.protocol.sealed.replay_window import SIZE, ReplayWindow
+
+SESSION, RUN = bytes(range(16)), bytes(range(6))
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_packet_or_malformed(data: bytes) -> None:
+    try:
+        packet = packets.parse_untrusted(data)
+    except MalformedMessage:
+        return
+    assert packet.header + packet.rest == data
+    assert packet.nonce == packet.run + packet.count.to_bytes(6)
+
+
+@pytest.mark.parametrize("suite", suites.KEY_SIZES)
+def test_a_sealed_packet_is_opened(suite: str) -> None:
+    cipher = suites.cipher(suite, secrets.token_bytes(suites.KEY_SIZES[suite]))
+    header = packets.serialize_header(Kind.BODY, SESSION, RUN, 7)
+    packet = packets.parse_untrusted(header + cipher.encrypt(RUN + (7).to_bytes(6), b"hello", header))
+    assert (packet.kind, packet.session, packet.run, packet.count) == (Kind.BODY, SESSION, RUN, 7)
+    assert suites.open_untrusted(cipher.decrypt, packet.nonce, packet.rest, packet.header) == b"hello"
+
+
+@pytest.mark.parametrize("suite", suites.SEALED)
+def test_no_changed_byte_is_opened(suite: str) -> None:
+    cipher = suites.cipher(suite, secrets.token_bytes(suites.KEY_SIZES[suite]))
+    header = packets.serialize_header(Kind.BODY, SESSION, RUN, 7)
+    whole = header + cipher.encrypt(RUN + (7).to_bytes(6), b"hello", header)
+    for place in range(2, len(whole)):
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        packet = packets.parse_untrusted(bytes(changed))
+        with pytest.raises(MalformedMessage, match="not sealed"):
+            suites.open_untrusted(cipher.decrypt, packet.nonce, packet.rest, packet.header)
+    with pytest.raises(MalformedMessage, match="not sealed"):
+        suites.open_untrusted(cipher.decrypt, RUN + bytes(6), b"short", header)
+
+
+def test_a_check_needs_its_key() -> None:
+    header = packets.serialize_cookie_header(Kind.RETRY, SESSION, bytes(12))
+    check = suites.check_of(b"k" * 32, header)
+    assert suites.has_valid_check(b"k" * 32, header, check)
+    assert not suites.has_valid_check(b"j" * 32, header, check)
+    assert not suites.has_valid_check(b"k" * 32, header, check[:-1])
+    assert suites.check_of(b"", header) == bytes(16)
+
+
+def test_a_key_of_another_size_is_refused() -> None:
+    with pytest.raises(MalformedMessage, match="has 16 bytes, not 32"):
+        suites.cipher(suites.AES_128_GCM, bytes(32))
+
+
+@given(st.integers(parts.MAX_WHOLE + 1, parts.MAX_BODY), st.randoms(use_true_random=False))
+def test_parts_in_any_order_are_the_body(size: int, random: "object") -> None:
+    body = bytes(index % 251 for index in range(size))
+    divided = list(enumerate(parts.divide(body), start=100))
+    assert all(len(part) <= parts.MAX_WHOLE for _, part in divided)
+    random.shuffle(divided)  # type: ignore[attr-defined]
+    pending = parts.Parts()
+    found = [pending.add_untrusted(RUN, count, part) for count, part in divided]
+    assert found[:-1] == [None] * (len(divided) - 1)
+    assert found[-1] == body
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.binary(max_size=8)), max_size=30))
+def test_any_parts_are_bounded(received: list[tuple[int, bytes]]) -> None:
+    pending = parts.Parts()
+    for count, part in received:
+        try:
+            pending.add_untrusted(RUN, count, part)
+        except MalformedMessage:
+            continue
+        assert len(pending._pending) <= parts.PENDING
+
+
+def test_a_body_that_is_too_long_is_not_divided() -> None:
+    with pytest.raises(ValueError, match="at most 16384"):
+        parts.divide(bytes(parts.MAX_BODY + 1))
+
+
+@given(st.lists(st.integers(0, 3 * SIZE), max_size=200))
+def test_the_window_takes_each_count_once(counts: list[int]) -> None:
+    window, taken, highest = ReplayWindow(), set[int](), 0
+    for count in counts:
+        expected = count in taken or count < 1 or count <= highest - SIZE
+        assert window.has(count) == expected
+        if not expected:
+            window.add(count)
+            taken.add(count)
+            highest = max(highest, count)
+    assert window.highest == highest
+
+
+def test_lines_up() -> None:
+    body = (
+        b'{"resume":{"cookie":"","epoch":1,"offset":41,"next":8}}\n{"say":"hello","number":8,"new":[]}\n'
+        b'{"want":[41,44]}\n{"ping":17}\n{"leave":true}'
+    )
+    resume, say, want, ping, leave = lines.parse_up_untrusted(body)
+    assert resume.resume == lines.Resume("", 1, 41, 8)
+    assert (say.say, say.number, want.want, ping.ping, leave.leave) == ("hello", 8, (41, 44), 17, True)
+    assert lines.parse_up_untrusted(b"") == []
+    assert lines.serialize(want) == b'{"want":[41,44]}'
+
+
+def test_lines_down() -> None:
+    body = lines.join(
+        [
+            lines.serialize(lines.DownLine(resumed=lines.Resumed(3, 1, 41, 7, "bob", "complete"))),
+            lines.serialize_range(41, 44),
+            b'{"n":42,"from":"alice","text":"hello","number":5}',
+            b'{"n":43,"notice":"renamed","name":"bob","to":"rob","text":"bob is rob"}',
+        ]
+    )
+    resumed, covers, message, notice = [line for line, _ in lines.parse_down_untrusted(body)]
+    assert resumed.resumed == lines.Resumed(3, 1, 41, 7, "bob", "complete")
+    assert (covers.after, covers.to, message.n, message.number, notice.n) == (41, 44, 42, 5, 43)
+    assert [raw for _, raw in lines.parse_down_untrusted(body)] == body.split(b"\n")
+
+
+@given(
+    st.binary(max_size=80) | st.sampled_from([b'{"after":5}', b'{"after":5,"to":"x"}', b'{"after":5,"to":4}', b"[]"])
+)
+def test_any_body_is_lines_or_malformed(body: bytes) -> None:
+    for parse in (lines.parse_up_untrusted, lines.parse_down_untrusted):
+        try:
+            parse(body)
+        except MalformedMessage:
+            continue
+
+
+def test_too_many_lines_are_malformed() -> None:
+    with pytest.raises(MalformedMessage, match="at most 256"):
+        lines.parse_up_untrusted(b"{}\n" * 256 + b"{}")

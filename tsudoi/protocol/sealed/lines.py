@@ -1,0 +1,134 @@
+"""What bodies say: JSON objects, one a line; PROTOCOL.md, "Bodies".
+
+Each direction has one structure with all its fields, so that a line is decoded once. Fields that a line has not are
+None; which field is there tells what the line is.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.untrusted import PARSE_ERRORS
+
+MAX_LINES = 256
+"""Lines of a body up."""
+
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""A number that JavaScript has exactly."""
+Range: TypeAlias = tuple[Number, Number]
+State: TypeAlias = Literal["complete", "gap", "reset"]
+
+_T = TypeVar("_T")
+
+
+class Resume(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Serve me from this position."""
+
+    cookie: Annotated[str, msgspec.Meta(max_length=64)]
+    """In hexadecimal; empty: none yet."""
+    epoch: Number
+    offset: Number
+    next: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    """The number of the client's next line, or the lowest that is not known to be kept."""
+
+
+class UpLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a client."""
+
+    resume: Resume | None = None
+    say: str | None = None
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)] | None = None
+    """Of `say`."""
+    want: Range | None = None
+    ping: Number | None = None
+    leave: bool = False
+
+
+class Resumed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The position from which the client is served, and what was lost before it."""
+
+    to: Number
+    """The count of the packet with the `resume`; 0: it answers a `want`."""
+    epoch: Number
+    offset: Number
+    said: Number
+    """The number of the member's last line that is kept."""
+    name: str
+    state: State
+    lost: Range | None = None
+    """With `gap`: the first and the last offset that the log does not have."""
+
+
+class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of a server, but for what notices and messages say: `client.downlink_decoder` reads that."""
+
+    resumed: Resumed | None = None
+    after: Number | None = None
+    to: Any = None
+    """An offset if there is `after`; in notices, a name."""
+    n: Number | None = None
+    number: Number | None = None
+    """Of a message: its sender's number."""
+    kept: Number | None = None
+    refused: Number | None = None
+    again: bool = False
+    text: str = ""
+    pong: Number | None = None
+    epoch: Number = 0
+    last: Number = 0
+    ended: str | None = None
+
+
+_up = msgspec.json.Decoder(UpLine)
+_down = msgspec.json.Decoder(DownLine)
+_encoder = msgspec.json.Encoder()
+
+
+def parse_up_untrusted(body: bytes) -> list[UpLine]:
+    """Return the lines of a client's body.
+
+    Raises:
+        MalformedMessage: a line is not JSON, or a value has another type; or there are too many lines.
+    """
+    raw = body.split(b"\n") if body else []
+    if len(raw) > MAX_LINES:
+        raise MalformedMessage(f"{len(raw)} lines; a body has at most {MAX_LINES}")
+    return _parse_untrusted(_up, raw)
+
+
+def parse_down_untrusted(body: bytes) -> list[tuple[DownLine, bytes]]:
+    """Return the lines of a server's body, each also as the bytes that it is.
+
+    Raises:
+        MalformedMessage: a line is not JSON, or a value has another type.
+    """
+    raw = body.split(b"\n") if body else []
+    lines = _parse_untrusted(_down, raw)
+    for line in lines:
+        if line.after is not None and not (isinstance(line.to, int) and line.to >= line.after):
+            raise MalformedMessage("a range of offsets without its end")
+    return list(zip(lines, raw, strict=True))
+
+
+def _parse_untrusted(decoder: msgspec.json.Decoder[_T], raw: list[bytes]) -> list[_T]:
+    try:
+        return [decoder.decode(line) for line in raw]
+    except PARSE_ERRORS as exc:
+        raise MalformedMessage(f"not a line of version 2: {exc}") from exc
+
+
+def serialize(line: UpLine | DownLine) -> bytes:
+    """Return a line as JSON."""
+    return _encoder.encode(line)
+
+
+def serialize_range(after: int, to: int) -> bytes:
+    """Return the line that says which offsets a body covers: those after `after`, up to `to`."""
+    return b'{"after":%d,"to":%d}' % (after, to)
+
+
+def join(lines: Iterable[bytes]) -> bytes:
+    """Return the body of these lines."""
+    return b"\n".join(lines)

@@ -1,0 +1,65 @@
+"""Divide bodies into parts that fit into packets, and put them together again; PROTOCOL.md, "Packets"."""
+
+from tsudoi.protocol.errors import MalformedMessage
+
+from .packets import HEADER_SIZE, MAX_PACKET
+from .suites import TAG_SIZE
+
+MAX_WHOLE = MAX_PACKET - HEADER_SIZE - TAG_SIZE
+"""Bytes of a body that fits into one packet, in every suite."""
+PART_HEADER_SIZE = 2
+MAX_IN_PART = MAX_WHOLE - PART_HEADER_SIZE
+MAX_PARTS = 16
+MAX_BODY = 16_384
+"""Bytes of a body. A text of 3,807 bytes may have 23 KB as JSON only if all of it is control characters, which are
+written with six bytes each; these are removed from texts anyway."""
+PENDING = 4
+"""Bodies whose parts are being collected; when there are more, the oldest is given up."""
+
+
+def divide(body: bytes) -> list[bytes]:
+    """Return the parts of a body of more than `MAX_WHOLE` bytes, each with its header.
+
+    Raises:
+        ValueError: the body has more than `MAX_BODY` bytes.
+    """
+    if len(body) > MAX_BODY:
+        raise ValueError(f"a body of {len(body)} bytes; it has at most {MAX_BODY}")
+    pieces = [body[start : start + MAX_IN_PART] for start in range(0, len(body), MAX_IN_PART)]
+    return [bytes((index, len(pieces))) + piece for index, piece in enumerate(pieces)]
+
+
+class Parts:
+    """The parts of bodies that have come so far, from one peer."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._pending: dict[tuple[bytes, int], dict[int, bytes]] = {}
+        """(run, count of the first part) → the pieces by index."""
+
+    def add_untrusted(self, run: bytes, count: int, part: bytes) -> bytes | None:
+        """Take an opened part; return the body when it is complete.
+
+        Raises:
+            MalformedMessage: it is no part, or does not fit to the other parts of its body.
+        """
+        if len(part) <= PART_HEADER_SIZE:
+            raise MalformedMessage("a part without bytes")
+        index, total = part[0], part[1]
+        if not (2 <= total <= MAX_PARTS and index < total and index < count):
+            raise MalformedMessage(f"part {index} of {total}")
+        key = (run, count - index)
+        pieces = self._pending.setdefault(key, {-1: bytes((total,))})
+        if pieces[-1][0] != total:
+            del self._pending[key]
+            raise MalformedMessage("parts of one body that have different numbers of parts")
+        pieces[index] = part[PART_HEADER_SIZE:]
+        if len(pieces) <= total:
+            while len(self._pending) > PENDING:
+                del self._pending[next(iter(self._pending))]
+            return None
+        del self._pending[key]
+        body = b"".join(pieces[index] for index in range(total))
+        if len(body) > MAX_BODY:
+            raise MalformedMessage(f"a body of {len(body)} bytes")
+        return body
