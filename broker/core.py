@@ -132,6 +132,8 @@ class Core:
                 self._pending.canaries.setdefault(peer, []).append(number)
             case backbone.Delivered(positions):
                 self.directory.note_delivered(positions, peer)
+            case backbone.Measured():
+                gateway.measured = message
             case backbone.Bye():
                 self.ownership.stop(peer, moment.now)
 

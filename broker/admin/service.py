@@ -4,16 +4,18 @@ Changes go the same way as members' own: into the directory's batch and the room
 is answered, and every member sees it between the same two messages.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from heapq import nsmallest
+from heapq import nlargest, nsmallest
 from itertools import chain, islice
 from typing import TypeVar
 
+from tsudoi.ops.histogram import SECONDS
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import names
-from tsudoi.protocol.backbone import admin_frames, shard_of
-from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused
+from tsudoi.protocol.backbone import Measured, admin_frames, shard_of
+from tsudoi.protocol.backbone.admin_frames import PAGE, Answer, Done, Question, Refused, Standing
 from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 from tsudoi.protocol.names import RoomName
@@ -26,6 +28,7 @@ from ..rooms.room_and_member import Member, Room
 from ..shards.cores import Cores
 from ..store.interface import FOREVER, Restriction, RestrictionKind
 from ..turn import Moment
+from .samples import EVERY_S, Samples
 from .shard_list import list_shards
 
 ANNOUNCED_A_TICK = 2_000
@@ -44,6 +47,9 @@ class AdminService:
         self._cores = cores
         self.shards: Callable[[], admin_frames.Shards] = lambda: list_shards(cores, None, "", "")
         """Lists the shards of all brokers."""
+        self.standing: Callable[[], Standing] = lambda: Standing("", 0, "", "memory", False, len(cores), cores.shards)
+        """Tells how this broker is."""
+        self._samples = Samples()
         self._to_announce: dict[int, tuple[Core, list[str]]] = {}
         """Room id → announcements that are not in its log yet, and the core that has the room."""
         self.malformed = 0
@@ -63,13 +69,31 @@ class AdminService:
             return Refused(str(exc))
 
     def tick(self, moment: Moment) -> None:
-        """Append the next announcements to rooms' logs. Call it several times a second."""
+        """Append the next announcements to rooms' logs, and take a sample if it is time. Call it often."""
+        if self._samples.is_due(moment.now):
+            self._sample(moment)
         for room_id in list(islice(self._to_announce, ANNOUNCED_A_TICK)):
             core, _ = self._to_announce[room_id]
             if core in self._cores and (room := core.directory.rooms.get(room_id)):
                 self._announce_waiting(core, room, moment.wall_ms)
             else:
                 del self._to_announce[room_id]
+
+    def _sample(self, moment: Moment) -> None:
+        """Take a sample of this broker and of the gateways that it hears."""
+        reports: dict[str, Measured] = {}
+        entries = 0
+        for core in self._cores:
+            entries = core.counters.entries  # all cores share them
+            for instance, gateway in core.gateways.known.items():
+                report = gateway.measured
+                if report is None or gateway.stopped or moment.now - gateway.seen > ALIVE_S:
+                    continue
+                if (other := reports.get(instance)) is None or other.at_ms < report.at_ms:
+                    reports[instance] = report
+        rooms = sum(len(core.directory.rooms) for core in self._cores)
+        members = sum(len(core.directory.members) for core in self._cores)
+        self._samples.take(moment, entries, rooms, members, reports)
 
     def _announce_waiting(self, core: Core, room: Room, wall_ms: int) -> None:
         """Append a room's announcements to its log; before each other order that its members see."""
@@ -86,12 +110,17 @@ class AdminService:
                 rooms = [self._find(name)[1]] if name else every
                 some, more = _page(rooms, after, lambda room: room.id)
                 return admin_frames.Rooms([_listed_room(room) for room in some], more)
+            case admin_frames.FindRooms(text, limit):
+                return self._find_rooms(text, limit)
+            case admin_frames.Watch(after_ms):
+                samples = self._samples.after(after_ms)
+                return admin_frames.Watched(samples, int(EVERY_S * 1000), list(SECONDS), [self.standing()])
             case admin_frames.ListMembers(after, name):
                 everyone = chain.from_iterable(core.directory.members.values() for core in self._cores)
                 members = self._find(name)[1].members.values() if name else everyone
                 # Members of closed rooms are known until they have received the end.
                 found, more = _page((m for m in members if not m.room.closed_ms), after, lambda member: member.id)
-                return admin_frames.Members([_listed_member(member) for member in found], more)
+                return admin_frames.Members([_listed_member(member, wall_ms) for member in found], more)
             case admin_frames.ListGateways():
                 return admin_frames.Gateways(self._gateways(moment.now))
             case admin_frames.ListBans():
@@ -133,6 +162,13 @@ class AdminService:
         if core is None:
             raise PeerError(f"this broker does not serve shard {shard}, which the room belongs to, any more: try again")
         return core
+
+    def _find_rooms(self, text: str, limit: int) -> admin_frames.Rooms:
+        wanted = unicodedata.normalize("NFC", text).strip().casefold()
+        every = chain.from_iterable(core.directory.rooms.values() for core in self._cores)
+        found = (room for room in every if wanted in room.name.casefold()) if wanted else every
+        most = nlargest(limit + 1, found, key=lambda room: (len(room.members), -room.id))
+        return admin_frames.Rooms([_listed_room(room) for room in most[:limit]], len(most) > limit)
 
     def _find(self, name: str) -> tuple[Core, Room]:
         wanted = names.room_name(name)
@@ -261,10 +297,11 @@ def _listed_room(room: Room) -> admin_frames.Room:
         room.topic,
         room.created_ms,
         max(room.last - room.first + 1, 0),
+        room.last,
     )
 
 
-def _listed_member(member: Member) -> admin_frames.Member:
+def _listed_member(member: Member, wall_ms: int) -> admin_frames.Member:
     return admin_frames.Member(
         member.id,
         member.room.name,
@@ -275,6 +312,7 @@ def _listed_member(member: Member) -> admin_frames.Member:
         member.ip,
         host_and_port(member.address),
         member.gateway,
+        max(wall_ms - member.spoke_ms, 0),
     )
 
 

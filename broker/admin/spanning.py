@@ -17,6 +17,7 @@ from tsudoi.protocol.backbone.admin_frames import Answer, Done, Question, Refuse
 from tsudoi.protocol.errors import BackboneError, PeerError
 
 from .client import ask_broker, encode_question
+from .samples import merged_samples
 
 AGAIN_S, FOR_S = 0.3, 5.0
 """An order for all shards is given again, after this pause and for this time, to those that moved meanwhile."""
@@ -157,12 +158,18 @@ def _merged(question: Question, answers: list[Answer]) -> Answer:
     """Put the answers of all brokers together."""
     if refused := next((each for each in answers if isinstance(each, Refused)), None):
         return refused
-    if len(answers) == 1:
-        return answers[0]
+    if len(answers) <= 1:
+        return answers[0] if answers else Refused("no broker answers")
     match question:
         case admin_frames.ListRooms():
             rooms, more = _page(answers, admin_frames.Rooms, lambda each: (each.rooms, each.more), lambda row: row.id)
             return admin_frames.Rooms(rooms, more)
+        case admin_frames.FindRooms(_, limit):
+            found = [each for each in answers if isinstance(each, admin_frames.Rooms)]
+            most = sorted((room for each in found for room in each.rooms), key=lambda room: (-room.members, room.id))
+            return admin_frames.Rooms(most[:limit], len(most) > limit or any(each.more for each in found))
+        case admin_frames.Watch():
+            return merged_samples([each for each in answers if isinstance(each, admin_frames.Watched)])
         case admin_frames.ListMembers():
             members, more = _page(
                 answers, admin_frames.Members, lambda each: (each.members, each.more), lambda row: row.id
@@ -182,7 +189,7 @@ def _merged(question: Question, answers: list[Answer]) -> Answer:
                 for name, number in answer.counters if isinstance(answer, admin_frames.Counted) else ():
                     sums[name] = sums.get(name, 0) + number
             return admin_frames.Counted(list(sums.items()))
-    return answers[0] if answers else Refused("no broker answers")
+    return answers[0]
 
 
 def _page(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Self, cast
 
 import zmq
@@ -20,6 +21,7 @@ from tsudoi.ops.metrics import exposition
 from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import Report, differing, flags, take_over
 from tsudoi.protocol.backbone import is_loopback, is_tcp
+from tsudoi.protocol.backbone.admin_frames import Standing
 from tsudoi.protocol.names import RoomName
 
 from ..admin.service import AdminService
@@ -97,7 +99,8 @@ class BrokerService:
             )
             closing.callback(server.stop)
             if config.admin is not None:
-                server.open_admin(config.admin, AdminService(cores))
+                admin = server.open_admin(config.admin, AdminService(cores))
+                admin.service.standing = _standing(server, config)
             elif config.store is not None:
                 why = "--admin none, or the store has no path for a socket beside it: give --admin"
                 logger.warning("no operator can connect", why=why)
@@ -167,6 +170,19 @@ def new_core(config: Config, counters: Counters, shards: int, snapshot: Snapshot
     core = Core(snapshot, run, config.limits, time.monotonic(), first_id, shard, shards, counters, term)
     _persist(core, config.persistent)
     return core
+
+
+def _standing(server: Server, config: Config) -> Callable[[], Standing]:
+    """Return what tells operators how this broker is."""
+    since_ms = int(time.time() * 1000)
+    kind = "memory" if config.store is None else "file" if isinstance(config.store, Path) else "database"
+
+    def standing() -> Standing:
+        endpoint, store = server.membership.endpoint if server.membership else server.endpoint, server.store
+        shards = len(server.cores)
+        return Standing(endpoint, since_ms, server.illness(), kind, store.survives_a_machine, shards, store.shards)
+
+    return standing
 
 
 def _persist(core: Core, rooms: Iterable[str]) -> None:

@@ -5,6 +5,8 @@ A gateway's lease is shorter than `ALIVE_S`: a gateway from which nothing came f
 
 from dataclasses import dataclass
 
+from tsudoi.protocol.backbone import Measured
+
 ALIVE_S = 2.0
 
 PROBE_S = 1.0
@@ -40,6 +42,8 @@ class Gateway:
     """The owner of its key; empty if it has not connected yet, or there are no keys."""
     expelled: bool = False
     """Its key was revoked."""
+    measured: Measured | None = None
+    """Its last report."""
 
 
 class Gateways:

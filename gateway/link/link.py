@@ -46,7 +46,7 @@ class Link:
         """Ask the broker also while it is away: it, or its successor, may be there within the time-out."""
         self.requests.ask(body, now, on_answer, timeout_s)
 
-    def notify(self, message: backbone.Delivered | backbone.Bye) -> None:
+    def notify(self, message: backbone.Delivered | backbone.Measured | backbone.Bye) -> None:
         """Send a message that needs no answer and may be lost."""
         if self._welcomed:
             self._send(message)

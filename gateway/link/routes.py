@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Answer, Cluster, Delivered, Downward, Item, Question
+from tsudoi.protocol.backbone import Answer, Cluster, Delivered, Downward, Item, Measured, Question
 
 from ..counters import Counters
 from .brokers import Brokers
@@ -123,10 +123,20 @@ class Routes:
         for shard in range(len(answers)):
             self.ask_at_once(shard, question, now, partial(answered, shard))
 
-    def notify(self, shard: int, message: Delivered | backbone.Bye) -> None:
+    def notify(self, shard: int, message: Delivered | Measured | backbone.Bye) -> None:
         """Send a shard's broker a message that needs no answer and may be lost."""
         self._active.add(shard)
         self.links[shard].notify(message)
+
+    def report(self, measured: Measured) -> None:
+        """Send each broker a report, by one of its shards."""
+        if self.owners is None:
+            self.notify(0, measured)
+            return
+        shards = {self.owner(shard): shard for shard in range(len(self.links))}
+        for owner, shard in shards.items():
+            if owner is not None:
+                self.notify(shard, measured)
 
     def say_bye(self) -> None:
         """Tell all brokers that this gateway stops."""

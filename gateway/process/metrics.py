@@ -9,6 +9,7 @@ from tsudoi.ops import logs
 from tsudoi.ops.metrics import Row, counter, gauge, histogram
 
 from ..link.link import Link
+from .measured import drops
 from .service import Service
 
 PREFIX = "tsudoi_gateway_"
@@ -52,24 +53,6 @@ def rows(service: Service) -> list[Row]:
     def handovers() -> dict[str, float]:
         return {"resumed": counters.resumed, "adopted": counters.adopted, "released": counters.released}
 
-    def drops() -> dict[str, float]:
-        return {
-            "malformed": counters.malformed_datagrams,
-            "unknown_token": counters.unknown_tokens,
-            "wrong_room": counters.wrong_rooms,
-            "wrong_address": counters.wrong_addresses,
-            "moves": counters.moves_limited,
-            "rate": counters.rate_limited,
-            "room_rate": counters.room_limited,
-            "address_rate": counters.address_limited,
-            "window_full": counters.window_full,
-            "held": counters.held_dropped,
-            "outbox_full": sum(server.dropped for server in udp),
-            "unsendable": sum(server.failed for server in udp),
-            "silenced": sum(server.filtered for server in udp),
-            "kernel_buffer": sum(server.overflowed for server in udp),
-        }
-
     def queues() -> dict[str, float]:
         return {
             "unaccepted": routes.unaccepted,
@@ -104,7 +87,7 @@ def rows(service: Service) -> list[Row]:
         count("messages", "Messages taken from members", "accepted_messages"),
         count("commands", "Lines with a slash taken for commands"),
         count("deliveries", "Datagrams sent to members"),
-        counter(f"{PREFIX}dropped", "Datagrams dropped by reason", drops, "reason"),
+        counter(f"{PREFIX}dropped", "Datagrams dropped by reason", lambda: drops(counters, udp), "reason"),
         # The order of rooms.
         count("gaps", "Times that news were missing and the log was asked"),
         count("lost_entries", "Entries that the log did not hold any more"),

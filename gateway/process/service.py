@@ -32,6 +32,7 @@ from ..listeners import sendmmsg, sockaddr
 from ..listeners.tcp import TCPServer
 from ..listeners.tls import Certificate
 from ..listeners.udp import UDPServer
+from .measured import REPORT_S, measure
 
 if TYPE_CHECKING:
     from ..listeners.web import WebServer
@@ -106,6 +107,7 @@ class Service:
         """As last logged."""
         self._connect_errors_logged: set[str] = set()
         self._unused_logged: str | None = None
+        self._measured_at = float("-inf")
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
 
@@ -334,6 +336,9 @@ class Service:
         self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
         self.core.tick(self.checked_at)
         self.tcp.look()
+        if self.checked_at - self._measured_at >= REPORT_S - CANARY_S / 2:
+            self._measured_at = self.checked_at
+            self.routes.report(measure(self.counters, self.routes, self.udp, self.checked_at))
         self._publish(self.checked_at)
         self._log_health()
 

@@ -90,6 +90,7 @@ UPWARD: list[backbone.Upward] = [
     backbone.Canary(7),
     backbone.Delivered([(1, 1, 2)]),
     backbone.Bye(),
+    backbone.Measured(1_000, 5, 1, [0, 2, 1], [4], 0),
 ]
 ANSWERS: list[backbone.Answer] = [
     a_grant(9),

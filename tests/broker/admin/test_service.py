@@ -66,6 +66,43 @@ def test_counters_are_told_by_name(admin: OperatedBroker) -> None:
     assert (counted["rooms"], counted["members"], counted["malformed"]) == (1, 1, 1)
 
 
+def test_rooms_are_found_by_a_part_of_their_names_most_members_first(admin: OperatedBroker) -> None:
+    for number, name in enumerate(("Garden", "den", "wooden", "hall")):
+        admin.broker.ask(A, a_create(name, token=number + 1))
+    admin.broker.ask(A, structs.replace(a_join("wooden"), token_hash=bytes(16)))
+
+    def found(*question: object) -> tuple[list[str], bool]:
+        answer = admin.ask(admin_frames.FindRooms(*question))  # type: ignore[arg-type]
+        return [room.name for room in answer.rooms], answer.more
+
+    assert found() == (["wooden", "Garden", "den", "hall"], False)
+    assert found(" DEN ") == (["wooden", "Garden", "den"], False)
+    assert found("den", 2) == (["wooden", "Garden"], True)
+    assert found("\u202e") == ([], False)
+
+
+def test_an_operator_watches_what_happens(admin: OperatedBroker) -> None:
+    def reported(at_ms: int, deliveries: int) -> None:
+        admin.broker.say(B, backbone.Measured(at_ms, deliveries, 0, [], [], 0))
+
+    host = admin.broker.create(peer=A)
+    reported(5_000, 100)
+    admin.tick()
+    admin.broker.now += 2.0
+    admin.broker.publish(A, said(host, "one"), said(host, "two"))
+    reported(7_000, 140)
+    admin.tick()
+    watched = admin.ask(admin_frames.Watch())
+    (sample,) = watched.samples
+    assert (sample.rooms, sample.members, sample.entries_s, sample.deliveries_s) == (1, 1, 1.0, 20.0)
+    assert admin.ask(admin_frames.Watch(sample.at_ms)).samples == []
+    (member,) = admin.ask(admin_frames.ListMembers()).members
+    assert member.silent_ms == 0
+    admin.broker.now += 10.0
+    admin.tick()
+    assert admin.ask(admin_frames.Watch(sample.at_ms)).samples[0].deliveries_s == 0.0
+
+
 # --- orders -------------------------------------------------------------------------------------------------------
 
 

@@ -106,6 +106,23 @@ def test_lists_of_all_brokers_are_merged_in_the_order_of_ids_and_in_pages(operat
     assert [room.id for room in found] == sorted(room.id for room in found)
 
 
+def test_rooms_are_found_at_all_brokers(operated: Operated) -> None:
+    for name in rooms(20):
+        operated.ask(admin_frames.Persist(name))
+    found = operated.ask(admin_frames.FindRooms("room 1"))
+    assert sorted(room.name for room in found.rooms) == sorted(["room 1", *(f"room {n}" for n in range(10, 20))])
+    assert not found.more
+    found = operated.ask(admin_frames.FindRooms("", 12))
+    assert (len(found.rooms), found.more) == (12, True)
+
+
+def test_all_brokers_are_watched_and_one_that_is_away_is_told(operated: Operated) -> None:
+    assert len(operated.ask(admin_frames.Watch()).brokers) == 2
+    operated.away.add(THERE)
+    assert len(operated.ask(admin_frames.Watch()).brokers) == 1
+    assert operated.brokers.unreachable == {"tcp://b:1": f"no broker answers at {THERE}"}
+
+
 def test_counters_are_sums_and_a_ban_is_listed_once(operated: Operated) -> None:
     for name in rooms(10):
         operated.ask(admin_frames.Persist(name))

@@ -18,6 +18,7 @@ from tsudoi.protocol.backbone import (
     GetTime,
     Hello,
     Item,
+    Measured,
     Publish,
     Request,
     ServerTime,
@@ -176,6 +177,20 @@ def test_brokers_that_share_a_store_get_the_frames_of_their_shards(gateway: Gate
     assert {endpoint: [shard for shard, _ in parts] for endpoint, parts in frames.items()} == {A: [0, 1], B: [2, 3]}
     assert unhealthy_reason(gateway.routes, gateway.now) == ""
     assert gateway.misled == []
+
+
+def test_each_broker_gets_a_report_once(gateway: Gateway) -> None:
+    report = Measured(1, 2, 0, [], [], 0)
+    gateway.routes.report(report)
+    frames = gateway.frames()
+    assert {endpoint: [message for _, message in parts] for endpoint, parts in frames.items()} == {
+        A: [report],
+        B: [report],
+    }
+    gateway.own(None, 0, 1)
+    gateway.tell()
+    gateway.routes.report(report)
+    assert report in [message for _, message in gateway.frames()[B]]
 
 
 def test_a_name_leads_to_its_shard(gateway: Gateway) -> None:

@@ -118,6 +118,11 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
             # And alice has been told that bob is here.
             await until(lambda: counters.deliveries == 2)
             await until(lambda: not len(both.service.routes.links[0].publisher))
+            (known,) = both.broker.core.gateways.known.values()
+            await until(lambda: known.measured is not None and known.measured.deliveries == 2)
+            assert known.measured is not None
+            assert sum(known.measured.accepted) >= 1
+            assert sum(known.measured.canaries) >= 1
 
     asyncio.run(scenario())
 

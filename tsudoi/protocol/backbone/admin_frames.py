@@ -106,6 +106,20 @@ class ListShards(Wire, tag=13):
     """List the shards, and the brokers that share them."""
 
 
+class FindRooms(Wire, tag=14):
+    """List the rooms with the most members whose names contain a text."""
+
+    text: Text = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=PAGE)] = 200
+
+
+class Watch(Wire, tag=15):
+    """Ask how the broker is, and for the samples of the last minutes."""
+
+    after_ms: Number = 0
+    """Only samples that were taken later."""
+
+
 Question = (
     ListRooms
     | ListMembers
@@ -120,6 +134,8 @@ Question = (
     | Persist
     | Unpersist
     | ListShards
+    | FindRooms
+    | Watch
 )
 
 
@@ -145,6 +161,8 @@ class Room(Wire):
     created_ms: Number
     entries: Number
     """Number of entries in its log."""
+    last: Number
+    """Offset of its newest entry."""
 
 
 class Member(Wire):
@@ -161,6 +179,8 @@ class Member(Wire):
     """Where its datagrams go: IP address, port and the gateway's listener; empty while that is not known."""
     gateway: str
     """The instance of the gateway that serves it."""
+    silent_ms: Number
+    """Since it last sent a message; longer than the broker runs: since it joined."""
 
 
 class Gateway(Wire):
@@ -258,7 +278,56 @@ class Shards(Wire, tag=8):
     shards: list[Shard]
 
 
-Answer = Rooms | Members | Gateways | Counted | Bans | Done | Refused | Shards
+class Sample(Wire):
+    """What happened since the sample before."""
+
+    at_ms: Number
+    """When it was taken, in milliseconds since 1970."""
+    rooms: Number
+    members: Number
+    entries_s: float
+    """Messages and events put into the logs of rooms, a second."""
+    deliveries_s: float
+    """Datagrams and frames that all gateways sent to members, a second."""
+    drops_s: float
+    """Datagrams that all gateways dropped, a second."""
+    accepted: list[Number]
+    """Frames with messages by the time until the broker had accepted them, in the buckets of `Watched.bounds`."""
+    canaries: list[Number]
+    """Canaries that came back, by the time of their way."""
+    lost_canaries: Number
+
+
+class Standing(Wire):
+    """How one broker is."""
+
+    endpoint: str
+    """Where gateways reach it."""
+    since_ms: Number
+    """When this run began, in milliseconds since 1970."""
+    illness: str
+    """Why it is unhealthy; empty: it is healthy."""
+    store: str
+    """`memory`, `file` or `database`."""
+    survives_a_machine: bool
+    """Accepted messages are kept on a second machine, too."""
+    shards: Number
+    """How many of `of_shards` it serves."""
+    of_shards: Number
+
+
+class Watched(Wire, tag=9):
+    samples: list[Sample]
+    """Oldest first."""
+    every_ms: Number
+    """The time between two."""
+    bounds: list[float]
+    """Upper ends of the buckets of times in seconds; the last bucket has none."""
+    brokers: list[Standing]
+    """The one that answers."""
+
+
+Answer = Rooms | Members | Gateways | Counted | Bans | Done | Refused | Shards | Watched
 
 _questions = msgspec.msgpack.Decoder(Ask)
 _answers: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)

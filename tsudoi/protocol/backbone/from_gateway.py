@@ -6,6 +6,9 @@ import msgspec
 
 from .wire import MAX_ITEMS, MAX_MEMBERS, MAX_ROOMS, ROOMS_ASKED, Hash, Number, Short, Text, Wire
 
+Counts = Annotated[list[Number], msgspec.Meta(max_length=64)]
+"""Values of a histogram by bucket, since the start."""
+
 
 class Hello(Wire, tag=1):
     """Introduce the gateway: the first frame on a connection, and the reply to Unknown.
@@ -241,4 +244,20 @@ class Bye(Wire, tag=6):
     """Announce that the gateway stops regularly."""
 
 
-Upward = Hello | Publish | Request | Canary | Delivered | Bye
+class Measured(Wire, tag=7):
+    """Report what this run of the gateway has done, once a second: the operator's page shows it. It may be lost."""
+
+    at_ms: Number
+    """When it was counted, by a clock of the gateway's own that never goes back."""
+    deliveries: Number
+    """Datagrams and frames sent to members since the start."""
+    dropped: Number
+    """Datagrams dropped since the start, for any reason."""
+    accepted: Counts
+    """Frames with messages by the time until their Accepted, in the buckets of `ops.histogram.SECONDS`."""
+    canaries: Counts
+    """Canaries that came back, by the time of their way, in the same buckets."""
+    lost_canaries: Number
+
+
+Upward = Hello | Publish | Request | Canary | Delivered | Bye | Measured
