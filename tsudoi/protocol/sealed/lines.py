@@ -41,6 +41,8 @@ class UpLine(msgspec.Struct, frozen=True, omit_defaults=True):
     say: str | None = None
     number: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)] | None = None
     """Of `say`."""
+    after: Number | None = None
+    """Of `say`: the number of the line before it that is not refused; None: `number` - 1."""
     want: Range | None = None
     ping: Number | None = None
     leave: bool = False
@@ -70,7 +72,9 @@ class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """An offset if there is `after`; in notices, a name."""
     n: Number | None = None
     number: Number | None = None
-    """Of a message: its sender's number."""
+    """Of a message: its sender's number for it."""
+    by: Number | None = None
+    """Of a message with a number: its sender's `member` in the handshake."""
     kept: Number | None = None
     refused: Number | None = None
     again: bool = False
