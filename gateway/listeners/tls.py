@@ -16,10 +16,9 @@ from ..counters import Counters
 from .connection import Connection
 
 if TYPE_CHECKING:
-    from .web import WebConnection
-    from .webhook import WebhookConnection
+    from .http_connection import HttpConnection
 
-    Served: TypeAlias = Connection | WebhookConnection | WebConnection
+    Served: TypeAlias = Connection | HttpConnection
 
 HANDSHAKE_S = 5.0
 """How long a TLS handshake may take."""

@@ -1,10 +1,12 @@
 """Serve one connection of the web listener: HTTP until it becomes a WebSocket; bytes in, commands out.
 
-`websockets` reads and writes HTTP and frames, without I/O. A connection serves one HTTP request: the page has few
-files, and what is not kept open can not be used up.
+`websockets` reads and writes HTTP and frames, without I/O. It serves one request, so each request has a protocol object
+of its own. A connection serves `REQUESTS` of them, one after the other: it is closed after an answer before which a
+further request has come (pipelining), so that what a client has not taken is bounded.
 """
 
 import logging
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,7 +14,7 @@ from http import HTTPStatus
 from websockets.datastructures import Headers, MultipleValuesError
 from websockets.frames import CONT, TEXT, Frame
 from websockets.http11 import Request, Response
-from websockets.protocol import CONNECTING, OPEN
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from tsudoi.protocol.web.codes import Close
@@ -21,10 +23,14 @@ from .origins import may_connect
 from .page_files import SECURITY, PageFile
 
 WEBSOCKET_PATH = "/connection/websocket"
+REQUESTS = 100
+"""Requests of one connection, after which it is closed: a page takes its files by six connections at the most."""
 MAX_HEAD = 16_384
 """Bytes of a request's line and headers; the library's own limits come to a megabyte."""
 MAX_MESSAGE = 65_536
 """Bytes of a message from a client: the longest text, escaped, and a signed token."""
+
+_HEAD_END = re.compile(rb"\n\r?\n")
 
 _logger = logging.getLogger("gateway.websockets")
 """The library's; it logs each connection at INFO, which is no line for an operator."""
@@ -71,63 +77,70 @@ class Conversation:
         self._page = page
         self._origins = origins
         self._busy = busy
-        self._protocol = ServerProtocol(max_size=MAX_MESSAGE, logger=_logger)
-        self._head = 0
-        """Bytes received before the end of the request's head."""
+        self._protocol: ServerProtocol | None = None
+        """Of the WebSocket; None: it is not opened."""
+        self._head = bytearray()
+        """Of a request that has not come whole."""
+        self._requests = 0
         self.frames = 0
         """Frames that the client has sent, of any kind."""
         self._parts: list[bytes] = []
         """Of a message that comes in several frames."""
-        self._has_ended = False
-        """The client sends no more."""
-        self.status = 0
-        """Of the HTTP answer; 0: none yet."""
+        self._is_over = False
+        """The connection has been told to finish; nothing that the client sends counts any more."""
 
     @property
     def is_open(self) -> bool:
         """Whether it is a WebSocket that frames may be written to."""
-        return self._protocol.state is OPEN
+        return self._protocol is not None and self._protocol.state is OPEN
+
+    @property
+    def is_between_requests(self) -> bool:
+        """Whether its client has been answered and has not begun a further request."""
+        return self._protocol is None and self._requests > 0 and not self._head
 
     def receive(self, data: bytes) -> list[Command]:
         """Handle received bytes; none: the client sends no more."""
-        protocol = self._protocol
-        if not self.status:
-            self._head += len(data)
-            if self._head > MAX_HEAD:
-                return [Finish()]
-        if self._has_ended:
+        if self._is_over:
             return []
-        if data:
-            protocol.receive_data(data)
-        else:
-            self._has_ended = True
-            protocol.receive_eof()
-        commands: list[Command] = []
-        for event in protocol.events_received():
-            if isinstance(event, Request):
-                self._answer(event)
-                # Output of earlier frames goes before that of later ones.
-                commands += self._written()
-                if self.status == HTTPStatus.SWITCHING_PROTOCOLS:
-                    commands.append(Opened())
-            elif isinstance(event, Frame):
-                self.frames += 1
-                commands += self._take(event)
-        commands += self._written()
-        if self._has_ended and Finish() not in commands:
-            commands.append(Finish())
-        return commands
+        if self._protocol is not None:
+            return self._read_frames(self._protocol, data)
+        return self._read_head(data) if data else self._finish()
 
     def close(self, code: Close, reason: str) -> list[Command]:
         """Close the WebSocket; what the client still sends is dropped."""
-        if self._protocol.state is CONNECTING:
-            return [Finish()]
+        if self._is_over:
+            return []
+        if self._protocol is None:
+            return self._finish()
         if self.is_open:
             self._protocol.send_close(int(code), reason)
-        return [*self._written(), Finish()]
+        return [*self._written(self._protocol), *self._finish()]
 
-    def _written(self) -> list[Command]:
-        return [Send(data) if data else Finish() for data in self._protocol.data_to_send()]
+    def _finish(self) -> list[Command]:
+        self._is_over = True
+        return [Finish()]
+
+    def _written(self, protocol: ServerProtocol) -> list[Command]:
+        # An empty piece means: close the connection.
+        return [Send(data) for data in protocol.data_to_send() if data]
+
+    # --- WebSocket ------------------------------------------------------------------------------------------------
+
+    def _read_frames(self, protocol: ServerProtocol, data: bytes) -> list[Command]:
+        if data:
+            protocol.receive_data(data)
+        else:
+            protocol.receive_eof()
+        commands: list[Command] = []
+        for event in protocol.events_received():
+            if isinstance(event, Frame) and not self._is_over:
+                self.frames += 1
+                commands += self._take(event)
+        commands += self._written(protocol)
+        if not self._is_over and (not data or protocol.close_expected()):
+            commands += self._finish()
+        return commands
 
     def _take(self, frame: Frame) -> list[Command]:
         if frame.opcode not in (TEXT, CONT):
@@ -146,11 +159,43 @@ class Conversation:
 
     # --- HTTP -----------------------------------------------------------------------------------------------------
 
-    def _answer(self, request: Request) -> None:
+    def _read_head(self, data: bytes) -> list[Command]:
+        searched = max(len(self._head) - 2, 0)
+        self._head += data
+        end = _HEAD_END.search(self._head, searched)
+        if len(self._head if end is None else self._head[: end.end()]) > MAX_HEAD:
+            return self._finish()
+        if end is None:
+            return []
+        head, rest = bytes(self._head[: end.end()]), bytes(self._head[end.end() :])
+        self._head.clear()
+        return self._answer_head(head, rest)
+
+    def _answer_head(self, head: bytes, rest: bytes) -> list[Command]:
+        """Answer a request; `rest` has come behind its head: frames, a body, or a further request."""
+        self._requests += 1
+        protocol = ServerProtocol(max_size=MAX_MESSAGE, logger=_logger)
+        protocol.receive_data(head)
+        request = next(iter(protocol.events_received()), None)
+        if not isinstance(request, Request):
+            # It is no HTTP/1.1, and the library has said so.
+            return [*self._written(protocol), *self._finish()]
+        response = self._response(request, protocol)
+        is_last = bool(rest) or self._requests >= REQUESTS or not _may_go_on(request, response)
+        if is_last and response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            response.headers["Connection"] = "close"
+        protocol.send_response(response)
+        commands = self._written(protocol)
+        if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+            self._protocol = protocol
+            return [*commands, Opened(), *(self.receive(rest) if rest else ())]
+        return commands + self._finish() if is_last else commands
+
+    def _response(self, request: Request, protocol: ServerProtocol) -> Response:
         path = request.path.partition("?")[0]
         upgrades = "websocket" in request.headers.get("Upgrade", "").casefold()
         if path == WEBSOCKET_PATH and upgrades:
-            response = self._upgrade(request)
+            response = self._upgrade(request, protocol)
         elif request.method not in ("GET", "HEAD"):
             response = _text(405, "only GET is served here", Allow="GET, HEAD")
         elif path == WEBSOCKET_PATH:
@@ -161,10 +206,9 @@ class Conversation:
             response = _text(404, f"there is nothing here; WebSocket is at {WEBSOCKET_PATH}")
         if request.method == "HEAD":
             response.body = b""
-        self.status = response.status_code
-        self._protocol.send_response(response)
+        return response
 
-    def _upgrade(self, request: Request) -> Response:
+    def _upgrade(self, request: Request, protocol: ServerProtocol) -> Response:
         try:
             origin, host = request.headers.get("Origin"), request.headers.get("Host")
         except MultipleValuesError:
@@ -173,11 +217,19 @@ class Conversation:
             return _text(403, "pages of this origin may not connect: the operator can list it with --web-origin")
         if self._busy:
             return _text(503, self._busy, **{"Retry-After": "5"})
-        return self._protocol.accept(request)
+        return protocol.accept(request)
+
+
+def _may_go_on(request: Request, response: Response) -> bool:
+    """Return whether a further request may follow: not after what may have a body, or was no request for a file."""
+    asked = ",".join(request.headers.get_all("Connection")).casefold()
+    has_body = "Content-Length" in request.headers or "Transfer-Encoding" in request.headers
+    is_asked = request.protocol == "HTTP/1.1" and "close" not in asked
+    return is_asked and not has_body and response.status_code in (200, 304, 404)
 
 
 def _response(status: int, body: bytes, *headers: tuple[str, str]) -> Response:
-    always = (("Content-Length", str(len(body))), ("Connection", "close"), *SECURITY)
+    always = (("Content-Length", str(len(body))), *SECURITY)
     return Response(status, HTTPStatus(status).phrase, Headers([*headers, *always]), body)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import secrets
 import socket
 import ssl
@@ -29,6 +30,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import tsudoi
+from gateway.web import page_files
 from tests.integration.test_webhook import Issuer
 from tests.support.services import HEAR_S, Broker, Gateway, at
 from tests.support.services import hear as hear_up_to
@@ -137,22 +139,22 @@ class Shared:
     """A service that tests share, each in rooms of its own."""
 
     gateway: Gateway
-    http: str
-    """Where its metrics are."""
+    metrics: str
+    """Where they are."""
 
     def count(self, name: str) -> float:
         """Return one of its counters."""
-        with urllib.request.urlopen(f"http://{self.http}/metrics", timeout=HEAR_S) as response:
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=HEAR_S) as response:
             lines = response.read().decode().splitlines()
         return next(float(line.split()[1]) for line in lines if line.startswith(f"tsudoi_gateway_{name}_total "))
 
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
-    http = f"{HERE}:{free_port()}"
-    flags = ("--web-origin", "https://chat.example", "--http", http)
+    metrics = f"{HERE}:{free_port()}"
+    flags = ("--web-origin", "https://chat.example", "--http", metrics)
     with Gateway(*WEB, *flags, data=tmp_path_factory.mktemp("web"), doors=["auto"]) as gateway:
-        yield Shared(gateway, http)
+        yield Shared(gateway, metrics)
 
 
 def address_of(gateway: Gateway) -> tuple[str, int]:
@@ -287,6 +289,21 @@ def test_the_page_is_served_and_other_pages_may_not_connect(shared: Shared) -> N
                 assert response.headers["Content-Security-Policy"].startswith("default-src 'self'")
                 return response.status, response.read().decode()
 
+        def fetch_all() -> list[int]:
+            """Ask for all files by one connection."""
+            connection = http.client.HTTPConnection(host, port, timeout=HEAR_S)
+            connection.connect()
+            kept, found = connection.sock, []
+            for path in page_files.load():
+                connection.request("GET", path)
+                response = connection.getresponse()
+                response.read()
+                found.append(response.status)
+                assert connection.sock is kept
+            connection.close()
+            return found
+
+        assert set(await asyncio.to_thread(fetch_all)) == {200}
         status, page = await asyncio.to_thread(fetch)
         assert status == 200
         assert "<title>tsudoi</title>" in page

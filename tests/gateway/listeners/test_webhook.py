@@ -17,7 +17,7 @@ from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
 from gateway.link.requests import OnAnswer
 from gateway.link.routes import Routes
-from gateway.listeners import webhook
+from gateway.listeners import http_connection, webhook
 from gateway.listeners.webhook import WebhookServer
 from gateway.webhook.rules import Rules
 from tests.gateway.webhook.conftest import SECRET, WALL, a_token
@@ -108,13 +108,15 @@ async def statuses(reader: asyncio.StreamReader) -> list[int]:
 
 def test_at_the_stop_the_last_request_is_answered_and_idle_connections_end() -> None:
     async def scenario(place: Place) -> None:
-        asked, _ = await place.connect(a_post())
-        idle, _ = await place.connect()
+        asked, post = await place.connect(a_post())
+        idle, other = await place.connect()
         await place.until(lambda: place.server.connections == 2 and not place.broker.asked.empty())
         closing = asyncio.create_task(place.server.close(PATIENCE_S))
         assert await statuses(idle) == []
         await place.broker.answer()
         assert await statuses(asked) == [200]
+        for writer in (post, other):
+            writer.close()
         await closing
 
     run(scenario)
@@ -134,7 +136,7 @@ def test_at_the_stop_a_request_without_an_answer_is_waited_for_no_longer_than_th
 
 
 def test_a_slow_request_is_told_so_and_a_silent_connection_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "REQUEST_S", 0.05)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.05)
 
     async def scenario(place: Place) -> None:
         slow, _ = await place.connect(a_post(length=9))
@@ -174,7 +176,7 @@ class StuckTransport(asyncio.Transport):
 
 
 def test_a_client_that_takes_no_answers_is_not_read_either_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "REQUEST_S", 0.05)
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.05)
 
     async def scenario(place: Place) -> None:
         connection, transport = webhook.WebhookConnection(place.server, is_tls=False), StuckTransport()
@@ -212,7 +214,7 @@ def test_a_client_that_goes_while_the_broker_is_asked_leaves_nothing_behind() ->
 
 def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "CONNECTIONS", 3)
-    monkeypatch.setattr(webhook, "EVICT_AFTER_S", 0.0)
+    monkeypatch.setattr(http_connection, "EVICT_AFTER_S", 0.0)
 
     async def scenario(place: Place) -> None:
         asked, _ = await place.connect(a_post())
@@ -235,7 +237,7 @@ def test_one_connection_too_many_ends_the_one_that_waits_longest(monkeypatch: py
 
 def test_one_connection_too_many_ends_itself_while_all_others_are_young(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "CONNECTIONS", 1)
-    monkeypatch.setattr(webhook, "EVICT_AFTER_S", PATIENCE_S)
+    monkeypatch.setattr(http_connection, "EVICT_AFTER_S", PATIENCE_S)
 
     async def scenario(place: Place) -> None:
         first, writer = await place.connect()

@@ -10,7 +10,17 @@ from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
 from gateway.web import page_files
-from gateway.web.conversation import MAX_HEAD, MAX_MESSAGE, Conversation, Finish, Message, Opened, Send, text_frame
+from gateway.web.conversation import (
+    MAX_HEAD,
+    MAX_MESSAGE,
+    REQUESTS,
+    Conversation,
+    Finish,
+    Message,
+    Opened,
+    Send,
+    text_frame,
+)
 from tsudoi.protocol.web.codes import Close
 
 HOST = "127.0.0.1:9080"
@@ -25,15 +35,20 @@ def begin(origins: tuple[str, ...] = (), busy: str = "") -> Conversation:
     return Conversation(PAGE, origins, busy)
 
 
-def get(path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Ask for something; return the answer's status, headers and body."""
+def request(path: str, method: str = "GET", **headers: str) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    commands = begin().receive(("\r\n".join(lines) + "\r\n\r\n").encode())
-    assert commands[-1] == Finish()
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def get(path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Ask for something; return the answer's status, headers and body."""
+    commands = begin().receive(request(path, method, **headers))
     head, _, body = written(list(commands)).partition(b"\r\n\r\n")
     status, *rest = head.decode().split("\r\n")
-    return int(status.split()[1]), dict(line.split(": ", 1) for line in rest), body
+    found = dict(line.split(": ", 1) for line in rest)
+    assert (commands[-1] == Finish()) is (found.get("Connection") == "close")
+    return int(status.split()[1]), found, body
 
 
 def upgrade(**headers: str) -> bytes:
@@ -119,6 +134,59 @@ def test_a_head_request_has_no_body_and_other_methods_are_refused() -> None:
 def test_what_is_no_websocket_request_is_told_so() -> None:
     assert get("/connection/websocket")[0] == 426
     assert get("/", Upgrade="websocket", Connection="Upgrade")[0] == 404
+
+
+def test_a_connection_serves_one_request_after_the_other_and_then_may_become_a_websocket() -> None:
+    conversation = begin()
+    assert not conversation.is_between_requests
+    for path in PAGE:
+        (sent,) = conversation.receive(request(path))
+        assert isinstance(sent, Send)
+        assert sent.data.startswith(b"HTTP/1.1 200 ")
+        assert conversation.is_between_requests
+    assert conversation.receive(b"GET / HT") == []
+    assert not conversation.is_between_requests
+    (sent,) = conversation.receive(b"TP/1.1\r\nHost: a\r\n\r\n")
+    assert isinstance(sent, Send)
+    assert Opened() in conversation.receive(upgrade())
+    assert not conversation.is_between_requests
+    assert conversation.receive(frame(b"{}")) == [Message(b"{}")]
+
+
+def test_a_connection_ends_after_its_last_request() -> None:
+    conversation = begin()
+    for _ in range(REQUESTS - 1):
+        assert len(conversation.receive(request("/"))) == 1
+    sent, last = conversation.receive(request("/"))
+    assert isinstance(sent, Send)
+    assert b"\r\nConnection: close\r\n" in sent.data
+    assert last == Finish()
+    assert conversation.receive(request("/")) == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        request("/") * 2,
+        request("/", "POST", Content_Length="0"),
+        request("/", Connection="close"),
+        request("/", Connection="keep-alive, Close"),
+        request("/", Content_Length="0"),
+        request("/").replace(b"HTTP/1.1", b"HTTP/1.0"),
+        request("/connection/websocket"),
+    ],
+    ids=["pipelined", "method", "asked for", "among others", "a body", "HTTP/1.0", "no upgrade"],
+)
+def test_after_what_is_no_plain_request_for_a_file_the_connection_ends(data: bytes) -> None:
+    sent, last = begin().receive(data)
+    assert isinstance(sent, Send)
+    assert sent.data.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in sent.data
+    assert last == Finish()
+
+
+def test_frames_may_come_with_the_request_that_opens_the_websocket() -> None:
+    assert begin().receive(upgrade() + frame(b"{}"))[1:] == [Opened(), Message(b"{}")]
 
 
 def test_a_websocket_is_opened_and_its_texts_are_messages() -> None:

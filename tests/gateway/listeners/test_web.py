@@ -1,0 +1,148 @@
+"""gateway/listeners/web.py: real connections, and a gateway without a broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from gateway.config import WebListener
+from gateway.listeners import http_connection
+from gateway.listeners.web import WebServer
+from tests.gateway.web.surfing import rules_of
+from tests.support.fakes import World
+
+PATIENCE_S = 10.0
+GET = b"GET /icon.svg HTTP/1.1\r\nHost: a\r\n\r\n"
+UPGRADE = (
+    b"GET /connection/websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+
+
+class Client:
+    """A client's end of a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def ask(self, request: bytes) -> int:
+        """Send a request; return the status of the answer, 0 if the connection ends without one."""
+        self.writer.write(request)
+        async with asyncio.timeout(PATIENCE_S):
+            try:
+                head = await self.reader.readuntil(b"\r\n\r\n")
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return 0
+            lengths = [line for line in head.split(b"\r\n") if line.startswith(b"Content-Length: ")]
+            await self.reader.readexactly(int(lengths[0].split()[1]) if lengths else 0)
+        return int(head.split()[1])
+
+    async def ends(self) -> None:
+        """Wait until the server ends the connection."""
+        async with asyncio.timeout(PATIENCE_S):
+            assert await self.reader.read() == b""
+
+
+class Place:
+    """A server and its port."""
+
+    def __init__(self, **settings: Any) -> None:
+        gateway = World(1).start_gateway().gateway
+        for name, value in settings.items():
+            setattr(gateway.settings, name, value)
+        self.counters = gateway.counters
+        self.server = WebServer(rules_of(gateway), (), lambda: None)
+        self.port = 0
+        self.clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        self.clients.append(client := Client(*await asyncio.open_connection("127.0.0.1", self.port)))
+        return client
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(place: Place) -> AsyncIterator[None]:
+    place.port = (await place.server.open(WebListener("127.0.0.1", 0))).port
+    try:
+        yield
+    finally:
+        await place.server.close(0.0)
+        for client in place.clients:
+            client.writer.transport.abort()
+        await asyncio.sleep(0)
+        assert place.server.connections == 0
+
+
+def run(scenario: Callable[[Place], Any], **settings: Any) -> None:
+    async def main() -> None:
+        place = Place(**settings)
+        async with running(place):
+            await scenario(place)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def test_a_connection_that_asks_for_nothing_more_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        client = await place.connect()
+        assert [await client.ask(GET) for _ in range(3)] == [200, 200, 200]
+        await client.ends()
+
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.1)
+    run(scenario)
+
+
+def test_a_connection_that_was_served_makes_room_for_another_of_its_address() -> None:
+    async def scenario(place: Place) -> None:
+        pages = [await place.connect() for _ in range(3)]
+        for page in pages:
+            assert await page.ask(GET) == 200
+        sockets = [await place.connect() for _ in range(3)]
+        assert [await each.ask(UPGRADE) for each in sockets] == [101, 101, 101]
+        for page in pages:
+            await page.ends()
+        assert place.counters.web_connections_refused == 0
+        refused = await place.connect()
+        assert await refused.ask(UPGRADE) == 503
+        assert place.counters.web_connections_refused == 1
+
+    run(scenario, address_connections=3, unlimited=())
+
+
+def test_a_client_that_takes_no_answers_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(place: Place) -> None:
+        client = await place.connect()
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(2_000):
+            client.writer.write(GET.replace(b"icon.svg", b"page.css"))
+            await asyncio.sleep(0)
+        await place.until(lambda: place.server.connections == 0)
+
+    monkeypatch.setattr(http_connection, "REQUEST_S", 0.2)
+    monkeypatch.setattr(http_connection, "LINGER_S", 0.2)
+    run(scenario)
+
+
+def test_a_stop_ends_all_connections_and_tells_websockets_why() -> None:
+    async def scenario(place: Place) -> None:
+        page, socket = await place.connect(), await place.connect()
+        assert await page.ask(GET) == 200
+        assert await socket.ask(UPGRADE) == 101
+        closing = asyncio.create_task(place.server.close(PATIENCE_S))
+        await page.ends()
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await socket.reader.read())[:4] == b"\x88\x12\x0b\xb9"  # 3001
+        for client in (page, socket):
+            client.writer.close()
+        await closing
+
+    run(scenario)
