@@ -16,7 +16,9 @@ import msgspec
 
 from tsudoi.ops import standard_streams
 from tsudoi.ops.command_line import ask
+from tsudoi.ops.host_port import HostPort, parse_host_port
 from tsudoi.ops.ip_address import full_form, looks_like_address, plain
+from tsudoi.ops.options import Parsed
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.backbone import admin_frames, is_tcp
 from tsudoi.protocol.backbone.admin_frames import Done, Question, Refused
@@ -28,6 +30,7 @@ from ..keys.key_folder import read_secret
 from ..rooms.passwords import make_hash
 from ..store.place import Database
 from .spanning import Brokers
+from .web.tokens import read_token
 
 Cells = dict[str, str | int]
 """A row of a table, by heading."""
@@ -364,3 +367,37 @@ def persist_command(broker: Connection, room: str, ask_password: bool, no_passwo
 def unpersist_command(broker: Connection, room: str) -> None:
     """Let ROOM close when its last member leaves; at once, if it has none."""
     broker.order(admin_frames.Unpersist(room), f"{room} closes when its last member has left.")
+
+
+# --- the page -----------------------------------------------------------------------------------------------------
+
+
+@admin.command("page")
+@click.option(
+    "--listen",
+    type=Parsed(parse_host_port, "HOST:PORT"),
+    default="127.0.0.1:9088",
+    show_default=True,
+    help="Where the page is served; port 0 is any free one.",
+)
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="A name under which a proxy serves the page.")
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file with the token; without it, each run makes another.",
+)
+@click.pass_obj
+def page_command(broker: Connection, listen: HostPort, hosts: tuple[str, ...], token_file: Path | None) -> None:
+    """Serve a page for the operator's browser: what happens, and what these commands do.
+
+    It prints an address with the token that opens the page (with --token-file: without it), and serves until Ctrl-C.
+    From another machine: ssh -L 9088:127.0.0.1:9088 HOST, then open the same address.
+    """
+    # Only here: a broker that serves has no page.
+    from .web.run import serve
+
+    try:
+        token = None if token_file is None else read_token(token_file)
+        serve(broker.brokers.copy, listen, hosts, token)
+    except SettingError as exc:
+        raise click.UsageError(str(exc)) from exc

@@ -50,11 +50,16 @@ def room_of(question: Question) -> str:
 class Brokers:
     """The brokers that share a store with the one at an endpoint, or that one alone."""
 
-    def __init__(self, endpoint: str, key: SecretKey | None) -> None:
-        self._endpoint, self._key = endpoint, key
+    def __init__(self, endpoint: str, key: SecretKey | None, answer_s: float | None = None) -> None:
+        """Ask nothing yet; see `ask_broker` for the arguments."""
+        self._endpoint, self._key, self._answer_s = endpoint, key, answer_s
         self._shards: Shards | None = None
         self.unreachable: dict[str, str] = {}
         """Endpoint for gateways of a broker whose answer is missing → why."""
+
+    def copy(self, answer_s: float | None = None) -> "Brokers":
+        """Return the same brokers, to be asked by another thread, with another patience."""
+        return Brokers(self._endpoint, self._key, answer_s)
 
     def ask(self, question: Question) -> Answer:
         """Ask the broker that serves a question's room, or each of them, and return one answer.
@@ -101,7 +106,7 @@ class Brokers:
         return self._ask(self._admin_of(shards, shard.broker), question)
 
     def _ask(self, endpoint: str, question: Question) -> Answer:
-        return ask_broker(endpoint, question, self._key if is_tcp(endpoint) else None)
+        return ask_broker(endpoint, question, self._key if is_tcp(endpoint) else None, self._answer_s)
 
     def _admin_of(self, shards: Shards, number: int) -> str:
         if number == shards.me:

@@ -17,10 +17,10 @@ from websockets.http11 import Request, Response
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from tsudoi.ops.web_files import SECURITY, PageFile
 from tsudoi.protocol.web.codes import Close
 
 from .origins import may_connect
-from .page_files import SECURITY, PageFile
 
 WEBSOCKET_PATH = "/connection/websocket"
 REQUESTS = 100

@@ -1,8 +1,8 @@
 """Decide which websites' pages may open a WebSocket here; PROTOCOL.md, "WebSocket"."""
 
-import ipaddress
 from collections.abc import Collection
 
+from tsudoi.ops.host_port import is_fixed
 from tsudoi.protocol.errors import SettingError
 
 ANY = "*"
@@ -32,16 +32,4 @@ def may_connect(origin: str | None, host: str | None, allowed: Collection[str]) 
     if not separator or host is None or scheme not in _PORTS:
         return False
     port = _PORTS[scheme]
-    return place.removesuffix(f":{port}") == host.casefold().removesuffix(f":{port}") and _is_fixed(place)
-
-
-def _is_fixed(place: str) -> bool:
-    """Return whether HOST or HOST:PORT leads to one machine whatever a name server says."""
-    name = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
-    if name == "localhost":
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    return place.removesuffix(f":{port}") == host.casefold().removesuffix(f":{port}") and is_fixed(place)

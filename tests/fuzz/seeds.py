@@ -123,6 +123,8 @@ ORDERS: list[admin_frames.Question] = [
     admin_frames.Ban("", "192.0.2.1", 0, ""),
     admin_frames.Unban("bob"),
     admin_frames.CloseRoom("den"),
+    admin_frames.FindRooms("d", 5),
+    admin_frames.Watch(1_000),
 ]
 
 
@@ -184,6 +186,14 @@ def seeds(target: str) -> list[bytes]:
         case "published":
             body = backbone.encode(NEWS)
             return [body, backbone.encode_bundle("broker", 1, [7], [(1, body)])]
+        case "page_questions":
+            return [
+                b"{}",
+                b'{"ask": "rooms", "text": "den", "limit": 5}',
+                b'{"ask": "ban", "name": "bob", "minutes": 5, "reason": "why"}',
+                b'{"ask": "persist", "room": "\\u90e8\xe5\xb1\x8b", "topic": null}',
+                b'{"ask": "close", "room": "\\ud800"}',
+            ]
         case "orders" | "office":
             asks = [admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, order)) for order in ORDERS]
             if target == "office":

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from broker.admin.web.questions import parse_question_untrusted
 from gateway.explain.explain import explain_datagram
 from gateway.join.key_forms import parse_public_keys, parse_shared_secret
 from gateway.join.signed_tokens import TokenVerifier
@@ -137,6 +138,12 @@ def _published(data: bytes) -> None:
         backbone.parse_bundle_untrusted(data)
 
 
+def _page_questions(data: bytes) -> None:
+    question = parse_question_untrusted(data)
+    frame = admin_frames.encode(admin_frames.Ask(admin_frames.VERSION, question))
+    assert admin_frames.parse_ask_untrusted(frame).body == question
+
+
 def _orders(data: bytes) -> None:
     try:
         admin_frames.parse_ask_untrusted(data)
@@ -235,6 +242,7 @@ TARGETS = {
     "orders": Target(
         _orders, (admin_frames.parse_ask_untrusted, admin_frames.parse_answer_untrusted, untrusted.decode_untrusted)
     ),
+    "page_questions": Target(_page_questions, (parse_question_untrusted,)),
     "token": Target(_token, (TokenVerifier.identify_untrusted,), (MalformedMessage, WrongPassword, InvalidName)),
     "signature": Target(_signature, (TokenKeys.verify_untrusted,), (MalformedMessage, WrongPassword)),
     "claims": Target(

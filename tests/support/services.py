@@ -4,7 +4,11 @@ As context managers they stop at the end, and it is checked that they stop well 
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tsudoi
@@ -61,3 +65,23 @@ async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
                 if event.text == text:
                     return heard
     raise AssertionError(f"{text} never came, only {heard}")
+
+
+@contextlib.contextmanager
+def operators_page(broker: Path | str, *options: str) -> Iterator[str]:
+    """Serve the operator's page for a service with its data there, or for a broker at an endpoint for operators.
+
+    Yield the address that it prints.
+    """
+    where = ["--admin", broker] if isinstance(broker, str) else ["--store", f"sqlite:{broker / 'tsudoi.sqlite'}"]
+    command = [sys.executable, "-m", "broker", *where, "admin", "page", "--listen", "127.0.0.1:0", *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            word, _, url = process.stdout.readline().strip().partition(" ")
+            assert word == "open"
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, problems = process.communicate(timeout=HEAR_S)
+        assert (process.returncode, problems) == (0, "")

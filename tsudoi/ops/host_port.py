@@ -45,6 +45,21 @@ def parse_host_port(text: str) -> HostPort:
     return HostPort(host, int(port))
 
 
+def is_fixed(place: str) -> bool:
+    """Return whether a browser's HOST or HOST:PORT leads to one machine whatever a name server says.
+
+    A page under any other name may have pointed that name here only now (DNS rebinding).
+    """
+    name = place[1:].partition("]")[0] if place.startswith("[") else place.partition(":")[0]
+    if name.casefold() == "localhost":
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 Listening = TypeVar("Listening", bound=HostPort)
 
 

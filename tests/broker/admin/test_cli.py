@@ -21,7 +21,7 @@ class Person:
         self.admin = OperatedBroker()
         self.endpoints: list[str] = []
 
-    def order(self, endpoint: str, question: admin_frames.Question, key: object = None) -> Any:
+    def order(self, endpoint: str, question: admin_frames.Question, key: object = None, _: object = None) -> Any:
         self.endpoints.append(endpoint)
         answer = self.admin.ask(question)
         self.admin.tick()
@@ -121,7 +121,7 @@ def test_a_refusal_is_one_line_and_status_1(person: Person) -> None:
 
 
 def test_a_broker_that_is_not_there_is_one_line_and_status_1(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(endpoint: str, question: admin_frames.Question, key: object = None) -> Any:
+    def nobody(endpoint: str, *_: object) -> Any:
         raise BackboneError(f"no broker answers at {endpoint}")
 
     monkeypatch.setattr(spanning, "ask_broker", nobody)

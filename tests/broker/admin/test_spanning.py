@@ -50,7 +50,7 @@ class Operated:
         view = View(me, brokers, [(1, owner) for owner in self.owners])
         return list_shards(self.cores[me], view, f"tcp://{me}:1", self.admin_of[me])
 
-    def _ask(self, endpoint: str, question: Question, key: object) -> Answer:
+    def _ask(self, endpoint: str, question: Question, key: object, answer_s: object) -> Answer:
         self.asked.append((endpoint, question))
         if endpoint in self.away:
             raise BackboneError(f"no broker answers at {endpoint}")

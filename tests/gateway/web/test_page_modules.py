@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.web import page_files
 from tests.support.browser import need
+from tsudoi.ops import web_files
 
 TESTS = Path(__file__).with_name("page")
 VECTORS = Path(__file__).parents[2] / "vectors" / "web.json"
@@ -33,5 +34,5 @@ def test_a_first_load_is_small() -> None:
 def test_every_module_is_asked_for_at_once() -> None:
     """A module that only another one names would come a round trip later."""
     index = (page_files.FOLDER / "index.html").read_text(encoding="utf-8")
-    for name in page_files.FILES:
+    for name in (*page_files.FILES, *web_files.SHARED):
         assert name.endswith((".html", "-unread.svg")) or f'href="{name}"' in index or f'src="{name}"' in index

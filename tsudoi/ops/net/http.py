@@ -54,7 +54,7 @@ class HttpServer:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = _bind(place, Handler)
+        self._server = bind(place, Handler)
         self.place = HostPort(place.host, self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
 
@@ -69,8 +69,15 @@ class HttpServer:
         self._server.server_close()
 
 
-def _bind(place: HostPort, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
-    free = threading.BoundedSemaphore(AT_ONCE)
+def bind(
+    place: HostPort, handler: type[BaseHTTPRequestHandler], at_once: int = AT_ONCE, request_s: float = REQUEST_S
+) -> ThreadingHTTPServer:
+    """Return a server with a thread for each of at most `at_once` connections, each of which lasts `request_s` at most.
+
+    Raises:
+        SettingError: the address can not be bound.
+    """
+    free = threading.BoundedSemaphore(at_once)
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
@@ -83,7 +90,7 @@ def _bind(place: HostPort, handler: type[BaseHTTPRequestHandler]) -> ThreadingHT
                 self.shutdown_request(request)
 
         def process_request_thread(self, request: Any, client_address: Any) -> None:
-            deadline = threading.Timer(REQUEST_S, _shut_down, (request,))
+            deadline = threading.Timer(request_s, _shut_down, (request,))
             deadline.daemon = True
             deadline.start()
             try:
