@@ -1,0 +1,308 @@
+"""A client of version 2 without I/O; PROTOCOL.md, "Version 2".
+
+Feed it received datagrams and the time; send the datagrams that it returns, and call `tick` when `deadline` has come.
+It hides loss, doubling, reordering, changes of address and of server: entries are delivered in order, exactly once, and
+a line that is kept is never lost or said twice. What it can not hide is an event: Gap, Reset, Away, Ended.
+"""
+
+from random import Random
+
+from tsudoi.protocol.errors import MalformedMessage
+
+from .client_downlink import DownEvent, Downlink, Range
+from .client_events import Away, Back, ClientEvent, Delivered, Ended, Reset, Told
+from .client_link import AWAY_S, Datagram, Link
+from .client_uplink import Uplink
+from .grant import Grant
+from .lines import DownLine, Resumed, UpLine, join, parse_down_untrusted, serialize
+from .packets import Kind, Packet
+from .parts import MAX_WHOLE
+
+LINGER_S = 0.5
+"""How long entries before the end of a membership are waited for, when they are known to be missing."""
+LEAVE_S = 0.25
+"""Between repeats of `leave`."""
+MAX_SAID = 3_807
+"""Bytes of a text up."""
+
+
+class SealedClient:
+    """A member of a room, as its client sees it."""
+
+    def __init__(self, grant: Grant, now: float, dice: Random, servers: int = 1, server: int = 0) -> None:
+        """Begin with what the handshake granted.
+
+        Args:
+            now: the time, in seconds of any steady clock.
+            dice: for the jitter of repeats.
+            servers: the number of the server's addresses; datagrams name one by its index.
+            server: the address of the handshake.
+        """
+        self.name = grant.name
+        """As the server has told it last in `resumed`; entries tell of changes in between."""
+        self.malformed = 0
+        """Datagrams that were dropped: no packets of this session, or such that have come before."""
+        self.has_ended = False
+        self._member = grant.member
+        self._link = Link(grant, now, dice, servers, server)
+        self._up = Uplink()
+        self._down = Downlink(grant.epoch, grant.offset)
+        self._events: list[ClientEvent] = []
+        self._ended: tuple[Ended, float] | None = None
+        self._leave_at: float | None = None
+        self._missed: int | None = 0
+
+    # --- what the user wants ---
+
+    def say(self, text: str, now: float, *, is_command: bool = False) -> int:
+        """Say a text, or carry out a command; return the number that Kept or Refused will have.
+
+        Raises:
+            ValueError: the text has more than `MAX_SAID` bytes.
+        """
+        if len(text.encode()) > MAX_SAID:
+            raise ValueError(f"a text of {len(text.encode())} bytes; it has at most {MAX_SAID}")
+        number = self._up.add(text, not is_command, now)
+        self._send(now)
+        return number
+
+    def leave(self, now: float) -> None:
+        """Leave the room: Ended follows."""
+        if self._leave_at is None:
+            self._leave_at = now
+            self._send(now)
+
+    def move(self, now: float) -> None:
+        """Resume: this client has another address, or its network another way."""
+        self._link.forget_cookies()
+        self.resume(now)
+
+    def resume(self, now: float) -> None:
+        """Resume at once, as after signs that the server was started again."""
+        self._link.resume(now)
+        self._send(now)
+
+    # --- what happens ---
+
+    def receive(self, data: bytes, now: float, server: int = 0) -> None:
+        """Take a datagram from one of the server's addresses; what is no packet of this session is counted."""
+        if self.has_ended:
+            return
+        try:
+            self._receive_untrusted(data, now, server)
+        except MalformedMessage:
+            self.malformed += 1
+        self._send(now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
+        if not self.has_ended:
+            self._send(now)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `tick`, at the latest; None: never."""
+        if self.has_ended:
+            return None
+        times = [self._link.deadline()]
+        if self._ended is not None:
+            times.append(self._ended[1])
+        if self._link.is_resumed:
+            hole_at = self._down.deadline()
+            times += [at for at in (self._up.deadline(hole_at is None), hole_at, self._leave_at) if at is not None]
+            if (since := self._up.unkept_since) is not None:
+                times.append(since + AWAY_S)
+        return min(times)
+
+    def datagrams_to_send(self) -> list[Datagram]:
+        """Return the datagrams to send, and forget them."""
+        out, self._link.out = self._link.out, []
+        return out
+
+    def events(self) -> list[ClientEvent]:
+        """Return what has happened, and forget it."""
+        events, self._events = self._events, []
+        return events
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether a server serves this session, as far as is known."""
+        return self._link.is_resumed
+
+    @property
+    def waiting(self) -> int:
+        """How many lines are neither kept nor refused."""
+        return self._up.waiting
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Epoch and offset up to which everything is delivered, or reported as lost."""
+        return self._down.epoch, self._down.offset
+
+    @property
+    def server(self) -> int:
+        """The index of the address that serves this session, or is asked to."""
+        return self._link.server
+
+    @property
+    def round_trip_s(self) -> float:
+        """How long the server takes to answer, smoothed; 0: not known."""
+        return self._link.round_trip_s
+
+    def set_servers(self, servers: int) -> None:
+        """Note that the server has more addresses, behind those that are known."""
+        self._link.servers = servers
+
+    # --- receiving ---
+
+    def _receive_untrusted(self, data: bytes, now: float, server: int) -> None:
+        packet, body = self._link.open_untrusted(data, now)
+        if packet.kind == Kind.RETRY:
+            self._link.take_retry(packet, server, now, self._position())
+        elif packet.kind == Kind.GONE:
+            if self._link.shows(packet):
+                self._end(Ended("gone", ""))
+        elif body is not None:
+            lines = parse_down_untrusted(body)
+            if not self._link.is_current(packet):
+                self._take_new_run(packet, lines, now)
+            else:
+                self._take(lines, now)
+
+    def _take_new_run(self, packet: Packet, lines: list[tuple[DownLine, bytes]], now: float) -> None:
+        resumed = next((line.resumed for line, _ in lines if line.resumed is not None), None)
+        if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
+            raise MalformedMessage("of another run")
+        self._missed = 0
+        self._take(lines, now)
+        if self._link.is_away:
+            self._link.is_away = False
+            self._events.append(Back(self._missed))
+
+    def _take(self, lines: list[tuple[DownLine, bytes]], now: float) -> None:
+        body: Range | None = None
+        ranges: list[Range] = []
+        for line, raw in lines:
+            if line.n is not None:
+                if body is not None:
+                    own = line.number if line.by == self._member else None
+                    body.entries.append(Delivered(line.n, raw, own))
+            elif line.after is not None:
+                body = Range(line.after, line.to)
+                ranges.append(body)
+            elif not self._take_answer(line, now):
+                self._events.append(Told(raw))
+        for each in ranges:
+            self._deliver(self._down.take(each, now, self._link.round_trip_s), now)
+        if self._ended is not None and self._down.deadline() is None:
+            self._end(self._ended[0])
+
+    def _take_answer(self, line: DownLine, now: float) -> bool:
+        """Take a line that is no entry; return whether it is known here."""
+        if line.resumed is not None:
+            self._take_resumed(line.resumed, now)
+        elif line.kept is not None:
+            self._keep(line.kept, now)
+        elif line.refused is not None:
+            if self._link.is_resumed:
+                self._events += self._up.refuse(line.refused, line.again, line.text, now)
+        elif line.pong is not None:
+            self._link.take_pong(line.pong, now)
+            if line.epoch != self._down.epoch:
+                self._link.resume(now)
+            self._down.note_last(line.epoch, line.last, now)
+        elif line.ended is not None:
+            if self._ended is None:
+                self._ended = Ended(line.ended, line.text), now + LINGER_S
+        else:
+            return False
+        return True
+
+    def _take_resumed(self, resumed: Resumed, now: float) -> None:
+        """Take the position from which the server goes on."""
+        down = self._down.resume(
+            resumed.state, resumed.epoch, resumed.offset, resumed.lost, now, self._link.round_trip_s
+        )
+        if resumed.to:
+            self.name = resumed.name
+            self._events += self._up.resume(resumed.said, now)
+        self._deliver(down, now)
+
+    def _deliver(self, events: list[DownEvent], now: float) -> None:
+        for event in events:
+            self._events.append(event)
+            if isinstance(event, Delivered):
+                if event.number is not None:
+                    self._up.note_entry(event.number, event.offset)
+                    self._keep(event.number, now)
+                continue
+            self._events += self._up.stop_waiting_for_entries()
+            if isinstance(event, Reset):
+                self._missed = None
+            elif self._missed is not None:
+                self._missed += event.last - event.first + 1
+
+    def _keep(self, number: int, now: float) -> None:
+        # While this client resumes, the next server may begin with a lower `said`, and waits for what follows that.
+        if self._link.is_resumed:
+            kept, sample = self._up.keep(number, now)
+            self._events += kept
+            if sample is not None:
+                self._link.note_round_trip(sample)
+        else:
+            self._events += self._up.settled()
+
+    def _end(self, ended: Ended) -> None:
+        self.has_ended = True
+        self._events.append(ended)
+
+    # --- sending ---
+
+    def _position(self) -> tuple[int, int, int]:
+        return self._down.epoch, self._down.offset, self._up.next_number
+
+    def _send(self, now: float) -> None:
+        """Send what is due, and see what is overdue."""
+        if self._ended is not None and now >= self._ended[1] and not self.has_ended:
+            self._end(self._ended[0])
+        if self.has_ended:
+            return
+        if self._down.deadline() is None:
+            self._events += self._up.overdue(now)
+            if self._up.misses_entry(now):
+                self._link.ping(now)
+        since = self._up.unkept_since
+        if self._link.is_resumed and since is not None and now >= since + AWAY_S:
+            # The server answers, but keeps nothing: its broker is away. Another one may be better.
+            self._link.resume(now)
+            self._set_away()
+        if self._link.tick(now, *self._position()):
+            self._events.append(Away())
+        if not self._link.is_resumed:
+            return
+        lines = [*self._up.due(now, self._link.round_trip_s)]
+        if (want := self._down.want(now, self._link.round_trip_s)) is not None:
+            lines.append(UpLine(want=want))
+        if self._leave_at is not None and now >= self._leave_at:
+            lines.append(UpLine(leave=True))
+            self._leave_at = now + LEAVE_S
+        self._send_lines(lines, now)
+
+    def _set_away(self) -> None:
+        if not self._link.is_away:
+            self._link.is_away = True
+            self._events.append(Away())
+
+    def _send_lines(self, lines: list[UpLine], now: float) -> None:
+        """Send lines in as few packets as possible."""
+        batch: list[bytes] = []
+        size = 0
+        for line in lines:
+            raw = serialize(line)
+            if batch and size + 1 + len(raw) > MAX_WHOLE:
+                self._link.send(join(batch), now, must_be_answered=True)
+                batch, size = [], 0
+            size += len(raw) + bool(batch)
+            batch.append(raw)
+        if batch:
+            self._link.send(join(batch), now, must_be_answered=True)

@@ -1,0 +1,72 @@
+"""What happens to a member of version 2, as values; `client.SealedClient` returns them."""
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """An entry of the room came: in order, exactly once."""
+
+    offset: int
+    line: bytes
+    """JSON, as `tsudoi` has it: a message or a notice."""
+    number: int | None = None
+    """Of a message of this member: the number that `say` returned. None: another member's, or a notice."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """The server answers this member alone; such an answer may get lost."""
+
+    line: bytes
+    """JSON: a notice without a position."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A line is kept, or its command carried out. Comes once for each line that is not refused, in their order."""
+
+    number: int
+    offset: int | None
+    """The message's position; None: it is a command, or its entry can not be had any more."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A line was not said, and will not be."""
+
+    number: int
+    text: str
+    """The server's words."""
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """The room's log has no more what was at these positions: they are lost to this member."""
+
+    first: int
+    last: int
+
+
+class Reset(msgspec.Struct, frozen=True):
+    """The room's history was lost, or replaced: positions begin anew, and what was missed between is not known."""
+
+
+class Away(msgspec.Struct, frozen=True):
+    """Nothing has come from the server for `link.AWAY_S`, though it was asked. Comes once until `Back`."""
+
+
+class Back(msgspec.Struct, frozen=True):
+    """The server serves this member again."""
+
+    missed: int | None
+    """Positions that are lost, which a Gap has told; None: a Reset has."""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """The membership has ended. The last event."""
+
+    reason: str
+    """`left`, `closed`, `kicked`, `banned`, `removed`, `idle`, `elsewhere`; `gone`: the service has no such session."""
+    text: str
+    """The server's words; empty for `gone`."""
+
+
+ClientEvent: TypeAlias = Delivered | Told | Kept | Refused | Gap | Reset | Away | Back | Ended

@@ -1,0 +1,255 @@
+"""A client's packets: seals, runs, resuming, and whether the server is there; PROTOCOL.md, "Packets" to "Life"."""
+
+from random import Random
+
+import msgspec
+
+from tsudoi.protocol.errors import MalformedMessage
+
+from .grant import Grant
+from .lines import Resume, UpLine, serialize
+from .packets import NO_RUN, Kind, Packet, parse_untrusted, serialize_header
+from .parts import MAX_WHOLE, Parts, divide
+from .replay_window import ReplayWindow
+from .suites import cipher, has_valid_check, open_untrusted
+
+AWAY_S = 10.0
+"""Silence of the server, though it must answer, after which it counts as away."""
+SUSPECT_S = 1.5
+"""Silence after which the client resumes, at each of the server's addresses in turn."""
+RESUME_S = 0.25
+LAST_RESUME_S = 2.0
+LAST_AWAY_S = 4.0
+RETRY_S = 0.1
+"""Between two `resume` that answer a RETRY."""
+COOKIE_S = 9.0
+"""How long a cookie is shown; the server takes it for 10 s."""
+CALM_S = 0.5
+"""Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run."""
+PING_S = (20.0, 25.0)
+PING_AGAIN_S = 0.5
+
+
+class Datagram(msgspec.Struct, frozen=True):
+    """A datagram to send."""
+
+    server: int
+    """The index of the address among the server's addresses."""
+    data: bytes
+
+
+class Link:
+    """The packets of one session. The caller parses bodies, and says what the server has answered."""
+
+    def __init__(self, grant: Grant, now: float, dice: Random, servers: int = 1, server: int = 0) -> None:
+        """Begin to resume.
+
+        Args:
+            servers: the number of the server's addresses.
+            server: the one to begin with.
+        """
+        self._session, self._check = grant.session, grant.check
+        self._up = cipher(grant.suite, grant.up)
+        self._down = cipher(grant.suite, grant.down)
+        self._dice = dice
+        self.servers = servers
+        self.server = server
+        """The address that serves this session, or is asked to."""
+        self.out: list[Datagram] = []
+        self.round_trip_s = 0.0
+        """Smoothed; 0: not known."""
+        self.is_away = False
+        self._count = 0
+        self._run = NO_RUN
+        self._window = ReplayWindow()
+        self._parts = Parts()
+        self._resumed_count = 0
+        self._resumed_at = -CALM_S
+        self._asked: dict[int, tuple[int, float]] = {}
+        """Count of a packet with a `resume` → server, time."""
+        self._cookies: dict[int, tuple[bytes, float]] = {}
+        self._resume_at: float | None = now
+        """When to send the next `resume`; None: this session is served."""
+        self._resume_s = RESUME_S
+        self._retried_at = now - RETRY_S
+        self._silent_since: float | None = None
+        """When the first packet since the server was last heard was sent that it must answer."""
+        self._ping_at = now
+        self._ping_is_open = False
+        self._pings = 0
+        self._pinged_at = 0.0
+        self._note_sent(now)
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether a server serves this session, as far as is known."""
+        return self._resume_at is None
+
+    # --- sending ---
+
+    def send(self, body: bytes, now: float, *, must_be_answered: bool) -> None:
+        """Send a body in the current run.
+
+        Raises:
+            ValueError: it is too long.
+        """
+        if len(body) <= MAX_WHOLE:
+            self._seal(Kind.BODY, body)
+        else:
+            for part in divide(body):
+                self._seal(Kind.PART, part)
+        self._note_sent(now)
+        if must_be_answered and self._silent_since is None:
+            self._silent_since = now
+
+    def resume(self, now: float) -> None:
+        """Resume at once: the network or the address has changed, or the server seems not to be there."""
+        if self._resume_at is None or self._resume_at > now:
+            self._resume_at, self._resume_s = now, RESUME_S
+
+    def ping(self, now: float) -> None:
+        """Ask for the room's newest offset soon."""
+        if not self._ping_is_open:
+            self._ping_at = now
+
+    def forget_cookies(self) -> None:
+        """Note that this client's address is another one."""
+        self._cookies.clear()
+
+    def tick(self, now: float, epoch: int, offset: int, next_number: int) -> bool:
+        """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
+        if self._silent_since is not None and self._resume_at is None and now >= self._silent_since + SUSPECT_S:
+            self.resume(now)
+        if self._resume_at is not None and now >= self._resume_at:
+            self._send_resume(now, epoch, offset, next_number)
+        if self._resume_at is None and now >= self._ping_at:
+            self._pings += 1
+            self._ping_is_open, self._pinged_at = True, now
+            self.send(serialize(UpLine(ping=self._pings)), now, must_be_answered=True)
+            self._ping_at = now + PING_AGAIN_S
+        if self._silent_since is not None and not self.is_away and now >= self._silent_since + AWAY_S:
+            self.is_away = True
+            return True
+        return False
+
+    def deadline(self) -> float:
+        """Return when `tick` has something to do."""
+        times = [self._ping_at if self._resume_at is None else self._resume_at]
+        if self._silent_since is not None:
+            if self._resume_at is None:
+                times.append(self._silent_since + SUSPECT_S)
+            if not self.is_away:
+                times.append(self._silent_since + AWAY_S)
+        return min(times)
+
+    def _send_resume(self, now: float, epoch: int, offset: int, next_number: int) -> None:
+        self._send_resume_to(self.server, now, epoch, offset, next_number)
+        last = LAST_AWAY_S if self.is_away else LAST_RESUME_S
+        self._resume_at = now + self._resume_s * self._dice.uniform(0.8, 1.2)
+        self._resume_s = min(2 * self._resume_s, last)
+        self.server = (self.server + 1) % self.servers
+
+    def _send_resume_to(self, server: int, now: float, epoch: int, offset: int, next_number: int) -> None:
+        cookie, shown_at = self._cookies.get(server, (b"", now))
+        if now - shown_at > COOKIE_S:
+            cookie = b""
+        line = UpLine(resume=Resume(cookie=cookie.hex(), epoch=epoch, offset=offset, next=next_number))
+        self._seal(Kind.BODY, serialize(line), server)
+        self._asked[self._count] = server, now
+        while len(self._asked) > 64:
+            del self._asked[next(iter(self._asked))]
+        self._note_sent(now)
+        if self._silent_since is None:
+            self._silent_since = now
+
+    def _seal(self, kind: Kind, text: bytes, server: int | None = None) -> None:
+        self._count += 1
+        header = serialize_header(kind, self._session, self._run, self._count)
+        data = header + self._up.encrypt(header[18:], text, header)
+        self.out.append(Datagram(self.server if server is None else server, data))
+
+    def _note_sent(self, now: float) -> None:
+        if not self._ping_is_open:
+            self._ping_at = now + self._dice.uniform(*PING_S)
+
+    # --- receiving ---
+
+    def open_untrusted(self, data: bytes, now: float) -> tuple[Packet, bytes | None]:
+        """Return a packet of this session, and the body that it completes, if it does.
+
+        A body of another run is for `take_resumed` only. A RETRY or GONE has no body; its check is valid.
+
+        Raises:
+            MalformedMessage: it is no packet of this session; or it has come before.
+        """
+        packet = parse_untrusted(data)
+        if packet.session != self._session:
+            raise MalformedMessage("of another session")
+        if packet.kind in (Kind.RETRY, Kind.GONE):
+            if not has_valid_check(self._check, packet.header, packet.rest):
+                raise MalformedMessage("a check that is not valid")
+            return packet, None
+        is_current = packet.run == self._run and self._run != NO_RUN
+        if is_current and self._window.has(packet.count):
+            raise MalformedMessage("it has come before")
+        if not is_current and (packet.kind != Kind.BODY or not self._asked):
+            raise MalformedMessage("of another run")
+        text = open_untrusted(self._down.decrypt, packet.nonce, packet.rest, packet.header)
+        if not is_current:
+            return packet, text
+        self._window.add(packet.count)
+        self._silent_since = None
+        if packet.kind == Kind.BODY:
+            return packet, text
+        return packet, self._parts.add_untrusted(packet.run, packet.count, text)
+
+    def is_current(self, packet: Packet) -> bool:
+        """Return whether a packet is of the current run."""
+        return packet.run == self._run
+
+    def take_resumed(self, packet: Packet, to: int, now: float) -> bool:
+        """Take the answer to the `resume` in the packet with the count `to`; return whether it is one."""
+        if to not in self._asked or to <= self._resumed_count or packet.run in (self._run, NO_RUN):
+            return False
+        self.server, asked_at = self._asked[to]
+        self._asked = {count: asked for count, asked in self._asked.items() if count > to}
+        self._resumed_count, self._resumed_at = to, now
+        self._run = packet.run
+        self._window, self._parts = ReplayWindow(), Parts()
+        self._window.add(packet.count)
+        self._silent_since, self._resume_at = None, None
+        self._ping_is_open = False
+        self._note_sent(now)
+        self.note_round_trip(now - asked_at)
+        return True
+
+    def take_retry(self, packet: Packet, server: int, now: float, position: tuple[int, int, int]) -> None:
+        """Resume with the cookie of a RETRY from one of the server's addresses; `position` is as `tick` has it."""
+        if self._resume_at is None and now < self._resumed_at + CALM_S:
+            return
+        before = self._cookies.get(server)
+        if before is not None and before[0] == packet.nonce and now - before[1] < RESUME_S:
+            return  # It answers two packets, and was taken already.
+        self._cookies[server] = packet.nonce, now
+        if now < self._retried_at + RETRY_S:
+            return  # The next `resume` shows it; else a server that takes no cookie would be asked without a pause.
+        self._retried_at = now
+        self.resume(now)
+        self._send_resume_to(server, now, *position)
+        self.server = server
+        self._resume_at = now + self._resume_s
+
+    def shows(self, packet: Packet) -> bool:
+        """Return whether a GONE answers a cookie that this client has shown."""
+        return any(cookie == packet.nonce for cookie, _ in self._cookies.values())
+
+    def take_pong(self, number: int, now: float) -> None:
+        """Note the answer to a ping."""
+        if number == self._pings and self._ping_is_open:
+            self.note_round_trip(now - self._pinged_at)
+        self._ping_is_open = False
+        self._note_sent(now)
+
+    def note_round_trip(self, sample_s: float) -> None:
+        """Note how long an answer took."""
+        self.round_trip_s = sample_s if not self.round_trip_s else 0.875 * self.round_trip_s + 0.125 * sample_s

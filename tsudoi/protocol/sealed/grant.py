@@ -1,0 +1,66 @@
+"""What a client of version 2 is granted in the handshake; PROTOCOL.md, "Handshake of version 2"."""
+
+from typing import Annotated
+
+import msgspec
+
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.untrusted import PARSE_ERRORS
+
+from .lines import Number
+from .packets import SESSION_SIZE
+from .suites import CHECK_KEY_SIZE, KEY_SIZES, PLAIN
+
+
+class _Payload(msgspec.Struct, frozen=True):
+    session: Annotated[str, msgspec.Meta(max_length=64)]
+    suite: str
+    name: str
+    epoch: Number
+    offset: Number
+    member: Number
+    up: str = ""
+    down: str = ""
+    check: str = ""
+
+
+class Grant(msgspec.Struct, frozen=True):
+    """A session, its keys, and where it begins."""
+
+    session: bytes
+    suite: str
+    up: bytes
+    """The key of the packets from client to server; empty in `plain`, as the other keys."""
+    down: bytes
+    check: bytes
+    name: str
+    member: int
+    epoch: int
+    offset: int
+
+    def __repr__(self) -> str:
+        """Show no secret."""
+        return f"Grant(suite={self.suite!r}, name={self.name!r}, epoch={self.epoch}, offset={self.offset})"
+
+
+_decoder = msgspec.json.Decoder(_Payload)
+
+
+def parse_grant_untrusted(payload: bytes) -> Grant:
+    """Return what the payload of a server's second reply grants.
+
+    Raises:
+        MalformedMessage: it is not such a payload, or a key has another size than its suite's.
+    """
+    try:
+        found = _decoder.decode(payload)
+        session, up, down, check = (bytes.fromhex(x) for x in (found.session, found.up, found.down, found.check))
+    except PARSE_ERRORS as exc:
+        raise MalformedMessage(f"no session of version 2: {exc}") from exc
+    if found.suite not in KEY_SIZES:
+        raise MalformedMessage(f"the suite {found.suite!r} is not known")
+    size = KEY_SIZES[found.suite]
+    check_size = 0 if found.suite == PLAIN else CHECK_KEY_SIZE
+    if (len(session), len(up), len(down), len(check)) != (SESSION_SIZE, size, size, check_size):
+        raise MalformedMessage("a session or a key of another size than its suite's")
+    return Grant(session, found.suite, up, down, check, found.name, found.member, found.epoch, found.offset)
