@@ -51,6 +51,8 @@ class SealedClient:
         self._ended: tuple[Ended, float] | None = None
         self._leave_at: float | None = None
         self._missed: int | None = 0
+        self._whole_since: float | None = now
+        """Since when no entry is known to be missing; None: some are."""
 
     # --- what the user wants ---
 
@@ -108,8 +110,8 @@ class SealedClient:
         if self._ended is not None:
             times.append(self._ended[1])
         if self._link.is_resumed:
-            hole_at = self._down.deadline()
-            times += [at for at in (self._up.deadline(hole_at is None), hole_at, self._leave_at) if at is not None]
+            more = (self._up.deadline(self._whole_since), self._down.deadline(), self._leave_at)
+            times += [at for at in more if at is not None]
             if (since := self._up.unkept_since) is not None:
                 times.append(since + AWAY_S)
         return min(times)
@@ -268,9 +270,13 @@ class SealedClient:
         if self.has_ended:
             return
         if self._down.deadline() is None:
-            self._events += self._up.overdue(now)
-            if self._up.misses_entry(now):
+            if self._whole_since is None:
+                self._whole_since = now
+            self._events += self._up.overdue(now, self._whole_since)
+            if self._link.is_resumed and self._up.misses_entry(now, self._whole_since):
                 self._link.ping(now)
+        else:
+            self._whole_since = None
         since = self._up.unkept_since
         if self._link.is_resumed and since is not None and now >= since + AWAY_S:
             # The server answers, but keeps nothing: its broker is away. Another one may be better.

@@ -76,7 +76,7 @@ class Link:
         """When the first packet since the server was last heard was sent that it must answer."""
         self._ping_at = now
         self._ping_is_open = False
-        self._pings = 0
+        self._pings = self._first_ping = 0
         self._pinged_at = 0.0
         self._note_sent(now)
 
@@ -124,7 +124,9 @@ class Link:
             self._send_resume(now, epoch, offset, next_number)
         if self._resume_at is None and now >= self._ping_at:
             self._pings += 1
-            self._ping_is_open, self._pinged_at = True, now
+            if not self._ping_is_open:
+                self._ping_is_open, self._first_ping = True, self._pings
+            self._pinged_at = now
             self.send(serialize(UpLine(ping=self._pings)), now, must_be_answered=True)
             self._ping_at = now + PING_AGAIN_S
         if self._silent_since is not None and not self.is_away and now >= self._silent_since + AWAY_S:
@@ -218,7 +220,7 @@ class Link:
         self._window, self._parts = ReplayWindow(), Parts()
         self._window.add(packet.count)
         self._silent_since, self._resume_at = None, None
-        self._ping_is_open = False
+        self._ping_at = now + PING_AGAIN_S
         self._note_sent(now)
         self.note_round_trip(now - asked_at)
         return True
@@ -245,7 +247,9 @@ class Link:
 
     def take_pong(self, number: int, now: float) -> None:
         """Note the answer to a ping."""
-        if number == self._pings and self._ping_is_open:
+        if not self._ping_is_open or number < self._first_ping:
+            return  # The answer to an earlier question: what it tells may be old.
+        if number == self._pings:
             self.note_round_trip(now - self._pinged_at)
         self._ping_is_open = False
         self._note_sent(now)

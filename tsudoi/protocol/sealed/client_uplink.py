@@ -97,13 +97,18 @@ class Uplink:
                 yield UpLine(say=line.text, number=line.number, after=None if before == line.number - 1 else before)
             before = line.number
 
-    def deadline(self, is_complete: bool) -> float | None:
-        """Return when `due` or `overdue` has something; None: never."""
+    def deadline(self, whole_since: float | None) -> float | None:
+        """Return when `due`, `overdue` or `misses_entry` has something; None: never.
+
+        Args:
+            whole_since: since when no entry is known to be missing; None: some are.
+        """
         times = [line.due_at for line, _ in zip(self._waiting, range(WINDOW), strict=False)]
         if times:
             times = [max(min(times), self._paused_until)]
-        if is_complete and self._kept:
-            times.append(self._kept[0].kept_at + (ENTRY_S if self._kept[0].is_asked_for else MISSED_S))
+        if whole_since is not None and self._kept:
+            line = self._kept[0]
+            times.append(max(line.kept_at, whole_since) + (ENTRY_S if line.is_asked_for else MISSED_S))
         return min(times, default=None)
 
     def keep(self, number: int, now: float) -> tuple[list[Kept], float | None]:
@@ -151,17 +156,17 @@ class Uplink:
             line.due_at, line.times = now, 0
         return events
 
-    def overdue(self, now: float) -> list[Kept]:
+    def overdue(self, now: float, whole_since: float) -> list[Kept]:
         """Give up waiting for offsets that are overdue; return the events."""
         for line in self._kept:
-            if line.kept_at + ENTRY_S <= now:
+            if max(line.kept_at, whole_since) + ENTRY_S <= now:
                 line.has_entry = False
         return self._settled()
 
-    def misses_entry(self, now: float) -> bool:
+    def misses_entry(self, now: float, whole_since: float) -> bool:
         """Return, once for each line, whether the entry of a line that is kept is late."""
         line = self._kept[0] if self._kept else None
-        if line is None or line.is_asked_for or now < line.kept_at + MISSED_S:
+        if line is None or line.is_asked_for or now < max(line.kept_at, whole_since) + MISSED_S:
             return False
         for each in self._kept:
             each.is_asked_for = True

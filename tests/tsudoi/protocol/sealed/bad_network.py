@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from random import Random
 
@@ -113,7 +114,7 @@ class World:
             assert datagram.data[2:30] not in self.up_nonces, "a nonce repeats"
             self.up_nonces.add(datagram.data[2:30])
             gateway, address = self.broker.gateways[datagram.server], person.address
-            self._carry(lambda data=datagram.data, g=gateway, a=address: g.receive(data, a))  # type: ignore[misc]
+            self._carry(partial(gateway.receive, datagram.data, address))
         for event in person.client.events():
             person.events.append((self.now, event))
             if isinstance(event, Delivered) and event.number is None:
@@ -159,6 +160,9 @@ class World:
         person.address = f"{person.name}@{next(self._new_address)}"
         self._addresses[person.address] = person.name
 
+    def _say(self, person: Person, text: str) -> None:
+        self.say(person, text)
+
     def say(self, person: Person, text: str) -> int:
         self.said_at[text] = self.now
         number = person.client.say(text, self.now)
@@ -187,10 +191,10 @@ class World:
             for number in range(weather.lines):
                 size = dice.choice(weather.sizes)
                 text = f"<{at}/{number}>" + "語x"[number % 2] * size
-                self.later(dice.uniform(0.1, weather.lasts_s), lambda p=person, t=text: self.say(p, t))  # type: ignore[misc]
+                self.later(dice.uniform(0.1, weather.lasts_s), partial(self._say, person, text))
         for _ in range(weather.fault_count):
             kind = dice.choice(weather.faults)
-            self.later(dice.uniform(0.2, weather.lasts_s), lambda kind=kind: self.fault(kind))  # type: ignore[misc]
+            self.later(dice.uniform(0.2, weather.lasts_s), partial(self.fault, kind))
         self.run(weather.lasts_s + 0.1)
         for gateway in self.broker.gateways:
             gateway.thaw()

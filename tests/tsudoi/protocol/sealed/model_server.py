@@ -125,6 +125,7 @@ class Gateway:
         self._nonces = nonces
         self.is_frozen = False
         self._waiting: list[Callable[[], None]] = []
+        self._starts = 0
         self.again = 0
         """Lines to refuse for now."""
         self.start()
@@ -135,7 +136,7 @@ class Gateway:
         self._windows: dict[bytes, ReplayWindow] = {}
         self._parts: dict[bytes, Parts] = {}
         self._to_broker: list[tuple[Serving, UpLine, int]] = []
-        self._starts = self._starts + 1 if hasattr(self, "_starts") else 0
+        self._starts += 1
 
     def freeze(self) -> None:
         self.is_frozen = True
