@@ -2,9 +2,9 @@
 
 from .client_events import Delivered, Gap, Reset
 
-PATIENCE_S = 0.06
+PATIENCE_S = 0.04
 """How long bodies that are missing are waited for: what was overtaken comes within that."""
-WANT_S = 0.12
+WANT_S = 0.1
 LAST_WANT_S = 1.0
 HELD = 512
 """Bodies that wait for those before them; beyond it the one that is farthest ahead is dropped, and asked for later."""
