@@ -143,7 +143,7 @@ def test_what_the_log_no_longer_has_is_a_gap() -> None:
     world, alice, bob = quiet()
     address = bob.address
     world._addresses.pop(address)
-    for number in range(20):
+    for number in range(10):
         world.say(alice, f"line {number}")
         world.run(0.1)
     world.broker.trim(4)
