@@ -14,6 +14,7 @@ from ..link.routes import Routes, unpack_untrusted
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
 from .address_moves import AddressMoves
+from .broker_away import BrokerAway
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .commands import Commands
@@ -73,7 +74,8 @@ class ChatCore:
         commands = Commands(*shared, limits, leaving)
         long_texts = LongTexts(*shared)
         # Members with streams.
-        self.streams = Streams(*shared, groups, catch_up, entering, closed)
+        self.broker_away = BrokerAway(*shared, routes, fencing)
+        self.streams = Streams(*shared, groups, catch_up, entering, closed, self.broker_away)
         self.speak = Speak(*shared, limits, commands, leaving)
         receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens, long_texts)
         # Inputs that one component takes as they are.
@@ -159,3 +161,4 @@ class ChatCore:
         self.flooding.tick(now)
         self.leaving.tick(now, self.routes.is_alive)
         self.deliver.tick(now)
+        self.broker_away.tick(now)

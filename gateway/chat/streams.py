@@ -10,6 +10,7 @@ from tsudoi.protocol.backbone import Granted, shard_of
 from tsudoi.protocol.names import RoomName, hash_token
 from tsudoi.protocol.web.codes import Ending
 
+from .broker_away import BrokerAway
 from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .enter import Enter
@@ -26,6 +27,7 @@ class Streams(Component):
     catch_up: CatchUp
     entering: Enter
     closed_rooms: ClosedRooms
+    broker_away: BrokerAway
 
     def find(self, token: bytes) -> Member | None:
         """Return the member with a token, if it is served here."""
@@ -52,6 +54,7 @@ class Streams(Component):
         member.cursor = after
         member.catch_up = None
         self.catch_up.begin(member, now)
+        self.broker_away.greet(member)
 
     def detach(self, member: Member) -> None:
         """Send a member nothing more: its stream has ended, or it leaves."""

@@ -26,6 +26,7 @@ class Outcome(Enum):
 
     CREATED = Words("created", "作成した")
     JOINED = Words("joined", "参加した")
+    RETURNED = Words("returned", "復帰した")
     LISTED = Words("listed the rooms", "ルーム一覧を返した")
     REFUSED = Words("refused", "拒否")
     SILENT = Words("no request", "要求なし")

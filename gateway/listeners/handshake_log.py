@@ -1,4 +1,4 @@
-"""Decide which handshakes are logged: a line for each, unless an address makes too many.
+"""Decide which handshakes, by TCP and by WebSocket, are logged: a line for each, unless an address makes too many.
 
 A student's client makes one a minute, a flood thousands a second; a health check that only connects comes every few
 seconds. `now` is monotonic seconds.
@@ -7,9 +7,10 @@ seconds. `now` is monotonic seconds.
 from tsudoi.ops.log_throttle import LogThrottle
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.ops.token_bucket import Bucket, Buckets
+from tsudoi.protocol.client.dialects import WEB
 
 from ..config import Listener
-from ..join.account import Account, Outcome, log_values
+from ..join.account import Account, Outcome, log_values, shown_room
 from ..join.rate_keys import ADDRESSES
 
 ADDRESS_S, ADDRESS_BURST = 1.0, 30.0
@@ -33,7 +34,16 @@ class HandshakeLog:
         """Return the values of the line to log, None if there is to be none."""
         if not self._allows(rate_key(ip), account.outcome is Outcome.SILENT, now):
             return None
-        values: dict[str, object] = {"ip": ip, "listener": f"{listener}={listener.dialect}", **log_values(account)}
+        return self._with_left_out({"ip": ip, "listener": f"{listener}={listener.dialect}", **log_values(account)})
+
+    def web_line(self, ip: str, room: str, outcome: str, now: float) -> dict[str, object] | None:
+        """Return the values of a line about a WebSocket: a room that was entered (empty: none was asked for)."""
+        if not self._allows(rate_key(ip), False, now):
+            return None
+        where = {"room": shown_room(room)} if room else {}
+        return self._with_left_out({"ip": ip, "dialect": WEB.name, **where, "outcome": outcome})
+
+    def _with_left_out(self, values: dict[str, object]) -> dict[str, object]:
         if self._left_out:
             values["lines_left_out"], self._left_out = self._left_out, 0
         return values

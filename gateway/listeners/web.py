@@ -15,10 +15,11 @@ from ..chat.members import Recipients
 from ..chat.stream_group import PendingGroups, StreamGroup
 from ..join.quotas import Verdict
 from ..web import page_files
-from ..web.conversation import Command, Conversation, Finish, Message, Opened, Send, text_frame
+from ..web.conversation import Command, Conversation, Finish, Message, Opened, Report, Send, text_frame
 from ..web.rules import FRAMES, FRAMES_S, PING_S, PONG_S, WebRules
 from ..web.session import Session
 from .deadlines import Deadlines
+from .handshake_log import HandshakeLog
 from .http_connection import HttpConnection, HttpServer, State
 from .tcp import SPARE_DESCRIPTORS
 from .tls import Certificate
@@ -143,6 +144,11 @@ class WebConnection(HttpConnection):
             # A close frame's reason has 123 bytes at most.
             self._carry_out(self._conversation.close(code, reason.encode()[:120].decode(errors="ignore")))
 
+    def log(self, outcome: str, room: str) -> None:
+        """Log how an attempt to connect, or to enter a room, ended, unless there are too many."""
+        if (line := self._server.log.web_line(self.ip, room, outcome, monotonic())) is not None:
+            logger.info("handshake", **line)
+
     # --- pieces -------------------------------------------------------------------------------------------------------
 
     @property
@@ -163,6 +169,8 @@ class WebConnection(HttpConnection):
                     self._session = Session(self._server.rules, self.ip, self, monotonic())
                 case Message(text) if self._session is not None:
                     self._take(self._session, text)
+                case Report(why):
+                    self.log(f"refused: {why}", "")
                 case Finish():
                     self._end_session()
                     self._finish()
@@ -196,6 +204,7 @@ class WebServer(HttpServer[WebConnection]):
         self.origins = origins
         self.page = page_files.load()
         self.pending = PendingGroups(text_frame, lambda: self.loop.call_soon(self.pending.flush))
+        self.log = HandshakeLog()
         self.resting = Deadlines(float(PING_S))
         """Of connections until the next ping."""
         self.answering = Deadlines(PONG_S)

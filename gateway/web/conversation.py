@@ -57,11 +57,18 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Log that a WebSocket was refused."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """Close the connection once everything is written."""
 
 
-Command = Send | Opened | Message | Finish
+Command = Send | Opened | Message | Report | Finish
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -186,6 +193,8 @@ class Conversation:
             response.headers["Connection"] = "close"
         protocol.send_response(response)
         commands = self._written(protocol)
+        if response.status_code in (403, 503):
+            commands.append(Report(response.body.decode().strip()))
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             self._protocol = protocol
             return [*commands, Opened(), *(self.receive(rest) if rest else ())]

@@ -16,6 +16,7 @@ from tsudoi.protocol.web.codes import Error
 from tsudoi.protocol.web.commands import SubscribeData
 
 from ..chat.members import Member
+from ..join.account import Outcome
 from ..join.conversation import AskToEnter, Declined
 from ..join.enter import Entry
 from .rules import WebRules
@@ -53,10 +54,10 @@ class Entering:
         room: str,
         token: str,
         data: SubscribeData,
-        on_member: Callable[[Member, bool, float], None],
+        on_member: Callable[[Member, Outcome, float], None],
         on_error: Callable[[Error, str], None],
     ) -> None:
-        """Prepare; `on_member` is told the member, whether it is new, and the time."""
+        """Prepare; `on_member` is told the member, whether it is new or returned, and the time."""
         self._rules = rules
         self._who = who
         self._room = room
@@ -77,7 +78,7 @@ class Entering:
         elif member.leaving:
             self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
         else:
-            self._on_member(member, False, now)
+            self._on_member(member, Outcome.RETURNED, now)
 
     def _resumed(self, answer: Answer | None, now: float) -> None:
         match answer:
@@ -86,7 +87,7 @@ class Entering:
                 if member is None or member.leaving:
                     self._on_error(Error.INTERNAL, "you are still leaving this room: try again in a moment")
                 else:
-                    self._on_member(member, False, now)
+                    self._on_member(member, Outcome.RETURNED, now)
             case Refused(Status.ROOM_NOT_FOUND):
                 self._enter(Operation.JOIN, now)
             case _:
@@ -117,7 +118,8 @@ class Entering:
         outcome = entry.answered(answer, now)
         if entry.member is not None:
             entry.token_sent()  # its client knows the token: it follows from the session
-            self._on_member(entry.member, True, now)
+            created = operation is Operation.CREATE
+            self._on_member(entry.member, Outcome.CREATED if created else Outcome.JOINED, now)
             return
         assert isinstance(outcome, Declined)
         if outcome.status is Status.ROOM_NOT_FOUND and operation is Operation.JOIN and self._data.create:

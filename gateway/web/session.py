@@ -19,6 +19,7 @@ from tsudoi.protocol.web.codes import Close, Ending, Error
 from tsudoi.protocol.web.commands import Command, Connect, Publish, Rpc, Subscribe
 
 from ..chat.members import Member, Recipients
+from ..join.account import Outcome
 from . import questions
 from .entering import Entering, Identity
 from .recovery import Recovered, recover
@@ -45,6 +46,9 @@ class Port(Protocol):
 
     def close(self, code: Close, reason: str) -> None:
         """Close the connection."""
+
+    def log(self, outcome: str, room: str) -> None:
+        """Log how an attempt to connect, or to enter a room, ended; `room` may be empty."""
 
 
 class Refused(Exception):
@@ -163,6 +167,8 @@ class Session:
         try:
             self._carry_out(command, now, wall_now)
         except Refused as exc:
+            if command.connect is not None or command.subscribe is not None:
+                self._log_refusal(str(exc), command.subscribe.channel if command.subscribe is not None else "")
             self._port.send(replies.error(command.id, exc.code, str(exc)))
 
     def _carry_out(self, command: Command, now: float, wall_now: float) -> None:
@@ -233,12 +239,14 @@ class Session:
         def on_error(code: Error, why: str) -> None:
             if self._rooms.get(channel) is room:
                 del self._rooms[channel]
+                self._log_refusal(why, channel)
                 self._error(number, code, why)
 
-        def on_member(member: Member, is_new: bool, now: float) -> None:
+        def on_member(member: Member, outcome: Outcome, now: float) -> None:
             if self._rooms.get(channel) is room:
                 room.member = member
-                self._entered(number, subscribe, room, is_new, now)
+                self._port.log(outcome.value.en, channel)
+                self._entered(number, subscribe, room, outcome is not Outcome.RETURNED, now)
             elif not self._is_over and channel not in self._rooms:
                 # It has unsubscribed meanwhile.
                 self._rules.core.leave(member, LeaveReason.LEFT, now)
@@ -317,6 +325,10 @@ class Session:
     def _error(self, number: int, code: Error, why: str) -> None:
         if not self._is_over:
             self._port.send(replies.error(number, code, why))
+
+    def _log_refusal(self, why: str, room: str) -> None:
+        if not self._is_over:
+            self._port.log(f"{Outcome.REFUSED.value.en}: {why}", room)
 
     def _close(self, code: Close, reason: str) -> None:
         if not self._is_over:

@@ -31,7 +31,8 @@ export function newRoom(name, kept = {}) {
     count: 0,
     lastNumber: kept.lastNumber ?? 0, // of own lines
     serial: 0, // of publications, for the keys of those without an offset
-    back: null, // how the last return went: {missed, lost}; lost null: not known how much
+    isCutOff: false, // the server has lost the room's broker: nothing is heard
+    back: null, // how the last return went: {missed, lost}; lost null: not known how much; or {isReached}
   };
 }
 
@@ -39,7 +40,7 @@ export function newRoom(name, kept = {}) {
 export function entered(room, reply, isSeen, now) {
   const isReturn = Boolean(reply.was_recovering);
   const { lost, name, members } = reply.data ?? {};
-  let next = { ...room, phase: 'in', why: '', code: 0, myName: name ?? room.myName, count: members ?? room.count };
+  let next = { ...room, phase: 'in', isCutOff: false, why: '', code: 0, myName: name ?? room.myName, count: members ?? room.count };
   next.epoch = reply.epoch;
   next.back = null;
   if (isReturn && !reply.recovered) {
@@ -76,6 +77,8 @@ function gapLine(reply, lost, now) {
 export function received(room, publication, isSeen, now) {
   const { offset = 0, data } = publication;
   if (offset && offset <= room.offset) return room;
+  if (data.notice === 'away') return { ...room, isCutOff: true, back: null };
+  if (data.notice === 'back') return { ...room, isCutOff: false, back: { isReached: true } };
   const line = lineOf(publication, room.epoch, room.myName, now, room.serial);
   const next = append({ ...room, offset: offset || room.offset, serial: room.serial + 1 }, [line]);
   if (line.number && line.from === room.myName) {

@@ -89,8 +89,10 @@ export function bannerOf(state, room) {
   if (state.link === 'refused') return { kind: 'bad', text: words.refused(state.why) };
   if (state.link === 'connecting') return { kind: 'bad', text: words.connecting };
   if (room.phase !== 'in') return { kind: 'bad', text: state.isOffline ? words.offline : words.away };
+  if (room.isCutOff) return { kind: 'bad', text: words.cutOff };
   const { back } = room;
   if (!back) return null;
+  if (back.isReached) return { kind: 'good', text: words.reached };
   if (back.lost === 0) return { kind: 'good', text: back.missed ? words.backWith(back.missed) : words.back };
   const text = back.lost === null ? words.backUnknown : words.backLost(back.lost);
   return { kind: 'warning', text, button: words.understood, press: 'ok' };

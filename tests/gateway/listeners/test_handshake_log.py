@@ -30,6 +30,21 @@ def test_one_address_gets_its_burst_and_its_rate_and_says_what_was_left_out() ->
     assert "lines_left_out" not in later
 
 
+def test_websockets_have_lines_and_the_same_bounds() -> None:
+    log = HandshakeLog()
+    assert log.web_line("192.0.2.1", "den", "joined", 0.0) == {
+        "ip": "192.0.2.1",
+        "dialect": "web",
+        "room": "den",
+        "outcome": "joined",
+    }
+    lines = [log.web_line("192.0.2.1", "", "refused: too many", 0.0) for _ in range(100)]
+    assert len([line for line in lines if line]) == ADDRESS_BURST - 1
+    other = log.web_line("192.0.2.2", "", "refused: too many", 0.0)
+    assert other is not None
+    assert other["lines_left_out"] == 101 - ADDRESS_BURST
+
+
 def test_all_addresses_together_are_bounded() -> None:
     log = HandshakeLog()
     lines = [log.line(LISTENER, f"192.0.{number // 250}.{number % 250}", CREATED, 0.0) for number in range(1_000)]

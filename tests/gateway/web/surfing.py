@@ -46,6 +46,7 @@ class FakePort:
         self.reads_slowly = False
         self.pending = pending
         self.lose: Callable[[], None] = lambda: None
+        self.logged: list[tuple[str, str]] = []
 
     @property
     def write(self) -> Callable[[bytes], object]:
@@ -65,6 +66,9 @@ class FakePort:
 
     def new_group(self) -> StreamGroup:
         return StreamGroup(self.pending)
+
+    def log(self, outcome: str, room: str) -> None:
+        self.logged.append((outcome, room))
 
     def close(self, code: Close, reason: str) -> None:
         self.closed.append((code, reason))

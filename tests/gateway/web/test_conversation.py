@@ -18,6 +18,7 @@ from gateway.web.conversation import (
     Finish,
     Message,
     Opened,
+    Report,
     Send,
     text_frame,
 )
@@ -207,6 +208,7 @@ def test_pages_of_other_origins_are_refused() -> None:
     for origin, status in (("https://evil.example", b"403"), (f"http://{HOST}", b"101"), ("null", b"403")):
         commands = begin().receive(upgrade(Origin=origin))
         assert written(list(commands)).split()[1] == status
+        assert any(isinstance(each, Report) for each in commands) is (status == b"403")
     commands = begin(("https://chat.example",)).receive(upgrade(Origin="https://chat.example"))
     assert Opened() in commands
 

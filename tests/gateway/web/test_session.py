@@ -43,6 +43,58 @@ def test_a_second_member_of_a_name_is_numbered(world: World, node: Node) -> None
     assert Surfer(world, node).enter()["data"]["name"] == "alice#2"
 
 
+def test_each_attempt_to_enter_is_logged_with_its_outcome_and_no_name(world: World, node: Node) -> None:
+    alice = Surfer(world, node)
+    alice.enter()
+    alice.lose()
+    again = alice.again()
+    again.enter()
+    again.enter("den ")
+    bob = Surfer(world, node, "bob")
+    bob.ask(subscribe={"channel": "tea"})
+    bob.ask(subscribe={"channel": "den"})
+    nameless = Surfer(world, node, "")
+    assert alice.port.logged == [("created", "den")]
+    assert again.port.logged[0] == ("returned", "den")
+    assert again.port.logged[1][0].startswith("refused: write the room's name")
+    assert bob.port.logged == [("refused: Room does not exist", "tea"), ("joined", "den")]
+    assert nameless.port.logged == [('refused: give your "name" in "data"', "")]
+
+
+def test_a_reader_is_told_while_the_broker_is_away(world: World, node: Node) -> None:
+    alice, bob = Surfer(world, node), Surfer(world, node, "bob", language="ja")
+    alice.enter()
+    bob.enter()
+    udp = world.enter_now(node, "den")
+    world.run(1)
+    heard = len(udp.heard)
+    world.stop_broker()
+    world.run(4)
+    assert alice.notices()[-1:] == bob.notices()[-1:] == ["away"]
+    assert "サーバー" in bob.pubs()[-1]["data"]["text"]
+    assert "offset" not in alice.pubs()[-1]
+    # A client that comes back meanwhile is told, too.
+    alice.lose()
+    again = alice.again()
+    again.enter(**alice.position())
+    assert again.notices() == ["away"]
+    world.restart_broker()
+    world.run_until(lambda: "back" in again.notices() and "back" in bob.notices())
+    world.run(3)
+    assert again.notices() == ["away", "back"]
+    assert bob.notices()[-2:] == ["away", "back"]
+    assert len(udp.heard) == heard
+    assert bob.say("heard again")["offset"]
+
+
+def test_a_broker_that_is_quickly_back_is_not_told(world: World, node: Node) -> None:
+    alice = Surfer(world, node)
+    alice.enter()
+    world.restart_broker()
+    world.run(3)
+    assert alice.notices() == []
+
+
 def test_without_create_there_is_no_such_room(world: World, node: Node) -> None:
     refused = Surfer(world, node).ask(subscribe={"channel": "den"})
     assert refused["code"] == Error.UNKNOWN_CHANNEL

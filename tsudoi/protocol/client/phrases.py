@@ -172,6 +172,16 @@ class Phrase(IntEnum):
         "You are not in {room} any more. Join it again.",
         "あなたはもう {room} にいません。もう一度入室してください。",
     )
+    BROKER_AWAY = (
+        99,
+        "The server can not reach this room now. Nothing is heard until it can.",
+        "サーバーがこのルームにつながっていません。つながるまで発言は届きません。",
+    )
+    BROKER_BACK = (
+        100,
+        "The server reaches this room again. What was said meanwhile follows.",
+        "サーバーがこのルームに再びつながりました。その間の発言が続けて届きます。",
+    )
 
 
 IDLE: tuple[tuple[int, str, str], ...] = (

@@ -46,6 +46,14 @@ test("another member's number is not ours", () => {
   assert.equal(rooms.received(room, said(1, 'bob', 'hello', room.pending[0].number), true, 0).pending.length, 1);
 });
 
+test('a server that has lost the room says so, and again when it hears it; neither is a line', () => {
+  const away = rooms.received(inRoom(), { data: { notice: 'away', text: 'x' } }, true, 0);
+  assert.deepEqual([away.isCutOff, away.lines, away.phase], [true, [], 'in']);
+  const reached = rooms.received(away, { data: { notice: 'back', text: 'x' } }, true, 0);
+  assert.deepEqual([reached.isCutOff, reached.lines, reached.back], [false, [], { isReached: true }]);
+  assert.equal(back(away, {}).isCutOff, false);
+});
+
 test('what was received before is not shown twice', () => {
   let room = rooms.received(inRoom(), said(1, 'bob', 'one'), true, 0);
   room = back(room, { offset: 1, publications: [said(1, 'bob', 'one'), said(2, 'bob', 'two')] });

@@ -1,0 +1,56 @@
+"""Tell members with streams that their room's broker is away, and that it is back; PROTOCOL.md, "WebSocket".
+
+A reader would not notice it: the connection to the gateway lives on. Members by datagrams are not told: without a lease
+another gateway may serve them, while a stream is the only connection of its client.
+"""
+
+from dataclasses import dataclass, field
+
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.notices import encode_notice
+from tsudoi.protocol.client.phrases import Phrase, phrase
+
+from ..link.routes import Routes
+from .fencing import Fencing
+from .members import Member
+from .outbound import Component
+
+
+@dataclass(slots=True, eq=False)
+class BrokerAway(Component):
+    """Knows of which shards' rooms the broker is away."""
+
+    routes: Routes
+    fencing: Fencing
+    _away: set[int] = field(default_factory=set)
+    _heard: set[int] = field(default_factory=set)
+    """Shards whose entries have been delivered: before that there is no member to tell."""
+
+    def tick(self, now: float) -> None:
+        """Tell the members of shards whose broker has gone or come back since the last call."""
+        away = {shard for shard in range(len(self.routes.links)) if self._is_away(shard, now)}
+        changed, self._away = self._away ^ away, away
+        for shard in changed:
+            for room in self.members.by_shard[shard].values():
+                for member in room.members.values():
+                    self._tell(member, shard in away)
+
+    def greet(self, member: Member) -> None:
+        """Tell a member that has just got a stream, if the broker of its room is away."""
+        if member.room.shard in self._away:
+            self._tell(member, True)
+
+    def _is_away(self, shard: int, now: float) -> bool:
+        if not self.fencing.is_fenced(shard, now):
+            self._heard.add(shard)
+            return False
+        # It is back when entries are delivered again, and not when it was heard.
+        return shard in self._heard and (shard in self._away or not self.routes.is_alive(shard, now))
+
+    def _tell(self, member: Member, is_away: bool) -> None:
+        if member.stream is None:
+            return
+        which = Phrase.BROKER_AWAY if is_away else Phrase.BROKER_BACK
+        words = phrase(which, bool(member.options & MemberOptions.JAPANESE))
+        room = member.room.name
+        member.stream.send(encode_notice(member.dialect.down, room, "away" if is_away else "back", {}, words))
