@@ -30,8 +30,12 @@ types: $(VENV)/dev.stamp ## mypy --strict
 imports: $(VENV)/dev.stamp ## who may import whom
 	$(VENV)/bin/lint-imports
 
+# Half of the tests' time is waiting for programs, so two workers share a processor. They start hundreds of programs: Python
+# keeps what it has compiled, whatever the environment says.
+WORKERS ?= $(shell expr 2 \* $$(nproc))
+tests slow coverage: export PYTHONDONTWRITEBYTECODE :=
 tests: $(VENV)/dev.stamp ## pytest; ARGS='-k names -x' passes flags on
-	$(python) -m pytest -n auto --dist worksteal $(ARGS)
+	$(python) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 slow: $(VENV)/dev.stamp ## pytest, the slow tests only
 	$(python) -m pytest -m slow $(ARGS)

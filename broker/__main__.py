@@ -5,6 +5,9 @@ import sys
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until `main` handles that
+from tsudoi.ops import hangup
+
+hangup.hold()
 try:
     from .cli import main
 except ModuleNotFoundError as exc:

@@ -9,7 +9,7 @@ import click
 import uvloop
 from click.core import ParameterSource
 
-from tsudoi.ops import logs
+from tsudoi.ops import hangup, logs
 from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.net.unix_socket import is_served
@@ -22,6 +22,7 @@ from tsudoi.protocol.errors import BackboneError, SettingError, StoreError
 from .admin.cli import admin as admin_group
 from .admin.client import ask_broker
 from .config import Config
+from .embedded import is_embedded, unused
 from .keys import key_folder
 from .keys.cli import keys_command
 from .net.ping import ping
@@ -45,6 +46,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
     """
     context.obj = build(Config, context.params)
     if context.invoked_subcommand is not None:
+        hangup.release()
         return
     try:
         config = configure(context)
@@ -64,19 +66,20 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
 def configure(context: click.Context) -> Config:
     """Return the settings from flags, environment and file; raise SettingError if they do not go together."""
     config = build(Config, context.params)
-    named = parse_store(str((context.default_map or {}).get("store", "memory")))
-    if isinstance(named, Database) and (config.exit_with_parent or config.bind.startswith(INPROC)):
-        # A gateway's own broker, whose --store wins over the file's: its rooms would not be in that database.
-        raise SettingError(
-            "[broker] store: a gateway without --broker keeps its rooms in its --data; for a database start"
-            " `python -m broker`, and the gateway with --broker"
-        )
+    if config.require_synchronous and not isinstance(config.store, Database):
+        raise SettingError("--require-synchronous is for a database: a store in a file or in memory has no standby")
     keys = None
     if is_tcp(config.bind) and not config.insecure:
         is_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT
         keys = key_folder.choose(config.bind, config.keys_folder, is_given)
     persistent = tuple(dict.fromkeys(config.persistent))
-    return replace(config, keys=keys, persistent=persistent, overridden=overridden(context))
+    return replace(
+        config,
+        keys=keys,
+        persistent=persistent,
+        overridden=overridden(context),
+        unused=unused(context, config) if is_embedded(config) else (),
+    )
 
 
 def configure_again() -> Config:

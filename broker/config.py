@@ -120,6 +120,8 @@ class Config:
     """`keys_folder` if its keys are used; None: every connection is let in."""
     overridden: tuple[str, ...] = ()
     """Settings in the configuration file that a flag or a variable overrides, by flag."""
+    unused: tuple[tuple[str, str], ...] = ()
+    """Of a gateway's own broker: settings of the environment or the file, and the gateway's flag that wins."""
 
     @property
     def requires_standby(self) -> bool | None:

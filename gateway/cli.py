@@ -9,7 +9,7 @@ import click
 import uvloop
 from click.core import ParameterSource
 
-from tsudoi.ops import logs
+from tsudoi.ops import hangup, logs
 from tsudoi.ops.command_line import OneLineGroup
 from tsudoi.ops.host_port import HostPort, parse_host_port, with_both_families
 from tsudoi.ops.net.descriptors import require_descriptors
@@ -32,6 +32,7 @@ from .join.signed_tokens import load_keys
 from .listeners import tls
 from .process.ask_health import ask
 from .process.run import run
+from .process.single import check_settings
 
 
 @click.group("gateway", cls=OneLineGroup, invoke_without_command=True, context_settings=GROUP)
@@ -48,6 +49,7 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
     stops it.
     """
     if context.invoked_subcommand is not None:
+        hangup.release()
         return
     try:
         config = configure(context)
@@ -56,6 +58,8 @@ def main(context: click.Context, /, check_config: bool, **_: object) -> None:
         if check_config:
             if config.verifies:
                 load_keys(config.auth_key, config.auth_secret)
+            if not config.broker:
+                check_settings(config.data, config.file, config.log_format)
             click.echo("gateway: all settings are fine")
             return
         require_descriptors()

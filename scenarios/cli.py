@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tsudoi import Server
 from tsudoi.ops.command_line import OneLineCommand, run_until_signal, to_server
+from tsudoi.ops.small_file import read_small
 from tsudoi.ops.threaded_stream import ThreadedStream
 from tsudoi.protocol.client.dialects import DIALECTS
 
@@ -96,8 +97,10 @@ def _read(paths: tuple[Path, ...]) -> list[Story]:
             raise click.UsageError(f"there is no scenario (*.yaml) in {path}")
         found += inside
     try:
-        return [read(path.read_text("utf-8"), str(path)) for path in found]
+        return [read(read_small(path).decode(), str(path)) for path in found]
     except StoryError as exc:
         raise click.UsageError(str(exc)) from exc
-    except (OSError, UnicodeDecodeError) as exc:
+    except OSError as exc:
+        raise click.UsageError(f"can not read {exc.filename}: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
         raise click.UsageError(f"can not be read: {exc}") from exc

@@ -58,6 +58,11 @@ NOT_UTF8 = (
 )
 PATHS = (
     Row((*GATEWAY, "--config", "{folder}"), "gateway: can not read {folder}: Is a directory"),
+    Row((*GATEWAY, "--config", "/dev/zero"), "gateway: can not read /dev/zero: it is no regular file"),
+    Row((*GATEWAY, "--auth-key", "/dev/zero"), "gateway: can not read the key file /dev/zero: it is no regular file"),
+    Row((*BROKER, "--config", "/dev/zero"), "broker: can not read /dev/zero: it is no regular file"),
+    Row((*CLIENT, "--name", "x", "--tls", "--tls-ca", "/dev/zero"), "client: can not read /dev/zero: ", 1),
+    Row(("-m", "client", "scenario", "/dev/zero"), "client: can not read /dev/zero: it is no regular file"),
     Row((*GATEWAY, "--data", "{file}"), "gateway: Invalid value for '--data': "),
     Row((*GATEWAY, "--data", "{file}/x"), "gateway: can not open the store {file}/x/tsudoi.sqlite: "),
     Row((*GATEWAY, "--auth-key", "{folder}/none"), "gateway: can not read the key file {folder}/none: "),

@@ -5,7 +5,10 @@ import signal
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a traceback until a program handles that
 
-from .cli import main
+from .ops import hangup
+
+hangup.hold()
+from .cli import main  # noqa: E402
 
 if __name__ == "__main__":
     main()

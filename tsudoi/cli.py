@@ -6,7 +6,7 @@
 import sys
 from dataclasses import dataclass
 
-from .ops import standard_streams
+from .ops import hangup, standard_streams
 from .ops.program import import_program
 from .version import __version__
 
@@ -32,6 +32,8 @@ PROGRAMS = {
     "rooms": Program("client", "chat", "list a server's rooms", ("rooms",)),
     "scenario": Program("scenarios", "scenario", "act out chat stories written in YAML"),
 }
+SERVICES = ("gateway", "broker")
+"""Packages of programs that serve until a signal."""
 
 
 def main() -> None:
@@ -63,6 +65,8 @@ def usage() -> str:
 def start(name: str, arguments: list[str]) -> None:
     """Run a program's command line with these arguments."""
     program = PROGRAMS[name]
+    if program.package not in SERVICES:
+        hangup.release()
     prog_name = "tsudoi" if program.command else f"tsudoi {name}"
     # A reload reads the command line again, and workers are started with it.
     sys.argv = [prog_name, *program.command, *arguments]

@@ -97,7 +97,8 @@ def _look(role: Role, path: Path, before: _File | None) -> _File:
         mark = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
         if before is not None and before.mark == mark:
             return before
-        text = path.read_text(encoding="ascii", errors="replace")[:MAX_FILE_SIZE]
+        with path.open("rb") as file:
+            text = file.read(MAX_FILE_SIZE).decode("ascii", "replace")
     except FileNotFoundError:
         return _File((), why="it is not there")  # it went just now, or is a link to nowhere
     except OSError as exc:

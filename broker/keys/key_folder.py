@@ -10,8 +10,18 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from tsudoi.ops.keyfiles import Owner, Role, SecretKey, check_name, parse_public, parse_secret, serialize_secret
+from tsudoi.ops.keyfiles import (
+    MAX_FILE_SIZE,
+    Owner,
+    Role,
+    SecretKey,
+    check_name,
+    parse_public,
+    parse_secret,
+    serialize_secret,
+)
 from tsudoi.ops.new_file import new_file
+from tsudoi.ops.small_file import read_small
 from tsudoi.protocol.backbone import is_loopback
 from tsudoi.protocol.errors import SettingError
 
@@ -26,7 +36,7 @@ MakePair = Callable[[], tuple[str, str]]
 def read_secret(path: Path) -> SecretKey:
     """Return the pair in a file, or raise SettingError."""
     try:
-        return parse_secret(path.read_text(encoding="ascii", errors="replace"), path.stat().st_mode, str(path))
+        return parse_secret(_text(path), path.stat().st_mode, str(path))
     except OSError as exc:
         raise SettingError(f"can not read the key {path}: {exc.strerror}") from exc
 
@@ -68,7 +78,7 @@ def listed(folder: Path) -> list[tuple[Owner, str]]:
     """Return all public keys in the folder with their owners; raise SettingError if a file can not be used."""
     try:
         return [
-            (Owner(role, path.stem), parse_public(path.read_text(encoding="ascii", errors="replace"), str(path)))
+            (Owner(role, path.stem), parse_public(_text(path), str(path)))
             for role, name in FOLDERS.items()
             for path in public_files(folder / name)
         ]
@@ -143,7 +153,7 @@ def make(owner: Owner, broker: Path, out: Path, public: Path, existing: Existing
         if found is not None and existing is Existing.KEEP:
             return found
         if found is None or existing is Existing.REPLACE:
-            brokers = parse_public(broker.read_text(encoding="ascii", errors="replace"), str(broker))
+            brokers = parse_public(_text(broker), str(broker))
             found = SecretKey(owner, *make_pair(), brokers)
             # First the old key is let in no more; the new one is when its secret file is complete.
             public.unlink(missing_ok=True)
@@ -192,6 +202,10 @@ def _publish(key: str, path: Path) -> None:
     if not path.exists() or path.read_text() != key + "\n":
         path.unlink(missing_ok=True)
         _write(path, key + "\n", 0o644)
+
+
+def _text(path: Path) -> str:
+    return read_small(path, MAX_FILE_SIZE).decode("ascii", "replace")
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -76,6 +76,8 @@ class BrokerService:
             SettingError: the store is in use, or an address can not be bound.
             StoreError: the store can not be read.
         """
+        for setting, instead in config.unused:
+            logger.warning("a service of one command does not use a setting", setting=setting, instead=instead)
         with ExitStack() as closing:
             store = await _open_store(config)
             closing.callback(store.close)
@@ -133,7 +135,7 @@ class BrokerService:
         if gone := [name for name in self._config.persistent if name not in new.persistent]:
             # A restart would not change that either: the store has it.
             logger.warning("rooms stay persistent until python -m broker admin unpersist", rooms=", ".join(gone))
-        differ = differing(old, new, but=("limits", "log_level", "persistent", "keys", "overridden"))
+        differ = differing(old, new, but=("limits", "log_level", "persistent", "keys", "overridden", "unused"))
         if old.keys != new.keys and not {"keys_folder", "insecure", "bind"} & set(differ):
             differ.append("keys_folder")
         report.needs_restart = flags(Limits, fixed) + flags(Config, differ)

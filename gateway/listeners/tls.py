@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from tsudoi.ops import logs
+from tsudoi.ops.small_file import read_small, require_small
 from tsudoi.protocol.errors import SettingError
 
 from ..config import TlsFiles
@@ -139,7 +140,8 @@ def load(files: TlsFiles) -> tuple[ssl.SSLContext, bytes]:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     try:
-        pem = certificate.read_bytes()
+        pem = read_small(certificate)
+        require_small(key)
         if key.stat().st_mode & (stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH):
             raise SettingError(f"others may read or write the TLS key {key}: chmod 600 {key}")
         context.load_cert_chain(certificate, key, has_passphrase)

@@ -5,7 +5,7 @@ If the process dies, both end; after a restart the store still has all accepted 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ class LocalBroker:
         self.endpoint = ENDPOINT
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         """One I/O thread, for operators' ipc:// or tcp:// connections; inproc:// uses none."""
-        self._arguments = broker_arguments(ENDPOINT, data, config, log_format)
+        self._configure = partial(_configure, broker_arguments(ENDPOINT, data, config, log_format))
         self._on_failure = on_failure
         self._service: BrokerService | None = None
 
@@ -66,14 +66,20 @@ class LocalBroker:
             self._service.stop()
         self.context.term()  # if the service did not begin
 
-    def _configure(self) -> "BrokerConfig":
-        """Return the broker's settings from its arguments, the environment and its table of the file."""
-        cli = import_program("broker.cli")
-        try:
-            context: click.Context = cli.main.make_context("python -m broker", list(self._arguments))
-            config: BrokerConfig = cli.configure(context)
-        except Exception as exc:
-            if isinstance(exc, SettingError) or not hasattr(exc, "format_message"):
-                raise
-            raise SettingError(f"the broker's settings: {exc.format_message()}") from exc
-        return config
+
+def check_settings(data: Path | None, config: Path | None, log_format: str) -> None:
+    """Raise SettingError if the settings of such a broker are no good."""
+    _configure(broker_arguments(ENDPOINT, data, config, log_format))
+
+
+def _configure(arguments: Sequence[str]) -> "BrokerConfig":
+    """Return the broker's settings from its arguments, the environment and its table of the file."""
+    cli = import_program("broker.cli")
+    try:
+        context: click.Context = cli.main.make_context("python -m broker", list(arguments))
+        config: BrokerConfig = cli.configure(context)
+    except Exception as exc:
+        if isinstance(exc, SettingError) or not hasattr(exc, "format_message"):
+            raise
+        raise SettingError(f"the broker's settings: {exc.format_message()}") from exc
+    return config

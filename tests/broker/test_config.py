@@ -165,10 +165,48 @@ def test_a_gateways_own_broker_does_not_pass_over_a_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tsudoi.toml").write_text('[broker]\nstore = "postgresql://me@db/rooms"\n')
-    own = ("--exit-with-parent", "--bind", f"ipc://{tmp_path}/b", "--store", "memory")
+    own = ("--exit-with-parent", "--bind", f"ipc://{tmp_path}/b", "--store", f"sqlite:{tmp_path}/a", "--check-config")
+    words = "a gateway without --broker keeps its rooms in its --data; for a database start `python -m broker`"
     status, stderr = run(monkeypatch, capfd, *own, "--config", str(tmp_path / "tsudoi.toml"))
-    assert status == 2
-    assert stderr.startswith("broker: [broker] store: a gateway without --broker keeps its rooms in its --data")
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert stderr.startswith(f"broker: [broker] store: {words}")
+    monkeypatch.setenv("TSUDOI_STORE", "postgresql://me@db/rooms")
+    status, stderr = run(monkeypatch, capfd, *own)
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert stderr.startswith(f"broker: TSUDOI_STORE: {words}")
+    # Of `identify`, which keeps nothing.
+    assert run(monkeypatch, capfd, *own, "--store", "memory") == (0, "")
+
+
+def test_what_a_gateways_own_broker_does_not_use_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unused(*arguments: str) -> tuple[tuple[str, str], ...]:
+        return cli.configure(cli.main.make_context("broker", list(arguments))).unused
+
+    monkeypatch.chdir(tmp_path)
+    own = ("--log-level", "warning", "--bind", "inproc://b", "--store", "sqlite:data/a")
+    monkeypatch.setenv("TSUDOI_LOG_LEVEL", "debug")  # it is the gateway's, too
+    monkeypatch.setenv("TSUDOI_STORE", f"sqlite:{tmp_path}/data/a")
+    assert unused(*own) == ()
+    monkeypatch.setenv("TSUDOI_STORE", f"sqlite:{tmp_path}/data/b")
+    monkeypatch.setenv("TSUDOI_BIND", "tcp://127.0.0.1:9003")
+    (tmp_path / "t.toml").write_text('[broker]\nstore = "memory"\nlog-level = "info"\nrooms = 7\n')
+    store = "--store sqlite:data/a"
+    assert unused(*own, "--config", "t.toml") == (
+        ("TSUDOI_BIND", "--bind inproc://b"),
+        ("TSUDOI_STORE", store),
+        ("[broker] store", store),
+        ("[broker] log-level", "--log-level warning"),
+    )
+    assert unused("--insecure", "--bind", "tcp://127.0.0.1:9003") == ()
+
+
+@pytest.mark.parametrize("store", ["memory", "sqlite:a"])
+def test_no_file_is_taken_for_a_synchronous_standby(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], store: str
+) -> None:
+    status, stderr = run(monkeypatch, capfd, "--store", store, "--require-synchronous", "--check-config")
+    assert (status, stderr.count("\n")) == (2, 1)
+    assert stderr.startswith("broker: --require-synchronous is for a database: ")
 
 
 def test_keys_that_should_be_there_are_not_done_without(

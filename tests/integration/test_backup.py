@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import tsudoi
-from tests.support.services import ROOT, Broker, Gateway, at, hear
+from tests.support.services import ROOT, Broker, Gateway, at, hear, steady_endpoint
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
 
@@ -23,7 +23,10 @@ def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) -> None:
             await asyncio.sleep(0.02)
 
     async def scenario() -> None:
-        with Broker(store) as broker, Gateway("--history", "200", broker=broker, doors=["auto"]) as gateway:
+        with (
+            Broker(store, bind=steady_endpoint()) as broker,
+            Gateway("--history", "200", broker=broker, doors=["auto"]) as gateway,
+        ):
             alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, password="secret")
             bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS, password="secret")
             for text in before:

@@ -10,7 +10,7 @@ import pytest
 
 import tsudoi
 from tests.support import postgres
-from tests.support.services import ROOT, Broker, Gateway, at, hear
+from tests.support.services import ROOT, Broker, Gateway, at, hear, steady_endpoint
 
 SETTINGS = tsudoi.Settings(rate_per_s=0)
 ROOMS = ("den", "部屋", "kitchen")
@@ -66,7 +66,10 @@ def test_members_go_on_with_their_tokens_on_the_database(tmp_path: Path, server:
     place = f"sqlite:{source}"
 
     async def scenario() -> None:
-        with Broker(source) as old, Gateway("--history", "200", broker=old, doors=["auto"]) as gateway:
+        with (
+            Broker(source, bind=steady_endpoint()) as old,
+            Gateway("--history", "200", broker=old, doors=["auto"], steady=True) as gateway,
+        ):
             pairs = [await Pair.enter(room, gateway) for room in ROOMS]
             for pair in pairs:
                 assert len(await pair.chat(50, "before")) == 50

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.services import ROOT
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 GATEWAY = ("gateway", "--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--data", "{}")
 SERVICES = [
     GATEWAY,
@@ -122,6 +122,77 @@ def test_a_service_that_was_started_to_outlive_its_terminal_goes_on_without_it(t
         assert stranger.recv(100)
     os.kill(window.pid, signal.SIGTERM)
     assert window.status() == 0
+
+
+IN_AN_IMPORT = """
+import importlib, os, sys
+sys.path.remove(__file__.rpartition("/")[0])
+print("importing", flush=True)
+os.read(0, 1)
+del sys.modules["click"]
+sys.modules["click"] = importlib.import_module("click")
+"""
+"""Stands in the way of a library that each program imports, until a line comes."""
+
+
+@pytest.fixture
+def slow_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "click.py").write_text(IN_AN_IMPORT)
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+
+
+def begin(*arguments: str) -> "subprocess.Popen[str]":
+    """Start a program without a terminal, and wait until it is in the midst of its imports."""
+    command, pipe = [sys.executable, "-m", *arguments], subprocess.PIPE
+    program = subprocess.Popen(
+        command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "importing\n"
+    return program
+
+
+def go_on(program: "subprocess.Popen[str]") -> None:
+    assert program.stdin is not None
+    program.stdin.write("\n")
+    program.stdin.flush()
+
+
+@pytest.mark.usefixtures("slow_import")
+@pytest.mark.parametrize("arguments", [GATEWAY, SERVICES[2], ("tsudoi", "serve", *GATEWAY[1:])], ids=lambda row: row[0])
+def test_signals_during_the_imports_do_not_end_a_service_and_its_settings_are_read_again(
+    arguments: Sequence[str], tmp_path: Path
+) -> None:
+    with begin(*(argument.format(tmp_path) for argument in arguments)) as service:
+        for number in (signal.SIGUSR1, signal.SIGHUP):
+            service.send_signal(number)
+        go_on(service)
+        assert service.stdout is not None
+        assert service.stdout.readline().startswith("ready ")
+        service.terminate()
+        _, log = service.communicate(timeout=PATIENCE_S)
+    assert service.returncode == 0
+    assert "settings reloaded" in log
+
+
+@pytest.mark.usefixtures("slow_import")
+@pytest.mark.parametrize("arguments", [("broker", "admin", "rooms"), ("tsudoi", "rooms"), ("gateway", "ping")])
+def test_a_signal_during_the_imports_ends_what_is_no_service(arguments: Sequence[str]) -> None:
+    with begin(*arguments) as program:
+        program.send_signal(signal.SIGHUP)
+        go_on(program)
+        assert program.communicate(timeout=PATIENCE_S) == ("", "")
+    assert program.returncode == -signal.SIGHUP
+
+
+@pytest.mark.usefixtures("slow_import")
+def test_a_terminal_that_is_closed_during_the_imports_ends_a_service(tmp_path: Path) -> None:
+    window = Window(GATEWAY, tmp_path)
+    window.wait_for(b"importing")
+    window.close()
+    assert window.status() == -signal.SIGHUP
 
 
 def test_closed_streams_are_nobodys(tmp_path: Path) -> None:

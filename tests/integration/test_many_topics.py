@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 import zmq
 
-from tests.support.services import Broker
+from tests.support.services import Broker, steady_endpoint
 from tsudoi.protocol.backbone import TOPIC_SIZE, publish_endpoint, room_topic
 
 TOPICS = 100_000
@@ -39,10 +39,9 @@ def topics_told(socket: "zmq.Socket[bytes]") -> int:
 
 @pytest.mark.slow
 def test_every_topic_is_live_again_after_the_broker_was_killed() -> None:
-    with Broker() as broker:
-        endpoint = broker.endpoint
-        with subscriber(endpoint) as socket:
+    endpoint = steady_endpoint()
+    with Broker(bind=endpoint) as broker, subscriber(endpoint) as socket:
+        assert topics_told(socket) == TOPICS
+        broker.kill()
+        with Broker(bind=endpoint):
             assert topics_told(socket) == TOPICS
-            broker.kill()
-            with Broker(bind=endpoint):
-                assert topics_told(socket) == TOPICS

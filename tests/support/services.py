@@ -13,11 +13,12 @@ from pathlib import Path
 
 import tsudoi
 from scenarios import cluster
-from scenarios.cluster import Broker
+from scenarios.cluster import HOST, Broker
+from scenarios.ports import steady_port
 from tests.support.legacy.wire import Door
 from tsudoi.protocol.client.dialects import DIALECTS
 
-__all__ = ["ALL_DOORS", "ROOT", "Broker", "Gateway"]
+__all__ = ["ALL_DOORS", "ROOT", "Broker", "Gateway", "steady_endpoint"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,6 +45,11 @@ class Gateway(cluster.Gateway):
         """Return where clients of a dialect go; `host` when the gateway listens on more than one address."""
         tcp, udp = self.tcp[dialect], self.udp
         return Door((host or tcp[0], tcp[1]), (host or udp[0], udp[1]))
+
+
+def steady_endpoint() -> str:
+    """Return where a broker can be started again: no other program gets its two ports meanwhile."""
+    return f"tcp://{HOST}:{steady_port(2)}"
 
 
 HEAR_S = 30.0

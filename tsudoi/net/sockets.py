@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tsudoi.errors import ClientError, NoAnswer, ProtocolViolation, ServerNotTrusted, ServerUnreachable
+from tsudoi.ops.small_file import require_small
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.server_address import Server
 from tsudoi.session import Conversation
@@ -104,6 +105,8 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
 def _tls_context(authorities: Path | None) -> ssl.SSLContext:
     """Return a context that demands TLS 1.2, the server's name, and an authority of this file or the system's."""
     try:
+        if authorities is not None:
+            require_small(authorities)
         return ssl.create_default_context(cafile=authorities)
     except ssl.SSLError as exc:
         raise ClientError(f"there are no certificates (PEM) in {authorities}") from exc

@@ -1,17 +1,46 @@
 """Handle SIGHUP in a service: stop if it has a terminal, else read the settings again.
 
 The kernel sends it to the programs of a terminal whose window is closed or whose connection is lost; operators send it
-to a service without a terminal, so that it reads its settings again.
+to a service without a terminal, so that it reads its settings again. Until a service handles it, it would end the
+process: so `hold` is called before the imports.
 """
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import Any
 
+_held: set[int] = set()
+"""Signals that came between `hold` and their handlers."""
+
+
+def hold() -> None:
+    """Let no operator's signal end a service that has just been started: SIGHUP waits for OnHangup, SIGUSR1 is lost.
+
+    Where SIGHUP means the end of the terminal, it ends the process as before.
+    """
+    if sys.platform != "win32":
+        for number, is_deadly in ((signal.SIGHUP, means_stop()), (signal.SIGUSR1, False)):
+            if signal.getsignal(number) is signal.SIG_DFL and not is_deadly:
+                signal.signal(number, _keep)
+
+
+def release() -> None:
+    """Undo `hold` in a program that is no service; a signal that came since then ends it now."""
+    for number in (signal.SIGHUP, signal.SIGUSR1) if sys.platform != "win32" else ():
+        if signal.getsignal(number) is _keep:
+            signal.signal(number, signal.SIG_DFL)
+            if number in _held:
+                signal.raise_signal(number)
+
+
+def _keep(number: int, frame: object) -> None:
+    _held.add(number)
+
 
 class OnHangup:
-    """Handles SIGHUP. Make it at the start, before the process handles the signal."""
+    """Handles SIGHUP. Make it at the start, before the event loop handles the signal."""
 
     def __init__(self, logger: Any, stop: Callable[[], object]) -> None:
         """Call `stop` at a signal if that is what it means; see `means_stop`."""
@@ -25,7 +54,7 @@ class OnHangup:
     def when_ready(self, reload: Callable[[], object]) -> None:
         """Call `reload` at a signal from now on, and at once if one came before."""
         self._reload = reload
-        if self._was_early:
+        if self._was_early or signal.SIGHUP in _held:
             reload()
 
     def __call__(self) -> None:
@@ -39,7 +68,7 @@ class OnHangup:
 
 
 def means_stop() -> bool:
-    """Return whether SIGHUP is to stop this process; ask at its start, before it handles the signal.
+    """Return whether SIGHUP is to stop this process; ask before the event loop handles the signal.
 
     That is so if it has a controlling terminal, unless it was started to outlive it: nohup ignores the signal, and a
     program inherits that.

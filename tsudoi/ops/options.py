@@ -4,7 +4,7 @@ A setting is taken from its flag, else from its environment variable, else from 
 default.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from ..protocol.errors import InvalidName, SettingError
 from . import configfile
 from .settings import MANY, Setting, each_setting
+from .small_file import read_small, require_small
 
 GROUP = {"show_default": True}
 """Context settings of a program's group of commands. Without click's `auto_envvar_prefix`, which would also read
@@ -148,6 +149,15 @@ def overridden(context: click.Context) -> tuple[str, ...]:
     )
 
 
+def given_below_flags(context: click.Context, name: str) -> Iterator[tuple[str, str]]:
+    """Yield what the variable and the configuration file say of a parameter, used or not, as (where, text)."""
+    (option,) = (each for each in context.command.params if each.name == name)
+    if (text := option.resolve_envvar_value(context)) is not None:
+        yield str(option.envvar), text
+    if name in (context.default_map or {}):
+        yield f"[{context.command.name}] {option.opts[0].removeprefix('--')}", str((context.default_map or {})[name])
+
+
 def check_config_option() -> Callable[[Command], Command]:
     """Return the option --check-config."""
     return click.option(
@@ -158,7 +168,7 @@ def check_config_option() -> Callable[[Command], Command]:
 def _from_file(context: click.Context, path: Path, program: str) -> dict[str, Any]:
     """Return the parameters that a file sets, each checked as a flag is; raise SettingError."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # editors on Windows write a byte order mark
+        text = read_small(path).decode("utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as exc:
         raise SettingError(f"can not read {path}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -197,6 +207,7 @@ def _check(context: click.Context, option: click.Option, entry: configfile.Entry
         value = option.type_cast_value(context, listed)
         # A file is there to be read; a folder may be made later.
         if isinstance(option.type, click.Path) and not option.type.dir_okay:
+            require_small(value)
             value.open("rb").close()
     except click.BadParameter as exc:
         raise entry.error(exc.message.rstrip(".")) from exc

@@ -137,19 +137,19 @@ def test_a_file_that_goes_just_now_is_none(folder: Path) -> None:
 def locked(monkeypatch: pytest.MonkeyPatch) -> set[Path]:
     """Files and folders that can not be read, whoever runs the tests."""
     paths: set[Path] = set()
-    read_text, listdir = Path.read_text, os.listdir
+    open_file, listdir = Path.open, os.listdir
 
-    def read(path: Path, *args: Any, **options: Any) -> str:
+    def open_unless_locked(path: Path, *args: Any, **options: Any) -> Any:
         if path in paths:
             raise PermissionError(13, "Permission denied", str(path))
-        return read_text(path, *args, **options)
+        return open_file(path, *args, **options)
 
     def names(path: Path) -> list[str]:
         if path in paths:
             raise PermissionError(13, "Permission denied", str(path))
         return listdir(path)
 
-    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(Path, "open", open_unless_locked)
     monkeypatch.setattr(os, "listdir", names)
     return paths
 

@@ -52,7 +52,7 @@ def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
 
 def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
     async def scenario() -> None:
-        with Gateway("--history", "200", data=tmp_path, doors=["auto"]) as gateway:
+        with Gateway("--history", "200", data=tmp_path, doors=["auto"], steady=True) as gateway:
             server = at(gateway)
             alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS)
             bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS)
