@@ -4,6 +4,7 @@ A terminal stopped by Ctrl-S, a pager at its first page, a log collector that ha
 up, and the next write waits for as long as that takes.
 """
 
+import errno
 import os
 import select
 import threading
@@ -32,9 +33,10 @@ class ThreadedOutput:
         """Texts that were not written: the reader stood still, or the stream failed."""
         self._stream = stream
         self._gap = gap
-        self._number: int | None = None
+        self._has_descriptor = False
         with suppress(OSError, ValueError):
-            self._number = stream.fileno()
+            stream.fileno()
+            self._has_descriptor = True
         self._encoding = stream.encoding or "utf-8"
         self._changed = threading.Condition()
         self._texts: deque[tuple[str, OnWritten | None]] = deque()
@@ -48,7 +50,7 @@ class ThreadedOutput:
 
     def put(self, text: str, on_written: OnWritten | None = None) -> None:
         """Have a text written soon. Never waits. If it is lost, `on_written` is not called."""
-        if self._number is None:
+        if not self._has_descriptor:
             self._stream.write(text)
             if on_written is not None:
                 on_written(None)
@@ -73,7 +75,7 @@ class ThreadedOutput:
 
     def _start(self) -> bool:
         """Start the thread; return False if that is not possible: there are too many, or the interpreter ends."""
-        thread = threading.Thread(target=self._write_all, name=f"output {self._number}", daemon=True)
+        thread = threading.Thread(target=self._write_all, name="output", daemon=True)
         try:
             thread.start()
         except RuntimeError:
@@ -113,14 +115,17 @@ class ThreadedOutput:
 
     def _write(self, data: bytes) -> OSError | None:
         """Write to the descriptor: a thread in `stream.write` would hold a lock that the interpreter needs to end."""
-        assert self._number is not None
         try:
             while data:
+                # Asked each time: when the stream is closed, a socket or another file may have its number.
+                number = self._stream.fileno()
                 try:
-                    data = data[os.write(self._number, data) :]
+                    data = data[os.write(number, data) :]
                 except BlockingIOError:
                     # Another program that shares this terminal or pipe has made it non-blocking.
-                    select.select([], [self._number], [])
+                    select.select([], [number], [])
         except OSError as exc:
             return exc
+        except ValueError:
+            return OSError(errno.EBADF, "the stream is closed")
         return None

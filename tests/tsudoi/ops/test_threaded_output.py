@@ -83,6 +83,26 @@ def test_a_text_that_is_written_is_told_and_a_reader_that_is_gone_is_the_reason(
     assert output.lost == 1
 
 
+def test_what_gets_the_number_of_a_closed_stream_is_not_written_to(tmp_path: Path) -> None:
+    stream = (tmp_path / "log").open("w", encoding="utf-8")
+    output = ThreadedOutput(stream)
+    output.put("before\n")
+    assert output.flush(PATIENCE_S)
+    number = stream.fileno()
+    stream.close()
+    another = os.open(tmp_path / "another", os.O_WRONLY | os.O_CREAT)
+    if another != number:
+        os.dup2(another, number)
+        os.close(another)
+    reasons: list[OSError | None] = []
+    output.put("after\n", reasons.append)
+    assert output.flush(PATIENCE_S)
+    os.close(number)
+    assert [reason and reason.errno for reason in reasons] == [errno.EBADF]
+    assert output.lost == 1
+    assert (tmp_path / "another").read_bytes() == b""
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has such a device")
 def test_a_full_disk_stops_nothing_and_is_told_when_there_is_room_again(tmp_path: Path) -> None:
     with (tmp_path / "log").open("w", encoding="utf-8") as stream:
