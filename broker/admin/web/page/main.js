@@ -3,7 +3,7 @@
 import { Api, NoAnswer, Refused } from './api.js';
 import { el, setChildren, setText } from './dom.js';
 import { ago, gatewayName } from './numbers.js';
-import { START, askAfter, listedRoom, reduce } from './state.js';
+import { START, askAfter, isStale, listedRoom, reduce } from './state.js';
 import { Actions } from './view-actions.js';
 import { Health, Result } from './view-health.js';
 import { Members } from './view-members.js';
@@ -87,29 +87,26 @@ const bans = new Table({
 });
 const noBans = el('p.note');
 const noGateways = el('p.note');
-const page = [
-  health.element,
+const main = el(
+  'main',
+  {},
+  plots.element,
+  el('div.columns', {}, rooms.element, members.element),
   el(
-    'main',
+    'div.columns',
     {},
-    plots.element,
-    el('div.columns', {}, rooms.element, members.element),
+    el('section', { 'aria-labelledby': 'gateways' }, el('h2', { id: 'gateways' }, words.gateways), noGateways, gateways.element),
     el(
-      'div.columns',
-      {},
-      el('section', { 'aria-labelledby': 'gateways' }, el('h2', { id: 'gateways' }, words.gateways), noGateways, gateways.element),
-      el(
-        'section',
-        { 'aria-labelledby': 'bans' },
-        el('div.bar', {}, el('h2', { id: 'bans' }, words.bans), el('button', { type: 'button', onclick: () => actions.banAnother() }, words.banAnother)),
-        noBans,
-        bans.element,
-      ),
+      'section',
+      { 'aria-labelledby': 'bans' },
+      el('div.bar', {}, el('h2', { id: 'bans' }, words.bans), el('button', { type: 'button', onclick: () => actions.banAnother() }, words.banAnother)),
+      noBans,
+      bans.element,
     ),
-    el('section', { 'aria-labelledby': 'brokers' }, el('h2', { id: 'brokers' }, words.brokers), brokers.element),
   ),
-  result.element,
-];
+  el('section', { 'aria-labelledby': 'brokers' }, el('h2', { id: 'brokers' }, words.brokers), brokers.element),
+);
+const page = [health.element, main, result.element];
 
 function unbanButton(get) {
   const element = el('button.small', { type: 'button', onclick: () => actions.unban(get()) }, words.unban);
@@ -140,6 +137,7 @@ function draw() {
     return;
   }
   health.show(state, Date.now());
+  main.classList.toggle('stale', isStale(state, Date.now()));
   result.show(state);
   plots.show(state);
   rooms.show(state);
@@ -161,8 +159,9 @@ async function ask(question, fields, toAction) {
     return true;
   } catch (error) {
     if (error instanceof Refused && error.status === 401) lockUp(words.wrongToken);
-    else if (error instanceof NoAnswer || error.status >= 500) dispatch({ type: 'unanswered', why: error instanceof Refused ? error.message : '' });
-    else if (!(error instanceof Refused)) throw error;
+    else if (!(error instanceof Refused || error instanceof NoAnswer)) throw error;
+    // Only the watch tells whether the broker answers; a list comes with the next turn.
+    else if (question === 'watch') dispatch({ type: 'unanswered', why: error instanceof Refused ? error.message : '' });
     return false;
   }
 }

@@ -123,16 +123,20 @@ export function sortedRooms({ rooms, sort }) {
   return sort.isDown ? sorted.reverse() : sorted;
 }
 
+/** Return whether the page shows what was, because no answer comes. */
+export function isStale({ link, answeredAt, everyMs }, now) {
+  return link === 'away' || (link === 'on' && now - answeredAt > 5 * everyMs);
+}
+
 /**
  * Return what is to be told about the health, the worst first: {kind: bad|warning|good, what, …}.
  * `now` is by the same clock as that of the actions.
  */
 export function health(state, now) {
+  // What was well before the silence may be so no more.
+  if (isStale(state, now)) return [{ kind: 'bad', what: 'no answer', why: state.why, ms: state.answeredAt ? now - state.answeredAt : null }];
+  if (!state.answeredAt) return [];
   const found = [];
-  if (state.link === 'away' || (state.link === 'on' && now - state.answeredAt > 5 * state.everyMs)) {
-    found.push({ kind: 'bad', what: 'no answer', why: state.why, ms: state.answeredAt ? now - state.answeredAt : null });
-  }
-  if (!state.answeredAt) return found;
   for (const [endpoint, why] of Object.entries(state.missing)) found.push({ kind: 'bad', what: 'broker away', endpoint, why });
   for (const { endpoint, illness } of state.brokers) {
     if (illness) found.push({ kind: 'bad', what: 'broker ill', endpoint, why: illness });
