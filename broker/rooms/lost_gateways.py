@@ -125,12 +125,20 @@ class Ownership:
         self._handovers.give(successor, adopted)
 
     def reconcile(self, instance: str, known: list[int]) -> backbone.Reconciled:
-        """Return which members that a gateway knows it does not own; send it those it owns but does not know."""
+        """Return which members that a gateway knows it does not own; send it those it owns but does not know.
+
+        It may also not know that it owns a member again: another gateway may have served the member meanwhile, and come
+        further. Such a member is not live in the directory, so those that are not, and have an address, are sent, too.
+        """
         members, departed = self._directory.members, self._directory.departed
         served = {member.id for member in self._directory.served_by(instance)}
         named = set(known)
         # During a handover the gateway may have released a member already: RELEASED is on its way.
-        unknown = [each for each in served - named if each not in self._handovers]
+        unknown = [
+            each
+            for each in served
+            if (each not in named or (members[each].address and not members[each].live)) and each not in self._handovers
+        ]
         # Those without a known address too: the gateway must notice when they are idle.
         self._handovers.give(instance, [members[member_id] for member_id in sorted(unknown)])
         elsewhere = [each for each in named & members.keys() if members[each].gateway != instance]

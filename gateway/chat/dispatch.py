@@ -4,7 +4,7 @@
 """
 
 from tsudoi.protocol import backbone
-from tsudoi.protocol.backbone import Adopt, Cluster, Item, Release
+from tsudoi.protocol.backbone import Adopt, Cluster, Granted, Item, Release, Reply
 from tsudoi.protocol.errors import MalformedMessage
 
 from ..config import Settings
@@ -68,7 +68,7 @@ class ChatCore:
         entering = Enter(*shared, rate_keys, moves, leaving.idle, CrowdedAddresses(*shared, leaving))
         exit_answers = ExitAnswers(*shared, rate_keys)
         self.unknown_tokens = UnknownTokens(*shared, rate_keys, entering, closed, exit_answers, unknown_members)
-        self._handover = Handover(*shared, groups, moves, closed, leaving, entering, self.unknown_tokens)
+        self._handover = Handover(*shared, groups, catch_up, moves, closed, leaving, entering, self.unknown_tokens)
         limits = RateLimits(*shared)
         self.flooding = Flooding(*shared, limits)
         commands = Commands(*shared, limits, leaving)
@@ -139,6 +139,9 @@ class ChatCore:
                         self._handover.release(shard, message, now)
                     case Adopt(adoptions):
                         self._handover.adopt(shard, adoptions, now)
+                    case Reply(_, Granted() as granted):
+                        # Also if it was not asked for, or not any more; the asker has had it already.
+                        self._handover.granted(granted, now)
         except MalformedMessage:
             self.counters.malformed_frames += 1
 

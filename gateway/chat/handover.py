@@ -6,10 +6,13 @@ A gateway that releases a member reports how far the member has received its roo
 from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import drop_oldest
-from tsudoi.protocol.backbone import Adoption, Item, Release
+from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
+from tsudoi.protocol.client.dialects import WEB
 from tsudoi.protocol.codes import EntryKind
 
+from . import kept_address
 from .address_moves import AddressMoves
+from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .enter import Enter
 from .groups import Groups
@@ -27,6 +30,7 @@ class Handover(Component):
     """Releases and adopts members."""
 
     groups: Groups
+    catch_up: CatchUp
     moves: AddressMoves
     closed_rooms: ClosedRooms
     leaving: Leaving
@@ -70,16 +74,56 @@ class Handover(Component):
     def adopt(self, shard: int, adoptions: list[Adoption], now: float) -> None:
         """Serve members that a shard's directory has given to this gateway; of their tokens it knows the hashes."""
         for adoption in adoptions:
-            self.counters.adopted += 1
             granted, token_hash = adoption.granted, adoption.token_hash
             if self.closed_rooms.was_told(shard, granted.room, granted.member):
                 continue
             if (known := self._member(granted.room, granted.member)) is not None:
                 self.leaving.repeat(known)
+                self.granted(granted, now)
+                if known.recipients is not None:
+                    # The directory takes it for a member that still catches up.
+                    self.groups.publish_address(known, known.room.position)
                 continue
+            self.counters.adopted += 1
             self.enter.adopt(granted, token_hash, now)
             self.unknown_tokens.receive_held(shard, token_hash, now)
+
+    def granted(self, granted: Granted, now: float) -> None:
+        """Go on with a member from where another gateway has come to, if one has served it meanwhile.
+
+        While this gateway was fenced, the directory may have given the member to another gateway and then back: by a
+        Resume that was held up on its way, or since the other gateway is gone. No Release has told of that.
+        """
+        member = self._member(granted.room, granted.member)
+        if member is None or member.dialect is WEB:
+            return  # a client by WebSocket knows its position itself
+        room = member.room
+        reached = member.cursor if member.recipients is None else room.position
+        if granted.epoch != room.epoch or granted.offset <= reached:
+            return
+        self.counters.adopted += 1
+        receives = member.recipients is not None or member.id in room.waiting
+        self.groups.leave(member)
+        member.cursor, member.catch_up = granted.offset, None
+        if member.id in self.members.unproven:
+            self.members.unproven[member.id] = granted.offset
+        if not receives:
+            return
+        assert member.address is not None
+        if granted.address and not _is_same_peer(granted.address, kept_address.write(member.address, member.listener)):
+            # The other gateway knows where its client went; as after an adoption, that may have changed again.
+            self.members.unproven[member.id] = granted.offset
+            self.members.forget_address(member)
+            member.source = None
+            self.moves.restore(member, granted.address, now)
+        else:
+            self.catch_up.begin(member, now)
 
     def _member(self, room_id: int, member_id: int) -> Member | None:
         room = self.members.rooms.get(room_id)
         return room.members.get(member_id) if room else None
+
+
+def _is_same_peer(written: bytes, own: str) -> bool:
+    """Return whether two written addresses are of one client; the local addresses of two gateways may differ."""
+    return written.split(b" ")[:2] == own.encode().split(b" ")[:2]

@@ -468,6 +468,8 @@ class Node:
         self.is_dead = False
         self.away_until = 0.0
         """Until then its command connection is broken: its frames wait in its socket, frames to it are lost."""
+        self.cut_until = 0.0
+        """Until then packets to and from the broker vanish: all frames wait, and come afterwards."""
         self.datagrams: list[tuple[bytes, bytes]] = []
         """Those that came while it was frozen: the kernel keeps them."""
         self.next_tick = 0.0
@@ -684,6 +686,8 @@ class World:
 
         deeds: list[Callable[[], None] | None] = []
         for node in self.nodes:
+            if node.cut_until > self.now:
+                continue
             if not self.broker_is_down:
                 deeds.append(deed(node.up, lambda frames, node=node: self._at_broker(node, frames)))  # type: ignore[misc]
             if not node.is_frozen and not node.is_dead:

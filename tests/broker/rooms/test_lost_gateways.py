@@ -499,6 +499,26 @@ def test_a_gateway_that_was_out_of_touch_is_told_who_left_elsewhere(broker: Brok
     assert broker.ask(A, Reconcile([member.member, stayed.member, guest.member])) == Reconciled([member.member], [])
 
 
+def test_a_gateway_is_told_how_far_another_one_has_come_with_a_member_that_it_serves_again(broker: Broker) -> None:
+    host, stayed = broker.create(peer=A), broker.join(peer=A)
+    for member in (host, stayed):
+        broker.publish(A, addressed(member, 2))
+    for instance in (B, A):
+        broker.say(instance, Hello(backbone.VERSION))
+        broker.handle(instance, Request(7, Resume(a_token(1))))
+        (release,) = [message for _, message in broker.turn().replies if isinstance(message, backbone.Release)]
+        former = A if instance == B else B
+        broker.publish(former, Item(EntryKind.RELEASED, host.room, host.member, release.handover, 2))
+    broker.handle(A, Request(5, Reconcile([host.member, stayed.member])))
+    adopt, answer = (message for to, message in broker.turn().replies if to == A)
+    assert isinstance(adopt, Adopt)
+    assert [(one.granted.member, one.granted.offset) for one in adopt.members] == [(host.member, 2)]
+    assert answer == Reply(5, Reconciled([], []))
+    # It is live again: the gateway knows that it has it.
+    broker.publish(A, addressed(host, 2))
+    assert broker.ask(A, Reconcile([host.member, stayed.member])) == Reconciled([], [])
+
+
 def test_a_gateway_may_ask_whom_it_serves(broker: Broker) -> None:
     host, guest = broker.create(peer=A), broker.join(peer=A)
     far = broker.join(peer=B, token=3)

@@ -1,11 +1,31 @@
 """gateway/chat/handover.py, in a whole gateway without I/O; also grants whose answers come late or twice."""
 
+import pytest
+
+from gateway.chat.members import DISPLACED
 from gateway.config import Settings
 from gateway.link.routes import PATIENCE_S
+from gateway.listeners import sockaddr
 from gateway.listeners.sockaddr import unpack
-from tests.gateway.chat.scripting import ALICE, BOB, release, texts
+from tests.gateway.chat.scripting import ALICE, BOB, answer_all, release, replayed, texts
 from tests.support.fakes import ScriptedGateway, a_grant, said, token_of
-from tsudoi.protocol.backbone import Adopt, Adoption, Granted, Item, Reconcile, Reconciled, Release, Resume
+from tsudoi.protocol.backbone import (
+    Accepted,
+    Adopt,
+    Adoption,
+    Downward,
+    Granted,
+    Item,
+    Positions,
+    Reconcile,
+    Reconciled,
+    Release,
+    Replay,
+    Reply,
+    Resume,
+    RoomPositions,
+)
+from tsudoi.protocol.client.dialects import WEB
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.names import hash_token
 
@@ -157,3 +177,94 @@ def test_a_handover_is_answered_once(gateway: ScriptedGateway) -> None:
     assert len(gateway.published()) == 1
     gateway.answer(release(1, handover="h2"))
     assert gateway.published() == [Item(EntryKind.RELEASED, 1, 1, "h2", 0)]
+
+
+def fenced(*, address: bytes = ALICE) -> ScriptedGateway:
+    """A gateway with a member that has received its room up to 2, and that another gateway may have now."""
+    gateway = ScriptedGateway()
+    gateway.enter(1, address=address)
+    gateway.news(said(2, 9, "2"))
+    gateway.canaries_come_back = False
+    gateway.wait(3.0)
+    assert gateway.core.fencing.is_fenced(0, gateway.now)
+    gateway.outbound.sent.clear()
+    gateway.published()
+    return gateway
+
+
+def come_back(gateway: ScriptedGateway, last: int) -> None:
+    """Let the gateway reconcile, and receive its room's log up to an offset."""
+    gateway.canaries_come_back = True
+    gateway.answer(Accepted(0))
+    gateway.wait(1.0)
+    for request in gateway.asked(Reconcile):
+        gateway.reply(request.id, Reconciled([], []))
+    for request in gateway.asked(Positions):
+        gateway.reply(request.id, RoomPositions([(1, 1, last)]))
+    while answer_all(gateway, [said(offset, 9, str(offset)) for offset in range(2, last + 1)]):
+        gateway.tick()
+
+
+def adoption(offset: int, address: bytes = WRITTEN) -> Adopt:
+    return Adopt([Adoption(a_grant(1, offset=offset, address=address), hash_token(token_of(1)))])
+
+
+@pytest.mark.parametrize("message", [Reply(77, a_grant(1, offset=5)), adoption(5, b"")], ids=["granted", "adopted"])
+def test_a_member_goes_on_from_where_another_gateway_has_come_to(message: Downward) -> None:
+    gateway = fenced()
+    gateway.answer(message)
+    gateway.news(said(6, 9, "6"))
+    assert gateway.outbound.sent == []
+    come_back(gateway, 7)
+    gateway.news(said(8, 9, "8"))
+    assert texts(gateway, ALICE) == ["6", "7", "8"]
+    assert Item(EntryKind.ADDRESSED, 1, 1, "192.0.2.1 20001 0", 5) in gateway.published()
+
+
+def test_a_member_that_comes_back_keeps_its_position_if_no_other_gateway_has_come_further() -> None:
+    gateway = fenced()
+    gateway.answer(adoption(1))
+    # The directory takes it for a member that catches up.
+    assert gateway.published() == [Item(EntryKind.ADDRESSED, 1, 1, "192.0.2.1 20001 0", 2)]
+    come_back(gateway, 3)
+    assert texts(gateway, ALICE) == ["3"]
+
+
+def test_a_member_that_comes_back_while_it_waits_for_the_log_is_not_told_what_another_gateway_told(
+    gateway: ScriptedGateway,
+) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.enter(2)
+    gateway.news(said(2, 9, "2"), said(3, 9, "3"))
+    gateway.receive(2, "", BOB)
+    (question,) = gateway.asked(Replay)
+    gateway.answer(Reply(77, a_grant(2, offset=3)))
+    gateway.reply(question.id, replayed(said(2, 9, "2"), said(3, 9, "3")))
+    gateway.news(said(4, 9, "4"))
+    assert texts(gateway, BOB) == ["4"]
+
+
+def test_a_member_that_comes_back_is_where_another_gateway_has_heard_it() -> None:
+    gateway = fenced()
+    gateway.answer(adoption(5, b"192.0.2.1 40001 0"))
+    come_back(gateway, 6)
+    assert (texts(gateway, ALICE), texts(gateway, sockaddr.pack("192.0.2.1", 40001))) == ([], ["6"])
+    # If that is wrong, what went there is sent again.
+    gateway.receive(1, "", ALICE)
+    answer_all(gateway, [said(6, 9, "6")])
+    assert texts(gateway, ALICE) == ["6"]
+
+
+def test_a_displaced_member_that_comes_back_is_not_heard_by_that() -> None:
+    gateway = fenced()
+    gateway.members.by_token[token_of(1)].source = DISPLACED
+    gateway.core.deliver.catch_up.groups.leave(gateway.members.by_token[token_of(1)])
+    gateway.answer(adoption(5))
+    come_back(gateway, 6)
+    assert gateway.outbound.sent == []
+
+
+def test_a_member_by_websocket_knows_its_position_itself(gateway: ScriptedGateway) -> None:
+    member = gateway.enter(1, WEB.name)
+    gateway.answer(adoption(5, b""))
+    assert member.cursor == 1

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from gateway.config import Settings
 from gateway.listeners import sockaddr
 from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
-from tsudoi.protocol.backbone import new_instance
+from tsudoi.protocol.backbone import Request, Resume, encode, new_instance
+from tsudoi.protocol.names import hash_token
 
 ROOMS = ("den", "attic", "部屋")
 ACTIONS = 60
@@ -205,3 +206,37 @@ def test_members_come_and_go_while_a_thief_has_their_tokens(seed: int) -> None:
     life.check_ownership()
     logs = [life.world.broker.log(room) for room in life.world.broker.core.directory.rooms]
     assert all(entry.text != "stolen" for log in logs for entry in log)
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "answer lost"])
+@settings(max_examples=8)
+@given(seed=st.integers(0, 2**32))
+def test_a_member_that_comes_back_to_a_gateway_that_was_cut_off_hears_nothing_twice(lost: bool, seed: int) -> None:
+    """Its twin has it meanwhile; a question that was held up by the cut then brings it back, whatever its answer."""
+    world = World(seed, Weather(delay_s=0.02), SETTINGS)
+    cut, twin = world.start_gateway("g"), world.start_gateway("g")
+    talker, listener = world.enter_now(twin, "den"), world.enter_now(cut, "den")
+    world.run(1.0)
+
+    def owner() -> str:
+        return world.broker.core.directory.members[listener.member.member].gateway
+
+    def talk(seconds: float) -> None:
+        until = world.now + seconds
+        while world.now < until:
+            talker.send(twin, "text")
+            world.run(0.1)
+
+    talk(0.5)
+    world.run(0.5)
+    cut.cut_until = world.now + world.dice.uniform(2.5, 4.5)
+    question = Request(999, Resume(hash_token(listener.token)))
+    world._put(cut.up, encode(question))
+    talk(cut.cut_until - world.now - 0.2)
+    assert owner() == twin.gateway.instance
+    world.run_until(lambda: owner() == cut.gateway.instance)
+    if lost:
+        world.break_commands(cut)
+    talk(2.0)
+    world.settle()
+    assert listener.offsets() == world.expected(listener)

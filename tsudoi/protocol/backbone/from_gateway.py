@@ -105,7 +105,8 @@ class Replay(Wire, tag=14):
 class Reconcile(Wire, tag=15):
     """Ask which members this gateway still serves, after an outage in which other gateways may have taken some.
 
-    Members that the gateway serves but does not name come in an Adopt before the answer.
+    Members that the gateway serves but does not name come in an Adopt before the answer, and so do those with an
+    address that are not live by what the directory knows: another gateway may have had them, and come further.
     """
 
     members: Annotated[list[Number], msgspec.Meta(max_length=MAX_MEMBERS)]
