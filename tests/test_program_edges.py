@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.compare import main as compare
+from broker.cli import main as broker
+from client.cli import main as client
 from tests.test_documents import ROOT
 
 if sys.platform == "win32":
@@ -37,24 +40,26 @@ NOT_UTF8 = (
     Row((*GATEWAY, "--data", ODD), "gateway: the value of --data is not UTF-8: "),
     Row((*GATEWAY, f"--name={ODD}"), "gateway: the value of --name is not UTF-8: "),
     Row(GATEWAY, "gateway: the value of TSUDOI_AUTH_KEY is not UTF-8: ", env={"TSUDOI_AUTH_KEY": ODD}),
-    Row((*BROKER, "--persistent", ODD), "broker: the value of --persistent is not UTF-8: "),
     Row(("-m", "broker", "admin", "room", ODD), r"broker: caf\xe9 is not UTF-8: "),
-    Row(("-m", "broker", "admin", "remove", "den", ODD), r"broker: caf\xe9 is not UTF-8: "),
-    Row(("-m", "broker", "admin", "announce", ODD), r"broker: caf\xe9 is not UTF-8: "),
-    Row(("-m", "broker", "keys", "add", ODD), r"broker: caf\xe9 is not UTF-8: "),
-    Row(("-m", "broker", "backup", ODD), r"broker: caf\xe9 is not UTF-8: "),
     Row((*CLIENT, "--name", ODD), "client: the value of --name is not UTF-8: "),
-    Row((*CLIENT, "--name", "x", "--password", ODD), "client: the value of --password is not UTF-8: "),
-    Row((*CLIENT, "--name", "x", f"--signed-token={ODD}"), "client: the value of --signed-token is not UTF-8: "),
     Row(CLIENT, "client: the value of TSUDOI_PASSWORD is not UTF-8: ", env={"TSUDOI_PASSWORD": ODD}),
     Row(("-m", "client", "scenario", ODD), r"client: caf\xe9 is not UTF-8: "),
     Row(("-m", "scenarios", ODD), r"scenario: caf\xe9 is not UTF-8: "),
     Row(("-m", "tsudoi", "chat", "join", ODD), r"client: caf\xe9 is not UTF-8: "),
     Row(("-m", "tsudoi", ODD), "tsudoi: there is no program 'caf"),
     Row(("-m", "benchmarks", "--only", ODD), "benchmarks: the value of --only is not UTF-8: "),
-    Row(("-m", "benchmarks.compare", "--against", ODD), "compare: the value of --against is not UTF-8: "),
     Row(("docs/issue_token.py", "{file}", ODD), "issue_token: write names in UTF-8", 1),
     Row(("-m", "gateway.process.ask_health"), "no answer from ", 1, {"TSUDOI_HTTP": ODD}),
+)
+NOT_UTF8_EITHER = (
+    Row((*BROKER, "--persistent", ODD), "broker: the value of --persistent is not UTF-8: "),
+    Row(("-m", "broker", "admin", "remove", "den", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row(("-m", "broker", "admin", "announce", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row(("-m", "broker", "keys", "add", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row(("-m", "broker", "backup", ODD), r"broker: caf\xe9 is not UTF-8: "),
+    Row((*CLIENT, "--name", "x", "--password", ODD), "client: the value of --password is not UTF-8: "),
+    Row((*CLIENT, "--name", "x", f"--signed-token={ODD}"), "client: the value of --signed-token is not UTF-8: "),
+    Row(("-m", "benchmarks.compare", "--against", ODD), "compare: the value of --against is not UTF-8: "),
 )
 PATHS = (
     Row((*GATEWAY, "--config", "{folder}"), "gateway: can not read {folder}: Is a directory"),
@@ -118,6 +123,17 @@ def test_one_line_says_what_is_wrong(row: Row, tmp_path: Path) -> None:
     assert len(told) == 1, ended.stderr
     assert told[0].startswith(row.says.format_map(places))
     assert (ended.returncode, ended.stdout) == (row.status, "")
+
+
+@pytest.mark.parametrize("row", NOT_UTF8_EITHER, ids=lambda row: " ".join(row.arguments[1:])[:60])
+def test_it_is_so_for_each_argument(row: Row, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a process for each: what reads the command line is the same."""
+    main = {"broker": broker, "client": client, "benchmarks.compare": compare}[row.arguments[1]]
+    with pytest.raises(SystemExit) as ended:
+        main.main(list(row.arguments[2:]))
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out, told.err.count("\n")) == (row.status, "", 1)
+    assert told.err.startswith(row.says)
 
 
 def test_a_variable_of_another_program_stops_none() -> None:

@@ -160,8 +160,12 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     arguments = typing.get_args(kind)
     match typing.get_origin(kind):
         case typing.Annotated:
-            sizes = [meta for meta in arguments[1:] if getattr(meta, "min_length", None)]
-            return st.binary(min_size=16, max_size=16) if sizes else values(arguments[0])
+            for meta in arguments[1:]:
+                if getattr(meta, "min_length", None):
+                    return st.binary(min_size=16, max_size=16)
+                if getattr(meta, "le", None) is not None:
+                    return st.integers(meta.ge or 0, meta.le)
+            return values(arguments[0])
         case types.UnionType | typing.Union:
             return st.one_of(*map(values, arguments))
         case origin if origin is list:
@@ -170,7 +174,14 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
             return st.tuples(*map(values, arguments))
     if isinstance(kind, type) and issubclass(kind, Wire):
         return messages(kind)
-    plain = {int: NUMBERS, str: texts(20), bytes: st.binary(max_size=20), bool: st.booleans(), type(None): st.none()}
+    plain = {
+        int: NUMBERS,
+        float: st.floats(allow_nan=False, allow_infinity=False),
+        str: texts(20),
+        bytes: st.binary(max_size=20),
+        bool: st.booleans(),
+        type(None): st.none(),
+    }
     return plain[kind]
 
 

@@ -16,11 +16,13 @@ from tsudoi.protocol.errors import MalformedMessage
 QUESTIONS: tuple[type[Wire], ...] = typing.get_args(admin_frames.Question)
 ANSWERS: tuple[type[Wire], ...] = typing.get_args(admin_frames.Answer)
 patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+of_a_kind = settings(patiently, max_examples=20)
+"""For tests with a kind of frame as a parameter."""
 GATEWAYS: tuple[type[Wire], ...] = typing.get_args(backbone.Upward)
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
-@patiently
+@of_a_kind
 @given(data=st.data())
 def test_a_question_comes_as_it_was_asked(kind: type[Wire], data: st.DataObject) -> None:
     ask = Ask(VERSION, data.draw(messages(kind)))
@@ -28,7 +30,7 @@ def test_a_question_comes_as_it_was_asked(kind: type[Wire], data: st.DataObject)
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-@patiently
+@of_a_kind
 @given(data=st.data())
 def test_an_answer_comes_as_it_was_given(kind: type[Wire], data: st.DataObject) -> None:
     answer = data.draw(messages(kind))
@@ -49,7 +51,7 @@ def test_other_bytes_are_malformed_and_nothing_worse(frame: bytes, data: st.Data
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
-@patiently
+@of_a_kind
 @given(data=st.data())
 def test_no_operators_question_parses_as_a_gateways_frame(kind: type[Wire], data: st.DataObject) -> None:
     with pytest.raises(MalformedMessage):
@@ -57,7 +59,7 @@ def test_no_operators_question_parses_as_a_gateways_frame(kind: type[Wire], data
 
 
 @pytest.mark.parametrize("kind", GATEWAYS)
-@patiently
+@of_a_kind
 @given(data=st.data())
 def test_no_gateways_frame_parses_as_an_operators_question(kind: type[Wire], data: st.DataObject) -> None:
     with pytest.raises(MalformedMessage):
