@@ -13,7 +13,7 @@ import { Table } from './view-tables.js';
 import { language, words } from './words.js';
 
 const EVERY_MS = 2_000;
-const REST = 20; // a list rests so many times as long as its answer took: one of very many rooms costs the broker work
+const REST = 100; // a list rests so many times as long as its answer took: one of very many rooms holds the broker up
 const REST_MS = 20_000; // but no longer than this: a broker that does not answer makes all answers slow
 const BANS_MS = 10_000;
 const KEY = 'tsudoi.operator';
@@ -142,11 +142,11 @@ function draw() {
   plots.show(state);
   rooms.show(state);
   members.show(state);
-  gateways.show(state.gateways);
+  gateways.show(state.gateways ?? []);
   brokers.show(state.brokers);
   bans.show(state.bans);
   setText(noBans, state.bans.length ? '' : words.noBans);
-  setText(noGateways, state.gateways.length || state.link !== 'on' ? '' : words.noGateways);
+  setText(noGateways, state.gateways?.length === 0 ? words.noGateways : '');
 }
 
 // --- questions --------------------------------------------------------------------------------------------------------
@@ -196,12 +196,12 @@ async function repeat(question, everyMs, rest = REST) {
 }
 
 async function status() {
-  if ((await watch()) && (await listGateways()) && state.brokers[0]?.of_shards > 1) await listShards();
+  if ((await watch()) && state.brokers[0]?.of_shards > 1) await listShards();
   draw(); // how long ago is told anew, also without an answer
 }
 
 function lookAgain() {
-  return Promise.all([watch(), listRooms(), listMembers(), listBans()]);
+  return Promise.all([watch(), listGateways(), listRooms(), listMembers(), listBans()]);
 }
 
 // --- the token --------------------------------------------------------------------------------------------------------
@@ -255,6 +255,7 @@ document.addEventListener('visibilitychange', () => {
 draw();
 if (!api.token) lockUp('');
 repeat(status, EVERY_MS, 1);
+repeat(listGateways, EVERY_MS);
 repeat(listRooms, EVERY_MS);
 repeat(listMembers, EVERY_MS);
 repeat(listBans, BANS_MS);

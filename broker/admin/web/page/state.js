@@ -11,7 +11,7 @@ export const START = {
   bounds: [],
   brokers: [],
   missing: {}, // brokers without an answer → why
-  gateways: [],
+  gateways: null, // not known yet
   shards: null,
   rooms: [],
   moreRooms: false,
@@ -152,6 +152,7 @@ export function health(state, now) {
 const LOOKED_BACK = 3; // samples
 
 function gatewaysHealth({ gateways, samples }) {
+  if (!gateways) return [];
   const serving = gateways.filter((gateway) => gateway.state === 'serves');
   // A run that is gone and has left no member behind is history, and no fault.
   const away = gateways.filter((gateway) => gateway.state === 'away' && gateway.members);

@@ -33,6 +33,10 @@ test('all is well while the broker answers and probes come back', () => {
   assert.deepEqual(facts(running()), ['good: broker well', 'good: canaries', 'good: file']);
 });
 
+test('nothing is told of gateways before they are known', () => {
+  assert.deepEqual(facts(watched(START, [])), ['good: broker well', 'good: file']);
+});
+
 test('what is wrong comes first', () => {
   const ill = running({ brokers: [standing({ illness: 'no standby', store: 'database' })] });
   assert.deepEqual(facts(ill), ['bad: broker ill', 'warning: one machine', 'good: canaries']);
