@@ -19,15 +19,18 @@ if TYPE_CHECKING:
         CommandRefused,
         InvalidName,
         InvalidText,
+        LineRefused,
         NoAnswer,
         NotInDialect,
         NotInRoom,
+        OtherVersion,
         ProtocolViolation,
         Refused,
         RoomExists,
         RoomNotFound,
         ServerNotTrusted,
         ServerUnreachable,
+        TooManyLines,
         WrongPassword,
     )
     from tsudoi.events import (
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         CommandHelp,
         Emote,
         Event,
+        Gap,
         HostChanged,
         Joined,
         Kicked,
@@ -50,15 +54,19 @@ if TYPE_CHECKING:
         Person,
         Private,
         Renamed,
+        Reset,
         RoomClosed,
         RoomInfo,
         Sanction,
         ServerAway,
+        ServerBack,
         TimedOut,
         TopicChanged,
         Unmuted,
     )
-    from tsudoi.net.chat import ChatClient, create, join, rooms
+    from tsudoi.net.chat import ChatClient
+    from tsudoi.net.enter import create, join, rooms
+    from tsudoi.net.line import Line
     from tsudoi.server_address import Server
     from tsudoi.settings import Settings
 
@@ -73,12 +81,15 @@ __all__ = [
     "CommandRefused",
     "Emote",
     "Event",
+    "Gap",
     "HostChanged",
     "InvalidName",
     "InvalidText",
     "Joined",
     "Kicked",
     "Left",
+    "Line",
+    "LineRefused",
     "Listed",
     "LockChanged",
     "Message",
@@ -87,6 +98,7 @@ __all__ = [
     "NotInDialect",
     "NotInRoom",
     "Notice",
+    "OtherVersion",
     "Past",
     "PeopleChanged",
     "Person",
@@ -94,6 +106,7 @@ __all__ = [
     "ProtocolViolation",
     "Refused",
     "Renamed",
+    "Reset",
     "RoomClosed",
     "RoomExists",
     "RoomInfo",
@@ -101,10 +114,12 @@ __all__ = [
     "Sanction",
     "Server",
     "ServerAway",
+    "ServerBack",
     "ServerNotTrusted",
     "ServerUnreachable",
     "Settings",
     "TimedOut",
+    "TooManyLines",
     "TopicChanged",
     "Unmuted",
     "WrongPassword",
@@ -113,7 +128,7 @@ __all__ = [
     "rooms",
 ]
 
-_MODULES = ("errors", "events", "server_address", "settings", "net.chat")
+_MODULES = ("errors", "events", "server_address", "settings", "net.chat", "net.enter", "net.line")
 """Where these names are."""
 
 

@@ -70,6 +70,18 @@ class CommandRefused(ClientError):
         """PROTOCOL.md, "Phrases": `no-such-member`, `not-host`, …"""
 
 
+class LineRefused(ClientError):
+    """The server did not say a line, and will not; the message is the server's."""
+
+
+class TooManyLines(ClientError):
+    """So many lines wait to be kept that no more is taken."""
+
+
+class OtherVersion(ClientError):
+    """The server does not speak the version of the protocol that was asked for, or not without seals."""
+
+
 class NotInRoom(ClientError):
     """The member has left or was removed, or the room is closed."""
 

@@ -4,7 +4,7 @@ from typing import TypeGuard
 
 from tsudoi.protocol.client.notices import action_line
 
-from .events import Emote, Event, Kicked, Message, Private, RoomClosed, ServerAway, TimedOut
+from .events import Emote, Event, Kicked, Message, Private, RoomClosed, TimedOut
 
 
 def one_line(text: str) -> str:
@@ -38,7 +38,5 @@ def notice_line(event: Event) -> str:
             return f"you were silent for too long and are no longer in the room ({one_line(event.text)})"
         case Kicked():
             return f"you were removed from the room ({one_line(event.text)})"
-        case ServerAway():
-            return f"{event.text}; what you say may be lost"
         case _:
             return one_line(event.text)

@@ -268,9 +268,53 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class ServerAway:
-    """The server's machine refuses datagrams. Comes once until a datagram of the server arrives again."""
+    """The server does not answer.
+
+    In `tsudoi-2` it comes once until ServerBack, and lines wait. In other dialects the server's machine refuses
+    datagrams; it comes once until a datagram arrives again, and what is said may be lost.
+    """
 
     text: str
+
+
+# The following exist in `tsudoi-2` only.
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBack:
+    """The server answers again."""
+
+    missed: int | None
+    """Positions that are lost to this member, as a Gap has told; 0: nothing is lost. None: a Reset has told."""
+
+    @property
+    def text(self) -> str:
+        """The event in words."""
+        lost = {0: "; nothing is lost", None: ""}.get(self.missed, f"; {self.missed} entries of the room are lost")
+        return f"the server answers again{lost}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The room's log has no more what was at these positions: this member was away for too long."""
+
+    first: int
+    last: int
+
+    @property
+    def text(self) -> str:
+        """The event in words."""
+        return f"{self.last - self.first + 1} entries of the room are lost to you ({self.first} to {self.last})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The room's history was lost or replaced: positions begin anew, and what was missed is not known."""
+
+    @property
+    def text(self) -> str:
+        """The event in words."""
+        return "the room's history was lost or replaced; what was missed is not known"
 
 
 RoomEvent: TypeAlias = (
@@ -289,7 +333,10 @@ RoomEvent: TypeAlias = (
 )
 """Events with the server's words for a person in `text`."""
 
-Event: TypeAlias = Message | Emote | Private | RoomEvent | RoomClosed | TimedOut | Kicked | Notice | ServerAway
+Connection: TypeAlias = ServerAway | ServerBack | Gap | Reset
+"""Events about the way to the server, and what was lost on it."""
+
+Event: TypeAlias = Message | Emote | Private | RoomEvent | RoomClosed | TimedOut | Kicked | Notice | Connection
 
 LAST: tuple[type[Event], ...] = (RoomClosed, TimedOut, Kicked)
 """The membership ends with one of these; no event follows."""

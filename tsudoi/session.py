@@ -27,6 +27,7 @@ from tsudoi.protocol.client.slash_commands import SLASHES, Act, Reply, Whisper, 
 from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import MAX_NAME_SIZE
+from tsudoi.protocol.sealed.client import MAX_SAID
 
 _LONGEST_FRAME = 64
 """Bytes that any dialect puts around a text and a name, and some more (`{"n":…,"from":"","text":""}` has 46)."""
@@ -164,7 +165,7 @@ class Membership:
     def limit_of(self, line: str) -> int:
         """Return the largest size of what a line of this kind says: a message, a whisper, an action, a command."""
         own = self.user + _LONGEST_NUMBER
-        match command_in(self._as_taken(line)):
+        match command_in(self.as_taken(line)):
             case Whisper(name, _):
                 return said_limit(own, name)
             case Reply():
@@ -176,7 +177,7 @@ class Membership:
 
     def size_of(self, line: str) -> int:
         """Return the bytes that the text of a line takes in the longest form that a dialect gives it."""
-        match command_in(self._as_taken(line)):
+        match command_in(self.as_taken(line)):
             case Whisper(_, text) | Reply(text) | Act(text):
                 return json_size(text)
         return carried_size(line)
@@ -193,7 +194,7 @@ class Membership:
         Raises:
             InvalidText: the line is a command that has more lines, or is too long and can not be split.
         """
-        taken = self._as_taken(line)
+        taken = self.as_taken(line)
         check_one_line(taken)
         if self.fits(line):
             return [line] if line else []
@@ -210,10 +211,11 @@ class Membership:
 
     def as_text(self, line: str) -> str:
         """Return the line that says `line` to the room, also one that a server would take for a command."""
-        taken = self._as_taken(line)
+        taken = self.as_taken(line)
         return escaped(taken) if taken.startswith(SLASHES) else line
 
-    def _as_taken(self, line: str) -> str:
+    def as_taken(self, line: str) -> str:
+        """Return a line as a server takes it."""
         return as_taken(line, self._own_names())
 
     def _own_names(self) -> tuple[str, ...]:
@@ -254,6 +256,18 @@ class Membership:
 
     def _up(self, text: str) -> bytes:
         return serialize(self._room, self._token, text)
+
+
+class SealedMembership(Membership):
+    """A member in version 2: its texts and those that it hears; it has no datagrams of its own."""
+
+    def __init__(self, dialect: Dialect, room: str, user: str) -> None:
+        super().__init__(dialect, room, user, "")
+
+    @property
+    def text_limit(self) -> int:
+        """See Membership."""
+        return min(MAX_SAID, super().text_limit)
 
 
 class Recent:

@@ -1,6 +1,8 @@
 """Time-outs and limits of a client."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,20 @@ class Settings:
     """Events that may wait to be read. When the queue is full, the oldest is dropped and counted."""
     burst: int = 64
     """Messages that may be sent at once; a server's socket holds some hundreds."""
+    security: Literal["sealed", "plain"] = "sealed"
+    """In `tsudoi-2`: `sealed` needs TLS in the handshake, and encrypts each datagram. `plain` has no secrets; a server
+    takes it from its own machine, or where its operator allows it. The client never falls back to it."""
+    known_servers: Path | None = None
+    """The file with the certificates that were seen first at each address; None: `tsudoi/known_servers` in
+    `$XDG_STATE_HOME`, or `~/.local/state`."""
+    language: Literal["", "en", "ja"] = ""
+    """Of the server's words, in `tsudoi-2`; empty: the server's own."""
+    own_messages: bool = False
+    """In `tsudoi-2`: this member's own messages are events too, at their place in the room's order."""
+    lines_waiting: int = 10_000
+    """In `tsudoi-2`: lines that may wait to be kept."""
+    flush_s: float = 5.0
+    """In `tsudoi-2`: how long `leave` waits for lines that are not kept yet."""
     rate_per_s: float = 800.0
     """Messages a second after a burst, less than the limit at which servers drop; `say` waits where it must. 0: no
     limit."""

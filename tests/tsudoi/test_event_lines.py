@@ -3,7 +3,21 @@
 import pytest
 
 from tsudoi.event_lines import notice_line, speech_line
-from tsudoi.events import Emote, Event, Joined, Kicked, Message, Notice, Private, RoomClosed, ServerAway, TimedOut
+from tsudoi.events import (
+    Emote,
+    Event,
+    Gap,
+    Joined,
+    Kicked,
+    Message,
+    Notice,
+    Private,
+    Reset,
+    RoomClosed,
+    ServerAway,
+    ServerBack,
+    TimedOut,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +41,12 @@ def test_messages(message: Message | Emote | Private, line: str) -> None:
         (TimedOut("Timeout!"), "silent for too long"),
         (Kicked("out"), "you were removed from the room (out)"),
         (Joined("bob", 3, "bob has joined."), "bob has joined."),
-        (ServerAway("nobody there"), "nobody there; what you say may be lost"),
+        (ServerAway("nobody\nthere"), "nobody there"),
+        (ServerBack(0), "nothing is lost"),
+        (ServerBack(3), "3 entries"),
+        (ServerBack(None), "answers again"),
+        (Gap(4, 6), "3 entries of the room are lost to you (4 to 6)"),
+        (Reset(), "history was lost"),
         (Notice("full\nmoon"), "full moon"),
     ],
 )

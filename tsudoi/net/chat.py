@@ -1,141 +1,21 @@
-"""The SDK for asyncio programs: create, join and list rooms; chat in one."""
+"""A member of a room, as programs use it; its subclasses speak one version of the protocol each."""
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
 from tsudoi import errors
-from tsudoi.events import LAST, Event, Message, Renamed, ServerAway
+from tsudoi.events import Event, Message
+from tsudoi.net.line import Line
 from tsudoi.net.room_commands import Commands
-from tsudoi.net.sockets import UdpChannel, connected, reason, udp_to
-from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect, DownForm
-from tsudoi.protocol.client.dialects import DIALECTS
-from tsudoi.protocol.client.reply_decoder import Refused
-from tsudoi.protocol.codes import Operation
-from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.server_address import Server
-from tsudoi.session import Enter, JoinList, ListRooms, Membership, Recent, lists_first
+from tsudoi.session import Membership
 from tsudoi.settings import Settings
 
-DEFAULT_SERVER = Server()
-DEFAULT_SETTINGS = Settings()
 _HALF = "the text has half a character (a lone surrogate)"
-_REGISTER_AGAIN_S = 1.0
-"""Pause before the first keep-alive: the datagram before may be lost, and the server needs one to learn the address."""
-
-
-async def create(
-    room: str,
-    *,
-    name: str = "",
-    server: Server = DEFAULT_SERVER,
-    dialect: str = "tsudoi",
-    password: str | None = None,
-    signed_token: str | None = None,
-    settings: Settings = DEFAULT_SETTINGS,
-) -> "ChatClient":
-    """Create a room and join it as its host: the room closes when the host leaves.
-
-    Args:
-        room: its name.
-        name: yours; may be left out if a signed token has it.
-        dialect: the dialect to speak.
-        password: the room's.
-        signed_token: a token with your name, signed by a website that the server trusts; replaces the name.
-        settings: time-outs and limits.
-
-    Raises:
-        ClientError: RoomExists, ServerUnreachable, or another of `tsudoi.errors`.
-    """
-    return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings, signed_token)
-
-
-async def join(
-    room: str,
-    *,
-    name: str = "",
-    server: Server = DEFAULT_SERVER,
-    dialect: str = "tsudoi",
-    password: str | None = None,
-    signed_token: str | None = None,
-    settings: Settings = DEFAULT_SETTINGS,
-) -> "ChatClient":
-    """Join a room; see `create`.
-
-    Raises:
-        ClientError: RoomNotFound, WrongPassword, ServerUnreachable, or another of `tsudoi.errors`.
-    """
-    return await _enter(Operation.JOIN, room, name, server, _dialect(dialect), password, settings, signed_token)
-
-
-async def rooms(
-    *, server: Server = DEFAULT_SERVER, dialect: str = "tsudoi", settings: Settings = DEFAULT_SETTINGS
-) -> list[str]:
-    """Return the names of the server's rooms.
-
-    Raises:
-        NotInDialect: the dialect has no way to ask.
-        ClientError: ServerUnreachable, or another of `tsudoi.errors`.
-    """
-    profile = _dialect(dialect)
-    if not profile.lists_rooms and not profile.join_lists_rooms:
-        raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
-    listing = ListRooms() if profile.lists_rooms else JoinList(profile)
-    async with connected(server, settings) as line:
-        await line.converse(listing, settings)
-    if isinstance(listing, JoinList) and isinstance(listing.result, Refused):
-        raise errors.refusal(listing.result.status, listing.result.reason, "")
-    return listing.rooms or []
-
-
-def _dialect(name: str) -> Dialect:
-    try:
-        return DIALECTS[name]
-    except KeyError:
-        raise errors.NotInDialect(f"there is no dialect {name!r}; there are {', '.join(DIALECTS)}") from None
-
-
-async def _enter(
-    operation: Operation,
-    room: str,
-    name: str,
-    server: Server,
-    dialect: Dialect,
-    password: str | None,
-    settings: Settings,
-    signed_token: str | None,
-) -> "ChatClient":
-    try:
-        room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
-        f"{password}{signed_token}".encode()
-    except InvalidName as exc:
-        raise errors.InvalidName(str(exc)) from exc
-    except UnicodeEncodeError as exc:
-        raise errors.InvalidText("the password or the token has half a character (a lone surrogate)") from exc
-    if password is not None and dialect.password_key is None:
-        raise errors.NotInDialect(f"{dialect.name} has no passwords")
-    if lists_first(dialect):
-        await rooms(server=server, dialect=dialect.name, settings=settings)
-    async with connected(server, settings) as line:
-        try:
-            udp = line.udp_beside(server.udp)
-        except OSError as exc:
-            raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
-        try:
-            enter = Enter(dialect, operation, room, signed_token or name, password, udp.getsockname()[1])
-            await line.converse(enter, settings)
-            if isinstance(enter.result, Refused):
-                raise errors.refusal(enter.result.status, enter.result.reason, room)
-            assert enter.result is not None
-        except BaseException:
-            udp.close()
-            raise
-    assigned = enter.result.user or name
-    chat = ChatClient(dialect, room, assigned, enter.result.token, server, settings)
-    await chat._open(await UdpChannel.open(udp, chat._received, chat._failed))
-    return chat
 
 
 class ChatClient(Commands):
@@ -145,10 +25,10 @@ class ChatClient(Commands):
     `dropped` counts it: a slow reader misses old events, not new ones. The last event is never dropped.
     """
 
-    def __init__(self, dialect: Dialect, room: str, name: str, token: str, server: Server, settings: Settings) -> None:
-        """Use `create` or `join` instead."""
+    def __init__(self, dialect: Dialect, membership: Membership, room: str, server: Server, settings: Settings) -> None:
+        """Use `tsudoi.create` or `tsudoi.join` instead."""
         self.room = room
-        self.name = name
+        self.name = membership.user
         """As the server assigned it, if the dialect reports it: `alice#2` if there is an alice already."""
         self.dialect = dialect
         self.server = server
@@ -164,12 +44,8 @@ class ChatClient(Commands):
         """Whether the membership has ended; events that came before can still be read."""
         super().__init__(dialect.down.form is DownForm.NATIVE, settings.answer_timeout_s)
         self._settings = settings
-        self._membership = Membership(dialect, room, name, token)
+        self._membership = membership
         self._inbox: asyncio.Queue[Event | None] = asyncio.Queue()
-        self._channels: list[UdpChannel] = []
-        self._recent = Recent()
-        self._away = False
-        self._keep_alive: asyncio.Task[None] | None = None
         self._allowance = float(settings.burst)
         self._paid_at = 0.0
 
@@ -234,16 +110,54 @@ class ChatClient(Commands):
         """Return the line that says `line` to the room, also `/close` or `alice: /close`, which would be commands."""
         return self._membership.as_text(line)
 
-    async def say(self, text: str) -> None:
+    @abstractmethod
+    async def say(self, text: str) -> int | None:
         """Send `text` to the room, at the rate that the settings allow.
 
-        It is one datagram, which may get lost on its way to the server.
+        In `tsudoi-2`, wait until it is kept, also while the server is away. In all other dialects it is one datagram,
+        which may get lost on its way to the server.
+
+        Returns:
+            the message's position in `tsudoi-2`; None for a command, and in all other dialects.
 
         Raises:
             InvalidText: empty, too long (`text_limit`, `limit_of`, `pieces`), not Unicode, or a word that the dialect
                 reserves.
+            LineRefused: the server refuses it; the message is the server's. In `tsudoi-2` only.
             NotInRoom: the membership has ended.
         """
+
+    def post(self, text: str) -> Line:
+        """Say a text without waiting, in `tsudoi-2`; lines are kept in the order of the calls.
+
+        Raises:
+            InvalidText, NotInRoom: as `say`.
+            TooManyLines: `settings.lines_waiting` lines are not kept yet.
+            NotInDialect: in other dialects no line is known to be kept.
+        """
+        raise errors.NotInDialect(f"{self.dialect.name} does not tell which lines are kept")
+
+    @abstractmethod
+    async def leave(self) -> None:
+        """Leave the room and close."""
+
+    @abstractmethod
+    async def vanish(self) -> None:
+        """Close without a word to the server, like a client that crashes."""
+
+    @abstractmethod
+    async def move(self, server: Server) -> None:
+        """Go on at another gateway of the same service, as the same member.
+
+        Raises:
+            NotInRoom, ServerUnreachable
+        """
+
+    @abstractmethod
+    def stop_keep_alives(self) -> None:
+        """Send no more keep-alives; the server then removes this member unless it sends messages."""
+
+    def _check_text(self, text: str) -> None:
         if not text:
             raise errors.InvalidText("there is nothing to say: the text is empty")
         try:
@@ -254,48 +168,6 @@ class ChatClient(Commands):
             raise errors.InvalidText(f"the text has {size} bytes and must have at most {limit}")
         if text in self._membership.reserved:
             raise errors.InvalidText(f"{text!r} is a command in the dialect {self.dialect.name}")
-        await self._wait_for_turn()
-        await self._channel().send(self._membership.say(text))
-
-    async def leave(self) -> None:
-        """Leave the room and close. In a dialect without a leave word the server notices the silence."""
-        if not self.closed:
-            word = self._membership.leave()
-            if word is not None:
-                self._channels[-1].send_now(word)
-        self._end()
-
-    async def vanish(self) -> None:
-        """Close without the leave word, like a client that crashes."""
-        self._end()
-
-    def stop_keep_alives(self) -> None:
-        """Send no more keep-alives; the server then removes this member unless it sends messages."""
-        if self._keep_alive is not None:
-            self._keep_alive.cancel()
-
-    async def move(self, server: Server) -> None:
-        """Go on at another gateway of the same service, with the same token; raise NotInRoom or ServerUnreachable."""
-        self._channel()
-        channel = await UdpChannel.open(await udp_to(server), self._received, self._failed)
-        # Datagrams that are under way to the old socket are still received.
-        self._channels = [*self._channels[-1:], channel]
-        self.server = server
-        channel.send_now(self._membership.register())
-
-    async def _open(self, channel: UdpChannel) -> None:
-        self._channels.append(channel)
-        if self._settings.register_at_once:
-            channel.send_now(self._membership.register())
-        if self._settings.keep_alive_s:
-            self._keep_alive = asyncio.create_task(self._send_keep_alives(), name=f"keep-alive of {self.name}")
-
-    async def _send_keep_alives(self) -> None:
-        pause_s = min(_REGISTER_AGAIN_S, self._settings.keep_alive_s)
-        while True:
-            await asyncio.sleep(pause_s)
-            self._channels[-1].send_now(self._membership.register())
-            pause_s = self._settings.keep_alive_s
 
     async def _wait_for_turn(self) -> None:
         """Wait until `burst` and `rate_per_s` allow a message."""
@@ -310,35 +182,9 @@ class ChatClient(Commands):
         if self._allowance < 0:
             await asyncio.sleep(-self._allowance / rate)
 
-    def _channel(self) -> UdpChannel:
+    def _check_inside(self) -> None:
         if self.closed:
             raise errors.NotInRoom(f"not in {self.room} any more")
-        return self._channels[-1]
-
-    def _received(self, data: bytes) -> None:
-        self._away = False
-        try:
-            event = self._membership.receive(data)
-        except MalformedMessage:
-            self.malformed += 1
-            return
-        if self.closed:
-            return
-        if self._recent.has_seen(event):
-            self.repeated += 1
-            return
-        if not self._offer(event):
-            self._keep(event)
-        if isinstance(event, Renamed) and event.name == self.name:
-            self.name = self._membership.user = event.to
-        if isinstance(event, LAST):
-            self._end()
-
-    def _failed(self, exc: OSError) -> None:
-        self.unreachable += 1
-        if not self._away and not self.closed:
-            self._away = True
-            self._keep(ServerAway(f"the server at {self.server} does not answer: {reason(exc)}"))
 
     def _keep(self, event: Event) -> None:
         if self._inbox.qsize() >= self._settings.queue_size:
@@ -346,12 +192,7 @@ class ChatClient(Commands):
             self.dropped += 1
         self._inbox.put_nowait(event)
 
-    def _end(self) -> None:
-        if self.closed:
-            return
+    def _end_events(self) -> None:
         self.closed = True
         self._arrived.set()
-        self.stop_keep_alives()
-        for channel in self._channels:
-            channel.close()
         self._inbox.put_nowait(None)

@@ -3,6 +3,7 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from math import inf
 from typing import TypeVar
 
 from tsudoi import errors, events
@@ -32,11 +33,13 @@ class Commands(ABC):
     def __init__(self, is_native: bool, answer_timeout_s: float) -> None:
         self._is_native = is_native
         self._answer_timeout_s = answer_timeout_s
+        self._ask_again_s: float | None = None
+        """After which to ask for a list again; None: never."""
         self._waiting: list[PendingCommand | PendingList] = []
         self._arrived = asyncio.Event()
 
     @abstractmethod
-    async def say(self, text: str) -> None:
+    async def say(self, text: str) -> int | None:
         """Send a line as the member would type it."""
 
     async def command(self, line: str) -> None:
@@ -204,15 +207,21 @@ class Commands(ABC):
             await self.say(line)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._answer_timeout_s
+            again_at = loop.time() + (self._ask_again_s or inf) if isinstance(waiting, PendingList) else inf
             while not waiting.over and not self.closed:
                 open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
-                left_s = min(QUIET_S, deadline - loop.time()) if open_end else deadline - loop.time()
+                if loop.time() >= again_at:
+                    await self.say(line)
+                    again_at = loop.time() + (self._ask_again_s or inf)
+                until = min(deadline, again_at)
+                left_s = min(QUIET_S, until - loop.time()) if open_end else until - loop.time()
                 self._arrived.clear()
                 try:
                     async with asyncio.timeout(max(left_s, 0.0)):
                         await self._arrived.wait()
                 except TimeoutError:
-                    return
+                    if open_end or loop.time() >= deadline:
+                        return
         finally:
             self._waiting.remove(waiting)
 

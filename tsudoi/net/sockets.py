@@ -13,10 +13,13 @@ from typing import Any
 from tsudoi.errors import ClientError, NoAnswer, ProtocolViolation, ServerNotTrusted, ServerUnreachable
 from tsudoi.ops.small_file import require_small
 from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.sealed_entry import EnterSealed
 from tsudoi.server_address import Server
 from tsudoi.session import Conversation
 from tsudoi.settings import Settings
 
+HAPPY_EYEBALLS_S = 0.25
+"""How long one address of a server may take to answer before the next one is tried too."""
 RECEIVE_BUFFER = 1 << 20
 """Bytes of datagrams that may wait while this process is busy; the kernel may grant less."""
 
@@ -28,7 +31,7 @@ class Line:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def converse(self, conversation: Conversation, settings: Settings) -> None:
+    async def converse(self, conversation: Conversation | EnterSealed, settings: Settings) -> None:
         """Run a conversation to its end; raise NoAnswer, ProtocolViolation or ServerUnreachable."""
         try:
             async with asyncio.timeout(settings.answer_timeout_s):
@@ -78,11 +81,11 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
     Raises:
         ServerUnreachable, ServerNotTrusted; ClientError: the file with the authorities can not be used.
     """
-    context = _tls_context(server.tls_ca) if server.tls else None
+    context = tls_context(server.tls_ca) if server.tls else None
     what = "TLS server" if server.tls else "server"
     try:
         async with asyncio.timeout(settings.connect_timeout_s):
-            line = Line(*await asyncio.open_connection(server.host, server.tcp, ssl=context))
+            line = Line(*await open_connection(server, context))
     except TimeoutError as exc:
         raise ServerUnreachable(f"no {what} answers at {server} within {settings.connect_timeout_s:g} s") from exc
     except ssl.SSLCertVerificationError as exc:
@@ -91,6 +94,13 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
         raise ServerUnreachable(f"no TLS server answers at {server}: {reason(exc)}") from exc
     except (OSError, UnicodeError) as exc:
         raise ServerUnreachable(f"no {what} answers at {server}: {reason(exc)}") from exc
+    async with closing(line, settings):
+        yield line
+
+
+@asynccontextmanager
+async def closing(line: Line, settings: Settings) -> AsyncIterator[Line]:
+    """Close a connection at the end."""
     try:
         yield line
     finally:
@@ -102,7 +112,14 @@ async def connected(server: Server, settings: Settings) -> AsyncIterator[Line]:
             line.writer.transport.abort()
 
 
-def _tls_context(authorities: Path | None) -> ssl.SSLContext:
+async def open_connection(
+    server: Server, context: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the first of the server's addresses that answers: a second one is tried after 0.25 s (RFC 8305)."""
+    return await asyncio.open_connection(server.host, server.tcp, ssl=context, happy_eyeballs_delay=HAPPY_EYEBALLS_S)
+
+
+def tls_context(authorities: Path | None) -> ssl.SSLContext:
     """Return a context that demands TLS 1.2, the server's name, and an authority of this file or the system's."""
     try:
         if authorities is not None:

@@ -151,9 +151,10 @@ class SealedClient:
         """How long the server takes to answer, smoothed; 0: not known."""
         return self._link.round_trip_s
 
-    def set_servers(self, servers: int) -> None:
-        """Note that the server has more addresses, behind those that are known."""
-        self._link.servers = servers
+    def go_to(self, server: int, servers: int, now: float) -> None:
+        """Resume at one of the server's addresses, of which there are now `servers`."""
+        self._link.server, self._link.servers = server, servers
+        self.resume(now)
 
     # --- receiving ---
 

@@ -233,10 +233,12 @@ class Link:
         if before is not None and before[0] == packet.nonce and now - before[1] < RESUME_S:
             return  # It answers two packets, and was taken already.
         self._cookies[server] = packet.nonce, now
-        if now < self._retried_at + RETRY_S:
-            return  # The next `resume` shows it; else a server that takes no cookie would be asked without a pause.
-        self._retried_at = now
         self.resume(now)
+        if now < self._retried_at + RETRY_S:
+            # A server that takes no cookie must not be asked without a pause.
+            self.server, self._resume_at = server, self._retried_at + RETRY_S
+            return
+        self._retried_at = now
         self._send_resume_to(server, now, *position)
         self.server = server
         self._resume_at = now + self._resume_s

@@ -1,0 +1,411 @@
+"""The SDK in version 2 against the model server: real sockets, in the same process."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trustme
+
+import tsudoi
+from tests.tsudoi.fake_server import fake_server
+from tests.tsudoi.sealed_server import QUICK, Room, SealedServer, sealed_server
+from tsudoi import ChatClient, Event, Message, Settings
+from tsudoi.net.known_servers import KnownServers
+from tsudoi.protocol.client.dialects import TSUDOI
+
+PLAIN = replace(QUICK, security="plain")
+
+
+async def soon(condition: Callable[[], bool], seconds: float = 5) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
+            await asyncio.sleep(0.005)
+
+
+async def hear(room: ChatClient, seconds: float = 5) -> Event:
+    async with asyncio.timeout(seconds):
+        return await anext(room)
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(30):
+            await story()
+
+    asyncio.run(limited())
+
+
+async def create(server: SealedServer, name: str = "alice", settings: Settings = QUICK) -> ChatClient:
+    return await tsudoi.create("部屋", name=name, server=server.address, dialect="tsudoi-2", settings=settings)
+
+
+async def join(server: SealedServer, name: str = "bob", settings: Settings = QUICK) -> ChatClient:
+    return await tsudoi.join("部屋", name=name, server=server.address, dialect="tsudoi-2", settings=settings)
+
+
+@asynccontextmanager
+async def two(server: SealedServer, settings: Settings = QUICK) -> AsyncIterator[tuple[ChatClient, ChatClient, Room]]:
+    async with await create(server, settings=settings) as alice, await join(server, settings=settings) as bob:
+        yield alice, bob, server.rooms["部屋"]
+
+
+def test_what_is_said_is_kept_and_heard_and_nothing_can_be_read_on_the_way() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, _):
+            assert await alice.say("a secret of alice's") == 1
+            assert await hear(bob) == Message("alice", "a secret of alice's", 1)
+            assert await bob.say("heard") == 2
+            assert await hear(alice) == Message("bob", "heard", 2)
+            assert not any(b"secret" in data or b"alice" in data for data in server.datagrams)
+
+    run(story)
+
+
+def test_without_seals_if_the_user_asks() -> None:
+    async def story() -> None:
+        async with sealed_server(tls=False, suites=("plain",)) as server, two(server, PLAIN) as (alice, bob, _):
+            await alice.say("not secret")
+            assert (await hear(bob)).text == "not secret"
+            assert any(b"not secret" in data for data in server.datagrams)
+            assert server.requests[0]["suites"] == ["plain"]
+
+    run(story)
+
+
+def test_lines_that_are_posted_are_kept_in_order() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, _):
+            lines = [alice.post(f"line {number}") for number in range(200)]
+            assert lines[0].state == "waiting"
+            assert [await line.kept() for line in lines] == list(range(1, 201))
+            assert {line.state for line in lines} == {"kept"}
+            assert [(await hear(bob)).text for _ in range(200)] == [f"line {number}" for number in range(200)]
+
+    run(story)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_all_is_heard_in_order_through_ten_percent_loss(seed: int) -> None:
+    async def story() -> None:
+        async with sealed_server(seed=seed) as server, two(server) as (alice, bob, _):
+            server.loss = 0.1
+            lines = [alice.post(f"line {number}") for number in range(100)]
+            assert [await line.kept() for line in lines] == list(range(1, 101))
+            assert [(await hear(bob)).text for _ in range(100)] == [f"line {number}" for number in range(100)]
+
+    run(story)
+
+
+def test_own_messages_are_events_where_that_is_asked_for() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server, settings=replace(QUICK, own_messages=True)) as alice:
+            await alice.say("hello, me")
+            assert await hear(alice) == Message("alice", "hello, me", 1)
+
+    run(story)
+
+
+def test_a_refused_line_raises_the_servers_words() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, room):
+            next(iter(room.members.values())).muted_texts.add("rude")
+            line = alice.post("rude")
+            later = alice.post("kind")
+            with pytest.raises(tsudoi.LineRefused, match="muted"):
+                await line.kept()
+            assert line.state == "refused"
+            assert await later.kept() == 1
+            with pytest.raises(tsudoi.LineRefused, match="muted"):
+                await alice.say("rude")
+            assert (await hear(bob)).text == "kind"
+
+    run(story)
+
+
+def test_the_limit_of_a_text() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, _):
+            assert alice.text_limit == 3_807
+            with pytest.raises(tsudoi.InvalidText, match="at most 3807"):
+                await alice.say("x" * 3_808)
+            pieces = alice.pieces("word " * 2_000)
+            assert len(pieces) == 3
+            for piece in pieces:
+                await alice.say(piece)
+            assert "".join([(await hear(bob)).text for _ in pieces]) == "word " * 2_000
+
+    run(story)
+
+
+def test_a_queue_that_is_full_drops_the_oldest_and_keeps_the_order() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server, replace(QUICK, queue_size=5)) as (alice, bob, _):
+            for number in range(9):
+                await alice.say(f"{number}")
+            await soon(lambda: bob.dropped == 4)
+            assert [(await hear(bob)).text for _ in range(5)] == ["4", "5", "6", "7", "8"]
+
+    run(story)
+
+
+def test_too_many_lines_are_refused_here() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server, settings=replace(QUICK, lines_waiting=3)) as alice:
+            server.is_deaf = True
+            for number in range(3):
+                alice.post(str(number))
+            with pytest.raises(tsudoi.TooManyLines, match="3 lines wait"):
+                alice.post("one more")
+            server.is_deaf = False
+
+    run(story)
+
+
+def test_commands_return_values_although_answers_get_lost() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server) as alice:
+            answer = {"notice": "who", "count": 1, "page": 1, "pages": 1, "text": "1 in 部屋"}
+            rows = [{"name": "alice", "host": True, "idle": 3}]
+            server.answers["/who 1"] = server.answers["/who"] = [tsudoi_json(answer | {"members": rows})]
+            assert await alice.who() == [tsudoi.Person("alice", True, 3)]
+            lost, server.answers = server.answers, {"/who 1": [], "/who": []}
+            asking = asyncio.create_task(alice.who())
+            await asyncio.sleep(0.3)
+            server.answers = lost
+            assert await asking == [tsudoi.Person("alice", True, 3)]
+
+    run(story)
+
+
+def tsudoi_json(value: object) -> bytes:
+    import json
+
+    return json.dumps(value).encode()
+
+
+def test_leaving_waits_for_lines_that_are_not_kept_yet() -> None:
+    async def story() -> None:
+        async with sealed_server() as server:
+            async with await create(server) as alice:
+                server.loss = 0.3
+                lines = [alice.post(str(number)) for number in range(20)]
+            assert {line.state for line in lines} == {"kept"}
+            assert alice.closed
+            with pytest.raises(tsudoi.NotInRoom):
+                alice.post("too late")
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("reason", "event"),
+    [
+        ("closed", tsudoi.RoomClosed("bye")),
+        ("kicked", tsudoi.Kicked("bye")),
+        ("banned", tsudoi.Kicked("bye", banned=True)),
+        ("idle", tsudoi.TimedOut("bye")),
+    ],
+)
+def test_the_end_of_a_membership_is_the_last_event(reason: str, event: Event) -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, room):
+            await alice.say("last words")
+            session = next(session for session, member in room.members.items() if member.grant.name == "bob")
+            room.gateways[0].end(session, reason, "bye")  # type: ignore[attr-defined]
+            assert [each async for each in bob] == [Message("alice", "last words", 1), event]
+            assert bob.closed
+
+    run(story)
+
+
+def test_a_line_that_waits_when_the_membership_ends_is_not_said_to_be_kept() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server) as alice:
+            server.is_deaf = True
+            line = alice.post("hello?")
+            await alice.vanish()
+            with pytest.raises(tsudoi.NotInRoom, match="not known: hello"):
+                await line.kept()
+
+    run(story)
+
+
+def test_another_gateway_takes_over() -> None:
+    async def story() -> None:
+        async with sealed_server(gateways=2) as server, two(server) as (alice, bob, room):
+            await alice.say("one")
+            port = server.udp[1].get_extra_info("sockname")[1]
+            await alice.move(replace(server.address, udp=port))
+            assert await alice.say("two") == 2
+            assert list(room.gateways[1].serving) == [next(iter(room.members))]
+            assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
+
+    run(story)
+
+
+def test_a_gateway_that_was_started_again_goes_on_at_once() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, room):
+            await alice.say("one")
+            room.gateways[0].start()
+            assert await alice.say("two") == 2
+            await bob.say("three")
+            assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
+
+    run(story)
+
+
+def test_a_client_whose_socket_fails_goes_on_with_another() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, _):
+            await alice.say("one")
+            before = set(server.addresses)
+            for transport in alice._sockets._transports.values():  # type: ignore[attr-defined]
+                transport.abort()
+            assert await alice.say("two") == 2
+            assert server.addresses - before
+            assert [(await hear(bob)).text for _ in range(2)] == ["one", "two"]
+
+    run(story)
+
+
+# --- trust ---
+
+
+def remembered(path: Path, host: str = "127.0.0.2") -> Settings:
+    return replace(QUICK, known_servers=path)
+
+
+def elsewhere(server: SealedServer, monkeypatch: pytest.MonkeyPatch) -> SealedServer:
+    """Let the server look as if it was not on this machine."""
+    monkeypatch.setattr("tsudoi.net.trust._is_loopback", lambda host: False)
+    return server
+
+
+def test_a_certificate_is_trusted_when_it_comes_first_and_refused_when_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        settings = remembered(tmp_path / "state" / "known_servers")
+        async with sealed_server() as server:
+            elsewhere(server, monkeypatch)
+            async with await create(server, settings=settings), await join(server, settings=settings):
+                pass
+            assert settings.known_servers is not None
+            assert settings.known_servers.read_text().startswith(f"127.0.0.1:{server.address.tcp} ")
+            assert settings.known_servers.stat().st_mode & 0o777 == 0o600
+            KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
+            with pytest.raises(tsudoi.ServerNotTrusted) as caught:
+                await create(server, settings=settings)
+            assert "\n" not in str(caught.value)
+            assert "has changed" in str(caught.value)
+            assert f"remove its line from {settings.known_servers}" in str(caught.value)
+
+    run(story)
+
+
+def test_a_certificate_that_an_authority_has_signed_is_accepted_also_in_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        settings = remembered(tmp_path / "known_servers")
+        async with sealed_server(ca=ca) as server:
+            elsewhere(server, monkeypatch)
+            server.address = replace(server.address, tls_ca=tmp_path / "ca.pem")
+            KnownServers(settings.known_servers).remember("127.0.0.1", server.address.tcp, "0" * 64)
+            async with await create(server, settings=settings):
+                pass
+            server.rooms.clear()
+            (tmp_path / "known_servers").unlink()
+            async with await create(server, settings=settings):
+                pass
+            assert KnownServers(settings.known_servers).find("127.0.0.1", server.address.tcp) == "authority"
+            server.address = replace(server.address, tls_ca=None)
+            with pytest.raises(tsudoi.ServerNotTrusted, match="not valid any more"):
+                await create(server, settings=settings)
+
+    run(story)
+
+
+def test_a_server_of_this_machine_is_not_remembered(tmp_path: Path) -> None:
+    async def story() -> None:
+        settings = remembered(tmp_path / "known_servers")
+        async with sealed_server() as server, await create(server, settings=settings):
+            assert not (tmp_path / "known_servers").exists()
+
+    run(story)
+
+
+# --- other versions ---
+
+
+def test_a_server_without_tls_is_never_spoken_to_without_seals() -> None:
+    async def story() -> None:
+        async with fake_server(TSUDOI) as old:
+            with pytest.raises(tsudoi.OtherVersion, match="knows version 1 of the protocol only") as caught:
+                await tsudoi.create("den", name="alice", server=old.address, dialect="tsudoi-2", settings=QUICK)
+            assert "\n" not in str(caught.value)
+            assert not old.rooms
+
+    run(story)
+
+
+def test_a_server_of_version_1_refuses_version_2_in_one_sentence() -> None:
+    async def story() -> None:
+        async with sealed_server(tls=False, version=1) as server:
+            with pytest.raises(tsudoi.OtherVersion, match="does not take version 2 of the protocol without seals"):
+                await create(server, settings=PLAIN)
+        async with sealed_server(tls=False) as server:
+            with pytest.raises(tsudoi.BadRequest, match="plain is not allowed here"):
+                await create(server, settings=PLAIN)
+
+    run(story)
+
+
+def test_refusals_of_the_handshake() -> None:
+    async def story() -> None:
+        async with sealed_server() as server:
+            with pytest.raises(tsudoi.RoomNotFound):
+                await join(server)
+            async with await create(server):
+                with pytest.raises(tsudoi.RoomExists):
+                    await create(server)
+
+    run(story)
+
+
+def test_without_the_library_the_error_names_it_and_plain_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with sealed_server(tls=False, suites=("plain",)) as server:
+            for name in [name for name in sys.modules if name.startswith("cryptography")]:
+                monkeypatch.delitem(sys.modules, name)
+            monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+            with pytest.raises(tsudoi.ClientError, match="pip install cryptography"):
+                await create(server)
+            async with await create(server, settings=PLAIN) as alice:
+                assert await alice.say("hello") == 1
+
+    run(story)
+
+
+def test_the_language_of_the_servers_words() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server, settings=replace(QUICK, language="ja")):
+            assert server.requests[0]["language"] == "ja"
+            assert server.requests[0]["suites"] == ["aes-128-gcm", "chacha20-poly1305"]
+
+    run(story)
+
+
+def test_the_rooms_are_listed_by_tls_too() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, await create(server):
+            assert await tsudoi.rooms(server=server.address, dialect="tsudoi-2", settings=QUICK) == ["部屋"]
+
+    run(story)

@@ -1,0 +1,192 @@
+"""Enter rooms, and list them."""
+
+import importlib.util
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+from tsudoi import errors
+from tsudoi.net.chat import ChatClient
+from tsudoi.net.datagram_chat import DatagramChat
+from tsudoi.net.roaming import Address, addresses_of
+from tsudoi.net.sealed_chat import SealedChat
+from tsudoi.net.sockets import Line, UdpChannel, connected, reason
+from tsudoi.net.trust import connected_sealed
+from tsudoi.protocol import names
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import DIALECTS, TSUDOI
+from tsudoi.protocol.client.reply_decoder import Refused
+from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.errors import InvalidName
+from tsudoi.protocol.sealed.suites import PLAIN, SEALED
+from tsudoi.sealed_entry import EnterSealed
+from tsudoi.server_address import Server
+from tsudoi.session import Enter, JoinList, ListRooms, lists_first
+from tsudoi.settings import Settings
+
+TSUDOI_2 = replace(TSUDOI, name="tsudoi-2")
+"""The dialect of version 2, as far as its texts go."""
+ALL_DIALECTS = {TSUDOI_2.name: TSUDOI_2, **DIALECTS}
+DEFAULT_DIALECT = TSUDOI.name
+DEFAULT_SERVER = Server()
+DEFAULT_SETTINGS = Settings()
+
+
+async def create(
+    room: str,
+    *,
+    name: str = "",
+    server: Server = DEFAULT_SERVER,
+    dialect: str = DEFAULT_DIALECT,
+    password: str | None = None,
+    signed_token: str | None = None,
+    settings: Settings = DEFAULT_SETTINGS,
+) -> ChatClient:
+    """Create a room and join it as its host: the room closes when the host leaves.
+
+    Args:
+        room: its name.
+        name: yours; may be left out if a signed token has it.
+        dialect: the dialect to speak. `tsudoi-2` is version 2 of the protocol: messages are encrypted, and come in
+            order, exactly once. All others are for servers, and for tests of servers, that do not speak it.
+        password: the room's.
+        signed_token: a token with your name, signed by a website that the server trusts; replaces the name.
+        settings: time-outs and limits.
+
+    Raises:
+        ClientError: RoomExists, ServerUnreachable, or another of `tsudoi.errors`.
+    """
+    return await _enter(Operation.CREATE, room, name, server, _dialect(dialect), password, settings, signed_token)
+
+
+async def join(
+    room: str,
+    *,
+    name: str = "",
+    server: Server = DEFAULT_SERVER,
+    dialect: str = DEFAULT_DIALECT,
+    password: str | None = None,
+    signed_token: str | None = None,
+    settings: Settings = DEFAULT_SETTINGS,
+) -> ChatClient:
+    """Join a room; see `create`.
+
+    Raises:
+        ClientError: RoomNotFound, WrongPassword, ServerUnreachable, or another of `tsudoi.errors`.
+    """
+    return await _enter(Operation.JOIN, room, name, server, _dialect(dialect), password, settings, signed_token)
+
+
+async def rooms(
+    *, server: Server = DEFAULT_SERVER, dialect: str = DEFAULT_DIALECT, settings: Settings = DEFAULT_SETTINGS
+) -> list[str]:
+    """Return the names of the server's rooms.
+
+    Raises:
+        NotInDialect: the dialect has no way to ask.
+        ClientError: ServerUnreachable, or another of `tsudoi.errors`.
+    """
+    profile = _dialect(dialect)
+    if not profile.lists_rooms and not profile.join_lists_rooms:
+        raise errors.NotInDialect(f"{profile.name} has no way to ask for the rooms")
+    listing = ListRooms() if profile.lists_rooms else JoinList(profile)
+    async with _way(profile, settings)(server, settings) as line:
+        await line.converse(listing, settings)
+    if isinstance(listing, JoinList) and isinstance(listing.result, Refused):
+        raise errors.refusal(listing.result.status, listing.result.reason, "")
+    return listing.rooms or []
+
+
+def _dialect(name: str) -> Dialect:
+    try:
+        return ALL_DIALECTS[name]
+    except KeyError:
+        raise errors.NotInDialect(f"there is no dialect {name!r}; there are {', '.join(ALL_DIALECTS)}") from None
+
+
+async def _enter(
+    operation: Operation,
+    room: str,
+    name: str,
+    server: Server,
+    dialect: Dialect,
+    password: str | None,
+    settings: Settings,
+    signed_token: str | None,
+) -> ChatClient:
+    try:
+        room, name = names.room_name(room), names.user_name(name) if name or not signed_token else ""
+        f"{password}{signed_token}".encode()
+    except InvalidName as exc:
+        raise errors.InvalidName(str(exc)) from exc
+    except UnicodeEncodeError as exc:
+        raise errors.InvalidText("the password or the token has half a character (a lone surrogate)") from exc
+    if password is not None and dialect.password_key is None:
+        raise errors.NotInDialect(f"{dialect.name} has no passwords")
+    if dialect is TSUDOI_2:
+        return await _enter_sealed(operation, room, signed_token or name, server, password, settings)
+    if lists_first(dialect):
+        await rooms(server=server, dialect=dialect.name, settings=settings)
+    async with connected(server, settings) as line:
+        try:
+            udp = line.udp_beside(server.udp)
+        except OSError as exc:
+            raise errors.ServerUnreachable(f"no way to send to {server}: {reason(exc)}") from exc
+        try:
+            enter = Enter(dialect, operation, room, signed_token or name, password, udp.getsockname()[1])
+            await line.converse(enter, settings)
+            if isinstance(enter.result, Refused):
+                raise errors.refusal(enter.result.status, enter.result.reason, room)
+            assert enter.result is not None
+        except BaseException:
+            udp.close()
+            raise
+    assigned = enter.result.user or name
+    chat = DatagramChat(dialect, room, assigned, enter.result.token, server, settings)
+    await chat.open(await UdpChannel.open(udp, chat.received, chat.failed))
+    return chat
+
+
+async def _enter_sealed(
+    operation: Operation, room: str, name: str, server: Server, password: str | None, settings: Settings
+) -> ChatClient:
+    is_sealed = settings.security == "sealed"
+    if is_sealed and importlib.util.find_spec("cryptography") is None:
+        raise errors.ClientError(
+            "the library cryptography is not installed, and sealed messages need it: pip install cryptography"
+        )
+    enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
+    async with _way(TSUDOI_2, settings)(server, settings) as line:
+        await line.converse(enter, settings)
+        addresses = await _udp_addresses(line, server)
+    if isinstance(enter.result, Refused):
+        raise _refused(enter.result, server, room, is_sealed)
+    assert enter.result is not None
+    chat = SealedChat(TSUDOI_2, room, enter.result, addresses, server, settings)
+    await chat.open()
+    return chat
+
+
+def _way(dialect: Dialect, settings: Settings) -> Callable[[Server, Settings], AbstractAsyncContextManager[Line]]:
+    """Return how to connect: in version 2 by TLS, unless the user wants no seals."""
+    return connected_sealed if dialect is TSUDOI_2 and settings.security == "sealed" else connected
+
+
+async def _udp_addresses(line: Line, server: Server) -> list[Address]:
+    """Return the addresses for datagrams: first that which has answered, then the server's others."""
+    peer = line.writer.get_extra_info("peername")
+    first = (line.writer.get_extra_info("socket").family, (peer[0], server.udp, *peer[2:]))
+    return list(dict.fromkeys((first, *await addresses_of(server))))
+
+
+def _refused(refused: Refused, server: Server, room: str, is_sealed: bool) -> errors.ClientError:
+    if refused.status is not Status.BAD_REQUEST:
+        return errors.refusal(refused.status, refused.reason, room)
+    _, _, why = refused.reason.partition(": ")
+    if why:
+        return errors.refusal(refused.status, refused.reason, room)
+    # A server of version 1 says no more than that.
+    return errors.OtherVersion(
+        f"the server at {server} does not take version 2 of the protocol{'' if is_sealed else ' without seals'}: "
+        "the dialect tsudoi may work"
+    )

@@ -1,0 +1,231 @@
+"""A member in version 2 of the protocol: in order, exactly once; `tsudoi.protocol.sealed.client` decides."""
+
+import asyncio
+from random import SystemRandom
+
+from tsudoi import errors, events
+from tsudoi.events import LAST, Event, Kicked, Message, Renamed, RoomClosed, ServerAway, ServerBack, TimedOut
+from tsudoi.net.chat import ChatClient
+from tsudoi.net.line import Line
+from tsudoi.net.roaming import Address, RoamingSockets, addresses_of
+from tsudoi.pieces import command_in
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.sealed import client_events as sealed
+from tsudoi.protocol.sealed.client import SealedClient
+from tsudoi.protocol.sealed.grant import Grant
+from tsudoi.server_address import Server
+from tsudoi.session import SealedMembership
+from tsudoi.settings import Settings
+
+LEAVE_S = 1.0
+"""How long `leave` waits for the server's answer."""
+ASK_AGAIN_S = 1.5
+"""After which a list is asked for again: the answer to such a command is sent once, and may be lost."""
+
+
+class SealedChat(ChatClient):
+    """See `ChatClient`."""
+
+    def __init__(
+        self, dialect: Dialect, room: str, grant: Grant, addresses: list[Address], server: Server, settings: Settings
+    ) -> None:
+        """Use `tsudoi.create` or `tsudoi.join` instead."""
+        super().__init__(dialect, SealedMembership(dialect, room, grant.name), room, server, settings)
+        self._ask_again_s = ASK_AGAIN_S
+        self._loop = asyncio.get_running_loop()
+        self._core = SealedClient(grant, self._loop.time(), SystemRandom(), len(addresses))
+        self._sockets = RoamingSockets(addresses, self._received, self._moved, self._woken)
+        self._lines: dict[int, Line] = {}
+        """By number, those that are neither kept nor refused."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = asyncio.Event()
+        self._flushed = asyncio.Event()
+        self._is_silent = False
+
+    async def open(self) -> None:
+        """Begin; raise ServerUnreachable."""
+        await self._sockets.open()
+        self._core.tick(self._loop.time())
+        self._pump()
+
+    async def say(self, text: str) -> int | None:
+        """See `ChatClient`."""
+        self._check_text(text)
+        await self._wait_for_turn()
+        while len(self._lines) >= self._settings.lines_waiting and not self.closed:
+            self._flushed.clear()
+            await self._flushed.wait()
+        return await self._post(text).kept()
+
+    def post(self, text: str) -> Line:
+        """See `ChatClient`."""
+        self._check_text(text)
+        if len(self._lines) >= self._settings.lines_waiting:
+            raise errors.TooManyLines(f"{len(self._lines)} lines wait to be kept")
+        return self._post(text)
+
+    async def leave(self) -> None:
+        """Leave the room and close, when the lines that wait are kept; at the latest after `settings.flush_s`."""
+        if not self.closed:
+            try:
+                async with asyncio.timeout(self._settings.flush_s):
+                    while self._lines and not self.closed:
+                        self._flushed.clear()
+                        await self._flushed.wait()
+            except TimeoutError:
+                pass
+        if not self.closed:
+            self._core.leave(self._loop.time())
+            self._pump()
+            try:
+                async with asyncio.timeout(LEAVE_S):
+                    await self._ended.wait()
+            except TimeoutError:
+                pass
+        self._end()
+
+    async def vanish(self) -> None:
+        """See `ChatClient`."""
+        self._end()
+
+    def stop_keep_alives(self) -> None:
+        """See `ChatClient`; nothing at all is sent any more."""
+        self._is_silent = True
+
+    async def move(self, server: Server) -> None:
+        """See `ChatClient`."""
+        self._check_inside()
+        indices = [self._sockets.add(address) for address in await addresses_of(server)]
+        self.server = server
+        self._core.go_to(indices[0], len(self._sockets.addresses), self._loop.time())
+        self._pump()
+
+    @property
+    def waiting(self) -> int:
+        """How many lines are neither kept nor refused."""
+        return len(self._lines)
+
+    # --- the core ---
+
+    def _post(self, text: str) -> Line:
+        self._check_inside()
+        is_command = command_in(self._membership.as_taken(text)) is not None
+        number = self._core.say(text, self._loop.time(), is_command=is_command)
+        line = self._lines[number] = Line(text, number)
+        self._pump()
+        return line
+
+    def _received(self, data: bytes, server: int) -> None:
+        if not self.closed:
+            self._core.receive(data, self._loop.time(), server)
+            self.malformed = self._core.malformed
+            self._pump()
+
+    def _moved(self) -> None:
+        if not self.closed:
+            self._core.move(self._loop.time())
+            self._pump()
+
+    def _woken(self) -> None:
+        if not self.closed:
+            self._core.resume(self._loop.time())
+            self._pump()
+
+    def _tick(self) -> None:
+        self._timer = None
+        if not self.closed:
+            self._core.tick(self._loop.time())
+            self._pump()
+
+    def _pump(self) -> None:
+        """Carry out what the core wants."""
+        for datagram in self._core.datagrams_to_send():
+            if not self._is_silent:
+                self._sockets.send(datagram.data, datagram.server)
+        self.unreachable = self._sockets.failures
+        for event in self._core.events():
+            if not self.closed:
+                self._take(event)
+        at = None if self.closed else self._core.deadline
+        if self._timer is not None and (at is None or self._timer.when() != at):
+            self._timer.cancel()
+            self._timer = None
+        if at is not None and self._timer is None:
+            self._timer = self._loop.call_at(at, self._tick)
+
+    def _take(self, event: sealed.ClientEvent) -> None:
+        match event:
+            case sealed.Delivered(_, raw, number):
+                self._hear(raw, is_own=number is not None)
+            case sealed.Told(raw):
+                self._hear(raw, is_own=False)
+            case sealed.Kept(number, offset):
+                self._settle(number).keep(offset)
+            case sealed.Refused(number, text):
+                self._settle(number).refuse(text)
+            case sealed.Gap(first, last):
+                self._rename(self._core.name)
+                self._keep(events.Gap(first, last))
+            case sealed.Reset():
+                self._rename(self._core.name)
+                self._keep(events.Reset())
+            case sealed.Away():
+                self._keep(ServerAway(f"the server at {self.server} does not answer; what you say waits until it does"))
+            case sealed.Back(missed):
+                self._keep(ServerBack(missed))
+            case sealed.Ended():
+                self._ended.set()
+                if (last_event := _last_event(event, self.room)) is not None:
+                    self._offer(last_event)
+                    self._keep(last_event)
+                self._end()
+
+    def _settle(self, number: int) -> Line:
+        self._flushed.set()
+        return self._lines.pop(number)
+
+    def _hear(self, raw: bytes, *, is_own: bool) -> None:
+        try:
+            event = self._membership.receive(raw)
+        except MalformedMessage:
+            self.malformed += 1
+            return
+        if isinstance(event, Renamed) and event.name == self.name:
+            self._rename(event.to)
+        if is_own and isinstance(event, Message) and not self._settings.own_messages:
+            return
+        if not self._offer(event):
+            self._keep(event)
+        if isinstance(event, LAST):
+            self._end()
+
+    def _rename(self, name: str) -> None:
+        self.name = self._membership.user = name
+
+    def _end(self) -> None:
+        if self.closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sockets.close()
+        self._end_events()
+        self._ended.set()
+        for line in self._lines.values():
+            line.give_up(f"not in {self.room} any more; whether this was said is not known: {line.text[:50]}")
+        self._flushed.set()
+
+
+def _last_event(ended: sealed.Ended, room: str) -> Event | None:
+    """Return the event that tells why a membership has ended; None: by this client's own will."""
+    match ended.reason:
+        case "left":
+            return None
+        case "closed":
+            return RoomClosed(ended.text)
+        case "idle":
+            return TimedOut(ended.text)
+        case "gone":
+            return TimedOut(f"You are not in {room} any more. Join it again.")
+        case _:
+            return Kicked(ended.text, banned=ended.reason == "banned")

@@ -1,0 +1,112 @@
+"""Connections for version 2: TLS at the server's ordinary port, and whether its certificate is trusted.
+
+A certificate that this machine's authorities accept is trusted. Any other is trusted when it is the first that an
+address shows, and must stay the same from then on.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from ipaddress import ip_address
+
+from tsudoi.errors import OtherVersion, ServerNotTrusted, ServerUnreachable
+from tsudoi.net.known_servers import BY_AUTHORITY, KnownServers
+from tsudoi.net.sockets import Line, closing, connected, open_connection, reason, tls_context
+from tsudoi.server_address import Server
+from tsudoi.settings import Settings
+
+
+@asynccontextmanager
+async def connected_sealed(server: Server, settings: Settings) -> AsyncIterator[Line]:
+    """Connect by TLS, and close at the end.
+
+    The certificate of a server at this machine itself is not remembered: each that is started here has its own.
+
+    Raises:
+        ServerUnreachable: nothing answers.
+        ServerNotTrusted: the certificate is not the one that was seen before.
+        OtherVersion: the server speaks no TLS at this port, so it does not speak version 2.
+    """
+    if server.tls:
+        # The user asks for a certificate that an authority has signed.
+        async with connected(server, settings) as line:
+            yield line
+        return
+    async with closing(await _connect(server, settings), settings) as line:
+        yield line
+
+
+async def _connect(server: Server, settings: Settings) -> Line:
+    if _is_loopback(server.host):
+        return await _open(server, settings, verify=False)
+    servers = KnownServers(settings.known_servers)
+    known = servers.find(server.host, server.tcp)
+    if known is None or known == BY_AUTHORITY:
+        try:
+            line = await _open(server, settings, verify=True)
+        except ssl.SSLCertVerificationError as exc:
+            if known is not None:
+                raise ServerNotTrusted(
+                    _changed(server, servers, f"is not valid any more: {exc.verify_message}")
+                ) from exc
+        else:
+            if known is None:
+                servers.remember(server.host, server.tcp, BY_AUTHORITY)
+            return line
+    line = await _open(server, settings, verify=False)
+    seen = _fingerprint(line)
+    if known is None and not _is_loopback(line.writer.get_extra_info("peername")[0]):
+        servers.remember(server.host, server.tcp, seen)
+    if known in (None, seen):
+        return line
+    line.writer.close()
+    try:
+        return await _open(server, settings, verify=True)
+    except ssl.SSLCertVerificationError as exc:
+        raise ServerNotTrusted(_changed(server, servers, f"has changed: it is {_short(seen)} now")) from exc
+
+
+async def _open(server: Server, settings: Settings, *, verify: bool) -> Line:
+    context = tls_context(server.tls_ca)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(settings.connect_timeout_s):
+            return Line(*await open_connection(server, context))
+    except TimeoutError as exc:
+        raise ServerUnreachable(f"no server answers at {server} within {settings.connect_timeout_s:g} s") from exc
+    except ssl.SSLCertVerificationError:
+        raise
+    except (ssl.SSLError, ConnectionResetError, EOFError) as exc:
+        raise OtherVersion(
+            f"the server at {server} does not speak TLS there, so it knows version 1 of the protocol only: "
+            "without seals, the dialect tsudoi may work"
+        ) from exc
+    except (OSError, UnicodeError) as exc:
+        raise ServerUnreachable(f"no server answers at {server}: {reason(exc)}") from exc
+
+
+def _fingerprint(line: Line) -> str:
+    certificate = line.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return sha256(certificate or b"").hexdigest()
+
+
+def _changed(server: Server, servers: KnownServers, how: str) -> str:
+    return (
+        f"the certificate of {server} {how}. Somebody may be in between, or the server was set up anew: "
+        f"ask its operator, and only then remove its line from {servers.path}"
+    )
+
+
+def _short(fingerprint: str) -> str:
+    return f"SHA-256 {fingerprint[:16]}…"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
