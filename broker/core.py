@@ -13,7 +13,7 @@ from tsudoi.protocol.errors import MalformedMessage
 from . import news
 from .config import Limits
 from .counters import Counters
-from .rooms import commands, rejoins
+from .rooms import commands, rejoins, stream_lines
 from .rooms.directory import Changes, Directory
 from .rooms.gateway_leases import Gateway, Gateways
 from .rooms.handovers import Handovers
@@ -275,8 +275,12 @@ class Core:
                 commands.execute(directory, member, received_text(item.text), moment.wall_ms)
             elif kind == EntryKind.LOCKED:
                 return commands.lock(directory, member, item.text, moment.wall_ms)
+            elif item.code and not stream_lines.is_next(member, item.code, item.after):
+                return False
             elif not member.muted_until_ms or not commands.is_muted(directory, member, moment.wall_ms):
-                directory.say(member, received_text(item.text), moment.wall_ms)
+                directory.say(member, received_text(item.text), moment.wall_ms, number=item.code)
+                if item.code:
+                    directory.note_number(member, item.code)
             return True
         if member.gateway != peer:
             return False

@@ -86,10 +86,12 @@ def configure(context: click.Context) -> Config:
     web = tuple(listener for listener in config.web if listener is not None)
     tls_webhooks = any(webhook.tls for webhook in config.webhook)
     tls_web = any(listener.tls for listener in web)
-    if bool(listeners or tls_webhooks or tls_web) != bool(certificate and key) or bool(certificate) != bool(key):
-        other = "--webhook with tls=on" if tls_webhooks else "--web with tls=on" if tls_web else "--tls"
+    uses_tls = bool(listeners or tls_webhooks or tls_web)
+    if (uses_tls and not (certificate and key)) or bool(certificate) != bool(key):
+        other = "--webhook with tls=on" if tls_webhooks else "--web with tls=on" if tls_web else ""
         what = "--tls" if listeners else other
-        raise click.UsageError(f"{what}, --tls-cert and --tls-key need each other")
+        needs = "--tls-cert and --tls-key need each other"
+        raise click.UsageError(f"{what}, {needs}" if what else needs)
     if config.webhook and not config.verifies:
         raise click.UsageError(
             "--webhook needs --auth-key or --auth-secret, the file with what its tokens are signed with"

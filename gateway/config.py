@@ -295,6 +295,10 @@ class Settings:
         " `classic`.",
     )
     language: Literal["en", "ja"] = setting("en", "The language of the server's own texts in rooms: `en` or `ja`.")
+    plain: bool = setting(
+        False,
+        "Clients of version 2 may do without seals (the suite `plain`) from everywhere, not only from this machine.",
+    )
     auth: Literal["off", "optional", "required"] = "off"
     """Whether a signed token may, or must, stand for a name; off without a key to verify it."""
 
@@ -381,6 +385,13 @@ class Config:
         flag="--tls-cert",
     )
     tls_key: Path | None = setting(None, "The certificate's key (PEM, mode 0600, no passphrase).")
+    session_secret: Path | None = setting(
+        None,
+        'The file with the secret that keys of sessions are derived from (PROTOCOL.md, "Version 2"); gateways with the'
+        " same file take over each other's sessions. Made when it is missing, and beside it a certificate, for clients"
+        " that speak TLS at a `--tcp` if there is no `--tls-cert`. By default `session-secret` in `--data` without"
+        " `--broker`, else none: then other gateways, and later runs of this one, can not serve its sessions.",
+    )
     udp: tuple[Listener, ...] = setting(
         ("0.0.0.0:9002",),
         "Where clients chat; may be given several times. Addresses as for `--tcp`.",
@@ -480,6 +491,11 @@ class Config:
     def verifies(self) -> bool:
         """Whether signed tokens are verified."""
         return bool(self.auth_key or self.auth_secret)
+
+    @property
+    def session_file(self) -> Path | None:
+        """The file with the secret for sessions; None: there is none."""
+        return self.session_secret or (None if self.broker else self.data / "session-secret")
 
     @property
     def tls(self) -> TlsFiles | None:

@@ -8,6 +8,9 @@ TOKEN_REFUSED = "token_refused"
 """Refused because a signed token is wrong or missing."""
 WEBHOOK_STATUSES = (200, 400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 431, 501, 503)
 """Of answers to webhooks."""
+SEALED_DROPS = ("malformed", "unknown", "forged", "replayed")
+"""Why a packet of version 2 is dropped: it is none; its session is none of this service's; it can not be opened; its
+count has come already, or one that is much higher."""
 OUTCOMES = (*(status.name.lower() for status in Status if status is not Status.OK), TOKEN_REFUSED)
 
 
@@ -81,6 +84,18 @@ class Counters:
     """Connections closed or not served because there were too many."""
     web_slow: int = 0
     """Clients closed because too much waited for them."""
+    # Version 2.
+    sealed_opened: int = 0
+    """Packets that were opened."""
+    sealed_dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEALED_DROPS, 0))
+    """Reason → packets that were not."""
+    sealed_retries: int = 0
+    """Cookies that were sent."""
+    sealed_resumes: int = 0
+    sealed_wants: int = 0
+    """Times that a member wanted entries again."""
+    sealed_repeats: int = 0
+    """Bodies that were sent again because a burst had ended."""
     # Connections and handshakes.
     handshakes_admitted: int = 0
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))

@@ -51,7 +51,7 @@ def test_every_counter_of_the_gateway_is_told(tmp_path: Path) -> None:
         service = Service(Config(tcp=(listener,), udp=(listener,), data=Path("unused")), [f"ipc://{tmp_path}/b"])
         rows = gateway_metrics.rows(service)
         check_labels(rows)
-        by_label = service.counters.refusals, service.counters.webhook_answers
+        by_label = service.counters.refusals, service.counters.webhook_answers, service.counters.sealed_dropped
         for counted in by_label:
             for label in counted:
                 before = numbers(rows)

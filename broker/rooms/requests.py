@@ -75,7 +75,7 @@ class Requests:
                 case backbone.Create() as body:  # or Join, which has the same fields
                     self._enter(peer, request, body, wall_ms)
                 case backbone.Resume() as resume:
-                    self._resume(peer, request.id, resume, moment.now)
+                    self._resume(peer, request.id, resume, moment.now, wall_ms)
                 case backbone.Reconcile(known):
                     self._reply(peer, request.id, self._ownership.reconcile(peer, known))
                 case backbone.HashPassword() as asked:
@@ -147,8 +147,9 @@ class Requests:
         if member is None:
             name = names.room_name(body.room)
             room = directory.find(name) if isinstance(body, backbone.Join) else None
-            self._check_ban(room.id if room else EVERYWHERE, body, wall_ms)
-            user, row = names.user_name(body.user), _member_row(peer, body)
+            user = names.user_name(body.user)
+            self._check_ban(room.id if room else EVERYWHERE, user, body.ip, body.options, wall_ms)
+            row = _member_row(peer, body)
             if room is not None:
                 if room.password_hash and not self._opens(room, peer, request, body):
                     return
@@ -198,13 +199,12 @@ class Requests:
         if not body.options & MemberOptions.SHARED_ADDRESS:
             self._known.note_right_from(stored, rate_key(body.ip))
 
-    def _check_ban(self, room: int, body: backbone.Create, wall_ms: int) -> None:
-        """Raise Banned if this user may not join the room, InvalidName if the name is invalid."""
-        bans, name = self._directory.bans_and_mutes, names.user_name(body.user)
-        is_shared = bool(body.options & MemberOptions.SHARED_ADDRESS)
-        if bans.until(EVERYWHERE, RestrictionKind.BAN, name, body.ip, wall_ms, is_shared):
+    def _check_ban(self, room: int, name: names.UserName, ip: str, options: int, wall_ms: int) -> None:
+        """Raise Banned if a user of this name and IP address may not be in the room."""
+        bans, is_shared = self._directory.bans_and_mutes, bool(options & MemberOptions.SHARED_ADDRESS)
+        if bans.until(EVERYWHERE, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
             raise Banned("you are banned from this server")
-        if bans.until(room, RestrictionKind.BAN, name, body.ip, wall_ms, is_shared):
+        if bans.until(room, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
             raise Banned("you are banned from this room")
 
     def _find_moderator(self, peer: str, member_id: int, room_id: int, wall_ms: int) -> Member | None:
@@ -242,12 +242,14 @@ class Requests:
             answer = backbone.Posted(sender, room.epoch, room.last, True)
         self._reply(peer, request.id, answer)
 
-    def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float) -> None:
+    def _resume(self, peer: str, request_id: int, resume: backbone.Resume, now: float, wall_ms: int) -> None:
         member = self._directory.by_token.get(resume.token_hash)
         if member is None:
             self._refuse(peer, request_id, Status.ROOM_NOT_FOUND)
-        else:
-            self._handovers.resume(peer, request_id, member, resume, now)
+            return
+        if resume.checks_bans:
+            self._check_ban(member.room.id, member.name, resume.ip, member.options, wall_ms)
+        self._handovers.resume(peer, request_id, member, resume, now)
 
     def _decline(self, peer: str, request_id: int, exc: PeerError) -> None:
         """Refuse a request, with an explanation if the status is not enough."""

@@ -1,16 +1,23 @@
-"""Decide on lines of members that are served over a stream; PROTOCOL.md, "WebSocket".
+"""Decide on lines that clients number; PROTOCOL.md, "WebSocket", and "Version 2".
 
-Their clients number what they send, and send it again when they do not know whether it was kept. The number of a
-member's last line is kept in the same commit as the line.
+They send a line again when they do not know whether it was kept. The number of a member's last line is kept in the same
+commit as the line.
 """
 
 from tsudoi.protocol.backbone import MUTED, Posted, Say
+from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import Muted, PeerError, RoomNotFound
 
 from . import commands
 from .directory import Directory
 from .received_text import received_text
 from .room_and_member import Member
+
+
+class LineMissing(PeerError):
+    """The line before this one is not kept: the gateway must not know so, and will not for long."""
+
+    status = Status.BUSY
 
 
 def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_ms: int) -> Posted:
@@ -20,6 +27,7 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
         RoomNotFound: the member is not there, or not this gateway's; or its room is closed.
         Muted: the member is muted.
         PeerError: the text is empty, or its number is lower than that of a line before it.
+        LineMissing: the line before it is not kept.
     """
     if member is None or member.room.id != line.room or member.room.closed_ms:
         raise RoomNotFound
@@ -27,13 +35,17 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
         raise RoomNotFound
     room, number = member.room, line.number
     if number and number <= member.rare.said:
-        if number == member.rare.said:
+        if number == member.rare.said or line.after is not None:
             return Posted(member.name, room.epoch, 0, True)
         raise PeerError("a line with a higher number is kept already: numbers must grow")
+    if line.after is not None and not is_next(member, number, line.after):
+        raise LineMissing  # the line before it is not kept here
     text = received_text(line.text)
-    if not text:
+    if not text and not (line.is_command and line.after is not None):
         raise PeerError("the text is empty")
-    if line.is_command:
+    if not text:
+        pass  # it was answered by the gateway
+    elif line.is_command:
         commands.execute(directory, member, text, wall_ms)
     elif commands.is_muted(directory, member, wall_ms):
         raise Muted(MUTED)
@@ -43,3 +55,8 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
     if number and directory.members.get(member.id) is member:
         directory.note_number(member, number)
     return Posted(member.name, room.epoch, room.last, True)
+
+
+def is_next(member: Member, number: int, after: int) -> bool:
+    """Return whether a line follows directly on the member's last line that is kept."""
+    return after == member.rare.said < number

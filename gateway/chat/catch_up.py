@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
-from tsudoi.protocol.web.codes import Ending
 
 from ..counters import Counters
 from . import audience, backlog, render
@@ -22,7 +21,7 @@ from .outbound import Component
 from .replay_limiter import ReplayLimiter
 from .room_events import RoomEvents
 
-SendAnswer = Callable[[Member, CatchUpState, Replayed], None]
+SendAnswer = Callable[[Member, CatchUpState, Replayed, float], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -45,11 +44,11 @@ class CatchUp(Component):
         for member in list(room.waiting.values()):
             self._go_on(member, now)
 
-    def interrupt_streams(self, room: Room) -> None:
-        """Let a room's members with streams subscribe again, and so learn exactly what is lost to them."""
+    def interrupt_streams(self, room: Room, now: float) -> None:
+        """Let a room's members with streams come back with their positions, and so learn what is lost to them."""
         for member in list(room.members.values()):
             if member.stream is not None:
-                member.stream.end(member, Ending.INSUFFICIENT)
+                member.stream.interrupt(member, now)
 
     def join_live(self, room: Room) -> None:
         """Make the members live that have reached the room's position, before it advances."""
@@ -99,19 +98,19 @@ class CatchUp(Component):
             if answer.epoch == 0:
                 self.closed_rooms.log_is_gone(room)
             elif answer.epoch == room.epoch:
-                send(member, state, answer)
+                send(member, state, answer, now)
                 if room.members.get(member.id) is member:
                     self._go_on(member, now)
 
         state.replaying = True
         self.out.ask(room.shard, question, now, answered)
 
-    def _send_history(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
-        self._send(member, backlog.history(answer.entries, state))
+    def _send_history(self, member: Member, state: CatchUpState, answer: Replayed, now: float) -> None:
+        self._send(member, backlog.history(answer.entries, state), member.cursor)
         state.history = 0
         member.options &= ~MemberOptions.HISTORY
 
-    def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed) -> None:
+    def _send_replay(self, member: Member, state: CatchUpState, answer: Replayed, now: float) -> None:
         """Send a member the entries that it has missed, up to its room's position."""
         room = member.room
         if answer.first > member.cursor + 1:
@@ -119,7 +118,7 @@ class CatchUp(Component):
             member.cursor = answer.first - 1
             self.fencing.reconcile(room.shard)
             if member.stream is not None:
-                member.stream.end(member, Ending.INSUFFICIENT)
+                member.stream.interrupt(member, now)
                 return
         begun = member.cursor
         missed: list[Entry] = []
@@ -130,29 +129,30 @@ class CatchUp(Component):
                 continue
             if entry.kind == EntryKind.LEFT and entry.member == member.id:
                 # It left before this gateway knew of its join.
-                self._send(member, missed)
+                self._send(member, missed, begun)
                 self.events.remove(member, entry)
                 return
             if entry.kind == EntryKind.CLOSED:
-                self._send(member, missed)
+                self._send(member, missed, begun)
                 self.closed_rooms.end_for(member, entry)
                 return
             is_own = entry.member == member.id and not member.dialect.echo and entry.kind in audience.BY_MEMBERS
             if not is_own and audience.hears(entry, member.id, member.options):
                 missed.append(entry)
             member.cursor = entry.offset
-        self._send(member, missed)
+        self._send(member, missed, begun)
         if state.limiter is not None:
             state.limiter.sent(member.cursor - begun)
 
-    def _send(self, member: Member, entries: list[Entry]) -> None:
+    def _send(self, member: Member, entries: list[Entry], begun: int) -> None:
+        """Send a member some entries: those that it gets of the offsets after `begun`, up to its cursor."""
         style, options = member.dialect.down, member.options
         rendered = (render.payload(entry, member.room.name, style, options, member.id) for entry in entries)
         payloads = [payload for payload in rendered if payload is not None]
         if payloads and member.address is not None:
             self.out.send_many(member.listener, member.address, payloads)
-        elif payloads and member.stream is not None:
-            member.stream.send(b"\n".join(payloads))
+        elif member.stream is not None and member.cursor > begun:
+            member.stream.send_entries(begun, member.cursor, payloads)
 
 
 def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:

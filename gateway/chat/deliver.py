@@ -3,6 +3,7 @@
 All live members of a room share the room's position, so an entry goes to all of them together and advances it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tsudoi.protocol.backbone import Answer, Entry, News, Positions, RoomPositions
@@ -36,6 +37,8 @@ class Deliver(Component):
     fencing: Fencing
     reports: DeliveryReports
     unknown_members: UnknownMembers
+    on_numbered: Callable[[Room, Entry, float], None] = lambda room, entry, now: None
+    """Is called with each message that has its client's own number, before it is delivered."""
 
     def __post_init__(self) -> None:
         self.gaps.advance = self._advance
@@ -86,6 +89,8 @@ class Deliver(Component):
                 room.last_not_joined = entry.offset
                 room.spoke_at = now
                 room.position, room.at_ms = entry.offset, entry.at_ms
+                if entry.code:
+                    self.on_numbered(room, entry, now)
                 continue
             if said:
                 self._deliver_messages(room, said)

@@ -3,6 +3,8 @@
 `process/service.py` calls this, and implements the components' `Outbound`.
 """
 
+import secrets
+
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Adopt, Cluster, Granted, Item, Release, Reply
 from tsudoi.protocol.errors import MalformedMessage
@@ -13,6 +15,13 @@ from ..join.rate_keys import RateKeys
 from ..link.routes import Routes, unpack_untrusted
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
+from ..sealed.keys import SECRET_SIZE, SessionKeys
+from ..sealed.receive import SealedReceiver
+from ..sealed.resuming import Resuming
+from ..sealed.saying import Saying
+from ..sealed.sender import Sender
+from ..sealed.silence import Silence
+from ..sealed.wants import Wants
 from .address_moves import AddressMoves
 from .broker_away import BrokerAway
 from .catch_up import CatchUp
@@ -45,9 +54,18 @@ class ChatCore:
     """The components of a gateway, connected to each other."""
 
     def __init__(
-        self, settings: Settings, routes: Routes, out: Outbound, counters: Counters, listeners: list[Bound]
+        self,
+        settings: Settings,
+        routes: Routes,
+        out: Outbound,
+        counters: Counters,
+        listeners: list[Bound],
+        keys: SessionKeys | None = None,
     ) -> None:
-        """Begin without members; `listeners` has an item for each UDP listener."""
+        """Begin without members.
+
+        `listeners` has an item for each UDP listener; `keys` are the service's, None: of this process alone.
+        """
         self.routes, self.counters = routes, counters
         routes.on_split = self._split
         self.members = members = Members()
@@ -77,7 +95,26 @@ class ChatCore:
         self.broker_away = BrokerAway(*shared, routes, fencing)
         self.streams = Streams(*shared, groups, catch_up, entering, closed, self.broker_away)
         self.speak = Speak(*shared, limits, commands, leaving)
-        receiver = Receiver(*shared, moves, limits, self.flooding, commands, leaving, self.unknown_tokens, long_texts)
+        # Members of version 2.
+        self.sealed_sender = sender = Sender(keys or SessionKeys([secrets.token_bytes(SECRET_SIZE)]), out, counters)
+        sender.streams = self.streams
+        silence = Silence(members.standstills)
+        resuming = Resuming(*shared, sender, self.streams, silence)
+        saying = Saying(*shared, self.speak, commands, leaving)
+        wants = Wants(*shared, fencing)
+        self.sealed = SealedReceiver(*shared, sender, resuming, saying, wants, leaving, silence)
+        self.deliver.on_numbered = saying.note_kept
+        receiver = Receiver(
+            *shared,
+            moves,
+            limits,
+            self.flooding,
+            commands,
+            leaving,
+            self.unknown_tokens,
+            long_texts,
+            self.sealed.handle_untrusted,
+        )
         # Inputs that one component takes as they are.
         self.handle_datagrams = receiver.handle_datagrams
         self.may_enter, self.join, self.enter = entering.may_enter, entering.join, entering.enter
@@ -165,3 +202,4 @@ class ChatCore:
         self.leaving.tick(now, self.routes.is_alive)
         self.deliver.tick(now)
         self.broker_away.tick(now)
+        self.sealed.tick(now)

@@ -1,8 +1,8 @@
 """The members and rooms that this gateway serves: their state, and the tables that find them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.backbone import Granted, shard_of
@@ -15,6 +15,10 @@ from ..listeners import sockaddr
 from .fair_share import FairShare
 from .replay_limiter import ReplayLimiter
 from .standstills import Standstills
+
+if TYPE_CHECKING:
+    from ..sealed.link import SealedLink
+    from ..sealed.numbered import NumberedLines
 
 NEVER = float("-inf")
 DISPLACED = b""
@@ -40,21 +44,23 @@ class Stream(Protocol):
     """The connection of a member that is served over a stream and not by datagrams."""
 
     @property
-    def write(self) -> Callable[[bytes], object]:
-        """What writes the bytes of a frame."""
-
-    @property
     def is_behind(self) -> bool:
         """Whether much waits already for the client to take it."""
 
     def send(self, payload: bytes) -> None:
         """Send one payload."""
 
+    def send_entries(self, after: int, to: int, payloads: Sequence[bytes]) -> None:
+        """Send what a member has missed of the entries after an offset, up to `to`."""
+
     def new_group(self) -> Recipients:
         """Return an empty group of streams of this kind."""
 
     def end(self, member: "Member", ending: Ending, why: str = "") -> None:
         """Tell the client that it is no longer in a member's room, and serve the member no more, if it did."""
+
+    def interrupt(self, member: "Member", now: float) -> None:
+        """Serve the member no more before its client comes back with its position, and so learns what is lost to it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +80,8 @@ class SenderState:
     """Until then its datagrams are ignored unread (`rate_limits`, `flooding`)."""
     warned_at: float = NEVER
     """When it was last warned that it sends too fast."""
+    numbered: "NumberedLines | None" = None
+    """Of version 2: the order of its lines."""
     held: list[str] | None = None
     """What it has sent after a command that is being prepared (`commands`): each line waits for its turn."""
 
@@ -125,7 +133,10 @@ class Member:
     leaving: bool = False
     """It leaves, or has been removed: its datagrams are ignored."""
     stream: Stream | None = None
-    """Of a member by WebSocket: its connection, while there is one. It has no address."""
+    """Of a member by WebSocket: its connection, while there is one. Of version 2: its link, while it is served. Neither
+    has an address here."""
+    sealed: "SealedLink | None" = None
+    """Of version 2: its session, once that is known here."""
 
     @property
     def is_reachable(self) -> bool:
@@ -227,6 +238,8 @@ class Members:
         self.standstills = Standstills()
         self.at_address: dict[bytes, Member] = {}
         """Address (`sockaddr.peer`) → the member that was located there last."""
+        self.by_session: dict[bytes, Member] = {}
+        """Members of version 2 by their sessions."""
         self._adopted: dict[bytes, Member] = {}
         """By the hash of the token, until a client has sent the token."""
 
@@ -296,6 +309,9 @@ class Members:
                 del table[member.token]
         self.unproven.pop(member.id, None)
         self.forget_address(member)
+        if member.sealed is not None:
+            self.by_session.pop(member.sealed.session, None)
+            member.sealed = None  # breaks the cycle
         if member.room.members.pop(member.id, None) and member.rate_key:
             self.rate_keys[member.rate_key] -= 1
             if not self.rate_keys[member.rate_key]:

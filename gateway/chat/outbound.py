@@ -37,6 +37,12 @@ class Outbound(Protocol):
     ) -> None:
         """Send datagrams as `fan_out` does, in order, each except to the member in the slot at the same place."""
 
+    def new_own_recipients(self) -> Recipients:
+        """Return an empty group of recipients for `send_each`."""
+
+    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
+        """Send datagrams from a UDP listener to a group of `new_own_recipients`, one to each slot from `start` on."""
+
     def block_flooders(self, program: Sequence[bytes]) -> None:
         """Let the kernel drop datagrams by this BPF program (`flood_filter`); empty: none."""
 
@@ -48,6 +54,12 @@ class Outbound(Protocol):
 
     def publish(self, shard: int, item: Item) -> bool:
         """Publish an item reliably and in order; return False if too many items wait to take a message or command."""
+
+    def published(self, shard: int) -> int:
+        """Return how many items were published to a shard since the start."""
+
+    def settled(self, shard: int) -> int:
+        """Return how many of these, the first ones, the broker has accepted."""
 
     def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
         """Ask the broker of a shard; `on_answer` is called once, with None if there is no broker in time."""

@@ -3,7 +3,7 @@
 Dropped datagrams are counted, and not answered except as PROTOCOL.md, "Datagrams", says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from tsudoi.protocol import names
@@ -16,6 +16,7 @@ from tsudoi.protocol.client.own_name import without_own_name
 from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
+from tsudoi.protocol.sealed.packets import is_packet
 
 from ..join.signed_tokens import without_token
 from .address_moves import AddressMoves
@@ -48,6 +49,8 @@ class Receiver(Component):
     leaving: Leaving
     unknown_tokens: UnknownTokens
     long_texts: LongTexts
+    sealed: Callable[[int, bytes, bytes, float], None]
+    """Takes the packets of version 2. No datagram of version 1 begins with the byte 0: no room's name is empty."""
 
     def __post_init__(self) -> None:
         self.unknown_tokens.receive = self.receive
@@ -59,6 +62,9 @@ class Receiver(Component):
         by_token, counters = self.members.by_token, self.counters
         for data, source in datagrams:
             counters.datagrams += 1
+            if data and not data[0] and is_packet(data):
+                self.sealed(listener, data, source, now)
+                continue
             try:
                 room_name, token, text = parse_untrusted(data)
             except MalformedMessage:

@@ -15,6 +15,7 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase, phrase, unpack_arguments
 from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.sealed.lines import member_number
 from tsudoi.protocol.web import replies
 
 _LEFT: dict[int, tuple[Phrase, Phrase]] = {
@@ -46,6 +47,10 @@ def payload(entry: Entry, room: str, style: DownStyle, options: int, member: int
     """
     if style.form is DownForm.WEB:
         return web_publication(entry, room, options, member)
+    if style.form is DownForm.SEALED:
+        if entry.kind == EntryKind.SAID:
+            return sealed_message(entry)
+        style = downlink_encoder.NATIVE
     japanese = bool(options & MemberOptions.JAPANESE)
     kind, n = entry.kind, entry.offset
     if kind == EntryKind.SAID:
@@ -73,7 +78,17 @@ def message(entry: Entry, room: str, style: DownStyle) -> bytes:
     """Return the datagram, or the push, for an entry of the kind SAID: faster than `payload`."""
     if style.form is DownForm.WEB:
         return web_publication(entry, room, 0) or b""
+    if style.form is DownForm.SEALED:
+        return sealed_message(entry)
     return downlink_encoder.encode_message(style, room, entry.offset, entry.sender, entry.text)
+
+
+def sealed_message(entry: Entry) -> bytes:
+    """Return the line of version 2 for an entry of the kind SAID. It is not cut: a body may have more bytes."""
+    if entry.code:
+        said = {"n": entry.offset, "from": entry.sender, "text": entry.text, "number": entry.code}
+        return msgspec.json.encode(said | {"by": member_number(entry.member)})
+    return msgspec.json.encode({"n": entry.offset, "from": entry.sender, "text": entry.text})
 
 
 def web_publication(entry: Entry, room: str, options: int, member: int = 0) -> bytes | None:

@@ -6,6 +6,7 @@ for the answer, and repeats the line with the same number where none comes. What
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tsudoi.protocol.backbone import MUTED, Answer, Posted, Refused, Say
 from tsudoi.protocol.client.datagram import MAX_UP
@@ -20,6 +21,7 @@ from tsudoi.protocol.web.codes import Error
 
 from .commands import Commands
 from .leave import Leaving
+from .long_texts import SURELY_WHOLE
 from .members import Member
 from .outbound import Component
 from .rate_limits import RateLimits
@@ -31,6 +33,27 @@ OnOutcome = Callable[[Posted | None, Error, str], None]
 """Called once: with the broker's answer; or with None, the error and its words."""
 
 
+class Refusal(NamedTuple):
+    """Why a line is not said."""
+
+    code: Error
+    why: str
+
+
+def text_of(raw: str) -> str:
+    """Return the text of a line, as it is said."""
+    return bound_lines(clean(raw)).rstrip("\n")
+
+
+def as_command(member: Member, text: str) -> tuple[bool, str]:
+    """Return whether a text is a command, and the text that is said or carried out."""
+    if text[:1] not in SLASHES or not member.options & MemberOptions.COMMANDS:
+        return False, text
+    if escaped := escaped_text(text):
+        return False, escaped
+    return True, text
+
+
 @dataclass(slots=True, eq=False)
 class Speak(Component):
     """Decides on lines."""
@@ -40,40 +63,55 @@ class Speak(Component):
     leaving: Leaving
 
     def say(self, member: Member, raw: str, number: int, now: float, on_outcome: OnOutcome) -> None:
-        """Say a text, or carry out a command."""
-        sender = member.sender_state()
-        text = bound_lines(clean(raw)).rstrip("\n")
-        if not text.strip():
-            on_outcome(None, Error.BAD_REQUEST, "the text is empty")
-        elif len(text.encode()) > MAX_TEXT or not fits_every_form(member.room.name, member.name, text):
-            on_outcome(None, Error.BAD_REQUEST, f"the text is too long, {MAX_TEXT} bytes at most are said: shorten it")
-        elif sender.muted_until > now or not self.limits.allows_message(member, sender, now):
-            self.counters.rate_limited += sender.muted_until > now
-            on_outcome(None, Error.TOO_MANY, "too fast: nothing was said, send it again later")
-        elif sender.held is not None:
-            on_outcome(None, Error.INTERNAL, "busy with your last command: send it again")
+        """Say a text, or carry out a command, of a client that waits for the outcome."""
+        text = text_of(raw)
+        if (refusal := self.refusal(member, text, now)) is not None:
+            on_outcome(None, *refusal)
         elif text in member.dialect.leave_words:
             self.leaving.leave(member, LeaveReason.LEFT, now)
             on_outcome(Posted(member.name, member.room.epoch, 0, True), Error.INTERNAL, "")
         else:
             self._take(member, text, number, now, on_outcome)
 
+    def refusal(self, member: Member, text: str, now: float) -> Refusal | None:
+        """Count a line, and return why it is refused; None: it is not."""
+        sender = member.sender_state()
+        if not text.strip():
+            return Refusal(Error.BAD_REQUEST, "the text is empty")
+        size = len(text.encode())
+        if size > MAX_TEXT or (size > SURELY_WHOLE and not fits_every_form(member.room.name, member.name, text)):
+            words = f"the text is too long, {MAX_TEXT} bytes at most are said: shorten it"
+            return Refusal(Error.BAD_REQUEST, words)
+        if sender.muted_until > now or not self.limits.allows_message(member, sender, now):
+            self.counters.rate_limited += sender.muted_until > now
+            return Refusal(Error.TOO_MANY, "too fast: nothing was said, send it again later")
+        if sender.held is not None:
+            return Refusal(Error.INTERNAL, "busy with your last command: send it again")
+        return None
+
     def _take(self, member: Member, text: str, number: int, now: float, on_outcome: OnOutcome) -> None:
-        is_command = text[0] in SLASHES and bool(member.options & MemberOptions.COMMANDS)
-        if is_command and (escaped := escaped_text(text)):
-            is_command, text = False, escaped
+        is_command, text = as_command(member, text)
         if is_command:
             if self.commands.is_answered_here(text):
                 self.commands.take(member, text, now)
                 on_outcome(Posted(member.name, member.room.epoch, 0, True), Error.INTERNAL, "")
                 return
-            if not self.limits.allows_command(member, 1.0, now):
-                on_outcome(None, Error.TOO_MANY, "too many commands: it was not carried out, send it again later")
+            if (refusal := self.command_refusal(member, now)) is not None:
+                on_outcome(None, *refusal)
                 return
-            self.counters.commands += 1
-        self._ask(member.room.shard, Say(member.room.id, member.id, text, is_command, number), now, on_outcome)
+        self.ask(member.room.shard, Say(member.room.id, member.id, text, is_command, number), now, on_outcome)
 
-    def _ask(self, shard: int, line: Say, now: float, on_outcome: OnOutcome) -> None:
+    def command_refusal(self, member: Member, now: float) -> Refusal | None:
+        """Count a command for the broker, and return why it is refused; None: it is not."""
+        if not self.limits.allows_command(member, 1.0, now):
+            words = "too many commands: it was not carried out, send it again later"
+            return Refusal(Error.TOO_MANY, words)
+        self.counters.commands += 1
+        return None
+
+    def ask(self, shard: int, line: Say, now: float, on_outcome: OnOutcome) -> None:
+        """Ask the broker to keep a line, or to carry it out."""
+
         def answered(answer: Answer | None, _: float) -> None:
             match answer:
                 case Posted():

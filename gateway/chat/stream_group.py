@@ -6,8 +6,10 @@ changes, and before anything is sent to one member alone. So each stream has all
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol, cast
 
-from .members import Member, Recipients
+from .collecting import Collecting
+from .members import Member, Stream
 
 MAX_COLLECTED = 65_536
 """Bytes that are collected at most: a repaired gap must not become one frame of megabytes."""
@@ -36,7 +38,15 @@ class PendingGroups:
             group.flush()
 
 
-class StreamGroup(Recipients):
+class FrameStream(Stream, Protocol):
+    """A stream of frames, which may be the same bytes for many."""
+
+    @property
+    def write(self) -> Callable[[bytes], object]:
+        """What writes the bytes of a frame."""
+
+
+class StreamGroup(Collecting):
     """Streams that get the same payloads."""
 
     __slots__ = ("_payloads", "_pending", "_size", "_writes")
@@ -54,9 +64,8 @@ class StreamGroup(Recipients):
 
     def add(self, member: Member, address: bytes) -> None:
         """Add a member that has a stream."""
-        assert member.stream is not None
         self.flush()
-        self._writes[member.id] = member.stream.write
+        self._writes[member.id] = cast(FrameStream, member.stream).write
 
     def remove(self, member: Member) -> None:
         """Remove a member."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.names import hash_token
-from tsudoi.protocol.web.codes import Ending
 
 from . import render
 from .leave import LEAVING_S, Leaving
@@ -79,7 +78,7 @@ class UnknownMembers(Component):
         removed = self._removed.get(token_hash)
         if removed is not None and removed.member.address == source and now - removed.told_at >= TELL_AGAIN_S:
             removed.told_at = now
-            self._tell(removed.member)
+            self._tell(removed.member, now)
 
     def _remove(self, room: Room, member_id: int, now: float) -> None:
         if (member := room.members.get(member_id)) is None:
@@ -89,13 +88,13 @@ class UnknownMembers(Component):
         self._removed[hash_token(member.token) if is_known else member.token] = _Removed(member, now)
         drop_oldest(self._removed, REMOVED)
         if member.source != DISPLACED:
-            self._tell(member)
+            self._tell(member, now)
         self.leaving.drop(member)
 
-    def _tell(self, member: Member) -> None:
+    def _tell(self, member: Member, now: float) -> None:
         if member.stream is not None:
             # Its client subscribes again, and so joins as a new member.
-            member.stream.end(member, Ending.INSUFFICIENT)
+            member.stream.interrupt(member, now)
             return
         for payload in render.lost_membership(member.room.name, member.dialect, member.options):
             self.send_to(member, payload)

@@ -5,12 +5,13 @@ may follow; PROTOCOL.md, "Handshake".
 """
 
 from enum import Enum, auto
+from typing import Any
 
 import msgspec
 
 from tsudoi.protocol import names
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
-from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS
+from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI, TSUDOI_2
 from tsudoi.protocol.client.handshake import (
     PORT,
     Request,
@@ -61,6 +62,8 @@ class Entered(msgspec.Struct, frozen=True):
     room: str
     user: str
     token: str
+    session: dict[str, Any] | None = None
+    """Of version 2: what its client is told instead of the token."""
 
 
 class Declined(msgspec.Struct, frozen=True):
@@ -111,6 +114,9 @@ class AskToEnter(msgspec.Struct, frozen=True):
     """In normal form; or a signed token, where these are accepted."""
     password: str | None
     port: int | None
+    suites: tuple[str, ...] = ()
+    """Of version 2: see `handshake.Request`; so is the next one."""
+    language: str = ""
 
 
 class Announce(msgspec.Struct, frozen=True):
@@ -312,6 +318,8 @@ class JoinConversation:
         self._keep(data)
         if self._listener_dialect == AUTO:
             self._dialect, self._rule = recognise(header, body, self._listed_before)
+        elif self._listener_dialect == TSUDOI.name:
+            self._dialect = TSUDOI_2 if recognise(header, body, False).dialect is TSUDOI_2 else TSUDOI
         if asks_for_rooms(header) and self._dialect.lists_rooms:
             self.state = State.AWAITING_LIST
             return [AskForRooms(alone=True)]
@@ -328,7 +336,18 @@ class JoinConversation:
         self._room = room
         room, user = names.room_name(room), self._user(request)
         self.state = State.AWAITING_GRANT
-        return [AskToEnter(self._dialect, request.operation, room, user, request.password, request.port)]
+        return [
+            AskToEnter(
+                self._dialect,
+                request.operation,
+                room,
+                user,
+                request.password,
+                request.port,
+                request.suites,
+                request.language,
+            )
+        ]
 
     def _user(self, request: Request) -> str:
         """Return the user's name in normal form, or the signed token in its place."""
@@ -370,7 +389,7 @@ class JoinConversation:
     def _grant(self, event: Entered) -> list[Command]:
         assert self._request is not None
         request, self._request = self._request, None
-        frames = encode_grant(self._dialect, request, event.room, event.user, event.token)
+        frames = encode_grant(self._dialect, request, event.room, event.user, event.token, event.session)
         send = Send(frames, self._dialect.pause_s)
         creates = request.operation is Operation.CREATE
         report = self._report(Outcome.CREATED if creates else Outcome.JOINED, event.room)

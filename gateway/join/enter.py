@@ -5,19 +5,23 @@ the rate of password attempts. The broker's directory decides the rest: it knows
 `now` is monotonic seconds, `wall_now` seconds since 1970.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
-from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused
-from tsudoi.protocol.client.dialects import WEB
+from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused, place_of
+from tsudoi.protocol.client.dialects import TSUDOI_2, WEB
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
-from tsudoi.protocol.names import hash_token
+from tsudoi.protocol.names import RoomName, hash_token
+from tsudoi.protocol.sealed.lines import member_number
 
 from ..chat.dispatch import ChatCore
 from ..chat.members import Member
 from ..config import Listener, Settings
 from ..counters import TOKEN_REFUSED, Counters
+from ..listeners import sockaddr
+from ..sealed.suite_choice import choose_suite
 from .conversation import AskToEnter, Declined, Entered
 from .password_attempts import PasswordAttempts, was_wrong
 from .quotas import Quotas, Verdict
@@ -52,8 +56,14 @@ class EntryRules:
 class Entry:
     """The requests to enter that a client makes on one connection; one at a time."""
 
-    def __init__(self, rules: EntryRules, listener: Listener, ip: str, verdict: Verdict) -> None:
+    def __init__(
+        self, rules: EntryRules, listener: Listener, ip: str, verdict: Verdict, *, is_secure: bool = False
+    ) -> None:
         """Begin for a connection from `ip` that was accepted with `verdict`."""
+        self.is_secure = is_secure
+        """Nobody between reads what the client is told."""
+        self._session: bytes | None = None
+        """Of version 2."""
         self._rules = rules
         self._listener = listener
         self._ip = ip
@@ -92,6 +102,13 @@ class Entry:
             return None
         if self._verdict is Verdict.ANSWER_BUSY:
             return Declined(Status.BUSY, close=True)
+        suite = ""
+        if request.dialect is TSUDOI_2:
+            suite, why = choose_suite(
+                request.suites, rules.core.sealed_sender.keys.suites, self.is_secure, self._may_be_plain
+            )
+            if not suite:
+                return Declined(Status.BAD_REQUEST, why)
         if creates and not rules.quotas.may_create(self._ip, now):
             return Declined(Status.BUSY)
         if not rules.core.may_enter(self._ip, request.room, now):
@@ -106,11 +123,19 @@ class Entry:
             user, password, rights = identity.user, identity.password, int(identity.rights)
         is_guess = bool(password) and not creates
         known_only = is_guess and not rules.passwords.begin(self._ip, request.room, user, now)
-        options = rules.settings.options(self._listener, request.dialect)
+        listener = self._listener
+        if request.language:
+            listener = replace(listener, language=cast(Literal["en", "ja"], request.language))
+        options = rules.settings.options(listener, request.dialect)
         if not rules.rate_keys.of(self._ip):
             options |= MemberOptions.SHARED_ADDRESS
-        if rules.settings.history and not creates and request.dialect is not WEB:
+        if rules.settings.history and not creates and request.dialect not in (WEB, TSUDOI_2):
             options |= MemberOptions.HISTORY
+        self._session = None
+        if suite:
+            keys, room = rules.core.sealed_sender.keys, request.room
+            self._session = keys.new(suite, place_of(RoomName(room)), rules.tokens.steering(room))
+            token = keys.token(self._session)
         self._token = token or rules.tokens.new(request.room)
         self._pending = (Create if creates else Join)(
             request.room,
@@ -145,7 +170,26 @@ class Entry:
         # Entries that the room gets from now on reach the member even if this gateway's subscription to the room
         # begins later: the missing ones show as a gap, which is repaired from the log.
         self._member = self._undelivered = rules.core.join(answer, self._token.encode(), now)
-        return Entered(answer.room_name, answer.user, self._token)
+        return Entered(answer.room_name, answer.user, self._token, self._begin_session(answer))
+
+    @property
+    def _may_be_plain(self) -> bool:
+        return self._rules.settings.plain or sockaddr.is_loopback(sockaddr.parse_ip(self._ip.partition("%")[0]))
+
+    def _begin_session(self, granted: Granted) -> dict[str, Any] | None:
+        """Return what the client of a session is told; None if it has none."""
+        session, member = self._session, self._member
+        if session is None or member is None:
+            return None
+        self._rules.core.sealed.enter(member, session)
+        keys = self._rules.core.sealed_sender.keys
+        about: dict[str, Any] = {"session": session.hex(), "suite": keys.suite_of(session)}
+        secret = {"up": keys.key(session, up=True), "down": keys.key(session, up=False)}
+        for name, key in (secret | {"check": keys.check_key(session)}).items():
+            if key:
+                about[name] = key.hex()
+        position = {"epoch": granted.epoch, "offset": granted.offset}
+        return {**about, "name": granted.user, "member": member_number(granted.member), **position}
 
     def announce(self, address: bytes | None, now: float, is_guess: bool = False) -> None:
         """Send the member's datagrams to an address of its client's host (`sockaddr.beside`), if there is one.

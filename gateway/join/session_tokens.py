@@ -42,8 +42,20 @@ class SessionTokens:
         token = secrets.token_hex(16)
         if room in self._large:
             return token
-        prefixes = self._prefixes.get(zlib.crc32(room.encode(errors="replace")) % self._workers)
+        prefixes = self._prefixes.get(self._worker_of_room(room))
         return secrets.choice(prefixes) + token[2:] if prefixes else token
+
+    def steering(self, room: str) -> int:
+        """Return a byte for a session of version 2 that leads to the worker of a room."""
+        byte = secrets.randbelow(256)
+        if self._workers == 1 or room in self._large:
+            return byte
+        worker = self._worker_of_room(room)
+        fitting = byte - byte % self._workers + worker
+        return fitting if fitting < 256 else worker
+
+    def _worker_of_room(self, room: str) -> int:
+        return zlib.crc32(room.encode(errors="replace")) % self._workers
 
     def note_size(self, room: str, size: int) -> None:
         """Note how many members a room has now."""

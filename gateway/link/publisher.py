@@ -45,6 +45,8 @@ class Publisher:
         self._moved_at = 0.0
         """When the broker last accepted an item."""
         self._open = False
+        self.added = 0
+        """Items that were taken since the start."""
         self.resent = 0
         """Items that were sent again."""
         self.accept_s = Histogram(SECONDS)
@@ -66,6 +68,7 @@ class Publisher:
         if len(self._items) >= self.capacity and item.kind in TALK:
             return False
         self._items.append(item)
+        self.added += 1
         return True
 
     def take_back(self) -> list[Item]:

@@ -73,6 +73,15 @@ class Routes:
             self._active.add(shard)
         return link.publish(item)
 
+    def published(self, shard: int) -> int:
+        """Return how many items a shard was published since the start."""
+        return self.links[shard].publisher.added
+
+    def settled(self, shard: int) -> int:
+        """Return how many of these, the first ones, its broker has accepted."""
+        publisher = self.links[shard].publisher
+        return publisher.added - len(publisher)
+
     def _is_full(self, link: Link) -> bool:
         if self._unaccepted < self.capacity // 2:
             return False

@@ -27,6 +27,7 @@ from ..join.quotas import Verdict
 from ..join.room_list import Listing
 from . import sockaddr
 from .deadlines import Deadlines
+from .tls_layer import RECORD, TlsLayer
 
 if TYPE_CHECKING:
     from .tcp import TCPServer
@@ -35,6 +36,8 @@ logger = logs.get("gateway.tcp")
 
 BRIEFLY_S = 0.03
 """How long the rest of a request may lag behind its first part."""
+PEEKED = 64
+"""Bytes of a TLS handshake that are looked at to say why it failed."""
 UNREAD = 4_096
 """Bytes that are kept while the client's request is being answered; beyond that its socket is not read."""
 END = b""
@@ -78,6 +81,10 @@ class Connection(asyncio.Protocol):
         self._sent = 0
         self._unread: list[bytes] = []
         self._todo: deque[Command] = deque()
+        self._tls: TlsLayer | None = None
+        """On an ordinary listener: the client speaks TLS."""
+        self._first: bytes | None = b""
+        """What has come before it is known whether the client speaks TLS; None: it is known."""
         self._deadlines: Deadlines | None = None
         self.waiting_since = monotonic()
         """When its present deadline began: for its first byte, for the rest of its request, …"""
@@ -102,7 +109,7 @@ class Connection(asyncio.Protocol):
         self._conversation = JoinConversation(
             self._listener.dialect, settings.payload_limit, listed_before, rules.verifier is not None
         )
-        self._entry = Entry(rules, self._listener, ip, verdict)
+        self._entry = Entry(rules, self._listener, ip, verdict, is_secure=self._listener.tls)
         return True
 
     @property
@@ -127,6 +134,53 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle received bytes."""
+        if self._first is not None:
+            self._begin(data)
+        elif self._tls is not None:
+            self._receive_tls(data)
+        else:
+            self._receive(data)
+
+    def _begin(self, data: bytes) -> None:
+        """Find out whether the client speaks TLS."""
+        assert self._first is not None
+        data = self._first + data
+        if data[:1] != RECORD[:1] or self._listener.tls or self._server.tls_context is None:
+            self._first = None
+            self._receive(data)
+        elif len(data) < len(RECORD):
+            self._first = data
+            self._choose_deadline()
+        elif data.startswith(RECORD):
+            self._first, self.peeked = None, data[:PEEKED]
+            self._tls = TlsLayer(self._server.tls_context)
+            self._receive_tls(data)
+        else:
+            self._first = None
+            self._receive(data)
+
+    def _receive_tls(self, data: bytes) -> None:
+        assert self._tls is not None
+        if self.state not in (State.READING, State.ANSWERING):
+            return
+        try:
+            plain = self._tls.receive(data)
+        except ssl.SSLError as exc:
+            self._transport.write(self._tls.take())
+            self._server.rules.counters.tls_failed += not self._tls.is_open
+            self.give_up(_how_lost(exc))
+            return
+        if out := self._tls.take():
+            self._transport.write(out)
+        self._entry.is_secure = self._tls.is_open
+        if plain:
+            self._receive(plain)
+        elif not self._tls.has_ended:
+            self._choose_deadline()
+        if self._tls.has_ended and self.state in (State.READING, State.ANSWERING):
+            self.eof_received()
+
+    def _receive(self, data: bytes) -> None:
         if self.state is State.READING:
             self._handle(Received(data))
         elif self.state is State.ANSWERING:
@@ -141,7 +195,7 @@ class Connection(asyncio.Protocol):
         if self.state is State.READING:
             self._go_on()
         # TLS has no half-closed connections.
-        return not self._listener.tls
+        return not self._listener.tls and self._tls is None
 
     def resume_writing(self) -> None:
         """Continue: all written bytes have left."""
@@ -218,6 +272,8 @@ class Connection(asyncio.Protocol):
                 # Close once everything is sent; the deadline ends a client that does not take it.
                 self._enter_state(State.CLOSING)
                 self._move_deadline(self._server.asking)
+                if self._tls is not None:
+                    self._transport.write(self._tls.close())
                 self._transport.close()
 
     def _udp_address(self, port: int | None) -> bytes | None:
@@ -232,7 +288,7 @@ class Connection(asyncio.Protocol):
         if self.state not in (State.READING, State.ANSWERING):
             return
         first, *rest = frames
-        self._transport.write(first)
+        self._transport.write(first if self._tls is None else self._tls.send(first))
         self._sent += len(first)
         if rest:
             self.state = State.ANSWERING
@@ -288,7 +344,7 @@ class Connection(asyncio.Protocol):
         """Give a request that has begun less time than a client that sends nothing."""
         if self.state not in (State.READING, State.ANSWERING):
             return
-        if self._conversation.begun:
+        if self._conversation.begun or self._first or (self._tls is not None and not self._tls.is_open):
             self._move_deadline(self._server.asking)
         elif self._conversation.state is join.State.AWAITING_PORT and self.state is State.READING:
             self._move_deadline(self._server.announcing)
@@ -332,7 +388,7 @@ class Connection(asyncio.Protocol):
 
     def _unreported(self, why: str) -> Account | None:
         """Return what there is to log of a request whose answer has not been sent."""
-        if self.state is State.OPENING:
+        if self.state is State.OPENING or (self._tls is not None and not self._tls.is_open):
             return Account(Opening(self.peeked, self._listener.dialect), Outcome.NO_TLS, why=why)
         reports = [command.account for command in self._todo if isinstance(command, join.Report)]
         if reports:

@@ -67,7 +67,7 @@ class PortableIo:
     """recvfrom and sendto, one datagram a call."""
 
     name = "recvfrom/sendto"
-    new_recipients = PortableRecipients
+    new_recipients = new_own_recipients = PortableRecipients
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -113,6 +113,13 @@ class PortableIo:
         """Send datagrams to one address, in order; return how many the kernel had room for."""
         for count, payload in enumerate(payloads):
             if not self.send_to(payload, address):
+                return count
+        return len(payloads)
+
+    def send_each(self, payloads: Sequence[bytes], recipients: PortableRecipients, start: int) -> int:
+        """Send payloads, one to each slot from `start` on; return how many the kernel had room for."""
+        for count, payload in enumerate(payloads):
+            if not self.send_to(payload, recipients.addresses[start + count]):
                 return count
         return len(payloads)
 

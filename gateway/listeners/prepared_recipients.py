@@ -6,6 +6,7 @@ struct mmsghdr, 64-bit Linux: | name: 8 | name size: 4 | - 4 | iovec: 8 | count:
 
 import ctypes
 import struct
+from collections.abc import Sequence
 
 from ..chat.members import Member
 from . import pktinfo, sockaddr
@@ -84,4 +85,43 @@ class LinuxRecipients(SlotTable):
         name = self.start + at
         control_at = name + len(peer) if control else 0
         header = slot * HEADER_SIZE
-        HEADER_START.pack_into(self._block, header, name, len(peer), _IOVEC_ADDRESS, 1, control_at, len(control))
+        iovec = self._iovec_of(slot)
+        HEADER_START.pack_into(self._block, header, name, len(peer), iovec, 1, control_at, len(control))
+
+    def _iovec_of(self, slot: int) -> int:
+        """Return the address of the structure that says where a slot's payload is, and how long."""
+        return _IOVEC_ADDRESS
+
+
+OWN = 64
+"""Slots that are sent at once with payloads of their own."""
+_OWN_SIZE = 1_536
+"""Bytes of the longest of these."""
+_own = memoryview(bytearray(OWN * _OWN_SIZE))
+_own_iovecs = (ctypes.c_uint64 * (2 * OWN))()
+_OWN_IOVECS_ADDRESS = ctypes.addressof(_own_iovecs)
+_own_start = ctypes.addressof(ctypes.c_char.from_buffer(_own))
+for _slot in range(OWN):
+    _own_iovecs[2 * _slot] = _own_start + _slot * _OWN_SIZE
+
+
+def load_own(slot: int, payloads: Sequence[bytes]) -> None:
+    """Put payloads where the headers of slots from `slot` on point at, in a group of `OwnRecipients`.
+
+    None is beyond the next multiple of `OWN`.
+    """
+    slot %= OWN
+    at = slot * _OWN_SIZE
+    for payload in payloads:
+        size = len(payload)
+        _own[at : at + size] = payload
+        _own_iovecs[2 * slot + 1] = size
+        at += _OWN_SIZE
+        slot += 1
+
+
+class OwnRecipients(LinuxRecipients):
+    """A group whose members get payloads of their own."""
+
+    def _iovec_of(self, slot: int) -> int:
+        return _OWN_IOVECS_ADDRESS + 16 * (slot % OWN)

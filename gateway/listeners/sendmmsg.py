@@ -18,7 +18,7 @@ from tsudoi.protocol.client.datagram import MAX_READ
 
 from . import pktinfo, segments, sockaddr
 from .portable_io import BATCH, RETRY, Leftover, PortableIo
-from .prepared_recipients import HEADER_SIZE, HEADER_START, LinuxRecipients, load
+from .prepared_recipients import HEADER_SIZE, HEADER_START, OWN, LinuxRecipients, OwnRecipients, load, load_own
 
 ADDRESS_SIZE = 28
 _NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
@@ -35,7 +35,7 @@ class LinuxIo:
     """recvmmsg and sendmmsg, many datagrams a call."""
 
     name = "recvmmsg/sendmmsg"
-    new_recipients = LinuxRecipients
+    new_recipients, new_own_recipients = LinuxRecipients, OwnRecipients
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -159,6 +159,27 @@ class LinuxIo:
                 left = self._send_burst(payloads[start:end], skips[start:end], recipients)
             start = end
         return left
+
+    def send_each(self, payloads: Sequence[bytes], recipients: OwnRecipients, start: int) -> int:
+        """Send payloads, one to each slot from `start` on; return how many the kernel had room for."""
+        done, count = 0, len(payloads)
+        while done < count:
+            slot = start + done
+            some = payloads[done : done + OWN - slot % OWN]
+            load_own(slot, some)
+            end = slot + len(some)
+            while slot < end:
+                sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
+                if sent > 0:
+                    slot += sent
+                elif ctypes.get_errno() in RETRY:
+                    return slot - start
+                elif self._send_refused(payloads[slot - start], recipients.address_in(slot)):
+                    slot += 1
+                else:
+                    return slot - start
+            done = slot - start
+        return done
 
     def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
         if address != self._sent_to:

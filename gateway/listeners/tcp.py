@@ -1,6 +1,7 @@
 """Run all TCP listeners of a gateway: accept, bound and close connections; `connection.py` serves each."""
 
 import os
+import ssl
 from collections.abc import Callable
 from dataclasses import replace
 from time import monotonic
@@ -54,8 +55,13 @@ class TCPServer(StreamServer[Connection]):
         verifier: TokenVerifier | None = None,
         certificate: Certificate | None = None,
         tokens: SessionTokens | None = None,
+        shown: Certificate | None = None,
     ) -> None:
-        """Open nothing yet. `settle` sends the broker the core's pending frames; TLS listeners need a `certificate`."""
+        """Open nothing yet.
+
+        `settle` sends the broker the core's pending frames; TLS listeners need a `certificate`. `shown`: the one that
+        clients of ordinary listeners are shown if they speak TLS.
+        """
         super().__init__(counters, settle, certificate)
         self.routes = routes
         self._quotas = Quotas(settings, counters, connections_allowed(settings.connections))
@@ -68,6 +74,7 @@ class TCPServer(StreamServer[Connection]):
         """Of connections in the midst of a request, and of those whose client does not read its answer."""
         self.announcing = Deadlines(PORT_S)
         """Of connections whose client has its token and is to announce its port."""
+        self._shown = shown
         self.connect: Callable[[TCPServer, Listener], Connection] = Connection
         """Makes the object that serves a connection."""
         self._handshake_log = HandshakeLog()
@@ -82,6 +89,11 @@ class TCPServer(StreamServer[Connection]):
         self._held_too_much = False
         """`HELD` was exceeded, and `HELD_LOW` not reached since."""
         self._has_descriptors = True
+
+    @property
+    def tls_context(self) -> ssl.SSLContext | None:
+        """For clients that speak TLS at ordinary listeners; None: they can not."""
+        return None if self._shown is None else self._shown.context
 
     def reload(self) -> None:
         """Apply the settings that are not read when they are used."""

@@ -1,11 +1,14 @@
 """Serve TLS listeners: load the certificate, and bound each connection's handshake; asyncio does the TLS."""
 
 import asyncio
+import hashlib
 import socket
 import ssl
 import stat
+import tempfile
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from tsudoi.ops import logs
@@ -28,6 +31,8 @@ PEEKED = 64
 ACCEPT_AGAIN_S = 0.25
 """How long to wait after the system had no descriptor for a new connection."""
 
+_BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+
 logger = logs.get("gateway.tls")
 
 
@@ -37,6 +42,22 @@ class Certificate:
     def __init__(self, files: TlsFiles) -> None:
         """Read both files; raises what `load` raises."""
         self.context, self._pem = load(files)
+
+    @classmethod
+    def of_pem(cls, pem: bytes) -> "Certificate":
+        """Return a certificate and key that are in no file."""
+        with tempfile.TemporaryDirectory() as folder:  # `ssl` reads keys from files only; the folder has mode 0700
+            path = Path(folder, "pem")
+            path.touch(0o600)
+            path.write_bytes(pem)
+            return cls(TlsFiles(path, path))
+
+    @property
+    def sha256(self) -> str:
+        """The fingerprint that clients remember: of the certificate, without those of its authority."""
+        _, _, rest = self._pem.decode("ascii", "ignore").partition(_BEGIN)
+        der = ssl.PEM_cert_to_DER_cert(_BEGIN + rest.partition(_END)[0] + _END)
+        return hashlib.sha256(der).hexdigest()
 
     def replace(self, loaded: tuple[ssl.SSLContext, bytes]) -> bool:
         """Show what `load` returned to new clients; return whether it differs. Open connections keep the old one."""

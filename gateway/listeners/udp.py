@@ -154,6 +154,13 @@ class UDPServer:
         elif left := self._io.send_many(payloads, skips, recipients):  # type: ignore[arg-type]
             self._queue(left)
 
+    def send_each(self, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
+        """Send payloads to a group of `new_own_recipients`, one to each slot from `start` on."""
+        sent = 0 if self._outbox else self._io.send_each(payloads, recipients, start)  # type: ignore[arg-type]
+        if sent < len(payloads):
+            left = enumerate(payloads[sent:], start + sent)
+            self._queue([(payload, recipients.address_in(slot)) for slot, payload in left])
+
     def send_many_to(self, address: bytes, payloads: Sequence[bytes]) -> None:
         """Send datagrams to one address, in order."""
         sent = 0 if self._outbox else self._io.send_many_to(payloads, address)

@@ -82,6 +82,15 @@ def rows(service: Service) -> list[Row]:
         gauge(f"{PREFIX}web_connections", "Connections open at the web listeners", lambda: service.web_connections),
         count("web_connections_refused", "Connections at the web listeners refused because there were too many"),
         count("web_slow", "WebSockets closed because too much waited for their clients"),
+        # Version 2.
+        count("sealed_packets", "Packets that were opened", "sealed_opened"),
+        counter(
+            f"{PREFIX}sealed_dropped", "Packets that were not, by reason", lambda: counters.sealed_dropped, "reason"
+        ),
+        count("sealed_retries", "Cookies sent to addresses that had proven nothing"),
+        count("sealed_resumes", "Sessions served from a new address, by a new run, or after a loss"),
+        count("sealed_wants", "Times a member wanted entries again"),
+        count("sealed_repeats", "Bodies sent again at the end of a burst"),
         # Datagrams.
         count("datagrams", "Datagrams received"),
         count("messages", "Messages taken from members", "accepted_messages"),

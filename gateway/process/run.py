@@ -21,6 +21,7 @@ from . import metrics
 from .broker_process import BrokerProcess
 from .reload import prepare, prepare_parent
 from .service import Service
+from .session_files import Sessions, open_sessions
 from .single import LocalBroker
 from .workers import Workers
 
@@ -66,13 +67,14 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             stack.push_async_callback(broker.stop)
             await broker.start()
             endpoints = (broker.endpoint,)
+        sessions = open_sessions(config)
         if config.workers > 1:
-            await _run_workers(config, endpoints, stopped, broker, configure_again, on_hangup)
+            await _run_workers(config, endpoints, sessions, stopped, broker, configure_again, on_hangup)
             return 0
         if config.inherited is not None:
             # A pipe from the parent process: it becomes readable when that ends.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
-        service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None)
+        service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None, sessions)
         on_hangup.when_ready(partial(_reload, service, broker, configure_again))
         stack.push_async_callback(service.stop)
         place = None
@@ -91,7 +93,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
         listeners += [f"{listener.kind} {listener}" for listener in service.web]
         web = service.web if config.inherited is None else ()
-        _announce(listeners, web, broker=" ".join(endpoints), http=place)
+        shown = "" if config.inherited else sessions.fingerprint
+        _announce(listeners, web, shown, broker=" ".join(endpoints), http=place)
         await stopped.wait()
         logger.info("stopping", members=len(service.core.members))
     return status
@@ -100,6 +103,7 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
 async def _run_workers(
     config: Config,
     endpoints: Sequence[str],
+    sessions: Sessions,
     stopped: asyncio.Event,
     broker: Broker | None,
     configure_again: Callable[[], Config],
@@ -125,7 +129,9 @@ async def _run_workers(
         starting.result()
         loop.add_signal_handler(signal.SIGUSR1, workers.send_signal, signal.SIGUSR1)
         on_hangup.when_ready(reload_all)
-        _announce(workers.listeners, workers.web, broker=" ".join(endpoints), workers=config.workers)
+        _announce(
+            workers.listeners, workers.web, sessions.fingerprint, broker=" ".join(endpoints), workers=config.workers
+        )
         await stopped.wait()
         logger.info("stopping")
     finally:
@@ -152,11 +158,14 @@ def _why_not_started(service: Service, endpoints: Sequence[str]) -> str:
     return f"no broker answers at {' or '.join(endpoints)}{': ' if why else ''}{why}"
 
 
-def _announce(listeners: list[str], web: Sequence[WebListener] = (), **values: object) -> None:
-    """Log the listeners, and print the line `ready`; another one says where to find the page."""
+def _announce(listeners: list[str], web: Sequence[WebListener], fingerprint: str, **values: object) -> None:
+    """Log the listeners, and print the line `ready`; more lines have the certificate's fingerprint and the page."""
     line = " ".join(listeners)
-    logger.info("ready", listeners=line, **values)
+    about = {"certificate_sha256": fingerprint} if fingerprint else {}
+    logger.info("ready", listeners=line, **values, **about)
     standard_streams.print_line(f"ready {line}")
+    if fingerprint:
+        standard_streams.print_line(f"certificate sha256 {fingerprint}")
     for listener in web[:1]:
         standard_streams.print_line(f"open {listener.url}")
 

@@ -14,11 +14,11 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 from tsudoi.version import __version__
 
+from ..chat.collecting import Collecting
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
 from ..chat.dropped_log import Drop, DroppedLog
 from ..chat.members import Member, Recipients
-from ..chat.stream_group import StreamGroup
 from ..config import Config, Listener, WebhookListener, WebListener
 from ..counters import Counters
 from ..explain.datagram_hints import Known
@@ -30,9 +30,10 @@ from ..link.reachability import unhealthy_reason
 from ..link.routes import Routes
 from ..listeners import sendmmsg, sockaddr
 from ..listeners.tcp import TCPServer
-from ..listeners.tls import Certificate
 from ..listeners.udp import UDPServer
+from ..sealed.sender import REPEAT_S
 from .measured import REPORT_S, measure
+from .session_files import Sessions, without_files
 
 if TYPE_CHECKING:
     from ..listeners.web import WebServer
@@ -50,9 +51,15 @@ class Service:
     """A whole gateway, except for its signals."""
 
     def __init__(
-        self, config: Config, brokers: Sequence[str], context: "zmq.Context[zmq.Socket[bytes]] | None" = None
+        self,
+        config: Config,
+        brokers: Sequence[str],
+        context: "zmq.Context[zmq.Socket[bytes]] | None" = None,
+        sessions: Sessions | None = None,
     ) -> None:
         """Bind the UDP listeners and connect to brokers at these endpoints; inproc:// needs a ZeroMQ `context`.
+
+        Without `sessions`, those of version 2 are of this run alone, and not over TLS.
 
         Raises:
             SettingError: an address can not be bound, or a file with keys can not be used.
@@ -72,17 +79,33 @@ class Service:
         self._dropped_log = DroppedLog()
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
         # With these and the methods below, this class is the core's `Outbound`.
-        self.new_recipients = kind.new_recipients
+        self.new_recipients, self.new_own_recipients = kind.new_recipients, kind.new_own_recipients
         self.publish, self.notify = routes.publish, routes.notify
+        self.published, self.settled = routes.published, routes.settled
         self.ask, self.ask_patiently, self.ask_all = routes.ask, routes.ask_patiently, routes.ask_all
-        self.core = ChatCore(settings, routes, self, self.counters, [server.bound for server in self.udp])
+        sessions = sessions or without_files()
+        self.core = ChatCore(
+            settings, routes, self, self.counters, [server.bound for server in self.udp], sessions.keys
+        )
+        sender = self.core.sealed_sender
+        sender.schedule = lambda: self._loop.call_soon(sender.flush)
+        sender.schedule_repeats = self._repeat_later
+        self._repeat_timer: asyncio.TimerHandle | None = None
         self.verifier = None
         if config.verifies:
             self.verifier = load_verifier(config.auth_key, config.auth_secret, settings.auth)
-        self.certificate = None if config.tls is None else Certificate(config.tls)
+        self.certificate = sessions.operators
         tokens = SessionTokens(config.inherited.steered if config.inherited else 1)
         self.tcp = TCPServer(
-            settings, self.counters, self.core, routes, self.settle, self.verifier, self.certificate, tokens
+            settings,
+            self.counters,
+            self.core,
+            routes,
+            self.settle,
+            self.verifier,
+            self.certificate,
+            tokens,
+            sessions.shown,
         )
         self._web = self._new_web()
         self.web: list[WebListener] = []
@@ -205,7 +228,7 @@ class Service:
         self.core.reports.report()
         self.routes.say_bye()
         self.settle()
-        for timer in (self._flush_timer, self._tick_timer, self._report_timer):
+        for timer in (self._flush_timer, self._tick_timer, self._report_timer, self._repeat_timer):
             if timer is not None:
                 timer.cancel()
         self.sockets.close()
@@ -216,7 +239,7 @@ class Service:
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         self.counters.deliveries += len(recipients) - (skip >= 0)
-        if isinstance(recipients, StreamGroup):
+        if isinstance(recipients, Collecting):
             recipients.fan_out(payload)
         else:
             self.udp[listener].fan_out(recipients, payload, skip)
@@ -225,7 +248,7 @@ class Service:
         self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
     ) -> None:
         self.counters.deliveries += len(payloads) * len(recipients) - sum(skip >= 0 for skip in skips)
-        if isinstance(recipients, StreamGroup):
+        if isinstance(recipients, Collecting):
             for payload in payloads:
                 recipients.fan_out(payload)
         else:
@@ -238,6 +261,9 @@ class Service:
     def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
         self.counters.deliveries += len(payloads)
         self.udp[listener].send_many_to(address, payloads)
+
+    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
+        self.udp[listener].send_each(recipients, start, payloads)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         for server in self.udp:
@@ -325,6 +351,14 @@ class Service:
         for frame in frames:
             self.core.handle_answer(endpoint, frame, now)
         self.settle()
+
+    def _repeat_later(self) -> None:
+        self._repeat_timer = self._loop.call_later(REPEAT_S, self._repeat)
+
+    def _repeat(self) -> None:
+        self._repeat_timer = None
+        if self.core.sealed_sender.repeat():
+            self._repeat_later()
 
     def _report(self) -> None:
         self._report_timer = None

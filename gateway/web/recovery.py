@@ -1,14 +1,15 @@
-"""Decide what a client that comes back has missed: all of it, or what exactly is lost; PROTOCOL.md, "WebSocket"."""
+"""Make the reply to a client that comes back: the first entries that it has missed; PROTOCOL.md, "WebSocket"."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
+from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.web.replies import Publication
 
-from ..chat import audience, render
+from ..chat import audience, recovery, render
 from ..chat.members import Member
+from ..chat.recovery import Missed
 from .rules import WebRules
 
 PORTION = 500
@@ -39,29 +40,15 @@ def recover(
     rules: WebRules, member: Member, epoch: str, offset: int, start: int, now: float, on_recovered: OnRecovered
 ) -> None:
     """Find what came after a client's position; `start` is where it begins if that position means nothing here."""
-    room = member.room
-    if epoch != str(room.epoch):
-        on_recovered(Recovered(start, start, False), now)
-        return
-    if offset == room.position and room.confirmed and not room.is_stale:
-        on_recovered(Recovered(offset, offset, True), now)
-        return
-    # Never the client's own offset beyond the log's end: a gateway that names one knows of a later state of the store.
-    asked = min(offset, room.position)
 
-    def answered(answer: Answer | None, now: float) -> None:
-        if not isinstance(answer, Replayed) or str(answer.epoch) != epoch:
+    def on_missed(missed: Missed | None, now: float) -> None:
+        if missed is None:
             on_recovered(None, now)
             return
-        if offset > answer.last:
-            on_recovered(Recovered(start, start, False), now)
-            return
-        begun = max(answer.first - 1, offset)
-        after, publications = _collect(answer.entries, begun, member)
-        lost = (offset + 1, begun) if begun > offset else None
-        on_recovered(Recovered(begun, after, lost is None, lost, publications), now)
+        after, publications = _collect(missed.entries, missed.offset, member)
+        on_recovered(Recovered(missed.offset, after, missed.is_complete, missed.lost, publications), now)
 
-    rules.routes.ask(room.shard, Replay(room.id, room.epoch, asked, PORTION), now, answered)
+    recovery.recover(rules.routes.ask, member, epoch, offset, start, PORTION, now, on_missed)
 
 
 def _collect(entries: list[Entry], begun: int, member: Member) -> tuple[int, list[Publication]]:
@@ -72,8 +59,6 @@ def _collect(entries: list[Entry], begun: int, member: Member) -> tuple[int, lis
     found: list[Publication] = []
     after, size = begun, 0
     for entry in entries:
-        if entry.offset <= begun:
-            continue
         if entry.kind == EntryKind.CLOSED or (entry.kind == EntryKind.LEFT and entry.member == member.id):
             break
         if size > MAX_BYTES:

@@ -4,7 +4,7 @@ Calls are carried out at once, and what the broker answers comes back as callbac
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -108,9 +108,18 @@ class Session:
         """Send one payload."""
         self._port.send(payload)
 
+    def send_entries(self, after: int, to: int, payloads: Sequence[bytes]) -> None:
+        """Send what a member has missed."""
+        if payloads:
+            self._port.send(b"\n".join(payloads))
+
     def new_group(self) -> Recipients:
         """Return an empty group of streams."""
         return self._port.new_group()
+
+    def interrupt(self, member: Member, now: float) -> None:
+        """Let the client subscribe again."""
+        self.end(member, Ending.INSUFFICIENT)
 
     def end(self, member: Member, ending: Ending, why: str = "") -> None:
         """Tell the client that it is no longer in a member's room, and serve the member no more, if it did."""

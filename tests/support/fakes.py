@@ -18,10 +18,10 @@ from broker.rooms import replays
 from broker.store.interface import Store
 from broker.store.memory import MemoryStore
 from broker.turn import Moment, PasswordJob, Turn
+from gateway.chat.collecting import Collecting
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.dropped_log import Drop
 from gateway.chat.members import Member, Recipients
-from gateway.chat.stream_group import StreamGroup
 from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
@@ -110,8 +110,14 @@ class FakeOutbound:
     def new_recipients(self) -> FakeRecipients:
         return FakeRecipients()
 
+    new_own_recipients = new_recipients
+
+    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
+        for slot, payload in enumerate(payloads, start):
+            self.send(listener, recipients.address_in(slot), payload)
+
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        if isinstance(recipients, StreamGroup):
+        if isinstance(recipients, Collecting):
             recipients.fan_out(payload)
             return
         for slot in range(len(recipients)):
@@ -139,6 +145,12 @@ class FakeOutbound:
 
     def publish(self, shard: int, item: Item) -> bool:
         return self.routes.publish(shard, item)
+
+    def published(self, shard: int) -> int:
+        return self.routes.published(shard)
+
+    def settled(self, shard: int) -> int:
+        return self.routes.settled(shard)
 
     def ask(self, shard: int, question: Question, now: float, on_answer: OnAnswer) -> None:
         self.routes.ask(shard, question, now, on_answer)

@@ -1,6 +1,6 @@
 """gateway/chat/stream_group.py: one frame a turn, in order with all else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -25,6 +25,12 @@ class Pipe:
     def send(self, payload: bytes) -> None:
         self.pending.flush()
         self.frames.append(payload)
+
+    def send_entries(self, after: int, to: int, payloads: Sequence[bytes]) -> None:
+        self.frames += payloads
+
+    def interrupt(self, member: Member, now: float) -> None:
+        member.stream = None
 
     def new_group(self) -> StreamGroup:
         return StreamGroup(self.pending)

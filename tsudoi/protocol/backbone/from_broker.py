@@ -51,6 +51,8 @@ class Granted(Wire, tag=20):
     options: Number = 0
     size: Number = 0
     """Number of the room's members."""
+    said: Number = 0
+    """The number of the member's last line that is kept; PROTOCOL.md, "Version 2"."""
 
 
 MUTED = "you are muted"

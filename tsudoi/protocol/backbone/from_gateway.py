@@ -33,6 +33,10 @@ class Item(Wire):
     member: Number
     text: Text
     code: Number
+    """Of SAID, the client's own number of the line, 0 for none: the broker keeps the line only directly behind the line
+    `after`, so that none is doubled and none overtakes another."""
+    after: Number = 0
+    """Of SAID with a number: the number of the member's line before it."""
 
 
 class Publish(Wire, tag=2):
@@ -80,6 +84,8 @@ class Resume(Wire, tag=12):
     """IP address of the datagram; empty: do not check it."""
     move_after_ms: Number = 0
     """How long the member must have been silent before its IP address may change; 0: do not check it."""
+    checks_bans: bool = False
+    """Refuse a member that is banned by now, by its name or `ip`, as BAD_REQUEST with the reason in words."""
 
 
 class ListRooms(Wire, tag=13):
@@ -201,6 +207,9 @@ class Say(Wire, tag=61):
     """Carry it out instead of saying it."""
     number: Number
     """The client's own, which grows from line to line; the same once more: the line is kept already. 0: none."""
+    after: Number | None = None
+    """As in Item; None: the numbers only grow, and any line may follow on any (WebSocket). With it, a command without a
+    text only notes its number: the gateway has answered it."""
 
 
 Question = (

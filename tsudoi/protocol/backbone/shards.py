@@ -26,6 +26,14 @@ def shard_of(name: RoomName, shards: int) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") % shards
 
 
+def place_of(name: RoomName) -> int:
+    """Return a byte that leads to the shard of a room: its remainder by their number, if that is a power of two.
+
+    So a shard is found by something that does not have the room's name, also when rooms are divided anew.
+    """
+    return hashlib.blake2b(name.encode(), digest_size=8).digest()[-1]
+
+
 def shard_named(name: str, shards: int) -> int | None:
     """Return the shard of a room by its name as a client writes it; None: no room can have this name."""
     if shards == 1:

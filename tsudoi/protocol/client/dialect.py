@@ -49,6 +49,8 @@ class DownForm(Enum):
     """| 0 | 0 | {"sender": …, "message": …} |"""
     NATIVE = auto()
     """{"n": offset, "from": …, "text": …}, and {"notice": …, "text": …}"""
+    SEALED = auto()
+    """The same, in a line of a body of version 2; a message has its sender's number too"""
     WEB = auto()
     """The same as the data of a publication: {"push": {"channel": room, "pub": {"data": …, "offset": …, "time": …}}}"""
 

@@ -4,10 +4,14 @@ A dialect's closing words (`closed`, `timed_out`, `removed`) are here, in one la
 other words of the server are in `phrases.py`.
 """
 
+from dataclasses import replace
+
 from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle, PortPlace, Reply, RequestForm
 from tsudoi.protocol.codes import State, Status
 
 _RESPONSE = State.RESPONSE
+SESSION_KEYS = ("session", "suite", "up", "down", "check", "name", "member", "epoch", "offset")
+"""What the handshake of version 2 tells; the keys `up`, `down` and `check` only in sealed suites."""
 
 CLASSIC = Dialect(
     name="classic",
@@ -218,6 +222,19 @@ TSUDOI = Dialect(
     removed=("{reason}",),
 )
 
+TSUDOI_2 = replace(
+    TSUDOI,
+    name="tsudoi-2",
+    summary="version 2 of the protocol: sealed packets, each message exactly once",
+    created=(
+        Reply(json={"status": "{status}", "message": "{reason}"}, state=_RESPONSE),
+        Reply(json={key: f"{{{key}}}" for key in SESSION_KEYS}),
+    ),
+    down=DownStyle(DownForm.SEALED),
+    echo=True,
+)
+"""No name of its own at a listener: `tsudoi` and `auto` take both versions."""
+
 WEB = Dialect(
     name="web",
     summary="members by a WebSocket connection; no client of the handshake over TCP speaks it",
@@ -248,7 +265,9 @@ DIALECTS: dict[str, Dialect] = {
 }
 """Name → dialect of the handshake over TCP. `auto` is none: it means that `recognise.py` chooses one."""
 
+_OF_STREAMS = {dialect.name: dialect for dialect in (WEB, TSUDOI_2)}
+
 
 def member_dialect(name: str) -> Dialect:
     """Return the dialect of a member, by the name that the directory keeps; CLASSIC for one that is unknown here."""
-    return WEB if name == WEB.name else DIALECTS.get(name, CLASSIC)
+    return _OF_STREAMS.get(name) or DIALECTS.get(name, CLASSIC)

@@ -58,7 +58,7 @@ def parse_down_untrusted(dialect: Dialect, room: str, data: bytes) -> Said | Not
         MalformedMessage: not a datagram of this dialect.
     """
     match dialect.down.form:
-        case DownForm.NATIVE:
+        case DownForm.NATIVE | DownForm.SEALED:
             return _native(_object(data))
         case DownForm.RAW:
             return _raw(dialect, room, data)

@@ -18,7 +18,7 @@ from tsudoi.protocol.visible_characters import boundary
 from tsudoi.protocol.web.replies import publication
 
 NATIVE = DownStyle(DownForm.NATIVE)
-_IN_JSON = (DownForm.NATIVE, DownForm.WEB)
+_IN_JSON = (DownForm.NATIVE, DownForm.SEALED, DownForm.WEB)
 """Their clients mark further lines by themselves."""
 MAX_DOWN = 4094
 """Bytes of one datagram; a text that does not fit is cut between two characters."""
@@ -63,7 +63,7 @@ def encode_message(style: DownStyle, room: str, offset: int, sender: str, text: 
             return head + _cut_text(_message_line(style, sender, text), size - len(head))
         case DownForm.JSON_U1:
             return b"\0\0" + _cut_json({"sender": sender, "message": text}, "message", size - 2)
-        case DownForm.NATIVE:
+        case DownForm.NATIVE | DownForm.SEALED:
             return _cut_json({"n": offset, "from": sender, "text": text}, "text", size)
         case DownForm.WEB:
             return publication(room, encode_message(NATIVE, room, offset, sender, text, size), offset)
@@ -81,7 +81,7 @@ def encode_closing(dialect: Dialect, room: str, kind: str, text: str) -> bytes:
     The words at which the client ends stay whole. NATIVE gets `kind` ("closed", "timeout", "kicked", "slow") too.
     """
     style = dialect.down
-    if style.form is DownForm.NATIVE:
+    if style.form in (DownForm.NATIVE, DownForm.SEALED):
         return _cut_json({"notice": kind, "text": text}, "text", MAX_DOWN)
     if style.form is DownForm.RAW or dialect.notices_raw:
         return cut(text, MAX_DOWN).encode()

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from tsudoi.protocol.client.dialect import Dialect, PortPlace, Reply, RequestForm
+from tsudoi.protocol.client.dialect import Dialect, DownForm, PortPlace, Reply, RequestForm
+from tsudoi.protocol.client.dialects import SESSION_KEYS
 from tsudoi.protocol.client.header import Header, frame, split_untrusted
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.errors import MalformedMessage
@@ -21,6 +22,8 @@ from tsudoi.protocol.untrusted import parse_json_untrusted
 _T = TypeVar("_T")
 
 PORT = struct.Struct("!H")
+MAX_SUITES = 16
+"""Suites of a request of version 2 that are looked at."""
 
 _OBJECT = re.compile(r"[\s\ufeff]*\{")
 
@@ -50,6 +53,10 @@ class Request:
     password: str | None = None
     port: int | None = None
     """The announced UDP port, 1 to 65535; None if there is none."""
+    suites: tuple[str, ...] = ()
+    """Of version 2: what the client speaks, best first."""
+    language: str = ""
+    """Of version 2: `en`, `ja` or empty."""
 
 
 def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Request:
@@ -81,7 +88,18 @@ def parse_request_untrusted(dialect: Dialect, header: Header, body: bytes) -> Re
         password = _typed(password, str, '"password"')
     if dialect.port is PortPlace.KEY:
         port = announced_port(fields.get(dialect.port_key))
+    if dialect.down.form is DownForm.SEALED:
+        suites, language = _suites(fields.get("suites")), fields.get("language") or ""
+        if language not in ("", "en", "ja"):
+            raise MalformedMessage('"language" is neither "en" nor "ja"')
+        return Request(header, operation, room, user, password or None, None, suites, language)
     return Request(header, operation, room, user, password or None, port)
+
+
+def _suites(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise MalformedMessage('"suites" is not a list of strings')
+    return tuple(value[:MAX_SUITES])
 
 
 def trailer_size(dialect: Dialect) -> int:
@@ -119,12 +137,19 @@ def serialize_request(
     return frame(named, operation, 0, payload)
 
 
-def encode_grant(dialect: Dialect, request: Request, room: str, user: str, token: str) -> list[bytes]:
-    """Return the frames with a client's token. `room` and `user` are the names as assigned."""
+def encode_grant(
+    dialect: Dialect, request: Request, room: str, user: str, token: str, session: Mapping[str, Any] | None = None
+) -> list[bytes]:
+    """Return the frames with a client's token. `room` and `user` are the names as assigned.
+
+    `session`: of version 2, the values of `dialects.SESSION_KEYS`, without those that its suite does not have.
+    """
     replies = dialect.created
     if request.operation is Operation.JOIN and dialect.joined is not None:
         replies = dialect.joined
     values = _values(dialect, Status.OK, REASONS[Status.OK]) | {"token": token, "room": room, "user": user}
+    if session is not None:
+        values |= dict.fromkeys(SESSION_KEYS) | dict(session)
     return [_frame(reply, request.header, request.room, values) for reply in replies]
 
 
@@ -178,7 +203,8 @@ def _frame(reply: Reply, header: Header, room: str, values: Mapping[str, Any]) -
     if reply.status_byte:
         payload = bytes((values["status"],))
     elif reply.json is not None:
-        payload = msgspec.json.encode({key: _fill(value, values) for key, value in reply.json.items()})
+        filled = {key: _fill(value, values) for key, value in reply.json.items()}
+        payload = msgspec.json.encode({key: value for key, value in filled.items() if value is not None})
     else:
         text = reply.text.format_map(values)
         # Without a header, the client takes the text for a token, and has one byte for its size in datagrams.

@@ -87,6 +87,8 @@ def recognise(header: Header, body: bytes, listed_before: bool) -> Recognised:
 def _by_keys(value: Any) -> Recognised:
     """Return the dialect that has these JSON keys; tcrp-json, which then refuses the request, if none has."""
     match value:
+        case {"tsudoi": 2}:
+            return Recognised(dialects.TSUDOI_2, Rule.TSUDOI)
         case {"tsudoi": _}:
             return Recognised(dialects.TSUDOI, Rule.TSUDOI)
         case {"user_name": _, "user_address": _}:

@@ -123,6 +123,16 @@ def _parse_untrusted(decoder: msgspec.json.Decoder[_T], raw: list[bytes]) -> lis
         raise MalformedMessage(f"not a line of version 2: {exc}") from exc
 
 
+def member_number(member_id: int) -> int:
+    """Return the number of a member in `by`: its id as far as JavaScript has numbers; one room has no two the same."""
+    return member_id & (2**53 - 1)
+
+
+def offset_of(line: bytes) -> int:
+    """Return the offset of an entry's line, which stands in front, as `client.downlink_encoder` writes it; 0: none."""
+    return int(line[5 : line.index(b",")]) if line.startswith(b'{"n":') else 0
+
+
 def serialize(line: UpLine | DownLine) -> bytes:
     """Return a line as JSON."""
     return _encoder.encode(line)

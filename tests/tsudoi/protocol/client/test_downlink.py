@@ -21,7 +21,8 @@ from tsudoi.protocol.client.sanitize import strip_bidi
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import SERVER_NAME
 
-FORMS = [DownStyle(form, separator) for form in DownForm if form is not DownForm.WEB for separator in (": ", " : ")]
+_OF_STREAMS = (DownForm.SEALED, DownForm.WEB)
+FORMS = [DownStyle(form, separator) for form in DownForm if form not in _OF_STREAMS for separator in (": ", " : ")]
 """Of datagrams: a push to a WebSocket is none."""
 
 
@@ -42,7 +43,7 @@ def unpack(style: DownStyle, data: bytes) -> str:
         case DownForm.NATIVE:
             fields = json.loads(data)
             return f"{fields['from']}{style.separator}{fields['text']}"
-        case DownForm.WEB:
+        case DownForm.SEALED | DownForm.WEB:
             raise AssertionError("a push is no datagram")
 
 
@@ -89,7 +90,7 @@ def size_of(style: DownStyle, room: str, offset: int, sender: str, text: str) ->
             return 2 + as_json(sender=sender, message=text)
         case DownForm.NATIVE:
             return as_json(**{"n": offset, "from": sender, "text": text})
-        case DownForm.WEB:
+        case DownForm.SEALED | DownForm.WEB:
             raise AssertionError("a push is no datagram")
 
 

@@ -1,0 +1,152 @@
+"""Read the service's secret for sessions of version 2, and the certificate that it shows; make them at the first start.
+
+Gateways with the same file take over each other's sessions. It has a secret a line, 32 bytes or more in hexadecimal:
+the first is for new sessions, the others are still taken. Beside it, in FILE.pem, is the certificate with its key.
+"""
+
+import datetime
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from tsudoi.ops import logs
+from tsudoi.ops.new_file import new_file
+from tsudoi.protocol.errors import SettingError
+
+from ..config import Config, TlsFiles
+from ..listeners.tls import Certificate
+from ..sealed.keys import SECRET_SIZE, SessionKeys
+
+logger = logs.get("gateway")
+
+LASTS = datetime.timedelta(days=3650)
+"""Clients know the certificate by its fingerprint; a new one would alarm them."""
+MAX_SECRETS = 8
+"""Each costs a hash for every session that is none of this service's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """What sessions are made with."""
+
+    keys: SessionKeys
+    operators: Certificate | None = None
+    """The operator's certificate (`--tls-cert`)."""
+    own: Certificate | None = None
+    """Else the one that was made here."""
+    fingerprint: str = ""
+    """The SHA-256 of the certificate that was made here, in hexadecimal; empty: none was."""
+
+    @property
+    def shown(self) -> Certificate | None:
+        """The certificate for clients that speak TLS at ordinary listeners; None: they can not."""
+        return self.operators or self.own
+
+
+def without_files() -> Sessions:
+    """Return sessions of this process alone, without TLS."""
+    return Sessions(SessionKeys([secrets.token_bytes(SECRET_SIZE)], has_ciphers=_has_library()))
+
+
+def open_sessions(config: Config) -> Sessions:
+    """Return what the files have, and make those that are missing.
+
+    Raises:
+        SettingError: a file can not be read, or has something else.
+    """
+    has_library = _has_library()
+    if not has_library:
+        logger.warning("the library cryptography is missing: sessions of version 2 have no seals, and there is no TLS")
+    path = config.session_file
+    if path is None:
+        logger.warning("without --session-secret no other gateway, and no later run, can serve the sessions made here")
+        found = [secrets.token_bytes(SECRET_SIZE)]
+    else:
+        found = _read_or_make(path)
+    keys = SessionKeys(found, has_ciphers=has_library)
+    if config.tls is not None:
+        return Sessions(keys, Certificate(config.tls))
+    if not has_library:
+        return Sessions(keys)
+    made = _own_certificate(None if path is None else path.with_name(f"{path.name}.pem"))
+    return Sessions(keys, None, made, made.sha256)
+
+
+def _has_library() -> bool:
+    try:
+        import cryptography.hazmat.primitives.ciphers.aead  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def _read_or_make(path: Path) -> list[bytes]:
+    """Return the secrets in a file; make it with one if there is none."""
+    if not path.exists():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with new_file(path) as unfinished:
+                unfinished.write_text(f"{secrets.token_hex(SECRET_SIZE)}\n")
+        except FileExistsError:
+            pass  # another gateway was faster
+        except OSError as exc:
+            raise SettingError(f"can not make the file for --session-secret {path}: {exc.strerror}") from exc
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise SettingError(f"{path} is open to others: chmod 600 {path}")
+        lines = path.read_text().split()
+        found = [bytes.fromhex(line) for line in lines]
+    except OSError as exc:
+        raise SettingError(f"can not read --session-secret {path}: {exc.strerror}") from exc
+    except ValueError:
+        found = []
+    if not found or len(found) > MAX_SECRETS or any(not SECRET_SIZE <= len(secret) <= 64 for secret in found):
+        raise SettingError(
+            f"{path} has no secrets: up to {MAX_SECRETS} lines of 64 to 128 hexadecimal digits (openssl rand -hex 32)"
+        )
+    return found
+
+
+def _own_certificate(path: Path | None) -> Certificate:
+    """Return the certificate that this service has made for itself, kept in a file."""
+    if path is not None and path.exists():
+        return Certificate(TlsFiles(path, path))
+    pem = _make()
+    if path is None:
+        return Certificate.of_pem(pem)
+    try:
+        with new_file(path) as unfinished:
+            unfinished.write_bytes(pem)
+    except FileExistsError:
+        pass  # another gateway was faster
+    except OSError as exc:
+        raise SettingError(f"can not make the certificate {path}: {exc.strerror}") from exc
+    return Certificate(TlsFiles(path, path))
+
+
+def _make() -> bytes:
+    """Return a new self-signed certificate and its key, PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tsudoi")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + LASTS)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("tsudoi")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM) + secret

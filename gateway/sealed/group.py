@@ -1,0 +1,260 @@
+"""Groups of live members of version 2: what a turn has for a room is one body, sealed for each of them.
+
+`fan_out` only collects. `flush` sends: when the turn of the event loop ends, and before the group changes. The body
+says which offsets it covers. A member for which the turn has an entry of its own (a whisper, an answer) gets a body of
+its own for the same offsets, in its place, so that it sees no hole and loses none.
+"""
+
+from collections import deque
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tsudoi.protocol.sealed.lines import join, offset_of
+from tsudoi.protocol.sealed.parts import MAX_WHOLE
+
+from ..chat.collecting import Collecting
+from ..chat.members import Member, Room
+from .packing import Body, Numbered, merge, pack
+
+if TYPE_CHECKING:
+    from .link import SealedLink
+    from .sender import Sender
+
+MAX_COLLECTED = 65_536
+"""Bytes that are collected at most."""
+MOST_OWN = 20
+"""Entries for single members without a common body between: a whisper should not cost a body for each member."""
+RECENT_BYTES = 65_536
+"""Bytes of bodies that a group remembers for members that miss some."""
+
+
+class Recent(NamedTuple):
+    """A body that was sent to all but the members with bodies of their own."""
+
+    body: Body
+    but: frozenset[int]
+    """The ids of these."""
+
+
+class SealedGroup(Collecting):
+    """Members that get the same entries."""
+
+    __slots__ = (
+        "_last",
+        "_lines",
+        "_loose",
+        "_own",
+        "_recipients",
+        "_room",
+        "_sender",
+        "_size",
+        "after",
+        "links",
+        "quiet",
+        "recent",
+        "recent_size",
+    )
+
+    def __init__(self, sender: "Sender", room: Room) -> None:
+        """Begin without members."""
+        self._sender, self._room = sender, room
+        self._recipients = sender.out.new_own_recipients()
+        self.links: list[SealedLink] = []
+        """By slot."""
+        self.after = room.position
+        """The offset up to which its members were sent all entries."""
+        self._lines: list[Numbered] = []
+        self._own: dict[int, list[Numbered]] = {}
+        """Entries for one member each since the last common body, by its id. Until then its bodies have all of them."""
+        self._loose: list[bytes] = []
+        """Notices without an offset."""
+        self._size = 0
+        self._last: tuple[bytes | None, dict[int, bytes]] | None = None
+        """The last body of the burst (None: only some got bodies), and those of members with their own."""
+        self.quiet = 0
+        """Ticks of the repeater since the last body."""
+        self.recent: deque[Recent] = deque()
+        self.recent_size = 0
+
+    def __len__(self) -> int:
+        return len(self.links)
+
+    def add(self, member: Member, address: bytes) -> None:
+        """Add a member that has a link."""
+        self.flush()
+        if not self.links:
+            self.after = self._room.position
+        link = member.sealed
+        assert link is not None
+        self._recipients.add(member, link.address)
+        self.links.append(link)
+        if member.cursor < self._room.position:
+            # There was nothing for it: it must not take that for a hole.
+            link.send_entries(member.cursor, self._room.position, ())
+
+    def remove(self, member: Member) -> None:
+        """Remove a member."""
+        self.flush()
+        self._own.pop(member.id, None)
+        gap = member.slot
+        self._recipients.remove(member)
+        last = self.links.pop()
+        if gap < len(self.links):
+            self.links[gap] = last
+        if not self.links:
+            self._sender.forget(self)
+
+    def address_in(self, slot: int) -> bytes:
+        """Return the address in a slot."""
+        return self._recipients.address_in(slot)
+
+    # --- collecting --------------------------------------------------------------------------------------------------
+
+    def fan_out(self, payload: bytes) -> None:
+        """Send a line to all, with the next body."""
+        self._begin()
+        if offset := offset_of(payload):
+            self._lines.append((offset, payload))
+        else:
+            self._loose.append(payload)
+        self._collected(payload)
+
+    def add_own(self, member: Member, offset: int, line: bytes) -> None:
+        """Send a line to one member, in its place among the others."""
+        self._begin()
+        self._own.setdefault(member.id, []).append((offset, line))
+        self._collected(line)
+
+    def _begin(self) -> None:
+        if not self._size:
+            self._sender.begin(self)
+
+    def _collected(self, line: bytes) -> None:
+        self._size += len(line) + 1
+        if self._size > MAX_COLLECTED:
+            self.flush()
+
+    # --- sending -----------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Send what was collected."""
+        if not self._size:
+            return
+        lines, own, loose = self._lines, self._own, self._loose
+        self._lines, self._loose, self._size = [], [], 0
+        to = max(self._room.position, *(each[-1][0] for each in (lines, *own.values()) if each), 0)
+        is_common = bool(lines) or sum(map(len, own.values())) > MOST_OWN
+        if is_common:
+            bodies = pack(self.after, to, lines)
+            own_bodies = self._own_bodies(to, lines)
+            for body in bodies:
+                self._send(body.content, own_bodies)
+            self._last = bodies[-1].content, {member: contents[-1] for member, contents in own_bodies.items()}
+            self._remember(bodies, frozenset(own_bodies))
+            self.after = to
+            self._own = {}
+        elif own:
+            own_bodies = self._own_bodies(to, [])
+            self._last = None, {member: contents[-1] for member, contents in own_bodies.items()}
+        else:
+            own_bodies = {}
+        for member, contents in own_bodies.items():
+            if (link := self._link_of(member)) is not None:
+                link.send_bodies(contents)
+        if is_common or own_bodies:
+            self.quiet = 0
+            self._sender.repeat_later(self)
+        if loose:
+            self._send(join(loose), {})
+
+    def _own_bodies(self, to: int, lines: list[Numbered]) -> dict[int, list[bytes]]:
+        """Return the bodies of the members with entries of their own since the last common body, by their ids."""
+        return {
+            member: [body.content for body in pack(self.after, to, merge(lines, own))]
+            for member, own in self._own.items()
+        }
+
+    def rest_of(self, member: int) -> bytes:
+        """Return the body with a member's entries since the last common body; empty if there is nothing to tell.
+
+        After `flush`. These are its own, if any; the others have no line for it.
+        """
+        to = self._room.position
+        own = self._own.get(member, ())
+        return pack(self.after, to, own)[-1].content if to > self.after and len(own) < 2 else b""
+
+    def repeat(self) -> None:
+        """Send the last body once more."""
+        if self._last is None:
+            return
+        common, own = self._last
+        if common is not None:
+            self._send(common, own)
+            self._sender.counters.sealed_repeats += len(self.links) - len(own)
+        for member, content in own.items():
+            if (link := self._link_of(member)) is not None:
+                self._sender.counters.sealed_repeats += 1
+                link.send_bodies([content])
+
+    def forget_last(self) -> None:
+        """Repeat the last body no more."""
+        self._last = None
+
+    def _link_of(self, member_id: int) -> "SealedLink | None":
+        member = self._room.members.get(member_id)
+        return None if member is None or member.recipients is not self else member.sealed
+
+    def _send(self, content: bytes, but: "dict[int, Any]") -> None:
+        """Send a body to all but the members with these ids."""
+        if not but:
+            self._send_slots(content, 0, len(self.links))
+            return
+        members = self._room.members
+        slots = sorted(
+            member.slot for each in but if (member := members.get(each)) is not None and member.recipients is self
+        )
+        for start, end in pairwise([-1, *slots, len(self.links)]):
+            self._send_slots(content, start + 1, end)
+
+    def _send_slots(self, content: bytes, start: int, end: int) -> None:
+        if start >= end:
+            return
+        links = self.links if end - start == len(self.links) else self.links[start:end]
+        send = self._sender.send_each
+        if len(content) <= MAX_WHOLE:
+            send(links, self._recipients, start, content)
+        else:
+            for link in links:
+                link.send_bodies([content])
+
+    # --- what was sent lately ----------------------------------------------------------------------------------------
+
+    def _remember(self, bodies: list[Body], but: frozenset[int]) -> None:
+        size = sum(len(body.content) for body in bodies)
+        if not self._sender.may_remember(self, size):
+            self.forget_recent()
+            return
+        self.recent.extend(Recent(body, but) for body in bodies)
+        self.recent_size += size
+        while self.recent_size > RECENT_BYTES:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        dropped = len(self.recent.popleft().body.content)
+        self.recent_size -= dropped
+        self._sender.recent_size -= dropped
+
+    def forget_recent(self) -> None:
+        """Remember no body."""
+        self._sender.recent_size -= self.recent_size
+        self.recent.clear()
+        self.recent_size = 0
+
+    def recent_bodies(self, member: int, after: int, to: int) -> list[bytes]:
+        """Return the bodies with a member's entries behind an offset up to `to`; none if not all are remembered."""
+        if not self.recent or self.recent[0].body.after > after:
+            return []
+        found = [each for each in self.recent if each.body.to > after and each.body.after < to]
+        if not found or found[-1].body.to < to or any(member in each.but for each in found):
+            return []
+        return [each.body.content for each in found]

@@ -1,0 +1,128 @@
+"""Make sessions, and derive their keys from the service's secret, so that nothing of them is kept anywhere.
+
+    session:  | suite: 1 | place: 1 | steering: 1 | random: 9 | mark: 4 |
+
+The *place* leads to the shard of the room, the *steering* byte to the worker (`listeners/reuseport_routing.py`). The
+*mark* is a keyed hash of what stands before: a made-up session costs one hash, and no question to the broker.
+Keys are HKDF-SHA256 (RFC 5869) of the secret, with the session as salt. The directory finds a member by the hash of
+its token, which is derived too and never sent, so a session that was read on its way helps nobody.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from tsudoi.protocol.names import TOKEN_SIZE
+from tsudoi.protocol.sealed.packets import SESSION_SIZE
+from tsudoi.protocol.sealed.suites import (
+    AES_128_GCM,
+    CHACHA20_POLY1305,
+    CHECK_KEY_SIZE,
+    KEY_SIZES,
+    PLAIN,
+    Cipher,
+    cipher,
+)
+
+SECRET_SIZE: Final = 32
+"""Bytes of a secret."""
+TICK_S: Final = 0.5
+"""Time between two calls of `SessionKeys.tick`: a cipher lives for once to twice as long after its last use."""
+Encrypt: TypeAlias = Callable[[bytes, bytes, bytes | None], bytes]
+_MARK_SIZE = 4
+_T = TypeVar("_T")
+_SUITES: Final = {1: AES_128_GCM, 2: CHACHA20_POLY1305, 3: PLAIN}
+_NUMBERS = {suite: number for number, suite in _SUITES.items()}
+
+
+class Cache(Generic[_T]):
+    """What is made for sessions, while it is in use: a cipher takes 20 µs to make, and 2 KB to keep."""
+
+    __slots__ = ("_make", "_old", "young")
+
+    def __init__(self, make: Callable[[bytes], _T]) -> None:
+        self._make = make
+        self.young: dict[bytes, _T] = {}
+        """What was used since the last tick, by session."""
+        self._old: dict[bytes, _T] = {}
+
+    def find(self, session: bytes) -> _T:
+        """Return what there is for a session of this service, or make it."""
+        found = self.young.get(session)
+        if found is None:
+            found = self.young[session] = self._old.pop(session, None) or self._make(session)
+        return found
+
+    def tick(self) -> None:
+        """Forget what was not used since the call before."""
+        if self.young or self._old:
+            self._old, self.young = self.young, {}
+
+
+class SessionKeys:
+    """The sessions of a service; all its gateways have the same secrets."""
+
+    def __init__(self, all_secrets: Sequence[bytes], *, has_ciphers: bool = True) -> None:
+        """Begin with the service's secrets: new sessions are of the first, those of the others still hold.
+
+        Without the library `cryptography`, or without ciphers, only the suite `plain` is there.
+        """
+        self._secrets = list(all_secrets)
+        self.suites: tuple[str, ...] = (AES_128_GCM, CHACHA20_POLY1305, PLAIN) if has_ciphers else (PLAIN,)
+        """Those that can be used here."""
+        self.encrypts: Cache[Encrypt] = Cache(lambda session: self._cipher(session, up=False).encrypt)
+        self.decrypts: Cache[Encrypt] = Cache(lambda session: self._cipher(session, up=True).decrypt)
+
+    def new(self, suite: str, place: int, steering: int) -> bytes:
+        """Return a new session of a suite of `suites`; `place` and `steering` have a byte each."""
+        head = bytes((_NUMBERS[suite], place, steering)) + secrets.token_bytes(SESSION_SIZE - 3 - _MARK_SIZE)
+        return head + _mark(self._secrets[0], head)
+
+    def suite_of(self, session: bytes) -> str | None:
+        """Return the suite of a session; None if it is none of this service's, or its suite can not be used here."""
+        suite = _SUITES.get(session[0])
+        return suite if suite in self.suites and self._secret_of(session) is not None else None
+
+    def token(self, session: bytes) -> str:
+        """Return the token of the member that a session is of."""
+        return self._derive(session, "token", TOKEN_SIZE // 2).hex()
+
+    def check_key(self, session: bytes) -> bytes:
+        """Return the key of checks; empty in the suite `plain`."""
+        return b"" if _SUITES[session[0]] == PLAIN else self._derive(session, "check", CHECK_KEY_SIZE)
+
+    def key(self, session: bytes, *, up: bool) -> bytes:
+        """Return the key of a direction; empty in the suite `plain`."""
+        size = KEY_SIZES[_SUITES[session[0]]]
+        return self._derive(session, "up" if up else "down", size) if size else b""
+
+    def tick(self) -> None:
+        """Let ciphers go that are not in use. Call it every `TICK_S`."""
+        self.encrypts.tick()
+        self.decrypts.tick()
+
+    def _cipher(self, session: bytes, *, up: bool) -> Cipher:
+        return cipher(_SUITES[session[0]], self.key(session, up=up))
+
+    def _secret_of(self, session: bytes) -> bytes | None:
+        head, mark = session[:-_MARK_SIZE], session[-_MARK_SIZE:]
+        for secret in self._secrets:
+            if hmac.compare_digest(_mark(secret, head), mark):
+                return secret
+        return None
+
+    def _derive(self, session: bytes, what: str, size: int) -> bytes:
+        secret = self._secret_of(session)
+        assert secret is not None, "look at `suite_of` first"
+        return hkdf(secret, session, f"tsudoi 2 {what}".encode(), size)
+
+
+def hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:
+    """Return `size` bytes, 32 at most, of HKDF-SHA256: of RFC 5869 one block, which the standard library has."""
+    return hmac.digest(hmac.digest(salt, secret, "sha256"), info + b"\x01", "sha256")[:size]
+
+
+def _mark(secret: bytes, head: bytes) -> bytes:
+    return hashlib.blake2b(head, digest_size=_MARK_SIZE, key=secret, person=b"tsudoi 2 mark").digest()

@@ -1,0 +1,128 @@
+"""Keep the order of a member's numbered lines; PROTOCOL.md, "Up: kept, once". No I/O, no clock.
+
+A line names the line before it. It is *published* as soon as that one is: the broker keeps it only directly behind it,
+so nothing is doubled or overtaken whatever is lost on the way. A published line is *kept* when it comes back in the
+room's order. If it does not, and its client repeats it, the broker is asked.
+"""
+
+from collections import deque
+from enum import Enum, auto
+from typing import NamedTuple
+
+WINDOW = 32
+"""Lines of a client that are on their way at once."""
+
+
+class Line(NamedTuple):
+    """A line as its client sent it."""
+
+    number: int
+    after: int
+    text: str
+
+
+class Verdict(Enum):
+    """What to do about a line."""
+
+    TAKE = auto()
+    """Its turn has come: publish it and call `published`, or ask the broker and call `asked`."""
+    ASK = auto()
+    """It was published, and its client does not know whether it is kept: if it should be kept by now, ask."""
+    KEPT = auto()
+    """It is kept: say so."""
+    REFUSED = auto()
+    """It was refused for good: say so again."""
+    WAIT = auto()
+    """It waits for lines before it; or it is being published or asked about; or it does not fit."""
+
+
+class NumberedLines:
+    """The lines of one member at this gateway."""
+
+    __slots__ = ("_held", "_published", "_refused", "asking", "kept", "last")
+
+    def __init__(self, kept: int) -> None:
+        """Begin with the number of the member's last line that is kept."""
+        self.kept = self.last = kept
+        """`last`: the number of the last line that was published, behind which the next one goes."""
+        self._published: deque[tuple[int, int]] = deque()
+        """Number of each published line that is not known to be kept, and the count of items with it (`Publisher`)."""
+        self._held: dict[int, Line] = {}
+        """Lines that came too early, by the number of the line that they follow on."""
+        self._refused: dict[int, str] = {}
+        """Lines that are refused for good → why."""
+        self.asking = 0
+        """The number of the line that the broker is asked about; 0: none."""
+
+    def judge(self, line: Line) -> Verdict:
+        """Decide on a line of the client, and hold it if it came too early."""
+        if line.number in self._refused:
+            return Verdict.REFUSED
+        if line.number <= self.kept or line.after < self.kept:
+            return Verdict.KEPT
+        if line.number > self.last:
+            if line.after == self.last and not self.asking and len(self._published) < WINDOW:
+                return Verdict.TAKE
+            if line.after >= self.last:
+                self.hold(line)
+        elif self._published and self._published[0][0] == line.number and not self.asking:
+            return Verdict.ASK
+        return Verdict.WAIT
+
+    def hold(self, line: Line) -> None:
+        """Hold a line that can not be taken yet."""
+        if len(self._held) < WINDOW or line.after in self._held:
+            self._held[line.after] = line
+
+    def next(self) -> Line | None:
+        """Return the held line whose turn has come, and hold it no more."""
+        if self.asking or len(self._published) >= WINDOW:
+            return None
+        line = self._held.pop(self.last, None)
+        return line if line is not None and line.number > self.last and line.number not in self._refused else None
+
+    @property
+    def are_all_kept(self) -> bool:
+        """Whether all published lines are kept: a command goes only then."""
+        return not self._published
+
+    def published(self, number: int, item: int) -> None:
+        """Note that a line was published, as the item with this count."""
+        self._published.append((number, item))
+        self.last = number
+
+    def item_of(self, number: int) -> int:
+        """Return as which item a line was published; 0: it was not."""
+        return next((item for published, item in self._published if published == number), 0)
+
+    def note_kept(self, number: int) -> None:
+        """Note that a line is kept, and so all before it."""
+        if number <= self.kept:
+            return
+        self.kept = number
+        while self._published and self._published[0][0] <= number:
+            self._published.popleft()
+        self.last = max(self.last, number)
+        if self._held:
+            self._held = {after: line for after, line in self._held.items() if line.number > number}
+
+    def refuse(self, number: int, why: str, *, for_good: bool) -> None:
+        """Note that a line was not said: lines behind it that were published are not kept either."""
+        self._published.clear()
+        self.last = self.kept
+        if for_good:
+            self._refused[number] = why
+            if len(self._refused) > WINDOW:
+                del self._refused[next(iter(self._refused))]
+
+    def why_refused(self, number: int) -> str:
+        """Return why a line is refused for good."""
+        return self._refused[number]
+
+    def begin_run(self, said: int) -> None:
+        """Begin again for a client that has resumed: `said` is what the directory says is kept."""
+        self._held.clear()
+        self._refused.clear()
+        self.asking = 0
+        self._published.clear()
+        self.kept = self.last = said

@@ -1,0 +1,47 @@
+"""Pack a room's entries into bodies, each with the range of offsets that it covers; PROTOCOL.md, "Bodies"."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from tsudoi.protocol.sealed.lines import serialize_range
+from tsudoi.protocol.sealed.parts import MAX_WHOLE
+
+Numbered = tuple[int, bytes]
+"""An entry's offset, and its line."""
+_RANGE_SIZE = len(serialize_range(2**63, 2**63))
+
+
+class Body(NamedTuple):
+    """A body, and the offsets that it covers: those after `after`, up to `to`."""
+
+    after: int
+    to: int
+    content: bytes
+
+
+def pack(after: int, to: int, lines: Iterable[Numbered]) -> list[Body]:
+    """Return the bodies that tell a member all entries after an offset up to `to`; `lines` are those that it gets.
+
+    As many lines go into a body as fit one packet; a line that is longer has a body of its own.
+    """
+    bodies: list[Body] = []
+    kept: list[bytes] = []
+    size, begun, last = _RANGE_SIZE, after, after
+    for offset, line in lines:
+        if kept and size + 1 + len(line) > MAX_WHOLE:
+            bodies.append(_body(begun, last, kept))
+            kept, size, begun = [], _RANGE_SIZE, last
+        kept.append(line)
+        size += 1 + len(line)
+        last = offset
+    bodies.append(_body(begun, max(to, last), kept))
+    return bodies
+
+
+def _body(after: int, to: int, lines: Sequence[bytes]) -> Body:
+    return Body(after, to, b"\n".join((serialize_range(after, to), *lines)))
+
+
+def merge(common: Sequence[Numbered], own: Sequence[Numbered]) -> list[Numbered]:
+    """Return the lines of a member: those that its group gets, and its own."""
+    return sorted([*common, *own], key=lambda numbered: numbered[0])

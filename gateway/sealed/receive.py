@@ -1,0 +1,138 @@
+"""Take packets of members of version 2, and decide on their lines; PROTOCOL.md, "Packets" and "Bodies".
+
+A packet of the run that is served at its source is opened and carried out. Any other goes to `resuming.py`. What can
+not be opened is counted, and never answered.
+"""
+
+from dataclasses import dataclass, field
+
+from tsudoi.ops.token_bucket import Bucket
+from tsudoi.protocol.codes import LeaveReason
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.sealed import lines
+from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
+from tsudoi.protocol.sealed.packets import Kind, Packet, parse_untrusted
+from tsudoi.protocol.sealed.parts import Parts
+from tsudoi.protocol.sealed.suites import open_untrusted
+
+from ..chat.leave import Leaving
+from ..chat.members import Member
+from ..chat.outbound import Component
+from .group import SealedGroup
+from .keys import TICK_S
+from .link import SealedLink
+from .resuming import Resuming
+from .saying import Saying
+from .sender import Sender
+from .silence import Silence
+from .wants import Wants
+
+ASKS_S, ASKS = 50.0, 100.0
+"""Lines of a member that are answered (`ping`, `want`), a second and at once: `want` may come each 0.06 s."""
+
+
+@dataclass(slots=True, eq=False)
+class SealedReceiver(Component):
+    """Handles packets."""
+
+    sender: Sender
+    resuming: Resuming
+    saying: Saying
+    wants: Wants
+    leaving: Leaving
+    silence: Silence
+    _ticked_at: float = 0.0
+    _with_parts: set[SealedLink] = field(default_factory=set)
+    _parts_before: set[SealedLink] = field(default_factory=set)
+    """Links whose bodies wait for parts: for a while."""
+
+    def handle_untrusted(self, listener: int, data: bytes, source: bytes, now: float) -> None:
+        """Handle a datagram that begins with the byte 0."""
+        try:
+            packet = parse_untrusted(data)
+        except MalformedMessage:
+            self.counters.sealed_dropped["malformed"] += 1
+            return
+        member = self.members.by_session.get(packet.session)
+        link = None if member is None else member.sealed
+        if link is None or link.run != packet.run or link.address != source or link.listener != listener:
+            self.resuming.handle_untrusted(packet, listener, source, now)
+            return
+        if link.window.has(packet.count):
+            self.counters.sealed_dropped["replayed"] += 1
+            return
+        if packet.kind > Kind.PART:
+            self.counters.sealed_dropped["malformed"] += 1
+            return
+        try:
+            decrypt = self.sender.keys.decrypts.find(packet.session)
+            body: bytes | None = open_untrusted(decrypt, packet.nonce, packet.rest, packet.header)
+            link.window.add(packet.count)
+            if packet.kind == Kind.PART:
+                body = self._add_part(link, packet, body or b"")
+            found = lines.parse_up_untrusted(body) if body else []
+        except MalformedMessage:
+            self.counters.sealed_dropped["forged"] += 1
+            return
+        self.counters.sealed_opened += 1
+        assert member is not None
+        if not member.leaving:
+            member.seen = now
+            for line in found:
+                self._take(member, link, packet, line, source, now)
+
+    def _add_part(self, link: SealedLink, packet: Packet, part: bytes) -> bytes | None:
+        if link.parts is None:
+            link.parts = Parts()
+        self._with_parts.add(link)
+        return link.parts.add_untrusted(packet.run, packet.count, part)
+
+    def _take(self, member: Member, link: SealedLink, packet: Packet, line: UpLine, source: bytes, now: float) -> None:
+        if member.leaving or link.run != packet.run:
+            return  # a line before it has ended this
+        if line.say is not None:
+            self.saying.say(link, line, now)
+        elif line.want is not None:
+            if self._may_ask(link, now):
+                self.wants.want(link, *line.want, now)
+        elif line.ping is not None:
+            if self._may_ask(link, now):
+                self._pong(member, link, line.ping)
+        elif line.resume is not None:
+            self.resuming.take(packet.session, packet.count, line.resume, link.listener, source, now)
+        elif line.leave:
+            self.leaving.leave(member, LeaveReason.LEFT, now)
+
+    def _may_ask(self, link: SealedLink, now: float) -> bool:
+        if link.bucket is None:
+            link.bucket = Bucket(ASKS, now)
+        if link.bucket.touch(now, ASKS_S, ASKS):
+            return True
+        self.counters.questions_limited += 1
+        return False
+
+    def _pong(self, member: Member, link: SealedLink, ping: int) -> None:
+        room, group = member.room, member.recipients
+        last = member.cursor
+        more = b""
+        if isinstance(group, SealedGroup):
+            group.flush()
+            last, more = room.position, group.rest_of(member.id)
+        pong = serialize(DownLine(pong=ping, epoch=room.epoch, last=last))
+        link.send_bodies([pong, more] if len(more) > 1_000 else [pong + b"\n" + more if more else pong])
+
+    def enter(self, member: Member, session: bytes) -> None:
+        """Note the session of a member that has just joined here."""
+        self.resuming.link(member, session)
+
+    def tick(self, now: float) -> None:
+        """Do the periodic work."""
+        for link in self.silence.over(now):
+            self.sender.detach(link)
+        if now - self._ticked_at < TICK_S:
+            return
+        self._ticked_at = now
+        self.sender.tick()
+        for link in self._parts_before - self._with_parts:
+            link.parts = None
+        self._parts_before, self._with_parts = self._with_parts, set()

@@ -1,0 +1,171 @@
+"""Serve sessions from the addresses and positions that their clients show; PROTOCOL.md, "Resuming".
+
+A packet from elsewhere, or of another run, is opened before it is answered, and answered with a cookie alone. With the
+cookie the directory is asked for the session's member, also if it is served here: it knows the bans, and what is kept.
+"""
+
+from dataclasses import dataclass, field
+
+from tsudoi.protocol.backbone import Answer, Granted, Refused, Resume
+from tsudoi.protocol.codes import Status
+from tsudoi.protocol.errors import MalformedMessage
+from tsudoi.protocol.names import hash_token
+from tsudoi.protocol.sealed import lines
+from tsudoi.protocol.sealed.packets import COOKIE_SIZE, Kind, Packet
+from tsudoi.protocol.sealed.suites import open_untrusted
+from tsudoi.protocol.web.codes import Ending
+
+from ..chat.members import Member
+from ..chat.outbound import Component
+from ..chat.recovery import Missed, recover
+from ..chat.streams import Streams
+from ..listeners import sockaddr
+from .link import SealedLink, check_packet
+from .numbered import NumberedLines
+from .sender import Sender
+from .silence import Silence
+from .wants import resumed
+
+MOST_PENDING = 4_096
+"""Sessions that the directory is asked about at a time."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A session that the directory is asked about."""
+
+    listener: int
+    address: bytes
+    count: int
+    """Of the newest packet that asks for it."""
+    cookie: bytes
+    resume: lines.Resume
+
+
+@dataclass(slots=True, eq=False)
+class Resuming(Component):
+    """Begins runs."""
+
+    sender: Sender
+    streams: Streams
+    silence: Silence
+    _pending: dict[bytes, _Pending] = field(default_factory=dict)
+
+    def handle_untrusted(self, packet: Packet, listener: int, source: bytes, now: float) -> None:
+        """Handle a packet that is not of a run that is served at its source."""
+        keys, session = self.sender.keys, packet.session
+        member = self.members.by_session.get(session)
+        link = None if member is None else member.sealed
+        if link is not None and packet.count <= link.window.highest:
+            self.counters.sealed_dropped["replayed"] += 1
+            return
+        if packet.kind not in (Kind.BODY, Kind.PART) or keys.suite_of(session) is None:
+            self.counters.sealed_dropped["unknown"] += 1
+            return
+        try:
+            body = open_untrusted(keys.decrypts.find(session), packet.nonce, packet.rest, packet.header)
+            found = lines.parse_up_untrusted(body) if packet.kind == Kind.BODY else []
+        except MalformedMessage:
+            self.counters.sealed_dropped["forged"] += 1
+            return
+        if link is not None:
+            link.window.add(packet.count)
+        resume = next((line.resume for line in found if line.resume is not None), None)
+        self.take(session, packet.count, resume, listener, source, now)
+
+    def take(
+        self, session: bytes, count: int, resume: lines.Resume | None, listener: int, source: bytes, now: float
+    ) -> None:
+        """Answer a session's packet with a cookie, or begin a run if it shows a valid one."""
+        cookie = _cookie(resume)
+        if resume is None or not self.sender.cookies.is_valid(cookie, session, source, now):
+            self.sender.retry(session, listener, source, now)
+            return
+        if (pending := self._pending.get(session)) is not None:
+            if count > pending.count:
+                pending.listener, pending.address, pending.count = listener, source, count
+                pending.cookie, pending.resume = cookie, resume
+            return
+        if len(self._pending) >= MOST_PENDING:
+            self.counters.held_dropped += 1
+            return
+        self._pending[session] = _Pending(listener, source, count, cookie, resume)
+        token = self.sender.keys.token(session).encode()
+        ip = sockaddr.unpack(source)[0]
+        question = Resume(hash_token(token), ip, 0, True)
+
+        def answered(answer: Answer | None, now: float) -> None:
+            pending = self._pending[session]
+            match answer:
+                case Granted():
+                    self._granted(session, token, answer, now)
+                case Refused(Status.ROOM_NOT_FOUND | Status.BAD_REQUEST):
+                    del self._pending[session]
+                    self._gone(session, pending)
+                case _:
+                    del self._pending[session]
+
+        # The session's second byte leads to its room's shard (`keys`).
+        self.out.ask_patiently(session[1] % len(self.members.by_shard), question, now, answered)
+
+    def _gone(self, session: bytes, pending: _Pending) -> None:
+        packet = check_packet(self.sender, session, Kind.GONE, pending.cookie)
+        self.out.send(pending.listener, pending.address, packet)
+
+    def _granted(self, session: bytes, token: bytes, granted: Granted, now: float) -> None:
+        pending = self._pending[session]
+        member = self.streams.find(token)
+        is_new = member is None
+        if member is None:
+            member = self.streams.resume(granted, token, now)
+        if member is None or member.leaving:
+            del self._pending[session]
+            self._gone(session, pending)
+            return
+        self.counters.sealed_resumes += 1
+        link = self.link(member, session)
+        if member.stream is not None:
+            member.stream.end(member, Ending.ELSEWHERE)
+        if not link.window.has(pending.count):
+            link.window.add(pending.count)
+        sender = member.sender_state() if granted.said else member.sender
+        if sender is not None:
+            if sender.numbered is None:
+                sender.numbered = NumberedLines(granted.said)
+            sender.numbered.begin_run(granted.said)
+        start = granted.offset if is_new else member.room.position
+
+        def on_missed(missed: Missed | None, now: float) -> None:
+            pending = self._pending.pop(session)
+            if missed is not None and not member.leaving and member.sealed is link:
+                self._begin(link, pending, missed, granted.said, now)
+
+        resume = pending.resume
+        # One entry tells whether the log still reaches back to the position; `catch_up` sends them.
+        recover(self.out.ask, member, str(resume.epoch), resume.offset, start, 1, now, on_missed)
+
+    def _begin(self, link: SealedLink, pending: _Pending, missed: Missed, said: int, now: float) -> None:
+        member = link.member
+        link.bind(pending.listener, pending.address)
+        member.listener = pending.listener
+        self.streams.attach(member, link, now)
+        self.silence.begin(link, now)
+        state: lines.State = "complete" if missed.is_complete else "reset" if missed.lost is None else "gap"
+        link.send_bodies([resumed(link, pending.count, missed.offset, said, state, missed.lost)])
+        self.streams.begin(member, missed.offset, now)
+
+    def link(self, member: Member, session: bytes) -> SealedLink:
+        """Return the link of a member; make it if there is none."""
+        if member.sealed is None or member.sealed.session != session:
+            member.sealed = SealedLink(self.sender, session, member)
+            self.members.by_session[session] = member
+        return member.sealed
+
+
+def _cookie(resume: lines.Resume | None) -> bytes:
+    if resume is None or len(resume.cookie) != 2 * COOKIE_SIZE:
+        return b""
+    try:
+        return bytes.fromhex(resume.cookie)
+    except ValueError:
+        return b""

@@ -1,0 +1,143 @@
+"""Take members' numbered lines: publish messages, and ask the broker about commands and doubtful lines.
+
+A message goes the fast way, as an item among others, and is kept when it comes back in the room's order. A command, and
+a line whose client repeats it although the broker has accepted it, are questions (`Say`): their answers tell more.
+"""
+
+from dataclasses import dataclass
+
+from tsudoi.protocol.backbone import Entry, Item, Posted, Say
+from tsudoi.protocol.codes import EntryKind, LeaveReason
+from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
+from tsudoi.protocol.web.codes import Error
+
+from ..chat.commands import Commands
+from ..chat.leave import Leaving
+from ..chat.members import Member, Room
+from ..chat.outbound import Component
+from ..chat.speak import OnOutcome, Speak, as_command, text_of
+from .link import SealedLink
+from .numbered import Line, NumberedLines, Verdict
+
+
+@dataclass(slots=True, eq=False)
+class Saying(Component):
+    """Decides on numbered lines."""
+
+    speak: Speak
+    commands: Commands
+    leaving: Leaving
+
+    def say(self, link: SealedLink, up: UpLine, now: float) -> None:
+        """Handle a line of a client."""
+        if up.say is None or up.number is None:
+            return
+        member, after = link.member, up.number - 1 if up.after is None else up.after
+        line = Line(up.number, after, up.say)
+        numbered = _numbered(member)
+        match numbered.judge(line):
+            case Verdict.TAKE:
+                if self._take(link, numbered, line, now):
+                    self._go_on(link, numbered, now)
+            case Verdict.ASK:
+                self._ask_again(link, numbered, line, now)
+            case Verdict.KEPT:
+                _answer_kept(link, numbered)
+            case Verdict.REFUSED:
+                _answer_refused(link, line.number, numbered.why_refused(line.number), again=False)
+            case Verdict.WAIT:
+                pass
+
+    def note_kept(self, room: Room, entry: Entry, now: float) -> None:
+        """Note that a numbered line of a member has come back in its room's order."""
+        member = room.members.get(entry.member)
+        if member is None or member.sender is None or (numbered := member.sender.numbered) is None:
+            return
+        numbered.note_kept(entry.code)
+        if member.sealed is not None and not member.leaving:
+            self._go_on(member.sealed, numbered, now)
+
+    def _go_on(self, link: SealedLink, numbered: NumberedLines, now: float) -> None:
+        """Take the lines whose turn has come."""
+        while (line := numbered.next()) is not None and self._take(link, numbered, line, now):
+            pass
+
+    def _take(self, link: SealedLink, numbered: NumberedLines, line: Line, now: float) -> bool:
+        """Take a line; return whether the next one's turn has come."""
+        member = link.member
+        text = text_of(line.text)
+        is_command, text = as_command(member, text)
+        if is_command and not numbered.are_all_kept:
+            numbered.hold(line)
+            return False
+        if (refusal := self.speak.refusal(member, text, now)) is not None:
+            if refusal.code is not Error.INTERNAL:
+                self._refuse(link, numbered, line.number, refusal.why, again=refusal.code.is_temporary)
+            return False
+        if is_command:
+            self._carry_out(link, numbered, line, text, now)
+            return False
+        item = Item(EntryKind.SAID, member.room.id, member.id, text, line.number, line.after)
+        if not self.out.publish(member.room.shard, item):
+            self.counters.window_full += 1
+            return False
+        self.counters.accepted_messages += 1
+        numbered.published(line.number, self.out.published(member.room.shard))
+        return True
+
+    def _carry_out(self, link: SealedLink, numbered: NumberedLines, line: Line, text: str, now: float) -> None:
+        member = link.member
+        if text in member.dialect.leave_words:
+            self.leaving.leave(member, LeaveReason.LEFT, now)
+            return
+        if self.commands.is_answered_here(text):
+            self.commands.take(member, text, now)
+            text = ""  # only its number is kept
+        elif (refusal := self.speak.command_refusal(member, now)) is not None:
+            self._refuse(link, numbered, line.number, refusal.why, again=True)
+            return
+        if not member.leaving:
+            self._ask(link, numbered, Say(member.room.id, member.id, text, True, line.number, line.after), now)
+
+    def _ask_again(self, link: SealedLink, numbered: NumberedLines, line: Line, now: float) -> None:
+        """Ask about a line that was published, if the broker has decided on it by now."""
+        member = link.member
+        if self.out.settled(member.room.shard) >= numbered.item_of(line.number):
+            _, text = as_command(member, text_of(line.text))
+            self._ask(link, numbered, Say(member.room.id, member.id, text, False, line.number, line.after), now)
+
+    def _ask(self, link: SealedLink, numbered: NumberedLines, say: Say, now: float) -> None:
+        run, numbered.asking = link.run, say.number
+
+        def on_outcome(posted: Posted | None, code: Error, why: str) -> None:
+            if link.run != run or numbered.asking != say.number:
+                return  # its client has resumed, and sends it again
+            numbered.asking = 0
+            if posted is not None:
+                numbered.note_kept(say.number)
+                _answer_kept(link, numbered)
+                self._go_on(link, numbered, now)
+            elif code is not Error.INTERNAL:
+                self._refuse(link, numbered, say.number, why, again=False)
+
+        outcome: OnOutcome = on_outcome
+        self.speak.ask(link.member.room.shard, say, now, outcome)
+
+    def _refuse(self, link: SealedLink, numbered: NumberedLines, number: int, why: str, *, again: bool) -> None:
+        numbered.refuse(number, why, for_good=not again)
+        _answer_refused(link, number, why, again=again)
+
+
+def _numbered(member: Member) -> NumberedLines:
+    sender = member.sender_state()
+    if sender.numbered is None:
+        sender.numbered = NumberedLines(0)
+    return sender.numbered
+
+
+def _answer_kept(link: SealedLink, numbered: NumberedLines) -> None:
+    link.send(serialize(DownLine(kept=numbered.kept)))
+
+
+def _answer_refused(link: SealedLink, number: int, why: str, *, again: bool) -> None:
+    link.send(serialize(DownLine(refused=number, again=again, text=why)))

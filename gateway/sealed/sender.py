@@ -1,0 +1,157 @@
+"""Send what the turn has for members of version 2, and repeat the last bodies of bursts; PROTOCOL.md, "Version 2".
+
+The shell calls `flush` when the turn of the event loop ends, and `repeat` every `REPEAT_S` while there is something to
+repeat. No I/O and no clock.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tsudoi.protocol.sealed.lines import offset_of
+from tsudoi.protocol.sealed.packets import Kind
+
+from ..chat.members import Recipients
+from ..chat.outbound import Outbound
+from ..counters import Counters
+from .cookies import Cookies
+from .group import SealedGroup
+from .keys import SessionKeys
+from .link import SealedLink, check_packet, seal_each
+
+if TYPE_CHECKING:
+    from ..chat.streams import Streams
+
+REPEAT_S = 0.04
+"""Time between two calls of `repeat`."""
+FIRST, SECOND = 2, 6
+"""After so many of them without a new body, the last one is repeated: 0.08 s and 0.24 s, and up to 0.04 s more."""
+RECENT_BYTES = 32 * 2**20
+"""Bytes of bodies that all groups together remember."""
+RECENT_TICKS = 10
+"""Ticks after which a body is not remembered any more; then the log has it."""
+
+
+@dataclass(slots=True, eq=False)
+class Sender:
+    """What all links and groups share."""
+
+    keys: SessionKeys
+    out: Outbound
+    counters: Counters
+    cookies: Cookies = field(default_factory=Cookies)
+    streams: "Streams" = field(init=False)
+    schedule: Callable[[], object] = field(init=False)
+    """Is called when there is something to flush, once until the next `flush`."""
+    schedule_repeats: Callable[[], object] = field(init=False)
+    """Is called when there is something to repeat, once until `repeat` returns False."""
+    recent_size: int = 0
+    _groups: list[SealedGroup] = field(default_factory=list)
+    _links: list[SealedLink] = field(default_factory=list)
+    _is_scheduled: bool = False
+    _bursts: dict[SealedGroup, None] = field(default_factory=dict)
+    _remembering: dict[SealedGroup, int] = field(default_factory=dict)
+    """Groups that remember bodies → ticks since the last one."""
+
+    # --- the turn ----------------------------------------------------------------------------------------------------
+
+    def begin(self, group: SealedGroup) -> None:
+        """Note that a group has something to send."""
+        self._groups.append(group)
+        self._schedule()
+
+    def send_line(self, link: SealedLink, line: bytes) -> None:
+        """Send a line to one member: an entry in its place among those of its room, or an answer."""
+        group, offset = link.member.recipients, offset_of(line)
+        if offset and isinstance(group, SealedGroup):
+            group.add_own(link.member, offset, line)
+        elif link.add_loose(line):
+            self._links.append(link)
+            self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self.schedule()
+
+    def flush(self) -> None:
+        """Send all that was collected."""
+        self._is_scheduled = False
+        groups, self._groups = self._groups, []
+        for group in groups:
+            group.flush()
+        links, self._links = self._links, []
+        for link in links:
+            link.flush()
+
+    def send_each(self, links: Sequence[SealedLink], recipients: Recipients, start: int, body: bytes) -> None:
+        """Seal a body for members of one group, whose slots begin at `start`, and send it."""
+        self.out.send_each(links[0].listener, recipients, start, seal_each(links, body))
+
+    def send_packets(self, link: SealedLink, packets: Sequence[bytes]) -> None:
+        """Send packets to one member."""
+        self.out.send_many(link.listener, link.address, packets)
+
+    # --- repeating ---------------------------------------------------------------------------------------------------
+
+    def repeat_later(self, group: SealedGroup) -> None:
+        """Note that a group was sent a body."""
+        if not self._bursts:
+            self.schedule_repeats()
+        self._bursts[group] = None
+
+    def repeat(self) -> bool:
+        """Repeat the last bodies of bursts that have ended; return whether to call again."""
+        for group in list(self._bursts):
+            group.quiet += 1
+            if group.quiet in (FIRST, SECOND):
+                group.repeat()
+            if group.quiet >= SECOND:
+                group.forget_last()
+                del self._bursts[group]
+        return bool(self._bursts)
+
+    def may_remember(self, group: SealedGroup, size: int) -> bool:
+        """Return whether a group may remember so many bytes more, and count them if so."""
+        if self.recent_size + size > RECENT_BYTES:
+            return False
+        self.recent_size += size
+        self._remembering[group] = 0
+        return True
+
+    def tick(self) -> None:
+        """Let ciphers and bodies go that are not in use. Call it every `keys.TICK_S`."""
+        self.keys.tick()
+        for group, ticks in list(self._remembering.items()):
+            if ticks >= RECENT_TICKS:
+                group.forget_recent()
+                del self._remembering[group]
+            else:
+                self._remembering[group] = ticks + 1
+
+    def forget(self, group: SealedGroup) -> None:
+        """Forget a group without members."""
+        group.forget_recent()
+        self._remembering.pop(group, None)
+        self._bursts.pop(group, None)
+
+    # --- the ends of runs --------------------------------------------------------------------------------------------
+
+    def detach(self, link: SealedLink) -> None:
+        """Serve a member no more, until it resumes."""
+        if link.member.stream is link:
+            self.streams.detach(link.member)
+        link.unbind()
+
+    def interrupt(self, link: SealedLink, now: float) -> None:
+        """End a run, and let the client resume: it learns what is lost to it."""
+        listener, address = link.listener, link.address
+        self.detach(link)
+        if address:
+            self.retry(link.session, listener, address, now)
+
+    def retry(self, session: bytes, listener: int, address: bytes, now: float) -> None:
+        """Send a cookie for a session to an address."""
+        self.counters.sealed_retries += 1
+        cookie = self.cookies.new(session, address, now)
+        self.out.send(listener, address, check_packet(self, session, Kind.RETRY, cookie))

@@ -1,0 +1,93 @@
+"""Send members again what they miss: from memory, or from the room's log; PROTOCOL.md, "Version 2"."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
+from tsudoi.protocol.codes import EntryKind
+from tsudoi.protocol.sealed.lines import DownLine, Resumed, State, serialize
+
+from ..chat import audience, render
+from ..chat.fencing import Fencing
+from ..chat.outbound import Component
+from ..chat.replay_limiter import ReplayLimiter
+from .group import SealedGroup
+from .link import SealedLink
+from .packing import pack
+
+MOST = 500
+"""Entries that one `want` is answered with; its client wants the rest again."""
+
+
+@dataclass(slots=True, eq=False)
+class Wants(Component):
+    """Answers `want`."""
+
+    fencing: Fencing
+
+    def want(self, link: SealedLink, after: int, to: int, now: float) -> None:
+        """Send a member its entries after an offset up to `to`, as far as the room has come here."""
+        member = link.member
+        room, to = member.room, min(to, member.room.position)
+        if to <= after:
+            return
+        self.counters.sealed_wants += 1
+        if isinstance(group := member.recipients, SealedGroup):
+            group.flush()
+            if bodies := group.recent_bodies(member.id, after, to):
+                link.send_bodies(bodies)
+                return
+        if link.wants is None:
+            link.wants = ReplayLimiter(self.settings.replay_rate, room.position, now)
+        portion = min(link.wants.portion(after, to, now), to - after, MOST)
+        if portion <= 0 or room.is_stale:
+            self.counters.replays_paced += 1
+            return
+        link.wants.sent(portion)
+        run = link.run
+
+        def answered(answer: Answer | None, now: float) -> None:
+            if link.run != run or not isinstance(answer, Replayed) or self.fencing.is_fenced(room.shard, now):
+                return
+            if answer.epoch == room.epoch:
+                self._send(link, after, to, answer)
+
+        self.out.ask(room.shard, Replay(room.id, room.epoch, after, portion), now, answered)
+
+    def _send(self, link: SealedLink, after: int, to: int, answer: Replayed) -> None:
+        if answer.first > after + 1:
+            self.counters.lost_entries += answer.first - 1 - after
+            self.tell_lost(link, after, answer.first - 1)
+            return
+        entries = [entry for entry in answer.entries if after < entry.offset <= to]
+        reached, lines = after, []
+        for entry in entries:
+            if entry.kind == EntryKind.CLOSED or (entry.kind == EntryKind.LEFT and entry.member == link.member.id):
+                break
+            reached = entry.offset
+            if (line := self._line(link, entry)) is not None:
+                lines.append((entry.offset, line))
+        if reached > after:
+            link.send_bodies(body.content for body in pack(after, reached, lines))
+
+    def _line(self, link: SealedLink, entry: Entry) -> bytes | None:
+        member = link.member
+        if not audience.hears(entry, member.id, member.options):
+            return None
+        return render.payload(entry, member.room.name, member.dialect.down, member.options, member.id)
+
+    def tell_lost(self, link: SealedLink, after: int, lost_to: int) -> None:
+        """Tell a member that the log does not have the entries after an offset any more."""
+        member = link.member
+        numbered = None if member.sender is None else member.sender.numbered
+        said = 0 if numbered is None else numbered.kept
+        link.send_bodies([resumed(link, 0, lost_to, said, "gap", (after + 1, lost_to))])
+
+
+def resumed(
+    link: SealedLink, to: int, offset: int, said: int, state: State, lost: Sequence[int] | None = None
+) -> bytes:
+    """Return the body that tells a client from where it is served."""
+    room = link.member.room
+    ends = None if lost is None else (lost[0], lost[1])
+    return serialize(DownLine(resumed=Resumed(to, room.epoch, offset, said, link.member.name, state, ends)))
