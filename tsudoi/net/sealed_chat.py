@@ -191,12 +191,12 @@ class SealedChat(ChatClient):
         except MalformedMessage:
             self.malformed += 1
             return
-        if isinstance(event, Renamed) and event.name == self.name:
-            self._rename(event.to)
         if is_own and isinstance(event, Message) and not self._settings.own_messages:
             return
         if not self._offer(event):
             self._keep(event)
+        if isinstance(event, Renamed) and event.name == self.name:
+            self._rename(event.to)
         if isinstance(event, LAST):
             self._end()
 

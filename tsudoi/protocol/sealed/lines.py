@@ -73,8 +73,8 @@ class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     n: Number | None = None
     number: Number | None = None
     """Of a message: its sender's number for it."""
-    by: Number | None = None
-    """Of a message with a number: its sender's `member` in the handshake."""
+    by: Any = None
+    """Of a message with a number: its sender's `member` in the handshake; in notices, a name."""
     kept: Number | None = None
     refused: Number | None = None
     again: bool = False

@@ -227,6 +227,15 @@ def test_answers_without_a_position_are_told() -> None:
     assert of(alice, Told) == [Told(answer)]
 
 
+def test_notices_have_keys_of_their_own() -> None:
+    world, alice, _ = quiet()
+    notice = b'{"n":1,"notice":"renamed","name":"a","to":"b","by":"c","reason":"","why":"","text":""}'
+    body = b'{"after":0,"to":1}\n' + notice
+    world.broker.gateways[0]._send_body(world.broker.gateways[0].serving[alice.member.grant.session], body)
+    world.run(0.1)
+    assert of(alice, Delivered) == [Delivered(1, notice)]
+
+
 def test_a_text_that_is_too_long_is_refused_here() -> None:
     world, alice, _ = quiet()
     with pytest.raises(ValueError, match="at most 3807"):
