@@ -5,6 +5,7 @@ Needs tmux and Chromium. Writes page.png, which the READMEs show, and those of d
 
 import asyncio
 import base64
+import itertools
 import os
 import sys
 import tempfile
@@ -20,12 +21,8 @@ from tests.support.services import ROOT, Gateway
 
 HERE = Path(__file__).parent
 ROOM = "tea"
-SIZES: tuple[tuple[int, Literal["light", "dark"]], ...] = (
-    (320, "light"),
-    (320, "dark"),
-    (768, "light"),
-    (1280, "dark"),
-)
+WIDTHS = (320, 768, 1280)
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 STYLE = """
 body { margin: 0; padding: 24px; display: grid; grid-template-columns: 940px 440px; gap: 20px; width: max-content;
   background: #dfe6e5; font: 15px/1.45 system-ui, "Noto Sans CJK JP", sans-serif; }
@@ -83,7 +80,7 @@ async def play(gateway: Gateway, server: str) -> None:
             await alice.sees("ありがとう、alice")
             await asyncio.sleep(1)
             picture = await alice.page.screenshot()
-            for width, scheme in SIZES:
+            for width, scheme in itertools.product(WIDTHS, SCHEMES):
                 await alice.page.emulate_media(color_scheme=scheme)
                 await alice.page.set_viewport_size({"width": width, "height": 640})
                 await asyncio.sleep(0.5)

@@ -17,6 +17,7 @@ FILES = (
     "main.js",
     "page.css",
     "room.js",
+    "sound.js",
     "state.js",
     "view-composer.js",
     "view-enter.js",

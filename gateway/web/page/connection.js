@@ -5,7 +5,7 @@ import { PONG, decode, delayBefore, encode, mayReconnect } from './wire.js';
 const CONNECT_MS = 8_000;
 const CALL_MS = 10_000;
 const PONG_MS = 10_000; // as the server allows us
-const PROBE_MS = 1_000; // or four times what the connect command took, on a slow network
+const PROBE_MS = 600; // or four times what the connect command took, on a slow network
 
 /** The connection went away before the reply: whether the command was carried out is not known. */
 export class ConnectionLost extends Error {}
@@ -26,8 +26,10 @@ export class Connection {
   #attempt = 0;
   #awaySince = 0;
   #heardAt = 0;
+  #triedAt = 0;
   #silenceMs = 35_000;
   #probeMs = PROBE_MS;
+  #isProbing = false; // the device has just woken: without an answer, connect at once
   #retry = 0;
   #watch = 0;
   #isWanted = false;
@@ -62,8 +64,13 @@ export class Connection {
       this.#connect();
     } else if (this.isOpen) {
       // More silence than the server's pings allow: it is gone. Less: see whether it answers.
+      this.#isProbing = true;
       if (Date.now() - this.#heardAt > this.#silenceMs) this.#lost();
       else this.#probe();
+    } else if (Date.now() - this.#triedAt > this.#probeMs) {
+      // An attempt from before the device slept.
+      this.#isProbing = true;
+      this.#lost();
     }
   }
 
@@ -84,6 +91,7 @@ export class Connection {
 
   #connect() {
     clearTimeout(this.#retry);
+    this.#triedAt = Date.now();
     const socket = (this.#socket = new WebSocket(this.url));
     this.#watchFor(CONNECT_MS);
     socket.onopen = async () => {
@@ -112,6 +120,7 @@ export class Connection {
 
   #heard(text) {
     this.#heardAt = Date.now();
+    this.#isProbing = false;
     this.#watchFor(this.#silenceMs);
     for (const message of decode(text)) {
       if (message.kind === 'ping') this.#socket?.send(PONG);
@@ -162,7 +171,8 @@ export class Connection {
     if (this.isOpen) this.#awaySince = Date.now();
     this.#drop();
     if (!this.#isWanted) return;
-    const delay = delayBefore(this.#attempt++, Date.now() - this.#awaySince, Math.random());
+    const delay = this.#isProbing ? 0 : delayBefore(this.#attempt++, Date.now() - this.#awaySince, Math.random());
+    this.#isProbing = false;
     this.#retry = setTimeout(() => this.#connect(), delay);
     this.handlers.onAway();
   }

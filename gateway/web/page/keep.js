@@ -48,6 +48,16 @@ export function readFragment(fragment) {
   return { room: normalName(decoded(first)), token: fields.get('token') ?? '' };
 }
 
+/** Return whether a setting of this device is on: 'notify', 'sound'. */
+export function isOn(setting) {
+  return read(localStorage, `tsudoi.${setting}`) === 'yes';
+}
+
+/** Keep a setting of this device. */
+export function setOn(setting, on) {
+  write(localStorage, `tsudoi.${setting}`, on ? 'yes' : 'no');
+}
+
 /** Return the link to a room, to be shared. */
 export function linkTo(room) {
   return `${location.origin}${location.pathname}#${encodeURIComponent(room)}`;

@@ -4,6 +4,7 @@ import { Client } from './client.js';
 import { quoted } from './commands.js';
 import { el, setChildren } from './dom.js';
 import { comeBack, keep, leaveBehind, linkTo, readFragment, restore } from './keep.js';
+import { sound, sounds, switchSounds } from './sound.js';
 import { START, reduce } from './state.js';
 import { Composer } from './view-composer.js';
 import { Enter } from './view-enter.js';
@@ -11,7 +12,7 @@ import { Header } from './view-header.js';
 import { Rooms } from './view-rooms.js';
 import { Roster } from './view-roster.js';
 import { Timeline } from './view-timeline.js';
-import { notifies, notifyOf, showTitle, switchNotifications } from './view-title.js';
+import { mentionedIn, notifies, notifyOf, showTitle, switchNotifications } from './view-title.js';
 import { language } from './words.js';
 
 const KEEP_MS = 300;
@@ -29,7 +30,9 @@ const store = {
     if (store.state === before) return;
     showTitle(store.state);
     if (store.state.active !== before.active) showAddress(store.state.active);
-    notifyOf(before, store.state, show);
+    const mentioned = mentionedIn(before, store.state);
+    notifyOf(mentioned, show);
+    if (mentioned.length && sounds()) sound();
     scheduleKeep();
     scheduleDraw();
   },
@@ -56,6 +59,10 @@ const header = new Header({
   onUnderstood: (room) => store.dispatch({ type: 'understood', room }),
   onEnterAgain: (room) => client.enter(room),
   onNotify: () => switchNotifications().then(draw),
+  onSound() {
+    switchSounds();
+    draw();
+  },
 });
 const timeline = new Timeline({
   onOlder: () => client.older(store.state.active),
@@ -103,7 +110,7 @@ function draw() {
     enter.show(state);
     return;
   }
-  header.show({ ...state, isOffline: !navigator.onLine }, room, notifies());
+  header.show({ ...state, isOffline: !navigator.onLine }, room, notifies(), sounds());
   timeline.show(room);
   composer.show(room);
   roster.show(room);

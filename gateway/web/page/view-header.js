@@ -8,7 +8,7 @@ import { words } from './words.js';
 export class Header {
   #banner = '';
 
-  constructor({ onRooms, onRoster, onLeave, onUnderstood, onEnterAgain, onNotify }) {
+  constructor({ onRooms, onRoster, onLeave, onUnderstood, onEnterAgain, onNotify, onSound }) {
     this.handlers = { onUnderstood, onEnterAgain };
     this.title = el('h1', { dir: 'auto' });
     this.topic = el('p.topic', { dir: 'auto' });
@@ -16,15 +16,16 @@ export class Header {
     this.unread = el('span.dot', { hidden: true });
     this.roomsButton.append(this.unread);
     this.rosterButton = el('button.not-wide', { type: 'button', title: words.showPeople, 'aria-controls': 'roster', onclick: onRoster });
-    this.more = icon('⋯', words.more, () => this.#open(!this.isOpen), 'more', 'narrow-only');
+    this.more = icon('⋯', words.more, () => this.#open(!this.isOpen), 'more', 'menu-only');
     this.link = el('button', { type: 'button', onclick: () => this.#share() }, words.link);
     this.notify = el('button', { type: 'button', onclick: onNotify }, words.notify);
+    this.sound = el('button', { type: 'button', onclick: onSound }, words.sound);
     this.leave = el('button', { type: 'button', onclick: onLeave }, words.leave);
     this.address = el('input', { readonly: true, 'aria-label': words.linkHere });
     this.sharing = el('div.sharing', { hidden: true }, words.linkHere, ' ', this.address);
     this.banner = el('div.banner', { role: 'status' });
     const names = el('div.names', {}, this.title, this.topic);
-    this.buttons = el('div.buttons', { id: 'more' }, this.link, this.notify, this.leave);
+    this.buttons = el('div.buttons', { id: 'more' }, this.link, this.notify, this.sound, this.leave);
     const bar = el('div.bar', {}, this.roomsButton, names, this.rosterButton, this.more, this.buttons);
     this.element = el('header', {}, bar, this.sharing, this.banner);
     this.#open(false);
@@ -37,7 +38,7 @@ export class Header {
     this.more.setAttribute('aria-expanded', String(isOpen));
   }
 
-  show(state, room, notifies) {
+  show(state, room, notifies, sounds) {
     if (this.title.textContent !== room.name) {
       this.sharing.hidden = true;
       this.#open(false);
@@ -49,6 +50,8 @@ export class Header {
     setText(this.rosterButton, words.people(Math.max(room.count, room.members.size)));
     this.notify.hidden = notifies === null;
     setText(this.notify, notifies ? words.notifyOn : words.notify);
+    this.sound.hidden = sounds === null;
+    setText(this.sound, sounds ? words.soundOn : words.sound);
     this.unread.hidden = ![...state.rooms.values()].some(({ name, unread }) => unread && name !== room.name);
     this.#tell(bannerOf(state, room), room);
   }

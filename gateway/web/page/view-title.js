@@ -1,6 +1,6 @@
 // What shows outside the page: its title, its icon, and notifications where they are wanted.
 
-const WANTED = 'tsudoi.notify';
+import { isOn, setOn } from './keep.js';
 
 /** Show in title and icon how much is unread. */
 export function showTitle({ rooms, active }) {
@@ -21,39 +21,31 @@ export function showTitle({ rooms, active }) {
 /** Return whether the person wants notifications; null: this page can not show any. */
 export function notifies() {
   if (!('Notification' in window) || !window.isSecureContext || Notification.permission === 'denied') return null;
-  return Notification.permission === 'granted' && stored() === 'yes';
+  return Notification.permission === 'granted' && isOn('notify');
 }
 
 /** Switch notifications on or off; asks the browser for permission if need be. */
 export async function switchNotifications() {
   const wanted = !notifies();
   if (wanted && Notification.permission !== 'granted') await Notification.requestPermission();
-  try {
-    localStorage.setItem(WANTED, wanted ? 'yes' : 'no');
-  } catch {
-    // Then they are off again after a reload.
-  }
+  setOn('notify', wanted);
 }
 
-/** Notify of lines for this person that came in while it looked elsewhere. */
-export function notifyOf(before, after, onOpen) {
-  if (!notifies()) return;
-  for (const [name, room] of after.rooms) {
-    if (room.mentions <= (before.rooms.get(name)?.mentions ?? 0)) continue;
-    const line = room.lines.at(-1);
+/** Return the rooms in which a line for this person has come while it looked elsewhere. */
+export function mentionedIn(before, after) {
+  return [...after.rooms.values()].filter(({ name, mentions }) => mentions > (before.rooms.get(name)?.mentions ?? 0));
+}
+
+/** Notify of lines for this person. */
+export function notifyOf(rooms, onOpen) {
+  if (!rooms.length || !notifies()) return;
+  for (const { name, lines } of rooms) {
+    const line = lines.at(-1);
     const note = new Notification(`${line.from} · ${name}`, { body: line.text, tag: name, icon: 'icon.svg' });
     note.onclick = () => {
       window.focus();
       onOpen(name);
       note.close();
     };
-  }
-}
-
-function stored() {
-  try {
-    return localStorage.getItem(WANTED);
-  } catch {
-    return null;
   }
 }
