@@ -179,7 +179,7 @@ def _compare(runner: Runner, peer: Peer) -> Row:
         f"{ours_us:.2f} µs CPU a delivery, p99 {ours_p99:.1f} ms",
         f"{their_us:.2f} µs, p99 {their_p99:.1f} ms",
         ratio_of(ours_runs, their_runs, us),
-        f"{_version(peer)}; lost {lost}",
+        f"{version_of(peer.program, *peer.version)}; lost {lost}",
     )
 
 
@@ -233,8 +233,9 @@ def _read_until(sock: socket.socket, wanted: bytes) -> None:
         heard += data
 
 
-def _version(peer: Peer) -> str:
-    program = shutil.which(peer.program, path=PATH) or peer.program
-    said = subprocess.run([program, *peer.version], capture_output=True, text=True, check=False)
+def version_of(name: str, *arguments: str) -> str:
+    """Return a program's name and the version that it tells."""
+    program = shutil.which(name, path=PATH) or name
+    said = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
     found = re.search(r"v?(\d+(\.\d+)+)", said.stdout + said.stderr)
-    return f"{peer.program} {found[1]}" if found else peer.program
+    return f"{name} {found[1]}" if found else name

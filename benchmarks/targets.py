@@ -66,6 +66,7 @@ _ROUND_TRIP = (
 
 TARGETS = {
     "websocket steady": Target("≤ 1.6", 1.6, _FEWER_TURNS),
+    "websocket peer": Target("≤ 1.0", 1.0, "Most of a delivery is the system call that writes its frame."),
     "websocket memory": Target(
         "≤ 8 KiB", 8.0, "Half is the connection's parser and its transport, a fifth the member in gateway and broker."
     ),

@@ -41,6 +41,7 @@ logger = logs.get("gateway.web")
 class WebConnection(HttpConnection):
     """A client's connection from accept to close; the port of its session."""
 
+    __slots__ = ("_conversation", "_frames", "_session")
     _server: "WebServer"
     _conversation: Conversation
 

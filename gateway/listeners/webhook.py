@@ -30,6 +30,7 @@ logger = logs.get("gateway.webhook")
 class WebhookConnection(HttpConnection):
     """A client's connection from accept to close."""
 
+    __slots__ = ("_conversation", "_is_asking")
     _server: "WebhookServer"
     _conversation: Conversation
 

@@ -79,6 +79,8 @@ def text_frame(payload: bytes) -> bytes:
 class Conversation:
     """One connection."""
 
+    __slots__ = ("_busy", "_head", "_is_over", "_origins", "_page", "_parts", "_protocol", "_requests", "frames")
+
     def __init__(self, page: Mapping[str, PageFile], origins: Collection[str], busy: str = "") -> None:
         """Begin before the first byte; `busy` is why no WebSocket is opened now."""
         self._page = page
@@ -86,12 +88,12 @@ class Conversation:
         self._busy = busy
         self._protocol: ServerProtocol | None = None
         """Of the WebSocket; None: it is not opened."""
-        self._head = bytearray()
+        self._head = b""
         """Of a request that has not come whole."""
         self._requests = 0
         self.frames = 0
         """Frames that the client has sent, of any kind."""
-        self._parts: list[bytes] = []
+        self._parts: list[bytes] | None = None
         """Of a message that comes in several frames."""
         self._is_over = False
         """The connection has been told to finish; nothing that the client sends counts any more."""
@@ -155,28 +157,30 @@ class Conversation:
                 return self.close(Close.BAD_REQUEST, "the JSON form of the protocol goes in text frames")
             return []
         data = bytes(frame.data)
-        if frame.fin and not self._parts:
-            return [Message(data)]
+        if self._parts is None:
+            if frame.fin:
+                return [Message(data)]
+            self._parts = []
         self._parts.append(data)
         if not frame.fin:
             return []
-        data = b"".join(self._parts)
-        self._parts.clear()
+        data, self._parts = b"".join(self._parts), None
         return [Message(data)]
 
     # --- HTTP -----------------------------------------------------------------------------------------------------
 
     def _read_head(self, data: bytes) -> list[Command]:
         searched = max(len(self._head) - 2, 0)
-        self._head += data
-        end = _HEAD_END.search(self._head, searched)
-        if len(self._head if end is None else self._head[: end.end()]) > MAX_HEAD:
+        received = self._head + data
+        end = _HEAD_END.search(received, searched)
+        size = len(received) if end is None else end.end()
+        if size > MAX_HEAD:
             return self._finish()
         if end is None:
+            self._head = received
             return []
-        head, rest = bytes(self._head[: end.end()]), bytes(self._head[end.end() :])
-        self._head.clear()
-        return self._answer_head(head, rest)
+        self._head = b""
+        return self._answer_head(received[:size], received[size:])
 
     def _answer_head(self, head: bytes, rest: bytes) -> list[Command]:
         """Answer a request; `rest` has come behind its head: frames, a body, or a further request."""

@@ -74,6 +74,8 @@ class _Room:
 class Session:
     """The client of one connection."""
 
+    __slots__ = ("_commands", "_ip", "_is_over", "_port", "_questions", "_rooms", "_rules", "_secret", "_who")
+
     def __init__(self, rules: WebRules, ip: str, port: Port, now: float) -> None:
         """Begin with a connection from `ip` that has just become a WebSocket."""
         self._rules = rules
