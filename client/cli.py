@@ -3,21 +3,30 @@
 import functools
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tsudoi import ChatClient, Server, create, join, rooms
+from tsudoi import ChatClient, ClientError, Server, Settings, WrongPassword, create, join, rooms
+from tsudoi.net.enter import ALL_DIALECTS, DEFAULT_DIALECT
 from tsudoi.ops.command_line import OneLineGroup, ask, run_until_signal, to_server
 from tsudoi.ops.missing_extra import advice
 from tsudoi.ops.options import MarkdownOption
 from tsudoi.ops.program import import_program
-from tsudoi.protocol.client.dialects import DIALECTS
+from tsudoi.protocol.client.words import Language
 
+from . import words
+from .error_words import explain, is_about_password
 from .pipes import chat_by_lines
+
+if TYPE_CHECKING:
+    from .tui.sessions import Connect
+
+PASSWORD_TRIES = 3
+"""Times that a password is asked for."""
 
 
 class _Group(OneLineGroup):
@@ -90,11 +99,12 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         _option(
             "--dialect",
-            type=click.Choice(list(DIALECTS)),
-            default="tsudoi",
+            type=click.Choice(list(ALL_DIALECTS)),
+            default=DEFAULT_DIALECT,
             envvar="TSUDOI_DIALECT",
             metavar="DIALECT",
-            help=f"The dialect to speak; the server must listen for it: {', '.join(f'`{name}`' for name in DIALECTS)}.",
+            help="The dialect to speak; the server must listen for it: "
+            f"{', '.join(f'`{name}`' for name in ALL_DIALECTS)}.",
         ),
     )
 
@@ -129,6 +139,24 @@ def _chat_options(command: Callable[..., Any]) -> Callable[..., Any]:
             is_flag=True,
             help="Say lines of standard input that begin with a slash, instead of doing them (not in a terminal).",
         ),
+        _option(
+            "--plain",
+            is_flag=True,
+            envvar="TSUDOI_CLIENT_PLAIN",
+            help="In a terminal: lines that scroll by instead of a whole screen, as screen readers need them.",
+        ),
+        _option(
+            "--no-mouse",
+            is_flag=True,
+            envvar="TSUDOI_NO_MOUSE",
+            help="Leave the mouse to the terminal, which then selects text as it does elsewhere.",
+        ),
+        _option(
+            "--language",
+            type=click.Choice(list(words.LANGUAGES)),
+            envvar="TSUDOI_CLIENT_LANGUAGE",
+            help="The language of the client's own words: `en` or `ja`. [default: that of `LANG`]",
+        ),
     )
 
 
@@ -142,9 +170,9 @@ def _with_options(command: Callable[..., Any], *options: Callable[..., Any]) -> 
 def main() -> None:
     """Chat in rooms.
 
-    In a terminal, lines are typed below while messages scroll by above; several lines that are pasted at once are one
-    message, and no command. On pipes, the lines of standard input are sent, commands too; messages go to standard
-    output, and notices to standard error.
+    In a terminal it takes the whole screen: rooms, people, lines; F1 shows the keys. Several lines that are pasted at
+    once are one message, and no command. On pipes, the lines of standard input are sent, commands too; messages go to
+    standard output, and notices to standard error.
     """
 
 
@@ -152,61 +180,100 @@ def main() -> None:
 @_chat_options
 def create_command(room: str, **options: Any) -> None:
     """Create ROOM and chat in it. You are its host: it closes when you leave."""
-    _chat(create, room, "{room} is open, and you are its host, {name}: it closes when you leave.", **options)
+    _chat(room, creates=True, **options)
 
 
 @main.command("join")
 @_chat_options
 def join_command(room: str, **options: Any) -> None:
     """Join ROOM and chat in it."""
-    _chat(join, room, "You are in {room}, {name}.", **options)
+    _chat(room, creates=False, **options)
 
 
 def _chat(
-    enter: Callable[..., Awaitable[ChatClient]],
     room: str,
-    greeting: str,
+    creates: bool,
     name: str | None,
     password: str | None,
     ask_password: bool,
     signed_token: str | None,
     linger: float,
     no_commands: bool,
+    plain: bool,
+    no_mouse: bool,
+    language: Language | None,
     server: Server,
     dialect: str,
 ) -> None:
     in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    on_screen = in_terminal and not plain and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
+    speaks = language or words.language_of()
     if name is None and not signed_token:
         if not in_terminal:
             raise click.UsageError("say who you are: --name NAME (or the variable TSUDOI_NAME)")
-        name = ask("Your name")
+        name = ask(words.YOUR_NAME.text(speaks))
     if ask_password:
         if not _has_terminal():
             raise click.UsageError("--ask-password needs a terminal; a script sets the variable TSUDOI_PASSWORD")
-        password = ask("Password", is_secret=True)
+        password = ask(words.PASSWORD.text(speaks), is_secret=True)
 
     if in_terminal:
-        # Imported where it is used, and before a room is entered: on pipes the client does without its library.
-        from .terminal import chat_in_terminal
+        # Imported where they are used, and before a room is entered: on pipes the client does without their libraries.
+        if on_screen:
+            from .tui.run import chat_on_screen
+        else:
+            from .plain_terminal import chat_in_terminal
 
-    async def chat() -> int:
-        async with await enter(
+    async def connect(room: str, *, creates: bool, password: str | None) -> ChatClient:
+        return await (create if creates else join)(
             room,
             name=name or "",
             server=server,
             dialect=dialect,
             password=password or None,
             signed_token=signed_token or None,
-        ) as place:
-            if in_terminal:
-                await chat_in_terminal(place, greeting.format(room=place.room, name=place.name))
+            settings=Settings(language=speaks),
+        )
+
+    async def chat() -> int:
+        try:
+            place = await _enter(connect, room, creates, password, speaks if in_terminal else None)
+        except ClientError as exc:
+            if speaks == "en":
+                raise
+            raise ClientError(explain(exc, room, str(server), speaks)) from exc
+        async with place:
+            if in_terminal and on_screen:
+                await chat_on_screen(place, creates, connect, speaks, mouse=not no_mouse)
                 return 0
-            all_said = await chat_by_lines(place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger, not no_commands)
+            if in_terminal:
+                await chat_in_terminal(place, creates, speaks)
+                return 0
+            all_said = await chat_by_lines(
+                place, sys.stdin.fileno(), sys.stdout, sys.stderr, linger, not no_commands, speaks
+            )
             return 0 if all_said else 1
 
     status = run_until_signal(chat())
     if status:
         sys.exit(status)
+
+
+async def _enter(
+    connect: "Connect", room: str, creates: bool, password: str | None, asks_in: Language | None
+) -> ChatClient:
+    """Enter a room; in a terminal, ask for its password if it needs one. `asks_in`: the language; None: do not ask."""
+    question = words.PASSWORD_FOR
+    for _ in range(PASSWORD_TRIES):
+        try:
+            return await connect(room, creates=creates, password=password)
+        except WrongPassword as exc:
+            if asks_in is None or not is_about_password(exc):
+                raise
+            if password is not None:
+                question = words.PASSWORD_AGAIN
+            password = ask(question.text(asks_in, room=room), is_secret=True)
+    return await connect(room, creates=creates, password=password)
 
 
 def _has_terminal() -> bool:

@@ -6,17 +6,28 @@ import threading
 from concurrent.futures import CancelledError
 from typing import TextIO
 
-from tsudoi import ChatClient, InvalidText, NotInRoom
-from tsudoi.event_lines import is_speech, notice_line, speech_line
+from tsudoi import ChatClient, Event, InvalidText, Kicked, NotInRoom, RoomClosed, ServerAway, TimedOut
+from tsudoi.event_lines import is_speech, notice_line, one_line, speech_line
 from tsudoi.ops import standard_streams
 from tsudoi.ops.threaded_output import ThreadedOutput
+from tsudoi.protocol.client.words import Language
+
+from . import words
+from .error_words import explain_text
+from .state.event_words import ending, notice
 
 LINE_LIMIT = 1 << 20
 """Bytes; a longer line is split there, so that input without line feeds takes no memory without a bound."""
 
 
 async def chat_by_lines(
-    room: ChatClient, source: int, messages: TextIO, notices: TextIO, linger_s: float, commands: bool = True
+    room: ChatClient,
+    source: int,
+    messages: TextIO,
+    notices: TextIO,
+    linger_s: float,
+    commands: bool = True,
+    language: Language = "en",
 ) -> bool:
     """Send the lines of the file descriptor `source` until the membership ends, or `linger_s` after the last line.
 
@@ -31,8 +42,8 @@ async def chat_by_lines(
         OSError: `messages` can not be written.
     """
     printer = _Printer(messages, notices)
-    receiving = asyncio.create_task(_receive(room, printer))
-    sending = asyncio.create_task(_send(room, source, printer, commands))
+    receiving = asyncio.create_task(_receive(room, printer, language))
+    sending = asyncio.create_task(_send(room, source, printer, commands, language))
     try:
         await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done():
@@ -71,36 +82,52 @@ def _resolve(written: "asyncio.Future[OSError | None]", problem: OSError | None)
         written.set_result(problem)
 
 
-async def _receive(room: ChatClient, printer: _Printer) -> None:
+async def _receive(room: ChatClient, printer: _Printer, language: Language) -> None:
     dropped = 0
     async for event in room:
         if room.dropped > dropped:
-            printer.print_notice(f"{room.dropped - dropped} messages or notices are lost: nothing read the output")
+            printer.print_notice(words.LOST_OUTPUT.text(language, count=room.dropped - dropped))
             dropped = room.dropped
         if is_speech(event):
             await printer.print_message(speech_line(event))
         else:
-            printer.print_notice(notice_line(event))
+            printer.print_notice(_notice(event, room.room, language))
 
 
-async def _send(room: ChatClient, source: int, printer: _Printer, commands: bool) -> bool:
+def _notice(event: Event, room: str, language: Language) -> str:
+    if language == "en":
+        return notice_line(event)  # programs may read it
+    match event:
+        case RoomClosed() | TimedOut() | Kicked():
+            return ending(event, room, language)
+        case ServerAway():
+            return words.AWAY_NOW.text(language)
+    return one_line(notice(event, language))
+
+
+async def _send(room: ChatClient, source: int, printer: _Printer, commands: bool, language: Language) -> bool:
     lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
     _start_reading(source, lines)
     all_sent = True
     while line := await lines.get():
         text = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
-        all_sent &= await _send_line(room, text if commands else room.as_text(text), printer)
+        all_sent &= await _send_line(room, text if commands else room.as_text(text), printer, language)
     return all_sent
 
 
-async def _send_line(room: ChatClient, line: str, printer: _Printer) -> bool:
+async def _send_line(room: ChatClient, line: str, printer: _Printer, language: Language) -> bool:
     try:
         for piece in room.pieces(line):
             await room.say(piece)
     except NotInRoom:
         return False
     except InvalidText as exc:
-        printer.print_notice(f"not said: {exc}")
+        said = (
+            f"not said: {exc}"
+            if language == "en"
+            else words.NOT_SAID.text(language, why=explain_text(room, line, exc, language))
+        )
+        printer.print_notice(said)
         return False
     return True
 

@@ -11,8 +11,8 @@ import pytest
 
 from broker.admin.cli import admin
 from broker.cli import main as broker
+from client import words
 from client.cli import main as client
-from client.terminal import HELP
 from gateway.cli import main as gateway
 from tsudoi.protocol.client.dialect import PortPlace
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -120,10 +120,8 @@ def test_the_picture_shows_the_words_of_today() -> None:
     """Draw it again with docs/images/make.py when this fails."""
     svg = page("docs/images/chat.svg")
     screen = html.unescape(re.sub(r"<[^>]+>", "", svg)).replace("\xa0", " ")
-    greeting = "You are in den, bob."
-    assert greeting in screen
-    assert greeting.replace("den", "{room}", 1).replace("bob", "{name}") in page("client/cli.py")
-    assert screen.count(HELP[:50]) == 2
+    assert words.INSIDE.text("en", room="den", name="bob") in screen
+    assert screen.count(f" F1 {words.KEY_HELP.text('en')}") == 2
     assert screen.count("ready tcp 127.0.0.1:9001 udp 127.0.0.1:9002") == 2
     assert "url(http" not in svg, "the picture loads something from elsewhere"
 

@@ -22,8 +22,8 @@ ALICE, BOB, SERVICE = "0", "1", "2"
 BOTH = ALICE + BOB
 SCENE = (  # where a line is typed, the line, what must be shown then, in which panes
     (SERVICE, "python -m gateway &", "ready", SERVICE),
-    (ALICE, "python -m client create den --name alice", "/help", ALICE),
-    (BOB, "python -m client join den --name bob", "/help", BOB),
+    (ALICE, "python -m client create den --name alice", "F1", ALICE),
+    (BOB, "python -m client join den --name bob", "F1", BOB),
     (BOB, "hello! 日本語でも大丈夫？", "大丈夫", BOTH),
     (ALICE, "はい、もちろん。Both work.", "もちろん", BOTH),
     (BOB, "what if the server crashes?", "crashes", BOTH),
@@ -78,11 +78,11 @@ def main() -> None:
     draw(screen)
 
 
-def wait_for(server: str, pane: str, pattern: str) -> None:
+def wait_for(server: str, pane: str, pattern: str, prefix: str = "0.") -> None:
     """Wait until the pane shows what the scene expects there."""
     screen = ""
     for _ in range(200):
-        screen = tmux(server, "capture-pane", "-p", "-t", f"0.{pane}")
+        screen = tmux(server, "capture-pane", "-p", "-t", f"{prefix}{pane}")
         if re.search(pattern, screen):
             time.sleep(0.3)
             return

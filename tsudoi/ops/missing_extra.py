@@ -8,6 +8,7 @@ EXTRAS = {
     "prometheus_client": "serve",
     "prompt_toolkit": "chat",
     "rich": "chat",
+    "textual": "chat",
     "scenarios": "scenario",
     "structlog": "serve",
     "uvloop": "serve",

@@ -1,4 +1,4 @@
-"""Chat in a terminal: edit lines below while messages scroll by above."""
+"""Chat in a terminal without the whole screen: edit lines below while messages scroll by above (`--plain`)."""
 
 import asyncio
 import os
@@ -9,21 +9,23 @@ from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.patch_stdout import patch_stdout
 
 import tsudoi
-from tsudoi.event_lines import notice_line
 from tsudoi.protocol.client.lines import FURTHER
 from tsudoi.protocol.client.notices import action_line
+from tsudoi.protocol.client.words import Language
 
+from . import words
+from .error_words import explain_text
 from .history import open_history
-from .screen import Screen
+from .plain_screen import Screen
+from .state.event_words import ending, notice
 
-HELP = "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves."
 _COLOURS = (36, 32, 33, 35, 34, 91, 96)
 """SGR codes that can be read on light and on dark."""
 _QUIET = "3;90"
 _LOUD = "1;33"
 
 
-async def chat_in_terminal(room: tsudoi.ChatClient, greeting: str) -> None:
+async def chat_in_terminal(room: tsudoi.ChatClient, is_host: bool, language: Language) -> None:
     """Let the user chat until the user leaves or the membership ends."""
     screen = Screen()
     # Prints go above the line being typed, in order and many lines at a time. prompt_toolkit's `print_formatted_text`
@@ -31,10 +33,10 @@ async def chat_in_terminal(room: tsudoi.ChatClient, greeting: str) -> None:
     with screen.used(), patch_stdout(raw=True):
         # In a dialect that echoes, the typed line would stand there twice, so it is erased when it is sent.
         session: PromptSession[str] = PromptSession(history=open_history(), erase_when_done=room.dialect.echo)
-        _tell(greeting)
-        _tell(HELP)
-        receiving = asyncio.create_task(_receive(room, screen))
-        typing = asyncio.create_task(_type(room, session))
+        _tell((words.OPEN if is_host else words.INSIDE).text(language, room=room.room, name=room.name))
+        _tell(words.PLAIN_HELP.text(language))
+        receiving = asyncio.create_task(_receive(room, screen, language))
+        typing = asyncio.create_task(_type(room, session, language))
         try:
             await asyncio.wait({receiving, typing}, return_when=asyncio.FIRST_COMPLETED)
             for task in (receiving, typing):
@@ -46,17 +48,17 @@ async def chat_in_terminal(room: tsudoi.ChatClient, greeting: str) -> None:
             await asyncio.gather(receiving, typing, return_exceptions=True)
 
 
-async def _receive(room: tsudoi.ChatClient, screen: Screen) -> None:
+async def _receive(room: tsudoi.ChatClient, screen: Screen, language: Language) -> None:
     dropped = 0
     async for event in room:
         await screen.keep_up()
         if room.dropped > dropped:
-            _tell(f"{room.dropped - dropped} messages or notices are lost: the terminal stood still.")
+            _tell(words.LOST_EVENTS.text(language, count=room.dropped - dropped))
             dropped = room.dropped
-        _show(event)
+        _show(event, room.room, language)
 
 
-async def _type(room: tsudoi.ChatClient, session: PromptSession[str]) -> None:
+async def _type(room: tsudoi.ChatClient, session: PromptSession[str], language: Language) -> None:
     while True:
         try:
             line = await session.prompt_async(lambda: ANSI(f"{_name(room.name)}: "))  # /nick changes it
@@ -68,24 +70,24 @@ async def _type(room: tsudoi.ChatClient, session: PromptSession[str]) -> None:
             case ["/quit" | "/exit" | "/leave"]:
                 return
             case ["/help"]:
-                _tell(HELP)
-                await _say(room, "/help")
+                _tell(words.PLAIN_HELP.text(language))
+                await _say(room, "/help", language)
             case _:
                 # Commands and `//` go to the server as they are: it knows which there are.
-                await _say(room, line)
+                await _say(room, line, language)
 
 
-async def _say(room: tsudoi.ChatClient, line: str) -> None:
+async def _say(room: tsudoi.ChatClient, line: str, language: Language) -> None:
     try:
         for piece in room.pieces(line):
             await room.say(piece)
     except tsudoi.InvalidText as exc:
-        _tell(f"Not said: {exc}")
+        _tell(words.NOT_SAID.text(language, why=explain_text(room, line, exc, language)))
     except tsudoi.NotInRoom:
         return
 
 
-def _show(event: tsudoi.Event) -> None:
+def _show(event: tsudoi.Event, room: str, language: Language) -> None:
     match event:
         case tsudoi.Emote():
             _print(action_line(_name(event.sender), event.text))
@@ -94,17 +96,17 @@ def _show(event: tsudoi.Event) -> None:
         case tsudoi.Message():
             _print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
         case tsudoi.Announced():
-            _print(event.text, _LOUD)
-        case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked() | tsudoi.ServerAway():
-            line = notice_line(event)
-            _tell(f"{line[:1].upper()}{line[1:]}.")
+            _print(notice(event, language), _LOUD)
+        case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
+            _tell(ending(event, room, language))
+        case tsudoi.ServerAway():
+            _tell(words.AWAY_NOW.text(language))
         case tsudoi.Listed():
             # Each line is a row of a table, whose head may have come in another datagram.
-            for line in event.text.split("\n"):
+            for line in notice(event, language).split("\n"):
                 _tell(line)
         case _:
-            # The server's texts have their full stops.
-            _tell(event.text)
+            _tell(notice(event, language))
 
 
 def _tell(text: str) -> None:

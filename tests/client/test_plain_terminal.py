@@ -1,4 +1,4 @@
-"""The client in a terminal: a real one, as far as a program can tell."""
+"""client/plain_terminal.py in a terminal: a real one, as far as a program can tell."""
 
 import contextlib
 import os
@@ -34,7 +34,13 @@ class Terminal:
     def __init__(self, arguments: list[str], state: Path) -> None:
         ours, theirs = pty.openpty()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TSUDOI_")}
-        environment |= {"TERM": "xterm-256color", "XDG_STATE_HOME": str(state), "COLUMNS": "100", "LINES": "30"}
+        environment |= {
+            "TERM": "xterm-256color",
+            "XDG_STATE_HOME": str(state),
+            "LC_ALL": "C.UTF-8",
+            "COLUMNS": "100",
+            "LINES": "30",
+        }
         environment.pop("NO_COLOR", None)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "client", *arguments],
@@ -102,7 +108,9 @@ def chatting(dialect: Dialect, state: Path, *arguments: str) -> Iterator[tuple[S
     with Served(dialect) as served:
         address = served.fake.address
         server = f"127.0.0.1:{address.tcp}:{address.udp}"
-        terminal = Terminal(["create", "den", "--server", server, "--dialect", dialect.name, *arguments], state)
+        terminal = Terminal(
+            ["create", "den", "--server", server, "--dialect", dialect.name, "--plain", *arguments], state
+        )
         try:
             yield served, served.fake, terminal
         finally:
@@ -127,7 +135,7 @@ def test_a_chat(tmp_path: Path) -> None:
         wait_for(lambda: fake.datagrams[-1].endswith(b"half a line"), lambda: repr(fake.datagrams))
         terminal.type("/who 1\r")
         wait_for(lambda: fake.datagrams[-1].endswith(b"/who 1"), lambda: repr(fake.datagrams))
-        served.tell(notice(TSUDOI.down, "den", "answer", {"code": "busy", "arg": ""}, "Row one\nrow two."))
+        served.tell(notice(TSUDOI.down, "den", "answer", {"code": "newer", "arg": ""}, "Row one\nrow two."))
         terminal.wait_for("Row one")
         terminal.wait_for("row two.")
         served.tell(notice(TSUDOI.down, "den", "acted", {"n": 400, "name": "bob", "said": "waves"}, "?"))
@@ -167,7 +175,7 @@ FORGED = "hi\nalice: send me the password\u2028alice: now"
             notice(TSUDOI.down, "den", "whispered", {"n": 1, "name": "mallory", "to": "bob", "said": FORGED}, "?"),
             "mallory → bob: hi",
         ),
-        (TSUDOI, notice(TSUDOI.down, "den", "announced", {"n": 1, "said": FORGED}, FORGED), "hi"),
+        (TSUDOI, notice(TSUDOI.down, "den", "announced", {"n": 1, "said": FORGED}, FORGED), "Announcement: hi"),
         (TSUDOI, notice(TSUDOI.down, "den", "a newer server's", {}, FORGED), "hi"),
         (TCRP, downlink_encoder.encode_message(TCRP.down, "den", 1, "server", FORGED), "hi"),
     ],
@@ -200,7 +208,7 @@ def test_a_room_that_closes_ends_it(tmp_path: Path) -> None:
         terminal.wait_for_prompt("alice")
         wait_for(lambda: bool(fake.rooms["den"].addresses), lambda: "not registered")
         served.tell(b"exit!")
-        terminal.wait_for("The room is closed (exit!).")
+        terminal.wait_for("The room is closed.")
         assert terminal.wait() == 0
 
 

@@ -1,0 +1,87 @@
+"""The SDK's errors in the user's language. In English they are the SDK's own sentences."""
+
+import errno
+
+import tsudoi
+from tsudoi import ChatClient
+from tsudoi.errors import LineRefused, OtherVersion, TooManyLines
+from tsudoi.pieces import as_taken, command_in
+from tsudoi.protocol.client.own_name import own_names
+from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
+from tsudoi.protocol.client.words import Language, Words
+
+from . import words
+
+_BY_KIND: tuple[tuple[type[tsudoi.ClientError], Words], ...] = (
+    (tsudoi.RoomNotFound, words.NO_ROOM),
+    (tsudoi.RoomExists, words.ROOM_EXISTS),
+    (tsudoi.Busy, words.BUSY),
+    (tsudoi.NoAnswer, words.NO_ANSWER),
+    (tsudoi.NotInRoom, words.NOT_IN_ROOM),
+    (OtherVersion, words.OTHER_VERSION),
+    (TooManyLines, words.TOO_MANY_LINES),
+    (tsudoi.ServerNotTrusted, words.NOT_TRUSTED),
+    (tsudoi.ServerUnreachable, words.UNREACHABLE),
+    (tsudoi.ProtocolViolation, words.NOT_UNDERSTOOD),
+    (tsudoi.InvalidName, words.BAD_NAME),
+    (tsudoi.Refused, words.REFUSED),
+)
+_SYSTEM = {
+    errno.ECONNREFUSED: "接続が拒否されました",
+    errno.ECONNRESET: "接続が切れました",
+    errno.ENETUNREACH: "ネットワークにつながっていません",
+    errno.EHOSTUNREACH: "サーバーへの経路がありません",
+    errno.ETIMEDOUT: "時間切れです",
+}
+
+
+def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language) -> str:
+    """Return a sentence about an error."""
+    text = str(exc)
+    if isinstance(exc, LineRefused):
+        return text  # the server's words
+    if isinstance(exc, tsudoi.WrongPassword) and is_about_password(exc):
+        return words.WRONG_PASSWORD.text(language, room=room)
+    for kind, said in _BY_KIND:
+        if isinstance(exc, kind) and (language == "ja" or kind in (tsudoi.RoomNotFound, tsudoi.RoomExists)):
+            return said.text(language, room=room, server=server, why=_reason(exc))
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "。")) else ".")
+
+
+def is_about_password(exc: tsudoi.WrongPassword) -> bool:
+    """Return whether another password may help: the server gives the same status for a signed token that it refuses."""
+    return str(exc).startswith("wrong password")
+
+
+def _reason(exc: tsudoi.ClientError) -> str:
+    """Return what the error says beyond its kind: the system's reason in Japanese, else the SDK's words."""
+    cause = exc.__cause__
+    if isinstance(cause, OSError):
+        if cause.errno in _SYSTEM:
+            return _SYSTEM[cause.errno]
+        if isinstance(cause, TimeoutError):
+            return _SYSTEM[errno.ETIMEDOUT]
+        if "Connect call failed" in str(cause):
+            return _SYSTEM[errno.ECONNREFUSED]
+    _, colon, detail = str(exc).rpartition(": ")
+    return detail if colon else str(exc)
+
+
+def explain_text(chat: ChatClient, line: str, exc: tsudoi.InvalidText, language: Language) -> str:
+    """Return why a line can not be said."""
+    if language == "en":
+        return str(exc)
+    if not line:
+        return words.EMPTY_TEXT.text(language)
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return words.HALF_CHARACTER.text(language)
+    if line in chat.dialect.register_words | chat.dialect.leave_words:
+        return words.RESERVED.text(language, text=line, dialect=chat.dialect.name)
+    command = command_in(as_taken(line, own_names(chat.name)))
+    if isinstance(command, Reply):
+        return words.REPLY_TOO_LONG.text(language, limit=chat.limit_of(line))
+    if command is not None and not isinstance(command, Whisper | Act) and "\n" in line.strip():
+        return words.ONE_LINE.text(language)
+    return words.COMMAND_TOO_LONG.text(language, size=len(line.encode()), limit=chat.limit_of(line))

@@ -1,0 +1,125 @@
+"""The words for what happened in a room, in the user's language: made from an event's values, not from its text.
+
+Where an event has only the server's text, that is shown.
+"""
+
+import re
+from datetime import UTC, datetime
+
+import tsudoi
+from tsudoi.protocol.client.dialects import TSUDOI
+from tsudoi.protocol.client.phrases import HELP, Phrase, idle_for, phrase
+from tsudoi.protocol.client.words import Language, Words
+
+from .. import words
+
+_LEFT = {
+    "idle": (Phrase.LEFT_IDLE, Phrase.LEFT_IDLE),
+    "kicked": (Phrase.KICKED, Phrase.KICKED_WHY),
+    "banned": (Phrase.BANNED, Phrase.BANNED),
+    "operator": (Phrase.REMOVED, Phrase.REMOVED_WHY),
+}
+_HOST_LEFT = re.compile(re.escape(TSUDOI.closed[0]).replace(re.escape("{user}"), "(?P<name>.+)"))
+_SAY_NO_MORE = ("", TSUDOI.timed_out, "exit!")
+"""Closing words that tell nothing beyond the end."""
+_OUT = tuple(re.compile(re.escape(text).replace(re.escape("{room}"), ".+")) for text in Phrase.YOU_ARE_OUT.words)
+
+
+def notice(event: tsudoi.Event, language: Language) -> str:
+    """Return the words for an event that is no member's line."""
+    japanese = language == "ja"
+    match event:
+        case tsudoi.Joined():
+            return phrase(Phrase.JOINED, japanese, name=event.name)
+        case tsudoi.Left():
+            plain, with_text = _LEFT.get(event.reason, (Phrase.LEFT, Phrase.LEFT))
+            return phrase(with_text if event.why else plain, japanese, by=event.by, name=event.name, text=event.why)
+        case tsudoi.PeopleChanged():
+            which = Phrase.PEOPLE_BOTH if event.left else Phrase.PEOPLE_JOINED
+            which = which if event.joined else Phrase.PEOPLE_LEFT
+            return phrase(which, japanese, joined=event.joined, left=event.left)
+        case tsudoi.Renamed():
+            return phrase(Phrase.RENAMED, japanese, name=event.name, text=event.to)
+        case tsudoi.TopicChanged():
+            which = Phrase.TOPIC_SET if event.topic else Phrase.TOPIC_TAKEN_OFF
+            return phrase(which, japanese, name=event.name, text=event.topic)
+        case tsudoi.HostChanged():
+            which = Phrase.HOST_HANDED if event.by else Phrase.HOST_INHERITED
+            return phrase(which, japanese, name=event.name, by=event.by)
+        case tsudoi.Muted():
+            which = Phrase.MEMBER_MUTED_FOR if event.minutes else Phrase.MEMBER_MUTED
+            return phrase(which, japanese, name=event.name, by=event.by, minutes=event.minutes)
+        case tsudoi.Unmuted():
+            return phrase(Phrase.MEMBER_UNMUTED, japanese, name=event.name, by=event.by)
+        case tsudoi.LockChanged():
+            return phrase(Phrase.LOCKED if event.locked else Phrase.UNLOCKED, japanese, name=event.name)
+        case tsudoi.Announced():
+            return phrase(Phrase.ANNOUNCED, japanese, text=event.said)
+        case tsudoi.Answered():
+            return _answer(event, japanese)
+        case tsudoi.Listed():
+            return listed(event, language)
+        case _:
+            return str(getattr(event, "text", ""))
+
+
+def _answer(event: tsudoi.Answered, japanese: bool) -> str:
+    try:
+        return phrase(Phrase[event.code.upper().replace("-", "_")], japanese, arg=event.about)
+    except KeyError:  # a newer server's answer, or one with more values than the event has
+        return event.text
+
+
+def listed(event: tsudoi.Listed, language: Language) -> str:
+    """Return the rows of a list in the user's language; those of unknown lists as the server wrote them."""
+    japanese = language == "ja"
+    lines = []
+    for row in event.rows:
+        match row:
+            case tsudoi.CommandHelp():
+                lines.append(f"{row.usage}  {_does(row, japanese)}")
+            case tsudoi.Person():
+                which = Phrase.HOST_MEMBER if row.is_host else Phrase.MEMBER
+                lines.append(phrase(which, japanese, name=row.name, idle=idle_for(row.idle_s * 1000, japanese)))
+            case tsudoi.RoomInfo():
+                which = Phrase.LOCKED_ROOM if row.locked else Phrase.ROOM
+                lines.append(phrase(which, japanese, name=row.name, members=row.members))
+            case tsudoi.Sanction():
+                lines.append(_sanction(row, japanese))
+            case _:
+                return event.text
+    return "\n".join(lines) or event.text
+
+
+def _does(row: tsudoi.CommandHelp, japanese: bool) -> str:
+    known = HELP.get(row.usage.split(" ")[0].removeprefix("/"))
+    return known[1 + japanese] if known else row.does
+
+
+def _sanction(row: tsudoi.Sanction, japanese: bool) -> str:
+    who = f"{row.name} ({row.address})" if row.name and row.address else row.name or row.address
+    if not row.until_ms:
+        return phrase(Phrase.MUTE if row.muted else Phrase.BAN, japanese, who=who)
+    until = datetime.fromtimestamp(row.until_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return phrase(Phrase.MUTE_UNTIL if row.muted else Phrase.BAN_UNTIL, japanese, who=who, until=until)
+
+
+def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str, language: Language) -> str:
+    """Return the words for the end of a membership; a dialect's own closing words stand behind them in brackets."""
+    text = event.text.replace("\n", " ").strip()
+    match event:
+        case tsudoi.Kicked(by=by, reason=reason, banned=banned) if by or reason:
+            if banned:
+                which = Phrase.YOU_BANNED
+            elif by:
+                which = Phrase.YOU_KICKED_WHY if reason else Phrase.YOU_KICKED
+            else:
+                which = Phrase.YOU_REMOVED_WHY
+            return phrase(which, language == "ja", by=by, room=room, text=reason)
+        case tsudoi.RoomClosed() if found := _HOST_LEFT.fullmatch(text):
+            return words.CLOSED_BY_HOST.text(language, name=found["name"])
+        case tsudoi.TimedOut() if any(each.fullmatch(text) for each in _OUT):
+            return phrase(Phrase.YOU_ARE_OUT, language == "ja", room=room)
+    own: Words = {tsudoi.RoomClosed: words.CLOSED, tsudoi.TimedOut: words.TIMED_OUT}.get(type(event), words.REMOVED)
+    said = own.text(language)
+    return said if text in _SAY_NO_MORE else f"{said} ({text})"

@@ -1,0 +1,197 @@
+"""What happens to the terminal client, and what it does about it, as values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+import tsudoi
+
+from .model import Manner, Tone
+
+# --- events ---
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """The user has created or joined a room."""
+
+    room: str
+    me: str
+    at: datetime
+    is_host: bool = False
+    echoes: bool = False
+    has_receipts: bool = False
+    answers_with_values: bool = True
+    """The dialect is `tsudoi`: the client may ask for members and history by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An event of the SDK."""
+
+    room: str
+    event: tsudoi.Event
+    at: datetime
+    me: str
+    """The user's name, which the event may have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The user has sent a line."""
+
+    room: str
+    number: int
+    text: str
+    at: datetime
+    manner: Manner = Manner.SAID
+    has_receipt: bool = True
+    """The server will say whether it is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineKept:
+    """The server has kept a line, at this position; None: it does not say where."""
+
+    room: str
+    number: int
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LineLost:
+    """The membership ended; whether a line was kept is not known."""
+
+    room: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineRefused:
+    """The server does not keep a line."""
+
+    room: str
+    number: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The client has something to say, in the user's language; in the shown room where none is named."""
+
+    text: str
+    at: datetime
+    room: str = ""
+    tone: Tone = Tone.QUIET
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The membership is over, for a reason that no event of the SDK told."""
+
+    room: str
+    why: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The user has left a room; it is taken off the screen."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The user looks at a room; `draft` is what stands in the composer."""
+
+    room: str
+    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FocusChanged:
+    """The terminal's window got or lost the focus."""
+
+    has_focus: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BannerSeen:
+    """A good banner has been there for long enough."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A list was asked for: by the user, whose answer is shown, or by the client itself."""
+
+    room: str
+    what: str
+    by_user: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScrolledToTop:
+    """The user has scrolled to the oldest line that is here."""
+
+    room: str
+
+
+@dataclass(frozen=True, slots=True)
+class PanelToggled:
+    """The user shows or hides a panel: `rooms` or `people`."""
+
+    panel: str
+    is_visible: bool
+    """Whether it is visible now."""
+
+
+Event: TypeAlias = (
+    Entered
+    | Heard
+    | Posted
+    | LineKept
+    | LineLost
+    | LineRefused
+    | Told
+    | Ended
+    | Closed
+    | Shown
+    | FocusChanged
+    | BannerSeen
+    | Asked
+    | ScrolledToTop
+    | PanelToggled
+)
+
+# --- commands ---
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the server for a list, by a line such as `/who 2`."""
+
+    room: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Draw the user's attention to a line that mentions the user."""
+
+    title: str
+    text: str
+    is_away: bool
+    """The window is known not to have the focus, so a desktop notification is wanted too."""
+
+
+@dataclass(frozen=True, slots=True)
+class HideBannerLater:
+    """Send BannerSeen after a while."""
+
+    room: str
+
+
+Command: TypeAlias = Ask | Notify | HideBannerLater

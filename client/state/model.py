@@ -1,0 +1,182 @@
+"""The state of the terminal client, as frozen values; `reduce.py` makes the next one from an event."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TypeAlias
+
+from tsudoi.protocol.client.words import Language
+
+MAX_ITEMS = 5_000
+"""Items of one room that are held; the oldest go first. The server keeps the log."""
+
+
+class Mark(Enum):
+    """How far an own line has come."""
+
+    NONE = ""
+    """Another member's line."""
+    WAITING = "waiting"
+    """The server has not said yet that it is kept."""
+    SENT = "sent"
+    """It was sent in a protocol without receipts; it may be lost."""
+    KEPT = "kept"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    """The membership ended before the server said whether it is kept."""
+
+
+class Tone(Enum):
+    """How loud a notice is."""
+
+    QUIET = "quiet"
+    LOUD = "loud"
+    """What a user must not miss: announcements, the end of a membership, missing messages."""
+    TABLE = "table"
+    """A row of an answer with several lines."""
+
+
+class Manner(Enum):
+    """How a member spoke."""
+
+    SAID = "said"
+    ACTED = "acted"
+    WHISPERED = "whispered"
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """A line of a member."""
+
+    sender: str
+    text: str
+    at: datetime
+    """In the user's time zone."""
+    offset: int | None = None
+    """The position in the room's log; None: not known (yet)."""
+    manner: Manner = Manner.SAID
+    to: str = ""
+    """Of a whisper: the name of the member that gets it."""
+    mark: Mark = Mark.NONE
+    number: int = 0
+    """Of an own line: its number in this client; 0 for lines of others."""
+    is_mention: bool = False
+    why: str = ""
+    """Of a refused line: the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Words of the server or the client between the lines."""
+
+    text: str
+    at: datetime
+    offset: int | None = None
+    tone: Tone = Tone.QUIET
+
+
+Item: TypeAlias = Speech | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A member of a room."""
+
+    name: str
+    is_host: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Pages of `/who` that are being collected."""
+
+    page: int = 0
+    rows: int = 0
+    """Rows of this page that have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room in which the user is, or was."""
+
+    name: str
+    me: str
+    items: tuple[Item, ...] = ()
+    people: tuple[Person, ...] = ()
+    """Sorted: the host, then by name. In a big room the first of them."""
+    count: int = 0
+    """Members; 0: not known."""
+    listing: Listing = Listing()
+    topic: str = ""
+    unread: int = 0
+    mentions: int = 0
+    first_unread: Item | None = None
+    """The line before which `new` stands."""
+    silent: frozenset[str] = frozenset()
+    """Lists that the client asked for by itself (`who`, `history`): their answers are not shown as text."""
+    depth: int = 0
+    """How many of the last lines the client has asked for."""
+    has_all: bool = False
+    """The oldest messages that the server gives have been loaded."""
+    is_cut: bool = False
+    """There are older ones, which the server does not give."""
+    away_since: datetime | None = None
+    banner: str = ""
+    """A sentence about the server; empty: all is well."""
+    is_banner_bad: bool = False
+    ended: str = ""
+    """Why the user is no member any more; empty: the user is one."""
+    echoes: bool = False
+    """The server sends the user's own lines back."""
+    has_receipts: bool = False
+    """The server tells which lines are kept, and they wait while it is away."""
+    draft: str = ""
+    """What is typed and not sent, while another room is shown."""
+
+    @property
+    def host(self) -> str:
+        """The host's name; empty: not known."""
+        return next((person.name for person in self.people if person.is_host), "")
+
+    @property
+    def is_host(self) -> bool:
+        """Whether the user is the host."""
+        return not self.ended and self.host == self.me
+
+    @property
+    def others(self) -> int | None:
+        """The number of other members; None: not known."""
+        return max(self.count - 1, 0) if self.count else None
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """Which panels the user wants beside the timeline; None: as the width allows."""
+
+    rooms: bool | None = None
+    people: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that the client shows."""
+
+    language: Language = "en"
+    server: str = ""
+    rooms: tuple[Room, ...] = ()
+    shown: str = ""
+    """The name of the room that is shown."""
+    has_focus: bool | None = None
+    """Whether the terminal's window has the focus; None: it has not told."""
+    known_rooms: tuple[str, ...] = field(default=())
+    """Names of rooms on the server, as the last list had them; for completion."""
+    panels: Panels = Panels()
+
+    def room(self, name: str) -> Room | None:
+        """Return a room by its name."""
+        return next((room for room in self.rooms if room.name == name), None)
+
+    @property
+    def current(self) -> Room | None:
+        """The room that is shown."""
+        return self.room(self.shown)

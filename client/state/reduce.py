@@ -1,0 +1,314 @@
+"""Make the next state from an event; say what is to be done about it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import tsudoi
+from tsudoi.protocol.client.words import Language
+
+from .. import words
+from . import roster, timeline
+from .event_words import ending, notice
+from .events import (
+    Ask,
+    Asked,
+    BannerSeen,
+    Closed,
+    Command,
+    Ended,
+    Entered,
+    Event,
+    FocusChanged,
+    Heard,
+    HideBannerLater,
+    LineKept,
+    LineLost,
+    LineRefused,
+    Notify,
+    PanelToggled,
+    Posted,
+    ScrolledToTop,
+    Shown,
+    Told,
+)
+from .mentions import mentions
+from .model import Item, Manner, Mark, Note, Room, Speech, State, Tone
+
+FIRST_HISTORY = 20
+"""Lines from before that are shown in a room that was just entered."""
+WHOLE_HISTORY = 50
+"""All that a server gives (PROTOCOL.md, "Commands")."""
+
+Result = tuple[State, list[Command]]
+
+
+def reduce(state: State, event: Event) -> Result:
+    """Return the state after an event, and the commands to carry out."""
+    match event:
+        case Entered():
+            return _entered(state, event)
+        case Heard():
+            return _heard(state, event)
+        case Posted():
+            manner = event.manner
+            mark = Mark.WAITING if event.has_receipt else Mark.SENT
+            room = state.room(event.room)
+            me = room.me if room else ""
+            line = Speech(me, event.text, event.at, manner=manner, mark=mark, number=event.number)
+            return _change(state, event.room, lambda room: _read(_append(room, line)))
+        case LineKept(room, number, offset):
+            return _change(state, room, lambda room: replace(room, items=timeline.keep(room.items, number, offset)))
+        case LineRefused(room, number, why):
+            return _change(state, room, lambda room: _mark(room, number, Mark.REFUSED, why))
+        case LineLost(room, number):
+            return _change(state, room, lambda room: _mark(room, number, Mark.UNKNOWN))
+        case Told(text, at, room, tone):
+            note = Note(text, at, tone=tone)
+            return _change(state, room or state.shown, lambda room: _append(room, note))
+        case Ended(name, why, at):
+            return _change(state, name, lambda room: _end(room, why, at, state.language))
+        case Closed(name):
+            return _closed(state, name), []
+        case Shown():
+            return _shown(state, event), []
+        case FocusChanged(has_focus):
+            state = replace(state, has_focus=has_focus)
+            return _change(state, state.shown, _read) if has_focus else (state, [])
+        case BannerSeen(name):
+            return _change(state, name, lambda room: room if room.is_banner_bad else replace(room, banner=""))
+        case Asked(name, what, by_user):
+            return _change(
+                state,
+                name,
+                lambda room: replace(room, silent=room.silent - {what} if by_user else room.silent | {what}),
+            )
+        case ScrolledToTop(name):
+            return _load_older(state, name)
+        case PanelToggled(panel, is_visible):
+            panels = replace(state.panels, **{panel: not is_visible})
+            return replace(state, panels=panels), []
+
+
+def _change(state: State, name: str, change: Callable[[Room], Room]) -> Result:
+    """Change one room; nothing if it has been closed meanwhile."""
+    rooms = tuple(change(room) if room.name == name else room for room in state.rooms)
+    return replace(state, rooms=rooms), []
+
+
+def _entered(state: State, event: Entered) -> Result:
+    old = state.room(event.room)
+    greeting = words.OPEN if event.is_host else words.INSIDE
+    note = Note(greeting.text(state.language, room=event.room, name=event.me), event.at)
+    room = Room(
+        event.room,
+        event.me,
+        items=old.items if old else (),
+        echoes=event.echoes,
+        has_receipts=event.has_receipts,
+        draft=old.draft if old else "",
+    )
+    room = _append(room, note)
+    if event.is_host:
+        room = roster.make_host(replace(room, count=1), event.me)
+    elif event.answers_with_values:
+        room = replace(room, depth=FIRST_HISTORY)
+    rooms = tuple(room if each.name == event.room else each for each in state.rooms)
+    state = replace(state, rooms=rooms if old else (*rooms, room), shown=event.room)
+    if not event.answers_with_values:
+        return state, []
+    commands: list[Command] = [Ask(event.room, "/who 1")]
+    if not event.is_host:
+        commands.append(Ask(event.room, f"/history {FIRST_HISTORY}"))
+    return state, commands
+
+
+def _closed(state: State, name: str) -> State:
+    at = next((at for at, room in enumerate(state.rooms) if room.name == name), 0)
+    rooms = tuple(room for room in state.rooms if room.name != name)
+    shown = state.shown
+    if shown == name:
+        shown = rooms[min(at, len(rooms) - 1)].name if rooms else ""
+    return _change(replace(state, rooms=rooms, shown=shown), shown, _read)[0]
+
+
+def _shown(state: State, event: Shown) -> State:
+    """Keep the draft of the room before; what is new in the other one counts as read from now on."""
+    state = _change(state, state.shown, lambda room: replace(room, draft=event.draft, first_unread=None))[0]
+    return _change(replace(state, shown=event.room), event.room, _read)[0]
+
+
+def _read(room: Room) -> Room:
+    return replace(room, unread=0, mentions=0)
+
+
+def _mark(room: Room, number: int, mark: Mark, why: str = "") -> Room:
+    return replace(room, items=timeline.mark(room.items, number, mark, why))
+
+
+def _append(room: Room, item: Item) -> Room:
+    return replace(room, items=timeline.add(room.items, item))
+
+
+def _end(room: Room, why: str, at: datetime, language: Language) -> Room:
+    if room.ended:
+        return room
+    room = _append(room, Note(f"{why} {words.REJOIN.text(language)}", at, tone=Tone.LOUD))
+    return replace(room, ended=why, banner="", is_banner_bad=False, away_since=None, people=(), count=0)
+
+
+def _load_older(state: State, name: str) -> Result:
+    room = state.room(name)
+    if room is None or room.ended or room.has_all or "history" in room.silent or timeline.oldest(room.items) is None:
+        return state, []
+    state, _ = _change(state, name, lambda room: replace(room, depth=WHOLE_HISTORY))
+    return state, [Ask(name, f"/history {WHOLE_HISTORY}")]
+
+
+# --- the SDK's events ---
+
+
+def _heard(state: State, heard: Heard) -> Result:
+    room = state.room(heard.room)
+    if room is None:
+        return state, []
+    if isinstance(heard.event, tsudoi.ServerAway | tsudoi.ServerBack):
+        changed, commands = _server(state, room, heard)
+    else:
+        room = _answers_again(room)
+        changed, commands = _take(state, replace(room, me=heard.me), heard)
+    rooms = tuple(changed if each.name == changed.name else each for each in state.rooms)
+    state = replace(state, rooms=rooms)
+    if isinstance(heard.event, tsudoi.Listed) and heard.event.what == "rooms":
+        found = tuple(row.name for row in heard.event.rows if isinstance(row, tsudoi.RoomInfo))
+        state = replace(state, known_rooms=tuple(dict.fromkeys((*state.known_rooms, *found))))
+    return state, commands
+
+
+def _answers_again(room: Room) -> Room:
+    """Take the banner off when the server is heard; one with receipts says itself that it is back."""
+    if room.away_since is None or not room.is_banner_bad or room.has_receipts:
+        return room
+    return replace(room, banner="", is_banner_bad=False, away_since=None)
+
+
+def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
+    event, at, language = heard.event, heard.at, state.language
+    match event:
+        case tsudoi.Message() | tsudoi.Emote() | tsudoi.Private():
+            return _speech(state, room, event, at)
+        case tsudoi.Listed():
+            return _listed(room, event, at, language)
+        case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
+            return _end(room, ending(event, room.name, language), at, language), []
+        case tsudoi.Gap(first, last):
+            return _append(room, Note(words.GAP.text(language, count=last - first + 1), at, first, Tone.LOUD)), []
+        case tsudoi.Reset():
+            room = replace(room, items=timeline.forget_positions(room.items))
+            return _append(room, Note(words.RESET.text(language), at, tone=Tone.LOUD)), []
+        case tsudoi.Joined():
+            room = roster.join(room, event.name)
+        case tsudoi.Left(reason=reason) if reason != "rejoined":
+            room = roster.leave(room, event.name)
+        case tsudoi.Renamed():
+            room = roster.rename(room, event.name, event.to)
+        case tsudoi.HostChanged():
+            room = roster.make_host(room, event.name)
+        case tsudoi.TopicChanged():
+            room = replace(room, topic=event.topic)
+        case tsudoi.Answered(code="topic-is"):
+            room = replace(room, topic=event.about)
+        case tsudoi.Answered(code="no-history"):
+            shows = "history" not in room.silent
+            room = replace(room, silent=room.silent - {"history"}, has_all=True)
+            if not shows:
+                return room, []
+    tone = Tone.LOUD if isinstance(event, tsudoi.Announced) else Tone.QUIET
+    text = notice(event, language)
+    commands: list[Command] = [Ask(room.name, "/who 1")] if isinstance(event, tsudoi.PeopleChanged) else []
+    if not text:
+        return room, commands
+    return _append(room, Note(text, at, getattr(event, "offset", None), tone)), commands
+
+
+def _speech(
+    state: State, room: Room, event: tsudoi.Message | tsudoi.Emote | tsudoi.Private, at: datetime
+) -> tuple[Room, list[Command]]:
+    is_own = event.sender == room.me
+    manner, to = Manner.SAID, ""
+    if isinstance(event, tsudoi.Emote):
+        manner = Manner.ACTED
+    elif isinstance(event, tsudoi.Private):
+        manner, to = Manner.WHISPERED, event.to
+    is_mention = not is_own and (manner is Manner.WHISPERED or mentions(event.text, room.me))
+    mark = Mark.KEPT if is_own else Mark.NONE
+    line = Speech(event.sender, event.text, at, event.offset, manner, to, mark, is_mention=is_mention)
+    before = room.items
+    room = _append(room, line)
+    if is_own or room.items is before:
+        return room, []
+    is_seen = state.shown == room.name and state.has_focus is not False
+    if not is_seen:
+        room = replace(
+            room,
+            unread=room.unread + 1,
+            mentions=room.mentions + is_mention,
+            first_unread=room.first_unread if room.unread else line,
+        )
+    if not is_mention or (is_seen and state.has_focus):
+        return room, []
+    title = words.TALKS_TO_YOU.text(state.language, name=event.sender, room=room.name)
+    return room, [Notify(title, event.text, state.has_focus is False)]
+
+
+def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) -> tuple[Room, list[Command]]:
+    shows = event.what not in room.silent
+    commands: list[Command] = []
+    if event.what == "who":
+        room, page = roster.take_page(room, event)
+        if page and not shows:
+            commands.append(Ask(room.name, f"/who {page}"))
+        if not page and not shows and room.listing.rows >= len(event.rows):
+            room = replace(room, silent=room.silent - {"who"} if _is_last(event, room) else room.silent)
+    elif event.what == "history":
+        zone = at.tzinfo
+        past = [
+            Speech(
+                row.sender,
+                row.text,
+                datetime.fromtimestamp(row.at_ms / 1000, zone),
+                row.offset,
+                Manner.ACTED if row.acted else Manner.SAID,
+                mark=Mark.KEPT if row.sender == room.me else Mark.NONE,
+                is_mention=row.sender != room.me and mentions(row.text, room.me),
+            )
+            for row in event.rows
+            if isinstance(row, tsudoi.Past)
+        ]
+        room = replace(room, items=timeline.add_past(room.items, past))
+        has_all = room.depth == WHOLE_HISTORY or (not shows and event.count < room.depth)
+        is_cut = room.is_cut or event.count >= WHOLE_HISTORY
+        return replace(room, silent=room.silent - {"history"}, has_all=room.has_all or has_all, is_cut=is_cut), []
+    if not shows:
+        return room, commands
+    for text in notice(event, language).split("\n"):
+        room = _append(room, Note(text, at, tone=Tone.TABLE))
+    return room, commands
+
+
+def _is_last(event: tsudoi.Listed, room: Room) -> bool:
+    return event.page >= min(event.pages, roster.MAX_PAGES)
+
+
+def _server(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
+    language = state.language
+    if not isinstance(heard.event, tsudoi.ServerBack):
+        since = room.away_since or heard.at
+        text = (words.AWAY if room.has_receipts else words.AWAY_LOSSY).text(language, time=since.strftime("%H:%M"))
+        return replace(room, banner=text, is_banner_bad=True, away_since=since), []
+    missed = heard.event.missed
+    said = {0: words.BACK, None: words.BACK_UNKNOWN}.get(missed, words.BACK_LOST)
+    text = said.text(language, count=missed)
+    room = _append(room, Note(text, heard.at, tone=Tone.QUIET if missed == 0 else Tone.LOUD))
+    room = replace(room, banner=text, is_banner_bad=False, away_since=None)
+    return room, [HideBannerLater(room.name)] if missed == 0 else []

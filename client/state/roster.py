@@ -1,0 +1,67 @@
+"""Who is in a room: pages of `/who`, and what happened since."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import tsudoi
+from tsudoi.command_outcomes import PAGE_SIZE
+
+from .model import Listing, Person, Room
+
+MAX_PAGES = 5
+"""Pages of `/who` that the client asks for by itself; a room may have thousands of members."""
+
+
+def join(room: Room, name: str) -> Room:
+    """Return the room with one more member."""
+    if any(person.name == name for person in room.people):
+        return room
+    return replace(room, people=_sorted((*room.people, Person(name))), count=room.count + 1 if room.count else 0)
+
+
+def leave(room: Room, name: str) -> Room:
+    """Return the room without a member."""
+    people = tuple(person for person in room.people if person.name != name)
+    return replace(room, people=people, count=max(room.count - 1, 1) if room.count else 0)
+
+
+def rename(room: Room, name: str, to: str) -> Room:
+    """Return the room with a member's new name."""
+    people = (replace(person, name=to) if person.name == name else person for person in room.people)
+    return replace(room, people=_sorted(people))
+
+
+def make_host(room: Room, name: str) -> Room:
+    """Return the room with another host."""
+    known = room.people if any(person.name == name for person in room.people) else (*room.people, Person(name))
+    return replace(room, people=_sorted(Person(person.name, person.name == name) for person in known))
+
+
+def take_page(room: Room, listed: tsudoi.Listed) -> tuple[Room, int]:
+    """Take a part of a page of `/who`; return the page to ask for next, 0 for none.
+
+    The first part of the first page begins a new roster.
+    """
+    rows = [Person(row.name, row.is_host) for row in listed.rows if isinstance(row, tsudoi.Person)]
+    listing = room.listing
+    begins = listed.page == 1 and (listing.page != 1 or listing.rows >= _expected(listed))
+    known = {} if begins else {person.name: person for person in room.people}
+    known |= {person.name: person for person in rows}
+    got = len(rows) if begins or listing.page != listed.page else listing.rows + len(rows)
+    room = replace(
+        room,
+        people=_sorted(known.values()),
+        count=listed.count or max(len(known), room.count),
+        listing=Listing(listed.page, got),
+    )
+    is_whole = got >= _expected(listed)
+    return room, listed.page + 1 if is_whole and listed.page < min(listed.pages, MAX_PAGES) else 0
+
+
+def _expected(listed: tsudoi.Listed) -> int:
+    """Return the number of rows of this page."""
+    return min(listed.count - (listed.page - 1) * PAGE_SIZE, PAGE_SIZE) if listed.count else len(listed.rows)
+
+
+def _sorted(people: Iterable[Person]) -> tuple[Person, ...]:
+    return tuple(sorted(people, key=lambda person: (not person.is_host, person.name.casefold(), person.name)))

@@ -1,0 +1,134 @@
+"""Where a line stands in a room: by its position in the room's log, own lines that wait for one at the end."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .model import MAX_ITEMS, Item, Mark, Note, Speech
+
+NEW_LOG = 100
+"""A line that would stand this many lines further up is not late: the positions have begun anew."""
+
+Items = tuple[Item, ...]
+
+
+def add(items: Items, item: Item) -> Items:
+    """Return the items with a new one at its place; unchanged if it is there already.
+
+    A line of the user that comes back, in dialects that echo, takes the place of the one that was sent.
+    """
+    if isinstance(item, Speech) and item.mark is not Mark.NONE and item.number == 0:
+        items, item = _claim(items, item)
+    if isinstance(item, Speech) and item.mark is Mark.WAITING:
+        return _bounded((*items, item))
+    end = _waiting_from(items)
+    place = end
+    if item.offset is not None and (newest := _newest(items, end)) is not None and item.offset <= newest:
+        place = _place(items, end, item.offset)
+        if _is_there(items, place, item):
+            return items
+        if end - place > NEW_LOG:
+            items, place = forget_positions(items), end
+    return _bounded((*items[:place], item, *items[place:]))
+
+
+def add_past(items: Items, past: Iterable[Speech]) -> Items:
+    """Return the items with lines from before; a line of the user that was sent without receipt is found among them."""
+    for line in past:
+        assert line.offset is not None
+        if any(item.offset == line.offset and isinstance(item, Speech) for item in items):
+            continue
+        if line.mark is not Mark.NONE:
+            items, line = _claim(items, line)
+        place = _by_time(items, _place(items, _waiting_from(items), line.offset or 0), line)
+        items = (*items[:place], line, *items[place:])
+    return items
+
+
+def keep(items: Items, number: int, offset: int | None) -> Items:
+    """Return the items with an own line as kept, at the position that the server gave it; None: where it was sent."""
+    for at, item in enumerate(items):
+        if isinstance(item, Speech) and item.number == number:
+            if item.mark is Mark.KEPT:  # it came back before
+                return items
+            rest = (*items[:at], *items[at + 1 :])
+            return add(rest, replace(item, mark=Mark.KEPT, offset=offset))
+    return items
+
+
+def mark(items: Items, number: int, mark: Mark, why: str = "") -> Items:
+    """Return the items with an own line marked."""
+    return tuple(
+        replace(item, mark=mark, why=why) if isinstance(item, Speech) and item.number == number else item
+        for item in items
+    )
+
+
+def forget_positions(items: Items) -> Items:
+    """Return the items without their positions, after the server has lost its log: new ones begin again."""
+    return tuple(item if item.offset is None else replace(item, offset=None) for item in items)
+
+
+def oldest(items: Items) -> int | None:
+    """Return the lowest position of a line; None if there is none."""
+    return next((item.offset for item in items if isinstance(item, Speech) and item.offset is not None), None)
+
+
+def _claim(items: Items, line: Speech) -> tuple[Items, Speech]:
+    """Take out the user's line that `line` is, as the server has it; return it with the server's position."""
+    for at, item in enumerate(items):
+        if (
+            isinstance(item, Speech)
+            and item.number
+            and item.offset is None
+            and item.mark in (Mark.SENT, Mark.WAITING, Mark.KEPT)
+            and (item.text, item.manner) == (line.text, line.manner)
+        ):
+            return (*items[:at], *items[at + 1 :]), replace(item, mark=Mark.KEPT, offset=line.offset)
+    return items, line
+
+
+def _waiting_from(items: Items) -> int:
+    """Return where the own lines begin that wait at the end."""
+    at = len(items)
+    while at and isinstance(last := items[at - 1], Speech) and last.mark is Mark.WAITING:
+        at -= 1
+    return at
+
+
+def _newest(items: Items, end: int) -> int | None:
+    return next((found for at in range(end - 1, -1, -1) if (found := items[at].offset) is not None), None)
+
+
+def _place(items: Items, end: int, offset: int) -> int:
+    """Return where an item with this position belongs: before the first one with a higher position."""
+    place = end
+    for at in range(end - 1, -1, -1):
+        found = items[at].offset
+        if found is None:
+            continue
+        if found <= offset:
+            break
+        place = at
+    return place
+
+
+def _by_time(items: Items, end: int, line: Speech) -> int:
+    """Return where a line from before belongs among the items without positions that are right before `end`."""
+    place = end
+    while place and items[place - 1].offset is None and items[place - 1].at > line.at:
+        place -= 1
+    return place
+
+
+def _is_there(items: Items, place: int, item: Item) -> bool:
+    """Return whether the same item is there: a notice and a line never have the same position, some notices do."""
+    return any(
+        found.offset == item.offset
+        and type(found) is type(item)
+        and (isinstance(item, Speech) or (isinstance(found, Note) and found.text == item.text))
+        for found in items[max(place - 3, 0) : place]
+    )
+
+
+def _bounded(items: Items) -> Items:
+    return items[-MAX_ITEMS:] if len(items) > MAX_ITEMS else items

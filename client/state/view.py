@@ -1,0 +1,287 @@
+"""The rows that the screen shows of a state: spans of text with the names of styles (`tui/colours.py`)."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+from tsudoi.protocol.client.words import Language
+
+from .. import words
+from .columns import Line, Span, fit, plain, span_width, width, wrap
+from .model import Item, Manner, Mark, Note, Room, Speech, State, Tone
+
+COLOURS = 7
+"""Colours of names: `name0` to `name6`."""
+_COMPACT = 56
+"""Columns of the timeline below which names have no column of their own."""
+_NAME_COLUMNS = 12
+_TIME_COLUMNS = 6
+_FURTHER = "| "
+"""Before the further lines of a message, so that they are not taken for lines of other members."""
+
+MIN_BOTH = 108
+"""Columns of the screen from which on rooms and people both stand beside the timeline."""
+MIN_PEOPLE = 64
+ROOM_COLUMNS = 20
+PEOPLE_COLUMNS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which panels stand beside the timeline."""
+
+    rooms: bool
+    people: bool
+
+
+def layout(state: State, columns: int) -> Layout:
+    """Return the panels that the user wants, or else those for which there is room."""
+    rooms, people = state.panels.rooms, state.panels.people
+    if rooms is None:
+        rooms = columns >= MIN_BOTH
+    if people is None:
+        people = columns >= MIN_PEOPLE
+    return Layout(rooms, people)
+
+
+def colour(name: str) -> str:
+    """Return the style of a name; the same name always has the same one."""
+    return f"name{zlib.crc32(name.encode(errors='replace')) % COLOURS}"
+
+
+# --- the timeline ---
+
+
+def timeline(room: Room, columns: int, language: Language) -> Iterator[tuple[Item | None, tuple[Line, ...]]]:
+    """Give each item with its lines; None for lines that stand between items: days, and where new ones begin."""
+    day: date | None = None
+    if room.is_cut and room.items:
+        yield None, _note_lines(words.BEGINNING.text(language), "", "quiet", columns)
+    for item in room.items:
+        if item.at.date() != day:
+            day = item.at.date()
+            yield None, (_rule(day_words(day, language), "day", columns),)
+        if item is room.first_unread:
+            yield None, (_rule(words.NEW.text(language), "new", columns),)
+        yield item, item_lines(item, columns, language)
+
+
+@lru_cache(20_000)
+def item_lines(item: Item, columns: int, language: Language) -> tuple[Line, ...]:
+    """Return the lines of an item, wrapped to this width."""
+    time = item.at.strftime("%H:%M")
+    if isinstance(item, Note):
+        style = {Tone.LOUD: "loud", Tone.TABLE: "table"}.get(item.tone, "quiet")
+        return _note_lines(item.text, time, style, columns)
+    head, bar = _speech_head(item, columns)
+    style = "mention" if item.is_mention else "text"
+    if item.mark in (Mark.WAITING, Mark.REFUSED, Mark.UNKNOWN):
+        style = "waiting" if item.mark is Mark.WAITING else "refused"
+    mark = _mark(item, language)
+    return _hanging((((f"{time} "), "time"), *head), bar, item.text, style, columns, mark)
+
+
+def _mark(item: Speech, language: Language) -> str:
+    match item.mark:
+        case Mark.WAITING:
+            return f"  [{words.MARK_WAITING.text(language)}]"
+        case Mark.REFUSED:
+            return f"  [{words.MARK_REFUSED.text(language, why=item.why)}]"
+        case Mark.SENT:
+            return " ~"
+        case Mark.UNKNOWN:
+            return f"  [{words.MARK_UNKNOWN.text(language)}]"
+    return ""
+
+
+def _speech_head(item: Speech, columns: int) -> tuple[Line, bool]:
+    """Return what stands between time and text, and whether it is a column of its own."""
+    name, named = plain(item.sender), colour(item.sender)
+    if columns < _COMPACT:
+        if item.manner is Manner.ACTED:
+            return (("* ", "quiet"), (f"{name} ", named)), False
+        if item.manner is Manner.WHISPERED:
+            return ((name, named), ("→", "quiet"), (plain(item.to), colour(item.to)), (": ", "bar")), False
+        return ((name, named), (": " if name else "", "bar")), False
+    if item.manner is Manner.ACTED:
+        return ((fit("*", _NAME_COLUMNS, right=True), "quiet"), (" │ ", "bar"), (f"{name} ", named)), True
+    if item.manner is Manner.WHISPERED:
+        whom = (("→ ", "quiet"), (plain(item.to), colour(item.to)), (": ", "bar"))
+        return ((fit(name, _NAME_COLUMNS, right=True), named), (" │ ", "bar"), *whom), True
+    return ((fit(name, _NAME_COLUMNS, right=True), named), (" │ ", "bar")), True
+
+
+def _note_lines(text: str, time: str, style: str, columns: int) -> tuple[Line, ...]:
+    start: Span = (f"{time:5} ", "time")
+    if columns < _COMPACT:
+        return _hanging((start, ("- ", "bar")), False, text, style, columns)
+    return _hanging(
+        (start, (fit("--", _NAME_COLUMNS, right=True), "quiet"), (" │ ", "bar")), True, text, style, columns
+    )
+
+
+def _hanging(head: Line, bar: bool, text: str, style: str, columns: int, mark: str = "") -> tuple[Line, ...]:
+    """Return a text behind its head, its further lines under the text (or a little to the right of the time)."""
+    blank = _TIME_COLUMNS + _NAME_COLUMNS if bar else _TIME_COLUMNS + 2
+    hang: Line = ((" " * blank, "text"), (" │ ", "bar")) if bar else ((" " * blank, "text"),)
+    lines: list[Line] = []
+    first = head
+    for number, paragraph in enumerate(plain(text).split("\n")):
+        further: Line = ((_FURTHER, "bar"),) if number else ()
+        room = max(columns - span_width((*hang, *further)), 4)
+        shown = paragraph
+        if number == 0:
+            # The head may be longer than what hangs: the first line has less room.
+            space = max(columns - span_width(head), 0)
+            start, rest = _first_line(shown, space, room)
+            lines.append((*first, (start, style)))
+            parts = wrap(rest, room) if rest else []
+        else:
+            parts = wrap(shown, room)
+        lines.extend((*hang, *further, (part, style)) for part in parts)
+    if mark:
+        if span_width(lines[-1]) + width(plain(mark)) <= columns:
+            lines[-1] = (*lines[-1], (plain(mark), "mark"))
+        else:
+            lines.extend(
+                (*hang, (part, "mark")) for part in wrap(plain(mark).strip(), max(columns - span_width(hang), 4))
+            )
+    return tuple(lines)
+
+
+def _first_line(text: str, space: int, room: int) -> tuple[str, str]:
+    """Return what stands beside the head, and the rest; a first word that fits a further line only goes there."""
+    if width(text) <= space:
+        return text, ""
+    if space < 8:
+        return "", text
+    first = wrap(text, space)[0]
+    rest = text[len(first) :].lstrip(" ")
+    return first, rest
+
+
+def _rule(text: str, style: str, columns: int) -> Line:
+    left = max((columns - width(text) - 2) // 2, 1)
+    right = max(columns - width(text) - 2 - left, 1)
+    return ((f"{'─' * left} ", "rule"), (text, style), (f" {'─' * right}", "rule"))
+
+
+def day_words(day: date, language: Language) -> str:
+    """Return a date as a person writes it."""
+    return words.DAY.text(
+        language,
+        weekday=words.WEEKDAYS.text(language).split()[day.weekday()],
+        month=words.MONTHS.text(language).split()[day.month - 1],
+        day=day.day,
+        year=day.year,
+    )
+
+
+# --- around it ---
+
+
+def banner(room: Room, columns: int) -> list[Line]:
+    """Return the banner's lines."""
+    style = "bad" if room.is_banner_bad else "good"
+    return [((fit(f" {line}", columns), style),) for line in wrap(plain(room.banner), max(columns - 2, 4))]
+
+
+def title(room: Room | None, server: str, columns: int, language: Language) -> Line:
+    """Return the topmost line: the room, its topic, the user's name."""
+    if room is None:
+        return ((fit(words.APP.text(language), columns), "title"),)
+    me = f" {plain(room.me)} "
+    head = f" {plain(room.name)} "
+    if width(head) + width(me) > columns:
+        return ((fit(head, columns), "title"),)
+    space = columns - width(head) - width(me)
+    topic = room.topic.replace("\n", " ")
+    return ((head, "title"), (fit(f"│ {topic}" if topic else "", space), "topic"), (me, "me"))
+
+
+def room_rows(state: State, columns: int) -> list[tuple[str, Line]]:
+    """Return the list of rooms: (name, line)."""
+    return [(room.name, _room_line(state, number, room, columns)) for number, room in enumerate(state.rooms, 1)]
+
+
+def _room_line(state: State, number: int, room: Room, columns: int) -> Line:
+    counts = _counts(room)
+    style = "shown" if room.name == state.shown else "ended" if room.ended else "room"
+    space = columns - width(f"{number} ") - span_width(counts)
+    return ((f"{number} ", "quiet"), (fit(room.name, max(space, 2)), style), *counts)
+
+
+def _counts(room: Room) -> Line:
+    """Return the marks behind a room's name: `@2` for mentions, `+5` for unread lines, `!` for trouble."""
+    counts: list[Span] = []
+    if room.mentions:
+        counts.append((f" @{room.mentions}", "mentions"))
+    if room.unread > room.mentions:
+        counts.append((f" +{min(room.unread, 999)}", "unread"))
+    if room.is_banner_bad:
+        counts.append((" !", "loud"))
+    return tuple(counts)
+
+
+def room_bar(state: State, columns: int) -> Line:
+    """Return the rooms in one line, for narrow screens; the shown one is always among them."""
+    cells = [
+        (
+            (f" {number}:", "quiet"),
+            (plain(room.name), "shown" if room.name == state.shown else "room"),
+            *_counts(room),
+        )
+        for number, room in enumerate(state.rooms, 1)
+    ]
+    at = next((at for at, room in enumerate(state.rooms) if room.name == state.shown), 0)
+    first = at
+    taken = span_width(cells[at]) if cells else 0
+    while first > 0 and taken + span_width(cells[first - 1]) <= columns - 2:
+        first -= 1
+        taken += span_width(cells[first])
+    line: list[Span] = [("‹", "quiet")] if first else []
+    for cell in cells[first:]:
+        if span_width(line) + span_width(cell) > columns - 1:
+            line.append(("›", "quiet"))
+            break
+        line.extend(cell)
+    return tuple(line)
+
+
+def people_rows(room: Room | None, columns: int, rows: int, language: Language) -> list[Line]:
+    """Return the roster: a head with the number of members, the host first, and how many more there are."""
+    if room is None or not room.people:
+        return [((fit(words.PEOPLE_UNKNOWN.text(language), columns), "head"),)]
+    count = max(room.count, len(room.people))
+    lines: list[Line] = [((fit(words.PEOPLE.text(language, count=count), columns), "head"),)]
+    space = max(rows - 1, 1)
+    shown = room.people if count <= space else room.people[: space - 1]
+    lines += [
+        (("*" if person.is_host else " ", "host"), (fit(person.name, columns - 1), colour(person.name)))
+        for person in shown
+    ]
+    if count > len(shown):
+        lines.append(((fit(" " + words.MORE_PEOPLE.text(language, count=count - len(shown)), columns), "quiet"),))
+    return lines
+
+
+def keys(columns: int, language: Language, rooms: int) -> Line:
+    """Return the line with the keys; in a narrow screen the first ones."""
+    known = [
+        ("F1", words.KEY_HELP),
+        ("Tab", words.KEY_COMPLETE),
+        ("PgUp", words.KEY_OLDER),
+        *([("^N", words.KEY_NEXT_ROOM), ("Alt-A", words.KEY_UNREAD)] if rooms > 1 else []),
+        ("F3", words.KEY_PEOPLE),
+        ("F2", words.KEY_ROOMS),
+        ("^C", words.KEY_CLEAR),
+    ]
+    line: list[Span] = []
+    for key, does in known:
+        cell: Line = ((f" {key} ", "key"), (f"{does.text(language)} ", "quiet"))
+        if span_width((*line, *cell)) > columns:
+            break
+        line.extend(cell)
+    return tuple(line)

@@ -1,0 +1,392 @@
+"""The whole screen: hands events to the state, carries out its commands, and shows its rows."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar
+
+from prompt_toolkit.history import History
+from textual import work
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import AppBlur, AppFocus
+from textual.widgets import TextArea
+
+import tsudoi
+from tsudoi.protocol.client.words import Language
+
+from .. import words
+from ..error_words import explain, is_about_password
+from ..state import completion, view
+from ..state.events import (
+    Ask,
+    Asked,
+    BannerSeen,
+    Closed,
+    Command,
+    Event,
+    FocusChanged,
+    HideBannerLater,
+    Notify,
+    PanelToggled,
+    ScrolledToTop,
+    Shown,
+    Told,
+)
+from ..state.model import Room, State, Tone
+from ..state.reduce import reduce
+from ..state.typed import Enter, Go, Leave, Nameless, Quit, Say, ShowHelp, understand
+from .attention import sequence
+from .composer import Composer
+from .driver import PatientDriver, hang_up
+from .questions import AskPassword, Confirm
+from .rows import Rows
+from .sessions import Connect, Sessions
+from .timeline import Timeline
+
+FRAME_S = 0.03
+"""At least so much time is between two drawings: a busy room is not drawn once a line."""
+BANNER_S = 8.0
+"""How long a good banner stands."""
+TERMINAL_CHECK_S = 1.0
+LISTS = ("who", "rooms", "bans", "history", "help")
+"""Commands of the server that are answered with a list."""
+
+
+class ChatApp(App[None]):
+    """The terminal client."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f1", "help", priority=True),
+        Binding("f2", "panel('rooms')", priority=True),
+        Binding("f3", "panel('people')", priority=True),
+        Binding("ctrl+n", "turn(1)", priority=True),
+        Binding("ctrl+p", "turn(-1)", priority=True),
+        Binding("alt+a", "unread", priority=True),
+        Binding("pageup", "page(-1)", priority=True),
+        Binding("pagedown", "page(1)", priority=True),
+        Binding("ctrl+end,alt+end", "end", priority=True),
+        Binding("ctrl+q", "nothing", priority=True),
+        *(Binding(f"alt+{number}", f"go({number})", priority=True) for number in range(1, 10)),
+    ]
+
+    def __init__(
+        self,
+        connect: Connect,
+        server: str,
+        language: Language,
+        history: History,
+        now: Callable[[], datetime],
+        first: tuple[tsudoi.ChatClient, bool] | None = None,
+        driver: type[Any] | None = PatientDriver,
+    ) -> None:
+        """`first` is the client that has entered a room already, and whether it is its host."""
+        super().__init__(driver_class=driver)
+        self.theme = "ansi-dark"
+        self.state = State(language=language, server=server)
+        self._language = language
+        self._now = now
+        self._first = first
+        self._history = history
+        self.sessions = Sessions(connect, self.dispatch, now, language)
+        self._is_drawing_soon = False
+        self._drawn_at = 0.0
+
+    # --- the screen ---
+
+    def compose(self) -> ComposeResult:
+        """See Textual."""
+        yield Rows("title")
+        with Horizontal(id="middle"):
+            yield Rows("rooms")
+            with Vertical(id="centre"):
+                yield Rows("bar")
+                yield Timeline()
+                yield Rows("hint")
+            yield Rows("people")
+        yield Rows("banner")
+        earlier = list(self._history.load_history_strings())[::-1]
+        yield Composer(earlier, self._complete)
+        yield Rows("keys")
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.query_one(Composer).focus()
+        self.set_interval(TERMINAL_CHECK_S, self._check_terminal)
+        if self._first is not None:
+            self.sessions.add(*self._first)
+        self._draw()
+
+    def dispatch(self, event: Event) -> None:
+        """Take an event into the state; the screen follows soon."""
+        before = self.state.shown
+        self.state, commands = reduce(self.state, event)
+        for command in commands:
+            self._carry_out(command)
+        if before != self.state.shown and self.is_running:
+            self._change_draft()
+        self._draw_soon()
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Ask(room, line):
+                self.state, _ = reduce(self.state, Asked(room, line.split()[0].removeprefix("/"), by_user=False))
+                self.sessions.say(room, line)
+            case Notify(title, text, is_away):
+                if self._driver is not None and not self.is_headless:
+                    self._driver.write(sequence(title, text, is_away))
+            case HideBannerLater(room):
+                self.set_timer(BANNER_S, lambda: self.dispatch(BannerSeen(room)))
+
+    def _draw_soon(self) -> None:
+        if self._is_drawing_soon or not self.is_running:
+            return
+        self._is_drawing_soon = True
+        wait_s = max(self._drawn_at + FRAME_S - asyncio.get_running_loop().time(), 0)
+        if wait_s:
+            self.set_timer(wait_s, self._draw)
+        else:
+            self.call_later(self._draw)
+
+    def _draw(self) -> None:
+        self._is_drawing_soon = False
+        self._drawn_at = asyncio.get_running_loop().time()
+        if len(self.screen_stack) == 0 or not self.screen_stack[0].is_mounted:
+            return
+        state, room, columns = self.state, self.state.current, self.size.width
+        screen = self.screen_stack[0]
+        panels = view.layout(state, columns)
+
+        def rows(id: str) -> Rows:
+            return screen.query_one(f"#{id}", Rows)
+
+        rows("title").show([view.title(room, state.server, columns, self._language)])
+        rows("rooms").display = panels.rooms
+        rows("rooms").show([line for _, line in view.room_rows(state, view.ROOM_COLUMNS - 1)])
+        has_bar = not panels.rooms and len(state.rooms) > 1
+        rows("bar").display = has_bar
+        side = (view.ROOM_COLUMNS if panels.rooms else 0) + (view.PEOPLE_COLUMNS if panels.people else 0)
+        rows("bar").show([view.room_bar(state, columns - side)])
+        rows("people").display = panels.people
+        height = rows("people").size.height or self.size.height
+        rows("people").show(view.people_rows(room, view.PEOPLE_COLUMNS - 1, height, self._language))
+        self._draw_banner(rows("banner"), room, columns)
+        rows("keys").show([view.keys(columns, self._language, len(state.rooms))])
+        screen.query_one(Timeline).show(room, self._language)
+        self._draw_hint()
+        composer = screen.query_one(Composer)
+        if room is not None:
+            hint = words.ENDED_HINT if room.ended else words.WRITE
+            composer.placeholder = hint.text(self._language, room=room.name)
+
+    def _draw_banner(self, banner: Rows, room: Room | None, columns: int) -> None:
+        text = room.banner if room else ""
+        banner.display = bool(text)
+        if room is not None and text:
+            lines = view.banner(room, columns)
+            banner.styles.height = len(lines)
+            banner.show(lines)
+
+    def _draw_hint(self) -> None:
+        below = self.screen_stack[0].query_one(Timeline).lines_below
+        hint = self.screen_stack[0].query_one("#hint", Rows)
+        hint.display = below > 0
+        hint.show([((words.NEWER_BELOW.text(self._language, count=below), "hint"),)])
+
+    def on_resize(self) -> None:
+        """Lay out anew."""
+        self._draw_soon()
+
+    def on_timeline_moved(self) -> None:
+        """Tell how many lines are below."""
+        self._draw_hint()
+
+    def on_timeline_at_top(self) -> None:
+        """Load older lines."""
+        self.dispatch(ScrolledToTop(self.state.shown))
+
+    def on_app_focus(self, event: AppFocus) -> None:
+        """The window has the focus."""
+        self.dispatch(FocusChanged(True))
+
+    def on_app_blur(self, event: AppBlur) -> None:
+        """Another window has the focus."""
+        self.dispatch(FocusChanged(False))
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """Let the composer grow."""
+        composer = event.text_area
+        composer.styles.height = min(max(composer.wrapped_document.height, 1), 6)
+
+    def on_rows_chosen(self, event: Rows.Chosen) -> None:
+        """Show the room that was clicked."""
+        if event.rows.id == "rooms" and event.row < len(self.state.rooms):
+            self._show(self.state.rooms[event.row].name)
+
+    def _check_terminal(self) -> None:
+        if isinstance(self._driver, PatientDriver) and self._driver.is_hung_up():
+            hang_up()
+
+    # --- rooms ---
+
+    def _show(self, name: str) -> None:
+        if name != self.state.shown:
+            self.dispatch(Shown(name, self.query_one(Composer).text))
+
+    def _change_draft(self) -> None:
+        room = self.state.current
+        self.screen_stack[0].query_one(Composer).put(room.draft if room else "")
+
+    def action_turn(self, step: int) -> None:
+        """Show the next room, or the one before."""
+        names = [room.name for room in self.state.rooms]
+        if names:
+            self._show(names[(names.index(self.state.shown) + step) % len(names)])
+
+    def action_go(self, number: int) -> None:
+        """Show a room by its number."""
+        if number <= len(self.state.rooms):
+            self._show(self.state.rooms[number - 1].name)
+
+    def action_unread(self) -> None:
+        """Show the next room with something new; mentions first."""
+        rooms = [room for room in self.state.rooms if room.unread]
+        if rooms:
+            self._show(max(rooms, key=lambda room: bool(room.mentions)).name)
+
+    def action_page(self, direction: int) -> None:
+        """Scroll."""
+        self.query_one(Timeline).page(direction)
+
+    def action_end(self) -> None:
+        """Scroll to the newest line."""
+        self.query_one(Timeline).end()
+
+    def action_panel(self, panel: str) -> None:
+        """Show or hide a panel."""
+        self.dispatch(PanelToggled(panel, getattr(view.layout(self.state, self.size.width), panel)))
+
+    def action_nothing(self) -> None:
+        """Take a key that Textual would end at."""
+
+    def action_help(self) -> None:
+        """List the keys."""
+        self._tell(words.HELP_HEAD.text(self._language))
+        for key, does in words.HELP:
+            self._tell(f"{key}  {does.text(self._language)}", Tone.TABLE)
+        waiting, means = words.MARK_WAITING.text(self._language), words.MARK_WAITING_MEANS.text(self._language)
+        self._tell(f"[{waiting}]  {means}", Tone.TABLE)
+
+    # --- what the user types ---
+
+    def _complete(self, before: str, behind: str) -> completion.Completion | None:
+        room = self.state.current
+        names = [person.name for person in room.people if person.name != room.me] if room else []
+        open_rooms = [each.name for each in self.state.rooms]
+        return completion.complete(before, behind, names, [*open_rooms, *self.state.known_rooms])
+
+    def on_composer_submitted(self, event: Composer.Submitted) -> None:
+        """Do what the line says."""
+        intent = understand(event.text, self.state.shown)
+        if intent is None:
+            return
+        self._history.store_string(event.text)
+        self.query_one(Timeline).end()
+        self._do(intent)
+
+    def _do(self, intent: Say | Enter | Go | Leave | Quit | ShowHelp | Nameless) -> None:
+        match intent:
+            case Say(line):
+                word = line.split()[0].removeprefix("/").lower() if line.startswith("/") else ""
+                if word in LISTS:
+                    self.dispatch(Asked(self.state.shown, word, by_user=True))
+                self.sessions.say(self.state.shown, line)
+            case Enter(room, creates):
+                self._enter(room, creates)
+            case Go(room):
+                self._go(room)
+            case Leave():
+                self._leave(self.state.current)
+            case Quit():
+                self._quit()
+            case ShowHelp():
+                self.action_help()
+                if self.sessions.is_in(self.state.shown):
+                    self.dispatch(Asked(self.state.shown, "help", by_user=True))
+                    self.sessions.say(self.state.shown, "/help")
+            case Nameless(command):
+                self._tell(words.NAME_A_ROOM.text(self._language, command=command))
+
+    def _go(self, room: str) -> None:
+        if self.state.room(room) is not None:
+            self._show(room)
+        elif room.isdecimal() and 0 < int(room) <= len(self.state.rooms):
+            self._show(self.state.rooms[int(room) - 1].name)
+        else:
+            self._tell(words.NO_SUCH_ROOM_OPEN.text(self._language, room=room))
+
+    @work
+    async def _enter(self, room: str, creates: bool) -> None:
+        """Create or join a room; ask for a password where it is needed."""
+        if self.sessions.is_in(room):
+            self._show(room)
+            return
+        self._tell(words.ENTERING.text(self._language, room=room))
+        password, question = None, words.PASSWORD_FOR
+        while True:
+            try:
+                await self.sessions.enter(room, creates, password)
+                return
+            except tsudoi.WrongPassword as exc:
+                if not is_about_password(exc):
+                    self._tell(explain(exc, room, self.state.server, self._language), Tone.LOUD)
+                    return
+            except tsudoi.ClientError as exc:
+                self._tell(explain(exc, room, self.state.server, self._language), Tone.LOUD)
+                return
+            keys = words.PASSWORD_KEYS.text(self._language)
+            password = await self.push_screen_wait(AskPassword(question.text(self._language, room=room), keys))
+            question = words.PASSWORD_AGAIN
+            if password is None:
+                return
+
+    @work
+    async def _leave(self, room: Room | None) -> None:
+        if room is None:
+            self._quit()
+            return
+        if not await self._may_leave(room):
+            return
+        await self.sessions.leave(room.name)
+        self.dispatch(Closed(room.name))
+        if not self.state.rooms:
+            self.exit()
+
+    @work
+    async def _quit(self) -> None:
+        for room in self.state.rooms:
+            if not await self._may_leave(room):
+                return
+        self.exit()
+
+    async def _may_leave(self, room: Room) -> bool:
+        """Ask a host before its room closes for others."""
+        if not room.is_host or room.others == 0:
+            return True
+        question = words.LEAVE_AS_HOST if room.others else words.LEAVE_AS_HOST_UNKNOWN
+        text = question.text(self._language, room=room.name, others=room.others or 0)
+        return await self.push_screen_wait(Confirm(text, words.QUESTION_KEYS.text(self._language))) is True
+
+    def on_composer_interrupted(self) -> None:
+        """Ctrl-C on an empty line."""
+        self._quit()
+
+    def on_composer_finished(self) -> None:
+        """Ctrl-D on an empty line."""
+        self._leave(self.state.current)
+
+    def _tell(self, text: str, tone: Tone = Tone.QUIET) -> None:
+        self.dispatch(Told(text, self._now(), tone=tone))

@@ -1,0 +1,115 @@
+"""Where the user types: several lines, history, completion by Tab."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textual.events import Key
+from textual.message import Message
+from textual.widgets import TextArea
+
+from ..state.completion import Completion
+
+_NEW_LINE = frozenset({"alt+enter", "shift+enter", "ctrl+enter", "ctrl+j", "newline"})
+
+
+class Composer(TextArea):
+    """Edits the line to say."""
+
+    @dataclass
+    class Submitted(Message):
+        """The user pressed Enter."""
+
+        text: str
+
+    class Interrupted(Message):
+        """The user pressed Ctrl-C on an empty line."""
+
+    class Finished(Message):
+        """The user pressed Ctrl-D on an empty line."""
+
+    def __init__(self, earlier: list[str], complete: Callable[[str, str], Completion | None]) -> None:
+        """`earlier`: lines typed before, oldest first. `complete` gets the text before and behind the cursor."""
+        super().__init__(id="composer", soft_wrap=True, compact=True, highlight_cursor_line=False)
+        self.cursor_blink = False  # it would write to the terminal twice a second, for nothing
+        self._earlier = earlier
+        self._at = len(earlier)
+        """The earlier line that is shown; one past the last: what is typed now."""
+        self._typed = ""
+        """What was typed before the user went to earlier lines."""
+        self._complete = complete
+        self._completion: Completion | None = None
+
+    def remember(self, line: str) -> None:
+        """Add a line to those that Up brings back."""
+        if line.strip() and (not self._earlier or self._earlier[-1] != line):
+            self._earlier.append(line)
+        self._at = len(self._earlier)
+
+    def put(self, text: str) -> None:
+        """Replace the text; the cursor is behind it."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    async def _on_key(self, event: Key) -> None:
+        """See Textual."""
+        key = event.key
+        if key not in ("tab", "shift+tab"):
+            self._completion = None
+        handled = True
+        if key == "enter":
+            # Cleared at once: the next keys may be here before the message is.
+            text = self.text
+            self.put("")
+            self.remember(text)
+            self.post_message(self.Submitted(text))
+        elif key in _NEW_LINE:
+            self.insert("\n")
+        elif key in ("tab", "shift+tab"):
+            self._tab(-1 if key == "shift+tab" else 1)
+        elif key == "ctrl+c":
+            if selected := self.screen.get_selected_text() or self.selected_text:
+                self.app.copy_to_clipboard(selected)
+                self.screen.clear_selection()
+                self.move_cursor(self.cursor_location)
+            elif self.text:
+                self.put("")
+                self._at = len(self._earlier)
+            else:
+                self.post_message(self.Interrupted())
+        elif key == "ctrl+d" and not self.text:
+            self.post_message(self.Finished())
+        elif (
+            key == "up"
+            and self.cursor_location[0] == 0
+            and self.wrapped_document.location_to_offset(self.cursor_location).y == 0
+        ):
+            self._recall(-1)
+        elif key == "down" and self.cursor_at_last_line:
+            self._recall(1)
+        else:
+            # Else Alt-X would write an x.
+            handled = key.startswith("alt+") and event.is_printable
+        if handled:
+            event.stop()
+            event.prevent_default()
+
+    def _recall(self, step: int) -> None:
+        at = self._at + step
+        if not 0 <= at <= len(self._earlier):
+            return
+        if self._at == len(self._earlier):
+            self._typed = self.text
+        self._at = at
+        self.put(self._typed if at == len(self._earlier) else self._earlier[at])
+
+    def _tab(self, step: int) -> None:
+        if self._completion is not None:
+            self._completion = self._completion.next(step)
+        else:
+            before = self.get_text_range((0, 0), self.cursor_location)
+            behind = self.get_text_range(self.cursor_location, self.document.end)
+            self._completion = self._complete(before, behind)
+        if self._completion is not None:
+            self.load_text(self._completion.text + self._completion.tail)
+            lines = self._completion.text.split("\n")
+            self.move_cursor((len(lines) - 1, len(lines[-1])))

@@ -1,0 +1,159 @@
+"""The rooms in which the user is: one ChatClient each, what it hears and what it sends."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import tsudoi
+from tsudoi import ChatClient
+from tsudoi.net.enter import TSUDOI_2
+from tsudoi.net.line import Line
+from tsudoi.protocol.client.dialect import DownForm
+from tsudoi.protocol.client.words import Language
+
+from .. import words
+from ..error_words import explain, explain_text
+from ..state.events import Ended, Entered, Event, Heard, LineKept, LineLost, LineRefused, Posted, Told
+from ..state.model import Manner, Tone
+from ..state.typed import Spoken, spoken
+
+
+class Connect(Protocol):
+    """Creates or joins a room with the user's name, server and dialect."""
+
+    def __call__(self, room: str, *, creates: bool, password: str | None) -> Awaitable[ChatClient]: ...
+
+
+@dataclass
+class _Seat:
+    chat: ChatClient
+    lines: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Sessions:
+    """Holds the clients; tells `dispatch` what happens."""
+
+    def __init__(
+        self, connect: Connect, dispatch: Callable[[Event], None], now: Callable[[], datetime], language: Language
+    ) -> None:
+        self._connect = connect
+        self._dispatch = dispatch
+        self._now = now
+        self._language = language
+        self._seats: dict[str, _Seat] = {}
+        self._numbers = itertools.count(1)
+
+    def is_in(self, room: str) -> bool:
+        """Return whether the user is a member of a room."""
+        return room in self._seats and not self._seats[room].chat.closed
+
+    async def enter(self, room: str, creates: bool, password: str | None = None) -> None:
+        """Create or join a room; raise ClientError."""
+        self.add(await self._connect(room, creates=creates, password=password), creates)
+
+    def add(self, chat: ChatClient, is_host: bool) -> None:
+        """Take a client that has entered its room."""
+        seat = self._seats[chat.room] = _Seat(chat)
+        self._dispatch(
+            Entered(
+                chat.room,
+                chat.name,
+                self._now(),
+                is_host,
+                chat.dialect.echo,
+                chat.dialect.name == TSUDOI_2.name,
+                chat.dialect.down.form is DownForm.NATIVE,
+            )
+        )
+        self._start(seat, self._receive(seat))
+        self._start(seat, self._send(seat))
+
+    def say(self, room: str, line: str) -> None:
+        """Send a line, after those before it."""
+        if (seat := self._seats.get(room)) is None or seat.chat.closed:
+            self._dispatch(Told(words.NOT_IN_ROOM.text(self._language, room=room), self._now(), room))
+            return
+        seat.lines.put_nowait(line)
+
+    async def leave(self, room: str) -> None:
+        """Leave a room."""
+        if (seat := self._seats.pop(room, None)) is not None:
+            await seat.chat.leave()
+            for task in seat.tasks:
+                task.cancel()
+
+    async def leave_all(self) -> None:
+        """Leave all rooms."""
+        for room in list(self._seats):
+            await self.leave(room)
+
+    def _start(self, seat: _Seat, work: Any) -> None:
+        task = asyncio.create_task(work)
+        seat.tasks.add(task)
+        task.add_done_callback(seat.tasks.discard)
+
+    async def _receive(self, seat: _Seat) -> None:
+        chat, dropped = seat.chat, 0
+        async for event in chat:
+            if chat.dropped > dropped:
+                text = words.LOST_EVENTS.text(self._language, count=chat.dropped - dropped)
+                self._dispatch(Told(text, self._now(), chat.room, Tone.LOUD))
+                dropped = chat.dropped
+            self._dispatch(Heard(chat.room, event, self._now(), chat.name))
+        if self._seats.get(chat.room) is seat:
+            self._dispatch(Ended(chat.room, words.LEFT.text(self._language), self._now()))
+
+    async def _send(self, seat: _Seat) -> None:
+        chat = seat.chat
+        while True:
+            line = await seat.lines.get()
+            try:
+                for piece in chat.pieces(line):
+                    await self._send_piece(seat, piece)
+            except tsudoi.InvalidText as exc:
+                why = explain_text(chat, line, exc, self._language)
+                self._dispatch(Told(words.NOT_SAID.text(self._language, why=why), self._now(), chat.room, Tone.LOUD))
+            except tsudoi.ClientError as exc:
+                why = explain(exc, chat.room, str(chat.server), self._language)
+                self._dispatch(Told(why, self._now(), chat.room, Tone.LOUD))
+
+    async def _send_piece(self, seat: _Seat, piece: str) -> None:
+        """Send one line. Where there is a receipt for it, do not wait for that before the next."""
+        chat = seat.chat
+        said = spoken(piece, chat.name)
+        number = next(self._numbers)
+        if chat.dialect.name == TSUDOI_2.name:
+            line = chat.post(piece)
+            if said is not None:
+                self._dispatch(self._posted(chat, number, said, has_receipt=True))
+            self._start(seat, self._watch(seat, line, number, said is not None))
+            return
+        await chat.say(piece)
+        if said is not None and not chat.dialect.echo:
+            self._dispatch(self._posted(chat, number, said, has_receipt=False))
+
+    def _posted(self, chat: ChatClient, number: int, said: Spoken, has_receipt: bool) -> Posted:
+        manner = Manner.ACTED if said.acted else Manner.SAID
+        return Posted(chat.room, number, said.text, self._now(), manner, has_receipt)
+
+    async def _watch(self, seat: _Seat, line: Line, number: int, is_shown: bool) -> None:
+        room = seat.chat.room
+        try:
+            offset = await line.kept()
+        except tsudoi.NotInRoom:
+            if is_shown:
+                self._dispatch(LineLost(room, number))
+            return
+        except tsudoi.ClientError as exc:
+            why = explain(exc, room, str(seat.chat.server), self._language)
+            if is_shown:
+                self._dispatch(LineRefused(room, number, why))
+            else:
+                self._dispatch(Told(words.NOT_SAID.text(self._language, why=why), self._now(), room, Tone.LOUD))
+            return
+        if is_shown:
+            self._dispatch(LineKept(room, number, offset))

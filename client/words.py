@@ -1,0 +1,210 @@
+"""The client's own words, in English and Japanese. The server's words are in `tsudoi/protocol/client/phrases.py`."""
+
+import os
+from collections.abc import Mapping
+
+from tsudoi.protocol.client.words import Language, Words
+
+LANGUAGES: tuple[Language, ...] = ("en", "ja")
+
+
+def language_of(environment: Mapping[str, str] = os.environ) -> Language:
+    """Return the language of the user's locale: `LC_ALL`, `LC_MESSAGES` or `LANG`, the first that is set."""
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := environment.get(name):
+            return "ja" if value.lower().startswith("ja") else "en"
+    return "en"
+
+
+# --- before a room is entered ---
+YOUR_NAME = Words("Your name", "あなたの名前")
+PASSWORD = Words("Password", "パスワード")
+PASSWORD_FOR = Words("Password of {room}", "{room} のパスワード")
+PASSWORD_AGAIN = Words("Wrong password. Password of {room}", "パスワードが違います。{room} のパスワード")
+OPEN = Words(
+    "{room} is open, and you are its host, {name}: it closes when you leave.",
+    "{room} を開きました。{name} さんがホストです。あなたが退室するとルームは閉じます。",
+)
+INSIDE = Words("You are in {room}, {name}.", "{room} に入りました、{name} さん。")
+PLAIN_HELP = Words(
+    "Type a line and press Enter to say it. /help tells what else there is; /quit, Ctrl-D or Ctrl-C leaves.",
+    "文を入力して Enter で発言します。ほかのコマンドは /help。/quit、Ctrl-D、Ctrl-C で退室します。",
+)
+
+# --- why something was not done ---
+NOT_SAID = Words("Not said: {why}", "送信できませんでした: {why}")
+NO_ROOM = Words(
+    "There is no room called {room}. /create {room} makes one.",
+    "{room} というルームはありません。/create {room} で作れます。",
+)
+ROOM_EXISTS = Words(
+    "There is a room called {room} already. /join {room} enters it.",
+    "{room} というルームはもうあります。/join {room} で入れます。",
+)
+WRONG_PASSWORD = Words("Wrong password for {room}.", "{room} のパスワードが違います。")
+REFUSED = Words("The server does not let you into {room}: {why}", "サーバーが {room} への入室を断りました: {why}")
+BUSY = Words("The server is busy; try again.", "サーバーが混み合っています。もう一度お試しください。")
+BAD_NAME = Words("That can not be a name: {why}", "その名前は使えません: {why}")
+UNREACHABLE = Words("No server answers at {server}: {why}", "{server} のサーバーから応答がありません: {why}")
+NO_ANSWER = Words("The server did not answer in time.", "サーバーが時間内に応答しませんでした。")
+NOT_TRUSTED = Words("The server at {server} is not trusted: {why}", "{server} のサーバーは信頼できません: {why}")
+OTHER_VERSION = Words(
+    "The server at {server} does not speak this version of the protocol; --dialect tsudoi may work.",
+    "{server} のサーバーはこの版のプロトコルに対応していません。--dialect tsudoi なら使えるかもしれません。",
+)
+TOO_MANY_LINES = Words("Too many lines wait to be kept.", "未確定の発言が多すぎます。")
+NOT_UNDERSTOOD = Words(
+    "The answer of the server at {server} is not understood: {why}", "{server} のサーバーの応答を解釈できません: {why}"
+)
+NOT_IN_ROOM = Words("You are not in {room} any more.", "{room} にはもういません。")
+EMPTY_TEXT = Words("There is nothing to say.", "発言が空です。")
+ONE_LINE = Words(
+    "A command has one line. Put a second slash in front to say it as a text.",
+    "コマンドは 1 行です。そのまま発言するには先頭に / をもう 1 つ付けてください。",
+)
+REPLY_TOO_LONG = Words(
+    "An answer by /r has at most {limit} bytes; /msg NAME TEXT may have more.",
+    "/r の返事は {limit} バイトまでです。/msg 名前 文 ならもっと長く書けます。",
+)
+COMMAND_TOO_LONG = Words(
+    "The command has {size} bytes, and at most {limit} are allowed.",
+    "コマンドが {size} バイトあります。{limit} バイトまでです。",
+)
+HALF_CHARACTER = Words("The text has half a character.", "文字の一部が欠けています。")
+RESERVED = Words("{text} is a command in the dialect {dialect}.", "{text} は方言 {dialect} のコマンドです。")
+LOST_EVENTS = Words(
+    "{count} messages or notices are lost: the terminal stood still.",
+    "端末が止まっていた間に {count} 件の発言やお知らせが失われました。",
+)
+LOST_OUTPUT = Words(
+    "{count} messages or notices are lost: nothing read the output",
+    "出力が読まれなかったため {count} 件の発言やお知らせが失われました",
+)
+
+# --- the end of a membership ---
+CLOSED = Words("The room is closed.", "ルームが閉じられました。")
+CLOSED_BY_HOST = Words(
+    "The host {name} has left: the room is closed.", "ホストの {name} さんが退室し、ルームが閉じられました。"
+)
+TIMED_OUT = Words(
+    "The server heard nothing of you for too long: you are not in the room any more.",
+    "しばらく通信がなかったため、ルームから外れました。",
+)
+REMOVED = Words("You were removed from the room.", "ルームから退室させられました。")
+LEFT = Words("You are not in the room any more.", "ルームにはもういません。")
+REJOIN = Words(
+    "/join enters it again, /leave takes it off the screen.", "/join でもう一度入り、/leave で画面から消します。"
+)
+
+# --- the server is away ---
+AWAY = Words(
+    "The server is away since {time}. What you say waits and is sent when it is back.",
+    "{time} からサーバーにつながりません。発言は送信待ちになり、つながり次第送られます。",
+)
+AWAY_LOSSY = Words(
+    "The server does not answer since {time}. What you say may be lost.",
+    "{time} からサーバーが応答しません。発言は届かないことがあります。",
+)
+AWAY_NOW = Words(
+    "The server does not answer; what you say may be lost.", "サーバーが応答しません。発言は届かないことがあります。"
+)
+BACK = Words("The server is back. Nothing was missed.", "サーバーに再接続しました。抜けた発言はありません。")
+BACK_LOST = Words(
+    "The server is back. {count} messages are gone.", "サーバーに再接続しました。{count} 件の発言が失われました。"
+)
+BACK_UNKNOWN = Words(
+    "The server is back, and has lost what was said before.",
+    "サーバーに再接続しました。以前の発言はサーバーから失われました。",
+)
+GAP = Words("{count} messages are gone here.", "ここで {count} 件の発言が失われました。")
+RESET = Words(
+    "The server has lost what was said before this.",
+    "これより前の発言は、サーバーから失われました。",
+)
+
+# --- the screen ---
+APP = Words("tsudoi", "tsudoi 集い")
+PEOPLE = Words("{count} here", "{count} 人")
+PEOPLE_UNKNOWN = Words("Here", "メンバー")
+MORE_PEOPLE = Words("and {count} more", "ほか {count} 人")
+NEW = Words("new", "ここから新着")
+NEWER_BELOW = Words("{count} newer lines below: End", "下に新しい行 {count} 件: End")
+BEGINNING = Words("Older lines can not be had from this server.", "これより前の発言はこのサーバーから取り出せません。")
+WRITE = Words("Message {room}", "{room} への発言")
+ENDED_HINT = Words("/join to enter again, /leave to close", "/join で再入室、/leave で閉じる")
+MARK_WAITING = Words("not kept yet", "未確定")
+MARK_UNKNOWN = Words("not known whether it was said", "届いたかどうか不明")
+MARK_WAITING_MEANS = Words(
+    "behind an own line: the server has not kept it yet, and the client sends it again",
+    "自分の発言の後: サーバーはまだ保存していない。再送される",
+)
+MARK_REFUSED = Words("not said: {why}", "送信できません: {why}")
+WEEKDAYS = Words("Mon Tue Wed Thu Fri Sat Sun", "月 火 水 木 金 土 日")
+MONTHS = Words("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", "1 2 3 4 5 6 7 8 9 10 11 12")
+DAY = Words("{weekday} {day} {month} {year}", "{year}年{month}月{day}日 ({weekday})")
+ENTERING = Words("Entering {room} …", "{room} に入室中…")
+NO_SUCH_ROOM_OPEN = Words(
+    "You are in no room called {room}. /join {room} enters it.", "{room} には入っていません。/join {room} で入れます。"
+)
+NAME_A_ROOM = Words("Which room? /{command} ROOM", "どのルームですか。/{command} ルーム")
+TALKS_TO_YOU = Words("{name} in {room}", "{room} の {name} さん")
+
+# --- questions ---
+LEAVE_AS_HOST = Words(
+    "You are the host of {room}. When you leave, it closes for all; others in it: {others}. Leave?",
+    "あなたは {room} のホストです。退室するとルームは全員に対して閉じます（ほかに {others} 人）。退室しますか。",
+)
+LEAVE_AS_HOST_UNKNOWN = Words(
+    "You are the host of {room}. When you leave, it closes for all. Leave?",
+    "あなたは {room} のホストです。退室するとルームは全員に対して閉じます。退室しますか。",
+)
+QUESTION_KEYS = Words("y: yes   n: no", "y: はい   n: いいえ")
+PASSWORD_KEYS = Words("Enter: enter the room   Esc: not now", "Enter: 入室   Esc: やめる")
+
+# --- keys, and the client's own commands ---
+KEY_COMPLETE = Words("complete", "補完")
+KEY_OLDER = Words("older", "前へ")
+KEY_NEXT_ROOM = Words("next room", "次のルーム")
+KEY_UNREAD = Words("unread", "未読へ")
+KEY_HELP = Words("help", "ヘルプ")
+KEY_ROOMS = Words("rooms", "ルーム")
+KEY_PEOPLE = Words("people", "メンバー")
+KEY_CLEAR = Words("clear/quit", "消去/終了")
+
+HELP: tuple[tuple[str, Words], ...] = (
+    ("Enter", Words("say the line", "発言する")),
+    ("Alt-Enter, Ctrl-J", Words("a further line in the same message", "同じ発言の中で改行")),
+    ("Tab", Words("complete a command or a name; again: the next one", "コマンドや名前を補完。もう一度で次の候補")),
+    ("Up, Down", Words("lines that you typed before", "前に入力した行")),
+    ("PageUp, PageDown, End", Words("older lines, newer lines, the newest", "前の発言、次の発言、最新")),
+    (
+        "Ctrl-N, Ctrl-P, Alt-1 … Alt-9",
+        Words("next room, previous room, room 1 to 9", "次のルーム、前のルーム、1〜9 番のルーム"),
+    ),
+    ("Alt-A", Words("the next room with something new, mentions first", "新着のあるルームへ。あなた宛てが先")),
+    ("F2, F3", Words("show or hide the rooms, the people", "ルーム一覧、メンバー一覧の表示と非表示")),
+    ("Ctrl-C", Words("clear the line; on an empty line: quit", "入力を消す。空なら終了")),
+    ("Ctrl-D", Words("on an empty line: leave this room", "入力が空ならこのルームから退室")),
+    (
+        "/join ROOM",
+        Words("enter a room; without a name, this one again", "ルームに入る。名前なしならこのルームに再入室"),
+    ),
+    ("/create ROOM", Words("create a room", "ルームを作る")),
+    ("/go ROOM|NUMBER", Words("look at another of your rooms", "入室中の別のルームを見る")),
+    ("/leave", Words("leave this room", "このルームから退室する")),
+    ("/quit", Words("leave all rooms and end", "すべて退室して終了する")),
+    (
+        "~",
+        Words(
+            "behind an own line: sent, the server does not say whether it is kept",
+            "自分の発言の後: 送信済み。サーバーの確認はない",
+        ),
+    ),
+    ("//text", Words("says /text", "/text と発言する")),
+    ('/msg "a name" text', Words("names with spaces stand in quotes", "空白のある名前は引用符で囲む")),
+)
+"""Keys and own commands, and what they do."""
+HELP_HEAD = Words(
+    "Keys and commands of this client; the server's follow.",
+    "このクライアントのキーとコマンド。続いてサーバーのコマンド:",
+)

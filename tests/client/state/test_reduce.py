@@ -1,0 +1,186 @@
+"""client/state/reduce.py: what becomes of the rooms, and what is to be done."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import tsudoi
+from client.state.events import (
+    Ask,
+    Asked,
+    BannerSeen,
+    Closed,
+    Command,
+    Ended,
+    Entered,
+    Event,
+    FocusChanged,
+    Heard,
+    Notify,
+    Posted,
+    ScrolledToTop,
+    Shown,
+    Told,
+)
+from client.state.model import Note, Room, Speech, State
+from client.state.reduce import reduce
+from tsudoi import Joined, Left, Listed, Message, Person, Renamed
+
+AT = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
+
+
+def after(*events: Event, state: State | None = None) -> tuple[State, list[Command]]:
+    state = state or State(server="127.0.0.1:9001")
+    commands: list[Command] = []
+    for event in events:
+        state, more = reduce(state, event)
+        commands += more
+    return state, commands
+
+
+def entered(room: str = "den", is_host: bool = False) -> Entered:
+    return Entered(room, "alice", AT, is_host)
+
+
+def heard(event: Any, room: str = "den", me: str = "alice") -> Heard:
+    return Heard(room, event, AT, me)
+
+
+def den(state: State) -> Room:
+    room = state.room("den")
+    assert room is not None
+    return room
+
+
+def who(page: int, pages: int, count: int, names: list[str]) -> Listed:
+    return Listed("who", tuple(Person(name, name == "m00", 0) for name in names), count, page, pages, "?")
+
+
+def test_who_is_asked_for_by_itself_and_not_shown() -> None:
+    state, commands = after(entered(), Asked("den", "who", by_user=False), heard(who(1, 1, 2, ["alice", "m00"])))
+    assert commands[0] == Ask("den", "/who 1")
+    assert [person.name for person in den(state).people] == ["m00", "alice"]
+    assert len(den(state).items) == 1
+    state, _ = after(Asked("den", "who", by_user=True), heard(who(1, 1, 2, ["alice", "m00"])), state=state)
+    assert len(den(state).items) == 3
+
+
+def test_further_pages_are_asked_for_when_a_page_is_whole() -> None:
+    names = [f"m{number:02}" for number in range(25)]
+    state, commands = after(
+        entered(),
+        Asked("den", "who", by_user=False),
+        heard(who(1, 2, 25, names[:12])),
+        heard(who(1, 2, 25, names[12:20])),
+    )
+    assert [command for command in commands if isinstance(command, Ask)][-1] == Ask("den", "/who 2")
+    state, _ = after(heard(who(2, 2, 25, names[20:])), state=state)
+    assert len(den(state).people) == 25
+    state, _ = after(heard(who(1, 1, 1, ["alice"])), state=state)
+    assert [person.name for person in den(state).people] == ["alice"]
+
+
+def test_the_roster_follows_joins_leaves_and_names() -> None:
+    state, _ = after(
+        entered(),
+        heard(who(1, 1, 2, ["alice", "m00"])),
+        heard(Joined("carol", 5, "?")),
+        heard(Renamed("carol", "caro", 6, "?")),
+        heard(Left("m00", "left", "", "", 7, "?")),
+        heard(Left("alice", "rejoined", "", "", 8, "?")),
+    )
+    assert [person.name for person in den(state).people] == ["alice", "caro"]
+    assert den(state).count == 2
+
+
+def test_lines_in_other_rooms_are_unread_until_they_are_shown() -> None:
+    state, _ = after(entered(), entered("garden"), heard(Message("bob", "one", 5)), heard(Message("bob", "alice?", 6)))
+    assert (den(state).unread, den(state).mentions) == (2, 1)
+    assert den(state).first_unread is den(state).items[-2]
+    state, _ = after(Shown("den"), state=state)
+    assert (den(state).unread, den(state).mentions) == (0, 0)
+    assert den(state).first_unread is not None
+    state, _ = after(Shown("garden"), state=state)
+    assert den(state).first_unread is None
+
+
+def test_a_mention_calls_unless_the_user_looks_at_it() -> None:
+    def calls(*events: Event) -> list[Command]:
+        return [
+            each
+            for each in after(entered(), *events, heard(Message("bob", "alice!", 5)))[1]
+            if isinstance(each, Notify)
+        ]
+
+    assert calls(FocusChanged(True)) == []
+    assert calls() == [Notify("bob in den", "alice!", is_away=False)]
+    assert calls(FocusChanged(False)) == [Notify("bob in den", "alice!", is_away=True)]
+    assert calls(FocusChanged(True), entered("garden")) == [Notify("bob in den", "alice!", is_away=False)]
+
+
+def test_lines_that_come_without_focus_are_unread_and_read_when_the_user_is_back() -> None:
+    state, _ = after(entered(), FocusChanged(False), heard(Message("bob", "hi", 5)))
+    assert den(state).unread == 1
+    assert den(after(FocusChanged(True), state=state)[0]).unread == 0
+
+
+def test_a_server_that_is_away_is_told_until_it_is_heard() -> None:
+    state, _ = after(entered(), heard(tsudoi.ServerAway("?")))
+    assert "since 12:30" in den(state).banner
+    assert den(state).is_banner_bad
+    state, _ = after(heard(Message("bob", "hi", 5)), state=state)
+    assert den(state).banner == ""
+
+
+def test_a_banner_that_is_good_goes_and_a_bad_one_stays() -> None:
+    state, _ = after(entered(), heard(tsudoi.ServerAway("?")), BannerSeen("den"))
+    assert den(state).banner
+
+
+def test_an_end_is_told_once_and_history_is_not_asked_for_after_it() -> None:
+    state, _ = after(
+        entered(), heard(Message("bob", "hi", 5)), heard(tsudoi.TimedOut("Timeout!")), Ended("den", "over", AT)
+    )
+    assert den(state).ended == "The server heard nothing of you for too long: you are not in the room any more."
+    assert sum(isinstance(item, Note) for item in den(state).items) == 2
+    assert after(ScrolledToTop("den"), state=state)[1] == []
+
+
+def test_entering_again_keeps_what_was_there() -> None:
+    state, _ = after(entered(), heard(Message("bob", "hi", 5)), Ended("den", "over", AT), entered())
+    assert [item.text for item in den(state).items if isinstance(item, Speech)] == ["hi"]
+    assert den(state).ended == ""
+
+
+def test_older_lines_are_asked_for_once() -> None:
+    state, _ = after(entered(), heard(Message("bob", "hi", 5)))
+    state, commands = after(ScrolledToTop("den"), state=state)
+    assert commands == [Ask("den", "/history 50")]
+    state, _ = after(Asked("den", "history", by_user=False), state=state)
+    assert after(ScrolledToTop("den"), state=state)[1] == []
+    state, _ = after(heard(Listed("history", (), 0, 1, 1, "")), state=state)
+    assert after(ScrolledToTop("den"), state=state)[1] == []
+
+
+def test_a_dialect_without_values_is_not_asked_for_lists() -> None:
+    assert after(Entered("den", "alice", AT, answers_with_values=False))[1] == []
+
+
+def test_own_lines_of_echoing_dialects_stand_once() -> None:
+    state, _ = after(
+        entered(), Posted("den", 1, "hello", AT, has_receipt=False), heard(Message("alice", "hello", None))
+    )
+    assert [item.text for item in den(state).items if isinstance(item, Speech)] == ["hello"]
+
+
+def test_a_closed_room_gives_way_to_its_neighbour() -> None:
+    state, _ = after(entered("a"), entered("b"), entered("c"), Shown("b"), Closed("b"))
+    assert (state.shown, [room.name for room in state.rooms]) == ("c", ["a", "c"])
+    state, _ = after(Closed("c"), Closed("a"), Told("nothing to tell it in", AT), state=state)
+    assert (state.shown, state.rooms) == ("", ())
+
+
+def test_the_names_of_rooms_are_kept_for_completion() -> None:
+    rooms = (tsudoi.RoomInfo("den", 1, False), tsudoi.RoomInfo("庭", 2, True))
+    state, _ = after(entered(), heard(Listed("rooms", rooms, 2, 1, 1, "?")))
+    assert state.known_rooms == ("den", "庭")
+    assert [item.text for item in den(state).items][1:] == ["den, 1 inside", "庭, 2 inside, locked"]

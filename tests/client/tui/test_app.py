@@ -1,0 +1,272 @@
+"""client/tui/app.py: what the user does, and what then stands on the screen and goes to the server."""
+
+from textual.events import AppBlur, Paste
+
+import tsudoi
+from client import words
+from tests.client.fake_chat import FakeChat, FakeChatWithReceipts
+from tests.client.playing import Stage, play
+from tsudoi import Joined, Listed, Message, Person, Private, RoomClosed, WrongPassword
+
+
+def people(*names: str, host: str = "") -> Listed:
+    rows = tuple(Person(name, name == host, 0) for name in names)
+    return Listed("who", rows, len(rows), 1, 1, "")
+
+
+def test_a_line_is_said_and_shown_once() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("hello den")
+        assert stage.den.said == ["/who 1", "/history 20", "hello den"]
+        assert stage.screen.count("hello den ~") == 1
+
+    play(scene)
+
+
+def test_a_line_with_a_receipt_is_marked_until_it_is_kept_and_then_takes_its_place() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("mine")
+        assert "mine  [not kept yet]" in stage.screen
+        await stage.hear(Message("bob", "before", 5), Message("bob", "after", 7))
+        stage.den.lines[0].outcome.set_result(6)
+        await stage.settle()
+        assert "[not kept yet]" not in stage.screen
+        assert stage.screen.index("before") < stage.screen.index("mine") < stage.screen.index("after")
+
+    play(scene, chat=FakeChatWithReceipts)
+
+
+def test_a_refused_line_says_why() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("mine")
+        stage.den.lines[0].outcome.set_exception(tsudoi.ClientError("you are muted"))
+        await stage.settle()
+        assert "[not said: You are muted.]" in stage.screen
+
+    play(scene, chat=FakeChatWithReceipts)
+
+
+def test_keys_that_come_at_once_are_not_lost() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.pilot.press("o", "n", "e", "enter", "t", "w", "o", "enter", "h", "a", "l", "f")
+        await stage.settle()
+        assert stage.den.said[2:] == ["one", "two"]
+        assert "\nhalf" in stage.screen
+
+    play(scene)
+
+
+def test_several_lines_that_are_pasted_are_one_message() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.app.post_message(Paste("a\n/close\nb"))
+        await stage.settle()
+        await stage.press("enter")
+        assert stage.den.said[2:] == ["a\n/close\nb"]
+        assert "| /close" in stage.screen
+
+    play(scene)
+
+
+def test_ctrl_c_clears_the_line_first_and_then_ends() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("h", "i", "ctrl+c")
+        assert stage.app.is_running
+        assert "\nhi" not in stage.screen
+        await stage.press("ctrl+c")
+        assert not stage.app.is_running
+
+    play(scene)
+
+
+def test_a_host_is_asked_before_the_room_closes_for_others() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", "bob", host="alice"))
+        for leave in ("ctrl+c", "ctrl+d"):
+            await stage.press(leave)
+            assert "You are the host of den" in stage.screen
+            await stage.press("n")
+            assert "You are the host" not in stage.screen
+            assert stage.app.is_running
+        await stage.type("/leave")
+        await stage.press("y")
+        assert stage.den.left
+        assert not stage.app.is_running
+
+    play(scene, is_host=True)
+
+
+def test_a_host_alone_leaves_without_a_question() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", host="alice"))
+        await stage.press("ctrl+d")
+        assert stage.den.left
+
+    play(scene, is_host=True)
+
+
+def test_a_locked_room_asks_for_its_password_which_is_neither_shown_nor_kept() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.refuse["vault"] = [WrongPassword("wrong password for vault"), WrongPassword("wrong password for vault")]
+        await stage.type("/join vault")
+        assert "Password of vault" in stage.screen
+        await stage.type("sun")
+        assert "Wrong password. Password of vault" in stage.screen
+        await stage.type("moon")
+        assert stage.passwords == [None, "sun", "moon"]
+        assert "You are in vault" in stage.screen
+        assert stage.app.state.shown == "vault"
+        assert "moon" not in stage.screen
+        await stage.press("up")
+        assert "\n/join vault" in stage.screen
+        assert all("moon" not in line for line in stage.history.get_strings())
+
+    play(scene)
+
+
+def test_escape_gives_up_a_locked_room() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.refuse["vault"] = [WrongPassword("wrong password for vault")]
+        await stage.type("/join vault")
+        await stage.press("escape")
+        assert list(stage.chats) == ["den"]
+        assert "Password" not in stage.screen
+
+    play(scene)
+
+
+def test_a_room_that_is_not_there_is_one_sentence() -> None:
+    async def scene(stage: Stage) -> None:
+        stage.refuse["nowhere"] = [tsudoi.RoomNotFound("there is no room called nowhere")]
+        await stage.type("/join nowhere")
+        assert "nowhere というルームはありません" in stage.screen.replace("\n", "")
+
+    play(scene, (120, 20), language="ja")
+
+
+def test_drafts_stay_with_their_rooms() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("/join garden")
+        await stage.press("d", "r", "a", "f", "t", "ctrl+p")
+        assert stage.app.state.shown == "den"
+        assert "draft" not in stage.screen
+        await stage.press("alt+2")
+        assert "\ndraft" in stage.screen
+
+    play(scene)
+
+
+def test_other_rooms_show_what_is_new_and_alt_a_goes_there() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("/join garden")
+        await stage.hear(Message("bob", "psst", 8), Message("bob", "alice: tea?", 9))
+        assert "1:den @1 +2" in stage.screen
+        await stage.press("alt+a")
+        assert "1:den 2:garden" in stage.screen
+        assert stage.screen.index("new") < stage.screen.index("psst")
+
+    play(scene)
+
+
+def test_tab_completes_names_with_spaces() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", "bob b", "bobby"))
+        await stage.press("b", "o", "tab")
+        assert "\nbob b:" in stage.screen
+        await stage.press("tab")
+        assert "\nbobby:" in stage.screen
+        await stage.press("ctrl+c")
+        await stage.pilot.press("slash", "m", "s", "g", "space", "b", "tab")
+        await stage.press("h", "i", "enter")
+        assert stage.den.said[-1] == '/msg "bob b" hi'
+
+    play(scene)
+
+
+def test_scrolling_up_loads_older_lines_once_and_stays_in_place() -> None:
+    async def scene(stage: Stage) -> None:
+        old = tuple(tsudoi.Past("bob", f"old {n}", 100 + n, 1_795_000_000_000 + n, False) for n in range(30))
+        await stage.hear(Listed("history", old[10:], 20, 1, 1, ""))
+        await stage.hear(*(Message("bob", f"line {n}", 200 + n) for n in range(30)))
+        for _ in range(5):
+            await stage.press("pageup")
+        assert stage.den.said.count("/history 50") == 1
+        top = next(line for line in stage.screen.splitlines() if "old 10" in line)
+        await stage.hear(Listed("history", old, 30, 1, 1, ""))
+        assert top in stage.screen
+        assert [item.offset for item in stage.app.state.rooms[0].items if item.offset] == [
+            *range(100, 130),
+            *range(200, 230),
+        ]
+        await stage.press("pageup")
+        assert "old 5" in stage.screen
+        assert "newer lines below: End" in stage.screen
+        await stage.press("alt+end")
+        assert "line 29" in stage.screen
+
+    play(scene)
+
+
+def test_a_room_that_closes_stays_to_be_read() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(Message("bob", "bye", 3), RoomClosed("ホストのbobがルームを退出しました．"), None)
+        assert "The host bob has left: the room is closed." in stage.screen
+        assert "bye" in stage.screen
+        stage.den.closed = True
+        await stage.type("hello?")
+        assert "You are not in den any more." in stage.screen
+        await stage.type("/join")
+        assert stage.app.state.rooms[0].ended == ""
+        assert "bye" in stage.screen
+
+    play(scene, (100, 20))
+
+
+def test_the_roster_follows() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", "bob", host="bob"), Joined("carol", 4, "carol has joined."))
+        assert "3 here" in stage.screen
+        assert "*bob" in stage.screen
+        assert " carol" in stage.screen
+        await stage.press("f3")
+        assert "3 here" not in stage.screen
+
+    play(scene)
+
+
+def test_resizing_folds_the_panels() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.hear(people("alice", "bob"))
+        for width, has_people, has_rooms in (
+            (40, False, False),
+            (80, True, False),
+            (200, True, True),
+            (40, False, False),
+        ):
+            await stage.pilot.resize_terminal(width, 20)
+            await stage.settle()
+            assert ("2 here" in stage.screen) == has_people
+            assert ("\n1 den" in stage.screen) == has_rooms
+            assert max(len(line) for line in stage.screen.splitlines()) <= width
+
+    play(scene)
+
+
+def test_a_whisper_rings_when_the_window_has_no_focus() -> None:
+    async def scene(stage: Stage) -> None:
+        rung: list[object] = []
+        carry_out = stage.app._carry_out
+        stage.app._carry_out = lambda command: (rung.append(command), carry_out(command))[1]  # type: ignore[method-assign, func-returns-value]
+        stage.app.post_message(AppBlur())
+        await stage.hear(Private("bob", "alice", "psst", 4))
+        assert [type(command).__name__ for command in rung] == ["Notify"]
+
+    play(scene)
+
+
+def test_the_help_names_all_keys() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("f1")
+        for key, _ in words.HELP:
+            assert key in stage.screen
+
+    play(scene, (120, 40), chat=FakeChat)
