@@ -351,7 +351,7 @@ def test_trim_finds_old_chunks_of_rooms_that_are_silent_now(store: Store) -> Non
 
 
 def test_trim_finds_old_chunks_behind_any_number_of_silent_rooms(store: Store) -> None:
-    silent = [a_chunk(room, 1, 1, 1) for room in range(100, 25_100)]
+    silent = [a_chunk(room, 1, 1, 1) for room in range(100, 12_100)]  # more than one call looks at
     store.commit(Batch(chunks=[*silent, a_chunk(1, 1, 1, 2), a_chunk(1, 2, 2, 100)]))
     assert store.trim(100, 0) == {}
     changed: dict[int, int] = {}
