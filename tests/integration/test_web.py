@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import http.client
+import re
 import secrets
 import socket
 import ssl
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -39,6 +42,7 @@ from tsudoi.protocol.web.codes import Close, Error
 
 HERE = "127.0.0.1"
 WEB = ("--notices", "on", "--web", f"{HERE}:0")
+CLIENTS = Path(__file__).resolve().parents[2] / "docs" / "clients.md"
 LINES = 30
 """Of each member while a gateway is killed."""
 
@@ -415,6 +419,22 @@ def test_one_that_reads_too_slowly_is_closed_and_the_others_hear_all(shared: Sha
     slow_before = shared.count("web_slow")
     asyncio.run(scenario(address_of(shared.gateway)))
     assert shared.count("web_slow") == slow_before + 1
+
+
+def test_the_client_of_the_documents_chats(shared: Shared) -> None:
+    """docs/clients.md"""
+    blocks = re.findall(r"^```python\n(.*?)^```$", CLIENTS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    (program,) = (block for block in blocks if "from centrifuge" in block)
+    host, port = address_of(shared.gateway)
+    assert "127.0.0.1:9080" in program
+    program = program.replace("127.0.0.1:9080", f"{host}:{port}").replace('"den"', '"documents"')
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "robot: hello\n"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_port_that_is_taken_is_no_error_by_default_and_one_that_was_asked_for_is(tmp_path: Path) -> None:
