@@ -4,7 +4,7 @@ A core is the owner of one shard, and knows no other; a store on one machine has
 `handle_untrusted` decides on each message; `take_turn` returns what must be stored, then published, then answered.
 """
 
-from dataclasses import dataclass, field
+import msgspec
 
 from tsudoi.protocol import backbone
 from tsudoi.protocol.codes import EntryKind, LeaveReason
@@ -31,15 +31,14 @@ CLOSED_S = 60.0
 """A closed room and its log are kept for this time, for gateways and members that have not received its end."""
 
 
-@dataclass(slots=True)
-class _Pending:
+class _Pending(msgspec.Struct):
     """The work of a turn, without changes of the directory."""
 
-    replies: list[tuple[str, backbone.Downward]] = field(default_factory=list)
-    canaries: dict[str, list[int]] = field(default_factory=dict)
-    announced: set[int] = field(default_factory=set)
+    replies: list[tuple[str, backbone.Downward]] = msgspec.field(default_factory=list)
+    canaries: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    announced: set[int] = msgspec.field(default_factory=set)
     """Rooms whose position is to be published."""
-    publishers: dict[str, bool] = field(default_factory=dict)
+    publishers: dict[str, bool] = msgspec.field(default_factory=dict)
     """Gateway instance → whether its Publish shows that it has not received an Accepted."""
 
 
@@ -223,12 +222,11 @@ class Core:
         if not changes.entries:
             return []
         self._changed.update(changes.entries)
-        count = sum(map(len, changes.entries.values()))
-        self.counters.entries += count
         found = []
         for room_id, entries in changes.entries.items():
             room = self.directory.rooms.get(room_id) or self.directory.closed[room_id]
             last = entries[-1].offset
+            self.counters.entries += len(entries)
             body = backbone.encode(backbone.News(room.epoch, last, entries))
             changes.batch.chunks.append(Chunk(room_id, entries[0].offset, last, moment.wall_ms, body))
             if room.closed_ms:

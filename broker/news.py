@@ -41,7 +41,7 @@ def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], di
             shared.append(each)
         else:
             by_topic.append(each)
-    if len(shared) <= len({gateway for each in shared for gateway in each.room.gateways}):
+    if not shared or len(shared) <= len({gateway for each in shared for gateway in each.room.gateways}):
         return by_topic + shared, own
     for each in shared:
         for gateway in each.room.gateways:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
+
 from tsudoi.protocol import backbone
 
 from .store.interface import Batch
@@ -28,8 +30,7 @@ class PasswordJob:
     """Empty: make one."""
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """The work of a turn, in the order of the fields: nothing is sent before the store has the batch."""
 
     batch: Batch
@@ -45,4 +46,4 @@ class Turn:
     @property
     def entries(self) -> int:
         """How many entries of logs it has."""
-        return sum(chunk.last - chunk.first + 1 for chunk in self.batch.chunks)
+        return sum([chunk.last - chunk.first + 1 for chunk in self.batch.chunks])

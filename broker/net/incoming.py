@@ -21,6 +21,9 @@ WAITING = 32 * 2**20
 """Bytes of waiting frames from gateways of one key; more are dropped, and the gateways repeat the important ones. They
 send so much at once only after a lost connection."""
 
+FEW_PARTS = 8
+"""Frames that a frame may carry to be handled at once if it has come alone."""
+
 _Frame = tuple[bytes, Role | None, str, bool]
 """(frame, its key's role and account as in `zeromq.OnFrame`, whether another frame carried it)."""
 
@@ -50,6 +53,8 @@ class Incoming:
         """None: the store is on one machine, and all frames are for its one core."""
         self.queue: FairQueue[_Frame] = FairQueue(WAITING)
         """Frames that are not handled yet."""
+        self._lone: tuple[str, _Frame] | None = None
+        """(gateway instance, frame) of the only one that has come; without load, so the queue costs nothing."""
         self.has_arrived = False
         """Frames have arrived since the caller last set this to False."""
         self._moment = Moment(0.0, 0)
@@ -59,8 +64,12 @@ class Incoming:
     def drain(self, moment: Moment) -> None:
         """Receive a bounded number of frames, and let the cores decide on them."""
         self._moment = moment
-        self._sockets.receive(self.queue.has_room, self._enqueue)
-        self.queue.serve(moment.now + TURN_S, time.monotonic, self._handle)
+        self._sockets.receive(self.queue.has_room, self._take)
+        if self._lone is not None:
+            lone, self._lone = self._lone, None
+            self._handle_lone(*lone)
+        if self.queue:
+            self.queue.serve(moment.now + TURN_S, time.monotonic, self._handle)
         for topic in self._sockets.subscribed():
             self._cores.subscribed(topic)
         if self._asks and self.sharing is not None:
@@ -69,9 +78,27 @@ class Incoming:
                 self._sockets.answer(peer, frame)
             self._asks.clear()
 
-    def _enqueue(self, instance: str, frame: bytes, role: Role | None, account: str) -> None:
+    def _take(self, instance: str, frame: bytes, role: Role | None, account: str) -> None:
+        taken: _Frame = frame, role, account, False
+        if self._lone is None and not self.queue:
+            self._lone = instance, taken
+        else:
+            if self._lone is not None:
+                self._enqueue(*self._lone)
+                self._lone = None
+            self._enqueue(instance, taken)
         self.has_arrived = True
-        self.queue.add(account, instance, (frame, role, account, False), len(frame))
+
+    def _enqueue(self, peer: str, frame: _Frame) -> None:
+        self.queue.add(frame[2], peer, frame, len(frame[0]))
+
+    def _handle_lone(self, peer: str, frame: _Frame) -> None:
+        parts = self._handle(peer, frame)
+        if len(parts) > FEW_PARTS:
+            self._enqueue(peer, frame)
+        else:
+            for part, _ in parts:
+                self._handle(peer, part)
 
     def _handle(self, peer: str, queued: _Frame) -> Sequence[tuple[_Frame, int]]:
         """Handle a gateway's frame, or return the frames that it carries: one may carry very many."""

@@ -276,12 +276,15 @@ class Turns:
         for peer, frames in answers.items():
             for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
                 self._send(peer, frame)
-        if entries := sum(turn.entries for _, turn in work):
-            self.entries.note(entries)
+        entries = 0
         for core, turn in work:
+            entries += turn.entries
             for peer, request_id, replay in turn.replays:
                 self.replays.add(core.gateways.account(peer) or peer, peer, (core, request_id, replay))
-        self._serve_replays()
+        if entries:
+            self.entries.note(entries)
+        if self.replays:
+            self._serve_replays()
         self._sockets.flush()
         if self.admin is not None and self.operators_wait:
             self.admin.answer()

@@ -8,8 +8,11 @@ import secrets
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from itertools import chain
+
+import msgspec
 
 from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol.backbone import Entry
@@ -36,17 +39,16 @@ class WrongShard(PeerError):
     """A gateway asks a shard for a room that belongs to another: its number of shards, or its hash, is another one."""
 
 
-@dataclass(slots=True)
-class Changes:
+class Changes(msgspec.Struct):
     """What has changed in a turn."""
 
-    batch: Batch = field(default_factory=Batch)
+    batch: Batch = msgspec.field(default_factory=Batch)
     """For the store; without the chunks and numbers that the turn adds."""
-    entries: defaultdict[int, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    entries: defaultdict[int, list[Entry]] = msgspec.field(default_factory=partial(defaultdict, list))
     """Room id → new entries of its log."""
-    renewed: set[int] = field(default_factory=set)
+    renewed: set[int] = msgspec.field(default_factory=set)
     """Rooms that have begun a new epoch."""
-    regrouped: set[int] = field(default_factory=set)
+    regrouped: set[int] = msgspec.field(default_factory=set)
     """Rooms that a gateway stopped serving: it must still get the entry with the reason."""
 
 

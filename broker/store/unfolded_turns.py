@@ -40,6 +40,8 @@ class UnfoldedTurns:
         self.accepted: dict[str, int] = {}
         self.delivered: dict[tuple[int, str], int] = {}
         self._count = self._bytes = 0
+        self.is_full = False
+        """Whether it is time to fold them."""
 
     def __bool__(self) -> bool:
         return bool(self._count or self.accepted or self.delivered)
@@ -49,11 +51,6 @@ class UnfoldedTurns:
         """How many of `FOLD_AT` they are."""
         return max(self._count / FOLD_AT[0], self._bytes / FOLD_AT[1])
 
-    @property
-    def is_full(self) -> bool:
-        """Whether it is time to fold them."""
-        return self.fullness >= 1
-
     def add(self, batch: Batch) -> None:
         """Add one more turn."""
         for chunk in batch.chunks:
@@ -62,3 +59,4 @@ class UnfoldedTurns:
         self._count += len(batch.chunks)
         self.accepted.update(batch.accepted)
         self.delivered.update(batch.delivered)
+        self.is_full = self._count >= FOLD_AT[0] or self._bytes >= FOLD_AT[1]

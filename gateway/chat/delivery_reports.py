@@ -1,6 +1,8 @@
 """Report to the directory how far each room was delivered: after a crash another gateway continues there.
 
-Members then receive again what was delivered since the last report.
+Members then receive again what was delivered since the last report. A report goes with items to the broker where there
+are some, because a frame of its own wakes up both ends; else within 40 ms of a delivery, or 250 ms if many rooms have
+deliveries.
 """
 
 from dataclasses import dataclass, field
@@ -27,13 +29,18 @@ class DeliveryReports(Component):
         """Add a room to the next report: it has deliveries, or its last report may be lost."""
         self._moved[room.id] = room
 
+    def wait_s(self, now: float) -> float | None:
+        """Return for how long the next report must wait; not above 0 if it is due, None if there is none."""
+        if not self._moved:
+            return None
+        return self._reported_at - now + (REPORT_S if len(self._moved) > FEW_ROOMS else REPORT_FEW_S)
+
     def report_if_due(self, now: float) -> None:
         """Report if the last report is long enough ago."""
-        if self._moved:
-            pause_s = REPORT_S if len(self._moved) > FEW_ROOMS else REPORT_FEW_S
-            if now - self._reported_at >= pause_s:
-                self._reported_at = now
-                self.report()
+        wait_s = self.wait_s(now)
+        if wait_s is not None and wait_s <= 0:
+            self._reported_at = now
+            self.report()
 
     def report(self) -> None:
         """Report now."""

@@ -54,6 +54,11 @@ class Link:
     def _send(self, message: Upward) -> None:
         self._frames.append(backbone.encode(message))
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether there are frames to send besides items."""
+        return bool(self._frames)
+
     def frames(self, now: float, publish: bool = True) -> list[bytes]:
         """Return the frames to send now, in order; without `publish`, items wait for more."""
         if publish:

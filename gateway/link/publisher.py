@@ -114,8 +114,7 @@ class Publisher:
         if self._frames and now - self._moved_at > RESEND_S:
             self._send_again(now)
         frames = []
-        while self.waiting and len(self._frames) < FRAMES_OUTSTANDING:
-            skip = self._sent - self.accepted
+        while (skip := self._sent - self.accepted) < len(self._items) and len(self._frames) < FRAMES_OUTSTANDING:
             items = list(islice(self._items, skip, skip + ITEMS_A_FRAME))
             if not self._frames:
                 self._moved_at = now

@@ -161,6 +161,11 @@ class Routes:
         return any(links[shard].publisher.waiting and links[shard].is_welcomed for shard in self._active)
 
     @property
+    def has_frames(self) -> bool:
+        """Whether there may be frames to send besides items."""
+        return self.owners is not None or self.links[0].has_frames
+
+    @property
     def gather_s(self) -> float:
         """How long after the last frames the next ones should be sent; see `Publisher`."""
         return self.links[0].publisher.gather_s if self.owners is None else self._gather_s
@@ -169,8 +174,8 @@ class Routes:
         """Yield the frames to send now, in order, for each broker; without `publish`, items wait for more."""
         if self.owners is None:
             frames = self.links[0].frames(now, publish)
-            for endpoint in self.brokers.of_one_shard if frames else ():
-                yield endpoint, frames
+            if frames:
+                yield from ((endpoint, frames) for endpoint in self.brokers.of_one_shard)
             return
         found = {broker: [hello] for broker, hello in self.brokers.take_hellos()}
         active, self._active, sent = self._active, set(), 0

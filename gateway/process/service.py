@@ -287,14 +287,19 @@ class Service:
 
     def settle(self) -> None:
         """Send the broker all pending frames; items wait until `gather_s` after the last ones."""
-        routes, now = self.routes, monotonic()
+        routes = self.routes
+        self.sockets.follow()
+        is_waiting = routes.waiting
+        if not is_waiting and not routes.has_frames:
+            return
+        now = monotonic()
         wait_s = self._published_at + routes.gather_s - now
-        if not routes.waiting or wait_s > 0:
-            self._send(now, publish=False)
-            if routes.waiting and self._flush_timer is None:
-                self._flush_timer = self._loop.call_later(wait_s, self._flush)
-        else:
+        if is_waiting and wait_s <= 0:
             self._publish(now)
+            return
+        self._send(now, publish=False)
+        if is_waiting and self._flush_timer is None:
+            self._flush_timer = self._loop.call_later(wait_s, self._flush)
 
     def _flush(self) -> None:
         self._flush_timer = None
@@ -317,10 +322,11 @@ class Service:
 
     def _publish(self, now: float) -> None:
         self._published_at = now
+        # With what goes anyway: a frame of its own would be a turn of its own.
+        self.core.reports.report_if_due(now)
         self._send(now)
 
     def _send(self, now: float, publish: bool = True) -> None:
-        self.sockets.follow()
         for endpoint, frames in self.routes.frames(now, publish):
             self.sockets.send(endpoint, frames)
 
@@ -341,8 +347,7 @@ class Service:
         for frame in frames:
             self.core.handle_news(endpoint, frame, now)
         self.settle()
-        if self._report_timer is None:
-            self._report_timer = self._loop.call_later(REPORT_FEW_S, self._report)
+        self._report_later(now)
         if not self._healthy.is_set() and not unhealthy_reason(self.routes, now):
             self._healthy.set()
 
@@ -360,10 +365,17 @@ class Service:
         if self.core.sealed_sender.repeat():
             self._repeat_later()
 
+    def _report_later(self, now: float) -> None:
+        """Report deliveries later, if no items take the report along before."""
+        if self._report_timer is None and (wait_s := self.core.reports.wait_s(now)) is not None:
+            # Somewhat later than it is due: the next items may take it along.
+            self._report_timer = self._loop.call_later(max(wait_s, 0.0) + REPORT_FEW_S, self._report)
+
     def _report(self) -> None:
-        self._report_timer = None
-        self.core.reports.report_if_due(monotonic())
+        self._report_timer, now = None, monotonic()
+        self.core.reports.report_if_due(now)
         self.settle()
+        self._report_later(now)
 
     def _tick(self) -> None:
         self.checked_at = monotonic()

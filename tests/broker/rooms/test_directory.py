@@ -53,8 +53,8 @@ class Here:
         changes = self.directory.take_changes()
         for room, entries in changes.entries.items():
             self._entries.setdefault(room, []).extend(entries)
-        for field in fields(Batch):
-            mine, new = getattr(self._batch, field.name), getattr(changes.batch, field.name)
+        for field in Batch.__struct_fields__:
+            mine, new = getattr(self._batch, field), getattr(changes.batch, field)
             if not isinstance(mine, int):
                 mine.extend(new) if isinstance(mine, list) else mine.update(new)
 
