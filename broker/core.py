@@ -122,9 +122,10 @@ class Core:
             self.counters.from_strangers += 1
             self._answer(peer, backbone.Unknown(self._instance))
             return
+        if isinstance(message, backbone.Publish):
+            self._publish(peer, gateway, message.first, message.items, moment)
+            return
         match message:
-            case backbone.Publish(first, items):
-                self._publish(peer, gateway, first, items, moment)
             case backbone.Request():
                 self.requests.handle(peer, message, moment)
             case backbone.Canary(number):
@@ -198,16 +199,18 @@ class Core:
         self.reports_due = False
         batch = changes.batch
         batch.shard = self.shard
-        room_news = self._log(changes, moment)
+        published: list[tuple[bytes, bytes]] = []
+        own: dict[str, list[news.RoomNews]] = {}
         pending.announced |= changes.renewed
-        by_topic, own = news.route(room_news, changes.regrouped)
-        pending.announced.difference_update(each.room.id for each in by_topic)
-        published = [(backbone.room_topic(each.room.id), each.body) for each in by_topic]
+        if changes.entries:
+            by_topic, own = news.route(self._log(changes, moment), changes.regrouped)
+            pending.announced.difference_update([each.room.id for each in by_topic])
+            published = [(backbone.room_topic(each.room.id), each.body) for each in by_topic]
         for peer, is_behind in pending.publishers.items():
             number = batch.accepted[peer] = self.gateways.known[peer].accepted
             if peer not in own or is_behind:
                 pending.replies.append((peer, backbone.Accepted(number)))
-        for peer in own.keys() | pending.canaries.keys():
+        for peer in own.keys() | pending.canaries if pending.canaries else own:
             accepted, canaries = batch.accepted.get(peer, 0), pending.canaries.get(peer, [])
             topic = backbone.own_topic(peer)
             published += [(topic, each) for each in news.bundles(self._instance, accepted, canaries, own.get(peer, []))]
@@ -219,8 +222,6 @@ class Core:
 
     def _log(self, changes: Changes, moment: Moment) -> list[news.RoomNews]:
         """Put a turn's entries into the batch, and return them as news."""
-        if not changes.entries:
-            return []
         self._changed.update(changes.entries)
         found = []
         for room_id, entries in changes.entries.items():

@@ -4,7 +4,6 @@ A frame costs more than the bytes in it. News of rooms that one gateway serves a
 few gateways share, if that makes fewer frames than one for each room.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from tsudoi.protocol import backbone
@@ -49,13 +48,16 @@ def route(news: list[RoomNews], regrouped: set[int]) -> tuple[list[RoomNews], di
     return by_topic, own
 
 
-def bundles(instance: str, accepted: int, canaries: list[int], news: list[RoomNews]) -> Iterator[bytes]:
-    """Yield a turn's news for one gateway, in few frames; the last one has accepted and canaries."""
-    start, size = 0, 0
-    bodies = [(each.room.id, each.body) for each in news]
-    for at, (_, body) in enumerate(bodies):
-        if size + len(body) > BUNDLE_SIZE and at > start:
-            yield backbone.encode_bundle(instance, 0, [], bodies[start:at])
-            start, size = at, 0
+def bundles(instance: str, accepted: int, canaries: list[int], news: list[RoomNews]) -> list[bytes]:
+    """Return a turn's news for one gateway, in few frames; the last one has accepted and canaries."""
+    found: list[bytes] = []
+    bodies: list[tuple[int, bytes]] = []
+    size = 0
+    for room, body in news:
         size += len(body)
-    yield backbone.encode_bundle(instance, accepted, canaries, bodies[start:])
+        if size > BUNDLE_SIZE and bodies:
+            found.append(backbone.encode_bundle(instance, 0, [], bodies))
+            bodies, size = [], len(body)
+        bodies.append((room.id, body))
+    found.append(backbone.encode_bundle(instance, accepted, canaries, bodies))
+    return found

@@ -68,7 +68,7 @@ class Incoming:
         if self._lone is not None:
             lone, self._lone = self._lone, None
             self._handle_lone(*lone)
-        if self.queue:
+        elif self.queue:
             self.queue.serve(moment.now + TURN_S, time.monotonic, self._handle)
         for topic in self._sockets.subscribed():
             self._cores.subscribed(topic)
@@ -96,9 +96,9 @@ class Incoming:
         parts = self._handle(peer, frame)
         if len(parts) > FEW_PARTS:
             self._enqueue(peer, frame)
-        else:
-            for part, _ in parts:
-                self._handle(peer, part)
+            return
+        for part, _ in parts:
+            self._handle(peer, part)
 
     def _handle(self, peer: str, queued: _Frame) -> Sequence[tuple[_Frame, int]]:
         """Handle a gateway's frame, or return the frames that it carries: one may carry very many."""

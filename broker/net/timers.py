@@ -1,7 +1,10 @@
 """Do something again and again."""
 
 import asyncio
+import time
 from collections.abc import Callable
+
+from tsudoi.ops.rhythm import until_next
 
 
 class Timers:
@@ -12,14 +15,14 @@ class Timers:
         self._handles: list[asyncio.TimerHandle] = []
 
     def every(self, interval_s: float, action: Callable[[], None]) -> None:
-        """Do it after each `interval_s`. An action that fails is reported by the loop, and repeated."""
+        """Do it once in each `interval_s`. An action that fails is reported by the loop, and repeated."""
 
         def run() -> None:
             self._handles.remove(handle)
             self.every(interval_s, action)
             action()
 
-        handle = self._loop.call_later(interval_s, run)
+        handle = self._loop.call_later(until_next(interval_s, time.monotonic()), run)
         self._handles.append(handle)
 
     def cancel(self) -> None:

@@ -268,14 +268,7 @@ class Turns:
         is_alone = self.cores.alone is not None
         for topic, body in work[0][1].news if is_alone else merged_news((core.shard, turn) for core, turn in work):
             self._sockets.publish(topic, body)
-        answers: dict[str, list[bytes]] = {}
-        for core, turn in work:
-            for peer, answer in turn.replies:
-                frame = backbone.encode(answer)
-                answers.setdefault(peer, []).append(frame if is_alone else backbone.for_shard(core.shard, frame))
-        for peer, frames in answers.items():
-            for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
-                self._send(peer, frame)
+        self._answer(work, is_alone)
         entries = 0
         for core, turn in work:
             entries += turn.entries
@@ -294,6 +287,16 @@ class Turns:
                 self._hash(core, job)
         for on_ended in ending:
             on_ended()
+
+    def _answer(self, work: _Work, is_alone: bool) -> None:
+        answers: dict[str, list[bytes]] = {}
+        for core, turn in work:
+            for peer, answer in turn.replies:
+                frame = backbone.encode(answer)
+                answers.setdefault(peer, []).append(frame if is_alone else backbone.for_shard(core.shard, frame))
+        for peer, frames in answers.items():
+            for frame in backbone.pack_frames(frames, ANSWERS_SIZE):
+                self._send(peer, frame)
 
     # --- replays ----------------------------------------------------------------------------------------------------
 

@@ -85,12 +85,9 @@ class GatewaySockets:
         """The descriptor was readable, and no receive has failed since."""
         self._has_answered = self._has_published = False
         """The descriptors are edge-triggered, and sending may consume an edge: look at the socket's events."""
-        self.endpoint, self._router, self._xpub = self._bind(bind)
-
-    @property
-    def is_open(self) -> bool:
+        self.is_open = False
         """Whether the sockets are bound; while a revoked key is cut off they are not, for a moment."""
-        return not self._router.closed
+        self.endpoint, self._router, self._xpub = self._bind(bind)
 
     def start(self, on_readable: Callable[[], None], on_failure: Callable[[], None]) -> None:
         """Call `on_readable` when frames have come, `on_failure` if the sockets can not be bound again."""
@@ -144,9 +141,10 @@ class GatewaySockets:
 
     def subscribed(self) -> list[bytes]:
         """Return the topics whose subscriptions have become live since the last call."""
-        xpub, topics = self._xpub, list[bytes]()
+        topics: list[bytes] = []
         if not self._may_have_topics:
             return topics
+        xpub = self._xpub
         try:
             for _ in range(SUBSCRIPTIONS_A_TURN):
                 message = xpub.recv(NOBLOCK)
@@ -283,6 +281,7 @@ class GatewaySockets:
         self._on_readable()
 
     def _shut(self, linger_ms: int) -> None:
+        self.is_open = False
         for socket in (self._router, self._xpub):
             if not socket.closed:
                 self._loop.remove_reader(socket)
@@ -313,6 +312,7 @@ class GatewaySockets:
                     why = zmq.strerror(exc.errno or 0)
                     raise SettingError(f"can not listen on {endpoint} and the next port: {why}") from exc
             else:
+                self.is_open = True
                 return endpoint, router, xpub
         raise SettingError(f"can not listen on {bind}: no two free ports in a row")
 

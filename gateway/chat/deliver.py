@@ -111,7 +111,8 @@ class Deliver(Component):
         """Send consecutive messages to all live members, except each to the member that wrote it."""
         if len(said) == 1:
             self._deliver_message(room, said[0])
-        if len(said) < 2:
+            return
+        if not said:
             return
         senders = [room.members.get(entry.member) for entry in said]
         payloads: list[bytes] = []

@@ -108,7 +108,7 @@ class BrokerSockets:
 
     def send(self, frames: list[bytes]) -> None:
         """Send frames, packed together; count and drop those that can not be sent now."""
-        for frame in pack_frames(frames):
+        for frame in frames if len(frames) == 1 else pack_frames(frames):
             try:
                 self._dealer.send(frame, NOBLOCK)
             except zmq.Again:

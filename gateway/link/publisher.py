@@ -99,13 +99,17 @@ class Publisher:
 
     def accept(self, number: int, now: float) -> None:
         """Forget all items up to `number`: the broker has accepted them."""
-        while self.accepted < number and self._items:
-            self._items.popleft()
-            self.accepted += 1
+        items, frames = self._items, self._frames
+        count = min(number - self.accepted, len(items))
+        if count > 0:
+            for _ in range(count):
+                items.popleft()
+            self.accepted += count
             self._moved_at = now
-        while self._frames and self._frames[0][0] <= number:
-            self.accept_s.note(now - self._frames.popleft()[1])
-        self._sent = max(self._sent, self.accepted)
+        while frames and frames[0][0] <= number:
+            self.accept_s.note(now - frames.popleft()[1])
+        if self._sent < self.accepted:
+            self._sent = self.accepted
 
     def frames(self, now: float) -> list[Publish]:
         """Return the frames to send now, as far as frames may be outstanding."""
@@ -116,14 +120,16 @@ class Publisher:
         frames = []
         while (skip := self._sent - self.accepted) < len(self._items) and len(self._frames) < FRAMES_OUTSTANDING:
             items = list(islice(self._items, skip, skip + ITEMS_A_FRAME))
+            count = len(items)
             if not self._frames:
                 self._moved_at = now
             frames.append(Publish(self._sent + 1, items))
-            self.gather_s = GATHER_BUSY_S if len(items) >= BUSY_ITEMS else GATHER_S
-            self._sent += len(items)
-            self._highest = max(self._highest, self._sent)
+            self.gather_s = GATHER_BUSY_S if count >= BUSY_ITEMS else GATHER_S
+            self._sent += count
+            if self._sent > self._highest:
+                self._highest = self._sent
             self._frames.append((self._sent, now))
-            self.batches.note(len(items))
+            self.batches.note(count)
         return frames
 
     def _send_again(self, now: float) -> None:

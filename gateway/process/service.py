@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import zmq
 
 from tsudoi.ops import logs
+from tsudoi.ops.rhythm import until_next
 from tsudoi.protocol import backbone
 from tsudoi.protocol.errors import SettingError
 from tsudoi.version import __version__
@@ -379,7 +380,7 @@ class Service:
 
     def _tick(self) -> None:
         self.checked_at = monotonic()
-        self._tick_timer = self._loop.call_later(CANARY_S, self._tick)
+        self._tick_timer = self._loop.call_later(until_next(CANARY_S, self.checked_at), self._tick)
         self.core.tick(self.checked_at)
         self.tcp.look()
         if self.checked_at - self._measured_at >= REPORT_S - CANARY_S / 2:

@@ -25,6 +25,8 @@ def pack_frames(frames: Sequence[bytes], most: int = PACKED_SIZE) -> list[bytes]
     """Return frames that carry `frames`, in order: packed ones with at most `most` bytes, and single ones unchanged."""
     if len(frames) < 2:
         return list(frames)
+    if sum(map(len, frames)) <= most and len(frames) <= MAX_ITEMS:
+        return [_carrier(frames)]
     carriers: list[bytes] = []
     start = size = 0
     for at, frame in enumerate(frames):
