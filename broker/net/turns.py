@@ -93,6 +93,8 @@ class Turns:
         self._moment = clock.read()
         self._gather_until = 0.0
         """Above zero while a turn waits for other joins."""
+        self._is_woken = False
+        """`_woken` will be called."""
         self._is_stopping = False
         """Only the last turn may still begin."""
         self.stopped = False
@@ -171,6 +173,18 @@ class Turns:
         )
         if self.incoming.queue or waits_for_store or self._sockets.has_more():
             self._loop.call_soon(self.pump)
+        self._sockets.hand_over()
+
+    def wake(self, frames: bool) -> None:
+        """Receive soon: the gateway in this process has sent frames, or has changed its subscriptions."""
+        self._sockets.note(frames)
+        if not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon(self._woken)
+
+    def _woken(self) -> None:
+        self._is_woken = False
+        self.pump()
 
     @property
     def _is_serving(self) -> bool:

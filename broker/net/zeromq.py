@@ -85,6 +85,8 @@ class GatewaySockets:
         """The descriptor was readable, and no receive has failed since."""
         self._has_answered = self._has_published = False
         """The descriptors are edge-triggered, and sending may consume an edge: look at the socket's events."""
+        self.wake_gateway: Callable[[bool, bool], None] | None = None
+        """Of the gateway in this process; called with whether there are answers for it, and whether news."""
         self.is_open = False
         """Whether the sockets are bound; while a revoked key is cut off they are not, for a moment."""
         self.endpoint, self._router, self._xpub = self._bind(bind)
@@ -215,6 +217,8 @@ class GatewaySockets:
 
     def has_more(self) -> bool:
         """Return whether frames or topics wait that no descriptor will announce."""
+        if self.wake_gateway is not None:
+            return self._may_have_frames or self._may_have_topics  # it says when it sends
         if self._has_answered:
             self._has_answered = False
             self._may_have_frames |= is_readable(self._router)
@@ -222,6 +226,20 @@ class GatewaySockets:
             self._has_published = False
             self._may_have_topics |= is_readable(self._xpub)
         return self._may_have_frames or self._may_have_topics
+
+    def note(self, frames: bool) -> None:
+        """Note that the gateway in this process has sent frames, or has changed its subscriptions."""
+        if frames:
+            self._may_have_frames = True
+        else:
+            self._may_have_topics = True
+
+    def hand_over(self) -> None:
+        """Let the gateway in this process, if there is one, receive what was sent."""
+        if self.wake_gateway is not None and (self._has_published or self._has_answered):
+            answers, news = self._has_answered, self._has_published
+            self._has_answered = self._has_published = False
+            self.wake_gateway(answers, news)
 
     # --- revoked keys ---------------------------------------------------------------------------------------------
 

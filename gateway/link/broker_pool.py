@@ -13,7 +13,7 @@ from tsudoi.ops import logs
 from tsudoi.ops.keyfiles import SecretKey
 from tsudoi.protocol.backbone import is_loopback
 
-from .broker_sockets import BrokerSockets
+from .broker_sockets import BrokerSockets, WakeBroker
 from .routes import Routes
 
 logger = logs.get("gateway.brokers")
@@ -78,6 +78,11 @@ class BrokerPool:
             sockets.close()
         if self._owns_context:
             self._context.term()
+
+    def stay_in_process(self, endpoint: str, wake: WakeBroker) -> Callable[[bool, bool], None]:
+        """Call a broker in this process whenever something was sent; return what it calls, see `BrokerSockets`."""
+        self._sockets[endpoint].wake_broker = wake
+        return self._sockets[endpoint].receive
 
     def follow(self) -> None:
         """Connect to the brokers to be connected to now, and move the subscriptions of shards that have moved."""

@@ -1,6 +1,8 @@
 """The two sockets to a broker: DEALER for commands and answers, SUB for news.
 
-The same for every endpoint (inproc://, ipc://, tcp://). Drains are bounded; no frame waits for the event loop.
+The same for every endpoint (inproc://, ipc://, tcp://). Drains are bounded; no frame waits for the event loop. A broker
+in the same process and thread is called when something was sent, and calls: that saves the looks at the sockets' events
+after each call, and rounds of the event loop (benchmarks/RESULTS.md, row "a lone message").
 """
 
 import asyncio
@@ -28,6 +30,8 @@ LINGER_MS = 250
 NOBLOCK, EVENTS, POLLIN = int(zmq.NOBLOCK), int(zmq.EVENTS), int(zmq.POLLIN)
 
 OnFrames = Callable[[list[bytes]], None]
+WakeBroker = Callable[[bool], None]
+"""Called after frames were sent (True) or subscriptions have changed (False)."""
 _numbers = itertools.count(1)
 """Makes the names of monitors unique."""
 
@@ -62,6 +66,8 @@ class BrokerSockets:
         self._on_news = on_news
         self._on_answers = on_answers
         self._again: dict[Callable[[], None], asyncio.Handle] = {}
+        self.wake_broker: WakeBroker | None = None
+        """Of a broker in this process."""
         self._owns_context = context is None
         self._context = zmq.Context() if context is None else context
         self._monitors: list[ConnectMonitor] = []
@@ -113,19 +119,33 @@ class BrokerSockets:
                 self._dealer.send(frame, NOBLOCK)
             except zmq.Again:
                 self.unsent += 1
-        if frames:
+        if frames and self.wake_broker is not None:
+            self.wake_broker(True)
+        elif frames:
             self._look_again(self._dealer, self._receive_answers)
+
+    def receive(self, answers: bool, news: bool) -> None:
+        """Receive what the broker in this process has sent: answers, or news, or both."""
+        if answers:
+            self._receive_answers()
+        if news:
+            self._receive_news()
 
     def subscribe(self, topics: Iterable[bytes]) -> None:
         """Subscribe to the news of topics."""
         for topic in topics:
             self._sub.setsockopt(zmq.SUBSCRIBE, topic)
-        self._look_again(self._sub, self._receive_news)
+        self._subscriptions_changed()
 
     def unsubscribe(self, topics: Iterable[bytes]) -> None:
         """End the subscriptions to the news of topics."""
         for topic in topics:
             self._sub.setsockopt(zmq.UNSUBSCRIBE, topic)
+        self._subscriptions_changed()
+
+    def _subscriptions_changed(self) -> None:
+        if self.wake_broker is not None:
+            self.wake_broker(False)
         self._look_again(self._sub, self._receive_news)
 
     def _look_again(self, socket: "zmq.Socket[bytes]", receive: Callable[[], None]) -> None:

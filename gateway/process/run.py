@@ -75,6 +75,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             # A pipe from the parent process: it becomes readable when that ends.
             loop.add_reader(sys.stdin.fileno(), stopped.set)
         service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None, sessions)
+        if isinstance(broker, LocalBroker):
+            broker.join(service.sockets)
         on_hangup.when_ready(partial(_reload, service, broker, configure_again))
         stack.push_async_callback(service.stop)
         place = None

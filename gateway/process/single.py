@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from broker.config import Config as BrokerConfig
     from broker.net.service import BrokerService
 
+    from ..link.broker_pool import BrokerPool
+
 ENDPOINT = f"{INPROC}broker"
 
 
@@ -53,6 +55,12 @@ class LocalBroker:
             self._service = await service.open(config, self._on_failure, self.context)
         except StoreError as exc:
             raise SettingError(str(exc)) from exc
+
+    def join(self, sockets: "BrokerPool") -> None:
+        """Let this broker and the gateway with these sockets call each other when they have sent something."""
+        assert self._service is not None
+        server = self._service.server
+        server.sockets.wake_gateway = sockets.stay_in_process(ENDPOINT, server.turns.wake)
 
     def prepare_reload(self) -> Apply:
         """Read its settings again, and return the function that applies them; raise SettingError for a mistake."""
