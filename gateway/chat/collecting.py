@@ -1,12 +1,13 @@
 """Groups that collect what a turn has for them, and send it as one."""
 
-from abc import abstractmethod
-
-from .members import Recipients
+from abc import ABC, abstractmethod
 
 
-class Collecting(Recipients):
-    """A group that is not sent each payload as a datagram of its own."""
+class Collecting(ABC):
+    """A group, `members.Recipients`, that is not sent each payload as a datagram of its own.
+
+    It does not inherit from that: `isinstance`, which is asked for each message, is slow with protocols.
+    """
 
     __slots__ = ()
 

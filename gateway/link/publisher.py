@@ -1,8 +1,4 @@
-"""Keep items that the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept".
-
-The first item after a pause is sent at once. Further ones wait until `gather_s` after the last frame, so that under
-load one frame carries many.
-"""
+"""Keep items that the broker has not accepted yet, numbered and in order; ARCHITECTURE.md, "Accepted is kept"."""
 
 from collections import deque
 from itertools import islice
@@ -11,12 +7,8 @@ from tsudoi.ops.histogram import ITEMS, SECONDS, Histogram
 from tsudoi.protocol.backbone import Item, Publish
 from tsudoi.protocol.codes import EntryKind
 
-GATHER_S = 0.001
-"""The least time between two frames: each costs a wake-up in every process on the way, and a commit. uvloop's timers
-are not finer."""
-BUSY_ITEMS, GATHER_BUSY_S = 6, 0.004
-"""The same while frames carry this many items: a frame costs some 0.4 ms of CPU over all processes, however full it is
-(benchmarks/RESULTS.md)."""
+from .gathering import Gathering
+
 ITEMS_A_FRAME, FRAMES_OUTSTANDING = 512, 16
 """Most items in a frame, and most frames that are not yet accepted."""
 RESEND_S = 1.0
@@ -51,8 +43,8 @@ class Publisher:
         """Items that were sent again."""
         self.accept_s = Histogram(SECONDS)
         self.batches = Histogram(ITEMS)
-        self.gather_s = GATHER_S
-        """How long after the last frame the next one should be sent."""
+        self.gathering = Gathering()
+        """Notes how many items are sent; links of one gateway share it."""
 
     def __len__(self) -> int:
         """Return how many items are not accepted."""
@@ -124,7 +116,7 @@ class Publisher:
             if not self._frames:
                 self._moved_at = now
             frames.append(Publish(self._sent + 1, items))
-            self.gather_s = GATHER_BUSY_S if count >= BUSY_ITEMS else GATHER_S
+            self.gathering.note(count, now)
             self._sent += count
             if self._sent > self._highest:
                 self._highest = self._sent

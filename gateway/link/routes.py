@@ -12,12 +12,14 @@ from functools import partial
 
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Answer, Cluster, Delivered, Downward, Item, Measured, Question
+from tsudoi.protocol.backbone.endpoint import INPROC
 
 from ..counters import Counters
 from .brokers import Brokers
+from .gathering import BUSY_RATE, BUSY_RATE_INSIDE, Gathering
 from .link import Link
 from .owners import Owners
-from .publisher import BUSY_ITEMS, GATHER_BUSY_S, GATHER_S, TALK
+from .publisher import TALK
 from .requests import OnAnswer
 
 PATIENCE_S = 6.0
@@ -52,7 +54,8 @@ class Routes:
         """Shards whose links may have something to send."""
         self._unaccepted = 0
         """At least as many as the items that wait in all links."""
-        self._gather_s = GATHER_S
+        is_inside = self.brokers.seeds[0].startswith(INPROC)
+        self._gathering = self.links[0].publisher.gathering = Gathering(BUSY_RATE_INSIDE if is_inside else BUSY_RATE)
 
     # --- to the brokers -------------------------------------------------------------------------------------------
 
@@ -167,8 +170,8 @@ class Routes:
 
     @property
     def gather_s(self) -> float:
-        """How long after the last frames the next ones should be sent; see `Publisher`."""
-        return self.links[0].publisher.gather_s if self.owners is None else self._gather_s
+        """How long after the last frames the next ones should be sent; see `Gathering`."""
+        return self._gathering.wait_s
 
     def frames(self, now: float, publish: bool = True) -> Iterator[tuple[str, list[bytes]]]:
         """Yield the frames to send now, in order, for each broker; without `publish`, items wait for more."""
@@ -178,18 +181,15 @@ class Routes:
                 yield from ((endpoint, frames) for endpoint in self.brokers.of_one_shard)
             return
         found = {broker: [hello] for broker, hello in self.brokers.take_hellos()}
-        active, self._active, sent = self._active, set(), 0
+        active, self._active = self._active, set()
         for shard in active:
             link = self.links[shard]
-            waiting, frames = link.publisher.waiting, link.frames(now, publish)
-            sent += max(waiting - link.publisher.waiting, 0)
+            frames = link.frames(now, publish)
             if link.publisher.waiting and link.is_welcomed:
                 self._active.add(shard)
             # What a link says while its shard has no owner is lost; it says it again.
             if frames and (owner := self.owners.endpoint(shard)) is not None:
                 found.setdefault(owner, []).extend(backbone.for_shard(shard, frame) for frame in frames)
-        if sent:
-            self._gather_s = GATHER_BUSY_S if sent >= BUSY_ITEMS else GATHER_S
         yield from found.items()
 
     def tick(self, now: float) -> None:
@@ -266,6 +266,7 @@ class Routes:
         for _ in range(len(owners)):
             link = Link(self.capacity, self._timeout_s, self._counters)
             link.publisher.accept_s, link.publisher.batches = first.publisher.accept_s, first.publisher.batches
+            link.publisher.gathering = self._gathering
             link.canary.round_trip_s = first.canary.round_trip_s
             links.append(link)
         self.owners, self.links = owners, tuple(links)
