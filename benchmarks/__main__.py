@@ -9,12 +9,21 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import cases, compare, micro, own_network, peers, report, websocket
+from benchmarks import cases, catching_up, compare, micro, own_network, peers, report, rest, segmentation, websocket
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
 from benchmarks.runner import Row, Runner
 from tsudoi.ops.command_line import OneLineCommand
 
-ALL = {**cases.CASES, "websocket": websocket.websocket, "backbones": compare.backbones, "peers": peers.peers}
+ALL = {
+    **cases.CASES,
+    "lone": rest.lone_message,
+    "nobody": rest.nobody,
+    "segments": segmentation.segmentation,
+    "catching-up": catching_up.catching_up,
+    "websocket": websocket.websocket,
+    "backbones": compare.backbones,
+    "peers": peers.peers,
+}
 
 
 @click.command("benchmarks", cls=OneLineCommand)
@@ -32,7 +41,7 @@ def main(quick: bool, only: tuple[str, ...], host_network: bool, keep: bool, ver
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     console = Console()
-    usual = [name for name in [*ALL, "micro"] if not (quick and name == "peers")]
+    usual = [name for name in [*ALL, "micro"] if not (quick and name in ("peers", "segments"))]
     names = [name for name in [*ALL, "micro"] if name in (only or usual)]
     rows: list[Row] = []
     parts: list[Row] = []

@@ -2,12 +2,12 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.joining import join_all, seats, write_members
+from benchmarks.joining import Seat, join_all, seats, write_members
 from benchmarks.load import Load, Run
 from benchmarks.processes import CORES, LOAD_CORE, SERVICE_CORE, Nothing, Sendmmsg, Tsudoi, dropped_at
 from benchmarks.runner import Company, Row, Runner, median_of, ratio_of, relay, tsudoi
@@ -16,6 +16,8 @@ TEXT_SIZE = 100
 DELIVERIES_PLOT = "deliveries a second, the highest rate held on one core"
 LATENCY_PLOT = "latency in microseconds"
 DOWN_SIZE = TEXT_SIZE + len("user-0: ")
+STEADY = (20_000, 60_000)
+"""Deliveries a second at which all rooms are compared with the relay."""
 
 Case = Callable[[Runner], list[Row]]
 
@@ -101,37 +103,34 @@ def _above_floor(
 def one_large_room(runner: Runner) -> list[Row]:
     """One room of 1000, a few of whom talk."""
     size = 1000
-    with tsudoi(seats(1, size, senders=50)) as ours, bare_floor(runner, size) as floor:
-        rate, _ = runner.highest_rate(ours.load, ours.service, 250)
-        runner.plot(DELIVERIES_PLOT, "one room of 1000", rate * size)
-        rows = []
-        for title, speed, aim in (
-            ("highest rate held", rate, "large highest"),
-            ("20,000 deliveries/s", 20.0, "large steady"),
-        ):
-            runs, bare_us, ratio = _above_floor(runner, floor, ours, speed)
-            rows.append(
-                Row(
-                    f"one room of 1000, {title}",
-                    f"{speed * size:,.0f} deliveries/s, {median_of(runs, us):.2f} µs CPU each",
-                    f"C sendmmsg {bare_us:.2f} µs",
-                    ratio,
-                    f"p99 {median_of(runs, p99) / 1e3:.1f} ms",
-                    aim,
-                )
-            )
-    return rows
+    wanted = seats(1, size, senders=50)
+    with tsudoi(wanted) as ours:
+        rate, rows = _against_relay(runner, ours, "one room of 1000, 50 send", wanted, size, 250, "large")
+        with bare_floor(runner, size) as floor:
+            runs, bare_us, ratio = _above_floor(runner, floor, ours, rate)
+    cost = Row(
+        "one room of 1000, CPU at that rate",
+        f"{rate * size:,.0f} deliveries/s, {median_of(runs, us):.2f} µs CPU each",
+        f"C sendmmsg {bare_us:.2f} µs",
+        ratio,
+        f"p99 {median_of(runs, p99) / 1e3:.1f} ms",
+        "large bare",
+    )
+    return [rows[0], cost, *rows[1:]]
 
 
 def _against_relay(
-    runner: Runner, ours: Company, title: str, rooms: int, size: int, start: float, rate: float, aim: str
+    runner: Runner, ours: Company, title: str, seated: Sequence[Seat], size: int, start: float, aim: str
 ) -> tuple[float, list[Row]]:
-    """Return the highest rate that is held on one core, and rows for that and for a rate at which both keep up."""
-    with relay(seats(rooms, size)) as theirs:
+    """Return the highest rate that is held on one core, and rows for that and for rates at which both keep up."""
+    with relay(seated) as theirs:
         highest, held = runner.highest_rate(ours.load, ours.service, start)
         # Without time for it, the relay's limit is left out; ours are what a change may have moved.
         most = 0.0 if runner.quick else runner.highest_rate(theirs.load, theirs.service, 1.5 * start)[0]
-        runs = runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], rate)
+        steady = [
+            (deliveries, runner.turns([(ours.load, ours.service), (theirs.load, theirs.service)], deliveries / size))
+            for deliveries in STEADY
+        ]
     runner.plot(DELIVERIES_PLOT, title, highest * size, most * size)
     return highest, [
         Row(
@@ -140,16 +139,18 @@ def _against_relay(
             f"C relay {most:,.0f} in" if most else "",
             highest / most if most else None,
             f"{held.cores:.2f} cores, p99 {held.p99 / 1e3:.0f} ms, {verdict(held)}",
-            f"{aim} highest" if aim == "many" else "",
-            highest,
+            f"{aim} highest",
         ),
-        Row(
-            f"{title}, {rate * size:,.0f} deliveries/s",
-            f"{median_of(runs[0], us):.2f} µs CPU a delivery",
-            f"C relay {median_of(runs[1], us):.2f} µs",
-            ratio_of(runs[0], runs[1], us),
-            f"p99 {median_of(runs[0], p99) / 1e3:.1f} ms",
-            f"{aim} steady",
+        *(
+            Row(
+                f"{title}, {deliveries:,} deliveries/s",
+                f"{median_of(runs[0], us):.2f} µs CPU a delivery",
+                f"C relay {median_of(runs[1], us):.2f} µs",
+                ratio_of(runs[0], runs[1], us),
+                f"p99 {median_of(runs[0], p99) / 1e3:.1f} ms",
+                f"{aim} {deliveries // 1000}",
+            )
+            for deliveries, runs in steady
         ),
     ]
 
@@ -158,7 +159,7 @@ def one_small_room(runner: Runner) -> list[Row]:
     """One room of 10, all of whom talk."""
     title = "one room of 10, all send"
     with tsudoi(seats(1, 10)) as ours:
-        highest, rows = _against_relay(runner, ours, title, 1, 10, 16_000, 6_000, "small")
+        highest, rows = _against_relay(runner, ours, title, seats(1, 10), 10, 16_000, "small")
         with bare_floor(runner, 10) as floor:
             runs, bare_us, ratio = _above_floor(runner, floor, ours, highest)
     cost = Row(
@@ -166,15 +167,31 @@ def one_small_room(runner: Runner) -> list[Row]:
         f"{median_of(runs, us):.2f} µs CPU a delivery",
         f"C sendmmsg {bare_us:.2f} µs",
         ratio,
-        aim="small highest",
     )
-    return [rows[0], cost, rows[1]]
+    return [rows[0], cost, *rows[1:]]
+
+
+def one_middle_room(runner: Runner) -> list[Row]:
+    """One room of 100, four of whom talk: the rate limits of a member and of a crowd are lifted for that."""
+    wanted = seats(1, 100, senders=4)
+    with tsudoi(wanted) as ours:
+        return _against_relay(runner, ours, "one room of 100, 4 send", wanted, 100, 2_500, "middle")[1]
 
 
 def many_small_rooms(runner: Runner) -> list[Row]:
     """200 rooms of 5, all of whom talk."""
     with tsudoi(seats(200, 5)) as ours:
-        return _against_relay(runner, ours, "200 rooms × 5, all send", 200, 5, 20_000, 12_000, "many")[1]
+        waits = [runner.run(ours.load, ours.service, STEADY[0] / 5) for _ in range(runner.rounds)]
+        late = median_of(waits, p99) / 1e3
+        gathered = Row(
+            f"200 rooms × 5, {STEADY[0]:,} deliveries/s, p99",
+            f"{late:.1f} ms",
+            note=f"p50 {median_of(waits, p50) / 1e3:.1f} ms",
+            aim="many p99",
+            figure=late,
+        )
+        rows = _against_relay(runner, ours, "200 rooms × 5, all send", seats(200, 5), 5, 20_000, "many")[1]
+    return [*rows, gathered]
 
 
 def latency(runner: Runner) -> list[Row]:
@@ -356,6 +373,7 @@ def _share(run: Run, own: list[bool]) -> float:
 CASES: dict[str, Case] = {
     "exercise": exercise,
     "large": one_large_room,
+    "middle": one_middle_room,
     "small": one_small_room,
     "many": many_small_rooms,
     "latency": latency,

@@ -84,6 +84,7 @@ class Load(Process):
         server: str = "",
         *,
         size: int = 100,
+        spread: float = 0.0,
         echo: bool = True,
         spin: bool = False,
         core: int | None = LOAD_CORE,
@@ -95,12 +96,22 @@ class Load(Process):
             members: the file, see `native/load.c`.
             server: HOST:PORT of the service's UDP door; empty if all members have streams.
             size: bytes of a text.
+            spread: of their logarithms, if lengths are log-normal with the median `size`; 0: all are equal.
             echo: whether members hear what they say themselves.
             spin: never sleep, so that latencies hold no wake-up of the generator's own.
             core: where to run; None: anywhere.
             streams: descriptors that the file names.
         """
-        command = [str(build("load")), str(members), "--size", str(size), "--echo", str(int(echo))]
+        command = [
+            str(build("load")),
+            str(members),
+            "--size",
+            str(size),
+            "--spread",
+            str(spread),
+            "--echo",
+            str(int(echo)),
+        ]
         command += ["--spin", str(int(spin))]
         if server:
             command += ["--server", server]

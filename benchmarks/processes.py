@@ -47,7 +47,7 @@ def build(name: str) -> Path:
     source, program = NATIVE / f"{name}.c", BUILT / name
     if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
         BUILT.mkdir(parents=True, exist_ok=True)
-        command = ("cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source))
+        command = ("cc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(source), "-lm")
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False)
         except FileNotFoundError:
@@ -154,14 +154,21 @@ class Service(Process):
 class Tsudoi(Service):
     """`python -m gateway` with a broker of its own, which keeps everything in a file; nothing is limited by rate."""
 
-    def __init__(self, data: Path, *arguments: str, cores: Iterable[int] = CORES, dialect: str = "classic") -> None:
+    def __init__(
+        self,
+        data: Path,
+        *arguments: str,
+        cores: Iterable[int] = CORES,
+        dialect: str = "classic",
+        module: str = "gateway",
+    ) -> None:
         gateway = Gateway(
             *("--idle-timeout", "7200", "--rate", "1000000", "--burst", "1000000", "--room-rate", "1000000"),
             *("--log-level", "warning", *arguments),
             data=data,
             dialects=(dialect,),
         )
-        super().__init__(gateway.command(), cores)
+        super().__init__([module if word == "gateway" else word for word in gateway.command()], cores)
 
     def gateways(self) -> list[int]:
         """Return its processes without a broker that runs as a child."""

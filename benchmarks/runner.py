@@ -186,18 +186,27 @@ class Company:
 
 @contextmanager
 def tsudoi(
-    wanted: Sequence[Seat], *arguments: str, cores: Iterable[int] = (SERVICE_CORE,), spin: bool = True
+    wanted: Sequence[Seat],
+    *arguments: str,
+    cores: Iterable[int] = (SERVICE_CORE,),
+    spin: bool = True,
+    module: str = "gateway",
+    lengths: tuple[int, float] = (100, 0.0),
 ) -> Iterator[Company]:
-    """Yield the service with these members; it runs on `cores`, and so do its children."""
+    """Yield the service, `python -m MODULE`, with these members; it runs on `cores`, and so do its children.
+
+    `lengths` are the size and spread of texts, see `Load`.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tsudoi-bench-")))
-        service = stack.enter_context(Tsudoi(folder / "data", *arguments))
+        service = stack.enter_context(Tsudoi(folder / "data", *arguments, module=module))
         tokens, joins_per_s = join_all(service.tcp, wanted)
         write_members(folder / "members", wanted, tokens)
         service.pin(cores)
         core = LOAD_CORE if spin else None
-        load = stack.enter_context(Load(folder / "members", service.udp, spin=spin, core=core)).register()
-        yield Company(service, load, joins_per_s)
+        size, spread = lengths
+        load = Load(folder / "members", service.udp, size=size, spread=spread, spin=spin, core=core)
+        yield Company(service, stack.enter_context(load).register(), joins_per_s)
 
 
 @contextmanager

@@ -1,13 +1,16 @@
 // A load generator that knows exactly what it got: one socket a member, each message numbered and stamped.
 //
-//   load MEMBERS [--server IP:PORT] [--cpu N] [--size BYTES] [--echo 0|1] [--spin 0|1]
+//   load MEMBERS [--server IP:PORT] [--cpu N] [--size BYTES] [--spread SIGMA] [--echo 0|1] [--spin 0|1]
 //
 // MEMBERS has one line a member: ROOM SENDS HEAD BEFORE AFTER FD, the room's number, whether the member sends, a
 // datagram's head, what stands between that and the text and what stands behind the text (hex, - for nothing), and a
 // descriptor that is connected already (a byte stream; -1: open a UDP socket connected to --server). The head alone
 // makes the address known. A text ends in a mark that the receiver finds wherever the server puts it:
 //
-//   |@@| room: 8 | number in its room: 8 | sender: 8 | number of that sender: 8 | nanoseconds: 16 |   all hex
+//   |@@| run: 2 | room: 5 | number in its room: 6 |   all hex
+//
+// Texts have --size bytes; with a --spread, their lengths are log-normal, with that median and this deviation of the
+// logarithm, and at least those of a mark. The same lengths come in each run.
 //
 // Commands on standard input, an answer of one line of JSON each: `register`; `run RATE WARM SECONDS DRAIN MAX PID…`
 // (RATE messages a second in all; MAX bounds their number; the processor time of each PID is read at both ends of the
@@ -19,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sock_diag.h>
+#include <math.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -32,7 +36,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MARK_SIZE 50
+#define MARK_SIZE 15
+#define MOST_TEXT 1900
+#define LENGTHS 65536
 #define SLOT_SIZE 4352
 #define VECTOR 16
 #define EVENTS 512
@@ -54,6 +60,7 @@ typedef struct {
 } member_t;
 
 typedef struct {
+    uint64_t sent;
     uint32_t sender, sequence;
     bool failed, windowed;
 } message_t;
@@ -69,11 +76,14 @@ static uint32_t member_count, *schedule, schedule_size;
 static room_t *rooms;
 static uint32_t room_count;
 static int epoll_fd, text_size = 100;
+static uint16_t lengths[LENGTHS];
+static uint32_t length_at;
+static uint8_t run_number;
 static bool echo_back = true, spin;
 static struct sockaddr_in server;
 
 static uint64_t histogram[BUCKETS], heard_in_window, heard_windowed, slowest, strangers, bytes_heard;
-static uint64_t run_from, window_from, window_to, drops_before;
+static uint64_t window_from, window_to, drops_before;
 
 static void die(const char *what) {
     fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
@@ -202,14 +212,13 @@ static void note_latency(uint64_t latency) {
 }
 
 static void hear(member_t *member, const uint8_t *mark, uint64_t now) {
-    uint64_t room, number, sender, sequence, sent;
-    if (!read_hex(mark + 2, 8, &room) || !read_hex(mark + 10, 8, &number) || !read_hex(mark + 18, 8, &sender) ||
-        !read_hex(mark + 26, 8, &sequence) || !read_hex(mark + 34, 16, &sent) || room != member->room ||
-        sent < run_from || number >= rooms[room].said || rooms[room].messages[number].sender != sender ||
-        rooms[room].messages[number].sequence != sequence) {
+    uint64_t run, room, number;
+    if (!read_hex(mark + 2, 2, &run) || !read_hex(mark + 4, 5, &room) || !read_hex(mark + 9, 6, &number) ||
+        run != run_number || room != member->room || number >= rooms[room].said) {
         strangers++;
         return;
     }
+    uint64_t sent = rooms[room].messages[number].sent;
     if (member->heard_size == member->heard_capacity) {
         member->heard_capacity = member->heard_capacity ? 2 * member->heard_capacity : 64;
         member->heard = must(realloc(member->heard, member->heard_capacity * sizeof *member->heard));
@@ -311,21 +320,22 @@ static bool say(member_t *member) {
     at += member->head_size;
     memcpy(at, member->before, member->before_size);
     at += member->before_size;
-    memset(at, '.', (size_t)(text_size - MARK_SIZE));
-    at += text_size - MARK_SIZE;
+    size_t before_mark = lengths[length_at++ % LENGTHS] - MARK_SIZE;
+    memset(at, '.', before_mark);
+    at += before_mark;
     uint64_t now = now_ns();
     at[0] = at[1] = '@';
-    write_hex(at + 2, member->room, 8);
-    write_hex(at + 10, number, 8);
-    write_hex(at + 18, member->local, 8);
-    write_hex(at + 26, member->sequence, 8);
-    write_hex(at + 34, now, 16);
+    write_hex(at + 2, run_number, 2);
+    write_hex(at + 4, member->room, 5);
+    write_hex(at + 9, number, 6);
     at += MARK_SIZE;
     memcpy(at, member->after, member->after_size);
     at += member->after_size;
+    room->messages[number].sent = now;
     bool failed = !send_all(member, datagram, (size_t)(at - datagram));
     bool windowed = now >= window_from && now < window_to;
-    room->messages[number] = (message_t){member->local, member->sequence++, failed, windowed};
+    message_t *message = &room->messages[number];
+    *message = (message_t){now, member->local, member->sequence++, failed, windowed};
     return !failed;
 }
 
@@ -446,8 +456,9 @@ static void do_run(double rate, double warm, double seconds, double drain, uint6
     heard_in_window = heard_windowed = slowest = strangers = bytes_heard = 0;
     uint64_t planned = schedule_size ? (uint64_t)(rate * (warm + seconds)) : 0, sent = 0, failed = 0, latest = 0;
     if (planned > most) planned = most;
-    run_from = now_ns();
-    uint64_t start = run_from + 1000000u, begin[MAX_PIDS] = {0}, end[MAX_PIDS] = {0}, drained[MAX_PIDS] = {0};
+    run_number++;
+    length_at = 0;
+    uint64_t start = now_ns() + 1000000u, begin[MAX_PIDS] = {0}, end[MAX_PIDS] = {0}, drained[MAX_PIDS] = {0};
     window_from = start + (uint64_t)(warm * 1e9);
     window_to = window_from + (uint64_t)(seconds * 1e9);
     uint64_t own = 0, until = window_to + (uint64_t)(drain * 1e9), last_heard = 0, began = 0, ended = 0;
@@ -505,19 +516,28 @@ static void do_run(double rate, double warm, double seconds, double drain, uint6
 
 int main(int count, char **words) {
     int cpu = -1;
+    double spread = 0.0;
     const char *host = NULL;
     if (count < 2) {
-        fprintf(stderr, "usage: load MEMBERS [--server IP:PORT] [--cpu N] [--size BYTES] [--echo 0|1] [--spin 0|1]\n");
+        fprintf(stderr, "usage: load MEMBERS [--server IP:PORT] [--cpu N] [--size BYTES]"
+                        " [--spread SIGMA] [--echo 0|1] [--spin 0|1]\n");
         return 2;
     }
     for (int at = 2; at + 1 < count; at += 2) {
         if (!strcmp(words[at], "--server")) host = words[at + 1];
         else if (!strcmp(words[at], "--cpu")) cpu = atoi(words[at + 1]);
         else if (!strcmp(words[at], "--size")) text_size = atoi(words[at + 1]);
+        else if (!strcmp(words[at], "--spread")) spread = atof(words[at + 1]);
         else if (!strcmp(words[at], "--echo")) echo_back = atoi(words[at + 1]);
         else if (!strcmp(words[at], "--spin")) spin = atoi(words[at + 1]);
     }
     if (text_size < MARK_SIZE || text_size > 4000) text_size = MARK_SIZE;
+    srand48(1);
+    for (int at = 0; at < LENGTHS; at++) {
+        double normal = sqrt(-2.0 * log(1.0 - drand48())) * cos(2.0 * M_PI * drand48());
+        double length = spread > 0.0 ? fmin(fmax(text_size * exp(spread * normal), MARK_SIZE), MOST_TEXT) : text_size;
+        lengths[at] = (uint16_t)length;
+    }
     if (host) {
         char ip[64];
         const char *colon = strrchr(host, ':');
