@@ -27,8 +27,8 @@ class Target:
 _FEWER_TURNS = (
     "Below 5,000 messages a second each millisecond with messages makes a turn through gateway, broker and gateway, and"
     " a turn costs 0.2 ms besides its messages: many bytecodes and system calls, one transaction. It is this number of"
-    " turns that costs, not the work for a message. To go lower, messages would have to wait longer for company, as they"
-    " do above that rate."
+    " turns that costs, not the work for a message. To go lower, messages would have to wait longer for company, as"
+    " they do above that rate."
 )
 _LONE = (
     "The message passes 210 Python functions (4,700 bytecodes; 5,900 before), 37 system calls (53) and one transaction,"
