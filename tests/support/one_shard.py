@@ -1,7 +1,8 @@
 """One shard of a store that brokers share, as a store with one shard."""
 
 import threading
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from broker.store.interface import Batch, Chunk, Snapshot
 from broker.store.sharing import Broker, SharedStore, View
