@@ -14,6 +14,8 @@ from gateway.chat import render
 from tests.support.strategies import texts
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.client.dialects import WEB
+from tsudoi.protocol.client.notices import encode_notice
+from tsudoi.protocol.client.phrases import Phrase, phrase
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.web import commands, replies
@@ -99,6 +101,7 @@ def test_vectors_of_replies(vector: dict[str, Any]) -> None:
         "error": lambda: replies.error(3, Error.INTERNAL, "busy"),
         "final error": lambda: replies.error(3, Error.UNKNOWN_CHANNEL, "no room"),
         "publish": lambda: replies.reply(3, "publish", {"epoch": "1", "offset": 2}),
+        "the broker is away": lambda: encode_notice(WEB.down, "den", "away", {}, phrase(Phrase.BROKER_AWAY, False)),
         "unsubscribe": lambda: replies.unsubscribe("den", Ending.CLOSED, "closed"),
         "ping": lambda: replies.PING,
     }[vector["name"]]()
