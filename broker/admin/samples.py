@@ -26,7 +26,7 @@ BUCKETS = len(SECONDS) + 1
 class _Reporter:
     """A gateway that reports."""
 
-    last: Measured
+    newest: Measured
     """Its last report."""
     counted: Measured
     """The report that the sample before this one ended with."""
@@ -67,7 +67,7 @@ class Samples:
         self._hear(reports)
         accepted, canaries, lost, deliveries_s, drops_s = [0] * BUCKETS, [0] * BUCKETS, 0, 0.0, 0.0
         for reporter in self._reporters.values():
-            before, now = reporter.counted, reporter.last
+            before, now = reporter.counted, reporter.newest
             if now.at_ms > before.at_ms:
                 seconds = (now.at_ms - before.at_ms) / 1000
                 reporter.rates = (
@@ -93,7 +93,7 @@ class Samples:
             del self._reporters[instance]
         for instance, report in reports.items():
             if (reporter := self._reporters.get(instance)) is not None:
-                reporter.last = report
+                reporter.newest = report
             else:
                 # What it counted before this broker heard of it belongs to no sample.
                 self._reporters[instance] = _Reporter(report, report)
