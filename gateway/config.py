@@ -196,7 +196,7 @@ class Settings:
     )
     replay_rate: float = setting(
         5_000.0,
-        "Missed messages a second that are sent to one member; half a second's worth at once.",
+        "Late messages a second that are sent to one member, after a gap or a pause; 100 at once, or what 20 ms allow.",
         metavar="PER_SECOND",
     )
     rate: float = setting(

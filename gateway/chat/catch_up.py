@@ -11,7 +11,6 @@ from tsudoi.protocol.backbone import Answer, Entry, Replay, Replayed
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import EntryKind
 
-from ..counters import Counters
 from . import audience, backlog, render
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
@@ -50,6 +49,15 @@ class CatchUp(Component):
             if member.stream is not None:
                 member.stream.interrupt(member, now)
 
+    def next_portion(self, room: Room, limiter: ReplayLimiter, reached: int, goal: int, now: float) -> int:
+        """Return how many entries to ask a room's log for; 0: none now, `Deliver.go_on` asks again."""
+        waited = limiter.waits
+        portion = limiter.portion(reached, goal, now)
+        if limiter.waits:
+            self.counters.replays_paced += not waited
+            self.members.paced[room.id] = room
+        return portion
+
     def join_live(self, room: Room) -> None:
         """Make the members live that have reached the room's position, before it advances."""
         for member in list(room.waiting.values()):
@@ -79,7 +87,7 @@ class CatchUp(Component):
             state = member.catch_up = CatchUpState()
         if state.limiter is None:
             state.limiter = ReplayLimiter(self.settings.replay_rate, room.position, now)
-        if portion := next_portion(state.limiter, member.cursor, room.position, now, self.counters):
+        if portion := self.next_portion(room, state.limiter, member.cursor, room.position, now):
             question = Replay(room.id, room.epoch, member.cursor, portion)
             self._ask_log(member, state, question, self._send_replay, now)
 
@@ -153,11 +161,3 @@ class CatchUp(Component):
             self.out.send_many(member.listener, member.address, payloads)
         elif member.stream is not None and member.cursor > begun:
             member.stream.send_entries(begun, member.cursor, payloads)
-
-
-def next_portion(limiter: ReplayLimiter, reached: int, goal: int, now: float, counters: Counters) -> int:
-    """Return how many entries to ask the log for; 0: none now, a later tick asks again."""
-    waited = limiter.waits
-    portion = limiter.portion(reached, goal, now)
-    counters.replays_paced += limiter.waits and not waited
-    return portion

@@ -22,6 +22,9 @@ from .unknown_members import UnknownMembers
 
 _SAID = int(EntryKind.SAID)
 """A plain int: it is compared for each entry."""
+FEW = 16
+"""Fewer entries in one piece of news are delivered without a look at the limiter: a turn of the broker takes as long as
+a client needs to receive them."""
 POSITIONS_AT_ONCE = 2_000
 """Rooms in one question for positions; the broker accepts no more (`backbone.ROOMS_ASKED`)."""
 
@@ -70,7 +73,11 @@ class Deliver(Component):
         if news.last > room.position:
             if self.gaps.found(room, news, is_first, now):
                 return
-            self._advance(room, news.entries, now)
+            entries = news.entries if len(news.entries) < FEW else self.gaps.pace(room, news, now)
+            self._advance(room, entries, now)
+            if (not entries or entries[-1].offset < news.last) and self.members.rooms.get(room.id) is room:
+                self.gaps.repair(room, now)
+                return
         if room.waiting:
             self.catch_up.go_on(room, now)
 
@@ -151,7 +158,7 @@ class Deliver(Component):
             self.out.ask(shard, Positions(own[start : start + POSITIONS_AT_ONCE]), now, answered)
 
     def tick(self, now: float) -> None:
-        """Continue in rooms where an answer is missing or the replay limiter delayed a replay."""
+        """Report, reconcile, and continue in rooms where an answer is missing."""
         self.reports.report_if_due(now)
         fenced = self.fencing.tick(now)
         if len(fenced) == len(self.members.by_shard):
@@ -160,19 +167,28 @@ class Deliver(Component):
         self.unknown_members.tick(now)
         unsettled = self.members.unsettled
         for room in list(unsettled.values()):
-            if self.members.rooms.get(room.id) is not room:
+            if self.members.rooms.get(room.id) is not room or (room.shard not in fenced and not self._go_on(room, now)):
                 del unsettled[room.id]
-            elif room.shard in fenced:
-                continue
-            elif room.repairing:
-                if room.limiter is not None and room.limiter.waits:
-                    self.gaps.repair(room, now)
-            elif room.is_stale or (room.confirmed and room.position < room.known_last):
+
+    def go_on(self, now: float) -> None:
+        """Continue the replays that have waited for their limiters. Call it `PACE_S` after one has begun to wait."""
+        paced, self.members.paced = self.members.paced, {}
+        for room in paced.values():
+            if self.members.rooms.get(room.id) is room and not self.fencing.is_fenced(room.shard, now):
+                self._go_on(room, now)
+
+    def _go_on(self, room: Room, now: float) -> bool:
+        """Continue in a room; return False if there is nothing more to do."""
+        if room.repairing:
+            if room.limiter is not None and room.limiter.waits:
                 self.gaps.repair(room, now)
-            elif room.waiting:
-                self.catch_up.go_on(room, now)
-            else:
-                del unsettled[room.id]
+        elif room.is_stale or (room.confirmed and room.position < room.known_last):
+            self.gaps.repair(room, now)
+        elif room.waiting:
+            self.catch_up.go_on(room, now)
+        else:
+            return False
+        return True
 
 
 def _slot_in(recipients: Recipients, sender: Member | None) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.protocol.backbone import Answer, Entry, News, Replay, Replayed
 
-from .catch_up import CatchUp, next_portion
+from .catch_up import CatchUp
 from .closed_rooms import ClosedRooms
 from .fencing import Fencing
 from .members import Room
@@ -38,13 +38,22 @@ class Gaps(Component):
         self.repair(room, now)
         return True
 
+    def pace(self, room: Room, news: News, now: float) -> list[Entry]:
+        """Return the entries of a large piece of news that may be delivered now; `repair` must follow for the rest."""
+        new = [entry for entry in news.entries if entry.offset > room.position]
+        return new[: self._limiter(room, room.position, now).live(len(new), news.last, now)]
+
+    def _limiter(self, room: Room, last: int, now: float) -> ReplayLimiter:
+        if room.limiter is None:
+            room.limiter = ReplayLimiter(self.settings.replay_rate, last, now)
+        return room.limiter
+
     def repair(self, room: Room, now: float) -> None:
         """Ask the log for what is missing, or wait for the limiter; meanwhile news only raise `known_last`."""
         room.repairing = True
         self.members.unsettled[room.id] = room
-        if room.limiter is None:
-            room.limiter = ReplayLimiter(self.settings.replay_rate, room.known_last, now)
-        portion = next_portion(room.limiter, room.position, room.known_last, now, self.counters)
+        limiter = self._limiter(room, room.known_last, now)
+        portion = self.catch_up.next_portion(room, limiter, room.position, room.known_last, now)
         if not portion and not room.is_stale:
             return
 
@@ -90,7 +99,6 @@ class Gaps(Component):
         if room.position < room.known_last:
             self.repair(room, now)
             return
-        room.limiter = None
         if room.waiting:
             self.catch_up.go_on(room, now)
 

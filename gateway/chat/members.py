@@ -196,7 +196,7 @@ class Room:
     repairing: bool = False
     """A gap is being repaired; news only raise `known_last` meanwhile."""
     limiter: ReplayLimiter | None = None
-    """For the gap that is being repaired."""
+    """For its gaps and bursts; made with the first one."""
     share: FairShare | None = None
     """Limits the room's messages; made with the first one."""
     spoke_at: float = NEVER
@@ -230,6 +230,8 @@ class Members:
         """The rooms of each shard. Where there is one shard, these are all rooms, in one and the same table."""
         self.unsettled: dict[int, Room] = {}
         """Rooms in which a gap is repaired or a member catches up: a tick looks at these."""
+        self.paced: dict[int, Room] = {}
+        """Rooms with a replay that waits for its limiter, here or for one member: `Deliver.go_on` looks at these."""
         self.unproven: dict[int, int] = {}
         """Id of a member whose address may be wrong, as it was adopted or its address was guessed → its offset then,
         until a datagram from its address has come here."""

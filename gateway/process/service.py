@@ -20,6 +20,7 @@ from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
 from ..chat.dropped_log import Drop, DroppedLog
 from ..chat.members import Member, Recipients
+from ..chat.replay_limiter import PACE_S
 from ..config import Config, Listener, WebhookListener, WebListener
 from ..counters import Counters
 from ..explain.datagram_hints import Known
@@ -125,6 +126,7 @@ class Service:
         self._flush_timer: asyncio.TimerHandle | None = None
         self._tick_timer: asyncio.TimerHandle | None = None
         self._report_timer: asyncio.TimerHandle | None = None
+        self._pace_timer: asyncio.TimerHandle | None = None
         self._healthy = asyncio.Event()
         """Set when the first canary comes back."""
         self._is_unhealthy = False
@@ -229,7 +231,8 @@ class Service:
         self.core.reports.report()
         self.routes.say_bye()
         self.settle()
-        for timer in (self._flush_timer, self._tick_timer, self._report_timer, self._repeat_timer):
+        timers = self._flush_timer, self._tick_timer, self._report_timer, self._repeat_timer, self._pace_timer
+        for timer in timers:
             if timer is not None:
                 timer.cancel()
         self.sockets.close()
@@ -288,6 +291,8 @@ class Service:
 
     def settle(self) -> None:
         """Send the broker all pending frames; items wait until `gather_s` after the last ones."""
+        if self.core.members.paced and self._pace_timer is None:
+            self._pace_timer = self._loop.call_later(PACE_S, self._pace)
         routes = self.routes
         self.sockets.follow()
         is_waiting = routes.waiting
@@ -377,6 +382,11 @@ class Service:
         self.core.reports.report_if_due(now)
         self.settle()
         self._report_later(now)
+
+    def _pace(self) -> None:
+        self._pace_timer = None
+        self.core.deliver.go_on(monotonic())
+        self.settle()
 
     def _tick(self) -> None:
         self.checked_at = monotonic()

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from tests.chaos.evidence import Membership
 from tests.chaos.history import History, Outage, Received, Sent
+from tsudoi.protocol.backbone import SHARDS, shard_named
 from tsudoi.protocol.codes import EntryKind
 
 REPEATED_S = 0.5
@@ -70,7 +71,8 @@ class Allowances:
             if target == "broker" or int(number) != before.gateway:
                 continue
             since = self._unreported_since(outage.start) - REPEATED_S
-            if not since <= before.at <= outage.start + LEASE_S or outage.start > again.at:
+            is_in_time = since <= before.at <= outage.start + LEASE_S or self._has_moved_unreported(before, outage)
+            if not is_in_time or outage.start > again.at:
                 continue
             if again.gateway != before.gateway or outage.kind in ("kill", "drain"):
                 return True
@@ -146,6 +148,20 @@ class Allowances:
             if outage.target == "broker" and outage.start <= at <= outage.end + REPEATED_S:
                 at = outage.start
         return at
+
+    def _has_moved_unreported(self, received: Received, outage: Outage) -> bool:
+        """Say whether the room's shard went to another broker right after this, while a gateway was out.
+
+        The former owner had ended the shard when the report came, and the next one could not be reached.
+        """
+        member = self._history.members.get(received.client)
+        shard = None if member is None else shard_named(member.room, SHARDS)
+        return any(
+            move.shard == shard
+            and move.start - REPEATED_S <= received.at <= move.end
+            and outage.touches(move.start, move.end)
+            for move in self._history.moves
+        )
 
     def _deaths(self, gateway: int) -> Iterator[Outage]:
         for outage in self._history.outages:

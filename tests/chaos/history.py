@@ -69,6 +69,15 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A shard went to another broker, at some time between."""
+
+    shard: int
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     id: int
     name: str
@@ -98,6 +107,8 @@ class History:
     received: list[Received] = field(default_factory=list)
     uplinks: list[Uplink] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    """Of rooms that several brokers share."""
     leavers: set[int] = field(default_factory=set)
     """Clients that have sent their leave word, which may have got lost."""
     log: dict[int, RoomLog] = field(default_factory=dict)

@@ -7,9 +7,9 @@ import pytest
 
 from tests.chaos.checker import check, count_kinds
 from tests.chaos.clients import HABITS, KINDS, key_of, text_of
-from tests.chaos.history import History, Member, Outage, Received, RoomLog, Sent, Uplink
+from tests.chaos.history import History, Member, Move, Outage, Received, RoomLog, Sent, Uplink
 from tests.support.legacy.wire import Door
-from tsudoi.protocol.backbone import Entry
+from tsudoi.protocol.backbone import SHARDS, Entry, shard_named
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 
 START = 1_000.0
@@ -294,3 +294,20 @@ def test_what_was_told_before_the_broker_was_lost_may_be_told_again_after_a_gate
     assert (verdict.violations, verdict.repeats) == ([], 2)
     history.outages[0].start += 1.0
     assert count_kinds(check(history))["doubled"] >= 1
+
+
+def test_what_was_told_just_before_a_shard_moved_to_a_broker_out_of_reach_may_be_told_again() -> None:
+    """The last report came too late for the former owner, and did not reach the next."""
+    history = a_history()
+    history.names = ("g", "g")
+    last = received_by(history, 11)[-1].at
+    history.outages.append(Outage("cut", "link 1", last - 3, last + 4))
+    repeat(history, 11, -2, 2, last + 3, 0)
+    assert count_kinds(check(history))["doubled"] >= 1
+    shard = shard_named("den", SHARDS)
+    assert shard is not None
+    history.moves = [Move(shard + 1, last - 0.1, last + 0.3), Move(shard, last - 2, last - 1)]
+    assert count_kinds(check(history))["doubled"] >= 1
+    history.moves.append(Move(shard, last - 0.1, last + 0.3))
+    verdict = check(history)
+    assert (verdict.violations, verdict.repeats) == ([], 2)

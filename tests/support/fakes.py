@@ -658,6 +658,9 @@ class World:
                 node.next_tick = self.now + CANARY_S
                 node.gateway.core.tick(self.now)
                 self.flush(node)
+            elif node.gateway.members.paced and not node.is_frozen and not node.is_dead:
+                node.gateway.core.deliver.go_on(self.now)
+                self.flush(node)
         if self.now >= self._next_broker_tick and not self.broker_is_down:
             self._next_broker_tick = self.now + TICK_S
             self.broker.core.tick(self.broker.moment)

@@ -76,6 +76,7 @@ async def _run(seed: int, lasts: float, brokers: int, directory: Path, template:
         await run
     except (AssertionError, OSError, ProcessError) as exc:
         outcome.failures.append(f"the run itself failed: {exc!r} {getattr(exc, '__notes__', '')}")
+    history.moves = machines.terms.moves
     verdict = check(history)
     verdict.violations += [Violation("expelled", what) for what in expelled(history)]
     posted = {key: offset for poster in faults.posters for key, offset in poster.accepted.items()}

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from typing import Any
 
@@ -9,7 +10,7 @@ import asyncpg
 
 from broker.store.unfolded_turns import decode_turn
 from tests.chaos.cluster.database import Database, connected
-from tests.chaos.history import RoomLog
+from tests.chaos.history import Move, RoomLog
 from tsudoi.protocol.backbone import parse_news_untrusted
 
 _SHARDS = "SELECT shard, term, owner FROM tsudoi.shards WHERE owner <> ''"
@@ -29,6 +30,8 @@ class TermWatch:
     def __init__(self, database: Database) -> None:
         self.complaints: list[str] = []
         self.looks = 0
+        self.moves: list[Move] = []
+        self._looked_at = 0.0
         self._database = database
         self._terms: dict[int, int] = {}
         """Shard → its newest term."""
@@ -49,12 +52,15 @@ class TermWatch:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def note(self, rows: list[tuple[int, int, str]]) -> None:
-        """Compare a look with those before it."""
+    def note(self, rows: list[tuple[int, int, str]], began: float, now: float) -> None:
+        """Compare a look with those before it; it began and was over at these times."""
         self.looks += 1
+        since, self._looked_at = self._looked_at, began
         for shard, term, owner in rows:
             if term < self._terms.get(shard, 0):
                 self.complaints.append(f"shard {shard} went back from term {self._terms[shard]} to {term}")
+            if term > self._terms.get(shard, term):
+                self.moves.append(Move(shard, since, now))
             self._terms[shard] = max(term, self._terms.get(shard, 0))
             before = self._owners.setdefault((shard, term), owner)
             if before != owner:
@@ -63,10 +69,11 @@ class TermWatch:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                began = time.time()
                 async with connected(self._database.nodes[self._database.primary].url()) as connection:
                     rows = [(int(row[0]), int(row[1]), str(row[2])) for row in await connection.fetch(_SHARDS)]
                     await connection.execute(_BARRIER)
-                self.note(rows)
+                self.note(rows, began, time.time())
             await asyncio.sleep(0.2)
 
 

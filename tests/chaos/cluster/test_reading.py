@@ -7,6 +7,7 @@ from broker.store.interface import Batch, Chunk
 from broker.store.postgres import PostgresStore
 from tests.chaos.cluster.database import Database
 from tests.chaos.cluster.reading import TermWatch, read_log
+from tests.chaos.history import Move
 from tests.support import postgres
 from tests.support.sharing_broker import SharingBroker
 from tsudoi.protocol import backbone
@@ -20,22 +21,23 @@ class NoDatabase(Database):
 
 def test_owners_that_follow_each_other_are_counted() -> None:
     watch = TermWatch(NoDatabase())
-    watch.note([(0, 1, "a"), (1, 1, "a")])
-    watch.note([(0, 1, "a"), (1, 2, "b")])
+    watch.note([(0, 1, "a"), (1, 1, "a")], 10.0, 10.1)
+    watch.note([(0, 1, "a"), (1, 2, "b")], 10.3, 10.4)
     assert (watch.complaints, watch.takeovers, watch.looks) == ([], 1, 2)
+    assert watch.moves == [Move(1, 10.0, 10.4)]
 
 
 def test_two_owners_in_one_term_are_reported() -> None:
     watch = TermWatch(NoDatabase())
-    watch.note([(3, 7, "a")])
-    watch.note([(3, 7, "b")])
+    watch.note([(3, 7, "a")], 1.0, 1.0)
+    watch.note([(3, 7, "b")], 1.0, 1.0)
     assert watch.complaints == ["shard 3 has two owners in term 7: a and b"]
 
 
 def test_a_term_that_goes_back_is_reported() -> None:
     watch = TermWatch(NoDatabase())
-    watch.note([(3, 7, "a")])
-    watch.note([(3, 6, "b")])
+    watch.note([(3, 7, "a")], 1.0, 1.0)
+    watch.note([(3, 6, "b")], 1.0, 1.0)
     assert watch.complaints == ["shard 3 went back from term 7 to 6"]
 
 

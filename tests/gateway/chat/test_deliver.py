@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tests.gateway.chat.scripting import ALICE, BOB, CAROL, answer_replay, texts
+from gateway.chat.replay_limiter import AT_ONCE, PACE_S
+from tests.gateway.chat.scripting import ALICE, BOB, CAROL, answer_all, answer_replay, release, texts
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, said, token_of
 from tsudoi.protocol.backbone import Entry, Replay
 from tsudoi.protocol.client.dialects import DIALECTS
@@ -112,3 +113,66 @@ def test_an_idle_member_is_told_in_its_dialects_words(gateway: ScriptedGateway, 
     words = DIALECTS[name].timed_out.format(user="m1", room=room_name(1))
     assert words in (json.loads(payload)["text"] if name == "tsudoi" else payload.decode(errors="replace"))
     assert gateway.outbound.to(BOB) == []
+
+
+def burst(gateway: ScriptedGateway, last: int) -> list[Entry]:
+    """What was said during a pause comes in pieces that follow one another at once; return the whole log."""
+    log = [said(offset, 9, str(offset)) for offset in range(2, last + 1)]
+    for start in range(0, len(log), 300):
+        gateway.news(*log[start : start + 300])
+    return log
+
+
+def test_a_burst_comes_at_the_pace_of_a_replay_and_in_order(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    gateway.news(last=1)
+    begun = gateway.now
+    log = burst(gateway, 1_001)
+    assert len(texts(gateway, ALICE)) == AT_ONCE
+    while len(texts(gateway, ALICE)) < 1_000:
+        assert gateway.now < begun + 1.0
+        gateway.now += PACE_S
+        before = len(texts(gateway, ALICE))
+        gateway.core.deliver.go_on(gateway.now)
+        answer_all(gateway, log)
+        assert len(texts(gateway, ALICE)) - before <= AT_ONCE
+    assert gateway.members.paced == {}
+    gateway.news(said(1_002, 9, "1002"))
+    assert texts(gateway, ALICE) == [str(offset) for offset in range(2, 1_003)]
+    assert gateway.counters.gaps == 0
+
+
+def test_a_burst_ends_at_the_closing_of_the_room(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    entries = [said(offset, 9, str(offset)) for offset in range(2, 52)]
+    gateway.news(*entries, entry(52, EntryKind.CLOSED, 9))
+    assert texts(gateway, ALICE)[:50] == [str(offset) for offset in range(2, 52)]
+    assert gateway.members.rooms == {}
+    assert gateway.asked(Replay) == []
+
+
+def test_a_gateway_that_stopped_in_a_burst_says_how_far_it_came(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    burst(gateway, 1_001)
+    gateway.published()
+    gateway.answer(release(1))
+    assert [item.code for item in gateway.published()] == [1 + AT_ONCE]
+
+
+def test_a_room_that_talks_fast_all_the_time_is_not_paced(gateway: ScriptedGateway) -> None:
+    gateway.enter(1, address=ALICE)
+    log: list[Entry] = []
+    for turn in range(600):  # 10,000 a second
+        gateway.now += 0.005
+        some = [said(2 + 50 * turn + number, 9, "x") for number in range(50)]
+        log += some
+        gateway.news(*some)
+        if turn % 50 == 0:
+            gateway.tick()
+        if turn < 400:
+            gateway.core.deliver.go_on(gateway.now)
+            while answer_all(gateway, log):
+                pass
+            gateway.asked(Replay)
+    assert gateway.asked(Replay) == []
+    assert len(texts(gateway, ALICE)) == 30_000

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.chat.replay_limiter import AT_ONCE, PACE_S
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, answer_replay, replayed, slow_gateway, texts
 from tests.support.fakes import WALL_MS, ScriptedGateway, said
 from tsudoi.protocol.backbone import Replay
@@ -32,10 +33,13 @@ def test_a_long_gap_is_asked_for_in_parts(gateway: ScriptedGateway) -> None:
     gateway.enter(1, address=ALICE)
     gateway.news(last=1_201)
     after = 1
-    for _ in range(3):
+    while after < 1_201:
+        gateway.now += PACE_S
+        gateway.core.deliver.go_on(gateway.now)
         (request,) = gateway.asked(Replay)
         assert isinstance(request.body, Replay)
         assert request.body.after == after
+        assert request.body.limit <= AT_ONCE
         some = [said(n, 9, str(n)) for n in range(after + 1, min(after + request.body.limit, 1_201) + 1)]
         gateway.reply(request.id, replayed(*some, last=1_201))
         after = some[-1].offset
@@ -76,7 +80,7 @@ def test_another_epoch_begins_anew_and_is_counted(gateway: ScriptedGateway) -> N
     gateway.news(said(2, 9, "old"))
     gateway.news(said(2, 9, "newer"), epoch=2)
     (request,) = gateway.asked(Replay)
-    assert request.body == Replay(1, 1, 2, 500, WALL_MS)
+    assert request.body == Replay(1, 1, 2, 100, WALL_MS)
     gateway.reply(request.id, replayed(said(1, 9, "new"), said(2, 9, "newer"), epoch=2))
     gateway.news(said(3, 9, "newest"), epoch=2)
     assert gateway.counters.resets == 1
@@ -91,7 +95,7 @@ def test_in_another_epoch_it_goes_on_after_what_is_still_in_the_log(gateway: Scr
     answer_replay(gateway, said(3, 9, "three"), said(4, 9, "four"), after=2, epoch=2)
     gateway.receive(2, "", BOB)
     (request,) = gateway.asked(Replay)
-    assert request.body == Replay(1, 2, 1, 500)
+    assert request.body == Replay(1, 2, 1, 100)
     gateway.reply(request.id, replayed(*(said(n, 9, f"{n}") for n in (2, 3, 4)), epoch=2))
     assert (texts(gateway, ALICE), texts(gateway, BOB)) == (["old", "three", "four"], ["2", "3", "4"])
     assert gateway.counters.lost_entries == 0
