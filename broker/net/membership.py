@@ -19,6 +19,7 @@ from tsudoi.protocol.errors import MalformedMessage, StoreError
 from ..admin.shard_list import list_shards
 from ..core import Core
 from ..shards.moves import cluster, decide
+from ..shards.reach import Reach
 from ..store.interface import Snapshot
 from ..store.sharing import LEASE_S, LOOK_S, Broker, SharedStore, View
 from .server import Server
@@ -31,6 +32,8 @@ LEAVE_S = 3.0
 """How long a broker that stops hands its shards over; then the rest becomes free at once."""
 DAMAGED_S = 10.0
 """A shard that can not be loaded is tried again after this time; the others are served meanwhile."""
+REACH_S = 0.1
+"""Time between two looks whether gateways are connected."""
 EQUAL_S = LEASE_S + LOOK_S
 """How long a broker that was killed may be listed beside its successor at the same endpoint."""
 EARLY = 10_000
@@ -85,6 +88,11 @@ class Membership:
         """Since when another broker has been reached at the same endpoint."""
         self._equal = ""
         """What is wrong about that, if it lasts."""
+        self._reach = Reach()
+        self._is_noting = False
+        """The other brokers are being told about that."""
+        self._unreached = ""
+        """What is wrong about that, if it lasts."""
         self._is_stopping = self._is_closed = False
         self._published = b""
         self._logged = -1
@@ -107,6 +115,7 @@ class Membership:
         about = Broker("", self.endpoint, self._admin, False)
         await self._loop.run_in_executor(self._taking, self._store.register, about, self._on_view, self._on_lost)
         self._server.timers.every(CLUSTER_S, self._tick)
+        self._server.timers.every(REACH_S, self._look_for_gateways)
 
     def may_serve(self) -> bool:
         """Return whether the lease holds, so that no other broker can own the shards."""
@@ -122,6 +131,7 @@ class Membership:
         return (
             self._unregistered
             or self._equal
+            or self._unreached
             or (f"shard {damaged[0]} can not be loaded: {damaged[1]}" if damaged else "")
         )
 
@@ -248,6 +258,27 @@ class Membership:
         if not self._equal and now - self._equal_since > EQUAL_S:
             self._equal = f"another broker is reached at {self.endpoint}, too: give each an --advertise of its own"
             logger.error(self._equal)
+
+    def _look_for_gateways(self) -> None:
+        """Notice whether gateways reach this broker, and let the others know."""
+        now, reach = self._loop.time(), self._reach
+        reach.look(self._server.sockets.has_gateways, self.view, now)
+        if bool(self._unreached) != (reach.is_unreached and reach.lasts(now)):
+            if self._unreached:
+                logger.info("gateways reach this broker", endpoint=self.endpoint)
+                self._unreached = ""
+            else:
+                self._unreached = (
+                    f"no gateway reaches this broker at {self.endpoint}, and others have some: --advertise"
+                )
+                logger.error(f"{self._unreached}; its rooms go to the others")
+        if not (reach.is_known(self.view) or self._is_noting or self._unregistered or self._is_closed):
+            self._is_noting = True
+            self._giving.submit(self._note_reach, reach.has_gateways, reach.is_unreached)
+
+    def _note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
+        self._in_thread(self._store.note_reach, has_gateways, is_unreached)
+        self._soon(setattr, self, "_is_noting", False)
 
     # --- shards come ------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ class GatewaySockets:
         """Of the gateway in this process; called with whether there are answers for it, and whether news."""
         self.is_open = False
         """Whether the sockets are bound; while a revoked key is cut off they are not, for a moment."""
+        self.has_gateways = False
+        """A gateway is connected: all of them subscribe to the same topic."""
         self.endpoint, self._router, self._xpub = self._bind(bind)
 
     def start(self, on_readable: Callable[[], None], on_failure: Callable[[], None]) -> None:
@@ -152,6 +154,8 @@ class GatewaySockets:
                 message = xpub.recv(NOBLOCK)
                 if message[:1] == b"\x01":
                     topics.append(message[1:])
+                if message[1:] == backbone.CLUSTER_TOPIC:  # its end comes with the last connection
+                    self.has_gateways = message[:1] == b"\x01"
         except zmq.Again:
             self._may_have_topics = False
         return topics
@@ -304,6 +308,7 @@ class GatewaySockets:
             if not socket.closed:
                 self._loop.remove_reader(socket)
                 socket.close(linger_ms)
+        self.has_gateways = False
 
     def _bind(self, bind: str) -> "tuple[str, zmq.Socket[bytes], zmq.Socket[bytes]]":
         """Return the endpoint, with the port that was chosen, and both sockets; raise SettingError."""

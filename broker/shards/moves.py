@@ -35,8 +35,9 @@ def decide(view: View, served: Mapping[int, int], moving: Collection[int]) -> Mo
         served: shard → its term, of the shards that the broker serves.
         moving: those that it is taking or giving now; they are left alone.
     """
-    staying = [(broker.id, broker.endpoint) for broker in view.brokers if not broker.is_leaving]
-    wanted = spread(len(view.owners), staying)
+    staying = [broker for broker in view.brokers if not broker.is_leaving]
+    staying = [broker for broker in staying if not broker.is_unreached] or staying
+    wanted = spread(len(view.owners), [(broker.id, broker.endpoint) for broker in staying])
     moves = Moves()
     to_give: list[int] = []
     under_way = len(set(moving))

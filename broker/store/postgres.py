@@ -176,6 +176,9 @@ class PostgresStore:
     def leave(self) -> None:
         self._link.leave()
 
+    def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
+        self._link.note_reach(has_gateways, is_unreached)
+
     def may_serve(self) -> bool:
         registration = self._link.lease.current
         return registration is not None and not self._link.lease.is_over(registration)

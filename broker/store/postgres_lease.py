@@ -31,7 +31,8 @@ GAP_S = 0.01
 PAUSES_S: Final = 0.2, 1.0
 """The first and the longest pause between two attempts to come back."""
 _LEASE: Final = timedelta(seconds=LEASE_S)
-_LOOK: Final = "SELECT shard, term, id, endpoint, admin, leaving, lease_s FROM shards_and_brokers"
+_FIELDS: Final = "id", "endpoint", "admin", "leaving", "gateways", "unreached"
+_LOOK: Final = "SELECT shard, term, id, endpoint, admin, leaving, gateways, unreached, lease_s FROM shards_and_brokers"
 
 
 @dataclass(slots=True)
@@ -100,6 +101,13 @@ class Lease:
             connections = self.current.connections
             await connections.guard(connections.lease.fetch_value("SELECT leave_brokers($1)", self.current.id))
 
+    async def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
+        """Tell the other brokers whether gateways reach this one; the former also if it has to register again."""
+        self._broker = replace(self._broker, has_gateways=has_gateways)
+        if self.current is not None:
+            connections, values = self.current.connections, (self.current.id, has_gateways, is_unreached)
+            await connections.guard(connections.lease.fetch_value("SELECT note_reach($1, $2, $3)", *values))
+
     async def close(self) -> None:
         """Free all shards, and disconnect."""
         if self._task is not None:
@@ -161,8 +169,8 @@ class Lease:
         asked_at = self._clock()
         async with asyncio.timeout(STOP_S):
             has_joined = await connections.lease.fetch_value(
-                "SELECT register_broker($1, $2, $3, $4, $5, $6, $7)",
-                *(me, former, broker.endpoint, broker.admin, broker.is_leaving, _LEASE, may_join),
+                "SELECT register_broker($1, $2, $3, $4, $5, $6, $7, $8)",
+                *(me, former, broker.endpoint, broker.admin, broker.is_leaving, broker.has_gateways, _LEASE, may_join),
             )
         if not has_joined:
             reason = await standby_hint(connections.lease)
@@ -221,9 +229,7 @@ class Lease:
         rows = await registration.connections.lease.fetch(_LOOK)
         if registration.connections.failure:
             return 0.0
-        brokers = {
-            row["id"]: Broker(row["id"], row["endpoint"], row["admin"], row["leaving"]) for row in rows if row["id"]
-        }
+        brokers = {row["id"]: Broker(*(row[field] for field in _FIELDS)) for row in rows if row["id"]}
         owners = [(row["term"], row["id"] or "") for row in rows if row["shard"] is not None]
         if len(brokers) > 1 and self._requires_synchronous is None and not self.needs_standby:
             self.needs_standby = True

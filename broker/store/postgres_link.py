@@ -49,6 +49,10 @@ class Link:
         """See `SharedStore.leave`."""
         self._run(self.lease.leave())
 
+    def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
+        """See `SharedStore.note_reach`."""
+        self._run(self.lease.note_reach(has_gateways, is_unreached))
+
     def current(self) -> Registration:
         """Return the present registration; raise StoreError."""
         registration = self.lease.current

@@ -18,8 +18,12 @@ CREATE TABLE brokers (
     endpoint text NOT NULL,
     admin text NOT NULL,
     lease_until timestamptz NOT NULL,
-    leaving boolean NOT NULL DEFAULT false
+    leaving boolean NOT NULL DEFAULT false,
+    gateways boolean NOT NULL DEFAULT false,
+    unreached boolean NOT NULL DEFAULT false
 );
+COMMENT ON COLUMN brokers.gateways IS 'A gateway is connected to it';
+COMMENT ON COLUMN brokers.unreached IS 'None is, though other brokers have some: it shall have no shard';
 COMMENT ON TABLE brokers IS 'The living, by registration: one that lost its lease comes back under another id';
 
 CREATE TABLE shards (
@@ -39,7 +43,8 @@ $$;
 -- Takes a lease under a new id, in place of this broker's former one. False: another broker lives, and this one may
 -- only serve alone.
 CREATE FUNCTION register_broker(
-    _id text, _former text, _endpoint text, _admin text, _leaving boolean, _lease interval, _may_join boolean
+    _id text, _former text, _endpoint text, _admin text, _leaving boolean, _gateways boolean, _lease interval,
+    _may_join boolean
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('tsudoi brokers'));
@@ -48,8 +53,9 @@ BEGIN
     IF NOT _may_join AND EXISTS (SELECT FROM brokers) THEN
         RETURN false;
     END IF;
-    INSERT INTO brokers (id, endpoint, admin, lease_until, leaving)
-        VALUES (_id, _endpoint, _admin, now() + _lease, _leaving);
+    INSERT INTO brokers (id, endpoint, admin, lease_until, leaving, gateways, unreached)
+        VALUES (_id, _endpoint, _admin, now() + _lease, _leaving, _gateways,
+            NOT _gateways AND EXISTS (SELECT FROM brokers WHERE gateways));
     PERFORM pg_notify('{CHANNEL}', '');
     RETURN true;
 END $$;
@@ -89,6 +95,12 @@ BEGIN
     PERFORM pg_notify('{CHANNEL}', '');
 END $$;
 
+CREATE FUNCTION note_reach(_me text, _gateways boolean, _unreached boolean) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE brokers SET gateways = _gateways, unreached = _unreached WHERE id = _me;
+    PERFORM pg_notify('{CHANNEL}', '');
+END $$;
+
 CREATE FUNCTION end_broker(_me text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM brokers WHERE id = _me;
@@ -97,7 +109,8 @@ END $$;
 
 -- A row a shard, with its owner if that lives, and one for each broker without a shard.
 CREATE VIEW shards_and_brokers AS
-    SELECT shard, term, id, endpoint, admin, leaving, extract(epoch FROM lease_until - now())::float8 AS lease_s
+    SELECT shard, term, id, endpoint, admin, leaving, gateways, unreached,
+        extract(epoch FROM lease_until - now())::float8 AS lease_s
     FROM shards FULL JOIN (SELECT * FROM brokers WHERE lease_until > now()) living ON owner = id
     ORDER BY shard, id;
 """

@@ -31,6 +31,10 @@ class Broker:
     """Where operators of other machines reach it; empty: nowhere."""
     is_leaving: bool
     """It gives its shards away, and then ends."""
+    has_gateways: bool = False
+    """A gateway is connected to it."""
+    is_unreached: bool = False
+    """None is, though other brokers have some (`../shards/reach.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class View:
 class SharedStore(Store, Protocol):
     """A store with `shards.SHARDS` shards. Every one passes `tests/contract/test_shared_store.py`, too.
 
-    All methods that wait for the store may run in any thread but the loop's. `read`, `load`, `take`, `give` and `leave`
+    All methods that wait for the store may run in any thread but the loop's. All but `register`, `commit` and `trim`
     may run beside `commit` and beside each other. A shard is committed to, read and trimmed only after it was taken and
     loaded.
 
@@ -64,7 +68,8 @@ class SharedStore(Store, Protocol):
 
         `on_view` gets each look. `on_lost` is told, in words, that the lease is lost, and with it all shards; the store
         then goes on trying to register under a new id, and `on_view` is called again when that has succeeded.
-        `broker.id` is not used: the store chooses the id.
+        `broker.id` is not used: the store chooses the id. A broker without gateways is registered as unreached if
+        another one has some.
 
         Raises:
             SettingError: the first attempt failed. Later ones are repeated for ever, and `illness` says why they fail.
@@ -82,6 +87,9 @@ class SharedStore(Store, Protocol):
 
     def leave(self) -> None:
         """Let the other brokers know that this one will end: they take what it gives."""
+
+    def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
+        """Let the other brokers know whether gateways reach this one; see `Broker`."""
 
     def may_serve(self) -> bool:
         """Return whether this broker's lease was renewed less than `STOP_S` ago. Cheap; any thread may call it.

@@ -16,6 +16,7 @@ from broker.net import membership
 from broker.net.membership import Membership
 from broker.net.ping import ping
 from broker.net.server import Server
+from broker.shards import reach
 from broker.shards.cores import Cores
 from broker.shards.spread import spread
 from broker.store.interface import Chunk, MemberRow, Snapshot
@@ -124,6 +125,27 @@ async def test_a_broker_alone_serves_all_shards_and_commits_a_turn_at_once(tmp_p
             assert all(len({batch.shard for batch in commit}) == len(commit) for commit in commits)
             for host in hosts:
                 assert host.room % SHARDS == gateway.shard(host.room_name)
+
+
+async def test_a_broker_that_no_gateway_reaches_leaves_its_shards_to_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "UNREACHED_S", 0.5)
+    async with brokers(tmp_path, SharedMemory(SHARDS)) as new_broker:
+        one = new_broker()
+        async with ClusterGateway(one.endpoint) as gateway:
+            await gateway.owned()
+            lost = new_broker()
+            lost.membership.endpoint = f"ipc://{tmp_path}/nowhere"
+            await gateway.until(lambda: "no gateway reaches this broker at ipc://" in lost.membership.illness())
+            assert (len(one.shards), lost.shards) == (SHARDS, set())
+            two = new_broker()
+            await gateway.until(lambda: len(two.shards) == SHARDS // 2)
+            assert (one.membership.illness(), two.membership.illness(), lost.shards) == ("", "", set())
+        # Without any gateway nothing is known.
+        async with asyncio.timeout(10):
+            while lost.membership.illness():  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(LOOK_S)
 
 
 async def test_a_room_of_another_shard_is_not_created(tmp_path: Path) -> None:

@@ -146,6 +146,19 @@ def test_brokers_see_each_other_and_who_owns_what(start: Start) -> None:
     second.wait_for(lambda view: any(each.is_leaving for each in view.brokers), "the second does not see it leave")
 
 
+def test_brokers_know_which_of_them_gateways_reach(start: Start) -> None:
+    first = start()
+    first.store.note_reach(True, False)
+    first.wait_for(lambda view: view.brokers[0].has_gateways, "the first does not see that it has gateways")
+    second = start()
+    me = second.wait_for(lambda view: len(view.brokers) == 2, "the second does not see the first").me
+    reached = {each.id: (each.has_gateways, each.is_unreached) for each in second.view().brokers}
+    assert reached == {first.view().me: (True, False), me: (False, True)}
+    second.store.note_reach(True, False)
+    first.wait_for(lambda view: all(each.has_gateways for each in view.brokers), "the first does not see the second's")
+    assert not any(each.is_unreached for each in first.view().brokers)
+
+
 def test_a_living_owners_shard_is_not_taken(start: Start) -> None:
     first, second = start(), start()
     assert first.store.take([1, 2]) == {1: 1, 2: 1}

@@ -47,9 +47,9 @@ class Cluster:
         self._talking: asyncio.Task[None] | None = None
         self.gateway: ClusterGateway
 
-    async def add(self) -> Broker:
+    async def add(self, *options: str) -> Broker:
         admin = f"tcp://127.0.0.1:{steady_port()}"
-        broker = Broker(self._url, "--admin", admin, name=f"broker {len(self.brokers)}")
+        broker = Broker(self._url, "--admin", admin, *options, name=f"broker {len(self.brokers)}")
         self.admins.append(admin)
         await asyncio.to_thread(self._stack.enter_context, broker)
         self.brokers.append(broker)
@@ -208,5 +208,20 @@ def test_the_database_is_started_again_and_the_brokers_stay(
             await made.check()
             assert [broker.pid for broker in made.brokers] == pids
             assert all(broker.popen.poll() is None for broker in made.brokers)
+
+    asyncio.run(scenario())
+
+
+def test_a_broker_with_a_wrong_address_takes_no_rooms(machines: tuple[postgres.Instance, postgres.Instance]) -> None:
+    async def scenario() -> None:
+        async with cluster(machines[0]) as made:
+            made.talk()
+            nowhere = f"tcp://127.0.0.1:{steady_port(2)}"
+            wrong = await made.add("--advertise", nowhere)
+            said = "no gateway reaches this broker at " + nowhere
+            assert await asyncio.to_thread(wrong.stderr.wait_for, lambda line: said in line, 30.0)
+            assert {owner for _, owner in made.gateway.owners.values()} == {each.endpoint for each in made.brokers[:2]}
+            assert made.silence_s < SILENCE_S
+            await made.check()
 
     asyncio.run(scenario())

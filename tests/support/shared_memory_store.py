@@ -125,6 +125,12 @@ class SharedMemoryStore:
             broker, until = self.shared.brokers[self.id]
             self.shared.brokers[self.id] = replace(broker, is_leaving=True), until
 
+    def note_reach(self, has_gateways: bool, is_unreached: bool) -> None:
+        with self.shared.mutex:
+            self._about = replace(self._about, has_gateways=has_gateways)
+            broker, until = self.shared.brokers[self.id]
+            self.shared.brokers[self.id] = replace(broker, has_gateways=has_gateways, is_unreached=is_unreached), until
+
     def may_serve(self) -> bool:
         return bool(self.id) and self.shared.now - self._renewed_at < STOP_S
 
@@ -140,7 +146,10 @@ class SharedMemoryStore:
             if not self.id:
                 self.shared.runs += 1
                 self.id = f"broker {self.shared.runs}"
-            broker, _ = self.shared.brokers.get(self.id, (replace(self._about, id=self.id), 0.0))
+            is_unreached = not self._about.has_gateways and any(each.has_gateways for each in self.shared.living())
+            broker, _ = self.shared.brokers.get(
+                self.id, (replace(self._about, id=self.id, is_unreached=is_unreached), 0.0)
+            )
             self.shared.brokers[self.id] = broker, self.shared.now + LEASE_S
             self._renewed_at = self.shared.now
             view = View(self.id, sorted(self.shared.living(), key=lambda each: each.id), self._owners())

@@ -1,5 +1,7 @@
 """broker/shards/moves.py"""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +26,17 @@ def serving(owners: list[str], me: str) -> dict[int, int]:
 
 def test_a_broker_alone_takes_all() -> None:
     assert decide(a_view("a", [a_broker("a")], [""] * SHARDS), {}, ()) == Moves(take=list(range(SHARDS)))
+
+
+def test_a_broker_that_no_gateway_reaches_has_no_shard_unless_none_is_reached() -> None:
+    unreached = replace(a_broker("a"), is_unreached=True)
+    owners = ["a"] * SHARDS
+    brokers = [unreached, a_broker("b")]
+    assert len(decide(a_view("a", brokers, owners), serving(owners, "a"), ()).give) == MOVING
+    assert decide(a_view("a", brokers, [""] * SHARDS), {}, ()) == Moves()
+    assert len(decide(a_view("b", brokers, [""] * SHARDS), {}, ()).take) == SHARDS
+    brokers = [unreached, a_broker("b", is_leaving=True)]
+    assert len(decide(a_view("a", brokers, [""] * SHARDS), {}, ()).take) == SHARDS
 
 
 def test_what_moves_is_left_alone() -> None:
