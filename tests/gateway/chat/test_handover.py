@@ -25,7 +25,8 @@ from tsudoi.protocol.backbone import (
     Resume,
     RoomPositions,
 )
-from tsudoi.protocol.client.dialects import WEB
+from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.dialects import TSUDOI_2, WEB
 from tsudoi.protocol.codes import EntryKind
 from tsudoi.protocol.names import hash_token
 
@@ -264,7 +265,8 @@ def test_a_displaced_member_that_comes_back_is_not_heard_by_that() -> None:
     assert gateway.outbound.sent == []
 
 
-def test_a_member_by_websocket_knows_its_position_itself(gateway: ScriptedGateway) -> None:
-    member = gateway.enter(1, WEB.name)
+@pytest.mark.parametrize("dialect", [WEB, TSUDOI_2], ids=["web", "tsudoi-2"])
+def test_a_client_that_knows_its_position_goes_on_from_there(gateway: ScriptedGateway, dialect: Dialect) -> None:
+    member = gateway.enter(1, dialect.name)
     gateway.answer(adoption(5, b""))
     assert member.cursor == 1
