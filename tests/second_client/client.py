@@ -1,0 +1,450 @@
+"""A client of version 2, written from PROTOCOL.md alone, with asyncio and the package `cryptography`.
+
+It imports nothing of the project: it stands for a program whose author has only the document.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import json
+import random
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+Address = tuple[str, int]
+Line = dict[str, Any]
+
+CREATE, JOIN = 1, 2
+BODY, PART, RETRY, GONE = 1, 2, 3, 4
+HEAD, TAG = 30, 16
+LARGEST_PACKET, LARGEST_BODY = 1200, 16_384
+WINDOW = 1024
+ON_THEIR_WAY = 32
+TICK_S = 0.01
+
+
+class Refused(Exception):
+    """The server's words: it does not grant the request, or does not say the line."""
+
+    def __init__(self, words: str, status: int = 0) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+@dataclass
+class Session:
+    """What a handshake grants: the session's name and keys."""
+
+    id: bytes
+    suite: str
+    up: bytes
+    down: bytes
+    check: bytes
+    granted: Line
+
+    def pack(self, kind: int, run: bytes, count: int, inside: bytes, upwards: bool = True) -> bytes:
+        head = bytes((0, kind)) + self.id + run + count.to_bytes(6, "big")
+        cipher = self._cipher(self.up if upwards else self.down)
+        return head + (inside if cipher is None else cipher.encrypt(head[18:], inside, head))
+
+    def unpack(self, packet: bytes, upwards: bool = False) -> bytes | None:
+        cipher = self._cipher(self.up if upwards else self.down)
+        if cipher is None:
+            return packet[HEAD:]
+        try:
+            return cipher.decrypt(packet[18:HEAD], packet[HEAD:], packet[:HEAD])
+        except (InvalidTag, ValueError):
+            return None
+
+    def holds(self, packet: bytes) -> bool:
+        """Whether the check of a retry or gone is right."""
+        if self.suite == "plain":
+            return packet[HEAD:] == bytes(16)
+        return hmac.compare_digest(hmac.digest(self.check, packet[:HEAD], "sha256")[:16], packet[HEAD:])
+
+    def _cipher(self, key: bytes) -> AESGCM | ChaCha20Poly1305 | None:
+        return {"aes-128-gcm": AESGCM, "chacha20-poly1305": ChaCha20Poly1305}[self.suite](key) if key else None
+
+
+async def enter(
+    server: Address,
+    operation: int,
+    room: str,
+    name: str,
+    *,
+    suites: tuple[str, ...] = ("aes-128-gcm",),
+    tls: bool = True,
+    known: dict[Address, str] | None = None,
+    **more: Any,
+) -> Session:
+    """Create or join a room. `known` remembers the first certificate seen at each address."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(*server, ssl=context if tls else None)
+    try:
+        if tls:
+            shown = hashlib.sha256(writer.get_extra_info("ssl_object").getpeercert(True)).hexdigest()
+            if known is not None and known.setdefault(server, shown) != shown:
+                raise Refused("the server shows another certificate than before")
+        payload = json.dumps({"tsudoi": 2, "name": name, "suites": suites, **more}).encode()
+        named = room.encode()
+        writer.write(bytes((len(named), operation, 0)) + len(payload).to_bytes(29, "big") + named + payload)
+        answer: Line = {}
+        while "session" not in answer:
+            head = await reader.readexactly(32)
+            answer = json.loads((await reader.readexactly(head[0] + int.from_bytes(head[3:], "big")))[head[0] :])
+            if answer.get("status"):
+                raise Refused(answer["message"], answer["status"])
+        keys = (bytes.fromhex(answer.get(key, "")) for key in ("up", "down", "check"))
+        return Session(bytes.fromhex(answer["session"]), answer["suite"], *keys, granted=answer)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+@dataclass
+class Said:
+    """A line of this client that is not known to be kept."""
+
+    text: str
+    after: int
+    kept: asyncio.Future[None]
+    tries: int = 0
+    again_at: float = 0.0
+    wait_s: float = 0.0
+
+
+@dataclass
+class Repeated:
+    """When to send a thing again."""
+
+    first_s: float
+    longest_s: float
+    at: float = 0.0
+    wait_s: float = field(default=0.0)
+
+    def begin(self, at: float) -> None:
+        self.at, self.wait_s = at, self.first_s
+
+    def due(self, now: float) -> bool:
+        if now < self.at:
+            return False
+        self.at, self.wait_s = now + self.wait_s, min(self.wait_s * 2, self.longest_s)
+        return True
+
+
+def nothing_lost(packet: bytes) -> bool:
+    return False
+
+
+class Client(asyncio.DatagramProtocol):
+    """A member: `events` are the room's entries in their order, exactly once, and what the server tells beside them."""
+
+    def __init__(
+        self,
+        session: Session,
+        server: Address,
+        lost: Callable[[bytes], bool] = nothing_lost,
+        quiet_s: tuple[float, float] = (20, 25),
+    ) -> None:
+        """`lost` decides for each packet, up and down, whether the network loses it; `quiet_s`: when to send a ping."""
+        self.session, self.server, self._lost, self._quiet = session, server, lost, quiet_s
+        granted = session.granted
+        self.name, self.epoch, self.offset = granted["name"], granted["epoch"], granted["offset"]
+        self.events: asyncio.Queue[Line] = asyncio.Queue()
+        self.ended = asyncio.Event()
+        self.resumed = asyncio.Event()
+        self.heard: list[Line] = []
+        self.dropped = 0
+        """Packets from the server that were not taken."""
+        self.wants = 0
+        self._transport: asyncio.DatagramTransport | None = None
+        self._beats: asyncio.Task[None] | None = None
+        self._run, self._count = bytes(6), 0
+        self._top, self._seen = 0, set[int]()
+        self._parts: dict[tuple[bytes, int], dict[int, bytes]] = {}
+        self._to, self._resumes, self._resumed_at = 0, set[int](), -1.0
+        self._cookie, self._resuming = b"", Repeated(0.25, 2.0)
+        self._held: dict[int, tuple[int, list[Line]]] = {}
+        self._last, self._hole = 0, Repeated(0.1, 1.0)
+        self._lines: dict[int, Said] = {}
+        self._number, self._after = 1, 0
+        self._pings: dict[int, tuple[float, asyncio.Future[Line]]] = {}
+        self._ping, self._leaving = Repeated(0.5, 2.0), Repeated(0.25, 2.0, float("inf"))
+        self._rtt, self._sent_at, self._asked_at = 0.1, 0.0, float("inf")
+        self._quiet_s = random.uniform(*self._quiet)
+
+    async def open(self) -> "Client":
+        self._resuming.begin(time.monotonic())
+        await self.move()
+        self._beats = asyncio.create_task(self._beat())
+        await asyncio.wait_for(self.resumed.wait(), 20)
+        return self
+
+    async def move(self) -> None:
+        """Go on from another port, and know nothing of it, as behind a NAT that has forgotten us."""
+        if self._transport is not None:
+            self._transport.close()
+        made = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, remote_addr=self.server)
+        self._transport = made[0]
+
+    async def close(self) -> None:
+        """End without leaving."""
+        if self._beats is not None:
+            self._beats.cancel()
+        if self._transport is not None:
+            self._transport.close()
+        await asyncio.sleep(0)
+
+    async def say(self, text: str) -> None:
+        """Return when the line is kept; raise Refused."""
+        number, self._number = self._number, self._number + 1
+        line = self._lines[number] = Said(text, number - 1, asyncio.get_running_loop().create_future())
+        if len(self._lines) == 1:
+            line.after = self._after
+        await line.kept
+
+    async def ping(self) -> Line:
+        """Return the pong."""
+        word = random.randrange(1, 2**31)
+        self._pings[word] = time.monotonic(), asyncio.get_running_loop().create_future()
+        self._ping.begin(0)
+        return await self._pings[word][1]
+
+    async def leave(self) -> None:
+        self._leaving.begin(0)
+        await self.ended.wait()
+
+    # What goes up
+
+    def send(self, *lines: Line, asks: bool = True, resumes: bool = False) -> None:
+        body = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines).encode()
+        room = LARGEST_PACKET - HEAD - TAG
+        pieces = [body]
+        if len(body) > room:
+            room -= 2
+            cut = [body[at : at + room] for at in range(0, len(body), room)]
+            pieces = [bytes((index, len(cut))) + piece for index, piece in enumerate(cut)]
+        for piece in pieces:
+            self._count += 1
+            if resumes:
+                self._resumes.add(self._count)
+            packet = self.session.pack(BODY if len(pieces) == 1 else PART, self._run, self._count, piece)
+            if self._transport is not None and not self._lost(packet):
+                self._transport.sendto(packet)
+        self._sent_at = time.monotonic()
+        if asks:
+            self._asked_at = min(self._asked_at, self._sent_at)
+
+    async def _beat(self) -> None:
+        while not self.ended.is_set():
+            now = time.monotonic()
+            if now - self._asked_at > 10 and self.resumed.is_set():
+                self._tell({"away": True})
+                self._begin_to_resume(now)
+            if not self.resumed.is_set():
+                if self._resuming.due(now):
+                    self._resume()
+            else:
+                self._speak(now)
+            await asyncio.sleep(TICK_S)
+
+    def _resume(self) -> None:
+        position = {"epoch": self.epoch, "offset": self.offset, "next": min(self._lines, default=self._number)}
+        self.send({"resume": {"cookie": self._cookie.hex(), **position}}, resumes=True)
+
+    def _begin_to_resume(self, now: float) -> None:
+        self.resumed.clear()
+        self._cookie, self._asked_at = b"", float("inf")
+        self._resuming.begin(now)
+
+    def _speak(self, now: float) -> None:
+        for number, line in list(self._lines.items())[:ON_THEIR_WAY]:
+            if now >= line.again_at:
+                numbered: Line = {"say": line.text, "number": number}
+                self.send(numbered if line.after == number - 1 else {**numbered, "after": line.after})
+                line.wait_s = line.wait_s * 1.5 if line.tries > 3 else min(max(0.1, 1.5 * self._rtt), 1.0)
+                line.tries += 1
+                line.again_at = now + min(line.wait_s, 2.0)
+            if line.tries == 0:
+                break  # refused for now: nothing behind it goes before it
+        missing = min(self._held, default=self._last)
+        if missing <= self.offset:
+            self._hole.begin(float("inf"))
+        elif self._hole.at == float("inf"):
+            self._hole.begin(now + 0.04)
+        elif self._hole.due(now):
+            self.wants += 1
+            self.send({"want": [self.offset, missing]})
+        if now - self._sent_at > self._quiet_s and not self._pings:
+            self._quiet_s = random.uniform(*self._quiet)
+            self._pings[0] = now, asyncio.get_running_loop().create_future()
+            self._ping.begin(0)
+        if self._pings and self._ping.due(now):
+            self.send(*({"ping": word} for word in self._pings))
+        if self._leaving.due(now):
+            self.send({"leave": True})
+
+    # What comes down
+
+    def error_received(self, exc: Exception) -> None:
+        """The server is down just now."""
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self._lost(data) or self.ended.is_set():
+            return
+        if len(data) < HEAD or data[0] != 0 or data[2:18] != self.session.id or not self._take(data):
+            self.dropped += 1
+
+    def _take(self, packet: bytes) -> bool:
+        kind, run, count = packet[1], packet[18:24], int.from_bytes(packet[24:30], "big")
+        now = time.monotonic()
+        if kind in (RETRY, GONE):
+            if not self.session.holds(packet):
+                return False
+            if kind == GONE:
+                if packet[18:30] != self._cookie:
+                    return False
+                self._end({"ended": "gone"})
+            elif not self.resumed.is_set() or now - self._resumed_at > 0.5:
+                self._begin_to_resume(now)
+                self._cookie = packet[18:30]
+            return True
+        if kind not in (BODY, PART) or (run == self._run and (count in self._seen or count <= self._top - WINDOW)):
+            return False
+        body = self.session.unpack(packet)
+        if body is None:
+            return False
+        if kind == PART:
+            body = self._join(run, count - body[0], body)
+            if body is None:
+                self._note(run, count)
+                return True
+        lines = [json.loads(line) for line in body.split(b"\n") if line]
+        if run != self._run and not any(self._is_answer(line) for line in lines):
+            return False
+        self._asked_at = float("inf")
+        self.heard += lines
+        for line in lines:
+            if self._is_answer(line):
+                self._accept(line["resumed"], run, now)
+        self._note(run, count)
+        self._obey(lines, now)
+        return True
+
+    def _note(self, run: bytes, count: int) -> None:
+        if run == self._run:
+            self._top = max(self._top, count)
+            self._seen = {seen for seen in self._seen if seen > self._top - WINDOW} | {count}
+
+    def _join(self, run: bytes, first: int, part: bytes) -> bytes | None:
+        """Return a body when its last part has come."""
+        parts = self._parts.setdefault((run, first), {})
+        parts[part[0]] = part[2:]
+        while len(self._parts) > 64:
+            del self._parts[next(iter(self._parts))]
+        if len(parts) < part[1]:
+            return None
+        del self._parts[run, first]
+        return b"".join(parts[index] for index in range(part[1]))
+
+    def _is_answer(self, line: Line) -> bool:
+        """Whether a line answers one of this client's `resume`s, later than the one that was answered before."""
+        return "resumed" in line and line["resumed"]["to"] > self._to and line["resumed"]["to"] in self._resumes
+
+    def _accept(self, answer: Line, run: bytes, now: float) -> None:
+        self._run, self._top, self._seen, self._parts = run, 0, set(), {}
+        self._to, self._resumed_at, self.name = answer["to"], now, answer["name"]
+        self._held.clear()
+        self._last = 0
+        self._place(answer)
+        self._keep(answer["said"])
+        for at, (number, line) in enumerate(self._lines.items()):
+            line.after = answer["said"] if at == 0 else number - 1
+            line.tries, line.again_at = 0, 0.0
+        self._after = answer["said"]
+        self._ping.begin(0)
+        self.resumed.set()
+
+    def _place(self, answer: Line) -> None:
+        """Be where the server begins; but a position that this client has reached meanwhile stays."""
+        if answer["epoch"] != self.epoch or answer["offset"] > self.offset:
+            self.epoch, self.offset = answer["epoch"], answer["offset"]
+        if answer["state"] != "complete":
+            self._tell({"state": answer["state"], "lost": answer.get("lost")})
+        self._deliver()
+
+    def _obey(self, lines: list[Line], now: float) -> None:
+        entries: list[Line] = []
+        for line in lines:
+            match line:
+                case {"after": int(after), "to": int(to)}:
+                    entries = []
+                    self._held[after] = max(self._held.get(after, (0, [])), (to, entries), key=lambda held: held[0])
+                case {"n": int()}:
+                    entries.append(line)
+                case {"resumed": {"to": 0}}:
+                    self._place(line["resumed"])
+                case {"kept": int(number)}:
+                    self._keep(number)
+                case {"refused": int(number)} if number in self._lines:
+                    self._refuse(number, line, now)
+                case {"pong": int(word)} if word in self._pings:
+                    asked, pong = self._pings.pop(word)
+                    self._rtt = now - asked
+                    pong.cancelled() or pong.set_result(line)
+                    self._last = line["last"] if line["epoch"] == self.epoch else 0
+                case {"ended": str()}:
+                    self._deliver()
+                    self._end(line)
+                case {"notice": str()}:
+                    self._tell(line)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        for after in sorted(self._held):
+            to, entries = self._held[after]
+            if after > self.offset:
+                break
+            del self._held[after]
+            for entry in entries:
+                if entry["n"] > self.offset:
+                    self._tell(entry)
+                    if entry.get("by") == self.session.granted["member"]:
+                        self._keep(entry.get("number", 0))
+            self.offset = max(self.offset, to)
+
+    def _keep(self, number: int) -> None:
+        self._after = max(self._after, number)
+        for kept in [kept for kept in self._lines if kept <= number]:
+            line = self._lines.pop(kept)
+            line.kept.done() or line.kept.set_result(None)
+
+    def _refuse(self, number: int, refusal: Line, now: float) -> None:
+        if refusal.get("again"):
+            self._lines[number].tries, self._lines[number].again_at = 0, now + 1.0
+            return
+        given_up = self._lines.pop(number)
+        given_up.kept.done() or given_up.kept.set_exception(Refused(refusal["text"]))
+        behind = [line for later, line in self._lines.items() if later > number]
+        for line in behind:
+            line.tries, line.again_at = 0, 0.0
+        if behind:
+            behind[0].after = given_up.after
+
+    def _tell(self, event: Line) -> None:
+        self.events.put_nowait(event)
+
+    def _end(self, event: Line) -> None:
+        self._tell(event)
+        self.ended.set()
+        for line in self._lines.values():
+            line.kept.done() or line.kept.set_exception(Refused(event["ended"]))
