@@ -1,113 +1,19 @@
-"""A client of version 2, written from PROTOCOL.md alone, with asyncio and the package `cryptography`.
-
-It imports nothing of the project: it stands for a program whose author has only the document.
-"""
+"""A client of version 2, written from PROTOCOL.md alone, with asyncio."""
 
 import asyncio
-import contextlib
-import hashlib
-import hmac
 import json
 import random
-import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from tests.second_client.session import BODY, GONE, HEAD, PART, RETRY, TAG, Address, Line, Refused, Session
 
-Address = tuple[str, int]
-Line = dict[str, Any]
-
-CREATE, JOIN = 1, 2
-BODY, PART, RETRY, GONE = 1, 2, 3, 4
-HEAD, TAG = 30, 16
-LARGEST_PACKET, LARGEST_BODY = 1200, 16_384
+LARGEST_PACKET = 1200
 WINDOW = 1024
 ON_THEIR_WAY = 32
 TICK_S = 0.01
-
-
-class Refused(Exception):
-    """The server's words: it does not grant the request, or does not say the line."""
-
-    def __init__(self, words: str, status: int = 0) -> None:
-        super().__init__(words)
-        self.status = status
-
-
-@dataclass
-class Session:
-    """What a handshake grants: the session's name and keys."""
-
-    id: bytes
-    suite: str
-    up: bytes
-    down: bytes
-    check: bytes
-    granted: Line
-
-    def pack(self, kind: int, run: bytes, count: int, inside: bytes, upwards: bool = True) -> bytes:
-        head = bytes((0, kind)) + self.id + run + count.to_bytes(6, "big")
-        cipher = self._cipher(self.up if upwards else self.down)
-        return head + (inside if cipher is None else cipher.encrypt(head[18:], inside, head))
-
-    def unpack(self, packet: bytes, upwards: bool = False) -> bytes | None:
-        cipher = self._cipher(self.up if upwards else self.down)
-        if cipher is None:
-            return packet[HEAD:]
-        try:
-            return cipher.decrypt(packet[18:HEAD], packet[HEAD:], packet[:HEAD])
-        except (InvalidTag, ValueError):
-            return None
-
-    def holds(self, packet: bytes) -> bool:
-        """Whether the check of a retry or gone is right."""
-        if self.suite == "plain":
-            return packet[HEAD:] == bytes(16)
-        return hmac.compare_digest(hmac.digest(self.check, packet[:HEAD], "sha256")[:16], packet[HEAD:])
-
-    def _cipher(self, key: bytes) -> AESGCM | ChaCha20Poly1305 | None:
-        return {"aes-128-gcm": AESGCM, "chacha20-poly1305": ChaCha20Poly1305}[self.suite](key) if key else None
-
-
-async def enter(
-    server: Address,
-    operation: int,
-    room: str,
-    name: str,
-    *,
-    suites: tuple[str, ...] = ("aes-128-gcm",),
-    tls: bool = True,
-    known: dict[Address, str] | None = None,
-    **more: Any,
-) -> Session:
-    """Create or join a room. `known` remembers the first certificate seen at each address."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection(*server, ssl=context if tls else None)
-    try:
-        if tls:
-            shown = hashlib.sha256(writer.get_extra_info("ssl_object").getpeercert(True)).hexdigest()
-            if known is not None and known.setdefault(server, shown) != shown:
-                raise Refused("the server shows another certificate than before")
-        payload = json.dumps({"tsudoi": 2, "name": name, "suites": suites, **more}).encode()
-        named = room.encode()
-        writer.write(bytes((len(named), operation, 0)) + len(payload).to_bytes(29, "big") + named + payload)
-        answer: Line = {}
-        while "session" not in answer:
-            head = await reader.readexactly(32)
-            answer = json.loads((await reader.readexactly(head[0] + int.from_bytes(head[3:], "big")))[head[0] :])
-            if answer.get("status"):
-                raise Refused(answer["message"], answer["status"])
-        keys = (bytes.fromhex(answer.get(key, "")) for key in ("up", "down", "check"))
-        return Session(bytes.fromhex(answer["session"]), answer["suite"], *keys, granted=answer)
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
 
 
 @dataclass
@@ -120,6 +26,10 @@ class Said:
     tries: int = 0
     again_at: float = 0.0
     wait_s: float = 0.0
+
+    def settle(self, refusal: str = "") -> None:
+        if not self.kept.done():  # its task may have been cancelled
+            self.kept.set_exception(Refused(refusal)) if refusal else self.kept.set_result(None)
 
 
 @dataclass
@@ -172,13 +82,13 @@ class Client(asyncio.DatagramProtocol):
         self._top, self._seen = 0, set[int]()
         self._parts: dict[tuple[bytes, int], dict[int, bytes]] = {}
         self._to, self._resumes, self._resumed_at = 0, set[int](), -1.0
-        self._cookie, self._resuming = b"", Repeated(0.25, 2.0)
+        self._cookie, self._cookies, self._resuming = b"", set[bytes](), Repeated(0.25, 2.0)
         self._held: dict[int, tuple[int, list[Line]]] = {}
         self._last, self._hole = 0, Repeated(0.1, 1.0)
         self._lines: dict[int, Said] = {}
         self._number, self._after = 1, 0
         self._pings: dict[int, tuple[float, asyncio.Future[Line]]] = {}
-        self._ping, self._leaving = Repeated(0.5, 2.0), Repeated(0.25, 2.0, float("inf"))
+        self._ping, self._leaving = Repeated(0.25, 2.0), Repeated(0.25, 2.0, float("inf"))
         self._rtt, self._sent_at, self._asked_at = 0.1, 0.0, float("inf")
         self._quiet_s = random.uniform(*self._quiet)
 
@@ -308,16 +218,7 @@ class Client(asyncio.DatagramProtocol):
         kind, run, count = packet[1], packet[18:24], int.from_bytes(packet[24:30], "big")
         now = time.monotonic()
         if kind in (RETRY, GONE):
-            if not self.session.holds(packet):
-                return False
-            if kind == GONE:
-                if packet[18:30] != self._cookie:
-                    return False
-                self._end({"ended": "gone"})
-            elif not self.resumed.is_set() or now - self._resumed_at > 0.5:
-                self._begin_to_resume(now)
-                self._cookie = packet[18:30]
-            return True
+            return self.session.holds(packet) and self._take_cookie(kind, packet[18:HEAD], now)
         if kind not in (BODY, PART) or (run == self._run and (count in self._seen or count <= self._top - WINDOW)):
             return False
         body = self.session.unpack(packet)
@@ -338,6 +239,19 @@ class Client(asyncio.DatagramProtocol):
                 self._accept(line["resumed"], run, now)
         self._note(run, count)
         self._obey(lines, now)
+        return True
+
+    def _take_cookie(self, kind: int, cookie: bytes, now: float) -> bool:
+        if kind == GONE:
+            if cookie != self._cookie:
+                return False
+            self._end({"ended": "gone"})
+        else:
+            if cookie in self._cookies or (self.resumed.is_set() and now - self._resumed_at < 0.5):
+                return False
+            self._cookies.add(cookie)
+            self._begin_to_resume(now)
+            self._cookie = cookie
         return True
 
     def _note(self, run: bytes, count: int) -> None:
@@ -400,7 +314,7 @@ class Client(asyncio.DatagramProtocol):
                 case {"pong": int(word)} if word in self._pings:
                     asked, pong = self._pings.pop(word)
                     self._rtt = now - asked
-                    pong.cancelled() or pong.set_result(line)
+                    pong.set_result(line)
                     self._last = line["last"] if line["epoch"] == self.epoch else 0
                 case {"ended": str()}:
                     self._deliver()
@@ -425,15 +339,14 @@ class Client(asyncio.DatagramProtocol):
     def _keep(self, number: int) -> None:
         self._after = max(self._after, number)
         for kept in [kept for kept in self._lines if kept <= number]:
-            line = self._lines.pop(kept)
-            line.kept.done() or line.kept.set_result(None)
+            self._lines.pop(kept).settle()
 
     def _refuse(self, number: int, refusal: Line, now: float) -> None:
         if refusal.get("again"):
             self._lines[number].tries, self._lines[number].again_at = 0, now + 1.0
             return
         given_up = self._lines.pop(number)
-        given_up.kept.done() or given_up.kept.set_exception(Refused(refusal["text"]))
+        given_up.settle(refusal["text"])
         behind = [line for later, line in self._lines.items() if later > number]
         for line in behind:
             line.tries, line.again_at = 0, 0.0
@@ -447,4 +360,4 @@ class Client(asyncio.DatagramProtocol):
         self._tell(event)
         self.ended.set()
         for line in self._lines.values():
-            line.kept.done() or line.kept.set_exception(Refused(event["ended"]))
+            line.settle(event["ended"])

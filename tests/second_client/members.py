@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.second_client.client import CREATE, JOIN, Client, Line, enter, nothing_lost
+from tests.second_client.client import Client, nothing_lost
+from tests.second_client.session import CREATE, JOIN, Line, enter
 from tests.support.services import Gateway
 
 PATIENCE_S = 30.0

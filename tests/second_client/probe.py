@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from tests.second_client.client import BODY, GONE, HEAD, PART, RETRY, Address, Line, Session
+from tests.second_client.session import BODY, GONE, HEAD, PART, RETRY, Address, Line, Session
 
 PATIENCE_S = 10.0
 
@@ -22,6 +22,7 @@ class Probe:
         self.socket.connect(server)
         self.run, self.count, self.cookie = bytes(6), 0, b""
         self.sent: list[bytes] = []
+        self.waiting: list[Line] = []
         self.parts: dict[int, dict[int, bytes]] = {}
 
     def __enter__(self) -> Self:
@@ -50,19 +51,22 @@ class Probe:
 
     def lines(self, quiet_s: float = 0.3) -> list[Line]:
         """Return all lines that come until it is quiet."""
-        lines: list[Line] = []
+        lines, self.waiting = self.waiting, []
         while (packet := self.packet(quiet_s)) is not None:
             lines += self.opened(packet)
         return lines
 
     def until(self, key: str) -> Line:
-        """Return the first line that has this key."""
+        """Return the next line that has this key; those before it are gone."""
         end = time.monotonic() + PATIENCE_S
-        while (packet := self.packet(max(0.0, end - time.monotonic()))) is not None:
-            for line in self.opened(packet):
-                if key in line:
+        while True:
+            while self.waiting:
+                if key in (line := self.waiting.pop(0)):
                     return line
-        raise AssertionError(f"no {key}")
+            packet = self.packet(max(0.0, end - time.monotonic()))
+            if packet is None:
+                raise AssertionError(f"no {key}")
+            self.waiting += self.opened(packet)
 
     def opened(self, packet: bytes) -> list[Line]:
         """Return the lines of a packet; a retry and a gone are lines here too."""

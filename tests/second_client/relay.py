@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tests.second_client.client import Address
+from tests.second_client.session import Address
 
 
 class Relay:

@@ -6,10 +6,10 @@ import random
 import pytest
 
 import tsudoi
-from tests.second_client.client import CREATE, JOIN, Address, Refused, enter
 from tests.second_client.conftest import NewRoom
 from tests.second_client.members import PATIENCE_S, created, event, joined, texts
 from tests.second_client.probe import Probe
+from tests.second_client.session import CREATE, JOIN, Address, Refused, enter
 from tests.support.services import Gateway, at
 
 SUITES = ("aes-128-gcm", "chacha20-poly1305", "plain")
@@ -144,6 +144,7 @@ def test_another_port_without_a_word(service: Gateway, new_room: NewRoom) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_the_server_is_killed_and_started_again(service: Gateway, new_room: NewRoom) -> None:
     async def run() -> None:
         room, known = new_room(), dict[Address, str]()
