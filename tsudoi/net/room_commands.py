@@ -204,14 +204,14 @@ class Commands(ABC):
         """Send a line and wait until the answer is complete, or the time is over."""
         self._waiting.append(waiting)
         try:
-            await self.say(line)
+            await self._say_command(line, waiting)
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._answer_timeout_s
             again_at = loop.time() + (self._ask_again_s or inf) if isinstance(waiting, PendingList) else inf
             while not waiting.over and not self.closed:
                 open_end = isinstance(waiting, PendingList) and waiting.has_begun and waiting.expected is None
                 if loop.time() >= again_at:
-                    await self.say(line)
+                    await self._say_command(line, waiting)
                     again_at = loop.time() + (self._ask_again_s or inf)
                 until = min(deadline, again_at)
                 left_s = min(QUIET_S, until - loop.time()) if open_end else until - loop.time()
@@ -224,6 +224,20 @@ class Commands(ABC):
                         return
         finally:
             self._waiting.remove(waiting)
+
+
+    async def _say_command(self, line: str, waiting: PendingCommand | PendingList) -> None:
+        """Send a line; in `tsudoi-2` that also waits for the server, but not for longer than for an answer."""
+        try:
+            async with asyncio.timeout(self._answer_timeout_s):
+                await self.say(line)
+        except TimeoutError:
+            pass
+        except errors.LineRefused as exc:
+            raise errors.CommandRefused(str(exc), "") from exc
+        except errors.NotInRoom:
+            if not waiting.over:  # A command may end the membership.
+                raise
 
 
 def _of_kind(pending: PendingList, kind: type[_R]) -> list[_R]:

@@ -1,0 +1,144 @@
+"""Run docs/minimal_client_2.py as a person does, and through a relay that loses a tenth of all datagrams."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from scenarios.process import Output
+from tests.integration.conftest import NewRoom
+from tests.support.legacy.wire import PATIENCE_S
+from tests.support.lossy_relay import LossyRelay
+from tests.support.services import Gateway
+
+PROGRAM = Path(__file__).resolve().parents[2] / "docs" / "minimal_client_2.py"
+
+
+class Person:
+    """The program with somebody who types at it."""
+
+    def __init__(self, server: str, command: str, room: str, name: str) -> None:
+        # -I and -S: the standard library is there, and nothing else.
+        python = [sys.executable, "-I", "-S", "-X", "utf8", str(PROGRAM)]
+        self._heard, self._complaints = Output(self._has_ended), Output(self._has_ended)
+        self._process = subprocess.Popen(
+            [*python, command, room, name, server],
+            stdin=subprocess.PIPE,
+            stdout=self._heard.fileno(),
+            stderr=self._complaints.fileno(),
+            encoding="utf-8",
+        )
+
+    def types(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def reads(self, line: str) -> None:
+        assert self._heard.wait_for(lambda text: text == line, PATIENCE_S), (line, self._heard.text, self.complaint)
+
+    @property
+    def lines(self) -> list[str]:
+        return self._heard.text.splitlines()
+
+    def presses_ctrl_d(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def ends(self) -> int:
+        return self._process.wait(PATIENCE_S)
+
+    @property
+    def complaint(self) -> str:
+        self._complaints.wait_for(lambda line: False, 0.1 if self._process.poll() is None else PATIENCE_S)
+        return self._complaints.text.rstrip("\n")
+
+    def _has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._heard.close()
+        self._complaints.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+Start = Callable[[str, str, str], Person]
+
+
+def _starts(gateway: Gateway, loss: float) -> Iterator[Start]:
+    tcp, udp = gateway.door("auto")
+    with ExitStack() as stack:
+        port = udp[1]
+        if loss:
+            port = stack.enter_context(LossyRelay(("127.0.0.1", udp[1]), loss, doubling=0.1, seed=1)).port
+
+        def run(command: str, room: str, name: str) -> Person:
+            person = Person(f"127.0.0.1:{tcp[1]}:{port}", command, room, name)
+            stack.callback(person.close)
+            return person
+
+        yield run
+
+
+@pytest.fixture
+def start(gateway: Gateway) -> Iterator[Start]:
+    """Runs the program: `start(command, room, name)`."""
+    yield from _starts(gateway, 0.0)
+
+
+@pytest.fixture
+def start_far_away(gateway: Gateway) -> Iterator[Start]:
+    """The same, behind a bad network."""
+    yield from _starts(gateway, 0.1)
+
+
+def test_it_has_fewer_than_150_lines() -> None:
+    assert len(PROGRAM.read_text(encoding="utf-8").splitlines()) < 150
+
+
+def test_two_of_them_chat(start: Start, new_room: NewRoom) -> None:
+    room = new_room("部屋")
+    alice = start("create", room, "アリス")
+    alice.reads(f"You are in {room}, アリス.")
+    bob = start("join", room, "bob")
+    bob.reads(f"You are in {room}, bob.")
+    bob.types("hello\nanybody here?")
+    alice.reads("bob: hello")
+    alice.reads("bob: anybody here?")
+    alice.types("お茶をどうぞ")
+    bob.reads("アリス: お茶をどうぞ")
+    bob.types("/who")
+    bob.reads("  | アリス (host), silent for 0 s")
+    bob.presses_ctrl_d()
+    assert bob.ends() == 0
+    assert not bob.complaint
+
+
+def test_each_line_comes_once_and_in_order_through_ten_percent_loss_both_ways(
+    start_far_away: Start, new_room: NewRoom
+) -> None:
+    room = new_room("far")
+    alice = start_far_away("create", room, "alice")
+    alice.reads(f"You are in {room}, alice.")
+    bob = start_far_away("join", room, "bob")
+    bob.reads(f"You are in {room}, bob.")
+    for number in range(60):
+        alice.types(f"a{number}")
+        bob.types(f"b{number}")
+    alice.reads("bob: b59")
+    bob.reads("alice: a59")
+    assert [line for line in bob.lines if line.startswith("alice: ")] == [f"alice: a{number}" for number in range(60)]
+    assert [line for line in alice.lines if line.startswith("bob: ")] == [f"bob: b{number}" for number in range(60)]
+    assert not alice.complaint + bob.complaint
+
+
+def test_a_refusal_is_told(start: Start, new_room: NewRoom) -> None:
+    bob = start("join", new_room("nowhere"), "bob")
+    assert bob.ends() == 1
+    assert bob.complaint == "Refused: Room does not exist"
