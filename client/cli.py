@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -81,7 +81,8 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--tls",
             is_flag=True,
             envvar="TSUDOI_SERVER_TLS",
-            help="`HOST:TCP` speaks TLS, and must have a certificate for `HOST`. Messages go by UDP, in clear text.",
+            help="`HOST:TCP` is a port for TLS alone, and must have a certificate for `HOST`; without `--tls`, the "
+            "first certificate that a server shows is remembered. Only in `tsudoi-2` are messages encrypted too.",
         ),
         _option(
             "--tls-ca",
@@ -105,6 +106,14 @@ def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="DIALECT",
             help="The dialect to speak; the server must listen for it: "
             f"{', '.join(f'`{name}`' for name in ALL_DIALECTS)}.",
+        ),
+        _option(
+            "--security",
+            type=click.Choice(["sealed", "plain"]),
+            default="sealed",
+            envvar="TSUDOI_SECURITY",
+            help="In `tsudoi-2`: whether messages are encrypted (`sealed`), or can be read and forged on their way. A "
+            "server takes `plain` from its own machine, or where its operator allows it.",
         ),
     )
 
@@ -204,6 +213,7 @@ def _chat(
     language: Language | None,
     server: Server,
     dialect: str,
+    security: Literal["sealed", "plain"],
 ) -> None:
     in_terminal = sys.stdin.isatty() and sys.stdout.isatty()
     on_screen = in_terminal and not plain and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", "")
@@ -232,7 +242,8 @@ def _chat(
             dialect=dialect,
             password=password or None,
             signed_token=signed_token or None,
-            settings=Settings(language=speaks),
+            # On pipes, lines that are not kept are waited for before the room is left.
+            settings=Settings(language=speaks, security=security, flush_s=5.0 if in_terminal else 0.5),
         )
 
     async def chat() -> int:
@@ -287,9 +298,9 @@ def _has_terminal() -> bool:
 
 @main.command("rooms")
 @_server_options
-def rooms_command(server: Server, dialect: str) -> None:
+def rooms_command(server: Server, dialect: str, security: Literal["sealed", "plain"]) -> None:
     """List the server's rooms; on pipes, one name a line."""
-    names = run_until_signal(rooms(server=server, dialect=dialect))
+    names = run_until_signal(rooms(server=server, dialect=dialect, settings=Settings(security=security)))
     if not sys.stdout.isatty():
         for name in names:
             click.echo(name)

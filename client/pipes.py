@@ -3,10 +3,22 @@
 import asyncio
 import os
 import threading
+from collections import deque
 from concurrent.futures import CancelledError
 from typing import TextIO
 
-from tsudoi import ChatClient, Event, InvalidText, Kicked, NotInRoom, RoomClosed, ServerAway, TimedOut
+from tsudoi import (
+    ChatClient,
+    Event,
+    InvalidText,
+    Kicked,
+    Line,
+    LineRefused,
+    NotInRoom,
+    RoomClosed,
+    ServerAway,
+    TimedOut,
+)
 from tsudoi.event_lines import is_speech, notice_line, one_line, speech_line
 from tsudoi.ops import standard_streams
 from tsudoi.ops.threaded_output import ThreadedOutput
@@ -18,6 +30,12 @@ from .state.event_words import ending, notice
 
 LINE_LIMIT = 1 << 20
 """Bytes; a longer line is split there, so that input without line feeds takes no memory without a bound."""
+WAITING = 200
+"""Lines that may wait to be kept before more of the input is read."""
+PATIENCE_S = 5.0
+"""How long the input's last lines are waited for when none of them is kept meanwhile."""
+NAMED = 10
+"""Lines that are named when they are not kept; more are counted."""
 
 
 async def chat_by_lines(
@@ -36,7 +54,7 @@ async def chat_by_lines(
     other.
 
     Returns:
-        whether all lines were sent.
+        whether all lines were sent; in `tsudoi-2`, whether all are kept.
 
     Raises:
         OSError: `messages` can not be written.
@@ -91,45 +109,85 @@ async def _receive(room: ChatClient, printer: _Printer, language: Language) -> N
         if is_speech(event):
             await printer.print_message(speech_line(event))
         else:
-            printer.print_notice(_notice(event, room.room, language))
+            printer.print_notice(_notice(event, room, language))
 
 
-def _notice(event: Event, room: str, language: Language) -> str:
+def _notice(event: Event, room: ChatClient, language: Language) -> str:
     if language == "en":
         return notice_line(event)  # programs may read it
     match event:
         case RoomClosed() | TimedOut() | Kicked():
-            return ending(event, room, language)
+            return ending(event, room.room, language)
         case ServerAway():
-            return words.AWAY_NOW.text(language)
+            return (words.AWAY_WAITS if room.has_receipts else words.AWAY_NOW).text(language)
     return one_line(notice(event, language))
 
 
 async def _send(room: ChatClient, source: int, printer: _Printer, commands: bool, language: Language) -> bool:
     lines: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
     _start_reading(source, lines)
-    all_sent = True
+    sender = _Sender(room, printer, language)
     while line := await lines.get():
         text = line.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace")
-        all_sent &= await _send_line(room, text if commands else room.as_text(text), printer, language)
-    return all_sent
+        await sender.send(text if commands else room.as_text(text))
+    await sender.finish()
+    return sender.all_said
 
 
-async def _send_line(room: ChatClient, line: str, printer: _Printer, language: Language) -> bool:
-    try:
-        for piece in room.pieces(line):
-            await room.say(piece)
-    except NotInRoom:
-        return False
-    except InvalidText as exc:
-        said = (
-            f"not said: {exc}"
-            if language == "en"
-            else words.NOT_SAID.text(language, why=explain_text(room, line, exc, language))
-        )
-        printer.print_notice(said)
-        return False
-    return True
+class _Sender:
+    """Says lines in order; where the server tells which are kept, waits for that at the end."""
+
+    def __init__(self, room: ChatClient, printer: _Printer, language: Language) -> None:
+        self.all_said = True
+        self._room, self._printer, self._language = room, printer, language
+        self._lines: deque[Line] = deque()
+
+    async def send(self, text: str) -> None:
+        """Say a line, in as many messages as it needs."""
+        room = self._room
+        try:
+            for piece in room.pieces(text):
+                if not room.has_receipts:
+                    await room.say(piece)
+                    continue
+                while len(self._lines) >= WAITING:
+                    await self._settle(self._lines.popleft())
+                self._lines.append(room.post(piece))
+        except NotInRoom:
+            self.all_said = False
+        except InvalidText as exc:
+            why = str(exc) if self._language == "en" else explain_text(room, text, exc, self._language)
+            self._complain(why)
+
+    async def finish(self) -> None:
+        """Wait for the lines that are not kept yet, as long as some are kept from time to time; name the others."""
+        while self._lines:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._settle(self._lines[0])
+            except TimeoutError:
+                break
+            self._lines.popleft()
+        for line in list(self._lines)[:NAMED]:
+            self._printer.print_notice(words.NOT_KEPT.text(self._language, text=one_line(line.text)))
+        if len(self._lines) > NAMED:
+            more = len(self._lines) - NAMED
+            self._printer.print_notice(words.NOT_KEPT_MORE.text(self._language, count=more))
+        self.all_said &= not self._lines
+
+    async def _settle(self, line: Line) -> None:
+        try:
+            await line.kept()
+        except LineRefused as exc:
+            self._complain(str(exc))
+        except NotInRoom:
+            self._printer.print_notice(words.NOT_KEPT.text(self._language, text=one_line(line.text)))
+            self.all_said = False
+
+    def _complain(self, why: str) -> None:
+        self.all_said = False
+        said = f"not said: {why}" if self._language == "en" else words.NOT_SAID.text(self._language, why=why)
+        self._printer.print_notice(said)
 
 
 def _start_reading(source: int, lines: asyncio.Queue[bytes]) -> None:

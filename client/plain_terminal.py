@@ -14,7 +14,7 @@ from tsudoi.protocol.client.notices import action_line
 from tsudoi.protocol.client.words import Language
 
 from . import words
-from .error_words import explain_text
+from .error_words import explain, explain_text
 from .history import open_history
 from .plain_screen import Screen
 from .state.event_words import ending, notice
@@ -55,7 +55,7 @@ async def _receive(room: tsudoi.ChatClient, screen: Screen, language: Language) 
         if room.dropped > dropped:
             _tell(words.LOST_EVENTS.text(language, count=room.dropped - dropped))
             dropped = room.dropped
-        _show(event, room.room, language)
+        _show(event, room, language)
 
 
 async def _type(room: tsudoi.ChatClient, session: PromptSession[str], language: Language) -> None:
@@ -80,14 +80,40 @@ async def _type(room: tsudoi.ChatClient, session: PromptSession[str], language: 
 async def _say(room: tsudoi.ChatClient, line: str, language: Language) -> None:
     try:
         for piece in room.pieces(line):
-            await room.say(piece)
+            if room.has_receipts:
+                # Typing goes on meanwhile, also while the server is away.
+                _watch(room.post(piece), language)
+            else:
+                await room.say(piece)
+    except tsudoi.TooManyLines as exc:
+        _tell(words.NOT_SAID.text(language, why=explain(exc, room.room, str(room.server), language)))
     except tsudoi.InvalidText as exc:
         _tell(words.NOT_SAID.text(language, why=explain_text(room, line, exc, language)))
     except tsudoi.NotInRoom:
         return
 
 
-def _show(event: tsudoi.Event, room: str, language: Language) -> None:
+_watching: set[asyncio.Task[None]] = set()
+"""Held here: asyncio does not hold them."""
+
+
+def _watch(line: tsudoi.Line, language: Language) -> None:
+    """Tell the user if the server refuses a line."""
+
+    async def wait() -> None:
+        try:
+            await line.kept()
+        except tsudoi.LineRefused as exc:
+            _tell(words.NOT_SAID.text(language, why=str(exc)))
+        except tsudoi.NotInRoom:
+            _tell(words.NOT_KEPT.text(language, text=line.text))
+
+    task = asyncio.create_task(wait())
+    _watching.add(task)
+    task.add_done_callback(_watching.discard)
+
+
+def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> None:
     match event:
         case tsudoi.Emote():
             _print(action_line(_name(event.sender), event.text))
@@ -98,9 +124,9 @@ def _show(event: tsudoi.Event, room: str, language: Language) -> None:
         case tsudoi.Announced():
             _print(notice(event, language), _LOUD)
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
-            _tell(ending(event, room, language))
+            _tell(ending(event, room.room, language))
         case tsudoi.ServerAway():
-            _tell(words.AWAY_NOW.text(language))
+            _tell((words.AWAY_WAITS if room.has_receipts else words.AWAY_NOW).text(language))
         case tsudoi.Listed():
             # Each line is a row of a table, whose head may have come in another datagram.
             for line in notice(event, language).split("\n"):

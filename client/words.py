@@ -108,6 +108,11 @@ AWAY_LOSSY = Words(
 AWAY_NOW = Words(
     "The server does not answer; what you say may be lost.", "サーバーが応答しません。発言は届かないことがあります。"
 )
+AWAY_WAITS = Words(
+    "The server does not answer; what you say waits.", "サーバーが応答しません。発言は送信待ちになります。"
+)
+NOT_KEPT = Words("not kept: {text}", "未確定のままです: {text}")
+NOT_KEPT_MORE = Words("not kept: {count} lines more", "未確定のままです: ほかに {count} 行")
 BACK = Words("The server is back. Nothing was missed.", "サーバーに再接続しました。抜けた発言はありません。")
 BACK_LOST = Words(
     "The server is back. {count} messages are gone.", "サーバーに再接続しました。{count} 件の発言が失われました。"

@@ -59,6 +59,13 @@ def notice(event: tsudoi.Event, language: Language) -> str:
             return _answer(event, japanese)
         case tsudoi.Listed():
             return listed(event, language)
+        case tsudoi.Gap(first, last):
+            return words.GAP.text(language, count=last - first + 1)
+        case tsudoi.Reset():
+            return words.RESET.text(language)
+        case tsudoi.ServerBack(missed):
+            said = {0: words.BACK, None: words.BACK_UNKNOWN}.get(missed, words.BACK_LOST)
+            return said.text(language, count=missed)
         case _:
             return str(getattr(event, "text", ""))
 

@@ -92,12 +92,12 @@ def test_settings_come_from_the_environment_too() -> None:
 def test_rooms_are_one_a_line_on_pipes() -> None:
     with Served(TSUDOI) as served:
         server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
-        assert run("rooms", "--server", server) == (0, "", "")
+        assert run("rooms", "--server", server, "--dialect", "tsudoi") == (0, "", "")
         creator = client("create", "部屋 1", served.fake, "--linger", "5")
         try:
             while not served.fake.rooms:
                 assert creator.poll() is None
-            assert run("rooms", "--server", server) == (0, "部屋 1\n", "")
+            assert run("rooms", "--server", server, "--dialect", "tsudoi") == (0, "部屋 1\n", "")
         finally:
             creator.kill()
             creator.communicate()

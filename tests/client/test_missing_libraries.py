@@ -62,11 +62,17 @@ def test_a_command_without_its_library_is_one_line(missing: str, words: tuple[st
 
 def test_a_chat_on_a_pipe_needs_none_of_them() -> None:
     with Served(TSUDOI) as server:
-        ended = run(
-            LIBRARIES, "create", "den", "--name", "alice", "--server", str(server.fake.address), "--linger", "0"
-        )
+        where = ("--server", str(server.fake.address), "--linger", "0")
+        ended = run(LIBRARIES, "create", "den", "--name", "alice", *where, "--dialect", "tsudoi")
         assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr
         assert list(server.fake.rooms) == ["den"]
+
+
+def test_sealed_messages_without_their_library_are_one_line() -> None:
+    ended = run(LIBRARIES, "create", "den", "--name", "alice", "--server", "127.0.0.1:1:1")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("client: the library cryptography is not installed")
+    assert ended.stderr.endswith("pip install cryptography\n")
 
 
 def test_a_terminal_without_its_library_is_one_line_and_enters_no_room() -> None:

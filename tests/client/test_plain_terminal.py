@@ -234,7 +234,9 @@ def test_a_password_is_asked_for_and_not_shown(tmp_path: Path) -> None:
 def test_rooms_are_a_table(tmp_path: Path) -> None:
     with chatting(TSUDOI, tmp_path, "--name", "alice") as (_, fake, terminal):
         terminal.wait_for_prompt("alice")
-        table = Terminal(["rooms", "--server", f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"], tmp_path)
+        table = Terminal(
+            ["rooms", "--dialect", "tsudoi", "--server", f"127.0.0.1:{fake.address.tcp}:{fake.address.udp}"], tmp_path
+        )
         try:
             assert table.wait() == 0
             assert "1 room at 127.0.0.1" in table.shown

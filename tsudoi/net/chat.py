@@ -77,6 +77,16 @@ class ChatClient(Commands):
                 yield event
 
     @property
+    def waiting(self) -> int:
+        """How many lines are neither kept nor refused, in `tsudoi-2`."""
+        return 0
+
+    @property
+    def has_receipts(self) -> bool:
+        """Whether the server tells which lines are kept, so that `post` works: in `tsudoi-2`."""
+        return False
+
+    @property
     def text_limit(self) -> int:
         """The largest size, in bytes, of a message that `say` accepts: no member's dialect needs to cut it.
 

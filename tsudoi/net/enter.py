@@ -27,7 +27,7 @@ from tsudoi.settings import Settings
 TSUDOI_2 = replace(TSUDOI, name="tsudoi-2")
 """The dialect of version 2, as far as its texts go."""
 ALL_DIALECTS = {TSUDOI_2.name: TSUDOI_2, **DIALECTS}
-DEFAULT_DIALECT = TSUDOI.name
+DEFAULT_DIALECT = TSUDOI_2.name
 DEFAULT_SERVER = Server()
 DEFAULT_SETTINGS = Settings()
 
@@ -47,7 +47,7 @@ async def create(
     Args:
         room: its name.
         name: yours; may be left out if a signed token has it.
-        dialect: the dialect to speak. `tsudoi-2` is version 2 of the protocol: messages are encrypted, and come in
+        dialect: the dialect to speak. The default is version 2 of the protocol: messages are encrypted, and come in
             order, exactly once. All others are for servers, and for tests of servers, that do not speak it.
         password: the room's.
         signed_token: a token with your name, signed by a website that the server trusts; replaces the name.
@@ -151,7 +151,7 @@ async def _enter_sealed(
     operation: Operation, room: str, name: str, server: Server, password: str | None, settings: Settings
 ) -> ChatClient:
     is_sealed = settings.security == "sealed"
-    if is_sealed and importlib.util.find_spec("cryptography") is None:
+    if is_sealed and not _has_cryptography():
         raise errors.ClientError(
             "the library cryptography is not installed, and sealed messages need it: pip install cryptography"
         )
@@ -165,6 +165,13 @@ async def _enter_sealed(
     chat = SealedChat(TSUDOI_2, room, enter.result, addresses, server, settings)
     await chat.open()
     return chat
+
+
+def _has_cryptography() -> bool:
+    try:
+        return importlib.util.find_spec("cryptography") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _way(dialect: Dialect, settings: Settings) -> Callable[[Server, Settings], AbstractAsyncContextManager[Line]]:

@@ -225,7 +225,6 @@ class Commands(ABC):
         finally:
             self._waiting.remove(waiting)
 
-
     async def _say_command(self, line: str, waiting: PendingCommand | PendingList) -> None:
         """Send a line; in `tsudoi-2` that also waits for the server, but not for longer than for an answer."""
         try:

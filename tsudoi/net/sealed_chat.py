@@ -103,8 +103,13 @@ class SealedChat(ChatClient):
 
     @property
     def waiting(self) -> int:
-        """How many lines are neither kept nor refused."""
+        """See `ChatClient`."""
         return len(self._lines)
+
+    @property
+    def has_receipts(self) -> bool:
+        """See `ChatClient`."""
+        return True
 
     # --- the core ---
 
