@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         TopicChanged,
         Unmuted,
     )
+    from tsudoi.net.bot import Bot, Call
     from tsudoi.net.chat import ChatClient
     from tsudoi.net.enter import create, join, rooms
     from tsudoi.net.line import Line
@@ -74,7 +75,9 @@ __all__ = [
     "Announced",
     "Answered",
     "BadRequest",
+    "Bot",
     "Busy",
+    "Call",
     "ChatClient",
     "ClientError",
     "CommandHelp",
@@ -128,7 +131,7 @@ __all__ = [
     "rooms",
 ]
 
-_MODULES = ("errors", "events", "server_address", "settings", "net.chat", "net.enter", "net.line")
+_MODULES = ("errors", "events", "server_address", "settings", "net.chat", "net.enter", "net.line", "net.bot")
 """Where these names are."""
 
 

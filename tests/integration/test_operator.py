@@ -54,13 +54,15 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
         host, tcp = gateway.door("tsudoi").tcp
         server = Server(host, tcp, gateway.udp[1])
         with pytest.raises(tsudoi.WrongPassword, match="a token is needed"):
-            await tsudoi.create("den", name="eve", server=server)
+            await tsudoi.create("den", name="eve", server=server, dialect="tsudoi")
         hers = a_token("アリス", create=True)
-        async with await tsudoi.create("den", signed_token=hers, server=server) as alice:
+        async with await tsudoi.create("den", signed_token=hers, server=server, dialect="tsudoi") as alice:
             assert alice.name == "アリス"
             # The oldest kind of client has one place for it: the name.
             bobs = await tsudoi.join("den", signed_token=a_token("bob"), server=classic(gateway), dialect="classic")
-            carol = await tsudoi.join("den", name="x", password=a_token("carol", moderator=True), server=server)
+            carol = await tsudoi.join(
+                "den", name="x", password=a_token("carol", moderator=True), server=server, dialect="tsudoi"
+            )
             await carol.set_topic("お茶")
             assert [person.name for person in await alice.who()] == ["アリス", "bob", "carol"]
             rooms = await asyncio.to_thread(listed, store, "rooms")
@@ -72,7 +74,7 @@ def test_a_website_lets_people_in_and_an_operator_keeps_order(tmp_path: Path) ->
             assert (gone.name, gone.reason, gone.why) == ("carol", "operator", "enough")
             assert (await asyncio.to_thread(operate, store, "ban", "bob"))[0] == 0
             with pytest.raises(tsudoi.BadRequest, match="you are banned from this server"):
-                await tsudoi.join("den", signed_token=a_token("bob"), server=server)
+                await tsudoi.join("den", signed_token=a_token("bob"), server=server, dialect="tsudoi")
             await bobs.vanish()
             assert (await asyncio.to_thread(operate, store, "close", "den"))[0] == 0
             await until_heard(alice, tsudoi.RoomClosed)

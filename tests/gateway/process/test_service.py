@@ -104,8 +104,8 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
     async def scenario() -> None:
         async with (
             running(where) as both,
-            await tsudoi.create("den", name="alice", server=both.server) as alice,
-            await tsudoi.join("den", name="bob", server=both.server) as bob,
+            await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
+            await tsudoi.join("den", name="bob", server=both.server, dialect="tsudoi") as bob,
         ):
             await alice.say("hello")
             async with asyncio.timeout(PATIENCE_S):
@@ -129,7 +129,10 @@ def test_what_one_says_the_other_hears_and_both_are_counted(where: str) -> None:
 
 def test_what_was_taken_before_it_stops_is_in_the_log_and_the_broker_knows_that_it_has_gone(where: str) -> None:
     async def scenario() -> None:
-        async with running(where) as both, await tsudoi.create("den", name="alice", server=both.server) as alice:
+        async with (
+            running(where) as both,
+            await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
+        ):
             counters = both.service.counters
             texts = [f"text {number}" for number in range(200)]
             for text in texts:
@@ -148,7 +151,7 @@ def test_a_broker_that_is_gone_does_not_hold_the_end_up(tmp_path: Path) -> None:
     async def scenario() -> None:
         both = Both(f"{IPC}{tmp_path}/b")
         await both.start()
-        async with await tsudoi.create("den", name="alice", server=both.server) as alice:
+        async with await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice:
             both.broker.stop()
             for _ in range(10):
                 await alice.say("to nobody")
@@ -206,7 +209,10 @@ def test_a_fault_of_ours_while_datagrams_wait_does_not_end_the_reading(
     async def scenario() -> None:
         faults: list[object] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
-        async with running(where) as both, await tsudoi.create("den", name="alice", server=both.server) as alice:
+        async with (
+            running(where) as both,
+            await tsudoi.create("den", name="alice", server=both.server, dialect="tsudoi") as alice,
+        ):
             core, service = both.service.core, both.service
             take = core.handle_datagrams
 

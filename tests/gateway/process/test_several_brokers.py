@@ -93,9 +93,9 @@ class Town:
             assert shard is not None
             rooms.setdefault(shard, f"room {number}")
         for name in rooms.values():
-            speaker = await tsudoi.create(name, name="alice", server=servers[0])
+            speaker = await tsudoi.create(name, name="alice", server=servers[0], dialect="tsudoi")
             await self.stack.enter_async_context(speaker)
-            listener = await tsudoi.join(name, name="bob", server=servers[1])
+            listener = await tsudoi.join(name, name="bob", server=servers[1], dialect="tsudoi")
             await self.stack.enter_async_context(listener)
             self.talks.append(Talk(name, speaker, listener))
         for talk in self.talks:

@@ -39,7 +39,9 @@ def test_it_is_one_process_to_which_operators_connect(tmp_path: Path) -> None:
     async def scenario() -> None:
         with Gateway(data=tmp_path, doors=["auto"]) as gateway:
             assert children(gateway.pid) == ""
-            async with await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS) as alice:
+            async with await tsudoi.create(
+                "den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"
+            ) as alice:
                 done = await asyncio.to_thread(admin, tmp_path, "announce", "from above")
                 assert done.returncode == 0, done.stderr
                 async with asyncio.timeout(PATIENCE_S):
@@ -54,8 +56,8 @@ def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
     async def scenario() -> None:
         with Gateway("--history", "200", data=tmp_path, doors=["auto"], steady=True) as gateway:
             server = at(gateway)
-            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS)
-            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS)
+            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
+            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
             before = [f"before {number}" for number in range(50)]
             for text in before:
                 await alice.say(text)
@@ -65,7 +67,9 @@ def test_killed_and_started_again_it_is_whole(tmp_path: Path) -> None:
             # They go on with the tokens that they have.
             await alice.say("after it")
             assert await hear(bob, "after it") == ["after it"]
-            async with await tsudoi.join("den", name="carol", server=server, settings=SETTINGS) as carol:
+            async with await tsudoi.join(
+                "den", name="carol", server=server, settings=SETTINGS, dialect="tsudoi"
+            ) as carol:
                 await alice.say("hello carol")
                 heard = await hear(carol, "hello carol")
                 assert heard == [*before, "after it", "hello carol"]
@@ -89,7 +93,9 @@ def test_a_second_start_on_the_same_data_fails_in_one_line_and_does_not_hurt_the
             )
             assert (done.returncode, done.stdout) == (2, "")
             assert done.stderr == f"gateway: another broker has the store {tmp_path}/tsudoi.sqlite open\n"
-            async with await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS):
+            async with await tsudoi.create(
+                "den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi"
+            ):
                 assert (await asyncio.to_thread(admin, tmp_path, "rooms")).stdout.count("den") == 1
 
     asyncio.run(scenario())
@@ -114,8 +120,8 @@ def test_a_mistake_in_the_brokers_table_is_one_line(tmp_path: Path, setting: str
 def test_what_was_taken_before_it_stops_is_in_the_store(tmp_path: Path) -> None:
     async def scenario() -> None:
         with Gateway(data=tmp_path, doors=["auto"]) as gateway:
-            alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS)
-            bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS)
+            alice = await tsudoi.create("den", name="alice", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
+            bob = await tsudoi.join("den", name="bob", server=at(gateway), settings=SETTINGS, dialect="tsudoi")
             texts = [f"text {number}" for number in range(100)]
             for text in texts:
                 await alice.say(text)
@@ -167,7 +173,7 @@ def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest
         (listener,) = await service.start()
         server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
         monkeypatch.setattr(SqliteStore, "commit", fail)
-        joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server))
+        joining = asyncio.create_task(tsudoi.create("den", name="alice", server=server, dialect="tsudoi"))
         async with asyncio.timeout(PATIENCE_S):
             await failed.wait()
         joining.cancel()

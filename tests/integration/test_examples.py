@@ -1,0 +1,137 @@
+"""Run the programs in examples/ as a user does, with a real service."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+import tsudoi
+from tests.integration.conftest import NewRoom
+from tests.support.services import Gateway
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def server(gateway: Gateway) -> tsudoi.Server:
+    tcp, udp = gateway.door("auto")
+    return tsudoi.Server(tcp[0], tcp[1], udp[1])
+
+
+def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "examples" / program), *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(3 * PATIENCE_S):
+            await story()
+
+    asyncio.run(limited())
+
+
+async def see(chat: tsudoi.ChatClient, members: int, process: subprocess.Popen[str]) -> None:
+    """Wait until a room has so many members."""
+    async with asyncio.timeout(PATIENCE_S):
+        while len(await chat.who()) != members:
+            assert members == 1 or process.poll() is None, process.communicate()
+            await asyncio.sleep(0.5)  # commands have a rate
+
+
+async def hear(chat: tsudoi.ChatClient, *texts: str) -> None:
+    """Wait for messages with these texts, in this order, among others."""
+    wanted = list(texts)
+    async with asyncio.timeout(PATIENCE_S):
+        async for event in chat.messages():
+            if event.text == wanted[0] and not wanted[1:]:
+                return
+            wanted = wanted[event.text == wanted[0] :]
+
+
+def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
+    room = new_room("echo")
+
+    async def story() -> None:
+        async with await tsudoi.create(room, name="alice", server=server) as alice:
+            bot = start("echo_bot.py", room, str(server))
+            try:
+                await see(alice, 2, bot)
+                await alice.say("こんにちは")
+                await hear(alice, "alice says: こんにちは")
+                await alice.say("!roll 1")
+                await hear(alice, "alice rolls 1.")
+                await alice.say("!help")
+                await hear(alice, "!roll  Roll a die of 6 sides, or of as many as you say.")
+                await alice.close_room()
+                out, err = await asyncio.to_thread(bot.communicate, timeout=PATIENCE_S)
+                assert (bot.returncode, out, err) == (0, "", "")
+            finally:
+                bot.kill()
+                bot.communicate()
+
+    run(story)
+
+
+def test_a_bot_that_is_refused_says_why_in_one_line(server: tsudoi.Server, new_room: NewRoom) -> None:
+    bot = start("echo_bot.py", new_room("nowhere"), str(server))
+    out, err = bot.communicate(timeout=PATIENCE_S)
+    assert (bot.returncode, out) == (1, "")
+    assert err.startswith("echo_bot: there is no room called nowhere")
+    assert err.count("\n") == 1
+
+
+def test_ctrl_c_ends_a_bot(server: tsudoi.Server, new_room: NewRoom) -> None:
+    room = new_room("ended")
+
+    async def story() -> None:
+        async with await tsudoi.create(room, name="alice", server=server) as alice:
+            bot = start("echo_bot.py", room, str(server))
+            await see(alice, 2, bot)
+            bot.send_signal(signal.SIGINT)
+            _, err = await asyncio.to_thread(bot.communicate, timeout=PATIENCE_S)
+            assert (bot.returncode, err) == (0, "")
+            await see(alice, 1, bot)
+
+    run(story)
+
+
+def test_the_bridge_carries_lines_in_order_and_says_whether_all_are_kept(
+    server: tsudoi.Server, new_room: NewRoom
+) -> None:
+    room = new_room("log")
+
+    async def story() -> None:
+        async with await tsudoi.create(room, name="alice", server=server) as alice:
+            bridge = start("pipe_bridge.py", room, "logger", str(server))
+            lines = [f"line {number}" for number in range(50)]
+            hearing = asyncio.create_task(hear(alice, *lines, "/last"))
+            await see(alice, 2, bridge)
+            await alice.say("ready")
+            given = "\n".join([*lines, "/last", "x" * 9_000]) + "\n"
+            out, err = await asyncio.to_thread(bridge.communicate, given, timeout=PATIENCE_S)
+            assert (bridge.returncode, out, err) == (0, "alice: ready\n", "")
+            await hearing
+
+    run(story)
+
+
+def test_a_bridge_without_a_room_says_so(server: tsudoi.Server, new_room: NewRoom) -> None:
+    bridge = start("pipe_bridge.py", new_room("nowhere"), "logger", str(server))
+    _, err = bridge.communicate("hello\n", timeout=PATIENCE_S)
+    assert bridge.returncode == 1
+    assert err.startswith("pipe_bridge: there is no room called")
+    assert err.count("\n") == 1

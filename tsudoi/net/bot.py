@@ -1,0 +1,174 @@
+"""Bots: functions that answer commands and events of a room, and a member that joins again when it must."""
+
+import asyncio
+import inspect
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
+
+from tsudoi import errors
+from tsudoi.events import Event, Kicked, Message, RoomClosed, TimedOut
+from tsudoi.net.chat import ChatClient
+from tsudoi.net.enter import DEFAULT_SERVER, DEFAULT_SETTINGS, create, join
+from tsudoi.server_address import Server
+from tsudoi.settings import Settings
+
+logger = logging.getLogger("tsudoi.bot")
+
+FIRST_PAUSE_S, LAST_PAUSE_S = 1.0, 30.0
+"""Between two tries to enter; each time twice as long, and up to a quarter shorter or longer by chance."""
+_LATER = (errors.ServerUnreachable, errors.NoAnswer, errors.Busy)
+"""Errors that may be over later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command that a member has given to a bot."""
+
+    chat: ChatClient
+    sender: str
+    name: str
+    text: str
+    """What stands behind the command's name."""
+
+    @property
+    def words(self) -> list[str]:
+        """The words behind the command's name."""
+        return self.text.split()
+
+
+CommandHandler: TypeAlias = Callable[[Call], Awaitable[str | None]]
+EventHandler: TypeAlias = Callable[[ChatClient, Event], Awaitable[None]]
+_C = TypeVar("_C", bound=CommandHandler)
+_E = TypeVar("_E", bound=EventHandler)
+
+
+class Bot:
+    """A member that answers.
+
+    Handlers run one after the other, in the order of the room. One that fails is logged, and the bot goes on.
+    """
+
+    def __init__(
+        self,
+        room: str,
+        *,
+        name: str,
+        server: Server = DEFAULT_SERVER,
+        password: str | None = None,
+        prefix: str = "!",
+        creates: bool = False,
+        settings: Settings = DEFAULT_SETTINGS,
+    ) -> None:
+        """Args:
+        prefix: what stands before the names of commands; `/` is taken by the server's own.
+        creates: create the room if it does not exist.
+        """
+        self.room, self.name, self.server, self.password = room, name, server, password
+        self.chat: ChatClient | None = None
+        """The bot as a member, while it is one."""
+        self._prefix, self._creates, self._settings = prefix, creates, settings
+        self._commands: dict[str, CommandHandler] = {}
+        self._events: list[tuple[type[Event], EventHandler]] = []
+
+    def command(self, name: str) -> Callable[[_C], _C]:
+        """Let a function answer the command `name`: it gets a Call, and what it returns is said to the room.
+
+        The first line of its docstring is shown by `help`, a command that every bot has.
+        """
+
+        def take(handler: _C) -> _C:
+            self._commands[name.lower()] = handler
+            return handler
+
+        return take
+
+    def on(self, kind: type[Event]) -> Callable[[_E], _E]:
+        """Let a function take the events of one kind: it gets the ChatClient and the event."""
+
+        def take(handler: _E) -> _E:
+            self._events.append((kind, handler))
+            return handler
+
+        return take
+
+    def run(self) -> None:
+        """Run until the room is closed, or the bot is removed from it; see `serve`."""
+        asyncio.run(self.serve())
+
+    async def serve(self) -> None:
+        """Join the room and answer, until the room is closed or the bot is removed from it.
+
+        While the server can not be reached, or is busy, it tries again. It joins again when the service has lost the
+        membership, as after a long sleep of this machine.
+
+        Raises:
+            ClientError: the server refuses the bot for another reason, such as a wrong password.
+        """
+        while True:
+            async with await self._enter() as self.chat:
+                ended = await self._answer(self.chat)
+            self.chat = None
+            if not isinstance(ended, TimedOut):
+                return
+
+    async def _enter(self) -> ChatClient:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._enter_once()
+            except _LATER as exc:
+                logger.warning("%s; trying again in %.0f s", exc, pause_s)
+            await asyncio.sleep(pause_s * random.uniform(0.75, 1.25))
+            pause_s = min(2 * pause_s, LAST_PAUSE_S)
+
+    async def _enter_once(self) -> ChatClient:
+        how = {"name": self.name, "password": self.password}
+        try:
+            return await join(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
+        except errors.RoomNotFound:
+            if not self._creates:
+                raise
+        return await create(self.room, server=self.server, settings=self._settings, **how)  # type: ignore[arg-type]
+
+    async def _answer(self, chat: ChatClient) -> Event | None:
+        """Answer until the membership ends; return its last event."""
+        async for event in chat:
+            if isinstance(event, RoomClosed | Kicked | TimedOut):
+                return event
+            for kind, handler in self._events:
+                if isinstance(event, kind):
+                    await self._try(handler(chat, event))
+            if isinstance(event, Message) and event.text.startswith(self._prefix):
+                await self._obey(chat, event)
+        return None
+
+    async def _obey(self, chat: ChatClient, message: Message) -> None:
+        name, _, text = message.text.removeprefix(self._prefix).partition(" ")
+        handler = self._commands.get(name.lower(), self._help if name.lower() == "help" else None)
+        if handler is not None:
+            said = await self._try(handler(Call(chat, message.sender, name.lower(), text.strip())))
+            for piece in chat.pieces(chat.as_text(said)) if said else ():
+                await self._try(chat.say(piece))
+
+    async def _help(self, call: Call) -> str:
+        lines = (
+            f"{self._prefix}{name}  {(inspect.getdoc(handler) or '').partition(chr(10))[0]}".rstrip()
+            for name, handler in sorted(self._commands.items())
+        )
+        return "\n".join(lines) or "There are no commands."
+
+    async def _try(self, work: Awaitable[str | int | None]) -> str | None:
+        try:
+            said = await work
+        except errors.NotInRoom:
+            return None  # The last event follows.
+        except errors.ClientError as exc:
+            logger.warning("%s", exc)
+            return None
+        except Exception:
+            logger.exception("a handler failed")
+            return None
+        return said if isinstance(said, str) else None
