@@ -25,7 +25,10 @@ class Groups(Component):
         member.catch_up = None
         if not member.is_reachable:
             return
-        key = (member.listener, member.dialect.down, member.options & RENDERED_OPTIONS)
+        options = member.options & RENDERED_OPTIONS
+        if member.stream is not None:
+            options |= member.stream.group_mark
+        key = (member.listener, member.dialect.down, options)
         recipients = room.groups.get(key)
         if recipients is None:
             recipients = self.out.new_recipients() if member.stream is None else member.stream.new_group()

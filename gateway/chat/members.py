@@ -47,6 +47,10 @@ class Stream(Protocol):
     def is_behind(self) -> bool:
         """Whether much waits already for the client to take it."""
 
+    @property
+    def group_mark(self) -> int:
+        """Bits beyond those of `MemberOptions`; streams with different ones are in different groups."""
+
     def send(self, payload: bytes) -> None:
         """Send one payload."""
 

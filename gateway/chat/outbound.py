@@ -3,7 +3,7 @@
 Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,9 @@ from ..link.requests import OnAnswer
 from ..link.routes import OnAnswers
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
+
+Fill = Callable[[int, int, list[memoryview], list[memoryview]], None]
+"""Called with the first slot, the one behind the last, and the places of their datagrams' heads and rests."""
 
 
 class Outbound(Protocol):
@@ -42,6 +45,9 @@ class Outbound(Protocol):
 
     def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
         """Send datagrams from a UDP listener to a group of `new_own_recipients`, one to each slot from `start` on."""
+
+    def send_filled(self, listener: int, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
+        """Send a datagram of `size` bytes to each slot of a group of `new_own_recipients`; `fill` writes them."""
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         """Let the kernel drop datagrams by this BPF program (`flood_filter`); empty: none."""

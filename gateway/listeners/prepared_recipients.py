@@ -120,6 +120,24 @@ def load_own(slot: int, payloads: Sequence[bytes]) -> None:
         slot += 1
 
 
+def own_payload(slot: int) -> bytes:
+    """Return the payload that a slot's header points at."""
+    slot %= OWN
+    at = slot * _OWN_SIZE
+    return bytes(_own[at : at + _own_iovecs[2 * slot + 1]])
+
+
+def places(count: int, head_size: int, size: int) -> tuple[list[memoryview], list[memoryview]]:
+    """Return the places of payloads of one size for the first slots of `OWN`: of their first bytes, and of the rest.
+
+    What is written there is sent with the headers of these slots.
+    """
+    ends = range(0, count * _OWN_SIZE, _OWN_SIZE)
+    for slot in range(count):
+        _own_iovecs[2 * slot + 1] = size
+    return [_own[at : at + head_size] for at in ends], [_own[at + head_size : at + size] for at in ends]
+
+
 class OwnRecipients(LinuxRecipients):
     """A group whose members get payloads of their own."""
 

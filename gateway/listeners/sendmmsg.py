@@ -16,9 +16,20 @@ from itertools import pairwise
 
 from tsudoi.protocol.client.datagram import MAX_READ
 
+from ..chat.outbound import Fill
 from . import pktinfo, segments, sockaddr
 from .portable_io import BATCH, RETRY, Leftover, PortableIo
-from .prepared_recipients import HEADER_SIZE, HEADER_START, OWN, LinuxRecipients, OwnRecipients, load, load_own
+from .prepared_recipients import (
+    HEADER_SIZE,
+    HEADER_START,
+    OWN,
+    LinuxRecipients,
+    OwnRecipients,
+    load,
+    load_own,
+    own_payload,
+    places,
+)
 
 ADDRESS_SIZE = 28
 _NAME_SIZE_AT, _LENGTH_AT = 8 // 4, 56 // 4
@@ -167,19 +178,40 @@ class LinuxIo:
             slot = start + done
             some = payloads[done : done + OWN - slot % OWN]
             load_own(slot, some)
-            end = slot + len(some)
-            while slot < end:
-                sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
-                if sent > 0:
-                    slot += sent
-                elif ctypes.get_errno() in RETRY:
-                    return slot - start
-                elif self._send_refused(payloads[slot - start], recipients.address_in(slot)):
-                    slot += 1
-                else:
-                    return slot - start
-            done = slot - start
+            sent = self._send_own(recipients, slot, slot + len(some))
+            done += sent
+            if sent < len(some):
+                break
         return done
+
+    def send_filled(self, recipients: OwnRecipients, head_size: int, size: int, fill: Fill) -> tuple[int, list[bytes]]:
+        """Send a payload of one size to each slot; return how many were sent, and the next ones, filled already.
+
+        The kernel had no room for these. `fill` is called for up to `OWN` slots each.
+        """
+        count = len(recipients)
+        heads, rests = places(min(count, OWN), head_size, size)
+        for first in range(0, count, OWN):
+            end = min(first + OWN, count)
+            fill(first, end, heads, rests)
+            sent = self._send_own(recipients, first, end)
+            if sent < end - first:
+                left = range(sent, end - first)
+                return first + sent, [bytes(heads[at]) + bytes(rests[at]) for at in left]
+        return count, []
+
+    def _send_own(self, recipients: OwnRecipients, start: int, end: int) -> int:
+        """Send to slots what their headers point at; return how many the kernel had room for."""
+        slot = start
+        while slot < end:
+            sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
+            if sent > 0:
+                slot += sent
+            elif ctypes.get_errno() in RETRY or not self._send_refused(own_payload(slot), recipients.address_in(slot)):
+                break
+            else:
+                slot += 1
+        return slot - start
 
     def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
         if address != self._sent_to:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from tsudoi.protocol.errors import SettingError
 
 from ..chat.members import Recipients
+from ..chat.outbound import Fill
 from ..config import Listener
 from . import bpf, sendmmsg
 from .bound import Bound
 from .portable_io import BATCH
+from .prepared_recipients import OWN
 
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
@@ -160,6 +162,21 @@ class UDPServer:
         if sent < len(payloads):
             left = enumerate(payloads[sent:], start + sent)
             self._queue([(payload, recipients.address_in(slot)) for slot, payload in left])
+
+    def send_filled(self, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
+        """Send a payload of one size to each slot of a group of `new_own_recipients`; see `sendmmsg.Fill`."""
+        first, left = 0, list[bytes]()
+        if not self._outbox and isinstance(self._io, sendmmsg.LinuxIo):
+            first, left = self._io.send_filled(recipients, head_size, size, fill)  # type: ignore[arg-type]
+        while first + len(left) < len(recipients):
+            start = first + len(left)
+            end = min(start + OWN, len(recipients))
+            payloads = [bytearray(size) for _ in range(start, end)]
+            views = [memoryview(payload) for payload in payloads]
+            fill(start, end, [view[:head_size] for view in views], [view[head_size:] for view in views])
+            left += map(bytes, payloads)
+        if left:
+            self.send_each(recipients, first, left)
 
     def send_many_to(self, address: bytes, payloads: Sequence[bytes]) -> None:
         """Send datagrams to one address, in order."""

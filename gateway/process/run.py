@@ -21,7 +21,7 @@ from . import metrics
 from .broker_process import BrokerProcess
 from .reload import prepare, prepare_parent
 from .service import Service
-from .session_files import Sessions, open_sessions
+from .session_files import Sessions, open_sessions, warn
 from .single import LocalBroker
 from .workers import Workers
 
@@ -77,6 +77,8 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         service = Service(config, endpoints, broker.context if isinstance(broker, LocalBroker) else None, sessions)
         if isinstance(broker, LocalBroker):
             broker.join(service.sockets)
+        if config.inherited is None:
+            warn(config)
         on_hangup.when_ready(partial(_reload, service, broker, configure_again))
         stack.push_async_callback(service.stop)
         place = None
@@ -114,6 +116,7 @@ async def _run_workers(
     """Let worker processes serve until `stopped`; raise SettingError if they can not begin."""
     loop = asyncio.get_running_loop()
     workers = Workers(config, endpoints)
+    warn(config)
 
     def send_all() -> None:
         workers.send_signal(signal.SIGHUP)

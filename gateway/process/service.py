@@ -20,6 +20,7 @@ from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
 from ..chat.dropped_log import Drop, DroppedLog
 from ..chat.members import Member, Recipients
+from ..chat.outbound import Fill
 from ..chat.replay_limiter import PACE_S
 from ..config import Config, Listener, WebhookListener, WebListener
 from ..counters import Counters
@@ -267,7 +268,12 @@ class Service:
         self.udp[listener].send_many_to(address, payloads)
 
     def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
+        self.counters.deliveries += len(payloads)
         self.udp[listener].send_each(recipients, start, payloads)
+
+    def send_filled(self, listener: int, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
+        self.counters.deliveries += len(recipients)
+        self.udp[listener].send_filled(recipients, head_size, size, fill)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         for server in self.udp:

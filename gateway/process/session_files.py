@@ -55,15 +55,8 @@ def open_sessions(config: Config) -> Sessions:
     Raises:
         SettingError: a file can not be read, or has something else.
     """
-    has_library = _has_library()
-    if not has_library:
-        logger.warning("the library cryptography is missing: sessions of version 2 have no seals, and there is no TLS")
-    path = config.session_file
-    if path is None:
-        logger.warning("without --session-secret no other gateway, and no later run, can serve the sessions made here")
-        found = [secrets.token_bytes(SECRET_SIZE)]
-    else:
-        found = _read_or_make(path)
+    has_library, path = _has_library(), config.session_file
+    found = [secrets.token_bytes(SECRET_SIZE)] if path is None else _read_or_make(path)
     keys = SessionKeys(found, has_ciphers=has_library)
     if config.tls is not None:
         return Sessions(keys, Certificate(config.tls))
@@ -71,6 +64,14 @@ def open_sessions(config: Config) -> Sessions:
         return Sessions(keys)
     made = _own_certificate(None if path is None else path.with_name(f"{path.name}.pem"))
     return Sessions(keys, None, made, made.sha256)
+
+
+def warn(config: Config) -> None:
+    """Log what sessions lack."""
+    if not _has_library():
+        logger.warning("the library cryptography is missing: sessions of version 2 have no seals, and there is no TLS")
+    if config.session_file is None:
+        logger.warning("without --session-secret no other gateway, and no later run, can serve the sessions made here")
 
 
 def _has_library() -> bool:

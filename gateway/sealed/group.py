@@ -14,6 +14,7 @@ from tsudoi.protocol.sealed.parts import MAX_WHOLE
 
 from ..chat.collecting import Collecting
 from ..chat.members import Member, Room
+from .keys import is_plain
 from .packing import Body, Numbered, merge, pack
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ MAX_COLLECTED = 65_536
 """Bytes that are collected at most."""
 MOST_OWN = 20
 """Entries for single members without a common body between: a whisper should not cost a body for each member."""
+LARGE = 50
+"""Members from which on packets are sealed where they are sent from: to prepare that costs as much as 20 packets."""
 RECENT_BYTES = 65_536
 """Bytes of bodies that a group remembers for members that miss some."""
 
@@ -219,13 +222,15 @@ class SealedGroup(Collecting):
     def _send_slots(self, content: bytes, start: int, end: int) -> None:
         if start >= end:
             return
-        links = self.links if end - start == len(self.links) else self.links[start:end]
-        send = self._sender.send_each
-        if len(content) <= MAX_WHOLE:
-            send(links, self._recipients, start, content)
-        else:
+        is_all = end - start == len(self.links)
+        links = self.links if is_all else self.links[start:end]
+        if len(content) > MAX_WHOLE:
             for link in links:
                 link.send_bodies([content])
+        elif is_all and end > LARGE and not is_plain(links[0].session):
+            self._sender.fill_each(links, self._recipients, content)
+        else:
+            self._sender.send_each(links, self._recipients, start, content)
 
     # --- what was sent lately ----------------------------------------------------------------------------------------
 

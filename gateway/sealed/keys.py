@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from tsudoi.protocol.names import TOKEN_SIZE
@@ -72,7 +73,7 @@ class SessionKeys:
         self._secrets = list(all_secrets)
         self.suites: tuple[str, ...] = (AES_128_GCM, CHACHA20_POLY1305, PLAIN) if has_ciphers else (PLAIN,)
         """Those that can be used here."""
-        self.encrypts: Cache[Encrypt] = Cache(lambda session: self._cipher(session, up=False).encrypt)
+        self.encrypts: Cache[Cipher] = Cache(partial(self._cipher, up=False))
         self.decrypts: Cache[Encrypt] = Cache(lambda session: self._cipher(session, up=True).decrypt)
 
     def new(self, suite: str, place: int, steering: int) -> bytes:
@@ -117,6 +118,11 @@ class SessionKeys:
         secret = self._secret_of(session)
         assert secret is not None, "look at `suite_of` first"
         return hkdf(secret, session, f"tsudoi 2 {what}".encode(), size)
+
+
+def is_plain(session: bytes) -> bool:
+    """Return whether a session is of the suite `plain`."""
+    return _SUITES[session[0]] == PLAIN
 
 
 def hkdf(secret: bytes, salt: bytes, info: bytes, size: int) -> bytes:

@@ -22,6 +22,7 @@ from tsudoi.protocol.web.codes import Ending
 from ..chat.members import Member, Recipients
 from ..chat.replay_limiter import ReplayLimiter
 from .group import SealedGroup
+from .keys import is_plain
 from .packing import pack
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 NONCE_AT = HEADER_SIZE - RUN_SIZE - COUNT_SIZE
 """Where the nonce begins in a header."""
+_PLAIN_MARK = 1 << 16
 ENDINGS = {
     Ending.LEFT: "left",
     Ending.CLOSED: "closed",
@@ -98,13 +100,13 @@ class SealedLink:
         """Return the packet of a body of up to `MAX_WHOLE` bytes."""
         self._count = count = self._count + 1
         header = self._head + count.to_bytes(COUNT_SIZE, "big")
-        return header + self.sender.keys.encrypts.find(self.session)(header[NONCE_AT:], body, header)
+        return header + self.sender.keys.encrypts.find(self.session).encrypt(header[NONCE_AT:], body, header)
 
     def seal_all(self, body: bytes) -> list[bytes]:
         """Return the packets of a body of any size."""
         if len(body) <= MAX_WHOLE:
             return [self.seal(body)]
-        encrypt, packets = self.sender.keys.encrypts.find(self.session), []
+        encrypt, packets = self.sender.keys.encrypts.find(self.session).encrypt, []
         head = bytes((0, Kind.PART)) + self._head[2:]
         for part in divide(body):
             self._count += 1
@@ -118,6 +120,11 @@ class SealedLink:
     def is_behind(self) -> bool:
         """Never: what the network does not take is lost, and wanted again."""
         return False
+
+    @property
+    def group_mark(self) -> int:
+        """Packets of the suite `plain` have no tag, so they have another size."""
+        return _PLAIN_MARK if is_plain(self.session) else 0
 
     def send(self, payload: bytes) -> None:
         """Send a line of its own: an entry in its place among those of its room, or an answer."""
@@ -190,6 +197,20 @@ def seal_each(links: Sequence[SealedLink], body: bytes) -> list[bytes]:
         encrypts = link.sender.keys.encrypts
         link._count = count = link._count + 1
         header = link._head + count.to_bytes(COUNT_SIZE, "big")
-        encrypt = encrypts.young.get(link.session) or encrypts.find(link.session)
-        packets.append(header + encrypt(header[NONCE_AT:], body, header))
+        cipher = encrypts.young.get(link.session) or encrypts.find(link.session)
+        packets.append(header + cipher.encrypt(header[NONCE_AT:], body, header))
     return packets
+
+
+def seal_into(
+    links: Sequence[SealedLink], body: bytes, heads: Sequence[memoryview], rests: Sequence[memoryview]
+) -> None:
+    """Write the packets of a body for links of sealed suites where they are sent from; as `seal_each`, but faster."""
+    encrypts = links[0].sender.keys.encrypts
+    young, find = encrypts.young, encrypts.find
+    for link, head, rest in zip(links, heads, rests, strict=False):
+        link._count = count = link._count + 1
+        header = link._head + count.to_bytes(COUNT_SIZE, "big")
+        cipher = young.get(link.session) or find(link.session)
+        head[:] = header
+        cipher.encrypt_into(header[NONCE_AT:], body, header, rest)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tsudoi.protocol.sealed.lines import offset_of
-from tsudoi.protocol.sealed.packets import Kind
+from tsudoi.protocol.sealed.packets import HEADER_SIZE, Kind
+from tsudoi.protocol.sealed.suites import TAG_SIZE
 
 from ..chat.members import Recipients
 from ..chat.outbound import Outbound
@@ -17,7 +18,7 @@ from ..counters import Counters
 from .cookies import Cookies
 from .group import SealedGroup
 from .keys import SessionKeys
-from .link import SealedLink, check_packet, seal_each
+from .link import SealedLink, check_packet, seal_each, seal_into
 
 if TYPE_CHECKING:
     from ..chat.streams import Streams
@@ -87,6 +88,15 @@ class Sender:
     def send_each(self, links: Sequence[SealedLink], recipients: Recipients, start: int, body: bytes) -> None:
         """Seal a body for members of one group, whose slots begin at `start`, and send it."""
         self.out.send_each(links[0].listener, recipients, start, seal_each(links, body))
+
+    def fill_each(self, links: Sequence[SealedLink], recipients: Recipients, body: bytes) -> None:
+        """The same for all members of a large group, of sealed suites."""
+
+        def fill(first: int, end: int, heads: list[memoryview], rests: list[memoryview]) -> None:
+            seal_into(links[first:end], body, heads, rests)
+
+        size = HEADER_SIZE + len(body) + TAG_SIZE
+        self.out.send_filled(links[0].listener, recipients, HEADER_SIZE, size, fill)
 
     def send_packets(self, link: SealedLink, packets: Sequence[bytes]) -> None:
         """Send packets to one member."""

@@ -106,6 +106,11 @@ class Session:
         """Whether much waits already for the client to take it."""
         return self._port.is_behind
 
+    @property
+    def group_mark(self) -> int:
+        """All connections get the same bytes."""
+        return 0
+
     def send(self, payload: bytes) -> None:
         """Send one payload."""
         self._port.send(payload)

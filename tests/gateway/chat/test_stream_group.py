@@ -17,6 +17,7 @@ class Pipe:
         self.pending = pending
         self.frames: list[bytes] = []
         self.is_behind = False
+        self.group_mark = 0
 
     @property
     def write(self) -> Callable[[bytes], object]:

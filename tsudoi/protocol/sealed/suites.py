@@ -28,6 +28,9 @@ class Cipher(Protocol):
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         """Return ciphertext and tag."""
 
+    def encrypt_into(self, nonce: bytes, data: bytes, associated_data: bytes | None, buf: memoryview) -> int:
+        """Write ciphertext and tag; return their size."""
+
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         """Return the text; raise an exception of the library's if it was not sealed so."""
 
@@ -37,6 +40,10 @@ class _Plain:
 
     def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         return data
+
+    def encrypt_into(self, nonce: bytes, data: bytes, associated_data: bytes | None, buf: memoryview) -> int:
+        buf[:] = data
+        return len(data)
 
     def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
         return data
