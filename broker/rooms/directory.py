@@ -69,6 +69,8 @@ class Directory(Index):
         """Returns the directories of all shards of this broker: its limits of rooms count them together."""
         self._limits = limits or Limits()
         self._changes = Changes()
+        self._numbered: dict[int, Member] = {}
+        """Members whose numbers have changed in this turn: of several lines of one, only the last number is stored."""
         self.bans_and_mutes = BansAndMutes(snapshot.restrictions)
         self._renewed: set[int] = set()
         """Rooms that have begun a new epoch in this run of the broker."""
@@ -104,6 +106,10 @@ class Directory(Index):
         Without `with_reports`, reports of deliveries wait for a call that returns other changes of the store, too.
         """
         changes, self._changes = self._changes, Changes()
+        numbered, self._numbered = self._numbered, {}
+        for member_id, member in numbered.items():
+            if self.members.get(member_id) is member:
+                changes.batch.members[member_id] = member.row()
         changes.batch.restrictions = self.bans_and_mutes.take_changes()
         changes.batch.posts = self.posts.take_changes()
         if not with_reports:
@@ -316,8 +322,8 @@ class Directory(Index):
 
     def note_number(self, member: Member, number: int) -> None:
         """Keep, with the entries of this turn, that a member's client has sent the line of this number."""
-        member.rare = replace(member.rare, said=number)
-        self._store_member(member)
+        member.said = number
+        self._numbered[member.id] = member
 
     def post(self, room: Room, sender: UserName, text: str, wall_ms: int) -> None:
         """Append a webhook's message to a room's log."""

@@ -234,5 +234,5 @@ def _granted(member: Member) -> backbone.Granted:
         member.wished,
         member.options,
         len(room.members),
-        member.rare.said,
+        member.said,
     )

@@ -29,8 +29,7 @@ class RareFields:
     told_muted_ms: int = 0
     """When it was last notified that it is muted."""
     whispered_by: int = 0
-    """See `MemberRow`; so is the next one."""
-    said: int = 0
+    """See `MemberRow`."""
 
 
 UNUSED: Final = RareFields()
@@ -38,7 +37,7 @@ UNUSED: Final = RareFields()
 
 @dataclass(slots=True, eq=False, repr=False)
 class Member:
-    """One member of one room; the fields are those of `MemberRow`, but for the last two."""
+    """One member of one room; the fields are those of `MemberRow`, but for `rare` and `spoke_ms`."""
 
     id: int
     room: "Room"
@@ -58,18 +57,20 @@ class Member:
     rare: RareFields
     spoke_ms: int
     """When it last sent a message to this run of the broker; before that, when it joined."""
+    said: int = 0
+    """See `MemberRow`."""
 
     @classmethod
     def of(cls, row: MemberRow, room: "Room") -> "Member":
         """Return the member of a row."""
         rare = UNUSED
-        if row.rights or row.whispered_by or row.said:
-            rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by, said=row.said)
+        if row.rights or row.whispered_by:
+            rare = RareFields(rights=Rights(row.rights), whispered_by=row.whispered_by)
         # Each frame brings strings of its own; thousands of members share these.
         dialect, ip, gateway = sys.intern(row.dialect), sys.intern(row.ip), sys.intern(row.gateway)
         name, token_hash, idle_ms = UserName(row.name), TokenHash(row.token_hash), _shared(row.idle_ms)
         head = (row.id, room, name, token_hash, dialect, ip, row.address, gateway, idle_ms, row.live, row.delivered)
-        return cls(*head, row.wished or row.name, row.options, row.muted_until_ms, rare, created_ms(row.id))
+        return cls(*head, row.wished or row.name, row.options, row.muted_until_ms, rare, created_ms(row.id), row.said)
 
     @property
     def may_moderate(self) -> bool:
@@ -97,7 +98,7 @@ class Member:
         return MemberRow(*_member_fields(self))
 
 
-_PLACES = {"room": "room.id", "rights": "rare.rights", "whispered_by": "rare.whispered_by", "said": "rare.said"}
+_PLACES = {"room": "room.id", "rights": "rare.rights", "whispered_by": "rare.whispered_by"}
 _member_fields = attrgetter(*(_PLACES.get(each.name, each.name) for each in fields(MemberRow)))
 
 

@@ -34,8 +34,8 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
     if peer not in (member.gateway, member.rare.former):
         raise RoomNotFound
     room, number = member.room, line.number
-    if number and number <= member.rare.said:
-        if number == member.rare.said or line.after is not None:
+    if number and number <= member.said:
+        if number == member.said or line.after is not None:
             return Posted(member.name, room.epoch, 0, True)
         raise PeerError("a line with a higher number is kept already: numbers must grow")
     if line.after is not None and not is_next(member, number, line.after):
@@ -59,4 +59,4 @@ def say(directory: Directory, member: Member | None, line: Say, peer: str, wall_
 
 def is_next(member: Member, number: int, after: int) -> bool:
     """Return whether a line follows directly on the member's last line that is kept."""
-    return after == member.rare.said < number
+    return after == member.said < number

@@ -13,7 +13,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeVar
 
 from tsudoi.protocol.names import TOKEN_SIZE
 from tsudoi.protocol.sealed.packets import SESSION_SIZE
@@ -29,9 +29,10 @@ from tsudoi.protocol.sealed.suites import (
 
 SECRET_SIZE: Final = 32
 """Bytes of a secret."""
-TICK_S: Final = 0.5
+TICK_S: Final = 5.0
 """Time between two calls of `SessionKeys.tick`: a cipher lives for once to twice as long after its last use."""
-Encrypt: TypeAlias = Callable[[bytes, bytes, bytes | None], bytes]
+MOST_KEPT: Final = 8_192
+"""Ciphers of a direction that are kept beside as many older ones: 32 MB in all."""
 _MARK_SIZE = 4
 _T = TypeVar("_T")
 _SUITES: Final = {1: AES_128_GCM, 2: CHACHA20_POLY1305, 3: PLAIN}
@@ -50,11 +51,17 @@ class Cache(Generic[_T]):
         self._old: dict[bytes, _T] = {}
 
     def find(self, session: bytes) -> _T:
-        """Return what there is for a session of this service, or make it."""
+        """Return what there is for a session of this service, or make it; keep it."""
         found = self.young.get(session)
         if found is None:
+            if len(self.young) >= MOST_KEPT:
+                self.tick()
             found = self.young[session] = self._old.pop(session, None) or self._make(session)
         return found
+
+    def borrow(self, session: bytes) -> _T:
+        """Return the same, but keep nothing that was not there: a member that is only alive is to cost no memory."""
+        return self.young.get(session) or self._old.get(session) or self._make(session)
 
     def tick(self) -> None:
         """Forget what was not used since the call before."""
@@ -74,7 +81,7 @@ class SessionKeys:
         self.suites: tuple[str, ...] = (AES_128_GCM, CHACHA20_POLY1305, PLAIN) if has_ciphers else (PLAIN,)
         """Those that can be used here."""
         self.encrypts: Cache[Cipher] = Cache(partial(self._cipher, up=False))
-        self.decrypts: Cache[Encrypt] = Cache(lambda session: self._cipher(session, up=True).decrypt)
+        self.decrypts: Cache[Cipher] = Cache(partial(self._cipher, up=True))
 
     def new(self, suite: str, place: int, steering: int) -> bytes:
         """Return a new session of a suite of `suites`; `place` and `steering` have a byte each."""

@@ -100,13 +100,13 @@ class SealedLink:
         """Return the packet of a body of up to `MAX_WHOLE` bytes."""
         self._count = count = self._count + 1
         header = self._head + count.to_bytes(COUNT_SIZE, "big")
-        return header + self.sender.keys.encrypts.find(self.session).encrypt(header[NONCE_AT:], body, header)
+        return header + self.sender.keys.encrypts.borrow(self.session).encrypt(header[NONCE_AT:], body, header)
 
     def seal_all(self, body: bytes) -> list[bytes]:
         """Return the packets of a body of any size."""
         if len(body) <= MAX_WHOLE:
             return [self.seal(body)]
-        encrypt, packets = self.sender.keys.encrypts.find(self.session).encrypt, []
+        encrypt, packets = self.sender.keys.encrypts.borrow(self.session).encrypt, []
         head = bytes((0, Kind.PART)) + self._head[2:]
         for part in divide(body):
             self._count += 1

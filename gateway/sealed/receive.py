@@ -65,8 +65,8 @@ class SealedReceiver(Component):
             self.counters.sealed_dropped["malformed"] += 1
             return
         try:
-            decrypt = self.sender.keys.decrypts.find(packet.session)
-            body: bytes | None = open_untrusted(decrypt, packet.nonce, packet.rest, packet.header)
+            cipher = self.sender.keys.decrypts.borrow(packet.session)
+            body: bytes | None = open_untrusted(cipher.decrypt, packet.nonce, packet.rest, packet.header)
             link.window.add(packet.count)
             if packet.kind == Kind.PART:
                 body = self._add_part(link, packet, body or b"")
@@ -91,6 +91,7 @@ class SealedReceiver(Component):
         if member.leaving or link.run != packet.run:
             return  # a line before it has ended this
         if line.say is not None:
+            self.sender.keys.decrypts.find(packet.session)  # more may come
             self.saying.say(link, line, now)
         elif line.want is not None:
             if self._may_ask(link, now):

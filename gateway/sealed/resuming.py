@@ -63,7 +63,7 @@ class Resuming(Component):
             self.counters.sealed_dropped["unknown"] += 1
             return
         try:
-            body = open_untrusted(keys.decrypts.find(session), packet.nonce, packet.rest, packet.header)
+            body = open_untrusted(keys.decrypts.borrow(session).decrypt, packet.nonce, packet.rest, packet.header)
             found = lines.parse_up_untrusted(body) if packet.kind == Kind.BODY else []
         except MalformedMessage:
             self.counters.sealed_dropped["forged"] += 1

@@ -29,8 +29,8 @@ FIRST, SECOND = 2, 6
 """After so many of them without a new body, the last one is repeated: 0.08 s and 0.24 s, and up to 0.04 s more."""
 RECENT_BYTES = 32 * 2**20
 """Bytes of bodies that all groups together remember."""
-RECENT_TICKS = 10
-"""Ticks after which a body is not remembered any more; then the log has it."""
+RECENT_TICKS = 1
+"""Ticks (`keys.TICK_S`) without a body after which a group remembers none; then the log has them."""
 
 
 @dataclass(slots=True, eq=False)
