@@ -3,14 +3,20 @@
 The kernel gives each datagram at a port that several sockets share to one of them; without a program it uses the
 sender's address, so that the members of a room are spread over all workers and each worker handles every message. This
 program uses the first two characters of the token instead, which lead to the worker of the token's room
-(`join/session_tokens.py`). Any worker still serves any token, as any gateway does.
+(`join/session_tokens.py`), or a byte of the session (`sealed/keys.py`). Any worker still serves any member, as any
+gateway does.
 """
 
 import socket
 
+from tsudoi.protocol.sealed.packets import MARK
+
 from ..join.session_tokens import WORKER_FACTOR
+from ..sealed.keys import STEERING
 from . import bpf
 
+STEERING_AT = 2 + STEERING
+"""Where the steering byte of a packet of version 2 stands."""
 _NO_SOCKET = 0xFFFF
 """No socket's number: the kernel then uses the sender's address."""
 
@@ -24,11 +30,16 @@ def program(workers: int) -> list[bytes]:
     """Return a BPF program that computes `session_tokens.worker_of` the token in a datagram.
 
     | room size: 1 | token size: 1 | room | token | text |      PROTOCOL.md, "Datagrams"
+    | 0: 1 | kind: 1 | session: 16 | … |                        "Version 2": a byte of the session says it
     """
     return [
         bpf.step(bpf.LOAD_LENGTH),
-        bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 16, 4),
+        bpf.step(bpf.JUMP_IF_AT_LEAST, 0, 20, 4),
         bpf.step(bpf.LOAD_BYTE, number=0),
+        bpf.step(bpf.JUMP_IF_EQUAL, 0, 3, MARK),
+        bpf.step(bpf.LOAD_BYTE, number=STEERING_AT),
+        bpf.step(bpf.MODULO, number=workers),
+        bpf.step(bpf.RETURN_A),
         bpf.step(bpf.ADD, number=4),
         bpf.step(bpf.STORE, number=0),
         bpf.step(bpf.LOAD_LENGTH),

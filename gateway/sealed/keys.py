@@ -33,6 +33,8 @@ TICK_S: Final = 5.0
 """Time between two calls of `SessionKeys.tick`: a cipher lives for once to twice as long after its last use."""
 MOST_KEPT: Final = 8_192
 """Ciphers of a direction that are kept beside as many older ones: 32 MB in all."""
+PLACE, STEERING = 1, 2
+"""Where these bytes stand in a session."""
 _MARK_SIZE = 4
 _T = TypeVar("_T")
 _SUITES: Final = {1: AES_128_GCM, 2: CHACHA20_POLY1305, 3: PLAIN}

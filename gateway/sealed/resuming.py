@@ -20,6 +20,7 @@ from ..chat.outbound import Component
 from ..chat.recovery import Missed, recover
 from ..chat.streams import Streams
 from ..listeners import sockaddr
+from .keys import PLACE
 from .link import SealedLink, check_packet
 from .numbered import NumberedLines
 from .sender import Sender
@@ -105,8 +106,8 @@ class Resuming(Component):
                 case _:
                     del self._pending[session]
 
-        # The session's second byte leads to its room's shard (`keys`).
-        self.out.ask_patiently(session[1] % len(self.members.by_shard), question, now, answered)
+        # The place leads to the shard of the room.
+        self.out.ask_patiently(session[PLACE] % len(self.members.by_shard), question, now, answered)
 
     def _gone(self, session: bytes, pending: _Pending) -> None:
         packet = check_packet(self.sender, session, Kind.GONE, pending.cookie)

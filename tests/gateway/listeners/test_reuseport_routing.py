@@ -12,6 +12,7 @@ from gateway.config import Listener
 from gateway.join.session_tokens import SessionTokens, worker_of
 from gateway.listeners.reuseport_routing import program, route_by_token
 from gateway.listeners.udp import bind_udp
+from gateway.sealed.keys import SessionKeys
 
 WORKERS = 3
 
@@ -56,13 +57,25 @@ def test_the_kernel_brings_datagrams_to_the_worker_of_their_token(group: list[so
     assert route_by_token(group)
     tokens, sent = SessionTokens(WORKERS), []
     for number in range(60):
-        room = f"部屋{number}" if number % 2 else "r" * (number * 4)
+        room = f"部屋{number}" if number % 2 else "r" * (number * 4 + 1)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             for _ in range(3):
                 token = tokens.new(room).encode()
                 data = bytes((len(room.encode()), 32)) + room.encode() + token + b"text" * (number % 3)
                 assert client.sendto(data, group[0].getsockname())
                 sent.append((worker_of(token, WORKERS), data))
+    assert sorted(came_to(group)) == sorted(sent)
+
+
+def test_the_kernel_brings_packets_of_version_2_to_the_worker_of_their_room(group: list[socket.socket]) -> None:
+    assert route_by_token(group)
+    tokens, keys, sent = SessionTokens(WORKERS), SessionKeys([bytes(32)]), []
+    for number in range(60):
+        steering = tokens.steering(f"room{number}")
+        packet = bytes((0, 1)) + keys.new("aes-128-gcm", 7, steering) + bytes(28)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.sendto(packet, group[0].getsockname())
+        sent.append((worker_of(tokens.new(f"room{number}").encode(), WORKERS), packet))
     assert sorted(came_to(group)) == sorted(sent)
 
 
