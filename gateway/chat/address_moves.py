@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tsudoi.ops.token_bucket import Bucket
 from tsudoi.protocol.backbone import Item
-from tsudoi.protocol.client.dialects import TSUDOI_2, WEB
+from tsudoi.protocol.client.dialects import OF_STREAMS
 from tsudoi.protocol.codes import EntryKind
 
 from ..listeners import sockaddr
@@ -35,7 +35,7 @@ class AddressMoves(Component):
         It must be called for each datagram that comes from elsewhere than the one before it.
         """
         ip, heard = sockaddr.ip_bytes(source), source
-        if member.dialect in (WEB, TSUDOI_2):
+        if member.dialect in OF_STREAMS:
             self.counters.wrong_addresses += 1
             return False
         is_at_home = sockaddr.same_host(ip, member.ip)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Adoption, Granted, Item, Release
-from tsudoi.protocol.client.dialects import TSUDOI_2, WEB
+from tsudoi.protocol.client.dialects import OF_STREAMS
 from tsudoi.protocol.codes import EntryKind
 
 from . import kept_address
@@ -95,7 +95,7 @@ class Handover(Component):
         Resume that was held up on its way, or since the other gateway is gone. No Release has told of that.
         """
         member = self._member(granted.room, granted.member)
-        if member is None or member.dialect in (WEB, TSUDOI_2):
+        if member is None or member.dialect in OF_STREAMS:
             return  # its client knows its position itself
         room = member.room
         reached = member.cursor if member.recipients is None else room.position

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused, place_of
-from tsudoi.protocol.client.dialects import TSUDOI_2, WEB
+from tsudoi.protocol.client.dialects import OF_STREAMS, TSUDOI_2
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
@@ -129,7 +129,7 @@ class Entry:
         options = rules.settings.options(listener, request.dialect)
         if not rules.rate_keys.of(self._ip):
             options |= MemberOptions.SHARED_ADDRESS
-        if rules.settings.history and not creates and request.dialect not in (WEB, TSUDOI_2):
+        if rules.settings.history and not creates and request.dialect not in OF_STREAMS:
             options |= MemberOptions.HISTORY
         self._session = None
         if suite:

@@ -94,6 +94,7 @@ class SealedGroup(Collecting):
         if member.cursor < self._room.position:
             # There was nothing for it: it must not take that for a hole.
             link.send_entries(member.cursor, self._room.position, ())
+        self._sender.joined(link)
 
     def remove(self, member: Member) -> None:
         """Remove a member."""

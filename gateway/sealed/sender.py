@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tsudoi.protocol.sealed.lines import offset_of
+from tsudoi.protocol.sealed.lines import offset_of, serialize_range
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, Kind
 from tsudoi.protocol.sealed.suites import TAG_SIZE
 
@@ -23,10 +23,10 @@ from .link import SealedLink, check_packet, seal_each, seal_into
 if TYPE_CHECKING:
     from ..chat.streams import Streams
 
-REPEAT_S = 0.04
+REPEAT_S = 0.03
 """Time between two calls of `repeat`."""
-FIRST, SECOND = 2, 6
-"""After so many of them without a new body, the last one is repeated: 0.08 s and 0.24 s, and up to 0.04 s more."""
+FIRST, SECOND = 3, 6
+"""At which call without a new body the last one is repeated: after 0.06 and 0.15 s, and up to 0.03 s more."""
 RECENT_BYTES = 32 * 2**20
 """Bytes of bodies that all groups together remember."""
 RECENT_TICKS = 1
@@ -51,6 +51,8 @@ class Sender:
     _links: list[SealedLink] = field(default_factory=list)
     _is_scheduled: bool = False
     _bursts: dict[SealedGroup, None] = field(default_factory=dict)
+    _joined: dict[SealedLink, int] = field(default_factory=dict)
+    """Members that have caught up → ticks since then."""
     _remembering: dict[SealedGroup, int] = field(default_factory=dict)
     """Groups that remember bodies → ticks since the last one."""
 
@@ -106,9 +108,17 @@ class Sender:
 
     def repeat_later(self, group: SealedGroup) -> None:
         """Note that a group was sent a body."""
-        if not self._bursts:
-            self.schedule_repeats()
+        self._schedule_repeats()
         self._bursts[group] = None
+
+    def joined(self, link: SealedLink) -> None:
+        """Note that a member has caught up, so that it is told twice how far: what it was sent last may be lost."""
+        self._schedule_repeats()
+        self._joined[link] = 0
+
+    def _schedule_repeats(self) -> None:
+        if not self._bursts and not self._joined:
+            self.schedule_repeats()
 
     def repeat(self) -> bool:
         """Repeat the last bodies of bursts that have ended; return whether to call again."""
@@ -119,7 +129,15 @@ class Sender:
             if group.quiet >= SECOND:
                 group.forget_last()
                 del self._bursts[group]
-        return bool(self._bursts)
+        for link in list(self._joined):
+            self._joined[link] = quiet = self._joined[link] + 1
+            its_group = link.member.recipients
+            is_live = isinstance(its_group, SealedGroup)
+            if isinstance(its_group, SealedGroup) and quiet in (FIRST, SECOND):
+                link.send_bodies([serialize_range(its_group.after, its_group.after)])
+            if not is_live or quiet >= SECOND:
+                del self._joined[link]
+        return bool(self._bursts or self._joined)
 
     def may_remember(self, group: SealedGroup, size: int) -> bool:
         """Return whether a group may remember so many bytes more, and count them if so."""

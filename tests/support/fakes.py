@@ -30,6 +30,8 @@ from gateway.link.requests import OnAnswer
 from gateway.link.routes import OnAnswers, Routes
 from gateway.listeners import sockaddr
 from gateway.listeners.bound import Bound
+from gateway.sealed.keys import SessionKeys
+from gateway.sealed.sender import REPEAT_S
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Answer,
@@ -189,6 +191,9 @@ class FakeOutbound:
 class FakeGateway:
     """A gateway's parts put together as `gateway.process.service` does it, but for sockets and timers."""
 
+    keys = SessionKeys([bytes(32)])
+    """Of version 2: all gateways are of one service."""
+
     def __init__(
         self,
         instance: str = "a/1",
@@ -203,10 +208,12 @@ class FakeGateway:
         self.link = self.routes.links[0]
         self.outbound = FakeOutbound(self.routes)
         bound = [Bound(each, is_wildcard=wildcard) for each in ipv6]
-        self.core = ChatCore(self.settings, self.routes, self.outbound, self.counters, bound)
+        self.core = ChatCore(self.settings, self.routes, self.outbound, self.counters, bound, self.keys)
+        self.core.sealed_sender.schedule = self.core.sealed_sender.schedule_repeats = lambda: None
         self.members = self.core.members
 
     def frames(self, now: float) -> list[bytes]:
+        self.core.sealed_sender.flush()
         self.core.reports.report_if_due(now)
         return [frame for _, frames in self.routes.frames(now) for frame in frames]
 
@@ -491,7 +498,7 @@ class Node:
         """Until then packets to and from the broker vanish: all frames wait, and come afterwards."""
         self.datagrams: list[tuple[bytes, bytes]] = []
         """Those that came while it was frozen: the kernel keeps them."""
-        self.next_tick = 0.0
+        self.next_tick = self.next_repeat = 0.0
 
 
 class FakeClient:
@@ -661,6 +668,9 @@ class World:
         self._have_weather()
         for node in self.nodes:
             self.receive(node)
+            if self.now >= node.next_repeat and not node.is_frozen and not node.is_dead:
+                node.next_repeat = self.now + REPEAT_S
+                node.gateway.core.sealed_sender.repeat()
             if self.now >= node.next_tick and not node.is_frozen and not node.is_dead:
                 node.next_tick = self.now + CANARY_S
                 node.gateway.core.tick(self.now)

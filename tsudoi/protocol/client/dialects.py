@@ -265,7 +265,9 @@ DIALECTS: dict[str, Dialect] = {
 }
 """Name → dialect of the handshake over TCP. `auto` is none: it means that `recognise.py` chooses one."""
 
-_OF_STREAMS = {dialect.name: dialect for dialect in (WEB, TSUDOI_2)}
+OF_STREAMS = (TSUDOI_2, WEB)
+"""Dialects of members without an address in the directory: their clients know their positions."""
+_OF_STREAMS = {dialect.name: dialect for dialect in OF_STREAMS}
 
 
 def member_dialect(name: str) -> Dialect:

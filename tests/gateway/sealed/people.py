@@ -1,0 +1,194 @@
+"""Clients of version 2, the SDK's own, in a World: real cores of broker and gateways, and a bad network between."""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from gateway.listeners import sockaddr
+from tests.support.fakes import FakeGateway, Node, World
+from tsudoi.protocol.backbone import Answer, Create, Granted, Join, place_of
+from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.names import RoomName, hash_token
+from tsudoi.protocol.sealed.client import SealedClient
+from tsudoi.protocol.sealed.client_events import ClientEvent, Delivered, Ended, Gap, Kept, Refused, Reset
+from tsudoi.protocol.sealed.grant import Grant
+from tsudoi.protocol.sealed.lines import member_number
+
+OPTIONS = int(MemberOptions.COMMANDS | MemberOptions.NOTICES)
+
+
+@dataclass
+class Network:
+    """How bad it is, as chances of each datagram."""
+
+    loss: float = 0.0
+    doubling: float = 0.0
+    delay_s: float = 0.0
+    jitter_s: float = 0.0
+
+
+@dataclass
+class Person:
+    """A client, and what it has seen."""
+
+    client: SealedClient
+    member: int
+    address: bytes
+    begun: int
+    """The offset after which its entries begin."""
+    events: list[ClientEvent] = field(default_factory=list)
+    said: dict[int, str] = field(default_factory=dict)
+
+    def offsets(self) -> list[int]:
+        return [event.offset for event in self.events if isinstance(event, Delivered)]
+
+    def kept(self) -> set[int]:
+        return {event.number for event in self.events if isinstance(event, Kept)}
+
+    def refused(self) -> set[int]:
+        return {event.number for event in self.events if isinstance(event, Refused)}
+
+    def losses(self) -> list[ClientEvent]:
+        return [event for event in self.events if isinstance(event, Gap | Reset | Ended)]
+
+
+class People:
+    """All clients of a world. Servers are its gateways, by their places in `nodes`."""
+
+    def __init__(self, world: World, network: Network | None = None) -> None:
+        self.world, self.network = world, network or Network()
+        self.people: dict[bytes, Person] = {}
+        """By address."""
+        self.nonces: set[bytes] = set()
+        """Session, run and count of each packet that was sealed, and its direction."""
+        self.wire: list[bytes] = []
+        """All packets on their way up, for attackers."""
+        self._under_way: list[tuple[float, int, Callable[[], None]]] = []
+        self._order, self._ports = count(), count(30_000)
+
+    def attach(self, node: Node) -> Node:
+        """Let a gateway's datagrams go over this network."""
+        node.gateway.outbound.on_send = lambda listener, address, data: self._down(node, address, data)
+        return node
+
+    def enter(self, node: Node, room: str, name: str, suite: str = "aes-128-gcm") -> Person:
+        """Create or join a room, as the TCP listener does."""
+        keys = FakeGateway.keys
+        session = keys.new(suite, place_of(RoomName(room)), 0)
+        token = keys.token(session).encode()
+        kind = Join if room in self.world.broker.core.directory.by_name else Create
+        body = kind(room, name, None, hash_token(token), "tsudoi-2", "127.0.0.1", 100_000, options=OPTIONS)
+        found: list[Granted] = []
+
+        def answered(answer: Answer | None, now: float) -> None:
+            assert isinstance(answer, Granted)
+            node.gateway.core.sealed.enter(node.gateway.core.enter(answer, token, now), session)
+            found.append(answer)
+
+        node.gateway.link.ask(body, self.world.now, answered)
+        self.world.flush(node)
+        self.world.run_until(lambda: bool(found))
+        granted = found[0]
+        up, down, check = keys.key(session, up=True), keys.key(session, up=False), keys.check_key(session)
+        about = (granted.user, member_number(granted.member), granted.epoch, granted.offset)
+        grant = Grant(session, suite, up, down, check, *about)
+        nodes = self.world.nodes
+        dice = random.Random(granted.member)
+        client = SealedClient(grant, self.world.now, dice, len(nodes), nodes.index(node))
+        person = Person(client, granted.member, self._new_address(), granted.offset)
+        self.people[person.address] = person
+        self._up(person)
+        return person
+
+    def _new_address(self) -> bytes:
+        return sockaddr.pack("127.0.0.1", next(self._ports))
+
+    def move(self, person: Person) -> None:
+        """Give a client another address."""
+        del self.people[person.address]
+        person.address = self._new_address()
+        self.people[person.address] = person
+        person.client.move(self.world.now)
+        self._up(person)
+
+    def say(self, person: Person, text: str) -> int:
+        number = person.client.say(text, self.world.now)
+        person.said[number] = text
+        self._up(person)
+        return number
+
+    # --- the network ------------------------------------------------------------------------------------------------
+
+    def _carry(self, act: Callable[[], None]) -> None:
+        network, dice = self.network, self.world.dice
+        for _ in range(1 + (dice.random() < network.doubling)):
+            if dice.random() >= network.loss:
+                due = self.world.now + network.delay_s + dice.random() ** 3 * network.jitter_s
+                heapq.heappush(self._under_way, (due, next(self._order), act))
+
+    def _note(self, data: bytes, direction: bytes) -> None:
+        if data[1] > 2:
+            return
+        nonce = direction + data[2:30]
+        assert nonce not in self.nonces, "a key seals two packets with one nonce"
+        self.nonces.add(nonce)
+
+    def _down(self, node: Node, address: bytes, data: bytes) -> None:
+        assert len(data) <= 1_200
+        self._note(data, b"down")
+        server = self.world.nodes.index(node)
+
+        def arrive() -> None:
+            if (person := self.people.get(address)) is not None:
+                person.client.receive(data, self.world.now, server)
+                self._up(person)
+
+        self._carry(arrive)
+
+    def _up(self, person: Person) -> None:
+        for datagram in person.client.datagrams_to_send():
+            assert len(datagram.data) <= 1_200
+            self._note(datagram.data, b"up")
+            self.wire.append(datagram.data)
+            node, address = self.world.nodes[datagram.server], person.address
+
+            def arrive(node: Node = node, address: bytes = address, data: bytes = datagram.data) -> None:
+                if not node.is_dead:
+                    node.datagrams.append((data, address))
+                    self.world.receive(node)
+
+            self._carry(arrive)
+        person.events += person.client.events()
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def step(self) -> None:
+        self.world.step()
+        while self._under_way and self._under_way[0][0] <= self.world.now:
+            heapq.heappop(self._under_way)[2]()
+        for person in list(self.people.values()):
+            deadline = person.client.deadline
+            if deadline is not None and deadline <= self.world.now:
+                person.client.tick(self.world.now)
+                self._up(person)
+
+    def run(self, seconds: float) -> None:
+        until = self.world.now + seconds
+        while self.world.now < until:
+            self.step()
+
+    def run_until(self, done: Callable[[], bool], patience_s: float = 60.0) -> None:
+        until = self.world.now + patience_s
+        while not done():
+            assert self.world.now < until, "the condition never held"
+            self.step()
+
+    def settle(self) -> None:
+        """Let the network be good, and all lines be kept or refused."""
+        self.network = Network()
+        self.world.settle()
+        everyone = list(self.people.values())
+        self.run_until(lambda: all(person.client.is_resumed and not person.client.waiting for person in everyone))
+        self.run(2.0)

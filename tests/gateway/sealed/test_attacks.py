@@ -1,0 +1,92 @@
+"""What attackers send who have read all packets: it has no effect, no answer, and raises nothing."""
+
+import random
+
+import pytest
+
+from gateway.listeners import sockaddr
+from gateway.sealed.link import SealedLink
+from tests.gateway.sealed.people import People
+from tests.gateway.sealed.test_lives import check, start
+from tests.support.fakes import FakeGateway
+from tsudoi.protocol.sealed.suites import AES_128_GCM
+
+ATTACKER = sockaddr.pack("198.51.100.9", 666)
+
+
+def changed(dice: random.Random, people: People, addresses: list[bytes]) -> tuple[bytes, bytes]:
+    """Return a packet that is no client's, and the address that it seems to come from."""
+    packet = bytearray(dice.choice(people.wire))
+    source = dice.choice([ATTACKER, *addresses])
+    match dice.randrange(6):
+        case 0:
+            pass  # a replay
+        case 1:
+            packet[dice.randrange(1, len(packet))] ^= 1 << dice.randrange(8)
+        case 2:
+            del packet[dice.randrange(len(packet)) :]
+        case 3:
+            packet += dice.randbytes(dice.randrange(1, 2_000))
+        case 4:
+            packet[24:30] = dice.randbytes(6)
+        case 5:
+            packet = bytearray(bytes((0, dice.randrange(5))) + dice.randbytes(dice.randrange(1_200)))
+    return bytes(packet), source
+
+
+def attack(count: int) -> None:
+    people = start(7, nodes=1)
+    node, dice = people.world.nodes[0], random.Random(7)
+    everyone = [people.enter(node, "den", f"p{number}") for number in range(3)]
+    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    for number in range(30):
+        people.say(everyone[number % 3], f"line {number}")
+        people.run(0.03)
+    people.run(2.0)
+    gateway, addresses = node.gateway, list(people.people)
+    before = [(link.run, link.address, link.window.highest) for link in _links(gateway)]
+    sent = len(gateway.outbound.sent)
+    for start_ in range(0, count, 100):
+        batch = [changed(dice, people, addresses) for _ in range(min(100, count - start_))]
+        gateway.core.handle_datagrams(0, batch, people.world.now)
+    assert len(gateway.outbound.sent) == sent
+    assert [(link.run, link.address, link.window.highest) for link in _links(gateway)] == before
+    for person in everyone:
+        people.say(person, "still here")
+    people.settle()
+    check(people.world, people, everyone)
+
+
+def _links(gateway: FakeGateway) -> list[SealedLink]:
+    return [member.sealed for member in gateway.members.by_session.values() if member.sealed is not None]
+
+
+def test_a_hundred_thousand_packets_of_attackers_do_nothing() -> None:
+    attack(100_000)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_ten_million_packets_of_attackers_do_nothing() -> None:
+    attack(10_000_000)
+
+
+def test_a_session_from_the_air_lets_nobody_in() -> None:
+    people = start(8, nodes=2)
+    here, there = people.world.nodes
+    alice = people.enter(here, "den", "alice")
+    people.run_until(lambda: alice.client.is_resumed)
+    # Also at a gateway that does not serve it: the answer is a cookie for the attacker's address, and no longer.
+    first = people.wire[0]
+    sent = len(there.gateway.outbound.sent)
+    there.gateway.core.handle_datagrams(0, [(first, ATTACKER)], people.world.now)
+    ((_, address, answer),) = there.gateway.outbound.sent[sent:]
+    assert address == ATTACKER
+    assert len(answer) < len(first)
+    # The attacker has a valid cookie, but can not seal it.
+    keys = FakeGateway.keys
+    forged = first[:24] + (99).to_bytes(6, "big") + answer[18:30] + bytes(60)
+    there.gateway.core.handle_datagrams(0, [(forged, ATTACKER)], people.world.now)
+    assert len(there.gateway.outbound.sent) == sent + 1
+    assert keys.suite_of(first[2:18]) == AES_128_GCM
+    assert keys.token(first[2:18]).encode() not in b"".join(people.wire)

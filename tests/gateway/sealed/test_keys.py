@@ -1,0 +1,90 @@
+"""gateway/sealed/keys.py and cookies.py"""
+
+import secrets
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from gateway.sealed.cookies import VALID_S, Cookies
+from gateway.sealed.keys import MOST_KEPT, SessionKeys, hkdf
+from tsudoi.protocol.sealed.suites import AES_128_GCM, KEY_SIZES, PLAIN
+
+ONE, OTHER = bytes(32), b"x" * 32
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_keys_are_those_of_the_library_s_hkdf(size: int) -> None:
+    secret, salt = secrets.token_bytes(32), secrets.token_bytes(16)
+    assert hkdf(secret, salt, b"info", size) == HKDF(hashes.SHA256(), size, salt, b"info").derive(secret)
+
+
+def test_rfc_5869_case_1() -> None:
+    prk_salt = bytes(range(13))
+    made = hkdf(b"\x0b" * 22, prk_salt, bytes(range(0xF0, 0xFA)), 32)
+    assert made.hex() == "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf"
+
+
+@pytest.mark.parametrize("suite", KEY_SIZES)
+def test_any_gateway_of_the_service_derives_the_same(suite: str) -> None:
+    session = SessionKeys([ONE]).new(suite, 7, 9)
+    here, there = SessionKeys([ONE]), SessionKeys([OTHER, ONE])
+    assert len(session) == 16
+    assert session[1:3] == bytes((7, 9))
+    assert here.suite_of(session) == there.suite_of(session) == suite
+    for up in (True, False):
+        assert len(here.key(session, up=up)) == KEY_SIZES[suite]
+        assert here.key(session, up=up) == there.key(session, up=up)
+    assert here.token(session) == there.token(session)
+    assert here.check_key(session) == there.check_key(session)
+    if suite != PLAIN:
+        assert len({here.key(session, up=True), here.key(session, up=False)}) == 2
+
+
+def test_another_service_does_not_know_a_session() -> None:
+    session = SessionKeys([ONE]).new(AES_128_GCM, 0, 0)
+    assert SessionKeys([OTHER]).suite_of(session) is None
+    for at in range(16):
+        changed = bytearray(session)
+        changed[at] ^= 1
+        assert SessionKeys([ONE]).suite_of(bytes(changed)) is None
+    assert SessionKeys([ONE], has_ciphers=False).suite_of(session) is None
+
+
+def test_new_sessions_are_of_the_first_secret() -> None:
+    session = SessionKeys([OTHER, ONE]).new(AES_128_GCM, 0, 0)
+    assert SessionKeys([ONE]).suite_of(session) is None
+    assert SessionKeys([OTHER]).suite_of(session) == AES_128_GCM
+
+
+def test_a_cipher_is_kept_while_it_is_used_and_borrowing_keeps_none() -> None:
+    keys = SessionKeys([ONE])
+    session = keys.new(AES_128_GCM, 0, 0)
+    assert keys.encrypts.borrow(session) is not keys.encrypts.borrow(session)
+    kept = keys.encrypts.find(session)
+    keys.tick()
+    assert keys.encrypts.borrow(session) is kept
+    assert keys.encrypts.find(session) is kept
+    keys.tick()
+    keys.tick()
+    assert keys.encrypts.find(session) is not kept
+
+
+def test_no_more_ciphers_are_kept_than_allowed() -> None:
+    keys = SessionKeys([ONE])
+    for _ in range(3 * MOST_KEPT):
+        keys.encrypts.find(keys.new(PLAIN, 0, 0))
+    assert len(keys.encrypts.young) <= MOST_KEPT
+
+
+def test_a_cookie_holds_for_its_session_its_address_and_a_while() -> None:
+    cookies = Cookies()
+    cookie = cookies.new(b"session", b"address", 100.0)
+    assert len(cookie) == 12
+    assert cookies.is_valid(cookie, b"session", b"address", 100.0 + VALID_S)
+    assert not cookies.is_valid(cookie, b"session", b"address", 100.2 + VALID_S)
+    assert not cookies.is_valid(cookie, b"session", b"address", 99.0)
+    assert not cookies.is_valid(cookie, b"session", b"elsewhere", 100.0)
+    assert not cookies.is_valid(cookie, b"another", b"address", 100.0)
+    assert not Cookies().is_valid(cookie, b"session", b"address", 100.0)
+    assert not cookies.is_valid(b"", b"session", b"address", 100.0)

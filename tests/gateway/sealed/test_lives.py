@@ -1,0 +1,124 @@
+"""Members of version 2 under faults, by a seed: each hears its room once and in order, and each kept line is said once.
+
+The network loses, doubles and reorders; gateways are killed and frozen, the broker is killed, clients change addresses.
+"""
+
+import pytest
+
+from tests.gateway.sealed.people import Network, People, Person
+from tests.support.fakes import Node, Weather, World
+from tsudoi.protocol.codes import EntryKind
+
+BAD = Network(loss=0.1, doubling=0.1, delay_s=0.01, jitter_s=0.04)
+
+
+def check(world: World, people: People, everyone: list[Person]) -> None:
+    """Compare what was seen with the log."""
+    (room,) = {person.client.name: world.broker.core.directory.by_name["den"] for person in everyone[:1]}.values()
+    log = world.broker.log(room.id)
+    for person in everyone:
+        assert person.losses() == []
+        own = [entry for entry in log if entry.offset > person.begun]
+        hidden = {EntryKind.ANSWERED, EntryKind.WHISPERED}
+        expected = [
+            entry.offset for entry in own if entry.kind not in hidden or person.member in (entry.member, entry.peer)
+        ]
+        assert person.offsets() == expected
+        texts = [entry.text for entry in log if entry.member == person.member and entry.kind == EntryKind.SAID]
+        messages = {number: text for number, text in person.said.items() if not text.startswith("/")}
+        assert texts == [messages[number] for number in sorted(messages) if number in person.kept()]
+        assert person.kept() | person.refused() == set(person.said)
+
+
+def start(seed: int, weather: Weather | None = None, network: Network | None = None, nodes: int = 2) -> People:
+    world = World(seed, weather)
+    people = People(world, network)
+    for _ in range(nodes):
+        people.attach(world.start_gateway())
+    return people
+
+
+def test_a_quiet_network_needs_no_repetition() -> None:
+    people = start(1)
+    node = people.world.nodes[0]
+    everyone = [people.enter(node, "den", f"p{number}") for number in range(3)]
+    people.run_until(lambda: all(person.client.is_resumed for person in everyone))
+    for number in range(20):
+        people.say(everyone[number % 3], f"line {number}")
+        people.run(0.05)
+    people.run(1.0)
+    check(people.world, people, everyone)
+    counters = node.gateway.counters
+    assert counters.sealed_wants == 0
+    assert counters.sealed_dropped == dict.fromkeys(counters.sealed_dropped, 0)
+    assert counters.sealed_resumes == counters.sealed_retries == 3
+
+
+@pytest.mark.parametrize("suite", ["aes-128-gcm", "chacha20-poly1305", "plain"])
+def test_a_bad_network_loses_nothing(suite: str) -> None:
+    people = start(2, network=BAD)
+    everyone = [people.enter(people.world.nodes[n % 2], "den", f"p{n}", suite) for n in range(4)]
+    for number in range(60):
+        people.say(everyone[number % 4], f"line {number} " + "x" * (number * 40))
+        people.run(0.03)
+    people.settle()
+    check(people.world, people, everyone)
+
+
+def test_commands_and_whispers_keep_their_places() -> None:
+    people = start(3, network=BAD)
+    everyone = [people.enter(people.world.nodes[n % 2], "den", f"p{n}") for n in range(3)]
+    for number in range(30):
+        for person, text in zip(everyone, (f"line {number}", "/msg p0 psst", "/me waves"), strict=True):
+            people.say(person, text)
+        people.run(0.3)
+    people.settle()
+    check(people.world, people, everyone)
+    assert all(person.refused() == set() for person in everyone)
+
+
+def some_fault(people: People, node: Node) -> None:
+    world = people.world
+    match world.dice.choice(("kill", "freeze", "broker", "move", "move", "commands", "news")):
+        case "kill":
+            world.kill(node)
+            people.attach(world.start_gateway())
+            for person in people.people.values():
+                alive = [at for at, each in enumerate(world.nodes) if not each.is_dead]
+                person.client.go_to(world.dice.choice(alive), len(world.nodes), world.now)
+        case "freeze":
+            node.is_frozen = True
+            people.run(world.dice.uniform(0.5, 3.0))
+            node.is_frozen = False
+        case "broker":
+            world.restart_broker()
+        case "move":
+            people.move(world.dice.choice(list(people.people.values())))
+        case "commands":
+            world.break_commands(node)
+        case "news":
+            world.break_news(node)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_is_lost_or_doubled_whatever_fails(seed: int) -> None:
+    life(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 1_100))
+def test_a_thousand_lives(seed: int) -> None:
+    life(seed)
+
+
+def life(seed: int) -> None:
+    people = start(seed, Weather(delay_s=0.01, dropped_news=0.02), BAD)
+    world = people.world
+    everyone = [people.enter(world.nodes[n % 2], "den", f"p{n}") for n in range(3)]
+    for number in range(40):
+        if world.dice.random() < 0.15:
+            some_fault(people, world.dice.choice([node for node in world.nodes if not node.is_dead]))
+        people.say(world.dice.choice(everyone), f"line {number}")
+        people.run(world.dice.uniform(0.01, 0.3))
+    people.settle()
+    check(world, people, everyone)

@@ -1,0 +1,106 @@
+"""gateway/sealed/numbered.py"""
+
+import random
+
+import pytest
+
+from gateway.sealed.numbered import WINDOW, Line, NumberedLines, Verdict
+
+
+def line(number: int, after: int | None = None) -> Line:
+    return Line(number, number - 1 if after is None else after, f"line {number}")
+
+
+def publish(lines: NumberedLines, *numbers: int) -> None:
+    for number in numbers:
+        assert lines.judge(line(number)) is Verdict.TAKE
+        lines.published(number, number)
+
+
+def test_a_line_is_taken_behind_the_one_it_names() -> None:
+    lines = NumberedLines(0)
+    assert lines.judge(line(2)) is Verdict.WAIT
+    publish(lines, 1)
+    assert lines.next() == line(2)
+    assert lines.next() is None
+
+
+def test_what_is_kept_is_said_so() -> None:
+    lines = NumberedLines(7)
+    assert lines.judge(line(7)) is Verdict.KEPT
+    assert lines.judge(line(9, 6)) is Verdict.KEPT
+    publish(lines, 8)
+    assert lines.judge(line(8)) is Verdict.ASK
+    lines.note_kept(8)
+    assert lines.judge(line(8)) is Verdict.KEPT
+    assert lines.are_all_kept
+
+
+def test_only_the_first_line_that_is_not_kept_is_asked_about() -> None:
+    lines = NumberedLines(0)
+    publish(lines, 1, 2, 3)
+    assert [lines.judge(line(number)) for number in (1, 2, 3)] == [Verdict.ASK, Verdict.WAIT, Verdict.WAIT]
+    assert lines.item_of(1) == 1
+    lines.asking = 1
+    assert lines.judge(line(1)) is Verdict.WAIT
+    assert lines.judge(line(4)) is Verdict.WAIT
+    lines.asking = 0
+    assert lines.next() == line(4)
+
+
+def test_behind_a_refused_line_goes_what_names_the_line_before_it() -> None:
+    lines = NumberedLines(0)
+    publish(lines, 1, 2, 3)
+    lines.note_kept(1)
+    lines.refuse(2, "you are muted", for_good=True)
+    assert lines.judge(line(2)) is Verdict.REFUSED
+    assert lines.why_refused(2) == "you are muted"
+    assert lines.judge(line(3)) is Verdict.WAIT
+    assert lines.judge(line(3, 1)) is Verdict.TAKE
+    lines.published(3, 9)
+    assert lines.next() is None
+
+
+def test_a_line_that_may_be_sent_again_keeps_its_number() -> None:
+    lines = NumberedLines(0)
+    lines.refuse(1, "too fast", for_good=False)
+    assert lines.judge(line(1)) is Verdict.TAKE
+
+
+def test_no_more_lines_are_held_and_published_than_a_client_may_send() -> None:
+    lines = NumberedLines(0)
+    for number in range(2, 100):
+        lines.judge(line(number))
+    publish(lines, 1)
+    taken = 0
+    while (held := lines.next()) is not None:
+        lines.published(held.number, 0)
+        taken += 1
+    assert taken == WINDOW - 1
+    assert lines.judge(line(WINDOW + 1)) is Verdict.WAIT
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_any_order_and_repetition_gives_each_line_once_and_in_order(seed: int) -> None:
+    dice, lines, said = random.Random(seed), NumberedLines(0), list[int]()
+    sent = [line(number) for number in range(1, 30)] * 4
+    dice.shuffle(sent)
+    for each in [*sent, *(line(number) for number in range(1, 30))]:
+        taken: Line | None = each if lines.judge(each) is Verdict.TAKE else None
+        while taken is not None:
+            said.append(taken.number)
+            lines.published(taken.number, 0)
+            taken = lines.next()
+        if said and dice.random() < 0.5:
+            lines.note_kept(dice.choice(said))
+    assert said == list(range(1, 30))
+
+
+def test_a_new_run_begins_with_what_is_kept() -> None:
+    lines = NumberedLines(0)
+    publish(lines, 1, 2)
+    lines.asking = 2
+    lines.refuse(3, "no", for_good=True)
+    lines.begin_run(1)
+    assert lines.judge(line(2)) is Verdict.TAKE
+    assert lines.judge(line(3)) is Verdict.WAIT

@@ -1,0 +1,114 @@
+"""gateway/sealed/packing.py, silence.py and suite_choice.py"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.chat.standstills import Standstills
+from gateway.sealed.link import SealedLink
+from gateway.sealed.packing import merge, pack
+from gateway.sealed.silence import SILENT_S, Silence
+from gateway.sealed.suite_choice import choose_suite
+from tsudoi.protocol.client.dialects import TSUDOI_2
+from tsudoi.protocol.client.downlink_encoder import encode_message
+from tsudoi.protocol.sealed.lines import offset_of
+from tsudoi.protocol.sealed.parts import MAX_BODY, MAX_WHOLE
+from tsudoi.protocol.sealed.suites import KEY_SIZES
+
+LINES = st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3_000)), max_size=40)
+
+
+@given(LINES, st.integers(0, 9), st.integers(0, 2**53))
+def test_bodies_follow_on_each_other_and_have_all_lines(sizes: list[tuple[int, int]], more: int, after: int) -> None:
+    lines, offset = [], after
+    for step, size in sizes:
+        offset += step
+        lines.append((offset, json.dumps({"n": offset, "text": "x" * size}).encode()))
+    bodies = pack(after, offset + more, lines)
+    assert [bodies[0].after, *(body.to for body in bodies)] == [*(body.after for body in bodies), offset + more]
+    found = []
+    for body in bodies:
+        head, *own = body.content.split(b"\n")
+        assert json.loads(head) == {"after": body.after, "to": body.to}
+        assert all(body.after < offset_of(line) <= body.to for line in own)
+        assert len(body.content) <= MAX_WHOLE or (len(own) == 1 and len(body.content) <= MAX_BODY)
+        found += own
+    assert found == [line for _, line in lines]
+
+
+@given(st.integers(1, 2**53), st.text(max_size=50))
+def test_the_offset_of_a_line_is_read_as_it_is_written(offset: int, text: str) -> None:
+    assert offset_of(encode_message(TSUDOI_2.down, "den", offset, "alice", text)) == offset
+    assert offset_of(json.dumps({"notice": text}).encode()) == 0
+
+
+def test_own_lines_have_their_places() -> None:
+    assert merge([(1, b"a"), (4, b"d")], [(2, b"b"), (3, b"c")]) == [(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")]
+
+
+@dataclass
+class _Member:
+    seen: float
+    sealed: object = None
+
+
+@dataclass(eq=False)
+class _Link:
+    member: _Member
+    run: bytes = b"run"
+
+
+def test_a_link_is_silent_when_nothing_has_come_for_long() -> None:
+    silence = Silence(Standstills())
+    links = [_Link(_Member(100.0)) for _ in range(3)]
+    for link in links:
+        link.member.sealed = link
+        silence.begin(cast(SealedLink, link), 100.0)
+    found: list[object] = []
+    for second in range(int(2 * SILENT_S)):
+        now = 100.0 + second
+        if second == 30:
+            links[1].member.seen = now
+            links[2].run = b"another"
+        found += [(second, links.index(cast(_Link, link))) for link in silence.over(now)]
+    assert found == [(41, 0), (71, 1)]
+
+
+ALL = tuple(KEY_SIZES)
+
+
+@pytest.mark.parametrize(
+    ("offered", "ours", "is_secure", "may_be_plain", "chosen"),
+    [
+        (("chacha20-poly1305", "aes-128-gcm"), ALL, True, False, "chacha20-poly1305"),
+        (("rot13", "aes-128-gcm"), ALL, True, False, "aes-128-gcm"),
+        (("plain", "aes-128-gcm"), ALL, True, False, "aes-128-gcm"),
+        (("aes-128-gcm", "plain"), ALL, False, True, "plain"),
+    ],
+)
+def test_the_first_suite_that_may_be_is_chosen(
+    offered: tuple[str, ...], ours: tuple[str, ...], is_secure: bool, may_be_plain: bool, chosen: str
+) -> None:
+    assert choose_suite(offered, ours, is_secure, may_be_plain) == (chosen, "")
+
+
+@pytest.mark.parametrize(
+    ("offered", "ours", "is_secure", "words"),
+    [
+        ((), ALL, True, "has none of"),
+        (("plain",), ALL, True, "not allowed from your address"),
+        (("aes-128-gcm", "plain"), ALL, False, "over TLS only"),
+        (("aes-128-gcm",), ("plain",), True, "lacks the library"),
+    ],
+)
+def test_it_is_said_why_there_is_none(
+    offered: tuple[str, ...], ours: tuple[str, ...], is_secure: bool, words: str
+) -> None:
+    suite, why = choose_suite(offered, ours, is_secure, False)
+    assert suite == ""
+    assert re.search(words, why)
