@@ -170,6 +170,28 @@ def seeds(target: str) -> list[bytes]:
             start = 0 if target == "answer" else 2
             lists = [written((0, b"['den', \"o'clock\", '\\u1234']")), written((0, b"ERROR: Bad request")), b"['\\n']"]
             return [piece[start:] for piece in whole] + lists
+        case "sealed":
+            packed = [part for kind in ("body", "parts", "retry") for _, v in _vectors(kind) for part in _bytes(v)]
+            bodies = [vector["body"].encode() for _, vector in _vectors("body")]
+            down = [body for body in bodies if b"after" in body]
+            grants = [frames(vector)[1][32:] for _, vector in _vectors("sealed granted")]
+            resumed = b'{"resumed":{"to":1,"epoch":1,"offset":41,"said":0,"name":"a","state":"complete"}}'
+            return [
+                *(b"\0" + packet for packet in packed),
+                *(bytes((kind,)) + body for kind in (1, 2) for body in bodies),
+                b"\3" + written((1, b"\0\2one"), (2, b"\1\2two")),
+                *(b"\4" + grant for grant in grants),
+                b"\5" + written((2, bytes(16)), (0x40, resumed), *((0x40, body) for body in down), (3, bytes(16))),
+            ]
+        case "sealed_gateway":
+            up = [vector["body"].encode() for _, vector in _vectors("body") if vector["direction"] == "up"]
+            told = [*up, b'{"want":[0,1]}', b'{"say":"/who","number":2}', b'{"say":"x","number":4,"after":2}']
+            part = (0x10, b"\0\2" + up[1][:9]), (0x10, b"\1\2" + up[1][9:])
+            news = backbone.encode(NEWS)
+            return [
+                written(*((0, line) for line in told), (7, b""), (6, news), *((8, line) for line in told), (255, b"")),
+                written(*part, (4, bytes(40)), (5, bytes(60)), (0, b'{"leave":true}')),
+            ]
         case "command":
             return [line.encode() for line in COMMANDS]
         case "web_commands":

@@ -13,7 +13,7 @@ from gateway.explain.explain import explain_datagram
 from gateway.join.key_forms import parse_public_keys, parse_shared_secret
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
-from tests.fuzz import shards, stories
+from tests.fuzz import sealed, shards, stories
 from tests.fuzz.pieces import Pieces
 from tsudoi.ops import configfile
 from tsudoi.protocol import backbone, untrusted
@@ -225,6 +225,7 @@ TARGETS = {
             reply_decoder.JoinListReader.settle_untrusted,
         ),
     ),
+    "sealed": Target(sealed.codec, sealed.CODEC),
     "command": Target(_command, (slash_commands.parse_untrusted,), ()),
     "web_commands": Target(
         _web_commands,
@@ -253,6 +254,7 @@ TARGETS = {
     "keys_file": Target(_keys_file, (parse_public_keys,), (SettingError,)),
     "settings": Target(_settings, (configfile.parse,), (SettingError,)),
     # These have bounds and counters for what is wrong, and never an exception.
+    "sealed_gateway": Target(sealed.gateway, sealed.GATEWAY, ()),
     "conversation": Target(stories.conversation, stories.CONVERSATION, ()),
     "web": Target(stories.web, stories.WEB, ()),
     "webhook": Target(stories.webhook, stories.WEBHOOK, ()),

@@ -55,7 +55,7 @@ def parse_grant_untrusted(payload: bytes) -> Grant:
     try:
         found = _decoder.decode(payload)
         session, up, down, check = (bytes.fromhex(x) for x in (found.session, found.up, found.down, found.check))
-    except PARSE_ERRORS as exc:
+    except (*PARSE_ERRORS, ValueError) as exc:  # ValueError: no hexadecimal digits
         raise MalformedMessage(f"no session of version 2: {exc}") from exc
     if found.suite not in KEY_SIZES:
         raise MalformedMessage(f"the suite {found.suite!r} is not known")

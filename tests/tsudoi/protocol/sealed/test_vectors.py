@@ -1,0 +1,75 @@
+"""The bytes of version 2: tests/vectors/sealed.json. Keys, runs and cookies are fixed there."""
+
+import json
+
+import pytest
+
+from tests.tsudoi.protocol.vectors import Vector, data, frames, vectors
+from tsudoi.protocol.client.dialects import TSUDOI_2
+from tsudoi.protocol.client.handshake import Request, encode_grant, parse_request_untrusted
+from tsudoi.protocol.client.header import HEADER_SIZE, Header
+from tsudoi.protocol.client.recognise import recognise
+from tsudoi.protocol.sealed.grant import parse_grant_untrusted
+from tsudoi.protocol.sealed.packets import Kind, parse_untrusted, serialize_cookie_header, serialize_header
+from tsudoi.protocol.sealed.parts import Parts, divide
+from tsudoi.protocol.sealed.suites import check_of, cipher, has_valid_check
+
+
+@pytest.mark.parametrize("vector", vectors("body"))
+def test_a_body(vector: Vector) -> None:
+    session, run, body = bytes.fromhex(vector["session"]), bytes.fromhex(vector["run"]), vector["body"].encode()
+    key = cipher(vector["suite"], bytes.fromhex(vector["key"]))
+    header = serialize_header(Kind.BODY, session, run, vector["count"])
+    assert header + key.encrypt(run + vector["count"].to_bytes(6, "big"), body, header) == data(vector)
+    packet = parse_untrusted(data(vector))
+    assert (packet.kind, packet.session, packet.run, packet.count) == (Kind.BODY, session, run, vector["count"])
+    assert key.decrypt(packet.nonce, packet.rest, packet.header) == body
+
+
+@pytest.mark.parametrize("vector", vectors("parts"))
+def test_a_body_in_parts(vector: Vector) -> None:
+    key, parts, found = cipher(vector["suite"], bytes.fromhex(vector["key"])), Parts(), []
+    made = divide(vector["body"].encode())
+    assert len(made) == len(frames(vector)) > 1
+    for number, (frame, part) in enumerate(zip(frames(vector), made, strict=True)):
+        packet = parse_untrusted(frame)
+        assert (packet.kind, packet.count) == (Kind.PART, vector["count"] + number)
+        assert key.decrypt(packet.nonce, packet.rest, packet.header) == part
+        found.append(parts.add_untrusted(packet.run, packet.count, part))
+    assert found == [None] * (len(made) - 1) + [vector["body"].encode()]
+
+
+@pytest.mark.parametrize("vector", [*vectors("retry"), *vectors("gone")])
+def test_a_packet_without_a_body(vector: Vector) -> None:
+    kind, key = Kind[vector["kind"].upper()], bytes.fromhex(vector["check"])
+    header = serialize_cookie_header(kind, bytes.fromhex(vector["session"]), bytes.fromhex(vector["cookie"]))
+    assert header + check_of(key, header) == data(vector)
+    packet = parse_untrusted(data(vector))
+    assert (packet.kind, packet.nonce.hex()) == (kind, vector["cookie"])
+    assert has_valid_check(key, packet.header, packet.rest)
+
+
+def read(raw: bytes) -> Request:
+    header = Header.parse_untrusted(raw[:HEADER_SIZE])
+    assert recognise(header, raw[HEADER_SIZE:], False).dialect is TSUDOI_2
+    return parse_request_untrusted(TSUDOI_2, header, raw[HEADER_SIZE:])
+
+
+@pytest.mark.parametrize("vector", vectors("sealed request"))
+def test_a_request(vector: Vector) -> None:
+    request = read(data(vector))
+    assert [request.operation, request.room, request.user, request.password, list(request.suites)] == [
+        vector[key] for key in ("operation", "room", "user", "password", "suites")
+    ]
+    assert request.language == vector["language"]
+
+
+@pytest.mark.parametrize("vector", vectors("sealed granted"))
+def test_the_answer(vector: Vector) -> None:
+    session = vector["session"]
+    made = encode_grant(TSUDOI_2, read(bytes.fromhex(vector["request"])), "den", "bob", "", session)
+    assert made == frames(vector)
+    payload = made[1][HEADER_SIZE:]
+    assert json.loads(payload) == session
+    grant = parse_grant_untrusted(payload)
+    assert (grant.session.hex(), grant.suite, grant.offset) == (session["session"], session["suite"], 2)
