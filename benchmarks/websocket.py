@@ -28,6 +28,7 @@ FRAME_SIZE = 190
 """Bytes of such a message's frame, about."""
 AT_ONCE = 50
 
+PING = b"\x81\x02{}"
 UPGRADE = (
     b"GET /connection/websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
@@ -58,6 +59,8 @@ class Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.size += len(data)
         self.messages += data.count(self._message)
+        if PING in data:
+            self.send(b"{}")
         if not self.entered.done() and self._entered in data:
             self.entered.set_result(None)
 
