@@ -93,6 +93,7 @@ class WebConnection(HttpConnection):
 
     def _left(self) -> None:
         self._end_session()
+        self._conversation.abandon()
 
     def time_is_up(self) -> None:
         """Handle a deadline."""

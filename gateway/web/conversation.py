@@ -126,6 +126,12 @@ class Conversation:
             self._protocol.send_close(int(code), reason)
         return [*self._written(self._protocol), *self._finish()]
 
+    def abandon(self) -> None:
+        """Note that the connection is closed."""
+        self._is_over = True
+        if self._protocol is not None:
+            _release(self._protocol)
+
     def _finish(self) -> list[Command]:
         self._is_over = True
         return [Finish()]
@@ -190,6 +196,7 @@ class Conversation:
         request = next(iter(protocol.events_received()), None)
         if not isinstance(request, Request):
             # It is no HTTP/1.1, and the library has said so.
+            _release(protocol)
             return [*self._written(protocol), *self._finish()]
         response = self._response(request, protocol)
         is_last = bool(rest) or self._requests >= REQUESTS or not _may_go_on(request, response)
@@ -202,6 +209,7 @@ class Conversation:
         if response.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
             self._protocol = protocol
             return [*commands, Opened(), *(self.receive(rest) if rest else ())]
+        _release(protocol)
         return commands + self._finish() if is_last else commands
 
     def _response(self, request: Request, protocol: ServerProtocol) -> Response:
@@ -231,6 +239,16 @@ class Conversation:
         if self._busy:
             return _text(503, self._busy, **{"Retry-After": "5"})
         return protocol.accept(request)
+
+
+def _release(protocol: ServerProtocol) -> None:
+    """Break the reference cycles of a protocol object that has done its work, so that it is freed now.
+
+    Thousands of them, left to the garbage collector, made it hold up the event loop for 0.15 s: the attack
+    `web_half_open`.
+    """
+    protocol.parser.close()
+    protocol.parser_exc = protocol.handshake_exc = None
 
 
 def _may_go_on(request: Request, response: Response) -> bool:

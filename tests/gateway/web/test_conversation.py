@@ -1,5 +1,6 @@
 """gateway/web/conversation.py: HTTP and WebSocket frames, without sockets."""
 
+import gc
 import gzip
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from gateway.web import page_files
@@ -252,6 +254,34 @@ def test_a_client_that_closes_is_answered() -> None:
     commands = conversation.receive(frame((1000).to_bytes(2, "big"), Opcode.CLOSE))
     assert isinstance(commands[0], Send)
     assert commands[-1] == Finish()
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [request("/"), request("/nothing")],
+        [b"GET\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nX: "],
+        [upgrade()],
+        [upgrade(), frame(b"{}"), b"\x81\xfe"],
+        [upgrade(), b"\xff\xff\xff"],
+        [upgrade(Origin="https://evil.example")],
+    ],
+    ids=["files", "no HTTP", "half a request", "WebSocket", "half a frame", "no frame", "refused"],
+)
+def test_what_is_over_needs_no_garbage_collector(pieces: list[bytes]) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        conversation = begin()
+        for piece in pieces:
+            conversation.receive(piece)
+        conversation.abandon()
+        assert conversation.receive(request("/")) == []
+        del conversation
+        assert not any(isinstance(each, ServerProtocol) for each in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def test_a_head_without_an_end_is_bounded() -> None:
