@@ -195,7 +195,7 @@ class Settings:
         metavar="MESSAGES",
     )
     replay_rate: float = setting(
-        5_000.0,
+        2_000.0,
         "Late messages a second that are sent to one member, after a gap or a pause; 100 at once, or what 20 ms allow.",
         metavar="PER_SECOND",
     )

@@ -30,6 +30,11 @@ _LOADED = (
 )
 
 
+WAITED_S = 0.02
+"""A commit that took longer may have waited for a standby that is gone. PostgreSQL ends such waits without a warning
+when `synchronous_standby_names` is emptied."""
+
+
 class Link:
     """A thread with the connections and the lease of one broker."""
 
@@ -71,8 +76,13 @@ class Link:
         """Commit turns; raise StoreError."""
 
         async def work() -> None:
-            if not await registration.connections.commits.fetch_value(sql.COMMIT, *values):
+            commits, began = registration.connections.commits, self._loop.time()
+            if not await commits.fetch_value(sql.COMMIT, *values):
                 raise StoreError(_STALE)
+            if not self.lease.needs_standby or self._loop.time() - began < WAITED_S:
+                return
+            if not await commits.fetch_value("SHOW synchronous_standby_names"):
+                raise StoreError("synchronous_standby_names was emptied while a commit waited for its standby")
 
         self._statements(registration, work())
 

@@ -1,7 +1,7 @@
 """Limit how fast messages that came late are sent, so that neither a replay nor a burst after a pause floods a member.
 
 A client's socket holds some 270 small datagrams by default (212,992 bytes, udp(7)), and a busy machine may not run the
-client for some milliseconds. So 100 entries may go at once, then a rate, in portions of a 50th of a second.
+client for a tenth of a second. So 100 entries may go at once, then a rate, in portions of a 50th of a second.
 """
 
 BURST_S = 0.5

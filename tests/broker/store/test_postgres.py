@@ -413,6 +413,33 @@ def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
         assert snapshot.ends == {1: (1, 2)}  # and now it is on both machines
 
 
+def test_a_wait_that_ends_because_no_standby_is_wanted_any_more_is_no_commit(
+    machines: tuple[postgres.Instance, postgres.Instance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_lease, "RENEW_S", 60.0)
+    monkeypatch.setattr(postgres_lease, "STOP_S", 60.0)
+    primary, standby = machines
+    with sharing(primary.empty(), requires_synchronous=True) as broker:
+        broker.serve(0)
+        broker.store.commit(turn(1))
+        names = primary.sql("SHOW synchronous_standby_names")
+        standby.stop()
+        try:
+            with broker.committing(turn(2)) as results:
+                wait_for(lambda: waits_for_standby(primary), "the commit does not wait")
+                primary.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
+                primary.sql("SELECT pg_reload_conf()")
+            assert "synchronous_standby_names was emptied while a commit waited" in str(results[0])
+            assert not broker.store.may_serve()
+        finally:
+            primary.sql(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")
+            primary.sql("SELECT pg_reload_conf()")
+            standby.start()
+            wait_for(lambda: primary.sql("SHOW synchronous_standby_names") == names, "the setting is not back")
+        (snapshot,) = broker.serve_when_free(0)
+        assert snapshot.ends == {1: (1, 2)}
+
+
 def test_a_warning_is_no_commit_in_any_language(server: postgres.Instance) -> None:
     """Servers say in their own language (`lc_messages`) that a wait for the standby was cancelled."""
     with sharing(server.empty(), requires_synchronous=False) as broker:
