@@ -41,10 +41,12 @@ class Peer:
     start: Callable[[Path, int], tuple[list[str], str]]
     """Folder and port → (arguments, text of the file `config` in that folder)."""
     greet: Callable[[socket.socket, str, int], None]
-    """Log in and enter the room; number is the member's."""
+    """Enter the room; number is the member's."""
     before: Callable[[str], bytes]
     after: bytes = b""
     echo: bool = True
+    log_in: Callable[[socket.socket, int], None] | None = None
+    """Done for all members before the first one enters: InspIRCd takes a second for each, but many at once."""
 
 
 # --- IRC -------------------------------------------------------------------------------------------------------------
@@ -59,9 +61,34 @@ def _ngircd(folder: Path, port: int) -> tuple[list[str], str]:
     return ["--nodaemon", "--config", str(folder / "config")], config
 
 
-def _enter_irc(sock: socket.socket, room: str, number: int) -> None:
-    sock.sendall(f"NICK u{number}\r\nUSER u{number} 0 * :u\r\nJOIN #{room}\r\n".encode())
+def _inspircd(folder: Path, port: int) -> tuple[list[str], str]:
+    config = (
+        '<server name="irc.test.local" description="test" network="Test" id="00A">\n'
+        '<admin name="a" nick="a" email="a@test.local">\n'
+        f'<bind address="127.0.0.1" port="{port}" type="clients">\n'
+        '<connect allow="*" timeout="60" pingfreq="10000" hardsendq="64M" softsendq="64M" recvq="1M"'
+        ' threshold="1000000" commandrate="1000000000" fakelag="no" localmax="100000" globalmax="100000"'
+        ' resolvehostnames="no" useident="no">\n'
+        '<performance softlimit="50000" somaxconn="1024">\n'
+        f'<log method="file" type="*" level="sparse" target="{folder}/log">\n<pid file="{folder}/pid">\n'
+        f'<path configdir="{folder}" datadir="{folder}" logdir="{folder}" runtimedir="{folder}">\n'
+    )
+    return ["--nofork", "--runasroot", f"--config={folder}/config"], config
+
+
+def _log_in_irc(sock: socket.socket, number: int) -> None:
+    sock.sendall(f"NICK u{number}\r\nUSER u{number} 0 * :u\r\n".encode())
+
+
+def _join_irc(sock: socket.socket, room: str, number: int) -> None:
+    _read_until(sock, b" 001 ")
+    sock.sendall(f"JOIN #{room}\r\n".encode())
     _read_until(sock, b" 366 ")
+
+
+def _enter_irc(sock: socket.socket, room: str, number: int) -> None:
+    _log_in_irc(sock, number)
+    _join_irc(sock, room, number)
 
 
 # --- MQTT ------------------------------------------------------------------------------------------------------------
@@ -132,6 +159,17 @@ PEERS = (
         b"\r\n",
         echo=False,
     ),
+    Peer(
+        "inspircd (IRC)",
+        "inspircd",
+        ("--version",),
+        _inspircd,
+        _join_irc,
+        lambda room: f"PRIVMSG #{room} :".encode(),
+        b"\r\n",
+        echo=False,
+        log_in=_log_in_irc,
+    ),
     Peer("mosquitto (MQTT, QoS 0)", "mosquitto", ("-h",), _mosquitto, _enter_mqtt, _publish_mqtt),
     Peer("redis (PUBLISH)", "redis-server", ("--version",), _redis, _enter_redis, _publish_redis, b"\r\n"),
     Peer(
@@ -198,8 +236,11 @@ def _running(peer: Peer) -> Iterator[Company]:
         (folder / "config").chmod(0o644)
         service = stack.enter_context(Process([program, *arguments], (SERVICE_CORE,), listen=False))
         lines, sockets = [], []
-        for number, seat in enumerate(seats(ROOMS, SIZE)):
-            sock = stack.enter_context(_connect(port))
+        members = [(seat, stack.enter_context(_connect(port))) for seat in seats(ROOMS, SIZE)]
+        if peer.log_in is not None:
+            for number, (_, sock) in enumerate(members):
+                peer.log_in(sock, number)
+        for number, (seat, sock) in enumerate(members):
             peer.greet(sock, seat.room_name, number)
             before = peer.before(seat.room_name)
             lines.append(f"{seat.room} 1 - {before.hex()} {peer.after.hex() or '-'} {sock.fileno()}\n")
