@@ -52,7 +52,7 @@ def _row(
         title,
         f"{rate:,.0f} messages/s in, {rate * size:,.0f} out, {us(run):.2f} µs CPU a delivery",
         f"without segmentation {without:,.0f} in, {us(run_without):.2f} µs",
-        rate / max(without, 1),
+        rate / without if without else None,
         f"{verdict(run)}{beside}",
         aim,
     )
