@@ -66,7 +66,7 @@ class Client(asyncio.DatagramProtocol):
         quiet_s: tuple[float, float] = (20, 25),
     ) -> None:
         """`lost` decides for each packet, up and down, whether the network loses it; `quiet_s`: when to send a ping."""
-        self.session, self.server, self._lost, self._quiet = session, server, lost, quiet_s
+        self.session, self.server, self.lost, self._quiet = session, server, lost, quiet_s
         granted = session.granted
         self.name, self.epoch, self.offset = granted["name"], granted["epoch"], granted["offset"]
         self.events: asyncio.Queue[Line] = asyncio.Queue()
@@ -148,7 +148,7 @@ class Client(asyncio.DatagramProtocol):
             if resumes:
                 self._resumes.add(self._count)
             packet = self.session.pack(BODY if len(pieces) == 1 else PART, self._run, self._count, piece)
-            if self._transport is not None and not self._lost(packet):
+            if self._transport is not None and not self.lost(packet):
                 self._transport.sendto(packet)
         self._sent_at = time.monotonic()
         if asks:
@@ -209,7 +209,7 @@ class Client(asyncio.DatagramProtocol):
         """The server is down just now."""
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        if self._lost(data) or self.ended.is_set():
+        if self.lost(data) or self.ended.is_set():
             return
         if len(data) < HEAD or data[0] != 0 or data[2:18] != self.session.id or not self._take(data):
             self.dropped += 1

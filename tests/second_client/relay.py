@@ -18,6 +18,12 @@ class Relay:
         self.below: asyncio.DatagramTransport
         self.above: asyncio.DatagramTransport
 
+    async def rebind(self, server: Address) -> None:
+        """Show the server another port from now on, as a NAT does; packets to the earlier one are lost."""
+        self.above.close()
+        make = asyncio.get_running_loop().create_datagram_endpoint
+        self.above, _ = await make(lambda: _Above(self), remote_addr=server)
+
     def inject(self, packet: bytes) -> None:
         self.above.sendto(packet)
 
@@ -47,13 +53,12 @@ class _Above(asyncio.DatagramProtocol):
 @asynccontextmanager
 async def relay_to(server: Address) -> AsyncIterator[Relay]:
     relay, loop = Relay(), asyncio.get_running_loop()
-    below, _ = await loop.create_datagram_endpoint(lambda: _Below(relay), local_addr=("127.0.0.1", 0))
-    above, _ = await loop.create_datagram_endpoint(lambda: _Above(relay), remote_addr=server)
-    relay.below, relay.above = below, above
-    relay.address = below.get_extra_info("sockname")
+    relay.below, _ = await loop.create_datagram_endpoint(lambda: _Below(relay), local_addr=("127.0.0.1", 0))
+    relay.above, _ = await loop.create_datagram_endpoint(lambda: _Above(relay), remote_addr=server)
+    relay.address = relay.below.get_extra_info("sockname")
     try:
         yield relay
     finally:
-        below.close()
-        above.close()
+        relay.below.close()
+        relay.above.close()
         await asyncio.sleep(0)

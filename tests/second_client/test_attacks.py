@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.second_client.client import Client
+from tests.second_client.client import Client, nothing_lost
 from tests.second_client.conftest import NewRoom
 from tests.second_client.members import created, joined, texts
 from tests.second_client.probe import Probe
@@ -119,18 +119,37 @@ def test_replayed_from_the_members_own_address(service: Gateway, new_room: NewRo
 
 
 def test_replayed_from_another_address(service: Gateway, new_room: NewRoom) -> None:
-    """It gets retries, each smaller than what it answers, and its cookies are no use without the keys."""
-
     async def run() -> None:
         async with overheard(service, new_room()) as (alice, bob, relay), attacker_at(service) as attacker:
-            before, seen = resumes(relay), list(relay.up)
-            for packet in seen:
-                for answer in await answers(attacker, [packet], 0.01):
-                    assert (answer[1], len(answer)) == (RETRY, SMALLEST)
-                    assert len(answer) < len(packet)
-                    assert not await answers(attacker, [answer], 0)
+            before = resumes(relay)
+            assert await answers(attacker, relay.up * 3) == []
             await go_on(alice, bob)
             assert resumes(relay) == before
+
+    asyncio.run(run())
+
+
+def test_withheld_and_sent_from_another_address(service: Gateway, new_room: NewRoom) -> None:
+    """A packet that the server has not had is answered with a retry, which is smaller and no use to the attacker."""
+
+    async def run() -> None:
+        async with created(service, new_room()) as alice, attacker_at(service) as attacker:
+            withheld = list[bytes]()
+
+            def withholds(packet: bytes) -> bool:
+                withheld.append(packet)
+                return True
+
+            alice.lost = withholds
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(alice.ping(), 0.1)
+            alice.lost = nothing_lost
+            (answer,) = await answers(attacker, withheld[-1:])
+            assert (answer[1], len(answer)) == (RETRY, SMALLEST)
+            assert len(answer) < len(withheld[-1])
+            assert await answers(attacker, [*forged([answer], 200, 1), answer]) == []
+            await alice.say("still here")
+            assert await texts(alice, 1) == ["still here"]
 
     asyncio.run(run())
 
@@ -212,5 +231,24 @@ def test_noise(service: Gateway, new_room: NewRoom) -> None:
                      for name in (alice.session.id, alice.session.id[:8], os.urandom(16))]  # fmt: skip
             assert await answers(attacker, noise) == []
             await alice.ping()
+
+    asyncio.run(run())
+
+
+def test_packets_of_an_earlier_run(service: Gateway, new_room: NewRoom) -> None:
+    """Replayed from the member's own address, they do not make it resume for ever."""
+
+    async def run() -> None:
+        async with overheard(service, new_room()) as (alice, bob, relay):
+            await relay.rebind(service.udp)
+            await bob.ping()  # the server finds it at another address: another run
+            assert resumes(relay) == 2
+            earlier = [packet for packet in relay.up[:30] if packet[18:24] != bytes(6)]
+            await asyncio.sleep(0.6)  # until a retry would be heard again
+            before = resumes(relay)
+            for packet in earlier:
+                relay.inject(packet)
+            await go_on(alice, bob)
+            assert resumes(relay) == before
 
     asyncio.run(run())
