@@ -127,7 +127,10 @@ class Client(asyncio.DatagramProtocol):
         word = random.randrange(1, 2**31)
         self._pings[word] = time.monotonic(), asyncio.get_running_loop().create_future()
         self._ping.begin(0)
-        return await self._pings[word][1]
+        try:
+            return await self._pings[word][1]
+        finally:
+            self._pings.pop(word, None)
 
     async def leave(self) -> None:
         self._leaving.begin(0)
