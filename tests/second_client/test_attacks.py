@@ -137,7 +137,8 @@ def test_withheld_and_sent_from_another_address(service: Gateway, new_room: NewR
             withheld = list[bytes]()
 
             def withholds(packet: bytes) -> bool:
-                withheld.append(packet)
+                if alice.session.unpack(packet, upwards=True) is not None:
+                    withheld.append(packet)
                 return True
 
             alice.lost = withholds
