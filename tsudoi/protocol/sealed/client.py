@@ -29,7 +29,9 @@ MAX_SAID = 3_807
 class SealedClient:
     """A member of a room, as its client sees it."""
 
-    def __init__(self, grant: Grant, now: float, dice: Random, servers: int = 1, server: int = 0) -> None:
+    def __init__(
+        self, grant: Grant, now: float, dice: Random, servers: int = 1, server: int = 0, *, has_tcp: bool = False
+    ) -> None:
         """Begin with what the handshake granted.
 
         Args:
@@ -37,6 +39,7 @@ class SealedClient:
             dice: for the jitter of repeats.
             servers: the number of the server's addresses; datagrams name one by its index.
             server: the address of the handshake.
+            has_tcp: datagrams with a negative `server` can be sent by TCP (`client_path`), where UDP does not pass.
         """
         self.name = grant.name
         """As the server has told it last in `resumed`; entries tell of changes in between."""
@@ -44,7 +47,7 @@ class SealedClient:
         """Datagrams that were dropped: no packets of this session, or such that have come before."""
         self.has_ended = False
         self._member = grant.member
-        self._link = Link(grant, now, dice, servers, server)
+        self._link = Link(grant, now, dice, servers, server, has_tcp=has_tcp)
         self._up = Uplink()
         self._down = Downlink(grant.epoch, grant.offset)
         self._events: list[ClientEvent] = []
@@ -84,10 +87,16 @@ class SealedClient:
         self._link.resume(now)
         self._send(now)
 
+    def lose(self, way: int, now: float) -> None:
+        """Note that the connection of a way by TCP has ended."""
+        if not self.has_ended:
+            self._link.lose(way, now)
+            self._send(now)
+
     # --- what happens ---
 
     def receive(self, data: bytes, now: float, server: int = 0) -> None:
-        """Take a datagram from one of the server's addresses; what is no packet of this session is counted."""
+        """Take a datagram that came by a way; what is no packet of this session is counted."""
         if self.has_ended:
             return
         try:
@@ -145,6 +154,11 @@ class SealedClient:
     def server(self) -> int:
         """The index of the address that serves this session, or is asked to."""
         return self._link.server
+
+    @property
+    def way(self) -> int:
+        """The way by which this session is served, or was at last; negative: by TCP (`client_path`)."""
+        return self._link.way
 
     @property
     def round_trip_s(self) -> float:

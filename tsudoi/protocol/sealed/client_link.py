@@ -6,6 +6,7 @@ import msgspec
 
 from tsudoi.protocol.errors import MalformedMessage
 
+from .client_path import Path, by_tcp, is_tcp, server_of
 from .grant import Grant
 from .lines import Resume, UpLine, serialize
 from .packets import NO_RUN, Kind, Packet, parse_untrusted, serialize_header
@@ -34,19 +35,24 @@ class Datagram(msgspec.Struct, frozen=True):
     """A datagram to send."""
 
     server: int
-    """The index of the address among the server's addresses."""
+    """Its way: the index of the address among the server's addresses; the complement of that for TCP (`client_path`)."""
     data: bytes
+    is_fresh: bool = False
+    """By TCP: a connection that is there already is of no use, so this needs a new one."""
 
 
 class Link:
     """The packets of one session. The caller parses bodies, and says what the server has answered."""
 
-    def __init__(self, grant: Grant, now: float, dice: Random, servers: int = 1, server: int = 0) -> None:
+    def __init__(
+        self, grant: Grant, now: float, dice: Random, servers: int = 1, server: int = 0, *, has_tcp: bool = False
+    ) -> None:
         """Begin to resume.
 
         Args:
             servers: the number of the server's addresses.
             server: the one to begin with.
+            has_tcp: datagrams can be sent by TCP too.
         """
         self._session, self._check = grant.session, grant.check
         self._up = cipher(grant.suite, grant.up)
@@ -55,6 +61,9 @@ class Link:
         self.servers = servers
         self.server = server
         """The address that serves this session, or is asked to."""
+        self.way = server
+        """The way by which this session is served, or was at last."""
+        self._path = Path(dice, has_tcp=has_tcp)
         self.out: list[Datagram] = []
         self.round_trip_s = 0.0
         """Smoothed; 0: not known."""
@@ -71,6 +80,7 @@ class Link:
         self._resume_at: float | None = now
         """When to send the next `resume`; None: this session is served."""
         self._resume_s = RESUME_S
+        self._path.begin(now)
         self._retried_at = now - RETRY_S
         self._silent_since: float | None = None
         """When the first packet since the server was last heard was sent that it must answer."""
@@ -104,8 +114,16 @@ class Link:
 
     def resume(self, now: float) -> None:
         """Resume at once: the network or the address has changed, or the server seems not to be there."""
+        if self._resume_at is None:
+            self._path.begin(now)
         if self._resume_at is None or self._resume_at > now:
             self._resume_at, self._resume_s = now, RESUME_S
+
+    def lose(self, way: int, now: float) -> None:
+        """Note that the connection of a way has ended."""
+        if self._resume_at is None and way == self.way:
+            self.resume(now)
+            self._path.lose(now)
 
     def ping(self, now: float) -> None:
         """Ask for the room's newest offset soon."""
@@ -115,6 +133,7 @@ class Link:
     def forget_cookies(self) -> None:
         """Note that this client's address is another one."""
         self._cookies.clear()
+        self._path.move()
 
     def tick(self, now: float, epoch: int, offset: int, next_number: int) -> bool:
         """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
@@ -122,6 +141,10 @@ class Link:
             self.resume(now)
         if self._resume_at is not None and now >= self._resume_at:
             self._send_resume(now, epoch, offset, next_number)
+        if self._resume_at is not None and self._path.tries(now):
+            self._send_resume_to(by_tcp(self.server), now, epoch, offset, next_number)
+        if self._resume_at is None and self._path.probes(now):
+            self._send_resume_to(self.server, now, epoch, offset, next_number, is_probe=True)
         if self._resume_at is None and now >= self._ping_at:
             self._pings += 1
             if not self._ping_is_open:
@@ -137,6 +160,8 @@ class Link:
     def deadline(self) -> float:
         """Return when `tick` has something to do."""
         times = [self._ping_at if self._resume_at is None else self._resume_at]
+        if (path_at := self._path.deadline()) is not None:
+            times.append(path_at)
         if self._silent_since is not None:
             if self._resume_at is None:
                 times.append(self._silent_since + SUSPECT_S)
@@ -151,24 +176,29 @@ class Link:
         self._resume_s = min(2 * self._resume_s, last)
         self.server = (self.server + 1) % self.servers
 
-    def _send_resume_to(self, server: int, now: float, epoch: int, offset: int, next_number: int) -> None:
-        cookie, shown_at = self._cookies.get(server, (b"", now))
-        if now - shown_at > COOKIE_S:
+    def _send_resume_to(
+        self, way: int, now: float, epoch: int, offset: int, next_number: int, *, is_probe: bool = False
+    ) -> None:
+        is_fresh = is_tcp(way) and self._path.takes_fresh()
+        cookie, shown_at = self._cookies.get(way, (b"", now))
+        if is_fresh or is_probe or now - shown_at > COOKIE_S:
             cookie = b""
         line = UpLine(resume=Resume(cookie=cookie.hex(), epoch=epoch, offset=offset, next=next_number))
-        self._seal(Kind.BODY, serialize(line), server)
-        self._asked[self._count] = server, now
+        self._seal(Kind.BODY, serialize(line), way, is_fresh=is_fresh)
+        if is_probe:
+            return
+        self._asked[self._count] = way, now
         while len(self._asked) > 64:
             del self._asked[next(iter(self._asked))]
         self._note_sent(now)
         if self._silent_since is None:
             self._silent_since = now
 
-    def _seal(self, kind: Kind, text: bytes, server: int | None = None) -> None:
+    def _seal(self, kind: Kind, text: bytes, way: int | None = None, *, is_fresh: bool = False) -> None:
         self._count += 1
         header = serialize_header(kind, self._session, self._run, self._count)
         data = header + self._up.encrypt(header[18:], text, header)
-        self.out.append(Datagram(self.server if server is None else server, data))
+        self.out.append(Datagram(self.way if way is None else way, data, is_fresh))
 
     def _note_sent(self, now: float) -> None:
         if not self._ping_is_open:
@@ -213,7 +243,9 @@ class Link:
         """Take the answer to the `resume` in the packet with the count `to`; return whether it is one."""
         if to not in self._asked or to <= self._resumed_count or packet.run in (self._run, NO_RUN):
             return False
-        self.server, asked_at = self._asked[to]
+        self.way, asked_at = self._asked[to]
+        self.server = server_of(self.way)
+        self._path.resumed(self.way, now)
         self._asked = {count: asked for count, asked in self._asked.items() if count > to}
         self._resumed_count, self._resumed_at = to, now
         self._run = packet.run
@@ -225,23 +257,35 @@ class Link:
         self.note_round_trip(now - asked_at)
         return True
 
-    def take_retry(self, packet: Packet, server: int, now: float, position: tuple[int, int, int]) -> None:
-        """Resume with the cookie of a RETRY from one of the server's addresses; `position` is as `tick` has it."""
-        if self._resume_at is None and now < self._resumed_at + CALM_S:
+    def take_retry(self, packet: Packet, way: int, now: float, position: tuple[int, int, int]) -> None:
+        """Resume with the cookie of a RETRY that came by a way; `position` is as `tick` has it."""
+        if self._resume_at is None and (now < self._resumed_at + CALM_S or not self._wants_retry(way, now)):
             return
-        before = self._cookies.get(server)
+        before = self._cookies.get(way)
         if before is not None and before[0] == packet.nonce and now - before[1] < RESUME_S:
             return  # It answers two packets, and was taken already.
-        self._cookies[server] = packet.nonce, now
+        self._cookies[way] = packet.nonce, now
+        if is_tcp(way):
+            self._path.note_retry()
         self.resume(now)
         if now < self._retried_at + RETRY_S:
             # A server that takes no cookie must not be asked without a pause.
-            self.server, self._resume_at = server, self._retried_at + RETRY_S
+            self.server, self._resume_at = server_of(way), self._retried_at + RETRY_S
             return
         self._retried_at = now
-        self._send_resume_to(server, now, *position)
-        self.server = server
+        self._send_resume_to(way, now, *position)
+        self.server = server_of(way)
         self._resume_at = now + self._resume_s
+
+    def _wants_retry(self, way: int, now: float) -> bool:
+        """Return whether to follow a RETRY while this session is served."""
+        if not self._path.is_tcp or is_tcp(way):
+            return True
+        if not self._path.is_probing or not self._path.take_answer(now):
+            return False
+        self._path.begin(now, is_return=True)
+        self._resume_at, self._resume_s = now, RESUME_S
+        return True
 
     def shows(self, packet: Packet) -> bool:
         """Return whether a GONE answers a cookie that this client has shown."""

@@ -22,6 +22,7 @@ from tsudoi.protocol.sealed.client_events import (
     Refused,
     Reset,
 )
+from tsudoi.protocol.sealed.client_link import Datagram
 from tsudoi.protocol.sealed.grant import Grant
 from tsudoi.protocol.sealed.suites import CHECK_KEY_SIZE, KEY_SIZES, PLAIN
 
@@ -113,8 +114,7 @@ class World:
             assert len(datagram.data) <= 1_200
             assert datagram.data[2:30] not in self.up_nonces, "a nonce repeats"
             self.up_nonces.add(datagram.data[2:30])
-            gateway, address = self.broker.gateways[datagram.server], person.address
-            self._carry(partial(gateway.receive, datagram.data, address))
+            self._carry_up(person, datagram)
         for event in person.client.events():
             person.events.append((self.now, event))
             if isinstance(event, Delivered) and event.number is None:
@@ -122,6 +122,13 @@ class World:
                 if text in self.said_at:
                     self.latencies.append(self.now - self.said_at[text])
         self._plan_tick(person)
+
+    def _carry_up(self, person: Person, datagram: Datagram) -> None:
+        gateway, address = self.broker.gateways[datagram.server], person.address
+        self._carry(partial(gateway.receive, datagram.data, address))
+
+    def _new_client(self, grant: Grant) -> SealedClient:
+        return SealedClient(grant, self.now, self.dice, len(self.broker.gateways), 0)
 
     def _plan_tick(self, person: Person) -> None:
         at = person.client.deadline
@@ -149,7 +156,7 @@ class World:
             session, suite, up, down, dice.randbytes(check), name, member, self.broker.epoch, self.broker.last
         )
         self.broker.members[session] = of = Member(grant)
-        client = SealedClient(grant, self.now, dice, len(self.broker.gateways), 0)
+        client = self._new_client(grant)
         person = self.people[name] = Person(name, client, "", of)
         self.take_address(person)
         client.tick(self.now)
