@@ -96,6 +96,8 @@ class Counters:
     """Times that a member wanted entries again."""
     sealed_repeats: int = 0
     """Bodies that were sent again because a burst had ended."""
+    sealed_slow: int = 0
+    """Connections with packets that were closed because too much waited for their clients."""
     # Connections and handshakes.
     handshakes_admitted: int = 0
     refusals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(OUTCOMES, 0))

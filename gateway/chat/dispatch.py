@@ -98,6 +98,7 @@ class ChatCore:
         # Members of version 2.
         self.sealed_sender = sender = Sender(keys or SessionKeys([secrets.token_bytes(SECRET_SIZE)]), out, counters)
         sender.streams = self.streams
+        sender.carried.listener = len(listeners)
         silence = Silence(members.standstills)
         resuming = Resuming(*shared, sender, self.streams, silence)
         saying = Saying(*shared, self.speak, commands, leaving)

@@ -86,6 +86,11 @@ class Entry:
         """Return whether the client may have the room list."""
         return self._verdict is Verdict.SERVE
 
+    @property
+    def may_carry(self) -> bool:
+        """Return whether the connection may carry packets of version 2."""
+        return self._verdict is Verdict.SERVE
+
     def decide(
         self, request: AskToEnter, now: float, wall_now: float, token: str = ""
     ) -> Create | Join | Declined | None:

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 from tsudoi.ops import logs
 from tsudoi.protocol.backbone import Answer
 from tsudoi.protocol.codes import Status
+from tsudoi.protocol.sealed.packets import MARK
+from tsudoi.protocol.sealed.tcp_framing import SIZE_SIZE, begins_with_packet
 
 from ..config import Listener
 from ..explain.opening import Opening
@@ -27,6 +29,7 @@ from ..join.quotas import Verdict
 from ..join.room_list import Listing
 from . import sockaddr
 from .deadlines import Deadlines
+from .packet_connection import PacketConnection
 from .tls_layer import RECORD, TlsLayer
 
 if TYPE_CHECKING:
@@ -45,7 +48,8 @@ END = b""
 
 
 class State(Enum):
-    """The state of a connection. States follow in this order, except that READING and ANSWERING alternate."""
+    """The state of a connection. States follow in this order, except that READING and ANSWERING alternate,
+    and either CARRYING or CLOSING follows on them."""
 
     NEW = auto()
     OPENING = auto()
@@ -54,6 +58,8 @@ class State(Enum):
     """What the client sends goes to the conversation."""
     ANSWERING = auto()
     """An answer is awaited or being sent; what the client sends waits in `_unread`."""
+    CARRYING = auto()
+    """The client sends packets of version 2, and no requests."""
     CLOSING = auto()
     """The conversation is over; written bytes are on their way to the client."""
     ABORTED = auto()
@@ -83,8 +89,10 @@ class Connection(asyncio.Protocol):
         self._todo: deque[Command] = deque()
         self._tls: TlsLayer | None = None
         """On an ordinary listener: the client speaks TLS."""
+        self._packets: PacketConnection | None = None
+        """The client sends packets of version 2."""
         self._first: bytes | None = b""
-        """What has come before it is known whether the client speaks TLS; None: it is known."""
+        """What has come before it is known whether the client speaks TLS or sends packets; None: it is known."""
         self._deadlines: Deadlines | None = None
         self.waiting_since = monotonic()
         """When its present deadline began: for its first byte, for the rest of its request, …"""
@@ -115,6 +123,8 @@ class Connection(asyncio.Protocol):
     @property
     def awaits_client(self) -> bool:
         """Whether it waits for its client, and not for the broker or its own end."""
+        if self._packets is not None and self.state is State.CARRYING:
+            return not self._packets.is_used
         return self.state in (State.OPENING, State.READING, State.CLOSING)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -134,7 +144,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle received bytes."""
-        if self._first is not None:
+        if self._packets is not None:
+            if self.state is State.CARRYING:
+                self._packets.receive(data)
+        elif self._first is not None:
             self._begin(data)
         elif self._tls is not None:
             self._receive_tls(data)
@@ -142,10 +155,19 @@ class Connection(asyncio.Protocol):
             self._receive(data)
 
     def _begin(self, data: bytes) -> None:
-        """Find out whether the client speaks TLS."""
+        """Find out whether the client speaks TLS, or sends packets of version 2."""
         assert self._first is not None
         data = self._first + data
-        if data[:1] != RECORD[:1] or self._listener.tls or self._server.tls_context is None:
+        if data[0] == MARK and self._server.packets is not None:
+            if len(data) < SIZE_SIZE:
+                self._first = data
+                self._choose_deadline()
+            elif begins_with_packet(data):
+                self._carry_packets(data)
+            else:
+                self._first = None
+                self._receive(data)
+        elif data[:1] != RECORD[:1] or self._listener.tls or self._server.tls_context is None:
             self._first = None
             self._receive(data)
         elif len(data) < len(RECORD):
@@ -158,6 +180,18 @@ class Connection(asyncio.Protocol):
         else:
             self._first = None
             self._receive(data)
+
+    def _carry_packets(self, data: bytes) -> None:
+        assert self._server.packets is not None
+        self._first = None
+        if self._entry.may_carry:
+            self._packets = self._server.packets.add(self._transport, self.give_up, self._count_held)
+        if self._packets is None:
+            self.give_up("its address connects too often")
+            return
+        self.state = State.CARRYING
+        self._move_deadline(None)
+        self._packets.receive(data)
 
     def _receive_tls(self, data: bytes) -> None:
         assert self._tls is not None
@@ -194,8 +228,8 @@ class Connection(asyncio.Protocol):
         self._unread.append(END)
         if self.state is State.READING:
             self._go_on()
-        # TLS has no half-closed connections.
-        return not self._listener.tls and self._tls is None
+        # TLS has no half-closed connections, and packets go both ways.
+        return self._packets is None and not self._listener.tls and self._tls is None
 
     def resume_writing(self) -> None:
         """Continue: all written bytes have left."""
@@ -207,6 +241,8 @@ class Connection(asyncio.Protocol):
             return
         if self.state in (State.OPENING, State.READING, State.ANSWERING):
             self._abandon(_how_lost(exc))
+        if self._packets is not None:
+            self._packets.lose()
         self._enter_state(State.CLOSED)
         self._server.leave(self)
 
@@ -218,7 +254,7 @@ class Connection(asyncio.Protocol):
         """End the connection at once, even during a request."""
         if self.state in (State.ABORTED, State.CLOSED):
             return
-        if self.state is not State.CLOSING:
+        if self.state not in (State.CARRYING, State.CLOSING):
             self._abandon(why)
         self._enter_state(State.ABORTED)
         self._abort()
@@ -366,6 +402,9 @@ class Connection(asyncio.Protocol):
         May end the connection, so this comes last.
         """
         if self.state in (State.OPENING, State.ABORTED, State.CLOSED):
+            return
+        if self._packets is not None:
+            self._report_held(self._packets.unsent)
             return
         # asyncio's TLS does not tell how much of an answer has left, so all of it counts until the connection ends.
         unsent = self._sent if self._listener.tls else self._transport.get_write_buffer_size()

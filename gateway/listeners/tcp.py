@@ -22,6 +22,7 @@ from ..link.routes import Routes
 from .connection import Connection
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
+from .packet_connection import PacketConnections
 from .stream_server import StreamServer, bind_tcp
 from .tls import Certificate
 
@@ -77,6 +78,8 @@ class TCPServer(StreamServer[Connection]):
         self._shown = shown
         self.connect: Callable[[TCPServer, Listener], Connection] = Connection
         """Makes the object that serves a connection."""
+        self.packets: PacketConnections | None = None
+        """Serves the connections that carry packets of version 2; None: there are none."""
         self._handshake_log = HandshakeLog()
         self._settings = settings
         self._listening: int | None = None
@@ -116,6 +119,8 @@ class TCPServer(StreamServer[Connection]):
         """Stop accepting, let pending requests get their answers, then end the remaining connections."""
         self._listening = None
         await self._stop_accepting()
+        if self.packets is not None:
+            self.packets.end_all()
         await self._end_all(grace_s, lambda connection: connection.give_up("the gateway stops"))
         for deadlines in (self.silent, self.asking, self.announcing):
             deadlines.close()

@@ -91,6 +91,8 @@ def rows(service: Service) -> list[Row]:
         count("sealed_resumes", "Sessions served from a new address, by a new run, or after a loss"),
         count("sealed_wants", "Times a member wanted entries again"),
         count("sealed_repeats", "Bodies sent again at the end of a burst"),
+        gauge(f"{PREFIX}sealed_tcp", "TCP connections open that carry packets", lambda: len(service.packets)),
+        count("sealed_slow", "TCP clients closed because too much waited for them"),
         # Datagrams.
         count("datagrams", "Datagrams received"),
         count("messages", "Messages taken from members", "accepted_messages"),

@@ -32,6 +32,7 @@ from ..link.canary import CANARY_S, HEALTHY_S
 from ..link.reachability import unhealthy_reason
 from ..link.routes import Routes
 from ..listeners import sendmmsg, sockaddr
+from ..listeners.packet_connection import PacketConnections
 from ..listeners.tcp import TCPServer
 from ..listeners.udp import UDPServer
 from ..sealed.sender import REPEAT_S
@@ -110,6 +111,11 @@ class Service:
             tokens,
             sessions.shown,
         )
+        self.tcp.packets = self.packets = packets = PacketConnections(
+            sender.carried, self.counters, self.core.sealed.handle_untrusted, self.settle, sender.detach_all
+        )
+        self._listeners: list[UDPServer | PacketConnections] = [*self.udp, packets]
+        """By the numbers that addresses are of."""
         self._web = self._new_web()
         self.web: list[WebListener] = []
         """The web listeners, once they are open."""
@@ -261,19 +267,19 @@ class Service:
 
     def send(self, listener: int, address: bytes, payload: bytes) -> None:
         self.counters.deliveries += 1
-        self.udp[listener].send_to(address, payload)
+        self._listeners[listener].send_to(address, payload)
 
     def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
         self.counters.deliveries += len(payloads)
-        self.udp[listener].send_many_to(address, payloads)
+        self._listeners[listener].send_many_to(address, payloads)
 
     def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
         self.counters.deliveries += len(payloads)
-        self.udp[listener].send_each(recipients, start, payloads)
+        self._listeners[listener].send_each(recipients, start, payloads)
 
     def send_filled(self, listener: int, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
         self.counters.deliveries += len(recipients)
-        self.udp[listener].send_filled(recipients, head_size, size, fill)
+        self._listeners[listener].send_filled(recipients, head_size, size, fill)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         for server in self.udp:

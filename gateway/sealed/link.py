@@ -84,15 +84,17 @@ class SealedLink:
 
     def bind(self, listener: int, address: bytes) -> None:
         """Begin a run at an address that has shown its cookie."""
+        self.unbind()
         self.run = secrets.token_bytes(RUN_SIZE)
         self.listener, self.address = listener, address
         self._count = 0
         self._head = bytes((0, Kind.BODY)) + self.session + self.run
-        self.parts = None
-        self._loose.clear()
+        self.sender.carried.begin(self)
 
     def unbind(self) -> None:
         """End the run: nothing is sealed any more before the next one."""
+        if self.run != NO_RUN:
+            self.sender.carried.end(self)
         self.run, self._head, self.parts = NO_RUN, b"", None
         self._loose.clear()
 
@@ -118,8 +120,9 @@ class SealedLink:
 
     @property
     def is_behind(self) -> bool:
-        """Never: what the network does not take is lost, and wanted again."""
-        return False
+        """By TCP alone; what UDP does not take is lost, and wanted again."""
+        carried = self.sender.carried
+        return self.listener == carried.listener and carried.is_behind(self.address)
 
     @property
     def group_mark(self) -> int:

@@ -15,6 +15,7 @@ from tsudoi.protocol.sealed.suites import TAG_SIZE
 from ..chat.members import Recipients
 from ..chat.outbound import Outbound
 from ..counters import Counters
+from .carried import Carried
 from .cookies import Cookies
 from .group import SealedGroup
 from .keys import SessionKeys
@@ -41,6 +42,7 @@ class Sender:
     out: Outbound
     counters: Counters
     cookies: Cookies = field(default_factory=Cookies)
+    carried: Carried = field(default_factory=Carried)
     streams: "Streams" = field(init=False)
     schedule: Callable[[], object] = field(init=False)
     """Is called when there is something to flush, once until the next `flush`."""
@@ -170,6 +172,11 @@ class Sender:
         if link.member.stream is link:
             self.streams.detach(link.member)
         link.unbind()
+
+    def detach_all(self, address: bytes) -> None:
+        """Serve no member any more over a connection that has ended."""
+        for link in self.carried.over(address):
+            self.detach(link)
 
     def interrupt(self, link: SealedLink, now: float) -> None:
         """End a run, and let the client resume: it learns what is lost to it."""

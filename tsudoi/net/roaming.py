@@ -36,13 +36,14 @@ class RoamingSockets(asyncio.DatagramProtocol):
         self,
         addresses: list[Address],
         received: Callable[[bytes, int], None],
-        moved: Callable[[], None],
+        moved: Callable[[bool], None],
         woken: Callable[[], None],
     ) -> None:
         """Args:
         addresses: of the server.
         received: called with a datagram and the index of the address from which it came.
-        moved: called when this machine has another address.
+        moved: called when the sockets are other ones: with True, this machine has another address; with False, it
+            could not send.
         woken: called when this machine has slept.
         """
         self.addresses = addresses
@@ -128,12 +129,13 @@ class RoamingSockets(asyncio.DatagramProtocol):
         while True:
             await asyncio.sleep(LOOK_S)
             source = self._source_now()
-            if (source is not None and source != self._source) or self._has_failed:
+            has_moved = source is not None and source != self._source
+            if has_moved or self._has_failed:
                 if source is not None:
                     self._source = source
                 await self._open()
                 if source is not None:
-                    self._moved()
+                    self._moved(has_moved)
             ahead, before = time.time() - loop.time(), ahead
             if ahead - before > SLEPT_S:
                 self._woken()

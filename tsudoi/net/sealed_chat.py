@@ -8,11 +8,13 @@ from tsudoi.events import LAST, Event, Kicked, Message, Renamed, RoomClosed, Ser
 from tsudoi.net.chat import ChatClient
 from tsudoi.net.line import Line
 from tsudoi.net.roaming import Address, RoamingSockets, addresses_of
+from tsudoi.net.tcp_ways import TcpWays
 from tsudoi.pieces import command_in
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import client_events as sealed
 from tsudoi.protocol.sealed.client import SealedClient
+from tsudoi.protocol.sealed.client_path import is_tcp
 from tsudoi.protocol.sealed.grant import Grant
 from tsudoi.server_address import Server
 from tsudoi.session import SealedMembership
@@ -34,8 +36,9 @@ class SealedChat(ChatClient):
         super().__init__(dialect, SealedMembership(dialect, room, grant.name), room, server, settings)
         self._ask_again_s = ASK_AGAIN_S
         self._loop = asyncio.get_running_loop()
-        self._core = SealedClient(grant, self._loop.time(), SystemRandom(), len(addresses))
+        self._core = SealedClient(grant, self._loop.time(), SystemRandom(), len(addresses), has_tcp=True)
         self._sockets = RoamingSockets(addresses, self._received, self._moved, self._woken)
+        self._tcp = TcpWays(addresses, server, self._received, self._lost)
         self._lines: dict[int, Line] = {}
         """By number, those that are neither kept nor refused."""
         self._timer: asyncio.TimerHandle | None = None
@@ -96,7 +99,10 @@ class SealedChat(ChatClient):
     async def move(self, server: Server) -> None:
         """See `ChatClient`."""
         self._check_inside()
-        indices = [self._sockets.add(address) for address in await addresses_of(server)]
+        indices = []
+        for address in await addresses_of(server):
+            indices.append(self._sockets.add(address))
+            self._tcp.put(indices[-1], address, server)
         self.server = server
         self._core.go_to(indices[0], len(self._sockets.addresses), self._loop.time())
         self._pump()
@@ -127,9 +133,14 @@ class SealedChat(ChatClient):
             self.malformed = self._core.malformed
             self._pump()
 
-    def _moved(self) -> None:
+    def _lost(self, way: int) -> None:
         if not self.closed:
-            self._core.move(self._loop.time())
+            self._core.lose(way, self._loop.time())
+            self._pump()
+
+    def _moved(self, has_moved: bool) -> None:
+        if not self.closed:
+            (self._core.move if has_moved else self._core.rebind)(self._loop.time())
             self._pump()
 
     def _woken(self) -> None:
@@ -146,8 +157,14 @@ class SealedChat(ChatClient):
     def _pump(self) -> None:
         """Carry out what the core wants."""
         for datagram in self._core.datagrams_to_send():
-            if not self._is_silent:
+            if self._is_silent:
+                continue
+            if is_tcp(datagram.server):
+                self._tcp.send(datagram.data, datagram.server, is_fresh=datagram.is_fresh)
+            else:
                 self._sockets.send(datagram.data, datagram.server)
+        if self._core.is_resumed:
+            self._tcp.close_unused(self._core.way)
         self.unreachable = self._sockets.failures
         for event in self._core.events():
             if not self.closed:
@@ -214,6 +231,7 @@ class SealedChat(ChatClient):
         if self._timer is not None:
             self._timer.cancel()
         self._sockets.close()
+        self._tcp.close()
         self._end_events()
         self._ended.set()
         for line in self._lines.values():

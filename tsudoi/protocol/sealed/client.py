@@ -82,6 +82,11 @@ class SealedClient:
         self._link.forget_cookies()
         self.resume(now)
 
+    def rebind(self, now: float) -> None:
+        """Go on with another UDP socket, on the same network."""
+        self._link.rebind(now)
+        self._send(now)
+
     def resume(self, now: float) -> None:
         """Resume at once, as after signs that the server was started again."""
         self._link.resume(now)

@@ -35,7 +35,7 @@ class Datagram(msgspec.Struct, frozen=True):
     """A datagram to send."""
 
     server: int
-    """Its way: the index of the address among the server's addresses; the complement of that for TCP (`client_path`)."""
+    """Its way: the index of one of the server's addresses, or for TCP the complement of that (`client_path`)."""
     data: bytes
     is_fresh: bool = False
     """By TCP: a connection that is there already is of no use, so this needs a new one."""
@@ -134,6 +134,12 @@ class Link:
         """Note that this client's address is another one."""
         self._cookies.clear()
         self._path.move()
+
+    def rebind(self, now: float) -> None:
+        """Resume because datagrams leave from another port of the same network; by TCP, nothing has changed."""
+        self._cookies = {way: cookie for way, cookie in self._cookies.items() if is_tcp(way)}
+        if self._resume_at is not None or not is_tcp(self.way):
+            self.resume(now)
 
     def tick(self, now: float, epoch: int, offset: int, next_number: int) -> bool:
         """Send what is due: a `resume` from this position, or a ping. Return whether the server is away from now on."""
