@@ -1,4 +1,4 @@
-"""The client of version 2 where UDP does not pass, passes again, or comes and goes; in pure time, with a model server."""
+"""The client of version 2 where UDP does not pass, passes again, or comes and goes; in pure time."""
 
 from collections.abc import Callable
 from functools import partial
