@@ -13,6 +13,7 @@ from tsudoi.protocol.sealed.client import SealedClient
 from tsudoi.protocol.sealed.client_link import Link
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, serialize_header
+from tsudoi.protocol.sealed.tcp_framing import PacketReader, framed
 
 KEYS = SessionKeys([bytes(32)])
 SESSION = bytes((3, 0, 0)) + bytes(13)
@@ -65,6 +66,20 @@ CODEC = (
     SealedClient._receive_untrusted,
     Link.open_untrusted,
 )
+
+
+def over_tcp(data: bytes) -> None:
+    """Packets on a TCP connection, whose bytes come in two pieces."""
+    cut = data[0] if data else 0
+    reader, found = PacketReader(), []
+    for piece in (data[1 : 1 + cut], data[1 + cut :]):
+        reader.feed(piece)
+        while (packet := reader.next_untrusted()) is not None:
+            found.append(packet)
+    assert data[1:].startswith(b"".join(map(framed, found)))
+
+
+OVER_TCP = (PacketReader.next_untrusted,)
 
 
 def gateway(data: bytes) -> None:

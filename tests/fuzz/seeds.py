@@ -183,6 +183,8 @@ def seeds(target: str) -> list[bytes]:
                 *(b"\4" + grant for grant in grants),
                 b"\5" + written((2, bytes(16)), (0x40, resumed), *((0x40, body) for body in down), (3, bytes(16))),
             ]
+        case "sealed_over_tcp":
+            return [bytes((cut,)) + data(vector) for _, vector in _vectors("over tcp") for cut in (0, 1, 50, 255)]
         case "sealed_gateway":
             up = [vector["body"].encode() for _, vector in _vectors("body") if vector["direction"] == "up"]
             told = [*up, b'{"want":[0,1]}', b'{"say":"/who","number":2}', b'{"say":"x","number":4,"after":2}']

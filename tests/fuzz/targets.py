@@ -226,6 +226,7 @@ TARGETS = {
         ),
     ),
     "sealed": Target(sealed.codec, sealed.CODEC),
+    "sealed_over_tcp": Target(sealed.over_tcp, sealed.OVER_TCP),
     "command": Target(_command, (slash_commands.parse_untrusted,), ()),
     "web_commands": Target(
         _web_commands,

@@ -183,7 +183,8 @@ def test_a_client_that_does_not_read_is_closed_before_much_waits_for_it() -> Non
 class FakeTransport:
     """Counts when it was paused."""
 
-    paused = False
+    def __init__(self) -> None:
+        self.paused = False
 
     def get_extra_info(self, name: str) -> tuple[str, int]:
         return "127.0.0.1", 5
@@ -210,8 +211,7 @@ def test_one_connection_with_very_many_packets_takes_turns_with_others() -> None
         connection.receive(framed(PACKET) * 200)
         assert len(came) == SLICE
         assert transport.paused
-        await until(lambda: len(came) == 200)
-        assert not transport.paused
+        await until(lambda: len(came) == 200 and not transport.paused)
         packets.end_all()
 
     run(story)

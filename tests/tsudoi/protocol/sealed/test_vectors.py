@@ -13,6 +13,7 @@ from tsudoi.protocol.sealed.grant import parse_grant_untrusted
 from tsudoi.protocol.sealed.packets import Kind, parse_untrusted, serialize_cookie_header, serialize_header
 from tsudoi.protocol.sealed.parts import Parts, divide
 from tsudoi.protocol.sealed.suites import check_of, cipher, has_valid_check
+from tsudoi.protocol.sealed.tcp_framing import PacketReader, framed
 
 
 @pytest.mark.parametrize("vector", vectors("body"))
@@ -47,6 +48,15 @@ def test_a_packet_without_a_body(vector: Vector) -> None:
     packet = parse_untrusted(data(vector))
     assert (packet.kind, packet.nonce.hex()) == (kind, vector["cookie"])
     assert has_valid_check(key, packet.header, packet.rest)
+
+
+@pytest.mark.parametrize("vector", vectors("over tcp"))
+def test_packets_over_tcp(vector: Vector) -> None:
+    packets = [bytes.fromhex(packet) for packet in vector["packets"]]
+    assert b"".join(map(framed, packets)) == data(vector)
+    reader = PacketReader()
+    reader.feed(data(vector))
+    assert [reader.next_untrusted() for _ in range(len(packets) + 1)] == [*packets, None]
 
 
 def read(raw: bytes) -> Request:

@@ -1,0 +1,282 @@
+"""Version 2 where UDP does not pass: real gateways, the SDK, and a relay for datagrams between them."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tsudoi
+from tests.support.sealed_client import SealedClient, shake_hands
+from tests.support.services import Gateway
+from tsudoi import ChatClient, Message, Server, Settings
+from tsudoi.net.sealed_chat import SealedChat
+from tsudoi.protocol.sealed import client_path
+from tsudoi.protocol.sealed.client_path import is_tcp
+from tsudoi.protocol.sealed.tcp_framing import framed
+
+Address = tuple[str, int]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with Gateway("--notices", "off", data=tmp_path_factory.mktemp("over-tcp")) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def room() -> str:
+    return f"den {secrets.token_hex(4)}"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_path, "PROBE_S", 0.5)
+    monkeypatch.setattr(client_path, "CONFIRM_S", 0.3)
+
+
+class Relay:
+    """Carries datagrams between clients and the gateway, while it `passes`."""
+
+    def __init__(self, target: Address) -> None:
+        self.passes = True
+        self.dropped = 0
+        self._target = target
+        self._loop = asyncio.get_running_loop()
+        self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._front.bind(("127.0.0.1", 0))
+        self._front.setblocking(False)
+        self.port = self._front.getsockname()[1]
+        self._sides: dict[Address, socket.socket] = {}
+        self._loop.add_reader(self._front, self._up)
+
+    def _up(self) -> None:
+        data, client = self._front.recvfrom(4_096)
+        side = self._sides.get(client)
+        if side is None:
+            side = self._sides[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            side.setblocking(False)
+            side.connect(self._target)
+            self._loop.add_reader(side, self._down, side, client)
+        self._carry(lambda: side.send(data))
+
+    def _down(self, side: socket.socket, client: Address) -> None:
+        data = side.recv(4_096)
+        self._carry(lambda: self._front.sendto(data, client))
+
+    def _carry(self, send: Callable[[], object]) -> None:
+        if self.passes:
+            send()
+        else:
+            self.dropped += 1
+
+    def close(self) -> None:
+        for sock in (self._front, *self._sides.values()):
+            self._loop.remove_reader(sock)
+            sock.close()
+
+
+def run(story: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(60):
+            await story()
+
+    asyncio.run(limited())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - what is waited for is told by nobody
+            await asyncio.sleep(0.01)
+
+
+def is_by_tcp(chat: ChatClient) -> bool:
+    assert isinstance(chat, SealedChat)
+    return chat._core.is_resumed and is_tcp(chat._core.way)
+
+
+async def hear(chat: ChatClient, count: int) -> list[str]:
+    """The next messages."""
+    heard: list[str] = []
+    async with asyncio.timeout(20):
+        while len(heard) < count:
+            event = await anext(chat)
+            assert isinstance(event, Message), event
+            heard.append(event.text)
+    return heard
+
+
+async def talk(alice: ChatClient, bob: ChatClient, topic: str, count: int = 40) -> None:
+    """Let two say some lines at once, and see that each hears what the other has said, in order, once."""
+    said = {
+        each: [f"{topic}: {each.name} {number} {'x' * (number % 7) * 200}" for number in range(count)]
+        for each in (alice, bob)
+    }
+    lines = [each.post(text) for each in (alice, bob) for text in said[each]]
+    assert await hear(bob, count) == said[alice]
+    assert await hear(alice, count) == said[bob]
+    assert len({await line.kept() for line in lines}) == 2 * count
+
+
+def test_members_talk_by_tcp_where_udp_does_not_pass_and_go_back_to_it_when_it_does(
+    gateway: Gateway, room: str
+) -> None:
+    async def story() -> None:
+        door = gateway.door("auto")
+        relay = Relay(door.udp)
+        relay.passes = False
+        server = Server("127.0.0.1", door.tcp[1], relay.port)
+        about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2", "settings": Settings()}
+        alice = await tsudoi.create(room, name="alice", **about)
+        async with alice, await tsudoi.join(room, name="bob", **about) as bob:
+            await talk(alice, bob, "without UDP")
+            assert is_by_tcp(alice)
+            assert is_by_tcp(bob)
+            assert relay.dropped
+            relay.passes = True
+            await talk(alice, bob, "while UDP passes again")
+            await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
+            await talk(alice, bob, "with UDP")
+            relay.passes = False
+            await talk(alice, bob, "without UDP again")
+            assert is_by_tcp(alice)
+            assert is_by_tcp(bob)
+            relay.passes = True
+            await until(lambda: not is_by_tcp(alice) and not is_by_tcp(bob))
+            assert alice.dropped == bob.dropped == 0
+        relay.close()
+
+    run(story)
+
+
+def test_where_udp_passes_no_connection_is_opened(gateway: Gateway, room: str) -> None:
+    async def story() -> None:
+        door = gateway.door("auto")
+        server = Server("127.0.0.1", door.tcp[1], door.udp[1])
+        async with await tsudoi.create(room, name="alice", server=server, dialect="tsudoi-2") as alice:
+            assert isinstance(alice, SealedChat)
+            await alice.say("hello")
+            await asyncio.sleep(0)
+            assert not alice._tcp._connections
+
+    run(story)
+
+
+def test_a_gateway_that_is_killed_is_found_again_by_tcp(tmp_path: Path, room: str) -> None:
+    async def story() -> None:
+        with Gateway("--notices", "off", data=tmp_path) as first:
+            door = first.door("auto")
+            nothing = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            nothing.bind(("127.0.0.1", 0))
+            server = Server("127.0.0.1", door.tcp[1], nothing.getsockname()[1])
+            about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2"}
+            alice = await tsudoi.create(room, name="alice", **about)
+            bob = await tsudoi.join(room, name="bob", **about)
+            await talk(alice, bob, "before")
+            first.kill()
+        line = alice.post("meanwhile")
+        with Gateway("--notices", "off", "--tcp", f"127.0.0.1:{door.tcp[1]}", data=tmp_path):
+            await line.kept()
+            assert await hear(bob, 1) == ["meanwhile"]
+            await talk(alice, bob, "after")
+            await alice.leave()
+            await bob.leave()
+        nothing.close()
+
+    run(story)
+
+
+class TcpSocket:
+    """A connection that carries packets, with the methods of a UDP socket."""
+
+    def __init__(self, place: Address, receive_buffer: int = 0) -> None:
+        self.session = b""
+        """Packets of other sessions are left out; empty: of none."""
+        self._sock = socket.socket()
+        if receive_buffer:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._sock.connect(place)
+        self._sock.settimeout(10)
+        self.fileno, self.close = self._sock.fileno, self._sock.close
+
+    def sendto(self, packet: bytes, place: Address) -> None:
+        self._sock.sendall(framed(packet))
+
+    def recv(self, most: int) -> bytes:
+        """The next packet."""
+        while True:
+            packet = self._exactly(int.from_bytes(self._exactly(2)))
+            if not self.session or packet[2:18] == self.session:
+                return packet
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            piece = self._sock.recv(size - len(data))
+            if not piece:
+                raise EOFError
+            data += piece
+        return data
+
+
+def test_two_sessions_share_a_connection(gateway: Gateway, room: str) -> None:
+    door = gateway.door("auto")
+    alice = SealedClient(shake_hands(door.tcp, 1, room, "alice"), door.udp)
+    bob = SealedClient(shake_hands(door.tcp, 2, room, "bob"), door.udp)
+    for each in (alice, bob):
+        each.close()
+    shared: Any = TcpSocket(door.tcp)
+    alice.sock = shared
+    assert alice.resume()["state"] == "complete"
+    bob.sock = shared
+    shared.session = bob.session
+    assert bob.resume()["state"] == "complete"
+    bob.say("by the same connection")
+    bob.until(lambda: bob.texts() == ["by the same connection"])
+    shared.session = alice.session
+    alice.send({"want": [alice.offset, 99]})
+    alice.until(lambda: alice.texts() == ["by the same connection"])
+    shared.close()
+
+
+def test_a_member_that_does_not_read_delays_no_other_and_misses_nothing(gateway: Gateway, room: str) -> None:
+    door = gateway.door("auto")
+    with ExitStack() as stack:
+        alice = SealedClient(shake_hands(door.tcp, 1, room, "alice"), door.udp)
+        stack.callback(alice.close)
+        alice.resume()
+        slow = SealedClient(shake_hands(door.tcp, 2, room, "bob"), door.udp)
+        slow.close()
+        deaf: Any = TcpSocket(door.tcp, receive_buffer=4_096)
+        stack.callback(deaf.close)
+        slow.sock = deaf
+        slow.resume()
+        texts = [f"{number} {'x' * 3_000}" for number in range(3_000)]
+        for number, text in enumerate(texts):
+            alice.say(text)
+            if number % 16 == 15:
+                alice.until(partial(alice.has_said, number))
+        with suppress(ConnectionError, EOFError):
+            while True:
+                deaf.recv(0)
+        again: Any = TcpSocket(door.tcp)
+        stack.callback(again.close)
+        slow.sock = again
+        assert slow.resume()["state"] == "complete"
+        slow.until(lambda: len(slow.texts()) >= len(texts), again=lambda: slow.send({"ping": 1}))
+        assert slow.texts() == texts
+
+
+def test_bytes_that_are_no_packets_end_the_connection_without_an_answer(gateway: Gateway) -> None:
+    door = gateway.door("auto")
+    for first in (b"\x00\xff" + bytes(300), framed(bytes(40)) + b"\xff\xff"):
+        with socket.create_connection(door.tcp, 5) as sock:
+            sock.sendall(first)
+            sock.settimeout(15)
+            with suppress(ConnectionError):
+                assert sock.recv(100) == b""
