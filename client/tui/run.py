@@ -1,5 +1,6 @@
 """Chat on the whole screen."""
 
+import asyncio
 from datetime import datetime
 
 from tsudoi import ChatClient
@@ -22,5 +23,7 @@ async def chat_on_screen(first: ChatClient, is_host: bool, connect: Connect, lan
     )
     try:
         await app.run_async(mouse=mouse)
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError  # a signal; Textual ends without telling
     finally:
         await app.sessions.leave_all()
