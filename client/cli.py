@@ -66,6 +66,14 @@ class _Missing(click.Command):
 _option = functools.partial(click.option, cls=MarkdownOption, show_envvar=True)
 
 
+_language_option = _option(
+    "--language",
+    type=click.Choice(list(words.LANGUAGES)),
+    envvar="TSUDOI_CLIENT_LANGUAGE",
+    help="The language of the client's own words: `en` or `ja`. [default: that of `LANG`]",
+)
+
+
 def _server_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for the server's address; the command gets `server` and `dialect` from them."""
 
@@ -160,12 +168,7 @@ def _chat_options(command: Callable[..., Any]) -> Callable[..., Any]:
             envvar="TSUDOI_NO_MOUSE",
             help="Leave the mouse to the terminal, which then selects text as it does elsewhere.",
         ),
-        _option(
-            "--language",
-            type=click.Choice(list(words.LANGUAGES)),
-            envvar="TSUDOI_CLIENT_LANGUAGE",
-            help="The language of the client's own words: `en` or `ja`. [default: that of `LANG`]",
-        ),
+        _language_option,
     )
 
 
@@ -298,23 +301,32 @@ def _has_terminal() -> bool:
 
 @main.command("rooms")
 @_server_options
-def rooms_command(server: Server, dialect: str, security: Literal["sealed", "plain"]) -> None:
+@_language_option
+def rooms_command(
+    server: Server, dialect: str, security: Literal["sealed", "plain"], language: Language | None
+) -> None:
     """List the server's rooms; on pipes, one name a line."""
-    names = run_until_signal(rooms(server=server, dialect=dialect, settings=Settings(security=security)))
+    speaks = language or words.language_of()
+    try:
+        names = run_until_signal(rooms(server=server, dialect=dialect, settings=Settings(security=security)))
+    except ClientError as exc:
+        if speaks == "en":
+            raise
+        raise ClientError(explain(exc, "", str(server), speaks)) from exc
     if not sys.stdout.isatty():
         for name in names:
             click.echo(name)
         return
     if not names:
-        click.echo(f"There are no rooms at {server}.")
+        click.echo(words.NO_ROOMS.text(speaks, server=server))
         return
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    click.echo(f"{len(names)} room{'s' if len(names) > 1 else ''} at {server}")
-    table = Table("room", box=box.ROUNDED, header_style="dim")
+    click.echo(words.ROOMS_AT.text(speaks, server=server, count=len(names)))
+    table = Table(words.ROOM.text(speaks), box=box.ROUNDED, header_style="dim")
     for name in names:
         table.add_row(Text(name))
     Console().print(table)

@@ -31,6 +31,10 @@ PLAIN_HELP = Words(
     "文を入力して Enter で発言します。ほかのコマンドは /help。/quit、Ctrl-D、Ctrl-C で退室します。",
 )
 
+NO_ROOMS = Words("There are no rooms at {server}.", "{server} にルームはありません。")
+ROOMS_AT = Words("Rooms at {server}: {count}", "{server} のルーム: {count} 件")
+ROOM = Words("room", "ルーム")
+
 # --- why something was not done ---
 NOT_SAID = Words("Not said: {why}", "送信できませんでした: {why}")
 NO_ROOM = Words(
@@ -133,7 +137,7 @@ PEOPLE = Words("{count} here", "{count} 人")
 PEOPLE_UNKNOWN = Words("Here", "メンバー")
 MORE_PEOPLE = Words("and {count} more", "ほか {count} 人")
 NEW = Words("new", "ここから新着")
-NEWER_BELOW = Words("{count} newer lines below: End", "下に新しい行 {count} 件: End")
+NEWER_BELOW = Words("{count} newer lines below: Alt-End", "下に新しい行 {count} 件: Alt-End")
 BEGINNING = Words("Older lines can not be had from this server.", "これより前の発言はこのサーバーから取り出せません。")
 WRITE = Words("Message {room}", "{room} への発言")
 ENDED_HINT = Words("/join to enter again, /leave to close", "/join で再入室、/leave で閉じる")
@@ -178,10 +182,10 @@ KEY_CLEAR = Words("clear/quit", "消去/終了")
 
 HELP: tuple[tuple[str, Words], ...] = (
     ("Enter", Words("say the line", "発言する")),
-    ("Alt-Enter, Ctrl-J", Words("a further line in the same message", "同じ発言の中で改行")),
+    ("Alt-Enter", Words("a further line in the same message", "同じ発言の中で改行")),
     ("Tab", Words("complete a command or a name; again: the next one", "コマンドや名前を補完。もう一度で次の候補")),
     ("Up, Down", Words("lines that you typed before", "前に入力した行")),
-    ("PageUp, PageDown, End", Words("older lines, newer lines, the newest", "前の発言、次の発言、最新")),
+    ("PageUp, PageDown, Alt-End", Words("older lines, newer lines, the newest", "前の発言、次の発言、最新")),
     (
         "Ctrl-N, Ctrl-P, Alt-1 … Alt-9",
         Words("next room, previous room, room 1 to 9", "次のルーム、前のルーム、1〜9 番のルーム"),

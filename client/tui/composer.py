@@ -9,7 +9,9 @@ from textual.widgets import TextArea
 
 from ..state.completion import Completion
 
-_NEW_LINE = frozenset({"alt+enter", "shift+enter", "ctrl+enter", "ctrl+j", "newline"})
+_ENTER = frozenset({"enter", "ctrl+j", "newline"})
+"""What was typed before the screen was there comes with line feeds."""
+_NEW_LINE = frozenset({"alt+enter", "shift+enter", "ctrl+enter"})
 
 
 class Composer(TextArea):
@@ -56,7 +58,7 @@ class Composer(TextArea):
         if key not in ("tab", "shift+tab"):
             self._completion = None
         handled = True
-        if key == "enter":
+        if key in _ENTER:
             # Cleared at once: the next keys may be here before the message is.
             text = self.text
             self.put("")

@@ -7,11 +7,11 @@ import select
 import signal
 import sys
 from contextlib import suppress
+from enum import Enum
 from typing import Any
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.drivers.linux_driver import LinuxDriver
-from textual.keys import Keys
 
 from tsudoi.ops import standard_streams
 from tsudoi.ops.threaded_output import ThreadedOutput
@@ -21,10 +21,14 @@ _BEHIND = 1 << 16
 
 
 # Textual takes Alt-1 for what Option-1 writes on a Mac, `¡`, which comes as that character. Alt-Enter begins a line.
+class _Key(Enum):
+    ALT_ENTER = "alt+enter"
+
+
 _keys: Any = ANSI_SEQUENCES_KEYS
 for _digit in "0123456789":
     _keys.pop(f"\x1b{_digit}", None)
-_keys["\x1b\r"] = (Keys.ControlJ,)
+_keys["\x1b\r"] = _keys["\x1b\n"] = (_Key.ALT_ENTER,)
 
 
 class PatientDriver(LinuxDriver):

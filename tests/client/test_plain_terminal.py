@@ -239,7 +239,7 @@ def test_rooms_are_a_table(tmp_path: Path) -> None:
         )
         try:
             assert table.wait() == 0
-            assert "1 room at 127.0.0.1" in table.shown
+            assert "Rooms at 127.0.0.1" in table.shown
             assert "│ den  │" in table.shown
         finally:
             table.close()

@@ -199,7 +199,7 @@ def test_scrolling_up_loads_older_lines_once_and_stays_in_place() -> None:
         ]
         await stage.press("pageup")
         assert "old 5" in stage.screen
-        assert "newer lines below: End" in stage.screen
+        assert "newer lines below: Alt-End" in stage.screen
         await stage.press("alt+end")
         assert "line 29" in stage.screen
 

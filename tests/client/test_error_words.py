@@ -1,0 +1,54 @@
+"""client/error_words.py: why something was not done, in the user's language."""
+
+import re
+from typing import Any
+
+import pytest
+
+import tsudoi
+from client.error_words import explain, explain_text
+from tests.client.fake_chat import FakeChat
+from tsudoi import errors
+
+JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, tsudoi.ClientError)]
+OF_THE_SDK_ALONE = {"ClientError", "CommandRefused", "LineRefused", "NotInDialect", "InvalidText", "BadRequest"}
+"""Bases, and errors whose words are the server's, or which `explain_text` explains, or which no user of it causes."""
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_error_has_japanese_words(kind: Any) -> None:
+    exc = kind("wrong password for den", "") if kind is tsudoi.CommandRefused else kind("wrong password for den")
+    said = explain(exc, "den", "127.0.0.1:9001", "ja")
+    assert JAPANESE.search(said) or kind.__name__ in OF_THE_SDK_ALONE
+    assert "{" not in said
+    assert not JAPANESE.search(explain(exc, "den", "127.0.0.1:9001", "en"))
+
+
+def test_the_systems_reason_is_in_japanese_too() -> None:
+    exc = tsudoi.ServerUnreachable("no server answers at x: connection refused")
+    exc.__cause__ = ConnectionRefusedError(111, "Connection refused")
+    assert explain(exc, "den", "x", "ja") == "x のサーバーから応答がありません: 接続が拒否されました"
+    assert explain(exc, "den", "x", "en") == "No server answers at x: connection refused."
+
+
+def test_a_refused_token_is_no_wrong_password() -> None:
+    exc = tsudoi.WrongPassword("the server does not let you into den: the token is too old")
+    assert "the token is too old" in explain(exc, "den", "x", "ja")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "発言が空です"),
+        ("\udc80", "文字の一部"),
+        ("/leave", "方言 tsudoi のコマンド"),
+        ("/r " + "x" * 9000, "/r の返事は 100 バイトまで"),
+        ("/who\n/close", "コマンドは 1 行"),
+        ("/topic " + "x" * 9000, "コマンドが 9007 バイト"),
+    ],
+)
+def test_why_a_line_can_not_be_said(line: str, words: str) -> None:
+    chat: Any = FakeChat()
+    assert words in explain_text(chat, line, tsudoi.InvalidText("in English"), "ja")
+    assert explain_text(chat, line, tsudoi.InvalidText("in English"), "en") == "in English"

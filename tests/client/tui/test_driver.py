@@ -1,0 +1,158 @@
+"""client/tui/driver.py on real terminals: they are closed, stand still, or change their size."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tsudoi.fake_server import Served
+from tsudoi.protocol.client import downlink_encoder
+from tsudoi.protocol.client.dialects import TSUDOI
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE_S = 20.0
+
+
+class Terminal:
+    """A client on a pseudo-terminal, which is its controlling one or not."""
+
+    def __init__(self, served: Served, state: Path, has_control: bool = True) -> None:
+        self._ours, theirs = pty.openpty()
+        self.resize(80, 24)
+        server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(("TSUDOI_", "TMUX"))}
+        environment |= {"TERM": "xterm-256color", "XDG_STATE_HOME": str(state), "LC_ALL": "C.UTF-8"}
+        self._errors = state / "errors"
+        with self._errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "client", "create", "den", "--name", "alice", "--server", server],
+                cwd=ROOT,
+                stdin=theirs,
+                stdout=theirs,
+                stderr=errors,
+                env=environment | {"COLUMNS": "33", "LINES": "7"},
+                start_new_session=True,
+                preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if has_control else None,
+            )
+        os.close(theirs)
+        self.shown = b""
+
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def read_until(self, is_right: Callable[[bytes], bool]) -> None:
+        """Read what is shown from now on."""
+        self.shown = b""
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_right(self.shown):
+            assert time.monotonic() < deadline, self.shown[-2000:]
+            if select.select([self._ours], [], [], 0.1)[0]:
+                self.shown += os.read(self._ours, 65536)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self._ours, keys)
+
+    def close(self) -> None:
+        if self._ours >= 0:
+            os.close(self._ours)
+            self._ours = -1
+
+    def wait(self) -> int:
+        """Read on, as a terminal does, until the client has ended."""
+        deadline = time.monotonic() + PATIENCE_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline
+            if self._ours >= 0 and select.select([self._ours], [], [], 0.05)[0]:
+                try:
+                    self.shown += os.read(self._ours, 65536)
+                except OSError:
+                    self.close()
+        assert self._errors.read_text().strip() == ""
+        return self.process.returncode
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with Served(TSUDOI) as served:
+        yield served
+
+
+def start(served: Served, state: Path, has_control: bool = True) -> Terminal:
+    terminal = Terminal(served, state, has_control)
+    terminal.read_until(lambda shown: b"clear/quit" in shown and b"its host" in shown)
+    return terminal
+
+
+@pytest.mark.parametrize("has_control", [True, False], ids=["a window", "a terminal that sends no signal"])
+def test_a_client_ends_with_its_terminal(has_control: bool, served: Served, tmp_path: Path) -> None:
+    terminal = start(served, tmp_path, has_control)
+    terminal.close()
+    assert terminal.wait() == 128 + signal.SIGTERM
+    assert served.fake.datagrams[-1].endswith(b"/leave")
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 143), (signal.SIGINT, 130)],
+    ids=lambda value: str(value),
+)
+def test_a_signal_ends_it_and_the_terminal_is_as_before(
+    number: signal.Signals, status: int, served: Served, tmp_path: Path
+) -> None:
+    terminal = start(served, tmp_path)
+    terminal.process.send_signal(number)
+    assert terminal.wait() == status
+    assert b"\x1b[?1049l" in terminal.shown
+    assert served.fake.datagrams[-1].endswith(b"/leave")
+    terminal.close()
+
+
+def test_a_terminal_that_stands_still_stops_nothing_and_is_drawn_anew(served: Served, tmp_path: Path) -> None:
+    terminal = start(served, tmp_path)
+    for number in range(400):
+        # Nothing reads meanwhile: many frames are more than the kernel and the client keep.
+        served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", number, "bob", f"{number} " + "x" * 900))
+        time.sleep(0.002)
+    terminal.type(b"I am here\r")
+    deadline = time.monotonic() + PATIENCE_S
+    while not served.fake.datagrams[-1].endswith(b"I am here"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    terminal.read_until(lambda shown: b"I am here" in shown)
+    terminal.type(b"\x04")
+    assert terminal.wait() == 0
+    terminal.close()
+
+
+def test_the_size_is_the_terminals_and_not_that_of_variables(served: Served, tmp_path: Path) -> None:
+    terminal = start(served, tmp_path)
+    terminal.resize(40, 24)
+    terminal.process.send_signal(signal.SIGWINCH)
+    terminal.read_until(lambda shown: b"\x1b[24;" in shown or b"older" in shown)
+    terminal.type(b"\x04")
+    assert terminal.wait() == 0
+    terminal.close()
+
+
+def test_what_is_typed_before_the_screen_is_there_is_said(served: Served, tmp_path: Path) -> None:
+    terminal = Terminal(served, tmp_path)
+    terminal.type(b"early\r")
+    terminal.read_until(lambda shown: b"clear/quit" in shown)
+    deadline = time.monotonic() + PATIENCE_S
+    while not any(each.endswith(b"early") for each in served.fake.datagrams):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    terminal.type(b"\x1b1\x1b\ra\x1b\r\rb\x04")
+    terminal.process.terminate()
+    assert terminal.wait() == 143
+    terminal.close()
