@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tsudoi.protocol.client.words import Language
 
 MAX_ITEMS = 5_000
-"""Items of one room that are held; the oldest go first. The server keeps the log."""
+"""Items of one room that are held; when there are a tenth more, the oldest go. The server keeps the log."""
 
 
 class Mark(Enum):

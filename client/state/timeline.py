@@ -131,4 +131,4 @@ def _is_there(items: Items, place: int, item: Item) -> bool:
 
 
 def _bounded(items: Items) -> Items:
-    return items[-MAX_ITEMS:] if len(items) > MAX_ITEMS else items
+    return items[-MAX_ITEMS:] if len(items) > MAX_ITEMS + MAX_ITEMS // 10 else items

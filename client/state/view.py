@@ -1,10 +1,9 @@
 """The rows that the screen shows of a state: spans of text with the names of styles (`tui/colours.py`)."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 
 from tsudoi.protocol.client.words import Language
 
@@ -54,21 +53,29 @@ def colour(name: str) -> str:
 # --- the timeline ---
 
 
-def timeline(room: Room, columns: int, language: Language) -> Iterator[tuple[Item | None, tuple[Line, ...]]]:
-    """Give each item with its lines; None for lines that stand between items: days, and where new ones begin."""
-    day: date | None = None
-    if room.is_cut and room.items:
+def timeline(
+    room: Room,
+    columns: int,
+    language: Language,
+    lines_of: Callable[[Item], tuple[Line, ...]],
+    start: int = 0,
+) -> Iterator[tuple[Item | None, tuple[Line, ...]]]:
+    """Give each item with its lines; None for lines that stand before the next item: a day, where new ones begin.
+
+    `lines_of` is `item_lines` for these columns, or remembers what that returned. `start`: the first item to give.
+    """
+    day = room.items[start - 1].at.date() if start else None
+    if room.is_cut and room.items and not start:
         yield None, _note_lines(words.BEGINNING.text(language), "", "quiet", columns)
-    for item in room.items:
+    for item in room.items[start:]:
         if item.at.date() != day:
             day = item.at.date()
             yield None, (_rule(day_words(day, language), "day", columns),)
         if item is room.first_unread:
             yield None, (_rule(words.NEW.text(language), "new", columns),)
-        yield item, item_lines(item, columns, language)
+        yield item, lines_of(item)
 
 
-@lru_cache(20_000)
 def item_lines(item: Item, columns: int, language: Language) -> tuple[Line, ...]:
     """Return the lines of an item, wrapped to this width."""
     time = item.at.strftime("%H:%M")

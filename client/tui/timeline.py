@@ -1,22 +1,39 @@
 """The lines of the shown room, which scroll; new ones come at the bottom, older ones are loaded at the top."""
 
-from textual.geometry import Size
+from dataclasses import dataclass
+
+from textual.events import MouseScrollDown, MouseScrollUp
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.widget import Widget
 
 from tsudoi.protocol.client.words import Language
 
 from ..state.columns import Line
 from ..state.columns import width as cells
 from ..state.model import Item, Room
-from ..state.view import timeline
+from ..state.view import item_lines, timeline
 from .colours import STYLES, strip
 
+WHEEL = 3
+"""Lines that a step of the mouse's wheel moves."""
 
-class Timeline(ScrollView, can_focus=False):
-    """Shows a room's lines. Where the user has scrolled to, the same lines stay when others come."""
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An item and where its lines are."""
+
+    item: Item
+    start: int
+    end: int
+
+
+class Timeline(Widget, can_focus=False):
+    """Shows a room's lines. Where the user has scrolled to, the same lines stay when others come.
+
+    It scrolls by itself: Textual's ScrollView limits a position by sizes that are known only after the next layout.
+    """
 
     ALLOW_SELECT = True
 
@@ -29,89 +46,121 @@ class Timeline(ScrollView, can_focus=False):
     def __init__(self) -> None:
         super().__init__(id="timeline")
         self._lines: list[Line] = []
-        self._items: list[tuple[int, Item]] = []
-        """(place of its first line, item), in order."""
+        self._items: list[_Placed] = []
+        self._cache: dict[int, tuple[Item, tuple[Line, ...]]] = {}
+        """An item's identity → the item and its lines."""
+        self._cached_for: tuple[int, Language] | None = None
+        self._made_of: tuple[object, ...] | None = None
+        """What all lines depend on, as it was when they were made."""
         self._room: Room | None = None
         self._language: Language = "en"
+        self._top = 0
+        """The place of the first line that is shown."""
         self._follows = True
         """The newest line is shown, and stays so."""
 
     @property
     def lines_below(self) -> int:
-        """Lines below the screen."""
-        return max(len(self._lines) - self.scroll_offset.y - self.size.height, 0)
+        """Lines below the screen; 0 while the newest is shown."""
+        return self._last_top - self._top
+
+    @property
+    def _last_top(self) -> int:
+        return max(len(self._lines) - self.size.height, 0)
 
     def show(self, room: Room | None, language: Language) -> None:
         """Show a room. Where the user has scrolled up, the same lines stay in place."""
         is_other = room is None or self._room is None or room.name != self._room.name
-        anchor = None if is_other or self._follows else self._top()
+        self._follows |= is_other
+        anchor = None if self._follows else self._first_item()
         self._room, self._language = room, language
         self._lay_out()
-        if is_other or self._follows:
-            self._to_end()
-        elif anchor is not None:
+        if anchor is not None:
             item, within = anchor
-            place = next((place for place, each in self._items if each is item or each == item), None)
-            if place is not None:
-                self.scroll_to(y=place + within, animate=False, immediate=True, force=True)
+            self._top = next((placed.start + within for placed in self._items if placed.item == item), self._top)
+        self._top = self._last_top if self._follows else min(self._top, self._last_top)
         self.refresh()
 
     def _lay_out(self) -> None:
-        width = self.size.width
-        self._lines, self._items = [], []
-        if self._room is None or width < 1:
-            self.virtual_size = Size(width, 0)
+        """Make the lines anew, from the first item on that is not as it was: one new line costs one line."""
+        width, room, language = self.size.width, self._room, self._language
+        if room is None or width < 1:
+            self._lines, self._items, self._made_of = [], [], None
             return
-        for item, lines in timeline(self._room, width, self._language):
-            if item is not None:
-                self._items.append((len(self._lines), item))
+        if self._cached_for != (width, language):
+            self._cached_for = (width, language)
+            self._cache.clear()
+        made_of = (width, language, room.name, room.is_cut, id(room.first_unread))
+        start = self._unchanged(room.items) if made_of == self._made_of else 0
+        self._made_of = made_of
+        del self._items[start:]
+        del self._lines[self._items[-1].end if start else 0 :]
+        for item, lines in timeline(room, width, language, self._lines_of, start):
+            place = len(self._lines)
             self._lines.extend(lines)
-        self.virtual_size = Size(width, len(self._lines))
+            if item is not None:
+                self._items.append(_Placed(item, place, len(self._lines)))
+        if len(self._cache) > 2 * len(self._items) + 1_000:
+            kept = {id(placed.item) for placed in self._items}
+            self._cache = {number: found for number, found in self._cache.items() if number in kept}
 
-    def _top(self) -> tuple[Item, int] | None:
+    def _unchanged(self, items: tuple[Item, ...]) -> int:
+        """Return how many items from the first on are those that are laid out."""
+        pairs = enumerate(zip(self._items, items, strict=False))
+        return next((at for at, (placed, item) in pairs if placed.item is not item), min(len(self._items), len(items)))
+
+    def _lines_of(self, item: Item) -> tuple[Line, ...]:
+        """Return the lines of an item; the cache holds the item, so that its identity stays its own."""
+        found = self._cache.get(id(item))
+        if found is None:
+            found = self._cache[id(item)] = (item, item_lines(item, self.size.width, self._language))
+        return found[1]
+
+    def _first_item(self) -> tuple[Item, int] | None:
         """Return the first item that is shown, and how many of its lines are above."""
-        y = self.scroll_offset.y
         found = None
-        for place, item in self._items:
-            if found is not None and place > y:
+        for placed in self._items:
+            if found is not None and placed.start > self._top:
                 break
-            found = item, y - place
+            found = placed.item, self._top - placed.start
         return found
-
-    def _to_end(self) -> None:
-        self._follows = True
-        self.scroll_to(y=max(len(self._lines) - self.size.height, 0), animate=False, immediate=True, force=True)
 
     def on_resize(self) -> None:
         """Wrap anew."""
         self.show(self._room, self._language)
 
-    def watch_scroll_y(self, old: float, new: float) -> None:
-        """See Textual. Follow new lines again at the end; ask for older ones at the top."""
-        super().watch_scroll_y(old, new)
-        if round(old) == round(new):
-            return
-        self._follows = new >= len(self._lines) - self.size.height
-        if new <= 0 and old > 0:
-            self.post_message(self.AtTop())
-        self.post_message(self.Moved())
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """The wheel."""
+        event.stop()
+        event.prevent_default()
+        self._move(-WHEEL)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """The wheel."""
+        event.stop()
+        event.prevent_default()
+        self._move(WHEEL)
 
     def page(self, direction: int) -> None:
         """Scroll by most of a page: -1 up, 1 down."""
-        if direction < 0 and self.scroll_offset.y <= 0:
-            self.post_message(self.AtTop())
-            return
-        step = max(self.size.height - 2, 1)
-        self.scroll_to(y=self.scroll_offset.y + direction * step, animate=False, immediate=True, force=True)
+        self._move(direction * max(self.size.height - 2, 1))
 
     def end(self) -> None:
         """Scroll to the newest line."""
-        self._to_end()
+        self._move(len(self._lines))
+
+    def _move(self, lines: int) -> None:
+        self._top = max(min(self._top + lines, self._last_top), 0)
+        self._follows = self._top == self._last_top
+        self.refresh()
+        if self._top == 0 and lines < 0:
+            self.post_message(self.AtTop())
+        self.post_message(self.Moved())
 
     def render_line(self, y: int) -> Strip:
         """See Textual. A few lines stand at the bottom."""
         width = self.size.width
-        at = self.scroll_offset.y + y - max(self.size.height - len(self._lines), 0)
+        at = self._top + y - max(self.size.height - len(self._lines), 0)
         if not 0 <= at < len(self._lines):
             return Strip.blank(width)
         line = strip(self._lines[at], width)

@@ -12,7 +12,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 import tsudoi
+from client.state import view
 from client.tui.app import ChatApp
+from client.tui.timeline import Timeline
 from tests.client.fake_chat import FakeChat
 from tsudoi.protocol.client.words import Language
 
@@ -76,6 +78,17 @@ class Stage:
         while self.app._is_drawing_soon:
             await self.pilot.pause(0.005)
         await self.pilot.pause()
+        self._check_timeline()
+
+    def _check_timeline(self) -> None:
+        """Check that the lines that are made one by one are those that would be made all at once."""
+        room = self.app.state.current
+        if room is None or not self.app.is_running:
+            return
+        shown = self.app.screen_stack[0].query_one(Timeline)
+        columns, language = shown.size.width, self.app.state.language
+        made = view.timeline(room, columns, language, lambda item: view.item_lines(item, columns, language))
+        assert shown._lines == [line for _, lines in made for line in lines]
 
     @property
     def screen(self) -> str:

@@ -104,9 +104,10 @@ def test_positions_that_begin_anew_do_not_hide_new_lines() -> None:
 
 
 def test_the_oldest_lines_go_first() -> None:
-    items = tuple(said(offset) for offset in range(MAX_ITEMS))
-    added = add(items, said(MAX_ITEMS))
-    assert (len(added), added[0].offset) == (MAX_ITEMS, 1)
+    full = MAX_ITEMS * 11 // 10
+    items = tuple(said(offset) for offset in range(full))
+    added = add(items, said(full))
+    assert (len(added), added[0].offset) == (MAX_ITEMS, full + 1 - MAX_ITEMS)
 
 
 @given(st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=40))

@@ -1,5 +1,6 @@
 """client/tui/driver.py on real terminals: they are closed, stand still, or change their size."""
 
+import asyncio
 import fcntl
 import os
 import pty
@@ -12,15 +13,25 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from client.tui.driver import PatientDriver
 from tests.tsudoi.fake_server import Served
+from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client import downlink_encoder
 from tsudoi.protocol.client.dialects import TSUDOI
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_S = 20.0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Terminal:
@@ -46,6 +57,7 @@ class Terminal:
             )
         os.close(theirs)
         self.shown = b""
+        _started.append(self)
 
     def resize(self, columns: int, lines: int) -> None:
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -81,10 +93,18 @@ class Terminal:
         return self.process.returncode
 
 
+_started: list[Terminal] = []
+
+
 @pytest.fixture
 def served() -> Iterator[Served]:
     with Served(TSUDOI) as served:
         yield served
+    while _started:
+        terminal = _started.pop()
+        terminal.process.kill()
+        terminal.process.wait()
+        terminal.close()
 
 
 def start(served: Served, state: Path, has_control: bool = True) -> Terminal:
@@ -117,21 +137,57 @@ def test_a_signal_ends_it_and_the_terminal_is_as_before(
     terminal.close()
 
 
-def test_a_terminal_that_stands_still_stops_nothing_and_is_drawn_anew(served: Served, tmp_path: Path) -> None:
+def test_a_terminal_that_stands_still_stops_nothing(served: Served, tmp_path: Path) -> None:
     terminal = start(served, tmp_path)
-    for number in range(400):
-        # Nothing reads meanwhile: many frames are more than the kernel and the client keep.
+    for number in range(300):
+        # Nothing reads meanwhile.
         served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", number, "bob", f"{number} " + "x" * 900))
         time.sleep(0.002)
+    served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", 301, "bob", "last line"))
     terminal.type(b"I am here\r")
-    deadline = time.monotonic() + PATIENCE_S
-    while not served.fake.datagrams[-1].endswith(b"I am here"):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    terminal.read_until(lambda shown: b"I am here" in shown)
+    wait_for(lambda: served.fake.datagrams[-1].endswith(b"I am here"))
+    terminal.read_until(lambda shown: b"last line" in shown)
     terminal.type(b"\x04")
     assert terminal.wait() == 0
     terminal.close()
+
+
+class _Screen:
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    @property
+    def screen(self) -> "_Screen":
+        return self
+
+    def refresh(self, layout: bool) -> None:
+        self.drawn += 1
+
+
+async def _slow_terminal() -> int:
+    """Write more than a terminal takes; return how much of it was kept for it."""
+    reading, writing = os.pipe()
+    screen: Any = _Screen()
+    driver = PatientDriver.__new__(PatientDriver)
+    driver._app, driver._loop, driver._skips = screen, asyncio.get_running_loop(), False
+    with os.fdopen(writing, "w") as file:
+        driver._output = ThreadedOutput(file)
+        for _ in range(1_000):
+            driver.write("x" * 1_000)
+        assert not screen.drawn
+        kept = 0
+        while not screen.drawn:
+            kept += len(await asyncio.to_thread(os.read, reading, 65536)) if driver._output.waiting else 0
+            await asyncio.sleep(0)
+        driver.write("the screen, drawn anew")
+        while b"anew" not in (data := await asyncio.to_thread(os.read, reading, 65536)):
+            kept += len(data)
+    os.close(reading)
+    return kept
+
+
+def test_frames_are_left_out_for_a_slow_terminal_and_the_screen_is_drawn_anew() -> None:
+    assert asyncio.run(_slow_terminal()) < 300_000
 
 
 def test_the_size_is_the_terminals_and_not_that_of_variables(served: Served, tmp_path: Path) -> None:
@@ -148,11 +204,7 @@ def test_what_is_typed_before_the_screen_is_there_is_said(served: Served, tmp_pa
     terminal = Terminal(served, tmp_path)
     terminal.type(b"early\r")
     terminal.read_until(lambda shown: b"clear/quit" in shown)
-    deadline = time.monotonic() + PATIENCE_S
-    while not any(each.endswith(b"early") for each in served.fake.datagrams):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    terminal.type(b"\x1b1\x1b\ra\x1b\r\rb\x04")
+    wait_for(lambda: any(each.endswith(b"early") for each in served.fake.datagrams))
     terminal.process.terminate()
     assert terminal.wait() == 143
     terminal.close()
