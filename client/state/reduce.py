@@ -200,7 +200,10 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
         case tsudoi.Listed():
             return _listed(room, event, at, language)
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
-            return _end(room, ending(event, room.name, language), at, language), []
+            room = _end(room, ending(event, room.name, language), at, language)
+            if state.shown != room.name:  # it is marked, as a line that mentions the user
+                room = replace(room, unread=room.unread + 1, mentions=room.mentions + 1)
+            return room, []
         case tsudoi.Gap(first, last):
             return _append(room, Note(words.GAP.text(language, count=last - first + 1), at, first, Tone.LOUD)), []
         case tsudoi.Reset():

@@ -1,9 +1,10 @@
 """The rows that the screen shows of a state: spans of text with the names of styles (`tui/colours.py`)."""
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 from tsudoi.protocol.client.words import Language
 
@@ -19,6 +20,9 @@ _NAME_COLUMNS = 12
 _TIME_COLUMNS = 6
 _FURTHER = "| "
 """Before the further lines of a message, so that they are not taken for lines of other members."""
+
+_MORE_COLUMNS = 9
+"""For the signs of rooms that have no place in the bar: `<@99` and ` >@99`."""
 
 MIN_BOTH = 108
 """Columns of the screen from which on rooms and people both stand beside the timeline."""
@@ -105,19 +109,27 @@ def _mark(item: Speech, language: Language) -> str:
 
 def _speech_head(item: Speech, columns: int) -> tuple[Line, bool]:
     """Return what stands between time and text, and whether it is a column of its own."""
-    name, named = plain(item.sender), colour(item.sender)
+    limit = _NAME_COLUMNS if columns >= _COMPACT else max((columns - _TIME_COLUMNS - 10) // 2, 4)
+    name, named = _shortened(item.sender, limit), colour(item.sender)
+    to: Line = (("→" if columns < _COMPACT else "→ ", "quiet"), (_shortened(item.to, limit), colour(item.to)))
     if columns < _COMPACT:
         if item.manner is Manner.ACTED:
             return (("* ", "quiet"), (f"{name} ", named)), False
         if item.manner is Manner.WHISPERED:
-            return ((name, named), ("→", "quiet"), (plain(item.to), colour(item.to)), (": ", "bar")), False
+            return ((name, named), *to, (": ", "bar")), False
         return ((name, named), (": " if name else "", "bar")), False
+    bar: Span = (" │ ", "bar")
     if item.manner is Manner.ACTED:
-        return ((fit("*", _NAME_COLUMNS, right=True), "quiet"), (" │ ", "bar"), (f"{name} ", named)), True
+        return ((fit("*", _NAME_COLUMNS, right=True), "quiet"), bar, (f"{name} ", named)), True
+    who: Span = (fit(name, _NAME_COLUMNS, right=True), named)
     if item.manner is Manner.WHISPERED:
-        whom = (("→ ", "quiet"), (plain(item.to), colour(item.to)), (": ", "bar"))
-        return ((fit(name, _NAME_COLUMNS, right=True), named), (" │ ", "bar"), *whom), True
-    return ((fit(name, _NAME_COLUMNS, right=True), named), (" │ ", "bar")), True
+        return (who, bar, *to, (": ", "bar")), True
+    return (who, bar), True
+
+
+def _shortened(name: str, columns: int) -> str:
+    name = plain(name)
+    return name if width(name) <= columns else fit(name, columns)
 
 
 def _note_lines(text: str, time: str, style: str, columns: int) -> tuple[Line, ...]:
@@ -221,7 +233,8 @@ def _room_line(state: State, number: int, room: Room, columns: int) -> Line:
 
 
 def _counts(room: Room) -> Line:
-    """Return the marks behind a room's name: `@2` for mentions, `+5` for unread lines, `!` for trouble."""
+    """Return the marks behind a room's name: `@2` for mentions, `+5` for unread lines, `!` for a server that is away,
+    `x` for a room that the user is not in any more."""
     counts: list[Span] = []
     if room.mentions:
         counts.append((f" @{room.mentions}", "mentions"))
@@ -229,6 +242,8 @@ def _counts(room: Room) -> Line:
         counts.append((f" +{min(room.unread, 999)}", "unread"))
     if room.is_banner_bad:
         counts.append((" !", "loud"))
+    if room.ended:
+        counts.append((" x", "quiet"))
     return tuple(counts)
 
 
@@ -243,18 +258,24 @@ def room_bar(state: State, columns: int) -> Line:
         for number, room in enumerate(state.rooms, 1)
     ]
     at = next((at for at, room in enumerate(state.rooms) if room.name == state.shown), 0)
-    first = at
-    taken = span_width(cells[at]) if cells else 0
-    while first > 0 and taken + span_width(cells[first - 1]) <= columns - 2:
+    room_for = columns - _MORE_COLUMNS
+    first = last = at
+    while first > 0 and span_width(chain(*cells[first - 1 : last + 1])) <= room_for:
         first -= 1
-        taken += span_width(cells[first])
-    line: list[Span] = [("‹", "quiet")] if first else []
-    for cell in cells[first:]:
-        if span_width(line) + span_width(cell) > columns - 1:
-            line.append(("›", "quiet"))
-            break
-        line.extend(cell)
-    return tuple(line)
+    while last + 1 < len(cells) and span_width(chain(*cells[first : last + 2])) <= room_for:
+        last += 1
+    left, right = state.rooms[:first], state.rooms[last + 1 :]
+    return (*_more("<", left), *chain(*cells[first : last + 1]), *_more(" >", right))
+
+
+def _more(mark: str, rooms: Sequence[Room]) -> Line:
+    """Return the sign for rooms that have no place in the bar, with their mentions, or else their unread lines."""
+    if not rooms:
+        return ()
+    mentions, unread = sum(room.mentions for room in rooms), sum(room.unread for room in rooms)
+    if mentions:
+        return ((mark, "quiet"), (f"@{min(mentions, 99)}", "mentions"))
+    return ((mark, "quiet"), (f"+{min(unread, 99)}", "unread")) if unread else ((mark, "quiet"),)
 
 
 def people_rows(room: Room | None, columns: int, rows: int, language: Language) -> list[Line]:

@@ -1,0 +1,74 @@
+"""client/state/view.py: rows for any width."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from client.state import view
+from client.state.columns import Line, span_width
+from client.state.model import Manner, Mark, Note, Person, Room, Speech, State
+
+AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
+ROOMS = (
+    Room("den", "alice"),
+    Room("庭", "alice", unread=3),
+    Room("a room with a long name", "alice", unread=2, mentions=1),
+)
+
+
+def text(line: Line) -> str:
+    return "".join(part for part, _ in line)
+
+
+@pytest.mark.parametrize("columns", [20, 30, 40, 80])
+@pytest.mark.parametrize("shown", ["den", "庭", "a room with a long name"])
+def test_the_bar_has_the_shown_room_and_what_is_new_in_the_others(columns: int, shown: str) -> None:
+    bar = view.room_bar(State(rooms=ROOMS, shown=shown), columns)
+    assert shown in text(bar)
+    assert "@1" in text(bar)
+    if columns >= 40 or shown != "a room with a long name":
+        assert span_width(bar) <= columns
+
+
+@pytest.mark.parametrize("columns", [24, 40, 56, 80, 200])
+@pytest.mark.parametrize(
+    "item",
+    [
+        Speech("アリス" * 9, "長い名前の人の" * 20, AT),
+        Speech("bob", "x" * 300, AT, mark=Mark.REFUSED, why="too fast " * 9),
+        Speech("bob", "to you", AT, manner=Manner.WHISPERED, to="アリス" * 9),
+        Speech("bob", "waves", AT, manner=Manner.ACTED),
+        Speech("", "a line without a name\nand a second", AT),
+        Note("a notice\nof two lines " + "y" * 90, AT),
+    ],
+    ids=lambda item: item.text[:8],
+)
+def test_no_line_is_wider_than_the_timeline(item: Speech | Note, columns: int) -> None:
+    for line in view.item_lines(item, columns, "ja"):
+        assert span_width(line) <= columns, text(line)
+
+
+def test_a_further_line_is_no_other_members_line() -> None:
+    for columns in (40, 80):
+        lines = [text(line) for line in view.item_lines(Speech("mallory", "hi\nalice: now", AT), columns, "en")]
+        assert lines[1].strip(" │") == "| alice: now"
+
+
+def test_a_big_room_tells_how_many_more_there_are() -> None:
+    people = tuple(Person(f"m{number:02}") for number in range(30))
+    rows = [text(row).strip() for row in view.people_rows(Room("den", "m00", people=people, count=200), 18, 10, "en")]
+    assert (rows[0], rows[-1], len(rows)) == ("200 here", "and 192 more", 10)
+
+
+def test_the_keys_of_a_narrow_screen_are_the_first_ones() -> None:
+    assert text(view.keys(40, "en", 1)).split()[:2] == ["F1", "help"]
+    assert all(
+        span_width(view.keys(columns, language, 3)) <= columns
+        for columns in range(10, 120)
+        for language in ("en", "ja")
+    )
+
+
+def test_the_title_fits_any_width() -> None:
+    room = Room("部屋" * 20, "アリス" * 8, topic="お茶は五時から\nです" * 9)
+    assert all(span_width(view.title(room, "x", columns, "ja")) == columns for columns in range(10, 200, 7))
