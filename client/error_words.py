@@ -4,7 +4,6 @@ import errno
 
 import tsudoi
 from tsudoi import ChatClient
-from tsudoi.errors import LineRefused, OtherVersion, TooManyLines
 from tsudoi.pieces import as_taken, command_in
 from tsudoi.protocol.client.own_name import own_names
 from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
@@ -18,8 +17,8 @@ _BY_KIND: tuple[tuple[type[tsudoi.ClientError], Words], ...] = (
     (tsudoi.Busy, words.BUSY),
     (tsudoi.NoAnswer, words.NO_ANSWER),
     (tsudoi.NotInRoom, words.NOT_IN_ROOM),
-    (OtherVersion, words.OTHER_VERSION),
-    (TooManyLines, words.TOO_MANY_LINES),
+    (tsudoi.OtherVersion, words.OTHER_VERSION),
+    (tsudoi.TooManyLines, words.TOO_MANY_LINES),
     (tsudoi.ServerNotTrusted, words.NOT_TRUSTED),
     (tsudoi.ServerUnreachable, words.UNREACHABLE),
     (tsudoi.ProtocolViolation, words.NOT_UNDERSTOOD),
@@ -38,7 +37,7 @@ _SYSTEM = {
 def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language) -> str:
     """Return a sentence about an error."""
     text = str(exc)
-    if isinstance(exc, LineRefused):
+    if isinstance(exc, tsudoi.LineRefused):
         return text  # the server's words
     if isinstance(exc, tsudoi.WrongPassword) and is_about_password(exc):
         return words.WRONG_PASSWORD.text(language, room=room)

@@ -38,13 +38,15 @@ ROOM = Words("room", "ルーム")
 # --- why something was not done ---
 NOT_SAID = Words("Not said: {why}", "送信できませんでした: {why}")
 NO_ROOM = Words(
-    "There is no room called {room}. /create {room} makes one.",
-    "{room} というルームはありません。/create {room} で作れます。",
+    "There is no room called {room}.",
+    "{room} というルームはありません。",
 )
 ROOM_EXISTS = Words(
-    "There is a room called {room} already. /join {room} enters it.",
-    "{room} というルームはもうあります。/join {room} で入れます。",
+    "There is a room called {room} already.",
+    "{room} というルームはもうあります。",
 )
+CREATE_IT = Words("/create {room} makes one.", "/create {room} で作れます。")
+ENTER_IT = Words("/join {room} enters it.", "/join {room} で入れます。")
 WRONG_PASSWORD = Words("Wrong password for {room}.", "{room} のパスワードが違います。")
 REFUSED = Words("The server does not let you into {room}: {why}", "サーバーが {room} への入室を断りました: {why}")
 BUSY = Words("The server is busy; try again.", "サーバーが混み合っています。もう一度お試しください。")

@@ -345,7 +345,11 @@ class ChatApp(App[None]):
                     self._tell(explain(exc, room, self.state.server, self._language), Tone.LOUD)
                     return
             except tsudoi.ClientError as exc:
-                self._tell(explain(exc, room, self.state.server, self._language), Tone.LOUD)
+                hint = None
+                if isinstance(exc, tsudoi.RoomNotFound | tsudoi.RoomExists):
+                    hint = words.CREATE_IT if isinstance(exc, tsudoi.RoomNotFound) else words.ENTER_IT
+                why = explain(exc, room, self.state.server, self._language)
+                self._tell(f"{why} {hint.text(self._language, room=room)}" if hint else why, Tone.LOUD)
                 return
             keys = words.PASSWORD_KEYS.text(self._language)
             password = await self.push_screen_wait(AskPassword(question.text(self._language, room=room), keys))

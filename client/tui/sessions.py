@@ -8,9 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import tsudoi
-from tsudoi import ChatClient
-from tsudoi.net.enter import TSUDOI_2
-from tsudoi.net.line import Line
+from tsudoi import ChatClient, Line
 from tsudoi.protocol.client.dialect import DownForm
 from tsudoi.protocol.client.words import Language
 
@@ -65,7 +63,7 @@ class Sessions:
                 self._now(),
                 is_host,
                 chat.dialect.echo,
-                chat.dialect.name == TSUDOI_2.name,
+                chat.has_receipts,
                 chat.dialect.down.form is DownForm.NATIVE,
             )
         )
@@ -87,9 +85,8 @@ class Sessions:
                 task.cancel()
 
     async def leave_all(self) -> None:
-        """Leave all rooms."""
-        for room in list(self._seats):
-            await self.leave(room)
+        """Leave all rooms, at the same time: each may wait for lines that are not kept yet."""
+        await asyncio.gather(*(self.leave(room) for room in list(self._seats)))
 
     def _start(self, seat: _Seat, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -126,7 +123,7 @@ class Sessions:
         chat = seat.chat
         said = spoken(piece, chat.name)
         number = next(self._numbers)
-        if chat.dialect.name == TSUDOI_2.name:
+        if chat.has_receipts:
             line = chat.post(piece)
             if said is not None:
                 self._dispatch(self._posted(chat, number, said, has_receipt=True))

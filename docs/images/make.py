@@ -1,4 +1,4 @@
-"""Act out the chat of docs/images/chat.svg in tmux and draw its screen: python docs/images/make.py (needs tmux)."""
+"""Act out the chat of docs/images/chat.svg in tmux and draw its screen: python -m docs.images.make (needs tmux)."""
 
 import html
 import io

@@ -6,7 +6,6 @@ from typing import Any
 
 import tsudoi
 from tsudoi import Server
-from tsudoi.net.enter import TSUDOI_2
 from tsudoi.protocol.client.dialects import TSUDOI
 
 
@@ -23,6 +22,8 @@ class Line:
 
 class FakeChat:
     """Stands for `ChatClient`, without receipts."""
+
+    has_receipts = False
 
     def __init__(self, room: str = "den", name: str = "alice") -> None:
         self.room = room
@@ -67,9 +68,10 @@ class FakeChat:
 class FakeChatWithReceipts(FakeChat):
     """Stands for a `ChatClient` that speaks version 2."""
 
+    has_receipts = True
+
     def __init__(self, room: str = "den", name: str = "alice") -> None:
         super().__init__(room, name)
-        self.dialect = TSUDOI_2
         self.lines: list[Line] = []
 
     def post(self, text: str) -> Line:

@@ -46,7 +46,19 @@ class Terminal:
         self._errors = state / "errors"
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "client", "create", "den", "--name", "alice", "--server", server],
+                [
+                    sys.executable,
+                    "-m",
+                    "client",
+                    "create",
+                    "den",
+                    "--name",
+                    "alice",
+                    "--server",
+                    server,
+                    "--dialect",
+                    "tsudoi",
+                ],
                 cwd=ROOT,
                 stdin=theirs,
                 stdout=theirs,
