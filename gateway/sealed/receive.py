@@ -11,7 +11,7 @@ from tsudoi.protocol.codes import LeaveReason
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import lines
 from tsudoi.protocol.sealed.lines import DownLine, UpLine, serialize
-from tsudoi.protocol.sealed.packets import Kind, Packet, parse_untrusted
+from tsudoi.protocol.sealed.packets import MAX_PACKET, Kind, Packet, parse_untrusted
 from tsudoi.protocol.sealed.parts import Parts
 from tsudoi.protocol.sealed.suites import open_untrusted
 
@@ -50,6 +50,8 @@ class SealedReceiver(Component):
         """Handle a datagram that begins with the byte 0."""
         try:
             packet = parse_untrusted(data)
+            if len(data) > MAX_PACKET:
+                raise MalformedMessage("too large")
         except MalformedMessage:
             self.counters.sealed_dropped["malformed"] += 1
             return

@@ -6,12 +6,13 @@ cookie the directory is asked for the session's member, also if it is served her
 
 from dataclasses import dataclass, field
 
+from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.backbone import Answer, Granted, Refused, Resume
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import hash_token
 from tsudoi.protocol.sealed import lines
-from tsudoi.protocol.sealed.packets import COOKIE_SIZE, Kind, Packet
+from tsudoi.protocol.sealed.packets import CHECK_SIZE, COOKIE_SIZE, HEADER_SIZE, Kind, Packet
 from tsudoi.protocol.sealed.suites import open_untrusted
 from tsudoi.protocol.web.codes import Ending
 
@@ -27,6 +28,10 @@ from .sender import Sender
 from .silence import Silence
 from .wants import resumed
 
+RETRY_SIZE = HEADER_SIZE + CHECK_SIZE
+"""A packet that is no larger is not answered: no address is sent more than comes from it."""
+MOST_REMEMBERED = 20_000
+"""Sessions whose last `resume` is remembered."""
 MOST_PENDING = 4_096
 """Sessions that the directory is asked about at a time."""
 
@@ -51,13 +56,15 @@ class Resuming(Component):
     streams: Streams
     silence: Silence
     _pending: dict[bytes, _Pending] = field(default_factory=dict)
+    _resumes: dict[bytes, int] = field(default_factory=dict)
+    """Session → the highest count of a `resume` that was opened."""
 
     def handle_untrusted(self, packet: Packet, listener: int, source: bytes, now: float) -> None:
         """Handle a packet that is not of a run that is served at its source."""
         keys, session = self.sender.keys, packet.session
         member = self.members.by_session.get(session)
         link = None if member is None else member.sealed
-        if link is not None and packet.count <= link.window.highest:
+        if link is not None and link.window.has(packet.count):
             self.counters.sealed_dropped["replayed"] += 1
             return
         if packet.kind not in (Kind.BODY, Kind.PART) or keys.suite_of(session) is None:
@@ -69,15 +76,26 @@ class Resuming(Component):
         except MalformedMessage:
             self.counters.sealed_dropped["forged"] += 1
             return
-        if link is not None:
-            link.window.add(packet.count)
         resume = next((line.resume for line in found if line.resume is not None), None)
-        self.take(session, packet.count, resume, listener, source, now)
+        if link is not None:
+            is_newest = packet.count > link.window.highest
+            link.window.add(packet.count)
+            if resume is None and not is_newest:
+                return  # it was late, or an attacker has kept it
+        if len(packet.header) + len(packet.rest) > RETRY_SIZE:
+            self.take(session, packet.count, resume, listener, source, now)
 
     def take(
         self, session: bytes, count: int, resume: lines.Resume | None, listener: int, source: bytes, now: float
     ) -> None:
         """Answer a session's packet with a cookie, or begin a run if it shows a valid one."""
+        if resume is not None:
+            before = self._resumes.pop(session, 0)
+            self._resumes[session] = max(count, before)
+            if count <= before:
+                self.counters.sealed_dropped["replayed"] += 1
+                return
+            drop_oldest(self._resumes, MOST_REMEMBERED)
         cookie = _cookie(resume)
         if resume is None or not self.sender.cookies.is_valid(cookie, session, source, now):
             self.sender.retry(session, listener, source, now)
