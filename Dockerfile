@@ -26,7 +26,7 @@ LABEL org.opencontainers.image.title="tsudoi" \
 RUN groupadd --gid 10001 tsudoi \
  && useradd --uid 10001 --gid tsudoi --no-create-home --home-dir /data --shell /usr/sbin/nologin tsudoi \
  && install --directory --owner tsudoi --group tsudoi --mode 0750 /data /keys /keys/gateways /key /public \
-    /operator /passwords /password
+    /operator /passwords /password /sessions
 COPY --from=build /opt/tsudoi /opt/tsudoi
 ENV PATH=/opt/tsudoi/bin:$PATH \
     PYTHONPATH=/opt/tsudoi/app \

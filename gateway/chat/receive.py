@@ -16,9 +16,9 @@ from tsudoi.protocol.client.own_name import without_own_name
 from tsudoi.protocol.client.slash_commands import SLASHES
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
-from tsudoi.protocol.sealed.packets import is_packet
 
 from ..join.signed_tokens import without_token
+from ..sealed.keys import is_meant
 from .address_moves import AddressMoves
 from .commands import Commands
 from .dropped_log import Drop
@@ -62,7 +62,7 @@ class Receiver(Component):
         by_token, counters = self.members.by_token, self.counters
         for data, source in datagrams:
             counters.datagrams += 1
-            if data and not data[0] and is_packet(data):
+            if data and not data[0] and is_meant(data):
                 self.sealed(listener, data, source, now)
                 continue
             try:

@@ -21,6 +21,7 @@ from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import InvalidName, MalformedMessage
 from tsudoi.protocol.untrusted import json_or_none
 
+from ..sealed.keys import is_meant
 from .encodings import is_printable, is_text, likely_encoding
 from .mistakes import Hint, Mistake, hint
 from .other_protocols import DTLS_RECORD, TLS_RECORD
@@ -70,6 +71,8 @@ def datagram_hints(data: bytes, whose: WhoseToken) -> list[Hint]:
     found = [hint(Mistake.DATAGRAM_CUT, limit=MAX_UP)] if len(data) >= MAX_UP else []
     if len(data) < MIN_UP:
         return [hint(Mistake.DATAGRAM_SHORT)]
+    if is_meant(data):
+        return []
     known, read = find_member(data, whose)
     if known is not None and read is not None:
         room, _, text = read

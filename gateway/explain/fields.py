@@ -15,7 +15,9 @@ from tsudoi.protocol.client.words import Words
 from tsudoi.protocol.codes import Operation, State
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.names import looks_like_token
+from tsudoi.protocol.sealed.packets import COUNT_SIZE, RUN_SIZE, SESSION_SIZE, Kind
 
+from ..sealed.keys import is_meant
 from .other_protocols import TLS_RECORD
 
 
@@ -39,6 +41,13 @@ class Part(Enum):
     TEXT = Words("text", "本文")
     LEFT_OVER = Words("left over", "余り")
     TLS = Words("TLS, no request", "TLS (要求ではない)")
+    MARK = Words("version 2", "版 2")
+    KIND = Words("kind", "種類")
+    SESSION = Words("session", "セッション")
+    RUN = Words("run", "ラン")
+    COUNT = Words("count", "番号")
+    SEALED = Words("sealed, or as it is in the suite plain", "封をした本体 (plain ではそのまま)")
+    CHECK = Words("check", "検査値")
 
 
 OPERATIONS: dict[int, Words] = {
@@ -49,6 +58,12 @@ STATES: dict[int, Words] = {
     State.REQUEST: Words("request", "要求"),
     State.RESPONSE: Words("response", "応答"),
     State.COMPLETE: Words("complete", "完了"),
+}
+KINDS: dict[int, Words] = {
+    Kind.BODY: Words("body", "本体"),
+    Kind.PART: Words("part", "一部"),
+    Kind.RETRY: Words("retry", "再試行"),
+    Kind.GONE: Words("gone", "終了"),
 }
 UNKNOWN = Words("unknown", "不明")
 TOKEN_KNOWN, TOKEN_UNKNOWN = Words("known", "既知"), Words("not known", "未知")
@@ -147,6 +162,8 @@ def datagram_fields(data: bytes, read: Datagram | None, is_known: bool) -> list[
 
     `read`: as the server reads it, None if its sizes do not fit. `is_known`: its token is.
     """
+    if is_meant(data):
+        return _packet(data)
     into = _Divider(data)
     into.byte(Part.ROOM_SIZE)
     into.byte(Part.TOKEN_SIZE)
@@ -161,6 +178,8 @@ def datagram_fields(data: bytes, read: Datagram | None, is_known: bool) -> list[
 
 def down_fields(data: bytes, dialect: Dialect) -> list[Field]:
     """Return the fields of a datagram to a client."""
+    if dialect.down.form is DownForm.SEALED:
+        return _packet(data)
     into = _Divider(data)
     match dialect.down.form:
         case DownForm.NAMED if data and 0 < data[0] < len(data):
@@ -174,3 +193,14 @@ def down_fields(data: bytes, dialect: Dialect) -> list[Field]:
         case _:
             pass
     return into.rest(Part.TEXT)
+
+
+def _packet(data: bytes) -> list[Field]:
+    """The fields of a packet of version 2."""
+    into = _Divider(data)
+    into.byte(Part.MARK)
+    into.take(1, Part.KIND, data[1], KINDS.get(data[1], UNKNOWN))
+    into.take(SESSION_SIZE, Part.SESSION)
+    into.take(RUN_SIZE, Part.RUN)
+    into.take(COUNT_SIZE, Part.COUNT, int.from_bytes(data[into.at : into.at + COUNT_SIZE], "big"))
+    return into.rest(Part.CHECK if data[1] in (Kind.RETRY, Kind.GONE) else Part.SEALED)

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, Generic, TypeVar
 
 from tsudoi.protocol.names import TOKEN_SIZE
-from tsudoi.protocol.sealed.packets import SESSION_SIZE
+from tsudoi.protocol.sealed.packets import HEADER_SIZE, MARK, SESSION_SIZE, Kind
 from tsudoi.protocol.sealed.suites import (
     AES_128_GCM,
     CHACHA20_POLY1305,
@@ -127,6 +127,15 @@ class SessionKeys:
         secret = self._secret_of(session)
         assert secret is not None, "look at `suite_of` first"
         return hkdf(secret, session, f"tsudoi 2 {what}".encode(), size)
+
+
+def is_meant(data: bytes) -> bool:
+    """Return whether a datagram is meant as a packet to a server of this kind, and not as one of version 1.
+
+    Datagrams with sizes of two bytes or with the header of a request, mistakes of beginners, begin with 0 too.
+    """
+    is_packet = len(data) >= HEADER_SIZE and data[0] == MARK and 0 < data[1] <= Kind.PART
+    return is_packet and data[2] in _SUITES and any(data[5:14])
 
 
 def is_plain(session: bytes) -> bool:

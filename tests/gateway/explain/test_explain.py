@@ -149,3 +149,18 @@ def test_a_tls_handshake_is_not_divided_as_a_request() -> None:
     for size in (2, 11, len(hello)):
         explained = explain_request(Opening(hello[:size], "auto"))
         assert [(each.begin, each.end, each.part) for each in explained.fields] == [(0, size, Part.TLS)]
+
+
+def test_a_packet_of_version_2_is_divided() -> None:
+    packet = bytes((0, 1, 1)) + b"s" * 15 + b"r" * 6 + (7).to_bytes(6, "big") + b"sealed"
+    found = explain_datagram(packet, lambda token: None)
+    assert [(field.part, field.end - field.begin) for field in found.fields] == [
+        (Part.MARK, 1),
+        (Part.KIND, 1),
+        (Part.SESSION, 16),
+        (Part.RUN, 6),
+        (Part.COUNT, 6),
+        (Part.SEALED, 6),
+    ]
+    assert [field.number for field in found.fields if field.part is Part.COUNT] == [7]
+    assert found.hints == []

@@ -114,7 +114,7 @@ class People:
         self._up(person)
 
     def say(self, person: Person, text: str) -> int:
-        number = person.client.say(text, self.world.now)
+        number = person.client.say(text, self.world.now, is_command=text.startswith("/"))
         person.said[number] = text
         self._up(person)
         return number
@@ -191,4 +191,7 @@ class People:
         self.world.settle()
         everyone = list(self.people.values())
         self.run_until(lambda: all(person.client.is_resumed and not person.client.waiting for person in everyone))
-        self.run(2.0)
+        # A client that has lost the last body and both its repetitions learns of it with its next ping.
+        rooms = self.world.broker.core.directory.rooms
+        last = max(room.last for room in rooms.values())
+        self.run_until(lambda: all(person.client.position[1] >= last for person in everyone))

@@ -55,11 +55,6 @@ class Packet(msgspec.Struct, frozen=True):
 _KINDS = frozenset(Kind)
 
 
-def is_packet(data: bytes) -> bool:
-    """Return whether a datagram has the form of a packet."""
-    return len(data) >= HEADER_SIZE and data[0] == MARK and data[1] in _KINDS
-
-
 def parse_untrusted(data: bytes) -> Packet:
     """Return the packet in a datagram, unopened.
 
