@@ -29,7 +29,7 @@ from .gateway_log import GatewayLog
 from .timers import Timers
 from .turns import Turns
 from .zap import ZapHandler
-from .zeromq import GatewaySockets
+from .zeromq import GatewaySockets, is_readable
 
 if TYPE_CHECKING:
     from .membership import Membership
@@ -205,7 +205,8 @@ class Server:
         self._clock.log_steps()
         self.cores.tick(moment)
         if self.admin is not None:
-            self.turns.operators_wait = True
+            # An edge of the descriptor may have been missed.
+            self.turns.operators_wait |= is_readable(self.admin.socket)
             self.admin.service.tick(moment)
         if self.cores:  # without a shard the gateways are unknown, and not gone
             self._gateway_log.log_changes(self.cores.gateways())

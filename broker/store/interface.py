@@ -166,8 +166,18 @@ class Batch(msgspec.Struct):
     """The part of the rooms that it belongs to; a store on one machine has only one."""
 
     def __bool__(self) -> bool:
-        changes = (self.rooms, self.members, self.chunks, self.accepted, self.delivered, self.purged, self.forgotten)
-        return any(changes) or bool(self.restrictions or self.posts)
+        # The usual ones first: each turn asks.
+        return bool(
+            self.chunks
+            or self.accepted
+            or self.rooms
+            or self.members
+            or self.delivered
+            or self.purged
+            or self.forgotten
+            or self.restrictions
+            or self.posts
+        )
 
     def without_dropped(self) -> "Batch":
         """Return it without the numbers of the gateways and rooms that it drops."""

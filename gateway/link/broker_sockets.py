@@ -126,6 +126,8 @@ class BrokerSockets:
 
     def receive(self, answers: bool, news: bool) -> None:
         """Receive what the broker in this process has sent: answers, or news, or both."""
+        if self._sub.closed:
+            return  # the broker goes on for a moment
         if answers:
             self._receive_answers()
         if news:

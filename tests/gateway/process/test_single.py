@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,36 @@ def test_the_store_is_free_only_when_the_operators_socket_is_closed(
 
     asyncio.run(scenario())
     assert found == [errno.ECONNREFUSED] * 2
+
+
+def test_gateway_and_broker_call_each_other_and_need_no_descriptors(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        broker = LocalBroker(tmp_path, None, "human", lambda: None)
+        await broker.start()
+        service = GatewayService(
+            Config(tcp=(ANY,), udp=(ANY,), data=tmp_path, name="embedded"), [broker.endpoint], broker.context
+        )
+        broker.join(service.sockets)
+        (listener,) = await service.start()
+        assert broker._service is not None
+        ends = service.sockets._sockets[broker.endpoint], broker._service.server.sockets
+        for each in (ends[0]._dealer, ends[0]._sub, ends[1]._router, ends[1]._xpub):
+            asyncio.get_running_loop().remove_reader(each)
+        server = tsudoi.Server("127.0.0.1", listener.port, service.udp[0].listener.port)
+        async with asyncio.timeout(PATIENCE_S):
+            alice = await tsudoi.create("den", name="alice", server=server, settings=SETTINGS, dialect="tsudoi")
+            bob = await tsudoi.join("den", name="bob", server=server, settings=SETTINGS, dialect="tsudoi")
+            texts = [f"text {number}" for number in range(20)]
+            for text in texts:
+                await alice.say(text)
+            assert await hear(bob, texts[-1]) == texts
+            await bob.leave()
+            await alice.leave()
+        assert not service.unhealthy_reason(time.monotonic())
+        await service.stop()
+        await broker.stop()
+
+    asyncio.run(scenario())
 
 
 def test_a_store_that_fails_ends_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
