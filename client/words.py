@@ -127,6 +127,8 @@ BACK_UNKNOWN = Words(
     "The server is back, and has lost what was said before.",
     "サーバーに再接続しました。以前の発言はサーバーから失われました。",
 )
+BY_TCP = Words("The network lets no UDP pass: messages go by TCP.", "UDP が通らないため、TCP で通信しています。")
+BY_UDP = Words("Messages go by UDP again.", "UDP での通信に戻りました。")
 GAP = Words("{count} messages are gone here.", "ここで {count} 件の発言が失われました。")
 RESET = Words(
     "The server has lost what was said before this.",

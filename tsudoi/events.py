@@ -317,6 +317,18 @@ class Reset:
         return "the room's history was lost or replaced; what was missed is not known"
 
 
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """Messages go by TCP from now on, since the network lets no UDP pass; or by UDP again. Nothing is lost."""
+
+    by_tcp: bool
+
+    @property
+    def text(self) -> str:
+        """The event in words."""
+        return "the network lets no UDP pass: messages go by TCP" if self.by_tcp else "messages go by UDP again"
+
+
 RoomEvent: TypeAlias = (
     Joined
     | Left
@@ -333,7 +345,7 @@ RoomEvent: TypeAlias = (
 )
 """Events with the server's words for a person in `text`."""
 
-Connection: TypeAlias = ServerAway | ServerBack | Gap | Reset
+Connection: TypeAlias = ServerAway | ServerBack | Gap | Reset | Rerouted
 """Events about the way to the server, and what was lost on it."""
 
 Event: TypeAlias = Message | Emote | Private | RoomEvent | RoomClosed | TimedOut | Kicked | Notice | Connection

@@ -63,6 +63,8 @@ def notice(event: tsudoi.Event, language: Language) -> str:
             return words.GAP.text(language, count=last - first + 1)
         case tsudoi.Reset():
             return words.RESET.text(language)
+        case tsudoi.Rerouted(by_tcp):
+            return (words.BY_TCP if by_tcp else words.BY_UDP).text(language)
         case tsudoi.ServerBack(missed):
             said = {0: words.BACK, None: words.BACK_UNKNOWN}.get(missed, words.BACK_LOST)
             return said.text(language, count=missed)

@@ -196,6 +196,8 @@ class SealedChat(ChatClient):
                 self._keep(ServerAway(f"the server at {self.server} does not answer; what you say waits until it does"))
             case sealed.Back(missed):
                 self._keep(ServerBack(missed))
+            case sealed.Rerouted(by_tcp):
+                self._keep(events.Rerouted(by_tcp))
             case sealed.Ended():
                 self._ended.set()
                 if (last_event := _last_event(event, self.room)) is not None:

@@ -10,8 +10,9 @@ from random import Random
 from tsudoi.protocol.errors import MalformedMessage
 
 from .client_downlink import DownEvent, Downlink, Range
-from .client_events import Away, Back, ClientEvent, Delivered, Ended, Reset, Told
+from .client_events import Away, Back, ClientEvent, Delivered, Ended, Rerouted, Reset, Told
 from .client_link import AWAY_S, Datagram, Link
+from .client_path import is_tcp
 from .client_uplink import Uplink
 from .grant import Grant
 from .lines import DownLine, Resumed, UpLine, join, parse_down_untrusted, serialize
@@ -193,8 +194,11 @@ class SealedClient:
 
     def _take_new_run(self, packet: Packet, lines: list[tuple[DownLine, bytes]], now: float) -> None:
         resumed = next((line.resumed for line, _ in lines if line.resumed is not None), None)
+        was_tcp = is_tcp(self.way)
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
             raise MalformedMessage("of another run")
+        if is_tcp(self.way) != was_tcp:
+            self._events.append(Rerouted(is_tcp(self.way)))
         self._missed = 0
         self._take(lines, now)
         if self._link.is_away:

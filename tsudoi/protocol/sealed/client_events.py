@@ -60,6 +60,12 @@ class Back(msgspec.Struct, frozen=True):
     """Positions that are lost, which a Gap has told; None: a Reset has."""
 
 
+class Rerouted(msgspec.Struct, frozen=True):
+    """Packets go by TCP from now on, since UDP does not pass; or by UDP again."""
+
+    by_tcp: bool
+
+
 class Ended(msgspec.Struct, frozen=True):
     """The membership has ended. The last event."""
 
@@ -69,4 +75,4 @@ class Ended(msgspec.Struct, frozen=True):
     """The server's words; empty for `gone`."""
 
 
-ClientEvent: TypeAlias = Delivered | Told | Kept | Refused | Gap | Reset | Away | Back | Ended
+ClientEvent: TypeAlias = Delivered | Told | Kept | Refused | Gap | Reset | Away | Back | Rerouted | Ended

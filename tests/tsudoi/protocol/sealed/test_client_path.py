@@ -8,7 +8,7 @@ import pytest
 
 from tests.tsudoi.protocol.sealed.bad_network import Person, Weather, World
 from tsudoi.protocol.sealed.client import SealedClient
-from tsudoi.protocol.sealed.client_events import Away, Back
+from tsudoi.protocol.sealed.client_events import Away, Back, Rerouted
 from tsudoi.protocol.sealed.client_link import Datagram
 from tsudoi.protocol.sealed.client_path import CONFIRM_S, LAST_PROBE_S, PROBE_S, Path, by_tcp, is_tcp, server_of
 from tsudoi.protocol.sealed.grant import Grant
@@ -135,6 +135,7 @@ def test_a_connection_is_never_opened_while_udp_answers() -> None:
     world = TcpWorld(1, Weather(loss=0.1, lasts_s=60.0, lines=200))
     world.play()
     assert world.opened == 0
+    assert not events_of(world, Rerouted)
 
 
 def test_udp_that_stops_to_pass_is_left_before_the_server_counts_as_away() -> None:
@@ -160,6 +161,7 @@ def test_the_session_goes_back_to_udp_after_two_answered_probes() -> None:
     world.run(CONFIRM_S + 3.0)
     assert world.are_by_tcp() == [False, False]
     assert not events_of(world, Away, Back)
+    assert events_of(world, Rerouted) == [Rerouted(True), Rerouted(False)] * 2
     world.play()
     world.check()
 
