@@ -24,13 +24,14 @@ async def entered(
     lost: Callable[[bytes], bool] = nothing_lost,
     udp: tuple[str, int] | None = None,
     quiet_s: tuple[float, float] = (20, 25),
+    patience_s: float = PATIENCE_S,
     **more: Any,
 ) -> AsyncIterator[Client]:
     """A member that says and hears; at the end it is gone without a word. `udp`: not the server's own address."""
     session = await enter(service.tcp["auto"], operation, room, name, **more)
     client = Client(session, udp or service.udp, lost, quiet_s)
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             yield await client.open()
     finally:
         await client.close()
