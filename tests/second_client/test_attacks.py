@@ -208,7 +208,6 @@ def test_cookies_of_another_address(service: Gateway, new_room: NewRoom) -> None
     asyncio.run(run())
 
 
-@pytest.mark.xfail(reason="a packet of 46 bytes, and in plain one of 30, is answered with a retry of 46", strict=False)
 @pytest.mark.parametrize("suite", ["aes-128-gcm", "plain"])
 def test_a_retry_is_smaller_than_what_it_answers(service: Gateway, new_room: NewRoom, suite: str) -> None:
     async def run() -> None:

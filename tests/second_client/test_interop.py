@@ -126,6 +126,7 @@ def test_removed_members_are_told_why(service: Gateway, new_room: NewRoom) -> No
                     await alice.say("/close")
                 assert (await event(carol, "ended"))["ended"] == "closed"
             with Probe(carol.session, service.udp) as probe:
+                probe.count = 1000  # counts go on
                 assert probe.resume() == [{"gone": probe.cookie.hex()}]
 
     asyncio.run(run())
