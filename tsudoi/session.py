@@ -269,6 +269,9 @@ class SealedMembership(Membership):
         """See Membership."""
         return min(MAX_SAID, super().text_limit)
 
+    def _own_names(self) -> tuple[str, ...]:
+        return ()  # In version 2 a server leaves the sender's name before a text where it is.
+
 
 class Recent:
     """Recognises the last events: after a handover a gateway may send the newest again.

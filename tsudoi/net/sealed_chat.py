@@ -11,6 +11,7 @@ from tsudoi.net.roaming import Address, RoamingSockets, addresses_of
 from tsudoi.net.tcp_ways import TcpWays
 from tsudoi.pieces import command_in
 from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.slash_commands import Close, Leave
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import client_events as sealed
 from tsudoi.protocol.sealed.client import SealedClient
@@ -200,10 +201,19 @@ class SealedChat(ChatClient):
                 self._keep(events.Rerouted(by_tcp))
             case sealed.Ended():
                 self._ended.set()
+                self._settle_last(event.reason)
                 if (last_event := _last_event(event, self.room)) is not None:
                     self._offer(last_event)
                     self._keep(last_event)
                 self._end()
+
+    def _settle_last(self, reason: str) -> None:
+        """Settle the command that has ended the membership, which the server does not tell as kept."""
+        kinds = {"left": Leave, "closed": Close}
+        for line in self._lines.values():
+            if reason in kinds and isinstance(command_in(self._membership.as_taken(line.text)), kinds[reason]):
+                self._settle(line.number).keep(None)
+                return
 
     def _settle(self, number: int) -> Line:
         self._flushed.set()

@@ -25,6 +25,8 @@ RETRY_S = 0.1
 """Between two `resume` that answer a RETRY."""
 COOKIE_S = 9.0
 """How long a cookie is shown; the server takes it for 10 s."""
+COOKIES = 256
+"""Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 CALM_S = 0.5
 """Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run."""
 PING_S = (20.0, 25.0)
@@ -77,6 +79,8 @@ class Link:
         self._asked: dict[int, tuple[int, float]] = {}
         """Count of a packet with a `resume` → server, time."""
         self._cookies: dict[int, tuple[bytes, float]] = {}
+        """Server → the cookie to show it, and when it came."""
+        self._seen_cookies: dict[bytes, None] = {}
         self._resume_at: float | None = now
         """When to send the next `resume`; None: this session is served."""
         self._resume_s = RESUME_S
@@ -267,9 +271,11 @@ class Link:
         """Resume with the cookie of a RETRY that came by a way; `position` is as `tick` has it."""
         if self._resume_at is None and (now < self._resumed_at + CALM_S or not self._wants_retry(way, now)):
             return
-        before = self._cookies.get(way)
-        if before is not None and before[0] == packet.nonce and now - before[1] < RESUME_S:
-            return  # It answers two packets, and was taken already.
+        if packet.nonce in self._seen_cookies:
+            return  # It has come before: doubled on its way, or replayed.
+        self._seen_cookies[packet.nonce] = None
+        if len(self._seen_cookies) > COOKIES:
+            del self._seen_cookies[next(iter(self._seen_cookies))]
         self._cookies[way] = packet.nonce, now
         if is_tcp(way):
             self._path.note_retry()

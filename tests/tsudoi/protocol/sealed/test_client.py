@@ -227,6 +227,30 @@ def test_answers_without_a_position_are_told() -> None:
     assert of(alice, Told) == [Told(answer)]
 
 
+def test_a_replayed_retry_does_not_make_a_client_resume() -> None:
+    world, alice, _ = quiet()
+    retries: list[bytes] = []
+    arrive = world._arrive
+
+    def listen(address: str, data: bytes, gateway: int) -> None:
+        if data[1] == Kind.RETRY:
+            retries.append(data)
+        arrive(address, data, gateway)
+
+    world._arrive = listen  # type: ignore[method-assign]
+    world.take_address(alice)
+    alice.client.resume(world.now)
+    world._flush(alice)
+    world.run(2.0)
+    assert retries
+    sent = len(world.up_nonces)
+    for data in retries:
+        alice.client.receive(data, world.now)
+        world._flush(alice)
+    assert alice.client.is_resumed
+    assert len(world.up_nonces) == sent
+
+
 def test_notices_have_keys_of_their_own() -> None:
     world, alice, _ = quiet()
     notice = b'{"n":1,"notice":"renamed","name":"a","to":"b","by":"c","reason":"","why":"","text":""}'
