@@ -13,6 +13,7 @@ import pytest
 import tsudoi
 from tests.integration.conftest import NewRoom
 from tests.support.services import Gateway
+from tests.test_documents import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0
@@ -82,6 +83,32 @@ def test_the_echo_bot_answers(server: tsudoi.Server, new_room: NewRoom) -> None:
             finally:
                 bot.kill()
                 bot.communicate()
+
+    run(story)
+
+
+def test_the_bot_of_the_page_has_fifteen_lines_and_works(
+    server: tsudoi.Server, new_room: NewRoom, tmp_path: Path
+) -> None:
+    code = next(content for language, content in blocks("docs/sdk.md") if language == "python")
+    assert len(code.splitlines()) == 15
+    room = new_room("page")
+    asked = code.replace('"den"', repr(room)).replace(
+        "creates=True", f"creates=True, server=Server.parse({str(server)!r})"
+    )
+    (tmp_path / "bot.py").write_text(f"from tsudoi import Server\n{asked}")
+
+    async def story() -> None:
+        bot = start(str(tmp_path / "bot.py"))
+        try:
+            while room not in await tsudoi.rooms(server=server):
+                assert bot.poll() is None, bot.communicate()
+            async with await tsudoi.join(room, name="bob", server=server) as bob:
+                await bob.say("!roll 1")
+                await hear(bob, "bob rolls 1.")
+        finally:
+            bot.kill()
+            bot.communicate()
 
     run(story)
 
