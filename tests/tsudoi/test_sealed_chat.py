@@ -141,6 +141,17 @@ def test_the_limit_of_a_text() -> None:
     run(story)
 
 
+def test_a_text_that_begins_with_a_name_is_a_text() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, _):
+            for text in ("alice: hello", "bob: /who", "alice: /leave"):
+                assert await alice.say(text)
+                assert (await hear(bob)).text == text
+            assert len(alice.pieces("alice: " + "x: y " * 2_000)) == 3
+
+    run(story)
+
+
 def test_a_queue_that_is_full_drops_the_oldest_and_keeps_the_order() -> None:
     async def story() -> None:
         async with sealed_server() as server, two(server, replace(QUICK, queue_size=5)) as (alice, bob, _):

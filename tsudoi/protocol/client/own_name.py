@@ -30,7 +30,7 @@ def without_own_name(text: str, names: tuple[str, ...]) -> str:
     colon = text.find(":", 0, _LONGEST_NAME + 2)
     # A name may contain colons, so the first one need not be the separator. Sorting thousands of combining marks takes
     # milliseconds; no name has so many.
-    tries = 1 + max(name.count(":") for name in names) if colon >= 0 else 0
+    tries = 1 + max((name.count(":") for name in names), default=-1) if colon >= 0 else 0
     while colon >= 0 and tries:
         name = text[:colon].removesuffix(" ")
         if len(name) <= _LONGEST_NAME and unicodedata.normalize("NFC", name).strip() in names:
