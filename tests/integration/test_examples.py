@@ -16,7 +16,7 @@ from tests.support.services import Gateway
 from tests.test_documents import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 20.0
+PATIENCE_S = 40.0
 
 
 @pytest.fixture
