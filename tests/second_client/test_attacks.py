@@ -9,16 +9,19 @@ import random
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import tsudoi
 from tests.second_client.client import Client, nothing_lost
 from tests.second_client.conftest import NewRoom
 from tests.second_client.members import created, joined, texts
 from tests.second_client.probe import Probe
 from tests.second_client.relay import Relay, relay_to
 from tests.second_client.session import HEAD, RETRY, TAG
-from tests.support.services import Gateway
+from tests.support.services import Gateway, at
 
 SMALLEST = HEAD + TAG
 
@@ -233,6 +236,39 @@ def test_noise(service: Gateway, new_room: NewRoom) -> None:
             await alice.ping()
 
     asyncio.run(run())
+
+
+@pytest.mark.xfail(reason="the SDK resumes at each retry that is replayed to it", strict=False)
+def test_replayed_to_a_client_of_the_sdk(service: Gateway, new_room: NewRoom, tmp_path: Path) -> None:
+    """All that it has received comes again, its retry too: it hears nothing twice, and does not resume."""
+
+    async def run() -> None:
+        room, settings = new_room(), tsudoi.Settings(known_servers=tmp_path / "known")
+        async with created(service, room) as alice, relay_to(service.udp) as relay:
+            server = replace(at(service), udp=relay.address[1])
+            async with await tsudoi.join(room, name="sdk", server=server, dialect="tsudoi-2", settings=settings) as sdk:
+                await alice.say("one")
+                await sdk.say("two")
+                await asyncio.sleep(0.6)  # until a retry would be heard again
+                for packet in relay.down * 3:
+                    relay.inject_down(packet)
+                for packet in forged(relay.down[:60], 1_000, 9):
+                    relay.inject_down(packet)
+                    await asyncio.sleep(0)
+                await alice.say("three")
+                heard = [event.text async for event in until_three(sdk)]
+                assert heard == ["one", "three"]
+                assert resumes(relay) == 1
+
+    asyncio.run(run())
+
+
+async def until_three(chat: tsudoi.ChatClient) -> AsyncIterator[tsudoi.Message]:
+    async for heard in chat:
+        if isinstance(heard, tsudoi.Message):
+            yield heard
+            if heard.text == "three":
+                break
 
 
 def test_packets_of_an_earlier_run(service: Gateway, new_room: NewRoom) -> None:
