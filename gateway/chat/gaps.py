@@ -40,8 +40,11 @@ class Gaps(Component):
 
     def pace(self, room: Room, news: News, now: float) -> list[Entry]:
         """Return the entries of a large piece of news that may be delivered now; `repair` must follow for the rest."""
-        new = [entry for entry in news.entries if entry.offset > room.position]
-        return new[: self._limiter(room, room.position, now).live(len(new), news.last, now)]
+        new = news.entries
+        if new[0].offset <= room.position:
+            new = [entry for entry in new if entry.offset > room.position]
+        allowed = self._limiter(room, room.position, now).live(len(new), news.last, now)
+        return new if allowed == len(new) else new[:allowed]
 
     def _limiter(self, room: Room, last: int, now: float) -> ReplayLimiter:
         if room.limiter is None:
