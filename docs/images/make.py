@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
-COLUMNS, LINES = 118, 28
+COLUMNS, LINES = 118, 32
 CELL = 12.2
 """Width of a column in rich's SVG."""
 ALICE, BOB, SERVICE = "0", "1", "2"
@@ -58,7 +58,7 @@ def main() -> None:
             tmux(inner, "new-session", "-d", *size, shell)
             for option in ("status off", "pane-border-style fg=brightblack", "pane-active-border-style fg=brightblack"):
                 tmux(inner, "set", "-g", *option.split())
-            tmux(inner, "split-window", "-v", "-l", "9", shell)
+            tmux(inner, "split-window", "-v", "-l", "13", shell)
             tmux(inner, "split-window", "-h", "-t", "0.0", shell)
             for pane, line, shown, panes in SCENE:
                 tmux(inner, "send-keys", "-t", f"0.{pane}", "-l", line)
