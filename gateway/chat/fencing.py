@@ -32,6 +32,9 @@ class _Fence:
     is_fenced: bool = True
     is_asking: bool = False
     has_lost_news: bool = False
+    ended: int = 0
+    """`Canary.ended` when the broker was last asked: a shard that has moved since is fenced, also if the move took less
+    than the time between two ticks."""
     asked_at: float = float("-inf")
 
 
@@ -57,7 +60,8 @@ class Fencing(Component):
     def is_fenced(self, shard: int, now: float) -> bool:
         """Return whether another gateway may already own this gateway's members in the rooms of a shard."""
         fence = self._fences[shard]
-        if not fence.is_fenced and not fence.link.canary.has_lease(now):
+        canary = fence.link.canary
+        if not fence.is_fenced and (fence.ended != canary.ended or not canary.has_lease(now)):
             fence.is_fenced = True
             self.counters.fenced += 1
         return fence.is_fenced
@@ -85,6 +89,7 @@ class Fencing(Component):
         link = fence.link
         fence.is_asking, was_fenced = True, fence.is_fenced
         link.requests.in_doubt = fence.has_lost_news = False
+        fence.ended = link.canary.ended
         fence.asked_at = now
 
         def answered(answer: Answer | None, now: float) -> None:

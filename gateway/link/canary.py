@@ -30,6 +30,8 @@ class Canary:
         self.back_at = float("-inf")
         self._lease_until = float("-inf")
         self.round_trip_s = Histogram(SECONDS)
+        self.ended = 0
+        """How many times the lease was ended at once; a new one may have begun before anything looked."""
         self.lost = 0
         """Canaries that never came back though later ones did."""
 
@@ -57,6 +59,7 @@ class Canary:
 
     def end_lease(self) -> None:
         """End the lease: a broker that does not know this gateway may have given its members to others."""
+        self.ended += 1
         self._lease_until = float("-inf")
         self._sent.clear()
 

@@ -63,6 +63,8 @@ class Gateway(FakeGateway):
         self.requests: list[tuple[int, Request]] = []
         self.items: list[tuple[int, Item]] = []
         self.others: list[tuple[int, object]] = []
+        self.reconciled: list[int] = []
+        """Shards that were asked for their members."""
         self.tell(BROKER)
         self.wait(1.0)
 
@@ -113,6 +115,7 @@ class Gateway(FakeGateway):
                 self.items += [(number, item) for item in items]
                 self.answer(number, backbone.Accepted(first + len(items) - 1))
             case Request(request, Reconcile()):
+                self.reconciled.append(number)
                 self.reply(number, request, Reconciled([], []))
             case Request(request, Positions(rooms)):
                 self.reply(number, request, backbone.RoomPositions([(room, 1, last) for room, _, last, _ in rooms]))
@@ -193,6 +196,15 @@ def test_rooms_of_a_shard_that_moves_go_on_when_the_new_owner_has_said_whose_the
     gateway.wait(CANARY_S)
     assert not gateway.core.fencing.is_fenced(1, gateway.now)
     assert gateway.asked(backbone.Replay)
+
+
+def test_a_shard_that_moves_between_two_ticks_is_asked_for_its_members_too(gateway: Gateway) -> None:
+    """What the former owner said last, such as an Adopt, is passed over once the gateway knows of the move."""
+    gateway.reconciled.clear()
+    gateway.move(1, None)
+    gateway.move(1, A)
+    gateway.listen()
+    assert gateway.reconciled == [1]
 
 
 def test_an_unknown_token_is_asked_for_at_the_shard_of_its_room(gateway: Gateway) -> None:
