@@ -238,7 +238,6 @@ def test_noise(service: Gateway, new_room: NewRoom) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.xfail(reason="the SDK resumes at each retry that is replayed to it", strict=False)
 def test_replayed_to_a_client_of_the_sdk(service: Gateway, new_room: NewRoom, tmp_path: Path) -> None:
     """All that it has received comes again, its retry too: it hears nothing twice, and does not resume."""
 
