@@ -20,6 +20,7 @@ from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.recognise import AUTO
 from tsudoi.protocol.errors import SettingError
+from tsudoi.server_address import Server
 
 from .web.origins import parse_origin
 
@@ -130,6 +131,14 @@ def parse_web(text: str) -> WebListener | None:
 
 WEB_PORT = WebListener("127.0.0.1", 9080)
 """Where the service of one command has its web listener, if `--web` does not say."""
+
+
+def parse_server(text: str) -> str:
+    """Return the address of a gateway, as clients find it, in full; raise SettingError if it is none."""
+    try:
+        return str(Server.parse(text))
+    except ValueError as exc:
+        raise SettingError(str(exc)) from None
 
 
 def parse_network(text: str) -> Network:
@@ -298,6 +307,22 @@ class Settings:
     plain: bool = setting(
         False,
         "Clients of version 2 may do without seals (the suite `plain`) from everywhere, not only from this machine.",
+    )
+    drain_s: float = setting(
+        0.0,
+        "After SIGTERM: seconds in which clients of version 2 go on at another gateway, spread over the time, before"
+        " this one stops, earlier when all have gone. 0: it stops at once, and they notice that after 1.5 s.",
+        flag="--drain",
+        at_least=0,
+        at_most=300,
+        metavar="SECONDS",
+    )
+    drain_to: tuple[str, ...] = setting(
+        (),
+        "Where these clients go on with `--drain`, `HOST:TCP:UDP`; may be given several times. By default at another of"
+        " the addresses that the name has at which they came.",
+        parse=parse_server,
+        metavar="HOST:TCP:UDP",
     )
     auth: Literal["off", "optional", "required"] = "off"
     """Whether a signed token may, or must, stand for a name; off without a key to verify it."""

@@ -15,6 +15,7 @@ from ..join.rate_keys import RateKeys
 from ..link.routes import Routes, unpack_untrusted
 from ..listeners import sockaddr
 from ..listeners.bound import Bound
+from ..sealed.draining import Draining
 from ..sealed.keys import SECRET_SIZE, SessionKeys
 from ..sealed.receive import SealedReceiver
 from ..sealed.resuming import Resuming
@@ -99,6 +100,7 @@ class ChatCore:
         self.sealed_sender = sender = Sender(keys or SessionKeys([secrets.token_bytes(SECRET_SIZE)]), out, counters)
         sender.streams = self.streams
         sender.carried.listener = len(listeners)
+        self.draining = Draining(members)
         silence = Silence(members.standstills)
         resuming = Resuming(*shared, sender, self.streams, silence)
         saying = Saying(*shared, self.speak, commands, leaving)

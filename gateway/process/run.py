@@ -103,6 +103,12 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
         gc.freeze()
         _announce(listeners, web, shown, broker=" ".join(endpoints), http=place)
         await stopped.wait()
+        if config.settings.drain_s and not status:
+            logger.info("draining", members=len(service.core.members))
+            stopped.clear()  # a second signal ends it
+            draining = asyncio.create_task(service.drain())
+            if await _has_started(draining, stopped, None):
+                draining.result()
         logger.info("stopping", members=len(service.core.members))
     return status
 

@@ -35,6 +35,7 @@ from ..listeners import sendmmsg, sockaddr
 from ..listeners.packet_connection import PacketConnections
 from ..listeners.tcp import TCPServer
 from ..listeners.udp import UDPServer
+from ..sealed.draining import ASK_S
 from ..sealed.sender import REPEAT_S
 from .measured import REPORT_S, measure
 from .session_files import Sessions, without_files
@@ -127,6 +128,8 @@ class Service:
             routes, instance, self._on_news, self._on_answers, topics_of, key, config.insecure, context
         )
         self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
+        self.is_draining = False
+        """It stops soon: no new clients should be sent here."""
         self._published_at = 0.0
         self._resting = False
         """Datagrams are received at each flush, not on arrival."""
@@ -193,6 +196,8 @@ class Service:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
         if now - self.checked_at > HEALTHY_S:
             return f"the event loop has not moved for {now - self.checked_at:.1f} s"
+        if self.is_draining:
+            return "the gateway stops"
         reason, why = unhealthy_reason(self.routes, now), self.sockets.connect_error
         return f"{reason}: {why}" if reason and why else reason
 
@@ -220,6 +225,14 @@ class Service:
         for server in self.udp:
             server.start()
         return listeners
+
+    async def drain(self) -> None:
+        """Let members of version 2 go on elsewhere; return when all have gone, or after `--drain`."""
+        settings, draining = self.config.settings, self.core.draining
+        end = monotonic() + settings.drain_s
+        self.is_draining = True
+        while (left_s := end - monotonic()) > 0 and draining.ask(left_s, settings.drain_to):  # noqa: ASYNC110 - it asks
+            await asyncio.sleep(min(ASK_S, left_s))
 
     async def stop(self) -> None:
         """Stop receiving, wait until the broker has accepted all items, and close."""

@@ -55,6 +55,7 @@ class Workers:
         # Workers with one name take over each other's members.
         name = config.name or ("" if config.key else f"workers-{secrets.token_hex(4)}")
         self._children = []
+        stop_s = STOP_S + config.settings.drain_s
         for number in range(config.workers):
             own = tuple(group[number].fileno() for group in udp)
             inherited = Inherited(tcp, own, config.workers if is_routed else 1, number + 1, webhook, web)
@@ -70,7 +71,7 @@ class Workers:
                 more += ["--http", str(place)]
             command = (*program_command("gateway"), *sys.argv[1:], *more)
             descriptors = (*tcp, *own, *webhook, *web)
-            child = Supervisor(f"worker {number + 1}", command, descriptors=descriptors, start_s=START_S, stop_s=STOP_S)
+            child = Supervisor(f"worker {number + 1}", command, descriptors=descriptors, start_s=START_S, stop_s=stop_s)
             self._children.append(child)
 
     async def start(self) -> None:

@@ -1,7 +1,9 @@
 """A member in version 2 of the protocol: in order, exactly once; `tsudoi.protocol.sealed.client` decides."""
 
 import asyncio
-from random import SystemRandom
+from contextlib import suppress
+from dataclasses import replace
+from random import SystemRandom, sample
 
 from tsudoi import errors, events
 from tsudoi.events import LAST, Event, Kicked, Message, Renamed, RoomClosed, ServerAway, ServerBack, TimedOut
@@ -46,6 +48,7 @@ class SealedChat(ChatClient):
         self._ended = asyncio.Event()
         self._flushed = asyncio.Event()
         self._is_silent = False
+        self._moving: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Begin; raise ServerUnreachable."""
@@ -107,6 +110,13 @@ class SealedChat(ChatClient):
         self.server = server
         self._core.go_to(indices[0], len(self._sockets.addresses), self._loop.time())
         self._pump()
+
+    async def _go_on(self, places: tuple[str, ...]) -> None:
+        """Go on at one of these places, each `HOST:TCP:UDP`; if there is none, this client stays where it is."""
+        for place in sample(places, len(places)):
+            with suppress(ValueError, errors.ServerUnreachable, errors.NotInRoom):
+                await self.move(replace(Server.parse(place), tls=self.server.tls, tls_ca=self.server.tls_ca))
+                return
 
     @property
     def waiting(self) -> int:
@@ -199,6 +209,8 @@ class SealedChat(ChatClient):
                 self._keep(ServerBack(missed))
             case sealed.Rerouted(by_tcp):
                 self._keep(events.Rerouted(by_tcp))
+            case sealed.Moving(to):
+                self._moving = asyncio.create_task(self._go_on(to), name="go on at another server")
             case sealed.Ended():
                 self._ended.set()
                 self._settle_last(event.reason)

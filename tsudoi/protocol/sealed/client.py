@@ -10,7 +10,7 @@ from random import Random
 from tsudoi.protocol.errors import MalformedMessage
 
 from .client_downlink import DownEvent, Downlink, Range
-from .client_events import Away, Back, ClientEvent, Delivered, Ended, Rerouted, Reset, Told
+from .client_events import Away, Back, ClientEvent, Delivered, Ended, Moving, Rerouted, Reset, Told
 from .client_link import AWAY_S, Datagram, Link
 from .client_path import is_tcp
 from .client_uplink import Uplink
@@ -21,6 +21,8 @@ from .parts import MAX_WHOLE
 
 LINGER_S = 0.5
 """How long entries before the end of a membership are waited for, when they are known to be missing."""
+MOVING_S = 300.0
+"""The longest time that a server may let its clients take to go elsewhere."""
 LEAVE_S = 0.25
 """Between repeats of `leave`."""
 MAX_SAID = 3_807
@@ -54,6 +56,9 @@ class SealedClient:
         self._events: list[ClientEvent] = []
         self._ended: tuple[Ended, float] | None = None
         self._leave_at: float | None = None
+        self._dice = dice
+        self._move_at: tuple[float, tuple[str, ...]] | None = None
+        """When to go on at another server, and where."""
         self._missed: int | None = 0
         self._whole_since: float | None = now
         """Since when no entry is known to be missing; None: some are."""
@@ -124,6 +129,8 @@ class SealedClient:
         times = [self._link.deadline()]
         if self._ended is not None:
             times.append(self._ended[1])
+        if self._move_at is not None:
+            times.append(self._move_at[0])
         if self._link.is_resumed:
             more = (self._up.deadline(self._whole_since), self._down.deadline(), self._leave_at)
             times += [at for at in more if at is not None]
@@ -173,6 +180,8 @@ class SealedClient:
 
     def go_to(self, server: int, servers: int, now: float) -> None:
         """Resume at one of the server's addresses, of which there are now `servers`."""
+        if server != self.server:
+            self._link.avoid(now)
         self._link.server, self._link.servers = server, servers
         self.resume(now)
 
@@ -197,6 +206,7 @@ class SealedClient:
         was_tcp = is_tcp(self.way)
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
             raise MalformedMessage("of another run")
+        self._move_at = None
         if is_tcp(self.way) != was_tcp:
             self._events.append(Rerouted(is_tcp(self.way)))
         self._missed = 0
@@ -240,6 +250,10 @@ class SealedClient:
         elif line.ended is not None:
             if self._ended is None:
                 self._ended = Ended(line.ended, line.text), now + LINGER_S
+        elif line.moving is not None:
+            if self._move_at is None and self._link.is_resumed:
+                within_s = min(line.moving.within, MOVING_S)
+                self._move_at = now + self._dice.uniform(0.0, within_s), tuple(line.moving.to)
         else:
             return False
         return True
@@ -293,6 +307,8 @@ class SealedClient:
             self._end(self._ended[0])
         if self.has_ended:
             return
+        if self._move_at is not None and now >= self._move_at[0]:
+            self._go_on(self._move_at[1], now)
         if self._down.deadline() is None:
             if self._whole_since is None:
                 self._whole_since = now
@@ -317,6 +333,14 @@ class SealedClient:
             lines.append(UpLine(leave=True))
             self._leave_at = now + LEAVE_S
         self._send_lines(lines, now)
+
+    def _go_on(self, to: tuple[str, ...], now: float) -> None:
+        """Leave a server that stops."""
+        self._move_at = None
+        if to:
+            self._events.append(Moving(to))
+        else:
+            self._link.go_on(now)
 
     def _set_away(self) -> None:
         if not self._link.is_away:

@@ -66,6 +66,13 @@ class Rerouted(msgspec.Struct, frozen=True):
     by_tcp: bool
 
 
+class Moving(msgspec.Struct, frozen=True):
+    """The server stops, and names others: `SealedClient.go_to` one of them now."""
+
+    to: tuple[str, ...]
+    """`HOST:TCP:UDP`"""
+
+
 class Ended(msgspec.Struct, frozen=True):
     """The membership has ended. The last event."""
 
@@ -75,4 +82,4 @@ class Ended(msgspec.Struct, frozen=True):
     """The server's words; empty for `gone`."""
 
 
-ClientEvent: TypeAlias = Delivered | Told | Kept | Refused | Gap | Reset | Away | Back | Rerouted | Ended
+ClientEvent: TypeAlias = Delivered | Told | Kept | Refused | Gap | Reset | Away | Back | Rerouted | Moving | Ended

@@ -29,6 +29,8 @@ COOKIES = 256
 """Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 CALM_S = 0.5
 """Time after a `resumed` in which a RETRY may be the answer to a packet of an earlier run."""
+AVOID_S = 3.0
+"""How long others are tried when a server has said that it stops."""
 PING_S = (20.0, 25.0)
 PING_AGAIN_S = 0.5
 
@@ -65,6 +67,8 @@ class Link:
         """The address that serves this session, or is asked to."""
         self.way = server
         """The way by which this session is served, or was at last."""
+        self._avoided = -1, now
+        """The address of a server that stops, and until when it is not tried."""
         self._path = Path(dice, has_tcp=has_tcp)
         self.out: list[Datagram] = []
         self.round_trip_s = 0.0
@@ -122,6 +126,16 @@ class Link:
             self._path.begin(now)
         if self._resume_at is None or self._resume_at > now:
             self._resume_at, self._resume_s = now, RESUME_S
+
+    def go_on(self, now: float) -> None:
+        """Resume at the next of the server's addresses."""
+        self.avoid(now)
+        self.server = (server_of(self.way) + 1) % self.servers
+        self.resume(now)
+
+    def avoid(self, now: float) -> None:
+        """Try the present address only if others have not answered for a while."""
+        self._avoided = server_of(self.way), now + AVOID_S
 
     def lose(self, way: int, now: float) -> None:
         """Note that the connection of a way has ended."""
@@ -184,7 +198,13 @@ class Link:
         last = LAST_AWAY_S if self.is_away else LAST_RESUME_S
         self._resume_at = now + self._resume_s * self._dice.uniform(0.8, 1.2)
         self._resume_s = min(2 * self._resume_s, last)
-        self.server = (self.server + 1) % self.servers
+        self.server = self._next(self.server, now)
+
+    def _next(self, server: int, now: float) -> int:
+        """Return the server's address to try after one of them."""
+        following = (server + 1) % self.servers
+        avoided, until = self._avoided
+        return (following + 1) % self.servers if following == avoided and now < until else following
 
     def _send_resume_to(
         self, way: int, now: float, epoch: int, offset: int, next_number: int, *, is_probe: bool = False

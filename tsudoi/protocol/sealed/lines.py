@@ -63,6 +63,15 @@ class Resumed(msgspec.Struct, frozen=True, omit_defaults=True):
     """With `gap`: the first and the last offset that the log does not have."""
 
 
+class Moving(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Go on at another server."""
+
+    within: Annotated[float, msgspec.Meta(ge=0, le=3600)]
+    """Seconds."""
+    to: Annotated[list[Annotated[str, msgspec.Meta(max_length=300)]], msgspec.Meta(max_length=16)] = []
+    """Where, `HOST:TCP:UDP`; empty: at another address of those that the client has."""
+
+
 class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of a server, but for what notices and messages say: `client.downlink_decoder` reads that."""
 
@@ -82,6 +91,7 @@ class DownLine(msgspec.Struct, frozen=True, omit_defaults=True):
     pong: Number | None = None
     epoch: Number = 0
     last: Number = 0
+    moving: Moving | None = None
     ended: str | None = None
 
 

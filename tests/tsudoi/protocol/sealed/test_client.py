@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.tsudoi.protocol.sealed.bad_network import Person, Weather, World
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.client import MAX_SAID, SealedClient
-from tsudoi.protocol.sealed.client_events import Away, Back, Delivered, Ended, Gap, Kept, Refused, Reset, Told
+from tsudoi.protocol.sealed.client_events import Away, Back, Delivered, Ended, Gap, Kept, Moving, Refused, Reset, Told
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, parse_untrusted, serialize_header
 
@@ -297,3 +297,49 @@ def test_a_bad_grant_is_malformed(payload: bytes) -> None:
 def test_a_grant_shows_no_secret() -> None:
     text = b'{"session":"%s","suite":"plain","name":"bob","member":1,"epoch":1,"offset":2}' % (b"ab" * 16)
     assert "ab" * 16 not in repr(parse_grant_untrusted(text))
+
+
+def moving(world: World, person: Person, **about: object) -> None:
+    """Let the gateway of a person tell it to go on elsewhere."""
+    gateway = world.broker.gateways[person.client.server]
+    gateway._send_body(gateway.serving[person.member.grant.session], msgspec.json.encode({"moving": about}))
+
+
+def test_clients_go_on_at_another_address_spread_over_the_time_and_lose_nothing() -> None:
+    world = World(1, Weather(loss=0.1, doubling=0.1, gateways=2, clients=8, lines=20, lasts_s=6.0))
+    world.run(1.0)
+    at: dict[str, float] = {}
+    before = {name: person.client.server for name, person in world.people.items()}
+    for person in world.people.values():
+        moving(world, person, within=4.0)
+        moving(world, person, within=3.9)
+    begun = world.now
+    for number in range(45):
+        world.say(next(iter(world.people.values())), f"line {number}")
+        world.run(0.1)
+        for name, person in world.people.items():
+            if person.client.is_resumed and person.client.server != before[name]:
+                at.setdefault(name, world.now - begun)
+    assert len(at) == 8
+    assert max(at.values()) <= 4.0 + 0.5
+    assert max(at.values()) - min(at.values()) > 1.0
+    world.play()
+    world.check()
+    assert not any(of(person, Away) for person in world.people.values())
+
+
+def test_a_client_is_told_where_to_go_on_if_the_server_names_a_place() -> None:
+    world, alice, _ = quiet()
+    moving(world, alice, within=1.0, to=["other.example:9001:9002"])
+    world.run(1.2)
+    assert of(alice, Moving) == [Moving(("other.example:9001:9002",))]
+    assert alice.client.is_resumed
+
+
+@pytest.mark.parametrize("about", [{}, {"within": -1}, {"within": "soon"}, {"within": 1, "to": "x"}, {"within": 1e9}])
+def test_other_words_about_moving_are_malformed(about: dict[str, object]) -> None:
+    world, alice, _ = quiet()
+    moving(world, alice, **about)
+    world.run(2.0)
+    assert alice.client.malformed == 1
+    assert not of(alice, Moving)

@@ -1,0 +1,117 @@
+"""A gateway that is stopped with `--drain`: its members of version 2 go on at another one; docs/operations.md."""
+
+import asyncio
+import secrets
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tsudoi
+from tests.support.services import Broker, Gateway
+from tsudoi import ChatClient, Message, Server, Settings
+from tsudoi.net import enter
+from tsudoi.net.roaming import Address, addresses_of
+from tsudoi.net.sealed_chat import SealedChat
+
+DRAIN_S = 4.0
+LISTENERS = 12
+
+
+async def hear(chat: ChatClient, count: int) -> list[str]:
+    """The next messages; nothing else may come."""
+    heard: list[str] = []
+    async with asyncio.timeout(20):
+        while len(heard) < count:
+            event = await anext(chat)
+            assert isinstance(event, Message), event
+            heard.append(event.text)
+    return heard
+
+
+def place(gateway: Gateway) -> Server:
+    door = gateway.door("auto")
+    return Server(door.tcp[0], door.tcp[1], door.udp[1])
+
+
+@pytest.mark.parametrize("names", ["one name", "another place"])
+def test_members_go_on_at_another_gateway_spread_over_the_time(
+    names: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = f"den {secrets.token_hex(4)}"
+    shared = ("--session-secret", str(tmp_path / "secret"), "--notices", "off")
+
+    async def story(first: Gateway, second: Gateway) -> None:
+        a, b = place(first), place(second)
+
+        async def both(server: Server) -> list[Address]:
+            return [*await addresses_of(a), *await addresses_of(b)]
+
+        if names == "one name":
+            monkeypatch.setattr(enter, "addresses_of", both)
+        about: dict[str, Any] = {"dialect": "tsudoi-2", "settings": Settings()}
+        host = await tsudoi.create(room, name="host", server=b, **about)
+        members = [await tsudoi.join(room, name=f"member {n}", server=a, **about) for n in range(LISTENERS)]
+        assert len({id(member) for member in members}) == LISTENERS
+        texts = [f"line {number}" for number in range(60)]
+        heard = [asyncio.create_task(hear(member, len(texts))) for member in members]
+        first.popen.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        moved: list[float] = []
+        left = set(members)
+        lines = []
+        for text in texts:
+            lines.append(host.post(text))
+            await asyncio.sleep(DRAIN_S / len(texts))
+            for member in list(left):
+                assert isinstance(member, SealedChat)
+                if member._core.is_resumed and member._sockets.addresses[member._core.way] in await addresses_of(b):
+                    left.discard(member)
+                    moved.append(time.monotonic() - begun)
+        assert not left
+        assert [await line.kept() for line in lines]
+        for each in heard:
+            assert await each == texts
+        assert first.popen.wait(DRAIN_S + 10) == 0
+        assert moved[-1] - moved[0] > DRAIN_S / 4
+        said = [members[0].post("from elsewhere"), host.post("heard")]
+        assert [await line.kept() for line in said]
+        for member in members[1:]:
+            assert await hear(member, 2) in (["from elsewhere", "heard"], ["heard", "from elsewhere"])
+        for member in (*members, host):
+            await member.leave()
+
+    async def limited(first: Gateway, second: Gateway) -> None:
+        async with asyncio.timeout(60):
+            await story(first, second)
+
+    with Broker(tmp_path / "rooms.sqlite") as broker, Gateway(*shared, broker=broker) as second:
+        target = place(second)
+        to = () if names == "one name" else ("--drain-to", str(target))
+        with Gateway(*shared, "--drain", str(DRAIN_S), *to, broker=broker) as first:
+            asyncio.run(limited(first, second))
+
+
+def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_ends_a_drain(tmp_path: Path) -> None:
+    with Gateway("--drain", "60", data=tmp_path / "a") as idle:
+        begun = time.monotonic()
+        idle.popen.send_signal(signal.SIGTERM)
+        assert idle.popen.wait(10) == 0
+        assert time.monotonic() - begun < 8
+
+    async def story(gateway: Gateway) -> None:
+        async with await tsudoi.create("den", name="alice", server=place(gateway), dialect="tsudoi-2") as alice:
+            await alice.say("hello")
+            gateway.popen.send_signal(signal.SIGTERM)
+            await asyncio.sleep(1.0)
+            await alice.say("still here")
+            gateway.popen.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(10):
+                while gateway.popen.poll() is None:  # noqa: ASYNC110 - a process tells nothing
+                    await asyncio.sleep(0.05)
+            await alice.vanish()
+
+    with Gateway("--drain", "60", data=tmp_path / "b") as gateway:
+        asyncio.run(story(gateway))
