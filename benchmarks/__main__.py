@@ -9,7 +9,19 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import cases, catching_up, compare, micro, own_network, peers, report, rest, segmentation, websocket
+from benchmarks import (
+    cases,
+    catching_up,
+    compare,
+    micro,
+    own_network,
+    peers,
+    report,
+    rest,
+    sealed,
+    segmentation,
+    websocket,
+)
 from benchmarks.processes import ROOT, BenchmarkError, build, wait_until_quiet
 from benchmarks.runner import Row, Runner
 from tsudoi.ops.command_line import OneLineCommand
@@ -20,6 +32,7 @@ ALL = {
     "nobody": rest.nobody,
     "segments": segmentation.segmentation,
     "catching-up": catching_up.catching_up,
+    "sealed": sealed.sealed,
     "websocket": websocket.websocket,
     "backbones": compare.backbones,
     "peers": peers.peers,

@@ -124,7 +124,8 @@ class SessionKeys:
         return None
 
     def _derive(self, session: bytes, what: str, size: int) -> bytes:
-        secret = self._secret_of(session)
+        # With one secret, its mark has been looked at before.
+        secret = self._secrets[0] if len(self._secrets) == 1 else self._secret_of(session)
         assert secret is not None, "look at `suite_of` first"
         return hkdf(secret, session, f"tsudoi 2 {what}".encode(), size)
 

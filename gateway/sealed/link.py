@@ -50,10 +50,10 @@ class SealedLink:
         "_loose",
         "address",
         "bucket",
+        "is_watched",
         "listener",
         "member",
         "parts",
-        "run",
         "sender",
         "session",
         "wants",
@@ -63,8 +63,6 @@ class SealedLink:
     def __init__(self, sender: "Sender", session: bytes, member: Member) -> None:
         """Begin unserved."""
         self.sender, self.session, self.member = sender, session, member
-        self.run = NO_RUN
-        """`NO_RUN`: it is not served."""
         self.address = b""
         self.listener = 0
         self.window = ReplayWindow()
@@ -76,27 +74,33 @@ class SealedLink:
         """Limits what it wants again."""
         self._count = 0
         self._head = b""
-        """The first bytes of each packet of this run."""
-        self._loose: list[bytes] = []
+        """The first bytes of each packet of this run; empty: it is not served."""
+        self._loose: list[bytes] | None = None
         """Answers that wait for the end of the turn."""
+        self.is_watched = False
+        """It is in `silence.Silence`."""
 
     # --- the run -----------------------------------------------------------------------------------------------------
+
+    @property
+    def run(self) -> bytes:
+        """The random bytes of the run; `NO_RUN`: it is not served."""
+        return self._head[NONCE_AT:] or NO_RUN
 
     def bind(self, listener: int, address: bytes) -> None:
         """Begin a run at an address that has shown its cookie."""
         self.unbind()
-        self.run = secrets.token_bytes(RUN_SIZE)
         self.listener, self.address = listener, address
         self._count = 0
-        self._head = bytes((0, Kind.BODY)) + self.session + self.run
+        self._head = bytes((0, Kind.BODY)) + self.session + secrets.token_bytes(RUN_SIZE)
         self.sender.carried.begin(self)
 
     def unbind(self) -> None:
         """End the run: nothing is sealed any more before the next one."""
-        if self.run != NO_RUN:
+        if self._head:
             self.sender.carried.end(self)
-        self.run, self._head, self.parts = NO_RUN, b"", None
-        self._loose.clear()
+        self._head = b""
+        self.parts = self._loose = None
 
     def seal(self, body: bytes) -> bytes:
         """Return the packet of a body of up to `MAX_WHOLE` bytes."""
@@ -140,7 +144,7 @@ class SealedLink:
 
     def send_bodies(self, bodies: Iterable[bytes]) -> None:
         """Send bodies, each in packets of its own."""
-        if self.run != NO_RUN:
+        if self._head:
             packets = [packet for body in bodies for packet in self.seal_all(body)]
             self.sender.send_packets(self, packets)
 
@@ -153,7 +157,7 @@ class SealedLink:
 
         `INSUFFICIENT` and `ELSEWHERE`: another gateway serves it, so nothing is told.
         """
-        if (word := ENDINGS.get(ending)) is not None and self.run != NO_RUN:
+        if (word := ENDINGS.get(ending)) is not None and self._head:
             self.send_bodies([serialize(DownLine(ended=word, text=why))])
         self.sender.detach(self)
 
@@ -165,15 +169,18 @@ class SealedLink:
 
     def add_loose(self, line: bytes) -> bool:
         """Add an answer to the next body; return whether it is the first one."""
+        if self._loose is None:
+            self._loose = [line]
+            return True
         self._loose.append(line)
-        return len(self._loose) == 1
+        return False
 
     def flush(self) -> None:
         """Send the answers that wait."""
-        loose, self._loose = self._loose, []
+        loose, self._loose = self._loose, None
         body: list[bytes] = []
         bodies, size = [], 0
-        for line in loose:
+        for line in loose or ():
             if body and size + len(line) > MAX_WHOLE:
                 bodies.append(join(body))
                 body, size = [], 0

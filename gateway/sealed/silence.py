@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from tsudoi.protocol.sealed.packets import NO_RUN
+
 from ..chat.standstills import Standstills
 from .link import SealedLink
 
@@ -15,13 +17,14 @@ class Silence:
 
     def __init__(self, standstills: Standstills) -> None:
         self._standstills = standstills
-        self._due: defaultdict[int, list[tuple[SealedLink, bytes]]] = defaultdict(list)
-        """(the link, its run then)"""
+        self._due: defaultdict[int, list[SealedLink]] = defaultdict(list)
         self._looked_at = -1
 
     def begin(self, link: SealedLink, now: float) -> None:
-        """Watch a link in its present run."""
-        self._due[int(now + SILENT_S) + 1].append((link, link.run))
+        """Watch a link while it is served."""
+        if not link.is_watched:
+            link.is_watched = True
+            self._due[int(now + SILENT_S) + 1].append(link)
 
     def over(self, now: float) -> Iterator[SealedLink]:
         """Yield the links that were silent for too long."""
@@ -29,12 +32,14 @@ class Silence:
         if self._looked_at < 0:
             self._looked_at = min(self._due, default=this_second) - 1
         for second in range(self._looked_at + 1, this_second + 1):
-            for link, run in self._due.pop(second, ()):
-                if link.run != run or link.member.sealed is not link:
+            for link in self._due.pop(second, ()):
+                if link.run == NO_RUN or link.member.sealed is not link:
+                    link.is_watched = False
                     continue
                 silent_s = self._standstills.silent_s(link.member.seen, now)
                 if silent_s >= SILENT_S:
+                    link.is_watched = False
                     yield link
                 else:
-                    self._due[max(int(now + SILENT_S - silent_s) + 1, this_second + 1)].append((link, run))
+                    self._due[max(int(now + SILENT_S - silent_s) + 1, this_second + 1)].append(link)
         self._looked_at = max(this_second, self._looked_at)

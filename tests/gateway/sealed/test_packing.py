@@ -17,6 +17,7 @@ from gateway.sealed.suite_choice import choose_suite
 from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.client.downlink_encoder import encode_message
 from tsudoi.protocol.sealed.lines import offset_of
+from tsudoi.protocol.sealed.packets import NO_RUN
 from tsudoi.protocol.sealed.parts import MAX_BODY, MAX_WHOLE
 from tsudoi.protocol.sealed.suites import KEY_SIZES
 
@@ -61,6 +62,7 @@ class _Member:
 class _Link:
     member: _Member
     run: bytes = b"run"
+    is_watched: bool = False
 
 
 def test_a_link_is_silent_when_nothing_has_come_for_long() -> None:
@@ -74,7 +76,7 @@ def test_a_link_is_silent_when_nothing_has_come_for_long() -> None:
         now = 100.0 + second
         if second == 30:
             links[1].member.seen = now
-            links[2].run = b"another"
+            links[2].run = NO_RUN
         found += [(second, links.index(cast(_Link, link))) for link in silence.over(now)]
     assert found == [(41, 0), (71, 1)]
 

@@ -1,0 +1,266 @@
+"""Members of version 2 beside those of `classic` in one run: CPU of a datagram, rates at the limit, memory and rest.
+
+The members' other end is one process on a core of its own. It opens what a few members are sent, and counts the rest.
+"""
+
+import json
+import os
+import socket
+import ssl
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from benchmarks.cases import us
+from benchmarks.joining import Seat, join_all, seats, write_members
+from benchmarks.load import Load
+from benchmarks.processes import LOAD_CORE, SERVICE_CORE, BenchmarkError, Tsudoi
+from benchmarks.runner import Row, Runner, tsudoi
+from gateway.listeners.sendmmsg import LinuxIo
+from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
+from tsudoi.protocol.sealed.packets import NO_RUN, Kind, serialize_header
+from tsudoi.protocol.sealed.suites import AES_128_GCM, cipher
+
+TEXT = "x" * 100
+WINDOW = 8
+"""Lines of a member that are not known to be kept, at a service's limit."""
+IDLE = 10_000
+AT_ONCE = 100
+SO_RCVBUFFORCE = 33
+
+
+class Member:
+    """One session."""
+
+    def __init__(self, grant: Grant, seat: Seat, number: int) -> None:
+        self.grant, self.seat, self.number = grant, seat, number
+        self.up, self.down = cipher(grant.suite, grant.up), cipher(grant.suite, grant.down)
+        self.run, self.count, self.said, self.kept = NO_RUN, 0, 0, 0
+        self.own = b'"by":%d}' % grant.member
+
+    def packet(self, **line: Any) -> bytes:
+        self.count += 1
+        header = serialize_header(Kind.BODY, self.grant.session, self.run, self.count)
+        return header + self.up.encrypt(header[18:], json.dumps(line).encode(), header)
+
+    def resume(self, cookie: bytes = b"") -> bytes:
+        position = {"epoch": self.grant.epoch, "offset": self.grant.offset, "next": 1}
+        return self.packet(resume={"cookie": cookie.hex(), **position})
+
+    def say(self) -> bytes:
+        self.said += 1
+        return self.packet(say=TEXT, number=self.said)
+
+    def open(self, packet: bytes) -> bytes:
+        return self.down.decrypt(packet[18:30], packet[30:], packet[:30])
+
+
+class Members:
+    """All of a service, at one socket."""
+
+    def __init__(self, service: Tsudoi, wanted: Sequence[Seat]) -> None:
+        host, _, port = service.udp.rpartition(":")
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 * 2**20)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.connect((host, int(port)))
+        self._io = LinuxIo(self.sock)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.check_hostname, self._context.verify_mode = False, ssl.CERT_NONE
+        known: set[int] = set()
+        self.all: dict[bytes, Member] = {}
+        for seat in wanted:
+            grant = self._enter(service.tcp, seat, creates=seat.room not in known)
+            self.all[grant.session] = Member(grant, seat, len(self.all))
+            known.add(seat.room)
+        self._resume()
+
+    def _enter(self, door: tuple[str, int], seat: Seat, *, creates: bool) -> Grant:
+        payload = json.dumps({"tsudoi": 2, "name": seat.user, "suites": [AES_128_GCM]}).encode()
+        room = seat.room_name.encode()
+        request = bytes((len(room), 1 if creates else 2, 0)) + len(payload).to_bytes(29, "big") + room + payload
+        with socket.create_connection(door) as plain, self._context.wrap_socket(plain) as sock:
+            sock.sendall(request)
+            data = b""
+            while piece := sock.recv(65_536):
+                data += piece
+        first = 32 + int.from_bytes(data[3:32], "big")
+        if first + 32 >= len(data):
+            raise BenchmarkError(f"joining: {data[32:].decode(errors='replace')}")
+        return parse_grant_untrusted(data[first + 32 :])
+
+    def _resume(self) -> None:
+        members = list(self.all.values())
+        for start in range(0, len(members), AT_ONCE):
+            missing = {member.grant.session: member for member in members[start : start + AT_ONCE]}
+            deadline = time.monotonic() + 30
+            for member in missing.values():
+                self.sock.send(member.resume())
+            while missing and time.monotonic() < deadline:
+                for packet in self.receive():
+                    if (asked := missing.get(packet[2:18])) is None:
+                        continue
+                    if packet[1] == Kind.RETRY:
+                        self.sock.send(asked.resume(packet[18:30]))
+                    elif b"resumed" in asked.open(packet):
+                        asked.run = packet[18:24]
+                        del missing[packet[2:18]]
+            assert not missing, "members were not served"
+
+    def receive(self) -> list[bytes]:
+        return [data for data, _ in self._io.receive()]
+
+    def talk(self, seconds: float, rate: float = 0.0) -> tuple[int, int, int]:
+        """Let senders talk, at a rate or as fast as their lines are kept.
+
+        Return the datagrams that came, the entries that the last member of each room was sent, and the members of a
+        room.
+        """
+        senders = [member for member in self.all.values() if member.seat.sends]
+        last = {member.seat.room: member for member in self.all.values()}
+        opened = {member.grant.session for member in (*(() if rate else senders), *last.values())}
+        ears = {member.grant.session for member in last.values()}
+        begun, sent, packets, entries = time.monotonic(), 0, 0, 0
+        while (now := time.monotonic()) < begun + seconds:
+            while rate and sent < (now - begun) * rate:
+                self.sock.send(senders[sent % len(senders)].say())
+                sent += 1
+            for member in () if rate else senders:
+                while member.said - member.kept < WINDOW:
+                    self.sock.send(member.say())
+            for packet in self.receive():
+                packets += 1
+                session = packet[2:18]
+                if session in opened and packet[1] == Kind.BODY:
+                    member = self.all[session]
+                    body = member.open(packet)
+                    entries += body.count(b'"from"') if session in ears else 0
+                    if (end := body.rfind(member.own)) > 0:
+                        at = body.rfind(b'"number":', 0, end) + len(b'"number":')
+                        member.kept = max(member.kept, int(body[at : body.index(b",", at)]))
+        return packets, entries, len(self.all) // len(last)
+
+
+@contextmanager
+def members(wanted: Sequence[Seat]) -> Iterator[tuple[Tsudoi, Members]]:
+    """Yield a service on its core with members of version 2."""
+    cores = os.sched_getaffinity(0)
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="tsudoi-bench-"))
+        service = stack.enter_context(Tsudoi(Path(folder, "data"), "--notices", "off", dialect="tsudoi"))
+        found = Members(service, wanted)
+        stack.callback(found.sock.close)
+        service.pin((SERVICE_CORE,))
+        os.sched_setaffinity(0, (LOAD_CORE,))
+        stack.callback(os.sched_setaffinity, 0, cores)
+        yield service, found
+
+
+def sealed(runner: Runner) -> list[Row]:
+    """The rows."""
+    return [*_one_room(runner), *_small_rooms(runner), *_idle(runner)]
+
+
+def _one_room(runner: Runner) -> list[Row]:
+    size, rate, seconds = 1_000, 20.0, runner.pick(5.0, 2.0)
+    wanted = seats(1, size, senders=50)
+    classics, costs = [], []
+    with tsudoi(wanted) as classic, members(wanted) as (service, found):
+        for _ in range(runner.rounds):
+            classics.append(us(runner.run(classic.load, classic.service, rate, seconds)))
+            used = service.cpu_s()
+            packets, _, _ = found.talk(seconds, rate)
+            costs.append(1e6 * (service.cpu_s() - used) / max(packets, 1))
+        at, used = time.monotonic(), service.cpu_s()
+        with runner.watch(service):
+            _, entries, _ = found.talk(seconds)
+        taken, used = time.monotonic() - at, service.cpu_s() - used
+    ratio = statistics.median(a / b for a, b in zip(costs, classics, strict=True))
+    return [
+        Row(
+            "version 2, one room of 1000, 20,000 deliveries/s",
+            f"{statistics.median(costs):.2f} µs CPU a datagram",
+            f"classic {statistics.median(classics):.2f} µs",
+            ratio,
+            aim="sealed datagram",
+        ),
+        Row(
+            "version 2, one room of 1000, as fast as lines are kept",
+            f"{entries * size / taken:,.0f} deliveries/s, {1e6 * used / max(entries * size, 1):.2f} µs CPU each",
+            note=f"{used / taken:.2f} cores; the figure is for one whole core",
+            aim="sealed large",
+            figure=entries * size / max(used, 1e-9),
+        ),
+    ]
+
+
+def _small_rooms(runner: Runner) -> list[Row]:
+    wanted, seconds = seats(200, 5), runner.pick(5.0, 2.0)
+    with tsudoi(wanted) as classic:
+        highest, held = runner.highest_rate(classic.load, classic.service, 20_000)
+        theirs = highest / max(held.cores, 1e-9)
+    with members(wanted) as (service, found):
+        used = service.cpu_s()
+        with runner.watch(service):
+            _, entries, _ = found.talk(seconds)
+        used = service.cpu_s() - used
+    ours = entries / max(used, 1e-9)
+    return [
+        Row(
+            "version 2, 200 rooms × 5, as fast as lines are kept",
+            f"{ours:,.0f} messages for a second of CPU",
+            f"classic {theirs:,.0f}",
+            ours / theirs,
+            aim="sealed many",
+        )
+    ]
+
+
+def _idle(runner: Runner) -> list[Row]:
+    count = int(runner.pick(IDLE, 2_000))
+    wanted = seats(count // 10, 10)
+    with TemporaryDirectory() as folder, Tsudoi(Path(folder, "data")) as service:
+        before = service.memory()
+        tokens, _ = join_all(service.tcp, wanted)
+        write_members(Path(folder, "members"), wanted, tokens)
+        with Load(Path(folder, "members"), service.udp) as load:
+            load.register()
+            time.sleep(1.0)
+            classic = (service.memory() - before) / count
+    with TemporaryDirectory() as folder, Tsudoi(Path(folder, "data"), dialect="tsudoi") as service:
+        before = service.memory()
+        found = Members(service, wanted)
+        time.sleep(15.0)  # until the ciphers of the beginning are gone
+        used, at = service.cpu_s(), time.monotonic()
+        pinged, seconds = 0, runner.pick(10.0, 3.0)
+        everyone = list(found.all.values())
+        with runner.watch(service):
+            while (now := time.monotonic()) < at + seconds:
+                while pinged < (now - at) * count / 22.5:
+                    found.sock.send(everyone[pinged % count].packet(ping=pinged))
+                    pinged += 1
+                found.receive()
+                time.sleep(0.001)
+        idle = (service.cpu_s() - used) / (time.monotonic() - at)
+        ours = (service.memory() - before) / count
+        found.sock.close()
+    return [
+        Row(
+            f"version 2, {count:,} members at rest, memory",
+            f"{ours / 1024:.2f} KiB a member",
+            f"classic {classic / 1024:.2f} KiB",
+            note="the figure is the difference",
+            aim="sealed memory",
+            figure=(ours - classic) / 1024,
+        ),
+        Row(
+            f"version 2, {count:,} members at rest, each with a ping in 22.5 s, CPU",
+            f"{100 * idle:.2f} % of a core",
+            aim="sealed idle",
+            figure=100 * idle,
+        ),
+    ]

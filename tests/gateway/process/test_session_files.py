@@ -1,0 +1,69 @@
+"""gateway/process/session_files.py"""
+
+import ssl
+import stat
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Config
+from gateway.process.session_files import open_sessions, without_files
+from tsudoi.protocol.errors import SettingError
+from tsudoi.protocol.sealed.suites import AES_128_GCM
+
+
+def test_both_files_are_made_once_and_used_again(tmp_path: Path) -> None:
+    config = Config(data=tmp_path / "data")
+    made = open_sessions(config)
+    files = sorted((tmp_path / "data").iterdir())
+    assert [path.name for path in files] == ["session-secret", "session-secret.pem"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in files] == [0o600, 0o600]
+    again = open_sessions(config)
+    session = made.keys.new(AES_128_GCM, 1, 2)
+    assert again.keys.key(session, up=True) == made.keys.key(session, up=True)
+    assert again.fingerprint == made.fingerprint
+    assert len(made.fingerprint) == 64
+    assert isinstance(made.shown and made.shown.context, ssl.SSLContext)
+
+
+def test_a_named_file_is_used_and_its_older_secrets_hold(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    config = Config(data=tmp_path, session_secret=path, broker=("tcp://127.0.0.1:1",))
+    session = open_sessions(config).keys.new(AES_128_GCM, 1, 2)
+    path.write_text("ab" * 32 + "\n" + path.read_text())
+    keys = open_sessions(config).keys
+    assert keys.suite_of(session) == AES_128_GCM
+    path.write_text("ab" * 32)
+    assert open_sessions(config).keys.suite_of(session) is None
+
+
+def test_a_gateway_between_machines_without_a_file_has_sessions_of_its_own(tmp_path: Path) -> None:
+    config = Config(data=tmp_path / "data", broker=("tcp://127.0.0.1:1",))
+    one, other = open_sessions(config), open_sessions(config)
+    assert not (tmp_path / "data").exists()
+    assert other.keys.suite_of(one.keys.new(AES_128_GCM, 0, 0)) is None
+    assert one.fingerprint != other.fingerprint
+    assert without_files().shown is None
+
+
+@pytest.mark.parametrize("content", ["", "x" * 64, "ab" * 31, "ab" * 65, ("ab" * 32 + "\n") * 9, "é"])
+def test_a_file_with_something_else_is_a_mistake(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "secret"
+    path.touch(0o600)
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(SettingError, match="has no secrets"):
+        open_sessions(Config(session_secret=path))
+
+
+def test_a_file_that_others_may_read_is_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("ab" * 32)
+    path.chmod(0o640)
+    with pytest.raises(SettingError, match="chmod 600"):
+        open_sessions(Config(session_secret=path))
+
+
+def test_a_place_that_can_not_be_written_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match="session-secret"):
+        open_sessions(Config(session_secret=tmp_path / "file" / "secret"))
