@@ -117,6 +117,7 @@ AWAY_NOW = Words(
 AWAY_WAITS = Words(
     "The server does not answer; what you say waits.", "サーバーが応答しません。発言は送信待ちになります。"
 )
+WAITING = Words("Waiting for lines that are not kept yet: {count}", "未確定の発言 {count} 件を待っています…")
 NOT_KEPT = Words("not kept: {text}", "未確定のままです: {text}")
 NOT_KEPT_MORE = Words("not kept: {count} lines more", "未確定のままです: ほかに {count} 行")
 BACK = Words("The server is back. Nothing was missed.", "サーバーに再接続しました。抜けた発言はありません。")

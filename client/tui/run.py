@@ -4,11 +4,17 @@ import asyncio
 from datetime import datetime
 
 from tsudoi import ChatClient
+from tsudoi.event_lines import one_line
+from tsudoi.ops import standard_streams
 from tsudoi.protocol.client.words import Language
 
+from .. import words
 from ..history import open_history
 from .app import ChatApp
 from .sessions import Connect
+
+NAMED = 10
+"""Lines that are named when they are not kept at the end; more are counted."""
 
 
 async def chat_on_screen(first: ChatClient, is_host: bool, connect: Connect, language: Language, mouse: bool) -> None:
@@ -26,4 +32,10 @@ async def chat_on_screen(first: ChatClient, is_host: bool, connect: Connect, lan
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise asyncio.CancelledError  # a signal; Textual ends without telling
     finally:
+        if app.sessions.unsettled:
+            standard_streams.complain(words.WAITING.text(language, count=len(app.sessions.unsettled)))
         await app.sessions.leave_all()
+        for text in list(app.sessions.unsettled.values())[:NAMED]:
+            standard_streams.complain(words.NOT_KEPT.text(language, text=one_line(text)))
+        if len(app.sessions.unsettled) > NAMED:
+            standard_streams.complain(words.NOT_KEPT_MORE.text(language, count=len(app.sessions.unsettled) - NAMED))

@@ -18,6 +18,9 @@ from ..state.events import Ended, Entered, Event, Heard, LineKept, LineLost, Lin
 from ..state.model import Manner, Tone
 from ..state.typed import Spoken, spoken
 
+ASKING = ("/who ", "/history ")
+"""Lines that the client sends by itself."""
+
 
 class Connect(Protocol):
     """Creates or joins a room with the user's name, server and dialect."""
@@ -44,6 +47,8 @@ class Sessions:
         self._language = language
         self._seats: dict[str, _Seat] = {}
         self._numbers = itertools.count(1)
+        self.unsettled: dict[int, str] = {}
+        """Lines of which the server has not said whether they are kept: number → text."""
 
     def is_in(self, room: str) -> bool:
         """Return whether the user is a member of a room."""
@@ -125,6 +130,8 @@ class Sessions:
         number = next(self._numbers)
         if chat.has_receipts:
             line = chat.post(piece)
+            if not piece.startswith(ASKING):
+                self.unsettled[number] = piece
             if said is not None:
                 self._dispatch(self._posted(chat, number, said, has_receipt=True))
             self._start(seat, self._watch(seat, line, number, said is not None))
@@ -141,11 +148,13 @@ class Sessions:
         room = seat.chat.room
         try:
             offset = await line.kept()
+            self.unsettled.pop(number, None)
         except tsudoi.NotInRoom:
             if is_shown:
                 self._dispatch(LineLost(room, number))
             return
         except tsudoi.ClientError as exc:
+            self.unsettled.pop(number, None)
             why = explain(exc, room, str(seat.chat.server), self._language)
             if is_shown:
                 self._dispatch(LineRefused(room, number, why))

@@ -36,6 +36,21 @@ def test_a_line_with_a_receipt_is_marked_until_it_is_kept_and_then_takes_its_pla
     play(scene, chat=FakeChatWithReceipts)
 
 
+def test_lines_that_are_not_kept_at_the_end_are_known() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.type("kept")
+        await stage.type("refused")
+        await stage.type("neither")
+        stage.den.lines[0].outcome.set_result(6)
+        stage.den.lines[1].outcome.set_exception(tsudoi.LineRefused("muted"))
+        stage.den.lines[2].outcome.set_exception(tsudoi.NotInRoom("over"))
+        await stage.settle()
+        assert "[not known whether it was said]" in stage.screen
+        assert list(stage.app.sessions.unsettled.values()) == ["neither"]
+
+    play(scene, chat=FakeChatWithReceipts)
+
+
 def test_a_refused_line_says_why() -> None:
     async def scene(stage: Stage) -> None:
         await stage.type("mine")
