@@ -6,10 +6,13 @@ import signal
 import time
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 import tsudoi
+from scenarios.ports import steady_port
 from tests.support.services import Broker, Gateway
 from tsudoi import ChatClient, Message, Server, Settings
 from tsudoi.net import enter
@@ -107,11 +110,14 @@ def test_a_gateway_with_nobody_to_drain_stops_at_once_and_a_second_signal_ends_a
             gateway.popen.send_signal(signal.SIGTERM)
             await asyncio.sleep(1.0)
             await alice.say("still here")
+            with pytest.raises(HTTPError, match="503"):
+                await asyncio.to_thread(urlopen, f"http://127.0.0.1:{port}/healthz", timeout=5)
             gateway.popen.send_signal(signal.SIGTERM)
             async with asyncio.timeout(10):
                 while gateway.popen.poll() is None:  # noqa: ASYNC110 - a process tells nothing
                     await asyncio.sleep(0.05)
             await alice.vanish()
 
-    with Gateway("--drain", "60", data=tmp_path / "b") as gateway:
+    port = steady_port(1)
+    with Gateway("--drain", "60", "--http", f"127.0.0.1:{port}", data=tmp_path / "b") as gateway:
         asyncio.run(story(gateway))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 import tsudoi
 from tests.support.sealed_client import SealedClient, shake_hands
@@ -281,3 +282,34 @@ def test_bytes_that_are_no_packets_end_the_connection_without_an_answer(gateway:
             sock.settimeout(15)
             with suppress(ConnectionError):
                 assert sock.recv(100) == b""
+
+
+@pytest.mark.parametrize("how", ["tls", "plain", "ipv6"])
+def test_packets_go_inside_tls_where_a_port_speaks_nothing_else_and_without_seals_and_by_ipv6(
+    how: str, tmp_path: Path, room: str
+) -> None:
+    authority, files = trustme.CA(), [tmp_path / name for name in ("ca.pem", "server.pem", "server.key")]
+    issued = authority.issue_cert("127.0.0.1")
+    for path, blob in zip(files, (authority.cert_pem, issued.cert_chain_pems[0], issued.private_key_pem), strict=True):
+        blob.write_to_path(path)
+        path.chmod(0o600)
+    flags = ("--tls", "127.0.0.1:0", "--tls-cert", str(files[1]), "--tls-key", str(files[2])) if how == "tls" else ()
+    host = "::1" if how == "ipv6" else "127.0.0.1"
+
+    async def story(gateway: Gateway) -> None:
+        nothing = socket.socket(socket.AF_INET6 if how == "ipv6" else socket.AF_INET, socket.SOCK_DGRAM)
+        nothing.bind((host, 0))
+        tcp = next(iter(gateway.addresses("tls")))[1] if how == "tls" else gateway.door("auto", host).tcp[1]
+        is_tls = how == "tls"
+        server = Server(host, tcp, nothing.getsockname()[1], tls=is_tls, tls_ca=files[0] if is_tls else None)
+        settings = Settings(security="plain" if how == "plain" else "sealed")
+        about: dict[str, Any] = {"server": server, "dialect": "tsudoi-2", "settings": settings}
+        alice = await tsudoi.create(room, name="alice", **about)
+        async with alice, await tsudoi.join(room, name="bob", **about) as bob:
+            await talk(alice, bob, how)
+            assert is_by_tcp(alice)
+            assert is_by_tcp(bob)
+        nothing.close()
+
+    with Gateway("--notices", "off", *flags, data=tmp_path, host=host) as gateway:
+        run(partial(story, gateway))
