@@ -8,12 +8,14 @@ from gateway.sealed.resuming import Resuming
 from tests.fuzz.pieces import Pieces
 from tests.support.fakes import FakeGateway, ScriptedGateway, a_grant, address_of
 from tsudoi.protocol import backbone
+from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.sealed import lines, packets, parts, suites
 from tsudoi.protocol.sealed.client import SealedClient
 from tsudoi.protocol.sealed.client_link import Link
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, serialize_header
 from tsudoi.protocol.sealed.tcp_framing import PacketReader, framed
+from tsudoi.sealed_entry import EnterSealed
 
 KEYS = SessionKeys([bytes(32)])
 SESSION = bytes((3, 0, 0)) + bytes(13)
@@ -24,7 +26,7 @@ STEP_S = 0.05
 def codec(data: bytes) -> None:
     """What the codec reads, and a client of the suite `plain`, whose packets anybody can make."""
     choice, rest = data[:1], data[1:]
-    match choice[0] % 6 if choice else 0:
+    match choice[0] % 7 if choice else 0:
         case 0:
             packet = packets.parse_untrusted(rest)
             assert packet.header + packet.rest == rest
@@ -39,6 +41,10 @@ def codec(data: bytes) -> None:
                 found.add_untrusted(NO_RUN, kind, piece)
         case 4:
             parse_grant_untrusted(rest)
+        case 6:
+            entry = EnterSealed(Operation.JOIN, "den", "alice", None, ("aes-128-gcm", "plain"))
+            entry.feed(rest)
+            entry.settle()
         case _:
             _client(rest)
 
@@ -65,6 +71,7 @@ CODEC = (
     parse_grant_untrusted,
     SealedClient._receive_untrusted,
     Link.open_untrusted,
+    EnterSealed._take_status_untrusted,
 )
 
 

@@ -181,6 +181,7 @@ def seeds(target: str) -> list[bytes]:
                 *(bytes((kind,)) + body for kind in (1, 2) for body in bodies),
                 b"\3" + written((1, b"\0\2one"), (2, b"\1\2two")),
                 *(b"\4" + grant for grant in grants),
+                *(b"\6" + b"".join(frames(vector)) for _, vector in _vectors("sealed granted")),
                 b"\5" + written((2, bytes(16)), (0x40, resumed), *((0x40, body) for body in down), (3, bytes(16))),
             ]
         case "sealed_over_tcp":
