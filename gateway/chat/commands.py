@@ -63,23 +63,35 @@ class Commands(Component):
         if text := slash_commands.escaped_text(line):
             return text
         self.counters.commands += 1
+        if self.is_answered_here(line):
+            if not self._answer_here(member, line, now):
+                self._warn(member, now)
+        elif self.limits.allows_command(member, 1.0, now):
+            self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
+        else:
+            self._warn(member, now)
+        return ""
+
+    def answer_here(self, member: Member, line: str, now: float) -> bool:
+        """Do all for a command for which `is_answered_here`; return False if it is beyond the member's limit."""
+        self.counters.commands += 1
+        return self._answer_here(member, line, now)
+
+    def _answer_here(self, member: Member, line: str, now: float) -> bool:
         match command := slash_commands.parse_untrusted(line):
             case slash_commands.Leave():
                 self._answer(member, Phrase.LEFT_ROOM, member.room.name)
                 self.leaving.leave(member, LeaveReason.LEFT, now)
-            case slash_commands.Lock(password) if password:
-                if self._allows(member, QUESTION, now):
-                    self._set_password(member, password, now)
+            case _ if not self.limits.allows_command(member, QUESTION, now):
+                return False
+            case slash_commands.Lock(password):
+                self._set_password(member, password, now)
             case _ if isinstance(command, QUESTIONS):
-                if self._allows(member, QUESTION, now):
-                    self._answer_question(member, command, now)
-            case _:
-                if self._allows(member, 1.0, now):
-                    self._publish(Item(EntryKind.COMMANDED, member.room.id, member.id, line, 0), member)
-        return ""
+                self._answer_question(member, command, now)
+        return True
 
     def is_answered_here(self, line: str) -> bool:
-        """Return whether `take` does all for a command: it only asks, leaves, or sets a password."""
+        """Return whether the gateway does all for a command: it only asks, leaves, or sets a password."""
         match command := slash_commands.parse_untrusted(line):
             case slash_commands.Lock(password):
                 return bool(password)
@@ -109,14 +121,11 @@ class Commands(Component):
             self.counters.window_full += 1
             self._answer(member, Phrase.BUSY)
 
-    def _allows(self, member: Member, cost: float, now: float) -> bool:
-        """Count a command and return whether it is within the member's limit; if not, warn the member now and then."""
-        if self.limits.allows_command(member, cost, now):
-            return True
+    def _warn(self, member: Member, now: float) -> None:
+        """Tell a member now and then that its command was beyond its limit."""
         if warning_is_due(member.sender_state(), now):
             self.counters.told_to_slow_down += 1
             self._answer(member, Phrase.TOO_FAST)
-        return False
 
     def _answer_question(self, member: Member, command: Command | Unknown | Misused, now: float) -> None:
         room, sender = member.room, member.sender_state()

@@ -40,6 +40,9 @@ class Refusal(NamedTuple):
     why: str
 
 
+COMMAND_TOO_FAST = Refusal(Error.TOO_MANY, "too many commands: it was not carried out, send it again later")
+
+
 def text_of(raw: str) -> str:
     """Return the text of a line, as it is said."""
     return bound_lines(clean(raw)).rstrip("\n")
@@ -93,8 +96,10 @@ class Speak(Component):
         is_command, text = as_command(member, text)
         if is_command:
             if self.commands.is_answered_here(text):
-                self.commands.take(member, text, now)
-                on_outcome(Posted(member.name, member.room.epoch, 0, True), Error.INTERNAL, "")
+                if self.commands.answer_here(member, text, now):
+                    on_outcome(Posted(member.name, member.room.epoch, 0, True), Error.INTERNAL, "")
+                else:
+                    on_outcome(None, *COMMAND_TOO_FAST)
                 return
             if (refusal := self.command_refusal(member, now)) is not None:
                 on_outcome(None, *refusal)
@@ -104,8 +109,7 @@ class Speak(Component):
     def command_refusal(self, member: Member, now: float) -> Refusal | None:
         """Count a command for the broker, and return why it is refused; None: it is not."""
         if not self.limits.allows_command(member, 1.0, now):
-            words = "too many commands: it was not carried out, send it again later"
-            return Refusal(Error.TOO_MANY, words)
+            return COMMAND_TOO_FAST
         self.counters.commands += 1
         return None
 

@@ -15,7 +15,7 @@ from ..chat.commands import Commands
 from ..chat.leave import Leaving
 from ..chat.members import Member, Room
 from ..chat.outbound import Component
-from ..chat.speak import OnOutcome, Speak, as_command, text_of
+from ..chat.speak import COMMAND_TOO_FAST, OnOutcome, Speak, as_command, text_of
 from .link import SealedLink
 from .numbered import Line, NumberedLines, Verdict
 
@@ -91,7 +91,9 @@ class Saying(Component):
             self.leaving.leave(member, LeaveReason.LEFT, now)
             return
         if self.commands.is_answered_here(text):
-            self.commands.take(member, text, now)
+            if not self.commands.answer_here(member, text, now):
+                self._refuse(link, numbered, line.number, COMMAND_TOO_FAST.why, again=True)
+                return
             text = ""  # only its number is kept
         elif (refusal := self.speak.command_refusal(member, now)) is not None:
             self._refuse(link, numbered, line.number, refusal.why, again=True)

@@ -99,7 +99,6 @@ def test_wants(probe: Probe) -> None:
     assert {first + 3: "3", first + 4: "4", first + 5: "5"}.items() <= wanted.items()
 
 
-@pytest.mark.xfail(reason="`kept`, although it is not carried out, and only one a second is told", strict=False)
 def test_commands_beyond_the_rate(service: Gateway, new_room: NewRoom) -> None:
     """Each of sixty commands at once is either carried out or refused."""
 
