@@ -17,14 +17,15 @@ from .fencing import Fencing
 from .gaps import Gaps
 from .members import Member, Recipients, Room
 from .outbound import Component
+from .replay_limiter import AT_ONCE
 from .room_events import RoomEvents
 from .unknown_members import UnknownMembers
 
 _SAID = int(EntryKind.SAID)
 """A plain int: it is compared for each entry."""
-FEW = 16
-"""Fewer entries in one piece of news are delivered without a look at the limiter: a turn of the broker takes as long as
-a client needs to receive them."""
+PAUSE_S = 0.25
+"""Many entries that come together after so long a silence of their room were said during a pause of the broker. What
+comes without a pause is delivered at once, however fast a room talks: its clients receive while it comes."""
 POSITIONS_AT_ONCE = 2_000
 """Rooms in one question for positions; the broker accepts no more (`backbone.ROOMS_ASKED`)."""
 
@@ -73,7 +74,8 @@ class Deliver(Component):
         if news.last > room.position:
             if self.gaps.found(room, news, is_first, now):
                 return
-            entries = news.entries if len(news.entries) < FEW else self.gaps.pace(room, news, now)
+            came_late = len(news.entries) > AT_ONCE and now - room.spoke_at > PAUSE_S
+            entries = self.gaps.pace(room, news, now) if came_late else news.entries
             self._advance(room, entries, now)
             if (not entries or entries[-1].offset < news.last) and self.members.rooms.get(room.id) is room:
                 self.gaps.repair(room, now)
