@@ -27,7 +27,7 @@ from tsudoi.ops.command_line import OneLineCommand
 
 WITHOUT_LIMITS = (
     *("--rate", "1000000", "--burst", "1000000", "--room-rate", "1000000", "--idle-timeout", "7200"),
-    *("--replay-rate", "1000000", "--log-level", "warning"),
+    *("--log-level", "warning"),
 )
 STEADY = (
     ("a room of 10", 1, 10, None),

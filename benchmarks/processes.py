@@ -164,7 +164,7 @@ class Tsudoi(Service):
     ) -> None:
         gateway = Gateway(
             *("--idle-timeout", "7200", "--rate", "1000000", "--burst", "1000000", "--room-rate", "1000000"),
-            *("--replay-rate", "1000000", "--log-level", "warning", *arguments),
+            *("--log-level", "warning", *arguments),
             data=data,
             dialects=(dialect,),
         )

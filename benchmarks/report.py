@@ -44,8 +44,6 @@ How it is measured:
   answers all who join with one constant list and token: what the connections alone cost.
 - Rivals take turns in short rounds at the same work; ratios are taken within a round, and the median over rounds is
   shown: ours ÷ theirs.
-- The limits of a member, a room and a replay are lifted. With the last one's default (--replay-rate) a room of which 16
-  messages have come at once may be told at that rate, until it has caught up.
 - A rate is held if less than {100 * HELD_LOSS:g} % is lost and 99 in 100 deliveries come within {HELD_S:g} s.
 - A run is made again if anybody else used more than {DISTURBED:g} of a core meanwhile.
 """
