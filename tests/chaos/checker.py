@@ -12,6 +12,7 @@ from tests.chaos.allowances import Allowances
 from tests.chaos.clients import HABITS, KINDS, key_of
 from tests.chaos.evidence import Evidence, Membership, Verdict, Violation, described, shown
 from tests.chaos.history import FOREVER, History, Key, Member, Received, RoomLog, Sent
+from tests.chaos.sealed_rules import judge
 from tests.support.legacy.client import LegacyClient
 from tests.support.legacy.wire import Door
 from tsudoi.protocol.backbone import Entry
@@ -50,8 +51,11 @@ class Checker:
         for room in self._history.log.values():
             self._check_log(room)
         self._check_accepted()
-        for membership in self._memberships():
-            self._check_received(membership)
+        for membership, room in self._memberships():
+            if membership.member.id in self._history.sealed:
+                self._check_sealed(membership, room)
+            else:
+                self._check_received(membership)
         self._verdict.accepted = sum(len(found) for found in self._logged.values())
         return self._verdict
 
@@ -73,7 +77,7 @@ class Checker:
         last: dict[Stay, tuple[int, Sent]] = {}
         served_since: dict[Stay, float] = {}
         """When the log first had a line of this stay: from then on the gateway knew the sender."""
-        sent_keys = set()
+        sent_keys = {key_of(text.encode()) for seen in self._history.sealed.values() for text in seen.said.values()}
         for sent in sorted(self._history.sent, key=lambda sent: sent.at):
             key = key_of(sent.text.encode())
             assert key is not None
@@ -107,12 +111,22 @@ class Checker:
 
     # --- what members received ---
 
-    def _memberships(self) -> Iterator[Membership]:
+    def _check_sealed(self, membership: Membership, room: RoomLog) -> None:
+        """Judge a member of version 2 by the stricter rules."""
+        seen = self._history.sealed[membership.member.id]
+        self._verdict.members += 1
+        self._verdict.received += len(seen.heard)
+        self._verdict.nonces += seen.nonces
+        settled = membership.ends is None and not seen.has_left
+        for kind, what in judge(membership, seen, room, settled):
+            self._blame(kind, what)
+
+    def _memberships(self) -> Iterator[tuple[Membership, RoomLog]]:
         members = {member.name: member for member in self._history.members.values()}
         for room in self._history.log.values():
             for at, entry in enumerate(room.entries):
                 if entry.kind == EntryKind.JOINED and entry.sender in members:
-                    yield _membership(members[entry.sender], room, at)
+                    yield _membership(members[entry.sender], room, at), room
 
     def _check_received(self, membership: Membership) -> None:
         """Walk along what one member received and what was due."""

@@ -36,6 +36,8 @@ class Verdict:
     surely_accepted: int = 0
     """Sent datagrams that had to be in a log."""
     members: int = 0
+    nonces: int = 0
+    """Of packets of version 2, that were compared with each other."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from broker.store.sqlite import SqliteStore
 from tests.chaos.clients import key_of, text_of
+from tests.chaos.sealed_clients import SealedSeen
 from tests.support.legacy.wire import Address
 from tsudoi.protocol.backbone import Entry, parse_news_untrusted
 
@@ -111,6 +112,8 @@ class History:
     """Of rooms that several brokers share."""
     leavers: set[int] = field(default_factory=set)
     """Clients that have sent their leave word, which may have got lost."""
+    sealed: dict[int, SealedSeen] = field(default_factory=dict)
+    """Clients of version 2 → what they saw."""
     log: dict[int, RoomLog] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
     """Problems apart from messages: tracebacks, processes that did not stop, markers that never came."""
@@ -151,6 +154,12 @@ class Recording:
             return
         sent = self._sent[key] = Sent(at, client, text_of(*key), gateway)
         self.history.sent.append(sent)
+
+    def note_heard(self, client: int, text: str) -> None:
+        """Note a message that a member of version 2 has heard."""
+        key = key_of(text.encode())
+        if key in self.markers:
+            self.markers[key].add(client)
 
     def note_received(self, at: float, client: int, raw: bytes, source: Address, port: int) -> None:
         """Note a datagram at a client's socket; with relays, `note_relayed` has noted it already."""

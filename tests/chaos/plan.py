@@ -9,7 +9,9 @@ DIALECTS = (
 )
 ANNOUNCING = frozenset({"tcrp-json", "tcrp-ok", "tcrp-single", "tcrp-202"})
 """Dialects that announce their UDP port by TCP, so that a gateway would send past a relay."""
-LEAVING = frozenset({"tsudoi", "tcrp-json", "tcrp-ok", "tcrp-bare-ack", "tcrp-success", "tcrp-single"})
+SEALED = "tsudoi-2"
+"""Version 2 of the protocol; one client in four speaks it."""
+LEAVING = frozenset({SEALED, "tsudoi", "tcrp-json", "tcrp-ok", "tcrp-bare-ack", "tcrp-success", "tcrp-single"})
 
 FAULTS = ("kill", "freeze", "drain", "cut", "stall")
 OF_CLIENTS = ("enter", "say", "rebind", "move", "roam", "leave")
@@ -115,15 +117,15 @@ def draw(seed: int, lasts: float) -> Plan:
     if profile == "weather":
         udp = UdpFaults(dice.uniform(0, 0.1), dice.uniform(0, 0.1), dice.uniform(0, 0.2), dice.uniform(0.01, 0.2))
     plan = Plan(seed, profile, names, 20 if wide else dice.randint(2, 5), lasts, udp)
-    draw_clients(plan, dice, wide)
+    draw_clients(plan, dice, wide, sealed=True)
     draw_actions(plan, dice)
     _draw_faults(plan, dice)
     plan.actions.sort(key=lambda action: action.at)
     return plan
 
 
-def draw_clients(plan: Plan, dice: random.Random, wide: bool) -> None:
-    """Add clients to a plan; `wide`: few in each of many rooms."""
+def draw_clients(plan: Plan, dice: random.Random, wide: bool, sealed: bool = False) -> None:
+    """Add clients to a plan; `wide`: few in each of many rooms; `sealed`: some of version 2."""
     dialects = [name for name in DIALECTS if not (plan.udp and name in ANNOUNCING)]
     for room in range(plan.rooms):
         for place in range(3 if wide else dice.randint(3, 6)):
@@ -131,7 +133,7 @@ def draw_clients(plan: Plan, dice: random.Random, wide: bool) -> None:
             plan.clients.append(
                 ClientPlan(
                     len(plan.clients),
-                    dice.choice(dialects),
+                    SEALED if sealed and dice.random() < 0.25 else dice.choice(dialects),
                     room,
                     dice.randrange(len(plan.names)),
                     place == 0,

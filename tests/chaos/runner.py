@@ -5,11 +5,12 @@ import time
 from pathlib import Path
 from typing import Self
 
-from tests.chaos.clients import KINDS, ChaosClient
+from tests.chaos.clients import KINDS, ChaosClient, text_of
 from tests.chaos.faults import Faults
 from tests.chaos.history import History, Member, Recording
-from tests.chaos.plan import OF_CLIENTS, Action, Plan
+from tests.chaos.plan import OF_CLIENTS, SEALED, Action, ClientPlan, Plan
 from tests.chaos.relay import UdpRelay
+from tests.chaos.sealed_clients import SealedChaosClient, SealedSeen
 from tests.chaos.servers import Injector, Servers, Stage
 from tests.chaos.settling import SETTLE_S, Settling
 from tests.support.legacy.wire import Address, Door
@@ -35,7 +36,7 @@ class Runner:
         """Fault or move → how often it was carried out."""
         self._recording = Recording(self.history)
         self._relays: list[UdpRelay] = []
-        self._clients: dict[int, ChaosClient] = {}
+        self._clients: dict[int, ChaosClient | SealedChaosClient] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -71,6 +72,9 @@ class Runner:
             if self.plan.udp is not None:
                 self._relays.append(self._new_relay(number, gateway.udp))
         for plan in self.plan.clients:
+            if plan.dialect == SEALED:
+                self._clients[plan.id] = self._new_sealed(plan)
+                continue
             note_sent = None if self._relays else self._recording.note_sent
             self._clients[plan.id] = ChaosClient(
                 plan,
@@ -87,6 +91,13 @@ class Runner:
         if missing:
             raise AssertionError(f"seed {self.plan.seed}: clients {missing} could not enter before anything happened")
 
+    def _new_sealed(self, plan: ClientPlan) -> SealedChaosClient:
+        seen = self.history.sealed[plan.id] = SealedSeen()
+        recording = self._recording
+        on_socket = recording.client_at.__setitem__
+        room = self.plan.room_name(plan.room)
+        return SealedChaosClient(plan, room, seen, recording.note_heard, on_socket, text_of)
+
     def _new_relay(self, gateway: int, door: Address) -> UdpRelay:
         assert self.plan.udp is not None
 
@@ -96,7 +107,7 @@ class Runner:
         seed = f"relay {self.plan.seed} {gateway}"
         return UdpRelay(door, self.plan.udp, seed, note_sent, self._recording.note_relayed)
 
-    async def _enter(self, client: ChaosClient) -> None:
+    async def _enter(self, client: ChaosClient | SealedChaosClient) -> None:
         gateway = client.gateway
         if not self._servers.is_up(gateway):
             return
@@ -105,7 +116,8 @@ class Runner:
         udp = [relay.address for relay in self._relays] or [gateway.udp for gateway in self._servers.gateways]
         if await client.enter(Door(tcp, udp[gateway]), udp):
             self.history.members[plan.id] = Member(
-                plan.id, plan.name, plan.dialect, client.room, gateway, KINDS[plan.dialect].echoes
+                *(plan.id, plan.name, plan.dialect, client.room, gateway),
+                echo=plan.dialect != SEALED and KINDS[plan.dialect].echoes,
             )
 
     async def _act(self) -> None:

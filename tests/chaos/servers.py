@@ -60,7 +60,8 @@ class Servers:
 
     def __init__(self, plan: Plan, directory: Path) -> None:
         self.store = directory / "tsudoi.sqlite"
-        self.dialects = sorted({client.dialect for client in plan.clients})
+        # Version 2 has no listener of its own.
+        self.dialects = sorted({client.dialect.removesuffix("-2") for client in plan.clients})
         self.broker: Broker | None = None
         self.links: list[BackboneRelay] = []
         self.complaints: list[str] = []
@@ -74,6 +75,7 @@ class Servers:
         self.gateways = [
             Gateway(
                 *(*GATEWAY_OPTIONS, *(("--name", name) if name else ())),
+                *("--session-secret", str(directory / "session-secret")),
                 broker=link.endpoint,
                 dialects=self.dialects,
                 steady=True,
@@ -108,7 +110,7 @@ class Servers:
 
     def door(self, gateway: int, dialect: str) -> Door:
         """Return where clients of a dialect go."""
-        return Door(self.gateways[gateway].tcp[dialect], self.gateways[gateway].udp)
+        return Door(self.gateways[gateway].tcp[dialect.removesuffix("-2")], self.gateways[gateway].udp)
 
     def read_log(self) -> dict[int, RoomLog]:
         return read_log(self.store)

@@ -5,6 +5,7 @@ import time
 
 from tests.chaos.clients import ChaosClient
 from tests.chaos.history import Recording, Uplink
+from tests.chaos.sealed_clients import SealedChaosClient
 from tests.chaos.servers import Stage
 
 SETTLE_S = 12.0
@@ -17,7 +18,9 @@ LINGER_S = 0.6
 class Settling:
     """Sends markers, one from each room and gateway, until all members have received one of each."""
 
-    def __init__(self, clients: dict[int, ChaosClient], servers: Stage, recording: Recording) -> None:
+    def __init__(
+        self, clients: dict[int, ChaosClient | SealedChaosClient], servers: Stage, recording: Recording
+    ) -> None:
         self._clients = clients
         self._servers = servers
         self._recording = recording
@@ -41,10 +44,10 @@ class Settling:
         self._history.complaints += missing
         await asyncio.sleep(LINGER_S)
 
-    def _inside(self) -> list[ChaosClient]:
+    def _inside(self) -> list[ChaosClient | SealedChaosClient]:
         return [client for client in self._clients.values() if client.is_in and not client.has_left]
 
-    def _staying(self) -> list[ChaosClient]:
+    def _staying(self) -> list[ChaosClient | SealedChaosClient]:
         """Return the members of rooms whose host has not left."""
         closed = {client.room for client in self._clients.values() if client.plan.host and client.has_left}
         return [client for client in self._inside() if client.room not in closed]
@@ -64,9 +67,9 @@ class Settling:
             if must_send:
                 client.nudge()
 
-    def _must_send(self, client: ChaosClient, down: list[int]) -> bool:
+    def _must_send(self, client: ChaosClient | SealedChaosClient, down: list[int]) -> bool:
         history = self._history
-        if history.relayed:
+        if history.relayed or isinstance(client, SealedChaosClient):
             return True
         uplinks = [uplink for uplink in history.uplinks if uplink.client == client.plan.id]
         calm = [uplink for uplink in uplinks if not self._was_disturbed(uplink)]

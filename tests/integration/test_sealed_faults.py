@@ -128,8 +128,7 @@ async def scenario(seed: int, lasts_s: float, lines: int, tmp_path: Path, faults
                 # The other gateway is one more address of the service.
                 other = (to_two if index % 2 else to_one).port
                 assert isinstance(chat, SealedChat)
-                chat._sockets.add((chat._sockets.addresses[0][0], ("127.0.0.1", other)))
-                chat._core._link.servers = 2
+                await chat.add_gateway(tsudoi.Server(door.host, door.tcp, other))
             speaking = asyncio.create_task(talk.speak(lines, lasts_s, dice))
             for fault in faults:
                 await asyncio.sleep(lasts_s / (len(faults) + 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 
 import tsudoi
 from tests.tsudoi.fake_server import fake_server
@@ -63,6 +64,16 @@ def test_what_is_said_is_kept_and_heard_and_nothing_can_be_read_on_the_way() -> 
             assert not any(b"secret" in data or b"alice" in data for data in server.datagrams)
 
     run(story)
+
+
+def test_on_uvloop() -> None:
+    async def story() -> None:
+        async with sealed_server() as server, two(server) as (alice, bob, _):
+            assert await alice.say("hello") == 1
+            assert await hear(bob) == Message("alice", "hello", 1)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        loop.run(story())
 
 
 def test_without_seals_if_the_user_asks() -> None:

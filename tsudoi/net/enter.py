@@ -1,9 +1,11 @@
 """Enter rooms, and list them."""
 
 import importlib.util
+import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from typing import Any
 
 from tsudoi import errors
 from tsudoi.net.chat import ChatClient
@@ -157,8 +159,10 @@ async def _enter_sealed(
         )
     enter = EnterSealed(operation, room, name, password, SEALED if is_sealed else (PLAIN,), settings.language)
     async with _way(TSUDOI_2, settings)(server, settings) as line:
+        # Asked before the server closes the connection: uvloop forgets it then.
+        peer = line.writer.get_extra_info("peername")
         await line.converse(enter, settings)
-        addresses = await _udp_addresses(line, server)
+        addresses = await _udp_addresses(peer, server)
     if isinstance(enter.result, Refused):
         raise _refused(enter.result, server, room, is_sealed)
     assert enter.result is not None
@@ -179,10 +183,10 @@ def _way(dialect: Dialect, settings: Settings) -> Callable[[Server, Settings], A
     return connected_sealed if dialect is TSUDOI_2 and settings.security == "sealed" else connected
 
 
-async def _udp_addresses(line: Line, server: Server) -> list[Address]:
+async def _udp_addresses(peer: tuple[Any, ...], server: Server) -> list[Address]:
     """Return the addresses for datagrams: first that which has answered, then the server's others."""
-    peer = line.writer.get_extra_info("peername")
-    first = (line.writer.get_extra_info("socket").family, (peer[0], server.udp, *peer[2:]))
+    family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
+    first = (family, (peer[0], server.udp, *peer[2:]))
     return list(dict.fromkeys((first, *await addresses_of(server))))
 
 

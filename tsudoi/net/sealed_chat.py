@@ -102,13 +102,31 @@ class SealedChat(ChatClient):
 
     async def move(self, server: Server) -> None:
         """See `ChatClient`."""
+        index = await self.add_gateway(server)
+        self.server = server
+        self.go_to(index)
+
+    async def add_gateway(self, server: Server) -> int:
+        """Note another gateway of the same service, where this client may go on when its own one does not answer.
+
+        Returns:
+            its index, for `go_to`.
+
+        Raises:
+            NotInRoom, ServerUnreachable
+        """
         self._check_inside()
         indices = []
         for address in await addresses_of(server):
             indices.append(self._sockets.add(address))
             self._tcp.put(indices[-1], address, server)
-        self.server = server
-        self._core.go_to(indices[0], len(self._sockets.addresses), self._loop.time())
+        self._core.set_servers(len(self._sockets.addresses))
+        return indices[0]
+
+    def go_to(self, index: int) -> None:
+        """Go on at another gateway that is known; raise NotInRoom."""
+        self._check_inside()
+        self._core.go_to(index, len(self._sockets.addresses), self._loop.time())
         self._pump()
 
     async def _go_on(self, places: tuple[str, ...]) -> None:

@@ -115,8 +115,13 @@ async def closing(line: Line, settings: Settings) -> AsyncIterator[Line]:
 async def open_connection(
     server: Server, context: ssl.SSLContext | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Connect to the first of the server's addresses that answers: a second one is tried after 0.25 s (RFC 8305)."""
-    return await asyncio.open_connection(server.host, server.tcp, ssl=context, happy_eyeballs_delay=HAPPY_EYEBALLS_S)
+    """Connect to the first of the server's addresses that answers: a second one is tried after 0.25 s (RFC 8305).
+
+    uvloop does not know how: there one address is tried after the other has failed.
+    """
+    is_able = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    more: dict[str, Any] = {"happy_eyeballs_delay": HAPPY_EYEBALLS_S} if is_able else {}
+    return await asyncio.open_connection(server.host, server.tcp, ssl=context, **more)
 
 
 def tls_context(authorities: Path | None) -> ssl.SSLContext:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from tsudoi.errors import ClientError
 from tsudoi.net.roaming import Address
@@ -70,11 +70,11 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are asyncio's by what they do, not by their class.
+        self._transport = stream = cast(asyncio.Transport, transport)
         if self._is_closed:
-            transport.abort()
-        transport.write(b"".join(map(framed, self._waiting)))
+            stream.abort()
+        stream.write(b"".join(map(framed, self._waiting)))
         self._waiting.clear()
 
     def data_received(self, data: bytes) -> None:

@@ -178,6 +178,10 @@ class SealedClient:
         """How long the server takes to answer, smoothed; 0: not known."""
         return self._link.round_trip_s
 
+    def set_servers(self, servers: int) -> None:
+        """Note that the server has more addresses, behind those that are known."""
+        self._link.servers = servers
+
     def go_to(self, server: int, servers: int, now: float) -> None:
         """Resume at one of the server's addresses, of which there are now `servers`."""
         if server != self.server:
@@ -205,6 +209,8 @@ class SealedClient:
         resumed = next((line.resumed for line, _ in lines if line.resumed is not None), None)
         was_tcp = is_tcp(self.way)
         if resumed is None or not self._link.take_resumed(packet, resumed.to, now):
+            if self._link.is_taken_over(packet.run, now):
+                self._link.resume(now)
             raise MalformedMessage("of another run")
         self._move_at = None
         if is_tcp(self.way) != was_tcp:

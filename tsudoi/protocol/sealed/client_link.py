@@ -25,6 +25,8 @@ RETRY_S = 0.1
 """Between two `resume` that answer a RETRY."""
 COOKIE_S = 9.0
 """How long a cookie is shown; the server takes it for 10 s."""
+RUNS = 64
+"""Runs that are remembered, so that late or replayed packets of one do not make this client resume."""
 COOKIES = 256
 """Cookies that are remembered, so that a replayed RETRY does not make this client resume."""
 CALM_S = 0.5
@@ -76,6 +78,8 @@ class Link:
         self.is_away = False
         self._count = 0
         self._run = NO_RUN
+        self._runs: dict[bytes, None] = {}
+        """Runs that this session had, or was seen to have."""
         self._window = ReplayWindow()
         self._parts = Parts()
         self._resumed_count = 0
@@ -254,7 +258,7 @@ class Link:
         is_current = packet.run == self._run and self._run != NO_RUN
         if is_current and self._window.has(packet.count):
             raise MalformedMessage("it has come before")
-        if not is_current and (packet.kind != Kind.BODY or not self._asked):
+        if not is_current and packet.kind != Kind.BODY:
             raise MalformedMessage("of another run")
         text = open_untrusted(self._down.decrypt, packet.nonce, packet.rest, packet.header)
         if not is_current:
@@ -279,6 +283,7 @@ class Link:
         self._asked = {count: asked for count, asked in self._asked.items() if count > to}
         self._resumed_count, self._resumed_at = to, now
         self._run = packet.run
+        self._note_run(packet.run)
         self._window, self._parts = ReplayWindow(), Parts()
         self._window.add(packet.count)
         self._silent_since, self._resume_at = None, None
@@ -318,6 +323,21 @@ class Link:
         self._path.begin(now, is_return=True)
         self._resume_at, self._resume_s = now, RESUME_S
         return True
+
+    def is_taken_over(self, run: bytes, now: float) -> bool:
+        """Return, once for each run, whether a genuine packet shows that another server serves this session.
+
+        A gateway that stood still may have taken an old `resume` when it went on.
+        """
+        if self._resume_at is not None or now < self._resumed_at + CALM_S or run in self._runs:
+            return False
+        self._note_run(run)
+        return True
+
+    def _note_run(self, run: bytes) -> None:
+        self._runs[run] = None
+        if len(self._runs) > RUNS:
+            del self._runs[next(iter(self._runs))]
 
     def shows(self, packet: Packet) -> bool:
         """Return whether a GONE answers a cookie that this client has shown."""

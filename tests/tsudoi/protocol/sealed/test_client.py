@@ -13,6 +13,7 @@ from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.client import MAX_SAID, SealedClient
 from tsudoi.protocol.sealed.client_events import Away, Back, Delivered, Ended, Gap, Kept, Moving, Refused, Reset, Told
 from tsudoi.protocol.sealed.grant import Grant, parse_grant_untrusted
+from tsudoi.protocol.sealed.lines import Resume
 from tsudoi.protocol.sealed.packets import NO_RUN, Kind, parse_untrusted, serialize_header
 
 SEEDS = int(os.environ.get("SEALED_SEEDS", "4"))
@@ -225,6 +226,27 @@ def test_answers_without_a_position_are_told() -> None:
     world.broker.gateways[0]._send_body(world.broker.gateways[0].serving[alice.member.grant.session], answer)
     world.run(0.1)
     assert of(alice, Told) == [Told(answer)]
+
+
+def test_a_session_that_an_old_resume_has_taken_away_is_fetched_back_at_once() -> None:
+    world = World(1, Weather(loss=0.0, doubling=0.0, jitter_s=0.0, gateways=2))
+    world.run(1.0)
+    alice, bob = [*world.people.values()][:2]
+    world.broker.gateways[0].freeze()
+    world.say(alice, "hello")
+    world.run(3.0)
+    assert alice.client.server == 1
+    # The frozen gateway has a `resume` with a good cookie among what waits for it.
+    world.broker.gateways[0]._cookies[b"c" * 12] = alice.member.grant.session, alice.address
+    epoch, offset = alice.client.position
+    old = Resume(cookie=(b"c" * 12).hex(), epoch=epoch, offset=offset, next=1)
+    world.broker.gateways[0].thaw()
+    world.broker.gateways[0]._resume(alice.member.grant.session, 2, old, alice.address)
+    assert alice.member.grant.session not in world.broker.gateways[1].serving
+    world.run(1.0)
+    world.say(bob, "still there?")
+    world.run(1.0)
+    assert [msgspec.json.decode(event.line)["text"] for event in of(alice, Delivered)][-1] == "still there?"  # type: ignore[attr-defined]
 
 
 def test_a_replayed_retry_does_not_make_a_client_resume() -> None:
