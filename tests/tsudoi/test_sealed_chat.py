@@ -71,6 +71,9 @@ def test_on_uvloop() -> None:
         async with sealed_server() as server, two(server) as (alice, bob, _):
             assert await alice.say("hello") == 1
             assert await hear(bob) == Message("alice", "hello", 1)
+            server.loss = 0.1
+            lines = [alice.post(str(number)) for number in range(100)]
+            assert [await line.kept() for line in lines] == list(range(2, 102))
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         loop.run(story())

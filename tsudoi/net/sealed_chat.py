@@ -44,7 +44,9 @@ class SealedChat(ChatClient):
         self._tcp = TcpWays(addresses, server, self._received, self._lost)
         self._lines: dict[int, Line] = {}
         """By number, those that are neither kept nor refused."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0
+        """When it rings; uvloop's timers do not always know."""
         self._ended = asyncio.Event()
         self._flushed = asyncio.Event()
         self._is_silent = False
@@ -199,10 +201,11 @@ class SealedChat(ChatClient):
             if not self.closed:
                 self._take(event)
         at = None if self.closed else self._core.deadline
-        if self._timer is not None and (at is None or self._timer.when() != at):
+        if self._timer is not None and at != self._timer_at:
             self._timer.cancel()
             self._timer = None
         if at is not None and self._timer is None:
+            self._timer_at = at
             self._timer = self._loop.call_at(at, self._tick)
 
     def _take(self, event: sealed.ClientEvent) -> None:
