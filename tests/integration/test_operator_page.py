@@ -86,7 +86,7 @@ def test_an_operator_sees_a_room_and_keeps_order_in_it(tmp_path: Path) -> None:
             await expect(result).to_contain_text("is no longer in 部屋.")
             kicked = await heard(mallory, Kicked)
             assert isinstance(kicked, Kicked)
-            assert kicked.reason == "spam"
+            assert "spam" in kicked.text
             await expect(members).to_have_count(1)
 
             await page.click("section[aria-labelledby=bans] button")

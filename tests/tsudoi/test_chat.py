@@ -103,11 +103,11 @@ def test_passwords() -> None:
     async def story() -> None:
         async with (
             fake_server(TSUDOI) as fake,
-            await tsudoi.create("den", name="alice", password="moon", server=fake.address),
+            await tsudoi.create("den", name="alice", password="moon", server=fake.address, dialect="tsudoi"),
         ):
             with pytest.raises(tsudoi.WrongPassword, match="wrong password for den"):
-                await tsudoi.join("den", name="bob", password="sun", server=fake.address)
-            async with await tsudoi.join("den", name="bob", password="moon", server=fake.address):
+                await tsudoi.join("den", name="bob", password="sun", server=fake.address, dialect="tsudoi")
+            async with await tsudoi.join("den", name="bob", password="moon", server=fake.address, dialect="tsudoi"):
                 pass
         with pytest.raises(tsudoi.NotInDialect, match="tcrp has no passwords"):
             await tsudoi.create("den", name="alice", password="moon", dialect="tcrp")

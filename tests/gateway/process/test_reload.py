@@ -20,6 +20,7 @@ from gateway.config import Config, Listener, Settings, WebhookListener
 from gateway.listeners import tcp
 from gateway.process.reload import FOR_NEW_MEMBERS, prepare, prepare_parent
 from gateway.process.service import Service
+from gateway.process.session_files import open_sessions
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.reload import Report, flags
@@ -222,7 +223,8 @@ def test_a_certificate_is_read_again_also_from_another_file(tmp_path: Path) -> N
         return a_config(tls_listeners=(replace(ANY, tls=True),), tls_certificate=certificate, tls_key=key)
 
     async def scenario() -> None:
-        service = Service(shown("one"), [f"{IPC}{tmp_path}/b"])
+        one = shown("one")
+        service = Service(one, [f"{IPC}{tmp_path}/b"], sessions=open_sessions(one))
         report = prepare(service, lambda: shown("two"))()
         assert all_in(report) == report.changed == ["certificate"]
         report = prepare(service, lambda: a_config())()
