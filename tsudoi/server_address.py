@@ -22,7 +22,7 @@ class Server:
     tls: bool = False
     """`tcp` speaks TLS: the certificate must be for `host`, and from an authority that is trusted here."""
     tls_ca: Path | None = None
-    """File with the authorities to trust (PEM); None: the system's."""
+    """File with the authorities to trust (PEM), and no others; None: the system's."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -128,10 +128,17 @@ def test_who_is_not_trusted_is_told_why_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(tsudoi.ServerNotTrusted, match="'localhost'"):
             asyncio.run(tsudoi.rooms(server=elsewhere))
 
+        clear = replace(server, tls=False, tls_ca=None)
         with pytest.raises(tsudoi.ClientError):
-            asyncio.run(tsudoi.rooms(server=replace(server, tls=False, tls_ca=None)))
-        # An ordinary door takes both kinds of client.
-        asyncio.run(tsudoi.rooms(server=replace(server, tcp=gateway.door("tsudoi").tcp[1])))
+            asyncio.run(tsudoi.rooms(server=clear, dialect="tsudoi"))
+        # Version 2 speaks TLS at every door; without an authority it trusts a server at this machine.
+        asyncio.run(tsudoi.rooms(server=clear))
+        # An ordinary door takes both kinds of client, and an authority that is named is asked there, too.
+        door = replace(server, tcp=gateway.door("tsudoi").tcp[1])
+        asyncio.run(tsudoi.rooms(server=door))
+        for is_tls in (True, False):
+            with pytest.raises(tsudoi.ServerNotTrusted):
+                asyncio.run(tsudoi.rooms(server=replace(door, tls=is_tls, tls_ca=stranger)))
 
 
 def test_workers_share_a_tls_door(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Connections for version 2: TLS at the server's ordinary port, and whether its certificate is trusted.
 
 A certificate that this machine's authorities accept is trusted. Any other is trusted when it is the first that an
-address shows, and must stay the same from then on.
+address shows, and must stay the same from then on. Where the user names authorities, theirs alone are trusted.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ async def connected_sealed(server: Server, settings: Settings) -> AsyncIterator[
 
     Raises:
         ServerUnreachable: nothing answers.
-        ServerNotTrusted: the certificate is not the one that was seen before.
+        ServerNotTrusted: the certificate is not the one that was seen before, or not from an authority that is named.
         OtherVersion: the server speaks no TLS at this port, so it does not speak version 2.
     """
     if server.tls:
@@ -39,20 +39,23 @@ async def connected_sealed(server: Server, settings: Settings) -> AsyncIterator[
 
 
 async def _connect(server: Server, settings: Settings) -> Line:
-    if _is_loopback(server.host):
+    is_named = server.tls_ca is not None
+    if _is_loopback(server.host) and not is_named:
         return await _open(server, settings, verify=False)
     servers = KnownServers(settings.known_servers)
     known = servers.find(server.host, server.tcp)
-    if known is None or known == BY_AUTHORITY:
+    if known is None or known == BY_AUTHORITY or is_named:
         try:
             line = await _open(server, settings, verify=True)
         except ssl.SSLCertVerificationError as exc:
+            if is_named:
+                raise ServerNotTrusted(f"the certificate of {server} is not accepted: {exc.verify_message}") from exc
             if known is not None:
                 raise ServerNotTrusted(
                     _changed(server, servers, f"is not valid any more: {exc.verify_message}")
                 ) from exc
         else:
-            if known is None:
+            if known is None and not _is_loopback(server.host):
                 servers.remember(server.host, server.tcp, BY_AUTHORITY)
             return line
     line = await _open(server, settings, verify=False)
