@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import tsudoi
 from tests.support.services import ROOT, Broker, Gateway, at, hear, steady_endpoint
@@ -52,7 +53,9 @@ def test_a_broker_starts_from_a_copy_of_a_running_store(tmp_path: Path) -> None:
                         continue
                 await alice.say("and on")
                 await hear(bob, "and on")
-                carol = await tsudoi.join("den", name="carol", server=at(gateway), settings=SETTINGS, password="secret")
+                # In version 1, which is sent what was said before the join.
+                about: dict[str, Any] = {"server": at(gateway), "settings": SETTINGS, "password": "secret"}
+                carol = await tsudoi.join("den", name="carol", dialect="tsudoi", **about)
                 heard = await hear(carol, "and on")
                 kept = [text for text in heard if text.startswith("before")]
                 assert kept
