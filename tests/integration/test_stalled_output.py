@@ -1,8 +1,10 @@
 """Output that nothing reads stops no chat: a full log pipe, a pager behind the client, a terminal that stands still."""
 
 import fcntl
+import itertools
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
@@ -58,11 +60,16 @@ def test_a_log_that_nothing_reads_stops_no_chat(tmp_path: Path, client: Enter) -
             gateway.close()
 
 
+def create_den(server: str) -> list[str]:
+    arguments = ("create", "den", "--name", "alice", "--server", server, "--dialect", TSUDOI.name)
+    return [sys.executable, "-m", "client", *arguments]
+
+
 @contextmanager
-def chatting(**streams: Any) -> Iterator[tuple[Served, FakeServer, "subprocess.Popen[bytes]"]]:
+def chatting(*options: str, **streams: Any) -> Iterator[tuple[Served, FakeServer, "subprocess.Popen[bytes]"]]:
     with Served(TSUDOI) as served:
         server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
-        command = [sys.executable, "-m", "client", "create", "den", "--name", "alice", "--server", server]
+        command = [*create_den(server), *options]
         env = {**os.environ, "TERM": "xterm", "XDG_STATE_HOME": "/nowhere"}
         with subprocess.Popen(
             command, cwd=ROOT, stderr=subprocess.DEVNULL, env=env, start_new_session=True, **streams
@@ -112,22 +119,31 @@ def test_a_terminal_that_stands_still_stops_nothing() -> None:
     def read_until(words: bytes) -> None:
         nonlocal shown
         while words not in shown:
+            assert select.select([ours], [], [], PATIENCE_S)[0], shown
             data = os.read(ours, 65_536)
             shown += data
             if b"\x1b[6n" in data:
                 os.write(ours, b"\x1b[1;1R")
 
+    def is_full() -> bool:
+        """Tell one more message; return whether the terminal has taken nothing for half a second."""
+        down = downlink_encoder.encode_message(TSUDOI.down, "den", next(numbers), "bob", "x" * 1000)
+        served.tell(down)
+        return not select.select([], [theirs], [], 0.5)[1]
+
+    numbers = itertools.count(100)
     try:
-        with chatting(stdin=theirs, stdout=theirs) as (served, fake, alice):
-            os.close(theirs)
+        with chatting("--plain", stdin=theirs, stdout=theirs) as (served, fake, alice):
             read_until(b"alice\x1b[0m:")
             flood(served, fake)
+            wait_until(is_full)
             os.write(ours, b"still here\r")
             wait_until(lambda: fake.datagrams[-1].endswith(b"still here"))
             alice.send_signal(signal.SIGTERM)
             assert alice.wait(PATIENCE_S) == 143
             assert fake.datagrams[-1].endswith(b"/leave")
     finally:
+        os.close(theirs)
         os.close(ours)
 
 
@@ -136,7 +152,7 @@ def test_a_full_disk_ends_the_client_only_where_messages_go(stream: str) -> None
     with Served(TSUDOI) as served, open("/dev/full", "wb") as full:
         server = f"127.0.0.1:{served.fake.address.tcp}:{served.fake.address.udp}"
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
-        command = [sys.executable, "-m", "client", "create", "den", "--name", "alice", "--server", server]
+        command = create_den(server)
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, text=True, **streams) as alice:
             wait_until(lambda: bool(served.fake.rooms and served.fake.rooms["den"].addresses))
             served.tell(downlink_encoder.encode_message(TSUDOI.down, "den", 1, "bob", "hi"))
