@@ -103,7 +103,7 @@ def test_a_pager_behind_the_client_stops_nothing() -> None:
         flood(served, fake)
         alice.stdin.write(b"still here\n")
         alice.stdin.flush()
-        wait_until(lambda: fake.datagrams[-1].endswith(b"still here"))
+        wait_until(lambda: any(each.endswith(b"still here") for each in fake.datagrams))
         data = b""
         while b"\nbob: 99 " not in data:
             data += reader.read(65_536)
@@ -112,7 +112,10 @@ def test_a_pager_behind_the_client_stops_nothing() -> None:
         ]
 
 
-def test_a_terminal_that_stands_still_stops_nothing() -> None:
+@pytest.mark.parametrize(
+    ("options", "ready"), [(["--plain"], b"alice\x1b[0m:"), ([], b"is open")], ids=["plain", "whole screen"]
+)
+def test_a_terminal_that_stands_still_stops_nothing(options: list[str], ready: bytes) -> None:
     ours, theirs = pty.openpty()
     shown = b""
 
@@ -128,17 +131,17 @@ def test_a_terminal_that_stands_still_stops_nothing() -> None:
     def is_full() -> bool:
         """Tell one more message; return whether the terminal has taken nothing for half a second."""
         down = downlink_encoder.encode_message(TSUDOI.down, "den", next(numbers), "bob", "x" * 1000)
-        served.tell(down)
+        served.tell(down)  # a whole screen draws what comes at once only once
         return not select.select([], [theirs], [], 0.5)[1]
 
     numbers = itertools.count(100)
     try:
-        with chatting("--plain", stdin=theirs, stdout=theirs) as (served, fake, alice):
-            read_until(b"alice\x1b[0m:")
+        with chatting(*options, stdin=theirs, stdout=theirs) as (served, fake, alice):
+            read_until(ready)
             flood(served, fake)
             wait_until(is_full)
             os.write(ours, b"still here\r")
-            wait_until(lambda: fake.datagrams[-1].endswith(b"still here"))
+            wait_until(lambda: any(each.endswith(b"still here") for each in fake.datagrams))
             alice.send_signal(signal.SIGTERM)
             assert alice.wait(PATIENCE_S) == 143
             assert fake.datagrams[-1].endswith(b"/leave")
