@@ -152,11 +152,12 @@ def test_programs_know_the_flags_and_commands_shown(name: str) -> None:
 
 
 def test_the_tree_is_what_there_is() -> None:
-    (tree,) = (content for language, content in blocks("CONTRIBUTING.md") if language == "tree")
+    (tree,) = (content for language, content in blocks("ARCHITECTURE.md") if language == "tree")
     listed, folder = set(), ""
-    for indent, path in re.findall(r"^( *)([a-z]+/)", tree, re.MULTILINE):
-        folder = folder if indent else path
-        listed.add(f"{folder}{path}" if indent else path)
+    for indent, paths in re.findall(r"^( *)(\S+(?: \S+)*)", tree, re.MULTILINE):
+        for path in re.findall(r"(?<!\S)(?:[a-z]+/)+(?!\S)", paths):
+            folder = folder if indent else path
+            listed.add(f"{folder}{path}" if indent else path)
     assert {path for path in listed if not (ROOT / path).is_dir()} == set()
     assert {f"{path.parent.name}/" for path in ROOT.glob("*/__init__.py")} <= listed
 

@@ -1,4 +1,4 @@
-"""Ask the broker questions: again when no answer comes, until `--request-timeout`."""
+"""Ask the broker questions: again when no answer comes, until `Settings.request_timeout_s`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
