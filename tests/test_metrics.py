@@ -17,8 +17,9 @@ from broker.net import metrics as broker_metrics
 from broker.net.server import Server
 from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
-from gateway.config import Config, Listener
+from gateway.config import Config
 from gateway.counters import Counters as GatewayCounters
+from gateway.listeners.options import Listener
 from gateway.process import metrics as gateway_metrics
 from gateway.process.service import Service
 from tests.test_documents import ROOT, code, tables

@@ -2,8 +2,8 @@
 
 from tsudoi.protocol.backbone import Entry, Replay
 
-from ..config import Settings
 from ..counters import Counters
+from ..settings import Settings
 from . import audience
 from .members import CatchUpState, Member
 

@@ -9,7 +9,6 @@ from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Adopt, Cluster, Granted, Item, Release, Reply
 from tsudoi.protocol.errors import MalformedMessage
 
-from ..config import Settings
 from ..counters import Counters
 from ..join.rate_keys import RateKeys
 from ..link.routes import Routes, unpack_untrusted
@@ -23,6 +22,7 @@ from ..sealed.saying import Saying
 from ..sealed.sender import Sender
 from ..sealed.silence import Silence
 from ..sealed.wants import Wants
+from ..settings import Settings
 from .address_moves import AddressMoves
 from .broker_away import BrokerAway
 from .catch_up import CatchUp

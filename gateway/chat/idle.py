@@ -8,7 +8,7 @@ time-out holds for all members that are served here, from the next look on.
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ..config import Settings
+from ..settings import Settings
 from .members import Member
 from .standstills import Standstills
 

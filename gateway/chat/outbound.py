@@ -9,10 +9,10 @@ from typing import Protocol
 
 from tsudoi.protocol.backbone import Delivered, Item, Question
 
-from ..config import Settings
 from ..counters import Counters
 from ..link.requests import OnAnswer
 from ..link.routes import OnAnswers
+from ..settings import Settings
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
 

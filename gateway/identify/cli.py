@@ -13,7 +13,7 @@ from tsudoi.ops.net.descriptors import require_descriptors
 from tsudoi.ops.options import MarkdownOption, Parsed
 from tsudoi.protocol.errors import SettingError
 
-from ..config import Listener, parse_listener
+from ..listeners.options import Listener, parse_listener
 from .run import choose_language, run
 
 TCP, UDP = "127.0.0.1:9101", "127.0.0.1:9102"

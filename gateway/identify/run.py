@@ -13,7 +13,8 @@ from tsudoi.ops.host_port import with_both_families
 from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client.words import Language
 
-from ..config import Config, Listener
+from ..config import Config
+from ..listeners.options import Listener
 from ..process.single import LocalBroker
 from . import words
 from .render import Renderer

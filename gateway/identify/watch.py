@@ -12,13 +12,13 @@ from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.token_bucket import Bucket
 
 from ..chat.members import Member, Recipients
-from ..config import Listener
 from ..explain.datagram_hints import Known, find_member
 from ..explain.opening import Opening, keep
 from ..join import conversation as join
 from ..join.account import Account
 from ..listeners import sockaddr
 from ..listeners.connection import Connection
+from ..listeners.options import Listener
 from ..listeners.tcp import TCPServer
 from ..process.service import Service
 from . import words

@@ -5,12 +5,11 @@ the rate of password attempts. The broker's directory decides the rest: it knows
 `now` is monotonic seconds, `wall_now` seconds since 1970.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field
+from typing import Any
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused, place_of
-from tsudoi.protocol.client.dialects import OF_STREAMS, TSUDOI_2
-from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
 from tsudoi.protocol.names import RoomName, hash_token
@@ -18,10 +17,12 @@ from tsudoi.protocol.sealed.lines import member_number
 
 from ..chat.dispatch import ChatCore
 from ..chat.members import Member
-from ..config import Listener, Settings
 from ..counters import TOKEN_REFUSED, Counters
 from ..listeners import sockaddr
+from ..listeners.options import Listener
 from ..sealed.suite_choice import choose_suite
+from ..settings import Settings
+from .chosen_options import choose_options
 from .conversation import AskToEnter, Declined, Entered
 from .password_attempts import PasswordAttempts, was_wrong
 from .quotas import Quotas, Verdict
@@ -128,14 +129,10 @@ class Entry:
             user, password, rights = identity.user, identity.password, int(identity.rights)
         is_guess = bool(password) and not creates
         known_only = is_guess and not rules.passwords.begin(self._ip, request.room, user, now)
-        listener = self._listener
-        if request.language:
-            listener = replace(listener, language=cast(Literal["en", "ja"], request.language))
-        options = rules.settings.options(listener, request.dialect)
-        if not rules.rate_keys.of(self._ip):
-            options |= MemberOptions.SHARED_ADDRESS
-        if rules.settings.history and not creates and request.dialect not in OF_STREAMS:
-            options |= MemberOptions.HISTORY
+        is_shared = not rules.rate_keys.of(self._ip)
+        options = choose_options(
+            rules.settings, self._listener, request.dialect, request.language, creates=creates, is_shared=is_shared
+        )
         self._session = None
         if suite:
             keys, room = rules.core.sealed_sender.keys, request.room

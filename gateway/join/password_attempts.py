@@ -11,8 +11,8 @@ from tsudoi.ops.token_bucket import Buckets
 from tsudoi.protocol.backbone import Answer, Refused
 from tsudoi.protocol.codes import Status
 
-from ..config import Settings
 from ..counters import Counters
+from ..settings import Settings
 from .rate_keys import ADDRESSES, RateKeys
 
 PENDING = 32

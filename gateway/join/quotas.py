@@ -6,8 +6,8 @@ from enum import Enum, auto
 
 from tsudoi.ops.token_bucket import Buckets
 
-from ..config import Settings
 from ..counters import Counters
+from ..settings import Settings
 from .rate_keys import ADDRESSES, RateKeys
 
 BURST_S = 10.0

@@ -8,7 +8,7 @@ import ipaddress
 from tsudoi.ops.bounded import drop_oldest
 from tsudoi.ops.rate_key import rate_key
 
-from ..config import Network, Settings
+from ..settings import Network, Settings
 
 ADDRESSES = 10_000
 """Addresses that each limit remembers; beyond that the one not seen for longest is forgotten."""

@@ -19,7 +19,6 @@ from tsudoi.protocol.codes import Status
 from tsudoi.protocol.sealed.packets import MARK
 from tsudoi.protocol.sealed.tcp_framing import SIZE_SIZE, begins_with_packet
 
-from ..config import Listener
 from ..explain.opening import Opening
 from ..join import conversation as join
 from ..join.account import Account, Outcome
@@ -29,6 +28,7 @@ from ..join.quotas import Verdict
 from ..join.room_list import Listing
 from . import sockaddr
 from .deadlines import Deadlines
+from .options import Listener
 from .packet_connection import PacketConnection
 from .tls_layer import RECORD, TlsLayer
 

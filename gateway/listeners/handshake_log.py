@@ -9,9 +9,9 @@ from tsudoi.ops.rate_key import rate_key
 from tsudoi.ops.token_bucket import Bucket, Buckets
 from tsudoi.protocol.client.dialects import WEB
 
-from ..config import Listener
 from ..join.account import Account, Outcome, log_values, shown_room
 from ..join.rate_keys import ADDRESSES
+from .options import Listener
 
 ADDRESS_S, ADDRESS_BURST = 1.0, 30.0
 """Lines about one address (of IPv6: 64 bits): rate per second, and burst. Loopback addresses too."""

@@ -10,10 +10,10 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Any, Generic, TypeVar, cast
 
-from ..config import WebhookListener, WebListener
 from ..counters import Counters
 from . import sockaddr
 from .deadlines import Deadlines
+from .options import WebhookListener, WebListener
 from .stream_server import StreamServer, bind_tcp
 from .tls import Certificate
 

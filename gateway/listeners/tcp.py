@@ -10,7 +10,6 @@ from tsudoi.ops import logs
 from tsudoi.ops.net.descriptors import raise_descriptors
 
 from ..chat.dispatch import ChatCore
-from ..config import Listener, Settings
 from ..counters import Counters
 from ..join.account import Account
 from ..join.enter import EntryRules
@@ -19,9 +18,11 @@ from ..join.room_list import RoomList
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import TokenVerifier
 from ..link.routes import Routes
+from ..settings import Settings
 from .connection import Connection
 from .deadlines import Deadlines
 from .handshake_log import HandshakeLog
+from .options import Listener
 from .packet_connection import PacketConnections
 from .stream_server import StreamServer, bind_tcp
 from .tls import Certificate

@@ -15,9 +15,9 @@ from tsudoi.ops import logs
 from tsudoi.ops.small_file import read_small, require_small
 from tsudoi.protocol.errors import SettingError
 
-from ..config import TlsFiles
 from ..counters import Counters
 from .connection import Connection
+from .options import TlsFiles
 
 if TYPE_CHECKING:
     from .http_connection import HttpConnection

@@ -11,9 +11,9 @@ from tsudoi.protocol.errors import SettingError
 
 from ..chat.members import Recipients
 from ..chat.outbound import Fill
-from ..config import Listener
 from . import bpf, sendmmsg
 from .bound import Bound
+from .options import Listener
 from .portable_io import BATCH
 from .prepared_recipients import OWN
 

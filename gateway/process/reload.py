@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from tsudoi.ops import logs
 from tsudoi.ops.reload import Apply, Report, differing, flags, take_over
 
-from ..config import Config, Listener, Settings
+from ..config import Config
 from ..join.signed_tokens import load_keys
+from ..listeners.options import Listener
 from ..listeners.tls import load
+from ..settings import Settings
 
 if TYPE_CHECKING:
     from ..join.token_keys import TokenKeys

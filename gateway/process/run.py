@@ -17,7 +17,8 @@ from tsudoi.ops.net.http import HttpServer
 from tsudoi.ops.reload import reload
 from tsudoi.protocol.errors import SettingError
 
-from ..config import Config, WebListener
+from ..config import Config
+from ..listeners.options import WebListener
 from . import metrics
 from .broker_process import BrokerProcess
 from .reload import prepare, prepare_parent

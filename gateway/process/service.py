@@ -22,7 +22,7 @@ from ..chat.dropped_log import Drop, DroppedLog
 from ..chat.members import Member, Recipients
 from ..chat.outbound import Fill
 from ..chat.replay_limiter import PACE_S
-from ..config import Config, Listener, WebhookListener, WebListener
+from ..config import Config
 from ..counters import Counters
 from ..explain.datagram_hints import Known
 from ..join.session_tokens import SessionTokens
@@ -32,6 +32,7 @@ from ..link.canary import CANARY_S, HEALTHY_S
 from ..link.reachability import unhealthy_reason
 from ..link.routes import Routes
 from ..listeners import sendmmsg, sockaddr
+from ..listeners.options import Listener, WebhookListener, WebListener
 from ..listeners.packet_connection import PacketConnections
 from ..listeners.tcp import TCPServer
 from ..listeners.udp import UDPServer

@@ -14,7 +14,8 @@ from tsudoi.ops import logs
 from tsudoi.ops.new_file import new_file
 from tsudoi.protocol.errors import SettingError
 
-from ..config import Config, TlsFiles
+from ..config import Config
+from ..listeners.options import TlsFiles
 from ..listeners.tls import Certificate
 from ..sealed.keys import SECRET_SIZE, SessionKeys
 

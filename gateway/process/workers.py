@@ -18,10 +18,12 @@ from tsudoi.ops import logs
 from tsudoi.ops.program import program_command
 from tsudoi.protocol.errors import SettingError
 
-from ..config import Config, Inherited, Listener, WebhookListener, WebListener
+from ..config import Config
+from ..listeners.options import Listener, WebhookListener, WebListener
 from ..listeners.reuseport_routing import route_by_token
 from ..listeners.stream_server import bind_tcp
 from ..listeners.udp import bind_udp
+from .inherited import Inherited
 from .supervisor import Supervisor
 
 logger = logs.get("gateway")

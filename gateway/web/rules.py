@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from tsudoi.protocol.client.dialects import WEB
 
 from ..chat.dispatch import ChatCore
-from ..config import Listener
 from ..join.enter import EntryRules
 from ..link.routes import Routes
+from ..listeners.options import Listener
 
 MAX_ROOMS = 64
 """Rooms of one connection."""

@@ -24,12 +24,12 @@ from tsudoi.protocol.errors import InvalidName, MalformedMessage, WrongPassword
 from tsudoi.protocol.names import MAX_NAME_SIZE, TOKEN_SIZE, RoomName, UserName
 from tsudoi.protocol.untrusted import PARSE_ERRORS
 
-from ..config import Settings
 from ..counters import Counters
 from ..join.password_attempts import PasswordAttempts, was_wrong
 from ..join.quotas import rate_and_burst
 from ..join.rate_keys import ADDRESSES, RateKeys
 from ..join.signed_tokens import TokenNotFor, TokenVerifier
+from ..settings import Settings
 from .answers import Answer, Refusal, said
 
 MAX_BODY = 32_768

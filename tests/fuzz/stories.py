@@ -9,7 +9,6 @@ from broker.admin.service import AdminService
 from broker.core import Core as BrokerCore
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.receive import Receiver
-from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.explain.explain import explain_request
 from gateway.join.account import log_values
@@ -32,6 +31,7 @@ from gateway.join.password_attempts import PasswordAttempts
 from gateway.join.room_list import Listing
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
+from gateway.settings import Settings
 from gateway.web import conversation as web_listener
 from gateway.web.session import Session
 from gateway.webhook import conversation as webhooks

@@ -12,69 +12,12 @@ from hypothesis import strategies as st
 
 from gateway import cli
 from gateway.broker_key import choose_key
-from gateway.config import Inherited, Listener, WebListener, parse_inherited, parse_listener, parse_name
-from tsudoi.ops.host_port import HostPort, with_both_families
+from gateway.config import parse_name
+from gateway.listeners.options import parse_listener
 from tsudoi.ops.keyfiles import Owner, Role, SecretKey, serialize_secret
 from tsudoi.protocol.backbone import parse_to_connect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.errors import SettingError
-
-
-@pytest.mark.parametrize(
-    ("listener", "url"),
-    [
-        (WebListener("127.0.0.1", 9080), "http://127.0.0.1:9080"),
-        (WebListener("0.0.0.0", 80), "http://127.0.0.1:80"),
-        (WebListener("::", 9080, tls=True), "https://[::1]:9080"),
-    ],
-)
-def test_a_person_is_told_where_a_browser_finds_the_page(listener: WebListener, url: str) -> None:
-    assert listener.url == url
-
-
-@pytest.mark.parametrize(
-    ("text", "listener"),
-    [
-        ("0.0.0.0:9001", Listener("0.0.0.0", 9001)),
-        ("127.0.0.1:0", Listener("127.0.0.1", 0)),
-        ("localhost:65535", Listener("127.0.0.1", 65535)),
-        ("[::]:9001", Listener("::", 9001)),
-        ("::1:9001", Listener("::1", 9001)),
-        ("0.0.0.0:9001=auto", Listener("0.0.0.0", 9001)),
-        ("[::1]:9001=tcrp-200", Listener("::1", 9001, "tcrp-200")),
-    ],
-)
-def test_doors_are_host_and_port(text: str, listener: Listener) -> None:
-    assert parse_listener(text) == listener
-
-
-@pytest.mark.parametrize("name", DIALECTS)
-def test_a_tcp_door_may_have_any_dialect(name: str) -> None:
-    assert parse_listener(f"127.0.0.1:1={name}").dialect == name
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "9001", ":9001", "host", "host:9001", "127.0.0.1:", "127.0.0.1:-1", "127.0.0.1:65536"),
-        *("127.0.0.1:²", "127.0.0.1:٣", "127.0.0.1:" + "9" * 5_000, "127.0.0.1:9001=nonsense", "127.0.0.1:9001="),
-        *("1.2.3.4.5:9001", "[::g]:9001", "127.0.0.1: 9001"),
-    ],
-)
-def test_anything_else_is_a_setting_error(text: str) -> None:
-    with pytest.raises(SettingError):
-        parse_listener(text)
-
-
-def test_only_tcp_doors_have_a_dialect() -> None:
-    with pytest.raises(SettingError, match="only a TCP listener has a dialect"):
-        parse_listener("127.0.0.1:9002=tcrp", takes_options=False)
-
-
-@given(ip=st.ip_addresses(), port=st.integers(0, 65535))
-def test_a_door_is_written_as_it_is_read(ip: object, port: int) -> None:
-    door = Listener(str(ip), port)
-    assert parse_listener(str(door), takes_options=False) == door
 
 
 @pytest.mark.parametrize("text", ["tcp://127.0.0.1:9003", "tcp://broker:1", "tcp://[::1]:65534", "ipc:///run/b"])
@@ -275,45 +218,3 @@ def test_a_key_that_can_not_be_used_is_told(key_file: Path) -> None:
     key_file.chmod(0o644)
     with pytest.raises(SettingError, match="is open to others"):
         choose_key(["tcp://broker:9003"], key_file, "", insecure=False)
-
-
-descriptors = st.lists(st.integers(0, 10**6)).map(tuple)
-
-
-@given(descriptors, descriptors, st.integers(1, 64), st.integers(1, 64), descriptors)
-def test_descriptors_are_handed_down_as_text(
-    tcp: tuple[int, ...], udp: tuple[int, ...], steered: int, number: int, webhook: tuple[int, ...]
-) -> None:
-    inherited = Inherited(tcp, udp, steered, number, webhook, udp[::-1])
-    assert parse_inherited(str(inherited)) == inherited
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1", "1/2", "1/2/", "1/2/3", "1/2/3/4", "1/2/3/4/5", "1/2/3/4/5/6/7", "a/b/1/1//", "1,/x/1/1//"]
-)
-def test_what_are_no_descriptors_is_a_setting_error(text: str) -> None:
-    with pytest.raises(SettingError, match="no list of descriptors"):
-        parse_inherited(text)
-
-
-@pytest.mark.parametrize(
-    ("hosts", "takes_both"),
-    [
-        (("[::]:9001",), [True]),
-        (("[0::0]:9001",), [True]),
-        (("[::]:9001", "0.0.0.0:9001"), [False, False]),
-        (("192.0.2.1:9001", "[::]:9001"), [False, False]),
-        (("0.0.0.0:9001", "[::]:9002"), [False, True]),
-        (("[::1]:9001", "0.0.0.0:9001"), [False, False]),
-    ],
-)
-def test_all_addresses_are_those_of_both_families_unless_another_has_ipv4(
-    hosts: tuple[str, ...], takes_both: list[bool]
-) -> None:
-    listeners = [parse_listener(host) for host in hosts]
-    assert [each.takes_both for each in with_both_families(listeners)] == takes_both
-    # The port may also be another kind's.
-    assert not any(
-        each.takes_both
-        for each in with_both_families(listeners, [HostPort("0.0.0.0", each.port) for each in listeners])
-    )

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 import tsudoi
-from gateway.config import Config, Listener, Settings
+from gateway.config import Config
+from gateway.listeners.options import Listener
 from gateway.process.service import Service
+from gateway.settings import Settings
 from tests.chaos.relay import NEWS, BackboneRelay
 from tests.support.services import Broker, Gateway
 

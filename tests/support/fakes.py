@@ -23,7 +23,6 @@ from gateway.chat.dispatch import ChatCore
 from gateway.chat.dropped_log import Drop
 from gateway.chat.members import Member, Recipients
 from gateway.chat.outbound import Fill
-from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
 from gateway.link.requests import OnAnswer
@@ -32,6 +31,7 @@ from gateway.listeners import sockaddr
 from gateway.listeners.bound import Bound
 from gateway.sealed.keys import SessionKeys
 from gateway.sealed.sender import REPEAT_S
+from gateway.settings import Settings
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import (
     Answer,

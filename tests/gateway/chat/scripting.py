@@ -1,7 +1,7 @@
 """What tests of one gateway without a broker have in common: datagrams, and answers of the log."""
 
-from gateway.config import Settings
 from gateway.listeners import sockaddr
+from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, address_of, room_name, token_of
 from tsudoi.protocol.backbone import Entry, Release, Replay, Replayed
 

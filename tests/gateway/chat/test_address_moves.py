@@ -7,9 +7,9 @@ import pytest
 from gateway.chat.address_moves import MOVES
 from gateway.chat.dropped_log import Drop
 from gateway.chat.rate_limits import MOVED_TOO_OFTEN, WARN_S
-from gateway.config import Settings
 from gateway.listeners import sockaddr
 from gateway.listeners.flood_filter import PATIENCE
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, LOOPBACK, answer_replay, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, said, token_of
 from tsudoi.protocol.backbone import Replay, Resume

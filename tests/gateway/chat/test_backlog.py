@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, answer_all, answer_replay, texts
 from tests.support.fakes import ScriptedGateway, a_grant, entry, said, token_of
 from tsudoi.protocol.backbone import Granted, Release, Replay, Replayed, Reply

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.core import CLOSED_S
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, answer_replay, replayed
 from tests.support.fakes import (
     FakeClient,

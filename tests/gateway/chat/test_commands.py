@@ -12,7 +12,7 @@ from gateway.chat.command_answers import PAGE
 from gateway.chat.commands import HISTORY, PORTION, PORTIONS
 from gateway.chat.rate_limits import COMMANDS, QUESTION
 from gateway.chat.receive import HELD_LINES
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.gateway.chat.test_with_broker import WEATHERS
 from tests.support.fakes import FakeClient, Node, ScriptedGateway, Weather, World, address_of, entry, said
 from tsudoi.protocol import backbone

@@ -8,7 +8,7 @@ from msgspec import structs
 
 from gateway.chat.crowded_addresses import LOOK_S, QUIET_S, UNHEARD_S, search
 from gateway.chat.members import Member
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, room_name, said, token_of
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 

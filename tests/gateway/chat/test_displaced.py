@@ -1,7 +1,7 @@
 """gateway/chat/address_moves.py: two members at one address, of which one may be what an ended client left behind."""
 
-from gateway.config import Settings
 from gateway.listeners import sockaddr
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, answer_replay
 from tests.support.fakes import WALL_MS, ScriptedGateway, a_grant, address_of, said, token_of
 from tsudoi.protocol.backbone import Entry, Granted, Item

@@ -1,6 +1,6 @@
 """gateway/chat/enter.py, in a whole gateway without I/O."""
 
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, said, token_of
 from tsudoi.protocol.backbone import Adopt, Adoption, Resume

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from gateway.chat.rate_limits import MUTE_S
-from gateway.config import Settings
 from gateway.listeners.flood_filter import PATIENCE
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, ELSEWHERE, raw
 from tests.support.fakes import ScriptedGateway
 

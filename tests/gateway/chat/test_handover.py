@@ -3,10 +3,10 @@
 import pytest
 
 from gateway.chat.members import DISPLACED
-from gateway.config import Settings
 from gateway.link.routes import PATIENCE_S
 from gateway.listeners import sockaddr
 from gateway.listeners.sockaddr import unpack
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, answer_all, release, replayed, texts
 from tests.support.fakes import ScriptedGateway, a_grant, said, token_of
 from tsudoi.protocol.backbone import (

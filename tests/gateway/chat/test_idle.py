@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.chat.idle import REMOVED_SLACK, IdleWheel
 from gateway.chat.members import Member, Members, Room
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.support.fakes import a_grant, token_of
 from tsudoi.protocol.client.dialects import TCRP
 

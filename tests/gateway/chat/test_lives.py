@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gateway.config import Settings
 from gateway.listeners import sockaddr
+from gateway.settings import Settings
 from tests.support.fakes import FakeClient, FakeGateway, Node, Weather, World
 from tsudoi.protocol.backbone import Request, Resume, encode, new_instance
 from tsudoi.protocol.names import hash_token

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from gateway.chat.rate_limits import CROWD, MUTE_S
-from gateway.config import Settings
 from gateway.listeners import sockaddr
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, BOB, LOOPBACK
 from tests.support.fakes import ScriptedGateway, address_of
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.chat.dropped_log import Drop
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, entry, room_name, token_of
 from tests.support.strategies import datagrams

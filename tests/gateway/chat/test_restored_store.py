@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from broker.store.interface import Batch
 from broker.store.memory import MemoryStore
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.support.fakes import FakeClient, Node, Weather, World
 from tsudoi.protocol.codes import LeaveReason
 

@@ -4,9 +4,9 @@ import pytest
 
 from gateway.chat.dropped_log import Drop
 from gateway.chat.unknown_tokens import HELD_BYTES, HELD_DATAGRAMS, HELD_TOKENS, REFUSED_S
-from gateway.config import Settings
 from gateway.link.routes import PATIENCE_S
 from gateway.listeners import sockaddr
+from gateway.settings import Settings
 from tests.gateway.chat.scripting import ALICE, ELSEWHERE, LOOPBACK, raw, send
 from tests.support.fakes import ScriptedGateway, a_grant, address_of, room_name, token_of
 from tsudoi.protocol import backbone

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.config import Limits
-from gateway.config import Settings
+from gateway.settings import Settings
 from tests.support.fakes import FakeClient, Node, Weather, World
 from tsudoi.protocol.codes import EntryKind
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import jwt
 import pytest
 
-from gateway.config import Listener, Settings
 from gateway.join.conversation import AskToEnter, Declined, Entered
 from gateway.join.enter import Entry, EntryRules
 from gateway.join.key_forms import parse_shared_secret
@@ -16,6 +15,8 @@ from gateway.join.session_tokens import SessionTokens
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
 from gateway.listeners import sockaddr
+from gateway.listeners.options import Listener
+from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, a_grant
 from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Refused
 from tsudoi.protocol.client.dialects import TSUDOI

@@ -5,10 +5,10 @@ from ipaddress import ip_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.join.quotas import Quotas, Verdict
 from gateway.join.rate_keys import ADDRESSES
+from gateway.settings import Settings
 
 ONE, OTHER = "192.0.2.1", "192.0.2.2"
 SERVE, BUSY, CLOSE = Verdict.SERVE, Verdict.ANSWER_BUSY, Verdict.CLOSE

@@ -4,8 +4,8 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.config import Settings
 from gateway.join.rate_keys import ADDRESSES, RateKeys, limited_key
+from gateway.settings import Settings
 
 
 @pytest.mark.parametrize(

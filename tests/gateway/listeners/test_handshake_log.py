@@ -1,9 +1,9 @@
 """gateway/listeners/handshake_log.py"""
 
-from gateway.config import Listener
 from gateway.explain.opening import Opening
 from gateway.join.account import Account, Outcome
 from gateway.listeners.handshake_log import ADDRESS_BURST, ADDRESS_S, ALL_BURST, SILENT_AGAIN_S, HandshakeLog
+from gateway.listeners.options import Listener
 from tests.gateway.explain.mistakes_made import handshake, request
 from tsudoi.protocol.client.dialects import TCRP
 

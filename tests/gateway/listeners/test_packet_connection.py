@@ -10,13 +10,14 @@ from typing import cast
 import pytest
 import uvloop
 
-from gateway.config import Listener, Settings
 from gateway.counters import Counters
 from gateway.listeners import packet_connection, sockaddr
+from gateway.listeners.options import Listener
 from gateway.listeners.packet_connection import SLICE, UNSENT, PacketConnection, PacketConnections
 from gateway.listeners.tcp import TCPServer
 from gateway.sealed.carried import Carried
 from gateway.sealed.link import SealedLink
+from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway
 from tsudoi.protocol.sealed.packets import HEADER_SIZE, MAX_PACKET
 from tsudoi.protocol.sealed.tcp_framing import framed

@@ -8,8 +8,8 @@ from itertools import count
 
 import pytest
 
-from gateway.config import Listener
 from gateway.join.session_tokens import SessionTokens, worker_of
+from gateway.listeners.options import Listener
 from gateway.listeners.reuseport_routing import program, route_by_token
 from gateway.listeners.udp import bind_udp
 from gateway.sealed.keys import SessionKeys

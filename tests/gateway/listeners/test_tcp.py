@@ -14,11 +14,12 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
-from gateway.config import Listener, Settings
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
+from gateway.listeners.options import Listener
 from gateway.listeners.tcp import SPARE_DESCRIPTORS, TCPServer, connections_allowed
+from gateway.settings import Settings
 from tests.support.fakes import ScriptedGateway, a_grant, room_name
 from tsudoi.protocol.backbone import Create, Item, Join, ListRooms, Rooms
 from tsudoi.protocol.backbone import Refused as Declined

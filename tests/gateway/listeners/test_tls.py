@@ -13,10 +13,11 @@ import trustme
 import uvloop
 from structlog.testing import capture_logs
 
-from gateway.config import Listener, Settings, TlsFiles
 from gateway.listeners import tls
+from gateway.listeners.options import Listener, TlsFiles
 from gateway.listeners.tcp import TCPServer
 from gateway.listeners.tls import Certificate, load
+from gateway.settings import Settings
 from tests.gateway.listeners.test_tcp import Client, Directory, until
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import DIALECTS, TCRP_NO_TOKEN, TSUDOI

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from gateway.chat.members import Member, Room
-from gateway.config import Listener
 from gateway.listeners import bpf, sendmmsg, sockaddr, udp
 from gateway.listeners.bpf import attach_filter
+from gateway.listeners.options import Listener
 from gateway.listeners.portable_io import PortableIo
 from gateway.listeners.udp import UDPServer
 from tests.support.fakes import a_grant, token_of

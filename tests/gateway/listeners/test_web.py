@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from gateway.config import WebListener
 from gateway.listeners import http_connection
+from gateway.listeners.options import WebListener
 from gateway.listeners.web import WebServer
 from tests.gateway.web.surfing import rules_of
 from tests.support.fakes import World

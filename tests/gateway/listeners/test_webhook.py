@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from gateway.config import Settings, WebhookListener
 from gateway.counters import Counters
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PasswordAttempts
@@ -18,7 +17,9 @@ from gateway.join.token_keys import TokenKeys
 from gateway.link.requests import OnAnswer
 from gateway.link.routes import Routes
 from gateway.listeners import http_connection, webhook
+from gateway.listeners.options import WebhookListener
 from gateway.listeners.webhook import WebhookServer
+from gateway.settings import Settings
 from gateway.webhook.rules import Rules
 from tests.gateway.webhook.conftest import SECRET, WALL, a_token
 from tsudoi.protocol.backbone import Posted

@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from gateway.config import Config, Listener, Settings, WebhookListener
+from gateway.config import Config
 from gateway.listeners import tcp
+from gateway.listeners.options import Listener, WebhookListener
 from gateway.process.reload import FOR_NEW_MEMBERS, prepare, prepare_parent
 from gateway.process.service import Service
 from gateway.process.session_files import open_sessions
+from gateway.settings import Settings
 from tsudoi.ops import logs
 from tsudoi.ops.host_port import HostPort
 from tsudoi.ops.reload import Report, flags

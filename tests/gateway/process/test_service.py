@@ -15,7 +15,8 @@ from broker.core import Core
 from broker.net.server import Server as BrokerServer
 from broker.shards.cores import Cores
 from broker.store.memory import MemoryStore
-from gateway.config import Config, Listener
+from gateway.config import Config
+from gateway.listeners.options import Listener
 from gateway.process.service import DRAIN_S, Service
 from tsudoi.protocol import backbone
 from tsudoi.protocol.backbone import Entry

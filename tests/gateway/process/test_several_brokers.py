@@ -7,8 +7,9 @@ from pathlib import Path
 
 import tsudoi
 from broker.store.sharing import LEASE_S
-from gateway.config import Config, Listener
+from gateway.config import Config
 from gateway.link.reachability import unhealthy_reason
+from gateway.listeners.options import Listener
 from gateway.process.service import Service
 from tests.broker.test_membership import Broker, NewBroker, brokers
 from tests.support.shared_memory_store import SharedMemory

@@ -15,7 +15,8 @@ import pytest
 import tsudoi
 from broker.store.interface import Batch
 from broker.store.sqlite import SqliteStore
-from gateway.config import Config, Listener
+from gateway.config import Config
+from gateway.listeners.options import Listener
 from gateway.process.service import Service as GatewayService
 from gateway.process.single import LocalBroker
 from tests.support.services import Gateway, at, hear

@@ -3,12 +3,12 @@
 import jwt
 import pytest
 
-from gateway.config import Settings
 from gateway.counters import Counters
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PasswordAttempts
 from gateway.join.signed_tokens import WEBHOOK_AUDIENCE, TokenVerifier
 from gateway.join.token_keys import TokenKeys
+from gateway.settings import Settings
 from gateway.webhook.rules import Rules
 
 SECRET = b"a secret of at least thirty-two bytes"

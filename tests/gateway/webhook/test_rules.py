@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import Settings
 from gateway.counters import WEBHOOK_STATUSES
+from gateway.settings import Settings
 from gateway.webhook.answers import Answer, Refusal
 from gateway.webhook.rules import MAX_KEY, MAX_TEXT, Head, Permit, Rules
 from tests.gateway.webhook.conftest import WALL, a_token, new_rules

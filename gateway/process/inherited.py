@@ -1,0 +1,33 @@
+"""Write the descriptors that a worker inherits from its parent process as one option's text, and read it."""
+
+from dataclasses import dataclass
+
+from tsudoi.protocol.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """Descriptors of the sockets that a worker gets from its parent process, one per listener."""
+
+    tcp: tuple[int, ...]
+    udp: tuple[int, ...]
+    steered: int
+    """The number of workers among which the kernel divides datagrams by their tokens; 1: it does not."""
+    number: int
+    """Which worker it is, from 1 on; its log lines have it."""
+    webhook: tuple[int, ...] = ()
+    web: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        parts = (self.tcp, self.udp, (self.steered,), (self.number,), self.webhook, self.web)
+        return "/".join(",".join(map(str, numbers)) for numbers in parts)
+
+
+def parse_inherited(text: str) -> Inherited:
+    """Parse a text that `str` has made; raise SettingError for any other."""
+    try:
+        parts = (tuple(int(n) for n in part.split(",") if n) for part in text.split("/"))
+        tcp, udp, (steered,), (number,), webhook, web = parts
+    except ValueError:
+        raise SettingError(f"{text!r} is no list of descriptors") from None
+    return Inherited(tcp, udp, steered, number, webhook, web)
