@@ -22,7 +22,25 @@ _LEFT = {
 _HOST_LEFT = re.compile(re.escape(TSUDOI.closed[0]).replace(re.escape("{user}"), "(?P<name>.+)"))
 _SAY_NO_MORE = ("", TSUDOI.timed_out, "exit!")
 """Closing words that tell nothing beyond the end."""
-_OUT = tuple(re.compile(re.escape(text).replace(re.escape("{room}"), ".+")) for text in Phrase.YOU_ARE_OUT.words)
+_ENDS = (
+    Phrase.YOU_KICKED_WHY,
+    Phrase.YOU_KICKED,
+    Phrase.YOU_BANNED,
+    Phrase.YOU_REMOVED_WHY,
+    Phrase.YOU_REMOVED,
+    Phrase.YOU_ARE_OUT,
+    Phrase.YOU_WERE_SILENT,
+    Phrase.ROOM_CLOSED,
+    Phrase.HOST_HAS_LEFT,
+    Phrase.HOST_HAS_CLOSED,
+    Phrase.OPERATOR_HAS_CLOSED,
+)
+"""What the server says to the clients that it speaks to in phrases."""
+_PHRASES = tuple(
+    (which, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(text))))
+    for which in _ENDS
+    for text in which.words
+)
 
 
 def notice(event: tsudoi.Event, language: Language) -> str:
@@ -127,8 +145,9 @@ def ending(event: tsudoi.RoomClosed | tsudoi.TimedOut | tsudoi.Kicked, room: str
             return phrase(which, language == "ja", by=by, room=room, text=reason)
         case tsudoi.RoomClosed() if found := _HOST_LEFT.fullmatch(text):
             return words.CLOSED_BY_HOST.text(language, name=found["name"])
-        case tsudoi.TimedOut() if any(each.fullmatch(text) for each in _OUT):
-            return phrase(Phrase.YOU_ARE_OUT, language == "ja", room=room)
+    for which, form in _PHRASES:
+        if found := form.fullmatch(text):
+            return phrase(which, language == "ja", **found.groupdict())
     own: Words = {tsudoi.RoomClosed: words.CLOSED, tsudoi.TimedOut: words.TIMED_OUT}.get(type(event), words.REMOVED)
     said = own.text(language)
     return said if text in _SAY_NO_MORE else f"{said} ({text})"

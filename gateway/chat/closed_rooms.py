@@ -9,6 +9,7 @@ from tsudoi.protocol.client.downlink_encoder import encode_closing
 from tsudoi.protocol.codes import EntryKind, LeaveReason
 from tsudoi.protocol.web.codes import Ending
 
+from . import render
 from .leave import Leaving
 from .members import DISPLACED, Member, Room
 from .outbound import Component
@@ -49,8 +50,7 @@ class ClosedRooms(Component):
         """
         room = member.room
         if member.stream is not None:
-            text = closing_text(member.dialect, member.dialect.closed[0], room.name, entry.sender if entry else "?")
-            member.stream.end(member, Ending.CLOSED, text)
+            member.stream.end(member, Ending.CLOSED, render.why_closed(entry, member.options))
             self._note_told(member)
         elif member.address is not None and member.source != DISPLACED:
             for template in member.dialect.closed:

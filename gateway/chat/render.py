@@ -32,7 +32,12 @@ _YOU: dict[int, tuple[Phrase, Phrase]] = {
     LeaveReason.BANNED: (Phrase.YOU_BANNED, Phrase.YOU_BANNED),
     LeaveReason.OPERATOR: (Phrase.YOU_REMOVED, Phrase.YOU_REMOVED_WHY),
 }
-
+_CLOSED = {
+    int(LeaveReason.HOST_LEFT): Phrase.HOST_HAS_LEFT,
+    int(LeaveReason.HOST_IDLE): Phrase.HOST_HAS_LEFT,
+    int(LeaveReason.HOST_CLOSED): Phrase.HOST_HAS_CLOSED,
+    int(LeaveReason.OPERATOR): Phrase.OPERATOR_HAS_CLOSED,
+}
 
 _PRESENCE = {int(EntryKind.JOINED): "join", int(EntryKind.LEFT): "leave"}
 
@@ -149,10 +154,18 @@ def farewell(entry: Entry, room: str, dialect: Dialect, options: int) -> list[by
 def why_removed(entry: Entry, room: str, options: int) -> str:
     """Return the words that tell a member why it was removed; empty if it left by itself."""
     japanese = bool(options & MemberOptions.JAPANESE)
+    if entry.code == LeaveReason.IDLE:
+        return phrase(Phrase.YOU_WERE_SILENT, japanese, room=room)
     if entry.code not in _YOU:
         return ""
     which = _YOU[_cause(entry)][bool(entry.text)]
     return phrase(which, japanese, by=entry.peer_name, room=room, text=entry.text)
+
+
+def why_closed(entry: Entry | None, options: int) -> str:
+    """Return the words that tell a member without a dialect's closing words why its room is closed."""
+    which = _CLOSED.get(entry.code, Phrase.ROOM_CLOSED) if entry else Phrase.ROOM_CLOSED
+    return phrase(which, bool(options & MemberOptions.JAPANESE), name=entry.sender if entry else "")
 
 
 def lost_membership(room: str, dialect: Dialect, options: int) -> list[bytes]:

@@ -9,7 +9,6 @@ from typing import Literal
 
 from tsudoi.protocol.backbone import Answer, Create, Granted, Refused, Resume
 from tsudoi.protocol.client.dialects import WEB
-from tsudoi.protocol.client.handshake import refusal_words
 from tsudoi.protocol.codes import Operation, Status
 from tsudoi.protocol.names import hash_token
 from tsudoi.protocol.web.codes import Error
@@ -19,6 +18,7 @@ from ..chat.members import Member
 from ..join.account import Outcome
 from ..join.conversation import AskToEnter, Declined
 from ..join.enter import Entry
+from .refusals import why_declined
 from .rules import WebRules
 
 _CODES = {
@@ -130,4 +130,5 @@ class Entering:
     def _decline(self, declined: Declined) -> None:
         reason = declined.counted_as or declined.status.name.lower()
         self._rules.entry.counters.refusals[reason] += 1
-        self._on_error(_CODES[declined.status], refusal_words(declined.status, declined.detail))
+        why = why_declined(declined, gave_password=bool(self._data.password))
+        self._on_error(_CODES[declined.status], why)

@@ -23,6 +23,7 @@ from ..join.account import Outcome
 from . import questions
 from .entering import Entering, Identity
 from .recovery import Recovered, recover
+from .refusals import in_language
 from .rules import FRAMES, FRAMES_S, MAX_ROOMS, PING_S, QUESTIONS, QUESTIONS_S, WebRules
 from .sessions import is_session, token_of
 
@@ -340,7 +341,8 @@ class Session:
 
     def _error(self, number: int, code: Error, why: str) -> None:
         if not self._is_over:
-            self._port.send(replies.error(number, code, why))
+            language = self._who.language if self._who is not None else ""
+            self._port.send(replies.error(number, code, in_language(why, language)))
 
     def _log_refusal(self, why: str, room: str) -> None:
         if not self._is_over:

@@ -92,7 +92,7 @@ export class Client {
   }
 
   #linked() {
-    this.#do('linked');
+    this.#do('linked', { isOnline: navigator.onLine });
     for (const { name, phase } of this.store.state.rooms.values()) {
       if (phase === 'entering' || phase === 'away') this.#subscribe(name);
     }

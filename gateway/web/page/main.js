@@ -110,7 +110,7 @@ function draw() {
     enter.show(state);
     return;
   }
-  header.show({ ...state, isOffline: !navigator.onLine }, room, notifies(), sounds());
+  header.show({ ...state, isOffline: state.needsNetwork && !navigator.onLine }, room, notifies(), sounds());
   timeline.show(room);
   composer.show(room);
   roster.show(room);

@@ -5,6 +5,7 @@ import * as rooms from './room.js';
 export const START = {
   link: 'off', // connecting, on, away, refused
   why: '',
+  needsNetwork: true, // false: the server was reached while the browser said that there is no network (both on one machine)
   name: '',
   rooms: new Map(),
   active: '',
@@ -18,7 +19,7 @@ export function reduce(state, action) {
     case 'named':
       return { ...state, name: action.name, link: 'connecting', why: '' };
     case 'linked':
-      return { ...state, link: 'on', why: '' };
+      return { ...state, link: 'on', why: '', needsNetwork: action.isOnline };
     case 'unlinked':
       if (state.link === 'connecting') return { ...state, why: 'no answer' };
       return { ...each(state, rooms.away), link: 'away' };

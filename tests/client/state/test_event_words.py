@@ -76,6 +76,23 @@ def test_what_this_version_does_not_know_is_shown_as_the_server_wrote_it() -> No
         (tsudoi.Kicked("?", by="al", banned=True), "en", "al has banned you from den."),
         (tsudoi.Kicked("?", reason="spam"), "en", "The operator has removed you from den: spam"),
         (tsudoi.Kicked("bye"), "en", "You were removed from the room. (bye)"),
+        *(
+            (
+                event(which.words[of].format(name="al", by="al", room="den", text="why")),
+                ("en", "ja")[said],
+                which.words[said].format(name="al", by="al", room="den", text="why"),
+            )
+            for event, which in (
+                (tsudoi.Kicked, Phrase.YOU_KICKED_WHY),
+                (tsudoi.Kicked, Phrase.YOU_BANNED),
+                (tsudoi.TimedOut, Phrase.YOU_WERE_SILENT),
+                (tsudoi.RoomClosed, Phrase.ROOM_CLOSED),
+                (tsudoi.RoomClosed, Phrase.HOST_HAS_LEFT),
+                (tsudoi.RoomClosed, Phrase.OPERATOR_HAS_CLOSED),
+            )
+            for of in (0, 1)
+            for said in (0, 1)
+        ),
     ],
 )
 def test_the_end_is_in_the_readers_language(

@@ -134,6 +134,11 @@ class Surfer:
     def notices(self) -> list[str]:
         return [pub["data"]["notice"] for pub in self.pubs() if "notice" in pub["data"]]
 
+    def reasons(self) -> list[str]:
+        """Return why rooms ended, in words."""
+        pushes = [each["push"] for each in self.got if "push" in each]
+        return [each["unsubscribe"]["reason"] for each in pushes if "unsubscribe" in each]
+
     def ended(self) -> list[tuple[str, int]]:
         """Return the rooms that ended, with the codes."""
         pushes = [each["push"] for each in self.got if "push" in each]

@@ -104,8 +104,14 @@ def test_without_create_there_is_no_such_room(world: World, node: Node) -> None:
 def test_a_rooms_password_is_asked_for(world: World, node: Node) -> None:
     Surfer(world, node).ask(subscribe={"channel": "den", "data": {"create": True, "password": "sesame"}})
     bob = Surfer(world, node, "bob")
-    for data in ({}, {"password": "wrong"}):
-        assert bob.ask(subscribe={"channel": "den", "data": data})["code"] == Error.PERMISSION_DENIED
+    japanese = Surfer(world, node, "ハナコ", language="ja")
+    for data, english, words in (
+        ({}, "this room has a password", "このルームにはパスワードがあります"),
+        ({"password": "wrong"}, "Wrong password", "パスワードが違います"),
+    ):
+        about = {"code": Error.PERMISSION_DENIED, "message": english}
+        assert bob.ask(subscribe={"channel": "den", "data": data}) == about
+        assert japanese.ask(subscribe={"channel": "den", "data": data}) == {**about, "message": words}
     assert "epoch" in bob.ask(subscribe={"channel": "den", "data": {"password": "sesame"}})
 
 
@@ -293,6 +299,36 @@ def test_who_is_removed_is_told_why(world: World, node: Node, order: str, ending
     world.run(0.5)
     assert bob.ended() == [("den", ending)]
     assert bob.say("hello?")["code"] == Error.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    ("order", "english", "japanese"),
+    [
+        (
+            "/leave",
+            "The host alice has left: the room is closed.",
+            "ホストの alice さんが退室し、ルームが閉じられました。",
+        ),
+        ("/close", "The host alice has closed the room.", "ホストの alice さんがルームを閉じました。"),
+        ("/kick bob", "alice has removed you from den.", None),
+        ("/ban bob", "you are banned from this room", "このルームへの入室を禁止されています"),
+    ],
+)
+def test_an_end_and_a_ban_are_told_in_the_language_of_the_reader(
+    world: World, node: Node, order: str, english: str, japanese: str | None
+) -> None:
+    alice, bob, hanako = Surfer(world, node), Surfer(world, node, "bob"), Surfer(world, node, "ハナコ", language="ja")
+    for each in (alice, bob, hanako):
+        each.enter()
+    alice.say(order)
+    world.run(0.5)
+    if order.startswith("/ban"):
+        again = Surfer(world, node, "bob", language="ja")
+        assert bob.ask(subscribe={"channel": "den"})["message"] == english
+        assert again.ask(subscribe={"channel": "den"})["message"] == japanese
+    else:
+        assert bob.reasons() == [english]
+        assert hanako.reasons() == ([japanese] if japanese else [])
 
 
 def test_a_closed_room_is_told_to_a_client_that_comes_back(world: World, node: Node) -> None:

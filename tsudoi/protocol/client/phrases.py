@@ -182,6 +182,20 @@ class Phrase(IntEnum):
         "The server reaches this room again. What was said meanwhile follows.",
         "サーバーがこのルームに再びつながりました。その間の発言が続けて届きます。",
     )
+    # The end of a membership of version 2 or by WebSocket; dialects have closing words.
+    ROOM_CLOSED = 101, "The room is closed.", "ルームが閉じられました。"
+    HOST_HAS_LEFT = (
+        102,
+        "The host {name} has left: the room is closed.",
+        "ホストの {name} さんが退室し、ルームが閉じられました。",
+    )
+    HOST_HAS_CLOSED = 103, "The host {name} has closed the room.", "ホストの {name} さんがルームを閉じました。"
+    OPERATOR_HAS_CLOSED = 104, "The operator has closed the room.", "管理者がルームを閉じました。"
+    YOU_WERE_SILENT = (
+        105,
+        "You are not in {room} any more: the server heard nothing of you for too long.",
+        "しばらく通信がなかったため、{room} から外れました。",
+    )
 
 
 IDLE: tuple[tuple[int, str, str], ...] = (

@@ -149,6 +149,8 @@ test('rooms are opened, shown and closed; a room may have any name', () => {
   state = act(state, 'shown', { room: '__proto__' });
   assert.equal(state.rooms.get('__proto__').unread, 0);
   assert.equal(act(state, 'unlinked', {}).rooms.get('den').phase, 'away');
+  assert.ok(act(state, 'linked', { isOnline: true }).needsNetwork);
+  assert.ok(!act(state, 'linked', { isOnline: false }).needsNetwork); // the server is on this machine
   assert.equal(act(state, 'closed', { room: '__proto__' }).active, 'den');
   assert.equal(act(state, 'received', { room: 'gone', publication: said(1, 'bob', 'hi') }), state);
 });
