@@ -84,7 +84,8 @@ class SealedChaosClient:
         assert isinstance(chat, SealedChat)
         self._chat = chat
         self._watch(chat)
-        self._index = [await chat.add_gateway(tsudoi.Server(*tcp_door.tcp, udp=door[1])) for door in udp_doors]
+        tcp = tcp_door.tcp[1]
+        self._index = [await chat.add_gateway(tsudoi.Server(host, tcp, udp=udp)) for host, udp in udp_doors]
         self._at, self.is_in = self.gateway, True
         self._start(self._hear(chat))
         return True

@@ -54,10 +54,12 @@ class GatewayProcess(Supervised, Gateway):
         name = plan.names[machine]
         options = (*GATEWAY_OPTIONS, *(("--name", name) if name else ()), "--unlimited", NETWORK, "--insecure")
         options += ("--auth-secret", str(secret), "--webhook", f"{address_of(machine)}:{WEBHOOK_PORT}")
+        options += ("--session-secret", str(secret.with_name("session-secret")))
         options += tuple(part for broker in brokers for part in ("--broker", broker))
         host = address_of(machine)
         super().__init__(*options, host=host, name=f"gateway {machine}")
-        dialects = sorted({client.dialect for client in plan.clients})
+        # Version 2 has no listener of its own.
+        dialects = sorted({client.dialect.removesuffix("-2") for client in plan.clients})
         self.tcp = {dialect: (host, FIRST_TCP_PORT + number) for number, dialect in enumerate(dialects)}
         self.udp = (host, UDP_PORT)
         self._inside = network.inside(machine)
@@ -137,7 +139,7 @@ class Machines:
 
     def door(self, gateway: int, dialect: str) -> Door:
         """Return where clients of a dialect go."""
-        return Door(self.gateways[gateway].tcp[dialect], self.gateways[gateway].udp)
+        return Door(self.gateways[gateway].tcp[dialect.removesuffix("-2")], self.gateways[gateway].udp)
 
     # --- whole machines ---
 

@@ -40,6 +40,8 @@ class Outcome:
     plan: str = ""
     failures: list[str] = field(default_factory=list)
     members: int = 0
+    sealed: int = 0
+    """Members of version 2 among them."""
     accepted: int = 0
     surely: int = 0
     """Sent messages that had to be accepted."""
@@ -84,6 +86,7 @@ async def _run(seed: int, lasts: float, brokers: int, directory: Path, template:
     verdict.violations += [Violation("lost", what) for what in unkept(history, posted)]
     outcome.failures += map(str, verdict.violations)
     outcome.members, outcome.accepted, outcome.received = verdict.members, verdict.accepted, verdict.received
+    outcome.sealed = len(history.sealed.keys() & history.members.keys())
     outcome.posted, outcome.surely, outcome.looks = len(posted), verdict.surely_accepted, machines.terms.looks
     outcome.repeats, outcome.faults = verdict.repeats, dict(machines.counts)
     outcome.takeovers, outcome.failovers = machines.terms.takeovers, database.failovers

@@ -1,9 +1,9 @@
 """What will happen in a run of several machines, all of it drawn from the seed before the run begins."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tests.chaos.plan import Action, Plan, draw_actions, draw_clients
+from tests.chaos.plan import SEALED, Action, Plan, draw_actions, draw_clients
 
 PROFILES = ("brokers", "primary", "machines", "primary", "cuts", "freezes", "primary", "everything")
 """What a run is mostly about; each seed takes the next. `primary`: the machine with the primary is lost, and a standby
@@ -28,6 +28,7 @@ _LOSSES = (
 
 
 POSTERS = 2
+SEALED_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,16 @@ def draw(seed: int, lasts: float, brokers: int) -> ClusterPlan:
     draw_clients(plan, dice, wide)
     draw_actions(plan, dice)
     _draw_faults(plan, dice)
+    _let_some_be_sealed(plan, random.Random(f"tsudoi cluster {seed} sealed"))
     for number in range(POSTERS):
         plan.actions.append(Fault(dice.uniform(0.1, 1.0), "post", number, dice.randrange(plan.rooms), lasts))
     plan.actions.sort(key=lambda action: action.at)
     return plan
+
+
+def _let_some_be_sealed(plan: ClusterPlan, dice: random.Random) -> None:
+    """Let one client in four be of version 2. With dice of its own, so that all else is as it was without."""
+    plan.clients = [replace(each, dialect=SEALED) if dice.random() < SEALED_SHARE else each for each in plan.clients]
 
 
 def _draw_faults(plan: ClusterPlan, dice: random.Random) -> None:

@@ -1,4 +1,5 @@
 from tests.chaos.cluster.plan import PROFILES, Fault, draw
+from tests.chaos.plan import SEALED
 
 
 def test_a_seed_draws_one_plan() -> None:
@@ -20,3 +21,9 @@ def test_faults_hit_what_is_there() -> None:
             limit = {"broker": plan.brokers, "database": plan.databases}.get(fault.kind.rpartition(" ")[2], 3)
             assert 0 <= fault.target < limit
             assert fault.other != fault.target or fault.kind.endswith("primary")
+
+
+def test_one_client_in_four_is_of_version_2() -> None:
+    clients = [client for seed in range(20) for client in draw(seed, 5.0, 2).clients]
+    sealed = sum(client.dialect == SEALED for client in clients)
+    assert 0.15 < sealed / len(clients) < 0.35
