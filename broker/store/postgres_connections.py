@@ -28,11 +28,19 @@ _SETTINGS: Final = {
     "application_name": "tsudoi broker",
     "search_path": SCHEMA,
     "synchronous_commit": "on",
+    "client_min_messages": "warning",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
     "jit": "off",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
 }
+"""They count more than the server's file and those of the role and the database (ALTER ROLE … SET). With
+`client_min_messages = error` there, a commit that was not replicated would look like one that was."""
 _WARNING = "WARNING"
 """PostgreSQL commits with a notice of this severity when an operator cancels a commit that waits for its standby. The
 notice's text, "canceling wait for synchronous replication", is in the server's language (`lc_messages`)."""

@@ -413,6 +413,39 @@ def test_a_wait_for_the_standby_that_is_cancelled_is_no_commit(
         assert snapshot.ends == {1: (1, 2)}  # and now it is on both machines
 
 
+def test_settings_of_the_role_hide_no_warning_and_end_no_connection(server: postgres.Instance) -> None:
+    hostile = {
+        "client_min_messages": "error",
+        "synchronous_commit": "off",
+        "default_transaction_isolation": "serializable",
+        "statement_timeout": "'1s'",
+        "lock_timeout": "'1s'",
+        "idle_in_transaction_session_timeout": "'1s'",
+        "idle_session_timeout": "'1s'",
+    }
+    for name, value in hostile.items():
+        server.sql(f"ALTER ROLE {postgres.USER} SET {name} = {value}")
+    try:
+        with sharing(server.empty()) as broker:
+            link = broker.store._link  # type: ignore[attr-defined]
+            query = "SELECT name, setting, source FROM pg_settings WHERE name = ANY ($1)"
+            rows = link.read(link.current(), query, [*hostile])
+            assert {name: source for name, _, source in rows} == dict.fromkeys(hostile, "client")
+            assert {name: setting for name, setting, _ in rows if name.endswith("timeout")} == {
+                name: "0" for name in hostile if name.endswith("timeout")
+            }
+            broker.serve(0)
+            server.sql(
+                "CREATE FUNCTION tsudoi.warn() RETURNS trigger LANGUAGE plpgsql AS"
+                " $$BEGIN RAISE WARNING 'not replicated'; RETURN NULL; END$$"
+            )
+            server.sql("CREATE TRIGGER warn AFTER INSERT ON tsudoi.turns EXECUTE FUNCTION tsudoi.warn()")
+            with pytest.raises(StoreError, match="may have committed without its standby: not replicated"):
+                broker.store.commit(turn(1))
+    finally:
+        server.sql(f"ALTER ROLE {postgres.USER} RESET ALL")
+
+
 def test_a_wait_that_ends_because_no_standby_is_wanted_any_more_is_no_commit(
     machines: tuple[postgres.Instance, postgres.Instance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
