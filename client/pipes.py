@@ -9,6 +9,7 @@ from typing import TextIO
 
 from tsudoi import (
     ChatClient,
+    Earlier,
     Event,
     InvalidText,
     Kicked,
@@ -19,7 +20,7 @@ from tsudoi import (
     ServerAway,
     TimedOut,
 )
-from tsudoi.event_lines import is_speech, notice_line, one_line, speech_line
+from tsudoi.event_lines import earlier_line, is_speech, notice_line, one_line, speech_line
 from tsudoi.ops import standard_streams
 from tsudoi.ops.threaded_output import ThreadedOutput
 from tsudoi.protocol.client.words import Language
@@ -106,7 +107,10 @@ async def _receive(room: ChatClient, printer: _Printer, language: Language) -> N
         if room.dropped > dropped:
             printer.print_notice(words.LOST_OUTPUT.text(language, count=room.dropped - dropped))
             dropped = room.dropped
-        if is_speech(event):
+        if isinstance(event, Earlier):
+            for row in event.rows:
+                await printer.print_message(earlier_line(row))
+        elif is_speech(event):
             await printer.print_message(speech_line(event))
         else:
             printer.print_notice(_notice(event, room, language))

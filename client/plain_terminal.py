@@ -3,6 +3,7 @@
 import asyncio
 import os
 import zlib
+from datetime import datetime
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.formatted_text import ANSI
@@ -121,6 +122,11 @@ def _show(event: tsudoi.Event, room: tsudoi.ChatClient, language: Language) -> N
             _print(f"{_name(event.sender)} {_styled('→', _QUIET)} {_name(event.to)}: {event.text}")
         case tsudoi.Message():
             _print(f"{_name(event.sender)}: {event.text}" if event.sender else event.text)
+        case tsudoi.Earlier():
+            for row in event.rows:
+                time = datetime.fromtimestamp(row.at_ms / 1000).strftime("%H:%M")
+                said = action_line(_name(row.sender), row.text) if row.acted else f"{_name(row.sender)}: {row.text}"
+                _print(f"{_styled(time, _QUIET)} {said}")
         case tsudoi.Announced():
             _print(notice(event, language), _LOUD)
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():

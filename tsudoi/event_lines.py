@@ -4,7 +4,7 @@ from typing import TypeGuard
 
 from tsudoi.protocol.client.notices import action_line
 
-from .events import Emote, Event, Kicked, Message, Private, RoomClosed, TimedOut
+from .events import Emote, Event, Kicked, Message, Past, Private, RoomClosed, TimedOut
 
 
 def one_line(text: str) -> str:
@@ -27,6 +27,12 @@ def speech_line(speech: Message | Emote | Private) -> str:
             return f"{speech.sender} → {speech.to}: {text}"
         case Message():
             return f"{speech.sender}: {text}" if speech.sender else text
+
+
+def earlier_line(row: Past) -> str:
+    """Return the line for a message from before the join: that of a message."""
+    kind = Emote if row.acted else Message
+    return speech_line(kind(row.sender, row.text, row.offset))
 
 
 def notice_line(event: Event) -> str:

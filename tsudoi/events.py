@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from tsudoi.protocol.client.notices import action_line
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -295,6 +297,24 @@ class ServerBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """The room's last messages from before the join, where the server gives newcomers some (`--history`).
+
+    It is the first event, if there are any. No Message or Emote follows for these.
+    """
+
+    rows: tuple[Past, ...]
+    """Oldest first."""
+
+    @property
+    def text(self) -> str:
+        """The event in words, a line for each message."""
+        return "\n".join(
+            action_line(row.sender, row.text) if row.acted else f"{row.sender}: {row.text}" for row in self.rows
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """The room's log has no more what was at these positions: this member was away for too long."""
 
@@ -348,7 +368,9 @@ RoomEvent: TypeAlias = (
 Connection: TypeAlias = ServerAway | ServerBack | Gap | Reset | Rerouted
 """Events about the way to the server, and what was lost on it."""
 
-Event: TypeAlias = Message | Emote | Private | RoomEvent | RoomClosed | TimedOut | Kicked | Notice | Connection
+Event: TypeAlias = (
+    Message | Emote | Private | RoomEvent | RoomClosed | TimedOut | Kicked | Notice | Earlier | Connection
+)
 
 LAST: tuple[type[Event], ...] = (RoomClosed, TimedOut, Kicked)
 """The membership ends with one of these; no event follows."""

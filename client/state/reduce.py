@@ -199,6 +199,8 @@ def _take(state: State, room: Room, heard: Heard) -> tuple[Room, list[Command]]:
             return _speech(state, room, event, at)
         case tsudoi.Listed():
             return _listed(room, event, at, language)
+        case tsudoi.Earlier():
+            return _add_past(room, event.rows, at), []
         case tsudoi.RoomClosed() | tsudoi.TimedOut() | tsudoi.Kicked():
             room = _end(room, ending(event, room.name, language), at, language)
             if state.shown != room.name:  # it is marked, as a line that mentions the user
@@ -274,21 +276,7 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
         if not page and not shows and room.listing.rows >= len(event.rows):
             room = replace(room, silent=room.silent - {"who"} if _is_last(event, room) else room.silent)
     elif event.what == "history":
-        zone = at.tzinfo
-        past = [
-            Speech(
-                row.sender,
-                row.text,
-                datetime.fromtimestamp(row.at_ms / 1000, zone),
-                row.offset,
-                Manner.ACTED if row.acted else Manner.SAID,
-                mark=Mark.KEPT if row.sender == room.me else Mark.NONE,
-                is_mention=row.sender != room.me and mentions(row.text, room.me),
-            )
-            for row in event.rows
-            if isinstance(row, tsudoi.Past)
-        ]
-        room = replace(room, items=timeline.add_past(room.items, past))
+        room = _add_past(room, event.rows, at)
         has_all = room.depth == WHOLE_HISTORY or (not shows and event.count < room.depth)
         is_cut = room.is_cut or event.count >= WHOLE_HISTORY
         return replace(room, silent=room.silent - {"history"}, has_all=room.has_all or has_all, is_cut=is_cut), []
@@ -297,6 +285,23 @@ def _listed(room: Room, event: tsudoi.Listed, at: datetime, language: Language) 
     for text in notice(event, language).split("\n"):
         room = _append(room, Note(text, at, tone=Tone.TABLE))
     return room, commands
+
+
+def _add_past(room: Room, rows: tuple[tsudoi.events.Row, ...], at: datetime) -> Room:
+    past = [
+        Speech(
+            row.sender,
+            row.text,
+            datetime.fromtimestamp(row.at_ms / 1000, at.tzinfo),
+            row.offset,
+            Manner.ACTED if row.acted else Manner.SAID,
+            mark=Mark.KEPT if row.sender == room.me else Mark.NONE,
+            is_mention=row.sender != room.me and mentions(row.text, room.me),
+        )
+        for row in rows
+        if isinstance(row, tsudoi.Past)
+    ]
+    return replace(room, items=timeline.add_past(room.items, past))
 
 
 def _is_last(event: tsudoi.Listed, room: Room) -> bool:

@@ -88,11 +88,16 @@ def history_datagrams(member: Member, messages: list[Entry]) -> list[bytes]:
 
 
 def _message_row(entry: Entry, japanese: bool) -> Row:
-    fields: dict[str, Any] = {"n": entry.offset, "from": entry.sender, "said": entry.text, "at": entry.at_ms}
     time, text = f"{utc(entry.at_ms):%H:%M}", " ".join(entry.text.split("\n"))
     if entry.kind == EntryKind.ACTED:
-        return fields | {"acted": True}, f"{time} {action_line(entry.sender, text)}"
-    return fields, phrase(Phrase.HISTORY_LINE, japanese, time=time, name=entry.sender, text=text)
+        return message_fields(entry), f"{time} {action_line(entry.sender, text)}"
+    return message_fields(entry), phrase(Phrase.HISTORY_LINE, japanese, time=time, name=entry.sender, text=text)
+
+
+def message_fields(entry: Entry) -> dict[str, Any]:
+    """Return a message of the log as the values of a notice `history`."""
+    fields: dict[str, Any] = {"n": entry.offset, "from": entry.sender, "said": entry.text, "at": entry.at_ms}
+    return fields | {"acted": True} if entry.kind == EntryKind.ACTED else fields
 
 
 def utc(at_ms: int) -> datetime:

@@ -8,7 +8,9 @@ the rate of password attempts. The broker's directory decides the rest: it knows
 from dataclasses import dataclass, field
 from typing import Any
 
-from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused, place_of
+import msgspec
+
+from tsudoi.protocol.backbone import Answer, Create, Granted, Join, Refused, Replay, place_of
 from tsudoi.protocol.client.dialects import TSUDOI_2
 from tsudoi.protocol.codes import LeaveReason, Operation, Status
 from tsudoi.protocol.errors import PeerError
@@ -16,12 +18,13 @@ from tsudoi.protocol.names import RoomName, hash_token
 from tsudoi.protocol.sealed.lines import member_number
 
 from ..chat.dispatch import ChatCore
-from ..chat.members import Member
+from ..chat.members import CatchUpState, Member
 from ..counters import TOKEN_REFUSED, Counters
 from ..listeners import sockaddr
 from ..listeners.options import Listener
 from ..sealed.suite_choice import choose_suite
 from ..settings import Settings
+from . import earlier_lines
 from .chosen_options import choose_options
 from .conversation import AskToEnter, Declined, Entered
 from .password_attempts import PasswordAttempts, was_wrong
@@ -65,6 +68,8 @@ class Entry:
         """Nobody between reads what the client is told."""
         self._session: bytes | None = None
         """Of version 2."""
+        self._before: CatchUpState | None = None
+        """Of a member of version 2 that is to be told of the time before its join: where that ends."""
         self._rules = rules
         self._listener = listener
         self._ip = ip
@@ -133,7 +138,7 @@ class Entry:
         options = choose_options(
             rules.settings, self._listener, request.dialect, request.language, creates=creates, is_shared=is_shared
         )
-        self._session = None
+        self._session = self._before = None
         if suite:
             keys, room = rules.core.sealed_sender.keys, request.room
             self._session = keys.new(suite, place_of(RoomName(room)), rules.tokens.steering(room))
@@ -172,7 +177,23 @@ class Entry:
         # Entries that the room gets from now on reach the member even if this gateway's subscription to the room
         # begins later: the missing ones show as a gap, which is repaired from the log.
         self._member = self._undelivered = rules.core.join(answer, self._token.encode(), now)
+        if self._session is not None and rules.settings.history and not is_create:
+            self._before = CatchUpState(answer.offset, rules.settings.history)
         return Entered(answer.room_name, answer.user, self._token, self._begin_session(answer))
+
+    @property
+    def question_before(self) -> Replay | None:
+        """Return what to ask the broker before the member of version 2 is answered; None: nothing."""
+        if self._before is None or self._member is None:
+            return None
+        return earlier_lines.question(self._member, self._before)
+
+    def with_earlier_lines(self, entered: Entered, answer: Answer | None) -> Entered:
+        """Return the answer to the client with what the broker has answered to `question_before`."""
+        assert self._before is not None
+        assert entered.session is not None
+        found = earlier_lines.rows(answer, self._before)
+        return msgspec.structs.replace(entered, session=entered.session | {"history": found}) if found else entered
 
     @property
     def _may_be_plain(self) -> bool:

@@ -10,6 +10,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING, cast
 
@@ -22,7 +23,7 @@ from tsudoi.protocol.sealed.tcp_framing import SIZE_SIZE, begins_with_packet
 from ..explain.opening import Opening
 from ..join import conversation as join
 from ..join.account import Account, Outcome
-from ..join.conversation import Command, Declined, Event, JoinConversation, Listed, Quiet, Received
+from ..join.conversation import Command, Declined, Entered, Event, JoinConversation, Listed, Quiet, Received
 from ..join.enter import Entry
 from ..join.quotas import Verdict
 from ..join.room_list import Listing
@@ -365,8 +366,16 @@ class Connection(asyncio.Protocol):
     def _on_answer(self, answer: Answer | None, now: float) -> None:
         event = self._entry.answered(answer, now)
         self._server.settle_soon()
-        if self.state is State.ANSWERING:
+        if self.state is not State.ANSWERING:
+            self._entry.abandon(now)
+        elif isinstance(event, Entered) and (question := self._entry.question_before) is not None:
+            self._server.routes.ask_about(event.room, question, now, partial(self._on_earlier_lines, event))
+        else:
             self._take_answer(event)
+
+    def _on_earlier_lines(self, entered: Entered, answer: Answer | None, now: float) -> None:
+        if self.state is State.ANSWERING:
+            self._take_answer(self._entry.with_earlier_lines(entered, answer))
         else:
             self._entry.abandon(now)
 

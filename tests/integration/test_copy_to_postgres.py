@@ -68,7 +68,12 @@ def test_members_go_on_with_their_tokens_on_the_database(tmp_path: Path, server:
     async def scenario() -> None:
         with (
             Broker(source, bind=steady_endpoint()) as old,
-            Gateway("--history", "200", broker=old, doors=["auto"], steady=True) as gateway,
+            Gateway(
+                *("--history", "200", "--session-secret", str(tmp_path / "secret")),
+                broker=old,
+                doors=["auto"],
+                steady=True,
+            ) as gateway,
         ):
             pairs = [await Pair.enter(room, gateway) for room in ROOMS]
             for pair in pairs:

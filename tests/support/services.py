@@ -62,11 +62,15 @@ def at(gateway: Gateway) -> tsudoi.Server:
 
 
 async def hear(chat: tsudoi.ChatClient, text: str) -> list[str]:
-    """Return the texts that a client receives, up to `text`."""
+    """Return the texts that a client receives, up to `text`; those from before its join, too."""
     heard: list[str] = []
     async with asyncio.timeout(HEAR_S):
         async for event in chat:
-            if isinstance(event, tsudoi.Message):
+            if isinstance(event, tsudoi.Earlier):
+                heard += [row.text for row in event.rows]
+                if text in heard:
+                    return heard
+            elif isinstance(event, tsudoi.Message):
                 heard.append(event.text)
                 if event.text == text:
                     return heard

@@ -13,6 +13,7 @@ from tsudoi.net.roaming import Address, RoamingSockets, addresses_of
 from tsudoi.net.tcp_ways import TcpWays
 from tsudoi.pieces import command_in
 from tsudoi.protocol.client.dialect import Dialect
+from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import Close, Leave
 from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed import client_events as sealed
@@ -42,6 +43,10 @@ class SealedChat(ChatClient):
         self._core = SealedClient(grant, self._loop.time(), SystemRandom(), len(addresses), has_tcp=True)
         self._sockets = RoamingSockets(addresses, self._received, self._moved, self._woken)
         self._tcp = TcpWays(addresses, server, self._received, self._lost)
+        self._earlier = tuple(
+            events.Past(clean(line.sender).replace("\n", " "), clean(line.text), line.offset, line.at_ms, line.acted)
+            for line in grant.history
+        )
         self._lines: dict[int, Line] = {}
         """By number, those that are neither kept nor refused."""
         self._timer: asyncio.Handle | None = None
@@ -55,6 +60,8 @@ class SealedChat(ChatClient):
     async def open(self) -> None:
         """Begin; raise ServerUnreachable."""
         await self._sockets.open()
+        if self._earlier:
+            self._keep(events.Earlier(self._earlier))
         self._core.tick(self._loop.time())
         self._pump()
 

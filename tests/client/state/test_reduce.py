@@ -23,7 +23,7 @@ from client.state.events import (
 )
 from client.state.model import Note, Room, Speech, State
 from client.state.reduce import reduce
-from tsudoi import Joined, Left, Listed, Message, Person, Renamed
+from tsudoi import Earlier, Joined, Left, Listed, Message, Past, Person, Renamed
 
 AT = datetime(2026, 11, 28, 12, 30, tzinfo=UTC)
 
@@ -184,3 +184,10 @@ def test_the_names_of_rooms_are_kept_for_completion() -> None:
     state, _ = after(entered(), heard(Listed("rooms", rooms, 2, 1, 1, "?")))
     assert state.known_rooms == ("den", "庭")
     assert [item.text for item in den(state).items][1:] == ["den, 1 inside", "庭, 2 inside, locked"]
+
+
+def test_messages_from_before_the_join_stand_once_at_their_places_also_when_they_are_loaded_again() -> None:
+    past = tuple(Past("bob", text, offset, offset * 1_000, False) for offset, text in ((3, "three"), (4, "four")))
+    answer = Listed("history", (Past("bob", "two", 2, 2_000, False), *past), 0, 1, 1, "?")
+    state, _ = after(entered(), Asked("den", "history", by_user=False), heard(Earlier(past)), heard(answer))
+    assert [item.text for item in den(state).items if isinstance(item, Speech)] == ["two", "three", "four"]

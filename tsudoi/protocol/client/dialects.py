@@ -10,8 +10,8 @@ from tsudoi.protocol.client.dialect import Dialect, DownForm, DownStyle, PortPla
 from tsudoi.protocol.codes import State, Status
 
 _RESPONSE = State.RESPONSE
-SESSION_KEYS = ("session", "suite", "up", "down", "check", "name", "member", "epoch", "offset")
-"""What the handshake of version 2 tells; the keys `up`, `down` and `check` only in sealed suites."""
+SESSION_KEYS = ("session", "suite", "up", "down", "check", "name", "member", "epoch", "offset", "history")
+"""What the handshake of version 2 tells: `up`, `down`, `check` in sealed suites only, `history` where there is any."""
 
 CLASSIC = Dialect(
     name="classic",

@@ -12,6 +12,18 @@ from .packets import SESSION_SIZE
 from .suites import CHECK_KEY_SIZE, KEY_SIZES, PLAIN
 
 
+class EarlierLine(msgspec.Struct, frozen=True, rename={"offset": "n", "sender": "from", "text": "said", "at_ms": "at"}):
+    """A message from before the join."""
+
+    offset: Number
+    sender: str
+    text: str
+    at_ms: Number
+    """Milliseconds since 1970, UTC."""
+    acted: bool = False
+    """An action (`/me`)."""
+
+
 class _Payload(msgspec.Struct, frozen=True):
     session: Annotated[str, msgspec.Meta(max_length=64)]
     suite: str
@@ -22,6 +34,7 @@ class _Payload(msgspec.Struct, frozen=True):
     up: str = ""
     down: str = ""
     check: str = ""
+    history: list[EarlierLine] = []
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -37,6 +50,8 @@ class Grant(msgspec.Struct, frozen=True):
     member: int
     epoch: int
     offset: int
+    history: tuple[EarlierLine, ...] = ()
+    """The room's last messages from before the join, oldest first, where the server gives newcomers some."""
 
     def __repr__(self) -> str:
         """Show no secret."""
@@ -63,4 +78,5 @@ def parse_grant_untrusted(payload: bytes) -> Grant:
     check_size = 0 if found.suite == PLAIN else CHECK_KEY_SIZE
     if (len(session), len(up), len(down), len(check)) != (SESSION_SIZE, size, size, check_size):
         raise MalformedMessage("a session or a key of another size than its suite's")
-    return Grant(session, found.suite, up, down, check, found.name, found.member, found.epoch, found.offset)
+    history = tuple(line for line in found.history if line.offset <= found.offset)
+    return Grant(session, found.suite, up, down, check, found.name, found.member, found.epoch, found.offset, history)
