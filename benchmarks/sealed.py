@@ -27,7 +27,8 @@ from tsudoi.protocol.sealed.suites import AES_128_GCM, cipher
 
 TEXT = "x" * 100
 WINDOW = 8
-"""Lines of a member that are not known to be kept, at a service's limit."""
+"""Lines of a member that are not known to be kept, at a service's limit; what may be sent goes in one packet, as the
+SDK does it."""
 IDLE = 10_000
 AT_ONCE = 100
 SO_RCVBUFFORCE = 33
@@ -42,18 +43,19 @@ class Member:
         self.run, self.count, self.said, self.kept = NO_RUN, 0, 0, 0
         self.own = b'"by":%d}' % grant.member
 
-    def packet(self, **line: Any) -> bytes:
+    def packet(self, *lines: dict[str, Any]) -> bytes:
         self.count += 1
         header = serialize_header(Kind.BODY, self.grant.session, self.run, self.count)
-        return header + self.up.encrypt(header[18:], json.dumps(line).encode(), header)
+        body = b"\n".join(json.dumps(line).encode() for line in lines)
+        return header + self.up.encrypt(header[18:], body, header)
 
     def resume(self, cookie: bytes = b"") -> bytes:
         position = {"epoch": self.grant.epoch, "offset": self.grant.offset, "next": 1}
-        return self.packet(resume={"cookie": cookie.hex(), **position})
+        return self.packet({"resume": {"cookie": cookie.hex(), **position}})
 
-    def say(self) -> bytes:
-        self.said += 1
-        return self.packet(say=TEXT, number=self.said)
+    def say(self, lines: int = 1) -> bytes:
+        first, self.said = self.said + 1, self.said + lines
+        return self.packet(*({"say": TEXT, "number": number} for number in range(first, self.said + 1)))
 
     def open(self, packet: bytes) -> bytes:
         return self.down.decrypt(packet[18:30], packet[30:], packet[:30])
@@ -130,8 +132,8 @@ class Members:
                 self.sock.send(senders[sent % len(senders)].say())
                 sent += 1
             for member in () if rate else senders:
-                while member.said - member.kept < WINDOW:
-                    self.sock.send(member.say())
+                if (more := WINDOW - (member.said - member.kept)) > 0:
+                    self.sock.send(member.say(more))
             for packet in self.receive():
                 packets += 1
                 session = packet[2:18]
@@ -241,7 +243,7 @@ def _idle(runner: Runner) -> list[Row]:
         with runner.watch(service):
             while (now := time.monotonic()) < at + seconds:
                 while pinged < (now - at) * count / 22.5:
-                    found.sock.send(everyone[pinged % count].packet(ping=pinged))
+                    found.sock.send(everyone[pinged % count].packet({"ping": pinged}))
                     pinged += 1
                 found.receive()
                 time.sleep(0.001)

@@ -16,8 +16,8 @@ from ..settings import Settings
 from .dropped_log import Drop
 from .members import Member, Members, Recipients
 
-Fill = Callable[[int, int, list[memoryview], list[memoryview]], None]
-"""Called with the first slot, the one behind the last, and the places of their datagrams' heads and rests."""
+Fill = Callable[[int, int, int, list[memoryview], list[memoryview]], None]
+"""Called with a datagram's index, the first slot, the one behind the last, and the places of its heads and rests."""
 
 
 class Outbound(Protocol):
@@ -46,8 +46,13 @@ class Outbound(Protocol):
     def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
         """Send datagrams from a UDP listener to a group of `new_own_recipients`, one to each slot from `start` on."""
 
-    def send_filled(self, listener: int, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
-        """Send a datagram of `size` bytes to each slot of a group of `new_own_recipients`; `fill` writes them."""
+    def send_filled(
+        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+    ) -> None:
+        """Send datagrams of these sizes to each slot of a group of `new_own_recipients`, in order.
+
+        `fill` writes them, for each slot those of lower indexes first.
+        """
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         """Let the kernel drop datagrams by this BPF program (`flood_filter`); empty: none."""
@@ -101,3 +106,11 @@ class Component:
             self.out.send(member.listener, member.address, payload)
         elif member.stream is not None:
             member.stream.send(payload)
+
+
+def filled(fill: Fill, index: int, slots: range, head_size: int, size: int) -> list[bytes]:
+    """Return what `fill` writes for some slots."""
+    datagrams = [bytearray(size) for _ in slots]
+    views = [memoryview(datagram) for datagram in datagrams]
+    fill(index, slots.start, slots.stop, [view[:head_size] for view in views], [view[head_size:] for view in views])
+    return [bytes(datagram) for datagram in datagrams]

@@ -13,7 +13,7 @@ from tsudoi.protocol.errors import MalformedMessage
 from tsudoi.protocol.sealed.tcp_framing import PacketReader, framed
 
 from ..chat.members import Recipients
-from ..chat.outbound import Fill
+from ..chat.outbound import Fill, filled
 from ..counters import Counters
 from ..sealed.carried import Carried
 from . import sockaddr
@@ -28,8 +28,6 @@ BEHIND = 64 * 1024
 """Bytes beyond which a member that catches up has to wait."""
 UNUSED_S = 10.0
 """How long a connection may serve no member: before its first valid `resume`, and after its last member has gone."""
-FILLED = 64
-"""Packets that are sealed at once for a large group."""
 _SERIALS = 2**32
 
 
@@ -197,11 +195,11 @@ class PacketConnections:
         for address, packet in zip(addresses, packets, strict=True):
             self.send_to(address, packet)
 
-    def send_filled(self, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
-        """Send a packet of one size to each slot; see `chat.outbound.Fill`."""
-        for start in range(0, len(recipients), FILLED):
-            end = min(start + FILLED, len(recipients))
-            packets = [bytearray(size) for _ in range(start, end)]
-            views = [memoryview(packet) for packet in packets]
-            fill(start, end, [view[:head_size] for view in views], [view[head_size:] for view in views])
-            self.send_each(recipients, start, [bytes(packet) for packet in packets])
+    def send_filled(self, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill) -> None:
+        """Send packets of these sizes to each slot; see `chat.outbound.Fill`."""
+        # A connection that ends here leaves the group, so all are sealed before the first is sent.
+        slots = range(len(recipients))
+        packets = [filled(fill, index, slots, head_size, size) for index, size in enumerate(sizes)]
+        addresses = [recipients.address_in(slot) for slot in slots]
+        for address, own in zip(addresses, zip(*packets, strict=True), strict=True):
+            self.send_many_to(address, own)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tsudoi.protocol.client.datagram import MAX_READ
 
 from ..chat.members import Member
+from ..chat.outbound import Fill
 from . import pktinfo, sockaddr
 
 BATCH = 64
@@ -68,6 +69,8 @@ class PortableIo:
 
     name = "recvfrom/sendto"
     new_recipients = new_own_recipients = PortableRecipients
+    largest_segment = 0
+    """None is sent in segments."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -122,6 +125,12 @@ class PortableIo:
             if not self.send_to(payload, recipients.addresses[start + count]):
                 return count
         return len(payloads)
+
+    def send_filled(
+        self, recipients: PortableRecipients, head_size: int, sizes: Sequence[int], start: int, fill: Fill
+    ) -> tuple[int, Leftover]:
+        """Send none: `send_each` is as fast here."""
+        return 0, []
 
     def send(self, payload: bytes, recipients: PortableRecipients, skip: int) -> Leftover:
         """Send a payload to all recipients except slot `skip`; return the datagrams that the kernel had no room for."""

@@ -6,7 +6,8 @@ struct mmsghdr, 64-bit Linux: | name: 8 | name size: 4 | - 4 | iovec: 8 | count:
 
 import ctypes
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from ..chat.members import Member
 from . import pktinfo, sockaddr
@@ -101,8 +102,15 @@ _own = memoryview(bytearray(OWN * _OWN_SIZE))
 _own_iovecs = (ctypes.c_uint64 * (2 * OWN))()
 _OWN_IOVECS_ADDRESS = ctypes.addressof(_own_iovecs)
 _own_start = ctypes.addressof(ctypes.c_char.from_buffer(_own))
-for _slot in range(OWN):
-    _own_iovecs[2 * _slot] = _own_start + _slot * _OWN_SIZE
+
+
+def _point(slots: int, size: int) -> None:
+    """Let the headers point at the places of the first `slots`, again and again, of so many times `_OWN_SIZE` each."""
+    for slot in range(OWN):
+        _own_iovecs[2 * slot] = _own_start + slot % slots * size * _OWN_SIZE
+
+
+_point(OWN, 1)
 
 
 def load_own(slot: int, payloads: Sequence[bytes]) -> None:
@@ -123,19 +131,36 @@ def load_own(slot: int, payloads: Sequence[bytes]) -> None:
 def own_payload(slot: int) -> bytes:
     """Return the payload that a slot's header points at."""
     slot %= OWN
-    at = slot * _OWN_SIZE
+    at = _own_iovecs[2 * slot] - _own_start
     return bytes(_own[at : at + _own_iovecs[2 * slot + 1]])
 
 
-def places(count: int, head_size: int, size: int) -> tuple[list[memoryview], list[memoryview]]:
-    """Return the places of payloads of one size for the first slots of `OWN`: of their first bytes, and of the rest.
+Places = tuple[list[memoryview], list[memoryview]]
+"""Where payloads of one index are, by slot: their first bytes, and the rest."""
 
-    What is written there is sent with the headers of these slots.
+
+@contextmanager
+def places(head_size: int, sizes: Sequence[int]) -> Iterator[list[Places]]:
+    """Yield the places of payloads of these sizes, one behind the other for each slot, by their index.
+
+    What is written there is sent with the headers of as many slots as there are places, of which the first is a
+    multiple of that number.
     """
-    ends = range(0, count * _OWN_SIZE, _OWN_SIZE)
-    for slot in range(count):
-        _own_iovecs[2 * slot + 1] = size
-    return [_own[at : at + head_size] for at in ends], [_own[at + head_size : at + size] for at in ends]
+    count = len(sizes)
+    slots = 1 << (OWN // count).bit_length() - 1
+    _point(slots, count)
+    total = sum(sizes)
+    for slot in range(OWN):
+        _own_iovecs[2 * slot + 1] = total
+    starts = range(0, slots * count * _OWN_SIZE, count * _OWN_SIZE)
+    found, offset = [], 0
+    for size in sizes:
+        heads = [_own[start + offset : start + offset + head_size] for start in starts]
+        rests = [_own[start + offset + head_size : start + offset + size] for start in starts]
+        found.append((heads, rests))
+        offset += size
+    yield found
+    _point(OWN, 1)
 
 
 class OwnRecipients(LinuxRecipients):

@@ -86,7 +86,7 @@ class LinuxIo:
         self._data_view = memoryview(self._data)
         self._names_view = memoryview(self._names)
         self._controls_view = memoryview(self._controls)
-        self._largest_segment = segments.LARGEST if self._set_segment_size(0) else 0
+        self.largest_segment = segments.LARGEST if self._set_segment_size(0) else 0
         """Bytes of the largest datagram that is sent in segments: less than what the kernel has refused."""
         self._single = LinuxRecipients()
         self._sent_to = b""
@@ -161,7 +161,7 @@ class LinuxIo:
     def send_many(self, payloads: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients) -> Leftover:
         left: Leftover = []
         start, slots = 0, range(len(recipients))
-        for end in segments.burst_ends(payloads, self._largest_segment):
+        for end in segments.burst_ends([len(payload) for payload in payloads], self.largest_segment):
             if left:
                 left += _all_of(payloads[start:end], skips[start:end], recipients, slots)
             elif end - start == 1:
@@ -184,41 +184,66 @@ class LinuxIo:
                 break
         return done
 
-    def send_filled(self, recipients: OwnRecipients, head_size: int, size: int, fill: Fill) -> tuple[int, list[bytes]]:
-        """Send a payload of one size to each slot; return how many were sent, and the next ones, filled already.
+    def send_filled(
+        self, recipients: OwnRecipients, head_size: int, sizes: Sequence[int], start: int, fill: Fill
+    ) -> tuple[int, Leftover]:
+        """Send payloads of these sizes, whose indexes begin at `start` and which are one burst (`segments.py`), to all.
 
-        The kernel had no room for these. `fill` is called for up to `OWN` slots each.
+        Return how many slots were filled, and the payloads of these for which the kernel had no room.
         """
-        count = len(recipients)
-        heads, rests = places(min(count, OWN), head_size, size)
-        for first in range(0, count, OWN):
-            end = min(first + OWN, count)
-            fill(first, end, heads, rests)
-            sent = self._send_own(recipients, first, end)
-            if sent < end - first:
-                left = range(sent, end - first)
-                return first + sent, [bytes(heads[at]) + bytes(rests[at]) for at in left]
-        return count, []
+        count, end, left = len(recipients), 0, Leftover()
+        if len(sizes) > 1:
+            self._set_segment_size(sizes[0])
+        with places(head_size, sizes) as found:
+            at_once = len(found[0][0])
+            while end < count and not left and (len(sizes) == 1 or sizes[0] <= self.largest_segment):
+                first, end = end, min(end + at_once, count)
+                for index, (heads, rests) in enumerate(found, start):
+                    fill(index, first, end, heads, rests)
+                first += self._send_own(recipients, first, end, sizes)
+                left = [
+                    (payload, recipients.address_in(slot))
+                    for slot in range(first, end)
+                    for payload in segments.cut(own_payload(slot), sizes)
+                ]
+        if len(sizes) > 1:
+            self._set_segment_size(0)
+        return end, left
 
-    def _send_own(self, recipients: OwnRecipients, start: int, end: int) -> int:
+    def _send_own(self, recipients: OwnRecipients, start: int, end: int, sizes: Sequence[int] = ()) -> int:
         """Send to slots what their headers point at; return how many the kernel had room for."""
         slot = start
         while slot < end:
             sent = _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, end - slot, _DONTWAIT)
             if sent > 0:
                 slot += sent
-            elif ctypes.get_errno() in RETRY or not self._send_refused(own_payload(slot), recipients.address_in(slot)):
+                continue
+            refusal = ctypes.get_errno()
+            if refusal in RETRY:
                 break
-            else:
-                slot += 1
+            if not self._send_refused_own(own_payload(slot), recipients.address_in(slot), sizes, refusal):
+                break
+            slot += 1
         return slot - start
+
+    def _send_refused_own(self, burst: bytes, address: bytes, sizes: Sequence[int], refusal: int) -> bool:
+        """As `_send_refused`, also for a burst: its payloads go one by one, and if they do, no more such bursts."""
+        if len(sizes) < 2:
+            return self._send_refused(burst, address)
+        failed = self.failed
+        self._set_segment_size(0)
+        has_room = all(self.send_to(payload, address) for payload in segments.cut(burst, sizes))
+        if self.failed == failed:
+            self.largest_segment = _largest_after(refusal, sizes[0])
+        self._set_segment_size(sizes[0])
+        return has_room
 
     def send_many_to(self, payloads: Sequence[bytes], address: bytes) -> int:
         if address != self._sent_to:
             self._single.put(0, address)
             self._sent_to = address
         start = 0
-        for end in segments.burst_ends(payloads, self._largest_segment):
+        for end in segments.burst_ends([len(payload) for payload in payloads], self.largest_segment):
             if left := self._send_slots(payloads[start:end], self._single, 0, 1):
                 return end - len(left)
             start = end
@@ -276,7 +301,7 @@ class LinuxIo:
         load(burst[0])
         begun = slot
         if _sendmmsg(self._fd, recipients.start + slot * HEADER_SIZE, 1, _DONTWAIT) == 1:
-            self._largest_segment = 0 if refusal == errno.EIO else len(burst[0]) - 1
+            self.largest_segment = _largest_after(refusal, len(burst[0]))
             begun += 1
         left = self._send_slots(burst[:1], recipients, begun, end)
         for payload in burst[1:]:
@@ -311,6 +336,11 @@ class LinuxIo:
 
 
 Io = LinuxIo | PortableIo
+
+
+def _largest_after(refusal: int, size: int) -> int:
+    """Return the largest segment after a refusal: the device does not cut (EIO), or these do not fit the way's MTU."""
+    return 0 if refusal == errno.EIO else size - 1
 
 
 def _all_of(payloads: Sequence[bytes], skips: Sequence[int], recipients: LinuxRecipients, slots: range) -> Leftover:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from tsudoi.protocol.errors import SettingError
 
 from ..chat.members import Recipients
-from ..chat.outbound import Fill
+from ..chat.outbound import Fill, filled
 from . import bpf, sendmmsg
 from .bound import Bound
 from .options import Listener
 from .portable_io import BATCH
 from .prepared_recipients import OWN
+from .segments import burst_ends
 
 DRAIN_BATCHES = 16
 """Batches taken in one turn of the event loop."""
@@ -163,20 +164,20 @@ class UDPServer:
             left = enumerate(payloads[sent:], start + sent)
             self._queue([(payload, recipients.address_in(slot)) for slot, payload in left])
 
-    def send_filled(self, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
-        """Send a payload of one size to each slot of a group of `new_own_recipients`; see `sendmmsg.Fill`."""
-        first, left = 0, list[bytes]()
-        if not self._outbox and isinstance(self._io, sendmmsg.LinuxIo):
-            first, left = self._io.send_filled(recipients, head_size, size, fill)  # type: ignore[arg-type]
-        while first + len(left) < len(recipients):
-            start = first + len(left)
-            end = min(start + OWN, len(recipients))
-            payloads = [bytearray(size) for _ in range(start, end)]
-            views = [memoryview(payload) for payload in payloads]
-            fill(start, end, [view[:head_size] for view in views], [view[head_size:] for view in views])
-            left += map(bytes, payloads)
-        if left:
-            self.send_each(recipients, first, left)
+    def send_filled(self, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill) -> None:
+        """Send payloads of these sizes to each slot of a group of `new_own_recipients`; see `chat.outbound.Fill`."""
+        start, count = 0, len(recipients)
+        for end in burst_ends(sizes, self._io.largest_segment):
+            done, left = 0, list[tuple[bytes, bytes]]()
+            if not self._outbox:
+                done, left = self._io.send_filled(recipients, head_size, sizes[start:end], start, fill)  # type: ignore[arg-type]
+            if left:
+                self._queue(left)
+            for first in range(done, count, OWN):
+                slots = range(first, min(first + OWN, count))
+                for index in range(start, end):
+                    self.send_each(recipients, first, filled(fill, index, slots, head_size, sizes[index]))
+            start = end
 
     def send_many_to(self, address: bytes, payloads: Sequence[bytes]) -> None:
         """Send datagrams to one address, in order."""

@@ -291,9 +291,11 @@ class Service:
         self.counters.deliveries += len(payloads)
         self._listeners[listener].send_each(recipients, start, payloads)
 
-    def send_filled(self, listener: int, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
-        self.counters.deliveries += len(recipients)
-        self._listeners[listener].send_filled(recipients, head_size, size, fill)
+    def send_filled(
+        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+    ) -> None:
+        self.counters.deliveries += len(recipients) * len(sizes)
+        self._listeners[listener].send_filled(recipients, head_size, sizes, fill)
 
     def block_flooders(self, program: Sequence[bytes]) -> None:
         for server in self.udp:

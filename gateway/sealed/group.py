@@ -151,8 +151,7 @@ class SealedGroup(Collecting):
         if is_common:
             bodies = pack(self.after, to, lines)
             own_bodies = self._own_bodies(to, lines)
-            for body in bodies:
-                self._send(body.content, own_bodies)
+            self._send([body.content for body in bodies], own_bodies)
             self._last = bodies[-1].content, {member: contents[-1] for member, contents in own_bodies.items()}
             self._remember(bodies, frozenset(own_bodies))
             self.after = to
@@ -169,7 +168,7 @@ class SealedGroup(Collecting):
             self.quiet = 0
             self._sender.repeat_later(self)
         if loose:
-            self._send(join(loose), {})
+            self._send([join(loose)], {})
 
     def _own_bodies(self, to: int, lines: list[Numbered]) -> dict[int, list[bytes]]:
         """Return the bodies of the members with entries of their own since the last common body, by their ids."""
@@ -193,7 +192,7 @@ class SealedGroup(Collecting):
             return
         common, own = self._last
         if common is not None:
-            self._send(common, own)
+            self._send([common], own)
             self._sender.counters.sealed_repeats += len(self.links) - len(own)
         for member, content in own.items():
             if (link := self._link_of(member)) is not None:
@@ -208,30 +207,31 @@ class SealedGroup(Collecting):
         member = self._room.members.get(member_id)
         return None if member is None or member.recipients is not self else member.sealed
 
-    def _send(self, content: bytes, but: "dict[int, Any]") -> None:
-        """Send a body to all but the members with these ids."""
+    def _send(self, contents: list[bytes], but: "dict[int, Any]") -> None:
+        """Send bodies to all but the members with these ids."""
         if not but:
-            self._send_slots(content, 0, len(self.links))
+            self._send_slots(contents, 0, len(self.links))
             return
         members = self._room.members
         slots = sorted(
             member.slot for each in but if (member := members.get(each)) is not None and member.recipients is self
         )
         for start, end in pairwise([-1, *slots, len(self.links)]):
-            self._send_slots(content, start + 1, end)
+            self._send_slots(contents, start + 1, end)
 
-    def _send_slots(self, content: bytes, start: int, end: int) -> None:
+    def _send_slots(self, contents: list[bytes], start: int, end: int) -> None:
         if start >= end:
             return
         is_all = end - start == len(self.links)
         links = self.links if is_all else self.links[start:end]
-        if len(content) > MAX_WHOLE:
+        if max(map(len, contents)) > MAX_WHOLE:
             for link in links:
-                link.send_bodies([content])
+                link.send_bodies(contents)
         elif is_all and end > LARGE and not is_plain(links[0].session):
-            self._sender.fill_each(links, self._recipients, content)
+            self._sender.fill_each(links, self._recipients, contents)
         else:
-            self._sender.send_each(links, self._recipients, start, content)
+            for content in contents:
+                self._sender.send_each(links, self._recipients, start, content)
 
     # --- what was sent lately ----------------------------------------------------------------------------------------
 

@@ -45,3 +45,9 @@ def _body(after: int, to: int, lines: Sequence[bytes]) -> Body:
 def merge(common: Sequence[Numbered], own: Sequence[Numbered]) -> list[Numbered]:
     """Return the lines of a member: those that its group gets, and its own."""
     return sorted([*common, *own], key=lambda numbered: numbered[0])
+
+
+def even(bodies: Sequence[bytes]) -> list[bytes]:
+    """Return bodies with spaces at their ends, so that all but the last have one size: these are sent in one pass."""
+    size = max(map(len, bodies))
+    return [*(body.ljust(size) for body in bodies[:-1]), bodies[-1]]

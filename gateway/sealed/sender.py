@@ -20,6 +20,7 @@ from .cookies import Cookies
 from .group import SealedGroup
 from .keys import SessionKeys
 from .link import SealedLink, check_packet, seal_each, seal_into
+from .packing import even
 
 if TYPE_CHECKING:
     from ..chat.streams import Streams
@@ -93,14 +94,15 @@ class Sender:
         """Seal a body for members of one group, whose slots begin at `start`, and send it."""
         self.out.send_each(links[0].listener, recipients, start, seal_each(links, body))
 
-    def fill_each(self, links: Sequence[SealedLink], recipients: Recipients, body: bytes) -> None:
-        """The same for all members of a large group, of sealed suites."""
+    def fill_each(self, links: Sequence[SealedLink], recipients: Recipients, bodies: Sequence[bytes]) -> None:
+        """The same with several bodies, for all members of a large group, of sealed suites."""
+        bodies = even(bodies)
 
-        def fill(first: int, end: int, heads: list[memoryview], rests: list[memoryview]) -> None:
-            seal_into(links[first:end], body, heads, rests)
+        def fill(index: int, first: int, end: int, heads: list[memoryview], rests: list[memoryview]) -> None:
+            seal_into(links[first:end], bodies[index], heads, rests)
 
-        size = HEADER_SIZE + len(body) + TAG_SIZE
-        self.out.send_filled(links[0].listener, recipients, HEADER_SIZE, size, fill)
+        sizes = [HEADER_SIZE + len(body) + TAG_SIZE for body in bodies]
+        self.out.send_filled(links[0].listener, recipients, HEADER_SIZE, sizes, fill)
 
     def send_packets(self, link: SealedLink, packets: Sequence[bytes]) -> None:
         """Send packets to one member."""

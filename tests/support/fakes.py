@@ -22,7 +22,7 @@ from gateway.chat.collecting import Collecting
 from gateway.chat.dispatch import ChatCore
 from gateway.chat.dropped_log import Drop
 from gateway.chat.members import Member, Recipients
-from gateway.chat.outbound import Fill
+from gateway.chat.outbound import Fill, filled
 from gateway.counters import Counters
 from gateway.link.canary import CANARY_S
 from gateway.link.requests import OnAnswer
@@ -119,11 +119,13 @@ class FakeOutbound:
         for slot, payload in enumerate(payloads, start):
             self.send(listener, recipients.address_in(slot), payload)
 
-    def send_filled(self, listener: int, recipients: Recipients, head_size: int, size: int, fill: Fill) -> None:
+    def send_filled(
+        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+    ) -> None:
         for slot in range(len(recipients)):
-            payload = bytearray(size)
-            fill(slot, slot + 1, [memoryview(payload)[:head_size]], [memoryview(payload)[head_size:]])
-            self.send(listener, recipients.address_in(slot), bytes(payload))
+            for index, size in enumerate(sizes):
+                (payload,) = filled(fill, index, range(slot, slot + 1), head_size, size)
+                self.send(listener, recipients.address_in(slot), payload)
 
     def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
         if isinstance(recipients, Collecting):

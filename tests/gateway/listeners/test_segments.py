@@ -11,7 +11,7 @@ SIZES = st.lists(st.one_of(st.integers(0, 5), st.integers(0, 2_000)), max_size=2
 
 def bursts(sizes: list[int], largest: int = segments.LARGEST) -> list[list[int]]:
     """The sizes in each burst."""
-    ends = list(burst_ends([bytes(size) for size in sizes], largest))
+    ends = list(burst_ends(sizes, largest))
     return [sizes[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 

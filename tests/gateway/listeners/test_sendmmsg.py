@@ -559,7 +559,7 @@ def test_datagrams_that_the_kernel_does_not_cut_are_sent_one_by_one_from_then_on
     for _ in range(2):
         assert io.send_many(payloads, [-1, 1, -1, -1], group) == []
         assert [take_all(receiver) for receiver in receivers] == [payloads, payloads[:1] + payloads[2:]]
-    assert io._largest_segment == 39
+    assert io.largest_segment == 39
     assert io.failed == 0
 
 

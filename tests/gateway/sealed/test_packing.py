@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.chat.standstills import Standstills
 from gateway.sealed.link import SealedLink
-from gateway.sealed.packing import merge, pack
+from gateway.sealed.packing import even, merge, pack
 from gateway.sealed.silence import SILENT_S, Silence
 from gateway.sealed.suite_choice import choose_suite
 from tsudoi.protocol.client.dialects import TSUDOI_2
@@ -50,6 +50,15 @@ def test_the_offset_of_a_line_is_read_as_it_is_written(offset: int, text: str) -
 
 def test_own_lines_have_their_places() -> None:
     assert merge([(1, b"a"), (4, b"d")], [(2, b"b"), (3, b"c")]) == [(1, b"a"), (2, b"b"), (3, b"c"), (4, b"d")]
+
+
+@given(st.lists(st.integers(2, MAX_WHOLE), min_size=1, max_size=20))
+def test_even_bodies_have_one_size_but_the_last(sizes: list[int]) -> None:
+    bodies = [json.dumps("x" * (size - 2)).encode() for size in sizes]
+    evened = even(bodies)
+    assert [json.loads(body) for body in evened] == [json.loads(body) for body in bodies]
+    assert {len(body) for body in evened[:-1]} <= {max(sizes)}
+    assert len(evened[-1]) <= max(sizes)
 
 
 @dataclass

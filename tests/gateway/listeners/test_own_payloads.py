@@ -1,0 +1,120 @@
+"""Groups whose members get payloads of their own: each gets its own, in order, however they pass the kernel."""
+
+import asyncio
+import ctypes
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from gateway.chat.outbound import Fill
+from gateway.listeners import sendmmsg
+from gateway.listeners.options import Listener
+from gateway.listeners.portable_io import PortableIo
+from gateway.listeners.sendmmsg import LinuxIo
+from gateway.listeners.udp import UDPServer
+
+from .test_sendmmsg import a_member, name_of, take_all
+
+HEAD = 4
+KINDS: list[type[sendmmsg.Io]] = [PortableIo, *([LinuxIo] if sendmmsg.is_supported() else [])]
+linux_only = pytest.mark.skipif(not sendmmsg.is_supported(), reason="no sendmmsg here")
+RUNS = [(70, [100]), (70, [40, 40, 20]), (2, [1_000] * 70), (3, [30, 50, 50, 50, 7, 7, 1_400, 1_400])]
+"""Members, and the sizes of what each gets: one, a burst, more than one burst takes, several bursts."""
+
+
+def payload(slot: int, index: int, size: int) -> bytes:
+    """Return what a slot gets: its number, the payload's, and filling."""
+    return (slot.to_bytes(2, "big") + index.to_bytes(2, "big")).ljust(size, b".")
+
+
+def filler(sizes: list[int]) -> Fill:
+    def fill(index: int, first: int, end: int, heads: list[memoryview], rests: list[memoryview]) -> None:
+        for slot, head, rest in zip(range(first, end), heads, rests, strict=False):
+            own = payload(slot, index, sizes[index])
+            head[:], rest[:] = own[:HEAD], own[HEAD:]
+
+    return fill
+
+
+@contextmanager
+def receiving() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**22)
+        receiver.bind(("127.0.0.1", 0))
+        yield receiver
+
+
+def by_slot(datagrams: list[bytes]) -> dict[int, list[bytes]]:
+    found: dict[int, list[bytes]] = {}
+    for datagram in datagrams:
+        found.setdefault(int.from_bytes(datagram[:2], "big"), []).append(datagram)
+    return found
+
+
+def expected(slots: range, sizes: list[int]) -> dict[int, list[bytes]]:
+    return {slot: [payload(slot, index, size) for index, size in enumerate(sizes)] for slot in slots}
+
+
+@pytest.mark.parametrize(("members", "sizes"), RUNS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_slot_gets_its_own_payloads_in_order(kind: type[sendmmsg.Io], members: int, sizes: list[int]) -> None:
+    async def play(receiver: socket.socket) -> list[bytes]:
+        server = UDPServer(0, Listener("127.0.0.1", 0), lambda index, found: None, lambda: None, kind)
+        recipients = kind.new_own_recipients()
+        for number in range(members):
+            recipients.add(a_member(number + 1), name_of(receiver))
+        heard: list[bytes] = []
+        for _ in range(2):  # what a burst has left behind does not reach single payloads, and the other way round
+            server.send_filled(recipients, HEAD, sizes, filler(sizes))
+            heard += take_all(receiver)
+            server.send_each(recipients, 0, [payload(slot, 0, sizes[0]) for slot in range(members)])
+            assert by_slot(take_all(receiver)) == expected(range(members), sizes[:1])
+        server.close()
+        return heard
+
+    with receiving() as receiver:
+        heard = by_slot(asyncio.run(play(receiver)))
+    assert heard == {slot: own * 2 for slot, own in expected(range(members), sizes).items()}
+
+
+@linux_only
+def test_bursts_that_the_kernel_does_not_cut_go_one_by_one_from_then_on() -> None:
+    so_no_check, sizes = 11, [40, 40, 20]  # without checksums the kernel cuts nothing (udp_send_skb in net/ipv4/udp.c)
+    with receiving() as receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, so_no_check, 1)
+        io, recipients = LinuxIo(sock), LinuxIo.new_own_recipients()
+        for number in range(70):
+            recipients.add(a_member(number + 1), name_of(receiver))
+        done, left = io.send_filled(recipients, HEAD, sizes, 0, filler(sizes))
+        assert (done > 0, left, io.failed, io.largest_segment) == (True, [], 0, 39)
+        assert by_slot(take_all(receiver)) == expected(range(done), sizes)
+        assert io.send_filled(recipients, HEAD, sizes, 0, filler(sizes)) == (0, [])
+
+
+@linux_only
+@pytest.mark.parametrize("sizes", [[40], [40, 40, 20]], ids=["one", "a burst"])
+def test_what_the_kernel_has_no_room_for_is_left_over_in_order(
+    sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, room = sendmmsg._sendmmsg, 5
+
+    def narrow(fd: int, headers: int, count: int, flags: int) -> int:
+        nonlocal room
+        sent = real(fd, headers, min(count, room), flags) if room else -1
+        room -= max(sent, 0)
+        ctypes.set_errno(errno.EAGAIN)
+        return int(sent)
+
+    monkeypatch.setattr(sendmmsg, "_sendmmsg", narrow)
+    with receiving() as receiver, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        io, recipients = LinuxIo(sock), LinuxIo.new_own_recipients()
+        for number in range(7):
+            recipients.add(a_member(number + 1), name_of(receiver))
+        done, left = io.send_filled(recipients, HEAD, sizes, 0, filler(sizes))
+        assert done == 7
+        assert {address for _, address in left} == {name_of(receiver)}
+        assert by_slot(take_all(receiver)) == expected(range(5), sizes)
+        assert by_slot([datagram for datagram, _ in left]) == expected(range(5, 7), sizes)
