@@ -1,4 +1,4 @@
-"""Define how the components send and publish; `process/service.py` implements it.
+"""Define how the components send and publish; `process/outbound.py` implements it.
 
 Calls are carried out at once and in order: a group of recipients may change with the next decision.
 """

@@ -20,6 +20,7 @@ from ..listeners import sockaddr
 from ..listeners.connection import Connection
 from ..listeners.options import Listener
 from ..listeners.tcp import TCPServer
+from ..process.outbound import GatewayOutbound
 from ..process.service import Service
 from . import words
 from .blocks import (
@@ -129,9 +130,37 @@ class WatchedConnection(Connection):
             self._watch.show(lambda draw: so_far_block(draw, self._peer, part, self._place, self._watch.tokens))
 
 
+class WatchedOutbound(GatewayOutbound):
+    """Shows each datagram to members before it is sent."""
+
+    show_down: Callable[[list[bytes], bytes], None]
+    """Gets the addresses and the payload."""
+
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        addresses = [recipients.address_in(slot) for slot in range(len(recipients)) if slot != skip]
+        if addresses:
+            self.show_down(addresses, payload)
+        super().fan_out(listener, recipients, payload, skip)
+
+    def fan_out_many(
+        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
+    ) -> None:
+        for payload, skip in zip(payloads, skips, strict=True):
+            self.fan_out(listener, recipients, payload, skip)
+
+    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            self.send(listener, address, payload)
+
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        self.show_down([address], payload)
+        super().send(listener, address, payload)
+
+
 class WatchedService(Service):
     """A service whose clients are looked at."""
 
+    outbound = WatchedOutbound
     watch: Watch
     """Set before `start`."""
 
@@ -139,30 +168,8 @@ class WatchedService(Service):
         """Show what clients send from now on."""
         self.watch = watch
         self.tcp.connect = partial(WatchedConnection, watch=watch)
-
-    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        """Show and send a datagram to members."""
-        addresses = [recipients.address_in(slot) for slot in range(len(recipients)) if slot != skip]
-        if addresses:
-            self._show_down(addresses, payload)
-        super().fan_out(listener, recipients, payload, skip)
-
-    def fan_out_many(
-        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
-    ) -> None:
-        """Show and send datagrams to members."""
-        for payload, skip in zip(payloads, skips, strict=True):
-            self.fan_out(listener, recipients, payload, skip)
-
-    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
-        """Show and send datagrams to one address."""
-        for payload in payloads:
-            self.send(listener, address, payload)
-
-    def send(self, listener: int, address: bytes, payload: bytes) -> None:
-        """Show and send a datagram to one address."""
-        self._show_down([address], payload)
-        super().send(listener, address, payload)
+        assert isinstance(self.out, WatchedOutbound)
+        self.out.show_down = self._show_down
 
     def _on_datagrams(self, listener: int, datagrams: list[tuple[bytes, bytes]]) -> None:
         for data, source in datagrams:

@@ -61,6 +61,9 @@ def rows(service: Service) -> list[Row]:
             "outbox": sum(server.waiting for server in udp),
         }
 
+    def web_connections() -> float:
+        return service.http.web_connections
+
     return [
         # Members and their handshakes.
         gauge(f"{PREFIX}members", "Members served here", lambda: len(core.members)),
@@ -79,7 +82,9 @@ def rows(service: Service) -> list[Row]:
         ),
         count("webhook_connections_refused", "Connections of webhooks closed because there were too many"),
         # WebSockets.
-        gauge(f"{PREFIX}web_connections", "Connections open at the web listeners", lambda: service.web_connections),
+        gauge(
+            f"{PREFIX}web_connections", "Connections open at the web listeners", lambda: service.http.web_connections
+        ),
         count("web_connections_refused", "Connections at the web listeners refused because there were too many"),
         count("web_slow", "WebSockets closed because too much waited for their clients"),
         # Version 2.
@@ -113,26 +118,14 @@ def rows(service: Service) -> list[Row]:
             "From a frame of messages sent to the broker to its being accepted",
             lambda: one().publisher.accept_s,
         ),
-        histogram(
-            f"{PREFIX}canary_seconds",
-            "A probe's way to the broker and back",
-            lambda: one().canary.round_trip_s,
-        ),
+        histogram(f"{PREFIX}canary_seconds", "A probe's way to the broker and back", lambda: one().canary.round_trip_s),
         histogram(f"{PREFIX}batch_items", "Items in a frame to the broker", lambda: one().publisher.batches),
         gauge(f"{PREFIX}queue_length", "What waits, by queue", queues, "queue"),
-        counter(
-            f"{PREFIX}resent_items",
-            "Items sent to the broker again",
-            lambda: routes.resent,
-        ),
+        counter(f"{PREFIX}resent_items", "Items sent to the broker again", lambda: routes.resent),
         counter(
             f"{PREFIX}unsent_frames", "Frames that found the socket to the broker full", lambda: service.sockets.unsent
         ),
-        counter(
-            f"{PREFIX}lost_canaries",
-            "Probes that never came back",
-            lambda: routes.lost_canaries,
-        ),
+        counter(f"{PREFIX}lost_canaries", "Probes that never came back", lambda: routes.lost_canaries),
         count("requests_timed_out", "Questions the broker did not answer"),
         count("requests_not_cleared_up", "Creates and joins whose answers were lost, too many at a time"),
         count("malformed_frames", "Broken frames from the broker"),

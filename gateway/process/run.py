@@ -96,9 +96,9 @@ async def run(config: Config, configure_again: Callable[[], Config]) -> int:
             raise SettingError(_why_not_started(service, endpoints))
         listeners = [f"{listener.kind} {listener}" for listener in starting.result()]
         listeners += [f"udp {server.listener}" for server in service.udp]
-        listeners += [f"{listener.kind} {listener}" for listener in service.webhooks]
-        listeners += [f"{listener.kind} {listener}" for listener in service.web]
-        web = service.web if config.inherited is None else ()
+        listeners += [f"{listener.kind} {listener}" for listener in service.http.webhooks]
+        listeners += [f"{listener.kind} {listener}" for listener in service.http.web]
+        web = service.http.web if config.inherited is None else ()
         shown = "" if config.inherited else sessions.fingerprint
         # What lives as long as the process is no work for the garbage collector: it held up the event loop for 0.05 s.
         gc.freeze()

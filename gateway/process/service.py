@@ -3,47 +3,37 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from ipaddress import ip_address
 from time import monotonic
-from typing import TYPE_CHECKING
 
 import zmq
 
 from tsudoi.ops import logs
 from tsudoi.ops.rhythm import until_next
 from tsudoi.protocol import backbone
-from tsudoi.protocol.errors import SettingError
-from tsudoi.version import __version__
 
-from ..chat.collecting import Collecting
 from ..chat.delivery_reports import REPORT_FEW_S
 from ..chat.dispatch import ChatCore
-from ..chat.dropped_log import Drop, DroppedLog
-from ..chat.members import Member, Recipients
-from ..chat.outbound import Fill
 from ..chat.replay_limiter import PACE_S
 from ..config import Config
 from ..counters import Counters
-from ..explain.datagram_hints import Known
 from ..join.session_tokens import SessionTokens
 from ..join.signed_tokens import load_verifier
 from ..link.broker_pool import BrokerPool
 from ..link.canary import CANARY_S, HEALTHY_S
 from ..link.reachability import unhealthy_reason
 from ..link.routes import Routes
-from ..listeners import sendmmsg, sockaddr
-from ..listeners.options import Listener, WebhookListener, WebListener
+from ..listeners import sendmmsg
+from ..listeners.options import Listener
 from ..listeners.packet_connection import PacketConnections
 from ..listeners.tcp import TCPServer
 from ..listeners.udp import UDPServer
 from ..sealed.draining import ASK_S
 from ..sealed.sender import REPEAT_S
+from .health_log import HealthLog
+from .http_listeners import HttpListeners
 from .measured import REPORT_S, measure
+from .outbound import GatewayOutbound
 from .session_files import Sessions, without_files
-
-if TYPE_CHECKING:
-    from ..listeners.web import WebServer
-    from ..listeners.webhook import WebhookServer
 
 logger = logs.get("gateway")
 
@@ -55,6 +45,9 @@ DRAIN_S = 2.0
 
 class Service:
     """A whole gateway, except for its signals."""
+
+    outbound = GatewayOutbound
+    """`identify` has another class, which shows what is sent."""
 
     def __init__(
         self,
@@ -82,17 +75,11 @@ class Service:
         for index, (listener, descriptor) in enumerate(zip(config.udp, inherited, strict=True)):
             self.udp.append(UDPServer(index, listener, self._on_datagrams, self._on_drained, kind, descriptor))
         self.counters = Counters()
-        self._dropped_log = DroppedLog()
         self.routes = routes = Routes(brokers, settings.unaccepted, settings.request_timeout_s, self.counters)
-        # With these and the methods below, this class is the core's `Outbound`.
-        self.new_recipients, self.new_own_recipients = kind.new_recipients, kind.new_own_recipients
-        self.publish, self.notify = routes.publish, routes.notify
-        self.published, self.settled = routes.published, routes.settled
-        self.ask, self.ask_patiently, self.ask_all = routes.ask, routes.ask_patiently, routes.ask_all
+        self.out = out = self.outbound(self.udp, kind, routes, self.counters)
         sessions = sessions or without_files()
-        self.core = ChatCore(
-            settings, routes, self, self.counters, [server.bound for server in self.udp], sessions.keys
-        )
+        self.core = ChatCore(settings, routes, out, self.counters, [server.bound for server in self.udp], sessions.keys)
+        out.members = self.core.members
         sender = self.core.sealed_sender
         sender.schedule = lambda: self._loop.call_soon(sender.flush)
         sender.schedule_repeats = self._repeat_later
@@ -116,19 +103,13 @@ class Service:
         self.tcp.packets = self.packets = packets = PacketConnections(
             sender.carried, self.counters, self.core.sealed.handle_untrusted, self.settle, sender.detach_all
         )
-        self._listeners: list[UDPServer | PacketConnections] = [*self.udp, packets]
-        """By the numbers that addresses are of."""
-        self._web = self._new_web()
-        self.web: list[WebListener] = []
-        """The web listeners, once they are open."""
-        self._webhook = self._new_webhook()
-        self.webhooks: list[WebhookListener] = []
-        """The webhooks' listeners, once they are open."""
+        out.listeners.append(packets)
+        self.http = HttpListeners(config, self.tcp.rules, routes, self.settle, self.certificate)
         topics_of, key = self.core.topics_of, config.key
         self.sockets = BrokerPool(
             routes, instance, self._on_news, self._on_answers, topics_of, key, config.insecure, context
         )
-        self.subscribe, self.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
+        out.subscribe, out.unsubscribe = self.sockets.subscribe, self.sockets.unsubscribe
         self.is_draining = False
         """It stops soon: no new clients should be sent here."""
         self._published_at = 0.0
@@ -140,58 +121,10 @@ class Service:
         self._pace_timer: asyncio.TimerHandle | None = None
         self._healthy = asyncio.Event()
         """Set when the first canary comes back."""
-        self._is_unhealthy = False
-        """As last logged."""
-        self._connect_errors_logged: set[str] = set()
-        self._unused_logged: str | None = None
+        self._health_log = HealthLog()
         self._measured_at = float("-inf")
         self.checked_at = self._begun_at = monotonic()
         """When the event loop last called `_tick`: the gateway is unhealthy if it stops doing so."""
-
-    def _new_webhook(self) -> "WebhookServer | None":
-        """Return the server for webhooks, if there are any."""
-        if not self.config.webhook or self.verifier is None:
-            return None
-        # Here, since they import a library that gateways without webhooks do not need.
-        from ..listeners.webhook import WebhookServer
-        from ..webhook.rules import Rules
-
-        for listener in self.config.webhook:
-            if not listener.tls and not ip_address(listener.host).is_loopback:
-                logger.warning("webhooks' tokens come in clear text: use tls=on, or a proxy", listener=str(listener))
-        rules = Rules(self.config.settings, self.counters, self.verifier, self.tcp.rules.passwords)
-        return WebhookServer(rules, self.routes, self.settle, self.certificate)
-
-    def _new_web(self) -> "WebServer | None":
-        """Return the server for browsers, if there is one."""
-        if not self.config.web:
-            return None
-        # Here, since they import a library that gateways without web listeners do not need.
-        from ..listeners.web import WebServer
-        from ..web.rules import WebRules
-
-        for listener in self.config.web:
-            if listener is not None and not listener.tls and not ip_address(listener.host).is_loopback:
-                logger.warning("passwords of rooms come in clear text: use tls=on, or a proxy", listener=str(listener))
-        rules = WebRules(self.tcp.rules, self.routes, f"tsudoi {__version__}")
-        return WebServer(rules, self.config.web_origin, self.settle, self.certificate)
-
-    async def _open_web(self) -> None:
-        inherited = self.config.inherited.web if self.config.inherited else ()
-        for index, listener in enumerate(self.config.web if self._web is not None else ()):
-            assert self._web is not None
-            assert listener is not None
-            try:
-                self.web.append(await self._web.open(listener, inherited[index] if inherited else None))
-            except SettingError as exc:
-                if not self.config.web_is_default:
-                    raise
-                logger.warning("there is no page for browsers: name another port with --web", why=str(exc))
-
-    @property
-    def web_connections(self) -> int:
-        """How many connections the web listeners have."""
-        return 0 if self._web is None else self._web.connections
 
     def unhealthy_reason(self, now: float) -> str:
         """Return why the gateway is unhealthy, empty if it is not. May be called from another thread: it only reads."""
@@ -213,16 +146,12 @@ class Service:
         config, listeners = self.config, list[Listener]()
         if config.inherited is None:
             listeners = [await self.tcp.open(listener) for listener in config.tcp]
-            self.webhooks = [await self._webhook.open(listener) for listener in config.webhook] if self._webhook else []
-            await self._open_web()
+            await self.http.open()
         await self._healthy.wait()
         if config.inherited is not None:
             # The parent process listens already: clients wait in its backlog until this worker can serve them.
             listeners = [await self.tcp.open(*both) for both in zip(config.tcp, config.inherited.tcp, strict=True)]
-            if self._webhook is not None:
-                inherited = zip(config.webhook, config.inherited.webhook, strict=True)
-                self.webhooks = [await self._webhook.open(*both) for both in inherited]
-            await self._open_web()
+            await self.http.open()
         for server in self.udp:
             server.start()
         return listeners
@@ -237,12 +166,7 @@ class Service:
 
     async def stop(self) -> None:
         """Stop receiving, wait until the broker has accepted all items, and close."""
-        closing = [self.tcp.close(CLOSE_GRACE_S)]
-        if self._webhook is not None:
-            closing.append(self._webhook.close(CLOSE_GRACE_S))
-        if self._web is not None:
-            closing.append(self._web.close(CLOSE_GRACE_S))
-        await asyncio.gather(*closing)
+        await asyncio.gather(self.tcp.close(CLOSE_GRACE_S), *self.http.close(CLOSE_GRACE_S))
         for server in self.udp:
             server.stop_receiving()
         deadline = monotonic() + DRAIN_S
@@ -259,61 +183,6 @@ class Service:
         self.sockets.close()
         for server in self.udp:
             server.close()
-
-    # --- the methods of `chat.outbound.Outbound`, called by the core -----------------------------------------------
-
-    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
-        self.counters.deliveries += len(recipients) - (skip >= 0)
-        if isinstance(recipients, Collecting):
-            recipients.fan_out(payload)
-        else:
-            self.udp[listener].fan_out(recipients, payload, skip)
-
-    def fan_out_many(
-        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
-    ) -> None:
-        self.counters.deliveries += len(payloads) * len(recipients) - sum(skip >= 0 for skip in skips)
-        if isinstance(recipients, Collecting):
-            for payload in payloads:
-                recipients.fan_out(payload)
-        else:
-            self.udp[listener].fan_out_many(recipients, payloads, skips)
-
-    def send(self, listener: int, address: bytes, payload: bytes) -> None:
-        self.counters.deliveries += 1
-        self._listeners[listener].send_to(address, payload)
-
-    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
-        self.counters.deliveries += len(payloads)
-        self._listeners[listener].send_many_to(address, payloads)
-
-    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
-        self.counters.deliveries += len(payloads)
-        self._listeners[listener].send_each(recipients, start, payloads)
-
-    def send_filled(
-        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
-    ) -> None:
-        self.counters.deliveries += len(recipients) * len(sizes)
-        self._listeners[listener].send_filled(recipients, head_size, sizes, fill)
-
-    def block_flooders(self, program: Sequence[bytes]) -> None:
-        for server in self.udp:
-            server.filter(program)
-
-    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
-        line = self._dropped_log.line(sockaddr.unpack(source)[0], why, data, self.member_of, now)
-        if line is not None:
-            logger.info("datagram dropped", **line)
-
-    def member_of(self, token: bytes) -> Known | None:
-        """Return whose token this is, if the member is here."""
-        member = self.core.members.by_token.get(token)
-        return None if member is None else Known(member.room.raw_name, member.dialect)
-
-    def log_flood(self, member: Member, seconds: float) -> None:
-        ip = sockaddr.unpack(member.address)[0] if member.address else ""
-        logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
 
     # --- callbacks of sockets and timers ---------------------------------------------------------------------------
 
@@ -417,32 +286,14 @@ class Service:
         self.settle()
 
     def _tick(self) -> None:
-        self.checked_at = monotonic()
+        self.checked_at, routes = monotonic(), self.routes
         self._tick_timer = self._loop.call_later(until_next(CANARY_S, self.checked_at), self._tick)
         self.core.tick(self.checked_at)
         self.tcp.look()
         if self.checked_at - self._measured_at >= REPORT_S - CANARY_S / 2:
             self._measured_at = self.checked_at
-            self.routes.report(measure(self.counters, self.routes, self.udp, self.checked_at))
+            routes.report(measure(self.counters, routes, self.udp, self.checked_at))
         self._publish(self.checked_at)
-        self._log_health()
-
-    def _log_health(self) -> None:
-        """Log when the gateway becomes unhealthy or healthy, and each new reason why the broker can not be reached."""
         is_starting = not self._healthy.is_set() and self.checked_at < self._begun_at + HEALTHY_S
-        reason = "" if is_starting else unhealthy_reason(self.routes, self.checked_at)
-        if not reason:
-            self._connect_errors_logged.clear()
-        elif (error := self.sockets.connect_error) and error not in self._connect_errors_logged:
-            self._connect_errors_logged.add(error)
-            logger.warning("the broker can not be reached", why=error)
-        brokers = self.routes.brokers
-        if brokers.unused != self._unused_logged:
-            self._unused_logged = brokers.unused
-            logger.error("a broker shares no store with the one in use", unused=brokers.unused, used=brokers.only)
-        if bool(reason) != self._is_unhealthy:
-            self._is_unhealthy = bool(reason)
-            if reason:
-                logger.warning("unhealthy", why=reason, unaccepted=self.routes.unaccepted)
-            else:
-                logger.info("healthy again", unaccepted=self.routes.unaccepted)
+        reason = "" if is_starting else unhealthy_reason(routes, self.checked_at)
+        self._health_log.look(reason, self.sockets.connect_error, routes)

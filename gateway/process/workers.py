@@ -23,6 +23,7 @@ from ..listeners.options import Listener, WebhookListener, WebListener
 from ..listeners.reuseport_routing import route_by_token
 from ..listeners.stream_server import bind_tcp
 from ..listeners.udp import bind_udp
+from .http_listeners import warn_of_no_page
 from .inherited import Inherited
 from .supervisor import Supervisor
 
@@ -102,7 +103,7 @@ class Workers:
         except SettingError as exc:
             if not config.web_is_default:
                 raise
-            logger.warning("there is no page for browsers: name another port with --web", why=str(exc))
+            warn_of_no_page(exc)
             return ()
 
     def _bind_tcp(self, listener: Listener | WebhookListener | WebListener) -> int:

@@ -174,7 +174,7 @@ def test_without_a_broker_it_does_not_get_ready_and_soon_says_why(
 
     async def scenario() -> None:
         service = Service(a_config(), [f"{IPC}{tmp_path}/b"])
-        monkeypatch.setattr("gateway.process.service.logger.warning", note)
+        monkeypatch.setattr("gateway.process.health_log.logger.warning", note)
         monkeypatch.setattr("gateway.process.service.HEALTHY_S", 0.1)
         starting = asyncio.create_task(service.start())
         await until(lambda: len(said) == 2)

@@ -1,0 +1,96 @@
+"""Carry out what the chat core decides: send datagrams by the listeners and messages by the routes, write log lines."""
+
+from collections.abc import Callable, Sequence
+
+from tsudoi.ops import logs
+
+from ..chat.collecting import Collecting
+from ..chat.dropped_log import Drop, DroppedLog
+from ..chat.members import Member, Members, Recipients
+from ..chat.outbound import Fill
+from ..counters import Counters
+from ..explain.datagram_hints import Known
+from ..link.routes import Routes
+from ..listeners import sockaddr
+from ..listeners.packet_connection import PacketConnections
+from ..listeners.portable_io import PortableIo
+from ..listeners.sendmmsg import LinuxIo
+from ..listeners.udp import UDPServer
+
+logger = logs.get("gateway")
+
+
+class GatewayOutbound:
+    """Implements `chat.outbound.Outbound`; its docstrings hold here."""
+
+    members: Members
+    """The core's."""
+    subscribe: Callable[[int, bytes], None]
+    """Those of the sockets to the brokers, which are made after the core."""
+    unsubscribe: Callable[[int, bytes], None]
+
+    def __init__(
+        self, udp: Sequence[UDPServer], kind: type[LinuxIo] | type[PortableIo], routes: Routes, counters: Counters
+    ) -> None:
+        self._udp = udp
+        self.listeners: list[UDPServer | PacketConnections] = [*udp]
+        """By the numbers that addresses are of."""
+        self._counters = counters
+        self._dropped_log = DroppedLog()
+        self.new_recipients, self.new_own_recipients = kind.new_recipients, kind.new_own_recipients
+        self.publish, self.notify = routes.publish, routes.notify
+        self.published, self.settled = routes.published, routes.settled
+        self.ask, self.ask_patiently, self.ask_all = routes.ask, routes.ask_patiently, routes.ask_all
+
+    def fan_out(self, listener: int, recipients: Recipients, payload: bytes, skip: int) -> None:
+        self._counters.deliveries += len(recipients) - (skip >= 0)
+        if isinstance(recipients, Collecting):
+            recipients.fan_out(payload)
+        else:
+            self._udp[listener].fan_out(recipients, payload, skip)
+
+    def fan_out_many(
+        self, listener: int, recipients: Recipients, payloads: Sequence[bytes], skips: Sequence[int]
+    ) -> None:
+        self._counters.deliveries += len(payloads) * len(recipients) - sum(skip >= 0 for skip in skips)
+        if isinstance(recipients, Collecting):
+            for payload in payloads:
+                recipients.fan_out(payload)
+        else:
+            self._udp[listener].fan_out_many(recipients, payloads, skips)
+
+    def send(self, listener: int, address: bytes, payload: bytes) -> None:
+        self._counters.deliveries += 1
+        self.listeners[listener].send_to(address, payload)
+
+    def send_many(self, listener: int, address: bytes, payloads: Sequence[bytes]) -> None:
+        self._counters.deliveries += len(payloads)
+        self.listeners[listener].send_many_to(address, payloads)
+
+    def send_each(self, listener: int, recipients: Recipients, start: int, payloads: Sequence[bytes]) -> None:
+        self._counters.deliveries += len(payloads)
+        self.listeners[listener].send_each(recipients, start, payloads)
+
+    def send_filled(
+        self, listener: int, recipients: Recipients, head_size: int, sizes: Sequence[int], fill: Fill
+    ) -> None:
+        self._counters.deliveries += len(recipients) * len(sizes)
+        self.listeners[listener].send_filled(recipients, head_size, sizes, fill)
+
+    def block_flooders(self, program: Sequence[bytes]) -> None:
+        for server in self._udp:
+            server.filter(program)
+
+    def log_dropped(self, source: bytes, why: Drop, now: float, data: bytes = b"") -> None:
+        line = self._dropped_log.line(sockaddr.unpack(source)[0], why, data, self._member_of, now)
+        if line is not None:
+            logger.info("datagram dropped", **line)
+
+    def _member_of(self, token: bytes) -> Known | None:
+        """Return whose token this is, if the member is here."""
+        member = self.members.by_token.get(token)
+        return None if member is None else Known(member.room.raw_name, member.dialect)
+
+    def log_flood(self, member: Member, seconds: float) -> None:
+        ip = sockaddr.unpack(member.address)[0] if member.address else ""
+        logger.warning("a member floods", name=member.name, room=member.room.name, ip=ip, silenced_s=round(seconds))
