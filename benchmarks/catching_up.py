@@ -30,7 +30,7 @@ def catching_up(runner: Runner) -> list[Row]:
             f"without segmentation {without:,.0f}",
             rate / without,
             f"p99 of {OTHERS} others at {RATE * OTHERS:,} deliveries/s: {late / 1e3:.1f} ms meanwhile,"
-            f" {alone / 1e3:.1f} ms without it; the limit of 5,000 a second (--replay-rate) is lifted",
+            f" {alone / 1e3:.1f} ms without it; the limit of --replay-rate is lifted",
             "catching up",
         )
     ]
