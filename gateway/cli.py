@@ -121,7 +121,11 @@ def configure(context: click.Context) -> Config:
 
 
 def configure_again() -> Config:
-    """Return what the settings are now, with the flags of the start; raise SettingError or click.ClickException."""
+    """Read the configuration file and variables again, with the flags of the start, and return the settings.
+
+    Raises:
+        SettingError, click.ClickException: a setting can not work.
+    """
     return configure(main.make_context("python -m gateway", sys.argv[1:]))
 
 

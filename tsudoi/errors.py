@@ -75,11 +75,11 @@ class LineRefused(ClientError):
 
 
 class TooManyLines(ClientError):
-    """So many lines wait to be kept that no more is taken."""
+    """`Settings.lines_waiting` lines (10,000 by default) are not kept yet; this one was not taken."""
 
 
 class OtherVersion(ClientError):
-    """The server does not speak the version of the protocol that was asked for, or not without seals."""
+    """The server does not speak the requested version of the protocol, or does not allow its suite `plain`."""
 
 
 class NotInRoom(ClientError):

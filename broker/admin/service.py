@@ -69,7 +69,10 @@ class AdminService:
             return Refused(str(exc))
 
     def tick(self, moment: Moment) -> None:
-        """Append the next announcements to rooms' logs, and take a sample if it is time. Call it often."""
+        """Append the announcement to further rooms' logs, 2,000 a call, and take a sample each 2 s.
+
+        Call it each `TICK_S`.
+        """
         if self._samples.is_due(moment.now):
             self._sample(moment)
         for room_id in list(islice(self._to_announce, ANNOUNCED_A_TICK)):

@@ -13,7 +13,7 @@ LINES = 20
 
 
 class GatewayLog:
-    """Knows which gateways were connected at the last call."""
+    """Logs changes among the gateways; it remembers which were connected at the last call."""
 
     def __init__(self) -> None:
         self._connected: set[str] = set()

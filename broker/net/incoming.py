@@ -29,7 +29,7 @@ _Frame = tuple[bytes, Role | None, str, bool]
 
 
 class Sharing(Protocol):
-    """What the brokers that share a store know of each other; see `membership.py`."""
+    """What `Incoming` needs of `membership.Membership`, where brokers share a store."""
 
     name: str
     """Of this run of the broker."""
@@ -38,7 +38,7 @@ class Sharing(Protocol):
         """Return a Cluster frame: which broker owns which shard."""
 
     def missed(self, shard: int, peer: str, frame: bytes, account: str) -> None:
-        """Note a frame of the gateway `peer` for a shard that is not served here."""
+        """Handle a frame of the gateway instance `peer` for a shard that is not served here."""
 
 
 class Incoming:

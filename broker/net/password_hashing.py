@@ -32,7 +32,7 @@ class PasswordHashing:
         future.add_done_callback(hashed)
 
     def close(self) -> None:
-        """Drop waiting jobs."""
+        """Drop waiting jobs and end the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 

@@ -32,19 +32,19 @@ class ReplayQueue:
         return bool(self._waiting)
 
     def add(self, account: str, peer: str, asked: Asked) -> None:
-        """Let a replay wait, unless it does already, or too many of the account do."""
+        """Add a replay, unless it waits already or `REPLAYS_WAITING` of the account do."""
         key = _key(peer, asked)
         if key not in self._keys and self._waiting.has_room(account):
             self._waiting.add(account, peer, asked)
             self._keys.add(key)
 
     def serve(self) -> None:
-        """Serve those that wait, for a bounded time; at least one. Raises what `serve` raises."""
+        """Serve waiting replays for `REPLAYS_S` (10 ms), at least one; raise what the callback raises."""
         if self._waiting:
             self._waiting.serve(time.monotonic() + REPLAYS_S, time.monotonic, self._serve_one)
 
     def serve_next(self) -> None:
-        """Serve one. Raises what `serve` raises."""
+        """Serve one waiting replay; raise what the callback raises."""
         self._waiting.serve(0.0, time.monotonic, self._serve_one)
 
     def forget(self, account: str) -> None:

@@ -48,7 +48,7 @@ the first two minutes."""
 
 
 class BrokerService:
-    """Serves from `open` to `stop`."""
+    """A broker that serves from `open` to `stop`."""
 
     def __init__(self, config: Config, server: Server) -> None:
         self.server = server

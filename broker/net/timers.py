@@ -1,4 +1,4 @@
-"""Do something again and again."""
+"""Call functions at regular intervals."""
 
 import asyncio
 import time
@@ -15,7 +15,10 @@ class Timers:
         self._handles: list[asyncio.TimerHandle] = []
 
     def every(self, interval_s: float, action: Callable[[], None]) -> None:
-        """Do it once in each `interval_s`. An action that fails is reported by the loop, and repeated."""
+        """Call `action` once in each `interval_s` seconds.
+
+        If it raises, the loop reports that, and it is called again.
+        """
 
         def run() -> None:
             self._handles.remove(handle)
@@ -26,6 +29,6 @@ class Timers:
         self._handles.append(handle)
 
     def cancel(self) -> None:
-        """Repeat nothing any more."""
+        """Stop all repetitions."""
         for handle in self._handles:
             handle.cancel()

@@ -45,7 +45,7 @@ _Work = list[tuple[Core, Turn]]
 
 
 class Turns:
-    """Carries out one turn after the other."""
+    """Carries out turns, one after the other, in the order in which they were committed."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Turns:
         self._sockets.hand_over()
 
     def wake(self, frames: bool) -> None:
-        """Receive soon: the gateway in this process has sent frames, or has changed its subscriptions."""
+        """Receive in the loop's next round: the gateway in this process has sent `frames`, or (un)subscribed."""
         self._sockets.note(frames)
         if not self._is_woken:
             self._is_woken = True
@@ -386,7 +386,7 @@ class Turns:
             self.pump()
 
     def note_trim(self) -> None:
-        """Trim the logs soon."""
+        """Trim the logs with the next turn, or at once where that needs no turn."""
         if self._trimmer is not self.committer:
             if not self._trimmer.is_busy and self._is_serving:
                 self.trim()

@@ -82,7 +82,7 @@ class BansAndMutes:
         return changes
 
     def add(self, restriction: Restriction) -> None:
-        """Add or replace a restriction."""
+        """Add a ban or mute, or replace the one with its key. A room keeps the newest 1,000; the oldest is dropped."""
         room = self._rooms.setdefault(restriction.room, {})
         room.pop(restriction.key, None)
         room[restriction.key] = self._changes[restriction.key] = restriction

@@ -84,7 +84,7 @@ class Member:
 
     @property
     def where(self) -> str:
-        """The IP address of its datagrams; that of its handshake, if none has come yet."""
+        """The IP address of the member's datagrams, or of its handshake if no datagram has come yet."""
         return self.address.decode(errors="replace").partition(" ")[0] if self.address else self.ip
 
     def received(self) -> int:

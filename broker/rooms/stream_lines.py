@@ -15,7 +15,7 @@ from .room_and_member import Member
 
 
 class LineMissing(PeerError):
-    """The line before this one is not kept: the gateway must not know so, and will not for long."""
+    """The line that this one names is not kept (yet); answered *busy*, so that the client sends it again."""
 
     status = Status.BUSY
 

@@ -51,11 +51,11 @@ class Cores:
         return core
 
     def end(self, shard: int) -> None:
-        """Serve a shard no more, after a last turn with what its core has decided."""
+        """Stop serving a shard; what its core has decided goes into its last turn."""
         self._ending.append(self._by_shard.pop(shard))
 
     def drop_all(self) -> None:
-        """Serve no shard any more, and forget what is not committed."""
+        """Stop serving all shards, and forget what is not committed."""
         self._by_shard.clear()
         self._ending.clear()
 
@@ -94,13 +94,13 @@ class Cores:
                     self._touched.add(core.shard)
 
     def tick(self, moment: Moment) -> None:
-        """See `Core.tick`."""
+        """Do the periodic work of all cores (`Core.tick`)."""
         for core in self:
             core.tick(moment)
         self.touch_all()
 
     def expel(self, name: str, account: str, moment: Moment) -> None:
-        """See `Core.expel`."""
+        """Disconnect the gateways of a revoked key at all cores (`Core.expel`)."""
         for core in self:
             core.expel(name, account, moment)
         self.touch_all()

@@ -28,7 +28,7 @@ class Moves:
 
 
 def decide(view: View, served: Mapping[int, int], moving: Collection[int]) -> Moves:
-    """Return what the broker that looks is to do.
+    """Return which shards this broker is to take and to give, and which it has lost.
 
     Args:
         view: what the store had, perhaps a moment ago.

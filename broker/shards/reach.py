@@ -24,7 +24,13 @@ class Reach:
         self._was_reached = False
 
     def look(self, has_gateways: bool, view: View, now: float) -> None:
-        """Decide anew."""
+        """Decide again whether gateways reach this broker, and set `is_unreached`.
+
+        Args:
+            has_gateways: a gateway is connected to this broker.
+            view: what the store says of the other brokers.
+            now: monotonic seconds.
+        """
         self.has_gateways = has_gateways
         self._was_reached |= has_gateways
         if has_gateways or not any(broker.has_gateways for broker in view.brokers if broker.id != view.me):
@@ -34,10 +40,10 @@ class Reach:
         self.is_unreached = not self._was_reached or self.lasts(now)
 
     def lasts(self, now: float) -> bool:
-        """Return whether that is no matter of a moment."""
+        """Return whether others have gateways, and this broker none, for `UNREACHED_S` or longer."""
         return self.since is not None and now - self.since >= UNREACHED_S
 
     def is_known(self, view: View) -> bool:
-        """Return whether the other brokers know it."""
+        """Return whether the store has the present decision, so that the other brokers see it."""
         mine = (self.has_gateways, self.is_unreached)
         return all((each.has_gateways, each.is_unreached) == mine for each in view.brokers if each.id == view.me)

@@ -98,7 +98,7 @@ class Restriction:
 
     @property
     def key(self) -> tuple[int, int, str, str]:
-        """Another restriction with this key replaces it."""
+        """Return what identifies it: a restriction that is added replaces the one with the same key."""
         return self.room, self.kind, self.name, self.ip
 
 

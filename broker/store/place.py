@@ -57,7 +57,12 @@ def _parse_database(text: str) -> Database:
 
 
 def open_store(place: StorePlace, durability: Literal["process", "full"], requires_synchronous: bool | None) -> Store:
-    """Open a store, or raise SettingError or StoreInUse; see the engines for the arguments."""
+    """Open a store; `durability` is for SQLite, `requires_synchronous` for PostgreSQL.
+
+    Raises:
+        SettingError: it can not be opened with these settings, or its driver is not installed.
+        StoreInUse: another broker has it open.
+    """
     if place is None:
         return MemoryStore()
     if isinstance(place, Path):

@@ -120,7 +120,7 @@ class Link:
         return self._statements(registration, registration.connections.reads.fetch(query, *values))
 
     def change(self, registration: Registration, query: str, *values: Any) -> list[Any]:
-        """Take or give shards; return the rows, or raise StoreError."""
+        """Return the rows of a statement that takes or gives shards; raise StoreError if it fails."""
         return self._statements(registration, registration.connections.loads.fetch(query, *values))
 
     def load(self, registration: Registration, shard: int) -> dict[str, list[Any]]:
@@ -128,7 +128,7 @@ class Link:
         return self._statements(registration, _load(registration.connections.loads, shard))
 
     def close(self) -> None:
-        """Free all shards, and end the thread; again: do nothing."""
+        """Free all shards, for 5 s at most, and end the thread. A second call does nothing."""
         if self._loop.is_closed():
             return
         with contextlib.suppress(Exception):

@@ -45,7 +45,7 @@ def add_past(items: Items, past: Iterable[Speech]) -> Items:
 
 
 def keep(items: Items, number: int, offset: int | None) -> Items:
-    """Return the items with an own line as kept, at the position that the server gave it; None: where it was sent."""
+    """Return the items with the user's line `number` marked as kept, at `offset`; None: it stays where it is."""
     for at, item in enumerate(items):
         if isinstance(item, Speech) and item.number == number:
             if item.mark is Mark.KEPT:  # it came back before

@@ -32,7 +32,7 @@ class Rows(Widget):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """See Textual."""
+        """Return one line of the screen, for Textual (`Widget.render_line`)."""
         if y < len(self._rows):
             return strip(self._rows[y], self.size.width)
         return Strip.blank(self.size.width)

@@ -173,7 +173,7 @@ class Member:
 
 @dataclass(slots=True, eq=False)
 class Room:
-    """One room with members here."""
+    """A room that has members at this gateway."""
 
     id: int
     name: str

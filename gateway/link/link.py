@@ -130,7 +130,7 @@ class Link:
 
     @property
     def is_welcomed(self) -> bool:
-        """Whether the broker knows this gateway, as far as is known here."""
+        """Whether the last greeting was answered: a broker that was restarted meanwhile does not know this gateway."""
         return self._welcomed
 
     def is_from(self, broker: str) -> bool:
@@ -138,5 +138,5 @@ class Link:
         return self._welcomed and broker == self._broker
 
     def is_alive(self, now: float) -> bool:
-        """Return whether the broker knows this gateway and has lately sent something."""
+        """Return whether the broker knows this gateway, and has sent something in the last 1.5 s (`ALIVE_S`)."""
         return self._welcomed and now - self._heard_at < ALIVE_S

@@ -34,7 +34,7 @@ def merge_names(answers: Iterable[Answer | None], limit: int) -> list[str] | Non
 
 
 def page_of_each(skip: int, limit: int, shards: int) -> Browse:
-    """Return the question for each shard, to show a page of all rooms."""
+    """Return the question to ask each of `shards` shards, to show `limit` rooms of all, after the `skip` oldest."""
     if shards == 1:
         return Browse(skip, limit)
     first, last = skip // shards, (skip + limit) // shards
@@ -43,7 +43,10 @@ def page_of_each(skip: int, limit: int, shards: int) -> Browse:
 
 
 def merge_page(answers: Sequence[Answer | None], asked: Browse, skip: int, limit: int) -> Browsed | None:
-    """Return a page of all rooms, of the answers to `page_of_each`; None: no shard has answered."""
+    """Return a page of all rooms from the shards' answers to `asked` (`page_of_each`); None: no shard has answered.
+
+    A shard that has not answered counts as one without rooms.
+    """
     known = [answer for answer in answers if isinstance(answer, Browsed)]
     if len(answers) == 1 or not known:
         return known[0] if known else None

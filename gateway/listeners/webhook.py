@@ -119,7 +119,7 @@ class WebhookServer(HttpServer[WebhookConnection]):
         return True
 
     def log(self, ip: str, status: int, room: str, why: str) -> None:
-        """Log a request; of an address's refusals for one reason only one now and then."""
+        """Log a request at DEBUG, or a refusal (`why` is not empty) at INFO, limited for each address and reason."""
         if not why:
             logger.debug("posted", ip=ip, room=room)
         elif self._refusals.touch((ip, why), monotonic(), LOGGED, LOGGED_AT_ONCE):

@@ -40,7 +40,7 @@ class Recent(NamedTuple):
 
 
 class SealedGroup(Collecting):
-    """Members that get the same entries."""
+    """Live members of one room that get the same entries in the same bodies."""
 
     __slots__ = (
         "_last",
@@ -200,7 +200,7 @@ class SealedGroup(Collecting):
                 link.send_bodies([content])
 
     def forget_last(self) -> None:
-        """Repeat the last body no more."""
+        """Forget the last body: it was repeated often enough."""
         self._last = None
 
     def _link_of(self, member_id: int) -> "SealedLink | None":

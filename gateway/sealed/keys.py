@@ -42,7 +42,7 @@ _NUMBERS = {suite: number for number, suite in _SUITES.items()}
 
 
 class Cache(Generic[_T]):
-    """What is made for sessions, while it is in use: a cipher takes 20 µs to make, and 2 KB to keep."""
+    """A cache of the ciphers of sessions in use: one takes 20 µs to make, and 2 KB of memory."""
 
     __slots__ = ("_make", "_old", "young")
 
@@ -53,7 +53,7 @@ class Cache(Generic[_T]):
         self._old: dict[bytes, _T] = {}
 
     def find(self, session: bytes) -> _T:
-        """Return what there is for a session of this service, or make it; keep it."""
+        """Return the cipher of a session, made now if need be, and keep it until it was not used for two ticks."""
         found = self.young.get(session)
         if found is None:
             if len(self.young) >= MOST_KEPT:
@@ -62,11 +62,11 @@ class Cache(Generic[_T]):
         return found
 
     def borrow(self, session: bytes) -> _T:
-        """Return the same, but keep nothing that was not there: a member that is only alive is to cost no memory."""
+        """Return the cipher of a session, and do not keep one that is made now: a ping costs no memory."""
         return self.young.get(session) or self._old.get(session) or self._make(session)
 
     def tick(self) -> None:
-        """Forget what was not used since the call before."""
+        """Forget the ciphers that were not used since the last but one call."""
         if self.young or self._old:
             self._old, self.young = self.young, {}
 

@@ -84,7 +84,7 @@ class SealedLink:
 
     @property
     def run(self) -> bytes:
-        """The random bytes of the run; `NO_RUN`: it is not served."""
+        """The run's six random bytes; `NO_RUN` while the session is not served here."""
         return self._head[NONCE_AT:] or NO_RUN
 
     def bind(self, listener: int, address: bytes) -> None:
@@ -96,7 +96,7 @@ class SealedLink:
         self.sender.carried.begin(self)
 
     def unbind(self) -> None:
-        """End the run: nothing is sealed any more before the next one."""
+        """End the run; nothing can be sealed before the next `bind`."""
         if self._head:
             self.sender.carried.end(self)
         self._head = b""
@@ -124,21 +124,21 @@ class SealedLink:
 
     @property
     def is_behind(self) -> bool:
-        """By TCP alone; what UDP does not take is lost, and wanted again."""
+        """Whether too much waits for a client by TCP; by UDP False, since the client asks for what is lost."""
         carried = self.sender.carried
         return self.listener == carried.listener and carried.is_behind(self.address)
 
     @property
     def group_mark(self) -> int:
-        """Packets of the suite `plain` have no tag, so they have another size."""
+        """What keeps members of the suite `plain` in groups of their own: their packets differ in size."""
         return _PLAIN_MARK if is_plain(self.session) else 0
 
     def send(self, payload: bytes) -> None:
-        """Send a line of its own: an entry in its place among those of its room, or an answer."""
+        """Send a line to this member alone: an entry, in its place in the room's order, or an answer."""
         self.sender.send_line(self, payload)
 
     def send_entries(self, after: int, to: int, payloads: Sequence[bytes]) -> None:
-        """Send what it has missed, as far as `to`."""
+        """Send the member the entries that it missed, in bodies that cover the offsets up to `to`."""
         lines = [(offset_of(payload), payload) for payload in payloads]
         self.send_bodies(body.content for body in pack(after, to, lines))
 
@@ -162,7 +162,7 @@ class SealedLink:
         self.sender.detach(self)
 
     def interrupt(self, member: Member, now: float) -> None:
-        """Let the client resume, and so learn what is lost to it."""
+        """End the run, so that the client resumes and learns which entries are lost to it."""
         self.sender.interrupt(self, now)
 
     # --- answers -----------------------------------------------------------------------------------------------------

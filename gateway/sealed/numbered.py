@@ -22,7 +22,7 @@ class Line(NamedTuple):
 
 
 class Verdict(Enum):
-    """What to do about a line."""
+    """What a gateway is to do about a numbered line that a client has sent; `NumberedLines.judge` returns it."""
 
     TAKE = auto()
     """Its turn has come: publish it and call `published`, or ask the broker and call `asked`."""
@@ -83,16 +83,16 @@ class NumberedLines:
 
     @property
     def are_all_kept(self) -> bool:
-        """Whether all published lines are kept: a command goes only then."""
+        """Whether all published lines are kept; a command is not sent to the broker before that."""
         return not self._published
 
     def published(self, number: int, item: int) -> None:
-        """Note that a line was published, as the item with this count."""
+        """Note that a line was published as item number `item` of its shard (`Outbound.published`)."""
         self._published.append((number, item))
         self.last = number
 
     def item_of(self, number: int) -> int:
-        """Return as which item a line was published; 0: it was not."""
+        """Return the number of the item as which a line was published; 0 if it was not."""
         return next((item for published, item in self._published if published == number), 0)
 
     def note_kept(self, number: int) -> None:
@@ -107,7 +107,7 @@ class NumberedLines:
             self._held = {after: line for after, line in self._held.items() if line.number > number}
 
     def refuse(self, number: int, why: str, *, for_good: bool) -> None:
-        """Note that a line was not said: lines behind it that were published are not kept either."""
+        """Note that a line was refused, with the reason `why`; published lines behind it are not kept either."""
         self._published.clear()
         self.last = self.kept
         if for_good:
@@ -120,7 +120,7 @@ class NumberedLines:
         return self._refused[number]
 
     def begin_run(self, said: int) -> None:
-        """Begin again for a client that has resumed: `said` is what the directory says is kept."""
+        """Begin again for a client that has resumed; `said` is its last kept line, as the directory knows."""
         self._held.clear()
         self._refused.clear()
         self.asking = 0

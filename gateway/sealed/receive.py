@@ -33,7 +33,7 @@ ASKS_S, ASKS = 50.0, 100.0
 
 @dataclass(slots=True, eq=False)
 class SealedReceiver(Component):
-    """Handles packets."""
+    """Handles the packets of members of version 2."""
 
     sender: Sender
     resuming: Resuming
@@ -129,7 +129,10 @@ class SealedReceiver(Component):
         self.resuming.link(member, session)
 
     def tick(self, now: float) -> None:
-        """Do the periodic work."""
+        """Detach silent members; every `TICK_S` drop ciphers and parts of bodies that are not in use.
+
+        `now` is monotonic seconds.
+        """
         for link in self.silence.over(now):
             self.sender.detach(link)
         if now - self._ticked_at < TICK_S:

@@ -50,7 +50,7 @@ class _Pending:
 
 @dataclass(slots=True, eq=False)
 class Resuming(Component):
-    """Begins runs."""
+    """Begins runs: proves clients' addresses by cookies, and asks the directory for their sessions."""
 
     sender: Sender
     streams: Streams

@@ -29,7 +29,7 @@ class Saying(Component):
     leaving: Leaving
 
     def say(self, link: SealedLink, up: UpLine, now: float) -> None:
-        """Handle a line of a client."""
+        """Publish, hold or answer a numbered line (`say`) of a client; `now` is monotonic seconds."""
         if up.say is None or up.number is None:
             return
         member, after = link.member, up.number - 1 if up.after is None else up.after

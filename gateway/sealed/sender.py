@@ -62,7 +62,7 @@ class Sender:
     # --- the turn ----------------------------------------------------------------------------------------------------
 
     def begin(self, group: SealedGroup) -> None:
-        """Note that a group has something to send."""
+        """Send what a group has collected at the next `flush`."""
         self._groups.append(group)
         self._schedule()
 
@@ -111,12 +111,12 @@ class Sender:
     # --- repeating ---------------------------------------------------------------------------------------------------
 
     def repeat_later(self, group: SealedGroup) -> None:
-        """Note that a group was sent a body."""
+        """Send a group's last body twice more, when no other has followed it for a while (`FIRST`, `SECOND`)."""
         self._schedule_repeats()
         self._bursts[group] = None
 
     def joined(self, link: SealedLink) -> None:
-        """Note that a member has caught up, so that it is told twice how far: what it was sent last may be lost."""
+        """Send a member that has caught up two empty bodies later on, so that it notices if the last body was lost."""
         self._schedule_repeats()
         self._joined[link] = 0
 
@@ -152,7 +152,7 @@ class Sender:
         return True
 
     def tick(self) -> None:
-        """Let ciphers and bodies go that are not in use. Call it every `keys.TICK_S`."""
+        """Drop ciphers and remembered bodies that are not in use. Call it every `keys.TICK_S`."""
         self.keys.tick()
         for group, ticks in list(self._remembering.items()):
             if ticks >= RECENT_TICKS:
@@ -170,13 +170,13 @@ class Sender:
     # --- the ends of runs --------------------------------------------------------------------------------------------
 
     def detach(self, link: SealedLink) -> None:
-        """Serve a member no more, until it resumes."""
+        """Send a member nothing more until it resumes; it stays a member."""
         if link.member.stream is link:
             self.streams.detach(link.member)
         link.unbind()
 
     def detach_all(self, address: bytes) -> None:
-        """Serve no member any more over a connection that has ended."""
+        """Detach all members that were served over a TCP connection that has ended."""
         for link in self.carried.over(address):
             self.detach(link)
 

@@ -13,7 +13,7 @@ SILENT_S = 40.0
 
 
 class Silence:
-    """Links by the second in which they could have been silent for too long."""
+    """The links that are served, by the second in which each could have been silent for `SILENT_S`."""
 
     def __init__(self, standstills: Standstills) -> None:
         self._standstills = standstills
@@ -27,7 +27,7 @@ class Silence:
             self._due[int(now + SILENT_S) + 1].append(link)
 
     def over(self, now: float) -> Iterator[SealedLink]:
-        """Yield the links that were silent for too long."""
+        """Yield the links from whose clients nothing came for `SILENT_S` (40 s), and watch them no more."""
         this_second = int(now)
         if self._looked_at < 0:
             self._looked_at = min(self._due, default=this_second) - 1

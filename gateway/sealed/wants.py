@@ -21,7 +21,7 @@ MOST = 500
 
 @dataclass(slots=True, eq=False)
 class Wants(Component):
-    """Answers `want`."""
+    """Answers the line `want`: a client asks again for entries that it missed."""
 
     fencing: Fencing
 
@@ -87,7 +87,7 @@ class Wants(Component):
 def resumed(
     link: SealedLink, to: int, offset: int, said: int, state: State, lost: Sequence[int] | None = None
 ) -> bytes:
-    """Return the body that tells a client from where it is served."""
+    """Return the body `resumed`: it answers the packet with the count `to` (0: a `want`)."""
     room = link.member.room
     ends = None if lost is None else (lost[0], lost[1])
     return serialize(DownLine(resumed=Resumed(to, room.epoch, offset, said, link.member.name, state, ends)))

@@ -59,7 +59,7 @@ class DatagramChat(ChatClient):
         channel.send_now(self._membership.register())
 
     async def open(self, channel: UdpChannel) -> None:
-        """Begin to receive, and to keep this member."""
+        """Receive from a channel, tell the server its address, and send keep-alives each `keep_alive_s` seconds."""
         self._channels.append(channel)
         if self._settings.register_at_once:
             channel.send_now(self._membership.register())

@@ -141,7 +141,7 @@ def _file(file: PageFile, request: Request) -> Response:
 
 
 def refusal(status: int, words: str, *headers: tuple[str, str], after_s: float = 0.0) -> Response:
-    """Return an answer that says why not, in one line."""
+    """Return an HTTP answer with the reason of a refusal, in one line of JSON; it is sent `after_s` seconds later."""
     return _json(status, {"error": words}, *headers, after_s=after_s)
 
 
