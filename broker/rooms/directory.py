@@ -25,6 +25,7 @@ from tsudoi.protocol.names import SERVER_NAME, RoomName, UserName
 from ..config import Limits
 from ..store.interface import Batch, MemberRow, RestrictionKind, RoomRow, Snapshot
 from .bans_and_mutes import BansAndMutes
+from .free_name import free_name
 from .index import Index
 from .room_and_member import Member, Room
 from .webhooks import Posts
@@ -395,7 +396,7 @@ class Directory(Index):
     def _enter(self, room: Room, member_id: int, wished: UserName, row: MemberRow, wall_ms: int) -> Member:
         member = Member.of(row, room)
         member.id = member_id
-        member.name = room.free_name(wished)
+        member.name = free_name(room, wished)
         self._add_member(member)
         member.wished, member.spoke_ms = wished, wall_ms
         is_shared = bool(row.options & MemberOptions.SHARED_ADDRESS)

@@ -6,17 +6,13 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 
-from tsudoi.ops.bounded import drop_oldest
 from tsudoi.protocol.codes import Rights
-from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, is_webhook_name, numbered_name
+from tsudoi.protocol.names import SERVER_NAME, RoomName, TokenHash, UserName, is_webhook_name
 
 from ..store.interface import MemberRow, RoomRow
 from .ids import created_ms
 
 NO_RIGHTS = Rights(0)
-
-NUMBERS = 1_000
-"""Wished names of a room whose last number is remembered; for others the search begins at 2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +155,6 @@ class Room:
     def is_taken(self, name: str) -> bool:
         """Return whether a member has this name, the server, which sends notices under its own, or a webhook."""
         return name in self.names or name == SERVER_NAME or is_webhook_name(name)
-
-    def free_name(self, wished: UserName) -> UserName:
-        """Return the wished name, with a number if another member has it."""
-        name, number = wished, self.numbers.get(wished, 1)
-        while self.is_taken(name):
-            number += 1
-            name = numbered_name(wished, number)
-        if name != wished:
-            self.numbers[wished] = number
-            drop_oldest(self.numbers, NUMBERS)
-        return name
 
 
 _room_fields = attrgetter(*(each.name for each in fields(RoomRow)))

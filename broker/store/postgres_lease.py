@@ -120,10 +120,6 @@ class Lease:
         if self._connections is not None:
             await self._connections.close()
 
-    def look_soon(self) -> None:
-        """Look at the brokers and shards at once."""
-        self._wake.set()
-
     def is_over(self, registration: Registration) -> bool:
         """Whether it must not be served under a registration any more, by this machine's clock."""
         return bool(registration.connections.failure) or self._clock() - registration.renewed_at >= STOP_S

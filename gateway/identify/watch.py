@@ -14,10 +14,9 @@ from tsudoi.ops.token_bucket import Bucket
 from ..chat.members import Member, Recipients
 from ..explain.datagram_hints import Known, find_member
 from ..explain.opening import Opening, keep
-from ..join import conversation as join
 from ..join.account import Account
 from ..listeners import sockaddr
-from ..listeners.connection import Connection
+from ..listeners.connection import Connection, State
 from ..listeners.options import Listener
 from ..listeners.tcp import TCPServer
 from ..process.outbound import GatewayOutbound
@@ -94,7 +93,7 @@ class WatchedConnection(Connection):
 
     @property
     def _peer(self) -> str:
-        peer = self._transport.get_extra_info("peername") if hasattr(self, "_transport") else None
+        peer = None if self.state is State.OPENING else self._transport.get_extra_info("peername")
         return str(HostPort(sockaddr.plain_text(peer[0]), peer[1])) if peer else self.ip
 
     @property
@@ -103,7 +102,7 @@ class WatchedConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         """Note received bytes."""
-        if self._conversation.state is join.State.AWAITING_PORT:
+        if self._conversation.awaits_port:
             self._watch.show(partial(port_block, peer=self._peer, data=data))
         else:
             self._talk.add(True, data)

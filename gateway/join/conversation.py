@@ -1,16 +1,13 @@
 """Hold the conversation on one TCP connection, in any dialect, from its first byte to its token.
 
-Events in, commands out; no socket, no clock. `TRANSITIONS` lists the events that each state takes, and the states that
-may follow; PROTOCOL.md, "Handshake".
+Events in, commands out (`steps.py`); no socket, no clock. `TRANSITIONS` lists the events that each state takes, and the
+states that may follow; PROTOCOL.md, "Handshake".
 """
 
 from enum import Enum, auto
-from typing import Any
-
-import msgspec
 
 from tsudoi.protocol import names
-from tsudoi.protocol.client.dialect import Dialect, PortPlace
+from tsudoi.protocol.client.dialect import PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TSUDOI, TSUDOI_2
 from tsudoi.protocol.client.handshake import (
     PORT,
@@ -22,130 +19,36 @@ from tsudoi.protocol.client.handshake import (
 )
 from tsudoi.protocol.client.header import HEADER_SIZE, Header
 from tsudoi.protocol.client.recognise import AUTO, Rule, asks_for_rooms, recognise
-from tsudoi.protocol.codes import Operation, Status
+from tsudoi.protocol.codes import Operation
 from tsudoi.protocol.errors import MalformedMessage, PeerError
 
 from ..explain.opening import Opening, keep
 from .account import Account, Outcome
 from .room_list import Listing
 from .signed_tokens import looks_like_token
+from .steps import (
+    Announce,
+    AskForRooms,
+    AskToEnter,
+    Command,
+    CountRefusal,
+    Declined,
+    Entered,
+    Event,
+    Finish,
+    Listed,
+    Quiet,
+    Received,
+    Report,
+    Send,
+    WaitBriefly,
+)
 
 CHARACTER_SIZE = 4
 """Bytes of the longest UTF-8 character. Some dialects count a request's sizes in characters, so a request may have this
 many times the bytes that its header promises."""
 ROOM_SIZE_LIMIT = 1_024
 """Bytes of a bare room name. More than any valid name has, so that a longer one is refused rather than cut."""
-
-
-# --- events: what happened -----------------------------------------------------------------------------------------
-
-
-class Received(msgspec.Struct, frozen=True):
-    """The client sent bytes."""
-
-    data: bytes
-
-
-class Quiet(msgspec.Struct, frozen=True):
-    """`WaitBriefly` is over and the client sent nothing more."""
-
-
-class Listed(msgspec.Struct, frozen=True):
-    """The directory returned its rooms."""
-
-    rooms: Listing
-
-
-class Entered(msgspec.Struct, frozen=True):
-    """The directory granted the request; room and user as it named them."""
-
-    room: str
-    user: str
-    token: str
-    session: dict[str, Any] | None = None
-    """Of version 2: what its client is told instead of the token."""
-
-
-class Declined(msgspec.Struct, frozen=True):
-    """The gateway or the directory refused the request, or the directory could not be asked."""
-
-    status: Status
-    detail: str = ""
-    close: bool = False
-    """End the conversation, even in a dialect that allows another request on the same connection."""
-    counted_as: str = ""
-    """Name of the reason in the refusal counters, if it is not the status."""
-
-
-Event = Received | Quiet | Listed | Entered | Declined
-
-
-# --- commands: what to do ------------------------------------------------------------------------------------------
-
-
-class Send(msgspec.Struct, frozen=True):
-    """Send each frame in a segment of its own, with a pause between two."""
-
-    frames: list[bytes]
-    pause_s: float
-
-
-class WaitBriefly(msgspec.Struct, frozen=True):
-    """Report Quiet if no bytes come in a moment.
-
-    A size counted in characters does not say how many bytes follow; the rest of a request comes at once or not at all.
-    """
-
-
-class AskForRooms(msgspec.Struct, frozen=True):
-    """Ask the directory for its rooms, then report Listed or Declined."""
-
-    alone: bool
-    """The client asked for the list only, on a connection of its own."""
-
-
-class AskToEnter(msgspec.Struct, frozen=True):
-    """Decide about a create or join request (`enter.py`), then report Entered or Declined."""
-
-    dialect: Dialect
-    operation: Operation
-    room: str
-    user: str
-    """In normal form; or a signed token, where these are accepted."""
-    password: str | None
-    port: int | None
-    suites: tuple[str, ...] = ()
-    """Of version 2: see `handshake.Request`; so is the next one."""
-    language: str = ""
-
-
-class Announce(msgspec.Struct, frozen=True):
-    """Send the new member's datagrams to this port of the client's host."""
-
-    port: int | None
-    """None: the port of this connection."""
-
-
-class CountRefusal(msgspec.Struct, frozen=True):
-    """Count a refused request under this name."""
-
-    reason: str
-
-
-class Report(msgspec.Struct, frozen=True):
-    """Log how a request ended: once for each, when its answer has been sent."""
-
-    account: Account
-
-
-class Finish(msgspec.Struct, frozen=True):
-    """Close the connection once everything is sent."""
-
-
-Command = Send | WaitBriefly | AskForRooms | AskToEnter | Announce | CountRefusal | Report | Finish
-
-
-# --- states --------------------------------------------------------------------------------------------------------
 
 
 class State(Enum):
@@ -214,6 +117,11 @@ class JoinConversation:
         """The bare room name of a classic join."""
         self._reported = False
         """A request has ended, and the client has sent no other."""
+
+    @property
+    def awaits_port(self) -> bool:
+        """Whether the client is to tell its UDP port."""
+        return self.state is State.AWAITING_PORT
 
     @property
     def held(self) -> int:

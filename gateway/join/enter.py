@@ -26,13 +26,13 @@ from ..sealed.suite_choice import choose_suite
 from ..settings import Settings
 from . import earlier_lines
 from .chosen_options import choose_options
-from .conversation import AskToEnter, Declined, Entered
 from .password_attempts import PasswordAttempts, was_wrong
 from .quotas import Quotas, Verdict
 from .rate_keys import RateKeys
 from .room_list import RoomList
 from .session_tokens import SessionTokens
 from .signed_tokens import TokenVerifier
+from .steps import AskToEnter, Declined, Entered
 
 _STATUSES = frozenset(Status)
 

@@ -8,30 +8,30 @@ import asyncio
 import os
 import ssl
 from collections import deque
-from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from time import monotonic, time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from tsudoi.ops import logs
 from tsudoi.protocol.backbone import Answer
 from tsudoi.protocol.codes import Status
-from tsudoi.protocol.sealed.packets import MARK
-from tsudoi.protocol.sealed.tcp_framing import SIZE_SIZE, begins_with_packet
 
 from ..explain.opening import Opening
-from ..join import conversation as join
+from ..join import steps as join
 from ..join.account import Account, Outcome
-from ..join.conversation import Command, Declined, Entered, Event, JoinConversation, Listed, Quiet, Received
+from ..join.conversation import JoinConversation
 from ..join.enter import Entry
 from ..join.quotas import Verdict
 from ..join.room_list import Listing
+from ..join.steps import Command, Declined, Entered, Event, Listed, Quiet, Received
 from . import sockaddr
+from .accepted import AcceptedConnection
 from .deadlines import Deadlines
+from .first_bytes import Speech, recognise_speech
 from .options import Listener
 from .packet_connection import PacketConnection
-from .tls_layer import RECORD, TlsLayer
+from .tls_layer import TlsLayer
 
 if TYPE_CHECKING:
     from .tcp import TCPServer
@@ -68,7 +68,7 @@ class State(Enum):
     CLOSED = auto()
 
 
-class Connection(asyncio.Protocol):
+class Connection(AcceptedConnection):
     """A client's connection from accept to close."""
 
     _transport: asyncio.Transport
@@ -76,13 +76,10 @@ class Connection(asyncio.Protocol):
     _entry: Entry
 
     def __init__(self, server: "TCPServer", listener: Listener) -> None:
+        super().__init__()
         self._server = server
         self._listener = listener
-        self.ip = ""
-        self.peeked = b""
-        """The first bytes that came to a TLS listener."""
         self.state = State.NEW
-        self._abort: Callable[[], object]
         self._held = 0
         """Bytes held for it, as last reported to the server."""
         self._sent = 0
@@ -94,25 +91,18 @@ class Connection(asyncio.Protocol):
         """The client sends packets of version 2."""
         self._first: bytes | None = b""
         """What has come before it is known whether the client speaks TLS or sends packets; None: it is known."""
-        self._deadlines: Deadlines | None = None
         self.waiting_since = monotonic()
         """When its present deadline began: for its first byte, for the rest of its request, …"""
         self._quiet_timer: asyncio.TimerHandle | None = None
 
     # --- callbacks (asyncio.Protocol) -----------------------------------------------------------------------------
 
-    def accept(self, ip: str, abort: Callable[[], object]) -> bool:
-        """Admit a connection from `ip`, or return False if it must be closed at once.
-
-        A TLS listener calls this before the TLS handshake. `abort` ends the connection while it is OPENING.
-        """
-        self.ip = ip = sockaddr.plain_text(ip)
+    def _admit(self) -> bool:
+        ip = self.ip
         verdict = self._server.enter(self, ip)
         if verdict is Verdict.CLOSE:
-            self.state = State.CLOSED
             return False
         self.state = State.OPENING
-        self._abort = abort
         rules, settings = self._server.rules, self._server.rules.settings
         listed_before = rules.rooms.listed_lately(ip, monotonic())
         self._conversation = JoinConversation(
@@ -128,19 +118,10 @@ class Connection(asyncio.Protocol):
             return not self._packets.is_used
         return self.state in (State.OPENING, State.READING, State.CLOSING)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Serve the client from now on; over TLS, its handshake is done."""
-        # A cast and no assertion: uvloop's transports do not inherit from asyncio.Transport.
-        self._transport = cast(asyncio.Transport, transport)
-        if self.state is State.NEW:
-            peer = transport.get_extra_info("peername")
-            if peer is None or not self.accept(str(peer[0]), self._transport.abort):
-                self.state = State.CLOSED
-                self._transport.abort()
-                return
-        self.state, self._abort = State.READING, self._transport.abort
+    def _begin(self, transport: asyncio.Transport) -> None:
+        self.state = State.READING
         # Call `resume_writing` only when all written bytes have left, not when most have.
-        self._transport.set_write_buffer_limits(0)
+        transport.set_write_buffer_limits(0)
         self._choose_deadline()
 
     def data_received(self, data: bytes) -> None:
@@ -149,42 +130,32 @@ class Connection(asyncio.Protocol):
             if self.state is State.CARRYING:
                 self._packets.receive(data)
         elif self._first is not None:
-            self._begin(data)
+            self._recognise(data)
         elif self._tls is not None:
             self._receive_tls(data)
         else:
             self._receive(data)
 
-    def _begin(self, data: bytes) -> None:
-        """Find out whether the client speaks TLS, or sends packets of version 2."""
+    def _recognise(self, data: bytes) -> None:
+        """Find out what the client speaks, and serve it."""
         assert self._first is not None
-        data = self._first + data
-        if data[0] == MARK and self._server.packets is not None:
-            if len(data) < SIZE_SIZE:
-                self._first = data
+        data, context = self._first + data, self._server.tls_context
+        may_be_tls = context is not None and not self._listener.tls
+        speech = recognise_speech(data, may_be_tls=may_be_tls, may_be_packets=self._server.packets is not None)
+        self._first = data if speech is Speech.UNKNOWN else None
+        match speech:
+            case Speech.UNKNOWN:
                 self._choose_deadline()
-            elif begins_with_packet(data):
+            case Speech.PACKETS:
                 self._carry_packets(data)
-            else:
-                self._first = None
+            case Speech.TLS if context is not None:
+                self.peeked, self._tls = data[:PEEKED], TlsLayer(context)
+                self._receive_tls(data)
+            case _:
                 self._receive(data)
-        elif data[:1] != RECORD[:1] or self._listener.tls or self._server.tls_context is None:
-            self._first = None
-            self._receive(data)
-        elif len(data) < len(RECORD):
-            self._first = data
-            self._choose_deadline()
-        elif data.startswith(RECORD):
-            self._first, self.peeked = None, data[:PEEKED]
-            self._tls = TlsLayer(self._server.tls_context)
-            self._receive_tls(data)
-        else:
-            self._first = None
-            self._receive(data)
 
     def _carry_packets(self, data: bytes) -> None:
         assert self._server.packets is not None
-        self._first = None
         if self._entry.may_carry:
             self._packets = self._server.packets.add(self._transport, self.give_up, self._count_held)
         if self._packets is None:
@@ -238,7 +209,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Free the connection's place."""
-        if self.state is State.CLOSED:
+        if self.state in (State.NEW, State.CLOSED):
             return
         if self.state in (State.OPENING, State.READING, State.ANSWERING):
             self._abandon(_how_lost(exc))
@@ -391,19 +362,16 @@ class Connection(asyncio.Protocol):
             return
         if self._conversation.begun or self._first or (self._tls is not None and not self._tls.is_open):
             self._move_deadline(self._server.asking)
-        elif self._conversation.state is join.State.AWAITING_PORT and self.state is State.READING:
+        elif self._conversation.awaits_port and self.state is State.READING:
             self._move_deadline(self._server.announcing)
         else:
             self._move_deadline(self._server.silent)
 
     def _move_deadline(self, deadlines: Deadlines | None) -> None:
         if deadlines is not self._deadlines:
-            if self._deadlines is not None:
-                self._deadlines.end(self)
+            self._wait(deadlines)
             if deadlines is not None:
-                deadlines.begin(self)
                 self.waiting_since = monotonic()
-            self._deadlines = deadlines
 
     def _count_held(self) -> None:
         """Report the bytes held for this client: unanswered requests and answers it has not taken.

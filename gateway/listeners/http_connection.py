@@ -1,7 +1,4 @@
-"""What the listeners that speak HTTP share (webhooks, and the page with its WebSockets): a connection's life.
-
-A connection has no task and no timer of its own: each kind of deadline has one timer for all.
-"""
+"""What the listeners that speak HTTP share (webhooks, and the page with its WebSockets): a connection's life."""
 
 import asyncio
 from abc import abstractmethod
@@ -11,7 +8,7 @@ from enum import Enum, auto
 from typing import Any, Generic, TypeVar, cast
 
 from ..counters import Counters
-from . import sockaddr
+from .accepted import AcceptedConnection
 from .deadlines import Deadlines
 from .options import WebhookListener, WebListener
 from .stream_server import StreamServer, bind_tcp
@@ -38,37 +35,19 @@ class State(Enum):
     CLOSED = auto()
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(AcceptedConnection):
     """A client's connection from accept to close."""
 
-    # Of a WebSocket that rests, a dictionary of attributes would be a tenth (benchmarks/websocket.py).
-    __slots__ = (
-        "_abort",
-        "_deadlines",
-        "_has_ended",
-        "_is_tls",
-        "_is_writable",
-        "_server",
-        "_state",
-        "_transport",
-        "ip",
-        "peeked",
-    )
+    __slots__ = ("_has_ended", "_is_tls", "_is_writable", "_server", "_state")
 
     def __init__(self, server: "HttpServer[Any]", is_tls: bool) -> None:
+        super().__init__()
         self._server = server
         self._is_tls = is_tls
-        self.ip = ""
-        self._abort: Callable[[], object] = lambda: None
-        self._transport: asyncio.Transport | None = None
-        """None before the TLS handshake is done."""
-        self._deadlines: Deadlines | None = None
         self._state = State.NEW
         self._has_ended = False
         """The client sends no more."""
         self._is_writable = True
-        self.peeked = b""
-        """The TLS listener notes here how the client began."""
 
     # --- what kinds of connections add --------------------------------------------------------------------------------
 
@@ -90,31 +69,15 @@ class HttpConnection(asyncio.Protocol):
 
     # --- callbacks (asyncio.Protocol) ---------------------------------------------------------------------------------
 
-    def accept(self, ip: str, abort: Callable[[], object]) -> bool:
-        """Admit a connection from `ip`, or return False if it must be closed at once.
-
-        A TLS listener calls this before the TLS handshake. `abort` ends the connection during that.
-        """
-        self.ip = sockaddr.plain_text(ip)
-        self._abort = abort
+    def _admit(self) -> bool:
         if not self._enter():
-            self._state = State.CLOSED
             return False
         self._state = State.OPEN
         self._wait(self._server.waiting)
         return True
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A cast and no assertion: uvloop's transports do not inherit from asyncio.Transport.
-        self._transport = made = cast(asyncio.Transport, transport)
-        if self._state is State.NEW:
-            peer = made.get_extra_info("peername")
-            if peer is None or not self.accept(str(peer[0]), made.abort):
-                self._state = State.CLOSED
-                made.abort()
-                return
-        self._abort = made.abort
-        made.set_write_buffer_limits(high=UNTAKEN, low=0)
+    def _begin(self, transport: asyncio.Transport) -> None:
+        transport.set_write_buffer_limits(high=UNTAKEN, low=0)
 
     def data_received(self, data: bytes) -> None:
         if self._state is State.OPEN:
@@ -180,13 +143,6 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._transport.write_eof()
         self._wait(self._server.lingering)
-
-    def _wait(self, deadlines: Deadlines | None) -> None:
-        if self._deadlines is not None:
-            self._deadlines.end(self)
-        if deadlines is not None:
-            deadlines.begin(self)
-        self._deadlines = deadlines
 
 
 _Connection = TypeVar("_Connection", bound=HttpConnection)

@@ -4,20 +4,18 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from tsudoi.ops.host_port import HostPort
 from tsudoi.protocol.errors import SettingError
 
 from ..counters import Counters
+from .accepted import AcceptedConnection
 from .tls import Certificate, TlsListener
-
-if TYPE_CHECKING:
-    from .tls import Served
 
 BACKLOG = 1_024
 
-_Served = TypeVar("_Served", bound="Served")
+_Served = TypeVar("_Served", bound=AcceptedConnection)
 
 
 class StreamServer(Generic[_Served]):

@@ -9,20 +9,15 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import NoReturn
 
 from tsudoi.ops import logs
 from tsudoi.ops.small_file import read_small, require_small
 from tsudoi.protocol.errors import SettingError
 
 from ..counters import Counters
-from .connection import Connection
+from .accepted import AcceptedConnection
 from .options import TlsFiles
-
-if TYPE_CHECKING:
-    from .http_connection import HttpConnection
-
-    Served: TypeAlias = Connection | HttpConnection
 
 HANDSHAKE_S = 5.0
 """How long a TLS handshake may take."""
@@ -73,7 +68,11 @@ class TlsListener:
     """
 
     def __init__(
-        self, sock: socket.socket, certificate: Certificate, counters: Counters, connect: "Callable[[], Served]"
+        self,
+        sock: socket.socket,
+        certificate: Certificate,
+        counters: Counters,
+        connect: Callable[[], AcceptedConnection],
     ) -> None:
         """Accept from now on; each client is served by a connection from `connect`."""
         self._sock = sock
@@ -112,7 +111,7 @@ class TlsListener:
             # One in each turn of the event loop, however many wait.
             await asyncio.sleep(0)
 
-    async def _shake_hands(self, sock: socket.socket, connection: "Served") -> None:
+    async def _shake_hands(self, sock: socket.socket, connection: AcceptedConnection) -> None:
         """Let asyncio call `connection_made` once the handshake is done; raise OSError if it fails."""
         async with asyncio.timeout(HANDSHAKE_S):
             await self._readable(sock)
@@ -133,7 +132,7 @@ class TlsListener:
         finally:
             self._loop.remove_reader(sock)
 
-    def _done(self, sock: socket.socket, connection: "Served", handshake: asyncio.Task[None]) -> None:
+    def _done(self, sock: socket.socket, connection: AcceptedConnection, handshake: asyncio.Task[None]) -> None:
         """Free the place of a connection whose handshake failed or was ended."""
         self._handshakes.discard(handshake)
         why = None if handshake.cancelled() else handshake.exception()

@@ -58,10 +58,9 @@ class WebConnection(HttpConnection):
         self._conversation = Conversation(self._server.page, self._server.origins, busy)
         return True
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if self._state is State.OPEN:
-            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    def _begin(self, transport: asyncio.Transport) -> None:
+        super()._begin(transport)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
     def _receive(self, data: bytes) -> None:
         # In slices: hundreds of kilobytes of the smallest frames would hold up the event loop before any is counted.

@@ -16,8 +16,8 @@ from tsudoi.protocol.web.commands import SubscribeData
 
 from ..chat.members import Member
 from ..join.account import Outcome
-from ..join.conversation import AskToEnter, Declined
 from ..join.enter import Entry
+from ..join.steps import AskToEnter, Declined
 from .refusals import why_declined
 from .rules import WebRules
 

@@ -7,7 +7,7 @@ from tsudoi.protocol.backbone import MUTED
 from tsudoi.protocol.client.handshake import refusal_words
 from tsudoi.protocol.codes import Status
 
-from ..join.conversation import Declined
+from ..join.steps import Declined
 
 NEEDS_PASSWORD = "this room has a password"
 _JAPANESE = {

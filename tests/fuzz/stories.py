@@ -12,24 +12,23 @@ from gateway.chat.receive import Receiver
 from gateway.counters import Counters
 from gateway.explain.explain import explain_request
 from gateway.join.account import log_values
-from gateway.join.conversation import (
+from gateway.join.conversation import JoinConversation, State
+from gateway.join.password_attempts import PasswordAttempts
+from gateway.join.room_list import Listing
+from gateway.join.signed_tokens import TokenVerifier
+from gateway.join.steps import (
     AskForRooms,
     AskToEnter,
     Declined,
     Entered,
     Event,
     Finish,
-    JoinConversation,
     Listed,
     Quiet,
     Received,
     Report,
-    State,
     WaitBriefly,
 )
-from gateway.join.password_attempts import PasswordAttempts
-from gateway.join.room_list import Listing
-from gateway.join.signed_tokens import TokenVerifier
 from gateway.join.token_keys import TokenKeys
 from gateway.settings import Settings
 from gateway.web import conversation as web_listener

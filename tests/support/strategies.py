@@ -13,9 +13,9 @@ from tsudoi.protocol.backbone import Wire
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import DIALECTS
 from tsudoi.protocol.client.header import Header
-from tsudoi.protocol.names import MAX_NAME_SIZE, Token, cut
+from tsudoi.protocol.names import MAX_NAME_SIZE, cut
 
-TOKENS = st.integers(0, 2**128 - 1).map(lambda number: Token(f"{number:032x}"))
+TOKENS = st.integers(0, 2**128 - 1).map(lambda number: f"{number:032x}")
 
 # One row per kind of trouble: widths of 1 to 4 bytes, marks that compose, joiners, quotes for `repr` and JSON, commas
 # for lists, a byte order mark, right-to-left, white space of all sorts.

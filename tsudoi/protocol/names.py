@@ -14,7 +14,6 @@ RoomName = NewType("RoomName", str)
 UserName = NewType("UserName", str)
 """A user's name in normal form."""
 
-Token = NewType("Token", str)
 """32 lower-case hexadecimal characters, a member's only credential. Never logged, never stored."""
 
 TokenHash = NewType("TokenHash", bytes)

@@ -8,7 +8,8 @@ import pytest
 
 import broker as broker_package
 from broker.rooms.directory import Directory
-from broker.rooms.room_and_member import NUMBERS, Member
+from broker.rooms.free_name import NUMBERS
+from broker.rooms.room_and_member import Member
 from broker.store.interface import Batch, MemberRow, RoomRow, Snapshot
 from tsudoi.protocol.backbone import Entry
 from tsudoi.protocol.codes import EntryKind, LeaveReason

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 from gateway.explain.mistakes import Mistake
 from gateway.join.account import Account
-from gateway.join.conversation import (
+from gateway.join.conversation import JoinConversation
+from gateway.join.room_list import Listing
+from gateway.join.steps import (
     AskForRooms,
     AskToEnter,
     Command,
     Entered,
-    JoinConversation,
     Listed,
     Quiet,
     Received,
@@ -17,7 +18,6 @@ from gateway.join.conversation import (
     Send,
     WaitBriefly,
 )
-from gateway.join.room_list import Listing
 from tsudoi.protocol.client.dialect import Dialect, RequestForm
 from tsudoi.protocol.client.handshake import serialize_request
 from tsudoi.protocol.client.header import HEADER_SIZE

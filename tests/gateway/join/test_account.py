@@ -4,7 +4,8 @@ import pytest
 
 from gateway.explain.opening import Opening
 from gateway.join.account import Account, Outcome, log_values, shown_room
-from gateway.join.conversation import AskToEnter, Declined, JoinConversation, Received, Report
+from gateway.join.conversation import JoinConversation
+from gateway.join.steps import AskToEnter, Declined, Received, Report
 from tests.gateway.explain.mistakes_made import TOKEN, handshake, request
 from tsudoi.protocol.client.dialect import Dialect
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_200, TCRP_202, TCRP_JSON, TCRP_ROOM, TSUDOI

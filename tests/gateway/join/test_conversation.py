@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.join.conversation import (
-    ROOM_SIZE_LIMIT,
-    TRANSITIONS,
+from gateway.join.conversation import ROOM_SIZE_LIMIT, TRANSITIONS, JoinConversation, State, UnexpectedEvent
+from gateway.join.room_list import Listing
+from gateway.join.steps import (
     Announce,
     AskForRooms,
     AskToEnter,
@@ -18,17 +18,13 @@ from gateway.join.conversation import (
     Entered,
     Event,
     Finish,
-    JoinConversation,
     Listed,
     Quiet,
     Received,
     Report,
     Send,
-    State,
-    UnexpectedEvent,
     WaitBriefly,
 )
-from gateway.join.room_list import Listing
 from tests.support.strategies import payloads, requests
 from tsudoi.protocol.client.dialect import Dialect, PortPlace
 from tsudoi.protocol.client.dialects import CLASSIC, DIALECTS, TCRP, TCRP_200, TCRP_JSON, TCRP_OK, TSUDOI

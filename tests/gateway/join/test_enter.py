@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 import jwt
 import pytest
 
-from gateway.join.conversation import AskToEnter, Declined, Entered
 from gateway.join.enter import Entry, EntryRules
 from gateway.join.key_forms import parse_shared_secret
 from gateway.join.password_attempts import PENDING
@@ -13,6 +12,7 @@ from gateway.join.quotas import Quotas, Verdict
 from gateway.join.room_list import RoomList
 from gateway.join.session_tokens import SessionTokens
 from gateway.join.signed_tokens import TokenVerifier
+from gateway.join.steps import AskToEnter, Declined, Entered
 from gateway.join.token_keys import TokenKeys
 from gateway.listeners import sockaddr
 from gateway.listeners.options import Listener

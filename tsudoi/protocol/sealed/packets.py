@@ -16,7 +16,6 @@ COOKIE_SIZE = RUN_SIZE + COUNT_SIZE
 """A cookie stands in the place of run and count."""
 HEADER_SIZE = 2 + SESSION_SIZE + RUN_SIZE + COUNT_SIZE
 CHECK_SIZE = 16
-MAX_COUNT = 2 ** (8 * COUNT_SIZE) - 1
 NO_RUN = bytes(RUN_SIZE)
 """The run in packets of a client that has not been served yet."""
 

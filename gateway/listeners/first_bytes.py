@@ -1,0 +1,30 @@
+"""Decide by its first bytes what a client of an ordinary TCP listener speaks: TLS, packets, or a request."""
+
+from enum import Enum, auto
+
+from tsudoi.protocol.sealed.packets import MARK
+from tsudoi.protocol.sealed.tcp_framing import SIZE_SIZE, begins_with_packet
+
+from .tls_layer import RECORD
+
+
+class Speech(Enum):
+    """What a client speaks."""
+
+    UNKNOWN = auto()
+    """More bytes must come first."""
+    TLS = auto()
+    PACKETS = auto()
+    """Packets of version 2; PROTOCOL.md, "Over TCP"."""
+    REQUEST = auto()
+
+
+def recognise_speech(data: bytes, *, may_be_tls: bool, may_be_packets: bool) -> Speech:
+    """Return what a client speaks whose bytes so far, one or more, are `data`."""
+    if may_be_packets and data[0] == MARK:
+        if len(data) < SIZE_SIZE:
+            return Speech.UNKNOWN
+        return Speech.PACKETS if begins_with_packet(data) else Speech.REQUEST
+    if may_be_tls and RECORD.startswith(data[: len(RECORD)]):
+        return Speech.UNKNOWN if len(data) < len(RECORD) else Speech.TLS
+    return Speech.REQUEST
