@@ -6,6 +6,7 @@ import tsudoi
 from tsudoi import ChatClient
 from tsudoi.pieces import as_taken, command_in
 from tsudoi.protocol.client.own_name import own_names
+from tsudoi.protocol.client.refusals import IN_JAPANESE
 from tsudoi.protocol.client.slash_commands import Act, Reply, Whisper
 from tsudoi.protocol.client.words import Language, Words
 
@@ -32,6 +33,7 @@ _SYSTEM = {
     errno.EHOSTUNREACH: "サーバーへの経路がありません",
     errno.ETIMEDOUT: "時間切れです",
 }
+_DETAILS = {**IN_JAPANESE, "its name is not known": "サーバーの名前が見つかりません"}
 
 
 def explain(exc: tsudoi.ClientError, room: str, server: str, language: Language) -> str:
@@ -53,7 +55,7 @@ def is_about_password(exc: tsudoi.WrongPassword) -> bool:
 
 
 def _reason(exc: tsudoi.ClientError) -> str:
-    """Return what the error says beyond its kind: the system's reason in Japanese, else the SDK's words."""
+    """Return what the error says beyond its kind, in Japanese where it is known."""
     cause = exc.__cause__
     if isinstance(cause, OSError):
         if cause.errno in _SYSTEM:
@@ -63,7 +65,7 @@ def _reason(exc: tsudoi.ClientError) -> str:
         if "Connect call failed" in str(cause):
             return _SYSTEM[errno.ECONNREFUSED]
     _, colon, detail = str(exc).rpartition(": ")
-    return detail if colon else str(exc)
+    return _DETAILS.get(detail, detail) if colon else str(exc)
 
 
 def explain_text(chat: ChatClient, line: str, exc: tsudoi.InvalidText, language: Language) -> str:

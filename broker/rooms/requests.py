@@ -9,6 +9,7 @@ from tsudoi.ops.rate_key import rate_key
 from tsudoi.protocol import backbone, names
 from tsudoi.protocol.client.member_options import MemberOptions
 from tsudoi.protocol.client.phrases import Phrase
+from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM, BANNED_FROM_SERVER
 from tsudoi.protocol.codes import Rights, Status
 from tsudoi.protocol.errors import Banned, Full, InvalidName, Muted, PeerError, RoomExists, WrongPassword
 
@@ -203,9 +204,9 @@ class Requests:
         """Raise Banned if a user of this name and IP address may not be in the room."""
         bans, is_shared = self._directory.bans_and_mutes, bool(options & MemberOptions.SHARED_ADDRESS)
         if bans.until(EVERYWHERE, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
-            raise Banned("you are banned from this server")
+            raise Banned(BANNED_FROM_SERVER)
         if bans.until(room, RestrictionKind.BAN, name, ip, wall_ms, is_shared):
-            raise Banned("you are banned from this room")
+            raise Banned(BANNED_FROM_ROOM)
 
     def _find_moderator(self, peer: str, member_id: int, room_id: int, wall_ms: int) -> Member | None:
         """Return the member that asks, if it is host or moderator; if not, answer that it must be."""

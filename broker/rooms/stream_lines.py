@@ -4,7 +4,8 @@ They send a line again when they do not know whether it was kept. The number of 
 commit as the line.
 """
 
-from tsudoi.protocol.backbone import MUTED, Posted, Say
+from tsudoi.protocol.backbone import Posted, Say
+from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.codes import Status
 from tsudoi.protocol.errors import Muted, PeerError, RoomNotFound
 

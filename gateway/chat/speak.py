@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tsudoi.protocol.backbone import MUTED, Answer, Posted, Refused, Say
+from tsudoi.protocol.backbone import Answer, Posted, Refused, Say
 from tsudoi.protocol.client.datagram import MAX_UP
 from tsudoi.protocol.client.downlink_encoder import fits_every_form
 from tsudoi.protocol.client.lines import bound_lines
 from tsudoi.protocol.client.member_options import MemberOptions
+from tsudoi.protocol.client.refusals import MUTED
 from tsudoi.protocol.client.sanitize import clean
 from tsudoi.protocol.client.slash_commands import SLASHES, escaped_text
 from tsudoi.protocol.codes import LeaveReason, Status

@@ -3,21 +3,11 @@
 What only a program's mistake brings, or a command that is repeated by itself, stays in English.
 """
 
-from tsudoi.protocol.backbone import MUTED
 from tsudoi.protocol.client.handshake import refusal_words
+from tsudoi.protocol.client.refusals import IN_JAPANESE, NEEDS_PASSWORD
 from tsudoi.protocol.codes import Status
 
 from ..join.steps import Declined
-
-NEEDS_PASSWORD = "this room has a password"
-_JAPANESE = {
-    refusal_words(Status.ROOM_NOT_FOUND): "そのルームはありません",
-    refusal_words(Status.WRONG_PASSWORD): "パスワードが違います",
-    NEEDS_PASSWORD: "このルームにはパスワードがあります",
-    "you are banned from this server": "このサーバーへの入室を禁止されています",
-    "you are banned from this room": "このルームへの入室を禁止されています",
-    MUTED: "発言を止められています",
-}
 
 
 def why_declined(declined: Declined, *, gave_password: bool) -> str:
@@ -31,4 +21,4 @@ def why_declined(declined: Declined, *, gave_password: bool) -> str:
 
 def in_language(why: str, language: str) -> str:
     """Return the words of a refusal in a language, where they are known in it."""
-    return _JAPANESE.get(why, why) if language == "ja" else why
+    return IN_JAPANESE.get(why, why) if language == "ja" else why

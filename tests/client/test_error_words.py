@@ -1,6 +1,7 @@
 """client/error_words.py: why something was not done, in the user's language."""
 
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import tsudoi
 from client.error_words import explain, explain_text
 from tests.client.fake_chat import FakeChat
 from tsudoi import errors
+from tsudoi.net.sockets import reason
+from tsudoi.protocol.client.refusals import BANNED_FROM_ROOM
 
 JAPANESE = re.compile("[ぁ-んァ-ヶ一-龠]")
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, tsudoi.ClientError)]
@@ -30,6 +33,15 @@ def test_the_systems_reason_is_in_japanese_too() -> None:
     exc.__cause__ = ConnectionRefusedError(111, "Connection refused")
     assert explain(exc, "den", "x", "ja") == "x のサーバーから応答がありません: 接続が拒否されました"
     assert explain(exc, "den", "x", "en") == "No server answers at x: connection refused."
+
+
+def test_an_unknown_name_and_a_ban_are_told_in_japanese() -> None:
+    unknown = socket.gaierror(-2, "Name or service not known")
+    exc: tsudoi.ClientError = tsudoi.ServerUnreachable(f"no server answers at x: {reason(unknown)}")
+    exc.__cause__ = unknown
+    assert explain(exc, "den", "x", "ja") == "x のサーバーから応答がありません: サーバーの名前が見つかりません"
+    exc = tsudoi.Refused(f"the server does not let you into den: {BANNED_FROM_ROOM}")
+    assert "このルームへの入室を禁止されています" in explain(exc, "den", "x", "ja")
 
 
 def test_a_refused_token_is_no_wrong_password() -> None:

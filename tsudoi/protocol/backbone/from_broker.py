@@ -55,10 +55,6 @@ class Granted(Wire, tag=20):
     """The number of the member's last line that is kept; PROTOCOL.md, "Version 2"."""
 
 
-MUTED = "you are muted"
-"""The detail of a Refused."""
-
-
 class Refused(Wire, tag=21):
     """The question is refused; the status and its detail say why."""
 
