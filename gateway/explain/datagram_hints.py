@@ -81,7 +81,8 @@ def datagram_hints(data: bytes, whose: WhoseToken) -> list[Hint]:
         if data[1] != names.TOKEN_SIZE:
             found.append(hint(Mistake.TOKEN_SIZE_WRONG, size=data[1]))
         if not _same_name(room, known.room):
-            found.append(hint(Mistake.ROOM_OF_ANOTHER))
+            is_padded = _same_name(room.rstrip(b"\0"), known.room)
+            found.append(hint(Mistake.PADDED_WITH_ZEROS if is_padded else Mistake.ROOM_OF_ANOTHER))
         return found + list(_text(text, known.dialect))
     return [next(_why_unknown(data[:_LOOKED_AT], len(data), read, whose)), *found]
 

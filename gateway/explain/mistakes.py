@@ -152,6 +152,10 @@ class Mistake(Enum):
         "the payload is UTF-8 but for its end: is a byte of the name wrong, or is it a port (which only tcrp-ok has)?",
         "ペイロードは末尾を除けば UTF-8: 名前のバイトの誤りか、ポート番号か。そこにポートを置くのは tcrp-ok だけ",
     )
+    PORT_FIRST = Words(
+        "the payload is UTF-8 but for its first two bytes: are they a port? tcrp-ok has it behind the name",
+        "ペイロードは先頭 2 バイトを除けば UTF-8: ポート番号か。tcrp-ok では名前の後ろに置く",
+    )
     PADDED_WITH_ZEROS = Words(
         "names are filled up with zero bytes; send them without", "名前がゼロバイトで埋められている。付けずに送ること"
     )

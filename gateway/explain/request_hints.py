@@ -156,6 +156,8 @@ def _not_utf8(header: Header, body: bytes) -> Hint:
     room, payload = body[: header.room_size], body[header.room_size :]
     if len(payload) > PORT.size and is_text(body[: -PORT.size]):
         return hint(Mistake.PORT_AT_END)
+    if len(payload) > PORT.size and is_text(room) and is_text(payload[PORT.size :]):
+        return hint(Mistake.PORT_FIRST)
     encoding = likely_encoding(room) or likely_encoding(payload)
     return hint(Mistake.NOT_UTF8_BUT, encoding=encoding) if encoding else hint(Mistake.NOT_UTF8)
 

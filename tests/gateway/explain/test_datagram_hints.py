@@ -65,6 +65,7 @@ WRONG: dict[str, tuple[bytes, Mistake]] = {
     "a byte between the sizes": (b"\3\0\x20den" + RAW + b"hello", Mistake.SIZES_COUNT),
     "a refusal": (serialize("den", "ERROR: Room does not exist", ""), Mistake.TOKEN_IS_REFUSAL),
     "another room": (serialize("dem", TOKEN, "hello"), Mistake.ROOM_OF_ANOTHER),
+    "a room filled up": (serialize("den\0\0\0", TOKEN, "hello"), Mistake.PADDED_WITH_ZEROS),
     "no room": (serialize("", TOKEN, "hello"), Mistake.ROOM_OF_ANOTHER),
     "the first stage": (b"\5alicehello", Mistake.FIRST_STAGE),
     "text alone": (b"alice: hello", Mistake.TEXT_ONLY),

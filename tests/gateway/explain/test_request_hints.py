@@ -228,6 +228,12 @@ def test_a_port_that_its_listener_does_not_take_is_named() -> None:
     assert hints(AUTO, request(TCRP_OK)) == [Mistake.PORT_AT_END]
 
 
+@pytest.mark.parametrize("listener", [AUTO, "tcrp", "tcrp-ok"])
+@pytest.mark.parametrize("name", ["alice", "アリス"])
+def test_a_port_in_front_of_the_name_is_named(listener: str, name: str) -> None:
+    assert Mistake.PORT_FIRST in hints(listener, frame(b"den", CREATE, 0, (50_000).to_bytes(2, "big") + name.encode()))
+
+
 def test_a_room_chosen_with_a_header_is_named() -> None:
     join = frame(b"", JOIN, 0, b"bob")
     assert hints("classic", join, b"den") == []
