@@ -68,6 +68,8 @@ def configure(context: click.Context) -> Config:
     config = build(Config, context.params)
     if config.require_synchronous and not isinstance(config.store, Database):
         raise SettingError("--require-synchronous is for a database: a store in a file or in memory has no standby")
+    if config.require_synchronous and config.allow_asynchronous:
+        raise SettingError("--require-synchronous and --allow-asynchronous contradict each other: give one")
     keys = None
     if is_tcp(config.bind) and not config.insecure:
         is_given = context.get_parameter_source("keys") is not ParameterSource.DEFAULT

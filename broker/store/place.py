@@ -53,6 +53,11 @@ def _parse_database(text: str) -> Database:
         raise SettingError(f"store {text!r} names no database: write postgresql://USER@HOST/DATABASE")
     if ":" in parts.netloc.rpartition("@")[0] or "password=" in parts.query:
         raise SettingError("the store's URL has a password, which others can read: use PGPASSWORD or PGPASSFILE")
+    for host in parts.netloc.rpartition("@")[2].split(","):
+        try:
+            _ = urlsplit(f"//{host}").port
+        except ValueError as exc:
+            raise SettingError(f"store {text!r}: {host} has no port of 0 to 65535 behind the colon") from exc
     return Database(text)
 
 

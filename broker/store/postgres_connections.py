@@ -13,7 +13,7 @@ import asyncpg
 
 from tsudoi.protocol.errors import SettingError, StoreError
 
-from .postgres_hosts import connect
+from .postgres_hosts import TAKES_WRITES, connect
 from .postgres_schema import MIGRATIONS, SCHEMA
 
 _T = TypeVar("_T")
@@ -51,6 +51,8 @@ _WAITS_FOR_EVER = (
     " AND NOT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state IS NULL)"
 )
 """Whether no commit would return, if no synchronous standby is seen. A role without the right sees null."""
+_SERVER = "SELECT pg_postmaster_start_time()"
+"""Differs between servers. One name may have the addresses of several, of which each connection takes any."""
 _BY_INDEX = {
     "enable_seqscan": "off",
     "enable_hashjoin": "off",
@@ -141,8 +143,11 @@ class Connections:
         try:
             await _migrate(first)
             await first.execute("".join(f"SET {name} = {value};" for name, value in _BY_INDEX.items()))
+            options = {"timeout": CONNECT_S, "server_settings": _SETTINGS, **TAKES_WRITES}
             while len(drivers) < 4:
-                drivers.append(await asyncpg.connect(host, timeout=CONNECT_S, server_settings=_SETTINGS))
+                drivers.append(await asyncpg.connect(host, **options))
+            if len({await driver.fetchval(_SERVER) for driver in drivers}) > 1:
+                raise StoreError(f"{place_of(host)} leads to several servers: name each as a host of its own")
             return cls(drivers, on_failure)
         except BaseException:
             for driver in drivers:

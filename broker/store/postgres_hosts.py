@@ -7,12 +7,14 @@ and uses up the time of those after it. So all are asked at once.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import asyncpg
 
 Check = Callable[[Any], Awaitable[None]]
+TAKES_WRITES: Final = {"target_session_attrs": "read-write"}
+"""As an option of `asyncpg.connect`: without, the environment or the URL may name another kind of host."""
 
 
 class NoHost(OSError):
@@ -43,7 +45,7 @@ async def connect(url: str, timeout_s: float, check: Check, **options: Any) -> t
         NoHost: none of several hosts takes writes.
         Exception: as `asyncpg.connect`, if there is one host.
     """
-    options = {"timeout": timeout_s, "target_session_attrs": "read-write", **options}
+    options = {"timeout": timeout_s, **TAKES_WRITES, **options}
     attempts = {host: asyncio.create_task(_connect(each, check, options)) for host, each in host_urls(url).items()}
     chosen = None
     try:

@@ -67,6 +67,12 @@ def test_a_url_without_a_database_is_refused() -> None:
         parse_store("postgresql://me@db")
 
 
+@pytest.mark.parametrize("port", ["99999", "abc"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(SettingError, match=f"b:{port} has no port of 0 to 65535 behind the colon"):
+        parse_store(f"postgresql://me@a:5432,b:{port}/chat")
+
+
 @pytest.mark.parametrize("text", ["", "sqlite", "sqlite:", "sqlite:a\0b", "redis:host", "Memory", ":memory:"])
 def test_other_stores_are_setting_errors(text: str) -> None:
     with pytest.raises(SettingError, match="none of memory, sqlite:PATH and postgresql://"):
@@ -207,6 +213,14 @@ def test_no_file_is_taken_for_a_synchronous_standby(
     status, stderr = run(monkeypatch, capfd, "--store", store, "--require-synchronous", "--check-config")
     assert (status, stderr.count("\n")) == (2, 1)
     assert stderr.startswith("broker: --require-synchronous is for a database: ")
+
+
+def test_settings_about_the_standby_that_contradict_each_other_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--require-synchronous", "--allow-asynchronous")
+    status, stderr = run(monkeypatch, capfd, "--store", "postgresql://a@b/c", *flags, "--check-config")
+    assert (status, stderr) == (2, f"broker: {flags[0]} and {flags[1]} contradict each other: give one\n")
 
 
 def test_keys_that_should_be_there_are_not_done_without(

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import asyncpg
 import pytest
 
+from broker.store.postgres import PostgresStore
 from broker.store.postgres_connections import Connection, Connections
+from tests.support import postgres
+from tsudoi.protocol.errors import SettingError
 
 
 class LostHost:
@@ -53,3 +57,25 @@ def test_a_connection_that_ends_while_a_statement_is_prepared_has_ended(is_close
     # Any other error of this kind is a fault of the program.
     with pytest.raises(asyncpg.InterfaceError if is_closed else AttributeError):
         asyncio.run(Connection(Driver()).fetch_value("SELECT 1"))
+
+
+def test_connections_that_one_name_leads_to_several_servers_will_not_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay from another server than the one that commits could lack what was accepted."""
+    with postgres.one() as server, postgres.one() as other:
+        connect, made = asyncpg.connect, list[str]()
+
+        def connect_to_any(url: str, **options: Any) -> Any:
+            made.append(url)
+            return connect(other.url() if len(made) == 3 else url, **options)
+
+        monkeypatch.setattr(asyncpg, "connect", connect_to_any)
+        with pytest.raises(SettingError, match=f"127.0.0.1:{server.port}/postgres leads to several servers: name each"):
+            PostgresStore(server.url())
+        assert len(made) == 4
+        PostgresStore(server.url()).close()
+
+
+def test_each_connection_takes_writes_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+    with postgres.one() as server:
+        PostgresStore(server.url()).close()
