@@ -133,7 +133,7 @@ class Allowances:
             return False
         for outage in self._history.outages:
             target, _, number = outage.target.partition(" ")
-            if outage.start > before.at:
+            if outage.start > before.at or self._was_confirmed(before, outage.start):
                 continue
             if target == "broker":
                 if outage.touches(before.at - ASKS_S, before.at):
@@ -141,6 +141,21 @@ class Allowances:
             elif int(number) != again.gateway or self._has_twin(again.gateway):
                 return True
         return False
+
+    def _was_confirmed(self, received: Received, since: float) -> bool:
+        """Say whether the client, after the outage, had sent from the socket at which this came, and was surely heard.
+
+        Then it had this message at its address, and must not get it at the next one again.
+        """
+        return any(
+            uplink.client == received.client
+            and (uplink.gateway, uplink.port) == (received.gateway, received.port)
+            and since < uplink.at < received.at - SURE_S
+            and not any(
+                outage.touches(uplink.at - CALM_S, uplink.at + CALM_S) for outage in self._outages(uplink.gateway)
+            )
+            for uplink in self._history.uplinks
+        )
 
     def _unreported_since(self, at: float) -> float:
         """Return since when the broker may have kept no report: since its outage, or row of outages, before then."""

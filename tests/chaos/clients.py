@@ -50,8 +50,8 @@ class Tsudoi(LegacyClient):
 
 KINDS: dict[str, type[LegacyClient]] = {**CLIENTS, "tsudoi": Tsudoi}
 
-OnSent = Callable[[float, int, int, bytes], None]
-"""(time, client, gateway, datagram)"""
+OnSent = Callable[[float, int, int, bytes, int], None]
+"""(time, client, gateway, datagram, the client's port)"""
 
 OnReceived = Callable[[float, int, bytes, Address, int], None]
 """(time, client, datagram, its source, the client's port)"""
@@ -163,7 +163,7 @@ class ChaosClient:
 
     def _record(self, raw: bytes) -> None:
         if self._on_sent is not None:
-            self._on_sent(time.time(), self.plan.id, self.gateway, raw)
+            self._on_sent(time.time(), self.plan.id, self.gateway, raw, self._sockets[-1].getsockname()[1])
 
     def _send_raw(self, raw: bytes) -> None:
         assert self._stand_in is not None

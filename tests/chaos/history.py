@@ -51,6 +51,8 @@ class Uplink:
     at: float
     client: int
     gateway: int
+    port: int = 0
+    """From which; 0 in a run with a relay."""
 
 
 @dataclass(slots=True)
@@ -144,8 +146,8 @@ class Recording:
         """Line → clients that received it, for lines that must reach everyone."""
         self._sent: dict[Key, Sent] = {}
 
-    def note_sent(self, at: float, client: int, gateway: int, raw: bytes) -> None:
-        self.history.uplinks.append(Uplink(at, client, gateway))
+    def note_sent(self, at: float, client: int, gateway: int, raw: bytes, port: int = 0) -> None:
+        self.history.uplinks.append(Uplink(at, client, gateway, port))
         key = key_of(raw)
         if key is None:
             return

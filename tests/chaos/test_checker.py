@@ -296,6 +296,23 @@ def test_what_was_told_before_the_broker_was_lost_may_be_told_again_after_a_gate
     assert count_kinds(check(history))["doubled"] >= 1
 
 
+def test_what_went_to_the_old_socket_of_a_silent_member_may_be_told_again_at_the_next() -> None:
+    history = a_history()
+    for heard in received_by(history, 11):
+        heard.port = 1
+    last = received_by(history, 11)[-1].at
+    history.outages.append(Outage("kill", "gateway 0", START + 0.1, START + 0.2))
+    for number, heard in enumerate(received_by(history, 11)[-10:]):
+        history.received.append(replace(heard, at=last + 3 + number * 0.001, port=2))
+    verdict = check(history)
+    assert (verdict.violations, verdict.repeats) == ([], 10)
+    # Its gateway had heard it at the old socket since: it knew the address.
+    history.outages[0].start = START - 9
+    history.outages[0].end = START - 8
+    history.uplinks.append(Uplink(START - 2, 11, 1, port=1))
+    assert count_kinds(check(history))["doubled"] == 10
+
+
 def test_what_was_told_just_before_a_shard_moved_to_a_broker_out_of_reach_may_be_told_again() -> None:
     """The last report came too late for the former owner, and did not reach the next."""
     history = a_history()
