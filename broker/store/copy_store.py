@@ -5,6 +5,7 @@ database has no room, and the copy can be begun again. Turns are small, so that 
 last turn the source notes that it is continued elsewhere: if a broker opens it again, no position is given twice.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from tsudoi.protocol.errors import SettingError
 
 from .interface import Batch, Chunk, Snapshot, Store, StoreInUse
 from .place import NO_DRIVER, Database
-from .sharing import Broker, SharedStore
+from .sharing import LEASE_S, RENEW_S, Broker, SharedStore
 from .split import shards_of_rooms, split_logs, split_rooms, split_rows
 from .sqlite import SqliteStore
 
@@ -24,6 +25,8 @@ TURN_ROWS = 2_000
 """Rows of members and the like in one turn."""
 PORTION = 1_000
 """Entries of a room's log that are read at once."""
+AGAIN_S = 0.2
+"""Pause between two attempts to own all shards."""
 NOWHERE = "tcp://127.0.0.1:1"
 """The endpoint under which the copy is registered as a broker; no gateway runs meanwhile."""
 
@@ -83,8 +86,12 @@ def _make_empty(store: SharedStore, target: Database) -> None:
     # Leaving from the start: a broker that starts meanwhile waits for the shards, and gives this one none.
     store.register(Broker("", NOWHERE, "", is_leaving=True), lambda view: None, lambda reason: None)
     shards = range(store.shards)
-    if len(store.take(shards)) < store.shards:
-        raise StoreInUse(f"a broker uses the database {target}: stop all brokers first")
+    missing, deadline = set(shards), time.monotonic() + LEASE_S + RENEW_S
+    while missing := missing - store.take(missing).keys():
+        # The lease of a broker, or a copy, that was killed ends by itself.
+        if time.monotonic() > deadline:
+            raise StoreInUse(f"a broker uses the database {target}: stop all brokers first")
+        time.sleep(AGAIN_S)
     left = []
     for shard in shards:
         found = store.load(shard)

@@ -195,6 +195,20 @@ def test_stores_that_brokers_use_are_refused(tmp_path: Path, database: Database)
     copy_store(source, database)
 
 
+def test_a_broker_that_was_killed_holds_a_copy_up_as_long_as_its_lease(
+    tmp_path: Path, server: postgres.Instance, database: Database
+) -> None:
+    source = tmp_path / "rooms.sqlite"
+    fill(source)
+    PostgresStore(database.url).close()  # makes the tables
+    server.sql(
+        "INSERT INTO tsudoi.brokers (id, endpoint, admin, lease_until)"
+        " VALUES ('killed', 'tcp://a:1', '', now() + interval '1s')"
+    )
+    server.sql("UPDATE tsudoi.shards SET term = 1, owner = 'killed' WHERE shard = 63")
+    assert copy_store(source, database).rooms == len(ROOMS)
+
+
 def call(source: str, target: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "broker", "copy", "--from", source, "--to", target]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
